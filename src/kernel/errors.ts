@@ -1,0 +1,46 @@
+// The one error class and the table of its stable codes.
+
+import { Code, type Status } from './status.ts'
+
+/** Each code with the RPC status that callers see and whether trying again can help. */
+const TABLE = {
+  INVALID_ATTRIBUTE: { status: Code.INVALID_ARGUMENT, retryable: false },
+  INVALID_REQUEST: { status: Code.INVALID_ARGUMENT, retryable: false },
+  INVALID_SETTING: { status: Code.INVALID_ARGUMENT, retryable: false },
+  INVALID_CONFIG: { status: Code.FAILED_PRECONDITION, retryable: false },
+  INVALID_EXPRESSION: { status: Code.INVALID_ARGUMENT, retryable: false },
+  NOT_FOUND: { status: Code.NOT_FOUND, retryable: false },
+  NOT_READY: { status: Code.UNAVAILABLE, retryable: true },
+  OVERLOADED: { status: Code.UNAVAILABLE, retryable: true },
+  DEADLINE_EXCEEDED: { status: Code.DEADLINE_EXCEEDED, retryable: true },
+  CANCELLED: { status: Code.CANCELLED, retryable: true },
+  BACKEND_FAILED: { status: Code.UNAVAILABLE, retryable: true },
+  BACKEND_REFUSED: { status: Code.INTERNAL, retryable: false },
+  REDIS_UNAVAILABLE: { status: Code.UNAVAILABLE, retryable: true },
+  INTERNAL: { status: Code.INTERNAL, retryable: false },
+} as const satisfies Record<string, { status: number; retryable: boolean }>
+
+export type ErrorCode = keyof typeof TABLE
+
+/** An expected failure. `message` may be shown to callers; `cause` is for logs only. */
+export class IntermixError extends Error {
+  readonly code: ErrorCode
+  readonly retryable: boolean
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'IntermixError'
+    this.code = code
+    this.retryable = TABLE[code].retryable
+  }
+
+  get status(): Status {
+    return { code: TABLE[this.code].status, message: this.message }
+  }
+
+  /** Anything caught, as an IntermixError: its own kind unchanged, everything else INTERNAL with the cause kept. */
+  static from(caught: unknown): IntermixError {
+    if (caught instanceof IntermixError) return caught
+    return new IntermixError('INTERNAL', caught instanceof Error ? caught.message : String(caught), { cause: caught })
+  }
+}

@@ -1,0 +1,70 @@
+// Verdicts: what one handler said of one instance, and the answer that a whole check combines from them.
+
+import type { ReferencedAttribute } from './read-log.ts'
+import { OK_STATUS, type Status } from './status.ts'
+import type { AttributeValue } from './value.ts'
+
+/** A verdict has three values: `unknown` is resolved by the rule's fail policy, never by accident. */
+export type VerdictKind = 'allow' | 'deny' | 'unknown'
+
+/** An HTTP response that a handler wants the caller to get instead of the proxied one. */
+export interface DirectResponse {
+  /** HTTP status code; 0 means "map it from the RPC code". */
+  readonly code: number
+  readonly body: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** What one handler said of one instance. Times are in milliseconds; validity counts from when the backend spoke. */
+export interface Verdict {
+  readonly kind: VerdictKind
+  readonly status: Status
+  /** How long the verdict may be reused. 0 forbids reuse. */
+  readonly validForMs: number
+  /** How often the verdict may be reused. */
+  readonly validUses: number
+  readonly directResponse?: DirectResponse
+  /** Output of a check-with-output template, by field name. */
+  readonly output?: Readonly<Record<string, AttributeValue>>
+}
+
+/** Validity of an answer that no handler limited (Mixer's defaults: one minute, ten thousand uses). */
+export const DEFAULT_VALID_FOR_MS = 60_000
+export const DEFAULT_VALID_USES = 10_000
+
+/**
+ * Where an answer came from, nearest first; a combined answer names the farthest tier that one of its parts needed.
+ * `stale` is a cached verdict served beyond its validity and within its stale bound because the backend gave none.
+ */
+export type Tier = 'local' | 'mesh' | 'backend' | 'stale'
+
+/** A header operation that a rule applies to the request or the response. */
+export interface HeaderOperation {
+  /** Lower-case header name. */
+  readonly name: string
+  readonly value: string
+  readonly operation: 'REPLACE' | 'REMOVE' | 'APPEND'
+}
+
+/** The answer to a check: all matching rules' verdicts, combined in rule order. */
+export interface Answer {
+  readonly status: Status
+  /** Remaining life in milliseconds, counted down from when the backend spoke. */
+  readonly validForMs: number
+  readonly validUses: number
+  readonly tier: Tier
+  /** How long ago the oldest part of the answer was obtained, in milliseconds. */
+  readonly ageMs: number
+  readonly referenced: readonly ReferencedAttribute[]
+  readonly requestHeaders: readonly HeaderOperation[]
+  readonly responseHeaders: readonly HeaderOperation[]
+  readonly directResponse?: DirectResponse
+}
+
+/** An allowing verdict with Mixer's default validity. */
+export const ALLOW: Verdict = Object.freeze({
+  kind: 'allow',
+  status: OK_STATUS,
+  validForMs: DEFAULT_VALID_FOR_MS,
+  validUses: DEFAULT_VALID_USES,
+})
