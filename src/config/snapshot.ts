@@ -1,0 +1,90 @@
+// A snapshot: one compiled, immutable config. Each request takes the current one once and keeps it to its end.
+
+import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
+import type { Instance } from '../adapter-kit/instance.ts'
+import type { TemplateDefinition } from '../adapter-kit/templates.ts'
+import type { CompiledExpression, EvaluationError } from '../expression/compiled.ts'
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import type { Problem } from '../kernel/problem.ts'
+import type { ReadLog } from '../kernel/read-log.ts'
+import type { HeaderOperation } from '../kernel/verdict.ts'
+
+export type FailPolicy = 'open' | 'closed'
+
+/** A configured adapter. `digest` changes when anything that can change its answers does. */
+export interface HandlerConfig {
+  /** Fully qualified: `name.handler.namespace`. */
+  readonly name: string
+  readonly adapter: AnyAdapter
+  /** `params` as the adapter's schema parsed them. */
+  readonly params: unknown
+  /** SHA-256 (hex) over adapter name, params and limits. */
+  readonly digest: string
+  /** Deadline of one call, in milliseconds. */
+  readonly timeoutMs: number
+  readonly staleIfErrorMs: number
+}
+
+/** A configured instance: fills its template's fields from a bag. */
+export interface InstanceConfig {
+  readonly name: string
+  readonly template: TemplateDefinition
+  /** SHA-256 (hex) over template, params and dialect. */
+  readonly digest: string
+  build(bag: AttributeBag, log?: ReadLog): Instance | EvaluationError
+  /**
+   * Values to add to the bag, computed from a generator's output (attribute name → expression over `$out.*` and the
+   * bag); only for templates of variety `attributes`.
+   */
+  readonly bindings: ReadonlyMap<string, CompiledExpression>
+  /** Every expression of the params with its dotted path, for explain and for warnings. */
+  readonly expressions: ReadonlyMap<string, CompiledExpression>
+}
+
+export interface ActionConfig {
+  /** The action's name, for header operations that use `<name>.output.<field>`. */
+  readonly name: string | undefined
+  readonly handler: HandlerConfig
+  readonly instances: readonly InstanceConfig[]
+}
+
+/** A header operation whose value is made of expressions, concatenated. */
+export interface HeaderTemplate {
+  readonly name: string
+  readonly operation: HeaderOperation['operation']
+  readonly values: readonly CompiledExpression[]
+}
+
+export interface RuleConfig {
+  /** Fully qualified: `name.rule.namespace`. */
+  readonly name: string
+  readonly namespace: string
+  /** `undefined` matches always. */
+  readonly match: CompiledExpression | undefined
+  readonly actions: readonly ActionConfig[]
+  readonly requestHeaders: readonly HeaderTemplate[]
+  readonly responseHeaders: readonly HeaderTemplate[]
+  /** Resolves an unknown verdict. */
+  readonly failPolicy: FailPolicy
+  /** `shadow`: evaluated and counted, not applied. */
+  readonly mode: 'enforce' | 'shadow'
+  /** Share of matching requests (0 to 1) that a report rule takes; 1 unless sampling is set. */
+  readonly sampling: number
+  /** Upper bounds that override what handlers declare, in milliseconds and uses. */
+  readonly maxValidForMs: number | undefined
+  readonly maxValidUses: number | undefined
+  /** SHA-256 (hex) over everything above, its handlers' and instances' digests included. */
+  readonly digest: string
+}
+
+export interface Snapshot {
+  /** SHA-256 (hex) over the source documents. */
+  readonly id: string
+  readonly vocabulary: Vocabulary
+  readonly handlers: ReadonlyMap<string, HandlerConfig>
+  readonly instances: ReadonlyMap<string, InstanceConfig>
+  /** Rules in order: those of the default namespace first, then by namespace and name. */
+  readonly rules: readonly RuleConfig[]
+  readonly defaultNamespace: string
+  readonly warnings: readonly Problem[]
+}

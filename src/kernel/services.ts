@@ -1,0 +1,50 @@
+// What the front doors (gRPC, HTTP, embedded) ask of the node, whatever stands behind it.
+
+import type { AttributeBag, Vocabulary } from './attribute-bag.ts'
+import type { ReferencedAttribute } from './read-log.ts'
+import type { ReportBatch } from './report.ts'
+import type { Status } from './status.ts'
+import type { Answer } from './verdict.ts'
+
+/** A quota that a check wants to consume, keyed by the quota instance's short name. */
+export interface QuotaDemand {
+  readonly amount: number
+  /** Whether a part of the amount may be granted. */
+  readonly bestEffort: boolean
+}
+
+export interface CheckOptions {
+  /** Milliseconds from now after which the caller no longer waits. */
+  readonly timeoutMs: number
+  readonly quotas?: ReadonlyMap<string, QuotaDemand>
+  /** The same for each retry of a call: quotas are not charged twice. */
+  readonly deduplicationId?: string
+}
+
+export interface QuotaGrant {
+  readonly status: Status
+  readonly granted: number
+  readonly validForMs: number
+  readonly referenced: readonly ReferencedAttribute[]
+}
+
+/** An answer together with the quotas that were asked for; quotas are granted only where the answer allows. */
+export interface CheckOutcome {
+  readonly answer: Answer
+  readonly quotas: ReadonlyMap<string, QuotaGrant>
+}
+
+export interface CheckService {
+  /** The vocabulary of the config that is served now, to read untyped input by. */
+  vocabulary(): Vocabulary
+  /**
+   * Answers a check; a plain value when nothing had to be awaited.
+   * A policy denial is an answer. Only the node's own failure (not ready, overloaded) throws an `IntermixError`.
+   */
+  check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome>
+}
+
+export interface ReportService {
+  /** Takes a batch and returns at once; what cannot be held is dropped and counted, never an error for the caller. */
+  accept(batch: ReportBatch): void
+}
