@@ -1,0 +1,214 @@
+// The link to Redis that hot paths use: every call is bounded and fails at once while Redis is known to be away.
+
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
+import { Breaker } from './breaker.ts'
+import { createRedisClient, type RedisClient } from './create-client.ts'
+import { redactRedisUrl } from './redis-url.ts'
+
+const DEFAULT_COMMAND_TIMEOUT_MS = 50
+const BREAKER_THRESHOLD = 5
+const BREAKER_OPEN_MS = 1000
+// A connection whose peer has vanished without a word is given up after this long without an answer.
+const SOCKET_TIMEOUT_MS = 5000
+
+export interface RedisLinkOptions {
+  readonly url: string
+  /** `cache` may lose data at any time; `queue` holds what must not be lost. */
+  readonly role: 'cache' | 'queue'
+  /** Bound of one call, in milliseconds; 50 unless set. */
+  readonly commandTimeoutMs?: number
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly meter: Meter
+}
+
+export interface RedisLink {
+  /**
+   * Runs one operation, which may be several commands. A late command may still be carried out by Redis, so operations
+   * must be idempotent. Error replies of Redis to a command that it understood are passed on unchanged.
+   * @throws IntermixError REDIS_UNAVAILABLE at once while the link is down, and when the operation's time is over.
+   */
+  run<T>(operation: (client: RedisClient) => Promise<T>, timeoutMs?: number): Promise<T>
+  /** `down` while not connected and while the breaker is open. */
+  state(): 'up' | 'down'
+  /** Calls back whenever the link comes up, and at once when it is up; the returned function ends that. */
+  onUp(callback: () => void): () => void
+  /** Calls back whenever the link goes down; the returned function ends that. */
+  onDown(callback: () => void): () => void
+  /** The underlying client for libraries that bring their own commands; their calls are not bounded by this link. */
+  readonly client: RedisClient
+  /** Disconnects; calls in flight are rejected. Safe twice. */
+  close(): void
+}
+
+/**
+ * Connects in the background and for ever.
+ * @throws IntermixError INVALID_SETTING for a bad URL.
+ */
+export function connectRedis(options: RedisLinkOptions): RedisLink {
+  return new Link(options)
+}
+
+class Link implements RedisLink {
+  readonly client: RedisClient
+  readonly #options: RedisLinkOptions
+  readonly #breaker: Breaker
+  readonly #upListeners = new Set<() => void>()
+  readonly #downListeners = new Set<() => void>()
+  readonly #pending = new Set<(error: IntermixError) => void>()
+  readonly #calls: Record<'ok' | 'failed' | 'timeout' | 'refused', Counter>
+  #connected = false
+  #closed = false
+  #reported: 'up' | 'down' = 'down'
+
+  constructor(options: RedisLinkOptions) {
+    this.#options = options
+    const calls = options.meter.counter({
+      name: 'redis_calls_total',
+      help: 'Redis operations by outcome; refused ones were not tried because Redis is known to be away.',
+      labels: ['role', 'outcome'],
+    })
+    this.#calls = {
+      ok: calls(options.role, 'ok'),
+      failed: calls(options.role, 'failed'),
+      timeout: calls(options.role, 'timeout'),
+      refused: calls(options.role, 'refused'),
+    }
+    const up = options.meter.gauge({ name: 'redis_up', help: 'Whether Redis can be used.', labels: ['role'] })(
+      options.role,
+    )
+    up.set(0)
+    this.onUp(() => up.set(1))
+    this.onDown(() => up.set(0))
+    this.#breaker = new Breaker({
+      threshold: BREAKER_THRESHOLD,
+      openMs: BREAKER_OPEN_MS,
+      clock: options.clock,
+      random: options.random,
+      probe: () => this.#probe(),
+      onChange: () => this.#changed(),
+    })
+    this.client = createRedisClient(options.url, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random)
+    this.client.on('error', (error: Error) => options.log.debug({ role: options.role, err: error }, 'Redis error'))
+    this.client.on('ready', () => {
+      this.#connected = true
+      this.#breaker.reset()
+      this.#changed()
+    })
+    for (const event of ['close', 'end', 'reconnecting']) {
+      this.client.on(event, () => {
+        this.#connected = false
+        this.#changed()
+      })
+    }
+  }
+
+  state(): 'up' | 'down' {
+    return this.#connected && !this.#breaker.open ? 'up' : 'down'
+  }
+
+  onUp(callback: () => void): () => void {
+    this.#upListeners.add(callback)
+    if (this.state() === 'up') callback()
+    return () => this.#upListeners.delete(callback)
+  }
+
+  onDown(callback: () => void): () => void {
+    this.#downListeners.add(callback)
+    return () => this.#downListeners.delete(callback)
+  }
+
+  run<T>(operation: (client: RedisClient) => Promise<T>, timeoutMs?: number): Promise<T> {
+    if (this.state() === 'down') {
+      this.#calls.refused.add()
+      return Promise.reject(unavailable('Redis is not reachable'))
+    }
+    return this.#bounded(operation, timeoutMs ?? this.#options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS)
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#connected = false
+    this.#breaker.stop()
+    for (const reject of this.#pending) reject(unavailable('the link to Redis is closed'))
+    this.client.disconnect()
+  }
+
+  #bounded<T>(operation: (client: RedisClient) => Promise<T>, timeoutMs: number): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const settle = (finish: () => void) => {
+        if (!this.#pending.delete(abort)) return
+        cancel()
+        finish()
+      }
+      const abort = (error: IntermixError) => settle(() => reject(error))
+      const cancel = this.#options.clock.after(timeoutMs, () =>
+        settle(() => {
+          this.#calls.timeout.add()
+          this.#breaker.failed()
+          reject(unavailable(`Redis did not answer within ${timeoutMs} ms`))
+        }),
+      )
+      this.#pending.add(abort)
+      invoke(operation, this.client).then(
+        (value) =>
+          settle(() => {
+            this.#calls.ok.add()
+            this.#breaker.succeeded()
+            resolve(value)
+          }),
+        (error: unknown) => settle(() => reject(this.#judge(error))),
+      )
+    })
+  }
+
+  /** Tells failures of the connection from answers that say no. */
+  #judge(error: unknown): unknown {
+    if (isAnswer(error)) {
+      this.#calls.ok.add()
+      this.#breaker.succeeded()
+      return error
+    }
+    this.#calls.failed.add()
+    this.#breaker.failed()
+    return unavailable('Redis failed', error)
+  }
+
+  async #probe(): Promise<boolean> {
+    if (!this.#connected) return false
+    return this.#bounded((client) => client.ping(), this.#options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  #changed(): void {
+    const state = this.state()
+    if (state === this.#reported) return
+    this.#reported = state
+    const { log, role, url } = this.#options
+    if (this.#closed) log.debug({ role }, 'Redis link closed')
+    else if (state === 'up') log.info({ role, url: redactRedisUrl(url) }, 'Redis is up')
+    else log.warn({ role, url: redactRedisUrl(url) }, 'Redis is down')
+    for (const listener of state === 'up' ? this.#upListeners : this.#downListeners) listener()
+  }
+}
+
+async function invoke<T>(operation: (client: RedisClient) => Promise<T>, client: RedisClient): Promise<T> {
+  return operation(client)
+}
+
+const AWAY = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|UNBLOCKED)/
+
+/** Replies of a working Redis, and mistakes of the caller, say nothing about the connection. */
+function isAnswer(error: unknown): boolean {
+  if (error instanceof IntermixError || error instanceof TypeError || error instanceof RangeError) return true
+  return error instanceof Error && error.name === 'ReplyError' && !AWAY.test(error.message)
+}
+
+function unavailable(message: string, cause?: unknown): IntermixError {
+  return new IntermixError('REDIS_UNAVAILABLE', message, cause === undefined ? undefined : { cause })
+}

@@ -1,0 +1,62 @@
+// Lua scripts: one file each in scripts/, run by hash and loaded where a server does not know it yet.
+
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { IntermixError } from '../kernel/errors.ts'
+import type { RedisClient } from './create-client.ts'
+
+type ScriptArgument = string | number | Uint8Array
+
+/** A script that can be run. All its keys must share one `{tag}`, so that it works on a cluster. */
+export interface Script<Reply> {
+  readonly name: string
+  run(client: RedisClient, keys: readonly string[], args: readonly ScriptArgument[]): Promise<Reply>
+}
+
+export interface ScriptDefinition<Reply> {
+  /** File `scripts/<name>-<keys>.lua`, whose head names `KEYS`, `ARGV` and `Returns` in comments. */
+  readonly name: string
+  readonly keys: number
+  /** Reads the raw reply, and throws where it is not what the script promises. */
+  readonly reply: (raw: unknown) => Reply
+}
+
+/**
+ * Loads a script. A wrong number of keys and a missing header are programming errors and throw at once.
+ * @throws IntermixError INTERNAL where the file is missing or lacks its header.
+ */
+export function defineScript<Reply>(definition: ScriptDefinition<Reply>): Script<Reply> {
+  const { name, keys: keyCount, reply } = definition
+  const source = readScript(`${name}-${keyCount}.lua`)
+  const sha = createHash('sha1').update(source).digest('hex')
+  return {
+    name,
+    async run(client, keys, args) {
+      if (keys.length !== keyCount) {
+        throw new IntermixError('INTERNAL', `script ${name} takes ${keyCount} keys, not ${keys.length}`)
+      }
+      const rest = [...keys, ...args.map((arg) => (arg instanceof Uint8Array ? Buffer.from(arg) : arg))]
+      try {
+        return reply(await client.evalsha(sha, keyCount, ...rest))
+      } catch (error) {
+        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
+        return reply(await client.eval(source, keyCount, ...rest))
+      }
+    },
+  }
+}
+
+// Beside this file when run from source; the published package keeps the scripts in src/ only.
+const FOLDERS = [new URL('./scripts/', import.meta.url), new URL('../../../src/redis/scripts/', import.meta.url)]
+
+function readScript(file: string): string {
+  const url = FOLDERS.map((folder) => new URL(file, folder)).find((candidate) => existsSync(candidate))
+  if (url === undefined) throw new IntermixError('INTERNAL', `there is no script src/redis/scripts/${file}`)
+  const source = readFileSync(url, 'utf8')
+  for (const word of ['KEYS', 'ARGV', 'Returns']) {
+    if (!new RegExp(`^--.*\\b${word}\\b`, 'm').test(source)) {
+      throw new IntermixError('INTERNAL', `the head of src/redis/scripts/${file} does not describe ${word}`)
+    }
+  }
+  return source
+}

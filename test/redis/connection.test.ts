@@ -1,0 +1,133 @@
+import { connect } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { RedisLink } from '../../src/redis/connection.ts'
+import { freePort } from '../helpers/ports.ts'
+import { type RedisServer, startRedis } from '../helpers/redis.ts'
+import { testLink, until, untilUp } from './support.ts'
+
+let redis: RedisServer | undefined
+let link: RedisLink | undefined
+
+afterEach(async () => {
+  link?.close()
+  await redis?.stop()
+  redis = undefined
+})
+
+describe('a link to Redis', () => {
+  it('runs commands when up', async () => {
+    redis = await startRedis()
+    link = testLink(redis.url).link
+    await untilUp(link)
+    expect(await link.run((client) => client.set('a', '1'))).toBe('OK')
+  })
+
+  it('refuses at once when there is no Redis at the start, and comes up when there is one', async () => {
+    redis = await startRedis()
+    await redis.kill()
+    const { link: down, meter } = testLink(redis.url)
+    link = down
+    const started = performance.now()
+    await expect(link.run((client) => client.get('a'))).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+    expect(performance.now() - started).toBeLessThan(40)
+    expect(meter.value('redis_up', 'queue')).toBe(0)
+    await redis.restart()
+    await untilUp(link)
+    expect(await link.run((client) => client.ping())).toBe('PONG')
+    expect(meter.value('redis_up', 'queue')).toBe(1)
+  })
+
+  it('bounds each call of a paused Redis, opens the breaker, and recovers by its own probe', async () => {
+    redis = await startRedis()
+    const { link: slow, meter } = testLink(redis.url, 20)
+    link = slow
+    await untilUp(link)
+    redis.pause()
+    for (let i = 0; i < 5; i++) {
+      const started = performance.now()
+      await expect(slow.run((client) => client.get('a'))).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+      expect(performance.now() - started).toBeLessThan(500)
+    }
+    expect(slow.state()).toBe('down')
+    await expect(slow.run((client) => client.get('a'))).rejects.toThrow('not reachable')
+    expect(meter.value('redis_calls_total', 'queue', 'refused')).toBe(1)
+    redis.resume()
+    await untilUp(slow)
+    expect(await slow.run((client) => client.ping())).toBe('PONG')
+  })
+
+  it('rejects what is in flight when Redis dies, and reconnects', async () => {
+    redis = await startRedis()
+    const dying = testLink(redis.url, 5000).link
+    link = dying
+    await untilUp(link)
+    redis.pause()
+    const pending = expect(dying.run((client) => client.get('a'))).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+    await redis.kill()
+    await pending
+    await until(() => dying.state() === 'down', 'the link goes down')
+    await redis.restart()
+    await untilUp(dying)
+  })
+
+  it('passes on error replies and does not open the breaker for them', async () => {
+    redis = await startRedis()
+    const up = testLink(redis.url, 200).link
+    link = up
+    await untilUp(up)
+    await up.run((client) => client.set('text', 'a'))
+    for (let i = 0; i < 8; i++) {
+      await expect(up.run((client) => client.incr('text'))).rejects.toMatchObject({ name: 'ReplyError' })
+    }
+    expect(up.state()).toBe('up')
+  })
+
+  it('rejects calls in flight when it is closed', async () => {
+    redis = await startRedis()
+    const { link: closing, log } = testLink(redis.url, 5000)
+    await untilUp(closing)
+    redis.pause()
+    const pending = expect(closing.run((client) => client.get('a'))).rejects.toThrow('closed')
+    closing.close()
+    closing.close()
+    await pending
+    redis.resume()
+    expect(log.lines.filter((line) => line.startsWith('error'))).toEqual([])
+  })
+
+  it('signs in over a URL with an ACL user', async () => {
+    redis = await startRedis({
+      args: ['--user', 'app', 'on', '>p@ss', '~*', '&*', '+@all', '--user', 'default', 'off'],
+    })
+    const signedIn = testLink(`redis://app:p%40ss@127.0.0.1:${redis.port}/2`, 500).link
+    link = signedIn
+    await untilUp(signedIn)
+    expect(await signedIn.run((client) => client.acl('WHOAMI'))).toBe('app')
+  })
+})
+
+/** One inline command over a bare socket: a client of its own would wait until the cluster is ready. */
+function raw(port: number, command: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(`${command}\r\n`))
+    socket.once('error', reject)
+    socket.once('data', (data) => {
+      socket.destroy()
+      resolve(data.toString())
+    })
+  })
+}
+
+describe('a link to a Redis cluster', () => {
+  it('finds the node of a key', async () => {
+    redis = await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())] })
+    await raw(redis.port, 'CLUSTER ADDSLOTSRANGE 0 16383')
+    const { port } = redis
+    await until(async () => (await raw(port, 'CLUSTER INFO')).includes('cluster_state:ok'), 'the cluster is ready')
+    const cluster = testLink(`redis+cluster://127.0.0.1:${redis.port}`, 2000).link
+    link = cluster
+    await untilUp(cluster)
+    expect(await cluster.run((client) => client.set('{a}x', '1'))).toBe('OK')
+    expect(await cluster.run((client) => client.get('{a}x'))).toBe('1')
+  })
+})

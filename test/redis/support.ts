@@ -1,0 +1,103 @@
+// Ports for tests that talk to a real Redis: real time, no randomness, a log that is kept and a meter that is read.
+
+import type { Clock, Logger, Meter } from '../../src/kernel/ports.ts'
+import { connectRedis, type RedisLink } from '../../src/redis/connection.ts'
+
+export const realClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms)
+    return () => clearTimeout(timer)
+  },
+}
+
+export const fixedRandom = () => 0.5
+
+/** A log whose messages can be read. */
+export class KeptLog implements Logger {
+  readonly lines: string[]
+
+  constructor(lines: string[] = []) {
+    this.lines = lines
+  }
+
+  debug(): void {}
+
+  info(fields: object, message: string): void {
+    this.#keep('info', fields, message)
+  }
+
+  warn(fields: object, message: string): void {
+    this.#keep('warn', fields, message)
+  }
+
+  error(fields: object, message: string): void {
+    this.#keep('error', fields, message)
+  }
+
+  child(): Logger {
+    return new KeptLog(this.lines)
+  }
+
+  #keep(level: string, fields: object, message: string): void {
+    this.lines.push(`${level} ${message} ${JSON.stringify(fields)}`)
+  }
+}
+
+/** A meter whose values can be read by name and label values. */
+export class ReadableMeter implements Meter {
+  readonly values = new Map<string, number>()
+
+  counter: Meter['counter'] =
+    (spec) =>
+    (...labels) => ({ add: (count = 1) => this.#set(spec.name, labels, this.value(spec.name, ...labels) + count) })
+
+  gauge: Meter['gauge'] =
+    (spec) =>
+    (...labels) => ({ set: (value) => this.#set(spec.name, labels, value) })
+
+  histogram: Meter['histogram'] =
+    (spec) =>
+    (...labels) => ({ observe: () => this.#set(spec.name, labels, this.value(spec.name, ...labels) + 1) })
+
+  value(name: string, ...labels: string[]): number {
+    return this.values.get([name, ...labels].join(' ')) ?? 0
+  }
+
+  #set(name: string, labels: readonly string[], value: number): void {
+    this.values.set([name, ...labels].join(' '), value)
+  }
+}
+
+export interface TestLink {
+  readonly link: RedisLink
+  readonly log: KeptLog
+  readonly meter: ReadableMeter
+}
+
+export function testLink(url: string, commandTimeoutMs = 50, role: 'cache' | 'queue' = 'queue'): TestLink {
+  const log = new KeptLog()
+  const meter = new ReadableMeter()
+  const link = connectRedis({ url, role, commandTimeoutMs, clock: realClock, random: fixedRandom, log, meter })
+  return { link, log, meter }
+}
+
+/** Resolves when the link is up. */
+export function untilUp(link: RedisLink): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = link.onUp(() => {
+      queueMicrotask(() => stop())
+      resolve()
+    })
+  })
+}
+
+/** Resolves once `condition` holds; rejects with `what` when it does not within the time. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string, timeoutMs = 10_000) {
+  const deadline = performance.now() + timeoutMs
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
