@@ -1,0 +1,99 @@
+// Structured logs on pino: JSON lines for collectors, readable lines for a terminal. Lines are written synchronously
+// in the process, so that the last words of a dying process are not lost in a worker thread.
+
+import { type Level, type Logger as Sink, pino, stdSerializers } from 'pino'
+import { prettyFactory } from 'pino-pretty'
+import type { Logger } from '../kernel/ports.ts'
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const
+export type LogFormat = (typeof LOG_FORMATS)[number]
+
+/** The logger of a process. Its level can be changed while it runs, for all of its children at once. */
+export interface RootLogger extends Logger {
+  level: LogLevel
+  /** The process ends because of this; never filtered by the level. */
+  fatal(fields: object, message: string): void
+}
+
+export interface LoggerOptions {
+  /** `auto` is pretty where `terminal` is set and JSON elsewhere. */
+  readonly format: LogFormat
+  readonly level: LogLevel
+  /** Takes each finished line, its line end included. */
+  readonly write: (line: string) => void
+  /** Whether the lines go to a terminal: decides `auto`, and colours. */
+  readonly terminal: boolean
+  /** Fields of every JSON line; a person at a terminal knows which process it is. */
+  readonly fields?: object
+}
+
+/** Creates the logger of a process. An `Error` under `err`, `error` or `cause` is written with its type and stack. */
+export function createLogger(options: LoggerOptions): RootLogger {
+  const pretty = options.format === 'pretty' || (options.format === 'auto' && options.terminal)
+  const format = pretty
+    ? prettyFactory({ colorize: options.terminal, translateTime: 'SYS:HH:MM:ss.l', singleLine: true })
+    : undefined
+  const write = (line: string) => options.write(format === undefined ? line : String(format(line)))
+  const { err } = stdSerializers
+  const sink: Sink = pino(
+    {
+      level: options.level,
+      base: pretty ? {} : { ...options.fields },
+      serializers: { err, error: err, cause: err },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    { write },
+  )
+  return new PinoLogger(sink, {})
+}
+
+/** Children hold their fields here, not in pino, so that one change of level reaches all of them. */
+class PinoLogger implements RootLogger {
+  readonly #sink: Sink
+  readonly #fields: object
+
+  constructor(sink: Sink, fields: object) {
+    this.#sink = sink
+    this.#fields = fields
+  }
+
+  get level(): LogLevel {
+    return this.#sink.level as LogLevel
+  }
+
+  set level(level: LogLevel) {
+    this.#sink.level = level
+  }
+
+  debug(fields: object, message: string): void {
+    this.#write('debug', fields, message)
+  }
+
+  info(fields: object, message: string): void {
+    this.#write('info', fields, message)
+  }
+
+  warn(fields: object, message: string): void {
+    this.#write('warn', fields, message)
+  }
+
+  error(fields: object, message: string): void {
+    this.#write('error', fields, message)
+  }
+
+  fatal(fields: object, message: string): void {
+    this.#write('fatal', fields, message)
+  }
+
+  child(fields: object): Logger {
+    return new PinoLogger(this.#sink, { ...this.#fields, ...fields })
+  }
+
+  #write(level: Level, fields: object, message: string): void {
+    if (this.#sink.isLevelEnabled(level)) this.#sink[level]({ ...this.#fields, ...fields }, message)
+  }
+}
