@@ -120,7 +120,10 @@ function raw(port: number, command: string): Promise<string> {
 
 describe('a link to a Redis cluster', () => {
   it('finds the node of a key', async () => {
-    redis = await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())] })
+    const bus = String(await freePort())
+    redis = await startRedis({
+      args: ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-announce-ip', '127.0.0.1'],
+    })
     await raw(redis.port, 'CLUSTER ADDSLOTSRANGE 0 16383')
     const { port } = redis
     await until(async () => (await raw(port, 'CLUSTER INFO')).includes('cluster_state:ok'), 'the cluster is ready')
@@ -129,5 +132,5 @@ describe('a link to a Redis cluster', () => {
     await untilUp(cluster)
     expect(await cluster.run((client) => client.set('{a}x', '1'))).toBe('OK')
     expect(await cluster.run((client) => client.get('{a}x'))).toBe('1')
-  })
+  }, 20_000)
 })
