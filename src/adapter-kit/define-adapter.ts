@@ -7,6 +7,7 @@ import type { AttributeValue } from '../kernel/value.ts'
 import type { DirectResponse } from '../kernel/verdict.ts'
 import type { DurableCounters } from './durable-counters.ts'
 import type { CheckTemplate, Instance, InstanceTypes, ReportTemplate, TemplateName } from './instance.ts'
+import type { ScriptRunner } from './script-runner.ts'
 
 /** What a check adapter answers. A promise means that it did I/O; a plain value is used at once. */
 export interface CheckResult {
@@ -87,6 +88,11 @@ export interface AdapterEnvironment {
    * `render` gives the body.
    */
   expose(path: string, contentType: string, render: () => Awaitable<string>): void
+  /**
+   * Scripts on the Redis at `url` (`redis://…`), or on Intermix's own durable Redis where no URL is given. Absent, or
+   * throwing `NOT_READY`, where there is no such Redis. Connects lazily; nothing has to be closed by the adapter.
+   */
+  readonly redis?: (url: string | undefined) => ScriptRunner
 }
 
 /** A mistake in a handler's params that the schema cannot express. `path` is relative to the params. */

@@ -1,0 +1,90 @@
+// One bounded HTTP exchange: with a timeout, a cap on the body, no redirects and errors that say what failed.
+
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock } from '../kernel/ports.ts'
+
+export interface TextRequest {
+  readonly fetch: typeof fetch
+  readonly clock: Clock
+  readonly url: string
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  /** Milliseconds for the whole exchange, body included. */
+  readonly timeoutMs: number
+  /** A longer body is an error. */
+  readonly maxBytes: number
+  /** The caller's own signal. */
+  readonly signal?: AbortSignal
+}
+
+export interface TextResponse {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+}
+
+/**
+ * Makes a request and reads the whole body as UTF-8. Redirects are handed back, not followed.
+ * Rejects with `DEADLINE_EXCEEDED` (own timeout), `CANCELLED` (the caller's signal) or `BACKEND_FAILED`.
+ */
+export async function fetchText(request: TextRequest): Promise<TextResponse> {
+  const timeout = new AbortController()
+  const cancelTimer = request.clock.after(request.timeoutMs, () => timeout.abort())
+  const signal = request.signal === undefined ? timeout.signal : AbortSignal.any([timeout.signal, request.signal])
+  try {
+    const response = await request.fetch(request.url, {
+      method: request.method ?? 'GET',
+      redirect: 'manual',
+      signal,
+      ...(request.headers === undefined ? {} : { headers: request.headers }),
+      ...(request.body === undefined ? {} : { body: request.body }),
+    })
+    return { status: response.status, headers: response.headers, text: await readText(response, request.maxBytes) }
+  } catch (error) {
+    throw explain(error, request, timeout.signal)
+  } finally {
+    cancelTimer()
+  }
+}
+
+async function readText(response: Response, maxBytes: number): Promise<string> {
+  if (response.body === null) return ''
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength
+    // Leaving the loop cancels the stream, so the rest is not read.
+    if (size > maxBytes) throw new IntermixError('BACKEND_FAILED', `the answer is longer than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function explain(error: unknown, request: TextRequest, timeout: AbortSignal): IntermixError {
+  const where = placeOf(request.url)
+  if (timeout.aborted) {
+    return new IntermixError('DEADLINE_EXCEEDED', `${where} did not answer in ${request.timeoutMs} ms`, {
+      cause: error,
+    })
+  }
+  if (request.signal?.aborted === true) {
+    return new IntermixError('CANCELLED', `the call to ${where} was given up`, { cause: error })
+  }
+  return new IntermixError('BACKEND_FAILED', `${where}: ${reasonOf(error)}`, { cause: error })
+}
+
+// fetch hides the reason (connection refused, name not found) in the cause.
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const cause = error.cause
+  if (cause instanceof Error) return 'code' in cause && cause.message === '' ? String(cause.code) : cause.message
+  return error.message
+}
+
+/** A URL without what may be secret in it: user, password and query. */
+export function placeOf(url: string): string {
+  if (!URL.canParse(url)) return 'the backend'
+  const { origin, pathname } = new URL(url)
+  return `${origin}${pathname}`
+}
