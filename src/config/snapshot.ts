@@ -22,7 +22,12 @@ export interface HandlerConfig {
   readonly digest: string
   /** Deadline of one call, in milliseconds. */
   readonly timeoutMs: number
+  /** How long past its validity a verdict may be served while the backend gives none. */
   readonly staleIfErrorMs: number
+  /** How long past its validity a verdict is served at once while it is refreshed in the background; 0: never. */
+  readonly staleWhileRevalidateMs: number
+  /** Upper bound for the validity of denials; `undefined` leaves it to the adapter. */
+  readonly maxDenyValidForMs: number | undefined
 }
 
 /** A configured instance: fills its template's fields from a bag. */

@@ -1,0 +1,121 @@
+// Whole answers by what their evaluation read. An answer is found only for a bag that would lead the same evaluation
+// through the same reads with the same values: under the same candidate rules (the scope), by the same path (the
+// shape), with equal values (the key). It is never stale: when its time is over the rules are evaluated again, over
+// handlers' verdicts that may well be cached still.
+
+import { LRUCache } from 'lru-cache'
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import type { Answer } from '../kernel/verdict.ts'
+import type { RecordedStep } from './read-collector.ts'
+import type { Epoch, Revocations } from './revocations.ts'
+import { ShapeTree } from './shape-tree.ts'
+import { spend, type VerdictEntry } from './verdict-entry.ts'
+
+/** An evaluated answer, with what limits its life. Times in ms on the wall clock. */
+export interface StoredAnswer {
+  /** Its `validForMs`, `validUses`, `tier` and `ageMs` are filled in when it is served. */
+  readonly answer: Answer
+  readonly createdAt: number
+  readonly freshUntil: number
+  readonly epoch: Epoch
+  /** The cached verdicts it is made of: each use of the answer is a use of theirs. */
+  readonly parts: readonly VerdictEntry[]
+  /** Uses of its own, where rules bound them. */
+  usesLeft: number
+}
+
+export interface AnswerCacheOptions {
+  readonly maxEntries: number
+  readonly maxBytes: number
+  readonly revocations: Revocations
+  /** The oldest answer that may be served now, in ms. */
+  maxAgeMs(): number
+  onEvict(): void
+}
+
+const MAX_SCOPES = 4_096
+const MAX_SHAPES = 64
+
+/** A scope's shapes: scopes are named by the digest of the rules that can fire, so they outlive config changes. */
+export interface AnswerScope {
+  readonly digest: string
+  readonly id: number
+  readonly shapes: ShapeTree
+}
+
+export class AnswerCache {
+  readonly #options: AnswerCacheOptions
+  readonly #scopes = new LRUCache<string, AnswerScope>({ max: MAX_SCOPES })
+  readonly #answers: LRUCache<string, StoredAnswer>
+  #scopeIds = 0
+
+  constructor(options: AnswerCacheOptions) {
+    this.#options = options
+    this.#answers = new LRUCache({
+      max: options.maxEntries,
+      maxSize: options.maxBytes,
+      maxEntrySize: Math.max(8192, Math.floor(options.maxBytes / 100)),
+      sizeCalculation: answerBytes,
+      dispose: (_answer, _key, reason) => {
+        if (reason === 'evict') options.onEvict()
+      },
+    })
+  }
+
+  get size(): number {
+    return this.#answers.size
+  }
+
+  get bytes(): number {
+    return this.#answers.calculatedSize
+  }
+
+  /** The scope for a set of rules; the same digest gives the same scope while it is kept. */
+  scope(digest: string): AnswerScope {
+    let scope = this.#scopes.get(digest)
+    if (scope === undefined) {
+      scope = { digest, id: ++this.#scopeIds, shapes: new ShapeTree(MAX_SHAPES) }
+      this.#scopes.set(digest, scope)
+    }
+    return scope
+  }
+
+  /**
+   * Finds a servable answer and spends one use of it.
+   * @param handlers names of the handlers that the scope's rules can call
+   */
+  find(scope: AnswerScope, bag: AttributeBag, handlers: readonly string[], now: number): StoredAnswer | undefined {
+    return scope.shapes.find(bag, (key) => {
+      const stored = this.#answers.get(`${scope.id}|${key}`)
+      if (stored === undefined || !this.#servable(stored, bag, handlers, now)) return undefined
+      stored.usesLeft--
+      for (const part of stored.parts) spend(part, now)
+      return stored
+    })
+  }
+
+  /** Stores an answer under the shape of its own evaluation. */
+  store(scope: AnswerScope, steps: readonly RecordedStep[], stored: StoredAnswer): void {
+    this.#answers.set(`${scope.id}|${scope.shapes.keyFor(steps)}`, stored)
+  }
+
+  clear(): void {
+    this.#answers.clear()
+    this.#scopes.clear()
+  }
+
+  #servable(stored: StoredAnswer, bag: AttributeBag, handlers: readonly string[], now: number): boolean {
+    if (now >= stored.freshUntil || now < stored.createdAt - 1_000 || stored.usesLeft <= 0) return false
+    for (const part of stored.parts) if (part.usesLeft <= 0) return false
+    return (
+      this.#options.revocations.allows(stored.epoch, handlers, bag) && now - stored.createdAt <= this.#options.maxAgeMs()
+    )
+  }
+}
+
+function answerBytes(stored: StoredAnswer, key: string): number {
+  const { answer } = stored
+  const headers = answer.requestHeaders.length + answer.responseHeaders.length
+  const direct = answer.directResponse === undefined ? 0 : 256 + answer.directResponse.body.length
+  return 512 + 2 * (key.length + answer.status.message.length) + 128 * (headers + answer.referenced.length) + direct
+}

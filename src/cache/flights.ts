@@ -1,0 +1,139 @@
+// Fetches under way: at most one per key in this process. A fetch asks the mesh tier, then the backend if this node gets
+// the lease, or waits a bounded while for the node that has it. It goes on whether or not its callers still wait.
+
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock, Counter, Random } from '../kernel/ports.ts'
+import type { Verdict } from '../kernel/verdict.ts'
+import type { MeshLookup, MeshTier } from './mesh-tier.ts'
+import type { Epoch } from './revocations.ts'
+import type { VerdictRequest } from './verdict-cache.ts'
+import type { VerdictEntry } from './verdict-entry.ts'
+
+export type FlightResult =
+  | { readonly entry: VerdictEntry; readonly tier: 'mesh' | 'backend'; readonly stale?: VerdictEntry | undefined; readonly error?: undefined }
+  | { readonly entry?: undefined; readonly error: IntermixError; readonly stale?: VerdictEntry | undefined }
+
+/** What a flight needs besides the request that started it. */
+export interface FlightPlan {
+  readonly held: VerdictEntry | undefined
+  /** Taken before anything is asked; the verdict is stamped with it. */
+  readonly epoch: Epoch
+  readonly inMesh: boolean
+  entry(verdict: Verdict, startedAt: number, epoch: Epoch): VerdictEntry
+  /** Whether an entry of the mesh tier may be used, as far as revocations go. */
+  accepts(entry: VerdictEntry): boolean
+  readonly waited: Counter
+  failed(error: IntermixError, hasStaleCopy: boolean): void
+  succeeded(): void
+}
+
+interface Flight {
+  readonly epoch: Epoch
+  readonly result: Promise<FlightResult>
+}
+
+export interface FlightsOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly mesh: MeshTier | undefined
+  store(key: string, request: VerdictRequest, entry: VerdictEntry): void
+}
+
+const MIN_LEASE_MS = 100
+const MAX_LEASE_MS = 5_000
+
+export class Flights {
+  readonly #options: FlightsOptions
+  readonly #flights = new Map<string, Flight>()
+
+  constructor(options: FlightsOptions) {
+    this.#options = options
+  }
+
+  /** The fetch of this key that is under way, if it began in an epoch that the caller accepts. */
+  join(key: string, accepts: (epoch: Epoch) => boolean): Promise<FlightResult> | undefined {
+    const flight = this.#flights.get(key)
+    return flight !== undefined && accepts(flight.epoch) ? flight.result : undefined
+  }
+
+  /** Starts a fetch; it takes the place of an older one of the same key. The promise never rejects. */
+  start(key: string, request: VerdictRequest, plan: FlightPlan): Promise<FlightResult> {
+    const result = this.#fetch(key, request, plan)
+      .catch((error: unknown): FlightResult => ({ error: IntermixError.from(error) }))
+      .then((outcome) => {
+        if (this.#flights.get(key) === flight) this.#flights.delete(key)
+        if (outcome.entry === undefined) plan.failed(outcome.error, (outcome.stale ?? plan.held) !== undefined)
+        else plan.succeeded()
+        return outcome
+      })
+    const flight: Flight = { epoch: plan.epoch, result }
+    this.#flights.set(key, flight)
+    return result
+  }
+
+  async #fetch(key: string, request: VerdictRequest, plan: FlightPlan): Promise<FlightResult> {
+    const { mesh } = this.#options
+    if (mesh === undefined || !plan.inMesh) return this.#callBackend(key, request, plan, undefined, undefined)
+    const token = mesh.token()
+    const found = await this.#lookup(mesh, key, request, plan, token)
+    if (found.state === 'fresh') {
+      this.#options.store(key, request, found.entry)
+      return { entry: found.entry, tier: 'mesh' }
+    }
+    const lease = found.state === 'lease' ? token : undefined
+    const stale = found.state === 'unavailable' ? undefined : found.stale
+    const accepted = stale !== undefined && plan.accepts(stale) ? stale : undefined
+    return this.#callBackend(key, request, plan, lease, accepted)
+  }
+
+  /** Asks the mesh tier; while another node fetches, asks again until that node should long have been done. */
+  async #lookup(mesh: MeshTier, key: string, request: VerdictRequest, plan: FlightPlan, token: string): Promise<MeshLookup> {
+    const { clock, random } = this.#options
+    const { handler } = request.source
+    const expected = plan.held?.fetchMs ?? handler.timeoutMs / 10
+    const leaseMs = Math.min(MAX_LEASE_MS, Math.max(MIN_LEASE_MS, handler.timeoutMs))
+    const giveUpAt = clock.monotonic() + Math.min(leaseMs, Math.max(0, (request.deadline - clock.monotonic()) / 2))
+    let pauseMs = Math.max(2, expected / 2)
+    let waited = false
+    for (;;) {
+      const found = await mesh.lookup(key, { token, leaseMs, known: plan.held, staleForMs: handler.staleIfErrorMs })
+      if (found.state === 'fresh' && !plan.accepts(found.entry)) return { state: 'unavailable' }
+      const remaining = giveUpAt - clock.monotonic()
+      if (found.state !== 'wait' || remaining <= 0) return found
+      if (!waited) plan.waited.add()
+      waited = true
+      const pause = Math.min(remaining, pauseMs * (0.75 + random() / 2))
+      await new Promise<void>((resolve) => clock.after(pause, resolve))
+      pauseMs = Math.min(50, pauseMs * 1.5)
+    }
+  }
+
+  async #callBackend(
+    key: string,
+    request: VerdictRequest,
+    plan: FlightPlan,
+    lease: string | undefined,
+    stale: VerdictEntry | undefined,
+  ): Promise<FlightResult> {
+    const { clock, mesh } = this.#options
+    const { handler } = request.source
+    const startedAt = clock.now()
+    try {
+      // The fetch serves whoever waits, so it has the handler's whole time, not the first caller's rest.
+      const verdict = await request.source.fetch(request.instance, clock.monotonic() + handler.timeoutMs)
+      const entry = plan.entry(verdict, startedAt, plan.epoch)
+      const reusable = entry.verdict.validForMs > 0 && entry.verdict.validUses > 0
+      const shared = mesh !== undefined && plan.inMesh
+      if (shared) {
+        const uses = reusable ? Math.floor(entry.usesLeft * (7 / 8)) : 0
+        void mesh.fill(key, reusable ? entry : undefined, { token: lease ?? '', uses })
+        entry.usesLeft -= uses
+      }
+      if (reusable) this.#options.store(key, request, entry)
+      return { entry, tier: 'backend', stale }
+    } catch (error) {
+      if (lease !== undefined) void mesh?.fill(key, undefined, { token: lease, uses: 0 })
+      return { error: IntermixError.from(error), stale }
+    }
+  }
+}

@@ -1,0 +1,118 @@
+// Collects what one evaluation read, in order and each read once: the shape of the answer.
+
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import type { Predicate, ReadLog, ReferencedAttribute } from '../kernel/read-log.ts'
+import { type AttributeValue, isStringMap } from '../kernel/value.ts'
+import { canonicalValue } from './canonical-value.ts'
+
+/**
+ * One question that an evaluation asks a bag. `outcome` says how the bag answers, as far as the next question can
+ * depend on it without the value; `value` is what must enter the key (empty where the outcome says it all). A map
+ * that is not there at all (`no-map`) is told apart from a map that lacks the key: expressions can tell them apart too.
+ */
+export interface ReadStep {
+  readonly id: string
+  readonly name: string
+  readonly key: string | undefined
+  readonly whole: boolean
+  answer(bag: AttributeBag): StepAnswer
+}
+
+export interface StepAnswer {
+  readonly outcome: 'absent' | 'no-map' | 'present' | 'true' | 'false'
+  readonly value: string
+}
+
+export interface RecordedStep {
+  readonly step: ReadStep
+  readonly outcome: StepAnswer['outcome']
+  readonly value: string
+}
+
+const ABSENT: StepAnswer = { outcome: 'absent', value: '' }
+const NO_MAP: StepAnswer = { outcome: 'no-map', value: '' }
+const PRESENT: StepAnswer = { outcome: 'present', value: '' }
+const TRUE: StepAnswer = { outcome: 'true', value: '' }
+const FALSE: StepAnswer = { outcome: 'false', value: '' }
+
+function scalarAnswer(value: AttributeValue | undefined): StepAnswer {
+  if (value === undefined) return ABSENT
+  if (typeof value === 'object' && isStringMap(value)) return PRESENT
+  return { outcome: 'present', value: canonicalValue(value) }
+}
+
+function keyAnswer(map: AttributeValue | undefined, key: string): StepAnswer {
+  if (map === undefined || typeof map !== 'object' || !isStringMap(map)) return NO_MAP
+  const value = map.get(key)
+  return value === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(value) }
+}
+
+function wholeAnswer(map: AttributeValue | undefined): StepAnswer {
+  return map === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(map) }
+}
+
+function attributeStep(name: string): ReadStep {
+  return { id: `a${name}`, name, key: undefined, whole: false, answer: (bag) => scalarAnswer(bag.get(name)) }
+}
+
+function keyStep(name: string, key: string): ReadStep {
+  return { id: `k${name.length}:${name}${key}`, name, key, whole: false, answer: (bag) => keyAnswer(bag.get(name), key) }
+}
+
+function wholeStep(name: string): ReadStep {
+  return { id: `w${name}`, name, key: undefined, whole: true, answer: (bag) => wholeAnswer(bag.get(name)) }
+}
+
+function predicateStep(predicate: Predicate): ReadStep {
+  return {
+    id: `p${predicate.id}`,
+    name: predicate.attribute,
+    key: predicate.mapKey,
+    whole: false,
+    answer(bag) {
+      const answer = predicate.test(bag)
+      return answer === undefined ? ABSENT : answer ? TRUE : FALSE
+    },
+  }
+}
+
+/** A read log that keeps each distinct read in the order of its first occurrence. */
+export class ReadCollector implements ReadLog {
+  readonly #steps = new Map<string, RecordedStep>()
+
+  attribute(name: string, value: AttributeValue | undefined): void {
+    if (!this.#steps.has(`a${name}`)) this.#record(attributeStep(name), scalarAnswer(value))
+  }
+
+  mapKey(name: string, key: string, value: string | undefined): void {
+    if (this.#steps.has(`k${name.length}:${name}${key}`)) return
+    this.#record(keyStep(name, key), value === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(value) })
+  }
+
+  wholeMap(name: string, value: AttributeValue | undefined): void {
+    if (!this.#steps.has(`w${name}`)) this.#record(wholeStep(name), wholeAnswer(value))
+  }
+
+  predicate(predicate: Predicate, answer: boolean): void {
+    if (!this.#steps.has(`p${predicate.id}`)) this.#record(predicateStep(predicate), answer ? TRUE : FALSE)
+  }
+
+  get steps(): readonly RecordedStep[] {
+    return [...this.#steps.values()]
+  }
+
+  /** The reads as attributes, predicates as reads of their attribute; sorted, each once. */
+  referenced(): readonly ReferencedAttribute[] {
+    const found = new Map<string, ReferencedAttribute>()
+    for (const { step, outcome } of this.#steps.values()) {
+      const condition = outcome === 'absent' ? 'ABSENCE' : 'EXACT'
+      const entry: ReferencedAttribute = { name: step.name, key: step.key, condition, whole: step.whole }
+      found.set(`${step.name}\u0000${step.key ?? ''}\u0000${step.whole}`, entry)
+    }
+    return [...found.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
+  }
+
+  #record(step: ReadStep, answer: StepAnswer): void {
+    this.#steps.set(step.id, { step, ...answer })
+  }
+}

@@ -1,0 +1,122 @@
+// Refreshes verdicts that are wanted before they end, so that hot keys never wait for the backend and are young when an
+// outage begins. Entries are looked at when their time comes, in slots of a tenth of a second: nothing is scanned.
+
+import type { Clock } from '../kernel/ports.ts'
+import type { VerdictRequest } from './verdict-cache.ts'
+import type { VerdictEntry } from './verdict-entry.ts'
+
+export interface RefreshAheadOptions {
+  readonly clock: Clock
+  /** Refreshes of one handler per second. */
+  readonly perSecond: number
+  /** Entries watched at once; further ones are not refreshed ahead. */
+  readonly maxItems: number
+  current(key: string): VerdictEntry | undefined
+  refresh(key: string, request: VerdictRequest, known: VerdictEntry): void
+}
+
+interface Item {
+  readonly key: string
+  readonly request: VerdictRequest
+  readonly entry: VerdictEntry
+}
+
+const SLOT_MS = 100
+/** The lead before the end: ten times what the last fetch took, within these bounds. */
+const MIN_LEAD_MS = 50
+const MAX_LEAD_SHARE = 0.2
+
+export class RefreshAhead {
+  readonly #options: RefreshAheadOptions
+  readonly #slots = new Map<number, Item[]>()
+  readonly #budgets = new Map<string, { tokens: number; at: number }>()
+  #items = 0
+  #nextSlot: number
+  #cancel: (() => void) | undefined
+
+  constructor(options: RefreshAheadOptions) {
+    this.#options = options
+    this.#nextSlot = slotOf(options.clock.now())
+  }
+
+  /** Watches an entry that was just stored. */
+  schedule(key: string, request: VerdictRequest, entry: VerdictEntry): void {
+    if (this.#options.perSecond <= 0) return
+    const life = entry.freshUntil - entry.createdAt
+    const lead = Math.min(MAX_LEAD_SHARE * life, Math.max(MIN_LEAD_MS, 10 * entry.fetchMs))
+    this.#put(entry.freshUntil - lead, { key, request: withoutBag(request), entry })
+  }
+
+  stop(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+    this.#slots.clear()
+    this.#items = 0
+  }
+
+  #put(at: number, item: Item): void {
+    if (this.#items >= this.#options.maxItems) return
+    const slot = Math.max(slotOf(at), this.#nextSlot)
+    const items = this.#slots.get(slot)
+    if (items === undefined) this.#slots.set(slot, [item])
+    else items.push(item)
+    this.#items++
+    this.#cancel ??= this.#options.clock.after(SLOT_MS, () => this.#tick())
+  }
+
+  #tick(): void {
+    this.#cancel = undefined
+    const now = slotOf(this.#options.clock.now())
+    // After a jump of the clock the slots in between are visited too, but not more of them than there are.
+    if (now - this.#nextSlot > this.#slots.size + 10) {
+      for (const slot of [...this.#slots.keys()].sort((a, b) => a - b)) if (slot <= now) this.#visit(slot)
+      this.#nextSlot = now + 1
+    }
+    while (this.#nextSlot <= now) this.#visit(this.#nextSlot++)
+    if (this.#items > 0) this.#cancel ??= this.#options.clock.after(SLOT_MS, () => this.#tick())
+  }
+
+  #visit(slot: number): void {
+    const items = this.#slots.get(slot)
+    if (items === undefined) return
+    this.#slots.delete(slot)
+    this.#items -= items.length
+    for (const item of items) this.#consider(item)
+  }
+
+  #consider(item: Item): void {
+    const { clock, current, refresh } = this.#options
+    const { key, request, entry } = item
+    if (current(key) !== entry) return
+    const now = clock.now()
+    const bound = entry.staleUntil - entry.freshUntil
+    // Hot: used since it was stored. Warm: used within the last quarter of the stale bound, kept young enough that at
+    // least half of the bound is left when an outage begins.
+    const wanted = now < entry.freshUntil ? entry.hits > 0 : now - entry.lastHitAt < bound / 4
+    if (wanted && this.#spend(request.source.handler.name)) refresh(key, request, entry)
+    else if (now < entry.staleUntil - bound / 2) this.#put(entry.staleUntil - bound / 2, item)
+  }
+
+  #spend(handler: string): boolean {
+    const { clock, perSecond } = this.#options
+    const now = clock.monotonic()
+    const budget = this.#budgets.get(handler) ?? { tokens: perSecond, at: now }
+    this.#budgets.set(handler, budget)
+    budget.tokens = Math.min(perSecond, budget.tokens + ((now - budget.at) / 1000) * perSecond)
+    budget.at = now
+    if (budget.tokens < 1) return false
+    budget.tokens--
+    return true
+  }
+}
+
+const EMPTY_BAG = { get: () => undefined, names: () => [] }
+
+/** The request that asked first is not kept alive; a refreshed verdict is checked against revocations when served. */
+function withoutBag(request: VerdictRequest): VerdictRequest {
+  return { ...request, bag: EMPTY_BAG, deadline: Number.POSITIVE_INFINITY }
+}
+
+function slotOf(time: number): number {
+  return Math.floor(time / SLOT_MS)
+}

@@ -1,0 +1,289 @@
+// The verdict cache at the grain of single handlers: local tier, mesh tier, backend; one fetch per key at a time in the
+// process and, by lease, mostly one in the mesh; stale verdicts within their bound while the backend gives none.
+
+import type { Instance } from '../adapter-kit/instance.ts'
+import type { HandlerConfig } from '../config/snapshot.ts'
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock, Meter, Random } from '../kernel/ports.ts'
+import type { Tier, Verdict } from '../kernel/verdict.ts'
+import { createCacheMetrics, type HandlerCacheMetrics } from './cache-metrics.ts'
+import { FailureMemory } from './failure-memory.ts'
+import { Flights, type FlightResult } from './flights.ts'
+import { instanceKey } from './instance-key.ts'
+import type { KeyCardinality } from './key-cardinality.ts'
+import type { LocalTier } from './local-tier.ts'
+import type { MeshTier } from './mesh-tier.ts'
+import type { Protection } from './protection.ts'
+import { RefreshAhead } from './refresh-ahead.ts'
+import type { Epoch, Revocations } from './revocations.ts'
+import { freshness, spend, type VerdictEntry } from './verdict-entry.ts'
+
+/** A running handler, as the cache asks it. */
+export interface VerdictSource {
+  readonly handler: HandlerConfig
+  /** False once the handler has left the config, and while its breaker is not closed: then nothing is refreshed. */
+  healthy(): boolean
+  /**
+   * Asks the backend under the handler's guard. A verdict of kind `allow` or `deny`, at once where no I/O is needed.
+   * @throws IntermixError (or rejects with one) where there is no verdict.
+   */
+  fetch(instance: Instance, deadline: number): Verdict | Promise<Verdict>
+}
+
+export interface VerdictRequest {
+  readonly source: VerdictSource
+  readonly instance: Instance
+  readonly bag: AttributeBag
+  /** On the clock's monotonic time: when the caller gives up. */
+  readonly deadline: number
+}
+
+/** What a request got. `entry` carries the absolute times; without one the verdict is unknown and `error` says why. */
+export type VerdictOutcome =
+  | { readonly tier: Tier; readonly entry: VerdictEntry; readonly error?: undefined }
+  | { readonly entry?: undefined; readonly error: IntermixError }
+
+export interface VerdictCacheOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly meter: Meter
+  /** `undefined` switches the tier off. */
+  readonly local: LocalTier | undefined
+  readonly mesh: MeshTier | undefined
+  readonly revocations: Revocations
+  readonly protection: Protection
+  readonly cardinality: KeyCardinality
+  /** The oldest verdict that may be served now, in ms: bounded while the node is out of touch with revocations. */
+  maxAgeMs(): number
+  /** Background refreshes of one handler per second. */
+  readonly refreshesPerSecond: number
+}
+
+/** Life is shortened by up to this share, so that entries of one moment do not end in one moment. */
+const JITTER = 0.02
+/** With a stale verdict in hand, a caller waits for the backend at least this long before it takes it. */
+const STALE_PATIENCE_MS = 30
+
+export class VerdictCache {
+  readonly #options: VerdictCacheOptions
+  readonly #flights: Flights
+  readonly #failures: FailureMemory
+  readonly #refreshAhead: RefreshAhead
+  readonly #metricsOf: (handler: string) => HandlerCacheMetrics
+
+  constructor(options: VerdictCacheOptions) {
+    const { clock, random, meter, mesh } = options
+    this.#options = options
+    this.#metricsOf = createCacheMetrics(meter)
+    this.#failures = new FailureMemory(clock, random)
+    this.#flights = new Flights({ clock, random, mesh, store: (key, request, entry) => this.#store(key, request, entry) })
+    this.#refreshAhead = new RefreshAhead({
+      clock,
+      perSecond: options.refreshesPerSecond,
+      maxItems: 100_000,
+      current: (key) => options.local?.peek(key),
+      refresh: (key, request, known) => this.#refresh(key, request, known),
+    })
+  }
+
+  /** Answers at once from the local tier or without I/O; otherwise within the request's deadline. Never rejects. */
+  get(request: VerdictRequest): VerdictOutcome | Promise<VerdictOutcome> {
+    const { handler } = request.source
+    if (!handler.adapter.doesIo) return this.#compute(request)
+    const key = instanceKey(handler.digest, request.instance)
+    const metrics = this.#metricsOf(handler.name)
+    const entry = this.#usable(this.#options.local?.get(key), request, metrics)
+    if (entry !== undefined) {
+      const now = this.#options.clock.now()
+      const state = freshness(entry, now, handler.staleWhileRevalidateMs)
+      if (state === 'fresh') {
+        this.#options.protection.record(handler.name, true)
+        if (this.#wantsEarlyRefresh(entry, now)) this.#refresh(key, request, entry)
+        return this.#serve('local', entry, metrics, now)
+      }
+      if (state === 'revalidate') {
+        this.#options.protection.record(handler.name, true)
+        this.#refresh(key, request, entry)
+        return this.#serve('stale', entry, metrics, now)
+      }
+    }
+    return this.#ask(key, request, entry, metrics)
+  }
+
+  /** Drops everything that is held in this process; the mesh tier is left alone. */
+  clear(): void {
+    this.#options.local?.clear()
+    this.#failures.clear()
+  }
+
+  /** Stops background refreshes. */
+  stop(): void {
+    this.#refreshAhead.stop()
+  }
+
+  #compute(request: VerdictRequest): VerdictOutcome | Promise<VerdictOutcome> {
+    const { clock, revocations } = this.#options
+    const startedAt = clock.now()
+    const epoch = revocations.epoch
+    const done = (verdict: Verdict): VerdictOutcome => ({
+      tier: 'backend',
+      entry: this.#entry(verdict, request.source.handler, startedAt, epoch),
+    })
+    try {
+      const verdict = request.source.fetch(request.instance, request.deadline)
+      if (!(verdict instanceof Promise)) return done(verdict)
+      return verdict.then(done, (error: unknown) => ({ error: IntermixError.from(error) }))
+    } catch (error) {
+      return { error: IntermixError.from(error) }
+    }
+  }
+
+  async #ask(
+    key: string,
+    request: VerdictRequest,
+    held: VerdictEntry | undefined,
+    metrics: HandlerCacheMetrics,
+  ): Promise<VerdictOutcome> {
+    const { clock, protection, revocations } = this.#options
+    const { handler } = request.source
+    const recent = this.#failures.recent(key)
+    let result: FlightResult
+    if (recent === undefined) {
+      // A flight that began before a revocation brings what this request may not have: ask once more, under a flight
+      // that began after it.
+      const patience = held === undefined ? Number.POSITIVE_INFINITY : Math.max(STALE_PATIENCE_MS, 3 * held.fetchMs)
+      result = await this.#fly(key, request, held, metrics, patience)
+      if (result.entry !== undefined && !this.#allows(result.entry, request)) {
+        metrics.revoked.add()
+        result = await this.#fly(key, request, undefined, metrics, patience)
+      }
+    } else {
+      result = { error: recent }
+    }
+    const now = clock.now()
+    if (result.entry !== undefined && revocations.allows(result.entry.epoch, [handler.name], request.bag)) {
+      protection.record(handler.name, result.tier === 'mesh' || held !== undefined || result.stale !== undefined)
+      return this.#serve(result.tier, result.entry, metrics, now)
+    }
+    const stale = this.#usable(result.stale, request, metrics) ?? this.#usable(held, request, metrics)
+    const servable = stale !== undefined && freshness(stale, now, 0) !== 'dead'
+    protection.record(handler.name, servable)
+    if (servable) return this.#serve('stale', stale, metrics, now)
+    metrics.served.none.add()
+    return { error: result.error ?? new IntermixError('BACKEND_FAILED', `${handler.name}: the verdict was revoked while it was fetched`) }
+  }
+
+  /** Joins or starts the fetch of a key, and waits for it within the caller's own deadline and patience. */
+  #fly(
+    key: string,
+    request: VerdictRequest,
+    held: VerdictEntry | undefined,
+    metrics: HandlerCacheMetrics,
+    patienceMs: number,
+  ): Promise<FlightResult> {
+    const flight = this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request))
+    if (flight !== undefined) {
+      metrics.coalesced.add()
+      return this.#wait(flight, request, patienceMs)
+    }
+    return this.#wait(this.#start(key, request, held), request, patienceMs)
+  }
+
+  #start(key: string, request: VerdictRequest, held: VerdictEntry | undefined): Promise<FlightResult> {
+    const { handler } = request.source
+    const metrics = this.#metricsOf(handler.name)
+    return this.#flights.start(key, request, {
+      held,
+      epoch: this.#options.revocations.epoch,
+      inMesh: this.#options.cardinality.allowsMesh(request.instance, handler.name, key),
+      entry: (verdict, startedAt, epoch) => this.#entry(verdict, handler, startedAt, epoch),
+      accepts: (entry) => this.#allows(entry, request),
+      waited: metrics.waited,
+      failed: (error, hasStale) => this.#failures.failed(key, error, hasStale),
+      succeeded: () => this.#failures.succeeded(key),
+    })
+  }
+
+  #wait(flight: Promise<FlightResult>, request: VerdictRequest, patienceMs: number): Promise<FlightResult> {
+    const { clock } = this.#options
+    const remaining = request.deadline - clock.monotonic()
+    return new Promise((resolve) => {
+      const cancel = clock.after(Math.max(0, Math.min(remaining, patienceMs)), () => {
+        resolve({ error: new IntermixError('DEADLINE_EXCEEDED', `${request.source.handler.name}: no verdict in time`) })
+      })
+      void flight.then((result) => {
+        cancel()
+        resolve(result)
+      })
+    })
+  }
+
+  /** Refreshes in the background, unless a fetch is under way, the key has just failed or the backend is unwell. */
+  #refresh(key: string, request: VerdictRequest, known: VerdictEntry): void {
+    const { source } = request
+    if (!source.healthy() || this.#failures.recent(key) !== undefined) return
+    if (this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request)) !== undefined) return
+    void this.#start(key, request, known).then((result) => {
+      if (result.entry !== undefined) this.#metricsOf(source.handler.name).refreshed.add()
+    })
+  }
+
+  /** XFetch (Vattani, Chierichetti, Lowenstein, VLDB 2015) with β = 1: the nearer the end, the likelier. */
+  #wantsEarlyRefresh(entry: VerdictEntry, now: number): boolean {
+    return now - entry.fetchMs * Math.log(1 - this.#options.random()) >= entry.freshUntil
+  }
+
+  #serve(tier: Tier, entry: VerdictEntry, metrics: HandlerCacheMetrics, now: number): VerdictOutcome {
+    metrics.served[tier].add()
+    if (tier === 'local') spend(entry, now)
+    return { tier, entry }
+  }
+
+  #usable(
+    entry: VerdictEntry | undefined,
+    request: VerdictRequest,
+    metrics: HandlerCacheMetrics,
+  ): VerdictEntry | undefined {
+    if (entry === undefined) return undefined
+    if (!this.#allows(entry, request)) {
+      metrics.revoked.add()
+      return undefined
+    }
+    return this.#options.clock.now() - entry.createdAt > this.#options.maxAgeMs() ? undefined : entry
+  }
+
+  #allows(entry: VerdictEntry, request: VerdictRequest): boolean {
+    return this.#allowsEpoch(entry.epoch, request)
+  }
+
+  #allowsEpoch(epoch: Epoch, { source, bag }: VerdictRequest): boolean {
+    return this.#options.revocations.allows(epoch, [source.handler.name], bag)
+  }
+
+  #entry(verdict: Verdict, handler: HandlerConfig, startedAt: number, epoch: Epoch): VerdictEntry {
+    const { clock, random } = this.#options
+    const now = clock.now()
+    const limit = verdict.kind === 'deny' ? handler.maxDenyValidForMs : undefined
+    const validForMs = Math.min(verdict.validForMs, limit ?? Number.POSITIVE_INFINITY)
+    const freshUntil = startedAt + validForMs * (1 - JITTER * random())
+    return {
+      verdict: validForMs === verdict.validForMs ? verdict : { ...verdict, validForMs },
+      createdAt: startedAt,
+      freshUntil,
+      staleUntil: freshUntil + handler.staleIfErrorMs,
+      epoch,
+      fetchMs: Math.max(0, now - startedAt),
+      usesLeft: verdict.validUses,
+      hits: 0,
+      lastHitAt: now,
+    }
+  }
+
+  #store(key: string, request: VerdictRequest, entry: VerdictEntry): void {
+    const { local } = this.#options
+    if (local === undefined) return
+    local.set(key, entry)
+    this.#refreshAhead.schedule(key, request, entry)
+  }
+}

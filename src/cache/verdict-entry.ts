@@ -1,0 +1,55 @@
+// One cached verdict of one handler, with absolute times: every tier hands on the life that remains from when the
+// backend spoke, never a fresh one.
+
+import type { Verdict } from '../kernel/verdict.ts'
+import type { Epoch } from './revocations.ts'
+
+/** All times in milliseconds on this node's wall clock. */
+export interface VerdictEntry {
+  readonly verdict: Verdict
+  /** When the backend was asked; the age counts from here. */
+  readonly createdAt: number
+  readonly freshUntil: number
+  /** Until when it may be served if the backend gives no verdict; at least `freshUntil`. */
+  readonly staleUntil: number
+  readonly epoch: Epoch
+  /** How long the backend took, for early refresh. */
+  readonly fetchMs: number
+  /** Uses that this node may still spend. */
+  usesLeft: number
+  /** Uses spent since the entry was stored, the sign that it is wanted. */
+  hits: number
+  lastHitAt: number
+}
+
+export type Freshness = 'fresh' | 'revalidate' | 'stale' | 'dead'
+
+/**
+ * Where an entry stands: `fresh`; `revalidate`: servable at once while it is refreshed; `stale`: servable only when the
+ * backend gives no verdict; `dead`.
+ */
+export function freshness(entry: VerdictEntry, now: number, staleWhileRevalidateMs: number): Freshness {
+  if (entry.createdAt > now + MAX_SKEW_MS) return 'dead'
+  if (now < entry.freshUntil && entry.usesLeft > 0) return 'fresh'
+  if (now >= entry.staleUntil) return 'dead'
+  const spent = now < entry.freshUntil
+  return !spent && now < entry.freshUntil + staleWhileRevalidateMs ? 'revalidate' : 'stale'
+}
+
+/** An entry from further in the future than this is not believed: a clock was moved. */
+const MAX_SKEW_MS = 1_000
+
+/** Bytes that an entry takes, roughly: objects, times and the texts of the verdict. */
+export function entryBytes(key: string, { verdict }: VerdictEntry): number {
+  const direct = verdict.directResponse
+  const headers = direct === undefined ? 0 : JSON.stringify(direct.headers).length + direct.body.length
+  const output = verdict.output === undefined ? 0 : Object.keys(verdict.output).length * 64
+  return 320 + 2 * (key.length + verdict.status.message.length + headers) + output
+}
+
+/** Counts one use of a cached verdict. */
+export function spend(entry: VerdictEntry, now: number): void {
+  entry.usesLeft--
+  entry.hits++
+  entry.lastHitAt = now
+}

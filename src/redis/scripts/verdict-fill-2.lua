@@ -1,0 +1,22 @@
+-- Stores a verdict that a node fetched, unless a younger one is there, and gives the caller's lease back.
+-- KEYS[1] entry, KEYS[2] lease (see verdict-get)
+-- ARGV[1] token of the caller's lease, ARGV[2] age ms, ARGV[3] fresh ms that remain, ARGV[4] ms to keep it for,
+-- ARGV[5] uses left for other nodes, ARGV[6] blob; an empty blob only gives the lease back
+-- Returns 1 when stored, 0 when not
+local stored = 0
+if ARGV[6] ~= '' then
+  local t = redis.call('TIME')
+  local now = t[1] * 1000 + math.floor(t[2] / 1000)
+  local created = now - tonumber(ARGV[2])
+  local found = redis.pcall('HGET', KEYS[1], 'c')
+  local there = type(found) == 'string' and tonumber(found) or nil
+  if not there or there <= created or there > now + 1000 then
+    redis.call('DEL', KEYS[1])
+    redis.call('HSET', KEYS[1], 'b', ARGV[6], 'u', ARGV[5], 'c', string.format('%.0f', created),
+      'f', string.format('%.0f', now + tonumber(ARGV[3])))
+    redis.call('PEXPIRE', KEYS[1], ARGV[4])
+    stored = 1
+  end
+end
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+return stored
