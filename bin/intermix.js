@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 const source = here('../src/main.ts')
 const entry = existsSync(source) ? source : here('../dist/src/main.js')
-const bundled = here('../node_modules/node/bin/node')
+const bundled = here('../node_modules/.bin/node')
 const recent = Number(process.versions.node.split('.')[0]) >= 24
 const node = recent || !existsSync(bundled) ? process.execPath : bundled
 
