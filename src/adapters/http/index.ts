@@ -1,0 +1,29 @@
+// Asks an HTTP backend whether a request may pass.
+
+import { defineAdapter, type CallContext, type Handler } from '../../adapter-kit/define-adapter.ts'
+import { fetchText } from '../../adapter-kit/fetch-text.ts'
+import type { Instance } from '../../adapter-kit/instance.ts'
+import { fieldToJson } from '../../adapter-kit/value-text.ts'
+import { readAnswer } from './answer.ts'
+import { config, validate } from './config.ts'
+
+export default defineAdapter({
+  name: 'http',
+  description: 'Asks an HTTP backend for verdicts',
+  templates: ['checknothing', 'listentry', 'apikey', 'authorization'],
+  config,
+  doesIo: true,
+  validate,
+  create(params, env): Handler {
+    const { url, method, timeout: timeoutMs, maxBytes } = params
+    const headers = { 'content-type': 'application/json', accept: 'application/json', ...params.headers }
+    const { fetch, clock } = env
+    const ask = async (instance: Instance, { signal }: CallContext) => {
+      const { template, name, fields } = instance
+      const body = JSON.stringify({ template, instance: name, fields: fieldToJson(fields) })
+      const response = await fetchText({ fetch, clock, url, method, headers, body, timeoutMs, maxBytes, signal })
+      return readAnswer(response, params)
+    }
+    return { check: { checknothing: ask, listentry: ask, apikey: ask, authorization: ask } }
+  },
+})
