@@ -1,0 +1,67 @@
+// Checks that imports point down. First it proves on planted violations that the check can fail at all: a cruiser that
+// cannot parse the sources cruises nothing and reports "no violations".
+import { existsSync, globSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { cruise, type ICruiseResult, type IViolation } from 'dependency-cruiser'
+import { LAYER_RULES } from './rules.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const planted = join(root, 'test/layers/planted')
+
+/** Rules that the planted sources break; each must be found. */
+const PLANTED = [
+  'adapters-imports-down',
+  'adapters-stand-alone',
+  'grpc-js-has-owners',
+  'imports-resolve',
+  'ioredis-has-owners',
+  'kernel-imports-down',
+  'no-cycles',
+  'policy-imports-down',
+  'product-without-tests',
+]
+
+async function examine(baseDir: string): Promise<ICruiseResult> {
+  const folders = ['src', 'workers', 'test', 'load'].filter((folder) => existsSync(join(baseDir, folder)))
+  const { output } = await cruise(folders, {
+    baseDir,
+    validate: true,
+    ruleSet: { forbidden: [...LAYER_RULES] },
+    tsPreCompilationDeps: true,
+    parser: 'swc',
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^test/layers/planted/' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  })
+  if (typeof output === 'string') throw new Error(`unexpected output of the cruiser: ${output}`)
+  return output
+}
+
+function describeViolation(violation: IViolation): string {
+  const cycle = violation.cycle?.map((step) => step.name).join(' → ')
+  return `${violation.rule.name}: ${violation.from} → ${cycle ?? violation.to}`
+}
+
+async function provePlantedViolationsAreFound(): Promise<string[]> {
+  const found = new Set((await examine(planted)).summary.violations.map((violation) => violation.rule.name))
+  return PLANTED.filter((name) => !found.has(name)).map((name) => `the planted violation of ${name} was not found`)
+}
+
+async function checkProject(): Promise<string[]> {
+  const result = await examine(root)
+  const onDisk = globSync('{src,workers}/**/*.ts', { cwd: root })
+  const cruised = new Set(result.modules.map((module) => module.source))
+  const missed = onDisk.filter((path) => !cruised.has(path))
+  console.log(
+    `${cruised.size} modules cruised, ${onDisk.length} of them are the product's, ${LAYER_RULES.length} rules`,
+  )
+  return [
+    ...missed.map((path) => `${path} was not cruised`),
+    ...result.summary.violations.map((violation) => describeViolation(violation)),
+  ]
+}
+
+const problems = [...(await provePlantedViolationsAreFound()), ...(await checkProject())]
+for (const problem of problems) console.error(problem)
+process.exitCode = problems.length === 0 ? 0 : 1

@@ -1,0 +1,2 @@
+// Planted: the adapter that another one uses.
+export const two = 2

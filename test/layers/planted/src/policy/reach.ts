@@ -1,0 +1,8 @@
+// Planted: policy reaches up to a front door, out to gRPC, into tests, and to a file that does not exist.
+import { Server } from '@grpc/grpc-js'
+import { door } from '../server/door.ts'
+import { probe } from '../../test/probe.ts'
+// @ts-expect-error -- the file is missing on purpose
+import { nowhere } from './missing.ts'
+
+export const reach = [Server, door, probe, nowhere]

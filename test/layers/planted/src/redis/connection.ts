@@ -1,0 +1,2 @@
+// Planted: something below for the others to reach.
+export const connection = 'connection'

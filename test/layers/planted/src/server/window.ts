@@ -1,0 +1,4 @@
+// Planted: the other half of a cycle.
+import { door } from './door.ts'
+
+export const probe = (): string => door()

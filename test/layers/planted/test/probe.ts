@@ -1,0 +1,2 @@
+// Planted: a test helper that the product must not use.
+export const probe = 'probe'

@@ -1,0 +1,104 @@
+// The layer rules of the design as data: which folder may import which, and who may import which package.
+import type { IForbiddenRuleType } from 'dependency-cruiser'
+
+const CONTRACTS = ['kernel', 'expression', 'wire', 'adapter-kit']
+const ANSWERING = ['policy', 'cache', 'quota', 'telemetry', 'rollout']
+const FRONT = ['server', 'sidecar', 'dashboard']
+
+/** Folder of `src` → the other folders of `src` whose files it may import. Folders that are not listed may import all. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  kernel: [],
+  expression: ['kernel'],
+  wire: ['kernel'],
+  'adapter-kit': ['kernel', 'expression'],
+  adapters: ['kernel', 'adapter-kit'],
+  redis: ['kernel'],
+  observe: ['kernel'],
+  config: CONTRACTS,
+  ...Object.fromEntries(ANSWERING.map((folder) => [folder, [...CONTRACTS, 'config', 'redis', ...ANSWERING]])),
+  ...Object.fromEntries(
+    FRONT.map((folder) => [folder, [...CONTRACTS, 'config', 'redis', 'observe', ...ANSWERING, ...FRONT]]),
+  ),
+}
+
+/** Package → the only folders whose files may import it. */
+const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  ioredis: ['src/redis'],
+  bullmq: ['src/telemetry', 'workers'],
+  fastify: ['src/server', 'src/sidecar', 'src/observe'],
+  '@grpc/grpc-js': ['src/server', 'src/sidecar'],
+  'prom-client': ['src/observe', 'src/adapters/prometheus'],
+}
+
+function importsPointDown(folder: string, allowed: readonly string[]): IForbiddenRuleType {
+  const reachable = [folder, ...allowed].join('|')
+  return {
+    name: `${folder}-imports-down`,
+    severity: 'error',
+    comment: `src/${folder} imports only ${allowed.length === 0 ? 'itself' : allowed.join(', ')}`,
+    from: { path: `^src/${folder}/` },
+    to: { path: '^src/', pathNot: `^src/(${reachable})/` },
+  }
+}
+
+function packageHasOwners(name: string, owners: readonly string[]): IForbiddenRuleType {
+  return {
+    name: `${name.replace(/^@.*\//, '')}-has-owners`,
+    severity: 'error',
+    comment: `only ${owners.join(' and ')} import ${name}`,
+    from: { path: '^(src|workers)/', pathNot: `^(${owners.join('|')})/` },
+    to: { path: `(^|/)node_modules/${name}/` },
+  }
+}
+
+const SHAPE_RULES: readonly IForbiddenRuleType[] = [
+  {
+    name: 'no-cycles',
+    severity: 'error',
+    comment: 'files that import each other cannot be understood or tested alone',
+    from: {},
+    to: { circular: true },
+  },
+  {
+    name: 'adapters-stand-alone',
+    severity: 'error',
+    comment: 'an adapter never imports another adapter nor the catalogue',
+    from: { path: '^src/adapters/([^/]+)/' },
+    to: { path: '^src/adapters/', pathNot: '^src/adapters/$1/' },
+  },
+  {
+    name: 'product-without-tests',
+    severity: 'error',
+    comment: 'the product never imports tests or load tools',
+    from: { path: '^(src|workers)/' },
+    to: { path: '^(test|load)/' },
+  },
+  {
+    name: 'workers-only-from-the-root',
+    severity: 'error',
+    comment: 'only the composition root imports workers',
+    from: { path: '^src/', pathNot: '^src/(compose\\.ts$|compose/)' },
+    to: { path: '^workers/' },
+  },
+  {
+    name: 'root-is-on-top',
+    severity: 'error',
+    comment: 'only the command and the sub-commands import the composition root; nothing imports the command',
+    from: { path: '^(src|workers)/', pathNot: '^src/(main\\.ts$|compose\\.ts$|compose/|cli/)' },
+    to: { path: '^src/(main\\.ts$|compose\\.ts$|compose/|cli/)' },
+  },
+  {
+    name: 'imports-resolve',
+    severity: 'error',
+    comment: 'what cannot be resolved cannot be checked',
+    from: {},
+    to: { couldNotResolve: true },
+  },
+]
+
+/** All rules, in the form that dependency-cruiser takes. */
+export const LAYER_RULES: readonly IForbiddenRuleType[] = [
+  ...Object.entries(MAY_IMPORT).map(([folder, allowed]) => importsPointDown(folder, allowed)),
+  ...Object.entries(OWNERS).map(([name, owners]) => packageHasOwners(name, owners)),
+  ...SHAPE_RULES,
+]
