@@ -1,0 +1,35 @@
+// Two projects: everything that is quick runs in parallel; what starts whole systems runs after it, one file at a time,
+// so that its latencies are its own.
+import { defineConfig } from 'vitest/config'
+
+const END_TO_END = ['test/e2e/**/*.test.ts', 'test/chaos/**/*.test.ts']
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'parts',
+          include: ['test/**/*.test.ts'],
+          exclude: [...END_TO_END, 'node_modules/**'],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'whole',
+          include: END_TO_END,
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+})
