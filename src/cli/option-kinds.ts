@@ -1,0 +1,229 @@
+// The kinds of values that flags and environment variables can have: how each is read, written and explained.
+
+import { BlockList, isIP } from 'node:net'
+import { IntermixError } from '../kernel/errors.ts'
+import { Duration, parseDuration } from '../kernel/time.ts'
+import { parseRedisUrl } from '../redis/redis-url.ts'
+
+/** Where to listen. An IPv6 host has no brackets here. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** What each kind becomes: durations are milliseconds, bytes are a number of bytes. */
+export interface KindValues {
+  address: Address
+  /** `none`, or a Redis URL that `redis/redis-url.ts` reads. */
+  redis: string
+  /** An http or https URL without a trailing slash. */
+  url: string
+  duration: number
+  integer: number
+  boolean: boolean
+  choice: string
+  path: string
+  bytes: number
+  text: string
+  /** Items separated by commas; further uses of the flag add to them. */
+  list: readonly string[]
+  /** One item for each use of the flag, commas included. */
+  texts: readonly string[]
+  /** CIDR ranges in text; single addresses stay as they are. */
+  cidrs: readonly string[]
+}
+
+export type Kind = keyof KindValues
+
+/** The part of an option that reading its value needs. Bounds are inclusive, in the unit of the value. */
+export interface ValueRules {
+  readonly choices?: readonly string[]
+  readonly min?: number
+  readonly max?: number
+  readonly pattern?: { readonly regex: RegExp; readonly allowed: string }
+}
+
+/** A value that was read, or what would be right instead. */
+export type ReadValue<K extends Kind> = { readonly value: KindValues[K] } | { readonly allowed: string }
+
+type Reader<K extends Kind> = (text: string, rules: ValueRules) => ReadValue<K>
+
+/** Node's timers hold no more, and no wait here should. */
+const LONGEST_DURATION_MS = 2_147_483_647
+
+const readers: { readonly [K in Kind]: Reader<K> } = {
+  address: readAddress,
+  redis: readRedis,
+  url: readUrl,
+  duration: readDuration,
+  integer: (text, rules) => (/^-?\d{1,15}$/.test(text) ? within(Number(text), rules, String) : bounds(rules, String)),
+  boolean: readBoolean,
+  choice: (text, { choices = [] }) =>
+    choices.includes(text) ? { value: text } : { allowed: `one of ${choices.join(', ')}` },
+  path: (text) => ({ value: text }),
+  bytes: readBytes,
+  text: (text, { pattern }) =>
+    pattern === undefined || pattern.regex.test(text) ? { value: text } : { allowed: pattern.allowed },
+  list: (text) => ({ value: splitList(text) }),
+  texts: (text) => ({ value: [text] }),
+  cidrs: readCidrs,
+}
+
+/** Reads the text of a value. */
+export function readValue<K extends Kind>(kind: K, text: string, rules: ValueRules): ReadValue<K> {
+  return readers[kind](text, rules)
+}
+
+/** What `--help` shows in place of a value. */
+export function placeholder(kind: Kind, { choices = [] }: ValueRules): string {
+  const names: Readonly<Record<Kind, string>> = {
+    address: 'HOST:PORT',
+    redis: 'URL',
+    url: 'URL',
+    duration: 'DURATION',
+    integer: 'N',
+    boolean: 'on|off',
+    choice: choices.join('|'),
+    path: 'PATH',
+    bytes: 'SIZE',
+    text: 'TEXT',
+    list: 'A,B,…',
+    texts: 'TEXT',
+    cidrs: 'CIDR,…',
+  }
+  return names[kind]
+}
+
+/** A value in the notation in which it is given, for `--help`. */
+export function showValue(kind: Kind, value: unknown): string {
+  if (kind === 'duration') return Duration.fromMillis(value as number).toString()
+  if (kind === 'bytes') return showBytes(value as number)
+  if (kind === 'boolean') return value === true ? 'on' : 'off'
+  if (kind === 'address') return showAddress(value as Address)
+  return Array.isArray(value) ? value.join(',') : String(value)
+}
+
+export function showAddress({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+function readAddress(text: string): ReadValue<'address'> {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3] ?? -1)
+  const host = match?.[1] ?? (match?.[2] === '' ? '0.0.0.0' : match?.[2])
+  const wrong = host === undefined || port < 0 || port > 65_535 || (match?.[1] !== undefined && isIP(match[1]) !== 6)
+  return wrong
+    ? { allowed: 'HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (port 0 takes a free one)' }
+    : { value: { host, port } }
+}
+
+function readRedis(text: string): ReadValue<'redis'> {
+  if (text === 'none') return { value: text }
+  try {
+    parseRedisUrl(text)
+    return { value: text }
+  } catch (error) {
+    // The message of the URL reader hides the password, so it stands for the value too.
+    return { allowed: `none or a Redis URL: ${IntermixError.from(error).message}` }
+  }
+}
+
+function readUrl(text: string): ReadValue<'url'> {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '') {
+    return { allowed: 'an http or https URL, such as http://127.0.0.1:8080' }
+  }
+  return { value: url.href.replace(/\/+$/, '') }
+}
+
+function readDuration(text: string, rules: ValueRules): ReadValue<'duration'> {
+  const millis = parseDuration(text)?.toMillis()
+  const all = { min: 0, max: LONGEST_DURATION_MS, ...rules }
+  const show = (value: number) => showValue('duration', value)
+  return millis === undefined ? bounds(all, show, 'with a unit such as 50ms, 10s or 1h30m') : within(millis, all, show)
+}
+
+function readBoolean(text: string): ReadValue<'boolean'> {
+  const lower = text.toLowerCase()
+  if (['on', 'true', 'yes', '1'].includes(lower)) return { value: true }
+  if (['off', 'false', 'no', '0'].includes(lower)) return { value: false }
+  return { allowed: 'on or off' }
+}
+
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  k: 1024,
+  m: 1024 ** 2,
+  g: 1024 ** 3,
+  ki: 1024,
+  mi: 1024 ** 2,
+  gi: 1024 ** 3,
+  kib: 1024,
+  mib: 1024 ** 2,
+  gib: 1024 ** 3,
+}
+
+function readBytes(text: string, rules: ValueRules): ReadValue<'bytes'> {
+  const match = /^(\d{1,15}(?:\.\d{1,3})?)\s*([a-z]*)$/i.exec(text)
+  const unit = BYTE_UNITS[(match?.[2] ?? '?').toLowerCase()]
+  const all = { min: 0, max: Number.MAX_SAFE_INTEGER, ...rules }
+  if (match === null || unit === undefined) return bounds(all, showBytes, 'such as 64MiB, 512KiB or 1000000')
+  return within(Math.floor(Number(match[1]) * unit), all, showBytes)
+}
+
+function showBytes(bytes: number): string {
+  for (const [unit, size] of [
+    ['GiB', 1024 ** 3],
+    ['MiB', 1024 ** 2],
+    ['KiB', 1024],
+  ] as const) {
+    if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`
+  }
+  return String(bytes)
+}
+
+function readCidrs(text: string): ReadValue<'cidrs'> {
+  const ranges = splitList(text)
+  return ranges.every(isCidr)
+    ? { value: ranges }
+    : { allowed: 'CIDR ranges or addresses, such as 10.0.0.0/8,fd00::/8,192.0.2.7' }
+}
+
+function isCidr(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  if (bits === undefined) return true
+  if (!/^\d{1,3}$/.test(bits)) return false
+  try {
+    new BlockList().addSubnet(address, Number(bits), family === 6 ? 'ipv6' : 'ipv4')
+    return true
+  } catch {
+    return false
+  }
+}
+
+function splitList(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+}
+
+type Show = (value: number) => string
+
+function within(value: number, rules: ValueRules, show: Show): { value: number } | { allowed: string } {
+  const { min = -Infinity, max = Infinity } = rules
+  return value >= min && value <= max ? { value } : bounds(rules, show)
+}
+
+function bounds({ min, max }: ValueRules, show: Show, form = ''): { allowed: string } {
+  const from = min === undefined ? '' : `from ${show(min)}`
+  const to = max === undefined || max >= LONGEST_DURATION_MS ? '' : `to ${show(max)}`
+  const range = [from, to].filter((part) => part !== '').join(' ')
+  return { allowed: ['a value', form, range].filter((part) => part !== '').join(' ') }
+}

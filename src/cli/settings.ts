@@ -1,0 +1,134 @@
+// The settings of a role from its arguments and environment: typed, or every problem at once.
+
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { nearest } from '../config/suggest.ts'
+import { type Address, showAddress } from './option-kinds.ts'
+import { type Environment, flagOf, type OptionValues, readOptions, variableOf } from './options.ts'
+import { type Role, SETTINGS, type SettingSpec } from './settings-table.ts'
+
+type Table = typeof SETTINGS
+
+/** What a process runs with. Durations are in milliseconds, sizes in bytes. Settings of other roles have defaults. */
+export interface Settings extends Omit<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis' | 'nodeId'> {
+  readonly role: Role
+  /** Letters, digits and `-`; different for every process. */
+  readonly nodeId: string
+  /** Redis URL of the mesh-wide cache; `undefined` where there is none. */
+  readonly cacheRedis: string | undefined
+  /** Redis URL of report queues and quotas; `undefined` where there is none. */
+  readonly queueRedis: string | undefined
+  /** Whether anything was said of Redis (`none` included); if not, `all` looks for a redis-server of its own. */
+  readonly redisGiven: boolean
+}
+
+export type SettingsResult = { readonly settings: Settings } | { readonly problems: readonly string[] }
+
+/** Variables that other commands read: known, so that a shared environment is no problem. */
+const OTHER_VARIABLES = ['INTERMIX_ADDRESS']
+
+/** What Kubernetes sets in every pod when there is a service called `intermix`. */
+const SERVICE_LINK =
+  /^INTERMIX_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/
+
+/** Reads the settings of `role`. `argv` begins after the command's name. */
+export function readSettings(role: Role, argv: readonly string[], env: Environment): SettingsResult {
+  const { values, given, positionals, problems } = readOptions<Table>(SETTINGS, argv, env)
+  const redis = pickRedis(values)
+  const all = [
+    ...problems,
+    ...positionals.map((text) => `${text}: ${role} takes flags only${nearFlag(text)}`),
+    ...foreignFlags(role, argv),
+    ...unknownVariables(env),
+    ...redisProblems(role, values, given),
+    ...sharedAddresses(role, values),
+  ]
+  if (all.length > 0) return { problems: [...new Set(all)] }
+  const redisGiven = given.has('redis') || given.has('cacheRedis') || given.has('queueRedis')
+  const { redis: _, ...rest } = values
+  return { settings: { ...rest, ...redis, role, redisGiven, nodeId: values.nodeId ?? freshNodeId() } }
+}
+
+/** The settings that a role has, in the order of the table. */
+export function settingsOf(role: Role): Readonly<Record<string, SettingSpec>> {
+  const all: Readonly<Record<string, SettingSpec>> = SETTINGS
+  return Object.fromEntries(Object.entries(all).filter(([, spec]) => spec.roles.includes(role)))
+}
+
+type RedisValues = Pick<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis'>
+
+function pickRedis({ redis, cacheRedis, queueRedis }: RedisValues): Pick<Settings, 'cacheRedis' | 'queueRedis'> {
+  const url = (text: string | undefined) => (text === 'none' ? undefined : text)
+  return { cacheRedis: url(cacheRedis ?? redis), queueRedis: url(queueRedis ?? redis) }
+}
+
+function redisProblems(role: Role, values: RedisValues, given: ReadonlySet<string>): readonly string[] {
+  const keys = ['redis', 'cacheRedis', 'queueRedis'] as const
+  // A URL that could not be read is a problem already; what follows from it is none of its own.
+  if (keys.some((key) => given.has(key) && values[key] === undefined)) return []
+  if (!given.has('redis') && given.has('cacheRedis') !== given.has('queueRedis')) {
+    const [said, unsaid] = given.has('queueRedis') ? ['queueRedis', 'cacheRedis'] : ['cacheRedis', 'queueRedis']
+    return [`${flagOf(unsaid)}: missing beside ${flagOf(said)}; give its URL, or none to go without`]
+  }
+  if (role === 'worker' && pickRedis(values).queueRedis === undefined) {
+    return ['--redis: a worker drains queues in Redis; give --redis URL or --queue-redis URL']
+  }
+  if (role === 'node' && !keys.some((key) => given.has(key))) {
+    return ['--redis: a node shares verdicts and hands on reports through Redis; give its URL, or none to go without']
+  }
+  return []
+}
+
+function foreignFlags(role: Role, argv: readonly string[]): readonly string[] {
+  const table: Readonly<Record<string, SettingSpec>> = SETTINGS
+  const flags = new Set(argv.map((argument) => argument.split('=')[0]))
+  return Object.entries(table)
+    .filter(([key, spec]) => flags.has(flagOf(key)) && !spec.roles.includes(role))
+    .map(([key, spec]) => `${flagOf(key)}: not a setting of ${role}, only of ${spec.roles.join(' and ')}`)
+}
+
+function unknownVariables(env: Environment): readonly string[] {
+  const known = [...Object.keys(SETTINGS).map(variableOf), ...OTHER_VARIABLES]
+  return Object.keys(env)
+    .filter((name) => name.startsWith('INTERMIX_') && !known.includes(name) && !SERVICE_LINK.test(name))
+    .map((name) => {
+      const near = nearest(name, known).join(' or ')
+      return `${name}: no such variable${near === '' ? '; --help lists them' : `; did you mean ${near}?`}`
+    })
+}
+
+function sharedAddresses(role: Role, values: OptionValues<Table>): readonly string[] {
+  const listeners = (['grpcAddress', 'httpAddress', 'adminAddress', 'prometheusAddress'] as const).filter((key) => {
+    const spec: SettingSpec = SETTINGS[key]
+    return spec.roles.includes(role)
+  })
+  const problems: string[] = []
+  for (const [i, key] of listeners.entries()) {
+    for (const other of listeners.slice(i + 1)) {
+      if (collide(values[key], values[other])) {
+        problems.push(
+          `${flagOf(other)}: ${flagOf(key)} listens on ${showAddress(values[key])} already; give another port`,
+        )
+      }
+    }
+  }
+  return problems
+}
+
+function collide(a: Address | undefined, b: Address | undefined): boolean {
+  if (a === undefined || b === undefined || a.port === 0 || a.port !== b.port) return false
+  const every = (host: string) => host === '0.0.0.0' || host === '::'
+  return a.host === b.host || every(a.host) || every(b.host)
+}
+
+function nearFlag(text: string): string {
+  const near = nearest(text, Object.keys(SETTINGS).map(flagOf))
+  return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`
+}
+
+function freshNodeId(): string {
+  const host = hostname()
+    .replace(/[^A-Za-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+  return `${host === '' ? 'node' : host.slice(0, 48)}-${randomBytes(4).toString('hex')}`
+}

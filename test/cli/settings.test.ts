@@ -1,0 +1,220 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { flagOf, variableOf } from '../../src/cli/options.ts'
+import { readSettings, type Settings } from '../../src/cli/settings.ts'
+import { ROLES, type Role, SETTINGS } from '../../src/cli/settings-table.ts'
+
+function settings(role: Role, argv: string[], env: Record<string, string> = {}): Settings {
+  const result = readSettings(role, argv, env)
+  if ('problems' in result) throw new Error(result.problems.join('\n'))
+  return result.settings
+}
+
+function problems(role: Role, argv: string[], env: Record<string, string> = {}): readonly string[] {
+  const result = readSettings(role, argv, env)
+  return 'problems' in result ? result.problems : []
+}
+
+const config = ['--config', 'examples']
+
+describe('settings', () => {
+  it('have defaults for everything but the config folder', () => {
+    expect(settings('all', config)).toMatchObject({
+      role: 'all',
+      config: 'examples',
+      grpcAddress: { host: '0.0.0.0', port: 9091 },
+      httpAddress: { host: '0.0.0.0', port: 8080 },
+      adminAddress: { host: '127.0.0.1', port: 15014 },
+      prometheusAddress: { host: '0.0.0.0', port: 42422 },
+      defaultNamespace: 'istio-system',
+      redisTimeoutMs: 50,
+      checkTimeoutMs: 1000,
+      shutdownTimeoutMs: 10_000,
+      partitionMaxAgeMs: 5000,
+      cacheLocal: true,
+      cacheMesh: true,
+      cacheRedis: undefined,
+      queueRedis: undefined,
+      redisGiven: false,
+      adapters: [],
+      trustForwarded: [],
+      logFormat: 'auto',
+    })
+  })
+
+  it('read every kind of value from flags', () => {
+    const read = settings('all', [
+      '--config=a=b',
+      '--grpc-address=[::1]:0',
+      '--http-address',
+      ':8081',
+      '--redis-timeout=1.5s',
+      '--cache-local',
+      'off',
+      '--cache-mesh',
+      '--cache-max-entries=5',
+      '--cache-max-bytes=1.5MiB',
+      '--max-message-size=64k',
+      '--adapters=./a.ts, b',
+      '--adapters=c',
+      '--trust-forwarded=10.0.0.0/8,::1',
+      '--log-level=debug',
+      '--node-id=edge-1',
+    ])
+    expect(read).toMatchObject({
+      config: 'a=b',
+      grpcAddress: { host: '::1', port: 0 },
+      httpAddress: { host: '0.0.0.0', port: 8081 },
+      redisTimeoutMs: 1500,
+      cacheLocal: false,
+      cacheMesh: true,
+      cacheMaxEntries: 5,
+      cacheMaxBytes: 1_572_864,
+      maxMessageSize: 65_536,
+      adapters: ['./a.ts', 'b', 'c'],
+      trustForwarded: ['10.0.0.0/8', '::1'],
+      logLevel: 'debug',
+      nodeId: 'edge-1',
+    })
+  })
+
+  it('read the environment, let flags win over it and the last flag win over earlier ones', () => {
+    const env = { INTERMIX_CONFIG: 'env', INTERMIX_REDIS_TIMEOUT: '20ms', INTERMIX_LOG_LEVEL: '', HOME: '/' }
+    expect(settings('all', [], env)).toMatchObject({ config: 'env', redisTimeoutMs: 20, logLevel: 'info' })
+    expect(settings('all', ['--config', 'a', '--config', 'b'], env)).toMatchObject({ config: 'b' })
+  })
+
+  it('reports all problems at once, each with its place and what is allowed', () => {
+    const found = problems(
+      'node',
+      [
+        '--grcp-address',
+        'x',
+        '--http-address',
+        '8080',
+        '--log-level=loud',
+        '--redis-timeout=50',
+        '--redis=none',
+        'nowhere',
+      ],
+      { INTERMIX_CACHE_MAX_ENTRYS: '1', INTERMIX_CACHE_MAX_BYTES: 'lots' },
+    )
+    expect(found).toEqual([
+      '--grcp-address: no such flag; did you mean --grpc-address?',
+      '--config (or INTERMIX_CONFIG) is missing: Folder with the config: rules, handlers, instances and manifests in YAML.',
+      '--http-address: "8080" does not fit; give HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (port 0 takes a free one)',
+      '--redis-timeout: "50" does not fit; give a value with a unit such as 50ms, 10s or 1h30m from 1ms to 10s',
+      'INTERMIX_CACHE_MAX_BYTES: "lots" does not fit; give a value such as 64MiB, 512KiB or 1000000 from 1MiB',
+      '--log-level: "loud" does not fit; give one of debug, info, warn, error',
+      'nowhere: node takes flags only',
+      'INTERMIX_CACHE_MAX_ENTRYS: no such variable; did you mean INTERMIX_CACHE_MAX_ENTRIES?',
+    ])
+  })
+
+  it.each([
+    ['--cache-max-entries=0', 'from 1 to 50000000'],
+    ['--cache-max-entries=1.5', 'from 1 to 50000000'],
+    ['--redis-timeout=1h', 'from 1ms to 10s'],
+    ['--grpc-address=a:70000', 'HOST:PORT'],
+    ['--grpc-address=[1.2.3.4]:80', 'HOST:PORT'],
+    ['--trust-forwarded=10.0.0.0/40', 'CIDR'],
+    ['--trust-forwarded=10.0.0.0/8,here', 'CIDR'],
+    ['--cache-local=maybe', 'on or off'],
+    ['--node-id=a_b', 'letters, digits and -'],
+    ['--default-namespace=Prod', 'lower-case'],
+    ['--spool-dir', 'needs a value'],
+  ])('refuse %s', (argument, allowed) => {
+    const found = problems('all', [...config, argument])
+    expect(found).toHaveLength(1)
+    expect(found[0]).toContain(allowed)
+  })
+
+  it('refuse a flag of another role, but not its variable', () => {
+    const argv = [...config, '--redis=redis://r']
+    expect(problems('node', [...argv, '--prometheus-address=:1'])).toEqual([
+      '--prometheus-address: not a setting of node, only of worker and all',
+    ])
+    expect(problems('node', argv, { INTERMIX_PROMETHEUS_ADDRESS: ':1', INTERMIX_ADDRESS: 'http://x' })).toEqual([])
+  })
+
+  it('refuse two listeners on one address', () => {
+    expect(problems('all', [...config, '--http-address=127.0.0.1:9091'])).toEqual([
+      '--http-address: --grpc-address listens on 0.0.0.0:9091 already; give another port',
+    ])
+    expect(problems('all', [...config, '--http-address=:0', '--grpc-address=:0'])).toEqual([])
+  })
+
+  it('ignore what Kubernetes adds for a service called intermix', () => {
+    const env = {
+      INTERMIX_SERVICE_HOST: '10.0.0.1',
+      INTERMIX_SERVICE_PORT_GRPC: '9091',
+      INTERMIX_PORT: 'tcp://10.0.0.1:9091',
+      INTERMIX_PORT_9091_TCP_ADDR: '10.0.0.1',
+      INTERMIX_NODE_SERVICE_HOST: '10.0.0.2',
+    }
+    expect(problems('all', config, env)).toEqual([])
+  })
+
+  it('make different node ids of letters, digits and dashes', () => {
+    const [first, second] = [settings('all', config).nodeId, settings('all', config).nodeId]
+    expect(first).toMatch(/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/)
+    expect(first).not.toBe(second)
+  })
+})
+
+describe('the Redis settings', () => {
+  const url = 'redis://r:6379'
+
+  it('use one Redis for both purposes or two apart', () => {
+    expect(settings('node', [...config, '--redis', url])).toMatchObject({
+      cacheRedis: url,
+      queueRedis: url,
+      redisGiven: true,
+    })
+    expect(settings('node', [...config, '--cache-redis=redis://a', '--queue-redis=redis://b'])).toMatchObject({
+      cacheRedis: 'redis://a',
+      queueRedis: 'redis://b',
+    })
+    expect(settings('node', [...config, '--redis', url, '--cache-redis=none'])).toMatchObject({
+      cacheRedis: undefined,
+      queueRedis: url,
+    })
+  })
+
+  it('go without where none is said', () => {
+    expect(settings('all', [...config, '--redis=none'])).toMatchObject({ cacheRedis: undefined, redisGiven: true })
+  })
+
+  it('must say where the other Redis is, and what a node or worker is to do', () => {
+    expect(problems('all', [...config, '--cache-redis', url])[0]).toContain(
+      '--queue-redis: missing beside --cache-redis',
+    )
+    expect(problems('node', config)).toHaveLength(1)
+    expect(problems('worker', [...config, '--redis=none'])[0]).toContain('a worker drains queues')
+  })
+
+  it('never repeat a password', () => {
+    const found = problems('node', [...config, '--redis=http://me:s3cret@host'])
+    expect(found).toHaveLength(1)
+    expect(found[0]).not.toContain('s3cret')
+    expect(found[0]).toContain('redis://')
+  })
+})
+
+describe('the settings table', () => {
+  it('gives each setting its own flag and variable', () => {
+    const keys = Object.keys(SETTINGS)
+    expect(new Set(keys.map(flagOf)).size).toBe(keys.length)
+    expect(new Set(keys.map(variableOf)).size).toBe(keys.length)
+  })
+
+  it('never makes reading throw, whatever the arguments are', () => {
+    const word = fc.oneof(fc.constantFrom(...Object.keys(SETTINGS).map(flagOf)), fc.string())
+    fc.assert(
+      fc.property(fc.constantFrom(...ROLES), fc.array(word, { maxLength: 8 }), (role, argv) => {
+        const result = readSettings(role, argv, {})
+        return 'settings' in result || result.problems.length > 0
+      }),
+    )
+  })
+})
