@@ -1,0 +1,47 @@
+// What the compilers of handlers, instances and rules share while one config is compiled.
+
+import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
+import type { CompiledExpression } from '../expression/compiled.ts'
+import type { ScalarNode } from './config-node.ts'
+import type { ExpressionSet } from './expression-set.ts'
+import type { ProblemList } from './problem-list.ts'
+import type { HandlerConfig, InstanceConfig } from './snapshot.ts'
+
+/** How a config is compiled. */
+export interface CompileSnapshotOptions {
+  readonly adapters: ReadonlyMap<string, AnyAdapter>
+  /** Its rules apply to every namespace. Default `istio-system`. */
+  readonly defaultNamespace?: string
+  /**
+   * Deadline of one call, in ms, for handlers that set none. Default 200: a caller waits for checks, quotas and
+   * attributes, and a proxy's own deadline is seldom above half a second.
+   */
+  readonly defaultTimeoutMs?: number
+  /** The same for adapters that only take reports, for which nobody waits. Default 10 000. */
+  readonly defaultReportTimeoutMs?: number
+}
+
+export interface CompileContext {
+  readonly options: Required<CompileSnapshotOptions>
+  readonly problems: ProblemList
+  readonly expressions: ExpressionSet
+  /** The expressions of each rule and instance, by its full name. */
+  readonly sites: Map<string, readonly ExpressionSite[]>
+}
+
+/** An expression and the place where it is written. */
+export interface ExpressionSite {
+  readonly node: ScalarNode
+  readonly expression: CompiledExpression
+}
+
+/**
+ * The objects that rules refer to, by full name; `undefined` stands for one that exists but did not compile. Inline
+ * ones are added while rules are compiled.
+ */
+export interface Registries {
+  readonly handlers: Map<string, HandlerConfig | undefined>
+  readonly instances: Map<string, InstanceConfig | undefined>
+  /** Full names that rules have referred to. */
+  readonly used: Set<string>
+}

@@ -1,0 +1,158 @@
+// YAML as plain nodes that know their place: what every later step reads, so that each problem can name its position.
+
+import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type LineCounter } from 'yaml'
+
+/** One input file, to turn offsets into lines and columns. */
+export interface SourceFile {
+  readonly name: string
+  readonly text: string
+  readonly lines: LineCounter
+}
+
+interface Placed {
+  readonly file: SourceFile
+  /** Offset of the node in the file's text. */
+  readonly offset: number
+  /** Dotted path from the root of its document. */
+  readonly path: string
+}
+
+/** How a scalar is written, as far as it matters for positions within it. */
+export type ScalarStyle = 'plain' | 'single' | 'double' | 'block'
+
+export interface ScalarNode extends Placed {
+  readonly kind: 'scalar'
+  readonly value: string | number | boolean | undefined
+  /** The value as the author wrote it: numbers keep their digits, an empty value is ''. */
+  readonly text: string
+  readonly style: ScalarStyle
+}
+
+export interface MapEntry {
+  readonly key: string
+  readonly keyNode: ScalarNode
+  readonly value: ConfigNode
+}
+
+export interface MapNode extends Placed {
+  readonly kind: 'map'
+  readonly entries: readonly MapEntry[]
+}
+
+export interface ListNode extends Placed {
+  readonly kind: 'list'
+  readonly items: readonly ConfigNode[]
+}
+
+export type ConfigNode = ScalarNode | MapNode | ListNode
+
+/** What cannot be read as plain nodes; `offset` tells where. */
+export interface NodeIssue {
+  readonly offset: number
+  readonly message: string
+}
+
+const MAX_NODES = 200_000
+const MAX_DEPTH = 100
+
+/**
+ * Reads a parsed YAML document into nodes. Aliases are expanded, within bounds: at most 200 000 nodes and a depth of
+ * 100 per document.
+ * @returns the root, or the first thing that stands in the way.
+ */
+export function readNodes(document: Document, file: SourceFile): ConfigNode | NodeIssue {
+  const reader = new NodeReader(document, file)
+  return reader.read(document.contents, '', 0, 0) ?? reader.issue
+}
+
+export function isNodeIssue(node: ConfigNode | NodeIssue): node is NodeIssue {
+  return !('kind' in node)
+}
+
+class NodeReader {
+  readonly #document: Document
+  readonly #file: SourceFile
+  #count = 0
+  issue: NodeIssue = { offset: 0, message: '' }
+
+  constructor(document: Document, file: SourceFile) {
+    this.#document = document
+    this.#file = file
+  }
+
+  read(node: unknown, path: string, depth: number, fallback: number): ConfigNode | undefined {
+    const offset = offsetOf(node) ?? fallback
+    if (++this.#count > MAX_NODES) return this.#fail(offset, `the document has more than ${MAX_NODES} values`)
+    if (depth > MAX_DEPTH) return this.#fail(offset, `values are nested deeper than ${MAX_DEPTH} levels`)
+    if (isAlias(node)) return this.#alias(node, path, depth, offset)
+    if (isMap(node)) return this.#map(node.items, path, depth, offset)
+    if (isSeq(node)) {
+      const items: ConfigNode[] = []
+      for (const item of node.items) {
+        const read = this.read(item, `${path}[${items.length}]`, depth + 1, offset)
+        if (read === undefined) return undefined
+        items.push(read)
+      }
+      return { kind: 'list', file: this.#file, offset, path, items }
+    }
+    return this.#scalar(node, path, offset)
+  }
+
+  #alias(node: Alias, path: string, depth: number, offset: number): ConfigNode | undefined {
+    const target = node.resolve(this.#document)
+    if (target === undefined) return this.#fail(offset, `the alias *${node.source} has no anchor &${node.source}`)
+    return this.read(target, path, depth + 1, offset)
+  }
+
+  #map(pairs: readonly { key: unknown; value: unknown }[], path: string, depth: number, offset: number) {
+    const entries: MapEntry[] = []
+    for (const pair of pairs) {
+      const keyNode = this.#scalar(pair.key, path, offset)
+      if (keyNode === undefined) return undefined
+      const key = keyNode.text
+      const below = path === '' ? key : `${path}.${key}`
+      const value = this.read(pair.value ?? undefined, below, depth + 1, keyNode.offset)
+      if (value === undefined) return undefined
+      entries.push({ key, keyNode: { ...keyNode, path: below }, value })
+    }
+    return { kind: 'map', file: this.#file, offset, path, entries } satisfies MapNode
+  }
+
+  #scalar(node: unknown, path: string, offset: number): ScalarNode | undefined {
+    const place = { kind: 'scalar', file: this.#file, path } as const
+    if (node === undefined || node === null) return { ...place, offset, value: undefined, text: '', style: 'plain' }
+    if (!isScalar(node)) return this.#fail(offsetOf(node) ?? offset, 'a key must be a plain string')
+    const { value } = node
+    const at = node.range?.[0] ?? offset
+    if (value === null) return { ...place, offset: at, value: undefined, text: '', style: 'plain' }
+    if (typeof value === 'string') return { ...place, offset: at, value, text: value, style: styleOf(node.type) }
+    if (typeof value === 'number' || typeof value === 'boolean') {
+      return { ...place, offset: at, value, text: node.source ?? String(value), style: 'plain' }
+    }
+    return this.#fail(at, 'only strings, numbers, booleans, lists and maps are allowed: put the value in quotes')
+  }
+
+  #fail(offset: number, message: string): undefined {
+    this.issue = { offset, message }
+    return undefined
+  }
+}
+
+function offsetOf(node: unknown): number | undefined {
+  if (typeof node !== 'object' || node === null || !('range' in node) || !Array.isArray(node.range)) return undefined
+  const from: unknown = node.range[0]
+  return typeof from === 'number' ? from : undefined
+}
+
+function styleOf(type: string | undefined): ScalarStyle {
+  if (type === 'QUOTE_DOUBLE') return 'double'
+  if (type === 'QUOTE_SINGLE') return 'single'
+  return type === 'BLOCK_LITERAL' || type === 'BLOCK_FOLDED' ? 'block' : 'plain'
+}
+
+/** The node as plain data, keys in the order of the file. */
+export function toPlain(node: ConfigNode): unknown {
+  if (node.kind === 'scalar') return node.value ?? null
+  if (node.kind === 'list') return node.items.map(toPlain)
+  return Object.fromEntries(node.entries.map(({ key, value }) => [key, toPlain(value)]))
+}

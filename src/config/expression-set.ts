@@ -1,0 +1,73 @@
+// Compiles the expressions of a config: each distinct one once, each mistake shown at its character in the file.
+
+import type { CompiledExpression, Dialect } from '../expression/compiled.ts'
+import { compileExpression } from '../expression/compile.ts'
+import type { Vocabulary } from '../kernel/attribute-bag.ts'
+import type { ValueType } from '../kernel/value.ts'
+import type { ConfigNode, ScalarNode } from './config-node.ts'
+import type { ProblemList } from './problem-list.ts'
+import { suggest } from './suggest.ts'
+
+export interface ExpressionUse {
+  readonly dialect: Dialect
+  /** The type that the place demands; any where it is left out. */
+  readonly expected?: ValueType | undefined
+  /** Where other names than the config's attributes can be read. */
+  readonly vocabulary?: Vocabulary
+}
+
+/** Compiles expressions against the config's vocabulary. */
+export class ExpressionSet {
+  readonly vocabulary: Vocabulary
+  readonly #problems: ProblemList
+  readonly #compiled = new Map<string, CompiledExpression>()
+
+  constructor(vocabulary: Vocabulary, problems: ProblemList) {
+    this.vocabulary = vocabulary
+    this.#problems = problems
+  }
+
+  /** Compiles the text of a scalar. @returns `undefined` after reporting every problem. */
+  compile(node: ConfigNode, use: ExpressionUse): CompiledExpression | undefined {
+    if (node.kind !== 'scalar') {
+      this.#problems.error(node, 'wrong-type', `this must be an expression (a text), not a ${node.kind}.`)
+      return undefined
+    }
+    const expression = this.#compile(node, node.text, use)
+    if (expression === undefined || use.expected === undefined || expression.type === use.expected) return expression
+    const message = `this must be of type ${use.expected}, but the expression is of type ${expression.type}.`
+    this.#problems.error(node, 'type-mismatch', message)
+    return undefined
+  }
+
+  #compile(node: ScalarNode, source: string, use: ExpressionUse): CompiledExpression | undefined {
+    const vocabulary = use.vocabulary ?? this.vocabulary
+    const shared = use.vocabulary === undefined
+    const key = `${use.dialect} ${source}`
+    const known = shared ? this.#compiled.get(key) : undefined
+    if (known !== undefined) return known
+    const result = compileExpression(source, { dialect: use.dialect, vocabulary })
+    if (result.ok) {
+      if (shared) this.#compiled.set(key, result.expression)
+      return result.expression
+    }
+    for (const { message, column } of result.problems) {
+      const unknown = /^unknown attribute ['"`]?([\w.$-]+)/i.exec(message)?.[1]
+      const code = unknown === undefined ? 'invalid-expression' : 'unknown-attribute'
+      const hint = unknown === undefined ? '' : this.#attributeHint(unknown, vocabulary)
+      this.#problems.within('error', node, column - 1, code, `${message.replace(/\.$/, '')}.${hint}`)
+    }
+    return undefined
+  }
+
+  #attributeHint(name: string, vocabulary: Vocabulary): string {
+    if (vocabulary.size === 0) return ' No attributemanifest declares any attribute.'
+    const hint = suggest(name, vocabulary.keys()).replace(/ Known: .*$/, '')
+    return hint === '' ? ' No attributemanifest declares it.' : hint
+  }
+}
+
+/** Names and types of the attributes that an expression depends on, for digests. */
+export function referencedTypes(expression: CompiledExpression, vocabulary: Vocabulary): readonly string[] {
+  return expression.references.map(({ attribute }) => `${attribute}:${vocabulary.get(attribute) ?? ''}`)
+}

@@ -1,0 +1,137 @@
+// Reads config text and config folders into documents that know their places.
+
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LineCounter, parseAllDocuments, type Document } from 'yaml'
+import type { Problem } from '../kernel/problem.ts'
+import { type ConfigNode, isNodeIssue, type MapNode, readNodes, type SourceFile } from './config-node.ts'
+import { ProblemList } from './problem-list.ts'
+
+/** One object of a config: a YAML document, or an item of a `kind: List`. */
+export interface ConfigDocument {
+  readonly root: MapNode
+}
+
+/** The documents that could be read, and everything that could not. */
+export interface LoadedConfig {
+  readonly documents: readonly ConfigDocument[]
+  readonly problems: readonly Problem[]
+}
+
+const MAX_FILE_BYTES = 16 * 1024 * 1024
+const MAX_FILES = 10_000
+const ATTEMPTS = 3
+
+/** Reads all documents of a YAML (or JSON) text; `name` stands for it in problems. Never throws. */
+export function parseConfigText(name: string, text: string): LoadedConfig {
+  const problems = new ProblemList()
+  const file: SourceFile = { name, text, lines: new LineCounter() }
+  const documents: ConfigDocument[] = []
+  for (const document of parseYaml(file, problems)) {
+    for (const { message, pos } of document.errors) problems.inFile('error', file, pos[0], 'yaml-syntax', message)
+    for (const { message, pos } of document.warnings) problems.inFile('warning', file, pos[0], 'yaml-syntax', message)
+    if (document.errors.length > 0) continue
+    const root = readNodes(document, file)
+    if (isNodeIssue(root)) problems.inFile('error', file, root.offset, 'yaml-value', root.message)
+    else collect(root, documents, problems)
+  }
+  return { documents, problems: problems.all }
+}
+
+/**
+ * Reads every `.yaml`, `.yml` and `.json` file of a folder, in the order of their names, symbolic links followed and
+ * sub-folders and hidden files left alone. A folder that Kubernetes mounts from a ConfigMap is read as a whole: when its
+ * `..data` link is swapped meanwhile, reading starts again. Files that cannot be read are problems; never throws.
+ */
+export async function loadConfigFolder(folder: string): Promise<LoadedConfig> {
+  let loaded: LoadedConfig = { documents: [], problems: [] }
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const before = await mountedVersion(folder)
+    loaded = await readFolder(folder)
+    if (before === (await mountedVersion(folder))) break
+  }
+  return loaded
+}
+
+/** The config files of a folder by path, each with a text that changes when the file does. Rejects without a folder. */
+export async function listConfigFiles(folder: string): Promise<ReadonlyMap<string, string>> {
+  const names = (await readdir(folder)).filter((name) => !name.startsWith('.') && /\.(ya?ml|json)$/i.test(name))
+  const files = new Map<string, string>()
+  for (const name of names.toSorted().slice(0, MAX_FILES)) {
+    const path = join(folder, name)
+    try {
+      const status = await stat(path, { bigint: true })
+      if (!status.isFile()) continue
+      files.set(path, `${status.size}:${status.mtimeNs}:${status.ctimeNs}:${status.ino}`)
+    } catch {
+      files.set(path, 'unreadable')
+    }
+  }
+  return files
+}
+
+async function readFolder(folder: string): Promise<LoadedConfig> {
+  const documents: ConfigDocument[] = []
+  const problems: Problem[] = []
+  try {
+    for (const path of (await listConfigFiles(folder)).keys()) {
+      const loaded = await readConfigFile(path)
+      documents.push(...loaded.documents)
+      problems.push(...loaded.problems)
+    }
+  } catch (error) {
+    problems.push(unreadable(folder, `the folder cannot be read: ${messageOf(error)}`))
+  }
+  return { documents, problems }
+}
+
+async function readConfigFile(path: string): Promise<LoadedConfig> {
+  try {
+    const bytes = await readFile(path)
+    if (bytes.length > MAX_FILE_BYTES) {
+      return { documents: [], problems: [unreadable(path, 'the file is larger than 16 MiB: split it.')] }
+    }
+    return parseConfigText(path, new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    return { documents: [], problems: [unreadable(path, `the file cannot be read: ${messageOf(error)}`)] }
+  }
+}
+
+function parseYaml(file: SourceFile, problems: ProblemList): readonly Document[] {
+  try {
+    const documents = parseAllDocuments(file.text, { lineCounter: file.lines, prettyErrors: false, strict: true })
+    return Array.isArray(documents) ? documents : []
+  } catch (error) {
+    // The parser recurses: text that is nested many thousand levels deep exhausts its stack.
+    problems.inFile('error', file, 0, 'yaml-syntax', `the text cannot be parsed: ${messageOf(error)}`)
+    return []
+  }
+}
+
+/** Takes in one document: empty ones are left out, lists (as `kubectl get -o yaml` prints them) give their items. */
+function collect(root: ConfigNode, documents: ConfigDocument[], problems: ProblemList): void {
+  if (root.kind === 'scalar' && root.value === undefined) return
+  if (root.kind !== 'map') {
+    problems.error(root, 'wrong-type', 'a document must be an object with apiVersion, kind, metadata and spec.')
+    return
+  }
+  const kind = root.entries.find(({ key }) => key === 'kind')?.value
+  const items = root.entries.find(({ key }) => key === 'items')?.value
+  if (kind?.kind === 'scalar' && kind.text === 'List' && items?.kind === 'list') {
+    for (const item of items.items) collect(item, documents, problems)
+  } else {
+    documents.push({ root })
+  }
+}
+
+async function mountedVersion(folder: string): Promise<string | undefined> {
+  return realpath(join(folder, '..data')).catch(() => undefined)
+}
+
+function unreadable(file: string, message: string): Problem {
+  return { severity: 'error', code: 'unreadable-file', file, line: 0, column: 0, path: '', message }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

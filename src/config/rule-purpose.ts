@@ -1,0 +1,16 @@
+// What a rule is there for: the calls whose rules it belongs to.
+
+import type { RuleConfig } from './snapshot.ts'
+
+/** A rule may serve several purposes; header operations are part of checks. */
+export type RulePurpose = 'check' | 'report' | 'attributes'
+
+/** Whether a rule has anything to do in calls of a purpose. */
+export function serves(rule: RuleConfig, purpose: RulePurpose): boolean {
+  if (purpose === 'check' && rule.requestHeaders.length + rule.responseHeaders.length > 0) return true
+  return rule.actions.some(({ instances }) =>
+    instances.some(({ template }) =>
+      purpose === 'check' ? template.variety === 'check' || template.variety === 'quota' : template.variety === purpose,
+    ),
+  )
+}
