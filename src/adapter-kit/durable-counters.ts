@@ -7,6 +7,12 @@ export interface CounterChange {
   readonly set?: number
 }
 
+/** A field and the value it had when it was read. */
+export interface FieldGuard {
+  readonly field: string
+  readonly value: number
+}
+
 /**
  * A set of numbers by field, kept per process (its *register*) and not lost when the process is killed. A batch that
  * was applied is not applied again, whichever process retries it.
@@ -19,4 +25,6 @@ export interface DurableCounters {
    * Each register is in exactly one live process's answer.
    */
   registers(): Promise<ReadonlyMap<string, ReadonlyMap<string, number>>>
+  /** Removes fields of a register unless the guarding field has changed meanwhile. Absent where nothing is ever removed. */
+  forget?(register: string, guard: FieldGuard, fields: readonly string[]): Promise<void>
 }

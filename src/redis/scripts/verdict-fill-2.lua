@@ -1,12 +1,13 @@
 -- Stores a verdict that a node fetched, unless a younger one is there, and gives the caller's lease back.
 -- KEYS[1] entry, KEYS[2] lease (see verdict-get)
 -- ARGV[1] token of the caller's lease, ARGV[2] age ms, ARGV[3] fresh ms that remain, ARGV[4] ms to keep it for,
--- ARGV[5] uses left for other nodes, ARGV[6] blob; an empty blob only gives the lease back
+-- ARGV[5] uses left for other nodes, ARGV[6] blob (an empty one only gives the lease back),
+-- ARGV[7] the time in ms, empty for this server's clock
 -- Returns 1 when stored, 0 when not
 local stored = 0
 if ARGV[6] ~= '' then
   local t = redis.call('TIME')
-  local now = t[1] * 1000 + math.floor(t[2] / 1000)
+  local now = tonumber(ARGV[7]) or t[1] * 1000 + math.floor(t[2] / 1000)
   local created = now - tonumber(ARGV[2])
   local found = redis.pcall('HGET', KEYS[1], 'c')
   local there = type(found) == 'string' and tonumber(found) or nil

@@ -2,12 +2,12 @@
 -- KEYS[1] entry: hash b = blob, u = uses left, c = created, f = fresh until (ms of this server's clock)
 -- KEYS[2] lease
 -- ARGV[1] token of the caller, ARGV[2] lease ms, ARGV[3] age in ms of the entry that the caller has, -1 for none:
---         only a younger one is of interest
+--         only a younger one is of interest; ARGV[4] the time in ms, empty for this server's clock
 -- Returns {state, age ms, remaining fresh ms, uses granted, blob}; state:
 --   F fresh (uses are taken from the entry's budget and now belong to the caller) · L not fresh, the caller has the
 --   lease · W not fresh, another node has the lease. L and W carry the stale entry where there is one (age -1: none).
 local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local now = tonumber(ARGV[4]) or t[1] * 1000 + math.floor(t[2] / 1000)
 -- A key of another type under this name is no entry.
 local entry = redis.pcall('HMGET', KEYS[1], 'b', 'u', 'c', 'f')
 if entry.err then entry = {} end

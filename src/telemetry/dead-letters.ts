@@ -1,0 +1,148 @@
+// Dead letters: what could not be delivered, kept with the reason until an operator replays or drops it.
+
+import type { Job, Queue } from 'bullmq'
+import { IntermixError } from '../kernel/errors.ts'
+import type { RedisLink } from '../redis/connection.ts'
+import type { DeliverJob } from './deliver-batch.ts'
+import { jobOptions } from './job-options.ts'
+import type { Ledger } from './ledger.ts'
+import { LinkQueue } from './link-queue.ts'
+import type { ParcelJob } from './parcel.ts'
+import { queueNames } from './queue-names.ts'
+
+/** The name under which the ledger counts records that fan-out reads. */
+export const FAN_OUT = 'fan-out'
+
+/** One dead letter. `handler` is `fan-out` where the reports could not even be read; then `count` counts records. */
+export interface DeadLetter {
+  readonly version: 1
+  readonly id: string
+  readonly handler: string
+  /** Template of the instances; empty for reports. */
+  readonly template: string
+  readonly count: number
+  readonly reason: string
+  readonly attempts: number
+  /** Milliseconds since the epoch. */
+  readonly firstFailureAt: number
+  readonly lastFailureAt: number
+  readonly replays: number
+  readonly content:
+    | { readonly kind: 'instances'; readonly job: DeliverJob }
+    | { readonly kind: 'reports'; readonly job: ParcelJob }
+}
+
+export const DEFAULT_MAX_DEAD_LETTERS = 10_000
+const PAGE = 100
+const TIMEOUT_MS = 5000
+
+export interface DeadLettersOptions {
+  readonly link: RedisLink
+  readonly ledger: Ledger
+  readonly prefix?: string
+  /** Beyond this many the oldest are dropped and counted. 10 000 unless set. */
+  readonly maxLetters?: number
+}
+
+/** The dead letters in Redis. */
+export class DeadLetters {
+  readonly #options: DeadLettersOptions
+  readonly #queue: LinkQueue
+
+  constructor(options: DeadLettersOptions) {
+    const names = queueNames(options.prefix)
+    this.#options = options
+    this.#queue = new LinkQueue(options.link, names.deadLetters, names.keyPrefix(names.deadLetters))
+  }
+
+  /** Adds a letter; adding it again does nothing. Makes room by dropping the oldest. */
+  async add(letter: DeadLetter): Promise<void> {
+    await this.#run((queue) => queue.add('dead-letter', letter, { jobId: letter.id }))
+    await this.#options.ledger.count(`${letter.id}:dead:${letter.replays}`, letter.handler, 'dead', letter.count)
+    const excess = (await this.count()) - (this.#options.maxLetters ?? DEFAULT_MAX_DEAD_LETTERS)
+    if (excess <= 0) return
+    for (const oldest of await this.#page(0, Math.min(excess, PAGE))) await this.#discard(oldest, 'dead-letters-full')
+  }
+
+  count(): Promise<number> {
+    return this.#run((queue) => queue.getWaitingCount())
+  }
+
+  /** Oldest first. */
+  async list(filter: { readonly handler?: string; readonly limit: number }): Promise<DeadLetter[]> {
+    const found: DeadLetter[] = []
+    for (let at = 0; found.length < filter.limit; at += PAGE) {
+      const page = await this.#page(at, PAGE)
+      found.push(...page.filter((letter) => filter.handler === undefined || letter.handler === filter.handler))
+      if (page.length < PAGE) break
+    }
+    return found.slice(0, filter.limit)
+  }
+
+  async get(id: string): Promise<DeadLetter | undefined> {
+    const job = await this.#run<Job | undefined>((queue) => queue.getJob(id))
+    return job?.data as DeadLetter | undefined
+  }
+
+  /** Puts a letter back on the queue it came from, with the same batch id. @throws IntermixError NOT_FOUND */
+  async replay(id: string): Promise<DeadLetter> {
+    const letter = await this.#existing(id)
+    const names = queueNames(this.#options.prefix)
+    const replays = letter.replays + 1
+    const { content } = letter
+    const target = content.kind === 'reports' ? names.reports : names.deliver(letter.handler)
+    // What the fan-out makes of replayed reports needs ids of its own: those of the first try may be remembered.
+    const data =
+      content.kind === 'reports'
+        ? { ...content.job, id: `${letter.id}-r${replays}`, replays }
+        : { ...content.job, replays }
+    const queue = new LinkQueue(this.#options.link, target, names.keyPrefix(target))
+    try {
+      await queue.run(
+        (to) => to.add(content.kind === 'reports' ? 'reports' : 'deliver', data, jobOptions(`${id}-r${replays}`)),
+        TIMEOUT_MS,
+      )
+    } finally {
+      await queue.close()
+    }
+    await this.#take(letter)
+    return letter
+  }
+
+  /** Removes a letter for good and counts its loss. @throws IntermixError NOT_FOUND */
+  async drop(id: string): Promise<DeadLetter> {
+    const letter = await this.#existing(id)
+    await this.#discard(letter, 'operator')
+    return letter
+  }
+
+  async close(): Promise<void> {
+    await this.#queue.close()
+  }
+
+  async #existing(id: string): Promise<DeadLetter> {
+    const letter = await this.get(id)
+    if (letter === undefined) throw new IntermixError('NOT_FOUND', `there is no dead letter '${id}'`)
+    return letter
+  }
+
+  async #discard(letter: DeadLetter, reason: string): Promise<void> {
+    const { id, replays, handler, count } = letter
+    await this.#options.ledger.count(`${id}:dropped:${replays}`, handler, `dropped:${reason}`, count)
+    await this.#take(letter)
+  }
+
+  async #take({ id, replays, handler, count }: DeadLetter): Promise<void> {
+    await this.#options.ledger.count(`${id}:taken:${replays}`, handler, 'taken', count)
+    await this.#run((queue) => queue.remove(id))
+  }
+
+  async #page(start: number, size: number): Promise<DeadLetter[]> {
+    const jobs = await this.#run<Job[]>((queue) => queue.getJobs(['waiting'], start, start + size - 1, true))
+    return jobs.filter((job) => job !== undefined && job !== null).map((job) => job.data as DeadLetter)
+  }
+
+  #run<T>(operation: (queue: Queue) => Promise<T>): Promise<T> {
+    return this.#queue.run(operation, TIMEOUT_MS)
+  }
+}

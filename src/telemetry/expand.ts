@@ -1,0 +1,85 @@
+// Fan-out: from the records of a parcel to the batches of instances that each handler receives.
+
+import { createHash } from 'node:crypto'
+import { setImmediate as yieldToOthers } from 'node:timers/promises'
+import type { Instance, ReportTemplate } from '../adapter-kit/instance.ts'
+import type { HandlerConfig } from '../config/snapshot.ts'
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import type { ReportBatch, ReportFormat } from '../kernel/report.ts'
+import type { DeliverBatch } from './deliver-batch.ts'
+import type { Parcel } from './parcel.ts'
+
+/** Reads payloads, by format. Throws where a payload is not what its format says. */
+export type ReportDecoders = Readonly<
+  Record<ReportFormat, (payload: Uint8Array, vocabulary: Vocabulary) => AttributeBag[]>
+>
+
+/** One instance for one handler, made from one record by the report rules. */
+export interface DispatchedInstance {
+  readonly handler: HandlerConfig
+  readonly instance: Instance
+}
+
+export type ReportDispatch = (bag: AttributeBag) => readonly DispatchedInstance[]
+
+interface ExpandOptions {
+  readonly decoders: ReportDecoders
+  readonly vocabulary: Vocabulary
+  readonly dispatch: ReportDispatch
+}
+
+interface Expansion {
+  readonly batches: readonly DeliverBatch[]
+  /** Batches that could not be decoded or evaluated, with the reason. */
+  readonly failed: readonly { readonly batch: ReportBatch; readonly reason: string }[]
+}
+
+const MAX_INSTANCES = 1000
+const RECORDS_BETWEEN_YIELDS = 500
+
+/**
+ * Decodes and evaluates a parcel. The same parcel under the same config gives the same batches with the same ids.
+ * A batch fails as a whole: none of its instances are then among the results.
+ */
+export async function expandParcel(parcel: Parcel, options: ExpandOptions): Promise<Expansion> {
+  const groups = new Map<string, Instance[]>()
+  const failed: { batch: ReportBatch; reason: string }[] = []
+  let sinceYield = 0
+  for (const batch of parcel.batches) {
+    try {
+      const dispatched: DispatchedInstance[] = []
+      for (const bag of options.decoders[batch.format](batch.payload, options.vocabulary)) {
+        dispatched.push(...options.dispatch(bag))
+        if (++sinceYield % RECORDS_BETWEEN_YIELDS === 0) await yieldToOthers()
+      }
+      for (const item of dispatched) collect(groups, item)
+    } catch (error) {
+      failed.push({ batch, reason: error instanceof Error ? error.message : String(error) })
+    }
+  }
+  return { batches: [...groups].flatMap(([key, instances]) => cut(parcel.id, key, instances)), failed }
+}
+
+// Handler names hold no spaces.
+function collect(groups: Map<string, Instance[]>, { handler, instance }: DispatchedInstance): void {
+  const key = `${handler.name} ${instance.template}`
+  const group = groups.get(key)
+  if (group === undefined) groups.set(key, [instance])
+  else group.push(instance)
+}
+
+function cut(parcelId: string, key: string, instances: readonly Instance[]): DeliverBatch[] {
+  const [handler = '', template = ''] = key.split(' ')
+  const digest = createHash('sha256').update(key).digest('hex').slice(0, 12)
+  const batches: DeliverBatch[] = []
+  for (let at = 0; at < instances.length; at += MAX_INSTANCES) {
+    batches.push({
+      id: `${parcelId}-${digest}-${at / MAX_INSTANCES}`,
+      handler,
+      template: template as ReportTemplate,
+      replays: 0,
+      instances: instances.slice(at, at + MAX_INSTANCES),
+    })
+  }
+  return batches
+}

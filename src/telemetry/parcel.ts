@@ -1,0 +1,75 @@
+// A parcel: the report batches that travel through spool and queue as one job.
+
+import { IntermixError } from '../kernel/errors.ts'
+import type { ReportBatch, ReportFormat } from '../kernel/report.ts'
+
+/** One or several batches. The id is that of the first batch unless a replay gave it another: as unique as batches are. */
+export interface Parcel {
+  readonly id: string
+  readonly batches: readonly ReportBatch[]
+  /** Records in all batches. */
+  readonly count: number
+  /** What it weighs in memory. */
+  readonly bytes: number
+  /** How often it came back from the dead letters. */
+  readonly replays: number
+}
+
+/** The job data of a parcel: a plain header for tools, payloads in base64. */
+export interface ParcelJob {
+  readonly version: 1
+  readonly id: string
+  readonly count: number
+  readonly replays: number
+  readonly batches: readonly {
+    readonly id: string
+    readonly format: ReportFormat
+    readonly count: number
+    readonly acceptedAt: number
+    readonly payload: string
+  }[]
+}
+
+const OVERHEAD_BYTES = 256
+
+/** Puts batches together; there is at least one. */
+export function parcelOf(batches: readonly [ReportBatch, ...ReportBatch[]], id = batches[0].id, replays = 0): Parcel {
+  let count = 0
+  let bytes = 0
+  for (const batch of batches) {
+    count += batch.count
+    bytes += batch.payload.byteLength + OVERHEAD_BYTES
+  }
+  return { id, batches, count, bytes, replays }
+}
+
+export function parcelToJob(parcel: Parcel): ParcelJob {
+  const batches = parcel.batches.map(({ id, format, count, acceptedAt, payload }) => ({
+    id,
+    format,
+    count,
+    acceptedAt,
+    payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('base64'),
+  }))
+  return { version: 1, id: parcel.id, count: parcel.count, replays: parcel.replays, batches }
+}
+
+/** @throws IntermixError INVALID_REQUEST where the data is of another version or damaged. */
+export function parcelFromJob(job: unknown): Parcel {
+  const { version, id, replays, batches } = (job ?? {}) as Partial<ParcelJob>
+  if (version !== 1) {
+    throw new IntermixError(
+      'INVALID_REQUEST',
+      `a report job has version ${String(version)}; this worker reads version 1`,
+    )
+  }
+  if (!Array.isArray(batches)) throw new IntermixError('INVALID_REQUEST', 'a report job holds no list of batches')
+  const [first, ...rest] = (batches as ParcelJob['batches']).map((batch) => {
+    if (typeof batch?.id !== 'string' || typeof batch.payload !== 'string' || !Number.isSafeInteger(batch.count)) {
+      throw new IntermixError('INVALID_REQUEST', 'a batch of a report job lacks its id, count or payload')
+    }
+    return { ...batch, payload: new Uint8Array(Buffer.from(batch.payload, 'base64')) }
+  })
+  if (first === undefined) throw new IntermixError('INVALID_REQUEST', 'a report job holds no batch')
+  return parcelOf([first, ...rest], id, replays)
+}

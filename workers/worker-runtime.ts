@@ -1,0 +1,183 @@
+// A worker's life: one fan-out, one delivery per handler, and the upkeep that no job triggers.
+
+import { randomUUID } from 'node:crypto'
+import type { Job } from 'bullmq'
+import type { Handler } from '../src/adapter-kit/define-adapter.ts'
+import type { Snapshot } from '../src/config/snapshot.ts'
+import type { Clock, Logger, Meter, Random } from '../src/kernel/ports.ts'
+import type { RedisLink } from '../src/redis/connection.ts'
+import { createRedisClient } from '../src/redis/create-client.ts'
+import { DEFAULT_RETRIES } from '../src/telemetry/call-handler.ts'
+import { DeadLetters, FAN_OUT } from '../src/telemetry/dead-letters.ts'
+import type { ReportDecoders, ReportDispatch } from '../src/telemetry/expand.ts'
+import { meteredLedger } from '../src/telemetry/ledger.ts'
+import { LinkQueue } from '../src/telemetry/link-queue.ts'
+import { queueNames } from '../src/telemetry/queue-names.ts'
+import { RedisLedger } from '../src/telemetry/redis-ledger.ts'
+import { Deliver } from './deliver.ts'
+import { FanOut } from './fan-out.ts'
+import type { WorkerContext, WorkerTuning } from './worker-context.ts'
+
+export interface WorkerRuntimeOptions {
+  /** Redis of the queue, for BullMQ's own connections. */
+  readonly redisUrl: string
+  /** Link to the same Redis; stays open when the runtime stops. */
+  readonly link: RedisLink
+  readonly prefix?: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly meter: Meter
+  readonly decoders: ReportDecoders
+  /** Compiles the report rules of a snapshot. */
+  readonly dispatchFor: (snapshot: Snapshot) => ReportDispatch
+  readonly maxDeadLetters?: number
+  readonly tuning?: Partial<WorkerTuning>
+}
+
+const DEFAULT_TUNING: WorkerTuning = {
+  concurrency: 4,
+  lockDurationMs: 30_000,
+  stalledIntervalMs: 10_000,
+  retries: DEFAULT_RETRIES,
+  orphanGraceMs: 60_000,
+  maintenanceMs: 10_000,
+}
+const FAILED_PAGE = 100
+
+/** Drains the report queues with the handlers that it is given; starting and stopping those is the caller's business. */
+export class WorkerRuntime {
+  readonly #options: WorkerRuntimeOptions
+  readonly #context: WorkerContext
+  readonly #delivers = new Map<string, Deliver>()
+  /** When a handler was first missed, on the monotonic clock. */
+  readonly #missing = new Map<string, number>()
+  #fanOut: FanOut | undefined
+  #cancelUpkeep: (() => void) | undefined
+  #stopped = false
+
+  constructor(options: WorkerRuntimeOptions) {
+    const { link, clock, random, log, meter, prefix } = options
+    this.#options = options
+    const ledger = meteredLedger(new RedisLedger(link, prefix), meter)
+    const connection = createRedisClient(
+      options.redisUrl,
+      { maxRetriesPerRequest: null, enableOfflineQueue: true, autoResendUnfulfilledCommands: true },
+      random,
+    )
+    connection.on('error', (error: Error) => log.debug({ err: error }, 'Redis error'))
+    this.#context = {
+      connection,
+      link,
+      names: queueNames(prefix),
+      ledger,
+      deadLetters: new DeadLetters({
+        link,
+        ledger,
+        ...(prefix === undefined ? {} : { prefix }),
+        ...(options.maxDeadLetters === undefined ? {} : { maxLetters: options.maxDeadLetters }),
+      }),
+      clock,
+      log: log.child({ worker: randomUUID().slice(0, 8) }),
+      meter,
+      tuning: { ...DEFAULT_TUNING, ...options.tuning },
+    }
+  }
+
+  /** Starts taking jobs. With Redis away it waits in the background. Only once. */
+  start(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
+    this.#fanOut = new FanOut(this.#context, this.#options.decoders, this.#rules(snapshot))
+    this.#retarget(snapshot, handlers)
+    this.#upkeepLater()
+  }
+
+  /** Follows a new config; jobs in work end under the old one. */
+  reload(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
+    this.#fanOut?.reload(this.#rules(snapshot), new Set(handlers.keys()))
+    this.#retarget(snapshot, handlers)
+  }
+
+  /** Lets jobs in work end for at most `deadlineMs`; other workers take over what did not. */
+  async stop(deadlineMs: number): Promise<void> {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#cancelUpkeep?.()
+    await Promise.all([
+      this.#fanOut?.stop(deadlineMs),
+      ...[...this.#delivers.values()].map((deliver) => deliver.stop(deadlineMs)),
+    ])
+    await this.#context.deadLetters.close()
+    this.#context.connection.disconnect()
+  }
+
+  #rules(snapshot: Snapshot) {
+    return { vocabulary: snapshot.vocabulary, dispatch: this.#options.dispatchFor(snapshot) }
+  }
+
+  #retarget(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
+    for (const [name, handler] of handlers) {
+      if (handler.report === undefined) continue
+      const timeoutMs = snapshot.handlers.get(name)?.timeoutMs ?? 0
+      if (timeoutMs === 0) continue
+      this.#missing.delete(name)
+      const deliver = this.#delivers.get(name)
+      if (deliver === undefined) this.#delivers.set(name, new Deliver(this.#context, name, { handler, timeoutMs }))
+      else deliver.target = { handler, timeoutMs }
+    }
+    for (const [name, deliver] of this.#delivers) {
+      if (handlers.has(name)) continue
+      // Its jobs wait: the handler may be back with the next config, or be known to other workers.
+      this.#delivers.delete(name)
+      void deliver.stop(this.#context.tuning.lockDurationMs)
+    }
+  }
+
+  #upkeepLater(): void {
+    if (this.#stopped) return
+    this.#cancelUpkeep = this.#context.clock.after(this.#context.tuning.maintenanceMs, () => {
+      void this.#upkeep()
+        .catch((error: unknown) => this.#context.log.debug({ err: error }, 'upkeep of the report queues failed'))
+        .then(() => this.#upkeepLater())
+    })
+  }
+
+  async #upkeep(): Promise<void> {
+    if (this.#context.link.state() === 'down') return
+    const { clock, ledger, names, tuning } = this.#context
+    for (const [name, totals] of await ledger.read()) {
+      if (name === FAN_OUT || this.#stopped) continue
+      const waiting = totals.held - totals.deadLetters > 0
+      const deliver = this.#delivers.get(name)
+      if (deliver === undefined && waiting) {
+        const since = this.#missing.get(name) ?? clock.monotonic()
+        this.#missing.set(name, since)
+        if (clock.monotonic() - since < tuning.orphanGraceMs) continue
+        this.#delivers.set(name, new Deliver(this.#context, name, undefined))
+      } else if (deliver !== undefined && deliver.target === undefined && !waiting) {
+        this.#delivers.delete(name)
+        this.#missing.delete(name)
+        await deliver.stop(tuning.lockDurationMs)
+      } else if (deliver === undefined) {
+        this.#missing.delete(name)
+      }
+    }
+    const fanOut = this.#fanOut
+    if (fanOut !== undefined) await this.#sweep(names.reports, (job, reason) => fanOut.bury(job, reason))
+    for (const [name, deliver] of this.#delivers) {
+      await this.#sweep(names.deliver(name), (job, reason) => deliver.bury(job, reason))
+    }
+  }
+
+  /** Jobs that BullMQ itself gave up, as those that killed several workers, become dead letters too. */
+  async #sweep(name: string, bury: (job: Job, reason: string) => Promise<void>): Promise<void> {
+    const queue = new LinkQueue(this.#context.link, name, this.#context.names.keyPrefix(name))
+    try {
+      for (const job of await queue.run((from) => from.getFailed(0, FAILED_PAGE - 1), FAILED_PAGE * 50)) {
+        await bury(job, job.failedReason ?? 'the job failed')
+        await queue.run((from) => from.remove(job.id ?? ''))
+      }
+    } finally {
+      await queue.close()
+    }
+  }
+}
