@@ -1,0 +1,118 @@
+// `intermix check`: asks a running node, as a proxy would, and shows the answer with its tier, age and validity.
+
+import { IntermixError } from '../kernel/errors.ts'
+import { answerLine, answerText, isAllowed, isAnswer } from './answer-text.ts'
+import { ATTRIBUTE_OPTIONS, type JsonObject, readJsonObject, readPairs, readSource } from './attribute-arguments.ts'
+import type { CommandPage } from './help.ts'
+import { type CommandIo, EXIT } from './io.ts'
+import { callNode, NODE_OPTIONS, refusalText } from './node-client.ts'
+import { type OptionTable, type OptionValues, readOptions } from './options.ts'
+
+const OPTIONS = {
+  ...ATTRIBUTE_OPTIONS,
+  quota: {
+    kind: 'texts',
+    default: [],
+    short: 'q',
+    env: false,
+    placeholder: 'NAME=AMOUNT',
+    description: 'A quota to take with the check; may be repeated.',
+  },
+  bestEffort: {
+    kind: 'boolean',
+    default: false,
+    env: false,
+    description: 'Take a part of a quota where all of it is not left.',
+  },
+  deduplicationId: {
+    kind: 'text',
+    env: false,
+    description: 'Name of this call: with the same one, quotas are charged once.',
+  },
+  repeat: {
+    kind: 'integer',
+    default: 1,
+    min: 1,
+    max: 1_000_000,
+    short: 'r',
+    env: false,
+    description: 'Asks so many times, one after the other.',
+  },
+  json: { kind: 'boolean', default: false, env: false, description: 'Print answers as JSON, one a line.' },
+  ...NODE_OPTIONS,
+} as const satisfies OptionTable
+
+/** Help for `intermix check`. */
+export const CHECK_PAGE: CommandPage = {
+  usage: 'check [-a NAME=VALUE …] [flags]',
+  summary: 'Ask a running node whether a request may pass.',
+  options: OPTIONS,
+  notes: ['Exits with 0 when allowed, 1 when denied, 2 for wrong flags and 3 when the node could not answer.'],
+  examples: [
+    'intermix check -a destination.service.name=reviews -a source.ip=10.0.0.7',
+    'intermix check --attributes @request.json --quota requestcount=1 --repeat 3',
+  ],
+}
+
+/** Runs `intermix check`. @returns the exit code; with `--repeat`, that of the worst answer. */
+export async function runCheck(args: readonly string[], io: CommandIo): Promise<number> {
+  const { values, positionals, problems } = readOptions(OPTIONS, args, io.env)
+  const found = [
+    ...problems,
+    ...positionals.map((text) => `${text}: check takes flags only; attributes are -a NAME=VALUE`),
+  ]
+  const pairs = readPairs('-a', values.attribute ?? [], found)
+  const quotas = readQuotas(values, found)
+  if (found.length > 0) {
+    for (const problem of found) io.err(`intermix check: ${problem}`)
+    return EXIT.usage
+  }
+  try {
+    const attributes = { ...(await readAttributes(values.attributes, io)), ...Object.fromEntries(pairs) }
+    const { deduplicationId } = values
+    return await ask(
+      { attributes, ...quotas, ...(deduplicationId === undefined ? {} : { deduplicationId }) },
+      values,
+      io,
+    )
+  } catch (error) {
+    const { code, message } = IntermixError.from(error)
+    io.err(`intermix check: ${message}`)
+    return code === 'INVALID_SETTING' ? EXIT.usage : EXIT.failed
+  }
+}
+
+type Values = OptionValues<typeof OPTIONS>
+
+async function ask(body: JsonObject, values: Values, io: CommandIo): Promise<number> {
+  let worst: number = EXIT.ok
+  for (let i = 1; i <= values.repeat; i++) {
+    const { address, timeoutMs } = values
+    const answer = await callNode(io, { address, timeoutMs, path: '/v1/check', body })
+    if (!isAnswer(answer.body)) {
+      io.err(`intermix check: ${refusalText(answer)}`)
+      return EXIT.failed
+    }
+    if (values.json) io.out(JSON.stringify(answer.body))
+    else io.out(values.repeat === 1 ? answerText(answer.body) : `${i}: ${answerLine(answer.body)}`)
+    if (!isAllowed(answer.body)) worst = EXIT.refused
+  }
+  return worst
+}
+
+async function readAttributes(source: string | undefined, io: CommandIo): Promise<JsonObject> {
+  if (source === undefined) return {}
+  return readJsonObject('--attributes', await readSource('--attributes', source, io))
+}
+
+function readQuotas(values: Values, problems: string[]): JsonObject {
+  const { bestEffort } = values
+  const quotas: Record<string, unknown> = {}
+  for (const [name, text] of readPairs('--quota', values.quota ?? [], problems)) {
+    const amount = Number(text)
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(amount)) {
+      problems.push(`--quota: "${name}=${text}" does not fit; give NAME=AMOUNT with a whole amount`)
+    } else quotas[name] = { amount, bestEffort }
+  }
+  return Object.keys(quotas).length === 0 ? {} : { quotas }
+}
