@@ -1,0 +1,70 @@
+// Whether an attribute's value is one of those that an index knows. Logging the answer instead of the value keeps
+// requests with different unknown values one and the same request for the verdict cache.
+
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import type { Predicate, ReadLog } from '../kernel/read-log.ts'
+import { type AttributeValue, isStringMap } from '../kernel/value.ts'
+import { digestOf } from './digest.ts'
+
+/** One attribute, or one key of a map attribute. */
+export interface AttributeSlot {
+  readonly attribute: string
+  readonly mapKey: string | undefined
+}
+
+/** Values that are equal exactly when their JavaScript values are. */
+export type PlainValue = string | bigint | boolean
+
+/** Looks attribute values up among known ones and logs what the outcome depended on. */
+export class Membership<T> implements Predicate {
+  readonly id: string
+  readonly attribute: string
+  readonly mapKey: string | undefined
+  readonly #known: ReadonlyMap<PlainValue, T>
+
+  constructor(slot: AttributeSlot, known: ReadonlyMap<PlainValue, T>) {
+    this.attribute = slot.attribute
+    this.mapKey = slot.mapKey
+    this.#known = known
+    this.id = `one-of:${JSON.stringify([slot.attribute, slot.mapKey])}:${digestOf([...known.keys()].toSorted(byText))}`
+  }
+
+  /** What is known under the value; `undefined` for an absent or an unknown value. */
+  find(bag: AttributeBag, log: ReadLog | undefined): T | undefined {
+    const whole = bag.get(this.attribute)
+    if (whole === undefined) {
+      log?.attribute(this.attribute, undefined)
+      return undefined
+    }
+    if (this.mapKey === undefined) return this.#found(whole, log)
+    if (!isStringMap(whole)) return undefined
+    const value = whole.get(this.mapKey)
+    if (value !== undefined) return this.#found(value, log)
+    log?.mapKey(this.attribute, this.mapKey, undefined)
+    return undefined
+  }
+
+  test(bag: AttributeBag): boolean | undefined {
+    const whole = bag.get(this.attribute)
+    if (whole === undefined) return undefined
+    if (this.mapKey === undefined) return this.#known.has(whole as PlainValue)
+    const value = isStringMap(whole) ? whole.get(this.mapKey) : undefined
+    return value === undefined ? undefined : this.#known.has(value)
+  }
+
+  #found(value: AttributeValue, log: ReadLog | undefined): T | undefined {
+    const found = this.#known.get(value as PlainValue)
+    if (log === undefined) return found
+    log.predicate(this, found !== undefined)
+    if (found === undefined) return undefined
+    if (this.mapKey === undefined) log.attribute(this.attribute, value)
+    else if (typeof value === 'string') log.mapKey(this.attribute, this.mapKey, value)
+    return found
+  }
+}
+
+function byText(a: PlainValue, b: PlainValue): number {
+  const [left, right] = [`${typeof a}:${a}`, `${typeof b}:${b}`]
+  if (left === right) return 0
+  return left < right ? -1 : 1
+}

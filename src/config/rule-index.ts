@@ -1,0 +1,93 @@
+// The rules of a snapshot that may concern a request: by purpose, by namespace, by equality terms.
+
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import type { ReadLog } from '../kernel/read-log.ts'
+import { type CandidateSet, CandidateSets } from './candidate-sets.ts'
+import { EqualityIndex } from './equality-index.ts'
+import { Membership, type PlainValue } from './membership.ts'
+
+import { type RulePurpose, serves } from './rule-purpose.ts'
+import type { RuleConfig, Snapshot } from './snapshot.ts'
+
+export type { CandidateSet }
+
+const REPORTER_KIND = 'context.reporter.kind'
+const OUTBOUND = 'outbound'
+
+/**
+ * Selects rules as Mixer does: those of the default namespace, and those of the request's namespace, which is
+ * `source.namespace` for an outbound reporter and else `destination.namespace`. Where no other namespace has rules,
+ * neither attribute is read. Build one per snapshot.
+ */
+export class RuleSelector {
+  readonly #check: PurposeRules
+  readonly #report: PurposeRules
+  readonly #attributes: PurposeRules
+
+  constructor(snapshot: Snapshot) {
+    this.#check = new PurposeRules(snapshot, 'check')
+    this.#report = new PurposeRules(snapshot, 'report')
+    this.#attributes = new PurposeRules(snapshot, 'attributes')
+  }
+
+  /** Rules with at least one check or quota action or a header operation. */
+  check(bag: AttributeBag, log?: ReadLog): CandidateSet {
+    return this.#check.select(bag, log)
+  }
+
+  /** Rules with at least one report action. */
+  report(bag: AttributeBag, log?: ReadLog): CandidateSet {
+    return this.#report.select(bag, log)
+  }
+
+  /** Rules that generate attributes; `bag` is what the proxy sent. */
+  attributes(bag: AttributeBag, log?: ReadLog): CandidateSet {
+    return this.#attributes.select(bag, log)
+  }
+}
+
+/** All rules of a purpose that apply to a namespace, in rule order. */
+export function rulesFor(snapshot: Snapshot, namespace: string, purpose: RulePurpose): readonly RuleConfig[] {
+  return snapshot.rules.filter(
+    (rule) => (rule.namespace === snapshot.defaultNamespace || rule.namespace === namespace) && serves(rule, purpose),
+  )
+}
+
+class PurposeRules {
+  readonly #sets: CandidateSets
+  readonly #everywhere: EqualityIndex
+  readonly #bySource: Membership<EqualityIndex>
+  readonly #byDestination: Membership<EqualityIndex>
+  readonly #namespaced: boolean
+
+  constructor(snapshot: Snapshot, purpose: RulePurpose) {
+    const rules = snapshot.rules.filter((rule) => serves(rule, purpose))
+    const byNamespace = new Map<string, number[]>([[snapshot.defaultNamespace, []]])
+    for (const [position, { namespace }] of rules.entries()) {
+      const positions = byNamespace.get(namespace)
+      if (positions === undefined) byNamespace.set(namespace, [position])
+      else positions.push(position)
+    }
+    this.#sets = new CandidateSets(rules)
+    const indexOf = (positions: readonly number[]) =>
+      new EqualityIndex(rules, snapshot, { sets: this.#sets, positions })
+    this.#everywhere = indexOf(byNamespace.get(snapshot.defaultNamespace) ?? [])
+    byNamespace.delete(snapshot.defaultNamespace)
+    const indexes = new Map<PlainValue, EqualityIndex>([...byNamespace].map(([name, list]) => [name, indexOf(list)]))
+    this.#bySource = new Membership({ attribute: 'source.namespace', mapKey: undefined }, indexes)
+    this.#byDestination = new Membership({ attribute: 'destination.namespace', mapKey: undefined }, indexes)
+    this.#namespaced = indexes.size > 0
+  }
+
+  select(bag: AttributeBag, log: ReadLog | undefined): CandidateSet {
+    const own = this.#namespaced ? this.#namespaceOf(bag, log).find(bag, log) : undefined
+    const everywhere = this.#everywhere.candidates(bag, log)
+    return own === undefined ? everywhere : this.#sets.union(everywhere, own.candidates(bag, log))
+  }
+
+  #namespaceOf(bag: AttributeBag, log: ReadLog | undefined): Membership<EqualityIndex> {
+    const kind = bag.get(REPORTER_KIND)
+    log?.attribute(REPORTER_KIND, kind)
+    return kind === OUTBOUND ? this.#bySource : this.#byDestination
+  }
+}
