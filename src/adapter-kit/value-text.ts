@@ -28,7 +28,7 @@ export function fieldToJson(value: FieldValue): Json {
   if (value instanceof Uint8Array) return formatIp(value)
   if (value instanceof Timestamp || value instanceof Duration) return value.toString()
   if (isMap(value)) return Object.fromEntries(value.entries())
-  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, fieldToJson(field as FieldValue)]))
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, fieldToJson(field)]))
 }
 
 // A record of values may have a key `entries`; only a string map has a method of that name.

@@ -1,0 +1,32 @@
+// What an adapter threw, as the few errors that leave a guard.
+
+import { type ErrorCode, IntermixError } from '../kernel/errors.ts'
+import type { CallOutcome } from './circuit-breaker.ts'
+
+const PASSED_ON: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'BACKEND_FAILED',
+  'BACKEND_REFUSED',
+  'REDIS_UNAVAILABLE',
+  'DEADLINE_EXCEEDED',
+  'OVERLOADED',
+  'CANCELLED',
+])
+
+/** Anything thrown, as an error that a guard may throw. What an adapter's bug says is kept for logs, not for callers. */
+export function failureOf(error: unknown, handler: string): IntermixError {
+  if (!(error instanceof IntermixError)) {
+    return new IntermixError('BACKEND_FAILED', `${handler} failed unexpectedly`, { cause: error })
+  }
+  return PASSED_ON.has(error.code) ? error : new IntermixError('BACKEND_FAILED', error.message, { cause: error })
+}
+
+/** What a failure says about the backend. One that refuses a request as wrong is alive. */
+export function outcomeOf(error: IntermixError): CallOutcome {
+  if (error.code === 'BACKEND_REFUSED') return 'success'
+  return error.code === 'CANCELLED' ? 'neutral' : 'failure'
+}
+
+/** Whether another attempt may mend a failure: not where time is up or where the backend has too much to do. */
+export function isWorthRetrying(error: IntermixError): boolean {
+  return error.retryable && (error.code === 'BACKEND_FAILED' || error.code === 'REDIS_UNAVAILABLE')
+}

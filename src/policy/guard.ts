@@ -1,0 +1,209 @@
+// Stands between Intermix and an adapter: whatever the adapter does, the caller gets a value or an error in time.
+
+import type { CallContext } from '../adapter-kit/define-adapter.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock, Meter, Random } from '../kernel/ports.ts'
+import { CircuitBreaker } from './circuit-breaker.ts'
+import { ConcurrencyLimit } from './concurrency-limit.ts'
+import { failureOf } from './guard-failure.ts'
+import { GuardMetrics } from './guard-metrics.ts'
+import { GuardedCall } from './guarded-call.ts'
+import { LazyCallContext } from './lazy-call-context.ts'
+import { RetryBudget } from './retry-budget.ts'
+
+export interface GuardLimits {
+  /** Concurrent calls to begin with. Default 20. */
+  readonly initialConcurrency?: number
+  /** Concurrent calls at most. Default 200. */
+  readonly maxConcurrency?: number
+  /** Calls that may wait for a free place. Default 100. */
+  readonly maxQueue?: number
+  /** Calls that were given up and have not ended; beyond it nothing more is begun. Default 1000. */
+  readonly maxAbandoned?: number
+}
+
+export interface GuardOptions {
+  /** `timeoutMs` bounds each call, whatever its caller allows. */
+  readonly handler: { readonly name: string; readonly timeoutMs: number }
+  readonly clock: Clock
+  readonly random: Random
+  readonly meter: Meter
+  readonly limits?: GuardLimits
+}
+
+export interface RunOptions {
+  /** Monotonic milliseconds at which the caller gives up. */
+  readonly deadline: number
+  /** Aborts when the caller no longer wants the answer. */
+  readonly signal?: AbortSignal
+  /** Whether one more attempt may be made after a failure that it could mend. Default true. */
+  readonly retry?: boolean
+}
+
+/** A guard keeps the state of one handler: share it between all calls of that handler. */
+export interface Guard {
+  /**
+   * Calls the adapter. A plain value is handed back at once. Throws or rejects with an `IntermixError` only:
+   * `BACKEND_FAILED` (also while the breaker is open), `BACKEND_REFUSED`, `REDIS_UNAVAILABLE`, `DEADLINE_EXCEEDED`,
+   * `OVERLOADED` or `CANCELLED`. A promise always settles by the deadline; what comes later is ignored.
+   */
+  run<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T>
+  /** Whether a call would be let through now, as far as the breaker is concerned. */
+  healthy(): boolean
+}
+
+/** Builds the guard of a handler. */
+export function createGuard(options: GuardOptions): Guard {
+  return new HandlerGuard(options)
+}
+
+interface Waiting {
+  begin(): void
+  reject(error: IntermixError): void
+}
+
+const LEAST_TIME_MS = 1
+
+class HandlerGuard implements Guard {
+  readonly #options: GuardOptions
+  readonly #metrics: GuardMetrics
+  readonly #breaker: CircuitBreaker
+  readonly #limit: ConcurrencyLimit
+  readonly #budget: RetryBudget
+  readonly #maxQueue: number
+  readonly #maxAbandoned: number
+  readonly #queue: Waiting[] = []
+  #inFlight = 0
+  #abandoned = 0
+
+  constructor(options: GuardOptions) {
+    const { handler, clock, random, meter, limits = {} } = options
+    const { initialConcurrency: initial = 20, maxConcurrency: max = 200 } = limits
+    this.#options = options
+    this.#metrics = new GuardMetrics(meter, handler.name)
+    this.#breaker = new CircuitBreaker(clock, random, (state) => this.#metrics.breaker(state))
+    this.#limit = new ConcurrencyLimit({ initial, max })
+    this.#budget = new RetryBudget(clock)
+    this.#maxQueue = limits.maxQueue ?? 100
+    this.#maxAbandoned = limits.maxAbandoned ?? 1_000
+    this.#metrics.limit(this.#limit.current)
+  }
+
+  healthy(): boolean {
+    return this.#breaker.permits()
+  }
+
+  run<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
+    const now = this.#options.clock.monotonic()
+    const deadline = Math.min(options.deadline, now + this.#options.handler.timeoutMs)
+    if (options.signal?.aborted === true) throw this.#refuse('cancelled', 'CANCELLED', 'was given up before it began')
+    // Written so that a deadline that is no number refuses, too.
+    if (!(deadline - now >= LEAST_TIME_MS)) throw this.#refuse('timeout', 'DEADLINE_EXCEEDED', 'had no time left')
+    if (!this.#breaker.permits()) throw this.#breakerOpen()
+    if (this.#abandoned >= this.#maxAbandoned) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many hung calls')
+    if (this.#inFlight >= this.#limit.current) return this.#wait(call, { ...options, deadline })
+    return this.#begin(call, { ...options, deadline })
+  }
+
+  #begin<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
+    const permit = this.#breaker.acquire()
+    if (permit === undefined) throw this.#breakerOpen()
+    const context = new LazyCallContext(options.deadline)
+    this.#inFlight += 1
+    this.#budget.call()
+    let result: T | Promise<T>
+    let isPending: boolean
+    try {
+      result = call(context)
+      isPending = isThenable(result)
+    } catch (error) {
+      // Nothing was awaited, so nothing was learnt about the backend: one odd request must not shut out the others.
+      this.#breaker.settle(permit, 'neutral')
+      this.#release()
+      this.#metrics.count('failed')
+      throw failureOf(error, this.#options.handler.name)
+    }
+    if (!isPending) {
+      this.#breaker.settle(permit, 'neutral')
+      this.#release()
+      this.#metrics.count('ok')
+      return result
+    }
+    const { handler, clock, random } = this.#options
+    return new GuardedCall<T>({
+      name: handler.name,
+      timeoutMs: handler.timeoutMs,
+      clock,
+      random,
+      breaker: this.#breaker,
+      limit: this.#limit,
+      budget: this.#budget,
+      metrics: this.#metrics,
+      inFlight: () => this.#inFlight,
+      abandoned: (change) => {
+        this.#abandoned += change
+      },
+      ended: () => this.#release(),
+    }).start({ call, context, permit, options }, result as Promise<T>)
+  }
+
+  #wait<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): Promise<T> {
+    if (this.#queue.length >= this.#maxQueue)
+      throw this.#refuse('overloaded', 'OVERLOADED', 'has too many calls waiting')
+    const { clock } = this.#options
+    return new Promise<T>((resolve, reject) => {
+      const leave = (error: IntermixError) => {
+        this.#queue.splice(this.#queue.indexOf(waiting), 1)
+        waiting.reject(error)
+      }
+      const onAbort = () => leave(this.#refuse('cancelled', 'CANCELLED', 'was given up while it waited'))
+      const cancelTimer = clock.after(options.deadline - clock.monotonic(), () => {
+        leave(this.#refuse('overloaded', 'OVERLOADED', 'had no free place in time'))
+      })
+      const done = () => {
+        cancelTimer()
+        options.signal?.removeEventListener('abort', onAbort)
+      }
+      const waiting: Waiting = {
+        begin: () => {
+          done()
+          try {
+            resolve(this.#begin(call, options))
+          } catch (error) {
+            reject(failureOf(error, this.#options.handler.name))
+          }
+        },
+        reject: (error) => {
+          done()
+          reject(error)
+        },
+      }
+      options.signal?.addEventListener('abort', onAbort, { once: true })
+      this.#queue.push(waiting)
+    })
+  }
+
+  #release(): void {
+    this.#inFlight -= 1
+    this.#metrics.limit(this.#limit.current)
+    // A call that begins may end at once and come back here: the loop below then finds the queue shorter.
+    while (this.#queue.length > 0 && this.#inFlight < this.#limit.current) this.#queue.shift()?.begin()
+  }
+
+  #breakerOpen(): IntermixError {
+    return this.#refuse('open', 'BACKEND_FAILED', 'is not called: its backend failed too often')
+  }
+
+  #refuse(
+    outcome: 'open' | 'overloaded' | 'timeout' | 'cancelled',
+    code: ConstructorParameters<typeof IntermixError>[0],
+    what: string,
+  ): IntermixError {
+    this.#metrics.count(outcome)
+    return new IntermixError(code, `${this.#options.handler.name} ${what}`)
+  }
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
