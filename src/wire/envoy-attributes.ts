@@ -1,0 +1,124 @@
+// From Envoy's authorization request to Mixer's attributes.
+
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import { Timestamp } from '../kernel/time.ts'
+import type { StringMap } from '../kernel/value.ts'
+import { type Derivations, type Derive, DerivedBag } from './derived-bag.ts'
+import { ipOf, portOf } from './envoy-address.ts'
+import { AUTH_DERIVATIONS } from './envoy-metadata.ts'
+import type { HeaderMap } from './generated/envoy/config/core/v3/base_pb.ts'
+import type {
+  AttributeContext,
+  AttributeContext_HttpRequest,
+} from './generated/envoy/service/auth/v3/attribute_context_pb.ts'
+import type { CheckRequest } from './generated/envoy/service/auth/v3/external_auth_pb.ts'
+import { namespaceOf, principalOf, serviceAccountOf } from './peer-identity.ts'
+import { RecordMap } from './record-map.ts'
+import { FORWARDED_ATTRIBUTES_HEADER, headerOf, isGrpc } from './request-headers.ts'
+import { queryParamsOf, urlPathOf } from './request-path.ts'
+import { readSetAttributes } from './set-attributes.ts'
+
+/**
+ * The attributes of a request about which Envoy asks. Each is worked out when it is first read.
+ *
+ * What a client sends reaches `request.*` only. Envoy itself vouches for peers, TLS and verified tokens, and the operator
+ * sets any attribute by its name in `context_extensions`, which wins over what is derived.
+ */
+export class EnvoyCheckBag extends DerivedBag<Context> {
+  /** @throws IntermixError INVALID_ATTRIBUTE where a context extension is not of its attribute's type. */
+  constructor(request: CheckRequest, vocabulary: Vocabulary) {
+    const context = request.attributes
+    const extensions = Object.entries(context?.contextExtensions ?? {})
+    const set = extensions.length === 0 ? undefined : readSetAttributes(extensions, vocabulary, 'context_extensions')
+    super(context, DERIVATIONS, set)
+  }
+}
+
+type Context = AttributeContext | undefined
+
+const http = (context: Context): AttributeContext_HttpRequest | undefined => context?.request?.http
+const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text)
+
+const TABLE: Readonly<Record<string, Derive<Context>>> = {
+  'source.ip': (context) => ipOf(context?.source?.address),
+  'source.port': (context) => portOf(context?.source?.address),
+  'source.principal': (context) => principalOf(context?.source?.principal),
+  'source.namespace': (context) => namespaceOf(context?.source?.principal),
+  'source.serviceAccount': (context) => serviceAccountOf(context?.source?.principal),
+  'source.labels': (context) => labels(context?.source?.labels),
+  'origin.ip': (context) => ipOf(context?.source?.address),
+  'destination.ip': (context) => ipOf(context?.destination?.address),
+  'destination.port': (context) => portOf(context?.destination?.address),
+  'destination.principal': (context) => principalOf(context?.destination?.principal),
+  'destination.namespace': (context) => namespaceOf(context?.destination?.principal),
+  'destination.serviceAccount': (context) => serviceAccountOf(context?.destination?.principal),
+  'destination.labels': (context) => labels(context?.destination?.labels),
+  'destination.service.name': (context) => present(context?.destination?.service),
+  'connection.mtls': (context) =>
+    (context?.source?.principal ?? '') !== '' || (context?.source?.certificate ?? '') !== '',
+  'connection.requested_server_name': (context) => present(context?.tlsSession?.sni),
+  'context.protocol': protocolOf,
+  'context.reporter.kind': () => 'inbound',
+  'context.time': timeOf,
+  'request.headers': headersOf,
+  'request.method': (context) => present(http(context)?.method),
+  'request.path': (context) => http(context)?.path,
+  'request.url_path': (context) => {
+    const path = http(context)?.path
+    return path === undefined ? undefined : urlPathOf(path)
+  },
+  'request.query_params': (context) => queryParamsOf(http(context)?.path ?? ''),
+  'request.host': (context) => http(context)?.host,
+  'request.scheme': (context) => (http(context) === undefined ? undefined : http(context)?.scheme || 'http'),
+  'request.size': (context) => {
+    const size = http(context)?.size
+    return size === undefined || size < 0n ? undefined : size
+  },
+  'request.id': (context) => present(http(context)?.id),
+  'request.time': (context) => (http(context) === undefined ? undefined : timeOf(context)),
+  'request.useragent': (_, bag) => headerOf(bag, 'user-agent'),
+  'request.referer': (_, bag) => headerOf(bag, 'referer'),
+}
+
+const DERIVATIONS: Derivations<Context> = new Map([
+  ...Object.entries(TABLE),
+  ...Object.entries(AUTH_DERIVATIONS).map(([name, derive]): [string, Derive<Context>] => [
+    name,
+    (context, bag) => derive(context?.metadataContext, bag),
+  ]),
+])
+
+function headersOf(context: Context): StringMap | undefined {
+  const request = http(context)
+  if (request?.headerMap !== undefined) return joinHeaders(request.headerMap)
+  return request === undefined ? undefined : new RecordMap(request.headers, FORWARDED_ATTRIBUTES_HEADER)
+}
+
+/** The form that Envoy sends with `encode_raw_headers`: repeated names are joined here as Envoy joins them itself. */
+function joinHeaders(raw: HeaderMap): StringMap {
+  const headers = new Map<string, string>()
+  for (const { key, value, rawValue } of raw.headers) {
+    const name = key.toLowerCase()
+    if (name === FORWARDED_ATTRIBUTES_HEADER) continue
+    const text = rawValue.length > 0 ? Buffer.from(rawValue).toString('utf8') : value
+    const before = headers.get(name)
+    headers.set(name, before === undefined ? text : `${before},${text}`)
+  }
+  return headers
+}
+
+function labels(record: Readonly<Record<string, string>> | undefined): StringMap | undefined {
+  if (record === undefined) return undefined
+  const map = new RecordMap(record)
+  return map.size === 0 ? undefined : map
+}
+
+function protocolOf(context: Context, bag: AttributeBag): string {
+  if (http(context) === undefined) return 'tcp'
+  return isGrpc(headerOf(bag, 'content-type')) ? 'grpc' : 'http'
+}
+
+function timeOf(context: Context): Timestamp | undefined {
+  const time = context?.request?.time
+  return time === undefined ? undefined : Timestamp.fromParts(time.seconds, time.nanos)
+}

@@ -1,0 +1,83 @@
+// Attributes as callers write them in JSON, read by the types of the vocabulary.
+
+import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
+import type { Problem } from '../kernel/problem.ts'
+import type { AttributeValue, ValueType } from '../kernel/value.ts'
+import { readAttributeText, TEXT_FORMS } from './attribute-text.ts'
+
+/** More problems than these help nobody, and cost a caller's victim time. */
+const MAX_PROBLEMS = 50
+
+export interface ParseAttributesOptions {
+  /** Where the attributes stand in their document; problems name it. Default `attributes`. */
+  readonly path?: string
+  /** Adds a hint such as ` Did you mean "source.ip"?` to an unknown name. */
+  readonly suggest?: (name: string, candidates: Iterable<string>) => string
+}
+
+export type ParsedAttributes = { readonly bag: AttributeBag } | { readonly problems: readonly Problem[] }
+
+/**
+ * Reads `{"source.ip": "10.0.0.1", …}`: durations (`5ms`), times (RFC 3339) and IP addresses are text, INT64 is a number
+ * or, where a number would lose digits, text; maps are objects of strings.
+ * @returns every problem at once: attributes outside of the vocabulary and values of the wrong type.
+ */
+export function parseAttributes(
+  json: unknown,
+  vocabulary: Vocabulary,
+  options: ParseAttributesOptions = {},
+): ParsedAttributes {
+  const { path = 'attributes', suggest } = options
+  if (!isObject(json)) return { problems: [problem('wrong-type', path, `must be an object of attributes by name.`)] }
+  const problems: Problem[] = []
+  const values = new Map<string, AttributeValue>()
+  for (const [name, written] of Object.entries(json)) {
+    if (problems.length >= MAX_PROBLEMS) break
+    const type = vocabulary.get(name)
+    const place = `${path}.${name.slice(0, 200)}`
+    if (type === undefined) {
+      const hint = suggest?.(name, vocabulary.keys()) ?? ''
+      problems.push(problem('unknown-attribute', place, `no attribute manifest has this attribute.${hint}`))
+      continue
+    }
+    const value = readValue(type, written)
+    if (value === undefined) {
+      problems.push(problem('wrong-type', place, `is ${describe(written)} and must be ${TEXT_FORMS[type]}.`))
+    } else values.set(name, value)
+  }
+  return problems.length > 0 ? { problems } : { bag: new MapBag(values) }
+}
+
+function readValue(type: ValueType, written: unknown): AttributeValue | undefined {
+  if (type === 'STRING_MAP') return readMap(written)
+  if (typeof written === 'string') return type === 'BOOL' ? undefined : readAttributeText(type, written)
+  if (type === 'BOOL') return typeof written === 'boolean' ? written : undefined
+  if (typeof written !== 'number') return undefined
+  if (type === 'DOUBLE') return written
+  return type === 'INT64' && Number.isSafeInteger(written) ? BigInt(written) : undefined
+}
+
+function readMap(written: unknown): AttributeValue | undefined {
+  if (!isObject(written)) return undefined
+  const map = new Map<string, string>()
+  for (const [key, value] of Object.entries(written)) {
+    if (typeof value !== 'string') return undefined
+    map.set(key, value)
+  }
+  return map
+}
+
+function describe(written: unknown): string {
+  if (written === null) return 'null'
+  if (Array.isArray(written)) return 'a list'
+  if (typeof written === 'object') return 'an object'
+  return JSON.stringify(typeof written === 'string' ? written.slice(0, 64) : written)
+}
+
+function isObject(json: unknown): json is Record<string, unknown> {
+  return typeof json === 'object' && json !== null && !Array.isArray(json)
+}
+
+function problem(code: string, path: string, message: string): Problem {
+  return { severity: 'error', code, file: '', line: 0, column: 0, path, message }
+}
