@@ -1,0 +1,24 @@
+// Logs failures of our own without letting a failing request path flood the log.
+
+import type { Clock, Logger } from '../kernel/ports.ts'
+
+/** At most one line each `everyMs`; the next one says how many were left out. */
+export function createFailureLog(options: {
+  readonly log: Logger
+  readonly clock: Clock
+  readonly everyMs?: number
+}): (caught: unknown, message: string) => void {
+  const { log, clock, everyMs = 1_000 } = options
+  let openAt = Number.NEGATIVE_INFINITY
+  let leftOut = 0
+  return (caught, message) => {
+    const now = clock.monotonic()
+    if (now < openAt) {
+      leftOut += 1
+      return
+    }
+    log.error({ err: caught, leftOut }, message)
+    openAt = now + everyMs
+    leftOut = 0
+  }
+}
