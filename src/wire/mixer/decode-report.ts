@@ -1,0 +1,82 @@
+// Turns a queued Mixer report into bags for the workers; like a check's bag, each decodes what is read.
+
+import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
+import type { AttributeValue } from '../../kernel/value.ts'
+import { CompressedAttributesBag } from './compressed-attributes-bag.ts'
+import { readMixerReport } from './report-request.ts'
+import { WireReader } from './wire-reader.ts'
+
+/**
+ * The records of an `istio.mixer.v1.ReportRequest` in order, without those that the front door refused when the report
+ * came in. In a delta report a record has all attributes of the records before it, overwritten by its own.
+ * Throws `INVALID_REQUEST` where the payload is malformed.
+ */
+export function decodeMixerReport(payload: Uint8Array, vocabulary: Vocabulary): AttributeBag[] {
+  const report = readMixerReport(payload)
+  const reader = new WireReader(payload)
+  const good = report.records.filter((record) => record.problem === undefined)
+  const bags = good.map(({ index }) => new CompressedAttributesBag(index, reader, { vocabulary }))
+  if (report.independent) return bags
+  const history = new History()
+  for (const [at, { index }] of good.entries()) {
+    const bag = bags[at]
+    if (bag !== undefined) for (const name of index.names()) history.state(name, at, bag)
+  }
+  return bags.map((_, at) => new DeltaBag(history, at))
+}
+
+interface Statements {
+  /** Positions of the records that state the attribute, ascending. */
+  readonly at: number[]
+  readonly bags: AttributeBag[]
+}
+
+/** Which record states which attribute: as large as the report itself, where a full bag a record would be its square. */
+class History {
+  readonly #byName = new Map<string, Statements>()
+
+  state(name: string, at: number, bag: AttributeBag): void {
+    const known = this.#byName.get(name)
+    if (known === undefined) this.#byName.set(name, { at: [at], bags: [bag] })
+    else {
+      known.at.push(at)
+      known.bags.push(bag)
+    }
+  }
+
+  /** The value that the last record up to and including `at` gave the attribute. */
+  get(name: string, at: number): AttributeValue | undefined {
+    const known = this.#byName.get(name)
+    if (known === undefined) return undefined
+    let low = 0
+    let high = known.at.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((known.at[middle] ?? 0) <= at) low = middle + 1
+      else high = middle
+    }
+    return known.bags[low - 1]?.get(name)
+  }
+
+  names(): Iterable<string> {
+    return this.#byName.keys()
+  }
+}
+
+class DeltaBag implements AttributeBag {
+  readonly #history: History
+  readonly #at: number
+
+  constructor(history: History, at: number) {
+    this.#history = history
+    this.#at = at
+  }
+
+  get(name: string): AttributeValue | undefined {
+    return this.#history.get(name, this.#at)
+  }
+
+  *names(): Generator<string> {
+    for (const name of this.#history.names()) if (this.get(name) !== undefined) yield name
+  }
+}

@@ -1,0 +1,133 @@
+// Reads protobuf's wire format in place: no objects, no strings, nested messages by narrowing `end`.
+
+import { IntermixError } from '../../kernel/errors.ts'
+
+/** Wire types as the low three bits of a tag state them. */
+export const VARINT = 0
+export const FIXED64 = 1
+export const BYTES = 2
+const FIXED32 = 5
+
+/**
+ * A cursor over a protobuf message. Every read checks its bounds and throws `INVALID_REQUEST` with the byte's position
+ * where the message is malformed. Groups, which no message of ours has, count as malformed.
+ */
+export class WireReader {
+  readonly bytes: Uint8Array
+  /** Position of the next byte to read. */
+  pos: number
+  /** Where the current message ends; a reader of a nested message narrows it and puts it back. */
+  end: number
+
+  constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
+    this.bytes = bytes
+    this.pos = start
+    this.end = end
+  }
+
+  /** The next tag (field number × 8 + wire type), or 0 at the end of the message. */
+  tag(): number {
+    if (this.pos >= this.end) return 0
+    const first = this.bytes[this.pos] ?? 0
+    let tag = first
+    if (first < 0x80) this.pos++
+    else {
+      const from = this.pos
+      tag = this.varint32() >>> 0
+      if (this.pos - from > 5) throw this.malformed('a tag of more than 32 bits')
+    }
+    if (tag < 8) throw this.malformed('field number 0')
+    return tag
+  }
+
+  /** The low 32 bits of a varint, signed. */
+  varint32(): number {
+    let result = 0
+    for (let shift = 0; shift < 70; shift += 7) {
+      const byte = this.#byte()
+      if (shift < 32) result |= (byte & 0x7f) << shift
+      if (byte < 0x80) return result
+    }
+    throw this.malformed('a varint of more than 10 bytes')
+  }
+
+  /** A zigzag-encoded 32-bit integer. */
+  sint32(): number {
+    const raw = this.varint32()
+    return (raw >>> 1) ^ -(raw & 1)
+  }
+
+  /** A varint as a signed 64-bit integer. */
+  int64(): bigint {
+    let low = 0
+    for (let shift = 0; shift < 28; shift += 7) {
+      const byte = this.#byte()
+      low |= (byte & 0x7f) << shift
+      if (byte < 0x80) return BigInt(low)
+    }
+    let result = BigInt(low)
+    for (let shift = 28n; shift < 70n; shift += 7n) {
+      const byte = this.#byte()
+      result |= BigInt(byte & 0x7f) << shift
+      if (byte < 0x80) return BigInt.asIntN(64, result)
+    }
+    throw this.malformed('a varint of more than 10 bytes')
+  }
+
+  /** A little-endian 64-bit floating point number. */
+  double(): number {
+    const at = this.pos
+    this.advance(8)
+    return new DataView(this.bytes.buffer, this.bytes.byteOffset + at, 8).getFloat64(0, true)
+  }
+
+  /** Reads a length, leaves the cursor at the content's first byte and gives the content's end. */
+  enter(): number {
+    const length = this.varint32() >>> 0
+    const end = this.pos + length
+    if (end > this.end) throw this.malformed(`a field of ${length} bytes where ${this.end - this.pos} are left`)
+    return end
+  }
+
+  /** Passes over `count` bytes. */
+  advance(count: number): void {
+    if (this.pos + count > this.end) throw this.malformed('the message ends within a field')
+    this.pos += count
+  }
+
+  /** Passes over the field whose tag was just read. */
+  skip(tag: number): void {
+    switch (tag & 7) {
+      case VARINT:
+        this.varint32()
+        return
+      case FIXED64:
+        this.advance(8)
+        return
+      case BYTES:
+        this.pos = this.enter()
+        return
+      case FIXED32:
+        this.advance(4)
+        return
+      default:
+        throw this.malformed(`wire type ${tag & 7}`)
+    }
+  }
+
+  /** Refuses a known field that comes with another wire type than its own. */
+  expect(tag: number, wireType: number): void {
+    if ((tag & 7) !== wireType) {
+      throw this.malformed(`wire type ${tag & 7} for field ${tag >>> 3}, which has wire type ${wireType}`)
+    }
+  }
+
+  malformed(what: string): IntermixError {
+    return new IntermixError('INVALID_REQUEST', `malformed protobuf message at byte ${this.pos}: ${what}`)
+  }
+
+  #byte(): number {
+    if (this.pos >= this.end) throw this.malformed('the message ends within a varint')
+    return this.bytes[this.pos++] ?? 0
+  }
+}

@@ -1,0 +1,61 @@
+// The words that a message's indexes point to: the global dictionary and the message's own, decoded only when asked for.
+
+import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
+
+/**
+ * Index → word. An index of 0 and above is a position in the global dictionary, one below 0 is word `-index - 1` of the
+ * message. Bytes that are not UTF-8 become U+FFFD, as header values may hold any byte.
+ */
+export class WordTable {
+  readonly #bytes: Buffer
+  /** Start and end of each message word. */
+  readonly #bounds: number[] = []
+  #texts: (string | undefined)[] | undefined
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** How many words the message itself brings. */
+  get size(): number {
+    return this.#bounds.length / 2
+  }
+
+  /** Takes the next message word by its place in the bytes. */
+  add(start: number, end: number): void {
+    this.#bounds.push(start, end)
+  }
+
+  has(index: number): boolean {
+    return index >= 0 ? index < GLOBAL_WORDS.length : -index - 1 < this.size
+  }
+
+  /** The word, or `undefined` where no dictionary defines the index. */
+  text(index: number): string | undefined {
+    if (index >= 0) return GLOBAL_WORDS[index]
+    const word = -index - 1
+    if (word >= this.size) return undefined
+    this.#texts ??= []
+    const known = this.#texts[word]
+    if (known !== undefined) return known
+    const text = this.#bytes.toString('utf8', this.#bounds[word * 2], this.#bounds[word * 2 + 1])
+    this.#texts[word] = text
+    return text
+  }
+
+  /** Whether the index stands for this text; does not build a string where both are ASCII. */
+  equals(index: number, text: string): boolean {
+    if (index >= 0) return GLOBAL_INDEX.get(text) === index
+    const word = -index - 1
+    const start = this.#bounds[word * 2]
+    const end = this.#bounds[word * 2 + 1]
+    if (start === undefined || end === undefined || end - start < text.length) return false
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i)
+      const byte = this.#bytes[start + i]
+      if (unit > 0x7f || (byte ?? 0) > 0x7f) return this.text(index) === text
+      if (unit !== byte) return false
+    }
+    return end - start === text.length
+  }
+}
