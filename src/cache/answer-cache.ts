@@ -30,7 +30,7 @@ export interface AnswerCacheOptions {
   readonly revocations: Revocations
   /** The oldest answer that may be served now, in ms. */
   maxAgeMs(): number
-  onEvict(): void
+  readonly onEvict: () => void
 }
 
 const MAX_SCOPES = 4_096
@@ -108,7 +108,8 @@ export class AnswerCache {
     if (now >= stored.freshUntil || now < stored.createdAt - 1_000 || stored.usesLeft <= 0) return false
     for (const part of stored.parts) if (part.usesLeft <= 0) return false
     return (
-      this.#options.revocations.allows(stored.epoch, handlers, bag) && now - stored.createdAt <= this.#options.maxAgeMs()
+      this.#options.revocations.allows(stored.epoch, handlers, bag) &&
+      now - stored.createdAt <= this.#options.maxAgeMs()
     )
   }
 }

@@ -6,11 +6,16 @@ import type { Clock, Counter, Random } from '../kernel/ports.ts'
 import type { Verdict } from '../kernel/verdict.ts'
 import type { MeshLookup, MeshTier } from './mesh-tier.ts'
 import type { Epoch } from './revocations.ts'
-import type { VerdictRequest } from './verdict-cache.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
+import type { VerdictRequest } from './verdict-request.ts'
 
 export type FlightResult =
-  | { readonly entry: VerdictEntry; readonly tier: 'mesh' | 'backend'; readonly stale?: VerdictEntry | undefined; readonly error?: undefined }
+  | {
+      readonly entry: VerdictEntry
+      readonly tier: 'mesh' | 'backend'
+      readonly stale?: VerdictEntry | undefined
+      readonly error?: undefined
+    }
   | { readonly entry?: undefined; readonly error: IntermixError; readonly stale?: VerdictEntry | undefined }
 
 /** What a flight needs besides the request that started it. */
@@ -87,7 +92,13 @@ export class Flights {
   }
 
   /** Asks the mesh tier; while another node fetches, asks again until that node should long have been done. */
-  async #lookup(mesh: MeshTier, key: string, request: VerdictRequest, plan: FlightPlan, token: string): Promise<MeshLookup> {
+  async #lookup(
+    mesh: MeshTier,
+    key: string,
+    request: VerdictRequest,
+    plan: FlightPlan,
+    token: string,
+  ): Promise<MeshLookup> {
     const { clock, random } = this.#options
     const { handler } = request.source
     const expected = plan.held?.fetchMs ?? handler.timeoutMs / 10

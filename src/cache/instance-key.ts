@@ -19,7 +19,8 @@ export function instanceKey(handlerDigest: string, instance: Instance): string {
 /** Canonical text of a filled field; absent fields have none of their own. */
 export function canonicalField(value: FieldValue): string {
   if (typeof value !== 'object') return canonicalValue(value)
-  if (value instanceof Uint8Array || value instanceof Timestamp || value instanceof Duration) return canonicalValue(value)
+  if (value instanceof Uint8Array || value instanceof Timestamp || value instanceof Duration)
+    return canonicalValue(value)
   if (isStringMap(value as never) && typeof (value as { entries: unknown }).entries === 'function') {
     return canonicalValue(value as never)
   }

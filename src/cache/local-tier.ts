@@ -7,7 +7,7 @@ export interface LocalTierOptions {
   readonly maxEntries: number
   readonly maxBytes: number
   /** Called for each entry that room was made from. */
-  onEvict(): void
+  readonly onEvict: () => void
 }
 
 export class LocalTier {

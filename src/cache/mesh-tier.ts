@@ -33,6 +33,8 @@ export interface MeshTierOptions {
   readonly prefix: string
   /** Names this node in leases. */
   readonly nodeId: string
+  /** A clock that all nodes share, for simulations; unless given, the Redis server's own. */
+  readonly sharedNow?: () => number
 }
 
 export class MeshTier {
@@ -59,14 +61,21 @@ export class MeshTier {
    */
   async lookup(
     key: string,
-    request: { readonly token: string; readonly leaseMs: number; readonly known: VerdictEntry | undefined; readonly staleForMs: number },
+    request: {
+      readonly token: string
+      readonly leaseMs: number
+      readonly known: VerdictEntry | undefined
+      readonly staleForMs: number
+    },
   ): Promise<MeshLookup> {
     const { link, clock } = this.#options
     const sentAt = clock.now()
     const knownAge = request.known === undefined ? -1 : Math.max(0, sentAt - request.known.createdAt)
     let raw: RawLookup
     try {
-      raw = await link.run((client) => GET.run(client, this.#keys(key), [request.token, request.leaseMs, knownAge]))
+      raw = await link.run((client) =>
+        GET.run(client, this.#keys(key), [request.token, request.leaseMs, knownAge, this.#now()]),
+      )
     } catch {
       return { state: 'unavailable' }
     }
@@ -77,12 +86,16 @@ export class MeshTier {
   }
 
   /** Stores a fetched verdict for the other nodes (`uses` of its budget are theirs) and gives the lease back. */
-  async fill(key: string, entry: VerdictEntry | undefined, request: { readonly token: string; readonly uses: number }): Promise<void> {
+  async fill(
+    key: string,
+    entry: VerdictEntry | undefined,
+    request: { readonly token: string; readonly uses: number },
+  ): Promise<void> {
     const { link, clock } = this.#options
     const now = clock.now()
     const args =
       entry === undefined
-        ? [request.token, 0, 0, 0, 0, '']
+        ? [request.token, 0, 0, 0, 0, '', '']
         : [
             request.token,
             Math.max(0, Math.round(now - entry.createdAt)),
@@ -90,12 +103,17 @@ export class MeshTier {
             Math.max(1, Math.round(entry.staleUntil - now)),
             Math.max(0, request.uses),
             encodeBlob(key, entry),
+            this.#now(),
           ]
     try {
       await link.run((client) => FILL.run(client, this.#keys(key), args))
     } catch {
       // The link counts its failures; the entry is simply not shared.
     }
+  }
+
+  #now(): number | '' {
+    return this.#options.sharedNow?.() ?? ''
   }
 
   #keys(key: string): [entry: string, lease: string] {
@@ -125,7 +143,8 @@ export class MeshTier {
 }
 
 function readLookup(raw: unknown): RawLookup {
-  if (!Array.isArray(raw) || raw.length !== 5) throw new IntermixError('REDIS_UNAVAILABLE', 'unexpected reply of a script')
+  if (!Array.isArray(raw) || raw.length !== 5)
+    throw new IntermixError('REDIS_UNAVAILABLE', 'unexpected reply of a script')
   const [state, ageMs, remainingMs, uses, blob] = raw as [RawLookup['state'], number, number, number, string]
-  return { state, ageMs, remainingMs, uses, blob: String(blob) }
+  return { state, ageMs, remainingMs, uses, blob }
 }

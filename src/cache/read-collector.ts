@@ -56,7 +56,13 @@ function attributeStep(name: string): ReadStep {
 }
 
 function keyStep(name: string, key: string): ReadStep {
-  return { id: `k${name.length}:${name}${key}`, name, key, whole: false, answer: (bag) => keyAnswer(bag.get(name), key) }
+  return {
+    id: `k${name.length}:${name}${key}`,
+    name,
+    key,
+    whole: false,
+    answer: (bag) => keyAnswer(bag.get(name), key),
+  }
 }
 
 function wholeStep(name: string): ReadStep {
@@ -86,7 +92,10 @@ export class ReadCollector implements ReadLog {
 
   mapKey(name: string, key: string, value: string | undefined): void {
     if (this.#steps.has(`k${name.length}:${name}${key}`)) return
-    this.#record(keyStep(name, key), value === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(value) })
+    this.#record(
+      keyStep(name, key),
+      value === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(value) },
+    )
   }
 
   wholeMap(name: string, value: AttributeValue | undefined): void {

@@ -2,8 +2,8 @@
 // outage begins. Entries are looked at when their time comes, in slots of a tenth of a second: nothing is scanned.
 
 import type { Clock } from '../kernel/ports.ts'
-import type { VerdictRequest } from './verdict-cache.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
+import type { VerdictRequest } from './verdict-request.ts'
 
 export interface RefreshAheadOptions {
   readonly clock: Clock
@@ -11,8 +11,8 @@ export interface RefreshAheadOptions {
   readonly perSecond: number
   /** Entries watched at once; further ones are not refreshed ahead. */
   readonly maxItems: number
-  current(key: string): VerdictEntry | undefined
-  refresh(key: string, request: VerdictRequest, known: VerdictEntry): void
+  readonly current: (key: string) => VerdictEntry | undefined
+  readonly refresh: (key: string, request: VerdictRequest, known: VerdictEntry) => void
 }
 
 interface Item {

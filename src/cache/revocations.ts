@@ -3,6 +3,7 @@
 // exactly when a matching revocation has a higher number: no clock is compared, and a fill that was in flight while
 // the revocation came is void too.
 
+import { valueToText } from '../adapter-kit/value-text.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { isStringMap } from '../kernel/value.ts'
 import { formatIp, parseIp } from '../kernel/ip-address.ts'
@@ -114,8 +115,7 @@ function attributeText(bag: AttributeBag, name: string, key: string | undefined)
   const value = bag.get(name)
   if (value === undefined) return undefined
   if (key !== undefined) return typeof value === 'object' && isStringMap(value) ? value.get(key) : undefined
-  if (value instanceof Uint8Array) return formatIp(value)
-  return String(value)
+  return valueToText(value)
 }
 
 /** An IP address in whichever notation is compared in the usual one. */

@@ -18,7 +18,7 @@ interface Question {
 }
 
 /** A complete path through the tree. */
-export interface Shape {
+interface Shape {
   readonly id: number
   readonly steps: readonly RecordedStep[]
   lastUsed: number
@@ -64,9 +64,12 @@ export class ShapeTree {
       branch = following
       values += recorded.value
     }
-    branch.shape ??= this.#add(steps)
-    branch.shape.lastUsed = ++this.#tick
-    return `${branch.shape.id}|${values}`
+    const known = branch.shape
+    const shape = known ?? { id: ++shapeIds, steps, lastUsed: 0 }
+    shape.lastUsed = ++this.#tick
+    branch.shape = shape
+    if (known === undefined) this.#add(shape)
+    return `${shape.id}|${values}`
   }
 
   #walk<T>(branch: Branch, bag: AttributeBag, values: string, probe: (key: string) => T | undefined): T | undefined {
@@ -87,11 +90,9 @@ export class ShapeTree {
     return undefined
   }
 
-  #add(steps: readonly RecordedStep[]): Shape {
-    const shape: Shape = { id: ++shapeIds, steps, lastUsed: ++this.#tick }
+  #add(shape: Shape): void {
     this.#shapes.add(shape)
     if (this.#shapes.size > this.#capacity) this.#evict(shape)
-    return shape
   }
 
   #evict(kept: Shape): void {

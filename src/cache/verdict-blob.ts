@@ -47,7 +47,8 @@ export function decodeBlob(key: string, text: string): VerdictBlob | undefined {
   const { kind, code, message, validForMs, validUses, generation, sequence, fetchMs } = blob
   if (kind !== 'allow' && kind !== 'deny') return undefined
   if (!isCount(code) || (kind === 'allow') !== (code === 0) || typeof message !== 'string') return undefined
-  if (!isCount(validForMs) || !isCount(validUses) || !isCount(sequence) || typeof generation !== 'string') return undefined
+  if (!isCount(validForMs) || !isCount(validUses) || !isCount(sequence) || typeof generation !== 'string')
+    return undefined
   const direct = blob['directResponse']
   const output = decodeOutput(blob['output'])
   return {

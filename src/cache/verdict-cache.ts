@@ -1,9 +1,7 @@
 // The verdict cache at the grain of single handlers: local tier, mesh tier, backend; one fetch per key at a time in the
 // process and, by lease, mostly one in the mesh; stale verdicts within their bound while the backend gives none.
 
-import type { Instance } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
-import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Meter, Random } from '../kernel/ports.ts'
 import type { Tier, Verdict } from '../kernel/verdict.ts'
@@ -18,31 +16,7 @@ import type { Protection } from './protection.ts'
 import { RefreshAhead } from './refresh-ahead.ts'
 import type { Epoch, Revocations } from './revocations.ts'
 import { freshness, spend, type VerdictEntry } from './verdict-entry.ts'
-
-/** A running handler, as the cache asks it. */
-export interface VerdictSource {
-  readonly handler: HandlerConfig
-  /** False once the handler has left the config, and while its breaker is not closed: then nothing is refreshed. */
-  healthy(): boolean
-  /**
-   * Asks the backend under the handler's guard. A verdict of kind `allow` or `deny`, at once where no I/O is needed.
-   * @throws IntermixError (or rejects with one) where there is no verdict.
-   */
-  fetch(instance: Instance, deadline: number): Verdict | Promise<Verdict>
-}
-
-export interface VerdictRequest {
-  readonly source: VerdictSource
-  readonly instance: Instance
-  readonly bag: AttributeBag
-  /** On the clock's monotonic time: when the caller gives up. */
-  readonly deadline: number
-}
-
-/** What a request got. `entry` carries the absolute times; without one the verdict is unknown and `error` says why. */
-export type VerdictOutcome =
-  | { readonly tier: Tier; readonly entry: VerdictEntry; readonly error?: undefined }
-  | { readonly entry?: undefined; readonly error: IntermixError }
+import type { VerdictOutcome, VerdictRequest } from './verdict-request.ts'
 
 export interface VerdictCacheOptions {
   readonly clock: Clock
@@ -77,7 +51,12 @@ export class VerdictCache {
     this.#options = options
     this.#metricsOf = createCacheMetrics(meter)
     this.#failures = new FailureMemory(clock, random)
-    this.#flights = new Flights({ clock, random, mesh, store: (key, request, entry) => this.#store(key, request, entry) })
+    this.#flights = new Flights({
+      clock,
+      random,
+      mesh,
+      store: (key, request, entry) => this.#store(key, request, entry),
+    })
     this.#refreshAhead = new RefreshAhead({
       clock,
       perSecond: options.refreshesPerSecond,
@@ -171,7 +150,11 @@ export class VerdictCache {
     protection.record(handler.name, servable)
     if (servable) return this.#serve('stale', stale, metrics, now)
     metrics.served.none.add()
-    return { error: result.error ?? new IntermixError('BACKEND_FAILED', `${handler.name}: the verdict was revoked while it was fetched`) }
+    return {
+      error:
+        result.error ??
+        new IntermixError('BACKEND_FAILED', `${handler.name}: the verdict was revoked while it was fetched`),
+    }
   }
 
   /** Joins or starts the fetch of a key, and waits for it within the caller's own deadline and patience. */

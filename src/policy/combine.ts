@@ -1,0 +1,82 @@
+// Combines the verdicts of a check into one status, in rule order and never in order of arrival.
+
+import type { VerdictOutcome } from '../cache/verdict-request.ts'
+import type { VerdictEntry } from '../cache/verdict-entry.ts'
+import type { RuleConfig } from '../config/snapshot.ts'
+import { OK_STATUS, type Status } from '../kernel/status.ts'
+import { DEFAULT_VALID_FOR_MS, DEFAULT_VALID_USES, type DirectResponse, type Tier } from '../kernel/verdict.ts'
+
+/** A part whose verdict is in. */
+export interface SettledPart {
+  readonly rule: RuleConfig
+  readonly handler: string
+  readonly action: string | undefined
+  readonly outcome: VerdictOutcome
+}
+
+export interface Combined {
+  readonly status: Status
+  readonly tier: Tier
+  /** Wall-clock ms: when the oldest part was obtained, and until when the answer may be reused. */
+  readonly createdAt: number
+  readonly freshUntil: number
+  readonly validUses: number
+  readonly entries: readonly VerdictEntry[]
+  /** False where a part was unknown or stale: such an answer is not kept. */
+  readonly reusable: boolean
+  readonly directResponse: DirectResponse | undefined
+}
+
+const DISTANCE: Readonly<Record<Tier, number>> = { local: 0, mesh: 1, backend: 2, stale: 3 }
+
+/**
+ * The first failure in rule order gives the code and the direct response; the message lists all failures. Validity is
+ * the least of all parts and of the rules' own bounds. An unknown verdict fails under a rule that is closed and is
+ * passed over under one that is open.
+ */
+export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly SettledPart[], now: number): Combined {
+  let code = 0
+  const messages: string[] = []
+  let tier: Tier | undefined
+  let createdAt = now
+  let freshUntil = Number.POSITIVE_INFINITY
+  let validUses = DEFAULT_VALID_USES
+  let reusable = true
+  let directResponse: DirectResponse | undefined
+  const entries = new Set<VerdictEntry>()
+  for (const { rule, handler, outcome } of parts) {
+    const { entry } = outcome
+    if (entry === undefined) {
+      reusable = false
+      if (rule.failPolicy === 'open') continue
+    } else {
+      entries.add(entry)
+      if (tier === undefined || DISTANCE[outcome.tier] > DISTANCE[tier]) tier = outcome.tier
+      if (outcome.tier === 'stale') reusable = false
+      createdAt = Math.min(createdAt, entry.createdAt)
+      freshUntil = Math.min(freshUntil, entry.freshUntil)
+    }
+    const status = entry === undefined ? outcome.error.status : entry.verdict.status
+    if (status.code === 0) continue
+    messages.push(`${handler}:${status.message}`)
+    if (code !== 0) continue
+    code = status.code
+    directResponse = entry?.verdict.directResponse
+  }
+  if (entries.size === 0) freshUntil = now + DEFAULT_VALID_FOR_MS
+  else validUses = Math.min(...[...entries].map((entry) => entry.usesLeft))
+  for (const rule of matched) {
+    freshUntil = Math.min(freshUntil, createdAt + (rule.maxValidForMs ?? Number.POSITIVE_INFINITY))
+    validUses = Math.min(validUses, rule.maxValidUses ?? Number.POSITIVE_INFINITY)
+  }
+  return {
+    status: code === 0 ? OK_STATUS : { code, message: messages.join(', ') },
+    tier: tier ?? 'backend',
+    createdAt,
+    freshUntil: reusable ? freshUntil : now,
+    validUses: reusable ? validUses : 0,
+    entries: [...entries],
+    reusable,
+    directResponse,
+  }
+}

@@ -1,0 +1,81 @@
+// Quotas that ride on a check: each is granted by the first rule, in rule order, that matches and names it.
+
+import type { QuotaResult } from '../adapter-kit/define-adapter.ts'
+import { ReadCollector } from '../cache/read-collector.ts'
+import type { InstanceConfig, RuleConfig } from '../config/snapshot.ts'
+import { EvaluationError } from '../expression/compiled.ts'
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { QuotaDemand, QuotaGrant } from '../kernel/services.ts'
+import { OK_STATUS } from '../kernel/status.ts'
+import type { HandlerTable } from './handler-table.ts'
+import type { RunningHandler } from './running-handler.ts'
+
+/** A quota that no rule limits is granted in full for a minute, as Mixer did. */
+const UNLIMITED_VALID_MS = 60_000
+
+/** Asks for one quota. A failing handler grants nothing and says so, unless the rule's fail policy is open. */
+export async function grantQuota(
+  demand: QuotaDemand & { readonly name: string; readonly deduplicationId: string },
+  rules: readonly RuleConfig[],
+  bag: AttributeBag,
+  context: { readonly handlers: HandlerTable; readonly deadline: number },
+): Promise<QuotaGrant> {
+  const reads = new ReadCollector()
+  const found = findQuota(demand.name, rules, bag, reads)
+  if (found === undefined) {
+    return { status: OK_STATUS, granted: demand.amount, validForMs: UNLIMITED_VALID_MS, referenced: reads.referenced() }
+  }
+  const { rule, config, handler } = found
+  try {
+    const result = await ask(config, context.handlers.get(handler), demand, bag, reads, context.deadline)
+    return { ...result, referenced: reads.referenced() }
+  } catch (caught) {
+    const error = IntermixError.from(caught)
+    const open = rule.failPolicy === 'open'
+    const status = open ? OK_STATUS : { code: error.status.code, message: `${handler}:${error.message}` }
+    return { status, granted: open ? demand.amount : 0, validForMs: 0, referenced: reads.referenced() }
+  }
+}
+
+async function ask(
+  config: InstanceConfig,
+  running: RunningHandler | undefined,
+  demand: QuotaDemand & { readonly name: string; readonly deduplicationId: string },
+  bag: AttributeBag,
+  reads: ReadCollector,
+  deadline: number,
+): Promise<QuotaResult> {
+  const instance = config.build(bag, reads)
+  if (instance instanceof EvaluationError) throw new IntermixError('INTERNAL', `${config.name}: ${instance.message}`)
+  if (running === undefined) throw new IntermixError('INTERNAL', 'the handler is not running')
+  const { amount, bestEffort } = demand
+  const deduplicationId = demand.deduplicationId === '' ? '' : `${demand.deduplicationId}${demand.name}`
+  return running.quota(instance, { amount, bestEffort, deduplicationId }, deadline)
+}
+
+function findQuota(
+  name: string,
+  rules: readonly RuleConfig[],
+  bag: AttributeBag,
+  reads: ReadCollector,
+): { rule: RuleConfig; config: InstanceConfig; handler: string } | undefined {
+  const wanted = name.toLowerCase()
+  for (const rule of rules) {
+    for (const { handler, instances } of rule.actions) {
+      for (const config of instances) {
+        if (config.template.variety !== 'quota' || !isNamed(config, wanted)) continue
+        if (rule.match === undefined || rule.match.evaluate(bag, reads) === true) {
+          return { rule, config, handler: handler.name }
+        }
+      }
+    }
+  }
+  return undefined
+}
+
+/** Callers name a quota by the short name of its instance, in any case. */
+function isNamed(config: InstanceConfig, wanted: string): boolean {
+  const full = config.name.toLowerCase()
+  return full === wanted || full.split('.')[0] === wanted
+}

@@ -1,0 +1,78 @@
+// The report side of the rules: which instances a record makes, and for which handlers.
+
+import type { Instance } from '../adapter-kit/instance.ts'
+import type { HandlerConfig } from '../config/snapshot.ts'
+import { EvaluationError } from '../expression/compiled.ts'
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import type { Clock, Counter, Meter, Random } from '../kernel/ports.ts'
+import { generateAttributes, generationFailures } from './attribute-generation.ts'
+import type { PolicyState } from './policy-state.ts'
+
+export interface Dispatch {
+  readonly handler: HandlerConfig
+  readonly instance: Instance
+}
+
+export interface ReportDispatcherOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly meter: Meter
+}
+
+/** Attribute generators of a report may take this long. */
+const GENERATION_MS = 1_000
+
+export class ReportDispatcher {
+  readonly #options: ReportDispatcherOptions
+  readonly #generationFailures: Counter
+  readonly #matchFailures: (rule: string) => Counter
+  readonly #instanceFailures: (instance: string) => Counter
+
+  constructor(options: ReportDispatcherOptions) {
+    const { meter } = options
+    this.#options = options
+    this.#generationFailures = generationFailures(meter)
+    this.#matchFailures = meter.counter({
+      name: 'report_rule_match_failures_total',
+      help: 'Report rules that did not match because their match could not be evaluated.',
+      labels: ['rule'],
+    })
+    this.#instanceFailures = meter.counter({
+      name: 'report_instance_failures_total',
+      help: 'Report instances that could not be filled; the record was not given to that handler.',
+      labels: ['instance'],
+    })
+  }
+
+  /** The instances of one record, in rule order. */
+  dispatch(state: PolicyState, record: AttributeBag): readonly Dispatch[] | Promise<readonly Dispatch[]> {
+    const generators = state.rules.attributes(record).rules
+    if (generators.length === 0) return this.#fill(state, record)
+    const bag = generateAttributes(record, generators, state.handlers, {
+      deadline: this.#options.clock.monotonic() + GENERATION_MS,
+      failures: this.#generationFailures,
+    })
+    return bag instanceof Promise ? bag.then((generated) => this.#fill(state, generated)) : this.#fill(state, bag)
+  }
+
+  #fill(state: PolicyState, bag: AttributeBag): readonly Dispatch[] {
+    const dispatches: Dispatch[] = []
+    for (const rule of state.rules.report(bag).rules) {
+      if (rule.match !== undefined) {
+        const matched = rule.match.evaluate(bag)
+        if (matched instanceof EvaluationError) this.#matchFailures(rule.name).add()
+        if (matched !== true) continue
+      }
+      if (rule.mode === 'shadow' || (rule.sampling < 1 && this.#options.random() >= rule.sampling)) continue
+      for (const { handler, instances } of rule.actions) {
+        for (const config of instances) {
+          if (config.template.variety !== 'report') continue
+          const instance = config.build(bag)
+          if (instance instanceof EvaluationError) this.#instanceFailures(config.name).add()
+          else dispatches.push({ handler, instance })
+        }
+      }
+    }
+    return dispatches
+  }
+}

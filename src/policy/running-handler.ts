@@ -1,0 +1,82 @@
+// A handler of the current config, running: the adapter's code behind its guard.
+
+import type { CheckResult, Handler, QuotaRequest, QuotaResult } from '../adapter-kit/define-adapter.ts'
+import type { CheckTemplate, Instance } from '../adapter-kit/instance.ts'
+import type { VerdictSource } from '../cache/verdict-request.ts'
+import type { HandlerConfig } from '../config/snapshot.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { AttributeValue } from '../kernel/value.ts'
+import { DEFAULT_VALID_FOR_MS, DEFAULT_VALID_USES, type Verdict } from '../kernel/verdict.ts'
+import type { Guard } from './guard.ts'
+import { validateCheckResult } from './check-result.ts'
+
+export class RunningHandler implements VerdictSource {
+  readonly handler: HandlerConfig
+  readonly #code: Handler
+  readonly #guard: Guard
+  #stopped = false
+
+  constructor(handler: HandlerConfig, code: Handler, guard: Guard) {
+    this.handler = handler
+    this.#code = code
+    this.#guard = guard
+  }
+
+  /** The adapter's own object, for the report side. */
+  get code(): Handler {
+    return this.#code
+  }
+
+  healthy(): boolean {
+    return !this.#stopped && this.#guard.healthy()
+  }
+
+  async start(): Promise<void> {
+    await this.#code.start?.()
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return
+    this.#stopped = true
+    await this.#code.stop?.()
+  }
+
+  fetch(instance: Instance, deadline: number): Verdict | Promise<Verdict> {
+    const check = this.#code.check?.[instance.template as CheckTemplate]
+    if (check === undefined) throw this.#unsupported(instance.template)
+    const result = this.#guard.run((call) => check(instance as never, call), { deadline })
+    return result instanceof Promise ? result.then(toVerdict) : toVerdict(result)
+  }
+
+  quota(instance: Instance, request: QuotaRequest, deadline: number): QuotaResult | Promise<QuotaResult> {
+    const { quota } = this.#code
+    if (quota === undefined) throw this.#unsupported(instance.template)
+    return this.#guard.run((call) => quota.quota(instance, request, call), { deadline })
+  }
+
+  generate(
+    instance: Instance,
+    deadline: number,
+  ): Readonly<Record<string, AttributeValue>> | Promise<Readonly<Record<string, AttributeValue>>> {
+    const { attributes } = this.#code
+    if (attributes === undefined) throw this.#unsupported(instance.template)
+    return this.#guard.run((call) => attributes.kubernetes(instance, call), { deadline })
+  }
+
+  #unsupported(template: string): IntermixError {
+    return new IntermixError('INTERNAL', `${this.handler.name} does not handle template ${template}`)
+  }
+}
+
+function toVerdict(answer: CheckResult): Verdict {
+  const result = validateCheckResult(answer)
+  if (result instanceof IntermixError) throw result
+  return {
+    kind: result.status.code === 0 ? 'allow' : 'deny',
+    status: result.status,
+    validForMs: result.validForMs ?? DEFAULT_VALID_FOR_MS,
+    validUses: result.validUses ?? DEFAULT_VALID_USES,
+    ...(result.directResponse === undefined ? {} : { directResponse: result.directResponse }),
+    ...(result.output === undefined ? {} : { output: result.output }),
+  }
+}
