@@ -1,0 +1,25 @@
+# syntax=docker/dockerfile:1
+# One image for every role. Node 24 is the image's own, so the platform packages that bring it are left out.
+FROM node:24.21.0-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts
+COPY . .
+RUN npm run build && npm prune --omit=dev --omit=optional --ignore-scripts
+
+FROM node:24.21.0-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=build /app/package.json /app/LICENSE ./
+COPY --from=build /app/bin ./bin
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+COPY --from=build /app/src/redis/scripts ./dist/src/redis/scripts
+COPY --from=build /app/examples ./examples
+USER node
+# ext_authz and the other gRPC services, HTTP and forward-auth, admin, metrics made of reports.
+EXPOSE 9091 8080 15014 42422
+HEALTHCHECK --interval=5s --timeout=2s --start-period=10s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:15014/readyz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "bin/intermix.js"]
+CMD ["all", "--config", "examples/quickstart"]

@@ -1,0 +1,75 @@
+// A real Envoy for tests, from the bootstrap that the project ships, with the addresses of the test put in.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseDocument } from 'yaml'
+import { freePorts } from './ports.ts'
+import { type Child, spawnChild } from './process.ts'
+
+/** The bootstrap that docker-compose.yml uses. */
+export const ENVOY_BOOTSTRAP = fileURLToPath(new URL('../../deploy/envoy/envoy.yaml', import.meta.url))
+
+export interface Envoy {
+  /** Where it takes requests. */
+  readonly url: string
+  readonly adminUrl: string
+  readonly child: Child
+  /** Value of a counter or gauge; 0 while it does not exist. */
+  stat(name: string): Promise<number>
+  stop(): Promise<void>
+}
+
+export interface EnvoyOptions {
+  readonly binary: string
+  /** gRPC ports of the nodes on 127.0.0.1. */
+  readonly nodePorts: readonly number[]
+  /** HTTP port of the upstream on 127.0.0.1. */
+  readonly upstreamPort: number
+}
+
+/** Starts Envoy with the shipped bootstrap and waits until it takes requests. */
+export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
+  const [listenPort, adminPort] = await freePorts(2)
+  if (listenPort === undefined || adminPort === undefined) throw new Error('the kernel gave no free ports')
+  const directory = await mkdtemp(join(tmpdir(), 'intermix-envoy-'))
+  const path = join(directory, 'envoy.yaml')
+  await writeFile(path, await bootstrap(options, listenPort, adminPort))
+  const args = ['-c', path, '--use-dynamic-base-id', '--concurrency', '1', '-l', 'warning', '--drain-time-s', '1']
+  const child = await spawnChild(options.binary, args)
+  await child.waitForPort(listenPort, 20_000)
+  const adminUrl = `http://127.0.0.1:${adminPort}`
+  return {
+    url: `http://127.0.0.1:${listenPort}`,
+    adminUrl,
+    child,
+    async stat(name) {
+      const text = await (await fetch(`${adminUrl}/stats?usedonly&filter=^${name.replaceAll('.', '\\.')}$`)).text()
+      return Number(text.match(/: (\d+)/)?.[1] ?? 0)
+    },
+    async stop() {
+      await child.stop()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: number): Promise<string> {
+  const document = parseDocument(await readFile(ENVOY_BOOTSTRAP, 'utf8'))
+  const local = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } })
+  const endpoint = (port: number) => ({ endpoint: { address: local(port) } })
+  const listener = ['static_resources', 'listeners', 0]
+  const endpointsOf = (cluster: number) => {
+    const path = ['static_resources', 'clusters', cluster, 'load_assignment', 'endpoints', 0, 'lb_endpoints']
+    if (!document.hasIn(path)) throw new Error(`${ENVOY_BOOTSTRAP} has no ${path.join('.')}`)
+    return path
+  }
+  document.setIn(['admin', 'address'], local(adminPort))
+  document.setIn([...listener, 'address'], local(listenPort))
+  document.setIn(
+    endpointsOf(0),
+    options.nodePorts.map((port) => endpoint(port)),
+  )
+  document.setIn(endpointsOf(1), [endpoint(options.upstreamPort)])
+  return document.toString()
+}
