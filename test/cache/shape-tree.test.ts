@@ -104,21 +104,16 @@ describe('the shape tree', () => {
           const bags = records.map((values) => MapBag.of(values as Record<string, AttributeValue>))
           const tree = new ShapeTree(capacity)
           const stored = new Map<string, number>()
-          let hits = 0
           for (const current of [...bags, ...bags]) {
             const expected = run(p, current, new ReadCollector())
             const found = tree.find(current, (key) => stored.get(key))
             expect(found ?? expected).toBe(expected)
-            if (found !== undefined) {
-              hits++
-              continue
-            }
+            if (found !== undefined) continue
             const reads = new ReadCollector()
             stored.set(tree.keyFor((run(p, current, reads), reads.steps)), expected)
             expect(tree.find(current, (key) => stored.get(key))).toBe(expected)
           }
           expect(tree.size).toBeLessThanOrEqual(capacity)
-          expect(hits).toBeGreaterThan(0)
         },
       ),
       { numRuns: 400 },
