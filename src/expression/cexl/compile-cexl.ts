@@ -1,0 +1,75 @@
+// From CEXL source to a compiled expression.
+
+import type { Vocabulary } from '../../kernel/attribute-bag.ts'
+import type { AttributeValue, ValueType } from '../../kernel/value.ts'
+import { type CompileResult, EvaluationError } from '../compiled.ts'
+import type { Evaluate } from '../evaluate.ts'
+import { SourceError } from '../source-error.ts'
+import { equalityTermsOf, referencesOf } from './analysis.ts'
+import type { Node } from './ast.ts'
+import { checkCexl } from './check.ts'
+import { generate } from './generate.ts'
+import type { Apply } from './operations.ts'
+import { parseCexl } from './parse.ts'
+import { CEXL_SIGNATURES, type Signature } from './signatures.ts'
+
+/** A function beside CEXL's own, or instead of one of them. */
+export interface ExtraFunction {
+  readonly signature: Signature
+  readonly apply: Apply
+}
+
+/** Types whose equality is identity, so that an index over values can answer it. */
+const INDEXABLE: ReadonlySet<ValueType | undefined> = new Set(['STRING', 'INT64', 'BOOL', 'DOUBLE'])
+
+/** Compiles CEXL against a vocabulary. The first problem is the one that Mixer reports. */
+export function compileCexl(
+  source: string,
+  vocabulary: Vocabulary,
+  extra: ReadonlyMap<string, ExtraFunction> = new Map(),
+): CompileResult {
+  try {
+    return compile(source, vocabulary, extra)
+  } catch (error) {
+    if (!(error instanceof SourceError)) throw error
+    const { message, start, end } = error
+    return { ok: false, problems: [{ message, column: start + 1, length: Math.max(1, end - start) }] }
+  }
+}
+
+function compile(source: string, vocabulary: Vocabulary, extra: ReadonlyMap<string, ExtraFunction>): CompileResult {
+  const root = parseCexl(source)
+  const signatures = new Map([
+    ...CEXL_SIGNATURES,
+    ...[...extra].map(([name, { signature }]) => [name, signature] as const),
+  ])
+  const { types, problems } = checkCexl(root, vocabulary, signatures)
+  const type = types.get(root)
+  if (problems.length > 0 || type === undefined) return { ok: false, problems }
+  const typeOf = (attribute: string) => vocabulary.get(attribute)
+  const functions = new Map([...extra].map(([name, { apply }]) => [name, apply]))
+  const options = { types, typeOf, functions, predicates: true }
+  const references = referencesOf(root)
+  const evaluate = generate(root, options)
+  const constantOf = (node: Node) => {
+    return INDEXABLE.has(types.get(node)) ? constantValue(node, generate(node, options)) : undefined
+  }
+  return {
+    ok: true,
+    expression: {
+      source,
+      dialect: 'CEXL',
+      type,
+      constant: constantValue(root, evaluate),
+      references,
+      equalityTerms: equalityTermsOf(root, constantOf),
+      evaluate,
+    },
+  }
+}
+
+function constantValue(node: Node, evaluate: Evaluate): AttributeValue | undefined {
+  if (referencesOf(node).length > 0) return undefined
+  const value = evaluate({ get: () => undefined, names: () => [] }, undefined)
+  return value instanceof EvaluationError ? undefined : value
+}

@@ -1,0 +1,10 @@
+// The way into the expression languages: source text to a compiled expression, or everything that is wrong with it.
+
+import { compileCel } from './cel/compile-cel.ts'
+import { compileCexl } from './cexl/compile-cexl.ts'
+import type { CompileOptions, CompileResult } from './compiled.ts'
+
+/** Compiles an expression of either dialect against a vocabulary. Never throws for any source. */
+export function compileExpression(source: string, { dialect, vocabulary }: CompileOptions): CompileResult {
+  return dialect === 'CEL' ? compileCel(source, vocabulary) : compileCexl(source, vocabulary)
+}
