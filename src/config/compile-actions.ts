@@ -150,7 +150,8 @@ class ActionCompiler {
     const { problems } = this.#context
     const { object } = this.#rule
     if (object.api !== INTERMIX_API) {
-      const message = `a ${kind} can be written within a rule only under apiVersion ${INTERMIX_API}: name one here.`
+      const what = kind === 'handler' ? 'a handler' : 'an instance'
+      const message = `${what} can be written within a rule only under apiVersion ${INTERMIX_API}: name one here.`
       problems.error(node, 'inline-not-allowed', message)
       return undefined
     }
@@ -159,7 +160,7 @@ class ActionCompiler {
     const fullName = `${name}.${kind}.${object.namespace}`
     this.#registries.used.add(fullName)
     if (!registry.has(fullName)) return fullName
-    const message = `there is already a ${kind} "${fullName}": give this one another "name".`
+    const message = `"${fullName}" exists already: give this ${kind} another "name".`
     problems.error(own ?? node, 'duplicate-object', message)
     return undefined
   }

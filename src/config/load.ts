@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { LineCounter, parseAllDocuments, type Document } from 'yaml'
 import type { Problem } from '../kernel/problem.ts'
 import { type ConfigNode, isNodeIssue, type MapNode, readNodes, type SourceFile } from './config-node.ts'
+import { digestOf } from './digest.ts'
 import { ProblemList } from './problem-list.ts'
 
 /** One object of a config: a YAML document, or an item of a `kind: List`. */
@@ -16,6 +17,8 @@ export interface ConfigDocument {
 export interface LoadedConfig {
   readonly documents: readonly ConfigDocument[]
   readonly problems: readonly Problem[]
+  /** Changes with every byte of the input. */
+  readonly digest: string
 }
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024
@@ -35,7 +38,7 @@ export function parseConfigText(name: string, text: string): LoadedConfig {
     if (isNodeIssue(root)) problems.inFile('error', file, root.offset, 'yaml-value', root.message)
     else collect(root, documents, problems)
   }
-  return { documents, problems: problems.all }
+  return { documents, problems: problems.all, digest: digestOf([name, text]) }
 }
 
 /**
@@ -44,7 +47,7 @@ export function parseConfigText(name: string, text: string): LoadedConfig {
  * `..data` link is swapped meanwhile, reading starts again. Files that cannot be read are problems; never throws.
  */
 export async function loadConfigFolder(folder: string): Promise<LoadedConfig> {
-  let loaded: LoadedConfig = { documents: [], problems: [] }
+  let loaded: LoadedConfig = { documents: [], problems: [], digest: '' }
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const before = await mountedVersion(folder)
     loaded = await readFolder(folder)
@@ -53,8 +56,16 @@ export async function loadConfigFolder(folder: string): Promise<LoadedConfig> {
   return loaded
 }
 
-/** The config files of a folder by path, each with a text that changes when the file does. Rejects without a folder. */
-export async function listConfigFiles(folder: string): Promise<ReadonlyMap<string, string>> {
+/** A text that changes when a config file of the folder does, by size, times and inode; it costs no reading. */
+export async function folderFingerprint(folder: string): Promise<string> {
+  try {
+    return JSON.stringify([await mountedVersion(folder), ...(await listConfigFiles(folder))])
+  } catch (error) {
+    return `unreadable: ${messageOf(error)}`
+  }
+}
+
+async function listConfigFiles(folder: string): Promise<ReadonlyMap<string, string>> {
   const names = (await readdir(folder)).filter((name) => !name.startsWith('.') && /\.(ya?ml|json)$/i.test(name))
   const files = new Map<string, string>()
   for (const name of names.toSorted().slice(0, MAX_FILES)) {
@@ -71,29 +82,30 @@ export async function listConfigFiles(folder: string): Promise<ReadonlyMap<strin
 }
 
 async function readFolder(folder: string): Promise<LoadedConfig> {
-  const documents: ConfigDocument[] = []
-  const problems: Problem[] = []
+  const parts: LoadedConfig[] = []
   try {
-    for (const path of (await listConfigFiles(folder)).keys()) {
-      const loaded = await readConfigFile(path)
-      documents.push(...loaded.documents)
-      problems.push(...loaded.problems)
+    for (const path of (await listConfigFiles(folder)).keys()) parts.push(await readConfigFile(path))
+    if (parts.length === 0) {
+      // An empty folder is far likelier a mount that failed than a wish to allow everything.
+      parts.push(unreadable(folder, 'the folder holds no config: no file .yaml, .yml or .json.'))
     }
   } catch (error) {
-    problems.push(unreadable(folder, `the folder cannot be read: ${messageOf(error)}`))
+    parts.push(unreadable(folder, `the folder cannot be read: ${messageOf(error)}`))
   }
-  return { documents, problems }
+  return {
+    documents: parts.flatMap(({ documents }) => documents),
+    problems: parts.flatMap(({ problems }) => problems),
+    digest: digestOf(parts.map(({ digest }) => digest)),
+  }
 }
 
 async function readConfigFile(path: string): Promise<LoadedConfig> {
   try {
     const bytes = await readFile(path)
-    if (bytes.length > MAX_FILE_BYTES) {
-      return { documents: [], problems: [unreadable(path, 'the file is larger than 16 MiB: split it.')] }
-    }
+    if (bytes.length > MAX_FILE_BYTES) return unreadable(path, 'the file is larger than 16 MiB: split it.')
     return parseConfigText(path, new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
-    return { documents: [], problems: [unreadable(path, `the file cannot be read: ${messageOf(error)}`)] }
+    return unreadable(path, `the file cannot be read: ${messageOf(error)}`)
   }
 }
 
@@ -128,8 +140,9 @@ async function mountedVersion(folder: string): Promise<string | undefined> {
   return realpath(join(folder, '..data')).catch(() => undefined)
 }
 
-function unreadable(file: string, message: string): Problem {
-  return { severity: 'error', code: 'unreadable-file', file, line: 0, column: 0, path: '', message }
+function unreadable(file: string, message: string): LoadedConfig {
+  const place = { severity: 'error', code: 'unreadable-file', file, line: 0, column: 0, path: '' } as const
+  return { documents: [], problems: [{ ...place, message }], digest: digestOf([file, message]) }
 }
 
 function messageOf(error: unknown): string {
