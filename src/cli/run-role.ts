@@ -1,0 +1,199 @@
+// The life of a node or worker process: start, say so, wait for a signal, finish what is in flight, end.
+
+import { createAdminServer, type AdminServer } from '../observe/admin-server.ts'
+import { Health } from '../observe/health.ts'
+import { createLogger, type RootLogger } from '../observe/logger.ts'
+import { createMeter, type PrometheusMeter } from '../observe/meter.ts'
+import type { Clock, Logger, Random } from '../kernel/ports.ts'
+import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
+import type { Settings } from './settings.ts'
+import type { Role } from './settings-table.ts'
+import { explainStartFailure } from './start-failure.ts'
+import { startSummary } from './start-summary.ts'
+
+/** What a composed process is given. */
+export interface ProcessPorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly meter: PrometheusMeter
+  readonly health: Health
+}
+
+/** What a started process says of itself. */
+export interface Started {
+  /** `host:port` by the name of the listener (`grpc`, `http`, `prometheus`). */
+  readonly addresses: Readonly<Record<string, string>>
+  /** Further facts for the start message, such as `config`: `3 rules, 2 handlers`. */
+  readonly facts?: Readonly<Record<string, string>>
+}
+
+/** A composed process. */
+export interface RunningProcess {
+  start(): Promise<Started>
+  /** Finishes what is in flight within `deadlineMs`; safe without `start`. */
+  stop(deadlineMs: number): Promise<void>
+  /** Views for the admin server, by name. */
+  readonly debug: ReadonlyMap<string, () => unknown>
+}
+
+export type CreateProcess = (role: Role, settings: Settings, ports: ProcessPorts) => Promise<RunningProcess>
+
+export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
+
+/** The process around a role, as main has it. */
+export interface RoleHost {
+  readonly createProcess: CreateProcess
+  readonly clock: Clock
+  readonly random: Random
+  readonly version: string
+  /** Directories in which to look for programs, as in PATH. */
+  readonly searchPath: string
+  /** Whether standard output is a terminal. */
+  readonly terminal: boolean
+  /** Writes to standard output, synchronously. */
+  write(text: string): void
+  /** Writes a line to standard error. */
+  err(text: string): void
+  onSignal(listener: (signal: StopSignal) => void): void
+  /** Hears of exceptions and rejections that nobody handled. */
+  onCrash(listener: (error: unknown) => void): void
+  /** Ends the process at once. */
+  exit(code: number): void
+}
+
+const SIGNAL_CODES: Readonly<Record<StopSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
+
+/** A terminal and the wrappers around us (npm, our own launcher) each deliver the one Ctrl-C. */
+const SAME_SIGNAL_MS = 500
+
+/** Runs a role until a signal ends it. @returns the exit code. */
+export async function runRole(settings: Settings, host: RoleHost): Promise<number> {
+  const { clock } = host
+  const log = createLogger({
+    format: settings.logFormat,
+    level: settings.logLevel,
+    terminal: host.terminal,
+    write: (line) => host.write(line),
+    fields: { role: settings.role, node: settings.nodeId },
+  })
+  host.onCrash((error) => {
+    log.fatal({ err: error }, 'an error that nobody handled ends the process')
+    host.exit(1)
+  })
+  const parts = new Parts(settings, host, log)
+  const stopped = firstSignal(host, log)
+  try {
+    const started = await Promise.race([parts.start(), stopped])
+    if (typeof started === 'object') host.write(startSummary({ ...started, settings, host, log }))
+  } catch (error) {
+    const { exitCode, text } = explainStartFailure(error, settings)
+    log.debug({ err: error }, 'the start failed')
+    host.err(`intermix ${settings.role}: ${text}`)
+    await parts.stop(0)
+    return exitCode
+  }
+  const signal = await stopped
+  const began = clock.monotonic()
+  log.info({ signal }, 'shutting down')
+  const inTime = await parts.stop(settings.shutdownTimeoutMs)
+  const tookMs = Math.round(clock.monotonic() - began)
+  if (inTime) log.info({ tookMs }, 'stopped')
+  else log.error({ tookMs }, 'stopped before everything in flight was finished: --shutdown-timeout has passed')
+  return inTime ? 0 : 1
+}
+
+/** Resolves at the first signal; a second one ends the process at once. */
+async function firstSignal(host: RoleHost, log: Logger): Promise<StopSignal> {
+  return await new Promise((resolve) => {
+    let first: { readonly signal: StopSignal; readonly at: number } | undefined
+    host.onSignal((signal) => {
+      const at = host.clock.monotonic()
+      if (first === undefined) {
+        first = { signal, at }
+        resolve(signal)
+      } else if (signal !== first.signal || at - first.at > SAME_SIGNAL_MS) {
+        log.warn({ signal }, 'second signal: ending at once')
+        host.exit(SIGNAL_CODES[signal])
+      }
+    })
+  })
+}
+
+/** What a process consists of, in the order of starting. */
+class Parts {
+  readonly #settings: Settings
+  readonly #host: RoleHost
+  readonly #log: RootLogger
+  readonly #health = new Health()
+  readonly #meter = createMeter()
+  readonly #debug = new Map<string, () => unknown>()
+  readonly #admin: AdminServer
+  #redis: EmbeddedRedis | undefined
+  #running: RunningProcess | undefined
+  #stopping = false
+
+  constructor(settings: Settings, host: RoleHost, log: RootLogger) {
+    this.#settings = settings
+    this.#host = host
+    this.#log = log
+    const version = { version: host.version, node: process.version, role: settings.role, id: settings.nodeId }
+    this.#admin = createAdminServer({ meter: this.#meter, health: this.#health, debug: this.#debug, log, version })
+    this.#health.set('start', false, 'starting')
+    const info = { name: 'build_info', help: 'What runs here; always 1.', labels: ['version', 'role', 'node_version'] }
+    this.#meter.gauge(info)(host.version, settings.role, process.version).set(1)
+  }
+
+  async start(): Promise<Started & { readonly redis: EmbeddedRedis | undefined }> {
+    const { clock, random, createProcess } = this.#host
+    const admin = await this.#admin.listen(this.#settings.adminAddress)
+    const settings = await this.#withRedis()
+    const ports = { clock, random, log: this.#log, meter: this.#meter, health: this.#health }
+    this.#running = await createProcess(settings.role, settings, ports)
+    for (const [name, view] of this.#running.debug) this.#debug.set(name, view)
+    const started = await this.#running.start()
+    if (!this.#stopping) this.#health.set('start', true, 'started')
+    return { ...started, addresses: { ...started.addresses, admin }, redis: this.#redis }
+  }
+
+  /** @returns whether everything ended within `deadlineMs`. */
+  async stop(deadlineMs: number): Promise<boolean> {
+    this.#stopping = true
+    this.#health.set('start', false, 'shutting down')
+    const ended = this.#running?.stop(deadlineMs).catch((error: unknown) => {
+      this.#log.error({ err: error }, 'stopping failed')
+    })
+    const inTime = await this.#within(ended, deadlineMs)
+    await this.#admin.close()
+    await this.#redis?.stop()
+    return inTime
+  }
+
+  async #within(ended: Promise<void> | undefined, deadlineMs: number): Promise<boolean> {
+    if (ended === undefined) return true
+    let cancel = () => {}
+    const timeout = new Promise<boolean>((resolve) => {
+      cancel = this.#host.clock.after(deadlineMs, () => resolve(false))
+    })
+    const inTime = await Promise.race([ended.then(() => true), timeout])
+    cancel()
+    return inTime
+  }
+
+  /** Without a word on Redis, `all` starts a private one where the machine has the program, and goes without elsewhere. */
+  async #withRedis(): Promise<Settings> {
+    const { role, redisGiven } = this.#settings
+    if (role !== 'all' || redisGiven) return this.#settings
+    const { searchPath, clock } = this.#host
+    this.#redis = await startEmbeddedRedis({ path: searchPath, clock }).catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'a redis-server was found and did not start')
+      return undefined
+    })
+    const redis = this.#redis
+    if (redis === undefined) return this.#settings
+    void redis.ended.then(() => {
+      if (!this.#stopping) this.#log.warn({ port: redis.port }, 'the private Redis has ended; going on without it')
+    })
+    return { ...this.#settings, cacheRedis: redis.url, queueRedis: redis.url }
+  }
+}

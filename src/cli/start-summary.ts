@@ -1,0 +1,66 @@
+// What a process says when it has started: one block for a person at a terminal, one line for a log collector.
+
+import type { Logger } from '../kernel/ports.ts'
+import { redactRedisUrl } from '../redis/redis-url.ts'
+import type { EmbeddedRedis } from './embedded-redis.ts'
+import type { Settings } from './settings.ts'
+
+export interface StartSummaryOptions {
+  readonly addresses: Readonly<Record<string, string>>
+  readonly facts?: Readonly<Record<string, string>>
+  readonly redis: EmbeddedRedis | undefined
+  readonly settings: Settings
+  readonly host: { readonly version: string; readonly terminal: boolean }
+  readonly log: Logger
+}
+
+/** @returns the block for standard output; empty where the summary went to the log instead. */
+export function startSummary(options: StartSummaryOptions): string {
+  const { addresses, settings, host, log, facts = {} } = options
+  const redis = redisLine(options)
+  const pretty = settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && host.terminal)
+  if (!pretty) {
+    log.info({ version: host.version, addresses, config: settings.config, facts, redis }, 'started')
+    return ''
+  }
+  const { config = '', ...others } = facts
+  const rows: [string, string][] = [
+    ...Object.entries(addresses),
+    ['config', config === '' ? settings.config : `${settings.config}: ${config}`],
+    ...Object.entries(others),
+    ['redis', redis],
+  ]
+  const width = Math.max(...rows.map(([name]) => name.length))
+  const lines = [
+    `Intermix ${host.version}: ${settings.role} ${settings.nodeId} is ready.`,
+    ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
+    ...hint(addresses),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function redisLine({ redis, settings }: StartSummaryOptions): string {
+  if (redis !== undefined) return `a private redis-server on 127.0.0.1:${redis.port}, ended with this process`
+  const { cacheRedis, queueRedis, redisGiven } = settings
+  if (cacheRedis === undefined && queueRedis === undefined) {
+    const why = redisGiven ? '' : ' (no redis-server on the path and no --redis)'
+    return `none${why}: in-process tiers only, reports do not outlive the process`
+  }
+  const show = (url: string | undefined) => (url === undefined ? 'none' : redactRedisUrl(url))
+  if (cacheRedis === queueRedis) return show(cacheRedis)
+  return `cache ${show(cacheRedis)}, queue ${show(queueRedis)}`
+}
+
+function hint(addresses: Readonly<Record<string, string>>): readonly string[] {
+  const { http, admin } = addresses
+  if (http !== undefined) {
+    const base = `http://${reachable(http)}`
+    return [`  try: curl -s ${base}/v1/check -H 'content-type: application/json' -d '{"attributes": {}}'`]
+  }
+  return admin === undefined ? [] : [`  try: curl -s http://${reachable(admin)}/readyz`]
+}
+
+/** An address that listens on every interface is called on this machine's own. */
+function reachable(address: string): string {
+  return address.replace(/^(0\.0\.0\.0|\[::\])(?=:)/, '127.0.0.1')
+}

@@ -1,0 +1,296 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { type CreateProcess, type RoleHost, runRole, type Started, type StopSignal } from '../../src/cli/run-role.ts'
+import { readSettings, type Settings } from '../../src/cli/settings.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import { systemClock } from '../../src/observe/system.ts'
+import { startRedis } from '../helpers/redis.ts'
+
+const cleanups: (() => void | Promise<void>)[] = []
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup()
+})
+
+function settingsOf(...argv: string[]): Settings {
+  const result = readSettings('all', ['--config=examples', '--admin-address=127.0.0.1:0', '--node-id=n1', ...argv], {})
+  if ('problems' in result) throw new Error(result.problems.join('\n'))
+  return result.settings
+}
+
+const addresses = { http: '0.0.0.0:8080' }
+const quick: CreateProcess = async () => ({
+  start: async () => ({ addresses, facts: { config: '3 rules, 2 handlers' } }),
+  stop: async () => {},
+  debug: new Map([['cache', () => ({ entries: 3 })]]),
+})
+
+/** Runs a role; `shown` resolves when the output matches. */
+function launch(settings: Settings, options: { create?: CreateProcess; terminal?: boolean; path?: string } = {}) {
+  let output = ''
+  const errors: string[] = []
+  const exits: number[] = []
+  const watchers = new Set<() => void>()
+  let signal: (signal: StopSignal) => void = () => {}
+  let crash: (error: unknown) => void = () => {}
+  const host: RoleHost = {
+    createProcess: options.create ?? quick,
+    clock: systemClock,
+    random: () => 0.5,
+    version: '9.9.9',
+    searchPath: options.path ?? '',
+    terminal: options.terminal ?? false,
+    write(text) {
+      output += text
+      for (const watcher of watchers) watcher()
+    },
+    err: (text) => errors.push(text),
+    onSignal: (listener) => {
+      signal = listener
+    },
+    onCrash: (listener) => {
+      crash = listener
+    },
+    exit: (code) => exits.push(code),
+  }
+  const ended = runRole(settings, host)
+  const shown = (pattern: RegExp) =>
+    new Promise<RegExpExecArray>((resolve) => {
+      const look = () => {
+        const match = pattern.exec(output)
+        if (match !== null) resolve(match)
+      }
+      watchers.add(look)
+      look()
+    })
+  const lines = () =>
+    output
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line))
+  const run = {
+    ended,
+    shown,
+    lines,
+    errors,
+    exits,
+    signal: (name: StopSignal) => signal(name),
+    crash: (e: unknown) => crash(e),
+    output: () => output,
+  }
+  return run
+}
+
+describe('a role', () => {
+  it('starts, says where it listens, is ready, shows its views, and ends with 0 on a signal', async () => {
+    const run = launch(settingsOf('--redis=none'))
+    const admin = (await run.shown(/"admin":"([^"]+)"/))[1]
+    const ready = await fetch(`http://${admin}/readyz`)
+    expect(ready.status).toBe(200)
+    expect(await (await fetch(`http://${admin}/debug/cache`)).json()).toEqual({ entries: 3 })
+    expect(await (await fetch(`http://${admin}/version`)).json()).toMatchObject({
+      version: '9.9.9',
+      role: 'all',
+      id: 'n1',
+    })
+    expect(await (await fetch(`http://${admin}/metrics`)).text()).toContain(
+      'intermix_build_info{version="9.9.9",role="all"',
+    )
+    run.signal('SIGTERM')
+    expect(await run.ended).toBe(0)
+    expect(run.lines().find(({ msg }) => msg === 'started')).toMatchObject({
+      role: 'all',
+      node: 'n1',
+      config: 'examples',
+      facts: { config: '3 rules, 2 handlers' },
+      addresses,
+    })
+    await expect(fetch(`http://${admin}/readyz`)).rejects.toThrow()
+  })
+
+  it('tells a person at a terminal what it is and what to try', async () => {
+    const run = launch(settingsOf('--redis=none'), { terminal: true })
+    await run.shown(/try: /)
+    run.signal('SIGINT')
+    expect(await run.ended).toBe(0)
+    expect(run.output()).toContain('Intermix 9.9.9: all n1 is ready.')
+    expect(run.output()).toMatch(/config +examples: 3 rules, 2 handlers/)
+    expect(run.output()).toMatch(/redis +none: in-process tiers only/)
+    expect(run.output()).toContain('curl -s http://127.0.0.1:8080/v1/check')
+  })
+
+  it('is not ready while it starts and while it stops', async () => {
+    const gates = { started: Promise.withResolvers<Started>(), stopped: Promise.withResolvers<void>() }
+    const asked = Promise.withResolvers<void>()
+    const states: [string, boolean][] = []
+    const run = launch(settingsOf('--redis=none'), {
+      create: async (_role, _settings, { health }) => ({
+        start: async () => {
+          states.push(['starting', health.ready])
+          return await gates.started.promise
+        },
+        stop: async () => {
+          states.push(['stopping', health.ready])
+          asked.resolve()
+          await gates.stopped.promise
+        },
+        debug: new Map(),
+      }),
+    })
+    gates.started.resolve({ addresses: {} })
+    const admin = (await run.shown(/"admin":"([^"]+)"/))[1]
+    run.signal('SIGTERM')
+    await asked.promise
+    const response = await fetch(`http://${admin}/readyz`)
+    expect(response.status).toBe(503)
+    expect(await response.text()).toContain('start: shutting down')
+    gates.stopped.resolve()
+    expect(await run.ended).toBe(0)
+    expect(states).toEqual([
+      ['starting', false],
+      ['stopping', false],
+    ])
+  })
+
+  it('does not wait beyond the shutdown timeout, and says so', async () => {
+    const deadlines: number[] = []
+    const run = launch(settingsOf('--redis=none', '--shutdown-timeout=30ms'), {
+      create: async () => ({
+        start: async () => ({ addresses: {} }),
+        stop: async (deadlineMs) => {
+          deadlines.push(deadlineMs)
+          await new Promise(() => {})
+        },
+        debug: new Map(),
+      }),
+    })
+    await run.shown(/"started"/)
+    run.signal('SIGTERM')
+    expect(await run.ended).toBe(1)
+    expect(deadlines).toEqual([30])
+    expect(run.output()).toContain('--shutdown-timeout has passed')
+  })
+
+  it('ends at once on a second signal, but not on the echo of the first', async () => {
+    const gate = Promise.withResolvers<void>()
+    const run = launch(settingsOf('--redis=none'), {
+      create: async () => ({ start: async () => ({ addresses: {} }), stop: () => gate.promise, debug: new Map() }),
+    })
+    await run.shown(/"started"/)
+    run.signal('SIGINT')
+    run.signal('SIGINT')
+    expect(run.exits).toEqual([])
+    run.signal('SIGTERM')
+    expect(run.exits).toEqual([143])
+    gate.resolve()
+    await run.ended
+  })
+
+  it('can be ended while it starts', async () => {
+    const run = launch(settingsOf('--redis=none'), {
+      create: async () => ({ start: () => new Promise(() => {}), stop: async () => {}, debug: new Map() }),
+    })
+    run.signal('SIGTERM')
+    expect(await run.ended).toBe(0)
+  })
+
+  it('logs an error that nobody handled and ends with 1', async () => {
+    const run = launch(settingsOf('--redis=none', '--log-level=error'))
+    run.crash(new Error('a bug'))
+    expect(run.exits).toEqual([1])
+    expect(run.lines()[0]).toMatchObject({ level: 'fatal', err: { message: 'a bug' } })
+    run.signal('SIGTERM')
+    await run.ended
+  })
+})
+
+describe('a start that fails', () => {
+  const failing =
+    (error: unknown): CreateProcess =>
+    async () => {
+      throw error
+    }
+  const system = (message: string, fields: object) => Object.assign(new Error(message), fields)
+
+  it.each([
+    [
+      new IntermixError('INVALID_CONFIG', 'a.yaml:1:2: error: wrong\nb.yaml:3:4: error: wrong'),
+      1,
+      'a.yaml:1:2: error: wrong\nb.yaml:3:4',
+    ],
+    [new IntermixError('INVALID_SETTING', 'no module ./mine.ts'), 2, 'no module ./mine.ts'],
+    [
+      system('listen EADDRINUSE: address already in use 0.0.0.0:9091', { code: 'EADDRINUSE', port: 9091 }),
+      1,
+      'cannot listen on 0.0.0.0:9091: another process listens there already; give another address with --grpc-address',
+    ],
+    [
+      new Error('No address added out of total 1 resolved errors: [listen EACCES: permission denied 0.0.0.0:8080]'),
+      1,
+      'not allowed to use that port; give another address with --http-address',
+    ],
+    [
+      system("ENOENT: no such file or directory, scandir '/x'", { code: 'ENOENT', path: '/x' }),
+      1,
+      'cannot use /x: there is no such file or folder',
+    ],
+    [new TypeError('odd'), 1, 'odd'],
+  ])('is told in one message without a stack (%#)', async (error, code, text) => {
+    const run = launch(settingsOf('--redis=none'), { create: failing(error) })
+    expect(await run.ended).toBe(code)
+    expect(run.errors).toHaveLength(1)
+    expect(run.errors[0]).toContain(text)
+    expect(run.errors[0]).toMatch(/^intermix all: /)
+    expect(run.errors[0]).not.toContain('    at ')
+  })
+
+  it('names the admin port when that is taken', async () => {
+    const first = launch(settingsOf('--redis=none'))
+    const admin = (await first.shown(/"admin":"([^"]+)"/))[1]
+    const second = launch(settingsOf('--redis=none', `--admin-address=${admin}`))
+    expect(await second.ended).toBe(1)
+    expect(second.errors[0]).toContain(`cannot listen on ${admin}: another process listens there already`)
+    expect(second.errors[0]).toContain('--admin-address')
+    first.signal('SIGTERM')
+    await first.ended
+  })
+})
+
+describe('Redis for a first run', () => {
+  const seen: Pick<Settings, 'cacheRedis' | 'queueRedis'>[] = []
+  const watching: CreateProcess = async (role, settings, ports) => {
+    seen.push({ cacheRedis: settings.cacheRedis, queueRedis: settings.queueRedis })
+    return await quick(role, settings, ports)
+  }
+
+  it('goes on without where the path has none, and says so', async () => {
+    const run = launch(settingsOf(), { create: watching, path: '/nonexistent' })
+    await run.shown(/"redis":"none \(no redis-server on the path and no --redis\)/)
+    run.signal('SIGTERM')
+    await run.ended
+    expect(seen.pop()).toEqual({ cacheRedis: undefined, queueRedis: undefined })
+  })
+
+  it('starts one of its own where the machine has it, and never shows the password', async (context) => {
+    const run = launch(settingsOf(), { create: watching, path: process.env['PATH'] ?? '' })
+    const line = await run.shown(/"redis":"([^"]*)"/)
+    run.signal('SIGTERM')
+    await run.ended
+    const used = seen.pop()
+    if (used?.cacheRedis === undefined) return context.skip('no redis-server on the path')
+    expect(line[1]).toMatch(/^a private redis-server on 127\.0\.0\.1:\d+/)
+    expect(used.queueRedis).toBe(used.cacheRedis)
+    expect(run.output()).not.toContain(new URL(used.cacheRedis).password)
+  })
+
+  it('uses the one that was given and starts none', async () => {
+    const server = await startRedis()
+    cleanups.push(() => server.stop())
+    const url = server.url.replace('redis://', 'redis://me:s3cret@')
+    const run = launch(settingsOf('--redis', url), { create: watching, path: process.env['PATH'] ?? '' })
+    await run.shown(/"redis":"redis:\/\/me:\*\*\*@127/)
+    run.signal('SIGTERM')
+    await run.ended
+    expect(seen.pop()).toEqual({ cacheRedis: url, queueRedis: url })
+    expect(run.output()).not.toContain('s3cret')
+  })
+})
