@@ -59,11 +59,12 @@ export async function readSource(flag: string, argument: string, io: CommandIo):
   }
 }
 
-/** @throws IntermixError INVALID_SETTING when the text is no JSON object. */
-export function readJsonObject(flag: string, text: string): JsonObject {
-  const value = readJson(flag, text)
-  if (!isJsonObject(value)) throw new IntermixError('INVALID_SETTING', `${flag}: give a JSON object of attributes`)
-  return value
+/** What `--attributes` stands for. @throws IntermixError INVALID_SETTING when that is no JSON object. */
+export async function readAttributes(argument: string | undefined, io: CommandIo): Promise<JsonObject> {
+  if (argument === undefined) return {}
+  const value = readJson('--attributes', await readSource('--attributes', argument, io))
+  if (isJsonObject(value)) return value
+  throw new IntermixError('INVALID_SETTING', '--attributes: give a JSON object of attributes')
 }
 
 /** @throws IntermixError INVALID_SETTING when the text is no JSON. */

@@ -2,7 +2,7 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import { answerLine, answerText, isAllowed, isAnswer } from './answer-text.ts'
-import { ATTRIBUTE_OPTIONS, type JsonObject, readJsonObject, readPairs, readSource } from './attribute-arguments.ts'
+import { ATTRIBUTE_OPTIONS, type JsonObject, readAttributes, readPairs } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { callNode, NODE_OPTIONS, refusalText } from './node-client.ts'
@@ -98,11 +98,6 @@ async function ask(body: JsonObject, values: Values, io: CommandIo): Promise<num
     if (!isAllowed(answer.body)) worst = EXIT.refused
   }
   return worst
-}
-
-async function readAttributes(source: string | undefined, io: CommandIo): Promise<JsonObject> {
-  if (source === undefined) return {}
-  return readJsonObject('--attributes', await readSource('--attributes', source, io))
 }
 
 function readQuotas(values: Values, problems: string[]): JsonObject {

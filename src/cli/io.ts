@@ -8,6 +8,8 @@ export interface CommandIo {
   /** Writes one line (or several) to standard error. */
   err(text: string): void
   readonly env: Environment
+  /** Folder that relative paths count from. */
+  readonly cwd: string
   readonly fetch: typeof fetch
   /** All of standard input as text. */
   readStdin(): Promise<string>

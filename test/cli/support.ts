@@ -18,6 +18,7 @@ export function testIo(
     out: (text) => lines.push(...text.split('\n')),
     err: (text) => errors.push(...text.split('\n')),
     env: options.env ?? {},
+    cwd: process.cwd(),
     fetch,
     readStdin: async () => options.stdin ?? '',
     async readFile(path) {

@@ -1,0 +1,48 @@
+// `intermix explain`: asks a running node why it answers a check as it does.
+
+import { IntermixError } from '../kernel/errors.ts'
+import { ATTRIBUTE_OPTIONS, readAttributes, readPairs } from './attribute-arguments.ts'
+import type { CommandPage } from './help.ts'
+import { type CommandIo, EXIT } from './io.ts'
+import { callNode, NODE_OPTIONS, refusalText } from './node-client.ts'
+import { type OptionTable, readOptions } from './options.ts'
+
+const OPTIONS = { ...ATTRIBUTE_OPTIONS, ...NODE_OPTIONS } as const satisfies OptionTable
+
+/** Help for `intermix explain`. */
+export const EXPLAIN_PAGE: CommandPage = {
+  usage: 'explain [-a NAME=VALUE …] [flags]',
+  summary: 'Show which rules match a request and what each of them says.',
+  options: OPTIONS,
+  notes: ['Prints JSON. Exits with 0 when explained, 2 for wrong flags and 3 when the node could not answer.'],
+  examples: ['intermix explain -a destination.service.name=reviews -a source.ip=10.0.0.7'],
+}
+
+/** Runs `intermix explain`. @returns the exit code. */
+export async function runExplain(args: readonly string[], io: CommandIo): Promise<number> {
+  const { values, positionals, problems } = readOptions(OPTIONS, args, io.env)
+  const found = [
+    ...problems,
+    ...positionals.map((text) => `${text}: explain takes flags only; attributes are -a NAME=VALUE`),
+  ]
+  const pairs = readPairs('-a', values.attribute, found)
+  if (found.length > 0) {
+    for (const problem of found) io.err(`intermix explain: ${problem}`)
+    return EXIT.usage
+  }
+  try {
+    const attributes = { ...(await readAttributes(values.attributes, io)), ...Object.fromEntries(pairs) }
+    const { address, timeoutMs } = values
+    const answer = await callNode(io, { address, timeoutMs, path: '/v1/explain', body: { attributes } })
+    if (answer.httpStatus >= 300) {
+      io.err(`intermix explain: ${refusalText(answer)}`)
+      return EXIT.failed
+    }
+    io.out(JSON.stringify(answer.body, undefined, 2))
+    return EXIT.ok
+  } catch (error) {
+    const { code, message } = IntermixError.from(error)
+    io.err(`intermix explain: ${message}`)
+    return code === 'INVALID_SETTING' ? EXIT.usage : EXIT.failed
+  }
+}

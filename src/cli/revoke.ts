@@ -1,0 +1,74 @@
+// `intermix revoke`: voids cached verdicts on all nodes, by handler, by attribute value, or all of them.
+
+import type { RevocationTarget } from '../cache/revocations.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { CommandPage } from './help.ts'
+import { type CommandIo, EXIT } from './io.ts'
+import { callNode, NODE_OPTIONS, refusalText } from './node-client.ts'
+import { type OptionTable, type OptionValues, readOptions } from './options.ts'
+
+const OPTIONS = {
+  attribute: {
+    kind: 'text',
+    short: 'a',
+    env: false,
+    placeholder: 'NAME=VALUE',
+    description: 'Verdicts on requests with this value, such as source.user=eve or request.headers[x-user]=eve.',
+  },
+  handler: {
+    kind: 'text',
+    env: false,
+    placeholder: 'NAME',
+    description: 'Verdicts of one handler, by its full name: deny-list.handler.istio-system.',
+  },
+  all: { kind: 'boolean', default: false, env: false, description: 'Every verdict.' },
+  ...NODE_OPTIONS,
+} as const satisfies OptionTable
+
+/** Help for `intermix revoke`. */
+export const REVOKE_PAGE: CommandPage = {
+  usage: 'revoke (-a NAME=VALUE | --handler NAME | --all) [flags]',
+  summary: 'Void cached verdicts on all nodes at once.',
+  options: OPTIONS,
+  notes: ['Exits with 0 when every node has taken note, 2 for wrong flags and 3 when the revocation failed.'],
+  examples: ['intermix revoke -a source.user=eve', 'intermix revoke --handler opa.handler.istio-system'],
+}
+
+/** Runs `intermix revoke`. @returns the exit code. */
+export async function runRevoke(args: readonly string[], io: CommandIo): Promise<number> {
+  const { values, positionals, problems } = readOptions(OPTIONS, args, io.env)
+  const found = [...problems, ...positionals.map((text) => `${text}: revoke takes flags only`)]
+  const targets = readTargets(values, found)
+  const [target] = targets
+  if (found.length === 0 && targets.length !== 1) found.push('give one of -a NAME=VALUE, --handler NAME and --all')
+  if (target === undefined || found.length > 0) {
+    for (const problem of found) io.err(`intermix revoke: ${problem}`)
+    return EXIT.usage
+  }
+  try {
+    const { address, timeoutMs } = values
+    const answer = await callNode(io, { address, timeoutMs, path: '/v1/revoke', body: { target } })
+    if (answer.httpStatus >= 300) {
+      io.err(`intermix revoke: ${refusalText(answer)}`)
+      return EXIT.failed
+    }
+    io.out('revoked')
+    return EXIT.ok
+  } catch (error) {
+    io.err(`intermix revoke: ${IntermixError.from(error).message}`)
+    return EXIT.failed
+  }
+}
+
+function readTargets(values: OptionValues<typeof OPTIONS>, problems: string[]): readonly RevocationTarget[] {
+  const { attribute, handler, all } = values
+  const targets: RevocationTarget[] = []
+  if (attribute !== undefined) {
+    const match = /^([^=[\]]+)(?:\[([^\]]+)\])?=(.*)$/s.exec(attribute)
+    if (match === null) problems.push(`-a: "${attribute}" does not fit; give NAME=VALUE or NAME[KEY]=VALUE`)
+    else targets.push({ kind: 'attribute', name: match[1] ?? '', key: match[2], value: match[3] ?? '' })
+  }
+  if (handler !== undefined) targets.push({ kind: 'handler', handler })
+  if (all) targets.push({ kind: 'all' })
+  return targets
+}

@@ -1,0 +1,76 @@
+// The command `intermix`: the only place that reads arguments and environment, and the only one that ends the process.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { type Command, runCommand } from './cli/commands.ts'
+import type { CommandIo } from './cli/io.ts'
+import { runRole, type StopSignal } from './cli/run-role.ts'
+import type { Settings } from './cli/settings.ts'
+import { systemClock, systemRandom } from './observe/system.ts'
+
+const STOP_SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+
+const io: CommandIo = {
+  out: (line) => process.stdout.write(`${line}\n`),
+  err: (line) => process.stderr.write(`${line}\n`),
+  env: process.env,
+  cwd: process.cwd(),
+  fetch: (input, init) => fetch(input, init),
+  readStdin: () => text(process.stdin),
+  readFile: (path) => readFile(path, 'utf8'),
+}
+
+let onCrash = (error: unknown): void => {
+  const { message } = error instanceof Error ? error : { message: String(error) }
+  io.err(`intermix: unexpected: ${message}`)
+  if (error instanceof Error && error.stack !== undefined) io.err(error.stack)
+  process.exit(1)
+}
+process.on('uncaughtException', (error) => onCrash(error))
+process.on('unhandledRejection', (reason) => onCrash(reason))
+// Whoever read our output has gone (`intermix … | head`); that is no reason to fail.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+const version = readVersion()
+// The clock's timers keep no process alive, so that waiting on one of them needs this.
+const alive = setInterval(() => {}, 3_600_000)
+const code = await runCommand(process.argv.slice(2), { io, version, runRole: startRole, others: otherCommands() })
+clearInterval(alive)
+process.exit(code)
+
+async function startRole(settings: Settings): Promise<number> {
+  const { createProcess } = await import('./compose.ts')
+  return await runRole(settings, {
+    createProcess,
+    clock: systemClock,
+    random: systemRandom,
+    version,
+    searchPath: process.env['PATH'] ?? '',
+    terminal: process.stdout.isTTY,
+    write: (part) => process.stdout.write(part),
+    err: (line) => io.err(line),
+    onSignal(listener) {
+      for (const signal of STOP_SIGNALS) process.on(signal, () => listener(signal))
+    },
+    onCrash(listener) {
+      onCrash = listener
+    },
+    exit: (status) => process.exit(status),
+  })
+}
+
+/** Loaded when asked for: `check` needs no expression parser. */
+function otherCommands(): ReadonlyMap<string, Command> {
+  return new Map()
+}
+
+function readVersion(): string {
+  // The sources lie one folder below the package, what the compiler makes of them two.
+  const file = ['../package.json', '../../package.json']
+    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+    .find((path) => existsSync(path))
+  const json: unknown = file === undefined ? {} : JSON.parse(readFileSync(file, 'utf8'))
+  return (json as { version?: string }).version ?? 'unknown'
+}

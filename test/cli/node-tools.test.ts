@@ -1,0 +1,84 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
+import { afterEach, describe, expect, it } from 'vitest'
+import { runExplain } from '../../src/cli/explain.ts'
+import { runRevoke } from '../../src/cli/revoke.ts'
+import { testIo } from './support.ts'
+
+const servers: Server[] = []
+
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections()
+    server.close()
+  }
+})
+
+/** A node's HTTP API that always answers the same. */
+async function node(status: number, answer: unknown) {
+  const seen: unknown[] = []
+  const server = createServer((request, response) => {
+    void json(request).then((body) => {
+      seen.push({ path: request.url, body })
+      response.writeHead(status, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(answer))
+    })
+  })
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return { address: `--address=http://127.0.0.1:${port}`, seen }
+}
+
+describe('intermix explain', () => {
+  it('sends the attributes and prints what the node explains', async () => {
+    const { address, seen } = await node(200, { rules: [{ name: 'deny.rule.default' }] })
+    const io = testIo()
+    expect(await runExplain([address, '--attributes={"a":1}', '-a', 'b=2'], io)).toBe(0)
+    expect(seen).toEqual([{ path: '/v1/explain', body: { attributes: { a: 1, b: '2' } } }])
+    expect(JSON.parse(io.lines.join('\n'))).toEqual({ rules: [{ name: 'deny.rule.default' }] })
+  })
+
+  it('exits with 3 when the node refuses and with 2 for wrong arguments', async () => {
+    const { address } = await node(400, { message: 'no such attribute' })
+    const io = testIo()
+    expect(await runExplain([address], io)).toBe(3)
+    expect(io.errors.join()).toContain('no such attribute')
+    expect(await runExplain(['extra', '-a', 'x'], io)).toBe(2)
+  })
+})
+
+describe('intermix revoke', () => {
+  it.each([
+    [['-a', 'source.user=eve=x'], { kind: 'attribute', name: 'source.user', value: 'eve=x' }],
+    [
+      ['-a', 'request.headers[x-user]=eve'],
+      { kind: 'attribute', name: 'request.headers', key: 'x-user', value: 'eve' },
+    ],
+    [['--handler', 'a.handler.b'], { kind: 'handler', handler: 'a.handler.b' }],
+    [['--all'], { kind: 'all' }],
+  ])('voids verdicts by %j', async (args, target) => {
+    const { address, seen } = await node(200, { sequence: 4 })
+    const io = testIo()
+    expect(await runRevoke([address, ...args], io)).toBe(0)
+    expect(seen).toEqual([{ path: '/v1/revoke', body: { target } }])
+    expect(io.lines).toEqual(['revoked'])
+  })
+
+  it.each([[[]], [['--all', '--handler=a']], [['-a', 'x']], [['--all', 'extra']]])(
+    'exits with 2 for %j',
+    async (args) => {
+      const io = testIo()
+      expect(await runRevoke(args, io)).toBe(2)
+      expect(io.errors).toHaveLength(1)
+    },
+  )
+
+  it('exits with 3 when the nodes could not be told', async () => {
+    const { address } = await node(503, { message: 'Redis is out of reach' })
+    const io = testIo()
+    expect(await runRevoke([address, '--all'], io)).toBe(3)
+    expect(io.lines).toEqual([])
+  })
+})
