@@ -37,7 +37,7 @@ export function compileBindings(
       problems.error(keyNode, 'unknown-attribute', `unknown attribute "${key}".${hint}`)
       continue
     }
-    const expression = expressions.compile(asIdentifiers(value), { dialect, expected, vocabulary })
+    const expression = expressions.compile(asIdentifiers(value), { dialect, expected, vocabulary, reword })
     if (expression !== undefined) bindings.set(key, overOutput(expression, value.kind === 'scalar' ? value.text : ''))
   }
   return bindings
@@ -51,6 +51,10 @@ function withOutput(
     ALIASES.map((alias): [string, ValueType] => [alias + snakeCase(field), type]),
   )
   return new Map([...vocabulary, ...names])
+}
+
+function reword(message: string): string {
+  return message.replaceAll(ALIASES[0], OUTPUT)
 }
 
 function asIdentifiers(node: ConfigNode): ConfigNode {

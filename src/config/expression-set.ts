@@ -14,6 +14,8 @@ export interface ExpressionUse {
   readonly expected?: ValueType | undefined
   /** Where other names than the config's attributes can be read. */
   readonly vocabulary?: Vocabulary
+  /** Turns names that stand for others back, in messages. */
+  readonly reword?: (message: string) => string
 }
 
 /** Compiles expressions against the config's vocabulary. */
@@ -55,7 +57,8 @@ export class ExpressionSet {
       const unknown = /^unknown attribute ['"`]?([\w.$-]+)/i.exec(message)?.[1]
       const code = unknown === undefined ? 'invalid-expression' : 'unknown-attribute'
       const hint = unknown === undefined ? '' : this.#attributeHint(unknown, vocabulary)
-      this.#problems.within('error', node, column - 1, code, `${message.replace(/\.$/, '')}.${hint}`)
+      const text = `${message.replace(/\.$/, '')}.${hint}`
+      this.#problems.within('error', node, column - 1, code, use.reword?.(text) ?? text)
     }
     return undefined
   }

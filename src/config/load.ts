@@ -31,7 +31,10 @@ export function parseConfigText(name: string, text: string): LoadedConfig {
   const file: SourceFile = { name, text, lines: new LineCounter() }
   const documents: ConfigDocument[] = []
   for (const document of parseYaml(file, problems)) {
-    for (const { message, pos } of document.errors) problems.inFile('error', file, pos[0], 'yaml-syntax', message)
+    for (const { code, message, pos } of document.errors) {
+      const text = code === 'DUPLICATE_KEY' ? 'this key stands in its map already: keep one of the two.' : message
+      problems.inFile('error', file, pos[0], 'yaml-syntax', text)
+    }
     for (const { message, pos } of document.warnings) problems.inFile('warning', file, pos[0], 'yaml-syntax', message)
     if (document.errors.length > 0) continue
     const root = readNodes(document, file)

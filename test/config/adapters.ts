@@ -1,0 +1,81 @@
+// Adapters whose schemas hold what the compiler must cope with: defaults, choices, nesting, the operator's own keys.
+
+import { z } from 'zod'
+import { type AnyAdapter, defineAdapter } from '../../src/adapter-kit/define-adapter.ts'
+
+const denier = defineAdapter({
+  name: 'denier',
+  description: 'Denies.',
+  templates: ['checknothing', 'listentry', 'quota'],
+  config: z.object({ status: z.object({ code: z.number().default(9), message: z.string().optional() }).prefault({}) }),
+  doesIo: false,
+  create: () => ({}),
+})
+
+const lister = defineAdapter({
+  name: 'lister',
+  description: 'Looks values up in a list.',
+  templates: ['listentry'],
+  config: z.object({
+    overrides: z.array(z.string()).default([]),
+    blacklist: z.boolean().default(false),
+    entryType: z.enum(['STRINGS', 'REGEX']).default('STRINGS'),
+    refresh: z.number().default(60),
+    ttl: z.number().default(300),
+  }),
+  doesIo: true,
+  validate: ({ refresh, ttl }) =>
+    ttl < refresh ? [{ path: ['ttl'], message: '"ttl" must not be shorter than "refresh".' }] : [],
+  create: () => ({}),
+})
+
+const limiter = defineAdapter({
+  name: 'limiter',
+  description: 'Grants quotas.',
+  templates: ['quota'],
+  config: z.object({
+    quotas: z.array(
+      z.object({
+        name: z.string(),
+        maxAmount: z.number().int(),
+        overrides: z
+          .array(z.object({ dimensions: z.record(z.string(), z.string()), maxAmount: z.number().int() }))
+          .default([]),
+      }),
+    ),
+  }),
+  doesIo: true,
+  create: () => ({}),
+})
+
+const meter = defineAdapter({
+  name: 'meter',
+  description: 'Counts.',
+  templates: ['metric', 'logentry', 'reportnothing', 'edge', 'tracespan'],
+  config: z.object({ labels: z.record(z.string(), z.string()).default({}) }),
+  doesIo: true,
+  create: () => ({}),
+})
+
+const pods = defineAdapter({
+  name: 'pods',
+  description: 'Knows pods.',
+  templates: ['kubernetes'],
+  config: z.object({}),
+  doesIo: false,
+  create: () => ({}),
+})
+
+const door = defineAdapter({
+  name: 'door',
+  description: 'Asks somebody else.',
+  templates: ['authorization', 'apikey', 'checknothing'],
+  config: z.object({ address: z.union([z.string(), z.object({ host: z.string(), port: z.number() })]).optional() }),
+  doesIo: true,
+  create: () => ({}),
+})
+
+/** The catalogue of these adapters. */
+export const TEST_ADAPTERS: ReadonlyMap<string, AnyAdapter> = new Map(
+  [denier, lister, limiter, meter, pods, door].map((adapter: AnyAdapter) => [adapter.name, adapter]),
+)
