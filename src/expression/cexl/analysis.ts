@@ -3,6 +3,7 @@
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
 import { type EqualityTerm, type StaticReference } from '../compiled.ts'
 import type { Subject } from '../evaluate.ts'
+import { goText } from '../functions/bytes.ts'
 import type { Node } from './ast.ts'
 
 export type Types = ReadonlyMap<Node, ValueType>
@@ -71,7 +72,7 @@ function equalityTerm(
  */
 export function canonicalText(node: Node, types: Types): string {
   if (node.kind === 'variable') return `$${types.get(node)}${JSON.stringify(node.name)}`
-  if (node.kind === 'constant') return `${node.type}${JSON.stringify(String(node.value))}`
+  if (node.kind === 'constant') return `${node.type}${JSON.stringify(goText(node.value))}`
   const args = node.args.map((arg) => canonicalText(arg, types))
   if (node.name === 'EQ' || node.name === 'NEQ') args.sort()
   const target = node.target === undefined ? '' : `${canonicalText(node.target, types)}:`

@@ -37,8 +37,8 @@ function clauseOf(node: Node): Clause | undefined {
   const symmetric = node.name === 'EQ' || node.name === 'NEQ'
   const swapped = symmetric && left.kind === 'constant'
   const constant = swapped ? left : right
-  if (constant.kind !== 'constant' || constant.type !== 'STRING') return undefined
-  const text = String(constant.value)
+  if (constant.kind !== 'constant' || typeof constant.value !== 'string') return undefined
+  const text = constant.value
   const test = testOf(node.name, text)
   if (test === undefined) return undefined
   return { subject: swapped ? right : left, test, equals: node.name === 'EQ' ? text : undefined }

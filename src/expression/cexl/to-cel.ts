@@ -1,7 +1,7 @@
 // Rewrites CEXL to CEL: `a | b` becomes `pick(a, b)` and duration strings become `duration("…")`. The rest of the
 // syntax is shared, but not all of the meaning (absent attributes read as zero values, `matches` swaps its operands).
 
-import type { Duration } from '../../kernel/time.ts'
+import { goText } from '../functions/bytes.ts'
 import type { Call, Constant, Node } from './ast.ts'
 import { parseCexl } from './parse.ts'
 
@@ -32,10 +32,10 @@ function write(node: Node): string {
 }
 
 function writeConstant({ type, value }: Constant): string {
-  if (type === 'DURATION') return `duration(${JSON.stringify((value as Duration).toString())})`
-  if (type === 'STRING') return JSON.stringify(value)
-  if (type !== 'DOUBLE') return String(value)
-  return Number.isInteger(value) ? (value as number).toFixed(1) : String(value)
+  if (type === 'DURATION') return `duration(${JSON.stringify(goText(value))})`
+  if (typeof value === 'string') return JSON.stringify(value)
+  const text = goText(value)
+  return type === 'DOUBLE' && /^-?\d+$/.test(text) ? `${text}.0` : text
 }
 
 function writeCall(call: Call): string {

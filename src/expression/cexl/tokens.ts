@@ -36,10 +36,9 @@ const OPERATORS =
     ' ',
   )
 
-const ENDS_OPERAND = new Set([
-  ...['IDENT', 'INT', 'FLOAT', 'IMAG', 'CHAR', 'STRING', 'break', 'continue', 'fallthrough', 'return'],
-  ...['++', '--', ')', ']', '}'],
-])
+const ENDS_OPERAND = new Set(
+  'IDENT INT FLOAT IMAG CHAR STRING break continue fallthrough return ++ -- ) ] }'.split(' '),
+)
 
 /** Kinds whose text, not whose kind, is shown in messages. */
 export const LITERAL_KINDS: ReadonlySet<string> = new Set(['IDENT', 'INT', 'FLOAT', 'IMAG', 'CHAR', 'STRING'])

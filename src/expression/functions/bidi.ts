@@ -18,12 +18,12 @@ function directionOf(char: string): Direction {
 /** Whether a text holds characters written from right to left, so that the rule applies to its labels. */
 export function isRightToLeft(text: string): boolean {
   if (/^[\u0020-\u007e]*$/.test(text)) return false
-  return [...text].some((char) => ['R', 'AL', 'AN'].includes(directionOf(char)))
+  return Array.from(text).some((char) => ['R', 'AL', 'AN'].includes(directionOf(char)))
 }
 
 /** Whether one label obeys the rule. */
 export function obeysBidiRule(label: string): boolean {
-  const directions = [...label].map(directionOf)
+  const directions = Array.from(label, directionOf)
   const last = directions.findLast((direction) => direction !== 'NSM')
   const has = (direction: Direction) => directions.includes(direction)
   switch (directions[0]) {

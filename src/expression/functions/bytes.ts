@@ -28,7 +28,7 @@ export function byteLength(text: string): bigint {
 
 /** Lower case character by character, as Go maps it: the length in characters stays the same. */
 export function toLower(text: string): string {
-  if (/^[\u0000-\u007f]*$/.test(text)) return text.toLowerCase()
+  if (/^\p{ASCII}*$/u.test(text)) return text.toLowerCase()
   let lower = ''
   for (const char of text) lower += String.fromCodePoint(char.toLowerCase().codePointAt(0) ?? 0)
   return lower
@@ -36,7 +36,7 @@ export function toLower(text: string): string {
 
 /** The text reversed by code point. */
 export function reverse(text: string): string {
-  return [...text].reverse().join('')
+  return Array.from(text).toReversed().join('')
 }
 
 /** A value as Go's `%v` shows it. */

@@ -32,6 +32,9 @@ export function equalDnsNames(a: string, b: string): boolean | EvaluationError {
 
 const trimDot = (name: string) => (name.endsWith('.') ? name.slice(0, -1) : name)
 
+/** Validated by context, not ignored. */
+const JOINERS = '\u200c\u200d'
+
 /** UTS #46 mapping by way of NFKC and lower case, and its refusals by way of general categories. */
 function mapForLookup(text: string): Outcome {
   const mapped = text
@@ -40,14 +43,15 @@ function mapForLookup(text: string): Outcome {
     .toLowerCase()
     .normalize('NFKC')
     .replaceAll(/[\u3002\uff0e\uff61]/g, '.')
-    .replaceAll(/[\u00ad\u034f\u180b-\u180d\u200b\u2060\ufe00-\ufe0f\ufeff]/g, '')
+    .replaceAll(/\p{Default_Ignorable_Code_Point}/gu, (char) => (JOINERS.includes(char) ? char : ''))
   const refused = refusedCharacter(mapped)
   if (refused !== undefined) return { text, error: disallowed(refused) }
   return toUnicode(mapped, { emptyLabels: true })
 }
 
+/** Of ASCII, only letters, digits, hyphens and dots are allowed; beyond it, no controls, spaces or unassigned characters. */
 function refusedCharacter(text: string): string | undefined {
-  return /[\u0000-\u002c\u002f\u003a-\u0060\u007b-\u009f]|[\p{Cc}\p{Cn}\p{Co}\p{Cs}\p{Z}]|[\u200e\u200f\u202a-\u202e\u2061-\u206f\ufff9-\ufffd]/u.exec(
+  return /[\p{ASCII}--[a-z0-9.\-]]|[\p{Cc}\p{Cn}\p{Co}\p{Cs}\p{Z}]|[\u200e\u200f\u202a-\u202e\u2061-\u206f\ufff9-\ufffd]/v.exec(
     text,
   )?.[0]
 }

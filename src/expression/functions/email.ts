@@ -43,7 +43,7 @@ function parseAddress(text: string): Address | string {
 
 class AddressError extends Error {}
 
-const ATOM = /[^\s()<>[\]:;@\\,"\u0000-\u001f\u007f]+/uy
+const ATOM = /[^\s()<>[\]:;@\\,"\p{Cc}]+/uy
 const QUOTED_TEXT = /[\t\u0020-\u007e\u0080-\u{10ffff}]/u
 
 class AddressParser {

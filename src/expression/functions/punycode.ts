@@ -9,7 +9,7 @@ const DAMP = 700
 /** @returns `undefined` where the text is not Punycode. */
 export function decodePunycode(text: string): string | undefined {
   const delimiter = text.lastIndexOf('-')
-  const output = delimiter > 0 ? [...text.slice(0, delimiter)].map((char) => char.charCodeAt(0)) : []
+  const output = delimiter > 0 ? Array.from(text.slice(0, delimiter), (char) => char.charCodeAt(0)) : []
   if (text === '' || output.some((code) => code > 127)) return undefined
   let code = 128
   let index = 0

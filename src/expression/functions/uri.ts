@@ -48,14 +48,17 @@ function refusal(text: string, reason: string): EvaluationError {
   return new EvaluationError(`error converting string to uri '${text}': 'parse ${text}: ${reason}'`)
 }
 
+/** ASCII control characters. */
+const CONTROL = /[\p{ASCII}&&\p{Cc}]/v
+
 /** @returns the reason as text where it is not a URI. */
 function parseUri(text: string): Uri | string {
-  const [whole = '', fragment] = splitOnce(text, '#')
-  if (/[\u0000-\u001f\u007f]/.test(text)) return 'net/url: invalid control character in URL'
+  const [whole, fragment] = splitOnce(text, '#')
+  if (CONTROL.test(text)) return 'net/url: invalid control character in URL'
   const found = /^([a-zA-Z][a-zA-Z0-9+.-]*):/.exec(whole)
   if (found === null && whole.startsWith(':')) return 'missing protocol scheme'
   const scheme = (found?.[1] ?? '').toLowerCase()
-  const [hierarchy = '', query] = splitOnce(whole.slice(found?.[0].length ?? 0), '?')
+  const [hierarchy, query] = splitOnce(whole.slice(found?.[0].length ?? 0), '?')
   const tail = { query: query === undefined ? '' : `?${query}`, fragment: normalise(fragment ?? '', FRAGMENT) }
   if (badEscape(fragment ?? '') !== undefined) return badEscape(fragment ?? '') as string
   const empty = { opaque: '', user: '', hostName: '', port: '', host: '', path: '' }
@@ -122,7 +125,7 @@ function hostProblem(host: string): string | undefined {
   }
   const escape = badEscape(name) ?? asciiEscape(name)
   if (escape !== undefined) return escape
-  const character = /[\u0000-\u0020\u007f/?#@\\^`{|}]/.exec(name)?.[0]
+  const character = /[ /?#@\\^`{|}]/.exec(name)?.[0]
   return character === undefined ? undefined : `invalid character ${JSON.stringify(character)} in host name`
 }
 
