@@ -1,0 +1,324 @@
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { AttributeBag, Vocabulary } from '../../src/kernel/attribute-bag.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import type { Clock } from '../../src/kernel/ports.ts'
+import type { ReportBatch } from '../../src/kernel/report.ts'
+import type { CheckOptions, CheckOutcome, QuotaGrant } from '../../src/kernel/services.ts'
+import { Code } from '../../src/kernel/status.ts'
+import type { Answer } from '../../src/kernel/verdict.ts'
+import { createLogger } from '../../src/observe/logger.ts'
+import { createMeter } from '../../src/observe/meter.ts'
+import { createGrpcServer } from '../../src/server/grpc.ts'
+import { mixerService } from '../../src/server/mixer-v1.ts'
+import {
+  CheckRequestSchema,
+  CheckResponseSchema,
+  HeaderOperation_Operation,
+  ReferencedAttributes_Condition,
+  ReportRequestSchema,
+} from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
+import { decodeMixerReport } from '../../src/wire/mixer/decode-report.ts'
+import { FakeClock } from '../helpers/clock.ts'
+import { compress } from '../wire/mixer/compress.ts'
+
+const VOCABULARY: Vocabulary = new Map([
+  ['source.name', 'STRING'],
+  ['request.headers', 'STRING_MAP'],
+  ['request.auth.claims', 'STRING_MAP'],
+])
+const ALLOWED: Answer = {
+  status: { code: Code.OK, message: '' },
+  validForMs: 1_500,
+  validUses: 7,
+  tier: 'backend',
+  ageMs: 0,
+  referenced: [{ name: 'source.name', key: undefined, condition: 'EXACT', whole: false }],
+  requestHeaders: [],
+  responseHeaders: [],
+}
+
+type Check = (bag: AttributeBag, options: CheckOptions) => CheckOutcome | Promise<CheckOutcome>
+
+/** Deadlines come from the network's clock, so `now` is the real one; nothing here waits. */
+class ServerClock extends FakeClock {
+  override now(): number {
+    return Date.now()
+  }
+}
+
+const closing: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+async function start(check: Check) {
+  const batches: ReportBatch[] = []
+  const lines: string[] = []
+  const write = (line: string) => void lines.push(line)
+  const clock: Clock = new ServerClock()
+  const meter = createMeter({ processMetrics: false })
+  const shared = {
+    check: { vocabulary: () => VOCABULARY, check },
+    report: { accept: (batch: ReportBatch) => void batches.push(batch) },
+    clock,
+    random: () => 0.5,
+    log: createLogger({ level: 'info', format: 'json', terminal: false, fields: {}, write }),
+    meter,
+    nodeId: 'node-1',
+  }
+  const server = createGrpcServer({ ...shared, services: [mixerService(shared)] })
+  const port = await server.listen({ host: '127.0.0.1', port: 0 })
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
+  closing.push(async () => {
+    client.close()
+    await server.drain(1_000)
+  })
+  const call = (method: string, request: Uint8Array, deadline?: number) =>
+    new Promise<Uint8Array>((resolve, reject) => {
+      const write = (bytes: Uint8Array) => Buffer.from(bytes)
+      const options = deadline === undefined ? {} : { deadline }
+      const done = (error: ServiceError | null, bytes?: Uint8Array) => {
+        if (error === null && bytes !== undefined) resolve(bytes)
+        else reject(error ?? new Error('no answer'))
+      }
+      client.makeUnaryRequest(`/istio.mixer.v1.Mixer/${method}`, write, (bytes) => bytes, request, options, done)
+    })
+  return {
+    batches,
+    lines,
+    meter,
+    callRaw: call,
+    check: async (init: MessageInitShape<typeof CheckRequestSchema>, deadline?: number) => {
+      const request = toBinary(CheckRequestSchema, create(CheckRequestSchema, init))
+      return fromBinary(CheckResponseSchema, await call('Check', request, deadline))
+    },
+    report: (init: MessageInitShape<typeof ReportRequestSchema>) =>
+      call('Report', toBinary(ReportRequestSchema, create(ReportRequestSchema, init))),
+  }
+}
+
+function failing(error: Error): Check {
+  return () => {
+    throw error
+  }
+}
+
+function failingLater(error: Error): Check {
+  return async () => await Promise.reject(error)
+}
+
+describe('mixerService: Check', () => {
+  it('answers with status, validity and what the answer depended on', async () => {
+    const seen: unknown[] = []
+    const node = await start((bag, options) => {
+      seen.push(bag.get('source.name'), options)
+      return { answer: ALLOWED, quotas: new Map() }
+    })
+    const { precondition } = await node.check({ attributes: compress({ 'source.name': 'me' }), globalWordCount: 222 })
+    expect(seen).toEqual(['me', { timeoutMs: 5_000 }])
+    expect(precondition?.status?.code ?? 0).toBe(0)
+    expect(precondition?.validDuration).toMatchObject({ seconds: 1n, nanos: 500_000_000 })
+    expect(precondition?.validUseCount).toBe(7)
+    expect(precondition?.referencedAttributes?.attributeMatches).toMatchObject([
+      { name: 2, mapKey: 0, condition: ReferencedAttributes_Condition.EXACT },
+    ])
+    expect(precondition?.routeDirective).toBeUndefined()
+  })
+
+  it('hands a denial on with its direct response and header operations', async () => {
+    const answer: Answer = {
+      ...ALLOWED,
+      status: { code: Code.PERMISSION_DENIED, message: 'not you' },
+      requestHeaders: [{ name: 'x-user', value: 'me', operation: 'APPEND' }],
+      responseHeaders: [{ name: 'x-gone', value: '', operation: 'REMOVE' }],
+      directResponse: { code: 0, body: 'no', headers: { 'X-Why': 'policy' } },
+    }
+    const node = await start(() => Promise.resolve({ answer, quotas: new Map() }))
+    const { precondition } = await node.check({ attributes: compress({}) })
+    expect(precondition?.status).toMatchObject({ code: 7, message: 'not you' })
+    expect(precondition?.routeDirective).toMatchObject({
+      requestHeaderOperations: [{ name: 'x-user', value: 'me', operation: HeaderOperation_Operation.APPEND }],
+      responseHeaderOperations: [
+        { name: 'x-gone', operation: HeaderOperation_Operation.REMOVE },
+        { name: 'x-why', value: 'policy', operation: HeaderOperation_Operation.REPLACE },
+      ],
+      directResponseCode: 403,
+      directResponseBody: 'no',
+    })
+  })
+
+  it('asks for quotas with the deduplication id and answers under the names that the caller wrote', async () => {
+    let asked: CheckOptions | undefined
+    const grant: QuotaGrant = {
+      status: { code: Code.OK, message: '' },
+      granted: 3,
+      validForMs: 60_000,
+      referenced: ALLOWED.referenced,
+    }
+    const node = await start((_, options) => {
+      asked = options
+      const names = [...(options.quotas?.keys() ?? [])]
+      return { answer: ALLOWED, quotas: new Map(names.map((name) => [name, grant])) }
+    })
+    const request = {
+      attributes: compress({ 'source.name': 'me' }),
+      globalWordCount: 222,
+      deduplicationId: 'id-17',
+      quotas: { RequestCount: { amount: 5n, bestEffort: true }, other: { amount: 1n } },
+    }
+    const { quotas, precondition } = await node.check(request, Date.now() + 2_000)
+    expect(asked?.deduplicationId).toBe('id-17')
+    expect(asked?.timeoutMs).toBeGreaterThan(500)
+    expect(asked?.timeoutMs).toBeLessThanOrEqual(2_000)
+    expect([...(asked?.quotas ?? [])]).toEqual([
+      ['RequestCount', { amount: 5, bestEffort: true }],
+      ['other', { amount: 1, bestEffort: false }],
+    ])
+    expect(Object.keys(quotas)).toEqual(['RequestCount', 'other'])
+    expect(quotas.RequestCount).toMatchObject({
+      grantedAmount: 3n,
+      validDuration: { seconds: 60n, nanos: 0 },
+      referencedAttributes: { attributeMatches: [{ name: 2 }] },
+    })
+    expect(precondition?.validUseCount).toBe(7)
+  })
+
+  it('forbids reuse where the client could not tell requests apart, and counts that', async () => {
+    const claims = { name: 'request.auth.claims', key: undefined, condition: 'ABSENCE' as const, whole: false }
+    const node = await start(() => ({ answer: { ...ALLOWED, referenced: [claims] }, quotas: new Map() }))
+    const { precondition } = await node.check({ attributes: compress({ 'source.name': 'me' }), globalWordCount: 222 })
+    expect(precondition?.validUseCount).toBe(0)
+    // Present though zero: the client takes an answer without a duration for valid for ever.
+    expect(precondition?.validDuration).toMatchObject({ seconds: 0n, nanos: 0 })
+    expect(await node.meter.render()).toMatch(/intermix_mixer_unshareable_answers_total 1\b/)
+  })
+
+  it('forbids reuse of the answer where a quota depends on what cannot be said', async () => {
+    const headers = { name: 'request.headers', key: undefined, condition: 'EXACT' as const, whole: true }
+    const grant = { status: ALLOWED.status, granted: 1, validForMs: 1_000, referenced: [headers] }
+    const node = await start(() => ({ answer: ALLOWED, quotas: new Map([['q', grant]]) }))
+    const attributes = compress({ 'source.name': 'me', 'request.headers': new Map([['a', 'b']]) })
+    const { precondition, quotas } = await node.check({ attributes, quotas: { q: { amount: 1n } } })
+    expect(precondition?.validUseCount).toBe(0)
+    expect(quotas.q?.grantedAmount).toBe(1n)
+  })
+
+  it('refuses a dictionary that is larger than its own', async () => {
+    const node = await start(() => ({ answer: ALLOWED, quotas: new Map() }))
+    const details = 'inconsistent global dictionary versions used: mixer knows 222 words, caller knows 223'
+    const error = { code: grpcStatus.INTERNAL, details }
+    await expect(node.check({ globalWordCount: 223 })).rejects.toMatchObject(error)
+    await expect(node.report({ attributes: [{}], globalWordCount: 223 })).rejects.toMatchObject(error)
+    await expect(node.check({ globalWordCount: 222 })).resolves.toBeDefined()
+  })
+
+  it.each([
+    [new IntermixError('OVERLOADED', 'Server is currently overloaded. Please try again.'), grpcStatus.UNAVAILABLE],
+    [new IntermixError('NOT_READY', 'no config yet'), grpcStatus.UNAVAILABLE],
+    [new IntermixError('DEADLINE_EXCEEDED', 'too late'), grpcStatus.DEADLINE_EXCEEDED],
+    [new IntermixError('INVALID_CONFIG', 'an instance failed'), grpcStatus.INTERNAL],
+  ])('fails the call as %s', async (error, code) => {
+    const node = await start(failing(error))
+    await expect(node.check({})).rejects.toMatchObject({ code, details: error.message })
+    const later = await start(failingLater(error))
+    await expect(later.check({})).rejects.toMatchObject({ code, details: error.message })
+  })
+
+  it('logs an unexpected failure and does not tell the caller about it', async () => {
+    const node = await start(failing(new Error('secret path')))
+    await expect(node.check({})).rejects.toMatchObject({ code: grpcStatus.INTERNAL, details: 'internal error' })
+    expect(node.lines.join('')).toContain('secret path')
+  })
+
+  it('refuses malformed messages, ambiguous attributes and negative amounts', async () => {
+    const node = await start(() => ({ answer: ALLOWED, quotas: new Map() }))
+    const code = grpcStatus.INVALID_ARGUMENT
+    await expect(node.callRaw('Check', Uint8Array.of(10, 5, 1))).rejects.toMatchObject({ code })
+    const twice = { strings: { 2: 3 }, bools: { 2: true } }
+    const details = 'duplicate attribute source.name'
+    await expect(node.check({ attributes: twice })).rejects.toMatchObject({ code, details })
+    await expect(node.check({ quotas: { q: { amount: -1n } } })).rejects.toMatchObject({ code })
+    const spelled = { words: [`\u{1f600}${'\u{1f600}'.repeat(5_000)}`], strings: { [-1]: 3 }, bools: { [-1]: true } }
+    await expect(node.check({ attributes: spelled })).rejects.toMatchObject({ code })
+  })
+
+  it('merges attributes that come in two parts, as protobuf asks', async () => {
+    let name: unknown
+    const node = await start((bag) => {
+      name = [bag.get('source.name'), bag.get('source.uid')]
+      return { answer: ALLOWED, quotas: new Map() }
+    })
+    const part = (words: string[], strings: Record<number, number>) =>
+      toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: { words, strings } }))
+    await node.callRaw('Check', Buffer.concat([part(['one'], { 2: -1 }), part(['two'], { 3: -2 })]))
+    expect(name).toEqual(['one', 'two'])
+  })
+
+  it('counts attributes that it cannot use', async () => {
+    const node = await start((bag) => {
+      bag.get('source.name')
+      return { answer: ALLOWED, quotas: new Map() }
+    })
+    await node.check({ attributes: { int64s: { 2: 1n }, strings: { 900: 1 } } })
+    const rendered = await node.meter.render()
+    expect(rendered).toContain('intermix_mixer_ignored_attributes_total{reason="type-mismatch"} 1')
+    expect(rendered).toContain('intermix_mixer_ignored_attributes_total{reason="undefined-index"} 1')
+    expect(rendered).toContain('intermix_server_requests_total{door="mixer_check",code="OK"} 1')
+  })
+})
+
+describe('mixerService: Report', () => {
+  const unused: Check = () => ({ answer: ALLOWED, quotas: new Map() })
+
+  it('hands the report on as it came', async () => {
+    const node = await start(unused)
+    const request = { attributes: [compress({ 'source.name': 'a' }), compress({ 'source.name': 'b' })] }
+    expect(await node.report(request)).toHaveLength(0)
+    await node.report(request)
+    expect(node.batches.map(({ format, count }) => [format, count])).toEqual([
+      ['mixer-report', 2],
+      ['mixer-report', 2],
+    ])
+    const bags = decodeMixerReport(node.batches[0]?.payload ?? new Uint8Array(0), VOCABULARY)
+    expect(bags.map((bag) => bag.get('source.name'))).toEqual(['a', 'b'])
+    expect(new Set(node.batches.map(({ id }) => id)).size).toBe(2)
+    for (const { id } of node.batches) expect(id).toMatch(/^[A-Za-z0-9-]+$/)
+  })
+
+  it('takes an empty report without a word', async () => {
+    const node = await start(unused)
+    expect(await node.report({ globalWordCount: 999 })).toHaveLength(0)
+    expect(node.batches).toEqual([])
+  })
+
+  it('takes the good records and then says what is wrong with the others', async () => {
+    const node = await start(unused)
+    const attributes = [{ strings: { 2: 3 } }, { strings: { 2: -9 } }, { strings: { 2: 3 }, bools: { 2: true } }, {}]
+    await expect(node.report({ attributes })).rejects.toMatchObject({
+      code: grpcStatus.UNKNOWN,
+      details: [
+        '2 errors occurred:',
+        '\t* record 1: attribute index -9 is not defined in the available dictionaries',
+        '\t* record 2: duplicate attribute source.name',
+      ].join('\n'),
+    })
+    expect(node.batches.map(({ count }) => count)).toEqual([2])
+    expect(decodeMixerReport(node.batches[0]?.payload ?? new Uint8Array(0), VOCABULARY)).toHaveLength(2)
+  })
+
+  it('takes nothing where no record is good, and names the first problems only', async () => {
+    const node = await start(unused)
+    const attributes = Array.from({ length: 30 }, () => ({ strings: { 2: 3 }, bools: { 2: true } }))
+    await expect(node.report({ attributes })).rejects.toThrow(/30 errors occurred:(.|\n)*and 20 more$/)
+    expect(node.batches).toEqual([])
+  })
+
+  it('refuses a report that is malformed anywhere, whole', async () => {
+    const node = await start(unused)
+    const payload = Uint8Array.of(10, 6, 18, 4, 8, 4, 16, 6, 10, 2, 18, 9)
+    await expect(node.callRaw('Report', payload)).rejects.toMatchObject({ code: grpcStatus.INVALID_ARGUMENT })
+    expect(node.batches).toEqual([])
+  })
+})
