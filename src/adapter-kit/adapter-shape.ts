@@ -1,0 +1,38 @@
+// Whether a value is an adapter at all, and a sound one: asked of modules that are loaded at run time.
+
+import { z } from 'zod'
+import { TEMPLATES } from './templates.ts'
+
+const NAME = /^[a-z][a-z0-9]{0,62}$/
+
+const shape = z.object({
+  name: z.string().regex(NAME, 'must be lower-case letters and digits, beginning with a letter, at most 63'),
+  description: z.string().min(1, 'must say in a few words what the adapter does'),
+  templates: z.array(z.string()).min(1, 'must name at least one template'),
+  config: z.custom((value) => value instanceof z.ZodType || isSchema(value), 'must be a zod schema'),
+  doesIo: z.boolean('must say whether a check leaves the process (true or false)'),
+  staleIfErrorMs: z.number().min(0).optional(),
+  validate: z.custom((value) => value === undefined || typeof value === 'function', 'must be a function').optional(),
+  create: z.custom((value) => typeof value === 'function', 'must be a function'),
+})
+
+// An adapter may come with its own copy of zod, so that `instanceof` is no test.
+function isSchema(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'safeParse' in value && typeof value.safeParse === 'function'
+}
+
+/** Everything that is wrong with a value as an adapter, one sentence each; empty where it is one. */
+export function adapterProblems(value: unknown): readonly string[] {
+  const parsed = shape.safeParse(value)
+  if (!parsed.success) {
+    return parsed.error.issues.map(({ path, message }) =>
+      path.length === 0 ? message : `${path.join('.')}: ${message}`,
+    )
+  }
+  const { templates } = parsed.data
+  const known = [...TEMPLATES.keys()].join(', ')
+  return [
+    ...templates.filter((name) => !TEMPLATES.has(name)).map((name) => `templates: "${name}" is none of ${known}`),
+    ...templates.filter((name, i) => templates.indexOf(name) !== i).map((name) => `templates: "${name}" stands twice`),
+  ]
+}

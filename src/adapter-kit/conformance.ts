@@ -1,0 +1,121 @@
+// What every adapter must hold to, as cases for any test runner: `it.each(adapterConformance(…))('$name', ({ run }) => run())`.
+
+import assert from 'node:assert/strict'
+import { adapterProblems } from './adapter-shape.ts'
+import { callCases } from './conformance-calls.ts'
+import type { AnyAdapter, Handler } from './define-adapter.ts'
+import {
+  createTestEnvironment,
+  ManualClock,
+  type TestEnvironment,
+  type TestEnvironmentOptions,
+} from './test-environment.ts'
+import { TEMPLATES, type Variety } from './templates.ts'
+import type { FieldValue } from './instance.ts'
+
+export interface ConformanceCase {
+  readonly name: string
+  /** Rejects with an assertion error where the adapter falls short. */
+  readonly run: () => Promise<void>
+}
+
+export interface ConformanceOptions {
+  /** Params as an operator would write them. Default: none. */
+  readonly params?: Readonly<Record<string, unknown>>
+  /** Fields to ask about, by template, instead of the suite's samples. */
+  readonly fields?: Readonly<Record<string, Readonly<Record<string, FieldValue>>>>
+  /** How the backend answers, for adapters that need one. Default: it cannot be reached. */
+  readonly fetch?: typeof fetch
+  readonly redis?: NonNullable<TestEnvironmentOptions['redis']>
+}
+
+/** A handler in an environment of its own, for one case. */
+export interface Subject {
+  readonly adapter: AnyAdapter
+  readonly handler: Handler
+  readonly env: TestEnvironment
+  readonly clock: ManualClock
+  readonly options: ConformanceOptions
+}
+
+/** All cases for an adapter. Each one builds its own handler, so they may run in any order. */
+export function adapterConformance(adapter: AnyAdapter, options: ConformanceOptions = {}): readonly ConformanceCase[] {
+  const build = (overrides: TestEnvironmentOptions = {}) => buildSubject(adapter, options, overrides)
+  return [
+    {
+      name: 'declares itself soundly',
+      run: async () => assert.deepEqual(adapterProblems(adapter), []),
+    },
+    {
+      name: 'accepts its params, leaves them as they are and refuses unknown ones',
+      run: async () => checkParams(adapter, options.params ?? {}),
+    },
+    {
+      name: 'touches nothing before it is started',
+      run: async () => {
+        const { env, clock } = build()
+        const touched = { fetches: env.fetches, schedules: env.schedules.length, exposed: [...env.exposed.keys()] }
+        assert.deepEqual(touched, { fetches: [], schedules: 0, exposed: [] }, 'create must not act: wait for start')
+        assert.equal(clock.pending, 0, 'create must not set timers: wait for start')
+      },
+    },
+    {
+      name: 'handles exactly the templates that it declares',
+      run: async () => assert.deepEqual(handledTemplates(build().handler), [...adapter.templates].sort()),
+    },
+    {
+      name: 'stops without a start, twice, and leaves no timer behind',
+      run: async () => {
+        const idle = build()
+        await idle.handler.stop?.()
+        await idle.handler.stop?.()
+        const used = build()
+        await used.handler.start?.()
+        await used.handler.stop?.()
+        await used.handler.stop?.()
+        assert.equal(used.clock.pending, 0, 'stop must cancel timers')
+      },
+    },
+    ...adapter.templates.flatMap((name) => {
+      const template = TEMPLATES.get(name)
+      return template === undefined ? [] : callCases(template, build)
+    }),
+  ]
+}
+
+function buildSubject(adapter: AnyAdapter, options: ConformanceOptions, overrides: TestEnvironmentOptions): Subject {
+  const clock = new ManualClock()
+  const { fetch, redis } = options
+  const env = createTestEnvironment({
+    clock,
+    ...(fetch === undefined ? {} : { fetch }),
+    ...(redis === undefined ? {} : { redis }),
+    ...overrides,
+  })
+  return { adapter, handler: adapter.create(parse(adapter, options.params ?? {}), env), env, clock, options }
+}
+
+function parse(adapter: AnyAdapter, params: unknown): unknown {
+  const parsed = adapter.config.safeParse(params)
+  const issues = parsed.error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  assert.ok(parsed.success, `the params are refused: ${issues?.join('; ')}`)
+  return parsed.data
+}
+
+function checkParams(adapter: AnyAdapter, params: Readonly<Record<string, unknown>>): void {
+  const before = structuredClone(params)
+  const config = parse(adapter, params)
+  assert.deepEqual(params, before, 'parsing must not change what the operator wrote')
+  assert.deepEqual(adapter.validate?.(config) ?? [], [], 'valid params must have no issues')
+  const misspelt = adapter.config.safeParse({ ...params, noSuchParam: true })
+  assert.ok(!misspelt.success, 'a misspelt param must be refused: use z.strictObject')
+}
+
+const VARIETIES = ['check', 'quota', 'report', 'attributes'] as const satisfies readonly Variety[]
+
+function handledTemplates(handler: Handler): readonly string[] {
+  return VARIETIES.flatMap((variety) => Object.entries(handler[variety] ?? {}))
+    .filter(([, method]) => typeof method === 'function')
+    .map(([template]) => template)
+    .sort()
+}

@@ -1,0 +1,41 @@
+// What an adapter author imports: the contract, pieces that most adapters need, and the tests that every adapter passes.
+
+export { IntermixError } from '../kernel/errors.ts'
+export type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+export { Code, OK_STATUS, type Status } from '../kernel/status.ts'
+export { Duration, Timestamp } from '../kernel/time.ts'
+export type { DirectResponse } from '../kernel/verdict.ts'
+export { adapterConformance, type ConformanceCase, type ConformanceOptions } from './conformance.ts'
+export {
+  type AdapterDefinition,
+  type AdapterEnvironment,
+  type CallContext,
+  type CheckResult,
+  type ConfigIssue,
+  defineAdapter,
+  type Handler,
+  type QuotaRequest,
+  type QuotaResult,
+  type ReportContext,
+} from './define-adapter.ts'
+export type { CounterChange, DurableCounters } from './durable-counters.ts'
+export { fetchText, type TextRequest, type TextResponse } from './fetch-text.ts'
+export type {
+  ApiKeyInstance,
+  AttributeValue,
+  AuthorizationInstance,
+  FieldValue,
+  Instance,
+  ListEntryInstance,
+  LogEntryInstance,
+  MetricInstance,
+  QuotaInstance,
+  StringMap,
+  TemplateName,
+  ValueMap,
+} from './instance.ts'
+export { RefreshingSource, type RefreshingSourceOptions } from './refreshing-source.ts'
+export { goDuration, type GoDurationOptions, statusCode } from './schema.ts'
+export type { LuaScript, ScriptRunner } from './script-runner.ts'
+export { createCall, createTestEnvironment, ManualClock, type TestEnvironment } from './test-environment.ts'
+export { fieldToJson, type Json, valueToText } from './value-text.ts'
