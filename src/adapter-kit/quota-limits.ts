@@ -1,0 +1,64 @@
+// What the quota adapters share: limits by instance name with overrides by dimensions, in Mixer's form.
+
+import { createHash } from 'node:crypto'
+import { IntermixError } from '../kernel/errors.ts'
+import type { ConfigIssue } from './define-adapter.ts'
+import type { QuotaInstance } from './instance.ts'
+import { valueToText } from './value-text.ts'
+
+/** A limit that holds for the dimensions it names, instead of the quota's own. */
+interface OverrideParams {
+  readonly dimensions: Readonly<Record<string, string>>
+}
+
+/** A quota by the name of its instance: fully qualified, `name.namespace`, or the short name alone. */
+export interface QuotaParams<O extends OverrideParams = OverrideParams> {
+  readonly name: string
+  readonly overrides: readonly O[]
+}
+
+/** The quota and the override that an instance is counted under, and the key of its counter. */
+export interface ResolvedLimit<Q extends QuotaParams> {
+  readonly quota: Q
+  /** The first override whose dimensions the instance has; `undefined` where the quota itself holds. */
+  readonly override: Q['overrides'][number] | undefined
+  /** Distinct for each combination of quota, override and dimension values; 43 letters, digits, `-` and `_`. */
+  readonly key: string
+}
+
+/** Finds the limit of an instance. Throws `INVALID_CONFIG` where no quota has its name. */
+export function resolveLimit<Q extends QuotaParams>(quotas: readonly Q[], instance: QuotaInstance): ResolvedLimit<Q> {
+  const quota = quotas.find(({ name }) => isNameOf(name, instance.name))
+  if (quota === undefined) {
+    const known = quotas.map(({ name }) => name).join(', ')
+    throw new IntermixError('INVALID_CONFIG', `no quota is named ${instance.name}; the handler has ${known || 'none'}`)
+  }
+  const dimensions = Object.entries(instance.fields.dimensions ?? {})
+    .map(([name, value]): [string, string] => [name, valueToText(value)])
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  const values = new Map(dimensions)
+  const index = quota.overrides.findIndex((override) =>
+    Object.entries(override.dimensions).every(([name, value]) => values.get(name) === value),
+  )
+  // JSON keeps the parts apart, so that no value can pass for another dimension.
+  const text = JSON.stringify([quota.name, index, dimensions])
+  return { quota, override: quota.overrides[index], key: createHash('sha256').update(text).digest('base64url') }
+}
+
+/** Finds quotas that can never be reached because an earlier one has the same name. */
+export function duplicateQuotas(quotas: readonly QuotaParams[]): readonly ConfigIssue[] {
+  return quotas.flatMap(({ name }, index) => {
+    const first = quotas.findIndex((other) => other.name === name)
+    return first === index
+      ? []
+      : [{ path: ['quotas', index, 'name'], message: `"${name}" is quota ${first + 1} already` }]
+  })
+}
+
+// Mixer's old configs name the kind (`requestcount.quota.istio-system`), newer ones say `instance`.
+function isNameOf(name: string, instance: string): boolean {
+  if (name === instance) return true
+  const [short, ...rest] = name.split('.')
+  const [own, ...ownRest] = instance.split('.')
+  return short === own && (rest.length === 0 || rest.at(-1) === ownRest.at(-1))
+}
