@@ -1,0 +1,86 @@
+// A real Envoy asks two nodes before each request and tells them afterwards; two workers count what they are told.
+import { afterEach, describe, expect, it } from 'vitest'
+import { type Envoy, startEnvoy } from '../helpers/envoy.ts'
+import { toolOrSkip } from '../helpers/tools.ts'
+import { latencyLine, sendAll } from './load.ts'
+import { type Mesh, startMesh } from './mesh.ts'
+import { expectedStatus, mixedRequests } from './policy.ts'
+
+const binary = toolOrSkip('envoy')
+const REQUESTS = 2_000
+/** Longer than Envoy's `buffer_flush_interval` of 200 ms: what is logged by then has been sent. */
+const FLUSHED_MS = 600
+/** Time for a killed worker's jobs to be found stalled and taken over, and for its counters to be adopted. */
+const TAKEOVER_MS = 90_000
+
+let mesh: Mesh | undefined
+let envoy: Envoy | undefined
+afterEach(async () => {
+  await envoy?.stop()
+  await mesh?.stop()
+  envoy = undefined
+  mesh = undefined
+})
+
+async function startAll(envoyBinary: string): Promise<{ mesh: Mesh; envoy: Envoy }> {
+  mesh = await startMesh({ nodes: 2, workers: 2 })
+  const nodePorts = mesh.nodes.map(({ grpcPort }) => grpcPort)
+  envoy = await startEnvoy({ binary: envoyBinary, nodePorts, upstreamPort: mesh.upstream.port })
+  return { mesh, envoy }
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+async function expectCounted(running: Mesh, timeout: number): Promise<void> {
+  await expect.poll(() => running.countedRequests(), { timeout, interval: 250 }).toBe(REQUESTS)
+  // Counted once means that it stays so: nothing is delivered a second time later.
+  await pause(1_500)
+  expect(await running.countedRequests()).toBe(REQUESTS)
+}
+
+describe.skipIf(binary === undefined)('Envoy with two nodes and two workers', () => {
+  it('lets through exactly what the policy allows, and counts every request once', async () => {
+    const running = await startAll(binary ?? '')
+    const requests = mixedRequests(REQUESTS)
+    const outcome = await sendAll({ url: running.envoy.url, requests })
+    console.log(`through Envoy: ${latencyLine(outcome)}`)
+    expect(outcome.wrong).toEqual([])
+    expect(running.mesh.upstream.count).toBe(requests.filter((asked) => expectedStatus(asked) === 200).length)
+    await expectCounted(running.mesh, 30_000)
+  })
+
+  it('counts every request once when a worker is killed half-way', async () => {
+    const running = await startAll(binary ?? '')
+    const kill = async () => {
+      await running.mesh.workers[0]?.child.kill()
+    }
+    const requests = mixedRequests(REQUESTS)
+    const outcome = await sendAll({ url: running.envoy.url, requests, before: { [REQUESTS / 2]: kill } })
+    expect(outcome.wrong).toEqual([])
+    await expectCounted(running.mesh, TAKEOVER_MS)
+  })
+
+  it('answers every request and counts it once when a node is killed half-way', async () => {
+    const running = await startAll(binary ?? '')
+    const requests = mixedRequests(REQUESTS)
+    const half = REQUESTS / 2
+    const first = await sendAll({ url: running.envoy.url, requests: requests.slice(0, half) })
+    // An access-log stream is lossy by protocol: nothing acknowledges an entry. So the entries of the first half are let
+    // arrive, and the node be done with them, before it dies. From then on Envoy opens its stream to the other node.
+    await pause(FLUSHED_MS)
+    await expect.poll(() => running.mesh.countedRequests(), { timeout: 30_000, interval: 250 }).toBe(half)
+    await running.mesh.nodes[0]?.child.kill()
+    const second = await sendAll({ url: running.envoy.url, requests: requests.slice(half) })
+    expect([...first.wrong, ...second.wrong]).toEqual([])
+    await expectCounted(running.mesh, 30_000)
+  })
+  it('answers every request when a node is killed while checks are in flight', async () => {
+    const running = await startAll(binary ?? '')
+    const kill = async () => {
+      await running.mesh.nodes[1]?.child.kill()
+    }
+    const outcome = await sendAll({ url: running.envoy.url, requests: mixedRequests(1_000), before: { 500: kill } })
+    console.log(`with a node killed: ${latencyLine(outcome)}`)
+    expect(outcome.wrong).toEqual([])
+  })
+})

@@ -1,0 +1,70 @@
+// The same policy through nginx (auth_request) and Caddy (forward_auth), with the recipes that the project ships.
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { startCaddy } from '../helpers/caddy.ts'
+import type { ConfiguredServer } from '../helpers/configured-server.ts'
+import { startNginx } from '../helpers/nginx.ts'
+import { toolOrSkip } from '../helpers/tools.ts'
+import { sendAll } from './load.ts'
+import { type Mesh, startMesh } from './mesh.ts'
+import { mixedRequests } from './policy.ts'
+
+const PROXIES = [
+  { name: 'nginx', binary: toolOrSkip('nginx'), start: startNginx, passesBodies: false },
+  { name: 'Caddy', binary: toolOrSkip('caddy'), start: startCaddy, passesBodies: true },
+] as const
+
+let mesh: Mesh
+beforeAll(async () => {
+  mesh = await startMesh({ nodes: 1, workers: 0, nodeFlags: ['--trust-forwarded', '127.0.0.1/32'] })
+})
+afterAll(async () => {
+  await mesh.stop()
+})
+
+for (const { name, binary, start, passesBodies } of PROXIES) {
+  describe.skipIf(binary === undefined)(`forward-auth through ${name}`, () => {
+    let proxy: ConfiguredServer
+    beforeAll(async () => {
+      proxy = await start({
+        binary: binary ?? '',
+        nodePort: mesh.nodes[0]?.httpPort ?? 0,
+        upstreamPort: mesh.upstream.port,
+      })
+    })
+    afterEach(() => {
+      mesh.upstream.answerWith(() => ({ status: 200, body: 'ok' }))
+    })
+    afterAll(async () => {
+      await proxy.stop()
+    })
+
+    it('gives every request the status that the policy says, 401, 403, 404 and 429 included', async () => {
+      const outcome = await sendAll({ url: proxy.url, requests: mixedRequests(300) })
+      const expectNotFound = passesBodies ? 'instead of nothing' : '403 instead of 404'
+      // nginx knows no other denial than those that its recipe restores: 401, 403 and 429.
+      expect(outcome.wrong.filter((line) => !line.endsWith(expectNotFound))).toEqual([])
+    })
+
+    it('says when to come back on 429', async () => {
+      const answer = await fetch(`${proxy.url}/busy`)
+      expect(answer.status).toBe(429)
+      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+      expect(await answer.text()).toContain(passesBodies ? 'busy to you' : '429')
+    })
+
+    it('does not believe what a client says of the original request', async () => {
+      const headers = { 'x-forwarded-uri': '/open', 'x-forwarded-method': 'GET', 'x-original-uri': '/open' }
+      expect((await fetch(`${proxy.url}/closed`, { headers })).status).toBe(403)
+      expect((await fetch(`${proxy.url}/closed?deny=200&attr.request.path=/open`)).status).toBeGreaterThanOrEqual(400)
+    })
+
+    it('hands an allowed request on whole, with its body', async () => {
+      mesh.upstream.answerWith((request) => ({
+        status: 201,
+        body: `${request.method} ${request.path} ${request.body}`,
+      }))
+      const answer = await fetch(`${proxy.url}/open?a=1`, { method: 'POST', body: 'hello' })
+      expect([answer.status, await answer.text()]).toEqual([201, 'POST /open?a=1 hello'])
+    })
+  })
+}

@@ -1,0 +1,61 @@
+// Verdicts are shared by the mesh: what one node has asked a backend, no other node asks again.
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Mesh, startMesh } from './mesh.ts'
+
+let mesh: Mesh
+beforeAll(async () => {
+  mesh = await startMesh({ nodes: 2, workers: 0, nodeFlags: ['--trust-forwarded', '127.0.0.1/32'] })
+})
+afterAll(async () => {
+  await mesh.stop()
+})
+
+/** Asks a node by forward-auth. */
+async function check(node: number, user: string): Promise<{ status: number; tier: string | null }> {
+  const headers = { 'x-forwarded-uri': '/entitled', 'x-forwarded-method': 'GET', 'x-user': user }
+  const answer = await fetch(`http://127.0.0.1:${mesh.nodes[node]?.httpPort ?? 0}/v1/authz`, { headers })
+  await answer.text()
+  return { status: answer.status, tier: answer.headers.get('x-intermix-tier') }
+}
+
+/** Verdicts are written to Redis after the answer has gone out: tests wait for them here. */
+async function storedVerdicts(): Promise<number> {
+  const client = new Redis(mesh.redis.url)
+  try {
+    return (await client.keys('*verdict*')).length
+  } finally {
+    client.disconnect()
+  }
+}
+
+describe('two nodes with one Redis', () => {
+  it('ask the backend once for the same question at one node and then at the other', async () => {
+    expect((await check(0, 'user-1')).status).toBe(200)
+    expect(mesh.policyBackend.count).toBe(1)
+    await expect.poll(() => storedVerdicts()).toBeGreaterThan(0)
+    const tiers = [(await check(1, 'user-1')).tier, (await check(1, 'user-1')).tier]
+    expect(mesh.policyBackend.count).toBe(1)
+    expect(tiers[0]).not.toBe(tiers[1])
+  })
+
+  it('share denials too', async () => {
+    const before = mesh.policyBackend.count
+    const stored = await storedVerdicts()
+    expect((await check(1, 'user-3')).status).toBe(403)
+    await expect.poll(() => storedVerdicts()).toBeGreaterThan(stored)
+    expect((await check(0, 'user-3')).status).toBe(403)
+    expect(mesh.policyBackend.count).toBe(before + 1)
+  })
+
+  it('ask once when both are asked at the same moment by many', async () => {
+    const before = mesh.policyBackend.count
+    mesh.policyBackend.answerWith(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return { status: 200 }
+    })
+    const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => check(i % 2, 'user-5')))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+    expect(mesh.policyBackend.count).toBe(before + 1)
+  })
+})

@@ -1,0 +1,80 @@
+// The command as an operator meets it: the first run, its end, and mistakes in its flags.
+import { connect } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import { freePorts } from '../helpers/ports.ts'
+import { type Child, spawnChild } from '../helpers/process.ts'
+import { type Intermix, ROOT, startIntermix } from './intermix.ts'
+
+const QUICKSTART = 'examples/quickstart'
+const started: Child[] = []
+afterEach(async () => {
+  for (const child of started.splice(0)) await child.stop()
+})
+
+async function quickstart(flags: readonly string[] = []): Promise<Intermix> {
+  const running = await startIntermix({ role: 'all', config: QUICKSTART, nodeId: 'first', flags })
+  started.push(running.child)
+  return running
+}
+
+async function command(args: readonly string[]): Promise<Child> {
+  const child = await spawnChild(process.execPath, ['src/main.ts', ...args], { cwd: ROOT })
+  started.push(child)
+  return child
+}
+
+describe('the first run', () => {
+  it('starts with the quickstart and nothing else, and ends with 0 on SIGTERM', async () => {
+    const { child, adminUrl } = await quickstart()
+    expect((await fetch(`${adminUrl}/healthz`)).status).toBe(200)
+    expect(await (await fetch(`${adminUrl}/metrics`)).text()).toContain('intermix_')
+    child.signal('SIGTERM')
+    expect(await child.exited).toEqual({ code: 0, signal: undefined })
+  })
+
+  it('works without any Redis', async () => {
+    const { child, adminUrl } = await quickstart(['--redis', 'none'])
+    expect((await fetch(`${adminUrl}/readyz`)).status).toBe(200)
+    child.signal('SIGINT')
+    expect((await child.exited).code).toBe(0)
+  })
+
+  it('ends at once on a second signal', async () => {
+    const { child, httpPort } = await quickstart(['--redis', 'none', '--shutdown-timeout', '30s'])
+    // A request that is never finished keeps the first signal waiting.
+    const socket = connect({ host: '127.0.0.1', port: httpPort })
+    socket.on('error', () => undefined)
+    await new Promise<void>((resolve) => socket.once('connect', () => resolve()))
+    socket.write('POST /v1/check HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{')
+    child.signal('SIGTERM')
+    await new Promise((resolve) => setTimeout(resolve, 800))
+    expect(child.running()).toBe(true)
+    child.signal('SIGTERM')
+    const exit = await child.exited
+    expect(exit.code ?? 0).toBeGreaterThan(0)
+    socket.destroy()
+  })
+})
+
+describe('mistakes on the command line', () => {
+  it('are all named at once, with what would be right', async () => {
+    const child = await command(['node', '--confg', 'x', '--grpc-address', 'nowhere', '--redis', 'none'])
+    expect((await child.exited).code).toBe(2)
+    expect(child.output()).toContain('did you mean --config')
+    expect(child.output()).toContain('--grpc-address')
+  })
+
+  it('include a config folder that does not exist, and a port that is taken', async () => {
+    const missing = await command(['all', '--config', 'no/such/folder', '--redis', 'none'])
+    expect((await missing.exited).code).not.toBe(0)
+    expect(missing.output()).toContain('no/such/folder')
+
+    const { grpcPort } = await quickstart(['--redis', 'none'])
+    const [http, admin, prometheus] = await freePorts(3)
+    const addresses = { grpc: grpcPort, http, admin, prometheus }
+    const flags = Object.entries(addresses).map(([name, port]) => `--${name}-address=127.0.0.1:${port}`)
+    const taken = await command(['all', '--config', QUICKSTART, '--redis', 'none', ...flags])
+    expect((await taken.exited).code).not.toBe(0)
+    expect(taken.output()).toContain(String(grpcPort))
+  })
+})
