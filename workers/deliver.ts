@@ -3,6 +3,7 @@
 import type { Job, Worker } from 'bullmq'
 import type { Handler } from '../src/adapter-kit/define-adapter.ts'
 import { callHandler, isPermanent, reasonOf } from '../src/telemetry/call-handler.ts'
+import { letterId } from '../src/telemetry/dead-letters.ts'
 import { batchFromJob, type DeliverJob } from '../src/telemetry/deliver-batch.ts'
 import {
   firstFailureOf,
@@ -46,7 +47,7 @@ export class Deliver {
     await persistently(clock, () =>
       deadLetters.add({
         version: 1,
-        id: typeof data.id === 'string' ? data.id : `job-${job.id}`,
+        id: letterId(typeof data.id === 'string' ? data.id : `job-${job.id}`, data.replays ?? 0),
         handler: this.#name,
         template: data.template ?? '',
         count: Number.isSafeInteger(data.count) ? data.count : 0,

@@ -3,7 +3,7 @@
 import type { Job, Worker } from 'bullmq'
 import type { Vocabulary } from '../src/kernel/attribute-bag.ts'
 import { isPermanent, reasonOf } from '../src/telemetry/call-handler.ts'
-import { FAN_OUT } from '../src/telemetry/dead-letters.ts'
+import { FAN_OUT, letterId } from '../src/telemetry/dead-letters.ts'
 import { batchToJob, type DeliverBatch } from '../src/telemetry/deliver-batch.ts'
 import { expandParcel, type ReportDecoders, type ReportDispatch } from '../src/telemetry/expand.ts'
 import { jobOptions } from '../src/telemetry/job-options.ts'
@@ -115,7 +115,7 @@ export class FanOut {
     this.#context.log.warn({ id, reason, records: count }, 'reports became a dead letter')
     await this.#context.deadLetters.add({
       version: 1,
-      id,
+      id: letterId(id, job.replays ?? 0),
       handler: FAN_OUT,
       template: '',
       count,

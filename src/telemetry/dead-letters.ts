@@ -16,6 +16,7 @@ export const FAN_OUT = 'fan-out'
 /** One dead letter. `handler` is `fan-out` where the reports could not even be read; then `count` counts records. */
 export interface DeadLetter {
   readonly version: 1
+  /** By `letterId`: the batch that died, and how often it had been replayed before. */
   readonly id: string
   readonly handler: string
   /** Template of the instances; empty for reports. */
@@ -32,7 +33,12 @@ export interface DeadLetter {
     | { readonly kind: 'reports'; readonly job: ParcelJob }
 }
 
-export const DEFAULT_MAX_DEAD_LETTERS = 10_000
+/** Each death of a batch is a letter of its own, so that a replay and the next death cannot get mixed up. */
+export function letterId(batchId: string, replays: number): string {
+  return replays === 0 ? batchId : `${batchId}-r${replays}`
+}
+
+const DEFAULT_MAX_DEAD_LETTERS = 10_000
 const PAGE = 100
 const TIMEOUT_MS = 5000
 
@@ -58,7 +64,7 @@ export class DeadLetters {
   /** Adds a letter; adding it again does nothing. Makes room by dropping the oldest. */
   async add(letter: DeadLetter): Promise<void> {
     await this.#run((queue) => queue.add('dead-letter', letter, { jobId: letter.id }))
-    await this.#options.ledger.count(`${letter.id}:dead:${letter.replays}`, letter.handler, 'dead', letter.count)
+    await this.#options.ledger.count(`${letter.id}:dead`, letter.handler, 'dead', letter.count)
     const excess = (await this.count()) - (this.#options.maxLetters ?? DEFAULT_MAX_DEAD_LETTERS)
     if (excess <= 0) return
     for (const oldest of await this.#page(0, Math.min(excess, PAGE))) await this.#discard(oldest, 'dead-letters-full')
@@ -93,13 +99,11 @@ export class DeadLetters {
     const target = content.kind === 'reports' ? names.reports : names.deliver(letter.handler)
     // What the fan-out makes of replayed reports needs ids of its own: those of the first try may be remembered.
     const data =
-      content.kind === 'reports'
-        ? { ...content.job, id: `${letter.id}-r${replays}`, replays }
-        : { ...content.job, replays }
+      content.kind === 'reports' ? { ...content.job, id: `${letter.id}-again`, replays } : { ...content.job, replays }
     const queue = new LinkQueue(this.#options.link, target, names.keyPrefix(target))
     try {
       await queue.run(
-        (to) => to.add(content.kind === 'reports' ? 'reports' : 'deliver', data, jobOptions(`${id}-r${replays}`)),
+        (to) => to.add(content.kind === 'reports' ? 'reports' : 'deliver', data, jobOptions(`${id}-again`)),
         TIMEOUT_MS,
       )
     } finally {
@@ -127,13 +131,13 @@ export class DeadLetters {
   }
 
   async #discard(letter: DeadLetter, reason: string): Promise<void> {
-    const { id, replays, handler, count } = letter
-    await this.#options.ledger.count(`${id}:dropped:${replays}`, handler, `dropped:${reason}`, count)
+    const { id, handler, count } = letter
+    await this.#options.ledger.count(`${id}:dropped`, handler, `dropped:${reason}`, count)
     await this.#take(letter)
   }
 
-  async #take({ id, replays, handler, count }: DeadLetter): Promise<void> {
-    await this.#options.ledger.count(`${id}:taken:${replays}`, handler, 'taken', count)
+  async #take({ id, handler, count }: DeadLetter): Promise<void> {
+    await this.#options.ledger.count(`${id}:taken`, handler, 'taken', count)
     await this.#run((queue) => queue.remove(id))
   }
 

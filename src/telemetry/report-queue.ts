@@ -44,7 +44,7 @@ export class ReportQueue implements ParcelSink {
       help: 'Whether the node holds reports back because the queue or its memory is nearly full.',
     })()
     this.#paused.set(0)
-    options.link.onUp(() => this.#announce())
+    options.link.onUp(() => void this.#warmUp())
     this.#watchLater()
   }
 
@@ -66,6 +66,12 @@ export class ReportQueue implements ParcelSink {
     this.#closed = true
     this.#cancelWatch?.()
     await this.#queue.close()
+  }
+
+  // The first add after a start loads scripts, which can take longer than an add may.
+  async #warmUp(): Promise<void> {
+    await this.#queue.run(() => Promise.resolve(), WATCH_TIMEOUT_MS).catch(() => undefined)
+    this.#announce()
   }
 
   #announce(): void {

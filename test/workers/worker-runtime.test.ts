@@ -1,0 +1,230 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import type { RedisLink } from '../../src/redis/connection.ts'
+import { DeadLetters } from '../../src/telemetry/dead-letters.ts'
+import { type Parcel, parcelOf } from '../../src/telemetry/parcel.ts'
+import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
+import { ReportQueue } from '../../src/telemetry/report-queue.ts'
+import type { WorkerTuning } from '../../workers/worker-context.ts'
+import { WorkerRuntime } from '../../workers/worker-runtime.ts'
+import { type RedisServer, startRedis } from '../helpers/redis.ts'
+import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, until, untilUp } from '../redis/support.ts'
+import { batchTo, CountingHandler, dispatchByName, jsonDecoders, snapshotOf } from './support.ts'
+
+let redis: RedisServer
+let link: RedisLink
+let queue: ReportQueue
+let ledger: RedisLedger
+let letters: DeadLetters
+const runtimes: WorkerRuntime[] = []
+
+beforeEach(async () => {
+  redis = await startRedis()
+  link = testLink(redis.url, 1000).link
+  await untilUp(link)
+  queue = new ReportQueue({ link, clock: realClock, log: new KeptLog(), meter: new ReadableMeter() })
+  ledger = new RedisLedger(link)
+  letters = new DeadLetters({ link, ledger })
+})
+
+afterEach(async () => {
+  await Promise.all(runtimes.splice(0).map((runtime) => runtime.stop(1000)))
+  await letters.close()
+  await queue.close()
+  link.close()
+  await redis.stop()
+})
+
+function startRuntime(
+  handlers: Record<string, Handler>,
+  options: { tuning?: Partial<WorkerTuning>; max?: number } = {},
+) {
+  const runtime = new WorkerRuntime({
+    redisUrl: redis.url,
+    link,
+    clock: realClock,
+    random: fixedRandom,
+    log: new KeptLog(),
+    meter: new ReadableMeter(),
+    decoders: jsonDecoders,
+    dispatchFor: dispatchByName,
+    ...(options.max === undefined ? {} : { maxDeadLetters: options.max }),
+    tuning: { retries: { attempts: 3, firstDelayMs: 10 }, maintenanceMs: 50, orphanGraceMs: 100, ...options.tuning },
+  })
+  runtimes.push(runtime)
+  runtime.start(snapshotOf(Object.keys(handlers)), new Map(Object.entries(handlers)))
+  return runtime
+}
+
+/** Adds as the intake does: again when Redis was too slow. */
+async function add(parcel: Parcel): Promise<void> {
+  await until(
+    () =>
+      queue.add(parcel).then(
+        () => true,
+        () => false,
+      ),
+    'the parcel is added',
+  )
+}
+
+async function totals(handler: string) {
+  return (await ledger.read()).get(handler)
+}
+
+describe('workers', () => {
+  it('deliver every record to its handler and count it', async () => {
+    const [a, b] = [new CountingHandler(), new CountingHandler()]
+    await add(parcelOf([batchTo('a', 2500), batchTo('b', 3)]))
+    startRuntime({ a, b })
+    await until(() => a.total === 2500 && b.total === 3, 'all is delivered')
+    expect(a.batches.size).toBe(3)
+    await until(async () => (await totals('a'))?.held === 0 && (await totals('b'))?.held === 0, 'all is counted')
+    expect(await totals('a')).toEqual({ accepted: 2500, delivered: 2500, held: 0, deadLetters: 0, dropped: {} })
+    expect(await totals('fan-out')).toMatchObject({ accepted: 2503, delivered: 2503, held: 0 })
+  })
+
+  it('take a parcel once, however often it is added', async () => {
+    const handler = new CountingHandler()
+    const parcel = parcelOf([batchTo('a', 5)])
+    await Promise.all([add(parcel), add(parcel)])
+    startRuntime({ a: handler })
+    await until(() => handler.total === 5, 'it is delivered')
+    await add(parcel)
+    await add(parcelOf([batchTo('a', 1)]))
+    await until(() => handler.total === 6, 'the next one is delivered')
+    expect(handler.calls).toBe(2)
+  })
+
+  it('try again after a passing failure with the same batch id', async () => {
+    const handler = new CountingHandler()
+    const ids: string[] = []
+    const flaky: Handler = {
+      report: {
+        metric: (instances, call) => {
+          ids.push(call.batchId)
+          if (ids.length < 3) throw new IntermixError('BACKEND_FAILED', 'away')
+          handler.report.metric(instances, call)
+        },
+      },
+    }
+    await add(parcelOf([batchTo('a', 4)]))
+    startRuntime({ a: flaky })
+    await until(() => handler.total === 4, 'the third try delivers')
+    expect(new Set(ids).size).toBe(1)
+  })
+
+  it('make dead letters: at once for permanent errors, after the last try otherwise', async () => {
+    const permanent = new CountingHandler()
+    permanent.failWith = () => new IntermixError('BACKEND_REFUSED', 'schema mismatch')
+    const passing = new CountingHandler()
+    passing.failWith = () => new Error('boom')
+    await add(parcelOf([batchTo('permanent', 2), batchTo('passing', 3)]))
+    startRuntime({ permanent, passing })
+    await until(async () => (await letters.count()) === 2, 'both are dead letters')
+    expect([permanent.calls, passing.calls]).toEqual([1, 3])
+    const [letter] = await letters.list({ handler: 'passing', limit: 10 })
+    expect(letter).toMatchObject({ template: 'metric', reason: 'boom', attempts: 3, count: 3, replays: 0 })
+    expect(letter?.lastFailureAt).toBeGreaterThan(letter?.firstFailureAt ?? 0)
+    await until(async () => (await totals('passing'))?.deadLetters === 3, 'it is counted')
+    expect(await totals('passing')).toMatchObject({ accepted: 3, delivered: 0, held: 3 })
+  })
+
+  it('deliver replayed dead letters under the same batch id, and count dropped ones', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new IntermixError('BACKEND_REFUSED', 'no')
+    await add(parcelOf([batchTo('a', 2)]))
+    await add(parcelOf([batchTo('a', 3)]))
+    startRuntime({ a: handler })
+    await until(async () => (await totals('a'))?.deadLetters === 5, 'both are dead letters')
+    const [first, second] = await letters.list({ limit: 10 })
+    handler.failWith = undefined
+    await letters.replay(first?.id ?? '')
+    await letters.drop(second?.id ?? '')
+    const count = first?.count ?? 0
+    await until(() => handler.batches.get(first?.id ?? '') === count, 'it is delivered')
+    await until(async () => (await totals('a'))?.held === 0, 'it is counted')
+    expect(await totals('a')).toEqual({
+      accepted: 5,
+      delivered: count,
+      held: 0,
+      deadLetters: 0,
+      dropped: { operator: 5 - count },
+    })
+    await expect(letters.replay('nothing')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  it('bound the dead letters, dropping the oldest', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new IntermixError('BACKEND_REFUSED', 'no')
+    startRuntime({ a: handler }, { max: 3, tuning: { concurrency: 1 } })
+    for (let i = 0; i < 8; i++) await add(parcelOf([batchTo('a', 1)]))
+    await until(async () => ((await totals('a'))?.dropped['dead-letters-full'] ?? 0) === 5, 'five are dropped')
+    await until(async () => (await letters.count()) === 3, 'three are left')
+    expect(await totals('a')).toMatchObject({ accepted: 8, held: 3, deadLetters: 3 })
+  })
+
+  it('make a dead letter of what cannot be decoded and go on; a replay reads it again', async () => {
+    const handler = new CountingHandler()
+    const bad = { ...batchTo('a', 7), payload: Buffer.from('no JSON') }
+    await add(parcelOf([bad, batchTo('a', 2)]))
+    startRuntime({ a: handler })
+    await until(() => handler.total === 2, 'the good batch is delivered')
+    await until(async () => (await letters.count()) === 1, 'the bad one is a dead letter')
+    await until(async () => (await totals('fan-out'))?.delivered === 2, 'the other one is counted')
+    await until(async () => (await totals('fan-out'))?.deadLetters === 7, 'it is counted')
+    expect(await totals('fan-out')).toMatchObject({ accepted: 9, delivered: 2, held: 7, deadLetters: 7 })
+    await letters.replay(bad.id)
+    const again = `${bad.id}-r1`
+    await until(async () => (await letters.get(again))?.replays === 1, 'it is dead again')
+    await until(async () => (await totals('fan-out'))?.deadLetters === 7, 'it is counted again')
+    expect(await letters.count()).toBe(1)
+    expect(await totals('fan-out')).toMatchObject({ accepted: 9, delivered: 2, held: 7, deadLetters: 7 })
+    expect((await letters.get(again))?.reason).toContain('not valid JSON')
+  })
+
+  it('bound a call that does not come back', async () => {
+    const stuck: Handler = { report: { metric: () => new Promise(() => undefined) } }
+    await add(parcelOf([batchTo('a', 1)]))
+    const runtime = startRuntime({}, { tuning: { retries: { attempts: 1, firstDelayMs: 1 }, orphanGraceMs: 60_000 } })
+    runtime.reload(snapshotOf(['a'], 50), new Map([['a', stuck]]))
+    await until(async () => (await letters.count()) === 1, 'it is a dead letter')
+    expect((await letters.list({ limit: 1 }))[0]?.reason).toContain('longer than 50 ms')
+  })
+
+  it('make dead letters of what waits for a handler that has vanished', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new Error('away')
+    const tuning = { retries: { attempts: 8, firstDelayMs: 1000 } }
+    const runtime = startRuntime({ a: handler }, { tuning })
+    await add(parcelOf([batchTo('a', 6)]))
+    await until(() => handler.calls > 0, 'the first try has failed')
+    runtime.reload(snapshotOf(['b']), new Map([['b', new CountingHandler()]]))
+    await until(async () => (await letters.count()) === 1, 'it is a dead letter')
+    expect((await letters.list({ limit: 1 }))[0]?.reason).toContain('not in the config any more')
+    expect(await totals('a')).toMatchObject({ accepted: 6, held: 6, deadLetters: 6 })
+  })
+
+  it('survive a Redis that is paused', async () => {
+    const handler = new CountingHandler()
+    startRuntime({ a: handler })
+    await add(parcelOf([batchTo('a', 1)]))
+    await until(() => handler.total === 1, 'it is delivered')
+    redis.pause()
+    await until(
+      () =>
+        link
+          .run((client) => client.ping())
+          .then(
+            () => false,
+            () => link.state() === 'down',
+          ),
+      'it is down',
+    )
+    redis.resume()
+    await untilUp(link)
+    await add(parcelOf([batchTo('a', 1)]))
+    await until(() => handler.total === 2, 'the next one is delivered')
+  }, 20_000)
+})
