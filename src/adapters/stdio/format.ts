@@ -1,0 +1,65 @@
+// One line for one instance, as text or as JSON.
+
+import type { FieldValue, LogEntryInstance, MetricInstance } from '../../adapter-kit/instance.ts'
+import { fieldToJson, type Json, valueToText } from '../../adapter-kit/value-text.ts'
+import type { Level } from './config.ts'
+
+interface Line {
+  readonly level: Level
+  readonly time: string
+  readonly instance: string
+  readonly values: Readonly<Record<string, Json>>
+}
+
+const USUAL_LEVELS: Readonly<Record<string, Level>> = {
+  INFORMATIONAL: 'INFO',
+  INFO: 'INFO',
+  NOTICE: 'INFO',
+  WARN: 'WARNING',
+  WARNING: 'WARNING',
+  ERR: 'ERROR',
+  ERROR: 'ERROR',
+  CRITICAL: 'ERROR',
+  FATAL: 'ERROR',
+}
+
+/** The level of a severity: as the config says, else by its usual name, else INFO. */
+export function levelOf(severity: string | undefined, configured: Readonly<Record<string, Level>>): Level {
+  const text = severity ?? ''
+  return Object.hasOwn(configured, text) ? (configured[text] ?? 'INFO') : (USUAL_LEVELS[text.toUpperCase()] ?? 'INFO')
+}
+
+/** @param now stands in for a log entry's absent timestamp, in milliseconds since the epoch. */
+export function logLine({ name, fields }: LogEntryInstance, level: Level, now: number): Line {
+  const { timestamp, variables } = fields
+  const time = timestamp === undefined ? new Date(now).toISOString() : valueToText(timestamp)
+  return { level, time, instance: name, values: { ...record(variables), ...resource(fields) } }
+}
+
+export function metricLine({ name, fields }: MetricInstance, level: Level, now: number): Line {
+  const values = {
+    ...(fields.value === undefined ? {} : { value: fieldToJson(fields.value) }),
+    ...record(fields.dimensions),
+  }
+  return { level, time: new Date(now).toISOString(), instance: name, values: { ...values, ...resource(fields) } }
+}
+
+/** The line's text with its end. Values never spread over lines: JSON escapes what would. */
+export function renderLine({ level, time, instance, values }: Line, asJson: boolean): string {
+  const name = level.toLowerCase()
+  if (asJson) return `${JSON.stringify({ ...values, level: name, time, instance })}\n`
+  return `${time}\t${name}\t${instance}\t${JSON.stringify(values)}\n`
+}
+
+function record(values: Readonly<Record<string, FieldValue>> | undefined): Readonly<Record<string, Json>> {
+  return Object.fromEntries(Object.entries(values ?? {}).map(([key, value]) => [key, fieldToJson(value)]))
+}
+
+function resource(fields: {
+  readonly monitoredResourceType?: string
+  readonly monitoredResourceDimensions?: Readonly<Record<string, FieldValue>>
+}): Readonly<Record<string, Json>> {
+  const { monitoredResourceType: type, monitoredResourceDimensions: dimensions } = fields
+  if (type === undefined || type === '') return {}
+  return { monitoredResource: { type, dimensions: record(dimensions) } }
+}
