@@ -9,7 +9,7 @@ export function urlPathOf(path: string): string {
 }
 
 /** The query without its `?`, undecoded; empty where there is none. */
-export function queryOf(path: string): string {
+function queryOf(path: string): string {
   const start = path.indexOf('?')
   if (start < 0) return ''
   const end = path.indexOf('#', start)

@@ -1,0 +1,104 @@
+// The front door for Envoy's access logs (gRPC, v3): endless streams that nobody answers. Entries stay bytes.
+
+import { type sendUnaryData, type ServerReadableStream, status as grpcStatus } from '@grpc/grpc-js'
+import { toBinary } from '@bufbuild/protobuf'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock, Meter, Random } from '../kernel/ports.ts'
+import type { ReportService } from '../kernel/services.ts'
+import { scanAccessLog } from '../wire/access-log-scan.ts'
+import {
+  type StreamAccessLogsResponse,
+  StreamAccessLogsResponseSchema,
+} from '../wire/generated/envoy/service/accesslog/v3/als_pb.ts'
+import { create } from '@bufbuild/protobuf'
+import { createBatchIds } from './batch-ids.ts'
+import type { GrpcService } from './grpc-service.ts'
+
+const NAME = 'envoy.service.accesslog.v3.AccessLogService'
+
+interface AccessLogDependencies {
+  readonly report: ReportService
+  readonly clock: Clock
+  readonly random: Random
+  readonly meter: Meter
+  readonly nodeId: string
+}
+
+type Stream = ServerReadableStream<Buffer, StreamAccessLogsResponse>
+type Reply = sendUnaryData<StreamAccessLogsResponse>
+
+/**
+ * The AccessLogService. A proxy says who it is in the first message of a stream only, so that part is kept for the
+ * stream and put before each later message: fields of protobuf messages may be joined as bytes.
+ */
+export function accessLogService(dependencies: AccessLogDependencies): GrpcService {
+  const { report, clock, meter } = dependencies
+  const nextBatchId = createBatchIds(dependencies)
+  const entries = meter.counter({ name: 'access_log_entries_total', help: 'Access log entries that proxies sent.' })()
+  const malformed = meter.counter({
+    name: 'access_log_malformed_total',
+    help: 'Access log streams ended because a message could not be read.',
+  })()
+  const open = new Set<() => void>()
+
+  const receive = (stream: Stream, reply: Reply): void => {
+    let identifier: Uint8Array | undefined
+    let ended = false
+    const end = (failure?: IntermixError) => {
+      if (ended) return
+      ended = true
+      open.delete(end)
+      if (failure === undefined) reply(null, create(StreamAccessLogsResponseSchema))
+      else reply({ code: grpcStatus.INVALID_ARGUMENT, details: failure.message })
+    }
+    const close = () => end()
+    const take = (message: Buffer) => {
+      const scan = scanAccessLog(message)
+      const payload =
+        scan.identifier === undefined && identifier !== undefined ? Buffer.concat([identifier, message]) : message
+      // A copy: the whole message would be kept alive by a view of it.
+      if (scan.identifier !== undefined) identifier = Uint8Array.from(scan.identifier)
+      if (scan.entries === 0) return
+      entries.add(scan.entries)
+      report.accept({
+        id: nextBatchId(),
+        format: 'envoy-als',
+        count: scan.entries,
+        payload,
+        acceptedAt: clock.now(),
+      })
+    }
+    open.add(close)
+    stream.on('data', (message: Buffer) => {
+      if (ended) return
+      try {
+        take(message)
+      } catch (caught) {
+        malformed.add()
+        end(IntermixError.from(caught))
+      }
+    })
+    stream.on('end', close)
+    stream.on('error', close)
+    stream.on('cancelled', close)
+  }
+  return {
+    name: NAME,
+    definition: {
+      StreamAccessLogs: {
+        path: `/${NAME}/StreamAccessLogs`,
+        requestStream: true,
+        responseStream: false,
+        requestSerialize: (bytes: Buffer) => bytes,
+        requestDeserialize: (bytes) => bytes,
+        responseSerialize: (message: StreamAccessLogsResponse) =>
+          Buffer.from(toBinary(StreamAccessLogsResponseSchema, message)),
+        responseDeserialize: () => create(StreamAccessLogsResponseSchema),
+      },
+    },
+    implementation: { StreamAccessLogs: receive },
+    drain() {
+      for (const close of open) close()
+    },
+  }
+}

@@ -1,0 +1,16 @@
+// How long a caller waits, from the deadline of its call.
+
+/** What is kept back for the way home, so that an answer arrives before the caller has gone. */
+const MARGIN_MS = 5
+/** Nobody waits longer: a deadline beyond it is as good as none. */
+const MAX_TIMEOUT_MS = 60_000
+
+/**
+ * Milliseconds in which an answer is of use, at least 0.
+ * @param deadline milliseconds since the epoch, or a Date; infinite where the caller set none.
+ */
+export function timeoutOf(deadline: Date | number, now: number, defaultMs: number): number {
+  const at = Number(deadline)
+  if (!Number.isFinite(at)) return defaultMs
+  return Math.max(0, Math.min(MAX_TIMEOUT_MS, at - now - MARGIN_MS))
+}

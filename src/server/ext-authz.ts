@@ -1,0 +1,76 @@
+// The front door for Envoy's external authorization (gRPC, v3): one call before each request or connection.
+
+import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock, Logger, Meter } from '../kernel/ports.ts'
+import type { CheckOutcome, CheckService } from '../kernel/services.ts'
+import { EnvoyCheckBag } from '../wire/envoy-attributes.ts'
+import {
+  type CheckRequest,
+  CheckRequestSchema,
+  type CheckResponse,
+  CheckResponseSchema,
+} from '../wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
+import { timeoutOf } from './deadline.ts'
+import { createDoorMetrics } from './door-metrics.ts'
+import { checkResponseOf } from './ext-authz-response.ts'
+import { createFailureLog } from './failure-log.ts'
+import { type GrpcService, schemaMethod } from './grpc-service.ts'
+
+const NAME = 'envoy.service.auth.v3.Authorization'
+/** Envoy's own default, for callers without a deadline. */
+const DEFAULT_TIMEOUT_MS = 200
+const MAX_DETAILS = 1_000
+
+interface ExtAuthzDependencies {
+  readonly check: CheckService
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: Meter
+}
+
+/**
+ * The Authorization service. What policy denies is denied in an OK call; only the node's own failure fails the call, and
+ * so meets the failure mode that the proxy's operator chose.
+ */
+export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService {
+  const { check, clock, meter } = dependencies
+  const metrics = createDoorMetrics({ meter, clock, door: 'ext_authz' })
+  const logFailure = createFailureLog(dependencies)
+
+  const answer = (call: ServerUnaryCall<CheckRequest, CheckResponse>, reply: sendUnaryData<CheckResponse>): void => {
+    const startedAt = clock.monotonic()
+    const fail = (caught: unknown) => {
+      const error = IntermixError.from(caught)
+      if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
+        logFailure(caught, 'an ext_authz call failed')
+      const status: { code: number; details: string } = {
+        code: error.status.code,
+        // A header carries it: bounded, and without halves of surrogate pairs.
+        details: error.message.slice(0, MAX_DETAILS).toWellFormed(),
+      }
+      metrics.finished(status.code, startedAt)
+      reply(status)
+    }
+    const finish = ({ answer: verdict }: CheckOutcome) => {
+      const response = checkResponseOf(verdict)
+      metrics.finished(verdict.status.code, startedAt)
+      reply(null, response)
+    }
+    try {
+      const timeoutMs = timeoutOf(call.getDeadline(), clock.now(), DEFAULT_TIMEOUT_MS)
+      if (timeoutMs === 0)
+        throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
+      const outcome = check.check(new EnvoyCheckBag(call.request, check.vocabulary()), { timeoutMs })
+      if (outcome instanceof Promise) outcome.then(finish).catch(fail)
+      else finish(outcome)
+    } catch (caught) {
+      fail(caught)
+    }
+  }
+  return {
+    name: NAME,
+    definition: { Check: schemaMethod(`/${NAME}/Check`, CheckRequestSchema, CheckResponseSchema) },
+    implementation: { Check: answer },
+  }
+}

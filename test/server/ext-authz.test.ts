@@ -1,0 +1,174 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import { parseIp } from '../../src/kernel/ip-address.ts'
+import { Code } from '../../src/kernel/status.ts'
+import { extAuthzService } from '../../src/server/ext-authz.ts'
+import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
+import {
+  CheckRequestSchema,
+  type CheckRequest,
+  type CheckResponse,
+} from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
+import { dependencies, type RecordingCheck } from './fixtures.ts'
+
+describe('ext_authz over gRPC', () => {
+  let given: ReturnType<typeof dependencies>
+  let check: RecordingCheck
+  let server: GrpcServer
+  let client: Client
+  const method = extAuthzService(dependencies()).definition['Check']
+
+  beforeEach(async () => {
+    given = dependencies()
+    check = given.check
+    server = createGrpcServer(given)
+    const port = await server.listen({ host: '127.0.0.1', port: 0 })
+    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
+  })
+  afterEach(async () => {
+    client.close()
+    await server.drain(1_000)
+  })
+
+  function ask(request: MessageInitShape<typeof CheckRequestSchema>, deadline?: Date): Promise<CheckResponse> {
+    if (method === undefined) throw new Error('no method')
+    return new Promise((resolve, reject) => {
+      client.makeUnaryRequest<CheckRequest, CheckResponse>(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        create(CheckRequestSchema, request),
+        deadline === undefined ? {} : { deadline },
+        (error, response) => (response === undefined ? reject(error ?? new Error('no response')) : resolve(response)),
+      )
+    })
+  }
+
+  it('passes a request with its attributes to the check and lets it through with header changes', async () => {
+    check.answer({
+      tier: 'mesh',
+      ageMs: 12,
+      validForMs: 5_000,
+      requestHeaders: [
+        { name: 'x-user', value: 'a\r\nb', operation: 'REPLACE' },
+        { name: 'x-tag', value: 't', operation: 'APPEND' },
+        { name: 'cookie', value: '', operation: 'REMOVE' },
+        { name: 'host', value: '', operation: 'REMOVE' },
+      ],
+      responseHeaders: [{ name: 'x-seen', value: 'yes', operation: 'REPLACE' }],
+    })
+    const response = await ask({
+      attributes: {
+        source: { address: { address: { case: 'socketAddress', value: { address: '10.1.2.3', portValue: 40 } } } },
+        request: { http: { method: 'GET', path: '/a?b=c', headers: { 'user-agent': 'curl' } } },
+        contextExtensions: { 'destination.service.name': 'reviews', unrelated: 'x' },
+      },
+    })
+    expect(check.lastBag.get('source.ip')).toEqual(parseIp('10.1.2.3'))
+    expect(check.lastBag.get('request.useragent')).toBe('curl')
+    expect(check.lastBag.get('destination.service.name')).toBe('reviews')
+    expect(response.status).toMatchObject({ code: 0, message: '' })
+    expect(response.dynamicMetadata).toEqual({ status: 'OK', reason: '', tier: 'mesh', ageMs: 12, validForMs: 5000 })
+    if (response.httpResponse.case !== 'okResponse') throw new Error('not allowed')
+    const ok = response.httpResponse.value
+    expect(
+      ok.headers.map(({ header, appendAction, append }) => [header?.key, header?.value, appendAction, append]),
+    ).toEqual([
+      ['x-user', 'a b', 2, undefined],
+      ['x-tag', 't', 0, undefined],
+    ])
+    expect(ok.headersToRemove).toEqual(['cookie'])
+    expect(ok.responseHeadersToAdd.map(({ header, appendAction }) => [header?.key, appendAction])).toEqual([
+      ['x-seen', 2],
+    ])
+    expect(given.meter.counts.get('server_requests_total{ext_authz,OK}')).toBe(1)
+  })
+
+  it.each([
+    [Code.PERMISSION_DENIED, 403],
+    [Code.UNAUTHENTICATED, 401],
+    [Code.RESOURCE_EXHAUSTED, 429],
+    [Code.UNAVAILABLE, 503],
+    [77, 500],
+  ])('denies status %i in an OK call with HTTP status %i', async (code, http) => {
+    check.answer({ status: { code, message: 'not today' }, validForMs: 1_500 })
+    const response = await ask({ attributes: {} })
+    expect(response.status?.code).toBe(code)
+    if (response.httpResponse.case !== 'deniedResponse') throw new Error('not denied')
+    expect(response.httpResponse.value.status?.code).toBe(http)
+    expect(response.httpResponse.value.body).toBe('not today')
+    const retry = response.httpResponse.value.headers.find(({ header }) => header?.key === 'retry-after')?.header?.value
+    expect(retry).toBe(http === 429 ? '2' : undefined)
+  })
+
+  it('sends the direct response that a handler wants', async () => {
+    check.answer({
+      status: { code: Code.PERMISSION_DENIED, message: 'no' },
+      directResponse: { code: 302, body: 'go', headers: { Location: 'https://login.test/' } },
+    })
+    const response = await ask({ attributes: {} })
+    if (response.httpResponse.case !== 'deniedResponse') throw new Error('not denied')
+    const { status, body, headers } = response.httpResponse.value
+    expect([status?.code, body]).toEqual([302, 'go'])
+    expect(headers.map(({ header, appendAction }) => [header?.key, header?.value, appendAction])).toEqual([
+      ['location', 'https://login.test/', 2],
+    ])
+  })
+
+  it.each([false, true])('fails the call where the node fails (asynchronously: %s)', async (later) => {
+    const error = new IntermixError('OVERLOADED', 'too much to do')
+    check.decide = () => {
+      if (later) return Promise.reject(error)
+      throw error
+    }
+    await expect(ask({ attributes: {} })).rejects.toMatchObject({
+      code: grpcStatus.UNAVAILABLE,
+      details: 'too much to do',
+    })
+    expect(given.log.errors).toEqual([])
+  })
+
+  it('logs a bug once and fails the calls', async () => {
+    check.decide = () => {
+      throw new TypeError('a bug')
+    }
+    for (let i = 0; i < 3; i++) {
+      await expect(ask({ attributes: {} })).rejects.toMatchObject({ code: grpcStatus.INTERNAL })
+    }
+    expect(given.log.errors.length).toBe(1)
+  })
+
+  it('fails the call for a context extension of the wrong type, naming it', async () => {
+    const failure = ask({ attributes: { contextExtensions: { 'destination.port': 'http' } } })
+    await expect(failure).rejects.toMatchObject({
+      code: grpcStatus.INVALID_ARGUMENT,
+      details: expect.stringContaining('destination.port is "http" and must be a whole number') as string,
+    })
+    expect(check.asked).toEqual([])
+  })
+
+  it('gives the check what is left of the deadline, and 200 ms where there is none', async () => {
+    await ask({ attributes: {} })
+    expect(check.asked[0]?.options.timeoutMs).toBe(200)
+    await ask({ attributes: {} }, new Date(Date.now() + 5_000))
+    const left = check.asked[1]?.options.timeoutMs ?? 0
+    expect(left).toBeGreaterThan(3_000)
+    expect(left).toBeLessThan(5_000)
+  })
+
+  it('refuses bytes that are not a request without harm to later calls', async () => {
+    const failure = new Promise<ServiceError | null>((resolve) => {
+      client.makeUnaryRequest(
+        '/envoy.service.auth.v3.Authorization/Check',
+        (bytes: Buffer) => bytes,
+        (bytes) => bytes,
+        Buffer.from([0x0a, 0xff, 0xff]),
+        (error) => resolve(error),
+      )
+    })
+    expect((await failure)?.code).toBe(grpcStatus.INTERNAL)
+    expect((await ask({ attributes: {} })).status?.code).toBe(0)
+  })
+})

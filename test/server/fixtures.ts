@@ -1,0 +1,146 @@
+// A check service, a report service and measuring ports for tests of the front doors.
+import { EventEmitter, once } from 'node:events'
+import type { AttributeBag, Vocabulary } from '../../src/kernel/attribute-bag.ts'
+import type { Clock, Logger, Meter } from '../../src/kernel/ports.ts'
+import type { ReportBatch } from '../../src/kernel/report.ts'
+import type { CheckOptions, CheckOutcome, CheckService, ReportService } from '../../src/kernel/services.ts'
+import type { ValueType } from '../../src/kernel/value.ts'
+import type { Answer } from '../../src/kernel/verdict.ts'
+
+export const VOCABULARY: Vocabulary = new Map<string, ValueType>([
+  ['source.ip', 'IP_ADDRESS'],
+  ['source.labels', 'STRING_MAP'],
+  ['source.namespace', 'STRING'],
+  ['source.principal', 'STRING'],
+  ['destination.port', 'INT64'],
+  ['destination.service.name', 'STRING'],
+  ['connection.mtls', 'BOOL'],
+  ['request.headers', 'STRING_MAP'],
+  ['request.path', 'STRING'],
+  ['request.size', 'INT64'],
+  ['request.time', 'TIMESTAMP'],
+  ['response.duration', 'DURATION'],
+  ['response.code', 'INT64'],
+  ['sample.rate', 'DOUBLE'],
+])
+
+/** An allowing answer with some parts replaced. */
+export function answerOf(parts: Partial<Answer> = {}): Answer {
+  return {
+    status: { code: 0, message: '' },
+    validForMs: 60_000,
+    validUses: 10_000,
+    tier: 'backend',
+    ageMs: 0,
+    referenced: [],
+    requestHeaders: [],
+    responseHeaders: [],
+    ...parts,
+  }
+}
+
+type Decide = (bag: AttributeBag, options: CheckOptions) => CheckOutcome | Promise<CheckOutcome>
+
+/** Answers with what `decide` says and keeps what it was asked. */
+export class RecordingCheck implements CheckService {
+  decide: Decide = () => ({ answer: answerOf(), quotas: new Map() })
+  readonly asked: { bag: AttributeBag; options: CheckOptions }[] = []
+
+  vocabulary(): Vocabulary {
+    return VOCABULARY
+  }
+
+  check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    this.asked.push({ bag, options })
+    return this.decide(bag, options)
+  }
+
+  /** Answers all further checks with an answer. */
+  answer(parts: Partial<Answer>): void {
+    this.decide = () => ({ answer: answerOf(parts), quotas: new Map() })
+  }
+
+  get lastBag(): AttributeBag {
+    const last = this.asked.at(-1)
+    if (last === undefined) throw new Error('nothing was asked')
+    return last.bag
+  }
+}
+
+/** Keeps what it accepts. */
+export class RecordingReport implements ReportService {
+  readonly batches: ReportBatch[] = []
+  readonly #accepted = new EventEmitter()
+
+  accept(batch: ReportBatch): void {
+    this.batches.push(batch)
+    this.#accepted.emit('batch')
+  }
+
+  /** Resolves once `count` batches are there. */
+  async have(count: number): Promise<void> {
+    while (this.batches.length < count) await once(this.#accepted, 'batch')
+  }
+}
+
+/** The real time, for servers on real sockets. */
+export const realClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}
+
+/** Counts by `name{labels}`; a histogram counts its observations. */
+export class CountingMeter implements Meter {
+  readonly counts = new Map<string, number>()
+
+  counter({ name }: { name: string }) {
+    return (...labels: string[]) => ({ add: (count = 1) => this.#add(name, labels, count) })
+  }
+
+  gauge({ name }: { name: string }) {
+    return (...labels: string[]) => ({
+      set: (value: number) => void this.counts.set(`${name}{${labels.join()}}`, value),
+    })
+  }
+
+  histogram({ name }: { name: string }) {
+    return (...labels: string[]) => ({ observe: () => this.#add(name, labels, 1) })
+  }
+
+  #add(name: string, labels: readonly string[], count: number): void {
+    const key = `${name}{${labels.join()}}`
+    this.counts.set(key, (this.counts.get(key) ?? 0) + count)
+  }
+}
+
+/** Keeps error lines. */
+export class RecordingLog implements Logger {
+  readonly errors: { fields: object; message: string }[] = []
+  debug(): void {}
+  info(): void {}
+  warn(): void {}
+  error(fields: object, message: string): void {
+    this.errors.push({ fields, message })
+  }
+  child(): Logger {
+    return this
+  }
+}
+
+/** Everything that a server is built from. */
+export function dependencies() {
+  return {
+    check: new RecordingCheck(),
+    report: new RecordingReport(),
+    clock: realClock,
+    random: () => 0.25,
+    log: new RecordingLog(),
+    meter: new CountingMeter(),
+    nodeId: 'node-a',
+  }
+}
