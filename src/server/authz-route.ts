@@ -1,0 +1,143 @@
+// ANY /v1/authz…: forward-auth for nginx, Caddy, Traefik, HAProxy and Envoy's HTTP service.
+
+import { METHODS } from 'node:http'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { IntermixError } from '../kernel/errors.ts'
+import type { CheckOutcome } from '../kernel/services.ts'
+import { httpStatusOf } from '../kernel/status.ts'
+import type { Answer, HeaderOperation } from '../kernel/verdict.ts'
+import { denialOf } from './denial.ts'
+import { createDoorMetrics } from './door-metrics.ts'
+import { createFailureLog } from './failure-log.ts'
+import { forwardedBag } from './forwarded-bag.ts'
+import { AUTHZ_PATH, operatorParams, readForwarded } from './forwarded-request.ts'
+import { httpHeaderValue, isCopyableHeader } from './header-value.ts'
+import type { Route, RouteDependencies } from './http-route.ts'
+
+/** Proxies do not say how long they wait; they give up after half a second to some seconds. */
+const TIMEOUT_MS = 1_000
+
+interface AuthzOptions extends RouteDependencies {
+  readonly isTrusted: (address: string | undefined) => boolean
+}
+
+/**
+ * Allows with 200 exactly, denies with the denial's own status (or always 403 with `?deny=403`, since nginx makes a 500
+ * of all but 401 and 403), and answers 503 where the node itself has failed, which proxies can let pass if they are told.
+ *
+ * The server must hand every path below `/v1/authz` to this one route: see `authzRewrite`.
+ */
+export function authzRoute(options: AuthzOptions): Route {
+  const { check, clock, meter, isTrusted } = options
+  const metrics = createDoorMetrics({ meter, clock, door: 'forward_auth' })
+  const logFailure = createFailureLog(options)
+  return (app) => {
+    ignoreBodies(app)
+    app.route({
+      method: allowAllMethods(app),
+      url: AUTHZ_PATH,
+      handler: (request, reply) => {
+        const startedAt = clock.monotonic()
+        let always403 = false
+        const finish = ({ answer }: CheckOutcome) => {
+          metrics.finished(answer.status.code, startedAt)
+          return answer.status.code === 0 ? sendAllowed(reply, answer) : sendDenied(reply, answer, always403)
+        }
+        const fail = (caught: unknown) => {
+          const error = IntermixError.from(caught)
+          if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
+            logFailure(caught, 'a forward-auth call failed')
+          metrics.finished(error.status.code, startedAt)
+          return sendFailed(reply, error, always403)
+        }
+        try {
+          const { raw: message, originalUrl: url } = request
+          const call = { message, url, trusted: isTrusted(message.socket.remoteAddress) }
+          always403 = operatorParams(call)?.get('deny') === '403'
+          const vocabulary = check.vocabulary()
+          const forwarded = readForwarded(call, vocabulary)
+          const outcome = check.check(forwardedBag(forwarded, clock.now(), vocabulary), { timeoutMs: TIMEOUT_MS })
+          return outcome instanceof Promise ? outcome.then(finish).catch(fail) : finish(outcome)
+        } catch (caught) {
+          return fail(caught)
+        }
+      },
+    })
+  }
+}
+
+/**
+ * Leads every URL below `/v1/authz` to the one route, so that no router decodes, refuses or normalises a path that is the
+ * client's; the handler reads the original.
+ */
+export function authzRewrite(url: string): string {
+  if (!url.startsWith(AUTHZ_PATH)) return url
+  const next = url.charAt(AUTHZ_PATH.length)
+  return next === '/' || next === '?' || next === '#' || next === '' ? AUTHZ_PATH : url
+}
+
+function sendAllowed(reply: FastifyReply, answer: Answer): FastifyReply {
+  describe(reply, answer, 200)
+  copyHeaders(reply, answer.responseHeaders)
+  copyHeaders(reply, answer.requestHeaders)
+  const removed = answer.requestHeaders.filter(
+    ({ name, operation }) => operation === 'REMOVE' && isCopyableHeader(name),
+  )
+  if (removed.length > 0) reply.header('x-envoy-auth-headers-to-remove', removed.map(({ name }) => name).join(', '))
+  return reply.code(200).send()
+}
+
+function sendDenied(reply: FastifyReply, answer: Answer, always403: boolean): FastifyReply {
+  const denial = denialOf(answer)
+  // Proxies take 2xx for "pass", so a handler that wants a 200 page shown cannot have its status here.
+  const code = denial.httpStatus < 300 ? httpStatusOf(answer.status.code) : denial.httpStatus
+  describe(reply, answer, code)
+  reply.type('text/plain; charset=utf-8')
+  for (const [name, value] of denial.headers) if (isCopyableHeader(name)) reply.header(name, httpHeaderValue(value))
+  copyHeaders(reply, answer.responseHeaders)
+  return reply.code(always403 ? 403 : code).send(denial.body)
+}
+
+/** A call that is not valid is denied; whatever else fails is a failure of the node. */
+function sendFailed(reply: FastifyReply, error: IntermixError, always403: boolean): FastifyReply {
+  const code = error.code === 'INVALID_REQUEST' ? 400 : 503
+  for (const name of STATUS_HEADERS) reply.header(name, code)
+  reply.type('text/plain; charset=utf-8')
+  return reply.code(code === 400 && always403 ? 403 : code).send(error.message)
+}
+
+/** Our name, and the one that recipes for Mixer's successors use. */
+const STATUS_HEADERS = ['x-intermix-status', 'x-mixer-status'] as const
+
+function describe(reply: FastifyReply, answer: Answer, code: number): void {
+  for (const name of STATUS_HEADERS) reply.header(name, code)
+  reply.header('x-intermix-tier', answer.tier)
+  reply.header('x-intermix-age-ms', answer.ageMs)
+  reply.header('x-intermix-valid-for-ms', answer.validForMs)
+}
+
+/** The proxy copies the headers that its config names to the request or the response. */
+function copyHeaders(reply: FastifyReply, operations: readonly HeaderOperation[]): void {
+  for (const { name, value, operation } of operations) {
+    if (operation === 'REMOVE' || !isCopyableHeader(name)) continue
+    const clean = httpHeaderValue(value)
+    const before = operation === 'APPEND' ? reply.getHeader(name) : undefined
+    reply.header(name, before === undefined ? clean : `${String(before)}, ${clean}`)
+  }
+}
+
+/** A body is the client's: it is neither needed nor kept. */
+function ignoreBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, payload, done) => {
+    payload.resume()
+    done(null)
+  })
+}
+
+/** Envoy sends the original method, whatever it is. */
+function allowAllMethods(app: FastifyInstance): string[] {
+  const methods = METHODS.filter((method) => method !== 'CONNECT')
+  for (const method of methods) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: true })
+  return methods
+}

@@ -1,0 +1,97 @@
+// The body of POST /v1/check: attributes, and how the caller wants them answered.
+
+import { nearest, suggest } from '../config/suggest.ts'
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import type { Problem } from '../kernel/problem.ts'
+import type { CheckOptions, QuotaDemand } from '../kernel/services.ts'
+import { parseAttributes } from '../wire/parse-attributes.ts'
+import { RequestProblems } from './json-error.ts'
+
+/** A caller that sets no deadline waits so long. */
+const DEFAULT_TIMEOUT_MS = 1_000
+const MAX_TIMEOUT_MS = 60_000
+const MAX_QUOTAS = 100
+const FIELDS = ['attributes', 'timeoutMs', 'quotas', 'deduplicationId']
+const QUOTA_FIELDS = ['amount', 'bestEffort']
+
+export interface CheckBody {
+  readonly bag: AttributeBag
+  readonly options: CheckOptions
+}
+
+/** @throws RequestProblems that lists everything that is wrong with the body. */
+export function readCheckBody(body: unknown, vocabulary: Vocabulary): CheckBody {
+  if (!isObject(body))
+    throw new RequestProblems('the body must be an object', [
+      problem('', 'must be an object such as {"attributes": {…}}.'),
+    ])
+  const problems: Problem[] = [...unknownFields(body, FIELDS, '')]
+  const parsed = parseAttributes(body['attributes'], vocabulary, { suggest })
+  if ('problems' in parsed) problems.push(...parsed.problems)
+  const timeoutMs = readTimeout(body['timeoutMs'], problems)
+  const quotas = readQuotas(body['quotas'], problems)
+  const deduplicationId = body['deduplicationId']
+  if (deduplicationId !== undefined && typeof deduplicationId !== 'string') {
+    problems.push(problem('deduplicationId', 'must be a string, the same for each retry of a call.'))
+  }
+  if (problems.length > 0 || !('bag' in parsed)) throw new RequestProblems('the check is not valid', problems)
+  return {
+    bag: parsed.bag,
+    options: {
+      timeoutMs,
+      ...(quotas === undefined ? {} : { quotas }),
+      ...(typeof deduplicationId === 'string' ? { deduplicationId } : {}),
+    },
+  }
+}
+
+function readTimeout(written: unknown, problems: Problem[]): number {
+  if (written === undefined) return DEFAULT_TIMEOUT_MS
+  if (typeof written === 'number' && written > 0 && written <= MAX_TIMEOUT_MS) return written
+  problems.push(problem('timeoutMs', `must be a number of milliseconds above 0 and up to ${MAX_TIMEOUT_MS}.`))
+  return DEFAULT_TIMEOUT_MS
+}
+
+function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<string, QuotaDemand> | undefined {
+  if (written === undefined) return undefined
+  if (!isObject(written)) {
+    problems.push(problem('quotas', 'must be an object such as {"requestcount": {"amount": 1}}.'))
+    return undefined
+  }
+  const quotas = new Map<string, QuotaDemand>()
+  const entries = Object.entries(written)
+  if (entries.length > MAX_QUOTAS)
+    problems.push(problem('quotas', `has ${entries.length} entries; at most ${MAX_QUOTAS} are taken.`))
+  for (const [name, demand] of entries.slice(0, MAX_QUOTAS)) {
+    const path = `quotas.${name.slice(0, 200)}`
+    if (!isObject(demand)) {
+      problems.push(problem(path, 'must be an object such as {"amount": 1, "bestEffort": false}.'))
+      continue
+    }
+    problems.push(...unknownFields(demand, QUOTA_FIELDS, `${path}.`))
+    const { amount = 1, bestEffort = false } = demand
+    const whole = typeof amount === 'number' && Number.isSafeInteger(amount) && amount >= 0
+    if (!whole) problems.push(problem(`${path}.amount`, 'must be a whole number from 0.'))
+    if (typeof bestEffort !== 'boolean') problems.push(problem(`${path}.bestEffort`, 'must be true or false.'))
+    if (whole && typeof bestEffort === 'boolean') quotas.set(name, { amount, bestEffort })
+  }
+  return quotas
+}
+
+function unknownFields(object: Record<string, unknown>, known: readonly string[], prefix: string): Problem[] {
+  const unknown = Object.keys(object).filter((name) => !known.includes(name))
+  return unknown.slice(0, 10).map((name) => {
+    const hint = nearest(name, known)
+      .map((near) => ` Did you mean "${near}"?`)
+      .join('')
+    return problem(`${prefix}${name.slice(0, 200)}`, `is not a field here; known are ${known.join(', ')}.${hint}`)
+  })
+}
+
+function isObject(json: unknown): json is Record<string, unknown> {
+  return typeof json === 'object' && json !== null && !Array.isArray(json)
+}
+
+function problem(path: string, message: string): Problem {
+  return { severity: 'error', code: 'invalid-field', file: '', line: 0, column: 0, path, message }
+}

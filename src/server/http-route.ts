@@ -1,0 +1,19 @@
+// What a route of the HTTP server is given, and what it hands back.
+
+import type { FastifyInstance } from 'fastify'
+import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { CheckService, ReportService } from '../kernel/services.ts'
+
+/** Adds routes to the server, in a scope of their own. */
+export type Route = (app: FastifyInstance) => void
+
+export interface RouteDependencies {
+  readonly check: CheckService
+  readonly report: ReportService
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly meter: Meter
+  /** Name of this node, the first part of report batches' ids. */
+  readonly nodeId: string
+}

@@ -1,0 +1,110 @@
+// The HTTP server: the API for programs and forward-auth, on Fastify.
+
+import { METHODS } from 'node:http'
+import { fastify, type FastifyInstance } from 'fastify'
+import { IntermixError } from '../kernel/errors.ts'
+import { authzRewrite, authzRoute } from './authz-route.ts'
+import { checkRoute } from './check-route.ts'
+import { createFailureLog } from './failure-log.ts'
+import type { ListenAddress } from './grpc.ts'
+import type { Route, RouteDependencies } from './http-route.ts'
+import { parseJsonBody } from './json-body.ts'
+import { sendError } from './json-error.ts'
+import { reportRoute } from './report-route.ts'
+import { trustedPeers } from './trusted-peers.ts'
+
+export interface HttpServerOptions extends RouteDependencies {
+  /** Further routes. */
+  readonly routes?: readonly Route[]
+  /** Proxies whose X-Forwarded-* headers are believed, as CIDR ranges. Default: loopback and private networks. */
+  readonly trustForwarded?: readonly string[]
+  /** Largest body taken. Default 4 MiB. */
+  readonly maxBodyBytes?: number
+}
+
+export interface HttpServer {
+  readonly app: FastifyInstance
+  /** Listens; port 0 takes a free one. @returns the port. Rejects where the address is taken. */
+  listen(address: ListenAddress): Promise<number>
+  /**
+   * Takes no more connections and waits for requests under way; what is left after `deadlineMs` is cut off. Safe without
+   * `listen` and safe twice.
+   */
+  drain(deadlineMs: number): Promise<void>
+}
+
+const MIB = 1024 * 1024
+
+/** @throws IntermixError INVALID_SETTING where `trustForwarded` holds something else than ranges. */
+export function createHttpServer(options: HttpServerOptions): HttpServer {
+  const { clock, routes = [] } = options
+  const app = fastify({
+    bodyLimit: options.maxBodyBytes ?? 4 * MIB,
+    requestTimeout: 30_000,
+    forceCloseConnections: 'idle',
+    rewriteUrl: (request) => authzRewrite(request.url ?? '/'),
+    frameworkErrors: (caught, _request, reply) =>
+      sendError(reply, new IntermixError('INVALID_REQUEST', caught.message), caught.statusCode ?? 400),
+  })
+  readJson(app)
+  answerErrors(app, createFailureLog(options))
+  const isTrusted = trustedPeers(options.trustForwarded)
+  for (const route of [checkRoute(options), reportRoute(options), authzRoute({ ...options, isTrusted }), ...routes]) {
+    app.register(async (scope) => route(scope))
+  }
+  let drained: Promise<void> | undefined
+  const close = async (deadlineMs: number): Promise<void> => {
+    const cancel = clock.after(deadlineMs, () => app.server.closeAllConnections())
+    await app.close()
+    cancel()
+  }
+  return {
+    app,
+    async listen(address) {
+      await app.listen(address)
+      const bound = app.server.address()
+      return bound === null || typeof bound === 'string' ? address.port : bound.port
+    },
+    drain(deadlineMs) {
+      drained ??= close(deadlineMs)
+      return drained
+    },
+  }
+}
+
+/** Every body of the API is JSON, whatever its content type says. */
+function readJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, parseJsonBody(body.toString()))
+    } catch (caught) {
+      done(IntermixError.from(caught))
+    }
+  })
+}
+
+function answerErrors(app: FastifyInstance, logFailure: (caught: unknown, message: string) => void): void {
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '/'
+    const allowed = METHODS.filter(
+      (method) => app.supportedMethods.includes(method) && app.hasRoute({ method, url: path }),
+    )
+    if (allowed.length === 0) return sendError(reply, new IntermixError('NOT_FOUND', `nothing is served at ${path}`))
+    reply.header('allow', allowed.join(', '))
+    return sendError(
+      reply,
+      new IntermixError('INVALID_REQUEST', `${path} takes ${allowed.join(', ')}, not ${request.method}`),
+      405,
+    )
+  })
+  app.setErrorHandler((caught, request, reply) => {
+    const status = (caught as { statusCode?: number }).statusCode
+    if (!(caught instanceof IntermixError) && status !== undefined && status < 500) {
+      return sendError(reply, new IntermixError('INVALID_REQUEST', (caught as Error).message), status)
+    }
+    const error = IntermixError.from(caught)
+    if (error.code === 'INTERNAL') logFailure(caught, `${request.method} ${request.routeOptions.url ?? ''} failed`)
+    return sendError(reply, error)
+  })
+}

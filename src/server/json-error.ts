@@ -1,0 +1,25 @@
+// Errors of the HTTP API, all of one form: {"error": {"code", "message", "problems"}}.
+
+import type { FastifyReply } from 'fastify'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Problem } from '../kernel/problem.ts'
+import { httpStatusOf } from '../kernel/status.ts'
+
+/** A refused request together with all that is wrong with it. */
+export class RequestProblems extends IntermixError {
+  readonly problems: readonly Problem[]
+
+  constructor(message: string, problems: readonly Problem[]) {
+    super('INVALID_REQUEST', message)
+    this.problems = problems
+  }
+}
+
+/** Sends an error. `httpStatus` defaults to the one of the error's code. */
+export function sendError(reply: FastifyReply, error: IntermixError, httpStatus?: number): FastifyReply {
+  const problems =
+    error instanceof RequestProblems ? error.problems.map(({ code, path, message }) => ({ code, path, message })) : []
+  return reply
+    .code(httpStatus ?? httpStatusOf(error.status.code))
+    .send({ error: { code: error.code, message: error.message, problems } })
+}

@@ -1,0 +1,70 @@
+// POST /v1/report: reports from programs. They are taken at once; delivery is the workers' business.
+
+import { suggest } from '../config/suggest.ts'
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import type { Problem } from '../kernel/problem.ts'
+import { parseAttributes } from '../wire/parse-attributes.ts'
+import { encodeRecords } from '../wire/record-json.ts'
+import { createBatchIds } from './batch-ids.ts'
+import { RequestProblems } from './json-error.ts'
+import type { Route, RouteDependencies } from './http-route.ts'
+
+const MAX_RECORDS = 10_000
+const MAX_PROBLEMS = 50
+
+/** Takes `{"records": [{"source.ip": …}, …]}` as a whole or, with 400 and all problems, not at all. */
+export function reportRoute(dependencies: RouteDependencies): Route {
+  const { check, report, clock, meter } = dependencies
+  const nextBatchId = createBatchIds(dependencies)
+  const records = meter.counter({ name: 'http_report_records_total', help: 'Records that POST /v1/report accepted.' })()
+  return (app) => {
+    app.post('/v1/report', (request, reply) => {
+      const bags = readRecords(request.body, check.vocabulary())
+      if (bags.length > 0) {
+        records.add(bags.length)
+        report.accept({
+          id: nextBatchId(),
+          format: 'attributes',
+          count: bags.length,
+          payload: encodeRecords(bags),
+          acceptedAt: clock.now(),
+        })
+      }
+      return reply.code(202).send({ accepted: bags.length })
+    })
+  }
+}
+
+function readRecords(body: unknown, vocabulary: Vocabulary): AttributeBag[] {
+  const records = isObject(body) ? body['records'] : undefined
+  if (!Array.isArray(records))
+    throw refused('records', 'must be a list of records: {"records": [{"source.ip": "10.0.0.1"}]}.')
+  if (records.length > MAX_RECORDS)
+    throw refused('records', `has ${records.length} records; at most ${MAX_RECORDS} are taken at once.`)
+  const bags: AttributeBag[] = []
+  const problems: Problem[] = []
+  for (const [index, record] of (records as unknown[]).entries()) {
+    const parsed = parseAttributes(attributesOf(record), vocabulary, { path: `records[${index}]`, suggest })
+    if ('bag' in parsed) bags.push(parsed.bag)
+    else problems.push(...parsed.problems)
+    if (problems.length >= MAX_PROBLEMS) break
+  }
+  if (problems.length > 0) throw new RequestProblems('the report is not valid', problems.slice(0, MAX_PROBLEMS))
+  return bags
+}
+
+/** A record may be written as the check's body is, with its attributes under that name. */
+function attributesOf(record: unknown): unknown {
+  if (!isObject(record)) return record
+  const wrapped = record['attributes']
+  return isObject(wrapped) && Object.keys(record).length === 1 ? wrapped : record
+}
+
+function refused(path: string, message: string): RequestProblems {
+  const problem = { severity: 'error', code: 'invalid-field', file: '', line: 0, column: 0, path, message } as const
+  return new RequestProblems('the report is not valid', [problem])
+}
+
+function isObject(json: unknown): json is Record<string, unknown> {
+  return typeof json === 'object' && json !== null && !Array.isArray(json)
+}
