@@ -8,6 +8,8 @@ import { type Command, runCommand } from './cli/commands.ts'
 import type { CommandIo } from './cli/io.ts'
 import { runRole, type StopSignal } from './cli/run-role.ts'
 import type { Settings } from './cli/settings.ts'
+import { createLogger } from './observe/logger.ts'
+import { createMeter } from './observe/meter.ts'
 import { systemClock, systemRandom } from './observe/system.ts'
 
 const STOP_SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
@@ -61,9 +63,31 @@ async function startRole(settings: Settings): Promise<number> {
   })
 }
 
-/** Loaded when asked for: `check` needs no expression parser. */
+/** Loaded when asked for: `check` needs no Redis client. */
 function otherCommands(): ReadonlyMap<string, Command> {
-  return new Map()
+  const deadLetters: Command = {
+    summary: 'Show what could not be delivered to telemetry backends, send it again or drop it.',
+    page: async () => (await import('./cli/dead-letters.ts')).DEAD_LETTERS_PAGE,
+    async run(args, commandIo) {
+      const { runDeadLetters } = await import('./cli/dead-letters.ts')
+      const log = createLogger({
+        format: 'pretty',
+        level: 'error',
+        terminal: false,
+        write: (line) => process.stderr.write(line),
+      })
+      const meter = createMeter({ processMetrics: false })
+      return await runDeadLetters(args, commandIo, { clock: systemClock, random: systemRandom, log, meter })
+    },
+  }
+  const expr: Command = {
+    summary: 'Check, evaluate and explain expressions, without a node.',
+    run: async (args, commandIo) => await (await import('./cli/expr.ts')).runExpr(args, commandIo),
+  }
+  return new Map([
+    ['expr', expr],
+    ['dead-letters', deadLetters],
+  ])
 }
 
 function readVersion(): string {

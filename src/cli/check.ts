@@ -5,8 +5,9 @@ import { answerLine, answerText, isAllowed, isAnswer } from './answer-text.ts'
 import { ATTRIBUTE_OPTIONS, type JsonObject, readAttributes, readPairs } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { callNode, NODE_OPTIONS, refusalText } from './node-client.ts'
+import { NODE_OPTIONS, type NodeAnswer, type NodeRequest, refusalText } from './node-client.ts'
 import { type OptionTable, type OptionValues, readOptions } from './options.ts'
+import { createTypedCall } from './typed-call.ts'
 
 const OPTIONS = {
   ...ATTRIBUTE_OPTIONS,
@@ -56,25 +57,29 @@ export const CHECK_PAGE: CommandPage = {
 
 /** Runs `intermix check`. @returns the exit code; with `--repeat`, that of the worst answer. */
 export async function runCheck(args: readonly string[], io: CommandIo): Promise<number> {
-  const { values, positionals, problems } = readOptions(OPTIONS, args, io.env)
+  const { values, given, positionals, problems } = readOptions(OPTIONS, args, io.env)
   const found = [
     ...problems,
     ...positionals.map((text) => `${text}: check takes flags only; attributes are -a NAME=VALUE`),
   ]
-  const pairs = readPairs('-a', values.attribute ?? [], found)
+  const pairs = readPairs('-a', values.attribute, found)
   const quotas = readQuotas(values, found)
   if (found.length > 0) {
     for (const problem of found) io.err(`intermix check: ${problem}`)
     return EXIT.usage
   }
   try {
-    const attributes = { ...(await readAttributes(values.attributes, io)), ...Object.fromEntries(pairs) }
-    const { deduplicationId } = values
-    return await ask(
-      { attributes, ...quotas, ...(deduplicationId === undefined ? {} : { deduplicationId }) },
-      values,
-      io,
-    )
+    const written = await readAttributes(values.attributes, io)
+    const { deduplicationId, timeoutMs } = values
+    const rest = {
+      ...quotas,
+      ...(deduplicationId === undefined ? {} : { deduplicationId }),
+      // The node has a deadline of its own for who names none.
+      ...(given.has('timeoutMs') ? { timeoutMs } : {}),
+    }
+    const makeBody = (attributes: JsonObject) => ({ attributes: { ...written, ...attributes }, ...rest })
+    const call = createTypedCall(io, pairs)
+    return await ask(async (request) => await call(request, makeBody), values, io)
   } catch (error) {
     const { code, message } = IntermixError.from(error)
     io.err(`intermix check: ${message}`)
@@ -84,11 +89,13 @@ export async function runCheck(args: readonly string[], io: CommandIo): Promise<
 
 type Values = OptionValues<typeof OPTIONS>
 
-async function ask(body: JsonObject, values: Values, io: CommandIo): Promise<number> {
+type Call = (request: Omit<NodeRequest, 'body'>) => Promise<NodeAnswer>
+
+async function ask(call: Call, values: Values, io: CommandIo): Promise<number> {
   let worst: number = EXIT.ok
   for (let i = 1; i <= values.repeat; i++) {
     const { address, timeoutMs } = values
-    const answer = await callNode(io, { address, timeoutMs, path: '/v1/check', body })
+    const answer = await call({ address, timeoutMs, path: '/v1/check' })
     if (!isAnswer(answer.body)) {
       io.err(`intermix check: ${refusalText(answer)}`)
       return EXIT.failed
@@ -103,7 +110,7 @@ async function ask(body: JsonObject, values: Values, io: CommandIo): Promise<num
 function readQuotas(values: Values, problems: string[]): JsonObject {
   const { bestEffort } = values
   const quotas: Record<string, unknown> = {}
-  for (const [name, text] of readPairs('--quota', values.quota ?? [], problems)) {
+  for (const [name, text] of readPairs('--quota', values.quota, problems)) {
     const amount = Number(text)
     if (!/^\d+$/.test(text) || !Number.isSafeInteger(amount)) {
       problems.push(`--quota: "${name}=${text}" does not fit; give NAME=AMOUNT with a whole amount`)

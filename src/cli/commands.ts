@@ -14,8 +14,8 @@ import { runValidateCommand, VALIDATE_PAGE } from './validate-command.ts'
 /** A command that is no role. */
 export interface Command {
   readonly summary: string
-  /** Its help; without one it answers `--help` itself. */
-  readonly page?: CommandPage
+  /** Its help, loaded when asked for; without one it answers `--help` itself. */
+  page?(): CommandPage | Promise<CommandPage>
   run(args: readonly string[], io: CommandIo): Promise<number>
 }
 
@@ -29,7 +29,7 @@ export interface CommandHost {
   readonly others: ReadonlyMap<string, Command>
 }
 
-const tool = (page: CommandPage, run: Command['run']): Command => ({ summary: page.summary, page, run })
+const tool = (page: CommandPage, run: Command['run']): Command => ({ summary: page.summary, page: () => page, run })
 
 const TOOLS: ReadonlyMap<string, Command> = new Map([
   ['check', tool(CHECK_PAGE, runCheck)],
@@ -61,11 +61,7 @@ export async function runCommand(argv: readonly string[], host: CommandHost): Pr
   const role = ROLES.find((candidate) => candidate === name)
   const command = commandOf(name, host)
   if (role === undefined && command === undefined) return unknown(name, host)
-  const page = role === undefined ? command?.page : rolePage(role)
-  if (page !== undefined && asksForHelp(args)) {
-    io.out(commandHelp(page))
-    return EXIT.ok
-  }
+  if (asksForHelp(args) && (role !== undefined || command?.page !== undefined)) return await help(name, host)
   if (role !== undefined) return await startRole(role, args, host)
   return command === undefined ? EXIT.usage : await command.run(args, io)
 }
@@ -89,7 +85,7 @@ async function help(name: string | undefined, host: CommandHost): Promise<number
   }
   const role = ROLES.find((candidate) => candidate === name)
   const command = commandOf(name, host)
-  const page = role === undefined ? command?.page : rolePage(role)
+  const page = role === undefined ? await command?.page?.() : rolePage(role)
   if (page === undefined) return command === undefined ? unknown(name, host) : await command.run(['--help'], host.io)
   host.io.out(commandHelp(page))
   return EXIT.ok

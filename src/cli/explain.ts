@@ -4,8 +4,9 @@ import { IntermixError } from '../kernel/errors.ts'
 import { ATTRIBUTE_OPTIONS, readAttributes, readPairs } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { callNode, NODE_OPTIONS, refusalText } from './node-client.ts'
+import { NODE_OPTIONS, refusalText } from './node-client.ts'
 import { type OptionTable, readOptions } from './options.ts'
+import { createTypedCall } from './typed-call.ts'
 
 const OPTIONS = { ...ATTRIBUTE_OPTIONS, ...NODE_OPTIONS } as const satisfies OptionTable
 
@@ -31,9 +32,11 @@ export async function runExplain(args: readonly string[], io: CommandIo): Promis
     return EXIT.usage
   }
   try {
-    const attributes = { ...(await readAttributes(values.attributes, io)), ...Object.fromEntries(pairs) }
+    const written = await readAttributes(values.attributes, io)
     const { address, timeoutMs } = values
-    const answer = await callNode(io, { address, timeoutMs, path: '/v1/explain', body: { attributes } })
+    const answer = await createTypedCall(io, pairs)({ address, timeoutMs, path: '/v1/explain' }, (attributes) => ({
+      attributes: { ...written, ...attributes },
+    }))
     if (answer.httpStatus >= 300) {
       io.err(`intermix explain: ${refusalText(answer)}`)
       return EXIT.failed

@@ -64,7 +64,9 @@ function optionHelp(key: string, spec: OptionSpec): string {
   const short = spec.short === undefined ? '' : `-${spec.short}, `
   const head = `  ${short}${flagOf(key)} ${spec.placeholder ?? placeholder(spec.kind, spec)}`
   const facts = [defaultText(spec), spec.env === false ? '' : variableOf(key)].filter((text) => text !== '')
-  return `${head}\n${wrap(`${spec.description} [${facts.join('; ')}]`.replace(' []', ''), INDENT)}`
+  const lines = [head, wrap(spec.description, INDENT)]
+  if (facts.length > 0) lines.push(wrap(`[${facts.join('; ')}]`, INDENT))
+  return lines.join('\n')
 }
 
 function defaultText(spec: OptionSpec): string {

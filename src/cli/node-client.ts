@@ -16,6 +16,7 @@ export const NODE_OPTIONS = {
     kind: 'duration',
     default: 5_000,
     min: 1,
+    max: 60_000,
     env: false,
     description: 'How long to wait for an answer.',
   },

@@ -11,8 +11,9 @@ import {
 } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { callNode, NODE_OPTIONS, refusalText } from './node-client.ts'
+import { NODE_OPTIONS, refusalText } from './node-client.ts'
 import { type OptionTable, readOptions } from './options.ts'
+import { createTypedCall } from './typed-call.ts'
 
 const OPTIONS = {
   ...ATTRIBUTE_OPTIONS,
@@ -33,6 +34,9 @@ const OPTIONS = {
   ...NODE_OPTIONS,
 } as const satisfies OptionTable
 
+/** Records in one request: far below what a node takes at once. */
+const MAX_RECORDS = 1_000
+
 /** Help for `intermix report`. */
 export const REPORT_PAGE: CommandPage = {
   usage: 'report [-a NAME=VALUE …] [flags]',
@@ -52,8 +56,8 @@ export async function runReport(args: readonly string[], io: CommandIo): Promise
     ...problems,
     ...positionals.map((text) => `${text}: report takes flags only; attributes are -a NAME=VALUE`),
   ]
-  const pairs = Object.fromEntries(readPairs('-a', values.attribute ?? [], found))
-  if (found.length === 0 && values.attributes === undefined && Object.keys(pairs).length === 0) {
+  const pairs = readPairs('-a', values.attribute, found)
+  if (found.length === 0 && values.attributes === undefined && pairs.size === 0) {
     found.push('there is nothing to report; give -a NAME=VALUE or --attributes')
   }
   if (found.length > 0) {
@@ -62,13 +66,17 @@ export async function runReport(args: readonly string[], io: CommandIo): Promise
   }
   try {
     const source = values.attributes
-    const given = source === undefined ? [{}] : readRecords(await readSource('--attributes', source, io))
-    const records = given.map((record) => ({ ...record, ...pairs }))
+    const records = source === undefined ? [{}] : readRecords(await readSource('--attributes', source, io))
+    const call = createTypedCall(io, pairs)
     const { address, timeoutMs, repeat } = values
-    for (let i = 0; i < repeat; i++) {
-      const answer = await callNode(io, { address, timeoutMs, path: '/v1/report', body: { records } })
+    for (let sent = 0; sent < records.length * repeat; sent += MAX_RECORDS) {
+      const end = Math.min(sent + MAX_RECORDS, records.length * repeat)
+      const batch = Array.from({ length: end - sent }, (_, i) => records[(sent + i) % records.length])
+      const answer = await call({ address, timeoutMs, path: '/v1/report' }, (attributes) => ({
+        records: batch.map((record) => ({ ...record, ...attributes })),
+      }))
       if (answer.httpStatus >= 300) {
-        io.err(`intermix report: ${refusalText(answer)}`)
+        io.err(`intermix report: ${refusalText(answer)}${sent === 0 ? '' : ` (${sent} records were accepted before)`}`)
         return EXIT.failed
       }
     }

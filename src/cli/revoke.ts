@@ -1,7 +1,9 @@
 // `intermix revoke`: voids cached verdicts on all nodes, by handler, by attribute value, or all of them.
 
+import type { RevocationReceipt } from '../cache/revocation-service.ts'
 import type { RevocationTarget } from '../cache/revocations.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import type { JsonObject } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { callNode, NODE_OPTIONS, refusalText } from './node-client.ts'
@@ -30,7 +32,9 @@ export const REVOKE_PAGE: CommandPage = {
   usage: 'revoke (-a NAME=VALUE | --handler NAME | --all) [flags]',
   summary: 'Void cached verdicts on all nodes at once.',
   options: OPTIONS,
-  notes: ['Exits with 0 when every node has taken note, 2 for wrong flags and 3 when the revocation failed.'],
+  notes: [
+    'Exits with 0 when every node has confirmed, 2 for wrong flags and 3 when one has not: after the time that is said it serves the old verdict no more.',
+  ],
   examples: ['intermix revoke -a source.user=eve', 'intermix revoke --handler opa.handler.istio-system'],
 }
 
@@ -47,16 +51,34 @@ export async function runRevoke(args: readonly string[], io: CommandIo): Promise
   }
   try {
     const { address, timeoutMs } = values
-    const answer = await callNode(io, { address, timeoutMs, path: '/v1/revoke', body: { target } })
+    const answer = await callNode(io, { address, timeoutMs, path: '/v1/revocations', body: target })
     if (answer.httpStatus >= 300) {
       io.err(`intermix revoke: ${refusalText(answer)}`)
       return EXIT.failed
     }
-    io.out('revoked')
-    return EXIT.ok
+    return printReceipt(readReceipt(answer.body), io)
   } catch (error) {
     io.err(`intermix revoke: ${IntermixError.from(error).message}`)
     return EXIT.failed
+  }
+}
+
+function printReceipt({ sequence, confirmed, unconfirmed, boundMs }: RevocationReceipt, io: CommandIo): number {
+  io.out(`revocation ${sequence} is confirmed by ${confirmed.length} of ${confirmed.length + unconfirmed.length} nodes`)
+  if (unconfirmed.length === 0) return EXIT.ok
+  io.err(
+    `intermix revoke: not confirmed by ${unconfirmed.join(', ')}; they serve the old verdict for ${boundMs} ms at most`,
+  )
+  return EXIT.failed
+}
+
+function readReceipt({ sequence, confirmed, unconfirmed, boundMs }: JsonObject): RevocationReceipt {
+  const names = (value: unknown) => (Array.isArray(value) ? value.map(String) : [])
+  return {
+    sequence: Number(sequence),
+    confirmed: names(confirmed),
+    unconfirmed: names(unconfirmed),
+    boundMs: Number(boundMs),
   }
 }
 

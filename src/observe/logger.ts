@@ -9,7 +9,7 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const
-export type LogFormat = (typeof LOG_FORMATS)[number]
+type LogFormat = (typeof LOG_FORMATS)[number]
 
 /** The logger of a process. Its level can be changed while it runs, for all of its children at once. */
 export interface RootLogger extends Logger {
@@ -36,7 +36,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
   const format = pretty
     ? prettyFactory({ colorize: options.terminal, translateTime: 'SYS:HH:MM:ss.l', singleLine: true })
     : undefined
-  const write = (line: string) => options.write(format === undefined ? line : String(format(line)))
+  const write = (line: string) => options.write(format === undefined ? line : format(line))
   const { err } = stdSerializers
   const sink: Sink = pino(
     {

@@ -129,6 +129,33 @@ describe('intermix check', () => {
     }
   })
 
+  it('sends text first, and booleans and maps as such where the node wants them', async () => {
+    const problems = [
+      { code: 'wrong-type', path: 'attributes.conn.mtls', message: 'must be true or false' },
+      { code: 'wrong-type', path: 'attributes.source.labels', message: 'must be an object' },
+    ]
+    const refused = { status: 400, body: { error: { code: 'INVALID_REQUEST', message: 'wrong', problems } } }
+    const { address, seen } = await node(refused, { body: allowed })
+    const args = ['-a', 'conn.mtls=true', '-a', 'source.labels={"app":"web"}', '-a', 'source.name=true', '--repeat=2']
+    expect(await runCheck([address, ...args], testIo())).toBe(0)
+    const typed = { 'conn.mtls': true, 'source.labels': { app: 'web' }, 'source.name': 'true' }
+    const bodies = seen.map(({ body }) => (body as { attributes: unknown }).attributes)
+    expect(bodies).toEqual([{ ...typed, 'conn.mtls': 'true', 'source.labels': '{"app":"web"}' }, typed, typed])
+  })
+
+  it('asks once only when what the node refuses cannot be written otherwise', async () => {
+    const problems = [{ code: 'wrong-type', path: 'attributes.size', message: 'must be a whole number' }]
+    const { address, seen } = await node({ status: 400, body: { error: { message: 'wrong', problems } } })
+    expect(await runCheck([address, '-a', 'size=big'], testIo())).toBe(3)
+    expect(seen).toHaveLength(1)
+  })
+
+  it('tells the node how long the caller waits when that was said', async () => {
+    const { address, seen } = await node({ body: allowed })
+    expect(await runCheck([address, '--timeout=2s'], testIo())).toBe(0)
+    expect(seen[0]?.body).toEqual({ attributes: {}, timeoutMs: 2000 })
+  })
+
   it('takes the address from the environment', async () => {
     const { address, seen } = await node({ body: allowed })
     const io = testIo({ env: { INTERMIX_ADDRESS: address.replace('--address=', '') } })
@@ -177,11 +204,8 @@ describe('intermix check', () => {
     expect(await runCheck([stranger.address], confused)).toBe(3)
     expect(confused.errors[0]).toContain('is this an Intermix node?')
 
-    const body = {
-      code: 'INVALID_ARGUMENT',
-      message: 'attributes are wrong',
-      problems: [{ path: 'a.b', message: 'no such attribute' }],
-    }
+    const problems = [{ code: 'invalid-field', path: 'a.b', message: 'no such attribute' }]
+    const body = { error: { code: 'INVALID_REQUEST', message: 'attributes are wrong', problems } }
     const strict = await node({ status: 400, body })
     const refused = testIo()
     expect(await runCheck([strict.address], refused)).toBe(3)
@@ -222,8 +246,23 @@ describe('intermix report', () => {
       { a: 1, z: '1' },
       { a: 2, z: '1' },
     ]
-    expect(seen.map(({ body }) => body)).toEqual([{ records }, { records }])
+    expect(seen.map(({ body }) => body)).toEqual([{ records: [...records, ...records] }])
     expect(io.lines).toEqual(['4 records accepted'])
+  })
+
+  it('learns types from the node for every record', async () => {
+    const problems = [{ code: 'wrong-type', path: 'records[0].mtls', message: 'must be true or false' }]
+    const { address, seen } = await node({ status: 400, body: { error: { message: 'wrong', problems } } }, { body: {} })
+    expect(await runReport([address, '-a', 'mtls=true', '--repeat=2'], testIo())).toBe(0)
+    expect(seen.at(-1)?.body).toEqual({ records: [{ mtls: true }, { mtls: true }] })
+  })
+
+  it('sends many records in requests of a thousand', async () => {
+    const { address, seen } = await node({ body: {} })
+    const io = testIo()
+    expect(await runReport([address, '-a', 'a=1', '--repeat=2500'], io)).toBe(0)
+    expect(seen.map(({ body }) => (body as { records: unknown[] }).records.length)).toEqual([1000, 1000, 500])
+    expect(io.lines).toEqual(['2500 records accepted'])
   })
 
   it('exits with 2 when there is nothing to send or it is no record', async () => {

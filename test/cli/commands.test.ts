@@ -96,7 +96,7 @@ describe('the help', () => {
       expect([key, listed]).toEqual([key, spec.roles.includes(role)])
       expect(text().includes(`${variableOf(key)}]`)).toBe(spec.roles.includes(role))
     }
-    expect(text()).toMatch(/--redis-timeout DURATION\n.*default: 50ms/)
+    expect(text()).toMatch(/--redis-timeout DURATION\n.*\n.*default: 50ms/)
   })
 
   it('of check and report shows flags, short ones and examples', async () => {

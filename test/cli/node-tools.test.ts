@@ -59,11 +59,11 @@ describe('intermix revoke', () => {
     [['--handler', 'a.handler.b'], { kind: 'handler', handler: 'a.handler.b' }],
     [['--all'], { kind: 'all' }],
   ])('voids verdicts by %j', async (args, target) => {
-    const { address, seen } = await node(200, { sequence: 4 })
+    const { address, seen } = await node(200, { sequence: 4, confirmed: ['n1', 'n2'], unconfirmed: [], boundMs: 0 })
     const io = testIo()
     expect(await runRevoke([address, ...args], io)).toBe(0)
-    expect(seen).toEqual([{ path: '/v1/revoke', body: { target } }])
-    expect(io.lines).toEqual(['revoked'])
+    expect(seen).toEqual([{ path: '/v1/revocations', body: target }])
+    expect(io.lines).toEqual(['revocation 4 is confirmed by 2 of 2 nodes'])
   })
 
   it.each([[[]], [['--all', '--handler=a']], [['-a', 'x']], [['--all', 'extra']]])(
@@ -74,6 +74,13 @@ describe('intermix revoke', () => {
       expect(io.errors).toHaveLength(1)
     },
   )
+
+  it('exits with 3 and names the nodes that have not confirmed', async () => {
+    const { address } = await node(202, { sequence: 4, confirmed: ['n1'], unconfirmed: ['n2'], boundMs: 5000 })
+    const io = testIo()
+    expect(await runRevoke([address, '--all'], io)).toBe(3)
+    expect(io.errors.join()).toContain('not confirmed by n2')
+  })
 
   it('exits with 3 when the nodes could not be told', async () => {
     const { address } = await node(503, { message: 'Redis is out of reach' })

@@ -30,7 +30,6 @@ describe('settings', () => {
       redisTimeoutMs: 50,
       checkTimeoutMs: 1000,
       shutdownTimeoutMs: 10_000,
-      partitionMaxAgeMs: 5000,
       cacheLocal: true,
       cacheMesh: true,
       cacheRedis: undefined,
