@@ -57,7 +57,7 @@ async function ask(pool: Pool, { path, user }: Asked): Promise<number | string> 
 }
 
 /** The value below which a share `q` of ascending numbers lies. */
-export function quantile(ascending: readonly number[], q: number): number {
+function quantile(ascending: readonly number[], q: number): number {
   return ascending[Math.min(ascending.length - 1, Math.floor(q * ascending.length))] ?? 0
 }
 

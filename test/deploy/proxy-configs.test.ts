@@ -1,0 +1,61 @@
+// The shipped configs of Envoy and Prometheus name what the compose file has, and Envoy itself accepts its own.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { SETTINGS } from '../../src/cli/settings-table.ts'
+import { ENVOY_BOOTSTRAP } from '../helpers/envoy.ts'
+import { spawnChild } from '../helpers/process.ts'
+import { toolOrSkip } from '../helpers/tools.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const read = (path: string): unknown => parse(readFileSync(join(root, path), 'utf8'), { merge: true })
+const { services } = read('docker-compose.yml') as { services: Record<string, unknown> }
+const envoy = toolOrSkip('envoy')
+
+const SECONDS = z.string().regex(/^\d+s$/)
+const PROMETHEUS = z.strictObject({
+  global: z.strictObject({ scrape_interval: SECONDS, scrape_timeout: SECONDS }),
+  scrape_configs: z.array(
+    z.strictObject({
+      job_name: z.string(),
+      dns_sd_configs: z.array(
+        z.strictObject({
+          names: z.array(z.string()),
+          type: z.enum(['A', 'AAAA', 'SRV', 'MX', 'NS']),
+          port: z.int(),
+          refresh_interval: SECONDS,
+        }),
+      ),
+    }),
+  ),
+})
+
+describe('deploy/envoy/envoy.yaml', () => {
+  it.skipIf(envoy === undefined)('is accepted by Envoy', async () => {
+    const child = await spawnChild(envoy ?? '', ['--mode', 'validate', '-c', ENVOY_BOOTSTRAP])
+    expect((await child.exited).code, child.output()).toBe(0)
+  })
+
+  it('leads to services of the compose file', () => {
+    const bootstrap = read('deploy/envoy/envoy.yaml')
+    const addresses = [...JSON.stringify(bootstrap).matchAll(/"address":"([a-z-]+)","port_value":(\d+)/g)]
+    expect(addresses.map(([, host]) => host)).toEqual(['node', 'upstream'])
+    for (const [, host] of addresses) expect(Object.keys(services)).toContain(host)
+    expect(Number(addresses[0]?.[2])).toBe(SETTINGS.grpcAddress.default.port)
+  })
+})
+
+describe('deploy/prometheus/prometheus.yml', () => {
+  it('scrapes the listeners of every node and worker', () => {
+    const config = PROMETHEUS.parse(read('deploy/prometheus/prometheus.yml'))
+    const targets = config.scrape_configs.flatMap(({ dns_sd_configs: sources }) =>
+      sources.flatMap(({ names, port }) => names.map((name) => `${name}:${port}`)),
+    )
+    const admin = SETTINGS.adminAddress.default.port
+    expect(targets).toEqual([`node:${admin}`, `worker:${admin}`, `worker:${SETTINGS.prometheusAddress.default.port}`])
+    for (const target of targets) expect(Object.keys(services)).toContain(target.split(':')[0])
+  })
+})
