@@ -26,8 +26,13 @@ export interface ScriptDefinition<Reply> {
  * @throws IntermixError INTERNAL where the file is missing or lacks its header.
  */
 export function defineScript<Reply>(definition: ScriptDefinition<Reply>): Script<Reply> {
-  const { name, keys: keyCount, reply } = definition
-  const source = readScript(`${name}-${keyCount}.lua`)
+  const { name, keys, reply } = definition
+  const script = scriptFromSource(readScript(`${name}-${keys}.lua`), keys, name)
+  return { name, run: async (client, names, args) => reply(await script.run(client, names, args)) }
+}
+
+/** A script whose source comes from elsewhere (an adapter); the raw reply is handed back. */
+export function scriptFromSource(source: string, keyCount: number, name = 'of an adapter'): Script<unknown> {
   const sha = createHash('sha1').update(source).digest('hex')
   return {
     name,
@@ -37,10 +42,10 @@ export function defineScript<Reply>(definition: ScriptDefinition<Reply>): Script
       }
       const rest = [...keys, ...args.map((arg) => (arg instanceof Uint8Array ? Buffer.from(arg) : arg))]
       try {
-        return reply(await client.evalsha(sha, keyCount, ...rest))
+        return await client.evalsha(sha, keyCount, ...rest)
       } catch (error) {
         if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
-        return reply(await client.eval(source, keyCount, ...rest))
+        return await client.eval(source, keyCount, ...rest)
       }
     },
   }

@@ -20,7 +20,10 @@ export interface DispatchedInstance {
   readonly instance: Instance
 }
 
-export type ReportDispatch = (bag: AttributeBag) => readonly DispatchedInstance[]
+/** A promise where attribute generators do I/O. */
+export type ReportDispatch = (
+  bag: AttributeBag,
+) => readonly DispatchedInstance[] | Promise<readonly DispatchedInstance[]>
 
 interface ExpandOptions {
   readonly decoders: ReportDecoders
@@ -49,7 +52,7 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
     try {
       const dispatched: DispatchedInstance[] = []
       for (const bag of options.decoders[batch.format](batch.payload, options.vocabulary)) {
-        dispatched.push(...options.dispatch(bag))
+        dispatched.push(...(await options.dispatch(bag)))
         if (++sinceYield % RECORDS_BETWEEN_YIELDS === 0) await yieldToOthers()
       }
       for (const item of dispatched) collect(groups, item)

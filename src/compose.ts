@@ -1,0 +1,173 @@
+// The composition root: the only place where the parts meet. It builds a node, a worker, or both in one process.
+
+import { builtInAdapters } from './adapters/index.ts'
+import { loadAdapters } from './adapters/load.ts'
+import type { Variety } from './adapter-kit/templates.ts'
+import type { CreateProcess, ProcessPorts, RunningProcess, Started } from './cli/run-role.ts'
+import type { Settings } from './cli/settings.ts'
+import { AdapterEnvironments } from './compose/adapter-environments.ts'
+import { LiveConfig } from './compose/live-config.ts'
+import { createPolicy, type Policy } from './compose/policy.ts'
+import { createReports, type Reports } from './compose/reports.ts'
+import { ConfigSource } from './config/watch.ts'
+import { createGuard } from './policy/guard.ts'
+import { explainCheck } from './policy/explain.ts'
+import { HandlerTables } from './policy/handler-table.ts'
+import { connectRedis, type RedisLink } from './redis/connection.ts'
+import { type AdapterListener, createAdapterListener } from './server/adapter-listener.ts'
+import { createGrpcServer, type GrpcServer } from './server/grpc.ts'
+import { createHttpServer, type HttpServer } from './server/http.ts'
+import { mixerService } from './server/mixer-v1.ts'
+import { explainRoute, revocationsRoute } from './server/operator-routes.ts'
+
+const NODE_VARIETIES: readonly Variety[] = ['check', 'quota', 'attributes']
+const WORKER_VARIETIES: readonly Variety[] = ['report', 'attributes']
+
+/** Builds a process for a role. Rejects with `IntermixError` where a setting or the config cannot be used. */
+export const createProcess: CreateProcess = async (role, settings, ports) => {
+  const { clock, log, meter } = ports
+  const adapters = await loadAdapters(settings.adapters.join(','), { from: process.cwd(), known: builtInAdapters() })
+  const source = await ConfigSource.open({
+    folder: settings.config,
+    compile: { adapters, defaultNamespace: settings.defaultNamespace },
+    clock,
+    log,
+    meter,
+  })
+  return new Composition(settings, ports, source)
+}
+
+interface Door {
+  listen(): Promise<string>
+  drain(deadlineMs: number): Promise<void>
+}
+
+class Composition implements RunningProcess {
+  readonly debug: ReadonlyMap<string, () => unknown>
+  readonly #settings: Settings
+  readonly #ports: ProcessPorts
+  readonly #source: ConfigSource
+  readonly #links: readonly RedisLink[]
+  readonly #environments: AdapterEnvironments
+  readonly #listener: AdapterListener | undefined
+  readonly #tables: HandlerTables
+  readonly #config: LiveConfig
+  readonly #policy: Policy | undefined
+  readonly #reports: Reports
+  readonly #doors: ReadonlyMap<string, Door>
+
+  constructor(settings: Settings, ports: ProcessPorts, source: ConfigSource) {
+    const { clock, random, log, meter, health } = ports
+    const { role, redisPrefix: prefix, redisTimeoutMs: commandTimeoutMs } = settings
+    const serving = role !== 'worker'
+    this.#settings = settings
+    this.#ports = ports
+    this.#source = source
+    const link = (url: string | undefined, kind: 'cache' | 'queue') =>
+      url === undefined ? undefined : connectRedis({ url, role: kind, commandTimeoutMs, clock, random, log, meter })
+    const cacheLink = serving ? link(settings.cacheRedis, 'cache') : undefined
+    const queueLink = link(settings.queueRedis, 'queue')
+    this.#links = [cacheLink, queueLink].filter((each) => each !== undefined)
+    this.#listener = role === 'node' ? undefined : createAdapterListener(log)
+    const listener = this.#listener
+    this.#environments = new AdapterEnvironments({ clock, random, log, meter, prefix, queueLink, listener })
+    this.#tables = new HandlerTables({
+      clock,
+      log,
+      environment: (handler) => this.#environments.create(handler),
+      guard: (handler) => createGuard({ handler, clock, random, meter }),
+    })
+    const draining = role !== 'node' || queueLink === undefined
+    const varieties = new Set([...(serving ? NODE_VARIETIES : []), ...(draining ? WORKER_VARIETIES : [])])
+    this.#config = new LiveConfig({ source, tables: this.#tables, varieties, clock, log, health })
+    const state = () => this.#config.state()
+    this.#policy = serving
+      ? createPolicy({ settings, clock, random, log, meter, cacheLink, queueLink, state })
+      : undefined
+    this.#reports = createReports({ settings, clock, random, log, meter, queueLink })
+    this.#doors = this.#createDoors()
+    this.debug = new Map<string, () => unknown>([
+      ['config', () => source.status()],
+      ...(this.#policy?.debug ?? []),
+      ...this.#reports.debug,
+    ])
+  }
+
+  async start(): Promise<Started> {
+    const { settings } = { settings: this.#settings }
+    this.#config.onState((state) => this.#reports.follow(state))
+    const { snapshot } = await this.#config.start()
+    await this.#policy?.start()
+    const addresses: Record<string, string> = {}
+    for (const [name, door] of this.#doors) addresses[name] = await door.listen()
+    if (this.#listener !== undefined) addresses['prometheus'] = await this.#listener.listen(settings.prometheusAddress)
+    this.#followRedis()
+    const config = `${snapshot.rules.length} rules, ${snapshot.handlers.size} handlers, ${snapshot.instances.size} instances`
+    return { addresses, facts: { config } }
+  }
+
+  async stop(deadlineMs: number): Promise<void> {
+    const { clock } = this.#ports
+    const endAt = clock.monotonic() + deadlineMs
+    const left = () => Math.max(0, endAt - clock.monotonic())
+    // Doors first, so that what they still take is handed on; handlers last, because others use them until then.
+    await Promise.all([...this.#doors.values()].map((door) => door.drain(left() / 2)))
+    await this.#config.stop()
+    await this.#reports.stop(left())
+    this.#policy?.stop()
+    await this.#tables.stop()
+    await this.#listener?.close()
+    this.#source.close()
+    this.#environments.close()
+    for (const link of this.#links) link.close()
+  }
+
+  #createDoors(): ReadonlyMap<string, Door> {
+    const policy = this.#policy
+    const { intake } = this.#reports
+    if (policy === undefined || intake === undefined) return new Map()
+    const { clock, random, log, meter } = this.#ports
+    const { nodeId, maxMessageSize, trustForwarded, grpcAddress, httpAddress } = this.#settings
+    const given = { check: policy.engine, report: intake, clock, random, log, meter, nodeId }
+    const operator = {
+      check: policy.engine,
+      revoke: (target: Parameters<Policy['revocations']['revoke']>[0]) => policy.revocations.revoke(target),
+      explain: async (...[bag, timeoutMs]: [Parameters<typeof explainCheck>[1], number]) => {
+        const state = this.#config.state()
+        return state === undefined
+          ? {}
+          : await explainCheck(state, bag, timeoutMs, { clock, verdicts: policy.verdicts })
+      },
+    }
+    const grpc = createGrpcServer({ ...given, services: [mixerService(given)], maxMessageBytes: maxMessageSize })
+    const http = createHttpServer({
+      ...given,
+      routes: [revocationsRoute(operator), explainRoute(operator)],
+      trustForwarded,
+      maxBodyBytes: maxMessageSize,
+    })
+    return new Map([
+      ['grpc', door(grpc, grpcAddress)],
+      ['http', door(http, httpAddress)],
+    ])
+  }
+
+  /** Readiness tells of Redis, but does not depend on it: without it the process serves on. */
+  #followRedis(): void {
+    const { health } = this.#ports
+    if (this.#links.length === 0) health.set('redis', true, 'none: in-process tiers only')
+    for (const [index, link] of this.#links.entries()) {
+      const name = this.#links.length === 1 ? 'redis' : index === 0 ? 'cache-redis' : 'queue-redis'
+      health.set(name, true, link.state())
+      link.onUp(() => health.set(name, true, 'up'))
+      link.onDown(() => health.set(name, true, 'down: going on without it'))
+    }
+  }
+}
+
+function door(server: GrpcServer | HttpServer, address: { readonly host: string; readonly port: number }): Door {
+  return {
+    listen: async () => `${address.host}:${await server.listen(address)}`,
+    drain: (deadlineMs) => server.drain(deadlineMs),
+  }
+}

@@ -1,0 +1,143 @@
+// What handlers get of the outside world, and the end of it when a handler stops.
+
+import type { AdapterEnvironment } from '../adapter-kit/define-adapter.ts'
+import type { DurableCounters } from '../adapter-kit/durable-counters.ts'
+import type { LuaScript, ScriptRunner } from '../adapter-kit/script-runner.ts'
+import type { HandlerConfig } from '../config/snapshot.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import { connectRedis, type RedisLink } from '../redis/connection.ts'
+import { redisCounters } from '../redis/durable-counters.ts'
+import { scriptFromSource } from '../redis/scripts.ts'
+import type { AdapterListener } from '../server/adapter-listener.ts'
+import { MemoryCounters } from '../telemetry/durable-counters.ts'
+
+export interface AdapterEnvironmentsOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly meter: Meter
+  readonly prefix: string
+  /** Intermix's own durable Redis; `undefined` where there is none. */
+  readonly queueLink: RedisLink | undefined
+  /** Where adapters offer bodies; `undefined` in a process without that listener. */
+  readonly listener: AdapterListener | undefined
+}
+
+interface OwnedEnvironment {
+  readonly environment: AdapterEnvironment
+  readonly dispose: () => void
+}
+
+/** Handlers' own Redis servers: one link for each URL, kept for the life of the process. */
+const MAX_LINKS = 32
+
+export class AdapterEnvironments {
+  readonly #options: AdapterEnvironmentsOptions
+  readonly #links = new Map<string, RedisLink>()
+
+  constructor(options: AdapterEnvironmentsOptions) {
+    this.#options = options
+  }
+
+  /** The environment of one handler. */
+  create(handler: HandlerConfig): OwnedEnvironment {
+    const { clock, random, meter, listener } = this.#options
+    const log = this.#options.log.child({ handler: handler.name })
+    const ends: (() => void)[] = []
+    const counters = this.#counters(handler, ends)
+    const environment: AdapterEnvironment = {
+      handlerName: handler.name,
+      clock,
+      random,
+      log,
+      meter,
+      fetch: (input, init) => fetch(input, init),
+      schedule: (everyMs, task) => ends.push(repeat(clock, log, everyMs, task)),
+      get counters() {
+        return counters()
+      },
+      expose: (path, contentType, render) => {
+        if (listener !== undefined) ends.push(listener.expose(path, contentType, render))
+      },
+      redis: (url) => this.#scripts(url),
+    }
+    return {
+      environment,
+      dispose: () => {
+        for (const end of ends.splice(0)) end()
+      },
+    }
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close()
+    this.#links.clear()
+  }
+
+  /** Opened when first asked for: most handlers count nothing. */
+  #counters(handler: HandlerConfig, ends: (() => void)[]): () => DurableCounters {
+    const { queueLink, clock, prefix } = this.#options
+    let counters: DurableCounters | undefined
+    return () => {
+      if (counters !== undefined) return counters
+      if (queueLink === undefined) {
+        counters = new MemoryCounters()
+        return counters
+      }
+      const opened = redisCounters({ link: queueLink, clock, handler: handler.name, prefix })
+      ends.push(() => opened.close())
+      counters = opened
+      return opened
+    }
+  }
+
+  #scripts(url: string | undefined): ScriptRunner {
+    const link = url === undefined ? this.#options.queueLink : this.#link(url)
+    if (link === undefined) throw new IntermixError('NOT_READY', 'there is no Redis: start with --redis URL')
+    const known = new WeakMap<LuaScript, ReturnType<typeof scriptFromSource>>()
+    return {
+      run(script, keys, args) {
+        const loaded = known.get(script) ?? scriptFromSource(script.source, script.keys)
+        known.set(script, loaded)
+        return link.run((client) => loaded.run(client, keys, args))
+      },
+    }
+  }
+
+  #link(url: string): RedisLink {
+    const existing = this.#links.get(url)
+    if (existing !== undefined) return existing
+    if (this.#links.size >= MAX_LINKS) {
+      throw new IntermixError('OVERLOADED', `handlers use more than ${MAX_LINKS} different Redis servers`)
+    }
+    const { clock, random, log, meter } = this.#options
+    const link = connectRedis({ url, role: 'queue', clock, random, log, meter })
+    this.#links.set(url, link)
+    return link
+  }
+}
+
+/** Runs a task again and again, each time a full interval after the last run ended. */
+function repeat(
+  clock: Clock,
+  log: Logger,
+  everyMs: number,
+  task: Parameters<AdapterEnvironment['schedule']>[1],
+): () => void {
+  const abort = new AbortController()
+  let cancel = (): void => undefined
+  const run = async () => {
+    try {
+      await task(abort.signal)
+    } catch (error) {
+      if (!abort.signal.aborted) log.warn({ err: error }, 'a scheduled task failed')
+    }
+    if (!abort.signal.aborted) cancel = clock.after(everyMs, () => void run())
+  }
+  cancel = clock.after(everyMs, () => void run())
+  return () => {
+    abort.abort()
+    cancel()
+  }
+}

@@ -1,0 +1,98 @@
+// Puts together the way of reports: from the intake to the queue, and from the queue (or this process) to the handlers.
+
+import type { Handler } from '../adapter-kit/define-adapter.ts'
+import type { Settings } from '../cli/settings.ts'
+import type { Snapshot } from '../config/snapshot.ts'
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { PolicyState } from '../policy/policy-state.ts'
+import { ReportDispatcher } from '../policy/report-dispatch.ts'
+import type { RedisLink } from '../redis/connection.ts'
+import type { ReportDecoders, ReportDispatch } from '../telemetry/expand.ts'
+import { InProcessPipeline } from '../telemetry/in-process-pipeline.ts'
+import { RedisLedger } from '../telemetry/redis-ledger.ts'
+import { ReportIntake } from '../telemetry/report-intake.ts'
+import { ReportQueue } from '../telemetry/report-queue.ts'
+import { decodeAccessLog } from '../wire/envoy-access-log.ts'
+import { decodeMixerReport } from '../wire/mixer/decode-report.ts'
+import { decodeRecords } from '../wire/record-json.ts'
+import { WorkerRuntime } from '../../workers/worker-runtime.ts'
+
+export interface ReportsOptions {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly meter: Meter
+  readonly queueLink: RedisLink | undefined
+}
+
+export interface Reports {
+  /** Takes reports; `undefined` in a worker. */
+  readonly intake: ReportIntake | undefined
+  /** Follows the config; the first call begins the work. */
+  follow(state: PolicyState): void
+  readonly debug: ReadonlyMap<string, () => unknown>
+  stop(deadlineMs: number): Promise<void>
+}
+
+const DECODERS: ReportDecoders = {
+  attributes: (payload) => decodeRecords(payload),
+  'envoy-als': (payload: Uint8Array, vocabulary: Vocabulary): AttributeBag[] => decodeAccessLog(payload, vocabulary),
+  'mixer-report': (payload, vocabulary) => decodeMixerReport(payload, vocabulary),
+}
+
+export function createReports(options: ReportsOptions): Reports {
+  const { settings, clock, random, log, meter, queueLink } = options
+  const { queueRedis, redisPrefix: prefix, role } = settings
+  const dispatcher = new ReportDispatcher({ clock, random, meter })
+  const states = new WeakMap<Snapshot, PolicyState>()
+  const dispatchFor =
+    (snapshot: Snapshot): ReportDispatch =>
+    (bag) => {
+      const state = states.get(snapshot)
+      return state === undefined ? [] : dispatcher.dispatch(state, bag)
+    }
+  const common = { clock, random, log, meter, decoders: DECODERS, dispatchFor }
+  const queued = queueLink !== undefined && queueRedis !== undefined
+  const pipeline = queued ? undefined : new InProcessPipeline(common)
+  const queue = queued ? new ReportQueue({ link: queueLink, clock, log, meter, prefix }) : undefined
+  const worker =
+    queued && role !== 'node'
+      ? new WorkerRuntime({ ...common, redisUrl: queueRedis, link: queueLink, prefix })
+      : undefined
+  const sink = pipeline ?? queue
+  const intake =
+    role === 'worker' || sink === undefined
+      ? undefined
+      : new ReportIntake({
+          sink,
+          clock,
+          random,
+          log,
+          meter,
+          spoolBytes: settings.spoolMaxBytes,
+          processId: settings.nodeId,
+          ...(settings.spoolDir === undefined ? {} : { spoolDirectory: settings.spoolDir }),
+        })
+  const ledger = async () => (queued ? await new RedisLedger(queueLink, prefix).read() : await pipeline?.totals())
+  let working = false
+  return {
+    intake,
+    follow(state) {
+      states.set(state.snapshot, state)
+      const handlers = new Map<string, Handler>([...state.handlers].map(([name, { code }]) => [name, code]))
+      pipeline?.reload(state.snapshot, handlers)
+      if (working) worker?.reload(state.snapshot, handlers)
+      else worker?.start(state.snapshot, handlers)
+      working = true
+    },
+    debug: new Map<string, () => unknown>([
+      ['reports', async () => ({ intake: intake?.totals(), handlers: Object.fromEntries((await ledger()) ?? []) })],
+    ]),
+    async stop(deadlineMs) {
+      await intake?.flush(deadlineMs)
+      await Promise.all([worker?.stop(deadlineMs), pipeline?.stop(deadlineMs), queue?.close()])
+    },
+  }
+}

@@ -1,0 +1,152 @@
+// Explains a check: which rules match and why the others do not, what instances hold, what handlers say, what was read.
+
+import { fieldToJson, valueToText } from '../adapter-kit/value-text.ts'
+import { ReadCollector } from '../cache/read-collector.ts'
+import type { VerdictCache } from '../cache/verdict-cache.ts'
+import type { VerdictOutcome } from '../cache/verdict-request.ts'
+import type { InstanceConfig, RuleConfig } from '../config/snapshot.ts'
+import { type EqualityTerm, EvaluationError } from '../expression/compiled.ts'
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import type { Clock } from '../kernel/ports.ts'
+import { codeName } from '../kernel/status.ts'
+import { isStringMap } from '../kernel/value.ts'
+import { generateAttributes } from './attribute-generation.ts'
+import type { PolicyState } from './policy-state.ts'
+
+export interface ExplainDependencies {
+  readonly clock: Clock
+  readonly verdicts: Pick<VerdictCache, 'get'>
+}
+
+/** The explanation as JSON. Handlers are asked as a check would ask them, cached verdicts included. */
+export async function explainCheck(
+  state: PolicyState,
+  original: AttributeBag,
+  timeoutMs: number,
+  dependencies: ExplainDependencies,
+): Promise<object> {
+  const deadline = dependencies.clock.monotonic() + timeoutMs
+  const inputs = new ReadCollector()
+  const generators = state.rules.attributes(original, inputs).rules
+  const bag = await generateAttributes(original, generators, state.handlers, {
+    deadline,
+    failures: { add: () => undefined },
+    log: inputs,
+  })
+  const reads = new ReadCollector()
+  const candidates = state.rules.check(bag, reads)
+  const chosen = new Set(candidates.rules.map((rule) => rule.name))
+  const rules = []
+  for (const rule of state.snapshot.rules) {
+    if (!rule.actions.some((action) => action.instances.some((instance) => isAsked(instance))) && !hasHeaders(rule))
+      continue
+    if (chosen.has(rule.name)) rules.push(await explainRule(rule, bag, reads, { state, deadline, ...dependencies }))
+    else rules.push({ rule: rule.name, matched: false, because: whyRuledOut(rule, bag) })
+  }
+  return {
+    snapshot: state.snapshot.id,
+    generated: generatedBy(original, bag),
+    rules,
+    read: reads.steps.map(({ step, outcome }) => ({
+      attribute: step.name,
+      ...(step.key === undefined ? {} : { key: step.key }),
+      ...(step.whole ? { whole: true } : {}),
+      as: step.id.startsWith('p') ? step.id.slice(1) : 'value',
+      outcome,
+    })),
+    scope: candidates.digest,
+  }
+}
+
+function isAsked(instance: InstanceConfig): boolean {
+  return instance.template.variety === 'check' || instance.template.variety === 'quota'
+}
+
+function hasHeaders(rule: RuleConfig): boolean {
+  return rule.requestHeaders.length + rule.responseHeaders.length > 0
+}
+
+interface RuleContext extends ExplainDependencies {
+  readonly state: PolicyState
+  readonly deadline: number
+}
+
+async function explainRule(
+  rule: RuleConfig,
+  bag: AttributeBag,
+  reads: ReadCollector,
+  context: RuleContext,
+): Promise<object> {
+  const value = rule.match?.evaluate(bag, reads) ?? true
+  const about = { rule: rule.name, match: rule.match?.source ?? 'always', mode: rule.mode, failPolicy: rule.failPolicy }
+  if (value instanceof EvaluationError) return { ...about, matched: false, because: `match failed: ${value.message}` }
+  if (value !== true) return { ...about, matched: false, because: whyRuledOut(rule, bag) }
+  const actions = []
+  for (const { handler, instances } of rule.actions) {
+    for (const config of instances.filter(isAsked)) {
+      actions.push({ handler: handler.name, ...(await explainAction(config, handler.name, bag, reads, context)) })
+    }
+  }
+  return { ...about, matched: true, actions }
+}
+
+async function explainAction(
+  config: InstanceConfig,
+  handler: string,
+  bag: AttributeBag,
+  reads: ReadCollector,
+  { state, verdicts, deadline }: RuleContext,
+): Promise<object> {
+  const instance = config.build(bag, reads)
+  if (instance instanceof EvaluationError)
+    return { instance: config.name, verdict: 'unknown', because: instance.message }
+  const about = { instance: config.name, template: config.template.name, fields: fieldToJson(instance.fields) }
+  if (config.template.variety === 'quota') return { ...about, verdict: 'not asked: quotas are charged by checks only' }
+  const source = state.handlers.get(handler)
+  if (source === undefined) return { ...about, verdict: 'unknown', because: 'the handler is not running' }
+  return { ...about, ...outcomeJson(await verdicts.get({ source, instance, bag, deadline })) }
+}
+
+function outcomeJson(outcome: VerdictOutcome): object {
+  if (outcome.entry === undefined) return { verdict: 'unknown', because: outcome.error.message }
+  const { verdict, createdAt, freshUntil, staleUntil, usesLeft } = outcome.entry
+  return {
+    verdict: verdict.kind,
+    status: { code: codeName(verdict.status.code), message: verdict.status.message },
+    tier: outcome.tier,
+    createdAt: new Date(createdAt).toISOString(),
+    freshUntil: new Date(freshUntil).toISOString(),
+    staleUntil: new Date(staleUntil).toISOString(),
+    usesLeft,
+  }
+}
+
+function whyRuledOut(rule: RuleConfig, bag: AttributeBag): string {
+  const failing = (rule.match?.equalityTerms ?? []).filter((term) => textOf(bag, term) !== valueToText(term.constant))
+  if (failing.length === 0) return `${rule.match?.source ?? 'it'} is false`
+  return failing
+    .map((term) => {
+      const name = term.mapKey === undefined ? term.attribute : `${term.attribute}["${term.mapKey}"]`
+      const found = textOf(bag, term)
+      return `${name} is ${found === undefined ? 'absent' : `"${found}"`}, not "${valueToText(term.constant)}"`
+    })
+    .join('; ')
+}
+
+function textOf(bag: AttributeBag, { attribute, mapKey }: EqualityTerm): string | undefined {
+  const value = bag.get(attribute)
+  if (value === undefined) return undefined
+  if (mapKey === undefined) return valueToText(value)
+  return typeof value === 'object' && isStringMap(value) ? value.get(mapKey) : undefined
+}
+
+function generatedBy(original: AttributeBag, bag: AttributeBag): Readonly<Record<string, string>> {
+  const generated: Record<string, string> = {}
+  if (bag === original) return generated
+  const given = new Set(original.names())
+  for (const name of bag.names()) {
+    const value = bag.get(name)
+    if (!given.has(name) && value !== undefined) generated[name] = valueToText(value)
+  }
+  return generated
+}

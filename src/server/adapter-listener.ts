@@ -1,0 +1,59 @@
+// The listener on which adapters offer what they have to be asked for: the metrics that the prometheus adapter makes.
+
+import Fastify from 'fastify'
+import type { Logger } from '../kernel/ports.ts'
+
+/** Renders one body. */
+type Render = () => string | Promise<string>
+
+export interface AdapterListener {
+  /** Offers a body at a path until the returned function is called. Several bodies at one path are joined. */
+  expose(path: string, contentType: string, render: Render): () => void
+  /** @returns `host:port`. Rejects where the address cannot be had. */
+  listen(address: { readonly host: string; readonly port: number }): Promise<string>
+  close(): Promise<void>
+}
+
+/** Creates the listener; nothing is opened yet. */
+export function createAdapterListener(log: Logger): AdapterListener {
+  const offers = new Map<string, Set<{ readonly contentType: string; readonly render: Render }>>()
+  const app = Fastify({ logger: false, routerOptions: { ignoreTrailingSlash: true } })
+  app.get('/*', async (request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '/'
+    const found = [...(offers.get(path) ?? [])]
+    const [first] = found
+    if (first === undefined) {
+      const known = [...offers.keys()].sort((a, b) => (a < b ? -1 : 1)).join(', ')
+      return await reply
+        .code(404)
+        .send({ error: `nothing is offered here; ${known === '' ? 'no adapter offers anything' : `try ${known}`}` })
+    }
+    try {
+      const bodies = await Promise.all(found.map(({ render }) => render()))
+      return await reply.type(first.contentType).send(bodies.join(''))
+    } catch (error) {
+      log.warn({ path, err: error }, 'an adapter could not render what it offers')
+      return await reply.code(503).send({ error: 'not available now; the log says why' })
+    }
+  })
+  return {
+    expose(path, contentType, render) {
+      const offer = { contentType, render }
+      const at = offers.get(path) ?? new Set()
+      offers.set(path, at)
+      at.add(offer)
+      return () => {
+        at.delete(offer)
+        if (at.size === 0) offers.delete(path)
+      }
+    },
+    async listen({ host, port }) {
+      await app.listen({ host, port })
+      const bound = app.server.address()
+      return `${host}:${bound === null || typeof bound === 'string' ? port : bound.port}`
+    },
+    async close() {
+      await app.close()
+    },
+  }
+}
