@@ -105,8 +105,8 @@ function failing(error: Error): Check {
   }
 }
 
-function failingLater(error: Error): Check {
-  return async () => await Promise.reject(error)
+function failingLater(failure: Error): Check {
+  return async () => await Promise.reject(failure)
 }
 
 describe('mixerService: Check', () => {

@@ -1,0 +1,43 @@
+// The short fuzz run, with every test run; `node test/fuzz/run.ts` is the long one.
+
+import { describe, expect, it } from 'vitest'
+import { fuzz } from './fuzz.ts'
+import { Refused, type Target, TARGETS } from './targets.ts'
+
+describe('fuzz', () => {
+  it.each(TARGETS.map((target) => [target.name, target] as const))('%s survives hostile input', (_, target) => {
+    const { failures, figures } = fuzz([target], 1_000, 42)
+    expect(failures).toEqual([])
+    expect(figures[0]?.refused).toBeGreaterThan(10)
+    expect(figures[0]?.refused).toBeLessThan(1_000)
+  })
+
+  it('finds a target that crashes', () => {
+    const target: Target = {
+      name: 'crashes',
+      generate: (random) => (random() < 0.1 ? 'bad' : 'good'),
+      run(input) {
+        if (input === 'bad') throw new TypeError('boom')
+        throw new Refused()
+      },
+    }
+    const { failures, figures } = fuzz([target], 100, 1)
+    expect(failures.length).toBeGreaterThan(0)
+    expect(failures[0]).toMatchObject({ target: 'crashes', input: '"bad"' })
+    expect(figures[0]?.refused).toBe(100 - failures.length)
+  })
+
+  it('gives the same inputs for the same seed', () => {
+    const inputs = () => {
+      const seen: string[] = []
+      const target: Target = {
+        name: 'records',
+        generate: (random) => String(random()),
+        run: (input) => void seen.push(String(input)),
+      }
+      fuzz([target], 20, 7)
+      return seen
+    }
+    expect(inputs()).toEqual(inputs())
+  })
+})
