@@ -57,9 +57,14 @@ async function waitUntilReady(child: Child, url: string): Promise<void> {
   const deadline = performance.now() + 20_000
   let last = ''
   while (performance.now() < deadline && child.running()) {
-    const answer = await fetch(url)
-    last = await answer.text()
-    if (answer.ok) return
+    try {
+      const answer = await fetch(url)
+      last = await answer.text()
+      if (answer.ok) return
+    } catch (error) {
+      // The process may be ending: its output says why, below.
+      last = String(error)
+    }
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error(`${url} never said ready; it said: ${last}\nthe process said:\n${child.output().slice(-4_000)}`)

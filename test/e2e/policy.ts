@@ -17,7 +17,7 @@ export function expectedStatus({ path, user }: Asked): number {
   if (path.startsWith('/closed')) return 403
   if (path.startsWith('/login')) return 401
   if (path.startsWith('/busy')) return 429
-  if (path.startsWith('/members')) return Number(user.slice('user-'.length)) < MEMBERS ? 200 : 404
+  if (path.startsWith('/members')) return Number(user.slice('user-'.length)) < MEMBERS ? 200 : 403
   if (path.startsWith('/entitled')) return entitled(user) ? 200 : 403
   return 200
 }

@@ -23,7 +23,7 @@ async function check(node: number, user: string): Promise<{ status: number; tier
 async function storedVerdicts(): Promise<number> {
   const client = new Redis(mesh.redis.url)
   try {
-    return (await client.keys('*verdict*')).length
+    return (await client.keys('intermix:{*}:v')).length
   } finally {
     client.disconnect()
   }
