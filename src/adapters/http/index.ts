@@ -1,4 +1,4 @@
-// Asks an HTTP backend whether a request may pass.
+// Asks an HTTP backend whether a request may pass, and posts reports to it.
 
 import { defineAdapter, type CallContext, type Handler } from '../../adapter-kit/define-adapter.ts'
 import { fetchText } from '../../adapter-kit/fetch-text.ts'
@@ -6,11 +6,22 @@ import type { Instance } from '../../adapter-kit/instance.ts'
 import { fieldToJson } from '../../adapter-kit/value-text.ts'
 import { readAnswer } from './answer.ts'
 import { config, validate } from './config.ts'
+import { createHttpReport } from './report.ts'
 
 export default defineAdapter({
   name: 'http',
-  description: 'Asks an HTTP backend for verdicts',
-  templates: ['checknothing', 'listentry', 'apikey', 'authorization'],
+  description: 'Asks an HTTP backend for verdicts and posts reports to it',
+  templates: [
+    'checknothing',
+    'listentry',
+    'apikey',
+    'authorization',
+    'reportnothing',
+    'metric',
+    'logentry',
+    'edge',
+    'tracespan',
+  ],
   config,
   doesIo: true,
   validate,
@@ -24,6 +35,9 @@ export default defineAdapter({
       const response = await fetchText({ fetch, clock, url, method, headers, body, timeoutMs, maxBytes, signal })
       return readAnswer(response, params)
     }
-    return { check: { checknothing: ask, listentry: ask, apikey: ask, authorization: ask } }
+    return {
+      check: { checknothing: ask, listentry: ask, apikey: ask, authorization: ask },
+      report: createHttpReport(params, env),
+    }
   },
 })
