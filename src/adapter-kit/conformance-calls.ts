@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { IntermixError } from '../kernel/errors.ts'
-import type { ConformanceCase, Subject } from './conformance.ts'
+import type { ConformanceCase, Subject } from './conformance-case.ts'
 import { sampleFields } from './conformance-samples.ts'
 import type { CallContext, QuotaRequest } from './define-adapter.ts'
 import type { Instance } from './instance.ts'

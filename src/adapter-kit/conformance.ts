@@ -3,40 +3,10 @@
 import assert from 'node:assert/strict'
 import { adapterProblems } from './adapter-shape.ts'
 import { callCases } from './conformance-calls.ts'
+import type { ConformanceCase, ConformanceOptions, Subject } from './conformance-case.ts'
 import type { AnyAdapter, Handler } from './define-adapter.ts'
-import {
-  createTestEnvironment,
-  ManualClock,
-  type TestEnvironment,
-  type TestEnvironmentOptions,
-} from './test-environment.ts'
+import { createTestEnvironment, ManualClock, type TestEnvironmentOptions } from './test-environment.ts'
 import { TEMPLATES, type Variety } from './templates.ts'
-import type { FieldValue } from './instance.ts'
-
-export interface ConformanceCase {
-  readonly name: string
-  /** Rejects with an assertion error where the adapter falls short. */
-  readonly run: () => Promise<void>
-}
-
-export interface ConformanceOptions {
-  /** Params as an operator would write them. Default: none. */
-  readonly params?: Readonly<Record<string, unknown>>
-  /** Fields to ask about, by template, instead of the suite's samples. */
-  readonly fields?: Readonly<Record<string, Readonly<Record<string, FieldValue>>>>
-  /** How the backend answers, for adapters that need one. Default: it cannot be reached. */
-  readonly fetch?: typeof fetch
-  readonly redis?: NonNullable<TestEnvironmentOptions['redis']>
-}
-
-/** A handler in an environment of its own, for one case. */
-export interface Subject {
-  readonly adapter: AnyAdapter
-  readonly handler: Handler
-  readonly env: TestEnvironment
-  readonly clock: ManualClock
-  readonly options: ConformanceOptions
-}
 
 /** All cases for an adapter. Each one builds its own handler, so they may run in any order. */
 export function adapterConformance(adapter: AnyAdapter, options: ConformanceOptions = {}): readonly ConformanceCase[] {

@@ -5,7 +5,8 @@ export type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 export { Code, OK_STATUS, type Status } from '../kernel/status.ts'
 export { Duration, Timestamp } from '../kernel/time.ts'
 export type { DirectResponse } from '../kernel/verdict.ts'
-export { adapterConformance, type ConformanceCase, type ConformanceOptions } from './conformance.ts'
+export { adapterConformance } from './conformance.ts'
+export type { ConformanceCase, ConformanceOptions } from './conformance-case.ts'
 export {
   type AdapterDefinition,
   type AdapterEnvironment,

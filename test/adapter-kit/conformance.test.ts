@@ -102,8 +102,8 @@ describe('the conformance suite', () => {
         ...sound,
         create: (_config, env) => ({
           check: {
-            checknothing: () =>
-              env.fetch('http://x/').then(
+            checknothing: (_instance, { signal }) =>
+              env.fetch('http://x/', { signal }).then(
                 () => allow,
                 () => allow,
               ),

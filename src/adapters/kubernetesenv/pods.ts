@@ -49,7 +49,7 @@ export interface Pod {
 }
 
 /** What keeps a pod running: its controller, or the pod itself. */
-export interface Workload {
+interface Workload {
   readonly uid: string
   readonly name: string
   readonly namespace: string
@@ -64,10 +64,6 @@ export class PodIndex {
 
   constructor(items: readonly z.output<typeof pod>[]) {
     for (const item of items) this.#add(item)
-  }
-
-  get size(): number {
-    return this.#byUid.size
   }
 
   byUid(uid: string): Pod | undefined {
