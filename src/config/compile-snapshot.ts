@@ -41,7 +41,8 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileSnapshotOp
     if (object.role.role === 'instance') registries.instances.set(object.fullName, compileInstance(object, context))
   }
   const rules = compileRules(objects, registries, context)
-  warnOfDoubts({ objects, rules, used: registries.used }, context)
+  // Beside errors, doubts are mostly their consequences.
+  if (problems.errorCount === 0) warnOfDoubts({ objects, rules, used: registries.used }, context)
   const counts = { objects: objects.length, rules: objects.filter(({ role }) => role.role === 'rule').length }
   const sorted = sortProblems(problems.all)
   if (problems.errorCount > 0) return { snapshot: undefined, problems: sorted, counts }

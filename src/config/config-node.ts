@@ -1,6 +1,6 @@
 // YAML as plain nodes that know their place: what every later step reads, so that each problem can name its position.
 
-import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type LineCounter } from 'yaml'
+import { type Alias, type Document, isAlias, isMap, isNode, isScalar, isSeq, type LineCounter } from 'yaml'
 
 /** One input file, to turn offsets into lines and columns. */
 export interface SourceFile {
@@ -61,7 +61,7 @@ const MAX_DEPTH = 100
  * @returns the root, or the first thing that stands in the way.
  */
 export function readNodes(document: Document, file: SourceFile): ConfigNode | NodeIssue {
-  const reader = new NodeReader(document, file)
+  const reader = new NodeReader(file)
   return reader.read(document.contents, '', 0, 0) ?? reader.issue
 }
 
@@ -70,13 +70,14 @@ export function isNodeIssue(node: ConfigNode | NodeIssue): node is NodeIssue {
 }
 
 class NodeReader {
-  readonly #document: Document
   readonly #file: SourceFile
+  /** The latest node of each anchor. The parser's own look-up searches the whole document for every alias. */
+  readonly #anchors = new Map<string, unknown>()
+  #expanding = 0
   #count = 0
   issue: NodeIssue = { offset: 0, message: '' }
 
-  constructor(document: Document, file: SourceFile) {
-    this.#document = document
+  constructor(file: SourceFile) {
     this.#file = file
   }
 
@@ -85,6 +86,7 @@ class NodeReader {
     if (++this.#count > MAX_NODES) return this.#fail(offset, `the document has more than ${MAX_NODES} values`)
     if (depth > MAX_DEPTH) return this.#fail(offset, `values are nested deeper than ${MAX_DEPTH} levels`)
     if (isAlias(node)) return this.#alias(node, path, depth, offset)
+    if (isNode(node) && node.anchor !== undefined && this.#expanding === 0) this.#anchors.set(node.anchor, node)
     if (isMap(node)) return this.#map(node.items, path, depth, offset)
     if (isSeq(node)) {
       const items: ConfigNode[] = []
@@ -99,9 +101,12 @@ class NodeReader {
   }
 
   #alias(node: Alias, path: string, depth: number, offset: number): ConfigNode | undefined {
-    const target = node.resolve(this.#document)
+    const target = this.#anchors.get(node.source)
     if (target === undefined) return this.#fail(offset, `the alias *${node.source} has no anchor &${node.source}`)
-    return this.read(target, path, depth + 1, offset)
+    this.#expanding++
+    const expanded = this.read(target, path, depth + 1, offset)
+    this.#expanding--
+    return expanded
   }
 
   #map(pairs: readonly { key: unknown; value: unknown }[], path: string, depth: number, offset: number) {

@@ -13,8 +13,10 @@ export function offsetInScalar(scalar: ScalarNode, index: number): number {
   if (scalar.style === 'block') return blockOffset(scalar, index)
   let at = scalar.offset + (scalar.style === 'plain' ? 0 : 1)
   let position = 0
-  while (position < index && at < source.length) {
+  while (at < source.length) {
     const step = stepAt(source, at, scalar.style)
+    // An escaped line break stands for nothing: the character comes after it.
+    if (position >= index && step.values > 0) break
     position += step.values
     at += step.length
   }

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { compileGood, DENY, MANIFEST, warningsOf } from './compile.ts'
+
+const rule = (name: string, match: string, namespace = 'istio-system') => `
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: {name: ${name}, namespace: ${namespace}}
+spec:
+  match: ${match}
+  actions: [{handler: deny.istio-system, instances: [nothing.istio-system]}]
+`
+const messages = (...documents: string[]) => compileGood(...documents).warnings.map(({ message }) => message)
+
+describe('warnings', () => {
+  it('tell what no rule uses', () => {
+    const snapshot = compileGood(DENY)
+    expect(warningsOf(snapshot)).toEqual(['4:18 unused-handler', '9:18 unused-instance'])
+  })
+
+  it('tell a rule that does again what an earlier one does', () => {
+    const path = 'request.path == "/"'
+    expect(messages(MANIFEST, DENY, rule('a', path), rule('b', path))).toEqual([
+      'the rule "a.rule.istio-system" at test.yaml:41:18 does the same for every request of this one, so this one never matters.',
+    ])
+    expect(messages(MANIFEST, DENY, rule('a', '"true"'), rule('b', path, 'prod'))).toHaveLength(1)
+    expect(messages(MANIFEST, DENY, rule('a', path, 'dev'), rule('b', path, 'prod'))).toEqual([])
+    expect(messages(MANIFEST, DENY, rule('a', path), rule('b', 'request.path == "/b"'))).toEqual([])
+  })
+
+  it('tell a rule that never matches', () => {
+    expect(messages(MANIFEST, DENY, rule('a', '"false"'))).toEqual(['the rule never matches: "match" is always false.'])
+  })
+
+  it('tell what a check reads that is never the same twice, at the attribute', () => {
+    const snapshot = compileGood(
+      MANIFEST,
+      DENY,
+      rule('a', 'request.path == "/" && request.id == "x" && response.code == 5'),
+    )
+    expect(snapshot.warnings.map(({ column, message }) => [column, message])).toEqual([
+      [33, '"request.id" differs from request to request, so no answer can be used again.'],
+      [54, '"response.code" is not known before the response, so it is absent when a check is answered.'],
+    ])
+    expect(messages(MANIFEST, DENY, rule('a', '\'request.headers["x-request-id"] == "x"\''))).toEqual([
+      '"request.headers["x-request-id"]" differs from request to request, so no answer can be used again.',
+    ])
+  })
+
+  it('do not mind reports that read it', () => {
+    const report = `
+apiVersion: intermix.dev/v1
+kind: rule
+metadata: {name: count, annotations: {policy.istio.io/lang: CEXL}}
+spec:
+  match: response.code == 200
+  actions:
+    - handler: {adapter: meter}
+      instances: [{template: metric, params: {value: 1, dimensions: {id: request.id}}}]
+`
+    expect(messages(MANIFEST, report)).toEqual([])
+  })
+})

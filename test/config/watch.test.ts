@@ -1,0 +1,185 @@
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { loadConfigFolder } from '../../src/config/load.ts'
+import { ConfigSource } from '../../src/config/watch.ts'
+import type { Logger, Meter } from '../../src/kernel/ports.ts'
+import { FakeClock } from '../helpers/clock.ts'
+import { TEST_ADAPTERS } from './adapters.ts'
+import { DENY, MANIFEST } from './compile.ts'
+
+const RULE = `
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: {name: admin}
+spec:
+  match: request.path == "/admin"
+  actions: [{handler: deny, instances: [nothing]}]
+`
+const BROKEN = RULE.replace('handler: deny', 'handler: denny')
+
+class Recorder {
+  readonly lines: string[] = []
+  readonly values = new Map<string, number>()
+  readonly log: Logger = {
+    debug: () => undefined,
+    info: (_, message) => this.lines.push(`info ${message}`),
+    warn: (_, message) => this.lines.push(`warn ${message}`),
+    error: (_, message) => this.lines.push(`error ${message}`),
+    child: () => this.log,
+  }
+  readonly meter: Meter = {
+    counter: ({ name }) => {
+      return (...labels) => ({ add: (count = 1) => this.#set(name, labels, (old) => old + count) })
+    },
+    gauge: ({ name }) => {
+      return (...labels) => ({ set: (value) => this.#set(name, labels, () => value) })
+    },
+    histogram: () => () => ({ observe: () => undefined }),
+  }
+
+  #set(name: string, labels: readonly string[], change: (old: number) => number): void {
+    const key = [name, ...labels].join(' ')
+    this.values.set(key, change(this.values.get(key) ?? 0))
+  }
+}
+
+let folder: string
+let clock: FakeClock
+let recorder: Recorder
+let sources: ConfigSource[]
+
+async function open(path = folder): Promise<ConfigSource> {
+  const { log, meter } = recorder
+  const source = await ConfigSource.open({ folder: path, compile: { adapters: TEST_ADAPTERS }, clock, log, meter })
+  sources.push(source)
+  return source
+}
+const write = (name: string, text: string) => writeFile(join(folder, name), text)
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'intermix-config-'))
+  clock = new FakeClock()
+  recorder = new Recorder()
+  sources = []
+  await write('base.yaml', [MANIFEST, DENY].join('\n---\n'))
+  await write('rule.yml', RULE)
+})
+
+afterEach(async () => {
+  for (const source of sources) source.close()
+  await rm(folder, { recursive: true })
+})
+
+describe('a config source', () => {
+  it('refuses to start with a bad config and lists everything', async () => {
+    await write('rule.yml', `${BROKEN}\n---\n${BROKEN.replace('{name: admin}', '{name: other}')}`)
+    await expect(open()).rejects.toThrow(/rule\.yml:7:23: error[^]*rule\.yml:16:23: error/)
+    await expect(open(join(folder, 'none'))).rejects.toThrow(/cannot be read/)
+    const empty = join(folder, 'empty')
+    await mkdir(empty)
+    await expect(open(empty)).rejects.toThrow(/holds no config/)
+  })
+
+  it('applies a change, tells listeners, and counts', async () => {
+    const source = await open()
+    const [first, seen] = [source.current(), [] as string[]]
+    source.onChange((snapshot) => seen.push(snapshot.id))
+    source.onChange(() => {
+      throw new Error('a listener of somebody else')
+    })
+    await write('rule.yml', RULE.replace('/admin', '/other'))
+    await source.reload()
+    expect(source.current().id).not.toBe(first.id)
+    expect(seen).toEqual([source.current().id])
+    expect(source.status()).toMatchObject({ state: 'ok', snapshotId: source.current().id })
+    expect(recorder.values.get('config_loads_total applied')).toBe(1)
+  })
+
+  it('keeps the last good config when the next one is bad, and recovers', async () => {
+    const source = await open()
+    const good = source.current()
+    await write('rule.yml', BROKEN)
+    await source.reload()
+    expect(source.current()).toBe(good)
+    expect(source.status()).toMatchObject({ state: 'rejected', snapshotId: good.id })
+    expect(source.status().problems.filter(({ severity }) => severity === 'error')).toHaveLength(1)
+    expect(recorder.lines.filter((line) => line.includes('unknown handler "denny"'))).toHaveLength(1)
+    expect(recorder.values.get('config_last_reload_ok')).toBe(0)
+    await write('rule.yml', RULE)
+    await source.reload()
+    expect(source.current()).toBe(good)
+    expect(source.status().state).toBe('ok')
+    expect(recorder.values.get('config_last_reload_ok')).toBe(1)
+  })
+
+  it('keeps it when the folder disappears', async () => {
+    const source = await open()
+    await rename(folder, `${folder}-away`)
+    await source.reload()
+    expect(source.status().state).toBe('rejected')
+    await rename(`${folder}-away`, folder)
+    await source.reload()
+    expect(source.status().state).toBe('ok')
+  })
+
+  it('sees a change without being told, within a second of its clock', async () => {
+    const source = await open()
+    const changed = new Promise<void>((resolve) => source.onChange(() => resolve()))
+    await write('rule.yml', RULE.replace('/admin', '/other'))
+    await clock.advance(1000)
+    await changed
+    expect(source.current().rules[0]?.match?.source).toContain('/other')
+  })
+
+  it('does not compile what was only touched', async () => {
+    const source = await open()
+    await write('rule.yml', RULE)
+    await source.reload()
+    expect([...recorder.values.keys()].filter((key) => key.startsWith('config_loads_total'))).toEqual([])
+    expect(source.status().state).toBe('ok')
+  })
+
+  it('reads a folder as Kubernetes mounts it, and sees the swap of its link', async () => {
+    const mount = join(folder, 'mount')
+    await mkdir(join(mount, '..v1'), { recursive: true })
+    await writeFile(join(mount, '..v1', 'all.yaml'), [MANIFEST, DENY, RULE].join('\n---\n'))
+    await symlink('..v1', join(mount, '..data'))
+    await symlink('..data/all.yaml', join(mount, 'all.yaml'))
+    const source = await open(mount)
+    expect(source.current().rules).toHaveLength(1)
+    await mkdir(join(mount, '..v2'))
+    await writeFile(join(mount, '..v2', 'all.yaml'), [MANIFEST, DENY].join('\n---\n'))
+    await symlink('..v2', join(mount, '..next'))
+    await rename(join(mount, '..next'), join(mount, '..data'))
+    await source.reload()
+    expect(source.current().rules).toHaveLength(0)
+  })
+
+  it('takes no further look after it was closed', async () => {
+    const source = await open()
+    source.close()
+    await write('rule.yml', RULE.replace('/admin', '/other'))
+    await source.reload()
+    expect(source.current().rules[0]?.match?.source).toContain('/admin')
+    expect(clock.pending).toBe(0)
+  })
+})
+
+describe('loading a folder', () => {
+  it('leaves hidden files, sub-folders and other endings alone', async () => {
+    await mkdir(join(folder, 'more.yaml'))
+    await write('.hidden.yaml', 'a: [')
+    await write('notes.txt', 'a: [')
+    const { documents, problems } = await loadConfigFolder(folder)
+    expect([documents.length, problems]).toEqual([4, []])
+  })
+
+  it('tells files that cannot be read', async () => {
+    await symlink('nowhere', join(folder, 'dangling.yaml'))
+    await writeFile(join(folder, 'binary.yaml'), Buffer.from([0xff, 0xfe, 0xfa]))
+    const { problems } = await loadConfigFolder(folder)
+    expect(problems.map(({ file }) => file)).toEqual([join(folder, 'binary.yaml'), join(folder, 'dangling.yaml')])
+  })
+})
