@@ -232,6 +232,20 @@ describe('the breaker', () => {
     expect(await guard.run(async () => await Promise.resolve('well'), deadline())).toBe('well')
   })
 
+  it('does not listen to calls that began before it opened', async () => {
+    const { guard, deadline, clock, later, failLater } = guardOnFakeClock()
+    const early = [outcomeOf(() => guard.run(() => later(760, 'early'), deadline()))]
+    for (let i = 0; i < 5; i++)
+      early.push(outcomeOf(() => guard.run(() => failLater(1, down()), { ...deadline(), retry: false })))
+    await clock.advance(751)
+    const probe = outcomeOf(() => guard.run(never, deadline(500)))
+    await clock.advance(20)
+    await Promise.all(early)
+    expect(guard.healthy()).toBe(false)
+    await clock.advance(500)
+    expect(await probe).toMatchObject({ error: { code: 'DEADLINE_EXCEEDED' } })
+  })
+
   it('does not open for refusals, cancelled calls, hurried callers or errors thrown at once', async () => {
     const { guard, deadline, clock } = guardOnFakeClock()
     const refuse = () => Promise.reject(new IntermixError('BACKEND_REFUSED', 'no'))
@@ -301,6 +315,21 @@ describe('the bulkhead', () => {
     await clock.advance(1_000)
     await running
     expect(clock.pending).toBe(0)
+  })
+
+  it('frees the place of a call once, however late its answer or its error comes', async () => {
+    const { guard, deadline, clock, later, failLater } = guardOnFakeClock({ initialConcurrency: 1, maxConcurrency: 1 })
+    for (const late of [() => failLater(50, down()), () => later(50, 'late')]) {
+      const given = outcomeOf(() => guard.run(late, deadline(10)))
+      await clock.advance(100)
+      await given
+    }
+    const running = outcomeOf(() => guard.run(() => later(10, 'running'), deadline()))
+    let isBegun = false
+    const waiting = outcomeOf(() => guard.run(() => (isBegun = true), deadline()))
+    expect(isBegun).toBe(false)
+    await clock.advance(10)
+    expect(await Promise.all([running, waiting])).toEqual([{ value: 'running' }, { value: true }])
   })
 
   it('bounds the calls that hang beyond their deadline', async () => {
