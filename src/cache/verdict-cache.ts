@@ -249,7 +249,9 @@ export class VerdictCache {
     const now = clock.now()
     const limit = verdict.kind === 'deny' ? handler.maxDenyValidForMs : undefined
     const validForMs = Math.min(verdict.validForMs, limit ?? Number.POSITIVE_INFINITY)
-    const freshUntil = startedAt + validForMs * (1 - JITTER * random())
+    // What is computed in this process ends at nobody's cost, so only fetched verdicts are spread.
+    const jitter = handler.adapter.doesIo ? JITTER * random() : 0
+    const freshUntil = startedAt + validForMs * (1 - jitter)
     return {
       verdict: validForMs === verdict.validForMs ? verdict : { ...verdict, validForMs },
       createdAt: startedAt,

@@ -1,0 +1,213 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
+import { connectRedis, type RedisLink } from '../../src/redis/connection.ts'
+import { FakeClock } from '../helpers/clock.ts'
+import { type RedisServer, startRedis } from '../helpers/redis.ts'
+import { fixedRandom, KeptLog, ReadableMeter, realClock } from '../redis/support.ts'
+import { allow, Backend, createNode, deny, DOWN, handlerConfig, said } from './support.ts'
+
+let redis: RedisServer
+let link: RedisLink
+
+async function linkUp(): Promise<void> {
+  await new Promise<void>((resolve) => link.onUp(resolve))
+}
+
+beforeAll(async () => {
+  redis = await startRedis()
+  link = connectRedis({
+    url: redis.url,
+    role: 'cache',
+    clock: realClock,
+    random: fixedRandom,
+    log: new KeptLog(),
+    meter: new ReadableMeter(),
+  })
+  await linkUp()
+})
+
+afterAll(async () => {
+  link.close()
+  await redis.stop()
+})
+
+beforeEach(async () => {
+  await link.run((client) => client.flushall())
+})
+
+/** Lets replies of the real Redis arrive while the fake clock stands or moves. */
+async function until<T>(clock: FakeClock, promise: Promise<T>): Promise<T> {
+  let done = false
+  void promise.then(() => {
+    done = true
+  })
+  while (!done) {
+    await new Promise((resolve) => setImmediate(resolve))
+    await clock.advance(0.2)
+  }
+  return await promise
+}
+
+/** Waits until a fill that nobody waits for has reached Redis. */
+async function filled(keys = 1): Promise<void> {
+  while ((await link.run((client) => client.keys('test:*:v'))).length < keys);
+}
+
+describe('the mesh tier', () => {
+  it('asks the backend once for the same question at two nodes, and hands on the age', async () => {
+    const clock = new FakeClock()
+    const [one, two] = [createNode({ clock, link, nodeId: 'n1' }), createNode({ clock, link, nodeId: 'n2' })]
+    const backend = new Backend(clock)
+    expect(await until(clock, said(one.ask(backend)))).toBe('backend allow')
+    await filled()
+    await clock.advance(30_000)
+    const second = await until(clock, Promise.resolve(two.ask(backend)))
+    expect(await said(second)).toBe('mesh allow')
+    const age = clock.now() - (second.entry?.createdAt ?? 0)
+    expect(age).toBeGreaterThanOrEqual(30_000)
+    expect(age).toBeLessThan(30_100)
+    expect(backend.calls).toBe(1)
+    await clock.advance(29_000)
+    expect(await said(two.ask(backend))).toBe('local allow')
+    await clock.advance(2_000)
+    expect(await until(clock, said(two.ask(backend)))).toBe('backend allow')
+  })
+
+  it('lets one node fetch while the others wait for it', async () => {
+    const clock = new FakeClock()
+    const nodes = Array.from({ length: 8 }, (_, i) => createNode({ clock, link, nodeId: `n${i}` }))
+    const backend = new Backend(clock)
+    backend.tookMs = 40
+    const answers = await until(clock, Promise.all(nodes.map((node) => said(node.ask(backend)))))
+    expect(answers.filter((answer) => answer === 'backend allow')).toHaveLength(1)
+    expect(answers.filter((answer) => answer === 'mesh allow')).toHaveLength(7)
+    expect(backend.calls).toBe(1)
+  })
+
+  it('fetches itself when the node with the lease never comes back', async () => {
+    const clock = new FakeClock()
+    const [dead, alive] = [createNode({ clock, link, nodeId: 'n1' }), createNode({ clock, link, nodeId: 'n2' })]
+    const hanging = new Backend(clock)
+    hanging.tookMs = 1_000_000
+    void dead.ask(hanging)
+    while ((await link.run((client) => client.keys('test:*:l'))).length === 0);
+    const backend = new Backend(clock)
+    expect(await until(clock, said(alive.ask(backend)))).toBe('backend allow')
+  })
+
+  it('serves a stale verdict of the mesh to a node that never asked the backend', async () => {
+    const clock = new FakeClock()
+    const [one, two] = [createNode({ clock, link, nodeId: 'n1' }), createNode({ clock, link, nodeId: 'n2' })]
+    const backend = new Backend(clock)
+    await until(clock, said(one.ask(backend)))
+    await filled()
+    backend.answer = DOWN
+    await clock.advance(120_000)
+    expect(await until(clock, said(two.ask(backend)))).toBe('stale allow')
+    await clock.advance(600_000)
+    const [three] = [createNode({ clock, link, nodeId: 'n3' })]
+    expect(await until(clock, said(three.ask(backend)))).toBe('unknown')
+  })
+
+  it('shares a budget of uses exactly', async () => {
+    const clock = new FakeClock()
+    const nodes = Array.from({ length: 4 }, (_, i) => createNode({ clock, link, nodeId: `n${i}` }))
+    const backend = new Backend(clock)
+    backend.answer = allow(60_000, 20)
+    let reused = 0
+    for (let i = 0; backend.calls < 2; i++) {
+      const before = backend.calls
+      await until(clock, said(nodes[i % 4]?.ask(backend) ?? Promise.reject(new Error('no node'))))
+      await filled()
+      if (backend.calls === before) reused++
+    }
+    expect(reused).toBeLessThanOrEqual(20)
+    expect(reused).toBeGreaterThan(8)
+  })
+
+  it('does not serve what was revoked, fresh or stale, whichever node stored it', async () => {
+    const clock = new FakeClock()
+    const [one, two] = [createNode({ clock, link, nodeId: 'n1' }), createNode({ clock, link, nodeId: 'n2' })]
+    const backend = new Backend(clock)
+    const eve = MapBag.of({ 'source.principal': 'eve' })
+    await until(clock, said(one.ask(backend, 'eve', eve)))
+    await filled()
+    const target = { kind: 'attribute', name: 'source.principal', key: undefined, value: 'eve' } as const
+    two.revocations.apply({ sequence: 1, target })
+    backend.answer = DOWN
+    expect(await until(clock, said(two.ask(backend, 'eve', eve)))).toBe('unknown')
+  })
+
+  it('replaces a revoked entry by a new verdict', async () => {
+    const clock = new FakeClock()
+    const [one, two] = [createNode({ clock, link, nodeId: 'n1' }), createNode({ clock, link, nodeId: 'n2' })]
+    const backend = new Backend(clock)
+    await until(clock, said(one.ask(backend)))
+    await filled()
+    for (const node of [one, two]) node.revocations.apply({ sequence: 1, target: { kind: 'all' } })
+    backend.answer = deny()
+    await clock.advance(5)
+    expect(await until(clock, said(one.ask(backend)))).toBe('backend deny')
+    expect(await until(clock, said(two.ask(backend)))).toMatch(/^(mesh|backend) deny$/)
+    expect(backend.calls).toBeLessThanOrEqual(3)
+  })
+
+  it('takes garbage, other versions and other keys for a miss, and recovers', async () => {
+    const clock = new FakeClock()
+    const one = createNode({ clock, link, nodeId: 'n1' })
+    const backend = new Backend(clock)
+    await until(clock, said(one.ask(backend)))
+    await filled()
+    const [key = ''] = await link.run((client) => client.keys('test:*:v'))
+    const blob = (await link.run((client) => client.hget(key, 'b'))) ?? ''
+    const soon = String(clock.now() + 1_000_000)
+    const spoils: readonly (() => Promise<unknown>)[] = [
+      () => link.run((client) => client.hset(key, 'b', 'garbage')),
+      () => link.run((client) => client.hset(key, 'b', blob.replace('"version":1', '"version":99'))),
+      () => link.run((client) => client.hset(key, 'b', blob.replace(/"key":"./, '"key":"_'))),
+      () => link.run((client) => client.hset(key, 'b', blob.replace('"kind":"allow"', '"kind":"unknown"'))),
+      () => link.run((client) => client.hset(key, 'u', 'many', 'f', 'never')),
+      () => link.run((client) => client.del(key)),
+      () => link.run(async (client) => [await client.del(key), await client.set(key, 'a string')]),
+      () => link.run((client) => client.hset(key, 'c', soon, 'f', soon)),
+    ]
+    backend.answer = deny()
+    for (const [index, spoil] of spoils.entries()) {
+      await spoil()
+      const node = createNode({ clock, link, nodeId: `s${index}` })
+      expect([index, await until(clock, said(node.ask(backend)))]).toEqual([index, 'backend deny'])
+      await clock.advance(5)
+      const next = createNode({ clock, link, nodeId: `t${index}` })
+      while ((await until(clock, said(next.ask(backend)))) !== 'mesh deny') next.cache.clear()
+      backend.answer = deny(60_000, `again ${index}`)
+    }
+  })
+
+  it('keeps what forbids reuse out of Redis', async () => {
+    const clock = new FakeClock()
+    const one = createNode({ clock, link, nodeId: 'n1' })
+    const backend = new Backend(clock, handlerConfig())
+    backend.answer = allow(0)
+    await until(clock, said(one.ask(backend)))
+    backend.answer = deny(60_000)
+    await until(clock, said(one.ask(backend, 'other')))
+    await filled()
+    expect(await link.run((client) => client.keys('test:*:v'))).toHaveLength(1)
+  })
+
+  it('answers from the backend while Redis is paused, each within the deadline for Redis', async () => {
+    const node = createNode({ clock: realClock as never, link, nodeId: 'n1' })
+    const backend = new Backend(realClock as never)
+    redis.pause()
+    try {
+      for (let i = 0; i < 20; i++) expect(await said(node.ask(backend, `key ${i}`))).toBe('backend allow')
+    } finally {
+      redis.resume()
+    }
+    await linkUp()
+    const other = createNode({ clock: realClock as never, link, nodeId: 'n2' })
+    await node.ask(backend, 'after')
+    await filled()
+    expect(await said(other.ask(backend, 'after'))).toBe('mesh allow')
+  })
+})
