@@ -5,10 +5,12 @@ import type { Predicate, ReadLog } from '../kernel/read-log.ts'
 import { type AttributeValue, isStringMap } from '../kernel/value.ts'
 import type { EvaluationError } from './compiled.ts'
 
-export type Evaluate = (bag: AttributeBag, log: ReadLog | undefined) => AttributeValue | EvaluationError
+type Closure<T> = (bag: AttributeBag, log: ReadLog | undefined) => T
+
+export type Evaluate = Closure<AttributeValue | EvaluationError>
 
 /** As `Evaluate`; `undefined` says that an attribute or a map key is absent. */
-export type EvaluateOptional = (bag: AttributeBag, log: ReadLog | undefined) => ReturnType<Evaluate> | undefined
+export type EvaluateOptional = Closure<AttributeValue | EvaluationError | undefined>
 
 /** The one attribute, or constant key of a map attribute, that an expression reads. */
 export interface Subject {
@@ -23,7 +25,7 @@ export function readEntry(bag: AttributeBag, name: string, key: string): string 
 }
 
 /** The predicate that a boolean expression over one subject asks. `id` is canonical. */
-export function predicateOf({ attribute, mapKey }: Subject, id: string, evaluate: Evaluate): Predicate {
+export function predicateOf({ attribute, mapKey }: Subject, id: string, evaluate: Closure<unknown>): Predicate {
   return {
     id,
     attribute,
@@ -39,9 +41,9 @@ export function predicateOf({ attribute, mapKey }: Subject, id: string, evaluate
 
 /**
  * Logs the answer of a boolean expression over one subject instead of what it reads; absence and errors are logged as
- * plain reads. `plain` and `recording` are two compilations of the expression that differ in nothing else.
+ * plain reads. `evaluate` must not log predicates itself.
  */
-export function asPredicate(predicate: Predicate, evaluate: Evaluate): Evaluate {
+export function asPredicate<T>(predicate: Predicate, evaluate: Closure<T>): Closure<T | boolean> {
   return (bag, log) => {
     if (log === undefined) return evaluate(bag, undefined)
     const answer = predicate.test(bag)

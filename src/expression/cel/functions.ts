@@ -1,0 +1,221 @@
+// CEL's functions on values, the standard ones and Mixer's. A method's target is its first argument.
+
+import { Duration, parseDuration, Timestamp } from '../../kernel/time.ts'
+import { EvaluationError } from '../compiled.ts'
+import { reverse, toLower } from '../functions/bytes.ts'
+import { ip, match, timestamp } from '../functions/conversions.ts'
+import { dnsName } from '../functions/dns-name.ts'
+import { email } from '../functions/email.ts'
+import { compilePattern, findPattern } from '../functions/regexp.ts'
+import { uri } from '../functions/uri.ts'
+import {
+  AttributeMap,
+  type CelResult,
+  type CelValue,
+  typeName,
+  TypeValue,
+  Uint,
+  Wrapped,
+  type WrappedType,
+} from './values.ts'
+
+type CelFunction = (args: readonly CelValue[]) => CelResult
+
+/** The only overloads of a function, by the JavaScript types of their arguments. */
+function overload(name: string, apply: (...texts: string[]) => CelResult, arity: number): CelFunction {
+  return (args) => {
+    const texts = args.filter((arg) => typeof arg === 'string')
+    return texts.length === arity && args.length === arity ? apply(...texts) : noOverload(name, args)
+  }
+}
+
+function noOverload(name: string, args: readonly CelValue[]): EvaluationError {
+  return new EvaluationError(`no such overload: ${name}(${args.map(typeName).join(', ')})`)
+}
+
+function wrapper(
+  type: WrappedType,
+  name: string,
+  read: (text: string) => string | Uint8Array | EvaluationError,
+): CelFunction {
+  return overload(
+    name,
+    (text) => {
+      const value = read(text as string)
+      return value instanceof EvaluationError ? value : new Wrapped(type, value)
+    },
+    1,
+  )
+}
+
+const text2 = (name: string, apply: (one: string, two: string) => CelResult) => {
+  return overload(name, apply as (...texts: string[]) => CelResult, 2)
+}
+const text1 = (name: string, apply: (text: string) => CelResult) => {
+  return overload(name, apply as (...texts: string[]) => CelResult, 1)
+}
+
+function size([value]: readonly CelValue[]): CelResult {
+  if (typeof value === 'string') return BigInt(Array.from(value).length)
+  if (value instanceof AttributeMap) return new EvaluationError('size not implemented on stringmaps')
+  if (value instanceof Map) return BigInt(value.size)
+  if (Array.isArray(value) || value instanceof Uint8Array) return BigInt(value.length)
+  return noOverload('size', [value ?? null])
+}
+
+function toInt([value]: readonly CelValue[]): CelResult {
+  if (typeof value === 'bigint') return value
+  if (value instanceof Uint) return inRange(value.value, 'int')
+  if (value instanceof Timestamp) return value.toParts().seconds
+  if (typeof value === 'number') {
+    if (!(value > -(2 ** 63) && value < 2 ** 63)) return new EvaluationError('integer overflow')
+    return BigInt(Math.trunc(value))
+  }
+  if (typeof value === 'string' && /^[+-]?\d+$/.test(value)) return inRange(BigInt(value), 'int')
+  return conversionError(value, 'int')
+}
+
+function toUint([value]: readonly CelValue[]): CelResult {
+  if (value instanceof Uint) return value
+  if (typeof value === 'bigint') return inRange(value, 'uint')
+  if (typeof value === 'number') {
+    return value >= 0 && value < 2 ** 64
+      ? new Uint(BigInt(Math.trunc(value)))
+      : new EvaluationError('unsigned integer overflow')
+  }
+  return typeof value === 'string' && /^\d+$/.test(value)
+    ? inRange(BigInt(value), 'uint')
+    : conversionError(value, 'uint')
+}
+
+function inRange(value: bigint, type: 'int' | 'uint'): CelResult {
+  if (type === 'uint') {
+    return BigInt.asUintN(64, value) === value ? new Uint(value) : new EvaluationError('unsigned integer overflow')
+  }
+  return BigInt.asIntN(64, value) === value ? value : new EvaluationError('integer overflow')
+}
+
+function toDouble([value]: readonly CelValue[]): CelResult {
+  if (typeof value === 'number') return value
+  if (typeof value === 'bigint') return Number(value)
+  if (value instanceof Uint) return Number(value.value)
+  if (typeof value === 'string' && /^[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|NaN|Infinity)$/.test(value)) {
+    return Number(value)
+  }
+  return conversionError(value, 'double')
+}
+
+function toText([value]: readonly CelValue[]): CelResult {
+  if (typeof value === 'string') return value
+  if (value instanceof Uint) return String(value.value)
+  if (value instanceof Timestamp) return value.toString()
+  if (value instanceof Duration) return `${durationSeconds(value)}s`
+  if (value instanceof Uint8Array) {
+    const text = Buffer.from(value).toString()
+    return Buffer.from(text).equals(value) ? text : new EvaluationError('invalid UTF-8')
+  }
+  if (typeof value === 'bigint' || typeof value === 'number' || typeof value === 'boolean') return String(value)
+  return conversionError(value, 'string')
+}
+
+/** Seconds with their fraction, CEL's text form of a duration. */
+function durationSeconds(value: Duration): string {
+  const { seconds, nanos } = value.toParts()
+  const sign = value.nanos < 0n ? '-' : ''
+  const fraction = nanos === 0 ? '' : `.${String(Math.abs(nanos)).padStart(9, '0').replace(/0+$/, '')}`
+  return `${sign}${seconds < 0n ? -seconds : seconds}${fraction}`
+}
+
+const BOOL_TEXTS: Readonly<Partial<Record<string, boolean>>> = {
+  ...Object.fromEntries(['1', 't', 'true', 'TRUE', 'True', 'T'].map((text) => [text, true])),
+  ...Object.fromEntries(['0', 'f', 'false', 'FALSE', 'False', 'F'].map((text) => [text, false])),
+}
+
+function toBool([value]: readonly CelValue[]): CelResult {
+  if (typeof value === 'boolean') return value
+  return (typeof value === 'string' ? BOOL_TEXTS[value] : undefined) ?? conversionError(value, 'bool')
+}
+
+function conversionError(value: CelValue | undefined, type: string): EvaluationError {
+  const shown = typeof value === 'string' ? ` '${value}'` : ''
+  return new EvaluationError(`type conversion error from '${typeName(value ?? null)}'${shown} to '${type}'`)
+}
+
+function toTimestamp([value]: readonly CelValue[]): CelResult {
+  if (value instanceof Timestamp) return value
+  if (typeof value === 'bigint') return Timestamp.fromParts(value, 0)
+  return typeof value === 'string' ? timestamp(value) : noOverload('timestamp', [value ?? null])
+}
+
+function toDuration([value]: readonly CelValue[]): CelResult {
+  if (value instanceof Duration) return value
+  if (typeof value !== 'string') return noOverload('duration', [value ?? null])
+  return parseDuration(value) ?? new EvaluationError(`time: invalid duration ${value}`)
+}
+
+function typeOf([value]: readonly CelValue[]): CelResult {
+  if (value instanceof AttributeMap) return new EvaluationError('cannot convert stringmap to CEL types')
+  if (value instanceof Wrapped) return new EvaluationError('cannot convert wrapper value to CEL types')
+  return new TypeValue(typeName(value ?? null))
+}
+
+type Part = (date: Date, millis: number) => number
+
+/** Parts of a point in time (UTC), or of a duration in whole units. */
+function part(name: string, ofDate: Part, unitNanos?: bigint): CelFunction {
+  return (args) => {
+    const [value, zone] = args
+    if (zone !== undefined && zone !== 'UTC') return new EvaluationError(`${name}: only the time zone UTC is supported`)
+    if (value instanceof Timestamp) return BigInt(ofDate(new Date(value.toMillis()), value.toMillis()))
+    return value instanceof Duration && unitNanos !== undefined ? value.nanos / unitNanos : noOverload(name, args)
+  }
+}
+
+const dayOfYear = (date: Date) => Math.floor((date.getTime() - Date.UTC(date.getUTCFullYear(), 0, 1)) / 86_400_000)
+
+function milliseconds(args: readonly CelValue[]): CelResult {
+  const [value] = args
+  if (value instanceof Duration) return (value.nanos / 1_000_000n) % 1000n
+  return part('getMilliseconds', (date) => date.getUTCMilliseconds())(args)
+}
+
+/** Functions and methods by name. `matches` with a constant pattern is compiled apart. */
+export const CEL_FUNCTIONS: ReadonlyMap<string, CelFunction> = new Map<string, CelFunction>([
+  ['size', size],
+  ['contains', text2('contains', (text, part) => text.includes(part))],
+  ['startsWith', text2('startsWith', (text, prefix) => text.startsWith(prefix))],
+  ['endsWith', text2('endsWith', (text, suffix) => text.endsWith(suffix))],
+  ['matches', text2('matches', (text, pattern) => findPattern(compilePattern(pattern), text))],
+  ['int', toInt],
+  ['uint', toUint],
+  ['double', toDouble],
+  ['string', toText],
+  ['bool', toBool],
+  [
+    'bytes',
+    (args) =>
+      args[0] instanceof Uint8Array ? args[0] : text1('bytes', (text) => new Uint8Array(Buffer.from(text)))(args),
+  ],
+  ['dyn', ([value]) => value ?? null],
+  ['type', typeOf],
+  ['timestamp', toTimestamp],
+  ['duration', toDuration],
+  ['ip', wrapper('IP_ADDRESS', 'ip', ip)],
+  ['dnsName', wrapper('DNS_NAME', 'dnsName', dnsName)],
+  ['email', wrapper('EMAIL_ADDRESS', 'email', email)],
+  ['uri', wrapper('URI', 'uri', uri)],
+  ['match', text2('match', match)],
+  ['reverse', text1('reverse', reverse)],
+  ['toLower', text1('toLower', toLower)],
+  ['emptyStringMap', () => new Map()],
+  ['getFullYear', part('getFullYear', (date) => date.getUTCFullYear())],
+  ['getMonth', part('getMonth', (date) => date.getUTCMonth())],
+  ['getDate', part('getDate', (date) => date.getUTCDate())],
+  ['getDayOfMonth', part('getDayOfMonth', (date) => date.getUTCDate() - 1)],
+  ['getDayOfWeek', part('getDayOfWeek', (date) => date.getUTCDay())],
+  ['getDayOfYear', part('getDayOfYear', dayOfYear)],
+  ['getHours', part('getHours', (date) => date.getUTCHours(), 3_600_000_000_000n)],
+  ['getMinutes', part('getMinutes', (date) => date.getUTCMinutes(), 60_000_000_000n)],
+  ['getSeconds', part('getSeconds', (date) => date.getUTCSeconds(), 1_000_000_000n)],
+  ['getMilliseconds', milliseconds],
+])

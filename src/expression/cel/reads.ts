@@ -1,0 +1,140 @@
+// Closures by which CEL reads a bag. An absent attribute is its type's zero value; an absent map key is an error.
+
+import type { AttributeBag } from '../../kernel/attribute-bag.ts'
+import type { ReadLog } from '../../kernel/read-log.ts'
+import { isStringMap, type ValueType } from '../../kernel/value.ts'
+import { EvaluationError } from '../compiled.ts'
+import type { Subject } from '../evaluate.ts'
+import {
+  AttributeMap,
+  attributeMap,
+  type CelResult,
+  type CelValue,
+  FROM_ATTRIBUTE,
+  mapKey,
+  Namespace,
+  typeName,
+  ZERO_VALUES,
+} from './values.ts'
+
+export type Cel = (bag: AttributeBag, log: ReadLog | undefined) => CelResult
+
+/** Reads an attribute; of a map only the presence is logged, its entries when they are looked up. */
+export function readAttribute(name: string, type: ValueType): Cel {
+  if (type === 'STRING_MAP') {
+    return (bag, log) => {
+      const value = bag.get(name)
+      if (log !== undefined) log.attribute(name, value)
+      return attributeMap(name, value)
+    }
+  }
+  const convert = FROM_ATTRIBUTE[type]
+  const zero = ZERO_VALUES[type]
+  return (bag, log) => {
+    const value = bag.get(name)
+    if (log !== undefined) log.attribute(name, value)
+    return value === undefined ? zero : convert(value)
+  }
+}
+
+/** Whether an attribute is there. */
+export function hasAttribute(name: string): Cel {
+  return (bag, log) => {
+    const value = bag.get(name)
+    if (log !== undefined) log.attribute(name, value)
+    return value !== undefined
+  }
+}
+
+/** Reads one constant key of a map attribute. */
+export function readEntry({ attribute, mapKey: key }: Subject & { mapKey: string }): Cel {
+  const noKey = noSuchKey(key)
+  return (bag, log) => {
+    const map = bag.get(attribute)
+    if (typeof map !== 'object' || !isStringMap(map)) {
+      if (log !== undefined) log.attribute(attribute, map)
+      return map === undefined ? noKey : attributeMap(attribute, map)
+    }
+    const value = map.get(key)
+    if (log !== undefined) log.mapKey(attribute, key, value)
+    return value ?? noKey
+  }
+}
+
+/** Whether a map attribute has a constant key. */
+export function hasEntry({ attribute, mapKey: key }: Subject & { mapKey: string }): Cel {
+  return (bag, log) => {
+    const map = bag.get(attribute)
+    if (typeof map !== 'object' || !isStringMap(map)) {
+      if (log !== undefined) log.attribute(attribute, map)
+      return map === undefined ? false : attributeMap(attribute, map)
+    }
+    const value = map.get(key)
+    if (log !== undefined) log.mapKey(attribute, key, value)
+    return value !== undefined
+  }
+}
+
+function noSuchKey(key: CelValue): EvaluationError {
+  return new EvaluationError(
+    `no such key: ${typeof key === 'string' ? `'${key}'` : String(mapKey(key) ?? typeName(key))}`,
+  )
+}
+
+/** `collection[key]`. */
+export function index(collection: CelValue, key: CelValue, log: ReadLog | undefined): CelResult {
+  if (collection instanceof AttributeMap) {
+    if (typeof key !== 'string') return new EvaluationError('index should be a string')
+    return lookUp(collection, key, log) ?? noSuchKey(key)
+  }
+  const normalised = mapKey(key)
+  if (collection instanceof Map) {
+    const value = normalised === undefined ? undefined : collection.get(normalised)
+    return value === undefined ? noSuchKey(key) : value
+  }
+  if (!Array.isArray(collection)) return new EvaluationError(`${typeName(collection)} does not support indexing`)
+  if (typeof normalised !== 'bigint') return new EvaluationError(`invalid index: ${typeName(key)}`)
+  const item: CelValue | undefined = collection[Number(normalised)]
+  return item === undefined ? new EvaluationError(`index out of bounds: ${normalised}`) : item
+}
+
+function lookUp({ name, map }: AttributeMap, key: string, log: ReadLog | undefined): string | undefined {
+  if (map === undefined) return undefined
+  const value = map.get(key)
+  if (log !== undefined) log.mapKey(name, key, value)
+  return value
+}
+
+/** `item in collection`; `equals` compares with the items of a list. */
+export function contains(
+  item: CelValue,
+  collection: CelValue,
+  log: ReadLog | undefined,
+  equals: (left: CelValue, right: CelValue) => boolean | EvaluationError,
+): CelResult {
+  if (collection instanceof AttributeMap) {
+    if (typeof item !== 'string') return new EvaluationError('index should be a string')
+    return lookUp(collection, item, log) !== undefined
+  }
+  const key = mapKey(item)
+  if (collection instanceof Map) return key !== undefined && collection.has(key)
+  if (!Array.isArray(collection))
+    return new EvaluationError(`no such overload: ${typeName(item)} in ${typeName(collection)}`)
+  return collection.some((other: CelValue) => equals(item, other) === true)
+}
+
+/** The items that a comprehension goes over: of a list its items, of a map its keys. */
+export function itemsOf(collection: CelValue, log: ReadLog | undefined): readonly CelValue[] | EvaluationError {
+  if (Array.isArray(collection)) return collection as readonly CelValue[]
+  if (collection instanceof Map) return [...collection.keys()]
+  if (!(collection instanceof AttributeMap))
+    return new EvaluationError(`${typeName(collection)} cannot be iterated over`)
+  if (log !== undefined) log.wholeMap(collection.name, collection.map)
+  return Array.from(collection.map?.entries() ?? [], ([key]) => key)
+}
+
+/** The value of an inner part of attribute names. */
+export function namespace(name: string): Cel {
+  const value = new Namespace(name)
+  return () => value
+}
