@@ -2,13 +2,13 @@
 
 import { METHODS } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { IntermixError } from '../kernel/errors.ts'
+import type { IntermixError } from '../kernel/errors.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
 import { httpStatusOf } from '../kernel/status.ts'
 import type { Answer, HeaderOperation } from '../kernel/verdict.ts'
 import { denialOf } from './denial.ts'
 import { createDoorMetrics } from './door-metrics.ts'
-import { createFailureLog } from './failure-log.ts'
+import { callerError, createFailureLog } from './failure-log.ts'
 import { forwardedBag } from './forwarded-bag.ts'
 import { AUTHZ_PATH, operatorParams, readForwarded } from './forwarded-request.ts'
 import { httpHeaderValue, isCopyableHeader } from './header-value.ts'
@@ -44,7 +44,7 @@ export function authzRoute(options: AuthzOptions): Route {
           return answer.status.code === 0 ? sendAllowed(reply, answer) : sendDenied(reply, answer, always403)
         }
         const fail = (caught: unknown) => {
-          const error = IntermixError.from(caught)
+          const error = callerError(caught)
           if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
             logFailure(caught, 'a forward-auth call failed')
           metrics.finished(error.status.code, startedAt)

@@ -3,9 +3,9 @@
 import type { FastifyReply } from 'fastify'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { CheckOutcome, QuotaGrant } from '../kernel/services.ts'
-import { IntermixError } from '../kernel/errors.ts'
 import { readCheckBody } from './check-body.ts'
 import { createDoorMetrics } from './door-metrics.ts'
+import { callerError } from './failure-log.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 
 /** Answers 200 whatever the verdict; 400 for a body that is not valid, 5xx where the node itself cannot answer. */
@@ -19,7 +19,7 @@ export function checkRoute({ check, clock, meter }: RouteDependencies): Route {
         return sendOutcome(reply, outcome)
       }
       const fail = (caught: unknown): never => {
-        metrics.finished(IntermixError.from(caught).status.code, startedAt)
+        metrics.finished(callerError(caught).status.code, startedAt)
         throw caught
       }
       try {

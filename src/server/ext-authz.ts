@@ -14,7 +14,7 @@ import {
 import { timeoutOf } from './deadline.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { checkResponseOf } from './ext-authz-response.ts'
-import { createFailureLog } from './failure-log.ts'
+import { callerError, createFailureLog } from './failure-log.ts'
 import { type GrpcService, schemaMethod } from './grpc-service.ts'
 
 const NAME = 'envoy.service.auth.v3.Authorization'
@@ -41,7 +41,7 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
   const answer = (call: ServerUnaryCall<CheckRequest, CheckResponse>, reply: sendUnaryData<CheckResponse>): void => {
     const startedAt = clock.monotonic()
     const fail = (caught: unknown) => {
-      const error = IntermixError.from(caught)
+      const error = callerError(caught)
       if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
         logFailure(caught, 'an ext_authz call failed')
       const status: { code: number; details: string } = {

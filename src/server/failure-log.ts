@@ -1,5 +1,6 @@
 // Logs failures of our own without letting a failing request path flood the log.
 
+import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger } from '../kernel/ports.ts'
 
 /** At most one line each `everyMs`; the next one says how many were left out. */
@@ -21,4 +22,10 @@ export function createFailureLog(options: {
     openAt = now + everyMs
     leftOut = 0
   }
+}
+
+/** What a caller gets to hear of anything caught: expected failures as they are, of bugs no more than that there is one. */
+export function callerError(caught: unknown): IntermixError {
+  if (caught instanceof IntermixError) return caught
+  return new IntermixError('INTERNAL', 'internal error', { cause: caught })
 }

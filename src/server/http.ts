@@ -5,7 +5,7 @@ import { fastify, type FastifyInstance } from 'fastify'
 import { IntermixError } from '../kernel/errors.ts'
 import { authzRewrite, authzRoute } from './authz-route.ts'
 import { checkRoute } from './check-route.ts'
-import { createFailureLog } from './failure-log.ts'
+import { callerError, createFailureLog } from './failure-log.ts'
 import type { ListenAddress } from './grpc.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 import { parseJsonBody } from './json-body.ts'
@@ -43,8 +43,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     requestTimeout: 30_000,
     forceCloseConnections: 'idle',
     rewriteUrl: (request) => authzRewrite(request.url ?? '/'),
-    frameworkErrors: (caught, _request, reply) =>
-      sendError(reply, new IntermixError('INVALID_REQUEST', caught.message), caught.statusCode ?? 400),
+    frameworkErrors(caught, _request, reply) {
+      sendError(reply, new IntermixError('INVALID_REQUEST', caught.message), caught.statusCode ?? 400)
+    },
   })
   readJson(app)
   answerErrors(app, createFailureLog(options))
@@ -79,7 +80,7 @@ function readJson(app: FastifyInstance): void {
     try {
       done(null, parseJsonBody(body.toString()))
     } catch (caught) {
-      done(IntermixError.from(caught))
+      done(callerError(caught))
     }
   })
 }
@@ -103,7 +104,7 @@ function answerErrors(app: FastifyInstance, logFailure: (caught: unknown, messag
     if (!(caught instanceof IntermixError) && status !== undefined && status < 500) {
       return sendError(reply, new IntermixError('INVALID_REQUEST', (caught as Error).message), status)
     }
-    const error = IntermixError.from(caught)
+    const error = callerError(caught)
     if (error.code === 'INTERNAL') logFailure(caught, `${request.method} ${request.routeOptions.url ?? ''} failed`)
     return sendError(reply, error)
   })

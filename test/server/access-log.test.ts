@@ -1,0 +1,112 @@
+import { create, toBinary } from '@bufbuild/protobuf'
+import { Client, type ClientWritableStream, credentials, status as grpcStatus, type ServiceError } from '@grpc/grpc-js'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
+import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
+import { StreamAccessLogsMessageSchema } from '../../src/wire/generated/envoy/service/accesslog/v3/als_pb.ts'
+import { dependencies } from './fixtures.ts'
+
+const PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs'
+
+function httpLogs(paths: readonly string[], node?: string): Buffer {
+  return Buffer.from(
+    toBinary(
+      StreamAccessLogsMessageSchema,
+      create(StreamAccessLogsMessageSchema, {
+        ...(node === undefined ? {} : { identifier: { node: { id: node }, logName: 'mixer' } }),
+        logEntries: { case: 'httpLogs', value: { logEntry: paths.map((path) => ({ request: { path } })) } },
+      }),
+    ),
+  )
+}
+
+describe('the access log service', () => {
+  let given: ReturnType<typeof dependencies>
+  let server: GrpcServer
+  let client: Client
+
+  beforeEach(async () => {
+    given = dependencies()
+    server = createGrpcServer(given)
+    const port = await server.listen({ host: '127.0.0.1', port: 0 })
+    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
+  })
+  afterEach(async () => {
+    client.close()
+    await server.drain(1_000)
+  })
+
+  interface OpenStream {
+    readonly stream: ClientWritableStream<Buffer>
+    readonly ended: Promise<ServiceError | null>
+  }
+
+  function open(): OpenStream {
+    let end: (error: ServiceError | null) => void
+    const ended = new Promise<ServiceError | null>((resolve) => {
+      end = resolve
+    })
+    const stream = client.makeClientStreamRequest<Buffer, Buffer>(
+      PATH,
+      (bytes) => bytes,
+      (bytes) => bytes,
+      (error) => end(error),
+    )
+    return { stream, ended }
+  }
+
+  it('makes a batch of each message, with the identifier of the first on all', async () => {
+    const { stream, ended } = open()
+    stream.write(httpLogs(['/a', '/b'], 'proxy-1'))
+    stream.write(httpLogs(['/c']))
+    stream.write(httpLogs([]))
+    stream.end()
+    expect(await ended).toBeNull()
+    const { batches } = given.report
+    expect(batches.map(({ format, count }) => [format, count])).toEqual([
+      ['envoy-als', 2],
+      ['envoy-als', 1],
+    ])
+    expect(new Set(batches.map(({ id }) => id)).size).toBe(2)
+    for (const { id } of batches) expect(id).toMatch(/^node-a-[a-z0-9]+-[a-z0-9]+$/)
+    const bags = batches.flatMap(({ payload }) => decodeAccessLog(payload))
+    expect(bags.map((bag) => bag.get('request.path'))).toEqual(['/a', '/b', '/c'])
+    expect(bags.map((bag) => bag.get('context.reporter.uid'))).toEqual(['proxy-1', 'proxy-1', 'proxy-1'])
+    expect(given.meter.counts.get('access_log_entries_total{}')).toBe(3)
+  })
+
+  it('keeps the identifiers of two streams apart', async () => {
+    const first = open()
+    const second = open()
+    first.stream.write(httpLogs(['/1'], 'one'))
+    second.stream.write(httpLogs(['/2'], 'two'))
+    await given.report.have(2)
+    first.stream.write(httpLogs(['/3']))
+    await given.report.have(3)
+    first.stream.end()
+    second.stream.end()
+    await Promise.all([first.ended, second.ended])
+    const last = given.report.batches[2]
+    expect(decodeAccessLog(last?.payload ?? new Uint8Array())[0]?.get('context.reporter.uid')).toBe('one')
+  })
+
+  it('ends a stream whose bytes are no message, keeping what came before', async () => {
+    const { stream, ended } = open()
+    stream.write(httpLogs(['/a'], 'proxy-1'))
+    await given.report.have(1)
+    stream.write(Buffer.from([0x12, 0x7f, 0x01]))
+    expect((await ended)?.code).toBe(grpcStatus.INVALID_ARGUMENT)
+    expect(given.meter.counts.get('access_log_malformed_total{}')).toBe(1)
+    expect(given.report.batches.length).toBe(1)
+  })
+
+  it('ends open streams when it drains, so that proxies go to another node', async () => {
+    const { stream, ended } = open()
+    stream.write(httpLogs(['/a'], 'proxy-1'))
+    await given.report.have(1)
+    const drained = server.drain(5_000)
+    expect(await ended).toBeNull()
+    stream.end()
+    await drained
+  })
+})

@@ -1,0 +1,235 @@
+import { request as httpRequest } from 'node:http'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import { parseIp } from '../../src/kernel/ip-address.ts'
+import { parseDuration } from '../../src/kernel/time.ts'
+import { Code } from '../../src/kernel/status.ts'
+import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
+import { decodeRecords } from '../../src/wire/record-json.ts'
+import { answerOf, dependencies, type RecordingCheck } from './fixtures.ts'
+
+interface ErrorBody {
+  readonly error: {
+    readonly code: string
+    readonly message: string
+    readonly problems: readonly { path: string; message: string }[]
+  }
+}
+
+describe('the HTTP API', () => {
+  let given: ReturnType<typeof dependencies>
+  let check: RecordingCheck
+  let server: HttpServer
+
+  beforeEach(() => {
+    given = dependencies()
+    check = given.check
+    server = createHttpServer({ ...given, maxBodyBytes: 2_000 })
+  })
+  afterEach(() => server.drain(1_000))
+
+  const post = (url: string, payload: unknown, headers: Record<string, string> = {}) =>
+    server.app.inject({
+      method: 'POST',
+      url,
+      headers,
+      payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
+    })
+
+  describe('POST /v1/check', () => {
+    it('answers a denial with 200, in the body and in headers', async () => {
+      check.answer({
+        status: { code: Code.PERMISSION_DENIED, message: 'no' },
+        validForMs: 4_000,
+        validUses: 7,
+        tier: 'local',
+        ageMs: 3,
+        referenced: [
+          { name: 'source.labels', key: 'version', condition: 'EXACT', whole: false },
+          { name: 'request.headers', key: undefined, condition: 'ABSENCE', whole: true },
+        ],
+        requestHeaders: [{ name: 'x-a', value: 'b', operation: 'REPLACE' }],
+      })
+      const response = await post('/v1/check', {
+        attributes: { 'source.ip': '10.0.0.1', 'source.labels': { version: 'v1' } },
+      })
+      expect(response.statusCode).toBe(200)
+      expect(response.json()).toEqual({
+        status: { code: 7, message: 'no' },
+        validForMs: 4000,
+        validUses: 7,
+        tier: 'local',
+        ageMs: 3,
+        referenced: [
+          { name: 'source.labels', key: 'version', condition: 'EXACT' },
+          { name: 'request.headers', condition: 'ABSENCE', whole: true },
+        ],
+        requestHeaders: [{ name: 'x-a', value: 'b', operation: 'REPLACE' }],
+        responseHeaders: [],
+      })
+      expect(response.headers).toMatchObject({
+        'x-intermix-status': '7',
+        'x-intermix-tier': 'local',
+        'x-intermix-age-ms': '3',
+        'x-intermix-valid-for-ms': '4000',
+      })
+      expect(check.lastBag.get('source.ip')).toEqual(parseIp('10.0.0.1'))
+      expect(check.asked[0]?.options).toEqual({ timeoutMs: 1_000 })
+    })
+
+    it('hands on deadline, quotas and deduplication id, and answers with the grants', async () => {
+      check.decide = async () => ({
+        answer: answerOf(),
+        quotas: new Map([
+          ['rate', { status: { code: 0, message: '' }, granted: 2, validForMs: 1_000, referenced: [] }],
+        ]),
+      })
+      const response = await post('/v1/check', {
+        attributes: {},
+        timeoutMs: 50,
+        quotas: { rate: { amount: 5, bestEffort: true } },
+        deduplicationId: 'abc',
+      })
+      expect(check.asked[0]?.options).toEqual({
+        timeoutMs: 50,
+        quotas: new Map([['rate', { amount: 5, bestEffort: true }]]),
+        deduplicationId: 'abc',
+      })
+      expect(response.json<{ quotas: unknown }>().quotas).toEqual({
+        rate: { status: { code: 0, message: '' }, granted: 2, validForMs: 1000, referenced: [] },
+      })
+    })
+
+    it('names all problems of a body at once, with hints', async () => {
+      const response = await post('/v1/check', {
+        attributes: { 'source.ipp': 'x', 'destination.port': 'http', 'source.labels': { a: 1 } },
+        timeoutMs: -1,
+        quota: {},
+        quotas: { rate: { amount: 1.5 } },
+      })
+      expect(response.statusCode).toBe(400)
+      const { error } = response.json<ErrorBody>()
+      expect(error.code).toBe('INVALID_REQUEST')
+      expect(error.problems.map(({ path }) => path)).toEqual([
+        'quota',
+        'attributes.source.ipp',
+        'attributes.destination.port',
+        'attributes.source.labels',
+        'timeoutMs',
+        'quotas.rate.amount',
+      ])
+      expect(error.problems[0]?.message).toContain('Did you mean "quotas"?')
+      expect(error.problems[1]?.message).toContain('Did you mean "source.ip"?')
+      expect(check.asked).toEqual([])
+    })
+
+    it.each([
+      ['{"attributes": {"source.ip" "10.0.0.1"}}', 'line 1, column 29: expected ":", not "\\""'],
+      ['{\n  "attributes": {},\n}', 'line 3, column 1: expected a property name'],
+      ['abc', 'line 1, column 1: expected a value'],
+      ['', 'the body is empty'],
+      ['[1, 2', 'expected "," or "]", not the end'],
+    ])('names the place where a body stops being JSON: %s', async (body, wanted) => {
+      const response = await post('/v1/check', body, { 'content-type': 'application/json' })
+      expect(response.statusCode).toBe(400)
+      expect(response.json<ErrorBody>().error.message).toContain(wanted)
+    })
+
+    it.each(['text/plain', 'application/x-www-form-urlencoded', 'application/json; charset=utf-8', ''])(
+      'takes JSON under the content type %j',
+      async (type) => {
+        const response = await post('/v1/check', { attributes: {} }, type === '' ? {} : { 'content-type': type })
+        expect(response.statusCode).toBe(200)
+      },
+    )
+
+    it('fails with the status of the error where the node fails', async () => {
+      check.decide = () => {
+        throw new IntermixError('NOT_READY', 'no config yet')
+      }
+      const response = await post('/v1/check', { attributes: {} })
+      expect(response.statusCode).toBe(503)
+      expect(response.json()).toEqual({ error: { code: 'NOT_READY', message: 'no config yet', problems: [] } })
+    })
+
+    it('logs a bug and tells the caller no more than that there is one', async () => {
+      check.decide = () => Promise.reject(new TypeError('a bug'))
+      const response = await post('/v1/check', { attributes: {} })
+      expect(response.statusCode).toBe(500)
+      expect(response.json<ErrorBody>().error.message).toBe('internal error')
+      expect(given.log.errors.length).toBe(1)
+    })
+
+    it('refuses a body beyond the bound', async () => {
+      const response = await post('/v1/check', { attributes: { 'request.path': 'x'.repeat(3_000) } })
+      expect(response.statusCode).toBe(413)
+      expect(response.json<ErrorBody>().error.code).toBe('INVALID_REQUEST')
+    })
+  })
+
+  describe('POST /v1/report', () => {
+    it('takes records as one batch', async () => {
+      const response = await post('/v1/report', {
+        records: [
+          { 'response.duration': '5ms', 'response.code': 200 },
+          { attributes: { 'source.labels': { a: 'b' } } },
+        ],
+      })
+      expect([response.statusCode, response.json()]).toEqual([202, { accepted: 2 }])
+      const [batch] = given.report.batches
+      expect(batch).toMatchObject({ format: 'attributes', count: 2 })
+      const bags = decodeRecords(batch?.payload ?? new Uint8Array())
+      expect(bags[0]?.get('response.duration')).toEqual(parseDuration('5ms'))
+      expect(bags[0]?.get('response.code')).toBe(200n)
+      expect(bags[1]?.get('source.labels')).toEqual(new Map([['a', 'b']]))
+    })
+
+    it('takes nothing where one record is wrong, and names it', async () => {
+      const response = await post('/v1/report', { records: [{}, { 'response.code': true }] })
+      expect(response.statusCode).toBe(400)
+      expect(response.json<ErrorBody>().error.problems[0]?.path).toBe('records[1].response.code')
+      expect(given.report.batches).toEqual([])
+    })
+
+    it('accepts an empty list without a batch and refuses what is no list', async () => {
+      expect((await post('/v1/report', { records: [] })).json()).toEqual({ accepted: 0 })
+      expect((await post('/v1/report', { record: [] })).statusCode).toBe(400)
+      expect(given.report.batches).toEqual([])
+    })
+  })
+
+  it('says what is served where a path or a method is not', async () => {
+    const missing = await server.app.inject({ method: 'GET', url: '/v1/chekc?x=y' })
+    expect([missing.statusCode, missing.json<ErrorBody>().error.code]).toEqual([404, 'NOT_FOUND'])
+    const wrong = await server.app.inject({ method: 'GET', url: '/v1/check' })
+    expect([wrong.statusCode, wrong.headers['allow']]).toEqual([405, 'POST'])
+    const malformed = await server.app.inject({ method: 'GET', url: '/v1/%zz' })
+    expect([malformed.statusCode, malformed.json<ErrorBody>().error.code]).toEqual([400, 'INVALID_REQUEST'])
+  })
+
+  it('finishes requests under way on real sockets before it ends', async () => {
+    const port = await server.listen({ host: '127.0.0.1', port: 0 })
+    let answer: (() => void) | undefined
+    const asked = new Promise<void>((started) => {
+      check.decide = () => {
+        started()
+        return new Promise((resolve) => {
+          answer = () => resolve({ answer: answerOf(), quotas: new Map() })
+        })
+      }
+    })
+    const status = new Promise<number | undefined>((resolve, reject) => {
+      const request = httpRequest({ port, method: 'POST', path: '/v1/check' }, (response) => {
+        response.resume()
+        response.on('end', () => resolve(response.statusCode))
+      })
+      request.on('error', reject)
+      request.end('{"attributes": {}}')
+    })
+    await asked
+    const drained = server.drain(10_000)
+    answer?.()
+    expect(await status).toBe(200)
+    await drained
+  })
+})
