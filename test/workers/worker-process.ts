@@ -33,6 +33,7 @@ const handler = prometheus.create(
     },
   },
 )
+await handler.start?.()
 const runtime = new WorkerRuntime({
   redisUrl,
   link,

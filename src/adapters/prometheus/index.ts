@@ -50,6 +50,7 @@ class PrometheusHandler implements Handler {
   /** Label sets seen by this worker, by metric. */
   readonly #known = new Map<string, Set<string>>()
   readonly #expiryMs: number | undefined
+  readonly #checkEveryMs: number
   readonly #skipped: (reason: string) => void
   readonly report = {
     metric: (instances: readonly MetricInstance[], call: ReportContext) => this.#count(instances, call.batchId),
@@ -73,11 +74,12 @@ class PrometheusHandler implements Handler {
     this.#skipped = (reason) => skipped(env.handlerName, reason).add()
     const policy = config.metricsExpirationPolicy
     this.#expiryMs = policy?.metricsExpiryDuration
-    env.expose('/metrics', CONTENT_TYPE, () => this.#render())
-    if (policy !== undefined) {
-      const everyMs = policy.expiryCheckIntervalDuration ?? policy.metricsExpiryDuration / 2
-      env.schedule(Math.max(1, everyMs), () => this.#expire())
-    }
+    this.#checkEveryMs = policy?.expiryCheckIntervalDuration ?? (this.#expiryMs ?? 0) / 2
+  }
+
+  start(): void {
+    this.#env.expose('/metrics', CONTENT_TYPE, () => this.#render())
+    if (this.#expiryMs !== undefined) this.#env.schedule(Math.max(1, this.#checkEveryMs), () => this.#expire())
   }
 
   async #count(instances: readonly MetricInstance[], batchId: string): Promise<void> {
