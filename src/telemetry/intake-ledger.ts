@@ -58,9 +58,13 @@ export class IntakeLedger {
     this.#droppedSeries(reason).add(count)
   }
 
+  /** Shows how many records are held now. */
+  holds(count: number): void {
+    this.#series.held.set(count)
+  }
+
   /** @param held as counted by those who hold the records: that the sum is right is not by definition. */
   totals(held: number): IntakeTotals {
-    this.#series.held.set(held)
     return {
       accepted: this.#accepted,
       delivered: this.#delivered,

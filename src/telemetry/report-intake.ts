@@ -86,7 +86,7 @@ export class ReportIntake implements ReportService {
 
   /** The ledger of this process; its sum holds at every moment. */
   totals(): IntakeTotals {
-    return this.#ledger.totals(this.#coalescer.held + this.#spool.records)
+    return this.#ledger.totals(this.#held)
   }
 
   /** Bytes that the spool holds. */
@@ -109,8 +109,13 @@ export class ReportIntake implements ReportService {
     return this.totals()
   }
 
+  get #held(): number {
+    return this.#coalescer.held + this.#spool.records
+  }
+
   #enqueue(parcel: Parcel): void {
     this.#spool.push(parcel)
+    this.#ledger.holds(this.#held)
     this.#pump()
   }
 
@@ -152,6 +157,7 @@ export class ReportIntake implements ReportService {
   }
 
   #settled(parcel: Parcel): void {
+    this.#ledger.holds(this.#held)
     const file = this.#recovered.get(parcel)
     if (file !== undefined) {
       this.#recovered.delete(parcel)

@@ -1,6 +1,6 @@
 // The intake's way into Redis: bounded adds that a retry does not double, and a halt before Redis is full.
 
-import type { Clock, Logger, Meter } from '../kernel/ports.ts'
+import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { jobOptions } from './job-options.ts'
 import { LinkQueue } from './link-queue.ts'
@@ -30,7 +30,8 @@ export class ReportQueue implements ParcelSink {
   readonly #options: ReportQueueOptions
   readonly #queue: LinkQueue
   readonly #listeners: (() => void)[] = []
-  readonly #paused: { set(value: number): void }
+  readonly #paused: Gauge
+  readonly #waiting: Gauge
   #holding = false
   #closed = false
   #cancelWatch: (() => void) | undefined
@@ -44,6 +45,10 @@ export class ReportQueue implements ParcelSink {
       help: 'Whether the node holds reports back because the queue or its memory is nearly full.',
     })()
     this.#paused.set(0)
+    this.#waiting = options.meter.gauge({
+      name: 'report_queue_waiting',
+      help: 'Jobs that wait in the report queue for fan-out.',
+    })()
     options.link.onUp(() => void this.#warmUp())
     this.#watchLater()
   }
@@ -95,6 +100,7 @@ export class ReportQueue implements ParcelSink {
       this.#options.link.run((client) => client.info('memory'), WATCH_TIMEOUT_MS),
       this.#queue.run((queue) => queue.getWaitingCount(), WATCH_TIMEOUT_MS),
     ])
+    this.#waiting.set(waiting)
     const memory = memoryShare(info)
     const highWater = this.#options.highWater ?? DEFAULT_HIGH_WATER
     const full = memory >= PAUSE_AT_MEMORY || waiting > highWater

@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest'
+import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import { InProcessPipeline } from '../../src/telemetry/in-process-pipeline.ts'
+import { ReportIntake } from '../../src/telemetry/report-intake.ts'
+import { FakeClock } from '../helpers/clock.ts'
+import { fixedRandom, KeptLog, ReadableMeter } from '../redis/support.ts'
+import { batchTo, CountingHandler, dispatchByName, jsonDecoders, snapshotOf } from '../workers/support.ts'
+
+function start(handlers: Record<string, Handler>, maxInstances?: number) {
+  const clock = new FakeClock()
+  const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter() }
+  const pipeline = new InProcessPipeline({
+    ...ports,
+    decoders: jsonDecoders,
+    dispatchFor: dispatchByName,
+    ...(maxInstances === undefined ? {} : { maxInstances }),
+  })
+  const intake = new ReportIntake({ sink: pipeline, ...ports, processId: 'p1' })
+  const load = () => pipeline.reload(snapshotOf(Object.keys(handlers)), new Map(Object.entries(handlers)))
+  return { clock, pipeline, intake, load }
+}
+
+describe('the pipeline in one process', () => {
+  it('holds reports until there is a config, then delivers them', async () => {
+    const handler = new CountingHandler()
+    const { intake, pipeline, load } = start({ a: handler })
+    intake.accept(batchTo('a', 2500))
+    expect(intake.totals()).toMatchObject({ held: 2500, delivered: 0 })
+    load()
+    await expect.poll(() => handler.total).toBe(2500)
+    await expect.poll(async () => (await pipeline.totals()).get('a')?.delivered).toBe(2500)
+    expect((await pipeline.totals()).get('a')).toMatchObject({ accepted: 2500, held: 0, dropped: {} })
+  })
+
+  it('tries again after passing failures and drops after the last try, counted', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => (handler.calls < 4 ? new Error('boom') : new IntermixError('BACKEND_FAILED', 'away'))
+    const { intake, pipeline, clock, load } = start({ a: handler })
+    load()
+    intake.accept(batchTo('a', 100))
+    await expect.poll(() => handler.calls).toBe(1)
+    for (let i = 0; i < 8; i++) await clock.advance(200_000)
+    await expect.poll(() => handler.calls).toBe(8)
+    expect((await pipeline.totals()).get('a')).toMatchObject({ accepted: 100, held: 0, dropped: { failed: 100 } })
+  })
+
+  it('drops at once what is refused or cannot be read', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new IntermixError('BACKEND_REFUSED', 'no')
+    const { intake, pipeline, load } = start({ a: handler })
+    load()
+    intake.accept(batchTo('a', 100))
+    intake.accept({ ...batchTo('a', 100), payload: Buffer.from('?') })
+    await expect.poll(async () => (await pipeline.totals()).get('a')?.dropped).toEqual({ refused: 100 })
+    await expect.poll(async () => (await pipeline.totals()).get('fan-out')?.dropped).toEqual({ unreadable: 100 })
+    expect(handler.calls).toBe(1)
+  })
+
+  it('takes no more than its bound: the rest waits in the spool', async () => {
+    let release = () => {}
+    const gate = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const counting = new CountingHandler()
+    const slow: Handler = {
+      report: {
+        metric: async (instances, call) => {
+          await gate
+          counting.report.metric(instances, call)
+        },
+      },
+    }
+    const { intake, pipeline, load } = start({ a: slow }, 500)
+    load()
+    for (let i = 0; i < 60; i++) intake.accept(batchTo('a', 100))
+    await expect.poll(() => pipeline.ready()).toBe(false)
+    const { held, delivered, accepted } = intake.totals()
+    expect(held).toBeGreaterThan(0)
+    expect(held + delivered).toBe(accepted)
+    release()
+    await expect.poll(() => counting.total).toBe(6000)
+  })
+
+  it('counts at its end what could not be delivered', async () => {
+    const stuck: Handler = { report: { metric: () => Promise.reject(new Error('away')) } }
+    const { intake, pipeline, clock, load } = start({ a: stuck })
+    load()
+    intake.accept(batchTo('a', 100))
+    await expect.poll(async () => (await pipeline.totals()).get('a')?.accepted).toBe(100)
+    const stopped = pipeline.stop(10)
+    await clock.advance(10)
+    await stopped
+    expect((await pipeline.totals()).get('a')).toMatchObject({ held: 0, delivered: 0 })
+  })
+})
