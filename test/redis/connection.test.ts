@@ -1,8 +1,7 @@
-import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { RedisLink } from '../../src/redis/connection.ts'
-import { freePort } from '../helpers/ports.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
+import { startCluster } from './cluster.ts'
 import { testLink, until, untilUp } from './support.ts'
 
 let redis: RedisServer | undefined
@@ -106,27 +105,9 @@ describe('a link to Redis', () => {
   })
 })
 
-/** One inline command over a bare socket: a client of its own would wait until the cluster is ready. */
-function raw(port: number, command: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write(`${command}\r\n`))
-    socket.once('error', reject)
-    socket.once('data', (data) => {
-      socket.destroy()
-      resolve(data.toString())
-    })
-  })
-}
-
 describe('a link to a Redis cluster', () => {
   it('finds the node of a key', async () => {
-    const bus = String(await freePort())
-    redis = await startRedis({
-      args: ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-announce-ip', '127.0.0.1'],
-    })
-    await raw(redis.port, 'CLUSTER ADDSLOTSRANGE 0 16383')
-    const { port } = redis
-    await until(async () => (await raw(port, 'CLUSTER INFO')).includes('cluster_state:ok'), 'the cluster is ready')
+    redis = await startCluster()
     const cluster = testLink(`redis+cluster://127.0.0.1:${redis.port}`, 2000).link
     link = cluster
     await untilUp(cluster)

@@ -1,9 +1,12 @@
+import { UnrecoverableError, Worker } from 'bullmq'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
+import { createRedisClient } from '../../src/redis/create-client.ts'
 import { DeadLetters } from '../../src/telemetry/dead-letters.ts'
 import { type Parcel, parcelOf } from '../../src/telemetry/parcel.ts'
+import { queueNames } from '../../src/telemetry/queue-names.ts'
 import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
 import { ReportQueue } from '../../src/telemetry/report-queue.ts'
 import type { WorkerTuning } from '../../workers/worker-context.ts'
@@ -204,6 +207,27 @@ describe('workers', () => {
     await until(async () => (await letters.count()) === 1, 'it is a dead letter')
     expect((await letters.list({ limit: 1 }))[0]?.reason).toContain('not in the config any more')
     expect(await totals('a')).toMatchObject({ accepted: 6, held: 6, deadLetters: 6 })
+  })
+
+  it('make dead letters of jobs that BullMQ itself gave up', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new Error('away')
+    const first = startRuntime({ a: handler }, { tuning: { retries: { attempts: 8, firstDelayMs: 50 } } })
+    await add(parcelOf([batchTo('a', 6)]))
+    await until(() => handler.calls > 0, 'the first try has failed')
+    await first.stop(1000)
+    const name = queueNames().deliver('a')
+    const connection = createRedisClient(redis.url, { maxRetriesPerRequest: null, enableOfflineQueue: true })
+    const killer = new Worker(name, () => Promise.reject(new UnrecoverableError('stalled too often')), {
+      connection,
+      prefix: queueNames().keyPrefix(name),
+    })
+    await new Promise((resolve) => killer.on('failed', resolve))
+    await killer.close()
+    connection.disconnect()
+    startRuntime({ a: new CountingHandler() })
+    await until(async () => (await letters.count()) === 1, 'it is a dead letter')
+    expect((await letters.list({ limit: 1 }))[0]).toMatchObject({ reason: 'stalled too often', count: 6 })
   })
 
   it('survive a Redis that is paused', async () => {

@@ -1,0 +1,69 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import type { RedisLink } from '../../src/redis/connection.ts'
+import { redisCounters } from '../../src/redis/durable-counters.ts'
+import { DeadLetters } from '../../src/telemetry/dead-letters.ts'
+import { parcelOf } from '../../src/telemetry/parcel.ts'
+import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
+import { ReportQueue } from '../../src/telemetry/report-queue.ts'
+import { WorkerRuntime } from '../../workers/worker-runtime.ts'
+import type { RedisServer } from '../helpers/redis.ts'
+import { startCluster } from '../redis/cluster.ts'
+import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, until, untilUp } from '../redis/support.ts'
+import { batchTo, CountingHandler, dispatchByName, jsonDecoders, snapshotOf } from './support.ts'
+
+let redis: RedisServer | undefined
+let link: RedisLink | undefined
+
+afterEach(async () => {
+  link?.close()
+  await redis?.stop()
+})
+
+describe('reports on a Redis cluster', () => {
+  it('are queued, delivered, counted and buried', async () => {
+    redis = await startCluster()
+    const redisUrl = `redis+cluster://127.0.0.1:${redis.port}`
+    const opened = testLink(redisUrl, 2000).link
+    link = opened
+    await untilUp(opened)
+    const ports = { link: opened, clock: realClock, log: new KeptLog(), meter: new ReadableMeter() }
+    const queue = new ReportQueue(ports)
+    const [good, bad] = [new CountingHandler(), new CountingHandler()]
+    bad.failWith = () => new Error('away')
+    const runtime = new WorkerRuntime({
+      redisUrl,
+      ...ports,
+      random: fixedRandom,
+      decoders: jsonDecoders,
+      dispatchFor: dispatchByName,
+      tuning: { retries: { attempts: 2, firstDelayMs: 10 } },
+    })
+    const handlers = new Map([
+      ['good', good],
+      ['bad', bad],
+    ])
+    runtime.start(snapshotOf(['good', 'bad']), handlers)
+    const parcel = parcelOf([batchTo('good', 30), batchTo('bad', 4)])
+    const add = () =>
+      queue.add(parcel).then(
+        () => true,
+        () => false,
+      )
+    await until(add, 'the parcel is added')
+    const ledger = new RedisLedger(opened)
+    await until(async () => (await ledger.read()).get('good')?.delivered === 30, 'one is delivered')
+    await until(async () => (await ledger.read()).get('bad')?.deadLetters === 4, 'the other one is dead')
+    const letters = new DeadLetters({ link: opened, ledger })
+    const [letter] = await letters.list({ limit: 10 })
+    bad.failWith = undefined
+    await letters.replay(letter?.id ?? '')
+    await until(() => bad.total === 4, 'the replayed one is delivered')
+    const counters = redisCounters({ link: opened, clock: realClock, handler: 'good' })
+    await counters.apply('b-1', [{ field: 'x', add: 1 }])
+    expect([...(await counters.registers()).values()].map((fields) => fields.get('x'))).toEqual([1])
+    counters.close()
+    await runtime.stop(1000)
+    await letters.close()
+    await queue.close()
+  }, 30_000)
+})
