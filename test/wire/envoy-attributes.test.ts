@@ -185,9 +185,9 @@ describe('attributes of Envoy’s authorization requests', () => {
     const key = fc.oneof(fc.constantFrom(...names, 'x-istio-attributes', 'x-forwarded-for', '__proto__'), fc.string())
     const headers = fc.dictionary(key, fc.string()).map((record) => ({ ...record }))
     fc.assert(
-      fc.property(headers, fc.webPath(), (sent, path) => {
+      fc.property(headers, fc.string(), (sent, path) => {
         delete sent['content-type']
-        const bag = bagOf({ source, request: { http: { headers: sent, path } } })
+        const bag = bagOf({ source, request: { http: { headers: sent, path: `/${path}` } } })
         expect([...bag.names()].filter((name) => !name.startsWith('request.'))).toEqual(names)
         expect(names.map((name) => bag.get(name))).toEqual(wanted)
       }),
