@@ -42,7 +42,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileSnapshotOp
   }
   const rules = compileRules(objects, registries, context)
   // Beside errors, doubts are mostly their consequences.
-  if (problems.errorCount === 0) warnOfDoubts({ objects, rules, used: registries.used }, context)
+  if (problems.errorCount === 0) warnOfDoubts({ objects, rules, registries }, context)
   const counts = { objects: objects.length, rules: objects.filter(({ role }) => role.role === 'rule').length }
   const sorted = sortProblems(problems.all)
   if (problems.errorCount > 0) return { snapshot: undefined, problems: sorted, counts }

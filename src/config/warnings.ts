@@ -1,6 +1,7 @@
 // Doubts about a config that compiles: what is declared and never used, what can never matter, what defeats the cache.
 
-import type { CompileContext, ExpressionSite } from './compile-context.ts'
+import type { CompileContext, ExpressionSite, Registries } from './compile-context.ts'
+import { warnOfInstanceMentions } from './instance-mentions.ts'
 import type { ConfigObject } from './objects.ts'
 import { placeOf, type ProblemList } from './problem-list.ts'
 import { serves } from './rule-purpose.ts'
@@ -9,19 +10,19 @@ import type { HeaderTemplate, InstanceConfig, RuleConfig } from './snapshot.ts'
 /** Compiled rules in rule order, with the objects that they come from. */
 export type RulesByObject = ReadonlyMap<ConfigObject, RuleConfig>
 
+interface CompiledObjects {
+  readonly objects: readonly ConfigObject[]
+  readonly rules: RulesByObject
+  readonly registries: Registries
+}
+
 /** Adds warnings; nothing here stops a config from being used. */
-export function warnOfDoubts(
-  config: {
-    readonly objects: readonly ConfigObject[]
-    readonly rules: RulesByObject
-    readonly used: ReadonlySet<string>
-  },
-  { problems, options, sites }: CompileContext,
-): void {
+export function warnOfDoubts(config: CompiledObjects, { problems, options, sites }: CompileContext): void {
   for (const { role, fullName, nameNode } of config.objects) {
-    if ((role.role !== 'handler' && role.role !== 'instance') || config.used.has(fullName)) continue
+    if ((role.role !== 'handler' && role.role !== 'instance') || config.registries.used.has(fullName)) continue
     problems.warn(nameNode, `unused-${role.role}`, `no rule uses the ${role.role} "${fullName}".`)
   }
+  warnOfInstanceMentions(config.objects, config.registries.instances, problems)
   warnOfRepeatedRules(config.rules, options.defaultNamespace, problems)
   warnOfUncacheable(config.rules.values(), sites, problems)
 }

@@ -52,7 +52,10 @@ const meter = defineAdapter({
   name: 'meter',
   description: 'Counts.',
   templates: ['metric', 'logentry', 'reportnothing', 'edge', 'tracespan'],
-  config: z.object({ labels: z.record(z.string(), z.string()).default({}) }),
+  config: z.object({
+    labels: z.record(z.string(), z.string()).default({}),
+    metrics: z.array(z.object({ instanceName: z.string() })).default([]),
+  }),
   doesIo: true,
   create: () => ({}),
 })

@@ -201,7 +201,7 @@ spec: {address: {host: h, port: 1}}
     expect(handlers.get('a.limiter.istio-system')?.params).toEqual({
       quotas: [{ name: 'q', maxAmount: 5, overrides: [override] }],
     })
-    expect(handlers.get('b.meter.istio-system')?.params).toEqual({ labels: { my_label: 'x' } })
+    expect(handlers.get('b.meter.istio-system')?.params).toEqual({ labels: { my_label: 'x' }, metrics: [] })
     expect(handlers.get('c.door.istio-system')?.params).toEqual({ address: { host: 'h', port: 1 } })
   })
 

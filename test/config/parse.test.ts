@@ -70,7 +70,7 @@ describe('parsing config text', () => {
     expect(parseConfigText('t', `a: ${'['.repeat(150)}${']'.repeat(150)}`).problems[0]?.message).toMatch(
       /deeper than 100/,
     )
-    expect(parseConfigText('t', '['.repeat(200_000)).problems[0]?.severity).toBe('error')
+    expect(parseConfigText('t', '['.repeat(20_000)).problems[0]?.severity).toBe('error')
   })
 
   it('expands aliases', () => {
@@ -96,10 +96,9 @@ describe('the place of a character within a scalar', () => {
   }
   it.each(Object.entries(styles))('%s', (_, text) => {
     const scalar = scalarAt(text, 'k')
-    for (let index = 0; index < scalar.text.length; index++) {
-      const char = scalar.text.charAt(index)
-      if (/[a-z]/.test(char)) expect(text[offsetInScalar(scalar, index)]).toBe(char)
-    }
+    const letters = [...scalar.text.matchAll(/[a-z]/g)]
+    const found = letters.map(({ index }) => text[offsetInScalar(scalar, index)])
+    expect(found).toEqual(letters.map(([letter]) => letter))
   })
 
   it('is the line for block scalars', () => {

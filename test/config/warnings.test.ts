@@ -46,6 +46,34 @@ describe('warnings', () => {
     ])
   })
 
+  it('tell params that name no instance, or one by less than its full name', () => {
+    const limiter = (name: string) => `
+apiVersion: intermix.dev/v1
+kind: rule
+metadata: {name: limit}
+spec:
+  actions:
+    - handler: {adapter: limiter, params: {quotas: [{name: ${name}, maxAmount: 1}]}}
+      instances: [{name: calls, template: quota}]
+`
+    expect(messages(MANIFEST, limiter('calls.instance.istio-system'))).toEqual([])
+    expect(messages(MANIFEST, limiter('calls'))).toEqual([])
+    expect(messages(MANIFEST, limiter('cals'))).toEqual(['no instance has the name "cals". Did you mean "calls"?'])
+    const metric = (name: string) => `
+apiVersion: intermix.dev/v1
+kind: rule
+metadata: {name: count}
+spec:
+  actions:
+    - handler: {adapter: meter, params: {metrics: [{instance_name: ${name}}]}}
+      instances: [{name: requests, template: metric, params: {value: "1"}}]
+`
+    expect(messages(MANIFEST, metric('requests.instance.istio-system'))).toEqual([])
+    expect(messages(MANIFEST, metric('requests'))).toEqual([
+      'no instance has the full name "requests". Write its full name, "requests.instance.istio-system".',
+    ])
+  })
+
   it('do not mind reports that read it', () => {
     const report = `
 apiVersion: intermix.dev/v1
