@@ -48,6 +48,11 @@ export function operandsOf(node: ASTNode): readonly ASTNode[] {
   }
 }
 
+/** The type that the checker left on a node, if it saw the node. */
+export function checkedType(node: ASTNode): string | undefined {
+  return (node as { checkedType?: { name: string } }).checkedType?.name
+}
+
 /** Every attribute and constant map key that a tree names, each once, in the order of the source. */
 export function celReferences(root: ASTNode, tree: AttributeNode): readonly StaticReference[] {
   const found = new Map<string, StaticReference>()

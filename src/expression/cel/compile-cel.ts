@@ -7,7 +7,7 @@ import type { AttributeValue, ValueType } from '../../kernel/value.ts'
 import { type CompileResult, EvaluationError, type ExpressionProblem } from '../compiled.ts'
 import type { Evaluate } from '../evaluate.ts'
 import { MAX_SOURCE_LENGTH, SourceError } from '../source-error.ts'
-import { attributeAt, celEqualityTerms, celReferences, operandsOf } from './analysis.ts'
+import { attributeAt, celEqualityTerms, checkedType, celReferences, operandsOf } from './analysis.ts'
 import type { AttributeNode } from './attribute-tree.ts'
 import { environmentOf, mixerTypeNames } from './environment.ts'
 import { generateCel } from './generate.ts'
@@ -23,15 +23,11 @@ export function compileCel(source: string, vocabulary: Vocabulary): CompileResul
   try {
     if (source.length > MAX_SOURCE_LENGTH)
       throw new SourceError(`expression is longer than ${MAX_SOURCE_LENGTH} characters`, 0, 1)
-    prepared = prepareSource(source)
+    prepared = prepare(source)
     return compile(source, prepared.text, vocabulary)
   } catch (error) {
     return { ok: false, problems: [problemOf(error, prepared)] }
   }
-}
-
-function prepareSource(source: string): PreparedSource {
-  return prepare(source)
 }
 
 function compile(source: string, text: string, vocabulary: Vocabulary): CompileResult {
@@ -83,16 +79,10 @@ function wholeMap({ name, map }: AttributeMap, log: ReadLog | undefined): Attrib
 function checkIndexes(node: ASTNode, tree: AttributeNode): void {
   for (const operand of operandsOf(node)) checkIndexes(operand, tree)
   if (node.op !== '[]' || attributeAt(node.args[0], tree)?.type !== 'STRING_MAP') return
-  const type = checkedType(node.args[1])
+  const type = checkedType(node.args[1]) ?? 'dyn'
   if (type === 'string' || type === 'dyn') return
   const message = `found no matching overload for '_[_]' applied to '(map(string, string), ${type})'`
   throw new SourceError(message, node.start, node.end)
-}
-
-/** The type that the checker left on a node. */
-function checkedType(node: ASTNode): string {
-  const { checkedType: type } = node as { checkedType?: { name: string } }
-  return type?.name ?? 'dyn'
 }
 
 /**

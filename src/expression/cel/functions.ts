@@ -21,16 +21,23 @@ import {
 
 type CelFunction = (args: readonly CelValue[]) => CelResult
 
-/** The only overloads of a function, by the JavaScript types of their arguments. */
-function overload(name: string, apply: (...texts: string[]) => CelResult, arity: number): CelFunction {
-  return (args) => {
-    const texts = args.filter((arg) => typeof arg === 'string')
-    return texts.length === arity && args.length === arity ? apply(...texts) : noOverload(name, args)
-  }
-}
-
 function noOverload(name: string, args: readonly CelValue[]): EvaluationError {
   return new EvaluationError(`no such overload: ${name}(${args.map(typeName).join(', ')})`)
+}
+
+/** A function of one string. */
+function text1(name: string, apply: (text: string) => CelResult): CelFunction {
+  return (args) => (args.length === 1 && typeof args[0] === 'string' ? apply(args[0]) : noOverload(name, args))
+}
+
+/** A function of two strings. */
+function text2(name: string, apply: (one: string, two: string) => CelResult): CelFunction {
+  return (args) => {
+    const [one, two] = args
+    return args.length === 2 && typeof one === 'string' && typeof two === 'string'
+      ? apply(one, two)
+      : noOverload(name, args)
+  }
 }
 
 function wrapper(
@@ -38,21 +45,10 @@ function wrapper(
   name: string,
   read: (text: string) => string | Uint8Array | EvaluationError,
 ): CelFunction {
-  return overload(
-    name,
-    (text) => {
-      const value = read(text as string)
-      return value instanceof EvaluationError ? value : new Wrapped(type, value)
-    },
-    1,
-  )
-}
-
-const text2 = (name: string, apply: (one: string, two: string) => CelResult) => {
-  return overload(name, apply as (...texts: string[]) => CelResult, 2)
-}
-const text1 = (name: string, apply: (text: string) => CelResult) => {
-  return overload(name, apply as (...texts: string[]) => CelResult, 1)
+  return text1(name, (text) => {
+    const value = read(text)
+    return value instanceof EvaluationError ? value : new Wrapped(type, value)
+  })
 }
 
 function size([value]: readonly CelValue[]): CelResult {
