@@ -40,6 +40,7 @@ class RedisCounters implements DurableCounters {
   readonly #leaseMs: number
   #register = this.#me.slice(0, 8)
   #claimedAt = Number.NEGATIVE_INFINITY
+  #owned: readonly string[] = []
   #cancel: (() => void) | undefined
   #closed = false
 
@@ -75,10 +76,15 @@ class RedisCounters implements DurableCounters {
     await this.#options.link.run((client) => forgetFields.run(client, [this.#key(register)], args), TIMEOUT_MS)
   }
 
-  /** Ends the heartbeat: when the lease is over, another worker takes the registers. */
+  /** Ends the heartbeat and gives the registers away: the next process that looks takes them. Safe twice. */
   close(): void {
+    if (this.#closed) return
     this.#closed = true
     this.#cancel?.()
+    if (this.#owned.length === 0) return
+    const free = this.#owned.flatMap((register) => [0, register])
+    // Where this fails, the lease ends by itself.
+    this.#options.link.run((client) => client.zadd(`${this.#base}leases`, 'XX', ...free)).catch(() => undefined)
   }
 
   async #claim(): Promise<string[]> {
@@ -95,13 +101,14 @@ class RedisCounters implements DurableCounters {
       owned = await claim()
     }
     this.#claimedAt = startedAt
+    this.#owned = owned
     return owned
   }
 
   #beat(): void {
     if (this.#closed) return
     const again = () => {
-      this.#cancel = this.#options.clock.after(this.#leaseMs / 3, () => this.#beat())
+      if (!this.#closed) this.#cancel = this.#options.clock.after(this.#leaseMs / 3, () => this.#beat())
     }
     // A missed beat is made up for by the next one, or by `apply`.
     this.#claim().then(again, again)

@@ -15,7 +15,7 @@ export interface QueueNames {
   ledgerEvent(id: string): string
 }
 
-export const DEFAULT_QUEUE_PREFIX = 'intermix'
+const DEFAULT_QUEUE_PREFIX = 'intermix'
 
 export function queueNames(prefix: string = DEFAULT_QUEUE_PREFIX): QueueNames {
   return {

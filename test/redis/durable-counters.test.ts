@@ -56,13 +56,15 @@ describe.each(['memory', 'Redis'])('durable counters in %s', (kind) => {
 
 describe('durable counters in Redis', () => {
   it('give each register to exactly one live process, and adopt those of dead ones', async () => {
-    const [a, b, dead] = [open('adopt', 500), open('adopt', 500), open('adopt', 500)]
+    const [a, b] = [open('adopt', 500), open('adopt', 500)]
+    // Its heartbeat never comes, as in a process that was stopped.
+    const still = { ...realClock, after: () => () => undefined }
+    const dead = redisCounters({ link, clock: still, handler: 'adopt', leaseMs: 500 })
     await a.apply('b-1', [{ field: 'x', add: 1 }])
     await b.apply('b-2', [{ field: 'x', add: 2 }])
     await dead.apply('b-3', [{ field: 'x', add: 4 }])
     const names = async () => (await Promise.all([a.registers(), b.registers()])).flatMap((map) => [...map.keys()])
     expect(await names()).toHaveLength(2)
-    dead.close()
     await until(async () => (await names()).length === 3, 'the dead one is adopted')
     const all = await Promise.all([a.registers(), b.registers()])
     expect(all.flatMap((map) => [...map.values()]).reduce((sum, register) => sum + (register.get('x') ?? 0), 0)).toBe(7)
@@ -71,7 +73,17 @@ describe('durable counters in Redis', () => {
     await dead.apply('b-4', [{ field: 'x', add: 8 }])
     const late = await dead.registers()
     expect([...late.values()].map((register) => register.get('x'))).toEqual([8])
+    dead.close()
     a.close()
+    b.close()
+  })
+
+  it('give away their registers when they are closed', async () => {
+    const [a, b] = [open('close'), open('close')]
+    await a.apply('b-1', [{ field: 'x', add: 1 }])
+    expect((await b.registers()).size).toBe(1)
+    a.close()
+    await until(async () => (await b.registers()).size === 2, 'they are adopted')
     b.close()
   })
 
