@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   wire: ['kernel'],
   'adapter-kit': ['kernel', 'expression'],
   adapters: ['kernel', 'adapter-kit'],
-  redis: ['kernel'],
+  redis: ['kernel', 'adapter-kit'],
   observe: ['kernel'],
   config: CONTRACTS,
   ...Object.fromEntries(ANSWERING.map((folder) => [folder, [...CONTRACTS, 'config', 'redis', ...ANSWERING]])),
