@@ -1,6 +1,7 @@
 // One pass over an encoded istio.mixer.v1.CompressedAttributes: what it defines and where, as numbers only.
 
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
+import { SlotTable } from './slot-table.ts'
 import { BYTES, FIXED64, VARINT, type WireReader } from './wire-reader.ts'
 import { WordTable } from './word-table.ts'
 
@@ -13,6 +14,9 @@ export const TIMESTAMPS = 6
 export const DURATIONS = 7
 export const BYTE_STRINGS = 8
 export const STRING_MAPS = 9
+
+/** By field number: the wire type of a map entry's value. */
+const WIRE_TYPES = [BYTES, BYTES, VARINT, VARINT, FIXED64, VARINT, BYTES, BYTES, BYTES, BYTES]
 
 /** The value of a slot that the wire leaves out: the type's default. */
 export const NO_VALUE = -1
@@ -37,7 +41,7 @@ export class AttributeIndex {
   readonly unknown: number[] = []
   /** Name of an attribute that is stated twice, under two types or by two indexes: the message is ambiguous. */
   duplicate: string | undefined
-  readonly #slots = new Map<number, number>()
+  readonly #names = new SlotTable()
   #spelled: Map<string, number> | undefined
   #irregular = false
   #twice: number | undefined
@@ -65,12 +69,12 @@ export class AttributeIndex {
   /** The slot of an attribute, or `undefined` where the message does not define it. */
   slotOf(name: string): number | undefined {
     const index = GLOBAL_INDEX.get(name)
-    return index === undefined ? this.#spelled?.get(name) : this.#slots.get(index)
+    return index === undefined ? this.#spelled?.get(name) : this.#names.slotOf(index)
   }
 
   /** Names of all attributes that the message defines. */
   *names(): Generator<string> {
-    for (const index of this.#slots.keys()) yield GLOBAL_WORDS[index] ?? ''
+    for (const index of this.#names.indexes) if (index !== MOVED) yield GLOBAL_WORDS[index] ?? ''
     if (this.#spelled !== undefined) yield* this.#spelled.keys()
   }
 
@@ -110,10 +114,7 @@ export class AttributeIndex {
   }
 
   #value(reader: WireReader, field: number, tag: number): number {
-    reader.expect(
-      tag,
-      field === DOUBLES ? FIXED64 : field === STRINGS || field === INT64S || field === BOOLS ? VARINT : BYTES,
-    )
+    reader.expect(tag, WIRE_TYPES[field] ?? BYTES)
     if (field === STRINGS) return reader.sint32()
     if (field === STRING_MAPS) return this.#stringMap(reader)
     const at = reader.pos
@@ -160,39 +161,46 @@ export class AttributeIndex {
 
   /** A later entry of the same map replaces an earlier one, as in every protobuf map. */
   #define(name: number, field: number, value: number): void {
-    const slot = this.#slots.get(name)
+    const slot = this.#names.slotOf(name)
     if (slot !== undefined) {
       if (this.fields[slot] !== field) this.#twice ??= name
       else this.values[slot] = value
       return
     }
-    this.#slots.set(name, this.fields.length)
+    this.#names.add(name)
     this.fields.push(field)
     this.values.push(value)
     if (name < 0 || name >= GLOBAL_WORDS.length) this.#irregular = true
   }
 
-  /** Leaves only global indexes in `#slots`: words that the message spells move under their text. */
+  /** Leaves only global indexes in `#names`: words that the message spells move under their text. */
   #resolveNames(): void {
-    for (const [index, slot] of this.#slots) {
+    for (let slot = 0; slot < this.fields.length; slot++) {
+      const index = this.#names.indexes[slot] ?? 0
       if (index >= 0 && index < GLOBAL_WORDS.length) continue
-      this.#slots.delete(index)
       const name = this.words.text(index)
       if (name === undefined) this.unknown.push(index)
-      else this.#spell(name, slot)
+      this.#names.rename(slot, name === undefined ? MOVED : this.#spell(name, slot))
     }
   }
 
-  #spell(name: string, slot: number): void {
+  /** The global index of a name that the message spells, or `MOVED` where it has none. */
+  #spell(name: string, slot: number): number {
     const index = GLOBAL_INDEX.get(name)
-    if (index === undefined) {
-      this.#spelled ??= new Map()
-      if (this.#spelled.has(name)) this.duplicate ??= name
-      else this.#spelled.set(name, slot)
-    } else if (this.#slots.has(index)) this.duplicate ??= name
-    else this.#slots.set(index, slot)
+    if (index !== undefined) {
+      if (this.#names.slotOf(index) === undefined) return index
+      this.duplicate ??= name
+      return MOVED
+    }
+    this.#spelled ??= new Map()
+    if (this.#spelled.has(name)) this.duplicate ??= name
+    else this.#spelled.set(name, slot)
+    return MOVED
   }
 }
+
+/** In place of an index: the name is known by its text, or not at all. */
+const MOVED = GLOBAL_WORDS.length
 
 /** Walks a Timestamp or a Duration, so that reading it later cannot fail. */
 function checkSecondsAndNanos(reader: WireReader): void {

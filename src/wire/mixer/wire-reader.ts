@@ -42,6 +42,11 @@ export class WireReader {
 
   /** The low 32 bits of a varint, signed. */
   varint32(): number {
+    const first = this.bytes[this.pos]
+    if (first !== undefined && first < 0x80 && this.pos < this.end) {
+      this.pos++
+      return first
+    }
     let result = 0
     for (let shift = 0; shift < 70; shift += 7) {
       const byte = this.#byte()

@@ -73,6 +73,16 @@ describe('CompressedAttributesBag', () => {
     )
   })
 
+  it('finds every attribute of a large message, and duplicates among them', () => {
+    const names = Array.from({ length: 70 }, (_, at) => (at % 3 === 0 ? `own.${at}` : (GLOBAL_WORDS[at] ?? '')))
+    const attributes = Object.fromEntries(names.map((name, at) => [name, BigInt(at)]))
+    expect(contents(bagOf(encodeAttributes(compress(attributes))).bag)).toEqual(expected(attributes))
+    const spelled = compress(attributes, 30)
+    expect(contents(bagOf(encodeAttributes(spelled)).bag)).toEqual(expected(attributes))
+    const twice = encodeAttributes({ ...spelled, bools: { 61: true } })
+    expect(() => bagOf(twice)).toThrow(`duplicate attribute ${GLOBAL_WORDS[61]}`)
+  })
+
   it('answers single keys of a map as its entries do, known and unknown ones', () => {
     const maps = fc.array(fc.tuple(anyWord, anyWord), { maxLength: 90 }).map((entries) => new Map(entries))
     fc.assert(
