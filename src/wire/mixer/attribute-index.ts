@@ -1,5 +1,6 @@
 // One pass over an encoded istio.mixer.v1.CompressedAttributes: what it defines and where, as numbers only.
 
+import { IntermixError } from '../../kernel/errors.ts'
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
 import { SlotTable } from './slot-table.ts'
 import { BYTES, FIXED64, VARINT, type WireReader } from './wire-reader.ts'
@@ -17,6 +18,9 @@ export const STRING_MAPS = 9
 
 /** By field number: the wire type of a map entry's value. */
 const WIRE_TYPES = [BYTES, BYTES, VARINT, VARINT, FIXED64, VARINT, BYTES, BYTES, BYTES, BYTES]
+
+/** Words and attributes together, and entries of all string maps: a proxy's request has some hundred. */
+const MAX_ITEMS = 10_000
 
 /** The value of a slot that the wire leaves out: the type's default. */
 export const NO_VALUE = -1
@@ -46,10 +50,12 @@ export class AttributeIndex {
   #irregular = false
   #twice: number | undefined
 
-  /** Indexes the message between the reader's position and its end. Throws `INVALID_REQUEST` where it is malformed. */
+  /** Indexes the message between the reader's position and its end. Throws `INVALID_REQUEST` where it is malformed or too large. */
   constructor(reader: WireReader, defaultWords?: WordTable) {
     const own = new WordTable(reader.bytes)
+    let items = 0
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      if (++items > MAX_ITEMS) throw tooLarge('words and attributes')
       const field = tag >>> 3
       if (field > STRING_MAPS) reader.skip(tag)
       else {
@@ -134,6 +140,7 @@ export class AttributeIndex {
       else {
         reader.expect(tag, BYTES)
         this.#pair(reader)
+        if (this.pairs.length > MAX_ITEMS * 2) throw tooLarge('map entries')
         count++
       }
     }
@@ -201,6 +208,10 @@ export class AttributeIndex {
 
 /** In place of an index: the name is known by its text, or not at all. */
 const MOVED = GLOBAL_WORDS.length
+
+function tooLarge(what: string): IntermixError {
+  return new IntermixError('INVALID_REQUEST', `more than ${MAX_ITEMS} ${what} in one set of attributes; send fewer`)
+}
 
 /** Walks a Timestamp or a Duration, so that reading it later cannot fail. */
 function checkSecondsAndNanos(reader: WireReader): void {

@@ -7,6 +7,8 @@ import { WordTable } from './word-table.ts'
 
 /** Clients send 100 in one call by default. */
 const MAX_RECORDS = 10_000
+/** Shared by all records of a report. */
+const MAX_DEFAULT_WORDS = 200_000
 const INDEPENDENT_ENCODING = 1
 
 /** One element of a report. A record with a problem changes nothing and is not delivered. */
@@ -51,6 +53,10 @@ export function readMixerReport(payload: Uint8Array): MixerReport {
   }
   if (bounds.length > MAX_RECORDS * 2) {
     const message = `${bounds.length / 2} records in one report; send at most ${MAX_RECORDS}`
+    throw new IntermixError('INVALID_REQUEST', message)
+  }
+  if (defaultWords.size > MAX_DEFAULT_WORDS) {
+    const message = `${defaultWords.size} default words in one report; send at most ${MAX_DEFAULT_WORDS}`
     throw new IntermixError('INVALID_REQUEST', message)
   }
   const records: ReportRecord[] = []

@@ -202,6 +202,21 @@ describe('CompressedAttributesBag', () => {
     expect(failures.length).toBeGreaterThan(bytes.length - 30)
   })
 
+  it.each([
+    ['words', Buffer.alloc(20_002, Buffer.from([0x0a, 0])), 'words and attributes'],
+    ['attributes', Buffer.alloc(20_002, Buffer.from([0x1a, 0])), 'words and attributes'],
+    [
+      'map entries',
+      Buffer.concat([
+        Buffer.from([0x4a, 0xa6, 0x9c, 0x01, 0x12, 0xa2, 0x9c, 0x01]),
+        Buffer.alloc(20_002, Buffer.from([0x0a, 0])),
+      ]),
+      'map entries',
+    ],
+  ])('refuses more than 10 000 %s, which would hold the process up', (_, bytes, what) => {
+    expect(() => bagOf(bytes)).toThrow(`more than 10000 ${what} in one set of attributes; send fewer`)
+  })
+
   it('refuses bytes that are not a message or have a wrong wire type, naming the byte', () => {
     expect(() => bagOf(Uint8Array.of(0x10, 1))).toThrow('malformed protobuf message at byte 1: wire type 0 for field 2')
     expect(() => bagOf(Uint8Array.of(0x0b, 1))).toThrow('malformed')
