@@ -7,6 +7,7 @@ import type { ValueType } from '../kernel/value.ts'
 import type { ConfigNode, ScalarNode } from './config-node.ts'
 import type { ProblemList } from './problem-list.ts'
 import { suggest } from './suggest.ts'
+import { unknownAttribute } from './unknown-attribute.ts'
 
 export interface ExpressionUse {
   readonly dialect: Dialect
@@ -53,12 +54,14 @@ export class ExpressionSet {
       if (shared) this.#compiled.set(key, result.expression)
       return result.expression
     }
-    for (const { message, column } of result.problems) {
-      const unknown = /^unknown attribute ['"`]?([\w.$-]+)/i.exec(message)?.[1]
+    for (const problem of result.problems) {
+      const unknown = unknownAttribute(source, problem)
+      const text =
+        unknown === undefined
+          ? `${problem.message.replace(/\.$/, '')}.`
+          : `unknown attribute "${unknown.name}".${this.#attributeHint(unknown.name, vocabulary)}`
       const code = unknown === undefined ? 'invalid-expression' : 'unknown-attribute'
-      const hint = unknown === undefined ? '' : this.#attributeHint(unknown, vocabulary)
-      const text = `${message.replace(/\.$/, '')}.${hint}`
-      this.#problems.within('error', node, column - 1, code, use.reword?.(text) ?? text)
+      this.#problems.within('error', node, unknown?.index ?? problem.column - 1, code, use.reword?.(text) ?? text)
     }
     return undefined
   }

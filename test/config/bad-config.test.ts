@@ -15,7 +15,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     '12:7: error: spec.actions[0]: the action has no "instances": a handler is called with at least one. [missing-field]',
   ],
   'bad-bindings': [
-    '20:27: error: spec.attributeBindings.source.workload.name: unknown attribute $out.source_workload_nam. Did you mean "$out.source_workload_name"? [unknown-attribute]',
+    '20:27: error: spec.attributeBindings.source.workload.name: unknown attribute "$out.source_workload_nam". Did you mean "$out.source_workload_name"? [unknown-attribute]',
     '21:20: error: spec.attributeBindings.source.labels: this must be of type STRING_MAP, but the expression is of type STRING. [type-mismatch]',
     '22:5: error: spec.attributeBindings.source.label: unknown attribute "source.label". Did you mean "source.labels"? [unknown-attribute]',
   ],
@@ -39,6 +39,14 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   ],
   'binding-without-output': [
     '20:22: error: spec.attributeBindings: the template "listentry" puts nothing out, so there is nothing to bind: remove it. [no-output]',
+  ],
+  'cel-expressions': [
+    '18:11: error: spec.match: unknown attribute "request.pth". Did you mean "request.path"? [unknown-attribute]',
+    '23:41: error: spec.actions[0].instances[0].params.value: Unexpected token: EOF. [invalid-expression]',
+    '25:28: error: spec.actions[0].instances[1].params.value: unknown attribute "source.lables". Did you mean "source.labels"? [unknown-attribute]',
+    '27:36: error: spec.actions[0].instances[2].params.subject.user: this must be of type STRING, but the expression is of type INT64. [type-mismatch]',
+    "29:29: error: spec.requestHeaderOperations[0].values[0]: found no matching overload for '_+_' applied to '(string, int)'. [invalid-expression]",
+    '37:27: error: spec.attributeBindings.source.workload.name: unknown attribute "$out.source_workload_nam". Did you mean "$out.source_workload_name"? [unknown-attribute]',
   ],
   'conflicting-attribute': [
     '19:5: error: spec.attributes.request.size: the attribute "request.size" is DOUBLE here and INT64 at conflicting-attribute.yaml:7:5: give it one type. [conflicting-attribute]',
@@ -81,7 +89,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   ],
   'undefined-alias': ['3:18: error: the alias *who has no anchor &who [yaml-value]'],
   'unknown-action-output': [
-    '19:35: error: spec.requestHeaderOperations[0].values[0]: unknown attribute y.output.value. No attributemanifest declares any attribute. [unknown-attribute]',
+    '19:35: error: spec.requestHeaderOperations[0].values[0]: unknown attribute "y.output.value". No attributemanifest declares any attribute. [unknown-attribute]',
   ],
   'unknown-adapter': [
     '5:20: error: spec.compiledAdapter: unknown adapter "deniar". Did you mean "denier"? [unknown-adapter]',
@@ -94,10 +102,10 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     '1:13: error: apiVersion: unknown apiVersion "config.istio.io/v1alpha3": write "config.istio.io/v1alpha2" or "intermix.dev/v1". [unknown-api-version]',
   ],
   'unknown-attribute-in-folded-text': [
-    '32:7: error: spec.match: unknown attribute request.pth. Did you mean "request.path"? [unknown-attribute]',
+    '32:7: error: spec.match: unknown attribute "request.pth". Did you mean "request.path"? [unknown-attribute]',
   ],
   'unknown-attribute': [
-    '20:38: error: spec.params.value: unknown attribute source.workload.nam. Did you mean "source.workload.name"? [unknown-attribute]',
+    '20:38: error: spec.params.value: unknown attribute "source.workload.nam". Did you mean "source.workload.name"? [unknown-attribute]',
   ],
   'unknown-handler': [
     '31:16: error: spec.actions[0].handler: unknown handler "denny". Did you mean "deny"? [unknown-handler]',
