@@ -7,6 +7,8 @@ import { LITERAL_KINDS, type ScanError, type Token, scan } from './tokens.ts'
 interface Span {
   readonly start: number
   readonly end: number
+  /** How many levels of nodes there are, this one included. */
+  readonly height: number
 }
 
 export type GoExpression = Span &
@@ -81,15 +83,14 @@ class Parser {
 
   #binary(lowest: number): GoExpression {
     let left = this.#unary()
-    for (let height = 0; ; height++) {
+    for (;;) {
       const token = this.#token
       const operator = token.kind === '=' ? '==' : token.kind
       const precedence = PRECEDENCE[operator] ?? 0
       if (precedence < lowest) return left
       this.#expect(operator)
       const right = this.#binary(precedence + 1)
-      if (height > MAX_DEPTH) this.#tooDeep()
-      left = { form: 'binary', operator, left, right, start: left.start, end: right.end }
+      left = { form: 'binary', operator, left, right, ...this.#span(left.start, right.end, left, right) }
     }
   }
 
@@ -100,14 +101,13 @@ class Parser {
     this.#enter()
     const operand = this.#unary()
     this.#depth--
-    if (kind === '*') return { form: 'other', start, end: operand.end }
-    return { form: 'unary', operator: kind, operand, start, end: operand.end }
+    const span = this.#span(start, operand.end, operand)
+    return kind === '*' ? { form: 'other', ...span } : { form: 'unary', operator: kind, operand, ...span }
   }
 
   #primary(): GoExpression {
     let left = this.#operand()
-    for (let height = 0; ; height++) {
-      if (height > MAX_DEPTH) this.#tooDeep()
+    for (;;) {
       const { kind } = this.#token
       if (kind === '.') left = this.#selector(left)
       else if (kind === '[') left = this.#index(left)
@@ -121,11 +121,11 @@ class Parser {
     const { kind, text, start, end } = this.#token
     if (kind === 'IDENT') {
       this.#at++
-      return { form: 'identifier', name: text, start, end }
+      return { form: 'identifier', name: text, start, end, height: 1 }
     }
     if (LITERAL_KINDS.has(kind)) {
       this.#at++
-      return { form: 'literal', kind, text, start, end }
+      return { form: 'literal', kind, text, start, end, height: 1 }
     }
     if (kind === '(') {
       this.#at++
@@ -133,7 +133,7 @@ class Parser {
       const inner = this.#binary(1)
       this.#depth--
       const close = this.#expect(')')
-      return { form: 'parenthesis', inner, start, end: close.end }
+      return { form: 'parenthesis', inner, ...this.#span(start, close.end, inner) }
     }
     if (TYPE_KEYWORDS.has(kind)) throw new SourceError(`unexpected expression: ${text}`, start, end)
     return this.#fail('operand', true)
@@ -144,13 +144,13 @@ class Parser {
     const { kind, text, end } = this.#token
     if (kind === 'IDENT') {
       this.#at++
-      return { form: 'selector', operand, name: text, start: operand.start, end }
+      return { form: 'selector', operand, name: text, ...this.#span(operand.start, end, operand) }
     }
     if (kind !== '(') this.#fail('selector or type assertion', false)
     this.#at++
     if (this.#token.kind === 'type') this.#at++
     else this.#binary(1)
-    return { form: 'other', start: operand.start, end: this.#expect(')').end }
+    return { form: 'other', ...this.#span(operand.start, this.#expect(')').end, operand) }
   }
 
   #index(operand: GoExpression): GoExpression {
@@ -165,8 +165,8 @@ class Parser {
     }
     this.#depth--
     const { end } = this.#expect(']')
-    if (slice || index === undefined) return { form: 'other', start: operand.start, end }
-    return { form: 'index', operand, index, start: operand.start, end }
+    if (slice || index === undefined) return { form: 'other', ...this.#span(operand.start, end, operand) }
+    return { form: 'index', operand, index, ...this.#span(operand.start, end, operand, index) }
   }
 
   #call(callee: GoExpression): GoExpression {
@@ -175,7 +175,7 @@ class Parser {
     const args = this.#list(')', 'argument list')
     this.#depth--
     const { end } = this.#expect(')')
-    return { form: 'call', callee, args, start: callee.start, end }
+    return { form: 'call', callee, args, ...this.#span(callee.start, end, callee, ...args) }
   }
 
   #composite(type: GoExpression): GoExpression {
@@ -183,7 +183,7 @@ class Parser {
     this.#enter()
     this.#list('}', 'composite literal')
     this.#depth--
-    return { form: 'other', start: type.start, end: this.#expect('}').end }
+    return { form: 'other', ...this.#span(type.start, this.#expect('}').end, type) }
   }
 
   #list(close: string, context: string): GoExpression[] {
@@ -229,6 +229,12 @@ class Parser {
     const sameLine = earlier !== undefined && !this.#source.slice(earlier.offset, start).includes('\n')
     const error = combine(this.#source, sameLine ? seen : [...seen, { message, offset: start }])
     throw new SourceError(error.message, error.start, error.start === start ? Math.max(end, start + 1) : error.end)
+  }
+
+  #span(start: number, end: number, ...children: readonly GoExpression[]): Span {
+    const height = 1 + Math.max(...children.map((child) => child.height))
+    if (height > MAX_DEPTH) this.#tooDeep()
+    return { start, end, height }
   }
 
   #enter(): void {
