@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { loadConfigFolder } from '../../src/config/load.ts'
 import { ConfigSource } from '../../src/config/watch.ts'
 import type { Logger, Meter } from '../../src/kernel/ports.ts'
@@ -129,6 +129,18 @@ describe('a config source', () => {
     const changed = new Promise<void>((resolve) => source.onChange(() => resolve()))
     await write('rule.yml', RULE.replace('/admin', '/other'))
     await clock.advance(1000)
+    await changed
+    expect(source.current().rules[0]?.match?.source).toContain('/other')
+  })
+
+  it('sees a change at once by a file event, and waits until the writing is over', async () => {
+    const source = await open()
+    const changed = new Promise<void>((resolve) => source.onChange(() => resolve()))
+    const idle = clock.pending
+    await write('rule.yml', RULE.replace('/admin', '/other'))
+    await vi.waitUntil(() => clock.pending > idle)
+    expect(source.current().rules[0]?.match?.source).toContain('/admin')
+    await clock.advance(100)
     await changed
     expect(source.current().rules[0]?.match?.source).toContain('/other')
   })
