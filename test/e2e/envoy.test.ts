@@ -8,6 +8,7 @@ import { expectedStatus, mixedRequests } from './policy.ts'
 
 const binary = toolOrSkip('envoy')
 const REQUESTS = 2_000
+const IN_FLIGHT = 16
 /** Longer than Envoy's `buffer_flush_interval` of 200 ms: what is logged by then has been sent. */
 const FLUSHED_MS = 600
 /** Time for a killed worker's jobs to be found stalled and taken over, and for its counters to be adopted. */
@@ -74,13 +75,21 @@ describe.skipIf(binary === undefined)('Envoy with two nodes and two workers', ()
     expect([...first.wrong, ...second.wrong]).toEqual([])
     await expectCounted(running.mesh, 30_000)
   })
-  it('answers every request when a node is killed while checks are in flight', async () => {
+  it('answers the checks that are in flight at a node when it is killed, at the other node', async () => {
     const running = await startAll(binary ?? '')
     const kill = async () => {
       await running.mesh.nodes[1]?.child.kill()
     }
-    const outcome = await sendAll({ url: running.envoy.url, requests: mixedRequests(1_000), before: { 500: kill } })
-    console.log(`with a node killed: ${latencyLine(outcome)}`)
-    expect(outcome.wrong).toEqual([])
+    const options = { url: running.envoy.url, requests: mixedRequests(1_000), concurrency: IN_FLIGHT }
+    const outcome = await sendAll({ ...options, before: { 500: kill } })
+    console.log(`with a node killed: ${latencyLine(outcome)}; unanswered: ${outcome.wrong.length}`)
+    expect(await running.envoy.stat('cluster.intermix.upstream_rq_retry_success')).toBeGreaterThan(0)
+    // Envoy does not retry a check whose answer has begun to arrive: gRPC sends the headers first, and a node killed
+    // between them and the verdict leaves an answer that never ends. Such a check fails closed. None is answered wrongly,
+    // and all of them were in flight at that moment.
+    for (const line of outcome.wrong) expect(line).toMatch(/: 503 instead of /)
+    expect(outcome.wrong.length).toBeLessThan(IN_FLIGHT / 2)
+    const numbers = outcome.wrong.map((line) => Number(line.match(/^request (\d+)/)?.[1]))
+    for (const number of numbers) expect(Math.abs(number - 500)).toBeLessThan(4 * IN_FLIGHT)
   })
 })

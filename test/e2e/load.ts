@@ -32,10 +32,11 @@ export async function sendAll(options: LoadOptions): Promise<Outcome> {
       await before[number]?.()
       const startedAt = performance.now()
       const status = await ask(pool, asked)
-      latencies.push(performance.now() - startedAt)
+      const ms = performance.now() - startedAt
+      latencies.push(ms)
       const expected = expectedStatus(asked)
       if (status !== expected)
-        wrong.push(`request ${number} ${asked.user} ${asked.path}: ${status} instead of ${expected}`)
+        wrong.push(describe(number, asked, `${status} instead of ${expected} after ${ms.toFixed(0)} ms`))
     }
   }
   try {
@@ -44,6 +45,10 @@ export async function sendAll(options: LoadOptions): Promise<Outcome> {
     await pool.close()
   }
   return { wrong, latencies: latencies.sort((a, b) => a - b) }
+}
+
+function describe(number: number, { user, path }: Asked, what: string): string {
+  return `request ${number} ${user} ${path}: ${what}`
 }
 
 async function ask(pool: Pool, { path, user }: Asked): Promise<number | string> {
