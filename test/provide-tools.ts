@@ -7,7 +7,6 @@ import { ENVOY_VERSION, envoyHome, findTool, type Tool } from './helpers/tools.t
 const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
   'redis-server': 'redis-server',
   nginx: 'nginx',
-  haproxy: 'haproxy',
   caddy: 'caddy',
 }
 const POLICY = '/usr/sbin/policy-rc.d'

@@ -1,7 +1,7 @@
 // Redis in a container, for machines that have Docker and no redis-server. Each test gets a container of its own.
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers'
 import { startFlakyProxy } from './flaky-proxy.ts'
-import type { RedisServer } from './redis.ts'
+import type { RedisServer } from './redis-server.ts'
 
 const IMAGE = 'redis:7.4-alpine'
 const REDIS_PORT = 6379

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './ports.ts'
 import { type Child, spawnChild } from './process.ts'
-import type { RedisServer } from './redis.ts'
+import type { RedisServer } from './redis-server.ts'
 
 /** Starts `binary` with `args` after the defaults. */
 export async function startLocalRedis(binary: string, args: readonly string[]): Promise<RedisServer> {

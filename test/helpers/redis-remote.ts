@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { startFlakyProxy } from './flaky-proxy.ts'
-import type { RedisServer } from './redis.ts'
+import type { RedisServer } from './redis-server.ts'
 
 const CLAIM_SECONDS = 900
 const DATABASES = 16

@@ -2,26 +2,10 @@
 import { startRedisContainer } from './redis-container.ts'
 import { startLocalRedis } from './redis-local.ts'
 import { connectToRedis } from './redis-remote.ts'
+import type { RedisServer } from './redis-server.ts'
 import { findTool } from './tools.ts'
 
-/** A Redis of the test's own. The port stays the same over `kill` and `restart`; the data does not survive them. */
-export interface RedisServer {
-  readonly url: string
-  /** On 127.0.0.1. */
-  readonly port: number
-  /** Process id of the server that runs now (another one after a restart); throws where the server is not a local process. */
-  readonly pid: number
-  /** Ends it and removes what it left; safe twice. */
-  stop(): Promise<void>
-  /** Connections stay open, nothing answers (SIGSTOP). */
-  pause(): void
-  /** Ends a pause. */
-  resume(): void
-  /** Connections break, the port refuses (SIGKILL). */
-  kill(): Promise<void>
-  /** Starts again on the same port, empty; ends the running one first. */
-  restart(): Promise<void>
-}
+export type { RedisServer } from './redis-server.ts'
 
 export interface RedisOptions {
   /** Further redis-server arguments, such as `['--maxmemory', '1mb']`. */
