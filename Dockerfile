@@ -14,7 +14,6 @@ COPY --from=build /app/package.json /app/LICENSE ./
 COPY --from=build /app/bin ./bin
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-COPY --from=build /app/src/redis/scripts ./dist/src/redis/scripts
 COPY --from=build /app/examples ./examples
 USER node
 # ext_authz and the other gRPC services, HTTP and forward-auth, admin, metrics made of reports.

@@ -110,7 +110,7 @@ export function createTestEnvironment(options: TestEnvironmentOptions = {}): Tes
 export function createCall(
   env: AdapterEnvironment,
   timeoutMs = 1_000,
-  signal = new AbortController().signal,
+  signal: AbortSignal = new AbortController().signal,
 ): CallContext {
   return { signal, deadline: env.clock.monotonic() + timeoutMs }
 }
