@@ -86,8 +86,10 @@ export class VerdictCache {
         this.#refresh(key, request, entry)
         return this.#serve('stale', entry, metrics, now)
       }
+      // A verdict that cannot be served any more is no reason to be less patient with the backend.
+      if (state === 'stale') return this.#ask(key, request, entry, metrics)
     }
-    return this.#ask(key, request, entry, metrics)
+    return this.#ask(key, request, undefined, metrics)
   }
 
   /** Drops everything that is held in this process; the mesh tier is left alone. */
@@ -124,24 +126,11 @@ export class VerdictCache {
     held: VerdictEntry | undefined,
     metrics: HandlerCacheMetrics,
   ): Promise<VerdictOutcome> {
-    const { clock, protection, revocations } = this.#options
+    const { clock, protection } = this.#options
     const { handler } = request.source
-    const recent = this.#failures.recent(key)
-    let result: FlightResult
-    if (recent === undefined) {
-      // A flight that began before a revocation brings what this request may not have: ask once more, under a flight
-      // that began after it.
-      const patience = held === undefined ? Number.POSITIVE_INFINITY : Math.max(STALE_PATIENCE_MS, 3 * held.fetchMs)
-      result = await this.#fly(key, request, held, metrics, patience)
-      if (result.entry !== undefined && !this.#allows(result.entry, request)) {
-        metrics.revoked.add()
-        result = await this.#fly(key, request, undefined, metrics, patience)
-      }
-    } else {
-      result = { error: recent }
-    }
+    const result = await this.#fetched(key, request, held, metrics)
     const now = clock.now()
-    if (result.entry !== undefined && revocations.allows(result.entry.epoch, [handler.name], request.bag)) {
+    if (result.entry !== undefined) {
       protection.record(handler.name, result.tier === 'mesh' || held !== undefined || result.stale !== undefined)
       return this.#serve(result.tier, result.entry, metrics, now)
     }
@@ -150,27 +139,45 @@ export class VerdictCache {
     protection.record(handler.name, servable)
     if (servable) return this.#serve('stale', stale, metrics, now)
     metrics.served.none.add()
-    return {
-      error:
-        result.error ??
-        new IntermixError('BACKEND_FAILED', `${handler.name}: the verdict was revoked while it was fetched`),
-    }
+    return { error: result.error }
   }
 
-  /** Joins or starts the fetch of a key, and waits for it within the caller's own deadline and patience. */
-  #fly(
+  /** A verdict that this request may have, from the fetch that is under way or from one of its own. */
+  async #fetched(
     key: string,
     request: VerdictRequest,
     held: VerdictEntry | undefined,
     metrics: HandlerCacheMetrics,
-    patienceMs: number,
   ): Promise<FlightResult> {
+    const { clock } = this.#options
+    const askedAt = clock.now()
+    const recent = this.#failures.recent(key)
+    if (recent !== undefined) return { error: recent }
+    if (held !== undefined && !request.source.healthy()) {
+      return { error: new IntermixError('BACKEND_FAILED', `${request.source.handler.name} is unwell`) }
+    }
+    const patience = held === undefined ? Number.POSITIVE_INFINITY : Math.max(STALE_PATIENCE_MS, 3 * held.fetchMs)
     const flight = this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request))
     if (flight !== undefined) {
       metrics.coalesced.add()
-      return this.#wait(flight, request, patienceMs)
+      const joined = await this.#wait(flight, request, patience)
+      if (joined.entry === undefined) return joined
+      // What others fetched is a reuse: it must have been reusable when this request came.
+      const { freshUntil, usesLeft } = joined.entry
+      if (askedAt < freshUntil && usesLeft > 0 && this.#allows(joined.entry, request)) {
+        spend(joined.entry, clock.now())
+        return joined
+      }
     }
-    return this.#wait(this.#start(key, request, held), request, patienceMs)
+    const own = await this.#wait(this.#start(key, request, held), request, patience)
+    if (own.entry === undefined || this.#allows(own.entry, request)) return own
+    // Revoked while it was fetched: once more, from after the revocation.
+    metrics.revoked.add()
+    const again = await this.#wait(this.#start(key, request, undefined), request, patience)
+    if (again.entry === undefined || this.#allows(again.entry, request)) return again
+    return {
+      error: new IntermixError('BACKEND_FAILED', `${request.source.handler.name}: revoked while it was fetched`),
+    }
   }
 
   #start(key: string, request: VerdictRequest, held: VerdictEntry | undefined): Promise<FlightResult> {
@@ -183,7 +190,10 @@ export class VerdictCache {
       entry: (verdict, startedAt, epoch) => this.#entry(verdict, handler, startedAt, epoch),
       accepts: (entry) => this.#allows(entry, request),
       waited: metrics.waited,
-      failed: (error, hasStale) => this.#failures.failed(key, error, hasStale),
+      // While the breaker keeps calls away, it is the breaker that decides when to try again.
+      failed: (error, hasStale) => {
+        if (request.source.healthy()) this.#failures.failed(key, error, hasStale)
+      },
       succeeded: () => this.#failures.succeeded(key),
     })
   }

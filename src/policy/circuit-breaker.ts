@@ -56,6 +56,11 @@ export class CircuitBreaker {
     return this.#state === 'open' ? this.#clock.monotonic() >= this.#openUntil : !this.#probing
   }
 
+  /** Whether a single call is finding out whether the backend is well again. */
+  get probing(): boolean {
+    return this.#probing
+  }
+
   /** A permit for one call, or `undefined` while the backend must be left alone. */
   acquire(): Permit | undefined {
     if (this.#state === 'closed') return this.#permit

@@ -99,9 +99,10 @@ class HandlerGuard implements Guard {
     if (options.signal?.aborted === true) throw this.#refuse('cancelled', 'CANCELLED', 'was given up before it began')
     // Written so that a deadline that is no number refuses, too.
     if (!(deadline - now >= LEAST_TIME_MS)) throw this.#refuse('timeout', 'DEADLINE_EXCEEDED', 'had no time left')
-    if (!this.#breaker.permits()) throw this.#breakerOpen()
+    if (!this.#breaker.permits() && !this.#breaker.probing) throw this.#breakerOpen()
     if (this.#abandoned >= this.#maxAbandoned) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many hung calls')
-    if (this.#inFlight >= this.#limit.current) return this.#wait(call, { ...options, deadline })
+    // While a probe finds out whether the backend is back, others wait for what it finds.
+    if (this.#breaker.probing || this.#inFlight >= this.#limit.current) return this.#wait(call, { ...options, deadline })
     return this.#begin(call, { ...options, deadline })
   }
 
@@ -187,7 +188,9 @@ class HandlerGuard implements Guard {
     this.#inFlight -= 1
     this.#metrics.limit(this.#limit.current)
     // A call that begins may end at once and come back here: the loop below then finds the queue shorter.
-    while (this.#queue.length > 0 && this.#inFlight < this.#limit.current) this.#queue.shift()?.begin()
+    while (this.#queue.length > 0 && this.#inFlight < this.#limit.current && !this.#breaker.probing) {
+      this.#queue.shift()?.begin()
+    }
   }
 
   #breakerOpen(): IntermixError {

@@ -94,6 +94,18 @@ describe('the verdict cache in one node', () => {
     expect(await said(node.ask(backend))).toBe('local allow')
   })
 
+  it('is as patient with the backend as ever when the verdict it has cannot be served any more', async () => {
+    const clock = new FakeClock()
+    const node = createNode({ clock })
+    const backend = new Backend(clock, handlerConfig({ staleIfErrorMs: 0 }))
+    await node.ask(backend)
+    await clock.advance(60_000)
+    backend.tookMs = 200
+    const asked = said(node.ask(backend))
+    await clock.advance(200)
+    expect(await asked).toBe('backend allow')
+  })
+
   it('does not reuse what forbids reuse, and spends uses', async () => {
     const clock = new FakeClock()
     const node = createNode({ clock })

@@ -1,0 +1,94 @@
+// A node of the simulation: the real engine, caches and handlers, on simulated time.
+
+import { AnswerCache } from '../../src/cache/answer-cache.ts'
+import { KeyCardinality } from '../../src/cache/key-cardinality.ts'
+import { LocalTier } from '../../src/cache/local-tier.ts'
+import { MeshTier } from '../../src/cache/mesh-tier.ts'
+import { Protection } from '../../src/cache/protection.ts'
+import { Revocations } from '../../src/cache/revocations.ts'
+import { VerdictCache } from '../../src/cache/verdict-cache.ts'
+import { RuleSelector } from '../../src/config/rule-index.ts'
+import type { Snapshot } from '../../src/config/snapshot.ts'
+import { CheckEngine } from '../../src/policy/check-engine.ts'
+import { createCheckMetrics } from '../../src/policy/check-metrics.ts'
+import { createGuard } from '../../src/policy/guard.ts'
+import { HandlerTables } from '../../src/policy/handler-table.ts'
+import type { PolicyState } from '../../src/policy/policy-state.ts'
+import type { RedisLink } from '../../src/redis/connection.ts'
+import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
+import type { FakeClock } from '../helpers/clock.ts'
+import { KeptLog, ReadableMeter } from '../redis/support.ts'
+
+export interface SimulatedNode {
+  readonly engine: CheckEngine
+  readonly revocations: Revocations
+  state(): PolicyState
+  /** Takes a config into use, as the node does: handlers first. */
+  apply(snapshot: Snapshot): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface SimulatedNodeOptions {
+  readonly clock: FakeClock
+  readonly random: () => number
+  readonly link: RedisLink | undefined
+  readonly prefix: string
+  readonly nodeId: string
+}
+
+export async function createSimulatedNode(options: SimulatedNodeOptions, first: Snapshot): Promise<SimulatedNode> {
+  const { clock, random, link, prefix, nodeId } = options
+  const meter = new ReadableMeter()
+  const log = new KeptLog()
+  const revocations = new Revocations()
+  const maxAgeMs = () => Number.POSITIVE_INFINITY
+  const bounds = { maxEntries: 500, maxBytes: 2_000_000, onEvict() {} }
+  const verdicts = new VerdictCache({
+    clock,
+    random,
+    meter,
+    local: new LocalTier(bounds),
+    mesh:
+      link === undefined
+        ? undefined
+        : new MeshTier({ link, clock, meter, prefix, nodeId, sharedNow: () => clock.now() }),
+    revocations,
+    protection: new Protection(clock, meter),
+    cardinality: new KeyCardinality(log, meter),
+    maxAgeMs,
+    refreshesPerSecond: 5,
+  })
+  const tables = new HandlerTables({
+    clock,
+    log,
+    environment: () => ({ environment: createTestEnvironment(), dispose: () => undefined }),
+    guard: (handler) => createGuard({ handler, clock, random, meter }),
+  })
+  let state: PolicyState | undefined
+  const current = (): PolicyState => {
+    if (state === undefined) throw new Error('no config yet')
+    return state
+  }
+  const apply = async (snapshot: Snapshot) => {
+    const handlers = await tables.build(snapshot.handlers.values())
+    state = { snapshot, rules: new RuleSelector(snapshot), handlers }
+  }
+  await apply(first)
+  return {
+    engine: new CheckEngine({
+      clock,
+      metrics: createCheckMetrics(meter),
+      verdicts,
+      answers: new AnswerCache({ ...bounds, revocations, maxAgeMs }),
+      revocations,
+      state: () => state,
+    }),
+    revocations,
+    state: current,
+    apply,
+    async stop() {
+      verdicts.stop()
+      await tables.stop()
+    },
+  }
+}
