@@ -195,16 +195,32 @@ describe('the breaker', () => {
     expect(called).toBe(false)
   })
 
-  it('lets one probe through after a while and closes when it succeeds', async () => {
+  it('lets one probe through after a while, which the others wait for, and closes when it succeeds', async () => {
     const { guard, deadline, clock, later, metric } = await broken()
     await clock.advance(750)
     expect(guard.healthy()).toBe(true)
+    let calls = 0
     const probe = guard.run(() => later(10, 'well'), deadline())
-    expect(await outcomeOf(() => guard.run(() => 'second', deadline()))).toHaveProperty('error')
-    await clock.advance(10)
+    const second = guard.run(() => ++calls, deadline())
+    await clock.advance(9)
+    expect(calls).toBe(0)
+    await clock.advance(1)
     expect(await probe).toBe('well')
+    expect(await second).toBe(1)
     expect(metric('handler_breaker_state', 'h')).toBe(0)
     expect(guard.run(() => 'third', deadline())).toBe('third')
+  })
+
+  it('refuses those who waited for a probe that failed', async () => {
+    const { guard, deadline, clock, metric } = await broken()
+    await clock.advance(750)
+    let calls = 0
+    const probe = outcomeOf(() => guard.run(fail, { ...deadline(), retry: false }))
+    const second = outcomeOf(() => guard.run(() => ++calls, deadline()))
+    expect(await probe).toHaveProperty('error')
+    expect(await second).toHaveProperty('error')
+    expect(calls).toBe(0)
+    expect(metric('handler_breaker_state', 'h')).not.toBe(0)
   })
 
   it('stays open longer after every failed probe, up to half a minute', async () => {
