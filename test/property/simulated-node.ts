@@ -34,6 +34,8 @@ export interface SimulatedNodeOptions {
   readonly link: RedisLink | undefined
   readonly prefix: string
   readonly nodeId: string
+  /** Whether whole answers are kept; they are unless told. */
+  readonly answers?: boolean
 }
 
 export async function createSimulatedNode(options: SimulatedNodeOptions, first: Snapshot): Promise<SimulatedNode> {
@@ -79,7 +81,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
       clock,
       metrics: createCheckMetrics(meter),
       verdicts,
-      answers: new AnswerCache({ ...bounds, revocations, maxAgeMs }),
+      answers: options.answers === false ? undefined : new AnswerCache({ ...bounds, revocations, maxAgeMs }),
       revocations,
       state: () => state,
     }),
