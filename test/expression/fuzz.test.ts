@@ -34,7 +34,7 @@ describe('any source text', () => {
       `${'!'.repeat(9000)}true`,
       `1${'+1'.repeat(7000)}`,
       `true${'&&true'.repeat(2500)}`,
-      `${'['.repeat(9000)}`,
+      '['.repeat(9000),
       `as${'["a"]'.repeat(3000)}`,
       `${'size('.repeat(3000)}as${')'.repeat(3000)}`,
       `${'('.repeat(150)}1${`${'+1'.repeat(40)})`.repeat(150)}`,

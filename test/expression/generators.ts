@@ -187,81 +187,21 @@ const celBoolean = fc.letrec<{ string: string; int: string; bool: string }>((tie
 /** CEL sources of type BOOL that compile against `VOCABULARY`. */
 export const celSources: fc.Arbitrary<string> = celBoolean.bool
 
+const FRAGMENTS = [
+  ...'a|as|request.path|.|(|)|[|]|{|}|"|\'|`|\\|"a"|\'b\'|`c`|1|0x|1.|1e|==|!=|<|<-|&&|&^|+|-|*|/|//|/*|*/|!|^|%'.split(
+    '|',
+  ),
+  ...'| || : ? , ; ... true in has pick func map $out $ @ size startsWith google.protobuf.Int64Value{value: 😀'.split(
+    ' ',
+  ),
+  ' ',
+  '\n',
+]
+
 /** Text in the alphabet of both languages: mostly nonsense, now and then an expression. */
 export const sourceTexts: fc.Arbitrary<string> = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }),
-  fc
-    .array(
-      fc.constantFrom(
-        ...[
-          'a',
-          'as',
-          'request.path',
-          '.',
-          '(',
-          ')',
-          '[',
-          ']',
-          '{',
-          '}',
-          '"',
-          "'",
-          '`',
-          '\\',
-          '"a"',
-          "'b'",
-          '`c`',
-          '1',
-          '0x',
-          '1.',
-          '1e',
-        ],
-        ...[
-          '==',
-          '!=',
-          '<',
-          '<-',
-          '&&',
-          '||',
-          '|',
-          '&^',
-          '+',
-          '-',
-          '*',
-          '/',
-          '//',
-          '/*',
-          '*/',
-          '!',
-          '^',
-          '%',
-          ':',
-          '?',
-          ',',
-          ';',
-          '\n',
-          '...',
-        ],
-        ...[
-          'true',
-          'in',
-          'has',
-          'pick',
-          'func',
-          'map',
-          '$out',
-          '$',
-          '@',
-          ' ',
-          'size',
-          'startsWith',
-          'google.protobuf.Int64Value{value:',
-          '\u{1f600}',
-        ],
-      ),
-      { maxLength: 30 },
-    )
-    .map((parts) => parts.join('')),
+  fc.array(fc.constantFrom(...FRAGMENTS), { maxLength: 30 }).map((parts) => parts.join('')),
   fc.tuple(cexlSources, fc.nat(), fc.string({ maxLength: 3 })).map(([source, at, inserted]) => {
     const place = at % (source.length + 1)
     return source.slice(0, place) + inserted + source.slice(place + 1)

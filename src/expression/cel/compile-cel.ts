@@ -35,7 +35,7 @@ function compile(source: string, text: string, vocabulary: Vocabulary): CompileR
   const parsed = environment.parse(text)
   const { ast } = parsed
   const checked = parsed.check()
-  if (!checked.valid) throw checked.error ?? new SourceError('the types do not fit', 0, text.length)
+  if (!checked.valid) throw checkError(checked.error, text)
   checkIndexes(ast, tree)
   const type = attributeType(checked.type ?? 'dyn', ast)
   const references = celReferences(ast, tree)
@@ -53,6 +53,12 @@ function compile(source: string, text: string, vocabulary: Vocabulary): CompileR
       evaluate,
     },
   }
+}
+
+/** The checker throws errors of its own, and plain ones where overloads of operators on `dyn` are in each other's way. */
+function checkError(error: Error | undefined, text: string): Error {
+  if (error instanceof CheckError || error instanceof ParseError || error instanceof RangeError) return error
+  return new SourceError(error?.message ?? 'the types do not fit', 0, text.length)
 }
 
 /** The result as an attribute value; a map attribute that leaves the expression is read as a whole. */

@@ -36,12 +36,13 @@ export function mixerTypeNames(text: string): string {
 
 function build(vocabulary: Vocabulary): CelEnvironment {
   const tree = attributeTree(vocabulary)
-  const environment = new Environment({ unlistedVariablesAreDyn: false })
+  const environment = new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })
   for (const type of ['IP_ADDRESS', 'EMAIL_ADDRESS', 'URI', 'DNS_NAME'] as const) {
     environment.registerType(CEL_TYPES[type], { ctor: class extends Wrapped {}, fields: {} })
     environment.registerOperator(`${CEL_TYPES[type]} == ${CEL_TYPES[type]}`, onlyChecked)
   }
   for (const [word, node] of tree.children) environment.registerVariable(parserName(word), register(environment, node))
+  for (const signature of OPERATORS) environment.registerOperator(signature, onlyChecked)
   for (const signature of SIGNATURES) environment.registerFunction(signature, onlyChecked)
   for (let arity = 1; arity <= MAX_PICK; arity++) {
     environment.registerFunction(`pick(${Array(arity).fill('ast').join(', ')}): dyn`, checkSameTypes('pick', 0))
@@ -66,7 +67,11 @@ const SIGNATURES = [
   'string(google.protobuf.Duration): string',
   'int(google.protobuf.Timestamp): int',
   'int(uint): int',
+  'timestamp(google.protobuf.Timestamp): google.protobuf.Timestamp',
+  'duration(google.protobuf.Duration): google.protobuf.Duration',
 ]
+
+const OPERATORS = ['<', '<=', '>', '>='].map((operator) => `bytes ${operator} bytes: bool`)
 
 /** The environment parses and checks; evaluation is done by own closures. */
 function onlyChecked(): never {

@@ -8,6 +8,8 @@ import { dnsName } from '../functions/dns-name.ts'
 import { email } from '../functions/email.ts'
 import { compilePattern, findPattern } from '../functions/regexp.ts'
 import { uri } from '../functions/uri.ts'
+import { inCalendar } from './operations.ts'
+import { zoneOffset } from './time-zone.ts'
 import {
   AttributeMap,
   type CelResult,
@@ -139,8 +141,10 @@ function conversionError(value: CelValue | undefined, type: string): EvaluationE
 
 function toTimestamp([value]: readonly CelValue[]): CelResult {
   if (value instanceof Timestamp) return value
-  if (typeof value === 'bigint') return Timestamp.fromParts(value, 0)
-  return typeof value === 'string' ? timestamp(value) : noOverload('timestamp', [value ?? null])
+  if (typeof value === 'bigint') return inCalendar(Timestamp.fromParts(value, 0))
+  if (typeof value !== 'string') return noOverload('timestamp', [value ?? null])
+  const read = timestamp(value)
+  return read instanceof Timestamp ? inCalendar(read) : read
 }
 
 function toDuration([value]: readonly CelValue[]): CelResult {
@@ -155,14 +159,19 @@ function typeOf([value]: readonly CelValue[]): CelResult {
   return new TypeValue(typeName(value ?? null))
 }
 
-type Part = (date: Date, millis: number) => number
+type Part = (date: Date) => number
 
-/** Parts of a point in time (UTC), or of a duration in whole units. */
+/** Parts of a point in time (in UTC, or in the zone of the second argument), or of a duration in whole units. */
 function part(name: string, ofDate: Part, unitNanos?: bigint): CelFunction {
   return (args) => {
-    const [value, zone] = args
-    if (zone !== undefined && zone !== 'UTC') return new EvaluationError(`${name}: only the time zone UTC is supported`)
-    if (value instanceof Timestamp) return BigInt(ofDate(new Date(value.toMillis()), value.toMillis()))
+    const [value, zone = 'UTC'] = args
+    if (value instanceof Timestamp && typeof zone === 'string') {
+      const millis = value.toMillis()
+      const offset = zoneOffset(zone, millis)
+      return offset === undefined
+        ? new EvaluationError(`unknown time zone ${zone}`)
+        : BigInt(ofDate(new Date(millis + offset)))
+    }
     return value instanceof Duration && unitNanos !== undefined ? value.nanos / unitNanos : noOverload(name, args)
   }
 }

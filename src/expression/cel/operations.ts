@@ -22,6 +22,8 @@ import {
 const INT64_MIN = -(2n ** 63n)
 const INT64_MAX = 2n ** 63n - 1n
 const UINT64_MAX = 2n ** 64n - 1n
+const YEAR_1 = -62_135_596_800_000_000_000n
+const YEAR_10000 = 253_402_300_800_000_000_000n
 
 /** Equality; an error where Mixer has none (string maps, attribute prefixes, wrapped values of different types). */
 export function equals(left: CelValue, right: CelValue): boolean | EvaluationError {
@@ -137,7 +139,10 @@ function sameKind(left: CelValue, right: CelValue): boolean {
   return left instanceof Duration === right instanceof Duration
 }
 
-function holds(operator: '<' | '<=' | '>' | '>=', left: Orderable, right: Orderable): boolean {
+/** An integer is compared with a fraction as a fraction. */
+function holds(operator: '<' | '<=' | '>' | '>=', one: Orderable, two: Orderable): boolean {
+  const left = typeof two === 'number' ? Number(one) : one
+  const right = typeof one === 'number' ? Number(two) : two
   if (operator === '<') return left < right
   if (operator === '<=') return left <= right
   return operator === '>' ? left > right : left >= right
@@ -174,11 +179,17 @@ function timeSum(operator: '+' | '-', left: CelValue, right: CelValue): CelResul
   const sign = operator === '+' ? 1n : -1n
   if (right instanceof Duration) {
     if (left instanceof Duration) return duration(left.nanos + sign * right.nanos)
-    if (left instanceof Timestamp) return new Timestamp(left.epochNanos + sign * right.nanos)
+    if (left instanceof Timestamp) return inCalendar(new Timestamp(left.epochNanos + sign * right.nanos))
   }
   if (!(right instanceof Timestamp)) return undefined
-  if (left instanceof Duration && operator === '+') return new Timestamp(left.nanos + right.epochNanos)
+  if (left instanceof Duration && operator === '+') return inCalendar(new Timestamp(left.nanos + right.epochNanos))
   return left instanceof Timestamp && operator === '-' ? duration(left.epochNanos - right.epochNanos) : undefined
+}
+
+/** The timestamp, unless it is before the year 1 or after the year 9999. */
+export function inCalendar(timestamp: Timestamp): Timestamp | EvaluationError {
+  const { epochNanos } = timestamp
+  return epochNanos < YEAR_1 || epochNanos >= YEAR_10000 ? new EvaluationError('timestamp overflow') : timestamp
 }
 
 function duration(nanos: bigint): CelResult {

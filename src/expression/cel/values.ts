@@ -151,17 +151,33 @@ export function attributeMap(name: string, value: AttributeValue | undefined): A
 
 /** The value of a whole expression as an attribute value of the type. Attribute maps are handled by the caller. */
 export function toAttribute(value: CelValue, type: ValueType): AttributeValue | EvaluationError {
-  if (value instanceof Wrapped) return value.value
-  if (value instanceof TypeValue) return value.name
-  if (value instanceof Uint) return value.value
-  if (value instanceof Timestamp || value instanceof Duration) return value
-  if (value instanceof Map && type === 'STRING_MAP') return stringMap(value)
-  const primitive = typeof value === 'string' || typeof value === 'bigint' || typeof value === 'number'
-  const fits = primitive || typeof value === 'boolean'
-  const matches =
-    (type === 'STRING' && typeof value === 'string') ||
-    (type !== 'STRING' && type !== 'STRING_MAP' && typeof value !== 'string')
-  return fits && matches ? value : new EvaluationError(`failed to recover of type ${typeName(value)}`)
+  return RECOVER[type](value) ?? new EvaluationError(`failed to recover ${type} of type ${typeName(value)}`)
+}
+
+type Recover = (value: CelValue) => AttributeValue | EvaluationError | undefined
+
+const unwrap = (type: WrappedType): Recover => {
+  return (value) => (value instanceof Wrapped && value.type === type ? value.value : undefined)
+}
+
+const RECOVER: Readonly<Record<ValueType, Recover>> = {
+  STRING(value) {
+    if (typeof value === 'string') return value
+    return value instanceof TypeValue ? value.name : undefined
+  },
+  INT64(value) {
+    if (typeof value === 'bigint') return value
+    return value instanceof Uint ? BigInt.asIntN(64, value.value) : undefined
+  },
+  DOUBLE: (value) => (typeof value === 'number' ? value : undefined),
+  BOOL: (value) => (typeof value === 'boolean' ? value : undefined),
+  TIMESTAMP: (value) => (value instanceof Timestamp ? value : undefined),
+  DURATION: (value) => (value instanceof Duration ? value : undefined),
+  STRING_MAP: (value) => (value instanceof Map ? stringMap(value) : undefined),
+  IP_ADDRESS: unwrap('IP_ADDRESS'),
+  EMAIL_ADDRESS: unwrap('EMAIL_ADDRESS'),
+  URI: unwrap('URI'),
+  DNS_NAME: unwrap('DNS_NAME'),
 }
 
 function stringMap(map: CelMap): AttributeValue | EvaluationError {
