@@ -128,9 +128,11 @@ class Composition implements RunningProcess {
     if (policy === undefined || intake === undefined) return new Map()
     const { clock, random, log, meter } = this.#ports
     const { nodeId, maxMessageSize, trustForwarded, grpcAddress, httpAddress } = this.#settings
-    const given = { check: policy.engine, report: intake, clock, random, log, meter, nodeId }
+    const { checkTimeoutMs: defaultTimeoutMs } = this.#settings
+    const given = { check: policy.engine, report: intake, clock, random, log, meter, nodeId, defaultTimeoutMs }
     const operator = {
       check: policy.engine,
+      defaultTimeoutMs,
       revoke: (target: Parameters<Policy['revocations']['revoke']>[0]) => policy.revocations.revoke(target),
       explain: async (...[bag, timeoutMs]: [Parameters<typeof explainCheck>[1], number]) => {
         const state = this.#config.state()

@@ -190,7 +190,7 @@ export const SETTINGS = {
   },
   reportBatchMaxEntries: {
     kind: 'integer',
-    default: 1_000,
+    default: 100,
     min: 1,
     max: 100_000,
     description: 'Reports that are put together into one batch.',
@@ -199,7 +199,7 @@ export const SETTINGS = {
   },
   reportBatchMaxTimeMs: {
     kind: 'duration',
-    default: 250,
+    default: 200,
     min: 1,
     max: 60_000,
     description: 'How long a batch waits for more reports.',

@@ -72,6 +72,7 @@ export function createReports(options: ReportsOptions): Reports {
           log,
           meter,
           spoolBytes: settings.spoolMaxBytes,
+          coalesce: { maxRecords: settings.reportBatchMaxEntries, maxWaitMs: settings.reportBatchMaxTimeMs },
           processId: settings.nodeId,
           ...(settings.spoolDir === undefined ? {} : { spoolDirectory: settings.spoolDir }),
         })

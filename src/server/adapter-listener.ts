@@ -29,7 +29,7 @@ export function createAdapterListener(log: Logger): AdapterListener {
         .send({ error: `nothing is offered here; ${known === '' ? 'no adapter offers anything' : `try ${known}`}` })
     }
     try {
-      const bodies = await Promise.all(found.map(({ render }) => render()))
+      const bodies = await Promise.all(found.map(async ({ render }) => await render()))
       return await reply.type(first.contentType).send(bodies.join(''))
     } catch (error) {
       log.warn({ path, err: error }, 'an adapter could not render what it offers')

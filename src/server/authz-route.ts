@@ -14,9 +14,6 @@ import { AUTHZ_PATH, operatorParams, readForwarded } from './forwarded-request.t
 import { httpHeaderValue, isCopyableHeader } from './header-value.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 
-/** Proxies do not say how long they wait; they give up after half a second to some seconds. */
-const TIMEOUT_MS = 1_000
-
 interface AuthzOptions extends RouteDependencies {
   readonly isTrusted: (address: string | undefined) => boolean
 }
@@ -28,7 +25,7 @@ interface AuthzOptions extends RouteDependencies {
  * The server must hand every path below `/v1/authz` to this one route: see `authzRewrite`.
  */
 export function authzRoute(options: AuthzOptions): Route {
-  const { check, clock, meter, isTrusted } = options
+  const { check, clock, meter, isTrusted, defaultTimeoutMs } = options
   const metrics = createDoorMetrics({ meter, clock, door: 'forward_auth' })
   const logFailure = createFailureLog(options)
   return (app) => {
@@ -56,7 +53,9 @@ export function authzRoute(options: AuthzOptions): Route {
           always403 = operatorParams(call)?.get('deny') === '403'
           const vocabulary = check.vocabulary()
           const forwarded = readForwarded(call, vocabulary)
-          const outcome = check.check(forwardedBag(forwarded, clock.now(), vocabulary), { timeoutMs: TIMEOUT_MS })
+          const outcome = check.check(forwardedBag(forwarded, clock.now(), vocabulary), {
+            timeoutMs: defaultTimeoutMs,
+          })
           return outcome instanceof Promise ? outcome.then(finish).catch(fail) : finish(outcome)
         } catch (caught) {
           return fail(caught)

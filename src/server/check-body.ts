@@ -7,8 +7,6 @@ import type { CheckOptions, QuotaDemand } from '../kernel/services.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
 import { RequestProblems } from './json-error.ts'
 
-/** A caller that sets no deadline waits so long. */
-const DEFAULT_TIMEOUT_MS = 1_000
 const MAX_TIMEOUT_MS = 60_000
 const MAX_QUOTAS = 100
 const FIELDS = ['attributes', 'timeoutMs', 'quotas', 'deduplicationId']
@@ -19,8 +17,11 @@ export interface CheckBody {
   readonly options: CheckOptions
 }
 
-/** @throws RequestProblems that lists everything that is wrong with the body. */
-export function readCheckBody(body: unknown, vocabulary: Vocabulary): CheckBody {
+/**
+ * @param defaultTimeoutMs for a caller that sets no `timeoutMs`
+ * @throws RequestProblems that lists everything that is wrong with the body.
+ */
+export function readCheckBody(body: unknown, vocabulary: Vocabulary, defaultTimeoutMs: number): CheckBody {
   if (!isObject(body))
     throw new RequestProblems('the body must be an object', [
       problem('', 'must be an object such as {"attributes": {…}}.'),
@@ -28,7 +29,7 @@ export function readCheckBody(body: unknown, vocabulary: Vocabulary): CheckBody 
   const problems: Problem[] = [...unknownFields(body, FIELDS, '')]
   const parsed = parseAttributes(body['attributes'], vocabulary, { suggest })
   if ('problems' in parsed) problems.push(...parsed.problems)
-  const timeoutMs = readTimeout(body['timeoutMs'], problems)
+  const timeoutMs = readTimeout(body['timeoutMs'], defaultTimeoutMs, problems)
   const quotas = readQuotas(body['quotas'], problems)
   const deduplicationId = body['deduplicationId']
   if (deduplicationId !== undefined && typeof deduplicationId !== 'string') {
@@ -45,11 +46,11 @@ export function readCheckBody(body: unknown, vocabulary: Vocabulary): CheckBody 
   }
 }
 
-function readTimeout(written: unknown, problems: Problem[]): number {
-  if (written === undefined) return DEFAULT_TIMEOUT_MS
+function readTimeout(written: unknown, defaultMs: number, problems: Problem[]): number {
+  if (written === undefined) return defaultMs
   if (typeof written === 'number' && written > 0 && written <= MAX_TIMEOUT_MS) return written
   problems.push(problem('timeoutMs', `must be a number of milliseconds above 0 and up to ${MAX_TIMEOUT_MS}.`))
-  return DEFAULT_TIMEOUT_MS
+  return defaultMs
 }
 
 function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<string, QuotaDemand> | undefined {

@@ -9,7 +9,7 @@ import { callerError } from './failure-log.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 
 /** Answers 200 whatever the verdict; 400 for a body that is not valid, 5xx where the node itself cannot answer. */
-export function checkRoute({ check, clock, meter }: RouteDependencies): Route {
+export function checkRoute({ check, clock, meter, defaultTimeoutMs }: RouteDependencies): Route {
   const metrics = createDoorMetrics({ meter, clock, door: 'http_check' })
   return (app) => {
     app.post('/v1/check', (request, reply) => {
@@ -23,7 +23,7 @@ export function checkRoute({ check, clock, meter }: RouteDependencies): Route {
         throw caught
       }
       try {
-        const { bag, options } = readCheckBody(request.body, check.vocabulary())
+        const { bag, options } = readCheckBody(request.body, check.vocabulary(), defaultTimeoutMs)
         const outcome = check.check(bag, options)
         return outcome instanceof Promise ? outcome.then(finish, fail) : finish(outcome)
       } catch (caught) {

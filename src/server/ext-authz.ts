@@ -18,8 +18,6 @@ import { callerError, createFailureLog } from './failure-log.ts'
 import { type GrpcService, schemaMethod } from './grpc-service.ts'
 
 const NAME = 'envoy.service.auth.v3.Authorization'
-/** Envoy's own default, for callers without a deadline. */
-const DEFAULT_TIMEOUT_MS = 200
 const MAX_DETAILS = 1_000
 
 interface ExtAuthzDependencies {
@@ -27,6 +25,8 @@ interface ExtAuthzDependencies {
   readonly clock: Clock
   readonly log: Logger
   readonly meter: Meter
+  /** How long a check may take whose caller sets no deadline, in ms. */
+  readonly defaultTimeoutMs: number
 }
 
 /**
@@ -34,7 +34,7 @@ interface ExtAuthzDependencies {
  * so meets the failure mode that the proxy's operator chose.
  */
 export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService {
-  const { check, clock, meter } = dependencies
+  const { check, clock, meter, defaultTimeoutMs } = dependencies
   const metrics = createDoorMetrics({ meter, clock, door: 'ext_authz' })
   const logFailure = createFailureLog(dependencies)
 
@@ -58,7 +58,7 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
       reply(null, response)
     }
     try {
-      const timeoutMs = timeoutOf(call.getDeadline(), clock.now(), DEFAULT_TIMEOUT_MS)
+      const timeoutMs = timeoutOf(call.getDeadline(), clock.now(), defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
       const outcome = check.check(new EnvoyCheckBag(call.request, check.vocabulary()), { timeoutMs })

@@ -26,6 +26,8 @@ export interface GrpcServerOptions {
   /** Name of this node, the first part of report batches' ids. */
   readonly nodeId: string
   readonly credentials?: ServerCredentials
+  /** How long a check may take whose caller sets no deadline, in ms. */
+  readonly defaultTimeoutMs: number
   /** Largest message taken; access logs with whole bodies of metadata can be large. Default 4 MiB. */
   readonly maxMessageBytes?: number
   /** Calls at once on one connection. Default 1024, as Mixer's. */

@@ -14,6 +14,8 @@ export interface RouteDependencies {
   readonly random: Random
   readonly log: Logger
   readonly meter: Meter
+  /** How long a check may take whose caller sets no deadline, in ms. */
+  readonly defaultTimeoutMs: number
   /** Name of this node, the first part of report batches' ids. */
   readonly nodeId: string
 }

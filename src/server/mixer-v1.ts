@@ -17,8 +17,6 @@ import { createFailureLog } from './failure-log.ts'
 import type { GrpcService } from './grpc-service.ts'
 
 const NAME = 'istio.mixer.v1.Mixer'
-/** What Mixer's own client waits; it counts where a caller sets no deadline. */
-const DEFAULT_TIMEOUT_MS = 5_000
 /** A status message travels in a header, so it names only the first problems. */
 const MAX_PROBLEMS_NAMED = 10
 const MAX_DETAILS = 2_048
@@ -39,6 +37,8 @@ interface MixerDependencies {
   readonly meter: Meter
   /** Name of this node, the first part of report batches' ids. */
   readonly nodeId: string
+  /** How long a check may take whose caller sets no deadline, in ms. */
+  readonly defaultTimeoutMs: number
 }
 
 type Call = ServerUnaryCall<Buffer, Uint8Array>
@@ -111,7 +111,7 @@ class MixerDoor {
         reply(null, response.bytes)
       }
       const { deduplicationId, quotas } = request
-      const timeoutMs = timeoutOf(call.getDeadline(), this.#given.clock.now(), DEFAULT_TIMEOUT_MS)
+      const timeoutMs = timeoutOf(call.getDeadline(), this.#given.clock.now(), this.#given.defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
       const outcome = this.#given.check.check(bag, {

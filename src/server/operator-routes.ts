@@ -6,9 +6,9 @@ import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { readCheckBody } from './check-body.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 
-export interface OperatorDependencies extends Pick<RouteDependencies, 'check'> {
-  revoke(target: RevocationTarget): Promise<RevocationReceipt>
-  explain(bag: AttributeBag, timeoutMs: number): Promise<object>
+export interface OperatorDependencies extends Pick<RouteDependencies, 'check' | 'defaultTimeoutMs'> {
+  readonly revoke: (target: RevocationTarget) => Promise<RevocationReceipt>
+  readonly explain: (bag: AttributeBag, timeoutMs: number) => Promise<object>
 }
 
 /** `POST /v1/revocations`: 200 when every live node has confirmed, 202 when some have not; the body names both. */
@@ -22,11 +22,11 @@ export function revocationsRoute({ revoke }: OperatorDependencies): Route {
 }
 
 /** `POST /v1/explain`: takes the body of a check. */
-export function explainRoute({ check, explain }: OperatorDependencies): Route {
+export function explainRoute({ check, explain, defaultTimeoutMs }: OperatorDependencies): Route {
   return (app) => {
-    app.post('/v1/explain', async (request) => {
-      const { bag, options } = readCheckBody(request.body, check.vocabulary())
-      return await explain(bag, options.timeoutMs)
+    app.post('/v1/explain', (request) => {
+      const { bag, options } = readCheckBody(request.body, check.vocabulary(), defaultTimeoutMs)
+      return explain(bag, options.timeoutMs)
     })
   }
 }

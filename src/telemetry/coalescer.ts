@@ -4,21 +4,29 @@ import type { Clock } from '../kernel/ports.ts'
 import type { ReportBatch } from '../kernel/report.ts'
 import { type Parcel, parcelOf } from './parcel.ts'
 
-const MAX_RECORDS = 100
 const MAX_BYTES = 64 * 1024
-const MAX_WAIT_MS = 200
 
-/** Holds small batches for at most 200 ms, 100 records or 64 KB; hands on large ones at once. */
+/** When a batch goes on its way. */
+export interface CoalescerBounds {
+  readonly maxRecords: number
+  readonly maxWaitMs: number
+}
+
+const DEFAULT_BOUNDS: CoalescerBounds = { maxRecords: 100, maxWaitMs: 200 }
+
+/** Holds small batches within its bounds and 64 KB; hands on large ones at once. */
 export class Coalescer {
   readonly #clock: Clock
+  readonly #bounds: CoalescerBounds
   readonly #emit: (parcel: Parcel) => void
   #waiting: ReportBatch[] = []
   #records = 0
   #bytes = 0
   #cancel: (() => void) | undefined
 
-  constructor(clock: Clock, emit: (parcel: Parcel) => void) {
+  constructor(clock: Clock, emit: (parcel: Parcel) => void, bounds: CoalescerBounds = DEFAULT_BOUNDS) {
     this.#clock = clock
+    this.#bounds = bounds
     this.#emit = emit
   }
 
@@ -29,17 +37,18 @@ export class Coalescer {
 
   add(batch: ReportBatch): void {
     const size = batch.payload.byteLength
-    if (batch.count >= MAX_RECORDS || size >= MAX_BYTES) {
+    const { maxRecords, maxWaitMs } = this.#bounds
+    if (batch.count >= maxRecords || size >= MAX_BYTES) {
       this.#emit(parcelOf([batch]))
       return
     }
-    if (this.#records + batch.count > MAX_RECORDS || this.#bytes + size > MAX_BYTES) this.flush()
+    if (this.#records + batch.count > maxRecords || this.#bytes + size > MAX_BYTES) this.flush()
     this.#waiting.push(batch)
     this.#records += batch.count
     this.#bytes += size
     // Batches of no records weigh nothing, so their number is bounded too.
-    if (this.#records >= MAX_RECORDS || this.#waiting.length >= MAX_RECORDS) this.flush()
-    else this.#cancel ??= this.#clock.after(MAX_WAIT_MS, () => this.flush())
+    if (this.#records >= maxRecords || this.#waiting.length >= maxRecords) this.flush()
+    else this.#cancel ??= this.#clock.after(maxWaitMs, () => this.flush())
   }
 
   /** Hands on what waits. */

@@ -5,7 +5,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { ReportBatch } from '../kernel/report.ts'
 import type { ReportService } from '../kernel/services.ts'
-import { Coalescer } from './coalescer.ts'
+import { Coalescer, type CoalescerBounds } from './coalescer.ts'
 import { IntakeLedger, type IntakeTotals } from './intake-ledger.ts'
 import { MemorySpool } from './memory-spool.ts'
 import type { Parcel } from './parcel.ts'
@@ -29,6 +29,8 @@ export interface ReportIntakeOptions {
   readonly meter: Meter
   /** Bound of what is held in memory, in bytes; 64 MB unless set. */
   readonly spoolBytes?: number
+  /** When small batches go on their way; 100 records or 200 ms unless set. */
+  readonly coalesce?: CoalescerBounds
   /** Where to keep at the end of the process what could not be handed on; one directory for one process. */
   readonly spoolDirectory?: string
   /** Distinguishes this process's file from those of earlier runs: letters, digits and `-`. */
@@ -65,7 +67,7 @@ export class ReportIntake implements ReportService {
       this.#ledger.dropped(reason, parcel.count)
       this.#settled(parcel)
     })
-    this.#coalescer = new Coalescer(options.clock, (parcel) => this.#enqueue(parcel))
+    this.#coalescer = new Coalescer(options.clock, (parcel) => this.#enqueue(parcel), options.coalesce)
     options.sink.onReady(() => {
       this.#cancelRetry?.()
       this.#cancelRetry = undefined

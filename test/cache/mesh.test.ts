@@ -37,15 +37,15 @@ beforeEach(async () => {
 
 /** Lets replies of the real Redis arrive while the fake clock stands or moves. */
 async function until<T>(clock: FakeClock, promise: Promise<T>): Promise<T> {
-  let done = false
-  void promise.then(() => {
-    done = true
+  const state = { done: false }
+  const settled = promise.finally(() => {
+    state.done = true
   })
-  while (!done) {
+  while (!state.done) {
     await new Promise((resolve) => setImmediate(resolve))
     await clock.advance(0.2)
   }
-  return await promise
+  return await settled
 }
 
 /** Waits until a fill that nobody waits for has reached Redis. */

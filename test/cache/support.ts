@@ -12,7 +12,7 @@ import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Verdict } from '../../src/kernel/verdict.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
-import { FakeClock } from '../helpers/clock.ts'
+import type { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
 export const EMPTY = MapBag.of({})

@@ -149,9 +149,9 @@ describe('ext_authz over gRPC', () => {
     expect(check.asked).toEqual([])
   })
 
-  it('gives the check what is left of the deadline, and 200 ms where there is none', async () => {
+  it('gives the check what is left of the deadline, and the default where there is none', async () => {
     await ask({ attributes: {} })
-    expect(check.asked[0]?.options.timeoutMs).toBe(200)
+    expect(check.asked[0]?.options.timeoutMs).toBe(1_000)
     await ask({ attributes: {} }, new Date(Date.now() + 5_000))
     const left = check.asked[1]?.options.timeoutMs ?? 0
     expect(left).toBeGreaterThan(3_000)

@@ -142,5 +142,6 @@ export function dependencies() {
     log: new RecordingLog(),
     meter: new CountingMeter(),
     nodeId: 'node-a',
+    defaultTimeoutMs: 1_000,
   }
 }

@@ -67,6 +67,7 @@ async function start(check: Check) {
     log: createLogger({ level: 'info', format: 'json', terminal: false, fields: {}, write }),
     meter,
     nodeId: 'node-1',
+    defaultTimeoutMs: 1_000,
   }
   const server = createGrpcServer({ ...shared, services: [mixerService(shared)] })
   const port = await server.listen({ host: '127.0.0.1', port: 0 })
@@ -117,7 +118,7 @@ describe('mixerService: Check', () => {
       return { answer: ALLOWED, quotas: new Map() }
     })
     const { precondition } = await node.check({ attributes: compress({ 'source.name': 'me' }), globalWordCount: 222 })
-    expect(seen).toEqual(['me', { timeoutMs: 5_000 }])
+    expect(seen).toEqual(['me', { timeoutMs: 1_000 }])
     expect(precondition?.status?.code ?? 0).toBe(0)
     expect(precondition?.validDuration).toMatchObject({ seconds: 1n, nanos: 500_000_000 })
     expect(precondition?.validUseCount).toBe(7)
