@@ -4,6 +4,7 @@ import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Predicate, ReadLog } from '../kernel/read-log.ts'
 import { type AttributeValue, isStringMap } from '../kernel/value.ts'
 import type { EvaluationError } from './compiled.ts'
+import { match } from './functions/conversions.ts'
 
 type Closure<T> = (bag: AttributeBag, log: ReadLog | undefined) => T
 
@@ -19,7 +20,7 @@ export interface Subject {
 }
 
 /** The entry of a map attribute; `undefined` where the map or the key is absent. */
-export function readEntry(bag: AttributeBag, name: string, key: string): string | undefined {
+function readEntry(bag: AttributeBag, name: string, key: string): string | undefined {
   const map = bag.get(name)
   return typeof map === 'object' && isStringMap(map) ? map.get(key) : undefined
 }
@@ -53,8 +54,23 @@ export function asPredicate<T>(predicate: Predicate, evaluate: Closure<T>): Clos
   }
 }
 
-/** `asPredicate` for `attribute == constant` over a string, the commonest clause of rules. */
-export function equalsPredicate(predicate: Predicate, constant: string, evaluate: Evaluate): Evaluate {
+/** A test of one string: what a common clause of rules, such as `path.startsWith("/api/")`, asks. */
+export interface Clause {
+  readonly test: (text: string) => boolean
+  /** The constant, where the test is equality with it. */
+  readonly equals: string | undefined
+}
+
+/** `asPredicate` for a clause over a string attribute or an entry of a map attribute, without generic operands. */
+export function clausePredicate<T>(predicate: Predicate, clause: Clause, evaluate: Closure<T>): Closure<T | boolean> {
+  const { test, equals } = clause
+  if (predicate.mapKey !== undefined) return entryPredicate(predicate, test, evaluate)
+  return equals === undefined
+    ? stringPredicate(predicate, test, evaluate)
+    : equalsPredicate(predicate, equals, evaluate)
+}
+
+function equalsPredicate<T>(predicate: Predicate, constant: string, evaluate: Closure<T>): Closure<T | boolean> {
   const name = predicate.attribute
   return (bag, log) => {
     const value = bag.get(name)
@@ -65,8 +81,7 @@ export function equalsPredicate(predicate: Predicate, constant: string, evaluate
   }
 }
 
-/** `asPredicate` for a test of one string attribute. */
-export function stringPredicate(predicate: Predicate, test: (text: string) => boolean, evaluate: Evaluate): Evaluate {
+function stringPredicate<T>(predicate: Predicate, test: Clause['test'], evaluate: Closure<T>): Closure<T | boolean> {
   const name = predicate.attribute
   return (bag, log) => {
     const value = bag.get(name)
@@ -77,8 +92,7 @@ export function stringPredicate(predicate: Predicate, test: (text: string) => bo
   }
 }
 
-/** `asPredicate` for a test of one entry of a map attribute. */
-export function entryPredicate(predicate: Predicate, test: (text: string) => boolean, evaluate: Evaluate): Evaluate {
+function entryPredicate<T>(predicate: Predicate, test: Clause['test'], evaluate: Closure<T>): Closure<T | boolean> {
   const name = predicate.attribute
   const key = predicate.mapKey ?? ''
   return (bag, log) => {
@@ -87,5 +101,30 @@ export function entryPredicate(predicate: Predicate, test: (text: string) => boo
     const answer = test(value)
     if (log !== undefined) log.predicate(predicate, answer)
     return answer
+  }
+}
+
+/** The test that an operator or function of the name makes against a constant; operators by Mixer's names. */
+export function clauseOf(name: string, constant: string): Clause | undefined {
+  const test = testOf(name, constant)
+  return test === undefined ? undefined : { test, equals: name === 'EQ' ? constant : undefined }
+}
+
+function testOf(name: string, constant: string): Clause['test'] | undefined {
+  switch (name) {
+    case 'EQ':
+      return (text) => text === constant
+    case 'NEQ':
+      return (text) => text !== constant
+    case 'startsWith':
+      return (text) => text.startsWith(constant)
+    case 'endsWith':
+      return (text) => text.endsWith(constant)
+    case 'contains':
+      return (text) => text.includes(constant)
+    case 'match':
+      return (text) => match(text, constant)
+    default:
+      return undefined
   }
 }

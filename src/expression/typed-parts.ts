@@ -1,17 +1,10 @@
 // The types of all parts of an expression, for explaining it to people.
 
-import { celParts } from './cel/typed-parts.ts'
+import { celParts, type TypedPart } from './cel/typed-parts.ts'
 import { checkCexl } from './cexl/check.ts'
 import { parseCexl } from './cexl/parse.ts'
 import { CEXL_SIGNATURES } from './cexl/signatures.ts'
 import type { CompileOptions } from './compiled.ts'
-
-/** One part of an expression. `start` and `end` are offsets into the source. */
-export interface TypedPart {
-  readonly start: number
-  readonly end: number
-  readonly type: string
-}
 
 /** The parts of an expression that compiles, each place once, in the order of the source and the larger part first. */
 export function typedParts(source: string, { dialect, vocabulary }: CompileOptions): readonly TypedPart[] {

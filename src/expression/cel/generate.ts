@@ -2,14 +2,15 @@
 
 import { type ASTNode, serialize } from '@marcbachmann/cel-js'
 import { EvaluationError } from '../compiled.ts'
-import { asPredicate, predicateOf } from '../evaluate.ts'
+import { asPredicate, clausePredicate, predicateOf } from '../evaluate.ts'
 import { compilePattern, findPattern, PatternCache } from '../functions/regexp.ts'
 import { SourceError } from '../source-error.ts'
 import { attributeAt, celReferences, celSubject, keyTested, mapEntryAt } from './analysis.ts'
 import type { AttributeNode } from './attribute-tree.ts'
+import { celClause } from './clause.ts'
 import { type BinaryOperator, equals, negate, operate } from './operations.ts'
 import { CEL_FUNCTIONS } from './functions.ts'
-import { compileMacro, type Slot } from './macros.ts'
+import { compileMacro, type Scope } from './macros.ts'
 import { type Cel, contains, hasAttribute, hasEntry, index, namespace, readAttribute, readEntry } from './reads.ts'
 import { type CelValue, mapKey, TypeValue, typeName, Uint } from './values.ts'
 
@@ -24,10 +25,7 @@ export function generateCel(root: ASTNode, tree: AttributeNode): Cel {
   return new Generator(tree, true).compile(root, new Map())
 }
 
-/** The variables of the comprehensions around a node. */
-export type Scope = ReadonlyMap<string, Slot>
-
-export class Generator {
+class Generator {
   readonly #tree: AttributeNode
   readonly #predicates: boolean
 
@@ -43,7 +41,9 @@ export class Generator {
     const subject = this.#predicates && isBoolean(node) ? celSubject(node, this.#tree) : undefined
     if (subject === undefined) return this.#node(node, scope)
     const plain = new Generator(this.#tree, false).compile(node, scope)
-    return asPredicate(predicateOf(subject, `cel:${subject.type}:${serialize(node)}`, plain), plain)
+    const predicate = predicateOf(subject, `cel:${subject.type}:${serialize(node)}`, plain)
+    const clause = celClause(node, this.#tree)
+    return clause === undefined ? asPredicate(predicate, plain) : clausePredicate(predicate, clause, plain)
   }
 
   #node(node: ASTNode, scope: Scope): Cel {

@@ -2,7 +2,6 @@
 
 import type { ASTNode } from '@marcbachmann/cel-js'
 import { EvaluationError } from '../compiled.ts'
-import type { Generator, Scope } from './generate.ts'
 import { type Cel, itemsOf } from './reads.ts'
 import type { CelResult, CelValue } from './values.ts'
 
@@ -11,8 +10,12 @@ export interface Slot {
   value: CelValue
 }
 
+/** The variables of the comprehensions around a node. */
+export type Scope = ReadonlyMap<string, Slot>
+
 interface MacroCall {
-  readonly generator: Generator
+  /** Compiles the parts of the call. */
+  readonly generator: { compile(node: ASTNode, scope: Scope): Cel }
   readonly name: string
   readonly target: ASTNode
   readonly args: readonly ASTNode[]

@@ -2,10 +2,16 @@
 
 import type { ASTNode } from '@marcbachmann/cel-js'
 import type { Vocabulary } from '../../kernel/attribute-bag.ts'
-import type { TypedPart } from '../typed-parts.ts'
 import { checkedType, operandsOf } from './analysis.ts'
 import { environmentOf, mixerTypeNames } from './environment.ts'
 import { prepare } from './prepare.ts'
+
+/** One part of an expression. `start` and `end` are offsets into the source. */
+export interface TypedPart {
+  readonly start: number
+  readonly end: number
+  readonly type: string
+}
 
 /** The parts of an expression that compiles, in no particular order. */
 export function celParts(source: string, vocabulary: Vocabulary): readonly TypedPart[] {

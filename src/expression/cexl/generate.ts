@@ -3,14 +3,14 @@
 
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
 import { EvaluationError } from '../compiled.ts'
-import { asPredicate, type Evaluate, type EvaluateOptional, predicateOf } from '../evaluate.ts'
+import { asPredicate, clausePredicate, type Evaluate, type EvaluateOptional, predicateOf } from '../evaluate.ts'
 import { compilePattern, findPattern, PatternCache } from '../functions/regexp.ts'
 import { SourceError } from '../source-error.ts'
 import { canonicalText, mapEntryOf, referencesOf, subjectOf, type Types } from './analysis.ts'
 import type { Call, Node } from './ast.ts'
+import { cexlClause } from './clause.ts'
 import { ADDITION, type Apply, type Binary, byteCodeType, EQUALITY, FUNCTIONS, ORDER } from './operations.ts'
 import { lookUp, type ReadMap, readAttribute, readMap, readMapEntry } from './reads.ts'
-import { specialised } from './specialised.ts'
 
 export interface GenerateOptions {
   readonly types: Types
@@ -46,7 +46,8 @@ class Generator {
     if (subject === undefined) return this.#call(node)
     const plain = generate(node, { ...this.#options, predicates: false })
     const predicate = predicateOf(subject, `cexl:${canonicalText(node, types)}`, plain)
-    return specialised(node, predicate, plain, typeOf) ?? asPredicate(predicate, plain)
+    const clause = cexlClause(node, typeOf)
+    return clause === undefined ? asPredicate(predicate, plain) : clausePredicate(predicate, clause, plain)
   }
 
   #optional(node: Node): EvaluateOptional {
@@ -65,7 +66,7 @@ class Generator {
       case 'LOR':
         return either(this.strict(first(node)), this.strict(second(node)))
       case 'LAND':
-        return both(this.strict(first(node)), this.strict(second(node)))
+        return this.#conjunction(node)
       case 'INDEX':
         return this.#index(node, 'error') as Evaluate
       case 'OR':
@@ -79,6 +80,16 @@ class Generator {
       default:
         return this.#order(node) ?? this.#apply(node)
     }
+  }
+
+  /** `a && b && c`, the usual shape of a rule, becomes one closure instead of two nested ones. */
+  #conjunction(node: Call): Evaluate {
+    const left = first(node)
+    const last = this.strict(second(node))
+    const nested = left.kind === 'call' && left.name === 'LAND' ? left : undefined
+    const ownPredicate = nested !== undefined && subjectOf(nested, this.#options.typeOf) !== undefined
+    if (nested === undefined || ownPredicate || referencesOf(nested).length === 0) return both(this.strict(left), last)
+    return three(this.strict(first(nested)), this.strict(second(nested)), last)
   }
 
   #equality(node: Call): Evaluate {
@@ -189,6 +200,15 @@ function both(left: Evaluate, right: Evaluate): Evaluate {
   return (bag, log) => {
     const answer = left(bag, log)
     return answer === true ? right(bag, log) : answer
+  }
+}
+
+function three(one: Evaluate, two: Evaluate, last: Evaluate): Evaluate {
+  return (bag, log) => {
+    const first = one(bag, log)
+    if (first !== true) return first
+    const second = two(bag, log)
+    return second === true ? last(bag, log) : second
   }
 }
 

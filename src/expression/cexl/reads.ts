@@ -11,7 +11,7 @@ import { goText } from '../functions/bytes.ts'
 /** What a read gives where the attribute is absent: an error, or nothing under `|`. */
 export type Absent = 'error' | 'nothing'
 
-export function missing(name: string): EvaluationError {
+function missing(name: string): EvaluationError {
   return new EvaluationError(`lookup failed: '${name}'`)
 }
 
