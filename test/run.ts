@@ -66,7 +66,9 @@ function runTests(counts: Counts): void {
 
 function countTests(report: VitestReport, counts: Counts): void {
   for (const file of report.testResults) {
-    if (file.status === 'failed' && file.assertionResults.length === 0) counts.failed += 1
+    // A file that cannot be loaded or set up fails without a failed test of its own.
+    const testFailed = file.assertionResults.some((test) => test.status === 'failed')
+    if (file.status === 'failed' && !testFailed) counts.failed += 1
     for (const test of file.assertionResults) {
       if (test.status === 'passed') counts.passed += 1
       else if (test.status === 'failed') counts.failed += 1

@@ -10,6 +10,9 @@ import { type Child, spawnChild } from './process.ts'
 /** The bootstrap that docker-compose.yml uses. */
 export const ENVOY_BOOTSTRAP = fileURLToPath(new URL('../../deploy/envoy/envoy.yaml', import.meta.url))
 
+/** The deadline that Envoy has for a check in tests; a try has half of it. */
+export const CHECK_DEADLINE_MS = 5_000
+
 export interface Envoy {
   /** Where it takes requests. */
   readonly url: string
@@ -64,6 +67,12 @@ async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: n
     if (!document.hasIn(path)) throw new Error(`${ENVOY_BOOTSTRAP} has no ${path.join('.')}`)
     return path
   }
+  // The shipped deadline of a second is for machines that do nothing else; a test machine does everything at once.
+  const filters = [...listener, 'filter_chains', 0, 'filters', 0, 'typed_config', 'http_filters']
+  const check = [...filters, 0, 'typed_config', 'grpc_service']
+  if (!document.hasIn([...check, 'timeout'])) throw new Error(`${ENVOY_BOOTSTRAP} does not begin with ext_authz`)
+  document.setIn([...check, 'timeout'], `${CHECK_DEADLINE_MS / 1000}s`)
+  document.setIn([...check, 'retry_policy', 'retry_back_off', 'max_interval'], `${CHECK_DEADLINE_MS / 2000}s`)
   document.setIn(['admin', 'address'], local(adminPort))
   document.setIn([...listener, 'address'], local(listenPort))
   document.setIn(

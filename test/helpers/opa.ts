@@ -3,13 +3,14 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from './ports.ts'
 import { spawnChild } from './process.ts'
+import { toolCache } from './tools.ts'
 
 const MODULE = 'github.com/open-policy-agent/opa@v1.10.0'
-const CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/intermix-tools')
+const CACHE = toolCache('opa-1.10.0')
 const run = promisify(execFile)
 
 /** The path of an `opa` binary (`OPA_BIN`, the path, the cache, a fresh build), or why there is none. */

@@ -40,7 +40,12 @@ export function toolOrSkip(tool: Tool): string | undefined {
 
 /** The virtual environment that `npm test` installs Envoy into. */
 export function envoyHome(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'intermix', `envoy-${ENVOY_VERSION}`)
+  return toolCache(`envoy-${ENVOY_VERSION}`)
+}
+
+/** A folder of the user's cache for a tool of the tests: it outlives the checkout. */
+export function toolCache(name: string): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'intermix', name)
 }
 
 function executable(path: string): boolean {
