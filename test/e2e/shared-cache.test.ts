@@ -9,11 +9,12 @@ beforeAll(async () => {
   const nodeFlags = ['--trust-forwarded', '127.0.0.1/32', '--redis-timeout', '2s']
   mesh = await startMesh({ nodes: 2, workers: 0, nodeFlags })
   // A node shares verdicts once it is in touch with Redis, which it does not wait for to be ready.
-  for (const node of [0, 1]) {
-    const known = async () => {
-      if ((await check(node, 'user-2')).tier !== 'local') throw new Error(`node ${node + 1} keeps no verdicts`)
+  for (const { adminUrl } of mesh.nodes) {
+    const inTouch = async () => {
+      const metrics = await (await fetch(`${adminUrl}/metrics`)).text()
+      if (!metrics.includes('intermix_redis_up{role="cache"} 1')) throw new Error('a node is not in touch with Redis')
     }
-    await vi.waitFor(known, { timeout: 20_000, interval: 50 })
+    await vi.waitFor(inTouch, { timeout: 20_000, interval: 50 })
   }
 })
 afterAll(async () => {
