@@ -5,7 +5,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { defineScript } from '../redis/scripts.ts'
-import type { Revocations, RevocationTarget } from './revocations.ts'
+import type { Revocation, Revocations, RevocationTarget } from './revocations.ts'
 
 interface SyncReply {
   readonly generation: string
@@ -14,12 +14,20 @@ interface SyncReply {
   readonly records: readonly string[]
 }
 
-const APPEND = defineScript<{ generation: string; sequence: number }>({
+interface Appended {
+  readonly generation: string
+  readonly sequence: number
+  /** When it was recorded and when the generation began, in ms on the Redis server's clock. */
+  readonly recordedAt: number
+  readonly generationAt: number
+}
+
+const APPEND = defineScript<Appended>({
   name: 'revocation-append',
   keys: 3,
   reply: (raw) => {
-    const [generation, sequence] = raw as [string, number]
-    return { generation, sequence }
+    const [generation, sequence, recordedAt, generationAt] = raw as [string, number, number, number]
+    return { generation, sequence, recordedAt, generationAt }
   },
 })
 const SYNC = defineScript<SyncReply>({
@@ -60,6 +68,10 @@ const OUT_OF_TOUCH_MS = 2_000
 const FORGET_NODE_MS = 10_000
 const KEPT_RECORDS = 20_000
 const CONFIRM_PATIENCE_MS = 3_000
+/** In a generation younger than this, nodes may be alive that have not found their way back to Redis yet. */
+const REUNION_MS = 3_000
+/** An operator's call is not a check: it may wait longer for Redis. */
+const REVOKE_TIMEOUT_MS = 1_000
 
 export class RevocationService {
   readonly #options: RevocationServiceOptions
@@ -68,7 +80,9 @@ export class RevocationService {
   #lastSync = Number.NEGATIVE_INFINITY
   #cancel: (() => void) | undefined
   #stopped = false
-  #localGenerations = 0
+  #tokens = 0
+  /** Mark of the last record that was applied: tells whether Redis still has the same one under its number. */
+  #mark = ''
 
   constructor(options: RevocationServiceOptions) {
     this.#options = options
@@ -86,9 +100,14 @@ export class RevocationService {
     if (this.#options.link !== undefined) await this.#poll()
   }
 
+  /** Ends following, and leaves the mesh, so that no revocation waits for this node: call it when nothing is served. */
   stop(): void {
+    if (this.#stopped) return
     this.#stopped = true
     this.#cancel?.()
+    const { link, nodeId } = this.#options
+    // Where this fails, the node is forgotten by its silence.
+    void link?.run((client) => client.hdel(this.#keys.nodes, nodeId)).catch(() => undefined)
   }
 
   /** Whether every revocation that was acknowledged some seconds ago is known here. */
@@ -103,8 +122,8 @@ export class RevocationService {
   }
 
   /**
-   * Revokes, and waits until every live node has confirmed or a few seconds are over.
-   * @throws IntermixError REDIS_UNAVAILABLE where the log is out of reach: nothing was revoked.
+   * Revokes, and waits until every live node has confirmed or a few seconds are over. To revoke twice does no harm.
+   * @throws IntermixError REDIS_UNAVAILABLE where Redis failed: what nodes do then is not known, so revoke again.
    */
   async revoke(target: RevocationTarget): Promise<RevocationReceipt> {
     const { link, revocations, nodeId, partitionMaxAgeMs } = this.#options
@@ -114,33 +133,61 @@ export class RevocationService {
       return { sequence, confirmed: [nodeId], unconfirmed: [], boundMs: 0 }
     }
     const { sequence, generation, log } = this.#keys
-    const appended = await link.run((client) =>
-      APPEND.run(client, [sequence, generation, log], [JSON.stringify(target), this.#newGeneration(), KEPT_RECORDS]),
-    )
-    await this.#sync()
+    const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS]
+    const append = link.run((client) => APPEND.run(client, [sequence, generation, log], args), REVOKE_TIMEOUT_MS)
+    const appended = await append.catch((error: unknown) => {
+      throw unavailable('the revocation could not be recorded', error)
+    })
     const nodes = await this.#awaitNodes(link, appended)
     return { sequence: appended.sequence, ...nodes, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }
   }
 
-  async #awaitNodes(
-    link: RedisLink,
-    wanted: { readonly generation: string; readonly sequence: number },
-  ): Promise<{ confirmed: string[]; unconfirmed: string[] }> {
+  async #awaitNodes(link: RedisLink, wanted: Appended): Promise<{ confirmed: string[]; unconfirmed: string[] }> {
     const { clock } = this.#options
-    const giveUpAt = clock.monotonic() + CONFIRM_PATIENCE_MS
+    const startedAt = clock.monotonic()
+    const completeAt = startedAt + REUNION_MS - (wanted.recordedAt - wanted.generationAt)
+    let synced = false
     for (;;) {
-      const nodes = await link.run((client) => client.hgetall(this.#keys.nodes)).catch(() => undefined)
-      const confirmed: string[] = []
-      const unconfirmed: string[] = []
-      for (const [node, text] of Object.entries(nodes ?? {})) {
-        const [, generation, sequence] = text.split(' ')
-        const applied = generation === wanted.generation && Number(sequence) >= wanted.sequence
-        ;(applied ? confirmed : unconfirmed).push(node)
+      const own = await this.#sync().then(
+        () => true,
+        () => false,
+      )
+      synced ||= own
+      const { places, error } = await this.#places(link)
+      const patient = clock.monotonic() < startedAt + CONFIRM_PATIENCE_MS
+      if (places !== undefined) {
+        const lags = ([node, place]: [string, string]) => !synced || !this.#hasApplied(node, place, wanted)
+        const unconfirmed = [...places].filter(lags).map(([node]) => node)
+        const confirmed = [...places.keys()].filter((node) => !unconfirmed.includes(node))
+        const complete = unconfirmed.length === 0 && clock.monotonic() >= completeAt
+        if (complete || !patient) return { confirmed, unconfirmed }
+      } else if (!patient) {
+        throw unavailable('the revocation is recorded, but which nodes have applied it is not known', error)
       }
-      if ((nodes !== undefined && unconfirmed.length === 0) || clock.monotonic() >= giveUpAt)
-        return { confirmed, unconfirmed }
       await new Promise<void>((resolve) => clock.after(POLL_MS / 5, resolve))
     }
+  }
+
+  /** How far each live node was when it last asked, this one included. */
+  async #places(link: RedisLink): Promise<{ places?: ReadonlyMap<string, string>; error?: unknown }> {
+    try {
+      const nodes = await link.run((client) => client.hgetall(this.#keys.nodes), REVOKE_TIMEOUT_MS)
+      return { places: new Map([...Object.entries(nodes), [this.#options.nodeId, '']]) }
+    } catch (error) {
+      return { error }
+    }
+  }
+
+  /** Whether a node has, from its `place` in the log, applied the record; asked once this node has read it itself. */
+  #hasApplied(node: string, place: string, wanted: Appended): boolean {
+    const { revocations, nodeId } = this.#options
+    const { epoch } = revocations
+    const [at, generation, sequence] =
+      node === nodeId ? [Number.POSITIVE_INFINITY, epoch.generation, epoch.sequence] : place.split(' ')
+    // What a node said before does not count: it may have known another record under this number.
+    if (Number(at) <= wanted.recordedAt || generation !== epoch.generation) return false
+    // A generation that took the place of the record's has voided everything.
+    return generation !== wanted.generation || Number(sequence) >= wanted.sequence
   }
 
   async #poll(): Promise<void> {
@@ -162,7 +209,8 @@ export class RevocationService {
     const sentAt = clock.monotonic()
     const { sequence, generation, log, nodes } = this.#keys
     const known = revocations.epoch
-    const args = [nodeId, known.generation, known.sequence, this.#newGeneration(), FORGET_NODE_MS]
+    const place = [nodeId, known.generation, known.sequence, this.#mark]
+    const args = [...place, this.#token(), FORGET_NODE_MS, OUT_OF_TOUCH_MS]
     const reply = await link.run((client) => SYNC.run(client, [sequence, generation, log, nodes], args))
     const changed = this.#apply(reply)
     this.#lastSync = Math.max(this.#lastSync, sentAt)
@@ -175,29 +223,45 @@ export class RevocationService {
     const anew = known.generation !== reply.generation
     if (anew) {
       revocations.restart(reply.generation, 0)
+      this.#mark = ''
       known = revocations.epoch
     }
     // Records between what this node knows and what is kept are lost: it cannot know what they revoked.
     if (reply.firstKept > known.sequence + 1) revocations.revokeBelow(reply.firstKept - 1)
-    for (const record of reply.records) {
-      const space = record.indexOf(' ')
-      const target = parseTarget(record.slice(space + 1))
-      if (target === undefined) log.warn({ record }, 'revocation not understood: everything is revoked instead')
-      revocations.apply({ sequence: Number(record.slice(0, space)), target: target ?? { kind: 'all' } })
+    for (const text of reply.records) {
+      const record = readRecord(text, reply.sequence)
+      if (record === undefined) {
+        log.warn({ record: text.slice(0, 200) }, 'revocation not understood: everything is revoked instead')
+        revocations.revokeBelow(reply.sequence)
+        this.#mark = ''
+      } else {
+        revocations.apply(record)
+        this.#mark = record.mark
+      }
     }
-    if (revocations.epoch.sequence < reply.sequence) revocations.revokeBelow(reply.sequence)
+    if (revocations.epoch.sequence < reply.sequence) {
+      revocations.revokeBelow(reply.sequence)
+      this.#mark = ''
+    }
     return anew || reply.records.length > 0
   }
 
-  #newGeneration(): string {
+  #token(): string {
     const { clock, nodeId } = this.#options
-    return `${nodeId}-${clock.now()}-${++this.#localGenerations}`
+    return `${nodeId}-${clock.now()}-${++this.#tokens}`
   }
 }
 
-function parseTarget(text: string): RevocationTarget | undefined {
+function unavailable(message: string, cause: unknown): IntermixError {
+  const reason = cause instanceof Error ? `: ${cause.message}` : ''
+  return new IntermixError('REDIS_UNAVAILABLE', `${message}${reason}; revoke again when Redis is back`, { cause })
+}
+
+function readRecord(text: string, last: number): (Revocation & { readonly mark: string }) | undefined {
+  const [, sequence, mark = '', target = ''] = /^(\d{1,15}) (\S+) (.+)$/s.exec(text) ?? []
+  if (sequence === undefined || Number(sequence) > last) return undefined
   try {
-    return readTarget(JSON.parse(text))
+    return { sequence: Number(sequence), mark, target: readTarget(JSON.parse(target)) }
   } catch {
     return undefined
   }

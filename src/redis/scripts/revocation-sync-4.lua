@@ -1,23 +1,52 @@
--- Brings a node up to date with the revocations, and notes how far it was when it asked.
--- KEYS[1] sequence, KEYS[2] generation, KEYS[3] log, KEYS[4] nodes (hash: node = "ms generation sequence")
--- ARGV[1] node, ARGV[2] its generation, ARGV[3] its sequence, ARGV[4] generation to begin with where there is none or
--- where the sequence has been lost, ARGV[5] ms after which a silent node is forgotten
+-- Brings a node up to date with the revocations, and notes how far it was when it asked. Where the sequence has been
+-- lost, in whole or in part, a new generation begins: it voids every verdict, so that what was lost need not be known.
+-- KEYS[1] sequence, KEYS[2] generation ("token@ms of its beginning"), KEYS[3] log (sorted set: member = "sequence mark
+-- target", score = sequence), KEYS[4] nodes (hash: node = "ms generation sequence" of
+-- its last sync, "ms - 0" where that was of no worth)
+-- ARGV[1] node, ARGV[2] its generation, ARGV[3] its sequence, ARGV[4] mark of its last record, empty where it has none,
+-- ARGV[5] token, never used before, for a new generation, ARGV[6] ms after which a silent node is forgotten, ARGV[7] ms
+-- without word from any node after which nobody is taken for silent: Redis was away
 -- Returns {generation, sequence, first record that is kept, {records after the node's sequence}}
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-redis.call('SET', KEYS[2], ARGV[4], 'NX')
-local sequence = tonumber(redis.call('GET', KEYS[1]) or '0')
+local stamp = string.format('%.0f', now)
+
+for i, kind in ipairs({'string', 'string', 'zset', 'hash'}) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= kind and found ~= 'none' then redis.call('DEL', unpack(KEYS)) end
+end
+
+redis.call('SET', KEYS[2], ARGV[5] .. '@' .. stamp, 'NX')
 local generation = redis.call('GET', KEYS[2])
-if generation == ARGV[2] and tonumber(ARGV[3]) > sequence then
-  generation = ARGV[4]
+local sequence = tonumber(string.match(redis.call('GET', KEYS[1]) or '0', '^%d+$') or '-1')
+local known = generation == ARGV[2] and tonumber(ARGV[3]) or 0
+local newest = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
+local place = ARGV[2] .. ' ' .. ARGV[3]
+local same = true
+if known > 0 and ARGV[4] ~= '' then
+  local record = redis.call('ZRANGEBYSCORE', KEYS[3], known, known, 'LIMIT', 0, 1)[1]
+  same = not record or string.match(record, '^%d+ (%S+) ') == ARGV[4]
+end
+if sequence < known or tonumber(newest or '0') > sequence or not same then
+  generation = ARGV[5] .. '@' .. stamp
+  sequence, known, place = 0, 0, '- 0'
   redis.call('SET', KEYS[2], generation)
+  redis.call('DEL', KEYS[1], KEYS[3])
 end
-redis.call('HSET', KEYS[4], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
+
 local nodes = redis.call('HGETALL', KEYS[4])
+local lastWord = 0
+for i = 2, #nodes, 2 do lastWord = math.max(lastWord, tonumber(string.match(nodes[i], '^%d+ ')) or 0) end
+local away = now - lastWord > tonumber(ARGV[7]) and now - lastWord or 0
 for i = 1, #nodes, 2 do
-  if now - tonumber(string.match(nodes[i + 1], '^%d+')) > tonumber(ARGV[5]) then redis.call('HDEL', KEYS[4], nodes[i]) end
+  local at, rest = string.match(nodes[i + 1], '^(%d+)( .+)$')
+  if not at or now - tonumber(at) - away > tonumber(ARGV[6]) then
+    redis.call('HDEL', KEYS[4], nodes[i])
+  elseif away > 0 then
+    redis.call('HSET', KEYS[4], nodes[i], string.format('%.0f', tonumber(at) + away) .. rest)
+  end
 end
-local after = generation == ARGV[2] and tonumber(ARGV[3]) or 0
-local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-return {generation, sequence, tonumber(first[2] or '0'),
-  redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. after, '+inf')}
+redis.call('HSET', KEYS[4], ARGV[1], stamp .. ' ' .. place)
+
+local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
+return {generation, sequence, tonumber(first or '0'), redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. known, '+inf')}

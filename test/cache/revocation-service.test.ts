@@ -1,0 +1,314 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { Revocations } from '../../src/cache/revocations.ts'
+import { RevocationService } from '../../src/cache/revocation-service.ts'
+import type { RedisLink } from '../../src/redis/connection.ts'
+import { type RedisServer, startRedis } from '../helpers/redis.ts'
+import { testLink, untilUp } from '../redis/support.ts'
+import {
+  BY_HANDLER,
+  BY_OTHER,
+  KEYS,
+  type MeshNode,
+  OTHER,
+  PARTITION_MAX_AGE_MS,
+  RevocationMesh,
+  serves,
+} from './revocation-mesh.ts'
+
+let redis: RedisServer
+let link: RedisLink
+let mesh: RevocationMesh
+
+beforeAll(async () => {
+  redis = await startRedis()
+  link = testLink(redis.url, 5_000).link
+  await untilUp(link)
+})
+
+afterAll(async () => {
+  link.close()
+  await redis.stop()
+})
+
+beforeEach(async () => {
+  await link.run((client) => client.flushdb())
+  mesh = new RevocationMesh(link)
+})
+
+afterEach(() => mesh.stop())
+
+async function three(): Promise<[MeshNode, MeshNode, MeshNode]> {
+  const [one, two, third] = await mesh.joinAll(3)
+  if (one === undefined || two === undefined || third === undefined) throw new Error('no nodes')
+  return [one, two, third]
+}
+
+describe('a revocation', () => {
+  it('is acknowledged when every live node has applied it', async () => {
+    const nodes = await three()
+    const before = nodes.map((node) => node.revocations.epoch)
+    const receipt = await mesh.drive(nodes[0].service.revoke(BY_HANDLER))
+    expect([...receipt.confirmed].sort()).toEqual(['n1', 'n2', 'n3'])
+    expect(receipt.unconfirmed).toEqual([])
+    for (const [index, node] of nodes.entries()) {
+      const epoch = before[index] ?? node.revocations.epoch
+      expect([node.id, serves(node, epoch)]).toEqual([node.id, false])
+      expect([node.id, serves(node, epoch, OTHER)]).toEqual([node.id, true])
+      expect([node.id, serves(node, node.revocations.epoch)]).toEqual([node.id, true])
+    }
+  })
+
+  it('is not acknowledged before the last node has applied it', async () => {
+    const [one, , third] = await three()
+    third.stuck = true
+    let receipt: Awaited<ReturnType<typeof one.service.revoke>> | undefined
+    const revoking = one.service.revoke(BY_HANDLER).then((given) => {
+      receipt = given
+    })
+    await mesh.pass(1_500)
+    expect(receipt).toBeUndefined()
+    third.stuck = false
+    await mesh.drive(revoking)
+    expect(receipt?.unconfirmed).toEqual([])
+  })
+
+  it('names a node that is stuck, after a bounded wait, with the time after which even that node obeys', async () => {
+    const [one, two, third] = await three()
+    third.stuck = true
+    const askedAt = one.clock.now()
+    const receipt = await mesh.drive(one.service.revoke(BY_HANDLER))
+    expect(receipt).toMatchObject({ unconfirmed: ['n3'], boundMs: 2_000 + PARTITION_MAX_AGE_MS })
+    expect([...receipt.confirmed].sort()).toEqual(['n1', 'n2'])
+    expect(one.clock.now() - askedAt).toBeLessThan(4_000)
+    expect(serves(two, { ...two.revocations.epoch, sequence: 0 })).toBe(false)
+  })
+
+  it('does not wait for a node that was stopped', async () => {
+    const [one, , third] = await three()
+    third.service.stop()
+    await mesh.pass(50)
+    third.stuck = true
+    const askedAt = one.clock.now()
+    const receipt = await mesh.drive(one.service.revoke(BY_HANDLER))
+    expect([...receipt.confirmed].sort()).toEqual(['n1', 'n2'])
+    expect(receipt.unconfirmed).toEqual([])
+    expect(one.clock.now() - askedAt).toBeLessThan(1_000)
+  })
+
+  it('forgets a dead node once its heartbeat is old', async () => {
+    const [one, , third] = await three()
+    third.stuck = true
+    const [seconds] = await link.run((client) => client.time())
+    const old = `${(Number(seconds) - 11) * 1_000} ${third.revocations.epoch.generation} 0`
+    await link.run((client) => client.hset(KEYS.nodes, 'n3', old))
+    await mesh.pass(300)
+    expect(await mesh.drive(one.service.revoke(BY_HANDLER))).toMatchObject({ unconfirmed: [] })
+    expect(await link.run((client) => client.hkeys(KEYS.nodes))).not.toContain('n3')
+  })
+
+  it('waits for nodes that are silent because Redis was away for all of them', async () => {
+    const [one] = await three()
+    const [seconds] = await link.run((client) => client.time())
+    const old = `${(Number(seconds) - 60) * 1_000} ${one.revocations.epoch.generation} 0`
+    for (const node of mesh.nodes) node.wire.cut = true
+    await link.run((client) => client.hset(KEYS.nodes, 'n1', old, 'n2', old, 'n3', old))
+    one.wire.cut = false
+    const receipt = await mesh.drive(one.service.revoke(BY_HANDLER))
+    expect([...receipt.unconfirmed].sort()).toEqual(['n2', 'n3'])
+  })
+
+  it('waits for nodes to come back where Redis has come back empty', async () => {
+    const [one, two, third] = await three()
+    two.wire.cut = true
+    third.wire.cut = true
+    await link.run((client) => client.flushdb())
+    const revoking = one.service.revoke(BY_HANDLER)
+    await mesh.pass(1_000)
+    two.wire.cut = false
+    third.wire.cut = false
+    expect([...(await mesh.drive(revoking)).confirmed].sort()).toEqual(['n1', 'n2', 'n3'])
+  })
+
+  it('is known to a node that joins later', async () => {
+    const [one] = await three()
+    const before = one.revocations.epoch
+    await mesh.drive(one.service.revoke(BY_HANDLER))
+    const late = await mesh.join('n4')
+    expect(serves(late, before)).toBe(false)
+    expect(serves(late, before, OTHER)).toBe(true)
+    expect(late.revocations.epoch).toEqual(one.revocations.epoch)
+  })
+
+  it('revokes everything below for a node that missed records which are no longer kept', async () => {
+    const [one, , third] = await three()
+    const before = third.revocations.epoch
+    third.wire.cut = true
+    const target = (i: number) => ({ kind: 'handler', handler: `h${i}.handler.test` }) as const
+    for (let i = 1; i <= 4; i++) await mesh.drive(one.service.revoke(target(i)))
+    await link.run((client) => client.zremrangebyscore(KEYS.log, 0, 2))
+    third.wire.cut = false
+    await mesh.pass(600)
+    expect(serves(third, before, OTHER)).toBe(false)
+    expect(serves(one, before, OTHER)).toBe(true)
+    expect(third.revocations.epoch).toEqual(one.revocations.epoch)
+  })
+
+  it('rejects while Redis is down, and nothing is revoked anywhere, then or later', async () => {
+    const nodes = await three()
+    const before = nodes.map((node) => node.revocations.epoch)
+    for (const node of nodes) node.wire.cut = true
+    await expect(mesh.drive(nodes[0].service.revoke(BY_HANDLER))).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+    for (const node of nodes) node.wire.cut = false
+    await mesh.pass(600)
+    expect(nodes.map((node) => node.revocations.epoch)).toEqual(before)
+  })
+
+  it.each([1, 2, 3])('is not acknowledged where Redis goes away after call %i of it', async (calls) => {
+    const [one] = await three()
+    one.wire.cutAfter = calls
+    const answer = await mesh.drive(
+      one.service.revoke(BY_HANDLER).catch((error: unknown) => ({ ...(error as object), unconfirmed: ['all'] })),
+    )
+    expect(answer.unconfirmed).not.toEqual([])
+  })
+
+  it('rejects with REDIS_UNAVAILABLE where Redis is full', async () => {
+    const [one] = await three()
+    await link.run((client) => client.config('SET', 'maxmemory', '1'))
+    try {
+      const revoking = mesh.drive(one.service.revoke(BY_HANDLER))
+      await expect(revoking).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+    } finally {
+      await link.run((client) => client.config('SET', 'maxmemory', '0'))
+    }
+  })
+})
+
+describe('the log of revocations', () => {
+  /** Every node has left `generation`, agrees with the others, and stays with it. */
+  async function startsAnewOnce(generation: string): Promise<void> {
+    await mesh.pass(600)
+    const [first] = mesh.nodes
+    const anew = first?.revocations.epoch
+    expect(anew?.generation).not.toBe(generation)
+    for (const node of mesh.nodes) {
+      expect(node.revocations.epoch).toEqual(anew)
+      expect(serves(node, { generation, sequence: 1_000 }, OTHER)).toBe(false)
+    }
+    await mesh.pass(1_000)
+    for (const node of mesh.nodes) expect(node.revocations.epoch).toEqual(anew)
+    const [one] = mesh.nodes
+    const receipt = one === undefined ? undefined : await mesh.drive(one.service.revoke(BY_HANDLER))
+    expect(receipt?.unconfirmed).toEqual([])
+  }
+
+  it.each([
+    ['flushed', () => link.run((client) => client.flushdb())],
+    ['without its sequence', () => link.run((client) => client.del(KEYS.sequence))],
+    ['without its generation', () => link.run((client) => client.del(KEYS.generation))],
+    ['with a sequence that is no number', () => link.run((client) => client.set(KEYS.sequence, 'garbage'))],
+    ['with a sequence of another type', () => link.run((client) => retype(client, KEYS.sequence))],
+    ['with a generation of another type', () => link.run((client) => retype(client, KEYS.generation))],
+    ['with a list in its place', () => link.run((client) => retype(client, KEYS.log))],
+    ['with a list in place of the nodes', () => link.run((client) => retype(client, KEYS.nodes))],
+    ['with a record from the future', () => link.run((client) => client.zadd(KEYS.log, 99, '99 x {"kind":"all"}'))],
+  ])('starts anew, once and on all nodes, when it is found %s', async (_, spoil) => {
+    const [one] = await three()
+    for (let i = 0; i < 3; i++) await mesh.drive(one.service.revoke(BY_HANDLER))
+    const { generation } = one.revocations.epoch
+    await spoil()
+    await startsAnewOnce(generation)
+  })
+
+  async function retype(client: Parameters<Parameters<RedisLink['run']>[0]>[0], key: string): Promise<void> {
+    await client.del(key)
+    await client.rpush(key, 'a', 'b')
+  }
+
+  it('starts anew when a failover lost its last record and another one took the number', async () => {
+    const [one, two, third] = await three()
+    await mesh.drive(one.service.revoke(BY_OTHER))
+    await mesh.drive(one.service.revoke(BY_OTHER))
+    const before = one.revocations.epoch
+    expect(before.sequence).toBe(2)
+    await link.run((client) => client.zremrangebyscore(KEYS.log, 2, 2))
+    await link.run((client) => client.set(KEYS.sequence, 1))
+    const receipt = await mesh.drive(two.service.revoke(BY_HANDLER))
+    expect(receipt.unconfirmed).toEqual([])
+    for (const node of [one, two, third]) expect([node.id, serves(node, before)]).toEqual([node.id, false])
+  })
+
+  it('starts anew so too where the node that revokes knows nothing of what was lost', async () => {
+    const [one, two] = await three()
+    await mesh.drive(one.service.revoke(BY_OTHER))
+    const before = one.revocations.epoch
+    for (const node of mesh.nodes) node.stuck = true
+    await link.run((client) => client.del(KEYS.log, KEYS.sequence))
+    const late = await mesh.join('n4')
+    const revoking = late.service.revoke(BY_HANDLER)
+    await mesh.pass(500)
+    for (const node of mesh.nodes) node.stuck = false
+    expect((await mesh.drive(revoking)).unconfirmed).toEqual([])
+    for (const node of [one, two]) expect([node.id, serves(node, before)]).toEqual([node.id, false])
+  })
+
+  it.each([
+    'garbage',
+    '4',
+    '4 x',
+    '4 x {"kind":"some"}',
+    '4 x {"kind":',
+    'NaN x {"kind":"handler","handler":"h"}',
+    '77 x {"kind":"handler","handler":"h"}',
+    '4 x {"kind":"attribute","name":"","value":"eve"}',
+  ])('with the record %s revokes everything instead, and goes on', async (record) => {
+    const nodes = await three()
+    for (let i = 0; i < 3; i++) await mesh.drive(nodes[0].service.revoke(BY_HANDLER))
+    const before = nodes[0].revocations.epoch
+    await link.run((client) => client.incr(KEYS.sequence))
+    await link.run((client) => client.zadd(KEYS.log, 4, record))
+    await mesh.pass(600)
+    for (const node of nodes) {
+      expect([node.id, serves(node, before, OTHER)]).toEqual([node.id, false])
+      expect(serves(node, node.revocations.epoch, OTHER)).toBe(true)
+    }
+    const after = nodes[0].revocations.epoch
+    const receipt = await mesh.drive(nodes[0].service.revoke(BY_HANDLER))
+    expect(receipt).toMatchObject({ sequence: 5, unconfirmed: [] })
+    for (const node of nodes) expect([node.id, serves(node, after)]).toEqual([node.id, false])
+  })
+
+  it('bounds the age of what a node serves that is out of touch, and lifts the bound when it is back', async () => {
+    const [one] = await three()
+    expect(one.service.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
+    one.wire.cut = true
+    await mesh.pass(1_500)
+    expect(one.service.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
+    await mesh.pass(600)
+    expect(one.service.inTouch()).toBe(false)
+    expect(one.service.maxAgeMs()).toBe(PARTITION_MAX_AGE_MS)
+    one.wire.cut = false
+    await mesh.pass(300)
+    expect(one.service.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it('is not needed by a process that is the whole mesh', async () => {
+    const [{ clock, log }] = await three()
+    const { meter } = testLink(redis.url)
+    const revocations = new Revocations()
+    const service = new RevocationService({
+      revocations,
+      link: undefined,
+      clock,
+      log,
+      meter,
+      prefix: 'alone',
+      nodeId: 'alone',
+      partitionMaxAgeMs: 0,
+    })
+    const before = revocations.epoch
+    expect(await service.revoke(BY_HANDLER)).toMatchObject({ confirmed: ['alone'], unconfirmed: [], boundMs: 0 })
+    expect(revocations.allows(before, [BY_HANDLER.handler], { get: () => undefined, names: () => [] })).toBe(false)
+    expect(service.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
+  })
+})
