@@ -8,13 +8,20 @@ beforeAll(async () => {
   // A node that waits too long for a loaded machine's Redis asks the backend itself, as it should; not here.
   const nodeFlags = ['--trust-forwarded', '127.0.0.1/32', '--redis-timeout', '2s']
   mesh = await startMesh({ nodes: 2, workers: 0, nodeFlags })
-  // A node shares verdicts once it is in touch with Redis, which it does not wait for to be ready.
-  for (const { adminUrl } of mesh.nodes) {
-    const inTouch = async () => {
-      const metrics = await (await fetch(`${adminUrl}/metrics`)).text()
-      if (!metrics.includes('intermix_redis_up{role="cache"} 1')) throw new Error('a node is not in touch with Redis')
+  // A node is ready before it follows the mesh's revocations, and keeps what it answers until then to itself: new
+  // questions are asked until each node has taken an answer of the other's.
+  let user = 100
+  for (const [first, second] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    const shares = async () => {
+      user += 1
+      await check(first, `user-${user}`)
+      const { tier } = await check(second, `user-${user}`)
+      if (tier !== 'mesh') throw new Error(`node ${second + 1} answers from the tier ${tier}`)
     }
-    await vi.waitFor(inTouch, { timeout: 20_000, interval: 50 })
+    await vi.waitFor(shares, { timeout: 20_000, interval: 100 })
   }
 })
 afterAll(async () => {
