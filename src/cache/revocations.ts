@@ -28,11 +28,13 @@ export interface Epoch {
 interface AttributeRevocations {
   readonly name: string
   readonly key: string | undefined
+  /** Names of headers are written in any case and kept in lower case. */
+  readonly foldedKey: string
   readonly byValue: Map<string, number>
 }
 
-/** At most so many attribute values are kept apart; beyond, the oldest turn into a revocation of everything. */
-const MAX_VALUES = 10_000
+/** At most so many attribute values and so many handlers are kept apart; beyond, they turn into one of everything. */
+const MAX_KEPT = 10_000
 
 /** The revocations that this node has applied. */
 export class Revocations {
@@ -52,7 +54,7 @@ export class Revocations {
   apply({ sequence, target }: Revocation): void {
     this.#sequence = Math.max(this.#sequence, sequence)
     if (target.kind === 'all') this.#all = Math.max(this.#all, sequence)
-    else if (target.kind === 'handler') raise(this.#handlers, target.handler, sequence)
+    else if (target.kind === 'handler') this.#revokeHandler(target.handler, sequence)
     else this.#revokeValue(target, sequence)
   }
 
@@ -82,24 +84,33 @@ export class Revocations {
 
   #valueSequence(bag: AttributeBag): number {
     let highest = 0
-    for (const { name, key, byValue } of this.#attributes.values()) {
-      const text = attributeText(bag, name, key)
-      if (text !== undefined) highest = Math.max(highest, byValue.get(text) ?? 0)
+    for (const entry of this.#attributes.values()) {
+      const text = attributeText(bag, entry)
+      if (text !== undefined) highest = Math.max(highest, entry.byValue.get(text) ?? 0)
     }
     return highest
+  }
+
+  #revokeHandler(handler: string, sequence: number): void {
+    raise(this.#handlers, handler, sequence)
+    if (this.#handlers.size <= MAX_KEPT) return
+    this.#handlers = new Map()
+    this.#all = Math.max(this.#all, sequence)
   }
 
   #revokeValue(target: Extract<RevocationTarget, { kind: 'attribute' }>, sequence: number): void {
     const id = `${target.name.length}:${target.name}${target.key ?? ''}${target.key === undefined ? '' : '!'}`
     let entry = this.#attributes.get(id)
     if (entry === undefined) {
-      entry = { name: target.name, key: target.key, byValue: new Map() }
+      entry = { name: target.name, key: target.key, foldedKey: target.key?.toLowerCase() ?? '', byValue: new Map() }
       this.#attributes.set(id, entry)
     }
-    const value = normalise(target.value)
-    if (!entry.byValue.has(value)) this.#values++
-    raise(entry.byValue, value, sequence)
-    if (this.#values > MAX_VALUES) {
+    const known = entry.byValue.size
+    // Attributes that are text keep whatever notation they came in; those that are addresses have the usual one.
+    raise(entry.byValue, target.value, sequence)
+    raise(entry.byValue, normalise(target.value), sequence)
+    this.#values += entry.byValue.size - known
+    if (this.#values > MAX_KEPT) {
       this.#attributes = new Map()
       this.#values = 0
       this.#all = Math.max(this.#all, sequence)
@@ -111,11 +122,11 @@ function raise(map: Map<string, number>, key: string, sequence: number): void {
   map.set(key, Math.max(map.get(key) ?? 0, sequence))
 }
 
-function attributeText(bag: AttributeBag, name: string, key: string | undefined): string | undefined {
+function attributeText(bag: AttributeBag, { name, key, foldedKey }: AttributeRevocations): string | undefined {
   const value = bag.get(name)
   if (value === undefined) return undefined
-  if (key !== undefined) return typeof value === 'object' && isStringMap(value) ? value.get(key) : undefined
-  return valueToText(value)
+  if (key === undefined) return valueToText(value)
+  return typeof value === 'object' && isStringMap(value) ? (value.get(key) ?? value.get(foldedKey)) : undefined
 }
 
 /** An IP address in whichever notation is compared in the usual one. */
