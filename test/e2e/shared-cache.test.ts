@@ -29,11 +29,11 @@ afterAll(async () => {
 })
 
 /** Asks a node by forward-auth. */
-async function check(node: number, user: string): Promise<{ status: number; tier: string | null }> {
+async function check(node: number, user: string): Promise<{ status: number; tier: string | null; text: string }> {
   const headers = { 'x-forwarded-uri': '/entitled', 'x-forwarded-method': 'GET', 'x-user': user }
   const answer = await fetch(`http://127.0.0.1:${mesh.nodes[node]?.httpPort ?? 0}/v1/authz`, { headers })
-  await answer.text()
-  return { status: answer.status, tier: answer.headers.get('x-intermix-tier') }
+  const text = await answer.text()
+  return { status: answer.status, tier: answer.headers.get('x-intermix-tier'), text }
 }
 
 /** Verdicts are written to Redis after the answer has gone out: tests wait for them here. */
@@ -74,7 +74,7 @@ describe('two nodes with one Redis', () => {
       return { status: 200 }
     })
     const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => check(i % 2, 'user-5')))
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([])
     expect(mesh.policyBackend.count).toBe(before + 1)
   })
 })
