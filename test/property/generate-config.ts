@@ -12,7 +12,7 @@ export interface Picker {
 }
 
 /** Mulberry32: small, fast and good enough to choose test cases. */
-export function seededPicker(seed: number): Picker & { random(): number } {
+export function seededPicker(seed: number): Picker & { readonly random: () => number } {
   let state = seed >>> 0
   const random = () => {
     state = (state + 0x6d2b79f5) >>> 0
@@ -64,7 +64,8 @@ const TERMS = [
   'match(b, "x*")',
   'source.principal == "eve"',
   'conditional(n == 5, a == "x", b == "y")',
-  '(d | "5ms") == (d | "5ms")',
+  'd == "5ms"',
+  '(d | "6ms") == "6ms"',
 ] as const
 
 const VALUES = [
@@ -73,6 +74,7 @@ const VALUES = [
   'b | a | "none"',
   'n',
   'd',
+  'd | "1ms"',
   'ip',
   'm',
   'h',
@@ -84,7 +86,7 @@ const VALUES = [
 ] as const
 
 function match(pick: Picker): string {
-  const terms = Array.from({ length: 1 + pick.int(3) }, () => pick.of(TERMS as never))
+  const terms = Array.from({ length: 1 + pick.int(3) }, () => pick.of(TERMS))
   return terms.join(pick.chance(0.7) ? ' && ' : ' || ')
 }
 
@@ -104,16 +106,19 @@ function instance(name: string, pick: Picker): string {
 apiVersion: config.istio.io/v1alpha2
 kind: instance
 metadata: {name: ${name}, namespace: istio-system}
-spec: {compiledTemplate: listentry, params: {value: '${pick.of(VALUES as never)}'}}
+spec: {compiledTemplate: listentry, params: {value: '${pick.of(VALUES)}'}}
 `
+}
+
+function headerValues(pick: Picker): string {
+  const values = Array.from({ length: 1 + pick.int(2) }, () => pick.of(['a', 'b | "none"', 'm["k"] | "none"']))
+  return values.map((value) => `'${value}'`).join(', ')
 }
 
 function rule(name: string, pick: Picker): string {
   const namespace = pick.of(['istio-system', 'istio-system', 'ns1', 'ns2'])
   const policy = pick.of(['open', 'closed'])
-  const headers = pick.chance(0.3)
-    ? `\n  requestHeaderOperations: [{name: x-a, values: ['${pick.of(['a', 'b | "none"', 'm["k"] | "none"'])}']}]`
-    : ''
+  const headers = pick.chance(0.4) ? `\n  requestHeaderOperations: [{name: x-a, values: [${headerValues(pick)}]}]` : ''
   const matching = pick.chance(0.9) ? `\n  match: '${match(pick)}'` : ''
   return `
 apiVersion: config.istio.io/v1alpha2

@@ -8,10 +8,9 @@ import type { VerdictOutcome } from '../../src/cache/verdict-request.ts'
 import type { VerdictEntry } from '../../src/cache/verdict-entry.ts'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import type { HandlerConfig, Snapshot } from '../../src/config/snapshot.ts'
-import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
+import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
-import { Duration } from '../../src/kernel/time.ts'
-import type { AttributeValue } from '../../src/kernel/value.ts'
+import type { CheckOutcome } from '../../src/kernel/services.ts'
 import type { Answer, HeaderOperation } from '../../src/kernel/verdict.ts'
 import { combineVerdicts, type SettledPart } from '../../src/policy/combine.ts'
 import { type Evaluation, evaluateRules } from '../../src/policy/evaluate.ts'
@@ -19,6 +18,7 @@ import { fillHeaders } from '../../src/policy/header-operations.ts'
 import type { PolicyState } from '../../src/policy/policy-state.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { FakeClock } from '../helpers/clock.ts'
+import { BagSource, describeBag } from './generate-bag.ts'
 import { changeOne, type ConfigParts, loadParts, type Picker, randomParts, seededPicker } from './generate-config.ts'
 import { createSimulatedNode, type SimulatedNode } from './simulated-node.ts'
 import { VALID_MS, verdictAt, World, worldAdapters } from './world.ts'
@@ -58,13 +58,30 @@ interface Revoked {
   readonly principal: string | undefined
 }
 
+/** A request that a node was asked, what it was when it was asked, and the answer once it is given. */
+interface Asked {
+  readonly index: number
+  readonly bag: AttributeBag
+  readonly state: PolicyState
+  readonly askedAt: number
+  /** Nothing older may be served. */
+  readonly floor: number
+  readonly pending: Given | Promise<Given>
+}
+
+interface Given {
+  readonly answer: Answer
+  readonly at: number
+}
+
 class Simulation {
   readonly #options: SimulationOptions
-  readonly #pick: Picker & { random(): number }
+  readonly #pick: Picker & { readonly random: () => number }
   readonly #clock = new FakeClock()
-  readonly #world = new World(() => this.#clock.now())
+  readonly #world = new World(this.#clock)
   readonly #adapters = worldAdapters(this.#world)
   readonly #nodes: SimulatedNode[] = []
+  readonly #bags: BagSource
   readonly #tiers: Record<string, number> = {}
   /** By node: the revocations that it has applied, with when. */
   readonly #revoked: Revoked[][] = []
@@ -76,6 +93,7 @@ class Simulation {
     this.#options = options
     this.#pick = seededPicker(options.seed)
     this.#parts = randomParts(this.#pick)
+    this.#bags = new BagSource(this.#pick)
   }
 
   async run(): Promise<SimulationReport> {
@@ -86,9 +104,12 @@ class Simulation {
       this.#nodes.push(await createSimulatedNode(common, first))
       this.#revoked.push([])
     }
+    let node = 0
     for (let i = 0; i < this.#options.checks; i++) {
-      if (this.#pick.chance(0.02)) await this.#happen()
-      await this.#check(this.#pick.int(NODES))
+      if (this.#pick.chance(0.03)) await this.#happen()
+      // Requests that have much in common are worth most at one node.
+      if (this.#pick.chance(0.3)) node = this.#pick.int(NODES)
+      await this.#check(node)
     }
     await Promise.all(this.#nodes.map((node) => node.stop()))
     return {
@@ -103,14 +124,21 @@ class Simulation {
   /** Something happens to the world, the config or time. */
   async #happen(): Promise<void> {
     const pick = this.#pick
-    const kind = pick.int(12)
+    const kind = pick.int(16)
+    if (kind === 6 || kind === 7) return await this.#race()
     // Two things never happen at the same moment: it would be open which came first.
     await this.#advance(2)
     if (kind === 0) this.#world.change()
     else if (kind === 1) this.#world.setDown(!this.#world.down)
     else if (kind === 2) await this.#changeConfig()
     else if (kind === 3) this.#revoke()
-    await this.#advance(kind < 4 ? 2 : pick.of([1, 50, 400, 1_000, 2_500, 5_000, 11_000, 70_000]))
+    else if (kind === 4) {
+      // What revocations are for: something has changed, and from now on it must not be served as it was.
+      this.#world.change()
+      await this.#advance(2)
+      this.#revoke()
+    } else if (kind === 5) this.#world.setLatency(pick.of([0, 1, 5]))
+    await this.#advance(kind < 6 ? 2 : pick.of([1, 50, 400, 1_000, 2_500, 5_000, 11_000, 70_000]))
   }
 
   async #advance(ms: number): Promise<void> {
@@ -157,53 +185,89 @@ class Simulation {
   }
 
   async #check(index: number): Promise<void> {
+    const asked = this.#ask(index, this.#bags.next())
+    if (asked.pending instanceof Promise) await this.#settle(asked.pending)
+    await this.#judge(asked)
+  }
+
+  /** One request, asked again and again while slow calls are under way and things happen. */
+  async #race(): Promise<void> {
+    const pick = this.#pick
+    // Mostly so long after everything before it that verdicts have to be fetched.
+    await this.#advance(pick.of([2, 6_000, 70_000]))
+    this.#world.setLatency(pick.of([5, 15, 40]))
+    const bag = this.#bags.next()
+    const home = pick.int(NODES)
+    const all: Asked[] = []
+    for (let i = 2 + pick.int(5); i > 0; i--) {
+      all.push(this.#ask(pick.chance(0.7) ? home : pick.int(NODES), bag))
+      await this.#advance(2)
+      const kind = pick.int(6)
+      if (kind < 2) this.#world.change()
+      if (kind === 1) await this.#advance(2)
+      if (kind === 1 || kind === 2) this.#revoke()
+      await this.#advance(2)
+    }
+    await this.#settle(Promise.all(all.map(async ({ pending }) => await pending)))
+    this.#world.setLatency(0)
+    for (const asked of all) await this.#judge(asked)
+    const last = this.#ask(home, bag)
+    await this.#settle(Promise.resolve(last.pending))
+    await this.#judge(last)
+  }
+
+  #ask(index: number, bag: AttributeBag): Asked {
     const node = this.#nodes[index] as SimulatedNode
-    const bag = randomBag(this.#pick)
     const state = node.state()
     const askedAt = this.#clock.now()
     const floor = this.#revokedAt(index, bag)
-    const pending = node.engine.check(bag, { timeoutMs: 2_000 })
-    const outcome = pending instanceof Promise ? await this.#settle(pending) : pending
-    const { answer } = outcome
+    const given = ({ answer }: CheckOutcome): Given => ({ answer, at: this.#clock.now() })
+    const outcome = node.engine.check(bag, { timeoutMs: 2_000 })
+    const pending = outcome instanceof Promise ? outcome.then(given) : given(outcome)
+    return { index, bag, state, askedAt, floor, pending }
+  }
+
+  async #judge({ index, bag, state, askedAt, floor, pending }: Asked): Promise<void> {
+    const { answer, at } = await pending
     this.#tiers[answer.tier] = (this.#tiers[answer.tier] ?? 0) + 1
-    const from = Math.max(floor, this.#clock.now() - answer.ageMs - 1)
+    const from = Math.max(floor, at - answer.ageMs - 1)
     const questions = ask(state, bag)
-    if (questions.asked.length > 0) this.#judgeAge(answer, state.snapshot, this.#clock.now() - askedAt)
+    if (questions.asked.length > 0) this.#judgeAge(answer, state.snapshot, at - askedAt)
     const acceptable = [...this.#acceptable(questions, bag, from)]
     const told = tell(answer.status.code, answer.status.message, answer.requestHeaders)
-    for (const candidate of acceptable) if (candidate === told) return
+    if (acceptable.includes(told)) return
     const versions = this.#world.versionsSince(from).length
     throw new WrongAnswer(
-      `seed ${this.#options.seed}: node ${index} at +${askedAt} answered ${told} "${answer.status.message}" (${answer.tier}, ${answer.ageMs} ms old), ` +
-        `which none of ${versions} versions of the world gives for ${describeBag(bag)}; right would be ` +
-        `${acceptable.slice(0, 3).join(' or ')}${
-          process.env['ORACLE_CONFIG'] === undefined
-            ? ''
-            : `\n${JSON.stringify(
-                questions.asked.map(({ handler, instance }) => [
-                  handler.name,
-                  handler.params,
-                  handler.digest,
-                  instance.name,
-                  instance.fields,
-                ]),
-                (_k, v) => (typeof v === 'bigint' ? String(v) : (v as unknown)),
-              )}\n${this.#parts.rules.join('---')}${this.#parts.instances.join('---')}`
-        }`,
+      `seed ${this.#options.seed}: node ${index} at +${askedAt} answered ${told} "${answer.status.message}" ` +
+        `(${answer.tier}, ${answer.ageMs} ms old), which none of ${versions} versions of the world gives for ` +
+        `${describeBag(bag)}; right would be ${acceptable.slice(0, 3).join(' or ')}` +
+        (process.env['ORACLE_CONFIG'] === undefined ? '' : `\n${this.#describeConfig(questions)}`),
     )
   }
 
-  /** Waits for an answer: replies of the real Redis arrive while simulated time moves on a little. */
-  async #settle<T>(pending: Promise<T>): Promise<T> {
-    let done = false
+  #describeConfig({ asked }: Questions): string {
+    const handlers = asked.map(({ handler, instance }) => [
+      handler.name,
+      handler.params,
+      handler.digest,
+      instance.name,
+      instance.fields,
+    ])
+    const text = JSON.stringify(handlers, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+    return `${text}\n${this.#parts.rules.join('---')}${this.#parts.instances.join('---')}`
+  }
+
+  /** Waits for answers: replies of the real Redis arrive while simulated time moves on a little. */
+  async #settle(pending: Promise<unknown>): Promise<void> {
+    const wait = { isOver: false }
     const settled = pending.finally(() => {
-      done = true
+      wait.isOver = true
     })
-    while (!done) {
+    while (!wait.isOver) {
       await turn()
-      await this.#clock.advance(0.01)
+      await this.#clock.advance(this.#world.underWay > 0 ? 0.5 : 0.01)
     }
-    return await settled
+    await settled
   }
 
   /** Nothing from before the last revocation that this node applied and that concerns the request may be served. */
@@ -301,7 +365,10 @@ function* product(length: number, versions: readonly number[], mayFail: boolean)
   for (;;) {
     yield at.map((i) => choices[i] as number)
     let i = 0
-    while (i < length && ++at[i]! === choices.length) at[i++] = 0
+    for (; i < length; i++) {
+      at[i] = ((at[i] ?? 0) + 1) % choices.length
+      if (at[i] !== 0) break
+    }
     if (i === length) return
   }
 }
@@ -315,33 +382,4 @@ function tell(code: number, message: string, headers: readonly HeaderOperation[]
     .join(', ')
   const shown = failedCodes.includes(code) && text.includes(':failed') ? 'unknown' : String(code)
   return `${shown} ${text} ${headers.map(({ name, value, operation }) => `${operation} ${name}=${value}`).join(';')}`
-}
-
-function randomBag(pick: Picker): AttributeBag {
-  const values: Record<string, AttributeValue> = {}
-  const text = () => pick.of(['x', 'y', 'xx', '', '5', '10ms'])
-  const map = () => {
-    const entries: [string, string][] = []
-    for (const key of ['k', 'l', '']) if (pick.chance(0.5)) entries.push([key, text()])
-    return new Map(entries)
-  }
-  if (pick.chance(0.8)) values['a'] = text()
-  if (pick.chance(0.5)) values['b'] = text()
-  if (pick.chance(0.8)) values['n'] = BigInt(pick.of([5, 6]))
-  if (pick.chance(0.7)) values['d'] = new Duration(BigInt(pick.of([5, 6])))
-  if (pick.chance(0.5)) values['ip'] = Uint8Array.of(10, 0, 0, pick.of([1, 2]))
-  if (pick.chance(0.7)) values['m'] = map()
-  if (pick.chance(0.5)) values['h'] = map()
-  if (pick.chance(0.7)) values['source.principal'] = pick.of(['eve', 'bob', 'amy'])
-  if (pick.chance(0.7)) values['destination.namespace'] = pick.of(['ns1', 'ns2', 'ns3'])
-  return MapBag.of(values)
-}
-
-function describeBag(bag: AttributeBag): string {
-  return [...bag.names()]
-    .map((name) => {
-      const value = bag.get(name)
-      return `${name}=${value instanceof Map ? JSON.stringify([...value]) : String(value)}`
-    })
-    .join(' ')
 }

@@ -5,6 +5,7 @@ import { type AnyAdapter, type CheckResult, defineAdapter } from '../../src/adap
 import type { Instance } from '../../src/adapter-kit/instance.ts'
 import { valueToText } from '../../src/adapter-kit/value-text.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
+import type { Clock } from '../../src/kernel/ports.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
 import type { Verdict } from '../../src/kernel/verdict.ts'
 
@@ -17,21 +18,43 @@ export class World {
   #down = false
   /** When the backends last came back. */
   #upSince = Number.NEGATIVE_INFINITY
-  readonly #now: () => number
+  #latencyMs = 0
+  readonly #clock: Clock
   calls = 0
+  /** Calls that the backends have not answered yet. */
+  underWay = 0
 
-  constructor(now: () => number) {
-    this.#now = now
+  constructor(clock: Clock) {
+    this.#clock = clock
     this.#versions[0] = Number.NEGATIVE_INFINITY
   }
 
   change(): void {
-    this.#versions.push(this.#now())
+    this.#versions.push(this.#clock.now())
   }
 
   setDown(down: boolean): void {
-    if (this.#down && !down) this.#upSince = this.#now()
+    if (this.#down && !down) this.#upSince = this.#clock.now()
     this.#down = down
+  }
+
+  /** From now on answers arrive so much later than they are made. */
+  setLatency(ms: number): void {
+    this.#latencyMs = ms
+  }
+
+  /** A call over the network: the answer is made at once and arrives after a while. */
+  async call<T>(answer: () => T): Promise<T> {
+    this.calls++
+    this.underWay++
+    try {
+      if (this.#down) throw new IntermixError('BACKEND_FAILED', 'down')
+      const given = answer()
+      if (this.#latencyMs > 0) await new Promise<void>((resolve) => this.#clock.after(this.#latencyMs, resolve))
+      return given
+    } finally {
+      this.underWay--
+    }
   }
 
   get down(): boolean {
@@ -40,7 +63,7 @@ export class World {
 
   /** Whether the backends were down at some time in the last `ms`. */
   wasDownWithin(ms: number): boolean {
-    return this.#down || this.#upSince > this.#now() - ms
+    return this.#down || this.#upSince > this.#clock.now() - ms
   }
 
   get version(): number {
@@ -89,11 +112,7 @@ export function worldAdapters(world: World): ReadonlyMap<string, AnyAdapter> {
     doesIo: true,
     create: ({ salt }) => ({
       check: {
-        async listentry(instance) {
-          world.calls++
-          if (world.down) throw new IntermixError('BACKEND_FAILED', 'down')
-          return answer(salt, instance)
-        },
+        listentry: (instance) => world.call(() => answer(salt, instance)),
       },
     }),
   })
