@@ -56,7 +56,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const processes = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const nodes = processes.flat()
   const stop = async () => {
-    await Promise.all(processes.map((group) => group[0]?.child.stop()))
+    await Promise.all(processes.map(async (group) => group[0]?.child.stop()))
     await rm(directory, { recursive: true, force: true })
   }
   const failed = started.find((result) => result.status === 'rejected')

@@ -18,6 +18,8 @@ export interface Outcome extends Reply {
   /** Intended time of sending, in ms from the start. */
   readonly at: number
   readonly latencyMs: number
+  /** How long after the intended time it was really sent: the driver's own fault. */
+  readonly lateMs: number
 }
 
 export interface DriveOptions {
@@ -44,7 +46,9 @@ export async function drive(options: DriveOptions): Promise<void> {
     // Shorter waits than a timer's grain would only make requests late.
     if (wait > 0.5) await new Promise((resolve) => setTimeout(resolve, wait))
     const key = nextKey()
-    const end = (reply: Reply) => onOutcome({ ...reply, key, number, at, latencyMs: performance.now() - startAt - at })
+    const lateMs = performance.now() - startAt - at
+    const end = (reply: Reply) =>
+      onOutcome({ ...reply, key, number, at, lateMs, latencyMs: performance.now() - startAt - at })
     if (running.size >= maxInFlight) {
       end({ decision: 'none', error: 'too many requests in flight' })
       continue

@@ -53,6 +53,6 @@ export async function runScenario(
   try {
     await scenario((end) => ends.push(end))
   } finally {
-    for (const end of ends.reverse()) await end()
+    for (const end of ends.toReversed()) await end()
   }
 }
