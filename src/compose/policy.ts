@@ -38,6 +38,7 @@ export interface Policy {
 /** Shares of the cache's bounds: whole answers, and single verdicts. */
 const ANSWER_SHARE = 0.5
 const GAUGE_MS = 5_000
+const CONNECT_PATIENCE_MS = 1_000
 
 export function createPolicy(options: PolicyOptions): Policy {
   const { settings, clock, random, log, meter, cacheLink, queueLink, state } = options
@@ -115,6 +116,7 @@ export function createPolicy(options: PolicyOptions): Policy {
       ],
     ]),
     async start() {
+      await connected(queueLink ?? cacheLink, clock)
       await service.start()
       measure()
     },
@@ -124,4 +126,16 @@ export function createPolicy(options: PolicyOptions): Policy {
       service.stop()
     },
   }
+}
+
+/** A moment's patience for Redis: what is fetched before the first word from the log of revocations is not shared. */
+async function connected(link: RedisLink | undefined, clock: Clock): Promise<void> {
+  if (link === undefined) return
+  await new Promise<void>((resolve) => {
+    const unsubscribe = link.onUp(resolve)
+    clock.after(CONNECT_PATIENCE_MS, () => {
+      unsubscribe()
+      resolve()
+    })
+  })
 }
