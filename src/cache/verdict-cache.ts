@@ -188,7 +188,8 @@ export class VerdictCache {
       epoch: this.#options.revocations.epoch,
       inMesh: this.#options.cardinality.allowsMesh(request.instance, handler.name, key),
       entry: (verdict, startedAt, epoch) => this.#entry(verdict, handler, startedAt, epoch),
-      accepts: (entry) => this.#allows(entry, request),
+      // What another node stored is bound by this node's touch with revocations like what it stored itself.
+      accepts: (entry) => this.#allows(entry, request) && this.#youngEnough(entry),
       waited: metrics.waited,
       // While the breaker keeps calls away, it is the breaker that decides when to try again.
       failed: (error, hasStale) => {
@@ -243,7 +244,11 @@ export class VerdictCache {
       metrics.revoked.add()
       return undefined
     }
-    return this.#options.clock.now() - entry.createdAt > this.#options.maxAgeMs() ? undefined : entry
+    return this.#youngEnough(entry) ? entry : undefined
+  }
+
+  #youngEnough(entry: VerdictEntry): boolean {
+    return this.#options.clock.now() - entry.createdAt <= this.#options.maxAgeMs()
   }
 
   #allows(entry: VerdictEntry, request: VerdictRequest): boolean {

@@ -24,4 +24,9 @@ if entry[1] and entry[2] and entry[3] and entry[4] then
   end
 end
 local state = redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) and 'L' or 'W'
+-- What has no end is no lease.
+if state == 'W' and redis.call('PTTL', KEYS[2]) < 0 then
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+  state = 'L'
+end
 return {state, age, remaining, 0, entry[1] or ''}
