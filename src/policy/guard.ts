@@ -8,6 +8,7 @@ import { ConcurrencyLimit } from './concurrency-limit.ts'
 import { failureOf } from './guard-failure.ts'
 import { GuardMetrics } from './guard-metrics.ts'
 import { GuardedCall } from './guarded-call.ts'
+import { isThenable } from './is-thenable.ts'
 import { LazyCallContext } from './lazy-call-context.ts'
 import { RetryBudget } from './retry-budget.ts'
 
@@ -102,7 +103,8 @@ class HandlerGuard implements Guard {
     if (!this.#breaker.permits() && !this.#breaker.probing) throw this.#breakerOpen()
     if (this.#abandoned >= this.#maxAbandoned) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many hung calls')
     // While a probe finds out whether the backend is back, others wait for what it finds.
-    if (this.#breaker.probing || this.#inFlight >= this.#limit.current) return this.#wait(call, { ...options, deadline })
+    if (this.#breaker.probing || this.#inFlight >= this.#limit.current)
+      return this.#wait(call, { ...options, deadline })
     return this.#begin(call, { ...options, deadline })
   }
 
@@ -205,8 +207,4 @@ class HandlerGuard implements Guard {
     this.#metrics.count(outcome)
     return new IntermixError(code, `${this.#options.handler.name} ${what}`)
   }
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

@@ -2,13 +2,15 @@
 
 import type { CheckResult, Handler, QuotaRequest, QuotaResult } from '../adapter-kit/define-adapter.ts'
 import type { CheckTemplate, Instance } from '../adapter-kit/instance.ts'
+import { attributesProblem, checkResultProblem, quotaResultProblem } from '../adapter-kit/results.ts'
+import { TEMPLATES } from '../adapter-kit/templates.ts'
 import type { VerdictSource } from '../cache/verdict-request.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import { DEFAULT_VALID_FOR_MS, DEFAULT_VALID_USES, type Verdict } from '../kernel/verdict.ts'
+import { believe } from './believe.ts'
 import type { Guard } from './guard.ts'
-import { validateCheckResult } from './check-result.ts'
 
 export class RunningHandler implements VerdictSource {
   readonly handler: HandlerConfig
@@ -44,14 +46,17 @@ export class RunningHandler implements VerdictSource {
   fetch(instance: Instance, deadline: number): Verdict | Promise<Verdict> {
     const check = this.#code.check?.[instance.template as CheckTemplate]
     if (check === undefined) throw this.#unsupported(instance.template)
-    const result = this.#guard.run((call) => check(instance as never, call), { deadline })
+    const result = this.#guard.run((call) => believe(check(instance as never, call), checkResultProblem), { deadline })
     return result instanceof Promise ? result.then(toVerdict) : toVerdict(result)
   }
 
   quota(instance: Instance, request: QuotaRequest, deadline: number): QuotaResult | Promise<QuotaResult> {
     const { quota } = this.#code
     if (quota === undefined) throw this.#unsupported(instance.template)
-    return this.#guard.run((call) => quota.quota(instance, request, call), { deadline })
+    const problemOf = (result: unknown) => quotaResultProblem(result, request)
+    // What failed may have been charged: only a request that can be recognised again is made a second time.
+    const retry = request.deduplicationId !== ''
+    return this.#guard.run((call) => believe(quota.quota(instance, request, call), problemOf), { deadline, retry })
   }
 
   generate(
@@ -59,8 +64,10 @@ export class RunningHandler implements VerdictSource {
     deadline: number,
   ): Readonly<Record<string, AttributeValue>> | Promise<Readonly<Record<string, AttributeValue>>> {
     const { attributes } = this.#code
-    if (attributes === undefined) throw this.#unsupported(instance.template)
-    return this.#guard.run((call) => attributes.kubernetes(instance, call), { deadline })
+    const template = TEMPLATES.get(instance.template)
+    if (attributes === undefined || template === undefined) throw this.#unsupported(instance.template)
+    const problemOf = (output: unknown) => attributesProblem(output, template)
+    return this.#guard.run((call) => believe(attributes.kubernetes(instance, call), problemOf), { deadline })
   }
 
   #unsupported(template: string): IntermixError {
@@ -68,9 +75,7 @@ export class RunningHandler implements VerdictSource {
   }
 }
 
-function toVerdict(answer: CheckResult): Verdict {
-  const result = validateCheckResult(answer)
-  if (result instanceof IntermixError) throw result
+function toVerdict(result: CheckResult): Verdict {
   return {
     kind: result.status.code === 0 ? 'allow' : 'deny',
     status: result.status,
