@@ -13,7 +13,7 @@ const object = (kind: string, name: string, spec: string) =>
   `\napiVersion: config.istio.io/v1alpha2\nkind: ${kind}\nmetadata: {name: ${name}, namespace: istio-system}\nspec: ${spec}\n`
 
 const clock = new FakeClock()
-const world = new World(() => clock.now())
+const world = new World(clock)
 const { snapshot, problems } = compileSnapshot(
   loadParts({
     handlers: [object('handler', 'h', '{compiledAdapter: computed, params: {salt: 1}}')],
