@@ -1,10 +1,13 @@
 // Two projects: everything that is quick runs in parallel; what starts whole systems runs after it, one file at a time,
 // so that its latencies are its own.
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 const END_TO_END = ['test/e2e/**/*.test.ts', 'test/chaos/**/*.test.ts']
 
 export default defineConfig({
+  // As in the running program, which does it for the adapters of others.
+  resolve: { alias: { 'intermix/adapter-kit': fileURLToPath(new URL('src/adapter-kit/index.ts', import.meta.url)) } },
   test: {
     pool: 'forks',
     testTimeout: 20_000,

@@ -1,19 +1,34 @@
 #!/usr/bin/env node
-// Starts the command on a Node that can run it: the built program where it exists, else the TypeScript source,
-// on this Node when it is 24 or newer and otherwise on the Node 24 that the package brings.
+// Starts the command on a Node that can run it: in this process where it is Node 24 or newer, else on the Node 24 that
+// the package brings for Linux. The TypeScript source runs where it is there (a clone), else the built program.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-const source = here('../src/main.ts')
-const entry = existsSync(source) ? source : here('../dist/src/main.js')
-const bundled = here('../node_modules/.bin/node')
-const recent = Number(process.versions.node.split('.')[0]) >= 24
-const node = recent || !existsSync(bundled) ? process.execPath : bundled
+const source = new URL('../src/main.ts', import.meta.url)
+const entry = existsSync(source) ? source : new URL('../dist/src/main.js', import.meta.url)
 
-const child = spawn(node, [entry, ...process.argv.slice(2)], { stdio: 'inherit' })
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
-child.on('exit', (code, signal) => {
-  process.exitCode = code ?? (signal === null ? 1 : 128)
-})
+if (Number(process.versions.node.split('.')[0]) >= 24) await import(entry.href)
+else runOn(bundledNode())
+
+/** The Node 24 among the optional dependencies, wherever npm has put it. */
+function bundledNode() {
+  try {
+    return createRequire(import.meta.url).resolve(`node-${process.platform}-${process.arch}/bin/node`)
+  } catch {
+    console.error(
+      `intermix: needs Node 24 or newer; this is ${process.version}, and no Node 24 came with the package ` +
+        `(it does for Linux on x64 and arm64, unless optional dependencies were left out)`,
+    )
+    process.exit(1)
+  }
+}
+
+function runOn(node) {
+  const child = spawn(node, [fileURLToPath(entry), ...process.argv.slice(2)], { stdio: 'inherit' })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) => {
+    process.exitCode = code ?? (signal === null ? 1 : 128)
+  })
+}

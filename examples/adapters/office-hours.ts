@@ -1,8 +1,8 @@
 // A sample adapter: lets requests pass on working days between two hours (UTC), and remembers each answer until the
-// next full hour. Load it with INTERMIX_ADAPTERS=examples/adapters/office-hours.ts and use `compiledAdapter: officehours`.
+// next full hour. Load it with INTERMIX_ADAPTERS=examples/adapters/office-hours.ts and name it as a handler's adapter:
+// `adapter: officehours`.
 
-import { z } from 'zod'
-import { defineAdapter } from '../../src/adapter-kit/index.ts'
+import { defineAdapter, z } from 'intermix/adapter-kit'
 
 const HOUR_MS = 3_600_000
 

@@ -1,5 +1,7 @@
 // What an adapter author imports: the contract, pieces that most adapters need, and the tests that every adapter passes.
 
+/** Zod, for config schemas: the very one that this program uses, so that an adapter needs no copy of its own. */
+export { z } from 'zod'
 export { IntermixError } from '../kernel/errors.ts'
 export type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 export { Code, OK_STATUS, type Status } from '../kernel/status.ts'

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { adapterProblems } from '../adapter-kit/adapter-shape.ts'
 import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { shareKit } from './share-kit.ts'
 
 export interface LoadAdaptersOptions {
   /** Folder that relative paths count from. */
@@ -33,6 +34,7 @@ export async function loadAdapters(
     .split(',')
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '')
+  if (entries.length > 0) shareKit()
   for (const entry of entries) {
     const modules = await modulesOf(entry, options.from, problems)
     for (const { label, url } of modules) {
