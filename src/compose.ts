@@ -133,6 +133,7 @@ class Composition implements RunningProcess {
     const operator = {
       check: policy.engine,
       defaultTimeoutMs,
+      handlers: () => this.#config.state()?.snapshot.handlers.keys() ?? [],
       revoke: (target: Parameters<Policy['revocations']['revoke']>[0]) => policy.revocations.revoke(target),
       explain: async (...[bag, timeoutMs]: [Parameters<typeof explainCheck>[1], number]) => {
         const state = this.#config.state()
@@ -160,9 +161,10 @@ class Composition implements RunningProcess {
     if (this.#links.length === 0) health.set('redis', true, 'none: in-process tiers only')
     for (const [index, link] of this.#links.entries()) {
       const name = this.#links.length === 1 ? 'redis' : index === 0 ? 'cache-redis' : 'queue-redis'
-      health.set(name, true, link.state())
+      const down = () => health.set(name, true, 'down: going on without it')
+      if (link.state() === 'down') down()
       link.onUp(() => health.set(name, true, 'up'))
-      link.onDown(() => health.set(name, true, 'down: going on without it'))
+      link.onDown(down)
     }
   }
 }

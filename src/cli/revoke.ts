@@ -15,7 +15,7 @@ const OPTIONS = {
     short: 'a',
     env: false,
     placeholder: 'NAME=VALUE',
-    description: 'Verdicts on requests with this value, such as source.user=eve or request.headers[x-user]=eve.',
+    description: 'Verdicts on requests with this value, such as source.principal=eve or request.headers[x-user]=eve.',
   },
   handler: {
     kind: 'text',
@@ -35,7 +35,7 @@ export const REVOKE_PAGE: CommandPage = {
   notes: [
     'Exits with 0 when every node has confirmed, 2 for wrong flags and 3 when one has not: after the time that is said it serves the old verdict no more.',
   ],
-  examples: ['intermix revoke -a source.user=eve', 'intermix revoke --handler opa.handler.istio-system'],
+  examples: ['intermix revoke -a source.principal=eve', 'intermix revoke --handler opa.handler.istio-system'],
 }
 
 /** Runs `intermix revoke`. @returns the exit code. */
