@@ -36,7 +36,7 @@ export class Deliver {
   }
 
   stop(deadlineMs: number): Promise<void> {
-    return stopWorker(this.#worker, this.#context.clock, deadlineMs)
+    return stopWorker(this.#worker, this.#context, deadlineMs)
   }
 
   /** Makes a dead letter of a job. */

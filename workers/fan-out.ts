@@ -45,7 +45,7 @@ export class FanOut {
   }
 
   async stop(deadlineMs: number): Promise<void> {
-    await stopWorker(this.#worker, this.#context.clock, deadlineMs)
+    await stopWorker(this.#worker, this.#context, deadlineMs)
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()))
     this.#queues.clear()
   }

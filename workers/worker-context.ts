@@ -39,6 +39,8 @@ export interface WorkerContext {
 }
 
 const MAX_STALLED_COUNT = 5
+/** Without Redis no job in work can be acknowledged, so that waiting for its end would only hold up the process. */
+const AWAY_DEADLINE_MS = 500
 
 /** Starts a BullMQ worker on a queue. */
 export function startWorker(context: WorkerContext, queue: string, process: (job: Job) => Promise<void>): Worker {
@@ -56,11 +58,19 @@ export function startWorker(context: WorkerContext, queue: string, process: (job
   return worker
 }
 
-/** Lets jobs in work end, for at most `deadlineMs`; those that do not are taken over by another worker. */
-export async function stopWorker(worker: Worker, clock: Clock, deadlineMs: number): Promise<void> {
+/**
+ * Lets jobs in work end, for at most `deadlineMs` and but shortly while Redis is away; those that do not are taken over
+ * by another worker.
+ */
+export async function stopWorker(
+  worker: Worker,
+  { clock, link }: Pick<WorkerContext, 'clock' | 'link'>,
+  deadlineMs: number,
+): Promise<void> {
+  const patienceMs = link.state() === 'down' ? Math.min(deadlineMs, AWAY_DEADLINE_MS) : deadlineMs
   let cancel: (() => void) | undefined
   const late = new Promise<'late'>((resolve) => {
-    cancel = clock.after(deadlineMs, () => resolve('late'))
+    cancel = clock.after(patienceMs, () => resolve('late'))
   })
   const closed = worker.close().then(
     () => 'closed' as const,

@@ -61,7 +61,8 @@ class Link implements RedisLink {
   readonly #calls: Record<'ok' | 'failed' | 'timeout' | 'refused', Counter>
   #connected = false
   #closed = false
-  #reported: 'up' | 'down' = 'down'
+  /** `undefined` until the first connection has been made or refused: a Redis that is never there is told of too. */
+  #reported: 'up' | 'down' | undefined
 
   constructor(options: RedisLinkOptions) {
     this.#options = options
@@ -91,7 +92,7 @@ class Link implements RedisLink {
       onChange: () => this.#changed(),
     })
     this.client = createRedisClient(options.url, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random)
-    this.client.on('error', (error: Error) => options.log.debug({ role: options.role, err: error }, 'Redis error'))
+    this.client.on('error', (error: Error) => options.log.debug({ redis: options.role, err: error }, 'Redis error'))
     this.client.on('ready', () => {
       this.#connected = true
       this.#breaker.reset()
@@ -190,9 +191,9 @@ class Link implements RedisLink {
     if (state === this.#reported) return
     this.#reported = state
     const { log, role, url } = this.#options
-    if (this.#closed) log.debug({ role }, 'Redis link closed')
-    else if (state === 'up') log.info({ role, url: redactRedisUrl(url) }, 'Redis is up')
-    else log.warn({ role, url: redactRedisUrl(url) }, 'Redis is down')
+    if (this.#closed) log.debug({ redis: role }, 'Redis link closed')
+    else if (state === 'up') log.info({ redis: role, url: redactRedisUrl(url) }, 'Redis is up')
+    else log.warn({ redis: role, url: redactRedisUrl(url) }, 'Redis is down: going on without it')
     for (const listener of state === 'up' ? this.#upListeners : this.#downListeners) listener()
   }
 }

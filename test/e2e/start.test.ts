@@ -39,6 +39,20 @@ describe('the first run', () => {
     expect((await child.exited).code).toBe(0)
   })
 
+  it('says so when its Redis is away, serves without it, and does not wait for it at the end', async () => {
+    const [port] = await freePorts(1)
+    const { child, adminUrl, httpPort } = await quickstart(['--redis', `redis://127.0.0.1:${port}`])
+    await child.waitForOutput(/Redis is down: going on without it/)
+    expect(await (await fetch(`${adminUrl}/readyz`)).text()).toContain('"detail":"down: going on without it"')
+    const body = JSON.stringify({ attributes: { 'request.path': '/admin' } })
+    const answer = await fetch(`http://127.0.0.1:${httpPort}/v1/check`, { method: 'POST', body })
+    expect(await answer.json()).toMatchObject({ status: { code: 7 } })
+    const before = performance.now()
+    child.signal('SIGTERM')
+    expect((await child.exited).code).toBe(0)
+    expect(performance.now() - before).toBeLessThan(5_000)
+  })
+
   it('ends at once on a second signal', async () => {
     const { child, httpPort } = await quickstart(['--redis', 'none', '--shutdown-timeout', '30s'])
     // A request that is never finished keeps the first signal waiting.

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { RedisLink } from '../../src/redis/connection.ts'
+import { freePorts } from '../helpers/ports.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
 import { startCluster } from './cluster.ts'
 import { testLink, until, untilUp } from './support.ts'
@@ -34,6 +35,15 @@ describe('a link to Redis', () => {
     await untilUp(link)
     expect(await link.run((client) => client.ping())).toBe('PONG')
     expect(meter.value('redis_up', 'queue')).toBe(1)
+  })
+
+  it('tells of a Redis that is not there from the beginning', async () => {
+    const [port] = await freePorts(1)
+    const { link: lonely, meter } = testLink(`redis://127.0.0.1:${port}`)
+    link = lonely
+    await new Promise<void>((resolve) => lonely.onDown(resolve))
+    expect(lonely.state()).toBe('down')
+    expect(meter.value('redis_up', 'queue')).toBe(0)
   })
 
   it('bounds each call of a paused Redis, opens the breaker, and recovers by its own probe', async () => {
