@@ -54,6 +54,16 @@ describe('the stdio adapter', () => {
     ])
   })
 
+  it.each([undefined, new Timestamp(0n)])(
+    'dates an entry without a time (%s) with its own clock',
+    async (timestamp) => {
+      const { handler, lines, clock } = start({ outputAsJson: true })
+      const fields = timestamp === undefined ? {} : { timestamp }
+      await handler.report?.logentry?.([{ name: 'a', template: 'logentry', fields }], call)
+      expect(JSON.parse(lines()[0] ?? '')).toMatchObject({ time: new Date(clock.now()).toISOString() })
+    },
+  )
+
   it('writes metrics with value and dimensions at their level', async () => {
     const { handler, lines } = start({ metricLevel: 'ERROR', outputAsJson: true })
     const fields = { value: 3n, dimensions: { code: 200n }, monitoredResourceType: 'pod' }

@@ -2,6 +2,7 @@
 
 import type { FieldValue, LogEntryInstance, MetricInstance } from '../../adapter-kit/instance.ts'
 import { fieldToJson, type Json, valueToText } from '../../adapter-kit/value-text.ts'
+import { Timestamp } from '../../kernel/time.ts'
 import type { Level } from './config.ts'
 
 interface Line {
@@ -29,10 +30,14 @@ export function levelOf(severity: string | undefined, configured: Readonly<Recor
   return Object.hasOwn(configured, text) ? (configured[text] ?? 'INFO') : (USUAL_LEVELS[text.toUpperCase()] ?? 'INFO')
 }
 
-/** @param now stands in for a log entry's absent timestamp, in milliseconds since the epoch. */
+/**
+ * @param now stands in for a log entry's timestamp, in milliseconds since the epoch, where there is none: absent, or the
+ *   zero time that CEL reads an absent attribute as.
+ */
 export function logLine({ name, fields }: LogEntryInstance, level: Level, now: number): Line {
   const { timestamp, variables } = fields
-  const time = timestamp === undefined ? new Date(now).toISOString() : valueToText(timestamp)
+  const given = timestamp instanceof Timestamp && timestamp.epochNanos === 0n ? undefined : timestamp
+  const time = given === undefined ? new Date(now).toISOString() : valueToText(given)
   return { level, time, instance: name, values: { ...record(variables), ...resource(fields) } }
 }
 
