@@ -48,7 +48,7 @@ export const SETTINGS = {
   grpcAddress: {
     kind: 'address',
     default: { host: '0.0.0.0', port: 9091 },
-    description: 'Where the gRPC services listen: ext_authz, rate limits, access logs, Mixer v1.',
+    description: 'Where the gRPC services listen: ext_authz, access logs, Mixer v1, health.',
     group: 'Listeners',
     roles: SERVING,
   },

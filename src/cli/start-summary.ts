@@ -55,7 +55,7 @@ function hint(addresses: Readonly<Record<string, string>>): readonly string[] {
   const { http, admin } = addresses
   if (http !== undefined) {
     const base = `http://${reachable(http)}`
-    return [`  try: curl -s ${base}/v1/check -H 'content-type: application/json' -d '{"attributes": {}}'`]
+    return [`  try: curl -s ${base}/v1/check -d '{"attributes": {}}'`]
   }
   return admin === undefined ? [] : [`  try: curl -s http://${reachable(admin)}/readyz`]
 }

@@ -6,6 +6,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import { authzRewrite, authzRoute } from './authz-route.ts'
 import { checkRoute } from './check-route.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
+import { AUTHZ_PATH } from './forwarded-request.ts'
 import type { ListenAddress } from './grpc.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 import { parseJsonBody } from './json-body.ts'
@@ -85,13 +86,20 @@ function readJson(app: FastifyInstance): void {
   })
 }
 
+function notFound(path: string): IntermixError {
+  return new IntermixError(
+    'NOT_FOUND',
+    `nothing is served at ${path}; see POST /v1/check, POST /v1/report, ${AUTHZ_PATH}`,
+  )
+}
+
 function answerErrors(app: FastifyInstance, logFailure: (caught: unknown, message: string) => void): void {
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
     const allowed = METHODS.filter(
       (method) => app.supportedMethods.includes(method) && app.hasRoute({ method, url: path }),
     )
-    if (allowed.length === 0) return sendError(reply, new IntermixError('NOT_FOUND', `nothing is served at ${path}`))
+    if (allowed.length === 0) return sendError(reply, notFound(path))
     reply.header('allow', allowed.join(', '))
     return sendError(
       reply,
