@@ -1,8 +1,8 @@
 // The mesh tier's form of a verdict: versioned JSON that names the key it belongs to, so that whatever else is found
 // in Redis (another version's entry, garbage, a value under the wrong key) is recognised and taken for a miss.
 
-import { Duration, Timestamp } from '../kernel/time.ts'
-import { type AttributeValue, isStringMap } from '../kernel/value.ts'
+import type { AttributeValue } from '../kernel/value.ts'
+import { decodeValue, encodeValue } from '../kernel/value-json.ts'
 import type { Verdict } from '../kernel/verdict.ts'
 import type { Epoch } from './revocations.ts'
 
@@ -26,7 +26,8 @@ export function encodeBlob(key: string, { verdict, epoch, fetchMs }: VerdictBlob
     validForMs,
     validUses,
     directResponse,
-    output: output === undefined ? undefined : Object.entries(output).map(([name, value]) => [name, ...encode(value)]),
+    output:
+      output === undefined ? undefined : Object.entries(output).map(([name, value]) => [name, encodeValue(value)]),
     generation: epoch.generation,
     sequence: epoch.sequence,
     fetchMs,
@@ -75,27 +76,12 @@ function isDirectResponse(value: unknown): value is NonNullable<Verdict['directR
   return isCount(code) && typeof body === 'string' && typeof headers === 'object' && headers !== null
 }
 
-function encode(value: AttributeValue): [tag: string, text: unknown] {
-  if (typeof value === 'bigint') return ['i', String(value)]
-  if (typeof value !== 'object') return ['p', value]
-  if (value instanceof Uint8Array) return ['b', Buffer.from(value).toString('base64')]
-  if (value instanceof Timestamp) return ['t', String(value.epochNanos)]
-  if (value instanceof Duration) return ['u', String(value.nanos)]
-  return ['m', isStringMap(value) ? [...value.entries()] : []]
-}
-
 function decodeOutput(raw: unknown): Record<string, AttributeValue> | undefined {
   if (!Array.isArray(raw)) return undefined
   const output: Record<string, AttributeValue> = {}
-  for (const [name, tag, value] of raw as [string, string, unknown][]) output[name] = decode(tag, value)
+  for (const [name, encoded] of raw as [string, unknown][]) {
+    const value = decodeValue(encoded)
+    if (value !== undefined) output[name] = value
+  }
   return output
-}
-
-function decode(tag: string, value: unknown): AttributeValue {
-  if (tag === 'i') return BigInt(value as string)
-  if (tag === 'b') return Uint8Array.from(Buffer.from(value as string, 'base64'))
-  if (tag === 't') return new Timestamp(BigInt(value as string))
-  if (tag === 'u') return new Duration(BigInt(value as string))
-  if (tag === 'm') return new Map(value as [string, string][])
-  return value as AttributeValue
 }
