@@ -7,6 +7,7 @@ import { MeshTier } from '../../src/cache/mesh-tier.ts'
 import { Protection } from '../../src/cache/protection.ts'
 import { Revocations } from '../../src/cache/revocations.ts'
 import { VerdictCache } from '../../src/cache/verdict-cache.ts'
+import type { VerdictOutcome, VerdictRequest } from '../../src/cache/verdict-request.ts'
 import { RuleSelector } from '../../src/config/rule-index.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
 import { CheckEngine } from '../../src/policy/check-engine.ts'
@@ -22,6 +23,8 @@ import { KeptLog, ReadableMeter } from '../redis/support.ts'
 export interface SimulatedNode {
   readonly engine: CheckEngine
   readonly revocations: Revocations
+  /** Why there was no verdict of a handler, the last few times. */
+  readonly unknowns: readonly string[]
   state(): PolicyState
   /** Takes a config into use, as the node does: handlers first. */
   apply(snapshot: Snapshot): Promise<void>
@@ -45,7 +48,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   const revocations = new Revocations()
   const maxAgeMs = () => Number.POSITIVE_INFINITY
   const bounds = { maxEntries: 500, maxBytes: 2_000_000, onEvict() {} }
-  const verdicts = new VerdictCache({
+  const verdicts = new WatchedCache({
     clock,
     random,
     meter,
@@ -77,6 +80,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   }
   await apply(first)
   return {
+    unknowns: verdicts.unknowns,
     engine: new CheckEngine({
       clock,
       metrics: createCheckMetrics(meter),
@@ -92,5 +96,21 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
       verdicts.stop()
       await tables.stop()
     },
+  }
+}
+
+/** Remembers why there was no verdict. */
+class WatchedCache extends VerdictCache {
+  readonly unknowns: string[] = []
+
+  override get(request: VerdictRequest): VerdictOutcome | Promise<VerdictOutcome> {
+    const outcome = super.get(request)
+    if (outcome instanceof Promise) void outcome.then((settled) => this.#watch(settled))
+    else this.#watch(outcome)
+    return outcome
+  }
+
+  #watch({ error }: VerdictOutcome): void {
+    if (error !== undefined && this.unknowns.push(error.message) > 3) this.unknowns.shift()
   }
 }

@@ -240,7 +240,8 @@ class Simulation {
     throw new WrongAnswer(
       `seed ${this.#options.seed}: node ${index} at +${askedAt} answered ${told} "${answer.status.message}" ` +
         `(${answer.tier}, ${answer.ageMs} ms old), which none of ${versions} versions of the world gives for ` +
-        `${describeBag(bag)}; right would be ${acceptable.slice(0, 3).join(' or ')}` +
+        `${describeBag(bag)}; right would be ${acceptable.slice(0, 3).join(' or ')}; ` +
+        `it took ${at - askedAt} ms, the last failures were ${JSON.stringify(this.#nodes[index]?.unknowns)}` +
         (process.env['ORACLE_CONFIG'] === undefined ? '' : `\n${this.#describeConfig(questions)}`),
     )
   }
