@@ -12,6 +12,7 @@ import { seededRandom } from './random.ts'
 import { startRedis } from './redis-process.ts'
 import { arrivals } from './schedule.ts'
 import { intermixTarget } from './targets.ts'
+import { warmUp } from './warm-up.ts'
 import { ZipfSampler } from './zipf.ts'
 
 const NODES = 16
@@ -39,13 +40,6 @@ const COUNTERS = [
   ['Redis refused', 'intermix_redis_calls_total', 'role="cache",outcome="refused"'],
 ] as const
 
-/** Runs the nodes' code hot, with keys that the measurement does not use. */
-async function warmUp(ask: (key: number) => Promise<unknown>): Promise<void> {
-  for (let key = KEYS; key < KEYS + 1_000; key += 10) {
-    await Promise.all(Array.from({ length: 10 }, (_, offset) => ask(key + offset)))
-  }
-}
-
 async function measure(name: string, redisUrl: string, flags: readonly string[]) {
   let figures: ReturnType<typeof callFigures> | undefined
   const counts = { requests: 0, wrong: 0, none: 0 }
@@ -65,7 +59,7 @@ async function measure(name: string, redisUrl: string, flags: readonly string[])
     defer(() => cluster.stop())
     const target = intermixTarget(cluster.urls, 1, { deadlineMs: 1_000, connections: 8 })
     defer(() => target.close())
-    await warmUp((key) => target.ask(key))
+    await warmUp(target, 250 * NODES)
     await backend.forget()
     const before = await Promise.all(COUNTERS.map(([, counter, labels]) => cluster.counter(counter, labels)))
     const random = seededRandom(seed)

@@ -3,12 +3,14 @@
 import type { Backend } from '../backend-control.ts'
 import { startCluster } from '../cluster.ts'
 import { backendTarget, intermixTarget, type Target } from '../targets.ts'
+import { warmUp } from '../warm-up.ts'
 
 export const VALIDITY_MS = 1_000
 export const STALE_MS = 60_000
 /** Who has no decision by then has failed. */
 const DEADLINE_MS = 1_000
 const NODES = 3
+const WARM_UP_REQUESTS = 3_000
 
 export interface Arm {
   readonly name: string
@@ -18,47 +20,46 @@ export interface Arm {
   stop(): Promise<void>
 }
 
-interface ArmPlan {
+export interface ArmPlan {
   readonly name: string
   readonly staleMs: number
   readonly refreshRate: number
 }
 
-const PLANS: readonly ArmPlan[] = [
+export const PLANS: readonly ArmPlan[] = [
   { name: 'ttl-only', staleMs: 0, refreshRate: 0 },
   { name: 'stale', staleMs: STALE_MS, refreshRate: 0 },
   { name: 'stale-refresh', staleMs: STALE_MS, refreshRate: 200 },
 ]
 
-/** The arm whose figures the goal is about. */
-export const FULL_ARM = 'stale-refresh'
-
-/** Starts all arms; those of Intermix have three node processes each and share nothing with each other but Redis. */
-export async function startArms(
-  backends: readonly Backend[],
-  redisUrl: string,
-  defer: (end: () => Promise<unknown>) => void,
-): Promise<readonly Arm[]> {
-  const urls = backends.map(({ url }) => url)
-  const direct = backendTarget(
-    urls.map((url) => `${url}/direct`),
+/** Asks backends without Intermix. */
+export function directArm(backends: readonly Backend[]): Arm {
+  const target = backendTarget(
+    backends.map(({ url }) => `${url}/direct`),
     { deadlineMs: DEADLINE_MS },
   )
-  defer(() => direct.close())
-  const arms: Arm[] = [{ name: 'direct', target: direct, maxAgeMs: 0, stop: () => direct.close() }]
-  for (const { name, staleMs, refreshRate } of PLANS) {
-    const cluster = await startCluster({
-      nodes: NODES,
-      backends: urls,
-      redis: redisUrl,
-      name,
-      handler: { staleIfError: `${staleMs}ms` },
-      flags: ['--cache-refresh-rate', String(refreshRate)],
-    })
-    defer(() => cluster.stop())
-    const target = intermixTarget(cluster.urls, urls.length, { deadlineMs: DEADLINE_MS })
-    defer(() => target.close())
-    arms.push({ name, target, maxAgeMs: VALIDITY_MS + staleMs, stop: () => cluster.stop() })
+  return { name: 'direct', target, maxAgeMs: 0, stop: () => target.close() }
+}
+
+/** Starts three node processes and runs them warm. */
+export async function startArm(
+  { name, staleMs, refreshRate }: ArmPlan,
+  backends: readonly Backend[],
+  redisUrl: string,
+): Promise<Arm> {
+  const cluster = await startCluster({
+    nodes: NODES,
+    backends: backends.map(({ url }) => url),
+    redis: redisUrl,
+    name,
+    handler: { staleIfError: `${staleMs}ms` },
+    flags: ['--cache-refresh-rate', String(refreshRate)],
+  })
+  const target = intermixTarget(cluster.urls, backends.length, { deadlineMs: DEADLINE_MS })
+  const stop = async () => {
+    await target.close()
+    await cluster.stop()
   }
-  return arms
+  await warmUp(target, WARM_UP_REQUESTS)
+  return { name, target, maxAgeMs: VALIDITY_MS + staleMs, stop }
 }
