@@ -1,7 +1,7 @@
 // Verdicts: what one handler said of one instance, and the answer that a whole check combines from them.
 
 import type { ReferencedAttribute } from './read-log.ts'
-import { OK_STATUS, type Status } from './status.ts'
+import type { Status } from './status.ts'
 import type { AttributeValue } from './value.ts'
 
 /** A verdict has three values: `unknown` is resolved by the rule's fail policy, never by accident. */
@@ -60,11 +60,3 @@ export interface Answer {
   readonly responseHeaders: readonly HeaderOperation[]
   readonly directResponse?: DirectResponse
 }
-
-/** An allowing verdict with Mixer's default validity. */
-export const ALLOW: Verdict = Object.freeze({
-  kind: 'allow',
-  status: OK_STATUS,
-  validForMs: DEFAULT_VALID_FOR_MS,
-  validUses: DEFAULT_VALID_USES,
-})

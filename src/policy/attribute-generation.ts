@@ -9,10 +9,6 @@ import type { ReadLog } from '../kernel/read-log.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import type { HandlerTable } from './handler-table.ts'
 
-export interface GenerationDependencies {
-  readonly failures: Counter
-}
-
 /** Counts generators that gave nothing; the request goes on without their attributes. */
 export function generationFailures(meter: Meter): Counter {
   return meter.counter({

@@ -15,7 +15,7 @@ import type { RedisLink } from '../../src/redis/connection.ts'
 import type { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
-export const EMPTY = MapBag.of({})
+const EMPTY = MapBag.of({})
 
 /** A handler config for the cache: only its limits matter. */
 export function handlerConfig(overrides: Partial<HandlerConfig> = {}, doesIo = true): HandlerConfig {

@@ -82,7 +82,11 @@ function mixerReport(independent: boolean): Uint8Array {
   const attributes = [ATTRIBUTES, { ...ATTRIBUTES, 'source.name': 'other' }, {}].map((each) =>
     compressInto(words, each),
   )
-  const message = { attributes, defaultWords: words.list, repeatedAttributesSemantics: independent ? (1 as const) : (0 as const) }
+  const message = {
+    attributes,
+    defaultWords: words.list,
+    repeatedAttributesSemantics: independent ? (1 as const) : (0 as const),
+  }
   return toBinary(ReportRequestSchema, create(ReportRequestSchema, message))
 }
 

@@ -7,7 +7,7 @@ import type { CheckOptions, CheckOutcome, CheckService, ReportService } from '..
 import type { ValueType } from '../../src/kernel/value.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
 
-export const VOCABULARY: Vocabulary = new Map<string, ValueType>([
+const VOCABULARY: Vocabulary = new Map<string, ValueType>([
   ['source.ip', 'IP_ADDRESS'],
   ['source.labels', 'STRING_MAP'],
   ['source.namespace', 'STRING'],
@@ -68,7 +68,7 @@ export class RecordingCheck implements CheckService {
 }
 
 /** Keeps what it accepts. */
-export class RecordingReport implements ReportService {
+class RecordingReport implements ReportService {
   readonly batches: ReportBatch[] = []
   readonly #accepted = new EventEmitter()
 
@@ -84,7 +84,7 @@ export class RecordingReport implements ReportService {
 }
 
 /** The real time, for servers on real sockets. */
-export const realClock: Clock = {
+const realClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms, callback) {
@@ -95,7 +95,7 @@ export const realClock: Clock = {
 }
 
 /** Counts by `name{labels}`; a histogram counts its observations. */
-export class CountingMeter implements Meter {
+class CountingMeter implements Meter {
   readonly counts = new Map<string, number>()
 
   counter({ name }: { name: string }) {
@@ -119,7 +119,7 @@ export class CountingMeter implements Meter {
 }
 
 /** Keeps error lines. */
-export class RecordingLog implements Logger {
+class RecordingLog implements Logger {
   readonly errors: { fields: object; message: string }[] = []
   debug(): void {}
   info(): void {}
