@@ -21,7 +21,8 @@ export interface RedisTarget {
 
 const ALLOWED =
   'allowed are redis://[user:password@]host[:port][/db], redis+sentinel://host:port,host:port/master-name[/db] ' +
-  'and redis+cluster://host:port,host:port, each also with rediss for TLS'
+  'and redis+cluster://host:port,host:port, each also with rediss for TLS, where NODE_EXTRA_CA_CERTS=FILE (PEM) names ' +
+  'an authority of your own'
 const SHAPE = /^(redis|rediss)(\+sentinel|\+cluster)?:\/\/(?:([^@/]*)@)?([^/?#]+)(?:\/([^?#]*))?$/
 const NODE = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/
 

@@ -69,7 +69,7 @@ export class RevocationMesh {
     const wire = new Wire(this.#link)
     const log = new KeptLog()
     const revocations = new Revocations()
-    const link = { ...this.#link, run: wire.run.bind(wire) } as RedisLink
+    const link = Object.assign(Object.create(this.#link) as RedisLink, { run: wire.run.bind(wire) })
     const meter = new ReadableMeter()
     const options = { revocations, link, clock, log, meter, prefix: PREFIX, nodeId: id }
     const service = new RevocationService({ ...options, partitionMaxAgeMs: PARTITION_MAX_AGE_MS })
