@@ -92,7 +92,8 @@ export const SETTINGS = {
   redis: {
     kind: 'redis',
     placeholder: 'URL|none',
-    description: 'One Redis for everything. none: go without, with in-process tiers only.',
+    description:
+      'One Redis for everything. none: go without, with in-process tiers only. rediss:// speaks TLS; NODE_EXTRA_CA_CERTS=FILE names an authority of your own.',
     defaultText: 'all: a private redis-server where there is one; node and worker: must be given',
     group: 'Redis',
     roles: ROLES,
