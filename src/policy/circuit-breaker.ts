@@ -17,12 +17,15 @@ const BUCKET_MS = 1_000
 const LEAST_CALLS = 20
 const FAILURE_SHARE = 0.5
 const CONSECUTIVE = 5
-const FIRST_OPEN_MS = 1_000
-const LONGEST_OPEN_MS = 30_000
+// Short, because what is open after the backend has come back is an outage of our own making; a probe every second or
+// two burdens nobody.
+const FIRST_OPEN_MS = 500
+const LONGEST_OPEN_MS = 2_000
 
 /**
- * Opens after 5 failures in a row, or when half of at least 20 calls within 10 s failed; stays open for 1 s, doubling
- * up to 30 s with every probe that fails, less up to half of it as jitter. While half open it lets one call through.
+ * Opens after 5 failures in a row, or when half of at least 20 calls within 10 s failed; stays open for half a second,
+ * doubling up to 2 s with every probe that fails, less up to half of it as jitter. While half open it lets one call
+ * through.
  */
 export class CircuitBreaker {
   readonly #clock: Clock
