@@ -29,6 +29,8 @@ export interface SampleFigures {
   readonly cold: ClassCounts
   readonly wrong: number
   readonly beyondAge: number
+  /** The first of them: `tier age latency`, in ms. */
+  readonly beyondExamples: readonly string[]
   readonly oldestMs: number
   readonly latency: { readonly p50: number; readonly p99: number }
   /** How late the driver itself was: beyond some milliseconds the machine was too busy for the figures to count. */
@@ -57,6 +59,7 @@ export function classify(outcomes: readonly Outcome[], options: SampleOptions): 
   const upErrors: Record<string, number> = {}
   let wrong = 0
   let beyondAge = 0
+  const beyondExamples: string[] = []
   let oldestMs = 0
   for (const outcome of [...outcomes].sort((a, b) => a.at - b.at)) {
     const { key, at, decision, tier, ageMs = 0, error = '' } = outcome
@@ -65,7 +68,10 @@ export function classify(outcomes: readonly Outcome[], options: SampleOptions): 
     if (!failed && tier !== 'stale') lastGood.set(key, at)
     if (!failed && decision !== decisionOn(pathOf(key))) wrong++
     // Ages are whole milliseconds, rounded.
-    if (!failed && tier !== undefined && ageMs > boundOf(outcome, options) + 1) beyondAge++
+    if (!failed && tier !== undefined && ageMs > boundOf(outcome, options) + 1) {
+      beyondAge++
+      if (beyondExamples.length < 5) beyondExamples.push(`${tier} ${ageMs} ${outcome.latencyMs.toFixed(0)}`)
+    }
     oldestMs = Math.max(oldestMs, ageMs)
     if (at < options.warmUpMs) continue
     tiers[tier ?? 'none'] = (tiers[tier ?? 'none'] ?? 0) + 1
@@ -91,6 +97,7 @@ export function classify(outcomes: readonly Outcome[], options: SampleOptions): 
     lateP99,
     wrong,
     beyondAge,
+    beyondExamples,
     oldestMs,
     tiers,
     upErrors,
