@@ -136,6 +136,8 @@ export class VerdictCache {
     }
     const stale = this.#usable(result.stale, request, metrics) ?? this.#usable(held, request, metrics)
     const servable = stale !== undefined && freshness(stale, now, 0) !== 'dead'
+    // What made it impatient with the backend was revoked or has ended meanwhile: now only the backend can help.
+    if (!servable && held !== undefined) return this.#ask(key, request, undefined, metrics)
     protection.record(handler.name, servable)
     if (servable) return this.#serve('stale', stale, metrics, now)
     metrics.served.none.add()

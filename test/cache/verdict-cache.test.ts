@@ -106,6 +106,24 @@ describe('the verdict cache in one node', () => {
     expect(await asked).toBe('backend allow')
   })
 
+  it.each([
+    ['is revoked', 10, 600_000],
+    ['ends', 0, 20],
+  ])('waits on for the backend when the stale verdict that it has %s meanwhile', async (_name, sequence, stale) => {
+    const clock = new FakeClock()
+    const node = createNode({ clock })
+    const backend = new Backend(clock, handlerConfig({ staleIfErrorMs: stale }))
+    await node.ask(backend)
+    await clock.advance(60_000 * 0.99 + 5)
+    backend.tookMs = 100
+    const asked = said(node.ask(backend))
+    await clock.advance(20)
+    if (sequence > 0) node.revocations.apply({ sequence, target: { kind: 'all' } })
+    backend.answer = deny()
+    await clock.advance(300)
+    expect(await asked).toMatch(/^backend/)
+  })
+
   it('does not reuse what forbids reuse, and spends uses', async () => {
     const clock = new FakeClock()
     const node = createNode({ clock })
