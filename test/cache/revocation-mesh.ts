@@ -9,7 +9,7 @@ import type { RedisLink } from '../../src/redis/connection.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
-export const PREFIX = 'test'
+const PREFIX = 'test'
 export const KEYS = {
   sequence: `{${PREFIX}:revocations}:s`,
   generation: `{${PREFIX}:revocations}:g`,
