@@ -222,7 +222,7 @@ class Simulation {
     const askedAt = this.#clock.now()
     const floor = this.#revokedAt(index, bag)
     const given = ({ answer }: CheckOutcome): Given => ({ answer, at: this.#clock.now() })
-    const outcome = node.engine.check(bag, { timeoutMs: 2_000 })
+    const outcome = node.engine.check(bag, { timeoutMs: 10_000 })
     const pending = outcome instanceof Promise ? outcome.then(given) : given(outcome)
     return { index, bag, state, askedAt, floor, pending }
   }
@@ -266,7 +266,7 @@ class Simulation {
     })
     while (!wait.isOver) {
       await turn()
-      await this.#clock.advance(this.#world.underWay > 0 ? 0.5 : 0.01)
+      await this.#clock.advance(this.#world.underWay > 0 ? 0.1 : 0.01)
     }
     await settled
   }
