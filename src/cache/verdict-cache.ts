@@ -38,6 +38,8 @@ export interface VerdictCacheOptions {
 const JITTER = 0.02
 /** With a stale verdict in hand, a caller waits for the backend at least this long before it takes it. */
 const STALE_PATIENCE_MS = 30
+/** Fetches for one request, as long as revocations void what they bring. */
+const MAX_FETCHES = 4
 
 export class VerdictCache {
   readonly #options: VerdictCacheOptions
@@ -171,12 +173,14 @@ export class VerdictCache {
         return joined
       }
     }
-    const own = await this.#wait(this.#start(key, request, held), request, patience)
-    if (own.entry === undefined || this.#allows(own.entry, request)) return own
-    // Revoked while it was fetched: once more, from after the revocation.
-    metrics.revoked.add()
-    const again = await this.#wait(this.#start(key, request, undefined), request, patience)
-    if (again.entry === undefined || this.#allows(again.entry, request)) return again
+    for (let attempt = 1; ; attempt++) {
+      const own = await this.#wait(this.#start(key, request, attempt === 1 ? held : undefined), request, patience)
+      if (own.entry === undefined || this.#allows(own.entry, request)) return own
+      // Revoked while it was fetched: once more, from after the revocation. Where the log is lost again and again (its
+      // Redis is flushed), one more fetch may not be enough.
+      metrics.revoked.add()
+      if (attempt === MAX_FETCHES) break
+    }
     return {
       error: new IntermixError('BACKEND_FAILED', `${request.source.handler.name}: revoked while it was fetched`),
     }

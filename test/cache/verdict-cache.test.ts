@@ -258,6 +258,37 @@ describe('revocation in one node', () => {
     expect(await said(node.ask(backend))).toBe('backend deny')
   })
 
+  it('does not leave a check without a verdict when the sequence starts anew again and again while it is fetched', async () => {
+    const clock = new FakeClock()
+    const node = createNode({ clock })
+    const backend = new Backend(clock)
+    backend.tookMs = 40
+    const asked = said(node.ask(backend))
+    for (const generation of ['first', 'second']) {
+      await clock.advance(20)
+      node.revocations.restart(generation, 0)
+      await clock.advance(20)
+    }
+    await clock.advance(100)
+    expect(await asked).toBe('backend allow')
+    expect(backend.calls).toBe(3)
+  })
+
+  it('gives up on a verdict that is revoked each time it was fetched', async () => {
+    const clock = new FakeClock()
+    const node = createNode({ clock })
+    const backend = new Backend(clock)
+    backend.tookMs = 40
+    const asked = said(node.ask(backend))
+    for (let generation = 0; generation < 8; generation++) {
+      await clock.advance(20)
+      node.revocations.restart(String(generation), 0)
+      await clock.advance(20)
+    }
+    expect(await asked).toBe('unknown')
+    expect(backend.calls).toBe(4)
+  })
+
   it('bounds the age of what is served while out of touch', async () => {
     const clock = new FakeClock()
     let bound = Number.POSITIVE_INFINITY
