@@ -45,7 +45,9 @@ export interface RevocationReceipt {
   readonly confirmed: readonly string[]
   /** Nodes that have been alive within the last seconds and have not confirmed in time. */
   readonly unconfirmed: readonly string[]
-  /** After this many milliseconds no unconfirmed node can serve the revoked verdict either. */
+  /** Nodes that were not heard for some seconds and not waited for: dead most likely, or out of touch with Redis. */
+  readonly silent: readonly string[]
+  /** After this many milliseconds no other node, silent ones included, can serve the revoked verdict either. */
   readonly boundMs: number
 }
 
@@ -65,13 +67,21 @@ export interface RevocationServiceOptions {
 const POLL_MS = 250
 /** Without word from the log for this long, the node takes itself for out of touch. */
 const OUT_OF_TOUCH_MS = 2_000
-const FORGET_NODE_MS = 10_000
+/** A node that was not heard for so long is not waited for; it is named, because it may live on out of touch. */
+const SILENT_MS = 10_000
+const FORGET_NODE_MS = 600_000
 const KEPT_RECORDS = 20_000
 const CONFIRM_PATIENCE_MS = 3_000
 /** In a generation younger than this, nodes may be alive that have not found their way back to Redis yet. */
 const REUNION_MS = 3_000
 /** An operator's call is not a check: it may wait longer for Redis. */
 const REVOKE_TIMEOUT_MS = 1_000
+
+interface Uptake {
+  readonly confirmed: string[]
+  readonly unconfirmed: string[]
+  readonly silent: string[]
+}
 
 export class RevocationService {
   readonly #options: RevocationServiceOptions
@@ -130,7 +140,7 @@ export class RevocationService {
     if (link === undefined) {
       const sequence = revocations.epoch.sequence + 1
       revocations.apply({ sequence, target })
-      return { sequence, confirmed: [nodeId], unconfirmed: [], boundMs: 0 }
+      return { sequence, confirmed: [nodeId], unconfirmed: [], silent: [], boundMs: 0 }
     }
     const { sequence, generation, log } = this.#keys
     const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS]
@@ -142,7 +152,7 @@ export class RevocationService {
     return { sequence: appended.sequence, ...nodes, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }
   }
 
-  async #awaitNodes(link: RedisLink, wanted: Appended): Promise<{ confirmed: string[]; unconfirmed: string[] }> {
+  async #awaitNodes(link: RedisLink, wanted: Appended): Promise<Uptake> {
     const { clock } = this.#options
     const startedAt = clock.monotonic()
     const completeAt = startedAt + REUNION_MS - (wanted.recordedAt - wanted.generationAt)
@@ -156,11 +166,13 @@ export class RevocationService {
       const { places, error } = await this.#places(link)
       const patient = clock.monotonic() < startedAt + CONFIRM_PATIENCE_MS
       if (places !== undefined) {
-        const lags = ([node, place]: [string, string]) => !synced || !this.#hasApplied(node, place, wanted)
-        const unconfirmed = [...places].filter(lags).map(([node]) => node)
-        const confirmed = [...places.keys()].filter((node) => !unconfirmed.includes(node))
-        const complete = unconfirmed.length === 0 && clock.monotonic() >= completeAt
-        if (complete || !patient) return { confirmed, unconfirmed }
+        const uptake: Uptake = { confirmed: [], unconfirmed: [], silent: [] }
+        for (const [node, place] of places) {
+          if (synced && this.#hasApplied(node, place, wanted)) uptake.confirmed.push(node)
+          else uptake[this.#isSilent(node, place, wanted) ? 'silent' : 'unconfirmed'].push(node)
+        }
+        const complete = uptake.unconfirmed.length === 0 && clock.monotonic() >= completeAt
+        if (complete || !patient) return uptake
       } else if (!patient) {
         throw unavailable('the revocation is recorded, but which nodes have applied it is not known', error)
       }
@@ -176,6 +188,10 @@ export class RevocationService {
     } catch (error) {
       return { error }
     }
+  }
+
+  #isSilent(node: string, place: string, wanted: Appended): boolean {
+    return node !== this.#options.nodeId && Number(place.split(' ', 1)[0]) < wanted.recordedAt - SILENT_MS
   }
 
   /** Whether a node has, from its `place` in the log, applied the record; asked once this node has read it itself. */

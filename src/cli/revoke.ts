@@ -63,8 +63,11 @@ export async function runRevoke(args: readonly string[], io: CommandIo): Promise
   }
 }
 
-function printReceipt({ sequence, confirmed, unconfirmed, boundMs }: RevocationReceipt, io: CommandIo): number {
+function printReceipt({ sequence, confirmed, unconfirmed, silent, boundMs }: RevocationReceipt, io: CommandIo): number {
   io.out(`revocation ${sequence} is confirmed by ${confirmed.length} of ${confirmed.length + unconfirmed.length} nodes`)
+  if (silent.length > 0) {
+    io.err(`intermix revoke: not heard of lately: ${silent.join(', ')}; if alive, they obey within ${boundMs} ms`)
+  }
   if (unconfirmed.length === 0) return EXIT.ok
   io.err(
     `intermix revoke: not confirmed by ${unconfirmed.join(', ')}; they serve the old verdict for ${boundMs} ms at most`,
@@ -72,12 +75,13 @@ function printReceipt({ sequence, confirmed, unconfirmed, boundMs }: RevocationR
   return EXIT.failed
 }
 
-function readReceipt({ sequence, confirmed, unconfirmed, boundMs }: JsonObject): RevocationReceipt {
+function readReceipt({ sequence, confirmed, unconfirmed, silent, boundMs }: JsonObject): RevocationReceipt {
   const names = (value: unknown) => (Array.isArray(value) ? value.map(String) : [])
   return {
     sequence: Number(sequence),
     confirmed: names(confirmed),
     unconfirmed: names(unconfirmed),
+    silent: names(silent),
     boundMs: Number(boundMs),
   }
 }

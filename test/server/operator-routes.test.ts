@@ -4,7 +4,7 @@ import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import { revocationsRoute } from '../../src/server/operator-routes.ts'
 import { dependencies } from './fixtures.ts'
 
-const RECEIPT = { sequence: 1, confirmed: ['n1'], unconfirmed: [], boundMs: 0 }
+const RECEIPT = { sequence: 1, confirmed: ['n1'], unconfirmed: [], silent: [], boundMs: 0 }
 
 describe('POST /v1/revocations', () => {
   let server: HttpServer
