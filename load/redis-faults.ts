@@ -86,16 +86,16 @@ async function spoil(client: Redis, random: () => number): Promise<void> {
 
 /** Does something again and again until the returned function is called. */
 function repeatedly(everyMs: number, task: () => Promise<unknown>): () => Promise<void> {
-  let going = true
+  const stop = new AbortController()
   const loop = async () => {
-    while (going) {
+    while (!stop.signal.aborted) {
       await task()
       await new Promise((resolve) => setTimeout(resolve, everyMs))
     }
   }
   const ended = loop()
   return async () => {
-    going = false
+    stop.abort()
     await ended
   }
 }
