@@ -12,6 +12,8 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    // A condition that is awaited holds at once on a machine that does nothing else.
+    expect: { poll: { timeout: 15_000 } },
     projects: [
       {
         extends: true,

@@ -138,7 +138,7 @@ describe('a config source', () => {
     const changed = new Promise<void>((resolve) => source.onChange(() => resolve()))
     const idle = clock.pending
     await write('rule.yml', RULE.replace('/admin', '/other'))
-    await vi.waitUntil(() => clock.pending > idle)
+    await vi.waitUntil(() => clock.pending > idle, { timeout: 15_000 })
     expect(source.current().rules[0]?.match?.source).toContain('/admin')
     await clock.advance(100)
     await changed

@@ -48,13 +48,13 @@ export async function startIntermix(options: IntermixOptions): Promise<Intermix>
     { cwd: ROOT },
   )
   const adminUrl = `http://127.0.0.1:${admin}`
-  await child.waitForPort(admin, 20_000)
+  await child.waitForPort(admin)
   await waitUntilReady(child, `${adminUrl}/readyz`)
   return { child, grpcPort: grpc, httpPort: http, adminUrl, prometheusUrl: `http://127.0.0.1:${prometheus}` }
 }
 
 async function waitUntilReady(child: Child, url: string): Promise<void> {
-  const deadline = performance.now() + 20_000
+  const deadline = performance.now() + 60_000
   let last = ''
   while (performance.now() < deadline && child.running()) {
     try {

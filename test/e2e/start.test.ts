@@ -1,4 +1,5 @@
 // The command as an operator meets it: the first run, its end, and mistakes in its flags.
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { freePorts } from '../helpers/ports.ts'
@@ -41,7 +42,12 @@ describe('the first run', () => {
 
   it('says so when its Redis is away, serves without it, and does not wait for it at the end', async () => {
     const [port] = await freePorts(1)
-    const { child, adminUrl, httpPort } = await quickstart(['--redis', `redis://127.0.0.1:${port}`])
+    const { child, adminUrl, httpPort } = await quickstart([
+      '--redis',
+      `redis://127.0.0.1:${port}`,
+      '--shutdown-timeout',
+      '60s',
+    ])
     await child.waitForOutput(/Redis is down: going on without it/)
     expect(await (await fetch(`${adminUrl}/readyz`)).text()).toContain('"detail":"down: going on without it"')
     const body = JSON.stringify({ attributes: { 'request.path': '/admin' } })
@@ -50,7 +56,7 @@ describe('the first run', () => {
     const before = performance.now()
     child.signal('SIGTERM')
     expect((await child.exited).code).toBe(0)
-    expect(performance.now() - before).toBeLessThan(5_000)
+    expect(performance.now() - before).toBeLessThan(20_000)
   })
 
   it('ends at once on a second signal', async () => {
@@ -59,13 +65,17 @@ describe('the first run', () => {
     const socket = connect({ host: '127.0.0.1', port: httpPort })
     socket.on('error', () => undefined)
     await new Promise<void>((resolve) => socket.once('connect', () => resolve()))
-    socket.write('POST /v1/check HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{')
+    const head = ['POST /v1/check HTTP/1.1', 'host: a', 'content-type: application/json', 'content-length: 10']
+    socket.write(`${[...head, 'expect: 100-continue'].join('\r\n')}\r\n\r\n{`)
+    const [begun] = (await once(socket, 'data')) as [Buffer]
+    expect(begun.toString()).toContain('100 Continue')
     child.signal('SIGTERM')
-    await new Promise((resolve) => setTimeout(resolve, 800))
+    await child.waitForOutput(/shutting down/)
     expect(child.running()).toBe(true)
-    child.signal('SIGTERM')
-    const exit = await child.exited
-    expect(exit.code ?? 0).toBeGreaterThan(0)
+    // The same signal at once may be one that was sent to a process and to its group.
+    child.signal('SIGINT')
+    expect((await child.exited).code).toBe(130)
+    expect(child.output()).toContain('second signal')
     socket.destroy()
   })
 })

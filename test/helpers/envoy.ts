@@ -40,7 +40,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
   await writeFile(path, await bootstrap(options, listenPort, adminPort))
   const args = ['-c', path, '--use-dynamic-base-id', '--concurrency', '1', '-l', 'warning', '--drain-time-s', '1']
   const child = await spawnChild(options.binary, args)
-  await child.waitForPort(listenPort, 20_000)
+  await child.waitForPort(listenPort)
   const adminUrl = `http://127.0.0.1:${adminPort}`
   return {
     url: `http://127.0.0.1:${listenPort}`,

@@ -76,7 +76,7 @@ export interface TestLink {
   readonly meter: ReadableMeter
 }
 
-export function testLink(url: string, commandTimeoutMs = 50, role: 'cache' | 'queue' = 'queue'): TestLink {
+export function testLink(url: string, commandTimeoutMs = 5_000, role: 'cache' | 'queue' = 'queue'): TestLink {
   const log = new KeptLog()
   const meter = new ReadableMeter()
   const link = connectRedis({ url, role, commandTimeoutMs, clock: realClock, random: fixedRandom, log, meter })
