@@ -48,6 +48,18 @@ describe('deploy/envoy/envoy.yaml', () => {
   })
 })
 
+describe('the attributes that deploy/envoy/envoy.yaml sets', () => {
+  it('are in the vocabulary of the config that the compose file serves: others would be passed over', () => {
+    const extensions = [
+      ...JSON.stringify(read('deploy/envoy/envoy.yaml')).matchAll(/"context_extensions":(\{[^}]*\})/g),
+    ]
+    const names = extensions.flatMap(([, object = '{}']) => Object.keys(JSON.parse(object) as object))
+    expect(names).not.toEqual([])
+    const manifest = read('examples/quickstart/attributes.yaml') as { spec: { attributes: object } }
+    for (const name of names) expect(Object.keys(manifest.spec.attributes)).toContain(name)
+  })
+})
+
 describe('deploy/prometheus/prometheus.yml', () => {
   it('scrapes the listeners of every node and worker', () => {
     const config = PROMETHEUS.parse(read('deploy/prometheus/prometheus.yml'))

@@ -60,7 +60,13 @@ function policyYaml(backendUrl: string): string {
     handler('members', 'listchecker', { overrides: members }),
     instance('user', 'listentry', { value: USER }),
     rule('members', 'match(request.path, "/members*")', [['members', 'user']]),
-    handler('entitlements', 'http', { url: `${backendUrl}/check`, validDuration: '300s' }),
+    // A backend that shares its process with the load may be late.
+    handler(
+      'entitlements',
+      'http',
+      { url: `${backendUrl}/check`, validDuration: '300s' },
+      { connection: { timeout: '2s' } },
+    ),
     rule('entitled', 'match(request.path, "/entitled*")', [['entitlements', 'user']]),
     handler('metrics', 'prometheus', {
       metrics: [
@@ -86,7 +92,7 @@ function manifest(): Document {
     'request.path': 'STRING',
     'request.headers': 'STRING_MAP',
     'response.code': 'INT64',
-    'destination.service': 'STRING',
+    'destination.service.name': 'STRING',
   }
   const typed = Object.entries(attributes).map(([name, valueType]) => [name, { valueType }])
   return { kind: 'attributemanifest', name: 'proxy', spec: { attributes: Object.fromEntries(typed) } }
@@ -100,8 +106,8 @@ function denial(name: string, code: string, pattern: string): Document[] {
   ]
 }
 
-function handler(name: string, compiledAdapter: string, params: object): Document {
-  return { kind: 'handler', name, spec: { compiledAdapter, params } }
+function handler(name: string, compiledAdapter: string, params: object, settings: object = {}): Document {
+  return { kind: 'handler', name, spec: { compiledAdapter, params, ...settings } }
 }
 
 function instance(name: string, compiledTemplate: string, params: object): Document {
