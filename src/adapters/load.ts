@@ -90,7 +90,7 @@ async function adaptersOf(label: string, url: string, problems: string[]): Promi
     const module = (await import(url)) as { readonly default?: unknown }
     exported = module.default
   } catch (error) {
-    problems.push(`${label}: ${error instanceof Error ? error.message : String(error)}`)
+    problems.push(`${label}: ${importFailure(error)}`)
     return []
   }
   if (exported === undefined) {
@@ -104,4 +104,11 @@ async function adaptersOf(label: string, url: string, problems: string[]): Promi
     problems.push(...wrong.map((problem) => `${place}: ${problem}`))
     return wrong.length === 0
   })
+}
+
+function importFailure(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  // Node takes a module for CommonJS where the package.json nearest to it says so, as `npm init` makes it say.
+  const commonJs = error instanceof SyntaxError && message.includes('outside a module')
+  return commonJs ? `${message}; call it .mts or .mjs, or set "type": "module" in its package.json` : message
 }
