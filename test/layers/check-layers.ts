@@ -3,10 +3,12 @@
 import { existsSync, globSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { cruise, type ICruiseResult, type IViolation } from 'dependency-cruiser'
+import { cruise, type ICruiseOptions, type ICruiseResult, type IViolation } from 'dependency-cruiser'
 import { LAYER_RULES } from './rules.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
+/** What adapters of others import, by which the samples do so too. */
+const KIT = { 'intermix/adapter-kit': join(root, 'src/adapter-kit/index.ts') }
 const planted = join(root, 'test/layers/planted')
 
 /** Rules that the planted sources break; each must be found. */
@@ -24,7 +26,7 @@ const PLANTED = [
 
 async function examine(baseDir: string): Promise<ICruiseResult> {
   const folders = ['src', 'workers', 'test', 'load'].filter((folder) => existsSync(join(baseDir, folder)))
-  const { output } = await cruise(folders, {
+  const options: ICruiseOptions = {
     baseDir,
     validate: true,
     ruleSet: { forbidden: [...LAYER_RULES] },
@@ -33,7 +35,8 @@ async function examine(baseDir: string): Promise<ICruiseResult> {
     doNotFollow: { path: 'node_modules' },
     exclude: { path: '^test/layers/planted/' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
-  })
+  }
+  const { output } = await cruise(folders, options, { alias: KIT })
   if (typeof output === 'string') throw new Error(`unexpected output of the cruiser: ${output}`)
   return output
 }
