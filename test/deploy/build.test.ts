@@ -1,5 +1,5 @@
 // What the image holds: the compiled program, without TypeScript, tests and development packages, still starts.
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
@@ -43,6 +43,32 @@ function instruction(name: 'ENTRYPOINT' | 'CMD' | '  CMD'): string[] {
   const match = dockerfile.match(new RegExp(`^${name} (\\[.*\\])$`, 'm'))
   return JSON.parse(match?.[1] ?? '[]') as string[]
 }
+
+describe('the package', () => {
+  it('gives another project the command, and its adapters the kit, on plain Node', () => {
+    const project = mkdtempSync(join(tmpdir(), 'intermix-project-'))
+    mkdirSync(join(project, 'node_modules'))
+    symlinkSync(image, join(project, 'node_modules/intermix'))
+    cpSync(join(root, 'examples/adapters/office-hours.ts'), join(project, 'hours.mts'))
+    writeFileSync(
+      join(project, 'conformance.mjs'),
+      `import { adapterConformance } from 'intermix/adapter-kit'
+       import hours from './hours.mts'
+       for (const { run } of adapterConformance(hours)) await run()
+       console.log('passed')`,
+    )
+    const run = (...args: string[]) => {
+      const env = { ...process.env, INTERMIX_ADAPTERS: './hours.mts' }
+      const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: project, encoding: 'utf8', env })
+      return stdout + stderr
+    }
+    expect(run('conformance.mjs')).toBe('passed\n')
+    const { bin } = JSON.parse(readFileSync(join(image, 'package.json'), 'utf8')) as { bin: { intermix: string } }
+    const command = join('node_modules/intermix', bin.intermix)
+    expect(run(command, 'validate', 'node_modules/intermix/examples/quickstart')).toContain('0 errors')
+    rmSync(project, { recursive: true })
+  })
+})
 
 describe('the image', () => {
   it('copies what the program needs, runs as another user than root, and pins its base', () => {

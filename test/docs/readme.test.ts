@@ -125,6 +125,11 @@ describe('the commands of the README', () => {
     expect(flags.size).toBeGreaterThan(8)
     for (const flag of flags) expect(help).toContain(flag)
   }, 60_000)
+
+  it('end when npm is told to', async () => {
+    expect((await started.stop(15_000)).code).toBe(0)
+    expect(started.output()).toContain('stopped')
+  }, 30_000)
 })
 
 describe('the README', () => {
