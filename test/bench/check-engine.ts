@@ -30,7 +30,8 @@ const cached = await createSimulatedNode(common, snapshot)
 const uncached = await createSimulatedNode({ ...common, answers: false }, snapshot)
 const bag = MapBag.of({ a: '/api/books/17', b: 'GET', m: new Map([['k', 'v1']]), 'source.principal': 'amy' })
 const options = { timeoutMs: 1_000 }
-cached.engine.check(bag, options)
+// Files the verdict that the cache then answers with.
+await cached.engine.check(bag, options)
 
 summary(() => {
   bench('answer cache', () => cached.engine.check(bag, options))
