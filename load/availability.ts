@@ -22,8 +22,8 @@ const WARM_UP_MS = 8_000
 /** The arm that the goal is about gets most of the time. */
 const SECONDS: Readonly<Record<string, number>> = quick
   ? { 'ttl-only': 20, stale: 20, 'stale-refresh': 30 }
-  : { 'ttl-only': 70, stale: 70, 'stale-refresh': 200 }
-const CALM = quick ? { seconds: 5, perSecond: 500 } : { seconds: 150, perSecond: 2_200 }
+  : { 'ttl-only': 50, stale: 50, 'stale-refresh': 180 }
+const CALM = quick ? { seconds: 10, perSecond: 200 } : { seconds: 200, perSecond: 1_600 }
 
 /** Many requests without an outage, to bound how often a check fails then. */
 async function runCalm(arm: Arm): Promise<readonly Outcome[]> {

@@ -15,14 +15,15 @@ import { warmUp } from './warm-up.ts'
 import { ZipfSampler } from './zipf.ts'
 
 const BACKEND_MS = 20
-const VALIDITY_SECONDS = 10
-const KEYS = 500
+/** What Mixer and Intermix take where a backend says nothing. */
+const VALIDITY_SECONDS = 60
+const KEYS = 200
 const PER_SECOND = 150
 
 const { quick, seed } = scenarioOptions()
 const durationMs = quick ? 25_000 : 120_000
 /** The caches fill first: an empty one is worth nothing, and is so only once. */
-const FILL_MS = 10_000
+const FILL_MS = 20_000
 
 async function measure(name: string, target: Target) {
   const random = seededRandom(seed)
@@ -30,22 +31,24 @@ async function measure(name: string, target: Target) {
   const latencies: number[] = []
   const lates: number[] = []
   let wrong = 0
+  const tiers: Record<string, number> = {}
   let none = 0
   await drive({
     arrivals: arrivals(PER_SECOND, FILL_MS + durationMs, random),
     nextKey: () => keys.next(),
     ask: (key) => target.ask(key),
-    onOutcome({ key, at, decision, latencyMs, lateMs }) {
+    onOutcome({ key, at, decision, latencyMs, lateMs, tier = 'none' }) {
       if (decision === 'none') none++
       else if (decision !== decisionOn(pathOf(key))) wrong++
       if (at < FILL_MS) return
+      tiers[tier] = (tiers[tier] ?? 0) + 1
       latencies.push(latencyMs)
       lates.push(lateMs)
     },
   })
   const [p50, p99] = quantiles(Float64Array.from(latencies), 0.5, 0.99)
   const [lateP99] = quantiles(Float64Array.from(lates), 0.99)
-  return { name, requests: latencies.length, mean: mean(latencies), p50, p99, none, wrong, lateP99 }
+  return { name, requests: latencies.length, mean: mean(latencies), p50, p99, none, wrong, lateP99, tiers }
 }
 
 await runScenario(async (defer) => {
@@ -69,6 +72,7 @@ await runScenario(async (defer) => {
       'mean ms': arm.mean.toFixed(2),
       'p50 ms': arm.p50.toFixed(2),
       'p99 ms': arm.p99.toFixed(2),
+      local: arm.tiers['local'] ?? 0,
       'no decision': arm.none,
       wrong: arm.wrong,
       'driver late p99': arm.lateP99.toFixed(2),

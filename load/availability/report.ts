@@ -72,7 +72,10 @@ export function printArms(arms: readonly ArmFigures[]): void {
       'peak/steady': arm.recovery.peakRatio.toFixed(2),
     })),
   )
-  for (const { name, upErrors, beyondExamples } of arms) {
+  for (const { name, upErrors, beyondExamples, warmFailures } of arms) {
+    const isSheltered = name.startsWith('stale')
+    if (isSheltered)
+      for (const failure of warmFailures) say(`${name}: warm key failed (ms, key): ${failure.slice(0, 180)}`)
     for (const example of beyondExamples) say(`${name}: beyond age (tier, age, latency): ${example}`)
     const known = Object.entries(upErrors).sort(([, a], [, b]) => b - a)
     for (const [error, count] of known.slice(0, 5)) say(`${name}: while up, ${count} times: ${error.slice(0, 160)}`)

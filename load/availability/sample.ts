@@ -36,6 +36,8 @@ export interface SampleFigures {
   /** How late the driver itself was: beyond some milliseconds the machine was too busy for the figures to count. */
   readonly lateP99: number
   readonly tiers: Readonly<Record<string, number>>
+  /** The first failures of warm keys: time in ms, key, message. */
+  readonly warmFailures: readonly string[]
   /** Messages of failures while no outage was near, with how often each came. */
   readonly upErrors: Readonly<Record<string, number>>
 }
@@ -60,6 +62,7 @@ export function classify(outcomes: readonly Outcome[], options: SampleOptions): 
   let wrong = 0
   let beyondAge = 0
   const beyondExamples: string[] = []
+  const warmFailures: string[] = []
   let oldestMs = 0
   for (const outcome of [...outcomes].sort((a, b) => a.at - b.at)) {
     const { key, at, decision, tier, ageMs = 0, error = '' } = outcome
@@ -77,6 +80,7 @@ export function classify(outcomes: readonly Outcome[], options: SampleOptions): 
     tiers[tier ?? 'none'] = (tiers[tier ?? 'none'] ?? 0) + 1
     const isUp = tallies.all.count(at, failed)
     tallies[warm ? 'warm' : 'cold'].count(at, failed)
+    if (warm && failed && warmFailures.length < 10) warmFailures.push(`${at.toFixed(0)} ${key} ${error}`)
     if (isUp && failed) upErrors[error] = (upErrors[error] ?? 0) + 1
   }
   const { all, warm, cold } = tallies
@@ -98,6 +102,7 @@ export function classify(outcomes: readonly Outcome[], options: SampleOptions): 
     wrong,
     beyondAge,
     beyondExamples,
+    warmFailures,
     oldestMs,
     tiers,
     upErrors,
