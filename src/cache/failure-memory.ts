@@ -4,8 +4,10 @@ import { LRUCache } from 'lru-cache'
 import type { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Random } from '../kernel/ports.ts'
 
-interface Failure {
+/** Why a key is left alone, and whether a stale verdict was there to be served instead. */
+export interface Failure {
   readonly error: IntermixError
+  readonly hasStaleCopy: boolean
   readonly count: number
   readonly until: number
 }
@@ -26,15 +28,20 @@ export class FailureMemory {
   }
 
   /** The failure that forbids asking again now; `undefined` when the backend may be asked. */
-  recent(key: string): IntermixError | undefined {
+  recent(key: string): Failure | undefined {
     const failure = this.#failures.get(key)
-    return failure !== undefined && this.#clock.monotonic() < failure.until ? failure.error : undefined
+    return failure !== undefined && this.#clock.monotonic() < failure.until ? failure : undefined
   }
 
   failed(key: string, error: IntermixError, hasStaleCopy: boolean): void {
     const count = (this.#failures.peek(key)?.count ?? 0) + 1
     const rest = Math.min(MAX_MS, BASE_MS * 2 ** Math.min(count - 1, 10)) * (hasStaleCopy ? 1 : 0.1)
-    this.#failures.set(key, { error, count, until: this.#clock.monotonic() + rest * (0.5 + this.#random() / 2) })
+    this.#failures.set(key, {
+      error,
+      hasStaleCopy,
+      count,
+      until: this.#clock.monotonic() + rest * (0.5 + this.#random() / 2),
+    })
   }
 
   succeeded(key: string): void {

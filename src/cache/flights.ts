@@ -144,6 +144,8 @@ export class Flights {
       return { entry, tier: 'backend', stale }
     } catch (error) {
       if (lease !== undefined) void mesh?.fill(key, undefined, { token: lease, uses: 0 })
+      // While the backend is away, what the mesh has is kept here too: the next request needs no look at Redis.
+      if (stale !== undefined && stale !== plan.held) this.#options.store(key, request, stale)
       return { error: IntermixError.from(error), stale }
     }
   }

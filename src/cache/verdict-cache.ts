@@ -156,7 +156,8 @@ export class VerdictCache {
     const { clock } = this.#options
     const askedAt = clock.now()
     const recent = this.#failures.recent(key)
-    if (recent !== undefined) return { error: recent }
+    // A stale verdict that is not here any more is in the mesh tier still: it is worth a look.
+    if (recent !== undefined && (held !== undefined || !recent.hasStaleCopy)) return { error: recent.error }
     if (held !== undefined && !request.source.healthy()) {
       return { error: new IntermixError('BACKEND_FAILED', `${request.source.handler.name} is unwell`) }
     }

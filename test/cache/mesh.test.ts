@@ -111,9 +111,50 @@ describe('the mesh tier', () => {
     backend.answer = DOWN
     await clock.advance(120_000)
     expect(await until(clock, said(two.ask(backend)))).toBe('stale allow')
+    expect(backend.calls).toBe(2)
+    // The backend is left alone for a moment: what the mesh gave must be at hand still.
+    expect(await until(clock, said(two.ask(backend)))).toBe('stale allow')
+    expect(backend.calls).toBe(2)
     await clock.advance(600_000)
     const [three] = [createNode({ clock, link, nodeId: 'n3' })]
     expect(await until(clock, said(three.ask(backend)))).toBe('unknown')
+  })
+
+  it('serves the stale verdict of the mesh again and again, with a local tier and without', async () => {
+    const clock = new FakeClock()
+    const one = createNode({ clock, link, nodeId: 'n1' })
+    const two = createNode({ clock, link, nodeId: 'n2' })
+    const bare = createNode({ clock, link, nodeId: 'n3', local: false })
+    const backend = new Backend(clock)
+    await until(clock, said(one.ask(backend)))
+    await filled()
+    backend.answer = DOWN
+    await clock.advance(120_000)
+    for (const node of [two, two, bare, bare]) {
+      expect(await until(clock, Promise.resolve(said(node.ask(backend))))).toBe('stale allow')
+    }
+  })
+
+  it('does not take for fresh what ended while the reply of Redis was on its way', async () => {
+    const clock = new FakeClock()
+    let late = true
+    const slow: RedisLink = Object.create(link, {
+      run: {
+        value: async (...args: Parameters<RedisLink['run']>) => {
+          const reply = await link.run(...args)
+          if (late) await new Promise<void>((resolve) => clock.after(2_000, resolve))
+          late = false
+          return reply
+        },
+      },
+    })
+    const one = createNode({ clock, link, nodeId: 'n1' })
+    const two = createNode({ clock, link: slow, nodeId: 'n2' })
+    const backend = new Backend(clock)
+    await until(clock, said(one.ask(backend)))
+    await filled()
+    await clock.advance(58_000)
+    expect(await until(clock, said(two.ask(backend, 'x', undefined, 10_000)))).toBe('backend allow')
   })
 
   it('shares a budget of uses exactly', async () => {
