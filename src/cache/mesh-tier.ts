@@ -8,7 +8,7 @@ import { defineScript } from '../redis/scripts.ts'
 import { decodeBlob, encodeBlob } from './verdict-blob.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
 
-/** What the mesh tier knows of a key. `lease`: this node fetches it; `wait`: another node does. */
+/** What the mesh tier knows of a key. `lease`: this node fetches it; `wait`: another node does, or ask again. */
 export type MeshLookup =
   | { readonly state: 'fresh'; readonly entry: VerdictEntry }
   | { readonly state: 'lease' | 'wait'; readonly stale: VerdictEntry | undefined }
@@ -82,7 +82,9 @@ export class MeshTier {
     const entry = this.#read(key, raw, sentAt, request.staleForMs)
     if (raw.state !== 'F') return { state: raw.state === 'L' ? 'lease' : 'wait', stale: entry }
     // Not understood: nobody holds the lease, so fetch without one and overwrite it.
-    return entry === undefined ? { state: 'unavailable' } : { state: 'fresh', entry }
+    if (entry === undefined) return { state: 'unavailable' }
+    // A reply that was long on its way may bring what was fresh when Redis sent it and is no more.
+    return clock.now() < entry.freshUntil ? { state: 'fresh', entry } : { state: 'wait', stale: entry }
   }
 
   /** Stores a fetched verdict for the other nodes (`uses` of its budget are theirs) and gives the lease back. */
