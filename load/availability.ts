@@ -1,6 +1,6 @@
-// What Intermix makes of backends at 99.9 %: `node load/availability.ts [--quick] [--seed N] [--calm
-// SECONDS]`. Real processes, times
-// scaled down by 60: verdicts are valid for 1 s and may be served for 60 s more; all backends fail together.
+// What Intermix makes of backends at 99.9 %: `node load/availability.ts [--quick] [--seed N] [--calm SECONDS]`. Real
+// processes, times scaled down by 60: verdicts are valid for 1 s and may be served for 60 s more; all backends fail
+// together.
 
 import { directArm, PLANS, STALE_MS, startArm, VALIDITY_MS, type Arm } from './availability/arms.ts'
 import { runWithOutages } from './availability/outage-run.ts'
