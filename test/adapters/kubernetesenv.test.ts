@@ -141,6 +141,44 @@ describe('kubernetesenv', () => {
     expect(await ask({ sourceUid: 'kubernetes://job.shop' })).toMatchObject({ sourcePodName: 'job' })
   })
 
+  it('finds a pod by each of its addresses', async () => {
+    const both = pod('db-0', '10.9.0.6', { status: { podIPs: [{ ip: '10.9.0.6' }, { ip: 'fd00::6' }, {}] } })
+    const onlyList = pod('db-1', '', { status: { podIP: undefined, podIPs: [{ ip: '10.9.0.7' }] } })
+    const { ask } = await started((await apiServer([both, onlyList])).url)
+    const second = Uint8Array.of(0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6)
+    for (const ip of [Uint8Array.of(10, 9, 0, 6), second]) {
+      expect(await ask({ sourceIp: ip })).toMatchObject({ sourcePodName: 'db-0' })
+    }
+    expect(await ask({ sourceIp: Uint8Array.of(10, 9, 0, 7) })).toMatchObject({ sourcePodName: 'db-1' })
+  })
+
+  it.each(['source', 'destination'])(
+    'does not take the pod at the %s address for one that has vanished',
+    async (side) => {
+      const { ask } = await started((await apiServer([WEB])).url)
+      const vanished = { [`${side}Uid`]: 'kubernetes://gone.shop', [`${side}Ip`]: SOURCE_IP.sourceIp }
+      expect(await ask(vanished)).toEqual({})
+    },
+  )
+
+  it('tells a pod by an address only where no other one can be meant', async () => {
+    const leaving = { metadata: { deletionTimestamp: '2026-01-15T12:00:00Z' } }
+    const old = pod('old', '10.0.0.1', leaving)
+    const older = pod('older', '10.0.0.1', leaving)
+    const [heir, rival] = [pod('heir', '10.0.0.1'), pod('rival', '10.0.0.1')]
+    const named = async (...pods: object[]) => {
+      const { ask } = await started((await apiServer(pods)).url)
+      return (await ask(SOURCE_IP))?.['sourcePodName']
+    }
+    expect(await named(old)).toBe('old')
+    expect(await named(old, heir)).toBe('heir')
+    expect(await named(heir, old)).toBe('heir')
+    expect(await named(old, older, heir)).toBe('heir')
+    expect(await named(old, older)).toBeUndefined()
+    expect(await named(heir, old, rival)).toBeUndefined()
+    expect(await named(heir, rival, pod('third', '10.0.0.1'))).toBeUndefined()
+  })
+
   it('sends the token as it is in the file now', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'intermix-token-'))
     closers.push(() => rm(folder, { recursive: true }))

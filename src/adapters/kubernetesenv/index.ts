@@ -78,9 +78,10 @@ function generate(pods: PodIndex, { fields }: Instance): Readonly<Record<string,
   }
 }
 
+/** Who has a uid is not looked for by address: a vanished pod's address may be another one's by now. As Mixer did. */
 function find(pods: PodIndex, uid: unknown, ip: unknown): Pod | undefined {
-  const byUid = typeof uid === 'string' && uid !== '' ? pods.byUid(uid) : undefined
-  return byUid ?? (ip instanceof Uint8Array ? pods.byIp(ip) : undefined)
+  if (typeof uid === 'string' && uid !== '') return pods.byUid(uid)
+  return ip instanceof Uint8Array ? pods.byIp(ip) : undefined
 }
 
 function output(side: 'source' | 'destination', pod: Pod): Record<string, AttributeValue> {

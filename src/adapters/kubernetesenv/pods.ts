@@ -7,6 +7,8 @@ const pod = z.object({
   metadata: z.object({
     name: z.string(),
     namespace: z.string(),
+    /** Set once the pod is being removed. */
+    deletionTimestamp: z.string().optional(),
     labels: z.record(z.string(), z.string()).default({}),
     ownerReferences: z
       .array(
@@ -24,9 +26,16 @@ const pod = z.object({
     })
     .default({ containers: [] }),
   status: z
-    .object({ phase: z.string().optional(), podIP: z.string().optional(), hostIP: z.string().optional() })
+    .object({
+      phase: z.string().optional(),
+      podIP: z.string().optional(),
+      podIPs: z.array(z.object({ ip: z.string().optional() })).optional(),
+      hostIP: z.string().optional(),
+    })
     .default({}),
 })
+
+type PodItem = z.output<typeof pod>
 
 /** The shape of one page of `GET /api/v1/pods`; fields that attributes do not need are dropped. */
 export const podPage = z.object({
@@ -57,12 +66,19 @@ interface Workload {
   readonly owner: string
 }
 
-/** Pods by uid (`kubernetes://name.namespace`) and by the text of their address. */
+/** Who claims an address. */
+interface Claim {
+  /** `undefined` where several pods have the same claim: the address tells none of them. */
+  readonly pod: Pod | undefined
+  readonly isLeaving: boolean
+}
+
+/** Pods by uid (`kubernetes://name.namespace`) and by the text of their addresses. */
 export class PodIndex {
   readonly #byUid = new Map<string, Pod>()
-  readonly #byIp = new Map<string, Pod>()
+  readonly #byIp = new Map<string, Claim>()
 
-  constructor(items: readonly z.output<typeof pod>[]) {
+  constructor(items: readonly PodItem[]) {
     for (const item of items) this.#add(item)
   }
 
@@ -71,19 +87,37 @@ export class PodIndex {
   }
 
   byIp(ip: Uint8Array): Pod | undefined {
-    return this.#byIp.get(formatIp(ip))
+    return this.#byIp.get(formatIp(ip))?.pod
   }
 
-  #add(item: z.output<typeof pod>): void {
+  #add(item: PodItem): void {
     const found = podOf(item)
     this.#byUid.set(found.uid, found)
-    // Pods of the host's network share its address, and ended pods have given theirs back: neither can be told by it.
-    const hasEnded = item.status.phase === 'Succeeded' || item.status.phase === 'Failed'
-    if (found.ip !== undefined && item.spec.hostNetwork !== true && !hasEnded) this.#byIp.set(formatIp(found.ip), found)
+    const isLeaving = item.metadata.deletionTimestamp !== undefined
+    for (const address of addressesOf(item)) this.#claim(address, { pod: found, isLeaving })
+  }
+
+  /** A pod that is being removed may have given its address back already: one that stays has the better claim. */
+  #claim(address: string, claim: Claim): void {
+    const held = this.#byIp.get(address)
+    if (held === undefined || (held.isLeaving && !claim.isLeaving)) this.#byIp.set(address, claim)
+    else if (held.isLeaving === claim.isLeaving) this.#byIp.set(address, { ...claim, pod: undefined })
   }
 }
 
-function podOf({ metadata, spec, status }: z.output<typeof pod>): Pod {
+/**
+ * The addresses that tell a pod, each once. Pods of the host's network share the host's addresses, and ended pods have
+ * given theirs back: neither can be told by one.
+ */
+function addressesOf({ spec, status }: PodItem): ReadonlySet<string> {
+  const hasEnded = status.phase === 'Succeeded' || status.phase === 'Failed'
+  if (spec.hostNetwork === true || hasEnded) return new Set()
+  const texts = [status.podIP, ...(status.podIPs ?? []).map(({ ip }) => ip)]
+  const addresses = texts.map((text) => (text === undefined ? undefined : parseIp(text)))
+  return new Set(addresses.filter((address) => address !== undefined).map(formatIp))
+}
+
+function podOf({ metadata, spec, status }: PodItem): Pod {
   const { name, namespace, labels } = metadata
   const ports = spec.containers.flatMap((container) =>
     container.ports.map(({ containerPort }) => [containerPort, container.name] as const),
@@ -101,7 +135,7 @@ function podOf({ metadata, spec, status }: z.output<typeof pod>): Pod {
   }
 }
 
-function workloadOf({ name, namespace, labels, ownerReferences }: z.output<typeof pod>['metadata']): Workload {
+function workloadOf({ name, namespace, labels, ownerReferences }: PodItem['metadata']): Workload {
   const owner = ownerReferences.find(({ controller }) => controller === true) ?? ownerReferences[0]
   const { apiVersion = 'v1' } = owner ?? {}
   let { kind = 'Pod', name: workload = name } = owner ?? {}
