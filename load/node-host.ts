@@ -6,6 +6,7 @@ import { readSettings } from '../src/cli/settings.ts'
 import { createProcess } from '../src/compose.ts'
 import { Health } from '../src/observe/health.ts'
 import { createLogger } from '../src/observe/logger.ts'
+import { createLoopMonitor } from '../src/observe/loop-lag.ts'
 import { createMeter } from '../src/observe/meter.ts'
 import { systemClock, systemRandom } from '../src/observe/system.ts'
 
@@ -26,7 +27,9 @@ const nodes = await Promise.all(
       fields: { node: settings.nodeId },
     })
     const meter = createMeter({ processMetrics: index === 0 })
-    const ports = { clock: systemClock, random: systemRandom, log, meter, health: new Health() }
+    const clock = systemClock
+    const loopLag = createLoopMonitor({ clock, meter })
+    const ports = { clock, random: systemRandom, log, meter, health: new Health(), loopLag }
     const running = await createProcess('node', settings, ports)
     return { running, meter, ...(await running.start()) }
   }),

@@ -3,8 +3,9 @@
 import { createAdminServer, type AdminServer } from '../observe/admin-server.ts'
 import { Health } from '../observe/health.ts'
 import { createLogger, type RootLogger } from '../observe/logger.ts'
+import { createLoopMonitor, type LoopMonitor } from '../observe/loop-lag.ts'
 import { createMeter, type PrometheusMeter } from '../observe/meter.ts'
-import type { Clock, Logger, Random } from '../kernel/ports.ts'
+import type { Clock, Logger, LoopLag, Random } from '../kernel/ports.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
 import type { Settings } from './settings.ts'
 import type { Role } from './settings-table.ts'
@@ -18,6 +19,8 @@ export interface ProcessPorts {
   readonly log: Logger
   readonly meter: PrometheusMeter
   readonly health: Health
+  /** Whether a missed deadline may be this process's own fault. */
+  readonly loopLag: LoopLag
 }
 
 /** What a started process says of itself. */
@@ -129,6 +132,7 @@ class Parts {
   readonly #meter = createMeter()
   readonly #debug = new Map<string, () => unknown>()
   readonly #admin: AdminServer
+  readonly #loopLag: LoopMonitor
   #redis: EmbeddedRedis | undefined
   #running: RunningProcess | undefined
   #stopping = false
@@ -139,6 +143,7 @@ class Parts {
     this.#log = log
     const version = { version: host.version, node: process.version, role: settings.role, id: settings.nodeId }
     this.#admin = createAdminServer({ meter: this.#meter, health: this.#health, debug: this.#debug, log, version })
+    this.#loopLag = createLoopMonitor({ clock: host.clock, meter: this.#meter })
     this.#health.set('start', false, 'starting')
     const info = { name: 'build_info', help: 'What runs here; always 1.', labels: ['version', 'role', 'node_version'] }
     this.#meter.gauge(info)(host.version, settings.role, process.version).set(1)
@@ -148,7 +153,8 @@ class Parts {
     const { clock, random, createProcess } = this.#host
     const admin = await this.#admin.listen(this.#settings.adminAddress)
     const settings = await this.#withRedis()
-    const ports = { clock, random, log: this.#log, meter: this.#meter, health: this.#health }
+    const loopLag = this.#loopLag
+    const ports = { clock, random, log: this.#log, meter: this.#meter, health: this.#health, loopLag }
     this.#running = await createProcess(settings.role, settings, ports)
     for (const [name, view] of this.#running.debug) this.#debug.set(name, view)
     const started = await this.#running.start()
@@ -166,6 +172,7 @@ class Parts {
     const inTime = await this.#within(ended, deadlineMs)
     await this.#admin.close()
     await this.#redis?.stop()
+    this.#loopLag.stop()
     return inTime
   }
 

@@ -8,6 +8,14 @@ export interface Clock {
   after(ms: number, callback: () => void): () => void
 }
 
+/** How late the event loop runs: whoever judges others by a timer asks whether the delay was the process's own. */
+export interface LoopLag {
+  /** Milliseconds by which the loop is late, or was when it last came round; 0 while it keeps up. */
+  lagMs(): number
+  /** Whether the loop stood still for long enough to miss deadlines at any moment from `since` (monotonic) until now. */
+  stalledSince(since: number): boolean
+}
+
 /** A source of random numbers in [0, 1). */
 export type Random = () => number
 

@@ -5,6 +5,7 @@ import { expect } from 'vitest'
 import { readSettings } from '../../src/cli/settings.ts'
 import { createProcess } from '../../src/compose.ts'
 import { Health } from '../../src/observe/health.ts'
+import { createLoopMonitor } from '../../src/observe/loop-lag.ts'
 import { createMeter } from '../../src/observe/meter.ts'
 import { sumOfSeries } from '../e2e/intermix.ts'
 import { entitled, writePolicy } from '../e2e/policy.ts'
@@ -78,7 +79,9 @@ async function startNode(id: string, flags: readonly string[]): Promise<ChaosNod
   const result = readSettings('node', ['--node-id', id, ...doors, ...flags], {})
   if ('problems' in result) throw new Error(result.problems.join('\n'))
   const meter = createMeter({ processMetrics: false })
-  const ports = { clock: realClock, random: Math.random, log: new KeptLog(), meter, health: new Health() }
+  const clock = realClock
+  const loopLag = createLoopMonitor({ clock, meter })
+  const ports = { clock, random: Math.random, log: new KeptLog(), meter, health: new Health(), loopLag }
   const running = await createProcess('node', result.settings, ports)
   const { addresses } = await running.start()
   const url = `http://${addresses['http'] ?? ''}`
@@ -108,6 +111,9 @@ async function startNode(id: string, flags: readonly string[]): Promise<ChaosNod
       const lines = (await meter.render()).split('\n').filter((line) => line.includes(label))
       return sumOfSeries(lines.join('\n'), name)
     },
-    stop: () => running.stop(2_000),
+    async stop() {
+      await running.stop(2_000)
+      loopLag.stop()
+    },
   }
 }

@@ -1,0 +1,44 @@
+// How late the event loop runs: a beat that should come every few milliseconds, and how late it came. What waits on a
+// timer must know it, because timers fire before sockets are read: after a stall of ours, every deadline looks missed.
+
+import type { Clock, LoopLag, Meter } from '../kernel/ports.ts'
+
+/** Short beside every deadline in use, and a hundred wake-ups a second cost an idle process next to nothing. */
+const BEAT_MS = 10
+/** A loop that is this late has stalled: half of the shortest deadline in use, which is Redis's 50 ms. */
+const STALL_MS = 25
+
+export interface LoopMonitor extends LoopLag {
+  /** Ends the beat. */
+  stop(): void
+}
+
+/** Starts to watch the loop. Stalls are counted in `loop_stalls_total`. */
+export function createLoopMonitor({ clock, meter }: { readonly clock: Clock; readonly meter: Meter }): LoopMonitor {
+  const stalls = meter.counter({
+    name: 'loop_stalls_total',
+    help: `Times that the event loop stood still for ${STALL_MS} ms or longer.`,
+  })()
+  let beatAt = clock.monotonic()
+  /** How late the latest beat was. */
+  let late = 0
+  let stalledUntil = Number.NEGATIVE_INFINITY
+  const lateness = (now: number) => Math.max(0, now - beatAt - BEAT_MS)
+  const beat = () => {
+    const now = clock.monotonic()
+    late = lateness(now)
+    beatAt = now
+    if (late >= STALL_MS) {
+      stalledUntil = now
+      stalls.add()
+    }
+    cancel = clock.after(BEAT_MS, beat)
+  }
+  let cancel = clock.after(BEAT_MS, beat)
+  return {
+    lagMs: () => Math.max(late, lateness(clock.monotonic())),
+    // The beat that ends a stall may come after the timer that asks.
+    stalledSince: (since) => stalledUntil >= since || lateness(clock.monotonic()) >= STALL_MS,
+    stop: () => cancel(),
+  }
+}
