@@ -11,7 +11,7 @@ import type { Epoch, Revocations } from './revocations.ts'
 import { ShapeTree } from './shape-tree.ts'
 import { spend, type VerdictEntry } from './verdict-entry.ts'
 
-/** An evaluated answer, with what limits its life. Times in ms on the wall clock. */
+/** An evaluated answer, with what limits its life. Times in ms on the monotonic clock. */
 export interface StoredAnswer {
   /** Its `validForMs`, `validUses`, `tier` and `ageMs` are filled in when it is served. */
   readonly answer: Answer
@@ -105,7 +105,7 @@ export class AnswerCache {
   }
 
   #servable(stored: StoredAnswer, bag: AttributeBag, handlers: readonly string[], now: number): boolean {
-    if (now >= stored.freshUntil || now < stored.createdAt - 1_000 || stored.usesLeft <= 0) return false
+    if (now >= stored.freshUntil || stored.usesLeft <= 0) return false
     for (const part of stored.parts) if (part.usesLeft <= 0) return false
     return (
       this.#options.revocations.allows(stored.epoch, handlers, bag) &&

@@ -128,7 +128,7 @@ export class Flights {
   ): Promise<FlightResult> {
     const { clock, mesh } = this.#options
     const { handler } = request.source
-    const startedAt = clock.now()
+    const startedAt = clock.monotonic()
     try {
       // The fetch serves whoever waits, so it has the handler's whole time, not the first caller's rest.
       const verdict = await request.source.fetch(request.instance, clock.monotonic() + handler.timeoutMs)

@@ -69,8 +69,9 @@ export class MeshTier {
     },
   ): Promise<MeshLookup> {
     const { link, clock } = this.#options
-    const sentAt = clock.now()
-    const knownAge = request.known === undefined ? -1 : Math.max(0, sentAt - request.known.createdAt)
+    const sentAt = clock.monotonic()
+    // Ages are told to the millisecond on two clocks: what differs by less is the same entry.
+    const knownAge = request.known === undefined ? -1 : Math.max(0, Math.floor(sentAt - request.known.createdAt) - 2)
     let raw: RawLookup
     try {
       raw = await link.run((client) =>
@@ -84,7 +85,7 @@ export class MeshTier {
     // Not understood: nobody holds the lease, so fetch without one and overwrite it.
     if (entry === undefined) return { state: 'unavailable' }
     // A reply that was long on its way may bring what was fresh when Redis sent it and is no more.
-    return clock.now() < entry.freshUntil ? { state: 'fresh', entry } : { state: 'wait', stale: entry }
+    return clock.monotonic() < entry.freshUntil ? { state: 'fresh', entry } : { state: 'wait', stale: entry }
   }
 
   /** Stores a fetched verdict for the other nodes (`uses` of its budget are theirs) and gives the lease back. */
@@ -94,7 +95,7 @@ export class MeshTier {
     request: { readonly token: string; readonly uses: number },
   ): Promise<void> {
     const { link, clock } = this.#options
-    const now = clock.now()
+    const now = clock.monotonic()
     const args =
       entry === undefined
         ? [request.token, 0, 0, 0, 0, '', '']

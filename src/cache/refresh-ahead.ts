@@ -36,7 +36,7 @@ export class RefreshAhead {
 
   constructor(options: RefreshAheadOptions) {
     this.#options = options
-    this.#nextSlot = slotOf(options.clock.now())
+    this.#nextSlot = slotOf(options.clock.monotonic())
   }
 
   /** Watches an entry that was just stored. */
@@ -66,8 +66,8 @@ export class RefreshAhead {
 
   #tick(): void {
     this.#cancel = undefined
-    const now = slotOf(this.#options.clock.now())
-    // After a jump of the clock the slots in between are visited too, but not more of them than there are.
+    const now = slotOf(this.#options.clock.monotonic())
+    // After a long pause of the process the slots in between are visited too, but not more of them than there are.
     if (now - this.#nextSlot > this.#slots.size + 10) {
       for (const slot of [...this.#slots.keys()].sort((a, b) => a - b)) if (slot <= now) this.#visit(slot)
       this.#nextSlot = now + 1
@@ -88,7 +88,7 @@ export class RefreshAhead {
     const { clock, current, refresh } = this.#options
     const { key, request, entry } = item
     if (current(key) !== entry) return
-    const now = clock.now()
+    const now = clock.monotonic()
     const bound = entry.staleUntil - entry.freshUntil
     // Hot: used since it was stored. Warm: used within the last quarter of the stale bound, kept young enough that at
     // least half of the bound is left when an outage begins.

@@ -76,7 +76,7 @@ export class VerdictCache {
     const metrics = this.#metricsOf(handler.name)
     const entry = this.#usable(this.#options.local?.get(key), request, metrics)
     if (entry !== undefined) {
-      const now = this.#options.clock.now()
+      const now = this.#options.clock.monotonic()
       const state = freshness(entry, now, handler.staleWhileRevalidateMs)
       if (state === 'fresh') {
         this.#options.protection.record(handler.name, true)
@@ -107,7 +107,7 @@ export class VerdictCache {
 
   #compute(request: VerdictRequest): VerdictOutcome | Promise<VerdictOutcome> {
     const { clock, revocations } = this.#options
-    const startedAt = clock.now()
+    const startedAt = clock.monotonic()
     const epoch = revocations.epoch
     const done = (verdict: Verdict): VerdictOutcome => ({
       tier: 'backend',
@@ -131,7 +131,7 @@ export class VerdictCache {
     const { clock, protection } = this.#options
     const { handler } = request.source
     const result = await this.#fetched(key, request, held, metrics)
-    const now = clock.now()
+    const now = clock.monotonic()
     if (result.entry !== undefined) {
       protection.record(handler.name, result.tier === 'mesh' || held !== undefined || result.stale !== undefined)
       return this.#serve(result.tier, result.entry, metrics, now)
@@ -154,7 +154,7 @@ export class VerdictCache {
     metrics: HandlerCacheMetrics,
   ): Promise<FlightResult> {
     const { clock } = this.#options
-    const askedAt = clock.now()
+    const askedAt = clock.monotonic()
     const recent = this.#failures.recent(key)
     // A stale verdict that is not here any more is in the mesh tier still: it is worth a look.
     if (recent !== undefined && (held !== undefined || !recent.hasStaleCopy)) return { error: recent.error }
@@ -170,7 +170,7 @@ export class VerdictCache {
       // What others fetched is a reuse: it must have been reusable when this request came.
       const { freshUntil, usesLeft } = joined.entry
       if (askedAt < freshUntil && usesLeft > 0 && this.#allows(joined.entry, request)) {
-        spend(joined.entry, clock.now())
+        spend(joined.entry, clock.monotonic())
         return joined
       }
     }
@@ -255,7 +255,7 @@ export class VerdictCache {
   }
 
   #youngEnough(entry: VerdictEntry): boolean {
-    return this.#options.clock.now() - entry.createdAt <= this.#options.maxAgeMs()
+    return this.#options.clock.monotonic() - entry.createdAt <= this.#options.maxAgeMs()
   }
 
   #allows(entry: VerdictEntry, request: VerdictRequest): boolean {
@@ -268,7 +268,7 @@ export class VerdictCache {
 
   #entry(verdict: Verdict, handler: HandlerConfig, startedAt: number, epoch: Epoch): VerdictEntry {
     const { clock, random } = this.#options
-    const now = clock.now()
+    const now = clock.monotonic()
     const limit = verdict.kind === 'deny' ? handler.maxDenyValidForMs : undefined
     const validForMs = Math.min(verdict.validForMs, limit ?? Number.POSITIVE_INFINITY)
     // What is computed in this process ends at nobody's cost, so only fetched verdicts are spread.

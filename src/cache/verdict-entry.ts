@@ -1,10 +1,11 @@
 // One cached verdict of one handler, with absolute times: every tier hands on the life that remains from when the
-// backend spoke, never a fresh one.
+// backend spoke, never a fresh one. Times are of the monotonic clock, which nobody can set: a verdict gets neither older
+// nor younger when the machine's clock is corrected.
 
 import type { Verdict } from '../kernel/verdict.ts'
 import type { Epoch } from './revocations.ts'
 
-/** All times in milliseconds on this node's wall clock. */
+/** All times in milliseconds on this process's monotonic clock. */
 export interface VerdictEntry {
   readonly verdict: Verdict
   /** When the backend was asked; the age counts from here. */
@@ -29,15 +30,11 @@ export type Freshness = 'fresh' | 'revalidate' | 'stale' | 'dead'
  * backend gives no verdict; `dead`.
  */
 export function freshness(entry: VerdictEntry, now: number, staleWhileRevalidateMs: number): Freshness {
-  if (entry.createdAt > now + MAX_SKEW_MS) return 'dead'
   if (now < entry.freshUntil && entry.usesLeft > 0) return 'fresh'
   if (now >= entry.staleUntil) return 'dead'
   const spent = now < entry.freshUntil
   return !spent && now < entry.freshUntil + staleWhileRevalidateMs ? 'revalidate' : 'stale'
 }
-
-/** An entry from further in the future than this is not believed: a clock was moved. */
-const MAX_SKEW_MS = 1_000
 
 /** Bytes that an entry takes, roughly: objects, times and the texts of the verdict. */
 export function entryBytes(key: string, { verdict }: VerdictEntry): number {

@@ -116,7 +116,7 @@ export class CheckEngine implements CheckService {
     const { plan, bag } = call
     if (plan.shadow.length > 0) this.#shadow(call)
     if (plan.scope !== undefined && this.#options.answers !== undefined) {
-      const now = this.#options.clock.now()
+      const now = this.#options.clock.monotonic()
       const stored = this.#options.answers.find(plan.scope, bag, plan.handlers, now)
       if (stored !== undefined) return this.#finish(call, serve(stored, now))
     }
@@ -148,7 +148,7 @@ export class CheckEngine implements CheckService {
     reads: ReadCollector,
     epoch: Epoch,
   ): Answer {
-    const now = this.#options.clock.now()
+    const now = this.#options.clock.monotonic()
     const combined = combineVerdicts(evaluation.matched, parts, now)
     const allowed = combined.status.code === 0
     const headers = allowed ? fillHeaders(evaluation.matched, parts, call.bag, reads) : fillHeaders([], [], call.bag)

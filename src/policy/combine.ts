@@ -17,7 +17,7 @@ export interface SettledPart {
 export interface Combined {
   readonly status: Status
   readonly tier: Tier
-  /** Wall-clock ms: when the oldest part was obtained, and until when the answer may be reused. */
+  /** Monotonic ms: when the oldest part was obtained, and until when the answer may be reused. */
   readonly createdAt: number
   readonly freshUntil: number
   readonly validUses: number

@@ -95,7 +95,7 @@ async function explainAction(
   handler: string,
   bag: AttributeBag,
   reads: ReadCollector,
-  { state, verdicts, deadline }: RuleContext,
+  { state, verdicts, deadline, clock }: RuleContext,
 ): Promise<object> {
   const instance = config.build(bag, reads)
   if (instance instanceof EvaluationError)
@@ -104,19 +104,21 @@ async function explainAction(
   if (config.template.variety === 'quota') return { ...about, verdict: 'not asked: quotas are charged by checks only' }
   const source = state.handlers.get(handler)
   if (source === undefined) return { ...about, verdict: 'unknown', because: 'the handler is not running' }
-  return { ...about, ...outcomeJson(await verdicts.get({ source, instance, bag, deadline })) }
+  return { ...about, ...outcomeJson(await verdicts.get({ source, instance, bag, deadline }), clock) }
 }
 
-function outcomeJson(outcome: VerdictOutcome): object {
+function outcomeJson(outcome: VerdictOutcome, clock: Clock): object {
   if (outcome.entry === undefined) return { verdict: 'unknown', because: outcome.error.message }
   const { verdict, createdAt, freshUntil, staleUntil, usesLeft } = outcome.entry
+  const offset = clock.now() - clock.monotonic()
+  const time = (at: number) => new Date(at + offset).toISOString()
   return {
     verdict: verdict.kind,
     status: { code: codeName(verdict.status.code), message: verdict.status.message },
     tier: outcome.tier,
-    createdAt: new Date(createdAt).toISOString(),
-    freshUntil: new Date(freshUntil).toISOString(),
-    staleUntil: new Date(staleUntil).toISOString(),
+    createdAt: time(createdAt),
+    freshUntil: time(freshUntil),
+    staleUntil: time(staleUntil),
     usesLeft,
   }
 }

@@ -16,6 +16,8 @@ import type { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
 const EMPTY = MapBag.of({})
+/** The clock of the Redis server that nodes share, which nobody sets: ms since the epoch when a fake clock is at 0. */
+const SERVER_START = Date.UTC(2026, 0, 15, 12)
 
 /** A handler config for the cache: only its limits matter. */
 export function handlerConfig(overrides: Partial<HandlerConfig> = {}, doesIo = true): HandlerConfig {
@@ -95,7 +97,14 @@ export function createNode(options: NodeOptions) {
     mesh:
       link === undefined
         ? undefined
-        : new MeshTier({ link, clock, meter, prefix: 'test', nodeId, sharedNow: () => clock.now() }),
+        : new MeshTier({
+            link,
+            clock,
+            meter,
+            prefix: 'test',
+            nodeId,
+            sharedNow: () => SERVER_START + Math.round(clock.monotonic()),
+          }),
     revocations,
     protection,
     cardinality: new KeyCardinality(new KeptLog(), meter),

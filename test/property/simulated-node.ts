@@ -20,6 +20,9 @@ import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts
 import type { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
+/** The shared Redis server's clock is right: simulated time from a day of 2026 on. */
+const SERVER_START = Date.UTC(2026, 0, 15, 12)
+
 export interface SimulatedNode {
   readonly engine: CheckEngine
   readonly revocations: Revocations
@@ -56,7 +59,14 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     mesh:
       link === undefined
         ? undefined
-        : new MeshTier({ link, clock, meter, prefix, nodeId, sharedNow: () => clock.now() }),
+        : new MeshTier({
+            link,
+            clock,
+            meter,
+            prefix,
+            nodeId,
+            sharedNow: () => Math.round(clock.monotonic()) + SERVER_START,
+          }),
     revocations,
     protection: new Protection(clock, meter),
     cardinality: new KeyCardinality(log, meter),

@@ -44,6 +44,7 @@ export interface SimulationReport {
 export class WrongAnswer extends Error {}
 
 const NODES = 3
+const WALL_STEPS_MS = [0, -38_000, 0, 38_000, 0, 0, -3_600_000, 7_000]
 /** The longest that a handler's failures keep it from being asked again: breaker and failure memory. */
 const RECOVERY_MS = 62_000
 
@@ -88,6 +89,7 @@ class Simulation {
   #parts: ConfigParts
   #sequence = 0
   #configs = 0
+  #events = 0
 
   constructor(options: SimulationOptions) {
     this.#options = options
@@ -124,6 +126,8 @@ class Simulation {
   /** Something happens to the world, the config or time. */
   async #happen(): Promise<void> {
     const pick = this.#pick
+    // The machines' clocks are set now and then: no age depends on them.
+    this.#clock.stepWall(WALL_STEPS_MS[this.#events++ % WALL_STEPS_MS.length] ?? 0)
     const kind = pick.int(16)
     if (kind === 6 || kind === 7) return await this.#race()
     // Two things never happen at the same moment: it would be open which came first.
@@ -180,7 +184,7 @@ class Simulation {
             ? { kind: 'all' }
             : { kind: 'attribute', name: 'source.principal', key: undefined, value: principal },
       })
-      this.#revoked[i]?.push({ sequence, at: this.#clock.now(), principal })
+      this.#revoked[i]?.push({ sequence, at: this.#clock.monotonic(), principal })
     }
   }
 
@@ -219,9 +223,9 @@ class Simulation {
   #ask(index: number, bag: AttributeBag): Asked {
     const node = this.#nodes[index] as SimulatedNode
     const state = node.state()
-    const askedAt = this.#clock.now()
+    const askedAt = this.#clock.monotonic()
     const floor = this.#revokedAt(index, bag)
-    const given = ({ answer }: CheckOutcome): Given => ({ answer, at: this.#clock.now() })
+    const given = ({ answer }: CheckOutcome): Given => ({ answer, at: this.#clock.monotonic() })
     const outcome = node.engine.check(bag, { timeoutMs: 10_000 })
     const pending = outcome instanceof Promise ? outcome.then(given) : given(outcome)
     return { index, bag, state, askedAt, floor, pending }
@@ -293,7 +297,7 @@ class Simulation {
 
   /** All answers that evaluation without a cache gives for the versions of the world since `from`. */
   *#acceptable({ asked, evaluation }: Questions, bag: AttributeBag, from: number): Generator<string> {
-    const now = this.#clock.now()
+    const now = this.#clock.monotonic()
     const versions = this.#world.versionsSince(from)
     const mayFail = this.#world.wasDownWithin(RECOVERY_MS)
     for (const choice of product(asked.length, versions, mayFail)) {

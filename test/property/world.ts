@@ -30,11 +30,11 @@ export class World {
   }
 
   change(): void {
-    this.#versions.push(this.#clock.now())
+    this.#versions.push(this.#clock.monotonic())
   }
 
   setDown(down: boolean): void {
-    if (this.#down && !down) this.#upSince = this.#clock.now()
+    if (this.#down && !down) this.#upSince = this.#clock.monotonic()
     this.#down = down
   }
 
@@ -63,7 +63,7 @@ export class World {
 
   /** Whether the backends were down at some time in the last `ms`. */
   wasDownWithin(ms: number): boolean {
-    return this.#down || this.#upSince > this.#clock.now() - ms
+    return this.#down || this.#upSince > this.#clock.monotonic() - ms
   }
 
   get version(): number {
