@@ -29,22 +29,31 @@ export interface TextResponse {
  * Rejects with `DEADLINE_EXCEEDED` (own timeout), `CANCELLED` (the caller's signal) or `BACKEND_FAILED`.
  */
 export async function fetchText(request: TextRequest): Promise<TextResponse> {
-  const timeout = new AbortController()
-  const cancelTimer = request.clock.after(request.timeoutMs, () => timeout.abort())
-  const signal = request.signal === undefined ? timeout.signal : AbortSignal.any([timeout.signal, request.signal])
+  // One controller for both ends, and not AbortSignal.any: what that makes stays with the caller's signal until a
+  // collection, and thousands of them make collections long.
+  const ending = new AbortController()
+  let isLate = false
+  const giveUp = () => ending.abort()
+  const cancelTimer = request.clock.after(request.timeoutMs, () => {
+    isLate = true
+    giveUp()
+  })
+  request.signal?.addEventListener('abort', giveUp, { once: true })
+  if (request.signal?.aborted === true) giveUp()
   try {
     const response = await request.fetch(request.url, {
       method: request.method ?? 'GET',
       redirect: 'manual',
-      signal,
+      signal: ending.signal,
       ...(request.headers === undefined ? {} : { headers: request.headers }),
       ...(request.body === undefined ? {} : { body: request.body }),
     })
     return { status: response.status, headers: response.headers, text: await readText(response, request.maxBytes) }
   } catch (error) {
-    throw explain(error, request, timeout.signal)
+    throw explain(error, request, isLate)
   } finally {
     cancelTimer()
+    request.signal?.removeEventListener('abort', giveUp)
   }
 }
 
@@ -61,9 +70,9 @@ async function readText(response: Response, maxBytes: number): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-function explain(error: unknown, request: TextRequest, timeout: AbortSignal): IntermixError {
+function explain(error: unknown, request: TextRequest, isLate: boolean): IntermixError {
   const where = placeOf(request.url)
-  if (timeout.aborted) {
+  if (isLate) {
     return new IntermixError('DEADLINE_EXCEEDED', `${where} did not answer in ${request.timeoutMs} ms`, {
       cause: error,
     })
