@@ -34,6 +34,7 @@ describe('any source text', () => {
       `${'!'.repeat(9000)}true`,
       `1${'+1'.repeat(7000)}`,
       `true${'&&true'.repeat(2500)}`,
+      `true${'||true'.repeat(1100)}`,
       '['.repeat(9000),
       `as${'["a"]'.repeat(3000)}`,
       `${'size('.repeat(3000)}as${')'.repeat(3000)}`,

@@ -7,6 +7,7 @@ import type { AttributeValue, ValueType } from '../../kernel/value.ts'
 import { type CompileResult, EvaluationError, type ExpressionProblem } from '../compiled.ts'
 import type { Evaluate } from '../evaluate.ts'
 import { MAX_SOURCE_LENGTH, SourceError } from '../source-error.ts'
+import { checkHeight } from './height.ts'
 import { attributeAt, celEqualityTerms, checkedType, celReferences, operandsOf } from './analysis.ts'
 import type { AttributeNode } from './attribute-tree.ts'
 import { environmentOf, mixerTypeNames } from './environment.ts'
@@ -34,6 +35,7 @@ function compile(source: string, text: string, vocabulary: Vocabulary): CompileR
   const { environment, tree } = environmentOf(vocabulary)
   const parsed = environment.parse(text)
   const { ast } = parsed
+  checkHeight(ast)
   const checked = parsed.check()
   if (!checked.valid) throw checkError(checked.error, text)
   checkIndexes(ast, tree)
