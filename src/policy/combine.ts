@@ -64,7 +64,7 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
     directResponse = entry?.verdict.directResponse
   }
   if (entries.size === 0) freshUntil = now + DEFAULT_VALID_FOR_MS
-  else validUses = Math.min(...[...entries].map((entry) => entry.usesLeft))
+  else validUses = leastUses(entries)
   for (const rule of matched) {
     freshUntil = Math.min(freshUntil, createdAt + (rule.maxValidForMs ?? Number.POSITIVE_INFINITY))
     validUses = Math.min(validUses, rule.maxValidUses ?? Number.POSITIVE_INFINITY)
@@ -79,4 +79,10 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
     reusable,
     directResponse,
   }
+}
+
+function leastUses(entries: Iterable<VerdictEntry>): number {
+  let least = Number.POSITIVE_INFINITY
+  for (const { usesLeft } of entries) least = Math.min(least, usesLeft)
+  return least
 }

@@ -52,7 +52,7 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
     try {
       const dispatched: DispatchedInstance[] = []
       for (const bag of options.decoders[batch.format](batch.payload, options.vocabulary)) {
-        dispatched.push(...(await options.dispatch(bag)))
+        for (const item of await options.dispatch(bag)) dispatched.push(item)
         if (++sinceYield % RECORDS_BETWEEN_YIELDS === 0) await yieldToOthers()
       }
       for (const item of dispatched) collect(groups, item)

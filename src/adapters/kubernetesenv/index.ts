@@ -117,7 +117,7 @@ async function listPods(params: KubernetesConfig, env: AdapterEnvironment, signa
       throw new IntermixError('BACKEND_FAILED', `the Kubernetes API answered HTTP status ${response.status}`)
     }
     const page = readPage(response.text)
-    items.push(...page.items)
+    for (const item of page.items) items.push(item)
     if (items.length > params.maxPods)
       throw new IntermixError('BACKEND_FAILED', `there are over ${params.maxPods} pods`)
     next = page.metadata.continue
