@@ -6,7 +6,8 @@
 import { LRUCache } from 'lru-cache'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Answer } from '../kernel/verdict.ts'
-import type { RecordedStep } from './read-collector.ts'
+import type { Refusals } from './cache-metrics.ts'
+import { MAX_STEPS, type RecordedStep } from './read-collector.ts'
 import type { Epoch, Revocations } from './revocations.ts'
 import { ShapeTree } from './shape-tree.ts'
 import { spend, type VerdictEntry } from './verdict-entry.ts'
@@ -31,10 +32,15 @@ export interface AnswerCacheOptions {
   /** The oldest answer that may be served now, in ms. */
   maxAgeMs(): number
   readonly onEvict: () => void
+  /** What was not kept, and why. */
+  readonly refused: Refusals
 }
 
 const MAX_SCOPES = 4_096
 const MAX_SHAPES = 64
+/** Steps of one scope's shapes, and of those of all scopes: up to half a kilobyte each. */
+const MAX_SCOPE_STEPS = 32_768
+const MAX_ALL_STEPS = 131_072
 
 /** A scope's shapes: scopes are named by the digest of the rules that can fire, so they outlive config changes. */
 export interface AnswerScope {
@@ -45,17 +51,26 @@ export interface AnswerScope {
 
 export class AnswerCache {
   readonly #options: AnswerCacheOptions
-  readonly #scopes = new LRUCache<string, AnswerScope>({ max: MAX_SCOPES })
+  readonly #scopes: LRUCache<string, AnswerScope>
   readonly #answers: LRUCache<string, StoredAnswer>
+  readonly #maxAnswerBytes: number
   #scopeIds = 0
+  #steps = 0
 
   constructor(options: AnswerCacheOptions) {
     this.#options = options
+    this.#maxAnswerBytes = Math.max(8192, Math.floor(options.maxBytes / 100))
+    this.#scopes = new LRUCache({
+      max: MAX_SCOPES,
+      // A plan may hold its scope still: it starts anew.
+      dispose: ({ shapes }) => {
+        this.#steps -= shapes.steps
+        shapes.clear()
+      },
+    })
     this.#answers = new LRUCache({
       max: options.maxEntries,
       maxSize: options.maxBytes,
-      maxEntrySize: Math.max(8192, Math.floor(options.maxBytes / 100)),
-      sizeCalculation: answerBytes,
       dispose: (_answer, _key, reason) => {
         if (reason === 'evict') options.onEvict()
       },
@@ -74,7 +89,7 @@ export class AnswerCache {
   scope(digest: string): AnswerScope {
     let scope = this.#scopes.get(digest)
     if (scope === undefined) {
-      scope = { digest, id: ++this.#scopeIds, shapes: new ShapeTree(MAX_SHAPES) }
+      scope = { digest, id: ++this.#scopeIds, shapes: new ShapeTree(MAX_SHAPES, MAX_SCOPE_STEPS) }
       this.#scopes.set(digest, scope)
     }
     return scope
@@ -94,9 +109,20 @@ export class AnswerCache {
     })
   }
 
-  /** Stores an answer under the shape of its own evaluation. */
+  /** Stores an answer under the shape of its own evaluation, unless that or the answer is too large; then it is counted. */
   store(scope: AnswerScope, steps: readonly RecordedStep[], stored: StoredAnswer): void {
-    this.#answers.set(`${scope.id}|${scope.shapes.keyFor(steps)}`, stored)
+    if (steps.length > MAX_STEPS) return this.#options.refused.reads.add()
+    const bytes = answerBytes(stored, steps)
+    if (bytes > this.#maxAnswerBytes) return this.#options.refused.size.add()
+    const kept = this.#scopes.get(scope.digest)
+    // A scope that was forgotten starts anew, unless another of its kind has done so already.
+    if (kept === undefined) this.#scopes.set(scope.digest, scope)
+    else if (kept !== scope) return
+    const before = scope.shapes.steps
+    const key = `${scope.id}|${scope.shapes.keyFor(steps)}`
+    this.#steps += scope.shapes.steps - before
+    while (this.#steps > MAX_ALL_STEPS && this.#scopes.size > 1) this.#scopes.pop()
+    this.#answers.set(key, stored, { size: bytes })
   }
 
   clear(): void {
@@ -114,9 +140,11 @@ export class AnswerCache {
   }
 }
 
-function answerBytes(stored: StoredAnswer, key: string): number {
-  const { answer } = stored
+/** Bytes that an answer takes, roughly, with its key. */
+function answerBytes({ answer }: StoredAnswer, steps: readonly RecordedStep[]): number {
   const headers = answer.requestHeaders.length + answer.responseHeaders.length
   const direct = answer.directResponse === undefined ? 0 : 256 + answer.directResponse.body.length
-  return 512 + 2 * (key.length + answer.status.message.length) + 128 * (headers + answer.referenced.length) + direct
+  let key = 32
+  for (const { value } of steps) key += value.length
+  return 512 + 2 * (key + answer.status.message.length) + 128 * (headers + answer.referenced.length) + direct
 }

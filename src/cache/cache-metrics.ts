@@ -11,6 +11,22 @@ export interface HandlerCacheMetrics {
   readonly waited: Counter
 }
 
+/** What a cache did not keep: entries too large for it, and answers whose evaluation made too many reads. */
+export interface Refusals {
+  readonly size: Counter
+  readonly reads: Counter
+}
+
+/** Resolves the series of one cache. */
+export function createRefusals(meter: Meter, cache: 'answer' | 'verdict' | 'mesh'): Refusals {
+  const refused = meter.counter({
+    name: 'cache_refused_total',
+    help: 'Entries that a cache did not take, by reason: too large for it, or too many reads behind an answer.',
+    labels: ['cache', 'reason'],
+  })
+  return { size: refused(cache, 'too_large'), reads: refused(cache, 'too_many_reads') }
+}
+
 /** Resolves a handler's series; ask once per handler. */
 export function createCacheMetrics(meter: Meter): (handler: string) => HandlerCacheMetrics {
   const served = meter.counter({

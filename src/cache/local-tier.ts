@@ -1,6 +1,7 @@
 // The node's own verdicts: an LRU bounded by entries and by bytes.
 
 import { LRUCache } from 'lru-cache'
+import type { Counter } from '../kernel/ports.ts'
 import { entryBytes, type VerdictEntry } from './verdict-entry.ts'
 
 export interface LocalTierOptions {
@@ -8,18 +9,22 @@ export interface LocalTierOptions {
   readonly maxBytes: number
   /** Called for each entry that room was made from. */
   readonly onEvict: () => void
+  /** Counts entries that are too large to be kept. */
+  readonly refused: Counter
 }
 
 export class LocalTier {
   readonly #entries: LRUCache<string, VerdictEntry>
+  readonly #maxEntryBytes: number
+  readonly #refused: Counter
 
-  constructor({ maxEntries, maxBytes, onEvict }: LocalTierOptions) {
+  constructor({ maxEntries, maxBytes, onEvict, refused }: LocalTierOptions) {
+    // One entry may take at most a hundredth of the room.
+    this.#maxEntryBytes = Math.max(4096, Math.floor(maxBytes / 100))
+    this.#refused = refused
     this.#entries = new LRUCache({
       max: maxEntries,
       maxSize: maxBytes,
-      // One entry may take at most a hundredth of the room.
-      maxEntrySize: Math.max(4096, Math.floor(maxBytes / 100)),
-      sizeCalculation: (entry, key) => entryBytes(key, entry),
       dispose: (_entry, _key, reason) => {
         if (reason === 'evict') onEvict()
       },
@@ -44,7 +49,14 @@ export class LocalTier {
   }
 
   set(key: string, entry: VerdictEntry): void {
-    this.#entries.set(key, entry)
+    const size = entryBytes(key, entry)
+    if (size <= this.#maxEntryBytes) {
+      this.#entries.set(key, entry, { size })
+      return
+    }
+    // What it was to replace must not outlive it.
+    this.#entries.delete(key)
+    this.#refused.add()
   }
 
   delete(key: string): void {

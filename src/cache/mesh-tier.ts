@@ -5,6 +5,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { defineScript } from '../redis/scripts.ts'
+import { createRefusals } from './cache-metrics.ts'
 import { decodeBlob, encodeBlob } from './verdict-blob.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
 
@@ -25,6 +26,9 @@ interface RawLookup {
 const GET = defineScript<RawLookup>({ name: 'verdict-get', keys: 2, reply: readLookup })
 const FILL = defineScript<unknown>({ name: 'verdict-fill', keys: 2, reply: (raw) => raw })
 
+/** Characters of an entry: what is larger costs every node more to fetch from Redis than it saves. */
+const MAX_BLOB = 256 * 1024
+
 export interface MeshTierOptions {
   readonly link: RedisLink
   readonly clock: Clock
@@ -40,6 +44,7 @@ export interface MeshTierOptions {
 export class MeshTier {
   readonly #options: MeshTierOptions
   readonly #garbage: Counter
+  readonly #tooLarge: Counter
   #leases = 0
 
   constructor(options: MeshTierOptions) {
@@ -48,6 +53,7 @@ export class MeshTier {
       name: 'cache_mesh_garbage_total',
       help: 'Entries of the mesh tier that were not understood and taken for a miss.',
     })()
+    this.#tooLarge = createRefusals(options.meter, 'mesh').size
   }
 
   /** A token under which this node takes the lease of one fetch. */
@@ -88,7 +94,10 @@ export class MeshTier {
     return clock.monotonic() < entry.freshUntil ? { state: 'fresh', entry } : { state: 'wait', stale: entry }
   }
 
-  /** Stores a fetched verdict for the other nodes (`uses` of its budget are theirs) and gives the lease back. */
+  /**
+   * Stores a fetched verdict for the other nodes (`uses` of its budget are theirs) and gives the lease back. One that is
+   * too large is counted and not shared.
+   */
   async fill(
     key: string,
     entry: VerdictEntry | undefined,
@@ -96,8 +105,10 @@ export class MeshTier {
   ): Promise<void> {
     const { link, clock } = this.#options
     const now = clock.monotonic()
+    const blob = entry === undefined ? '' : encodeBlob(key, entry)
+    if (blob.length > MAX_BLOB) this.#tooLarge.add()
     const args =
-      entry === undefined
+      entry === undefined || blob.length > MAX_BLOB
         ? [request.token, 0, 0, 0, 0, '', '']
         : [
             request.token,
@@ -105,7 +116,7 @@ export class MeshTier {
             Math.round(entry.freshUntil - now),
             Math.max(1, Math.round(entry.staleUntil - now)),
             Math.max(0, request.uses),
-            encodeBlob(key, entry),
+            blob,
             this.#now(),
           ]
     try {

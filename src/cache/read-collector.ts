@@ -69,22 +69,46 @@ function wholeStep(name: string): ReadStep {
   return { id: `w${name}`, name, key: undefined, whole: true, answer: (bag) => wholeAnswer(bag.get(name)) }
 }
 
-function predicateStep(predicate: Predicate): ReadStep {
-  return {
-    id: `p${predicate.id}`,
-    name: predicate.attribute,
-    key: predicate.mapKey,
-    whole: false,
-    answer(bag) {
-      const answer = predicate.test(bag)
-      return answer === undefined ? ABSENT : answer ? TRUE : FALSE
-    },
-  }
+/** A predicate's step and what is recorded of it, made once: rules ask the same predicates of every request. */
+interface PredicateRecord {
+  readonly step: ReadStep
+  readonly whenTrue: RecordedStep
+  readonly whenFalse: RecordedStep
 }
 
-/** A read log that keeps each distinct read in the order of its first occurrence. */
+const PREDICATES = new WeakMap<Predicate, PredicateRecord>()
+
+function predicateRecord(predicate: Predicate): PredicateRecord {
+  let record = PREDICATES.get(predicate)
+  if (record === undefined) {
+    const step: ReadStep = {
+      id: `p${predicate.id}`,
+      name: predicate.attribute,
+      key: predicate.mapKey,
+      whole: false,
+      answer(bag) {
+        const answer = predicate.test(bag)
+        return answer === undefined ? ABSENT : answer ? TRUE : FALSE
+      },
+    }
+    record = { step, whenTrue: { step, ...TRUE }, whenFalse: { step, ...FALSE } }
+    PREDICATES.set(predicate, record)
+  }
+  return record
+}
+
+/** Distinct reads whose answers are kept; a longer evaluation costs less than finding out that it need not be made. */
+export const MAX_STEPS = 4_096
+
+/**
+ * A read log that keeps each distinct read in the order of its first occurrence. Of reads beyond `MAX_STEPS` only the
+ * first is kept as a step, so that `steps` is longer than `MAX_STEPS` exactly where it is not the whole evaluation.
+ */
 export class ReadCollector implements ReadLog {
   readonly #steps = new Map<string, RecordedStep>()
+  /** One step for each attribute that was read beyond that. */
+  readonly #further = new Map<string, RecordedStep>()
+  #latest: ReadStep | undefined
 
   attribute(name: string, value: AttributeValue | undefined): void {
     if (!this.#steps.has(`a${name}`)) this.#record(attributeStep(name), scalarAnswer(value))
@@ -103,7 +127,8 @@ export class ReadCollector implements ReadLog {
   }
 
   predicate(predicate: Predicate, answer: boolean): void {
-    if (!this.#steps.has(`p${predicate.id}`)) this.#record(predicateStep(predicate), answer ? TRUE : FALSE)
+    const { step, whenTrue, whenFalse } = predicateRecord(predicate)
+    if (!this.#steps.has(step.id)) this.#keep(answer ? whenTrue : whenFalse)
   }
 
   get steps(): readonly RecordedStep[] {
@@ -113,15 +138,35 @@ export class ReadCollector implements ReadLog {
   /** The reads as attributes, predicates as reads of their attribute; sorted, each once. */
   referenced(): readonly ReferencedAttribute[] {
     const found = new Map<string, ReferencedAttribute>()
-    for (const { step, outcome } of this.#steps.values()) {
+    let latest: RecordedStep | undefined
+    for (const recorded of [...this.#steps.values(), ...this.#further.values()]) {
+      const { step, outcome } = recorded
+      if (outcome === latest?.outcome && isSameAttribute(step, latest.step)) continue
+      latest = recorded
       const condition = outcome === 'absent' ? 'ABSENCE' : 'EXACT'
-      const entry: ReferencedAttribute = { name: step.name, key: step.key, condition, whole: step.whole }
-      found.set(`${step.name}\u0000${step.key ?? ''}\u0000${step.whole}`, entry)
+      found.set(referenceId(step), { name: step.name, key: step.key, condition, whole: step.whole })
     }
     return [...found.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
   }
 
   #record(step: ReadStep, answer: StepAnswer): void {
-    this.#steps.set(step.id, { step, ...answer })
+    this.#keep({ step, ...answer })
   }
+
+  #keep(recorded: RecordedStep): void {
+    if (this.#steps.size <= MAX_STEPS) this.#steps.set(recorded.step.id, recorded)
+    // Thousands of rules mostly ask after the same attribute, one after the other.
+    else if (!isSameAttribute(recorded.step, this.#latest)) {
+      this.#further.set(referenceId(recorded.step), recorded)
+      this.#latest = recorded.step
+    }
+  }
+}
+
+function isSameAttribute(step: ReadStep, other: ReadStep | undefined): boolean {
+  return step.name === other?.name && step.key === other.key && step.whole === other.whole
+}
+
+function referenceId({ name, key, whole }: ReadStep): string {
+  return `${name}\u0000${key ?? ''}\u0000${whole}`
 }

@@ -1,7 +1,8 @@
 // The shapes of one scope's answers as a decision tree. An evaluation is deterministic: what it reads next depends only
 // on what it has read so far. So the reads of all answers form a tree, and walking it with a bag leads to the few
 // shapes (nearly always one) under which that bag's answer can be stored: nothing is scanned, and an answer is found
-// only under the shape of its own evaluation.
+// only under the shape of its own evaluation. A path is as long as its evaluation made reads, thousands where many rules
+// are evaluated, so nothing here recurses along one.
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { ReadStep, RecordedStep, StepAnswer } from './read-collector.ts'
@@ -24,26 +25,75 @@ interface Shape {
   lastUsed: number
 }
 
+/** A question that is still to be tried, and the values that led to it. */
+interface Fork {
+  readonly question: Question
+  readonly values: string
+}
+
 let shapeIds = 0
 
-/** A bounded set of shapes; the least recently used one makes room. */
+/** Bounded by shapes and by the steps of all of them together; the least recently used shapes make room. */
 export class ShapeTree {
   readonly #root: Branch = { next: [], shape: undefined }
   readonly #shapes = new Set<Shape>()
   readonly #capacity: number
+  readonly #maxSteps: number
+  #steps = 0
   #tick = 0
 
-  constructor(capacity: number) {
+  constructor(capacity: number, maxSteps = Number.POSITIVE_INFINITY) {
     this.#capacity = capacity
+    this.#maxSteps = maxSteps
   }
 
   get size(): number {
     return this.#shapes.size
   }
 
-  /** Looks for an answer: calls `probe` with the key under each shape that the bag fits until one gives a value. */
+  /** The steps of all shapes together, which is what they take of memory. */
+  get steps(): number {
+    return this.#steps
+  }
+
+  /**
+   * Looks for an answer: calls `probe` with the key under each shape that the bag fits until one gives a value. Asks at
+   * most as many questions as the tree has steps.
+   */
   find<T>(bag: AttributeBag, probe: (key: string) => T | undefined): T | undefined {
-    return this.#walk(this.#root, bag, '', probe)
+    const forks: Fork[] = []
+    let branch: Branch | undefined = this.#root
+    let values = ''
+    for (;;) {
+      if (branch?.shape !== undefined) {
+        const found = probe(`${branch.shape.id}|${values}`)
+        if (found !== undefined) {
+          branch.shape.lastUsed = ++this.#tick
+          return found
+        }
+      }
+      if (branch !== undefined) {
+        for (let i = branch.next.length - 1; i > 0; i--) forks.push({ question: branch.next[i] as Question, values })
+      }
+      let question: Question | undefined = branch?.next[0]
+      if (question === undefined) {
+        const fork = forks.pop()
+        if (fork === undefined) return undefined
+        question = fork.question
+        values = fork.values
+      }
+      const answer = question.step.answer(bag)
+      branch = question.branches.get(answer.outcome)
+      values += answer.value
+    }
+  }
+
+  /** Forgets all shapes. */
+  clear(): void {
+    this.#root.next = []
+    this.#root.shape = undefined
+    this.#shapes.clear()
+    this.#steps = 0
   }
 
   /** The key for an answer whose evaluation made these reads; adds the shape when it is new. */
@@ -72,52 +122,46 @@ export class ShapeTree {
     return `${shape.id}|${values}`
   }
 
-  #walk<T>(branch: Branch, bag: AttributeBag, values: string, probe: (key: string) => T | undefined): T | undefined {
-    if (branch.shape !== undefined) {
-      const found = probe(`${branch.shape.id}|${values}`)
-      if (found !== undefined) {
-        branch.shape.lastUsed = ++this.#tick
-        return found
-      }
-    }
-    for (const question of branch.next) {
-      const answer = question.step.answer(bag)
-      const following = question.branches.get(answer.outcome)
-      if (following === undefined) continue
-      const found = this.#walk(following, bag, values + answer.value, probe)
-      if (found !== undefined) return found
-    }
-    return undefined
-  }
-
   #add(shape: Shape): void {
     this.#shapes.add(shape)
-    if (this.#shapes.size > this.#capacity) this.#evict(shape)
+    this.#steps += shape.steps.length
+    while (this.#shapes.size > this.#capacity || this.#steps > this.#maxSteps) if (!this.#evict(shape)) return
   }
 
-  #evict(kept: Shape): void {
+  /** Makes room; false when there is nothing but the shape to be kept. */
+  #evict(kept: Shape): boolean {
     let oldest: Shape | undefined
     for (const shape of this.#shapes) {
       if (shape !== kept && (oldest === undefined || shape.lastUsed < oldest.lastUsed)) oldest = shape
     }
-    if (oldest === undefined) return
+    if (oldest === undefined) return false
     this.#shapes.delete(oldest)
-    prune(this.#root, oldest.steps, 0)
+    this.#steps -= oldest.steps.length
+    prune(this.#root, oldest.steps)
+    return true
   }
 }
 
-/** Removes the shape at the end of a path and every branch that leads nowhere afterwards; true when `branch` is empty. */
-function prune(branch: Branch, steps: readonly RecordedStep[], depth: number): boolean {
-  const recorded = steps[depth]
-  if (recorded === undefined) {
-    branch.shape = undefined
-  } else {
-    const question = branch.next.find((candidate) => candidate.step.id === recorded.step.id)
-    const following = question?.branches.get(recorded.outcome)
-    if (question !== undefined && following !== undefined && prune(following, steps, depth + 1)) {
-      question.branches.delete(recorded.outcome)
-      if (question.branches.size === 0) branch.next = branch.next.filter((candidate) => candidate !== question)
-    }
+/** Removes the shape at the end of a path and every branch that leads nowhere afterwards. */
+function prune(root: Branch, steps: readonly RecordedStep[]): void {
+  const path: { readonly branch: Branch; readonly question: Question; readonly outcome: StepAnswer['outcome'] }[] = []
+  let end = root
+  for (const { step, outcome } of steps) {
+    const question = end.next.find((candidate) => candidate.step.id === step.id)
+    const following = question?.branches.get(outcome)
+    if (question === undefined || following === undefined) return
+    path.push({ branch: end, question, outcome })
+    end = following
   }
+  end.shape = undefined
+  for (let last = path.pop(); last !== undefined && isBarren(end); last = path.pop()) {
+    const { branch, question, outcome } = last
+    question.branches.delete(outcome)
+    if (question.branches.size === 0) branch.next = branch.next.filter((candidate) => candidate !== question)
+    end = branch
+  }
+}
+
+function isBarren(branch: Branch): boolean {
   return branch.shape === undefined && branch.next.length === 0
 }

@@ -1,6 +1,7 @@
 // Puts together what answers checks: caches, revocations, handlers and rules.
 
 import { AnswerCache } from '../cache/answer-cache.ts'
+import { createRefusals } from '../cache/cache-metrics.ts'
 import { KeyCardinality } from '../cache/key-cardinality.ts'
 import { LocalTier } from '../cache/local-tier.ts'
 import { MeshTier } from '../cache/mesh-tier.ts'
@@ -67,9 +68,18 @@ export function createPolicy(options: PolicyOptions): Policy {
   const evictedAnswers = evicted('answer')
   const evictedVerdicts = evicted('verdict')
   const answers = settings.cacheLocal
-    ? new AnswerCache({ ...bounds, revocations, maxAgeMs, onEvict: () => evictedAnswers.add() })
+    ? new AnswerCache({
+        ...bounds,
+        revocations,
+        maxAgeMs,
+        onEvict: () => evictedAnswers.add(),
+        refused: createRefusals(meter, 'answer'),
+      })
     : undefined
-  const local = settings.cacheLocal ? new LocalTier({ ...bounds, onEvict: () => evictedVerdicts.add() }) : undefined
+  const refused = createRefusals(meter, 'verdict').size
+  const local = settings.cacheLocal
+    ? new LocalTier({ ...bounds, onEvict: () => evictedVerdicts.add(), refused })
+    : undefined
   const mesh =
     settings.cacheMesh && cacheLink !== undefined
       ? new MeshTier({ link: cacheLink, clock, meter, prefix, nodeId })

@@ -61,6 +61,18 @@ async function filled(keys = 1): Promise<void> {
 }
 
 describe('the mesh tier', () => {
+  it('does not take a verdict that is too large to be fetched by every node, and counts it', async () => {
+    const clock = new FakeClock()
+    const [first, second] = [createNode({ clock, link }), createNode({ clock, link, nodeId: 'n2' })]
+    const backend = new Backend(clock)
+    backend.answer = deny(60_000, 'x'.repeat(300_000))
+    expect(await said(await until(clock, Promise.resolve(first.ask(backend))))).toBe('backend deny')
+    expect(first.meter.value('cache_refused_total', 'mesh', 'too_large')).toBe(1)
+    // The lease is given back all the same, so that another node can ask for itself.
+    expect(await said(await until(clock, Promise.resolve(second.ask(backend))))).toBe('backend deny')
+    expect(await link.run((client) => client.keys('test:*:v'))).toEqual([])
+  })
+
   it('asks the backend once for the same question at two nodes, and hands on the age', async () => {
     const clock = new FakeClock()
     const [one, two] = [createNode({ clock, link, nodeId: 'n1' }), createNode({ clock, link, nodeId: 'n2' })]

@@ -102,7 +102,7 @@ describe('the shape tree', () => {
         fc.integer({ min: 1, max: 20 }),
         (p, records, capacity) => {
           const bags = records.map((values) => MapBag.of(values as Record<string, AttributeValue>))
-          const tree = new ShapeTree(capacity)
+          const tree = new ShapeTree(capacity, 4 * capacity)
           const stored = new Map<string, number>()
           for (const current of [...bags, ...bags]) {
             const expected = run(p, current, new ReadCollector())
@@ -114,6 +114,7 @@ describe('the shape tree', () => {
             expect(tree.find(current, (key) => stored.get(key))).toBe(expected)
           }
           expect(tree.size).toBeLessThanOrEqual(capacity)
+          expect(tree.steps <= 4 * capacity || tree.size === 1).toBe(true)
         },
       ),
       { numRuns: 400 },
@@ -156,6 +157,42 @@ describe('the shape tree', () => {
     keys.set(keyOf('c'), 'c')
     const found = (name: string) => tree.find(MapBag.of({ [name]: 'v' }), (key) => keys.get(key))
     expect([found('a'), found('b'), found('c')]).toEqual(['a', undefined, 'c'])
+  })
+})
+
+describe('a shape tree with long paths', () => {
+  const LENGTH = 20_000
+  const predicates = Array.from({ length: LENGTH }, (_, i) => {
+    const test = (bag: AttributeBag) => bag.get('a') === `/${i}/`
+    return { id: `is ${i}`, attribute: 'a', mapKey: undefined, test }
+  })
+  /** The reads of many rules, as the collector would hand them on if it had no bound of its own. */
+  const stepsOf = (path: string) => {
+    const bag = MapBag.of({ a: path })
+    return predicates.flatMap((predicate) => {
+      const reads = new ReadCollector()
+      reads.predicate(predicate, predicate.test(bag))
+      return reads.steps
+    })
+  }
+
+  it('finds and forgets shapes of any length', () => {
+    const tree = new ShapeTree(2)
+    const [none, first, last] = ['/x/', '/0/', `/${LENGTH - 1}/`] as const
+    const keys = new Map<string, string>([none, first].map((path) => [tree.keyFor(stepsOf(path)), path]))
+    const found = (path: string) => tree.find(MapBag.of({ a: path }), (key) => keys.get(key))
+    expect([found(none), found(first), found(last)]).toEqual([none, first, undefined])
+    keys.set(tree.keyFor(stepsOf(last)), last)
+    expect([found(none), found(first), found(last)]).toEqual([undefined, first, last])
+    expect(tree.steps).toBe(2 * LENGTH)
+    tree.clear()
+    expect([found(first), tree.size, tree.steps]).toEqual([undefined, 0, 0])
+  })
+
+  it('keeps no more steps than it has room for, save those of the latest shape', () => {
+    const tree = new ShapeTree(8, LENGTH + 10)
+    for (const path of ['/x/', '/0/', '/1/']) tree.keyFor(stepsOf(path))
+    expect([tree.size, tree.steps]).toEqual([1, LENGTH])
   })
 })
 

@@ -1,5 +1,6 @@
 // A node's verdict cache without the rest of the node: a backend that a test scripts, time that a test moves.
 
+import { createRefusals } from '../../src/cache/cache-metrics.ts'
 import { KeyCardinality } from '../../src/cache/key-cardinality.ts'
 import { LocalTier } from '../../src/cache/local-tier.ts'
 import { MeshTier } from '../../src/cache/mesh-tier.ts'
@@ -93,7 +94,14 @@ export function createNode(options: NodeOptions) {
     random,
     meter,
     local:
-      options.local === false ? undefined : new LocalTier({ maxEntries: 1_000, maxBytes: 10_000_000, onEvict() {} }),
+      options.local === false
+        ? undefined
+        : new LocalTier({
+            maxEntries: 1_000,
+            maxBytes: 10_000_000,
+            onEvict() {},
+            refused: createRefusals(meter, 'verdict').size,
+          }),
     mesh:
       link === undefined
         ? undefined

@@ -1,6 +1,7 @@
 // A node of the simulation: the real engine, caches and handlers, on simulated time.
 
 import { AnswerCache } from '../../src/cache/answer-cache.ts'
+import { createRefusals } from '../../src/cache/cache-metrics.ts'
 import { KeyCardinality } from '../../src/cache/key-cardinality.ts'
 import { LocalTier } from '../../src/cache/local-tier.ts'
 import { MeshTier } from '../../src/cache/mesh-tier.ts'
@@ -55,7 +56,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     clock,
     random,
     meter,
-    local: new LocalTier(bounds),
+    local: new LocalTier({ ...bounds, refused: createRefusals(meter, 'verdict').size }),
     mesh:
       link === undefined
         ? undefined
@@ -95,7 +96,10 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
       clock,
       metrics: createCheckMetrics(meter),
       verdicts,
-      answers: options.answers === false ? undefined : new AnswerCache({ ...bounds, revocations, maxAgeMs }),
+      answers:
+        options.answers === false
+          ? undefined
+          : new AnswerCache({ ...bounds, revocations, maxAgeMs, refused: createRefusals(meter, 'answer') }),
       revocations,
       state: () => state,
     }),
