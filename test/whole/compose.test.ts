@@ -1,0 +1,172 @@
+// `docker compose up` for real: the image of the Dockerfile, the stack of the compose file with three nodes and two
+// workers, requests through its Envoy, containers killed under load, and an end by SIGTERM.
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { containerEngine } from '../helpers/containers/engine.ts'
+import { type Container, composeStack, type Stack } from '../helpers/containers/stack.ts'
+import { freePorts } from '../helpers/ports.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const engine = await containerEngine(root)
+if ('missing' in engine) console.warn(`skipped: ${engine.missing}`)
+
+const NODES = 3
+const WORKERS = 2
+
+let stack: Stack
+let entrance: string
+let prometheus: string
+/** Requests that were answered through Envoy since the stack was brought up, and so must be counted. */
+let sent = 0
+
+async function status(url: string): Promise<number> {
+  return await fetch(url).then(
+    async (answer) => {
+      await answer.arrayBuffer()
+      return answer.status
+    },
+    () => 0,
+  )
+}
+
+async function metric(containers: readonly Container[], port: number, pattern: RegExp): Promise<number> {
+  let sum = 0
+  for (const { address } of containers) {
+    const text = await fetch(`http://${address}:${port}/metrics`).then((answer) => answer.text())
+    for (const match of text.matchAll(pattern)) sum += Number(match[1])
+  }
+  return sum
+}
+
+/** Requests that the workers' metrics count. */
+async function counted(): Promise<number> {
+  return await metric(await stack.containers('worker'), 42_422, /^istio_requests_total\{.*\} (\d+)$/gm)
+}
+
+/** Records that the nodes took, as they themselves count them since they started. */
+async function accepted(): Promise<number> {
+  return await metric(await stack.containers('node'), 15_014, /^intermix_reports_accepted_total (\d+)$/gm)
+}
+
+/** Sends requests eight at a time; gives the statuses that are not what the policy says. */
+async function send(count: number, during: Readonly<Record<number, () => Promise<void>>> = {}): Promise<string[]> {
+  const wrong: string[] = []
+  const tasks: Promise<void>[] = []
+  let next = 0
+  const work = async () => {
+    for (let number = next++; number < count; number = next++) {
+      const task = during[number]?.()
+      if (task !== undefined) tasks.push(task)
+      const path = number % 4 === 0 ? `/admin?n=${number}` : `/books?n=${number}`
+      const expected = number % 4 === 0 ? 403 : 200
+      const got = await status(`${entrance}${path}`)
+      if (got !== expected) wrong.push(`${path}: ${got} instead of ${expected}`)
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, work))
+  await Promise.all(tasks)
+  sent += count
+  return wrong
+}
+
+async function expectReady(): Promise<void> {
+  const containers = [...(await stack.containers('node')), ...(await stack.containers('worker'))]
+  expect(containers).toHaveLength(NODES + WORKERS)
+  for (const { address } of containers) {
+    await expect.poll(() => status(`http://${address}:15014/readyz`), { timeout: 30_000 }).toBe(200)
+  }
+  await expect.poll(() => status(`${entrance}/books`), { timeout: 30_000 }).toBe(200)
+}
+
+describe.skipIf('missing' in engine)('docker compose up', () => {
+  beforeAll(async () => {
+    if ('missing' in engine) return
+    const [envoyPort = 0, prometheusPort = 0] = await freePorts(2)
+    entrance = `http://127.0.0.1:${envoyPort}`
+    prometheus = `http://127.0.0.1:${prometheusPort}`
+    await engine.build()
+    stack = composeStack(engine, {
+      env: { ENVOY_PORT: String(envoyPort), PROMETHEUS_PORT: String(prometheusPort) },
+      scale: { node: NODES, worker: WORKERS },
+    })
+    await stack.up()
+  }, 300_000)
+  afterAll(async () => {
+    await stack.down()
+  }, 60_000)
+
+  it('becomes ready', async () => {
+    await expectReady()
+  })
+
+  it('answers by the policy at every node, and counts every request once', async () => {
+    const before = await accepted()
+    expect(await send(400)).toEqual([])
+    await expect.poll(async () => (await accepted()) - before, { timeout: 20_000 }).toBeGreaterThanOrEqual(400)
+    const total = await accepted()
+    await expect.poll(counted, { timeout: 30_000 }).toBe(total)
+    const byNode = await Promise.all(
+      (await stack.containers('node')).map((node) => metric([node], 15_014, /^intermix_checks_total\{.*\} (\d+)$/gm)),
+    )
+    expect(byNode.every((checks) => checks > 0)).toBe(true)
+  })
+
+  it('is seen by its Prometheus', async () => {
+    const query = `${prometheus}/api/v1/query?query=${encodeURIComponent('sum(istio_requests_total)')}`
+    const value = async () => {
+      const answer = (await fetch(query).then((response) => response.json())) as {
+        readonly data: { readonly result: readonly { readonly value: readonly [number, string] }[] }
+      }
+      return Number(answer.data.result[0]?.value[1] ?? 0)
+    }
+    const total = await counted()
+    await expect.poll(value, { timeout: 30_000, interval: 500 }).toBe(total)
+  })
+
+  it('answers every request while a node is killed, comes back, and a worker is killed', async () => {
+    const [node] = await stack.containers('node')
+    const [worker] = await stack.containers('worker')
+    if (node === undefined || worker === undefined) throw new Error('no containers')
+    const wrong = await send(1_000, {
+      200: () => stack.kill(node),
+      500: () => stack.start(node),
+      600: () => stack.kill(worker),
+      800: () => stack.start(worker),
+    })
+    expect(wrong).toEqual([])
+    await expectReady()
+  })
+
+  it('goes on answering while either Redis restarts', async () => {
+    for (const service of ['redis-cache', 'redis-queue']) {
+      const [redis] = await stack.containers(service)
+      if (redis === undefined) throw new Error(`no ${service}`)
+      const wrong = await send(300, { 50: () => stack.kill(redis), 150: () => stack.start(redis) })
+      expect(wrong).toEqual([])
+    }
+    await expectReady()
+  })
+
+  it('ends by SIGTERM with exit code 0 and loses nothing that it accepted', async () => {
+    const before = await counted()
+    const acceptedBefore = await accepted()
+    // What Envoy holds back for its flush interval is Envoy's; what a node has taken is ours.
+    expect(await send(200)).toEqual([])
+    await expect.poll(async () => (await accepted()) - acceptedBefore, { timeout: 20_000 }).toBeGreaterThanOrEqual(200)
+    const ours = [...(await stack.containers('node')), ...(await stack.containers('worker'))]
+    await Promise.all(ours.map((container) => stack.stop(container)))
+    for (const container of ours) {
+      expect([container.name, await stack.exitCode(container)]).toEqual([container.name, 0])
+    }
+    await Promise.all(ours.map((container) => stack.start(container)))
+    await expectReady()
+    await expect.poll(async () => (await counted()) - before, { timeout: 60_000 }).toBeGreaterThanOrEqual(200)
+  })
+
+  it('logs JSON lines only', async () => {
+    for (const container of [...(await stack.containers('node')), ...(await stack.containers('worker'))]) {
+      const lines = (await stack.logs(container)).split('\n').filter((line) => line !== '')
+      expect(lines.filter((line) => !line.startsWith('{'))).toEqual([])
+    }
+  })
+})
