@@ -12,6 +12,7 @@ if ('missing' in engine) console.warn(`skipped: ${engine.missing}`)
 
 const NODES = 3
 const WORKERS = 2
+const IN_FLIGHT = 8
 
 let stack: Stack
 let entrance: string
@@ -48,7 +49,7 @@ async function accepted(): Promise<number> {
   return await metric(await stack.containers('node'), 15_014, /^intermix_reports_accepted_total (\d+)$/gm)
 }
 
-/** Sends requests eight at a time; gives the statuses that are not what the policy says. */
+/** Sends requests, `IN_FLIGHT` at once; gives the statuses that are not what the policy says. */
 async function send(count: number, during: Readonly<Record<number, () => Promise<void>>> = {}): Promise<string[]> {
   const wrong: string[] = []
   const tasks: Promise<void>[] = []
@@ -63,7 +64,7 @@ async function send(count: number, during: Readonly<Record<number, () => Promise
       if (got !== expected) wrong.push(`${path}: ${got} instead of ${expected}`)
     }
   }
-  await Promise.all(Array.from({ length: 8 }, work))
+  await Promise.all(Array.from({ length: IN_FLIGHT }, work))
   await Promise.all(tasks)
   sent += count
   return wrong
@@ -133,7 +134,10 @@ describe.skipIf('missing' in engine)('docker compose up', () => {
       600: () => stack.kill(worker),
       800: () => stack.start(worker),
     })
-    expect(wrong).toEqual([])
+    // A check whose answer had begun to arrive when its node died cannot be retried by Envoy, and fails closed: at most
+    // those that were in flight.
+    expect(wrong.filter((line) => !line.includes(': 503 instead of '))).toEqual([])
+    expect(wrong.length).toBeLessThanOrEqual(IN_FLIGHT)
     await expectReady()
   })
 
