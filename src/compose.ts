@@ -128,11 +128,13 @@ class Composition implements RunningProcess {
     if (policy === undefined || intake === undefined) return new Map()
     const { clock, random, log, meter } = this.#ports
     const { nodeId, maxMessageSize, trustForwarded, grpcAddress, httpAddress } = this.#settings
-    const { checkTimeoutMs: defaultTimeoutMs } = this.#settings
+    const { checkTimeoutMs: defaultTimeoutMs, maxHeaderBytes, maxMapEntries, maxAttributeBytes } = this.#settings
+    const limits = { maxMapEntries, maxAttributeBytes }
     const given = { check: policy.engine, report: intake, clock, random, log, meter, nodeId, defaultTimeoutMs }
     const operator = {
       check: policy.engine,
       defaultTimeoutMs,
+      limits,
       handlers: () => this.#config.state()?.snapshot.handlers.keys() ?? [],
       revoke: (target: Parameters<Policy['revocations']['revoke']>[0]) => policy.revocations.revoke(target),
       explain: async (...[bag, timeoutMs]: [Parameters<typeof explainCheck>[1], number]) => {
@@ -148,6 +150,8 @@ class Composition implements RunningProcess {
       routes: [revocationsRoute(operator), explainRoute(operator)],
       trustForwarded,
       maxBodyBytes: maxMessageSize,
+      maxHeaderBytes,
+      limits,
     })
     return new Map([
       ['grpc', door(grpc, grpcAddress)],

@@ -11,7 +11,7 @@ local own = {
 }
 
 local function is_own(name)
-  return own[name] or name:sub(1, 12) == "x-forwarded-"
+  return own[name] or name:sub(1, 12) == "x-forwarded-" or name:sub(1, 11) == "x-original-"
 end
 
 -- HAProxy counts the values of a header from 0, and lists of an answer from 1.

@@ -1,5 +1,6 @@
 // The settings of the long-running roles, in one table: flags, environment variables, help and types come from it.
 
+import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/logger.ts'
 import type { OptionSpec } from './options.ts'
 
@@ -12,7 +13,8 @@ export interface SettingSpec extends OptionSpec {
   readonly group: string
 }
 
-const MIB = 1024 * 1024
+const KIB = 1024
+const MIB = 1024 * KIB
 const SERVING: readonly Role[] = ['node', 'all']
 const DRAINING: readonly Role[] = ['worker', 'all']
 
@@ -86,6 +88,33 @@ export const SETTINGS = {
     min: 1024,
     max: 256 * MIB,
     description: 'Largest request body or gRPC message.',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  maxHeaderBytes: {
+    kind: 'bytes',
+    default: 128 * KIB,
+    min: 8 * KIB,
+    max: 16 * MIB,
+    description: 'Largest request line and headers over HTTP; what a proxy passes on must fit. Beyond it: 431.',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  maxMapEntries: {
+    kind: 'integer',
+    default: DEFAULT_LIMITS.maxMapEntries,
+    min: 100,
+    max: 100_000,
+    description: 'Most entries of all maps of a request or record together, its headers among them.',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  maxAttributeBytes: {
+    kind: 'bytes',
+    default: DEFAULT_LIMITS.maxAttributeBytes,
+    min: 8 * KIB,
+    max: 64 * MIB,
+    description: 'Most bytes of the attributes of a request, encoded, without its body.',
     group: 'Listeners',
     roles: SERVING,
   },

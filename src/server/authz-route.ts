@@ -12,10 +12,13 @@ import { callerError, createFailureLog } from './failure-log.ts'
 import { forwardedBag } from './forwarded-bag.ts'
 import { AUTHZ_PATH, operatorParams, readForwarded } from './forwarded-request.ts'
 import { httpHeaderValue, isCopyableHeader } from './header-value.ts'
+import { createRefusals } from './refusals.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 
 interface AuthzOptions extends RouteDependencies {
   readonly isTrusted: (address: string | undefined) => boolean
+  /** Most headers of a request. */
+  readonly maxFields: number
 }
 
 /**
@@ -25,9 +28,10 @@ interface AuthzOptions extends RouteDependencies {
  * The server must hand every path below `/v1/authz` to this one route: see `authzRewrite`.
  */
 export function authzRoute(options: AuthzOptions): Route {
-  const { check, clock, meter, isTrusted, defaultTimeoutMs } = options
+  const { check, clock, meter, isTrusted, maxFields, defaultTimeoutMs } = options
   const metrics = createDoorMetrics({ meter, clock, door: 'forward_auth' })
   const logFailure = createFailureLog(options)
+  const refused = createRefusals({ ...options, door: 'forward_auth' })
   return (app) => {
     ignoreBodies(app)
     app.route({
@@ -35,7 +39,10 @@ export function authzRoute(options: AuthzOptions): Route {
       url: AUTHZ_PATH,
       handler: (request, reply) => {
         const startedAt = clock.monotonic()
-        let always403 = false
+        const { raw: message, originalUrl: url } = request
+        const peer = message.socket.remoteAddress
+        const params = operatorParams(url)
+        const always403 = params?.get('deny') === '403'
         const finish = ({ answer }: CheckOutcome) => {
           metrics.finished(answer.status.code, startedAt)
           return answer.status.code === 0 ? sendAllowed(reply, answer) : sendDenied(reply, answer, always403)
@@ -44,14 +51,14 @@ export function authzRoute(options: AuthzOptions): Route {
           const error = callerError(caught)
           if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
             logFailure(caught, 'a forward-auth call failed')
+          refused(error, peer)
           metrics.finished(error.status.code, startedAt)
           return sendFailed(reply, error, always403)
         }
         try {
-          const { raw: message, originalUrl: url } = request
-          const call = { message, url, trusted: isTrusted(message.socket.remoteAddress) }
-          always403 = operatorParams(call)?.get('deny') === '403'
+          const { method, rawHeaders } = message
           const vocabulary = check.vocabulary()
+          const call = { method, url, rawHeaders, peer, trusted: isTrusted(peer), maxFields, params }
           const forwarded = readForwarded(call, vocabulary)
           const outcome = check.check(forwardedBag(forwarded, clock.now(), vocabulary), {
             timeoutMs: defaultTimeoutMs,

@@ -3,6 +3,7 @@
 import { nearest, suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Problem } from '../kernel/problem.ts'
+import type { RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckOptions, QuotaDemand } from '../kernel/services.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
 import { RequestProblems } from './json-error.ts'
@@ -17,19 +18,23 @@ export interface CheckBody {
   readonly options: CheckOptions
 }
 
-/**
- * @param defaultTimeoutMs for a caller that sets no `timeoutMs`
- * @throws RequestProblems that lists everything that is wrong with the body.
- */
-export function readCheckBody(body: unknown, vocabulary: Vocabulary, defaultTimeoutMs: number): CheckBody {
+export interface CheckBodyOptions {
+  /** For a caller that sets no `timeoutMs`. */
+  readonly defaultTimeoutMs: number
+  readonly limits: RequestLimits
+}
+
+/** @throws RequestProblems that lists everything that is wrong with the body; RefusedRequest as `parseAttributes` does. */
+export function readCheckBody(body: unknown, vocabulary: Vocabulary, options: CheckBodyOptions): CheckBody {
   if (!isObject(body))
     throw new RequestProblems('the body must be an object', [
       problem('', 'must be an object such as {"attributes": {…}}.'),
     ])
   const problems: Problem[] = [...unknownFields(body, FIELDS, '')]
-  const parsed = parseAttributes(body['attributes'], vocabulary, { suggest })
+  const { maxMapEntries } = options.limits
+  const parsed = parseAttributes(body['attributes'], vocabulary, { suggest, maxMapEntries })
   if ('problems' in parsed) problems.push(...parsed.problems)
-  const timeoutMs = readTimeout(body['timeoutMs'], defaultTimeoutMs, problems)
+  const timeoutMs = readTimeout(body['timeoutMs'], options.defaultTimeoutMs, problems)
   const quotas = readQuotas(body['quotas'], problems)
   const deduplicationId = body['deduplicationId']
   if (deduplicationId !== undefined && typeof deduplicationId !== 'string') {

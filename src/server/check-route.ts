@@ -6,13 +6,14 @@ import type { CheckOutcome, QuotaGrant } from '../kernel/services.ts'
 import { readCheckBody } from './check-body.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { callerError } from './failure-log.ts'
-import type { Route, RouteDependencies } from './http-route.ts'
+import type { BoundedRouteDependencies, Route } from './http-route.ts'
 
 /** Answers 200 whatever the verdict; 400 for a body that is not valid, 5xx where the node itself cannot answer. */
-export function checkRoute({ check, clock, meter, defaultTimeoutMs }: RouteDependencies): Route {
+export function checkRoute(options: BoundedRouteDependencies): Route {
+  const { check, clock, meter, limits } = options
   const metrics = createDoorMetrics({ meter, clock, door: 'http_check' })
   return (app) => {
-    app.post('/v1/check', (request, reply) => {
+    app.post('/v1/check', { config: { maxBytes: limits.maxAttributeBytes } }, (request, reply) => {
       const startedAt = clock.monotonic()
       const finish = (outcome: CheckOutcome) => {
         metrics.finished(outcome.answer.status.code, startedAt)
@@ -23,8 +24,8 @@ export function checkRoute({ check, clock, meter, defaultTimeoutMs }: RouteDepen
         throw caught
       }
       try {
-        const { bag, options } = readCheckBody(request.body, check.vocabulary(), defaultTimeoutMs)
-        const outcome = check.check(bag, options)
+        const asked = readCheckBody(request.body, check.vocabulary(), options)
+        const outcome = check.check(asked.bag, asked.options)
         return outcome instanceof Promise ? outcome.then(finish, fail) : finish(outcome)
       } catch (caught) {
         return fail(caught)

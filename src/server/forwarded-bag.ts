@@ -1,12 +1,10 @@
 // From a forward-auth call to Mixer's attributes.
 
-import type { IncomingHttpHeaders } from 'node:http'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { parseIp } from '../kernel/ip-address.ts'
 import { Timestamp } from '../kernel/time.ts'
-import type { StringMap } from '../kernel/value.ts'
 import { type Derive, DerivedBag } from '../wire/derived-bag.ts'
-import { FORWARDED_ATTRIBUTES_HEADER, headerOf, isGrpc } from '../wire/request-headers.ts'
+import { headerOf, isGrpc } from '../wire/request-headers.ts'
 import { queryParamsOf, urlPathOf } from '../wire/request-path.ts'
 import { readSetAttributes } from '../wire/set-attributes.ts'
 import type { ForwardedRequest } from './forwarded-request.ts'
@@ -37,11 +35,11 @@ const TABLE: Readonly<Record<string, Derive<Source>>> = {
   'context.reporter.kind': () => 'inbound',
   'context.time': ({ receivedAt }) => Timestamp.fromMillis(receivedAt),
   'request.time': ({ receivedAt }) => Timestamp.fromMillis(receivedAt),
-  'request.headers': ({ request }) => new HeadersMap(request.headers),
+  'request.headers': ({ request }) => request.headers,
   'request.method': ({ request }) => request.method,
   'request.path': ({ request }) => request.path,
-  'request.url_path': ({ request }) => (request.path === undefined ? undefined : urlPathOf(request.path)),
-  'request.query_params': ({ request }) => queryParamsOf(request.path ?? ''),
+  'request.url_path': ({ request }) => urlPathOf(request.path),
+  'request.query_params': ({ request }) => queryParamsOf(request.path),
   'request.host': ({ request }) => request.host,
   'request.scheme': ({ request }) => request.scheme ?? 'http',
   'request.id': (_, bag) => headerOf(bag, 'x-request-id'),
@@ -50,35 +48,6 @@ const TABLE: Readonly<Record<string, Derive<Source>>> = {
 }
 
 const DERIVATIONS = new Map(Object.entries(TABLE))
-
-/** Without what only the proxy has to say, and without what nobody may say in a header. */
-const HIDDEN: ReadonlySet<string> = new Set([FORWARDED_ATTRIBUTES_HEADER, 'x-forwarded-uri', 'x-forwarded-method'])
-
-/** Node's headers as a map, repeated ones joined by commas. */
-class HeadersMap implements StringMap {
-  readonly #headers: IncomingHttpHeaders
-
-  constructor(headers: IncomingHttpHeaders) {
-    this.#headers = headers
-  }
-
-  get size(): number {
-    return [...this.entries()].length
-  }
-
-  get(name: string): string | undefined {
-    if (HIDDEN.has(name) || !Object.hasOwn(this.#headers, name)) return undefined
-    const value = this.#headers[name]
-    return typeof value === 'object' ? value.join(',') : value
-  }
-
-  *entries(): Iterable<[string, string]> {
-    for (const name of Object.keys(this.#headers)) {
-      const value = this.get(name)
-      if (value !== undefined) yield [name, value]
-    }
-  }
-}
 
 /** Without the port, the brackets and the zone that proxies may add. */
 function bareAddress(text: string): string {

@@ -2,7 +2,15 @@
 
 import type { FastifyInstance } from 'fastify'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckService, ReportService } from '../kernel/services.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Largest body of a route, where that is less than the server's. */
+    readonly maxBytes?: number
+  }
+}
 
 /** Adds routes to the server, in a scope of their own. */
 export type Route = (app: FastifyInstance) => void
@@ -18,4 +26,8 @@ export interface RouteDependencies {
   readonly defaultTimeoutMs: number
   /** Name of this node, the first part of report batches' ids. */
   readonly nodeId: string
+}
+
+export interface BoundedRouteDependencies extends RouteDependencies {
+  readonly limits: RequestLimits
 }

@@ -3,6 +3,8 @@
 import { METHODS } from 'node:http'
 import { fastify, type FastifyInstance } from 'fastify'
 import { IntermixError } from '../kernel/errors.ts'
+import { RefusedRequest } from '../kernel/refused-request.ts'
+import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import { authzRewrite, authzRoute } from './authz-route.ts'
 import { checkRoute } from './check-route.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
@@ -11,8 +13,10 @@ import type { ListenAddress } from './grpc.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 import { parseJsonBody } from './json-body.ts'
 import { sendError } from './json-error.ts'
+import { createRefusals } from './refusals.ts'
 import { reportRoute } from './report-route.ts'
 import { trustedPeers } from './trusted-peers.ts'
+import { refuseUnreadable } from './unreadable-request.ts'
 
 export interface HttpServerOptions extends RouteDependencies {
   /** Further routes. */
@@ -21,6 +25,9 @@ export interface HttpServerOptions extends RouteDependencies {
   readonly trustForwarded?: readonly string[]
   /** Largest body taken. Default 4 MiB. */
   readonly maxBodyBytes?: number
+  /** Largest request line and headers taken. Default 128 KiB: twice what Envoy passes by default. */
+  readonly maxHeaderBytes?: number
+  readonly limits?: RequestLimits
 }
 
 export interface HttpServer {
@@ -34,12 +41,16 @@ export interface HttpServer {
   drain(deadlineMs: number): Promise<void>
 }
 
-const MIB = 1024 * 1024
+const KIB = 1024
+const MIB = 1024 * KIB
 
 /** @throws IntermixError INVALID_SETTING where `trustForwarded` holds something else than ranges. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { clock, routes = [] } = options
+  const { clock, routes = [], maxHeaderBytes = 128 * KIB, limits = DEFAULT_LIMITS } = options
+  const refused = createRefusals({ ...options, door: 'http' })
   const app = fastify({
+    http: { maxHeaderSize: maxHeaderBytes },
+    clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, maxHeaderBytes, refused),
     bodyLimit: options.maxBodyBytes ?? 4 * MIB,
     requestTimeout: 30_000,
     forceCloseConnections: 'idle',
@@ -48,10 +59,17 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       sendError(reply, new IntermixError('INVALID_REQUEST', caught.message), caught.statusCode ?? 400)
     },
   })
+  // Node's own bound drops what is beyond it, and a header that is dropped is one that no rule sees.
+  app.server.maxHeadersCount = 0
   readJson(app)
-  answerErrors(app, createFailureLog(options))
+  answerErrors(app, createFailureLog(options), refused)
   const isTrusted = trustedPeers(options.trustForwarded)
-  for (const route of [checkRoute(options), reportRoute(options), authzRoute({ ...options, isTrusted }), ...routes]) {
+  const own = [
+    checkRoute({ ...options, limits }),
+    reportRoute({ ...options, limits }),
+    authzRoute({ ...options, isTrusted, maxFields: limits.maxMapEntries }),
+  ]
+  for (const route of [...own, ...routes]) {
     app.register(async (scope) => route(scope))
   }
   let drained: Promise<void> | undefined
@@ -77,13 +95,25 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 /** Every body of the API is JSON, whatever its content type says. */
 function readJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
     try {
-      done(null, parseJsonBody(body.toString()))
+      const { maxBytes = Number.POSITIVE_INFINITY } = request.routeOptions.config
+      if (body.length > maxBytes) throw tooLarge(maxBytes)
+      done(null, parseJsonBody(bufferOf(body)))
     } catch (caught) {
       done(callerError(caught))
     }
   })
+}
+
+function tooLarge(maxBytes: number): RefusedRequest {
+  const message = `the body has more than ${maxBytes} bytes; send fewer attributes`
+  return new RefusedRequest('too-large', message, 'raise --max-attribute-bytes')
+}
+
+/** With `parseAs: 'buffer'` it is one already. */
+function bufferOf(body: string | Buffer): Buffer {
+  return typeof body === 'string' ? Buffer.from(body) : body
 }
 
 function notFound(path: string): IntermixError {
@@ -93,7 +123,11 @@ function notFound(path: string): IntermixError {
   )
 }
 
-function answerErrors(app: FastifyInstance, logFailure: (caught: unknown, message: string) => void): void {
+function answerErrors(
+  app: FastifyInstance,
+  logFailure: (caught: unknown, message: string) => void,
+  refused: (error: IntermixError, peer: string | undefined) => void,
+): void {
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
     const allowed = METHODS.filter(
@@ -113,6 +147,7 @@ function answerErrors(app: FastifyInstance, logFailure: (caught: unknown, messag
       return sendError(reply, new IntermixError('INVALID_REQUEST', (caught as Error).message), status)
     }
     const error = callerError(caught)
+    refused(error, request.socket.remoteAddress)
     if (error.code === 'INTERNAL') logFailure(caught, `${request.method} ${request.routeOptions.url ?? ''} failed`)
     return sendError(reply, error)
   })

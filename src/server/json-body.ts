@@ -1,12 +1,45 @@
 // Reading JSON bodies: whatever the content type says, and with the place where the text stops being JSON.
 
+import { isUtf8 } from 'node:buffer'
 import { IntermixError } from '../kernel/errors.ts'
+import { RefusedRequest } from '../kernel/refused-request.ts'
 
 /**
  * Parses a body.
- * @throws IntermixError INVALID_REQUEST that names line and column.
+ * @throws IntermixError INVALID_REQUEST that names line and column; RefusedRequest `ill-formed` for text that is not UTF-8
+ * or, by its escapes, not Unicode: halves of surrogate pairs, which programs read in several ways.
  */
-export function parseJsonBody(text: string): unknown {
+export function parseJsonBody(body: Buffer): unknown {
+  if (!isUtf8(body)) throw new RefusedRequest('ill-formed', 'the body is not UTF-8')
+  const text = body.toString('utf8')
+  const json = parse(text)
+  if (SURROGATE.test(text)) refuseSurrogates(json)
+  return json
+}
+
+/** The escape of a half of a pair; whole pairs have it too. */
+const SURROGATE = /\\u[dD][89a-fA-F]/
+
+function refuseSurrogates(json: unknown): void {
+  const rest: { readonly value: unknown; readonly path: string }[] = [{ value: json, path: '' }]
+  for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
+    const { value, path } = next
+    if (typeof value === 'string' && !value.isWellFormed()) throw illFormed(path)
+    if (typeof value !== 'object' || value === null) continue
+    for (const [key, item] of Object.entries(value)) {
+      const place = path === '' ? key : `${path}.${key}`
+      if (!key.isWellFormed()) throw illFormed(place)
+      rest.push({ value: item, path: place.slice(0, 200) })
+    }
+  }
+}
+
+function illFormed(path: string): RefusedRequest {
+  const place = path === '' ? 'the body' : path.slice(0, 200).toWellFormed()
+  return new RefusedRequest('ill-formed', `${place} holds half of a surrogate pair, which is no character`)
+}
+
+function parse(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {

@@ -7,9 +7,9 @@ import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Problem } from '../kernel/problem.ts'
 import { readCheckBody } from './check-body.ts'
 import { RequestProblems } from './json-error.ts'
-import type { Route, RouteDependencies } from './http-route.ts'
+import type { BoundedRouteDependencies, Route } from './http-route.ts'
 
-export interface OperatorDependencies extends Pick<RouteDependencies, 'check' | 'defaultTimeoutMs'> {
+export interface OperatorDependencies extends Pick<BoundedRouteDependencies, 'check' | 'defaultTimeoutMs' | 'limits'> {
   /** Full names of the handlers of the config in use. */
   readonly handlers: () => Iterable<string>
   readonly revoke: (target: RevocationTarget) => Promise<RevocationReceipt>
@@ -20,7 +20,9 @@ export interface OperatorDependencies extends Pick<RouteDependencies, 'check' | 
  * `POST /v1/revocations`: 200 when every live node has confirmed, 202 when some have not; the body names both. 400 where
  * the target names nothing that there is: an operator who has mistyped must not believe that something is void.
  */
-export function revocationsRoute(operator: Omit<OperatorDependencies, 'defaultTimeoutMs' | 'explain'>): Route {
+export function revocationsRoute(
+  operator: Omit<OperatorDependencies, 'defaultTimeoutMs' | 'limits' | 'explain'>,
+): Route {
   const { check, handlers, revoke } = operator
   return (app) => {
     app.post('/v1/revocations', async (request, reply) => {
@@ -34,11 +36,12 @@ export function revocationsRoute(operator: Omit<OperatorDependencies, 'defaultTi
 }
 
 /** `POST /v1/explain`: takes the body of a check. */
-export function explainRoute({ check, explain, defaultTimeoutMs }: OperatorDependencies): Route {
+export function explainRoute(options: OperatorDependencies): Route {
+  const { check, explain } = options
   return (app) => {
     app.post('/v1/explain', (request) => {
-      const { bag, options } = readCheckBody(request.body, check.vocabulary(), defaultTimeoutMs)
-      return explain(bag, options.timeoutMs)
+      const asked = readCheckBody(request.body, check.vocabulary(), options)
+      return explain(asked.bag, asked.options.timeoutMs)
     })
   }
 }

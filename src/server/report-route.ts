@@ -3,23 +3,24 @@
 import { suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Problem } from '../kernel/problem.ts'
+import type { RequestLimits } from '../kernel/request-limits.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
 import { encodeRecords } from '../wire/record-json.ts'
 import { createBatchIds } from './batch-ids.ts'
 import { RequestProblems } from './json-error.ts'
-import type { Route, RouteDependencies } from './http-route.ts'
+import type { BoundedRouteDependencies, Route } from './http-route.ts'
 
 const MAX_RECORDS = 10_000
 const MAX_PROBLEMS = 50
 
 /** Takes `{"records": [{"source.ip": …}, …]}` as a whole or, with 400 and all problems, not at all. */
-export function reportRoute(dependencies: RouteDependencies): Route {
-  const { check, report, clock, meter } = dependencies
+export function reportRoute(dependencies: BoundedRouteDependencies): Route {
+  const { check, report, clock, meter, limits } = dependencies
   const nextBatchId = createBatchIds(dependencies)
   const records = meter.counter({ name: 'http_report_records_total', help: 'Records that POST /v1/report accepted.' })()
   return (app) => {
     app.post('/v1/report', (request, reply) => {
-      const bags = readRecords(request.body, check.vocabulary())
+      const bags = readRecords(request.body, check.vocabulary(), limits)
       if (bags.length > 0) {
         records.add(bags.length)
         report.accept({
@@ -35,7 +36,7 @@ export function reportRoute(dependencies: RouteDependencies): Route {
   }
 }
 
-function readRecords(body: unknown, vocabulary: Vocabulary): AttributeBag[] {
+function readRecords(body: unknown, vocabulary: Vocabulary, { maxMapEntries }: RequestLimits): AttributeBag[] {
   const records = isObject(body) ? body['records'] : undefined
   if (!Array.isArray(records))
     throw refused('records', 'must be a list of records: {"records": [{"source.ip": "10.0.0.1"}]}.')
@@ -44,7 +45,8 @@ function readRecords(body: unknown, vocabulary: Vocabulary): AttributeBag[] {
   const bags: AttributeBag[] = []
   const problems: Problem[] = []
   for (const [index, record] of (records as unknown[]).entries()) {
-    const parsed = parseAttributes(attributesOf(record), vocabulary, { path: `records[${index}]`, suggest })
+    const path = `records[${index}]`
+    const parsed = parseAttributes(attributesOf(record), vocabulary, { path, suggest, maxMapEntries })
     if ('bag' in parsed) bags.push(parsed.bag)
     else problems.push(...parsed.problems)
     if (problems.length >= MAX_PROBLEMS) break

@@ -61,7 +61,12 @@ function readMap(text: string): AttributeValue | undefined {
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined
   const entries = Object.entries(json)
-  return entries.every((entry): entry is [string, string] => typeof entry[1] === 'string')
+  return entries.every((entry): entry is [string, string] => isText(entry[0]) && isText(entry[1]))
     ? new Map(entries)
     : undefined
+}
+
+/** JSON can escape halves of surrogate pairs, which are no characters. */
+function isText(json: unknown): boolean {
+  return typeof json === 'string' && json.isWellFormed()
 }

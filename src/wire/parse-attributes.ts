@@ -2,8 +2,10 @@
 
 import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Problem } from '../kernel/problem.ts'
+import { RefusedRequest } from '../kernel/refused-request.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
 import { readAttributeText, TEXT_FORMS } from './attribute-text.ts'
+import { addField } from './header-map.ts'
 
 /** More problems than these help nobody, and cost a caller's victim time. */
 const MAX_PROBLEMS = 50
@@ -13,6 +15,8 @@ export interface ParseAttributesOptions {
   readonly path?: string
   /** Adds a hint such as ` Did you mean "source.ip"?` to an unknown name. */
   readonly suggest?: (name: string, candidates: Iterable<string>) => string
+  /** Most entries of all maps together. Default: no bound. */
+  readonly maxMapEntries?: number
 }
 
 export type ParsedAttributes = { readonly bag: AttributeBag } | { readonly problems: readonly Problem[] }
@@ -20,17 +24,20 @@ export type ParsedAttributes = { readonly bag: AttributeBag } | { readonly probl
 /**
  * Reads `{"source.ip": "10.0.0.1", …}`: durations (`5ms`), times (RFC 3339) and IP addresses are text, INT64 is a number
  * or, where a number would lose digits, text; maps are objects of strings.
+ * Names of headers are put into lower case, as they are at the other doors.
  * @returns every problem at once: attributes outside of the vocabulary and values of the wrong type.
+ * @throws RefusedRequest `too-large` for more map entries than are taken, `repeated` as `addField` does
  */
 export function parseAttributes(
   json: unknown,
   vocabulary: Vocabulary,
   options: ParseAttributesOptions = {},
 ): ParsedAttributes {
-  const { path = 'attributes', suggest } = options
+  const { path = 'attributes', suggest, maxMapEntries = Number.POSITIVE_INFINITY } = options
   if (!isObject(json)) return { problems: [problem('wrong-type', path, `must be an object of attributes by name.`)] }
   const problems: Problem[] = []
   const values = new Map<string, AttributeValue>()
+  let entries = 0
   for (const [name, written] of Object.entries(json)) {
     if (problems.length >= MAX_PROBLEMS) break
     const type = vocabulary.get(name)
@@ -40,7 +47,11 @@ export function parseAttributes(
       problems.push(problem('unknown-attribute', place, `no attribute manifest has this attribute.${hint}`))
       continue
     }
-    const value = readValue(type, written)
+    if (type === 'STRING_MAP' && isObject(written)) {
+      entries += Object.keys(written).length
+      if (entries > maxMapEntries) throw tooManyEntries(path, maxMapEntries)
+    }
+    const value = HEADER_MAPS.has(name) ? readHeaders(written) : readValue(type, written)
     if (value === undefined) {
       problems.push(problem('wrong-type', place, `is ${describe(written)} and must be ${TEXT_FORMS[type]}.`))
     } else values.set(name, value)
@@ -57,6 +68,18 @@ function readValue(type: ValueType, written: unknown): AttributeValue | undefine
   return type === 'INT64' && Number.isSafeInteger(written) ? BigInt(written) : undefined
 }
 
+const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers'])
+
+function readHeaders(written: unknown): AttributeValue | undefined {
+  if (!isObject(written)) return undefined
+  const headers = new Map<string, string>()
+  for (const [name, value] of Object.entries(written)) {
+    if (typeof value !== 'string') return undefined
+    addField(headers, name.toLowerCase(), value)
+  }
+  return headers
+}
+
 function readMap(written: unknown): AttributeValue | undefined {
   if (!isObject(written)) return undefined
   const map = new Map<string, string>()
@@ -65,6 +88,14 @@ function readMap(written: unknown): AttributeValue | undefined {
     map.set(key, value)
   }
   return map
+}
+
+function tooManyEntries(path: string, most: number): RefusedRequest {
+  return new RefusedRequest(
+    'too-large',
+    `${path}: more than ${most} map entries; send fewer`,
+    'raise --max-map-entries',
+  )
 }
 
 function describe(written: unknown): string {

@@ -9,7 +9,7 @@ export function urlPathOf(path: string): string {
 }
 
 /** The query without its `?`, undecoded; empty where there is none. */
-function queryOf(path: string): string {
+export function queryOf(path: string): string {
   const start = path.indexOf('?')
   if (start < 0) return ''
   const end = path.indexOf('#', start)
@@ -18,7 +18,8 @@ function queryOf(path: string): string {
 
 /**
  * Query parameters, decoded as applications decode them, so that a policy cannot be passed by writing `%61` for `a`;
- * of repeated names the first counts. What does not decode stays as it is.
+ * of repeated names the first counts. A `%` that begins no escape stays, and bytes that are not UTF-8 become U+FFFD, as the
+ * WHATWG URL standard has it: the text is well-formed whatever a client sends.
  * @returns `undefined` where there is no query.
  */
 export function queryParamsOf(path: string): StringMap | undefined {
@@ -34,12 +35,14 @@ export function queryParamsOf(path: string): StringMap | undefined {
   return params
 }
 
+const ESCAPES = /(?:%[0-9a-f]{2})+/gi
+
 function decode(text: string): string {
   if (!/[%+]/.test(text)) return text
   const spaced = text.replaceAll('+', ' ')
   try {
     return decodeURIComponent(spaced)
   } catch {
-    return spaced
+    return spaced.replaceAll(ESCAPES, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'))
   }
 }

@@ -111,13 +111,29 @@ describe('forward-auth', () => {
 
   describe('attributes in the query', () => {
     it('are the operator’s where the URL is', async () => {
-      await raw('GET /v1/authz?attr.destination.service.name=reviews&attr.destination.port=80&attr.nothing=1', {
+      await raw('GET /v1/authz?attr.destination.service.name=reviews&attr.destination.port=80&other=1', {
         'x-forwarded-uri': '/a',
       })
       expect(attribute('destination.service.name')).toBe('reviews')
       expect(attribute('destination.port')).toBe(80n)
-      expect(attribute('nothing')).toBeUndefined()
+      expect(attribute('other')).toBeUndefined()
     })
+
+    it('are refused where there is no such attribute, with the one that was meant', async () => {
+      const response = await raw('GET /v1/authz?attr.destination.prot=80', { 'x-forwarded-uri': '/a' })
+      expect(response.status).toBe(400)
+      expect(response.body).toContain(
+        'attr.destination.prot: no attribute manifest has this attribute. Did you mean "dest',
+      )
+      expect(check.asked).toEqual([])
+    })
+
+    it.each(['attr.source.principal=%ff', 'attr.source.principal=%ED%A0%80', 'attr.source.principal=100%'])(
+      'are refused where they are not percent-encoded UTF-8: %s',
+      async (query) => {
+        expect((await raw(`GET /v1/authz?${query}`, { 'x-forwarded-uri': '/a' })).status).toBe(400)
+      },
+    )
 
     it('are the client’s, and nothing but its path, where the path follows the prefix', async () => {
       await raw('GET /v1/authz/a?attr.source.principal=admin')

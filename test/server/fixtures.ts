@@ -118,12 +118,15 @@ class CountingMeter implements Meter {
   }
 }
 
-/** Keeps error lines. */
+/** Keeps lines of errors and warnings. */
 class RecordingLog implements Logger {
   readonly errors: { fields: object; message: string }[] = []
+  readonly warnings: { fields: object; message: string }[] = []
   debug(): void {}
   info(): void {}
-  warn(): void {}
+  warn(fields: object, message: string): void {
+    this.warnings.push({ fields, message })
+  }
   error(fields: object, message: string): void {
     this.errors.push({ fields, message })
   }

@@ -4,6 +4,7 @@ import { IntermixError } from '../../src/kernel/errors.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { parseDuration } from '../../src/kernel/time.ts'
 import { Code } from '../../src/kernel/status.ts'
+import type { StringMap } from '../../src/kernel/value.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import { decodeRecords } from '../../src/wire/record-json.ts'
 import { answerOf, dependencies, type RecordingCheck } from './fixtures.ts'
@@ -35,6 +36,69 @@ describe('the HTTP API', () => {
       headers,
       payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
     })
+
+  describe('a body', () => {
+    it.each([
+      ['{"attributes": {"request.path": "/\\ud800"}}', 'attributes.request.path holds half of a surrogate pair'],
+      ['{"attributes": {"request.headers": {"x-\\udc00": "a"}}}', 'attributes.request.headers.x-'],
+      ['{"attributes": {}, "deduplicationId": "\\ud83d"}', 'deduplicationId holds half of a surrogate pair'],
+      ['{"attributes": {"source.labels": {"a": ["\\uD800\\uD800"]}}}', 'attributes.source.labels.a.0 holds half'],
+    ])('with half of a surrogate pair is refused: %s', async (body, message) => {
+      for (const url of ['/v1/check', '/v1/report']) {
+        const response = await post(url, body)
+        expect(response.statusCode).toBe(400)
+        expect(response.json<ErrorBody>().error.message).toContain(message)
+      }
+      expect(check.asked).toEqual([])
+      expect(given.meter.counts.get('requests_refused_total{http,ill-formed}')).toBe(2)
+    })
+
+    it('may hold whole pairs, and U+FFFD', async () => {
+      const response = await post('/v1/check', '{"attributes": {"request.path": "/\\ud83d\\ude00\\ufffd"}}')
+      expect(response.statusCode).toBe(200)
+      expect(check.lastBag.get('request.path')).toBe('/😀\ufffd')
+    })
+
+    it('is UTF-8', async () => {
+      const payload = Buffer.from('{"attributes": {"request.path": "/\xe9"}}', 'latin1')
+      const response = await server.app.inject({ method: 'POST', url: '/v1/check', payload })
+      expect([response.statusCode, response.json<ErrorBody>().error.message]).toEqual([400, 'the body is not UTF-8'])
+    })
+
+    it('has no more map entries and bytes than the settings say, in a check and in each record of a report', async () => {
+      await server.drain(1_000)
+      server = createHttpServer({ ...given, limits: { maxMapEntries: 3, maxAttributeBytes: 300 } })
+      const attributes = { 'source.labels': { a: '1', b: '2' }, 'request.headers': { c: '3', d: '4' } }
+      const check4 = await post('/v1/check', { attributes })
+      expect([check4.statusCode, check4.json<ErrorBody>().error.message]).toEqual([
+        400,
+        'attributes: more than 3 map entries; send fewer',
+      ])
+      const long = await post('/v1/check', { attributes: { 'request.path': 'a'.repeat(300) } })
+      expect([long.statusCode, long.json<ErrorBody>().error.message]).toEqual([
+        400,
+        'the body has more than 300 bytes; send fewer attributes',
+      ])
+      const records = [{ 'request.path': 'a'.repeat(300) }, attributes]
+      const report = await post('/v1/report', { records })
+      expect([report.statusCode, report.json<ErrorBody>().error.message]).toEqual([
+        400,
+        'records[1]: more than 3 map entries; send fewer',
+      ])
+      expect(given.report.batches).toEqual([])
+    })
+
+    it('has names of headers in any case, and reads them in lower case', async () => {
+      const headers = { 'X-User': 'ann', 'x-tag': '1', 'X-TAG': '2' }
+      await post('/v1/check', { attributes: { 'request.headers': headers } })
+      expect([...(check.lastBag.get('request.headers') as StringMap).entries()]).toEqual([
+        ['x-user', 'ann'],
+        ['x-tag', '1,2'],
+      ])
+      const twice = { authorization: 'a', Authorization: 'b' }
+      expect((await post('/v1/check', { attributes: { 'request.headers': twice } })).statusCode).toBe(400)
+    })
+  })
 
   describe('POST /v1/check', () => {
     it('answers a denial with 200, in the body and in headers', async () => {
