@@ -13,9 +13,9 @@ import type { ScriptRunner } from './script-runner.ts'
 export interface CheckResult {
   /** Code 0 allows, every other code denies. A failure to decide is thrown, not returned. */
   readonly status: Status
-  /** How long the answer may be reused, in milliseconds; 0 forbids it. Default: Mixer's minute. */
+  /** How long the answer may be reused, in milliseconds; 0 forbids it, a day is the most. Default: Mixer's minute. */
   readonly validForMs?: number
-  /** How often the answer may be reused. Default: 10 000. */
+  /** How often the answer may be given again after the check that it answers. Default: 10 000. */
   readonly validUses?: number
   /** The HTTP response that the caller gets when this denies. */
   readonly directResponse?: DirectResponse

@@ -57,9 +57,7 @@ function statusProblem(status: unknown): string | undefined {
 }
 
 function amountProblem(name: string, value: unknown): string | undefined {
-  return Number.isSafeInteger(value) && (value as number) >= 0
-    ? undefined
-    : `${name} must be a whole number of at least 0`
+  return Number.isInteger(value) && (value as number) >= 0 ? undefined : `${name} must be a whole number of at least 0`
 }
 
 function directResponseProblem(response: unknown): string | undefined {

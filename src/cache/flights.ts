@@ -4,7 +4,7 @@
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter, Random } from '../kernel/ports.ts'
 import type { Verdict } from '../kernel/verdict.ts'
-import type { MeshLookup, MeshTier } from './mesh-tier.ts'
+import { MAX_LEASE_MS, type MeshLookup, type MeshTier } from './mesh-tier.ts'
 import type { Epoch } from './revocations.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
 import type { VerdictRequest } from './verdict-request.ts'
@@ -45,7 +45,6 @@ export interface FlightsOptions {
 }
 
 const MIN_LEASE_MS = 100
-const MAX_LEASE_MS = 5_000
 
 export class Flights {
   readonly #options: FlightsOptions
@@ -107,7 +106,7 @@ export class Flights {
     let pauseMs = Math.max(2, expected / 2)
     let waited = false
     for (;;) {
-      const found = await mesh.lookup(key, { token, leaseMs, known: plan.held, staleForMs: handler.staleIfErrorMs })
+      const found = await mesh.lookup(key, { token, leaseMs, known: plan.held, handler })
       if (found.state === 'fresh' && !plan.accepts(found.entry)) return { state: 'unavailable' }
       const remaining = giveUpAt - clock.monotonic()
       if (found.state !== 'wait' || remaining <= 0) return found

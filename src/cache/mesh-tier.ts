@@ -1,12 +1,13 @@
 // The mesh-wide tier: verdicts in Redis, shared by all nodes. Every call is bounded by the link's deadline, and
 // whatever goes wrong is a miss: the mesh tier can make a check cheaper, never slower than its deadline or wrong.
 
-import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter, Meter } from '../kernel/ports.ts'
+import { MAX_VALID_FOR_MS } from '../kernel/verdict.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { defineScript } from '../redis/scripts.ts'
 import { createRefusals } from './cache-metrics.ts'
-import { decodeBlob, encodeBlob } from './verdict-blob.ts'
+import { entryOf, type MeshQuestion, type RawLookup, readLookup } from './mesh-entry.ts'
+import { encodeBlob } from './verdict-blob.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
 
 /** What the mesh tier knows of a key. `lease`: this node fetches it; `wait`: another node does, or ask again. */
@@ -15,19 +16,14 @@ export type MeshLookup =
   | { readonly state: 'lease' | 'wait'; readonly stale: VerdictEntry | undefined }
   | { readonly state: 'unavailable' }
 
-interface RawLookup {
-  readonly state: 'F' | 'L' | 'W'
-  readonly ageMs: number
-  readonly remainingMs: number
-  readonly uses: number
-  readonly blob: string
-}
-
 const GET = defineScript<RawLookup>({ name: 'verdict-get', keys: 2, reply: readLookup })
 const FILL = defineScript<unknown>({ name: 'verdict-fill', keys: 2, reply: (raw) => raw })
+const DROP = defineScript<unknown>({ name: 'verdict-drop', keys: 1, reply: (raw) => raw })
 
-/** Characters of an entry: what is larger costs every node more to fetch from Redis than it saves. */
-const MAX_BLOB = 256 * 1024
+/** No node takes a lease for longer. */
+export const MAX_LEASE_MS = 5_000
+/** What is larger costs every node more to fetch from Redis than it saves: it is neither shared nor read. */
+const MAX_BLOB_BYTES = 256 * 1024
 
 export interface MeshTierOptions {
   readonly link: RedisLink
@@ -43,16 +39,17 @@ export interface MeshTierOptions {
 
 export class MeshTier {
   readonly #options: MeshTierOptions
-  readonly #garbage: Counter
+  readonly #wrong: (reason: string) => Counter
   readonly #tooLarge: Counter
   #leases = 0
 
   constructor(options: MeshTierOptions) {
     this.#options = options
-    this.#garbage = options.meter.counter({
+    this.#wrong = options.meter.counter({
       name: 'cache_mesh_garbage_total',
-      help: 'Entries of the mesh tier that were not understood and taken for a miss.',
-    })()
+      help: 'Entries of the mesh tier that were not believed, by reason: taken for a miss and removed.',
+      labels: ['reason'],
+    })
     this.#tooLarge = createRefusals(options.meter, 'mesh').size
   }
 
@@ -61,35 +58,36 @@ export class MeshTier {
     return `${this.#options.nodeId}.${++this.#leases}`
   }
 
-  /**
-   * Looks a verdict up. `known` is the entry that the node has: only a younger one is given. `staleForMs` is how long
-   * past its freshness an entry of this handler may be served.
-   */
-  async lookup(
-    key: string,
-    request: {
-      readonly token: string
-      readonly leaseMs: number
-      readonly known: VerdictEntry | undefined
-      readonly staleForMs: number
-    },
-  ): Promise<MeshLookup> {
+  /** Looks a verdict up. What is found and cannot be a verdict of this key is removed, and counts as not there. */
+  async lookup(key: string, question: MeshQuestion): Promise<MeshLookup> {
+    const first = await this.#lookup(key, question)
+    // Whoever asks again finds it gone, and gets the lease or waits for the node that has it.
+    const found = first === 'removed' ? await this.#lookup(key, question) : first
+    return found === 'removed' ? { state: 'unavailable' } : found
+  }
+
+  async #lookup(key: string, question: MeshQuestion): Promise<MeshLookup | 'removed'> {
     const { link, clock } = this.#options
+    const { token, leaseMs, known } = question
     const sentAt = clock.monotonic()
     // Ages are told to the millisecond on two clocks: what differs by less is the same entry.
-    const knownAge = request.known === undefined ? -1 : Math.max(0, Math.floor(sentAt - request.known.createdAt) - 2)
+    const knownAge = known === undefined ? -1 : Math.max(0, Math.floor(sentAt - known.createdAt) - 2)
+    const args = [token, leaseMs, knownAge, this.#now(), MAX_VALID_FOR_MS, MAX_BLOB_BYTES, MAX_LEASE_MS]
     let raw: RawLookup
     try {
-      raw = await link.run((client) =>
-        GET.run(client, this.#keys(key), [request.token, request.leaseMs, knownAge, this.#now()]),
-      )
+      raw = await link.run((client) => GET.run(client, this.#keys(key), args))
     } catch {
       return { state: 'unavailable' }
     }
-    const entry = this.#read(key, raw, sentAt, request.staleForMs)
-    if (raw.state !== 'F') return { state: raw.state === 'L' ? 'lease' : 'wait', stale: entry }
-    // Not understood: nobody holds the lease, so fetch without one and overwrite it.
-    if (entry === undefined) return { state: 'unavailable' }
+    if (raw.wrong !== '') this.#wrong(raw.wrong).add()
+    const entry = raw.blob === '' ? undefined : entryOf(key, raw, sentAt, question)
+    if (typeof entry === 'string') {
+      this.#wrong(entry).add()
+      const isGone = await this.#drop(key, raw.blob)
+      if (raw.state === 'F') return isGone ? 'removed' : { state: 'unavailable' }
+      return { state: raw.state === 'L' ? 'lease' : 'wait', stale: undefined }
+    }
+    if (raw.state !== 'F' || entry === undefined) return { state: raw.state === 'L' ? 'lease' : 'wait', stale: entry }
     // A reply that was long on its way may bring what was fresh when Redis sent it and is no more.
     return clock.monotonic() < entry.freshUntil ? { state: 'fresh', entry } : { state: 'wait', stale: entry }
   }
@@ -106,9 +104,10 @@ export class MeshTier {
     const { link, clock } = this.#options
     const now = clock.monotonic()
     const blob = entry === undefined ? '' : encodeBlob(key, entry)
-    if (blob.length > MAX_BLOB) this.#tooLarge.add()
+    const fits = Buffer.byteLength(blob) <= MAX_BLOB_BYTES
+    if (!fits) this.#tooLarge.add()
     const args =
-      entry === undefined || blob.length > MAX_BLOB
+      entry === undefined || !fits
         ? [request.token, 0, 0, 0, 0, '', '']
         : [
             request.token,
@@ -135,30 +134,13 @@ export class MeshTier {
     return [`${tag}:v`, `${tag}:l`]
   }
 
-  #read(key: string, raw: RawLookup, sentAt: number, staleForMs: number): VerdictEntry | undefined {
-    if (raw.ageMs < 0 && raw.state !== 'F') return undefined
-    const blob = decodeBlob(key, raw.blob)
-    if (blob === undefined) {
-      this.#garbage.add()
-      return undefined
-    }
-    // Counted from before the request was sent, the entry is never taken for younger than it is.
-    const freshUntil = sentAt + raw.remainingMs
-    return {
-      ...blob,
-      createdAt: sentAt - raw.ageMs,
-      freshUntil,
-      staleUntil: freshUntil + staleForMs,
-      usesLeft: raw.uses,
-      hits: 0,
-      lastHitAt: sentAt,
+  async #drop(key: string, blob: string): Promise<boolean> {
+    const [entry] = this.#keys(key)
+    try {
+      await this.#options.link.run((client) => DROP.run(client, [entry], [blob]))
+      return true
+    } catch {
+      return false
     }
   }
-}
-
-function readLookup(raw: unknown): RawLookup {
-  if (!Array.isArray(raw) || raw.length !== 5)
-    throw new IntermixError('REDIS_UNAVAILABLE', 'unexpected reply of a script')
-  const [state, ageMs, remainingMs, uses, blob] = raw as [RawLookup['state'], number, number, number, string]
-  return { state, ageMs, remainingMs, uses, blob }
 }

@@ -73,10 +73,13 @@ export class Revocations {
     this.apply({ sequence, target: { kind: 'all' } })
   }
 
-  /** Whether a verdict stamped with `epoch` may still be served to this request. */
+  /**
+   * Whether a verdict stamped with `epoch` may still be served to this request. One that claims to know more than this
+   * node does not: it comes from a node that is a moment ahead, or it has a number that would outlive every revocation.
+   */
   allows(epoch: Epoch, handlers: readonly string[], bag: AttributeBag): boolean {
     if (epoch.generation !== this.#generation) return false
-    if (epoch.sequence >= this.#sequence) return true
+    if (epoch.sequence >= this.#sequence) return epoch.sequence === this.#sequence
     if (epoch.sequence < this.#all) return false
     for (const handler of handlers) if (epoch.sequence < (this.#handlers.get(handler) ?? 0)) return false
     return this.#attributes.size === 0 || epoch.sequence >= this.#valueSequence(bag)

@@ -1,12 +1,17 @@
-// The mesh tier's form of a verdict: versioned JSON that names the key it belongs to, so that whatever else is found
-// in Redis (another version's entry, garbage, a value under the wrong key) is recognised and taken for a miss.
+// The mesh tier's form of a verdict: versioned JSON that names the key it belongs to. Whatever else is found in Redis
+// (another version's entry, garbage, a value under the wrong key or of the wrong type) is recognised: what a node reads
+// must be what an adapter may say, and no more.
 
+import { checkResultProblem } from '../adapter-kit/results.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import { decodeValue, encodeValue } from '../kernel/value-json.ts'
-import type { Verdict } from '../kernel/verdict.ts'
+import { type DirectResponse, MAX_VALID_FOR_MS, MAX_VALID_USES, type Verdict } from '../kernel/verdict.ts'
 import type { Epoch } from './revocations.ts'
 
 const VERSION = 1
+/** A backend call takes no longer: handlers' timeouts are shorter. */
+const MAX_FETCH_MS = 3_600_000
+const MAX_GENERATION_LENGTH = 512
 
 export interface VerdictBlob {
   readonly verdict: Verdict
@@ -36,52 +41,59 @@ export function encodeBlob(key: string, { verdict, epoch, fetchMs }: VerdictBlob
 
 /** Decodes a blob; `undefined` for anything that this version did not write for this key. */
 export function decodeBlob(key: string, text: string): VerdictBlob | undefined {
-  let parsed: unknown
+  const blob = parseRecord(text)
+  if (blob === undefined || blob['version'] !== VERSION || blob['key'] !== key) return undefined
+  const verdict = readVerdict(blob)
+  const { generation, sequence, fetchMs } = blob
+  if (verdict === undefined || typeof generation !== 'string' || generation.length > MAX_GENERATION_LENGTH) {
+    return undefined
+  }
+  if (!Number.isSafeInteger(sequence) || (sequence as number) < 0) return undefined
+  if (typeof fetchMs !== 'number' || !(fetchMs >= 0 && fetchMs <= MAX_FETCH_MS)) return undefined
+  return { verdict, epoch: { generation, sequence: sequence as number }, fetchMs }
+}
+
+function parseRecord(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    parsed = JSON.parse(text)
+    const parsed: unknown = JSON.parse(text)
+    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : undefined
   } catch {
     return undefined
   }
-  if (typeof parsed !== 'object' || parsed === null) return undefined
-  const blob = parsed as Record<string, unknown>
-  if (blob['version'] !== VERSION || blob['key'] !== key) return undefined
-  const { kind, code, message, validForMs, validUses, generation, sequence, fetchMs } = blob
-  if (kind !== 'allow' && kind !== 'deny') return undefined
-  if (!isCount(code) || (kind === 'allow') !== (code === 0) || typeof message !== 'string') return undefined
-  if (!isCount(validForMs) || !isCount(validUses) || !isCount(sequence) || typeof generation !== 'string')
-    return undefined
-  const direct = blob['directResponse']
-  const output = decodeOutput(blob['output'])
+}
+
+function readVerdict(blob: Readonly<Record<string, unknown>>): Verdict | undefined {
+  const { code, message, validForMs, validUses, directResponse } = blob
+  const output = blob['output'] === undefined ? undefined : decodeOutput(blob['output'])
+  if (blob['output'] !== undefined && output === undefined) return undefined
+  const said = { status: { code, message }, validForMs, validUses, directResponse, output }
+  const kind = code === 0 ? 'allow' : 'deny'
+  if (checkResultProblem(said) !== undefined || blob['kind'] !== kind) return undefined
+  // What forbids reuse is not stored, and nothing is valid for longer.
+  if (!isWithin(validForMs, MAX_VALID_FOR_MS) || !isWithin(validUses, MAX_VALID_USES)) return undefined
   return {
-    verdict: {
-      kind,
-      status: { code, message },
-      validForMs,
-      validUses,
-      ...(isDirectResponse(direct) ? { directResponse: direct } : {}),
-      ...(output === undefined ? {} : { output }),
-    },
-    epoch: { generation, sequence },
-    fetchMs: typeof fetchMs === 'number' && fetchMs >= 0 ? fetchMs : 0,
+    kind,
+    status: { code: code as number, message: message as string },
+    validForMs,
+    validUses,
+    ...(directResponse === undefined ? {} : { directResponse: directResponse as DirectResponse }),
+    ...(output === undefined ? {} : { output }),
   }
 }
 
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0
-}
-
-function isDirectResponse(value: unknown): value is NonNullable<Verdict['directResponse']> {
-  if (typeof value !== 'object' || value === null) return false
-  const { code, body, headers } = value as Record<string, unknown>
-  return isCount(code) && typeof body === 'string' && typeof headers === 'object' && headers !== null
+function isWithin(value: unknown, most: number): value is number {
+  return typeof value === 'number' && value > 0 && value <= most
 }
 
 function decodeOutput(raw: unknown): Record<string, AttributeValue> | undefined {
   if (!Array.isArray(raw)) return undefined
-  const output: Record<string, AttributeValue> = {}
-  for (const [name, encoded] of raw as [string, unknown][]) {
+  const output: [string, AttributeValue][] = []
+  for (const field of raw as unknown[]) {
+    if (!Array.isArray(field) || field.length !== 2) return undefined
+    const [name, encoded] = field as unknown[]
     const value = decodeValue(encoded)
-    if (value !== undefined) output[name] = value
+    if (typeof name !== 'string' || value === undefined) return undefined
+    output.push([name, value])
   }
-  return output
+  return Object.fromEntries(output)
 }

@@ -270,7 +270,7 @@ export class VerdictCache {
     const { clock, random } = this.#options
     const now = clock.monotonic()
     const limit = verdict.kind === 'deny' ? handler.maxDenyValidForMs : undefined
-    const validForMs = Math.min(verdict.validForMs, limit ?? Number.POSITIVE_INFINITY)
+    const validForMs = Math.floor(Math.min(verdict.validForMs, limit ?? Number.POSITIVE_INFINITY))
     // What is computed in this process ends at nobody's cost, so only fetched verdicts are spread.
     const jitter = handler.adapter.doesIo ? JITTER * random() : 0
     const freshUntil = startedAt + validForMs * (1 - jitter)

@@ -19,7 +19,7 @@ export interface DirectResponse {
 export interface Verdict {
   readonly kind: VerdictKind
   readonly status: Status
-  /** How long the verdict may be reused. 0 forbids reuse. */
+  /** How long the verdict may be reused, at most `MAX_VALID_FOR_MS`. 0 forbids reuse. */
   readonly validForMs: number
   /** How often the verdict may be reused. */
   readonly validUses: number
@@ -27,6 +27,11 @@ export interface Verdict {
   /** Output of a check-with-output template, by field name. */
   readonly output?: Readonly<Record<string, AttributeValue>>
 }
+
+/** The longest that a verdict may be reused, whatever a backend says: one day. */
+export const MAX_VALID_FOR_MS = 86_400_000
+/** The most uses of a verdict, whatever a backend says: what Mixer's protocol can tell. */
+export const MAX_VALID_USES = 2_147_483_647
 
 /** Validity of an answer that no handler limited (Mixer's defaults: one minute, ten thousand uses). */
 export const DEFAULT_VALID_FOR_MS = 60_000

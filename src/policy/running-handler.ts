@@ -8,7 +8,13 @@ import type { VerdictSource } from '../cache/verdict-request.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { AttributeValue } from '../kernel/value.ts'
-import { DEFAULT_VALID_FOR_MS, DEFAULT_VALID_USES, type Verdict } from '../kernel/verdict.ts'
+import {
+  DEFAULT_VALID_FOR_MS,
+  DEFAULT_VALID_USES,
+  MAX_VALID_FOR_MS,
+  MAX_VALID_USES,
+  type Verdict,
+} from '../kernel/verdict.ts'
 import { believe } from './believe.ts'
 import type { Guard } from './guard.ts'
 
@@ -79,8 +85,8 @@ function toVerdict(result: CheckResult): Verdict {
   return {
     kind: result.status.code === 0 ? 'allow' : 'deny',
     status: result.status,
-    validForMs: result.validForMs ?? DEFAULT_VALID_FOR_MS,
-    validUses: result.validUses ?? DEFAULT_VALID_USES,
+    validForMs: Math.min(result.validForMs ?? DEFAULT_VALID_FOR_MS, MAX_VALID_FOR_MS),
+    validUses: Math.min(result.validUses ?? DEFAULT_VALID_USES, MAX_VALID_USES),
     ...(result.directResponse === undefined ? {} : { directResponse: result.directResponse }),
     ...(result.output === undefined ? {} : { output: result.output }),
   }

@@ -4,6 +4,7 @@ import { connectRedis, type RedisLink } from '../../src/redis/connection.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
 import { fixedRandom, KeptLog, ReadableMeter, realClock } from '../redis/support.ts'
+import { settled, untilFilled } from './real-redis.ts'
 import { allow, Backend, createNode, deny, DOWN, handlerConfig, said } from './support.ts'
 
 type Asking = ReturnType<typeof createNode>
@@ -41,24 +42,8 @@ beforeEach(async () => {
   await link.run((client) => client.flushall())
 })
 
-/** Moves the fake clock on only while the real Redis owes no reply: replies come in order, and the last is of `ping`. */
-async function until<T>(clock: FakeClock, promise: Promise<T>): Promise<T> {
-  const state = { done: false }
-  const settled = promise.finally(() => {
-    state.done = true
-  })
-  while (!state.done) {
-    await link.run((client) => client.ping())
-    await new Promise((resolve) => setImmediate(resolve))
-    if (!state.done) await clock.advance(1)
-  }
-  return await settled
-}
-
-/** Waits until a fill that nobody waits for has reached Redis. */
-async function filled(keys = 1): Promise<void> {
-  while ((await link.run((client) => client.keys('test:*:v'))).length < keys);
-}
+const until = <T>(clock: FakeClock, promise: Promise<T>) => settled(link, clock, promise)
+const filled = () => untilFilled(link)
 
 describe('the mesh tier', () => {
   it('does not take a verdict that is too large to be fetched by every node, and counts it', async () => {
@@ -210,37 +195,6 @@ describe('the mesh tier', () => {
     expect(await until(clock, said(one.ask(backend)))).toBe('backend deny')
     expect(await until(clock, said(two.ask(backend)))).toMatch(/^(mesh|backend) deny$/)
     expect(backend.calls).toBeLessThanOrEqual(3)
-  })
-
-  it('takes garbage, other versions and other keys for a miss, and recovers', async () => {
-    const clock = new FakeClock()
-    const one = createNode({ clock, link, nodeId: 'n1' })
-    const backend = new Backend(clock)
-    await until(clock, said(one.ask(backend)))
-    await filled()
-    const [key = ''] = await link.run((client) => client.keys('test:*:v'))
-    const blob = (await link.run((client) => client.hget(key, 'b'))) ?? ''
-    const soon = String(Date.UTC(2026, 0, 15, 12) + clock.monotonic() + 1_000_000)
-    const spoils: readonly (() => Promise<unknown>)[] = [
-      () => link.run((client) => client.hset(key, 'b', 'garbage')),
-      () => link.run((client) => client.hset(key, 'b', blob.replace('"version":1', '"version":99'))),
-      () => link.run((client) => client.hset(key, 'b', blob.replace(/"key":"./, '"key":"_'))),
-      () => link.run((client) => client.hset(key, 'b', blob.replace('"kind":"allow"', '"kind":"unknown"'))),
-      () => link.run((client) => client.hset(key, 'u', 'many', 'f', 'never')),
-      () => link.run((client) => client.del(key)),
-      () => link.run(async (client) => [await client.del(key), await client.set(key, 'a string')]),
-      () => link.run((client) => client.hset(key, 'c', soon, 'f', soon)),
-    ]
-    backend.answer = deny()
-    for (const [index, spoil] of spoils.entries()) {
-      await spoil()
-      const node = createNode({ clock, link, nodeId: `s${index}` })
-      expect([index, await until(clock, said(node.ask(backend)))]).toEqual([index, 'backend deny'])
-      await clock.advance(5)
-      const next = createNode({ clock, link, nodeId: `t${index}` })
-      while ((await until(clock, said(next.ask(backend)))) !== 'mesh deny') next.cache.clear()
-      backend.answer = deny(60_000, `again ${index}`)
-    }
   })
 
   it('keeps what forbids reuse out of Redis', async () => {

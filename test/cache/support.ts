@@ -18,7 +18,7 @@ import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
 const EMPTY = MapBag.of({})
 /** The clock of the Redis server that nodes share, which nobody sets: ms since the epoch when a fake clock is at 0. */
-const SERVER_START = Date.UTC(2026, 0, 15, 12)
+export const SERVER_START = Date.UTC(2026, 0, 15, 12)
 
 /** A handler config for the cache: only its limits matter. */
 export function handlerConfig(overrides: Partial<HandlerConfig> = {}, doesIo = true): HandlerConfig {

@@ -32,10 +32,18 @@ describe('the answer to a check', () => {
     expect(handler.fetch(instanceOf('listentry'), at)).toMatchObject({ kind: 'allow', validForMs: 60_000 })
   })
 
+  it('is valid for a day and for as many uses as Mixer can tell, whatever the backend says', () => {
+    const { handler, at } = answering({ status: OK, validForMs: 1e300, validUses: 1e308 })
+    expect(handler.fetch(instanceOf('listentry'), at)).toMatchObject({ validForMs: 86_400_000, validUses: 2 ** 31 - 1 })
+  })
+
   it.each([
     ['nothing', undefined, /status/],
     ['a code out of range', { status: { code: 99, message: '' } }, /status\.code/],
     ['a negative validity', { status: OK, validForMs: -1 }, /validForMs/],
+    ['a validity that is no number', { status: OK, validForMs: Number.NaN }, /validForMs/],
+    ['a validity without an end', { status: OK, validForMs: Number.POSITIVE_INFINITY }, /validForMs/],
+    ['negative uses', { status: OK, validUses: -1 }, /validUses/],
     ['a boolean', true, /object/],
   ])('is no verdict where it is %s, at once or promised', async (_name, answer, what) => {
     for (const given of [answer, Promise.resolve(answer)]) {

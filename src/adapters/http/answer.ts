@@ -18,7 +18,7 @@ const DENIALS: Readonly<Record<number, number>> = {
 const details = z.object({
   status: z.object({ code: z.int().min(0).max(16), message: z.string().default('') }).optional(),
   validForMs: z.number().min(0).optional(),
-  validUses: z.int().min(0).optional(),
+  validUses: z.number().min(0).optional(),
 })
 
 type Details = z.output<typeof details>
@@ -30,7 +30,7 @@ export function readAnswer(response: TextResponse, config: HttpConfig): CheckRes
   const result: CheckResult = {
     status: statusOf(code, response, said),
     validForMs: Math.floor(validityOf(response, said, config)),
-    validUses: said.validUses ?? config.validUseCount,
+    validUses: Math.floor(said.validUses ?? config.validUseCount),
   }
   const isOwnDenial = code !== Code.OK && said.status === undefined && config.passDenial
   return isOwnDenial ? { ...result, directResponse: directResponse(response, config) } : result

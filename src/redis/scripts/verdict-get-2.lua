@@ -2,31 +2,60 @@
 -- KEYS[1] entry: hash b = blob, u = uses left, c = created, f = fresh until (ms of this server's clock)
 -- KEYS[2] lease
 -- ARGV[1] token of the caller, ARGV[2] lease ms, ARGV[3] age in ms of the entry that the caller has, -1 for none:
---         only a younger one is of interest; ARGV[4] the time in ms, empty for this server's clock
--- Returns {state, age ms, remaining fresh ms, uses granted, blob}; state:
+--         only a younger one is of interest; ARGV[4] the time in ms, empty for this server's clock,
+-- ARGV[5] the longest life of an entry in ms, ARGV[6] most bytes of a blob, ARGV[7] the longest lease in ms
+-- Returns {state, age ms, remaining fresh ms, uses granted, blob, wrong, uses there were}; state:
 --   F fresh (uses are taken from the entry's budget and now belong to the caller) · L not fresh, the caller has the
 --   lease · W not fresh, another node has the lease. L and W carry the stale entry where there is one (age -1: none).
+--   wrong: why what was found under the key is no entry and was removed; empty where nothing was
 local t = redis.call('TIME')
 local now = tonumber(ARGV[4]) or t[1] * 1000 + math.floor(t[2] / 1000)
--- A key of another type under this name is no entry.
-local entry = redis.pcall('HMGET', KEYS[1], 'b', 'u', 'c', 'f')
-if entry.err then entry = {} end
+
+local wrong = ''
+local function remove(reason)
+  redis.call('DEL', KEYS[1])
+  wrong = reason
+  return {}
+end
+
+-- Nothing that Intermix writes has more than 15 digits.
+local function whole(text)
+  return text and #text <= 15 and string.match(text, '^%d+$') and tonumber(text) or nil
+end
+
+local function read()
+  local bytes = redis.pcall('HSTRLEN', KEYS[1], 'b')
+  if type(bytes) ~= 'number' then return remove('type') end
+  if bytes == 0 then return {} end
+  if bytes > tonumber(ARGV[6]) then return remove('size') end
+  local found = redis.call('HMGET', KEYS[1], 'b', 'u', 'c', 'f')
+  local entry = {blob = found[1], uses = whole(found[2]), created = whole(found[3]), fresh = whole(found[4])}
+  if not (entry.uses and entry.created and entry.fresh) then return remove('fields') end
+  -- A moment is granted for a failover to a server whose clock is a little behind.
+  if entry.created > now + 1000 then return remove('future') end
+  if entry.fresh - entry.created > tonumber(ARGV[5]) then return remove('lifetime') end
+  return entry
+end
+
+local entry = read()
 local age, remaining = -1, 0
-if entry[1] and entry[2] and entry[3] and entry[4] then
-  age = now - tonumber(entry[3])
-  remaining = tonumber(entry[4]) - now
+if entry.blob then
+  age = math.max(0, now - entry.created)
+  remaining = entry.fresh - now
   local known = tonumber(ARGV[3])
-  local uses = tonumber(entry[2])
-  if remaining > 0 and uses > 0 and age >= -1000 and (known < 0 or age < known) then
-    local take = math.max(1, math.floor(uses / 8))
+  if remaining > 0 and entry.uses > 0 and (known < 0 or age < known) then
+    local take = math.max(1, math.floor(entry.uses / 8))
     redis.call('HINCRBY', KEYS[1], 'u', -take)
-    return {'F', age, remaining, take, entry[1]}
+    return {'F', age, remaining, take, entry.blob, wrong, entry.uses}
   end
 end
 local state = redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) and 'L' or 'W'
--- What has no end is no lease.
-if state == 'W' and redis.call('PTTL', KEYS[2]) < 0 then
-  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-  state = 'L'
+if state == 'W' then
+  -- What has no end, or one that no node gives, is no lease.
+  local rest = redis.call('PTTL', KEYS[2])
+  if rest < 0 or rest > tonumber(ARGV[7]) then
+    redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+    state = 'L'
+  end
 end
-return {state, age, remaining, 0, entry[1] or ''}
+return {state, age, remaining, 0, entry.blob or '', wrong, entry.uses or 0}

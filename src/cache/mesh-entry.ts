@@ -1,0 +1,71 @@
+// What the mesh tier found under a key, and whether it can be believed.
+
+import type { HandlerConfig } from '../config/snapshot.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import { decodeBlob } from './verdict-blob.ts'
+import type { VerdictEntry } from './verdict-entry.ts'
+
+/** What a node asks of the mesh tier. */
+export interface MeshQuestion {
+  readonly token: string
+  readonly leaseMs: number
+  /** The entry that the node has: only a younger one is given. */
+  readonly known: VerdictEntry | undefined
+  /** This node's own limits bound what it believes. */
+  readonly handler: HandlerConfig
+}
+
+/** The reply of the script. */
+export interface RawLookup {
+  readonly state: 'F' | 'L' | 'W'
+  readonly ageMs: number
+  readonly remainingMs: number
+  readonly uses: number
+  readonly blob: string
+  /** Why what was found was no entry; empty where nothing was wrong. */
+  readonly wrong: string
+  /** Uses before some were granted. */
+  readonly usesHeld: number
+}
+
+/**
+ * The entry that a lookup sent at `sentAt` brought, or the reason why it cannot be believed: what is read from Redis is
+ * held to what the backend may say and to what this node's config allows.
+ */
+export function entryOf(key: string, raw: RawLookup, sentAt: number, { handler }: MeshQuestion): VerdictEntry | string {
+  const blob = decodeBlob(key, raw.blob)
+  if (blob === undefined) return 'blob'
+  const { kind, validForMs, validUses } = blob.verdict
+  // The key names the handler's limits too: whoever stored the verdict was bound by the same ones.
+  if (kind === 'deny' && validForMs > (handler.maxDenyValidForMs ?? Number.POSITIVE_INFINITY)) return 'lifetime'
+  // Two milliseconds for what was rounded on the way.
+  if (raw.ageMs + raw.remainingMs > validForMs + 2) return 'lifetime'
+  if (raw.usesHeld > validUses) return 'uses'
+  // Counted from before the request was sent, the entry is never taken for younger than it is.
+  const freshUntil = sentAt + raw.remainingMs
+  return {
+    ...blob,
+    createdAt: sentAt - raw.ageMs,
+    freshUntil,
+    staleUntil: freshUntil + handler.staleIfErrorMs,
+    usesLeft: raw.uses,
+    hits: 0,
+    lastHitAt: sentAt,
+  }
+}
+
+/** @throws IntermixError REDIS_UNAVAILABLE for anything that the script does not say. */
+export function readLookup(raw: unknown): RawLookup {
+  const [state, ageMs, remainingMs, uses, blob, wrong, usesHeld] = Array.isArray(raw) ? (raw as unknown[]) : []
+  const numbers = [ageMs, remainingMs, uses, usesHeld] as number[]
+  if (
+    (state !== 'F' && state !== 'L' && state !== 'W') ||
+    !numbers.every(Number.isSafeInteger) ||
+    typeof blob !== 'string' ||
+    typeof wrong !== 'string'
+  ) {
+    throw new IntermixError('REDIS_UNAVAILABLE', 'unexpected reply of a script')
+  }
+  const [age = 0, remaining = 0, granted = 0, held = 0] = numbers
+  return { state, ageMs: age, remainingMs: remaining, uses: granted, blob, wrong, usesHeld: held }
+}
