@@ -16,6 +16,7 @@ import { createDoorMetrics } from './door-metrics.ts'
 import { checkResponseOf } from './ext-authz-response.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import { type GrpcService, schemaMethod } from './grpc-service.ts'
+import { refusalAnswer } from './refusal-answer.ts'
 
 const NAME = 'envoy.service.auth.v3.Authorization'
 const MAX_DETAILS = 1_000
@@ -30,8 +31,9 @@ interface ExtAuthzDependencies {
 }
 
 /**
- * The Authorization service. What policy denies is denied in an OK call; only the node's own failure fails the call, and
- * so meets the failure mode that the proxy's operator chose.
+ * The Authorization service. What policy denies is denied in an OK call, and so is a request that cannot be judged because
+ * of what its client sent; only the node's own failure fails the call, and so meets the failure mode that the proxy's
+ * operator chose.
  */
 export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService {
   const { check, clock, meter, defaultTimeoutMs } = dependencies
@@ -42,6 +44,8 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
     const startedAt = clock.monotonic()
     const fail = (caught: unknown) => {
       const error = callerError(caught)
+      const refusal = refusalAnswer(error)
+      if (refusal !== undefined) return finish({ answer: refusal, quotas: new Map() })
       if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
         logFailure(caught, 'an ext_authz call failed')
       const status: { code: number; details: string } = {

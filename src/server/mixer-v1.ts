@@ -1,9 +1,10 @@
 // The front door for Istio's proxies: istio.mixer.v1.Mixer. Attributes stay bytes until a rule reads them.
 
 import { type MethodDefinition, status as grpcStatus, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js'
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
-import type { CheckOutcome, CheckService, ReportService } from '../kernel/services.ts'
+import type { CheckOptions, CheckOutcome, CheckService, ReportService } from '../kernel/services.ts'
 import { Code } from '../kernel/status.ts'
 import { decodeCheckRequest } from '../wire/mixer/check-request.ts'
 import { encodeCheckResponse } from '../wire/mixer/check-response.ts'
@@ -15,6 +16,7 @@ import { timeoutOf } from './deadline.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { createFailureLog } from './failure-log.ts'
 import type { GrpcService } from './grpc-service.ts'
+import { refusalAnswer } from './refusal-answer.ts'
 
 const NAME = 'istio.mixer.v1.Mixer'
 /** A status message travels in a header, so it names only the first problems. */
@@ -114,7 +116,7 @@ class MixerDoor {
       const timeoutMs = timeoutOf(call.getDeadline(), this.#given.clock.now(), this.#given.defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
-      const outcome = this.#given.check.check(bag, {
+      const outcome = this.#ask(bag, {
         timeoutMs,
         ...(quotas.size === 0 ? {} : { quotas }),
         ...(deduplicationId === '' ? {} : { deduplicationId }),
@@ -123,6 +125,17 @@ class MixerDoor {
       else finish(outcome)
     } catch (caught) {
       fail(caught)
+    }
+  }
+
+  /** A request that cannot be judged is denied: a failed call would meet the client's network fail policy. */
+  #ask(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    try {
+      return this.#given.check.check(bag, options)
+    } catch (caught) {
+      const answer = caught instanceof IntermixError ? refusalAnswer(caught) : undefined
+      if (answer === undefined) throw caught
+      return { answer, quotas: new Map() }
     }
   }
 

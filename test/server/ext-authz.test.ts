@@ -130,6 +130,21 @@ describe('ext_authz over gRPC', () => {
     expect(given.log.errors).toEqual([])
   })
 
+  it.each([false, true])('denies with 400 what cannot be judged for what it is (asynchronously: %s)', async (later) => {
+    const error = new IntermixError('INVALID_REQUEST', 'read in two ways')
+    check.decide = () => {
+      if (later) return Promise.reject(error)
+      throw error
+    }
+    const response = await ask({ attributes: {} })
+    expect(response.status?.code).toBe(Code.INVALID_ARGUMENT)
+    if (response.httpResponse.case !== 'deniedResponse') throw new Error('not denied')
+    expect([response.httpResponse.value.status?.code, response.httpResponse.value.body]).toEqual([
+      400,
+      'read in two ways',
+    ])
+  })
+
   it('logs a bug once and fails the calls', async () => {
     check.decide = () => {
       throw new TypeError('a bug')

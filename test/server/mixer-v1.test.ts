@@ -227,6 +227,14 @@ describe('mixerService: Check', () => {
     await expect(later.check({})).rejects.toMatchObject({ code, details: error.message })
   })
 
+  it('denies what cannot be judged for what it is: a failed call would meet the network fail policy', async () => {
+    const { check } = await start(failing(new IntermixError('INVALID_REQUEST', 'read in two ways')))
+    const { precondition } = await check({ globalWordCount: 222 })
+    expect(precondition?.status).toMatchObject({ code: Code.INVALID_ARGUMENT, message: 'read in two ways' })
+    expect(precondition?.validDuration).toMatchObject({ seconds: 0n, nanos: 0 })
+    expect(precondition?.validUseCount).toBe(0)
+  })
+
   it('logs an unexpected failure and does not tell the caller about it', async () => {
     const node = await start(failing(new Error('secret path')))
     await expect(node.check({})).rejects.toMatchObject({ code: grpcStatus.INTERNAL, details: 'internal error' })

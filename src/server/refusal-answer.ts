@@ -1,0 +1,23 @@
+// Requests that are refused for what they are, as answers.
+
+import type { IntermixError } from '../kernel/errors.ts'
+import type { Answer } from '../kernel/verdict.ts'
+
+/**
+ * The answer for a request that cannot be judged because of what its client sent: a denial with INVALID_ARGUMENT, which is
+ * 400 over HTTP. A failed call would meet the proxy's failure mode instead, and with "allow" the client would have its way.
+ * @returns `undefined` for failures of our own, and of what the operator set.
+ */
+export function refusalAnswer(error: IntermixError): Answer | undefined {
+  if (error.code !== 'INVALID_REQUEST') return undefined
+  return {
+    status: error.status,
+    validForMs: 0,
+    validUses: 0,
+    tier: 'local',
+    ageMs: 0,
+    referenced: [],
+    requestHeaders: [],
+    responseHeaders: [],
+  }
+}
