@@ -130,9 +130,9 @@ class Composition implements RunningProcess {
     const { nodeId, maxMessageSize, trustForwarded, grpcAddress, httpAddress } = this.#settings
     const { checkTimeoutMs: defaultTimeoutMs, maxHeaderBytes, maxMapEntries, maxAttributeBytes } = this.#settings
     const limits = { maxMapEntries, maxAttributeBytes }
-    const given = { check: policy.engine, report: intake, clock, random, log, meter, nodeId, defaultTimeoutMs }
+    const given = { check: policy.check, report: intake, clock, random, log, meter, nodeId, defaultTimeoutMs }
     const operator = {
-      check: policy.engine,
+      check: policy.check,
       defaultTimeoutMs,
       limits,
       handlers: () => this.#config.state()?.snapshot.handlers.keys() ?? [],
@@ -141,7 +141,7 @@ class Composition implements RunningProcess {
         const state = this.#config.state()
         return state === undefined
           ? {}
-          : await explainCheck(state, bag, timeoutMs, { clock, verdicts: policy.verdicts })
+          : await explainCheck(state, policy.normalize(bag), timeoutMs, { clock, verdicts: policy.verdicts })
       },
     }
     const grpc = createGrpcServer({ ...given, services: [mixerService(given)], maxMessageBytes: maxMessageSize })

@@ -64,7 +64,7 @@ const readers: { readonly [K in Kind]: Reader<K> } = {
   bytes: readBytes,
   text: (text, { pattern }) =>
     pattern === undefined || pattern.regex.test(text) ? { value: text } : { allowed: pattern.allowed },
-  list: (text) => ({ value: splitList(text) }),
+  list: readList,
   texts: (text) => ({ value: [text] }),
   cidrs: readCidrs,
 }
@@ -87,7 +87,7 @@ export function placeholder(kind: Kind, { choices = [] }: ValueRules): string {
     path: 'PATH',
     bytes: 'SIZE',
     text: 'TEXT',
-    list: 'A,B,…',
+    list: choices.length > 0 ? `${choices.join('|')},…` : 'A,B,…',
     texts: 'TEXT',
     cidrs: 'CIDR,…',
   }
@@ -205,6 +205,13 @@ function isCidr(text: string): boolean {
   } catch {
     return false
   }
+}
+
+function readList(text: string, { choices }: ValueRules): ReadValue<'list'> {
+  const items = splitList(text)
+  return choices === undefined || items.every((item) => choices.includes(item))
+    ? { value: items }
+    : { allowed: `any of ${choices.join(', ')}, separated by commas` }
 }
 
 function splitList(text: string): readonly string[] {

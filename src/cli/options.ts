@@ -26,7 +26,11 @@ export interface OptionSpec extends ValueRules {
 
 export type OptionTable = Readonly<Record<string, OptionSpec>>
 
-type ValueOf<S extends OptionSpec> = S extends { readonly choices: readonly (infer C)[] } ? C : KindValues[S['kind']]
+type ValueOf<S extends OptionSpec> = S extends { readonly choices: readonly (infer C)[] }
+  ? S['kind'] extends 'list'
+    ? readonly C[]
+    : C
+  : KindValues[S['kind']]
 
 /** The typed values of a table: an option that is neither required nor has a default may be `undefined`. */
 export type OptionValues<T extends OptionTable> = {

@@ -2,6 +2,7 @@
 
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/logger.ts'
+import { PATH_AMBIGUITY_NAMES } from '../wire/ambiguity.ts'
 import type { OptionSpec } from './options.ts'
 
 /** What a process can be: `all` is node and worker in one. */
@@ -175,6 +176,24 @@ export const SETTINGS = {
     min: 1,
     max: 60_000,
     description: 'Longest time for a check whose caller gives no deadline.',
+    group: 'Checks',
+    roles: SERVING,
+  },
+  requestSpelling: {
+    kind: 'choice',
+    default: 'normal',
+    choices: ['normal', 'raw'],
+    description: 'How rules see paths and hosts: in one spelling for all, or as they came, nothing refused.',
+    group: 'Checks',
+    roles: SERVING,
+  },
+  allowAmbiguousPaths: {
+    kind: 'list',
+    default: [],
+    choices: PATH_AMBIGUITY_NAMES,
+    placeholder: 'KIND,…',
+    description: `What a path may hold although servers read it differently: ${PATH_AMBIGUITY_NAMES.join(', ')}.`,
+    defaultText: 'none: such requests are refused',
     group: 'Checks',
     roles: SERVING,
   },

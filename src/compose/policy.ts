@@ -10,9 +10,12 @@ import { Revocations } from '../cache/revocations.ts'
 import { RevocationService } from '../cache/revocation-service.ts'
 import { VerdictCache } from '../cache/verdict-cache.ts'
 import type { Settings } from '../cli/settings.ts'
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { CheckService } from '../kernel/services.ts'
 import { CheckEngine } from '../policy/check-engine.ts'
 import { createCheckMetrics } from '../policy/check-metrics.ts'
+import { NormalizingCheck } from '../policy/normalizing-check.ts'
 import type { PolicyState } from '../policy/policy-state.ts'
 import type { RedisLink } from '../redis/connection.ts'
 
@@ -28,7 +31,10 @@ export interface PolicyOptions {
 }
 
 export interface Policy {
-  readonly engine: CheckEngine
+  /** Answers the checks of every door. */
+  readonly check: CheckService
+  /** A bag as rules see it. @throws IntermixError INVALID_REQUEST where it can be read in two ways. */
+  normalize(bag: AttributeBag): AttributeBag
   readonly verdicts: VerdictCache
   readonly revocations: RevocationService
   readonly debug: ReadonlyMap<string, () => unknown>
@@ -98,6 +104,10 @@ export function createPolicy(options: PolicyOptions): Policy {
     refreshesPerSecond: settings.cacheRefreshRate,
   })
   const engine = new CheckEngine({ clock, metrics: createCheckMetrics(meter), verdicts, answers, revocations, state })
+  const normalizing =
+    settings.requestSpelling === 'normal'
+      ? new NormalizingCheck({ check: engine, allowed: new Set(settings.allowAmbiguousPaths), meter })
+      : undefined
   const entries = meter.gauge({ name: 'cache_entries', help: 'Entries of the local tier.', labels: ['grain'] })
   const bytes = meter.gauge({ name: 'cache_bytes', help: 'Bytes of the local tier, estimated.', labels: ['grain'] })
   let cancel: (() => void) | undefined
@@ -110,7 +120,8 @@ export function createPolicy(options: PolicyOptions): Policy {
     cancel = clock.after(GAUGE_MS, measure)
   }
   return {
-    engine,
+    check: normalizing ?? engine,
+    normalize: (bag) => normalizing?.normalize(bag) ?? bag,
     verdicts,
     revocations: service,
     debug: new Map<string, () => unknown>([

@@ -1,0 +1,78 @@
+// One entrance for checks from every door: policy sees one spelling of a path and a host, and nothing that has two readings.
+
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import type { Meter } from '../kernel/ports.ts'
+import type { ReferencedAttribute } from '../kernel/read-log.ts'
+import type { CheckOptions, CheckOutcome, CheckService, QuotaGrant } from '../kernel/services.ts'
+import { AmbiguousRequest, type PathAmbiguity } from '../wire/ambiguity.ts'
+import { NormalRequestBag } from '../wire/normal-request-bag.ts'
+
+export interface NormalizingCheckOptions {
+  readonly check: CheckService
+  /** What a path may hold although servers read it differently. */
+  readonly allowed: ReadonlySet<PathAmbiguity>
+  readonly meter: Meter
+}
+
+/** Hands checks on with their paths and hosts in normal form, and refuses what has none. */
+export class NormalizingCheck implements CheckService {
+  readonly #check: CheckService
+  readonly #allowed: ReadonlySet<PathAmbiguity>
+  readonly #refused: (reason: string) => void
+
+  constructor({ check, allowed, meter }: NormalizingCheckOptions) {
+    this.#check = check
+    this.#allowed = allowed
+    const refused = meter.counter({
+      name: 'ambiguous_requests_total',
+      help: 'Checks that were refused because their path or host can be read in two ways, by what makes it so.',
+      labels: ['reason'],
+    })
+    this.#refused = (reason) => refused(reason).add()
+  }
+
+  vocabulary(): Vocabulary {
+    return this.#check.vocabulary()
+  }
+
+  /** @throws AmbiguousRequest (INVALID_REQUEST) */
+  check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const normal = this.normalize(bag)
+    const outcome = this.#check.check(normal, options)
+    const finish = (done: CheckOutcome) => asSent(done, normal)
+    return outcome instanceof Promise ? outcome.then(finish) : finish(outcome)
+  }
+
+  /** The bag as policy sees it. @throws AmbiguousRequest (INVALID_REQUEST) */
+  normalize(bag: AttributeBag): NormalRequestBag {
+    try {
+      return new NormalRequestBag(bag, this.#allowed)
+    } catch (caught) {
+      if (caught instanceof AmbiguousRequest) this.#refused(caught.ambiguity)
+      throw caught
+    }
+  }
+}
+
+/** The outcome with references to what the caller sent; the same object where they are so already. */
+function asSent(outcome: CheckOutcome, bag: NormalRequestBag): CheckOutcome {
+  const { answer, quotas } = outcome
+  const referenced = sent(answer.referenced, bag)
+  const grants: [string, QuotaGrant][] = []
+  for (const [name, grant] of quotas) {
+    const own = sent(grant.referenced, bag)
+    if (own !== grant.referenced) grants.push([name, { ...grant, referenced: own }])
+  }
+  if (referenced === answer.referenced && grants.length === 0) return outcome
+  return { answer: { ...answer, referenced }, quotas: new Map([...quotas, ...grants]) }
+}
+
+function sent(referenced: readonly ReferencedAttribute[], bag: NormalRequestBag): readonly ReferencedAttribute[] {
+  if (!referenced.some((read) => bag.sent(read) !== read)) return referenced
+  const found = new Map<string, ReferencedAttribute>()
+  for (const read of referenced) {
+    const { name, key, condition, whole } = bag.sent(read)
+    found.set(JSON.stringify([name, key, whole]), { name, key, condition, whole })
+  }
+  return [...found.values()]
+}

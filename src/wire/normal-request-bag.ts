@@ -1,0 +1,174 @@
+// The bag that policy reads: paths and hosts in normal form, what came under names of its own.
+
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import type { ReferencedAttribute } from '../kernel/read-log.ts'
+import { type AttributeValue, isStringMap, type StringMap } from '../kernel/value.ts'
+import { AmbiguousRequest, type PathAmbiguity, quoted } from './ambiguity.ts'
+import { normalHost } from './normal-host.ts'
+import { normalPath } from './normal-path.ts'
+
+/** The path and the host as they came. A caller cannot state these: they follow from `request.path` and `request.host`. */
+const RAW_PATH = 'request.raw_path'
+const RAW_HOST = 'request.raw_host'
+
+/**
+ * A request's attributes with `request.path`, `request.url_path`, `request.host` and the headers `:path`, `:authority` and
+ * `host` in normal form (`normal-path.ts`, `normal-host.ts`), `request.raw_path` and `request.raw_host` beside them. Those
+ * headers always say what `request.path` and `request.host` say, and where one of `:authority` and `host` is, both are: by
+ * which of them a request names its host depends on the version of HTTP only.
+ */
+export class NormalRequestBag implements AttributeBag {
+  readonly #base: AttributeBag
+  readonly #rawPath: string | undefined
+  readonly #rawHost: string | undefined
+  readonly #path: string | undefined
+  readonly #host: string | undefined
+  /** `undefined` also where it follows from the path. */
+  readonly #urlPath: string | undefined
+  #headers: StringMap | undefined
+
+  /** @throws AmbiguousRequest where a path or host has no normal form, or a path names another host than the request. */
+  constructor(base: AttributeBag, allowed: ReadonlySet<PathAmbiguity>) {
+    this.#base = base
+    this.#rawPath = textOf(base.get('request.path'))
+    this.#rawHost = textOf(base.get('request.host'))
+    const host = this.#rawHost ?? this.#header(':authority') ?? this.#header('host')
+    this.#host = host === undefined ? undefined : about('request.host', () => normalHost(host))
+    const path = this.#rawPath ?? this.#header(':path')
+    this.#path = path === undefined ? undefined : about('request.path', () => this.#normal(path, allowed))
+    const urlPath = textOf(base.get('request.url_path'))
+    if (urlPath !== undefined && !isPathOf(urlPath, this.#rawPath)) {
+      this.#urlPath = about('request.url_path', () => this.#normal(urlPath, allowed))
+    }
+  }
+
+  get(name: string): AttributeValue | undefined {
+    switch (name) {
+      case 'request.path':
+        return this.#rawPath === undefined ? this.#base.get(name) : this.#path
+      case 'request.url_path': {
+        const value = this.#base.get(name)
+        return typeof value === 'string' ? (this.#urlPath ?? withoutQuery(this.#path ?? '')) : value
+      }
+      case 'request.host':
+        return this.#rawHost === undefined ? this.#base.get(name) : this.#host
+      case 'request.headers':
+        return this.#headersOf(this.#base.get(name))
+      case RAW_PATH:
+        return this.#rawPath
+      case RAW_HOST:
+        return this.#rawHost
+      default:
+        return this.#base.get(name)
+    }
+  }
+
+  *names(): Generator<string> {
+    for (const name of this.#base.names()) if (name !== RAW_PATH && name !== RAW_HOST) yield name
+    if (this.#rawPath !== undefined) yield RAW_PATH
+    if (this.#rawHost !== undefined) yield RAW_HOST
+  }
+
+  /**
+   * What the caller sent in place of what was read: it knows no raw names, and what it sent as a header is not what the
+   * header said here.
+   */
+  sent(read: ReferencedAttribute): ReferencedAttribute {
+    const name = this.#sourceOf(read)
+    return name === undefined ? read : { name, key: undefined, condition: read.condition, whole: false }
+  }
+
+  #sourceOf({ name, key }: ReferencedAttribute): string | undefined {
+    if (name === RAW_PATH) return 'request.path'
+    if (name === RAW_HOST) return 'request.host'
+    if (name !== 'request.headers' || key === undefined) return undefined
+    if (key === ':path' && this.#rawPath !== undefined) return 'request.path'
+    return (key === 'host' || key === ':authority') && this.#rawHost !== undefined ? 'request.host' : undefined
+  }
+
+  #header(name: string): string | undefined {
+    const headers = this.#base.get('request.headers')
+    return headers !== undefined && isStringMap(headers) ? headers.get(name) : undefined
+  }
+
+  #headersOf(value: AttributeValue | undefined): AttributeValue | undefined {
+    if (value === undefined || !isStringMap(value)) return value
+    this.#headers ??= new NormalHeaders(value, this.#path, this.#host)
+    return this.#headers
+  }
+
+  /** A target in absolute-form names the host again. */
+  #normal(path: string, allowed: ReadonlySet<PathAmbiguity>): string {
+    const [, authority, rest = ''] = ABSOLUTE.exec(path) ?? []
+    if (authority === undefined) return normalPath(path, allowed)
+    if (normalHost(authority) !== this.#host) {
+      const other = this.#host === undefined ? 'no host is given' : `the host is ${quoted(this.#host)}`
+      throw new AmbiguousRequest('host', `the path names the host ${quoted(authority)}, and ${other}`)
+    }
+    return normalPath(rest.startsWith('/') ? rest : `/${rest}`, allowed)
+  }
+}
+
+const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is
+
+class NormalHeaders implements StringMap {
+  readonly #base: StringMap
+  readonly #path: string | undefined
+  readonly #host: string | undefined
+
+  constructor(base: StringMap, path: string | undefined, host: string | undefined) {
+    this.#base = base
+    this.#path = path
+    this.#host = host
+  }
+
+  get size(): number {
+    let size = 0
+    for (const _ of this.entries()) size++
+    return size
+  }
+
+  get(key: string): string | undefined {
+    if (key === ':path') return this.#base.get(key) === undefined ? undefined : this.#path
+    if (key !== 'host' && key !== ':authority') return this.#base.get(key)
+    return (this.#base.get('host') ?? this.#base.get(':authority')) === undefined ? undefined : this.#host
+  }
+
+  *entries(): Generator<[string, string]> {
+    for (const entry of this.#base.entries()) {
+      const [key] = entry
+      if (key !== 'host' && key !== ':authority') yield key === ':path' ? [key, this.#path ?? ''] : entry
+    }
+    const host = this.get('host')
+    if (host === undefined) return
+    yield [':authority', host]
+    yield ['host', host]
+  }
+}
+
+function textOf(value: AttributeValue | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+/** Whether the one is the other without its query. */
+function isPathOf(urlPath: string, path: string | undefined): boolean {
+  return (
+    path !== undefined && path.startsWith(urlPath) && (path.length === urlPath.length || path[urlPath.length] === '?')
+  )
+}
+
+function withoutQuery(path: string): string {
+  const mark = path.indexOf('?')
+  return mark < 0 ? path : path.slice(0, mark)
+}
+
+/** Names the attribute in the message of a refusal. */
+function about(attribute: string, normalize: () => string): string {
+  try {
+    return normalize()
+  } catch (caught) {
+    if (caught instanceof AmbiguousRequest)
+      throw new AmbiguousRequest(caught.ambiguity, `${attribute}: ${caught.message}`)
+    throw caught
+  }
+}

@@ -1,0 +1,219 @@
+// However a path or a host is written, and whichever door it comes through, it meets the rule that is about it.
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { Client, credentials } from '@grpc/grpc-js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { builtInAdapters } from '../../src/adapters/index.ts'
+import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
+import { parseConfigText } from '../../src/config/load.ts'
+import { formatProblem } from '../../src/kernel/problem.ts'
+import { httpStatusOf } from '../../src/kernel/status.ts'
+import { NormalizingCheck } from '../../src/policy/normalizing-check.ts'
+import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
+import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
+import { mixerService } from '../../src/server/mixer-v1.ts'
+import type { PathAmbiguity } from '../../src/wire/ambiguity.ts'
+import {
+  CheckRequestSchema as EnvoyCheckRequest,
+  CheckResponseSchema as EnvoyCheckResponse,
+} from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
+import { CheckRequestSchema, CheckResponseSchema } from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
+import { FakeClock } from '../helpers/clock.ts'
+import { createSimulatedNode, type SimulatedNode } from '../property/simulated-node.ts'
+import { spellingsOf } from '../wire/path-spellings.ts'
+import { compress } from '../wire/mixer/compress.ts'
+import { dependencies } from './fixtures.ts'
+
+const denial = (name: string, match: string) => `
+apiVersion: intermix.dev/v1
+kind: rule
+metadata: {name: ${name}}
+spec:
+  match: ${JSON.stringify(match)}
+  actions:
+    - handler: {adapter: denier, params: {status: {code: PERMISSION_DENIED}}}
+      instances: [{template: checknothing}]
+`
+const CONFIG = [
+  `
+apiVersion: intermix.dev/v1
+kind: attributemanifest
+metadata: {name: vocabulary}
+spec:
+  attributes:
+    request.path: {valueType: STRING}
+    request.raw_path: {valueType: STRING}
+    request.url_path: {valueType: STRING}
+    request.host: {valueType: STRING}
+    request.headers: {valueType: STRING_MAP}
+`,
+  denial('admin', 'request.path.startsWith("/admin")'),
+  denial('closed', 'request.url_path == "/closed/s.txt"'),
+  denial('private', 'request.host == "private.example"'),
+  denial('odd', '"host" in request.headers && request.headers["host"] == "odd.example"'),
+  denial('raw', 'request.raw_path == "/op%65n-raw"'),
+].join('---')
+
+interface Asked {
+  readonly path: string
+  readonly host: string
+}
+
+let node: SimulatedNode
+let given: ReturnType<typeof dependencies>
+let grpc: GrpcServer
+let http: HttpServer
+let client: Client
+
+async function start(allowed: readonly PathAmbiguity[] = []) {
+  const compiled = compileSnapshot(parseConfigText('spelling.yaml', CONFIG), { adapters: builtInAdapters() })
+  if (compiled.snapshot === undefined) throw new Error(compiled.problems.map(formatProblem).join('\n'))
+  const options = { clock: new FakeClock(), random: () => 0.5, link: undefined, prefix: 'spelling', nodeId: 'n1' }
+  node = await createSimulatedNode(options, compiled.snapshot)
+  given = dependencies()
+  const check = new NormalizingCheck({ check: node.engine, allowed: new Set(allowed), meter: given.meter })
+  const shared = { ...given, check }
+  grpc = createGrpcServer({ ...shared, services: [mixerService(shared)] })
+  http = createHttpServer(shared)
+  client = new Client(`127.0.0.1:${await grpc.listen({ host: '127.0.0.1', port: 0 })}`, credentials.createInsecure())
+}
+
+async function stop() {
+  client.close()
+  await Promise.all([grpc.drain(1_000), http.drain(1_000)])
+  await node.stop()
+}
+
+function call(path: string, request: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes)
+    client.makeUnaryRequest(
+      path,
+      asBuffer,
+      (bytes: Buffer) => bytes,
+      request,
+      {},
+      (error, response) =>
+        error === null && response !== undefined ? resolve(response) : reject(error ?? new Error('no response')),
+    )
+  })
+}
+
+/** What each door makes of a request, as an HTTP status; 200 lets it pass. */
+const DOORS: Readonly<Record<string, (asked: Asked) => Promise<number>>> = {
+  async json({ path, host }) {
+    const attributes = {
+      'request.path': path,
+      'request.url_path': path.split('?', 1)[0],
+      'request.host': host,
+      'request.headers': { host },
+    }
+    const answer = await http.app.inject({ method: 'POST', url: '/v1/check', payload: { attributes } })
+    if (answer.statusCode !== 200) return answer.statusCode
+    return httpStatusOf(answer.json<{ status: { code: number } }>().status.code)
+  },
+  async forwardAuth({ path, host }) {
+    const headers = { 'x-forwarded-uri': path, 'x-forwarded-host': host, 'x-forwarded-method': 'GET', host }
+    return (await http.app.inject({ method: 'GET', url: '/v1/authz', headers })).statusCode
+  },
+  async extAuthz({ path, host }) {
+    const headers = { ':path': path, ':authority': host }
+    const attributes = { request: { http: { path, host, method: 'GET', headers } } }
+    const request = toBinary(EnvoyCheckRequest, create(EnvoyCheckRequest, { attributes }))
+    const response = fromBinary(
+      EnvoyCheckResponse,
+      await call('/envoy.service.auth.v3.Authorization/Check', request),
+    ).httpResponse
+    return response.case === 'deniedResponse' ? (response.value.status?.code ?? 0) : 200
+  },
+  async mixer({ path, host }) {
+    const attributes = compress({
+      'request.path': path,
+      'request.url_path': path.split('?', 1)[0] ?? '',
+      'request.host': host,
+      'request.headers': new Map([[':authority', host]]),
+    })
+    const request = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes, globalWordCount: 222 }))
+    const response = fromBinary(CheckResponseSchema, await call('/istio.mixer.v1.Mixer/Check', request))
+    return httpStatusOf(response.precondition?.status?.code ?? 0)
+  },
+}
+
+describe.each(Object.keys(DOORS))('through the door %s', (name) => {
+  beforeAll(() => start())
+  afterAll(stop)
+  const ask = (asked: Partial<Asked>) => DOORS[name]?.({ path: '/open', host: 'open.example', ...asked })
+
+  it.each(['/admin', '/closed/s.txt'])('every spelling of %s is denied', async (path) => {
+    const passed: string[] = []
+    for (const spelling of spellingsOf(path)) if ((await ask({ path: spelling })) !== 403) passed.push(spelling)
+    expect(passed).toEqual([])
+  })
+
+  it.each(['/', '/open', '/open;admin', '/x/admin', '/open/../x?/admin', '/%252fadmin'])('%s passes', async (path) => {
+    expect(await ask({ path })).toBe(200)
+  })
+
+  it.each(['/%2fadmin', '/x\\..\\admin', '/x/%5c', '/x/..;/admin', '/admin%00', '/x%', '/x#/admin', '/x//../admin'])(
+    '%s is refused with 400',
+    async (path) => {
+      expect(await ask({ path })).toBe(400)
+    },
+  )
+
+  it.each(['private.example', 'PRIVATE.example', 'private.example.', 'Private.Example:80', 'private.example.:443'])(
+    'the host %s is denied',
+    async (host) => {
+      expect(await ask({ host })).toBe(403)
+      expect(await ask({ host: host.replace(/private/i, 'ODD') })).toBe(403)
+      expect(await ask({ host: `not-${host}` })).toBe(200)
+    },
+  )
+
+  it.each(['user@private.example', 'a.example private.example', 'private..example'])(
+    'the host %s is refused with 400',
+    async (host) => {
+      expect(await ask({ host })).toBe(400)
+    },
+  )
+
+  it('the raw path is there for rules that want it', async () => {
+    expect(await ask({ path: '/op%65n-raw' })).toBe(403)
+    expect(await ask({ path: '/open-raw' })).toBe(200)
+  })
+})
+
+describe('what is ambiguous', () => {
+  beforeAll(() => start(['encoded-slash']))
+  afterAll(stop)
+
+  it('passes where a setting allows it, and is counted where it does not', async () => {
+    for (const door of Object.values(DOORS)) {
+      expect(await door({ path: '/group%2fproject', host: 'a' })).toBe(200)
+      expect(await door({ path: '/%61dmin%2Fx', host: 'a' })).toBe(403)
+      expect(await door({ path: '/a%5cb', host: 'a' })).toBe(400)
+      expect(await door({ path: '/', host: 'u@b' })).toBe(400)
+    }
+    const doors = Object.keys(DOORS).length
+    expect(given.meter.counts.get('ambiguous_requests_total{backslash}')).toBe(doors)
+    expect(given.meter.counts.get('ambiguous_requests_total{host}')).toBe(doors)
+  })
+
+  it('is told to programs with what is wrong', async () => {
+    const payload = { attributes: { 'request.path': '/a%5cb' } }
+    const answer = await http.app.inject({ method: 'POST', url: '/v1/check', payload })
+    expect(answer.json()).toMatchObject({
+      error: {
+        code: 'INVALID_REQUEST',
+        message: expect.stringContaining('request.path: the path is ambiguous') as string,
+      },
+    })
+  })
+
+  it('depends, for a caller that keeps answers, on what it sent', async () => {
+    const attributes = { 'request.path': '/open', 'request.host': 'a', 'request.headers': { host: 'a' } }
+    const answer = await http.app.inject({ method: 'POST', url: '/v1/check', payload: { attributes } })
+    const { referenced } = answer.json<{ referenced: { name: string; key?: string }[] }>()
+    const names = referenced.map(({ name, key }) => (key === undefined ? name : `${name}[${key}]`))
+    expect(names.sort()).toEqual(['request.host', 'request.path', 'request.url_path'])
+  })
+})

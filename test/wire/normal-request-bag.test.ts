@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
+import type { AttributeValue, StringMap } from '../../src/kernel/value.ts'
+import { AmbiguousRequest } from '../../src/wire/ambiguity.ts'
+import { NormalRequestBag } from '../../src/wire/normal-request-bag.ts'
+
+const bagOf = (values: Readonly<Record<string, AttributeValue>>) => new NormalRequestBag(MapBag.of(values), new Set())
+const headersOf = (bag: NormalRequestBag) => bag.get('request.headers') as StringMap
+
+describe('NormalRequestBag', () => {
+  it('shows paths and hosts in normal form, and what came under names of its own', () => {
+    const bag = bagOf({
+      'request.path': '/x/..//%61dmin?a=//',
+      'request.url_path': '/x/..//%61dmin',
+      'request.host': 'PRIVATE.example:80',
+      'request.method': 'GET',
+    })
+    expect(bag.get('request.path')).toBe('/admin?a=//')
+    expect(bag.get('request.url_path')).toBe('/admin')
+    expect(bag.get('request.host')).toBe('private.example')
+    expect(bag.get('request.raw_path')).toBe('/x/..//%61dmin?a=//')
+    expect(bag.get('request.raw_host')).toBe('PRIVATE.example:80')
+    expect(bag.get('request.method')).toBe('GET')
+    expect([...bag.names()].sort()).toEqual(
+      ['host', 'method', 'path', 'raw_host', 'raw_path', 'url_path'].map((name) => `request.${name}`),
+    )
+  })
+
+  it('adds nothing to a request that has neither, and takes no raw name from a caller', () => {
+    const bag = bagOf({ 'source.name': 'a', 'request.raw_path': '/open', 'request.raw_host': 'open.example' })
+    expect([...bag.names()]).toEqual(['source.name'])
+    for (const name of ['request.path', 'request.host', 'request.headers', 'request.raw_path', 'request.raw_host']) {
+      expect(bag.get(name)).toBeUndefined()
+    }
+  })
+
+  it('normalises a url_path that is not of the path by itself', () => {
+    expect(bagOf({ 'request.url_path': '//b' }).get('request.url_path')).toBe('/b')
+    expect(bagOf({ 'request.path': '/a', 'request.url_path': '//b' }).get('request.url_path')).toBe('/b')
+    expect(bagOf({ 'request.path': '//a;x', 'request.url_path': '//a' }).get('request.url_path')).toBe('/a')
+  })
+
+  it('lets pseudo headers and Host say what the request says', () => {
+    const headers = new Map([
+      [':path', '//admin'],
+      [':authority', 'PRIVATE.example'],
+      ['x-user', 'eve'],
+    ])
+    const bag = bagOf({ 'request.path': '//admin', 'request.host': 'PRIVATE.example', 'request.headers': headers })
+    const map = headersOf(bag)
+    expect(map.get(':path')).toBe('/admin')
+    expect(map.get(':authority')).toBe('private.example')
+    expect(map.get('host')).toBe('private.example')
+    expect(map.get('x-user')).toBe('eve')
+    expect(map.get('x-other')).toBeUndefined()
+    const entries = [':authority private.example', ':path /admin', 'host private.example', 'x-user eve']
+    expect([...map.entries()].map((entry) => entry.join(' ')).sort()).toEqual(entries)
+    expect(map.size).toBe(4)
+  })
+
+  it('reads the path and the host from those headers where the request has no attributes for them', () => {
+    const bag = bagOf({
+      'request.headers': new Map([
+        [':path', '/a/../admin'],
+        ['host', 'Private.example.'],
+      ]),
+    })
+    expect(headersOf(bag).get(':path')).toBe('/admin')
+    expect(headersOf(bag).get(':authority')).toBe('private.example')
+    expect(bag.get('request.path')).toBeUndefined()
+    expect(bag.get('request.raw_path')).toBeUndefined()
+    expect(() => bagOf({ 'request.headers': new Map([[':path', '/%2f']]) })).toThrow(AmbiguousRequest)
+    expect(() => bagOf({ 'request.headers': new Map([['host', 'a,b']]) })).toThrow(AmbiguousRequest)
+  })
+
+  it('has no such headers where the request has none', () => {
+    const bag = bagOf({ 'request.path': '/', 'request.host': 'a.example', 'request.headers': new Map([['x', '1']]) })
+    for (const key of ['host', ':authority', ':path']) expect(headersOf(bag).get(key)).toBeUndefined()
+    expect([...headersOf(bag).entries()]).toEqual([['x', '1']])
+  })
+
+  it.each([
+    [{ 'request.path': '/a%2fb' }, 'request.path: the path is ambiguous: "%2f"'],
+    [{ 'request.path': '/a', 'request.url_path': '/a\\b' }, 'request.url_path: the path is ambiguous: "\\\\"'],
+    [{ 'request.host': 'a,b' }, 'request.host: "a,b" is not a host'],
+    [
+      { 'request.path': 'http://b/', 'request.host': 'a' },
+      'request.path: the path names the host "b", and the host is "a"',
+    ],
+    [{ 'request.path': 'http://b/' }, 'request.path: the path names the host "b", and no host is given'],
+    [{ 'request.path': 'http://u@b/', 'request.host': 'b' }, 'request.path: "u@b" is not a host'],
+  ])('refuses %j', (values, message) => {
+    expect(() => bagOf(values as Readonly<Record<string, string>>)).toThrow(message)
+  })
+
+  it.each([
+    ['http://PRIVATE.example:80//admin', '/admin'],
+    ['HTTPS://private.example', '/'],
+    ['http://private.example?a=1', '/?a=1'],
+  ])('takes the target %s in absolute-form as %s', (path, normal) => {
+    expect(bagOf({ 'request.path': path, 'request.host': 'Private.example' }).get('request.path')).toBe(normal)
+  })
+
+  it('names what the caller sent in place of what was read', () => {
+    const values = { 'request.path': '//a', 'request.host': 'A', 'request.headers': new Map([[':authority', 'A']]) }
+    const bag = bagOf(values)
+    const read = (name: string, key?: string) => ({ name, key, condition: 'EXACT' as const, whole: false })
+    expect(bag.sent(read('request.raw_path'))).toEqual(read('request.path'))
+    expect(bag.sent(read('request.raw_host'))).toEqual(read('request.host'))
+    expect(bag.sent(read('request.headers', ':path'))).toEqual(read('request.path'))
+    expect(bag.sent(read('request.headers', 'host'))).toEqual(read('request.host'))
+    for (const same of [read('request.path'), read('request.headers', 'x'), read('request.headers')]) {
+      expect(bag.sent(same)).toBe(same)
+    }
+    const noHost = bagOf({ 'request.headers': new Map([['host', 'A']]) })
+    expect(noHost.sent(read('request.headers', 'host'))).toEqual(read('request.headers', 'host'))
+  })
+})
