@@ -5,6 +5,7 @@
 
 import { LRUCache } from 'lru-cache'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Answer } from '../kernel/verdict.ts'
 import type { Refusals } from './cache-metrics.ts'
 import { MAX_STEPS, type RecordedStep } from './read-collector.ts'
@@ -12,10 +13,15 @@ import type { Epoch, Revocations } from './revocations.ts'
 import { ShapeTree } from './shape-tree.ts'
 import { spend, type VerdictEntry } from './verdict-entry.ts'
 
+/** An answer but for its references, which are each request's own. */
+export type Findings = Omit<Answer, 'referenced'>
+
 /** An evaluated answer, with what limits its life. Times in ms on the monotonic clock. */
 export interface StoredAnswer {
   /** Its `validForMs`, `validUses`, `tier` and `ageMs` are filled in when it is served. */
-  readonly answer: Answer
+  readonly answer: Findings
+  /** What its evaluation read of the completed bag: the same for every request that it is found for. */
+  readonly reads: readonly ReferencedAttribute[]
   readonly createdAt: number
   readonly freshUntil: number
   readonly epoch: Epoch
@@ -141,10 +147,10 @@ export class AnswerCache {
 }
 
 /** Bytes that an answer takes, roughly, with its key. */
-function answerBytes({ answer }: StoredAnswer, steps: readonly RecordedStep[]): number {
+function answerBytes({ answer, reads }: StoredAnswer, steps: readonly RecordedStep[]): number {
   const headers = answer.requestHeaders.length + answer.responseHeaders.length
   const direct = answer.directResponse === undefined ? 0 : 256 + answer.directResponse.body.length
   let key = 32
   for (const { value } of steps) key += value.length
-  return 512 + 2 * (key + answer.status.message.length) + 128 * (headers + answer.referenced.length) + direct
+  return 512 + 2 * (key + answer.status.message.length) + 128 * (headers + reads.length) + direct
 }

@@ -2,21 +2,30 @@
 
 import type { TemplateDefinition } from '../adapter-kit/templates.ts'
 import type { CompiledExpression, Dialect } from '../expression/compiled.ts'
-import type { AttributeBag } from '../kernel/attribute-bag.ts'
-import type { ReadLog } from '../kernel/read-log.ts'
-import type { AttributeValue, ValueType } from '../kernel/value.ts'
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import { type ReadLog, RequestReads } from '../kernel/read-log.ts'
+import type { AttributeValue } from '../kernel/value.ts'
 import type { CompileContext } from './compile-context.ts'
 import type { ConfigNode, MapNode } from './config-node.ts'
 import { snakeCase } from './fields.ts'
+import type { OutputNames } from './snapshot.ts'
 import { suggest } from './suggest.ts'
 
 const OUTPUT = '$out.'
-// What the expression parsers see instead: identifiers. The first is as long as what it stands for, so that columns
-// stay; the second is how Mixer's dynamic templates call the same thing.
-const ALIASES = ['_out.', 'output.'] as const
+/** How Mixer's dynamic templates call the same thing. */
+const DYNAMIC = 'output.'
 const OUTPUT_OR_TEXT = /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|\$out\./g
 
-/** Compiles `attributeBindings`. The bag that bindings are evaluated against holds the output as `$out.<snake_case>`. */
+/** The names under which bindings see what a template puts out. */
+export function outputNames({ output = {} }: TemplateDefinition): OutputNames {
+  const byField = new Map(Object.keys(output).map((field) => [field, OUTPUT + snakeCase(field)]))
+  return { byField, names: new Set(byField.values()) }
+}
+
+/**
+ * Compiles `attributeBindings`. The bag that bindings are evaluated against holds the output under its `OutputNames`. In
+ * a binding the name of an output is never an attribute's, and every other name always is, whatever it begins with.
+ */
 export function compileBindings(
   node: MapNode,
   template: TemplateDefinition,
@@ -29,7 +38,16 @@ export function compileBindings(
     problems.error(node, 'no-output', message)
     return bindings
   }
-  const vocabulary = withOutput(expressions.vocabulary, template.output)
+  const prefix = freePrefix(node, expressions.vocabulary)
+  const aliases = new Map<string, string>()
+  const vocabulary = new Map(expressions.vocabulary)
+  for (const [field, type] of Object.entries(template.output)) {
+    for (const before of [prefix, DYNAMIC]) {
+      aliases.set(before + snakeCase(field), OUTPUT + snakeCase(field))
+      vocabulary.set(before + snakeCase(field), type)
+    }
+  }
+  const reword = (message: string) => message.replaceAll(prefix, OUTPUT)
   for (const { key, keyNode, value } of node.entries) {
     const expected = expressions.vocabulary.get(key)
     if (expected === undefined) {
@@ -37,73 +55,66 @@ export function compileBindings(
       problems.error(keyNode, 'unknown-attribute', `unknown attribute "${key}".${hint}`)
       continue
     }
-    const expression = expressions.compile(asIdentifiers(value), { dialect, expected, vocabulary, reword })
-    if (expression !== undefined) bindings.set(key, overOutput(expression, value.kind === 'scalar' ? value.text : ''))
+    const expression = expressions.compile(asIdentifiers(value, prefix), { dialect, expected, vocabulary, reword })
+    if (expression === undefined || value.kind !== 'scalar') continue
+    for (const name of expression.references.map(({ attribute }) => attribute)) {
+      if (!aliases.has(name) || !expressions.vocabulary.has(name)) continue
+      const message = `"${name}" is the generator's output here, not the attribute of that name: write "${aliases.get(name)}".`
+      problems.warn(value, 'ambiguous-output', message)
+    }
+    bindings.set(key, overOutput(expression, value.text, aliases))
   }
   return bindings
 }
 
-function withOutput(
-  vocabulary: ReadonlyMap<string, ValueType>,
-  output: Readonly<Record<string, ValueType>>,
-): ReadonlyMap<string, ValueType> {
-  const names = Object.entries(output).flatMap(([field, type]) =>
-    ALIASES.map((alias): [string, ValueType] => [alias + snakeCase(field), type]),
-  )
-  return new Map([...vocabulary, ...names])
+/**
+ * What the expression parsers see in place of `$out.`: an identifier as long as that, so that columns stay, and one that
+ * begins no attribute and stands in no binding.
+ */
+function freePrefix(node: MapNode, vocabulary: Vocabulary): string {
+  const texts = [...vocabulary.keys(), ...node.entries.map(({ value }) => (value.kind === 'scalar' ? value.text : ''))]
+  let prefix = '_out.'
+  for (let n = 0; texts.some((text) => text.includes(prefix)); n++) prefix = `_${n.toString(36).padStart(3, '0')}.`
+  return prefix
 }
 
-function reword(message: string): string {
-  return message.replaceAll(ALIASES[0], OUTPUT)
-}
-
-function asIdentifiers(node: ConfigNode): ConfigNode {
+function asIdentifiers(node: ConfigNode, prefix: string): ConfigNode {
   if (node.kind !== 'scalar') return node
-  return { ...node, text: node.text.replaceAll(OUTPUT_OR_TEXT, (found) => (found === OUTPUT ? ALIASES[0] : found)) }
+  return { ...node, text: node.text.replaceAll(OUTPUT_OR_TEXT, (found) => (found === OUTPUT ? prefix : found)) }
 }
 
 /** The same expression with its aliases turned back. Reads of the output are not logged: they are no request attributes. */
-function overOutput(expression: CompiledExpression, source: string): CompiledExpression {
-  const references = expression.references.map((r) => ({ ...r, attribute: toOutput(r.attribute) ?? r.attribute }))
+function overOutput(
+  expression: CompiledExpression,
+  source: string,
+  aliases: ReadonlyMap<string, string>,
+): CompiledExpression {
   return Object.freeze({
     source,
     dialect: expression.dialect,
     type: expression.type,
     constant: expression.constant,
-    references,
+    references: expression.references.map((r) => ({ ...r, attribute: aliases.get(r.attribute) ?? r.attribute })),
     equalityTerms: [],
     evaluate: (bag: AttributeBag, log?: ReadLog) =>
-      expression.evaluate(new AliasBag(bag), log === undefined ? undefined : withoutOutput(log)),
+      expression.evaluate(new AliasBag(bag, aliases), log === undefined ? undefined : new RequestReads(log, aliases)),
   })
-}
-
-function toOutput(name: string): string | undefined {
-  const alias = ALIASES.find((prefix) => name.startsWith(prefix))
-  return alias === undefined ? undefined : OUTPUT + name.slice(alias.length)
 }
 
 class AliasBag implements AttributeBag {
   readonly #bag: AttributeBag
+  readonly #aliases: ReadonlyMap<string, string>
 
-  constructor(bag: AttributeBag) {
+  constructor(bag: AttributeBag, aliases: ReadonlyMap<string, string>) {
     this.#bag = bag
+    this.#aliases = aliases
   }
 
   get(name: string): AttributeValue | undefined {
-    return this.#bag.get(toOutput(name) ?? name)
+    return this.#bag.get(this.#aliases.get(name) ?? name)
   }
 
   names(): Iterable<string> {
     return this.#bag.names()
-  }
-}
-
-function withoutOutput(log: ReadLog): ReadLog {
-  const isInput = (name: string) => toOutput(name) === undefined
-  return {
-    attribute: (name, value) => isInput(name) && log.attribute(name, value),
-    mapKey: (name, key, value) => isInput(name) && log.mapKey(name, key, value),
-    wholeMap: (name, value) => isInput(name) && log.wholeMap(name, value),
-    predicate: (predicate, answer) => isInput(predicate.attribute) && log.predicate(predicate, answer),
   }
 }

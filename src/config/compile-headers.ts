@@ -11,18 +11,23 @@ import { readChoice } from './values.ts'
 
 const OPERATIONS = ['REPLACE', 'REMOVE', 'APPEND'] as const
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+/** `<action>.output.<field>`, one level of nesting included; what is called is no field. */
+const OUTPUT = /(?<![\w.])(\w+)\.output\.(\w+(?:\.\w+(?!\w|\s*\())?)/g
 const PSEUDO_HEADERS = [':path', ':authority', ':method']
 
-/** The rule that the headers belong to; their expressions are added to `sites`. */
+/** The rule that the headers belong to; their expressions are added to `sites`, the outputs that they read to `outputs`. */
 interface HeaderFrame {
   readonly actions: readonly ActionConfig[]
   readonly dialect: Dialect
   readonly sites: ExpressionSite[]
+  /** Takes in each output that a value reads. */
+  readonly outputs: Set<string>
 }
 
 /**
  * Compiles a list of header operations. Values may read `<action>.output.<field>`, which the bag then holds under that
- * name; where a template does not declare its output, the field is taken as STRING.
+ * name; where a template does not declare its output, the field is taken as STRING. Such a name is an output only if the
+ * rule has an action of that name; then it is never an attribute, though a manifest may declare one (which is warned of).
  */
 export function compileHeaders(
   list: ListNode | undefined,
@@ -71,25 +76,32 @@ function compileHeader(
 function compileValue(
   node: ConfigNode,
   rule: HeaderFrame,
-  { expressions }: CompileContext,
+  { expressions, problems }: CompileContext,
 ): CompiledExpression | undefined {
-  const text = node.kind === 'scalar' ? node.text : ''
-  const outputs = outputsIn(text, rule.actions)
+  const outputs = new Map(outputsIn(node.kind === 'scalar' ? node.text : '', rule.actions))
   const vocabulary: Vocabulary | undefined =
-    outputs.length === 0 ? undefined : new Map([...expressions.vocabulary, ...outputs])
+    outputs.size === 0 ? undefined : new Map([...expressions.vocabulary, ...outputs])
   const expression = expressions.compile(node, {
     dialect: rule.dialect,
     expected: 'STRING',
     ...(vocabulary === undefined ? {} : { vocabulary }),
   })
-  if (expression !== undefined && node.kind === 'scalar') rule.sites.push({ node, expression })
+  if (expression === undefined || node.kind !== 'scalar') return expression
+  rule.sites.push({ node, expression })
+  for (const name of new Set(expression.references.map(({ attribute }) => attribute))) {
+    if (!outputs.has(name)) continue
+    rule.outputs.add(name)
+    if (!expressions.vocabulary.has(name)) continue
+    const message = `"${name}" is the output of the action here, not the attribute of that name: rename the action to read the attribute.`
+    problems.warn(node, 'ambiguous-output', message)
+  }
   return expression
 }
 
 /** Every `<action>.output.<field>` that a text reads, with its type. */
 function outputsIn(text: string, actions: readonly ActionConfig[]): readonly [string, ValueType][] {
   const found: [string, ValueType][] = []
-  for (const [full, action = '', field = ''] of text.matchAll(/\b(\w+)\.output\.(\w+(?:\.\w+)?)/g)) {
+  for (const [full, action = '', field = ''] of text.matchAll(OUTPUT)) {
     const named = actions.find(({ name }) => name === action)
     if (named === undefined) continue
     const output = named.instances.find(({ template }) => template.output !== undefined)?.template.output

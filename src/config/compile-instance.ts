@@ -2,7 +2,7 @@
 
 import { TEMPLATES, type FieldType, type TemplateDefinition } from '../adapter-kit/templates.ts'
 import type { CompiledExpression, Dialect } from '../expression/compiled.ts'
-import { compileBindings } from './bindings.ts'
+import { compileBindings, outputNames } from './bindings.ts'
 import type { CompileContext, ExpressionSite } from './compile-context.ts'
 import type { ConfigNode, MapEntry, MapNode, ScalarNode } from './config-node.ts'
 import { digestOf } from './digest.ts'
@@ -102,7 +102,15 @@ function build(source: InstanceSource, context: CompileContext): InstanceConfig 
   const bound = [...bindings].map(([name, e]) => [name, e.source, referencedTypes(e, set.vocabulary)])
   const digest = digestOf([fullName, template.name, dialect, content, bound])
   const build = instanceBuilder(fullName, template.name, plan)
-  return Object.freeze({ name: fullName, template, digest, build, bindings, expressions })
+  return Object.freeze({
+    name: fullName,
+    template,
+    digest,
+    build,
+    bindings,
+    outputs: outputNames(template),
+    expressions,
+  })
 }
 
 /** Compiles the fields of one instance, nested messages included. */

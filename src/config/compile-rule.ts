@@ -43,7 +43,7 @@ export function compileRule(
   const match = compileMatch(matchNode, dialect, context)
   if (match !== undefined && matchNode !== undefined) sites.push({ node: matchNode, expression: match })
   const actions = compileActions(fields.list('actions'), { object, dialect }, registries, context)
-  const headers = { actions, dialect, sites }
+  const headers = { actions, dialect, sites, outputs: new Set<string>() }
   const requestHeaders = compileHeaders(fields.list('requestHeaderOperations'), 'request', headers, context)
   const responseHeaders = compileHeaders(fields.list('responseHeaderOperations'), 'response', headers, context)
   const samplingField = fields.get('sampling')
@@ -69,7 +69,7 @@ export function compileRule(
     sampling,
     ...limits,
   }
-  return Object.freeze({ ...rule, digest: digestRule(rule, context) })
+  return Object.freeze({ ...rule, outputs: headers.outputs, digest: digestRule(rule, context) })
 }
 
 function compileMatch(
@@ -103,7 +103,7 @@ function readLimits(
   }
 }
 
-function digestRule(rule: Omit<RuleConfig, 'digest'>, { expressions }: CompileContext): string {
+function digestRule(rule: Omit<RuleConfig, 'digest' | 'outputs'>, { expressions }: CompileContext): string {
   const { match, actions, requestHeaders, responseHeaders, ...plain } = rule
   const text = (e: CompiledExpression | undefined) =>
     e && [e.dialect, e.source, referencedTypes(e, expressions.vocabulary)]

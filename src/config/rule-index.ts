@@ -30,6 +30,11 @@ export class RuleSelector {
     this.#attributes = new PurposeRules(snapshot, 'attributes')
   }
 
+  /** Whether any rule generates attributes: if none does, none need be selected. */
+  get generatesAttributes(): boolean {
+    return this.#attributes.size > 0
+  }
+
   /** Rules with at least one check or quota action or a header operation. */
   check(bag: AttributeBag, log?: ReadLog): CandidateSet {
     return this.#check.select(bag, log)
@@ -59,9 +64,11 @@ class PurposeRules {
   readonly #bySource: Membership<EqualityIndex>
   readonly #byDestination: Membership<EqualityIndex>
   readonly #namespaced: boolean
+  readonly size: number
 
   constructor(snapshot: Snapshot, purpose: RulePurpose) {
     const rules = snapshot.rules.filter((rule) => serves(rule, purpose))
+    this.size = rules.length
     const byNamespace = new Map<string, number[]>([[snapshot.defaultNamespace, []]])
     for (const [position, { namespace }] of rules.entries()) {
       const positions = byNamespace.get(namespace)

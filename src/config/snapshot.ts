@@ -30,6 +30,12 @@ export interface HandlerConfig {
   readonly maxDenyValidForMs: number | undefined
 }
 
+/** What a template puts out: by field the name under which bindings see it, and all those names. */
+export interface OutputNames {
+  readonly byField: ReadonlyMap<string, string>
+  readonly names: ReadonlySet<string>
+}
+
 /** A configured instance: fills its template's fields from a bag. */
 export interface InstanceConfig {
   readonly name: string
@@ -42,6 +48,8 @@ export interface InstanceConfig {
    * bag); only for templates of variety `attributes`.
    */
   readonly bindings: ReadonlyMap<string, CompiledExpression>
+  /** The names under which `bindings` see what the template puts out. */
+  readonly outputs: OutputNames
   /** Every expression of the params with its dotted path, for explain and for warnings. */
   readonly expressions: ReadonlyMap<string, CompiledExpression>
 }
@@ -69,6 +77,8 @@ export interface RuleConfig {
   readonly actions: readonly ActionConfig[]
   readonly requestHeaders: readonly HeaderTemplate[]
   readonly responseHeaders: readonly HeaderTemplate[]
+  /** The names (`<action>.output.<field>`) by which header operations read what handlers put out. */
+  readonly outputs: ReadonlySet<string>
   /** Resolves an unknown verdict. */
   readonly failPolicy: FailPolicy
   /** `shadow`: evaluated and counted, not applied. */

@@ -32,21 +32,64 @@ export class MapBag implements AttributeBag {
   }
 }
 
-/** A bag that lays further values (those of attribute generators) over another bag. */
-export class OverlayBag implements AttributeBag {
-  readonly #base: AttributeBag
-  readonly #over: ReadonlyMap<string, AttributeValue>
+/**
+ * A request's own attributes with generated ones beside them. What the request brought is never replaced: a generated
+ * value counts only where the request has none under that name, and of a map the whole map is the request's or generated.
+ */
+export class CompletedBag implements AttributeBag {
+  readonly #own: AttributeBag
+  readonly #generated: ReadonlyMap<string, AttributeValue>
 
-  constructor(base: AttributeBag, over: ReadonlyMap<string, AttributeValue>) {
-    this.#base = base
-    this.#over = over
+  constructor(own: AttributeBag, generated: ReadonlyMap<string, AttributeValue>) {
+    this.#own = own
+    this.#generated = generated
   }
 
   get(name: string): AttributeValue | undefined {
-    return this.#over.get(name) ?? this.#base.get(name)
+    return this.#own.get(name) ?? this.#generated.get(name)
+  }
+
+  /** Whether the value under the name is a generated one; then the request's own absence decided it. */
+  isGenerated(name: string): boolean {
+    return this.#generated.has(name) && this.#own.get(name) === undefined
   }
 
   names(): Iterable<string> {
-    return new Set([...this.#base.names(), ...this.#over.keys()])
+    return new Set([...this.#own.names(), ...this.#generated.keys()])
+  }
+}
+
+/**
+ * A bag in which certain names stand for something else than the request's attributes: a handler's output. Under such a
+ * name the request is never asked, also where there is no output of that name.
+ */
+export class OverlayBag implements AttributeBag {
+  readonly #base: AttributeBag
+  readonly #names: ReadonlySet<string>
+  readonly #values: ReadonlyMap<string, AttributeValue>
+
+  /** @param names all that is laid over; @param values what some or all of the names hold. */
+  constructor(base: AttributeBag, names: ReadonlySet<string>, values: ReadonlyMap<string, AttributeValue>) {
+    this.#base = base
+    this.#names = names
+    this.#values = values
+  }
+
+  /** Whether the name is laid over: reading it reads nothing of the request. */
+  has(name: string): boolean {
+    return this.#names.has(name)
+  }
+
+  get(name: string): AttributeValue | undefined {
+    return this.#names.has(name) ? this.#values.get(name) : this.#base.get(name)
+  }
+
+  names(): Iterable<string> {
+    const names = new Set(this.#base.names())
+    for (const name of this.#names) {
+      if (this.#values.has(name)) names.add(name)
+      else names.delete(name)
+    }
+    return names
   }
 }

@@ -38,3 +38,30 @@ export interface ReferencedAttribute {
   readonly condition: 'EXACT' | 'ABSENCE'
   readonly whole: boolean
 }
+
+/** Hands on the reads of a request, and none of the names that stand for something else (see `OverlayBag`). */
+export class RequestReads implements ReadLog {
+  readonly #log: ReadLog
+  readonly #hidden: { has(name: string): boolean }
+
+  constructor(log: ReadLog, hidden: { has(name: string): boolean }) {
+    this.#log = log
+    this.#hidden = hidden
+  }
+
+  attribute(name: string, value: AttributeValue | undefined): void {
+    if (!this.#hidden.has(name)) this.#log.attribute(name, value)
+  }
+
+  mapKey(name: string, key: string, value: string | undefined): void {
+    if (!this.#hidden.has(name)) this.#log.mapKey(name, key, value)
+  }
+
+  wholeMap(name: string, value: AttributeValue | undefined): void {
+    if (!this.#hidden.has(name)) this.#log.wholeMap(name, value)
+  }
+
+  predicate(predicate: Predicate, answer: boolean): void {
+    if (!this.#hidden.has(predicate.attribute)) this.#log.predicate(predicate, answer)
+  }
+}

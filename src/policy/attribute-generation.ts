@@ -1,9 +1,10 @@
-// Attribute generation: handlers that know more of a request (which pod has this address) add attributes to the bag
-// before rules see it.
+// Attribute generation: handlers that know more of a request (which pod has this address) add attributes to what the
+// request brought, before rules see it.
 
 import type { CandidateSet } from '../config/rule-index.ts'
+import type { InstanceConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
-import { type AttributeBag, OverlayBag } from '../kernel/attribute-bag.ts'
+import { type AttributeBag, CompletedBag, OverlayBag } from '../kernel/attribute-bag.ts'
 import type { Counter, Meter } from '../kernel/ports.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
 import type { AttributeValue } from '../kernel/value.ts'
@@ -17,103 +18,96 @@ export function generationFailures(meter: Meter): Counter {
   })()
 }
 
+interface GenerationOptions {
+  readonly deadline: number
+  readonly failures: Counter
+  /** Hears what of the request the generators' matches, instances and bindings read. */
+  readonly log?: ReadLog
+}
+
+type Values = ReadonlyMap<string, AttributeValue>
+
+const NOTHING: Values = new Map()
+
 /**
- * The bag with the generated attributes laid over it; the bag itself where nothing was generated.
- * @param log hears what the generators' inputs read
+ * The request's attributes with the generated ones beside them (a `CompletedBag`); the bag itself where there are none.
+ *
+ * As in Mixer: every generator sees the request alone, never what another one made, and all are asked at once. A value
+ * that the request brought is never replaced; a map counts as a whole. Where several generators bind one attribute, the
+ * first that has a value for it wins; first is by rule, action, instance, and not, as in Mixer, by time of arrival. A
+ * generator that fails, and a binding that cannot be evaluated, give nothing.
  */
 export function generateAttributes(
-  bag: AttributeBag,
+  own: AttributeBag,
   rules: CandidateSet['rules'],
   handlers: HandlerTable,
-  options: { readonly deadline: number; readonly failures: Counter; readonly log?: ReadLog },
+  options: GenerationOptions,
 ): AttributeBag | Promise<AttributeBag> {
-  let generated: AttributeBag | Promise<AttributeBag> = bag
+  const made: (Values | Promise<Values>)[] = []
+  let waits = false
   for (const rule of rules) {
-    if (rule.match !== undefined && rule.match.evaluate(bag, options.log) !== true) continue
+    if (rule.match !== undefined && rule.match.evaluate(own, options.log) !== true) continue
     for (const { handler, instances } of rule.actions) {
       for (const config of instances) {
         if (config.template.variety !== 'attributes') continue
-        const step = (current: AttributeBag) => runGenerator(current, config, handlers.get(handler.name), options)
-        generated = generated instanceof Promise ? generated.then(step) : step(generated)
+        const values = runGenerator(own, config, handlers.get(handler.name), options)
+        waits ||= values instanceof Promise
+        made.push(values)
       }
     }
   }
-  return generated
+  if (!waits) return complete(own, made as Values[])
+  return Promise.all(made.map(async (values) => await values)).then((all) => complete(own, all))
+}
+
+function complete(own: AttributeBag, made: readonly Values[]): AttributeBag {
+  const some = made.filter((values) => values.size > 0)
+  const [only = NOTHING] = some
+  if (some.length < 2) return only.size === 0 ? own : new CompletedBag(own, only)
+  // Later entries of a map replace earlier ones, and the first generator is to win.
+  return new CompletedBag(own, new Map(some.toReversed().flatMap((values) => [...values])))
 }
 
 function runGenerator(
-  bag: AttributeBag,
-  config: CandidateSet['rules'][number]['actions'][number]['instances'][number],
+  own: AttributeBag,
+  config: InstanceConfig,
   running: ReturnType<HandlerTable['get']>,
-  options: { readonly deadline: number; readonly failures: Counter; readonly log?: ReadLog },
-): AttributeBag | Promise<AttributeBag> {
-  const instance = config.build(bag, options.log)
-  if (instance instanceof EvaluationError || running === undefined) {
+  options: GenerationOptions,
+): Values | Promise<Values> {
+  const fail = () => {
     options.failures.add()
-    return bag
+    return NOTHING
   }
-  const lay = (output: Readonly<Record<string, AttributeValue>>) => bind(bag, config.bindings, output, options.log)
+  const instance = config.build(own, options.log)
+  if (instance instanceof EvaluationError || running === undefined) return fail()
+  const bound = (output: Readonly<Record<string, AttributeValue>>) => bind(own, config, output, options.log)
   try {
     const output = running.generate(instance, options.deadline)
-    if (!(output instanceof Promise)) return lay(output)
-    return output.then(lay, () => {
-      options.failures.add()
-      return bag
-    })
+    return output instanceof Promise ? output.then(bound, fail) : bound(output)
   } catch {
-    options.failures.add()
-    return bag
+    return fail()
   }
 }
 
-/** Evaluates the bindings over the output (as `$out.<snake_case>` and `output.<snake_case>`) and the bag. */
+/** Evaluates the bindings of what the request lacks over the output (as `$out.<snake_case>`) and the request. */
 function bind(
-  bag: AttributeBag,
-  bindings: ReadonlyMap<string, { evaluate(bag: AttributeBag, log?: ReadLog): AttributeValue | EvaluationError }>,
+  own: AttributeBag,
+  { bindings, outputs }: InstanceConfig,
   output: Readonly<Record<string, AttributeValue>>,
   log: ReadLog | undefined,
-): AttributeBag {
-  const outputs = new Map<string, AttributeValue>()
+): Values {
+  const put = new Map<string, AttributeValue>()
   for (const [field, value] of Object.entries(output)) {
-    const name = field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-    outputs.set(`$out.${name}`, value)
-    outputs.set(`output.${name}`, value)
+    const name = outputs.byField.get(field)
+    if (name !== undefined) put.set(name, value)
   }
-  const view = new OverlayBag(bag, outputs)
-  const heard = log === undefined ? undefined : new WithoutOutputs(log)
+  const view = new OverlayBag(own, outputs.names, put)
   const values = new Map<string, AttributeValue>()
   for (const [attribute, expression] of bindings) {
-    const value = expression.evaluate(view, heard)
+    // Whoever reads the attribute then reads the request's own, so there is nothing to tell the log.
+    if (own.get(attribute) !== undefined) continue
+    const value = expression.evaluate(view, log)
     if (!(value instanceof EvaluationError)) values.set(attribute, value)
   }
-  return new OverlayBag(bag, values)
-}
-
-/** Hides reads of a handler's output: they are no attributes of the request. */
-export class WithoutOutputs implements ReadLog {
-  readonly #log: ReadLog
-
-  constructor(log: ReadLog) {
-    this.#log = log
-  }
-
-  attribute(name: string, value: AttributeValue | undefined): void {
-    if (!isOutput(name)) this.#log.attribute(name, value)
-  }
-
-  mapKey(name: string, key: string, value: string | undefined): void {
-    if (!isOutput(name)) this.#log.mapKey(name, key, value)
-  }
-
-  wholeMap(name: string, value: AttributeValue | undefined): void {
-    if (!isOutput(name)) this.#log.wholeMap(name, value)
-  }
-
-  predicate(...[predicate, answer]: Parameters<ReadLog['predicate']>): void {
-    if (!isOutput(predicate.attribute)) this.#log.predicate(predicate, answer)
-  }
-}
-
-function isOutput(name: string): boolean {
-  return name.startsWith('$out.') || name.startsWith('output.') || name.includes('.output.')
+  return values
 }

@@ -1,7 +1,7 @@
 // Answers checks: from whole answers that were given before where one fits, else by evaluating the rules over the
 // handlers' verdicts.
 
-import type { AnswerCache, AnswerScope, StoredAnswer } from '../cache/answer-cache.ts'
+import type { AnswerCache, AnswerScope, Findings, StoredAnswer } from '../cache/answer-cache.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
 import type { Epoch, Revocations } from '../cache/revocations.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
@@ -20,6 +20,7 @@ import { type Evaluation, evaluateRules } from './evaluate.ts'
 import { fillHeaders } from './header-operations.ts'
 import type { PolicyState } from './policy-state.ts'
 import { grantQuota } from './quota.ts'
+import { referencesOf } from './references.ts'
 
 export interface CheckEngineOptions {
   readonly clock: Clock
@@ -42,16 +43,12 @@ interface Plan {
   readonly handlers: readonly string[]
 }
 
-/** Where attributes were generated: the bag as it came, and what the generators read of it. */
-interface Generation {
-  readonly original: AttributeBag
-  readonly inputs: ReadCollector
-}
-
 interface Call {
   readonly state: PolicyState
+  /** The request's attributes, generated ones beside them. */
   readonly bag: AttributeBag
-  readonly generation: Generation | undefined
+  /** What generating read of the request; `undefined` where the config has no generators. */
+  readonly inputs: ReadCollector | undefined
   readonly plan: Plan
   readonly options: CheckOptions
   readonly deadline: number
@@ -70,25 +67,24 @@ export class CheckEngine implements CheckService {
     return this.#state().snapshot.vocabulary
   }
 
-  check(original: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+  check(own: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const { clock, metrics } = this.#options
     const startedAt = clock.monotonic()
     const state = this.#state()
     const deadline = startedAt + options.timeoutMs
-    const answer = (bag: AttributeBag, generation?: Generation) => {
+    const answer = (bag: AttributeBag, inputs?: ReadCollector) => {
       const plan = this.#plan(state.rules.check(bag))
-      return this.#answer({ state, bag, generation, plan, options, deadline, startedAt })
+      return this.#answer({ state, bag, inputs, plan, options, deadline, startedAt })
     }
-    if (state.rules.attributes(original).rules.length === 0) return answer(original)
+    if (!state.rules.generatesAttributes) return answer(own)
     const inputs = new ReadCollector()
-    const generators = state.rules.attributes(original, inputs).rules
-    const generated = generateAttributes(original, generators, state.handlers, {
+    const generators = state.rules.attributes(own, inputs).rules
+    const bag = generateAttributes(own, generators, state.handlers, {
       deadline,
       failures: metrics.generationFailures,
       log: inputs,
     })
-    const proceed = (bag: AttributeBag) => answer(bag, { original, inputs })
-    return generated instanceof Promise ? generated.then(proceed) : proceed(generated)
+    return bag instanceof Promise ? bag.then((completed) => answer(completed, inputs)) : answer(bag, inputs)
   }
 
   #state(): PolicyState {
@@ -118,7 +114,7 @@ export class CheckEngine implements CheckService {
     if (plan.scope !== undefined && this.#options.answers !== undefined) {
       const now = this.#options.clock.monotonic()
       const stored = this.#options.answers.find(plan.scope, bag, plan.handlers, now)
-      if (stored !== undefined) return this.#finish(call, serve(stored, now))
+      if (stored !== undefined) return this.#finish(call, serve(stored, now), stored.reads)
     }
     return this.#evaluate(call)
   }
@@ -136,8 +132,7 @@ export class CheckEngine implements CheckService {
       matchFailed: (rule) => metrics.matchFailures.add(rule.name),
     })
     const parts = settle(evaluation)
-    const conclude = (settled: readonly SettledPart[]) =>
-      this.#finish(call, this.#conclude(call, evaluation, settled, reads, epoch))
+    const conclude = (settled: readonly SettledPart[]) => this.#conclude(call, evaluation, settled, reads, epoch)
     return parts instanceof Promise ? parts.then(conclude) : conclude(parts)
   }
 
@@ -145,20 +140,22 @@ export class CheckEngine implements CheckService {
     call: Call,
     evaluation: Evaluation,
     parts: readonly SettledPart[],
-    reads: ReadCollector,
+    collector: ReadCollector,
     epoch: Epoch,
-  ): Answer {
+  ): CheckOutcome | Promise<CheckOutcome> {
     const now = this.#options.clock.monotonic()
     const combined = combineVerdicts(evaluation.matched, parts, now)
     const allowed = combined.status.code === 0
-    const headers = allowed ? fillHeaders(evaluation.matched, parts, call.bag, reads) : fillHeaders([], [], call.bag)
-    const answer: Answer = {
+    const headers = allowed
+      ? fillHeaders(evaluation.matched, parts, call.bag, collector)
+      : fillHeaders([], [], call.bag)
+    const reads = collector.referenced()
+    const answer: Findings = {
       status: combined.status,
       validForMs: Math.max(0, Math.floor(combined.freshUntil - now)),
       validUses: Math.max(0, combined.validUses),
       tier: combined.tier,
       ageMs: Math.max(0, Math.round(now - combined.createdAt)),
-      referenced: this.#referenced(call, reads),
       requestHeaders: headers.request,
       responseHeaders: headers.response,
       ...(combined.directResponse === undefined ? {} : { directResponse: combined.directResponse }),
@@ -166,8 +163,9 @@ export class CheckEngine implements CheckService {
     for (const part of parts) if (part.outcome.entry === undefined) this.#options.metrics.unknown.add(part)
     const { answers } = this.#options
     if (answers !== undefined && call.plan.scope !== undefined && combined.reusable && combined.freshUntil > now) {
-      answers.store(call.plan.scope, reads.steps, {
+      answers.store(call.plan.scope, collector.steps, {
         answer,
+        reads,
         createdAt: combined.createdAt,
         freshUntil: combined.freshUntil,
         epoch: oldest(
@@ -178,28 +176,13 @@ export class CheckEngine implements CheckService {
         usesLeft: combined.validUses,
       })
     }
-    return answer
+    return this.#finish(call, answer, reads)
   }
 
-  /**
-   * What the answer depends on, as callers that keep answers must know it: the reads of the evaluation, those that
-   * chose the rules, and in place of generated attributes the inputs of their generators.
-   */
-  #referenced(call: Call, reads: ReadCollector): readonly ReferencedAttribute[] {
-    const selection = new ReadCollector()
-    call.state.rules.check(call.bag, selection)
-    const seen = new Map<string, ReferencedAttribute>()
-    const original = call.generation === undefined ? undefined : new Set(call.generation.original.names())
-    for (const entry of [...reads.referenced(), ...selection.referenced()]) {
-      const isGenerated = original !== undefined && !original.has(entry.name) && call.bag.get(entry.name) !== undefined
-      if (!isGenerated) seen.set(referenceId(entry), entry)
-    }
-    for (const entry of call.generation?.inputs.referenced() ?? []) seen.set(referenceId(entry), entry)
-    return [...seen].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
-  }
-
-  #finish(call: Call, answer: Answer): CheckOutcome | Promise<CheckOutcome> {
+  /** @param reads what the evaluation read, this one or the one that gave the answer before */
+  #finish(call: Call, findings: Findings, reads: readonly ReferencedAttribute[]): CheckOutcome | Promise<CheckOutcome> {
     const { clock, metrics } = this.#options
+    const answer = withReferences(findings, call, reads)
     metrics.answered(answer, clock.monotonic() - call.startedAt)
     const { quotas } = call.options
     if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0) return { answer, quotas: NO_QUOTAS }
@@ -211,7 +194,8 @@ export class CheckEngine implements CheckService {
     const grants = [...demands].map(async ([name, demand]): Promise<[string, QuotaGrant]> => {
       const request = { ...demand, name, deduplicationId }
       const context = { handlers: call.state.handlers, deadline: call.deadline }
-      return [name, await grantQuota(request, call.plan.enforced, call.bag, context)]
+      const grant = await grantQuota(request, call.plan.enforced, call.bag, context)
+      return [name, { ...grant, referenced: referencesOf(call, grant.referenced) }]
     })
     return { answer, quotas: new Map(await Promise.all(grants)) }
   }
@@ -237,7 +221,23 @@ function settle({ parts }: Evaluation): readonly SettledPart[] | Promise<readonl
   return Promise.all(parts.map(async (part) => ({ ...part, outcome: await part.outcome })))
 }
 
-function serve(stored: StoredAnswer, now: number): Answer {
+/** The answer with what it depended on: worked out when it is asked for, since most doors never tell it. */
+function withReferences(findings: Findings, call: Call, reads: readonly ReferencedAttribute[]): Answer {
+  let known: readonly ReferencedAttribute[] | undefined
+  return {
+    ...findings,
+    get referenced() {
+      if (known !== undefined) return known
+      // Which rules there are to evaluate is what the request's attributes have chosen, too.
+      const selection = new ReadCollector()
+      call.state.rules.check(call.bag, selection)
+      known = referencesOf(call, reads, selection.referenced())
+      return known
+    },
+  }
+}
+
+function serve(stored: StoredAnswer, now: number): Findings {
   let validUses = stored.usesLeft
   for (const part of stored.parts) validUses = Math.min(validUses, part.usesLeft)
   return {
@@ -247,10 +247,6 @@ function serve(stored: StoredAnswer, now: number): Answer {
     validUses: Math.max(0, validUses),
     ageMs: Math.max(0, Math.round(now - stored.createdAt)),
   }
-}
-
-function referenceId({ name, key, whole }: ReferencedAttribute): string {
-  return `${name}\n${key ?? ''}\n${whole}`
 }
 
 /** The earliest of several epochs; where the sequence started anew in between, one that nothing allows. */

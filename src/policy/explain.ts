@@ -6,7 +6,7 @@ import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { VerdictOutcome } from '../cache/verdict-request.ts'
 import type { InstanceConfig, RuleConfig } from '../config/snapshot.ts'
 import { type EqualityTerm, EvaluationError } from '../expression/compiled.ts'
-import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import { type AttributeBag, CompletedBag } from '../kernel/attribute-bag.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { codeName } from '../kernel/status.ts'
 import { isStringMap } from '../kernel/value.ts'
@@ -21,14 +21,14 @@ export interface ExplainDependencies {
 /** The explanation as JSON. Handlers are asked as a check would ask them, cached verdicts included. */
 export async function explainCheck(
   state: PolicyState,
-  original: AttributeBag,
+  own: AttributeBag,
   timeoutMs: number,
   dependencies: ExplainDependencies,
 ): Promise<object> {
   const deadline = dependencies.clock.monotonic() + timeoutMs
   const inputs = new ReadCollector()
-  const generators = state.rules.attributes(original, inputs).rules
-  const bag = await generateAttributes(original, generators, state.handlers, {
+  const generators = state.rules.attributes(own, inputs).rules
+  const bag = await generateAttributes(own, generators, state.handlers, {
     deadline,
     failures: { add: () => undefined },
     log: inputs,
@@ -45,7 +45,7 @@ export async function explainCheck(
   }
   return {
     snapshot: state.snapshot.id,
-    generated: generatedBy(original, bag),
+    generated: generatedIn(bag),
     rules,
     read: reads.steps.map(({ step, outcome }) => ({
       attribute: step.name,
@@ -142,13 +142,12 @@ function textOf(bag: AttributeBag, { attribute, mapKey }: EqualityTerm): string 
   return typeof value === 'object' && isStringMap(value) ? value.get(mapKey) : undefined
 }
 
-function generatedBy(original: AttributeBag, bag: AttributeBag): Readonly<Record<string, string>> {
+function generatedIn(bag: AttributeBag): Readonly<Record<string, string>> {
   const generated: Record<string, string> = {}
-  if (bag === original) return generated
-  const given = new Set(original.names())
+  if (!(bag instanceof CompletedBag)) return generated
   for (const name of bag.names()) {
-    const value = bag.get(name)
-    if (!given.has(name) && value !== undefined) generated[name] = valueToText(value)
+    const value = bag.isGenerated(name) ? bag.get(name) : undefined
+    if (value !== undefined) generated[name] = valueToText(value)
   }
   return generated
 }

@@ -4,10 +4,9 @@ import { valueToText } from '../adapter-kit/value-text.ts'
 import type { HeaderTemplate, RuleConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
 import { type AttributeBag, OverlayBag } from '../kernel/attribute-bag.ts'
-import type { ReadLog } from '../kernel/read-log.ts'
+import { type ReadLog, RequestReads } from '../kernel/read-log.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import type { HeaderOperation } from '../kernel/verdict.ts'
-import { WithoutOutputs } from './attribute-generation.ts'
 import type { SettledPart } from './combine.ts'
 
 export interface FilledHeaders {
@@ -27,11 +26,11 @@ export function fillHeaders(
   log?: ReadLog,
 ): FilledHeaders {
   if (!matched.some((rule) => rule.requestHeaders.length + rule.responseHeaders.length > 0)) return NONE
-  const heard = log === undefined ? undefined : new WithoutOutputs(log)
   const request: HeaderOperation[] = []
   const response: HeaderOperation[] = []
   for (const rule of matched) {
-    const view = new OverlayBag(bag, outputsOf(rule, parts))
+    const view = new OverlayBag(bag, rule.outputs, outputsOf(rule, parts))
+    const heard = log === undefined ? undefined : new RequestReads(log, view)
     for (const template of rule.requestHeaders) fill(template, view, heard, request)
     for (const template of rule.responseHeaders) fill(template, view, heard, response)
   }

@@ -46,8 +46,8 @@ export class ReportDispatcher {
 
   /** The instances of one record, in rule order. */
   dispatch(state: PolicyState, record: AttributeBag): readonly Dispatch[] | Promise<readonly Dispatch[]> {
+    if (!state.rules.generatesAttributes) return this.#fill(state, record)
     const generators = state.rules.attributes(record).rules
-    if (generators.length === 0) return this.#fill(state, record)
     const bag = generateAttributes(record, generators, state.handlers, {
       deadline: this.#options.clock.monotonic() + GENERATION_MS,
       failures: this.#generationFailures,

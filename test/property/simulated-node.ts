@@ -27,6 +27,7 @@ const SERVER_START = Date.UTC(2026, 0, 15, 12)
 export interface SimulatedNode {
   readonly engine: CheckEngine
   readonly revocations: Revocations
+  readonly meter: ReadableMeter
   /** Why there was no verdict of a handler, the last few times. */
   readonly unknowns: readonly string[]
   state(): PolicyState
@@ -91,6 +92,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   }
   await apply(first)
   return {
+    meter,
     unknowns: verdicts.unknowns,
     engine: new CheckEngine({
       clock,

@@ -1,0 +1,36 @@
+// What the answer to one request depended on, for callers that keep answers.
+
+import type { ReadCollector } from '../cache/read-collector.ts'
+import { type AttributeBag, CompletedBag } from '../kernel/attribute-bag.ts'
+import type { ReferencedAttribute } from '../kernel/read-log.ts'
+
+/**
+ * The references of the request that is answered, in order and each once. Reads are of the completed bag, and the same
+ * for every request that the same kept answer serves; references are of the request's own attributes, and each has its
+ * own. A read that met a generated value depended on the request having none under that name, and on all that the
+ * generators read. So everything that is EXACT here is in the request, and everything that is ABSENCE is not.
+ * @param request its completed bag, and what generating read of it
+ */
+export function referencesOf(
+  request: { readonly bag: AttributeBag; readonly inputs: ReadCollector | undefined },
+  ...reads: readonly (readonly ReferencedAttribute[])[]
+): readonly ReferencedAttribute[] {
+  const { bag, inputs } = request
+  const found = new Map<string, ReferencedAttribute>()
+  for (const list of reads) {
+    for (const read of list) {
+      const own = bag instanceof CompletedBag && bag.isGenerated(read.name) ? absenceOf(read.name) : read
+      found.set(idOf(own), own)
+    }
+  }
+  for (const read of inputs?.referenced() ?? []) found.set(idOf(read), read)
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, reference]) => reference)
+}
+
+function absenceOf(name: string): ReferencedAttribute {
+  return { name, key: undefined, condition: 'ABSENCE', whole: false }
+}
+
+function idOf({ name, key, whole }: ReferencedAttribute): string {
+  return `${name}\n${key ?? ''}\n${whole}`
+}
