@@ -7,7 +7,7 @@ import type { CompiledExpression, EvaluationError } from '../expression/compiled
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Problem } from '../kernel/problem.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
-import type { HeaderOperation } from '../kernel/verdict.ts'
+import type { HeaderOperation } from '../kernel/header-operation.ts'
 
 export type FailPolicy = 'open' | 'closed'
 
@@ -61,7 +61,7 @@ export interface ActionConfig {
   readonly instances: readonly InstanceConfig[]
 }
 
-/** A header operation whose value is made of expressions, concatenated. */
+/** A header operation for each value, one after the other; REMOVE has none. */
 export interface HeaderTemplate {
   readonly name: string
   readonly operation: HeaderOperation['operation']

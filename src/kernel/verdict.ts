@@ -1,5 +1,6 @@
 // Verdicts: what one handler said of one instance, and the answer that a whole check combines from them.
 
+import type { HeaderOperation } from './header-operation.ts'
 import type { ReferencedAttribute } from './read-log.ts'
 import type { Status } from './status.ts'
 import type { AttributeValue } from './value.ts'
@@ -42,14 +43,6 @@ export const DEFAULT_VALID_USES = 10_000
  * `stale` is a cached verdict served beyond its validity and within its stale bound because the backend gave none.
  */
 export type Tier = 'local' | 'mesh' | 'backend' | 'stale'
-
-/** A header operation that a rule applies to the request or the response. */
-export interface HeaderOperation {
-  /** Lower-case header name. */
-  readonly name: string
-  readonly value: string
-  readonly operation: 'REPLACE' | 'REMOVE' | 'APPEND'
-}
 
 /** The answer to a check: all matching rules' verdicts, combined in rule order. */
 export interface Answer {

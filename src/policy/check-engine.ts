@@ -17,7 +17,7 @@ import { generateAttributes } from './attribute-generation.ts'
 import type { CheckMetrics } from './check-metrics.ts'
 import { combineVerdicts, type SettledPart } from './combine.ts'
 import { type Evaluation, evaluateRules } from './evaluate.ts'
-import { fillHeaders } from './header-operations.ts'
+import { fillHeaders, NO_HEADERS } from './header-operations.ts'
 import type { PolicyState } from './policy-state.ts'
 import { grantQuota } from './quota.ts'
 import { referencesOf } from './references.ts'
@@ -146,9 +146,8 @@ export class CheckEngine implements CheckService {
     const now = this.#options.clock.monotonic()
     const combined = combineVerdicts(evaluation.matched, parts, now)
     const allowed = combined.status.code === 0
-    const headers = allowed
-      ? fillHeaders(evaluation.matched, parts, call.bag, collector)
-      : fillHeaders([], [], call.bag)
+    const missing = this.#options.metrics.headersWithoutValue
+    const headers = allowed ? fillHeaders(evaluation.matched, parts, call.bag, collector, missing) : NO_HEADERS
     const reads = collector.referenced()
     const answer: Findings = {
       status: combined.status,

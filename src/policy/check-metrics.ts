@@ -9,6 +9,8 @@ import { generationFailures } from './attribute-generation.ts'
 export interface CheckMetrics {
   readonly generationFailures: Counter
   readonly matchFailures: { add(rule: string): void }
+  /** A header operation that had a value to give, and has none. */
+  readonly headersWithoutValue: { add(rule: string, header: string): void }
   /** An unknown verdict that the rule's fail policy resolved. */
   readonly unknown: { add(part: { readonly rule: { readonly name: string; readonly failPolicy: string } }): void }
   answered(answer: Answer, tookMs: number): void
@@ -40,6 +42,11 @@ export function createCheckMetrics(meter: Meter): CheckMetrics {
     help: 'Verdicts that no tier could give, resolved by the fail policy of the rule.',
     labels: ['rule', 'policy'],
   })
+  const withoutValue = meter.counter({
+    name: 'header_values_missing_total',
+    help: 'Values of header operations that were absent, empty or failed, as answers were evaluated; a REPLACE left with none removes the header.',
+    labels: ['rule', 'header'],
+  })
   const shadow = meter.counter({
     name: 'shadow_verdicts_total',
     help: 'What rules in shadow mode would have said.',
@@ -50,10 +57,12 @@ export function createCheckMetrics(meter: Meter): CheckMetrics {
   for (const tier of ['local', 'mesh', 'backend', 'stale'] as const) histograms.set(tier, durations(tier))
   const failed = memo2((rule: string) => matchFailures(rule))
   const unknowns = memo2((rule: string, policy: string) => unknown(rule, policy))
+  const valueless = memo2((rule: string, header: string) => withoutValue(rule, header))
   const shadows = memo2((rule: string, verdict: string) => shadow(rule, verdict))
   return {
     generationFailures: generationFailures(meter),
     matchFailures: { add: (rule) => failed(rule, '').add() },
+    headersWithoutValue: { add: (rule, header) => valueless(rule, header).add() },
     unknown: { add: ({ rule }) => unknowns(rule.name, rule.failPolicy).add() },
     answered(answer, tookMs) {
       counters(codeName(answer.status.code), answer.tier).add()

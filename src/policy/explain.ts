@@ -11,6 +11,8 @@ import type { Clock } from '../kernel/ports.ts'
 import { codeName } from '../kernel/status.ts'
 import { isStringMap } from '../kernel/value.ts'
 import { generateAttributes } from './attribute-generation.ts'
+import type { SettledPart } from './combine.ts'
+import { fillHeaders } from './header-operations.ts'
 import type { PolicyState } from './policy-state.ts'
 
 export interface ExplainDependencies {
@@ -82,12 +84,28 @@ async function explainRule(
   if (value instanceof EvaluationError) return { ...about, matched: false, because: `match failed: ${value.message}` }
   if (value !== true) return { ...about, matched: false, because: whyRuledOut(rule, bag) }
   const actions = []
-  for (const { handler, instances } of rule.actions) {
+  const parts: SettledPart[] = []
+  for (const { handler, instances, name } of rule.actions) {
     for (const config of instances.filter(isAsked)) {
-      actions.push({ handler: handler.name, ...(await explainAction(config, handler.name, bag, reads, context)) })
+      const { told, outcome } = await explainAction(config, handler.name, bag, reads, context)
+      actions.push({ handler: handler.name, ...told })
+      if (outcome !== undefined) parts.push({ rule, handler: handler.name, action: name, outcome })
     }
   }
-  return { ...about, matched: true, actions }
+  return { ...about, matched: true, actions, ...explainHeaders(rule, parts, bag, reads) }
+}
+
+/** What the rule does to headers where the check is allowed, and the headers that lacked a value. */
+function explainHeaders(
+  rule: RuleConfig,
+  parts: readonly SettledPart[],
+  bag: AttributeBag,
+  reads: ReadCollector,
+): object {
+  if (!hasHeaders(rule)) return {}
+  const without = new Set<string>()
+  const { request, response } = fillHeaders([rule], parts, bag, reads, { add: (_rule, header) => without.add(header) })
+  return { whenAllowed: { requestHeaders: request, responseHeaders: response, withoutValue: [...without] } }
 }
 
 async function explainAction(
@@ -96,15 +114,19 @@ async function explainAction(
   bag: AttributeBag,
   reads: ReadCollector,
   { state, verdicts, deadline, clock }: RuleContext,
-): Promise<object> {
+): Promise<{ readonly told: object; readonly outcome?: VerdictOutcome }> {
   const instance = config.build(bag, reads)
-  if (instance instanceof EvaluationError)
-    return { instance: config.name, verdict: 'unknown', because: instance.message }
+  if (instance instanceof EvaluationError) {
+    return { told: { instance: config.name, verdict: 'unknown', because: instance.message } }
+  }
   const about = { instance: config.name, template: config.template.name, fields: fieldToJson(instance.fields) }
-  if (config.template.variety === 'quota') return { ...about, verdict: 'not asked: quotas are charged by checks only' }
+  if (config.template.variety === 'quota') {
+    return { told: { ...about, verdict: 'not asked: quotas are charged by checks only' } }
+  }
   const source = state.handlers.get(handler)
-  if (source === undefined) return { ...about, verdict: 'unknown', because: 'the handler is not running' }
-  return { ...about, ...outcomeJson(await verdicts.get({ source, instance, bag, deadline }), clock) }
+  if (source === undefined) return { told: { ...about, verdict: 'unknown', because: 'the handler is not running' } }
+  const outcome = await verdicts.get({ source, instance, bag, deadline })
+  return { told: { ...about, ...outcomeJson(outcome, clock) }, outcome }
 }
 
 function outcomeJson(outcome: VerdictOutcome, clock: Clock): object {

@@ -5,7 +5,8 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { IntermixError } from '../kernel/errors.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
 import { httpStatusOf } from '../kernel/status.ts'
-import type { Answer, HeaderOperation } from '../kernel/verdict.ts'
+import { type HeaderOperation, headerChanges, isRemovable } from '../kernel/header-operation.ts'
+import type { Answer } from '../kernel/verdict.ts'
 import { denialOf } from './denial.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
@@ -86,8 +87,8 @@ function sendAllowed(reply: FastifyReply, answer: Answer): FastifyReply {
   describe(reply, answer, 200)
   copyHeaders(reply, answer.responseHeaders)
   copyHeaders(reply, answer.requestHeaders)
-  const removed = answer.requestHeaders.filter(
-    ({ name, operation }) => operation === 'REMOVE' && isCopyableHeader(name),
+  const removed = headerChanges(answer.requestHeaders).filter(
+    ({ name, replaces, values }) => replaces && values.length === 0 && isRemovable(name) && isCopyableHeader(name),
   )
   if (removed.length > 0) reply.header('x-envoy-auth-headers-to-remove', removed.map(({ name }) => name).join(', '))
   return reply.code(200).send()
@@ -122,13 +123,15 @@ function describe(reply: FastifyReply, answer: Answer, code: number): void {
   reply.header('x-intermix-valid-for-ms', answer.validForMs)
 }
 
-/** The proxy copies the headers that its config names to the request or the response. */
+/**
+ * The proxy copies the headers that its config names to the request or the response, in place of what is there. One that
+ * policy removes is not in the answer, and the proxy's config must not let the client's stand then.
+ */
 function copyHeaders(reply: FastifyReply, operations: readonly HeaderOperation[]): void {
-  for (const { name, value, operation } of operations) {
-    if (operation === 'REMOVE' || !isCopyableHeader(name)) continue
-    const clean = httpHeaderValue(value)
-    const before = operation === 'APPEND' ? reply.getHeader(name) : undefined
-    reply.header(name, before === undefined ? clean : `${String(before)}, ${clean}`)
+  for (const { name, values } of headerChanges(operations)) {
+    if (values.length === 0 || !isCopyableHeader(name)) continue
+    const clean = values.map(httpHeaderValue)
+    reply.header(name, name === 'set-cookie' ? clean : clean.join(', '))
   }
 }
 

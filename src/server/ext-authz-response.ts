@@ -2,7 +2,8 @@
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { codeName } from '../kernel/status.ts'
-import type { Answer, HeaderOperation } from '../kernel/verdict.ts'
+import { type HeaderChange, headerChanges, isRemovable } from '../kernel/header-operation.ts'
+import type { Answer } from '../kernel/verdict.ts'
 import {
   HeaderValueOption_HeaderAppendAction as AppendAction,
   type HeaderValueOptionSchema,
@@ -41,30 +42,35 @@ export function checkResponseOf(answer: Answer): CheckResponse {
 }
 
 function okResponse(answer: Answer): MessageInitShape<typeof OkHttpResponseSchema> {
+  const changes = headerChanges(answer.requestHeaders)
+  const removed = changes.filter(({ replaces, values }) => replaces && values.length === 0)
   return {
-    headers: headersOf(answer.requestHeaders),
-    headersToRemove: answer.requestHeaders.filter(isRemovable).map(({ name }) => name),
-    responseHeadersToAdd: headersOf(answer.responseHeaders),
+    headers: headersOf(changes),
+    headersToRemove: removed.map(({ name }) => name).filter(isRemovable),
+    responseHeadersToAdd: headersOf(headerChanges(answer.responseHeaders)),
   }
 }
 
 function deniedResponse(answer: Answer): MessageInitShape<typeof DeniedHttpResponseSchema> {
   const { httpStatus, body, headers } = denialOf(answer)
   const own = [...headers].map(([name, value]) => headerOf(name, value, AppendAction.OVERWRITE_IF_EXISTS_OR_ADD))
-  return { status: { code: httpStatus }, headers: [...own, ...headersOf(answer.responseHeaders)], body }
+  return { status: { code: httpStatus }, headers: [...own, ...headersOf(headerChanges(answer.responseHeaders))], body }
 }
 
 /**
  * The action is always stated, since Envoy's readings of an unset one differ by version. Envoy cannot remove response
  * headers at the word of an authorization service, so such operations are left out there.
  */
-function headersOf(operations: readonly HeaderOperation[]): HeaderInit[] {
-  const headers: HeaderInit[] = []
-  for (const { name, value, operation } of operations) {
-    if (operation === 'APPEND') headers.push(headerOf(name, value, AppendAction.APPEND_IF_EXISTS_OR_ADD))
-    if (operation === 'REPLACE') headers.push(headerOf(name, value, AppendAction.OVERWRITE_IF_EXISTS_OR_ADD))
-  }
-  return headers
+function headersOf(changes: readonly HeaderChange[]): HeaderInit[] {
+  return changes.flatMap(({ name, replaces, values }) =>
+    values.map((value, at) =>
+      headerOf(
+        name,
+        value,
+        replaces && at === 0 ? AppendAction.OVERWRITE_IF_EXISTS_OR_ADD : AppendAction.APPEND_IF_EXISTS_OR_ADD,
+      ),
+    ),
+  )
 }
 
 function headerOf(name: string, value: string, appendAction: AppendAction): HeaderInit {
@@ -74,9 +80,4 @@ function headerOf(name: string, value: string, appendAction: AppendAction): Head
 /** Envoy's Struct has no word for what is not finite. */
 function finite(ms: number): number {
   return Math.min(ms, Number.MAX_SAFE_INTEGER)
-}
-
-/** Envoy refuses to remove `Host` and pseudo headers. */
-function isRemovable({ name, operation }: HeaderOperation): boolean {
-  return operation === 'REMOVE' && name !== 'host' && !name.startsWith(':')
 }

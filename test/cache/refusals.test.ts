@@ -30,12 +30,11 @@ function stored(message = 'no'): StoredAnswer {
     validUses: 10,
     tier: 'backend' as const,
     ageMs: 0,
-    referenced: [],
     requestHeaders: [],
     responseHeaders: [],
   }
   const epoch = new Revocations().epoch
-  return { answer, createdAt: NOW, freshUntil: NOW + 60_000, epoch, parts: [], usesLeft: 10 }
+  return { answer, reads: [], createdAt: NOW, freshUntil: NOW + 60_000, epoch, parts: [], usesLeft: 10 }
 }
 
 /** What rules read that ask, one after the other, whether attribute `a` is each of so many values. */

@@ -183,6 +183,28 @@ describe('forward-auth', () => {
     expect(head).toContain('content-length: 0')
   })
 
+  it('says of a header only what all operations on it come to', async () => {
+    check.answer({
+      requestHeaders: [
+        { name: 'x-user', value: 'a', operation: 'REPLACE' },
+        { name: 'x-user', value: '', operation: 'REMOVE' },
+        { name: 'x-back', value: '', operation: 'REMOVE' },
+        { name: 'x-back', value: '1', operation: 'APPEND' },
+        { name: 'x-back', value: '2', operation: 'APPEND' },
+        { name: 'host', value: '', operation: 'REMOVE' },
+      ],
+      responseHeaders: [
+        { name: 'set-cookie', value: 'a=1', operation: 'APPEND' },
+        { name: 'set-cookie', value: 'b=2', operation: 'APPEND' },
+      ],
+    })
+    const { head } = await raw('GET /v1/authz/a')
+    expect(head).not.toContain('x-user:')
+    expect(head).toContain('x-back: 1, 2')
+    expect(head).toContain('x-envoy-auth-headers-to-remove: x-user\r\n')
+    expect(head).toMatch(/set-cookie: a=1\r\nset-cookie: b=2/)
+  })
+
   it('denies with the denial’s own status, body and headers', async () => {
     check.answer({ status: { code: Code.RESOURCE_EXHAUSTED, message: 'slow down' }, validForMs: 2_500 })
     const limited = await raw('GET /v1/authz/a')

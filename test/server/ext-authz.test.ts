@@ -86,6 +86,31 @@ describe('ext_authz over gRPC', () => {
     expect(given.meter.counts.get('server_requests_total{ext_authz,OK}')).toBe(1)
   })
 
+  it('tells what operations come to, since Envoy does all removing after all setting', async () => {
+    check.answer({
+      requestHeaders: [
+        { name: 'x-user', value: 'a', operation: 'REPLACE' },
+        { name: 'x-user', value: 'b', operation: 'REPLACE' },
+        { name: 'x-role', value: 'a', operation: 'REPLACE' },
+        { name: 'x-role', value: 'b', operation: 'APPEND' },
+        { name: 'x-gone', value: 'a', operation: 'REPLACE' },
+        { name: 'x-gone', value: '', operation: 'REMOVE' },
+        { name: 'x-back', value: '', operation: 'REMOVE' },
+        { name: 'x-back', value: 'a', operation: 'APPEND' },
+      ],
+    })
+    const response = await ask({ attributes: {} })
+    if (response.httpResponse.case !== 'okResponse') throw new Error('not allowed')
+    const { headers, headersToRemove } = response.httpResponse.value
+    expect(headers.map(({ header, appendAction }) => [header?.key, header?.value, appendAction])).toEqual([
+      ['x-user', 'b', 2],
+      ['x-role', 'a', 2],
+      ['x-role', 'b', 0],
+      ['x-back', 'a', 2],
+    ])
+    expect(headersToRemove).toEqual(['x-gone'])
+  })
+
   it.each([
     [Code.PERMISSION_DENIED, 403],
     [Code.UNAUTHENTICATED, 401],

@@ -5,7 +5,8 @@ import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { CheckOutcome } from '../../kernel/services.ts'
 import { httpStatusOf, type Status } from '../../kernel/status.ts'
 import { Duration } from '../../kernel/time.ts'
-import type { Answer, HeaderOperation } from '../../kernel/verdict.ts'
+import type { HeaderOperation } from '../../kernel/header-operation.ts'
+import type { Answer } from '../../kernel/verdict.ts'
 import {
   type CheckResponse_QuotaResultSchema,
   CheckResponseSchema,
