@@ -4,40 +4,8 @@
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
-import { defineScript } from '../redis/scripts.ts'
-import type { Revocation, Revocations, RevocationTarget } from './revocations.ts'
-
-interface SyncReply {
-  readonly generation: string
-  readonly sequence: number
-  readonly firstKept: number
-  readonly records: readonly string[]
-}
-
-interface Appended {
-  readonly generation: string
-  readonly sequence: number
-  /** When it was recorded and when the generation began, in ms on the Redis server's clock. */
-  readonly recordedAt: number
-  readonly generationAt: number
-}
-
-const APPEND = defineScript<Appended>({
-  name: 'revocation-append',
-  keys: 3,
-  reply: (raw) => {
-    const [generation, sequence, recordedAt, generationAt] = raw as [string, number, number, number]
-    return { generation, sequence, recordedAt, generationAt }
-  },
-})
-const SYNC = defineScript<SyncReply>({
-  name: 'revocation-sync',
-  keys: 4,
-  reply: (raw) => {
-    const [generation, sequence, firstKept, records] = raw as [string, number, number, string[]]
-    return { generation, sequence, firstKept, records }
-  },
-})
+import { APPEND, type Appended, readRecord, SYNC, type SyncReply } from './revocation-log.ts'
+import type { Revocations, RevocationTarget } from './revocations.ts'
 
 /** How a revocation was taken up. It holds on every node in `confirmed`; the others are named with how they lag. */
 export interface RevocationReceipt {
@@ -85,7 +53,7 @@ interface Uptake {
 
 export class RevocationService {
   readonly #options: RevocationServiceOptions
-  readonly #keys: { sequence: string; generation: string; log: string; nodes: string }
+  readonly #keys: { sequence: string; generation: string; log: string; nodes: string; server: string }
   readonly #inTouchGauge: Gauge
   #lastSync = Number.NEGATIVE_INFINITY
   #cancel: (() => void) | undefined
@@ -93,11 +61,19 @@ export class RevocationService {
   #tokens = 0
   /** Mark of the last record that was applied: tells whether Redis still has the same one under its number. */
   #mark = ''
+  /** The run of the Redis server that holds the log, as it was last heard. */
+  #server: string | undefined
 
   constructor(options: RevocationServiceOptions) {
     this.#options = options
     const tag = `{${options.prefix}:revocations}`
-    this.#keys = { sequence: `${tag}:s`, generation: `${tag}:g`, log: `${tag}:z`, nodes: `${tag}:n` }
+    this.#keys = {
+      sequence: `${tag}:s`,
+      generation: `${tag}:g`,
+      log: `${tag}:z`,
+      nodes: `${tag}:n`,
+      server: `${tag}:i`,
+    }
     this.#inTouchGauge = options.meter.gauge({
       name: 'revocations_in_touch',
       help: '1 while this node follows the mesh-wide revocations.',
@@ -223,12 +199,13 @@ export class RevocationService {
     const { link, revocations, clock, nodeId } = this.#options
     if (link === undefined) return false
     const sentAt = clock.monotonic()
-    const { sequence, generation, log, nodes } = this.#keys
+    const { sequence, generation, log, nodes, server } = this.#keys
     const known = revocations.epoch
     const place = [nodeId, known.generation, known.sequence, this.#mark]
     const args = [...place, this.#token(), FORGET_NODE_MS, OUT_OF_TOUCH_MS]
-    const reply = await link.run((client) => SYNC.run(client, [sequence, generation, log, nodes], args))
+    const reply = await link.run((client) => SYNC.run(client, [sequence, generation, log, nodes, server], args))
     const changed = this.#apply(reply)
+    this.#knowServer(reply.server)
     this.#lastSync = Math.max(this.#lastSync, sentAt)
     return changed
   }
@@ -262,6 +239,17 @@ export class RevocationService {
     return anew || reply.records.length > 0
   }
 
+  #knowServer(server: string): void {
+    if (server === this.#server) return
+    const { log } = this.#options
+    if (server === '') {
+      log.warn({}, 'Redis does not tell which run of it this is: one that comes back from an older copy is not noticed')
+    } else if (this.#server !== undefined) {
+      log.warn({}, 'another run of Redis holds the revocations now: all cached verdicts are void')
+    }
+    this.#server = server
+  }
+
   #token(): string {
     const { clock, nodeId } = this.#options
     return `${nodeId}-${clock.now()}-${++this.#tokens}`
@@ -271,29 +259,4 @@ export class RevocationService {
 function unavailable(message: string, cause: unknown): IntermixError {
   const reason = cause instanceof Error ? `: ${cause.message}` : ''
   return new IntermixError('REDIS_UNAVAILABLE', `${message}${reason}; revoke again when Redis is back`, { cause })
-}
-
-function readRecord(text: string, last: number): (Revocation & { readonly mark: string }) | undefined {
-  const [, sequence, mark = '', target = ''] = /^(\d{1,15}) (\S+) (.+)$/s.exec(text) ?? []
-  if (sequence === undefined || Number(sequence) > last) return undefined
-  try {
-    return { sequence: Number(sequence), mark, target: readTarget(JSON.parse(target)) }
-  } catch {
-    return undefined
-  }
-}
-
-/** Reads a target from outside. @throws IntermixError INVALID_REQUEST that says what is allowed. */
-export function readTarget(value: unknown): RevocationTarget {
-  const { kind, handler, name, key, value: wanted } = (value ?? {}) as Record<string, unknown>
-  if (kind === 'all') return { kind }
-  if (kind === 'handler' && typeof handler === 'string' && handler !== '') return { kind, handler }
-  if (kind === 'attribute' && typeof name === 'string' && name !== '' && typeof wanted === 'string') {
-    return { kind, name, key: typeof key === 'string' ? key : undefined, value: wanted }
-  }
-  throw new IntermixError(
-    'INVALID_REQUEST',
-    'a revocation is {"kind":"all"}, {"kind":"handler","handler":"name.handler.namespace"} or ' +
-      '{"kind":"attribute","name":"source.principal","value":"…"} (with "key" for one key of a map attribute)',
-  )
 }

@@ -1,6 +1,7 @@
 // What operators ask of a node over HTTP: to revoke cached verdicts, and to explain a check.
 
-import { readTarget, type RevocationReceipt } from '../cache/revocation-service.ts'
+import { readTarget } from '../cache/revocation-log.ts'
+import type { RevocationReceipt } from '../cache/revocation-service.ts'
 import type { RevocationTarget } from '../cache/revocations.ts'
 import { suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'

@@ -15,6 +15,7 @@ export const KEYS = {
   generation: `{${PREFIX}:revocations}:g`,
   log: `{${PREFIX}:revocations}:z`,
   nodes: `{${PREFIX}:revocations}:n`,
+  server: `{${PREFIX}:revocations}:i`,
 }
 export const PARTITION_MAX_AGE_MS = 30_000
 

@@ -216,6 +216,13 @@ describe('the log of revocations', () => {
     ['with a generation of another type', () => link.run((client) => retype(client, KEYS.generation))],
     ['with a list in its place', () => link.run((client) => retype(client, KEYS.log))],
     ['with a list in place of the nodes', () => link.run((client) => retype(client, KEYS.nodes))],
+    ['without the run of its server', () => link.run((client) => client.del(KEYS.server))],
+    ['with the run of another server', () => link.run((client) => client.set(KEYS.server, 'another'))],
+    ['with a run of another type', () => link.run((client) => retype(client, KEYS.server))],
+    ['with a generation that is no name', () => link.run((client) => client.set(KEYS.generation, 'a b'))],
+    ['with a generation of no date', () => link.run((client) => client.set(KEYS.generation, `x@${'9'.repeat(30)}`))],
+    ['with a sequence beyond all counting', () => link.run((client) => client.set(KEYS.sequence, '9'.repeat(18)))],
+    ['with an endless record', () => link.run((client) => client.zadd(KEYS.log, 'inf', '4 x {"kind":"all"}'))],
     ['with a record from the future', () => link.run((client) => client.zadd(KEYS.log, 99, '99 x {"kind":"all"}'))],
   ])('starts anew, once and on all nodes, when it is found %s', async (_, spoil) => {
     const [one] = await three()

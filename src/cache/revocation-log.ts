@@ -1,0 +1,93 @@
+// The log of revocations in Redis: the scripts that write and follow it, and what of their replies and of the log's records
+// is believed.
+
+import { IntermixError } from '../kernel/errors.ts'
+import { defineScript } from '../redis/scripts.ts'
+import type { Revocation, RevocationTarget } from './revocations.ts'
+
+export interface SyncReply {
+  readonly generation: string
+  readonly sequence: number
+  readonly firstKept: number
+  readonly records: readonly string[]
+  /** Which run of which server answered; empty where it does not tell. */
+  readonly server: string
+}
+
+export interface Appended {
+  readonly generation: string
+  readonly sequence: number
+  /** When it was recorded and when the generation began, in ms on the Redis server's clock. */
+  readonly recordedAt: number
+  readonly generationAt: number
+}
+
+export const APPEND = defineScript<Appended>({
+  name: 'revocation-append',
+  keys: 3,
+  reply(raw) {
+    const [generation, ...numbers] = listOf(raw)
+    const [sequence, recordedAt, generationAt] = numbers.map(count) as [number, number, number]
+    return { generation: text(generation), sequence, recordedAt, generationAt }
+  },
+})
+
+export const SYNC = defineScript<SyncReply>({
+  name: 'revocation-sync',
+  keys: 5,
+  reply(raw) {
+    const [generation, sequence, firstKept, records, server] = listOf(raw)
+    return {
+      generation: text(generation),
+      sequence: count(sequence),
+      firstKept: count(firstKept),
+      records: listOf(records).map(text),
+      server: text(server),
+    }
+  },
+})
+
+/** A record with its mark, which tells whether Redis has the same one under its number; `undefined` for anything else. */
+export function readRecord(record: string, last: number): (Revocation & { readonly mark: string }) | undefined {
+  const [, sequence, mark = '', target = ''] = /^(\d{1,15}) (\S+) (.+)$/s.exec(record) ?? []
+  if (sequence === undefined || Number(sequence) > last) return undefined
+  try {
+    return { sequence: Number(sequence), mark, target: readTarget(JSON.parse(target)) }
+  } catch {
+    return undefined
+  }
+}
+
+/** Reads a target from outside. @throws IntermixError INVALID_REQUEST that says what is allowed. */
+export function readTarget(value: unknown): RevocationTarget {
+  const { kind, handler, name, key, value: wanted } = (value ?? {}) as Record<string, unknown>
+  if (kind === 'all') return { kind }
+  if (kind === 'handler' && typeof handler === 'string' && handler !== '') return { kind, handler }
+  if (kind === 'attribute' && typeof name === 'string' && name !== '' && typeof wanted === 'string') {
+    return { kind, name, key: typeof key === 'string' ? key : undefined, value: wanted }
+  }
+  throw new IntermixError(
+    'INVALID_REQUEST',
+    'a revocation is {"kind":"all"}, {"kind":"handler","handler":"name.handler.namespace"} or ' +
+      '{"kind":"attribute","name":"source.principal","value":"…"} (with "key" for one key of a map attribute)',
+  )
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value as unknown[]
+  throw unexpected()
+}
+
+function text(value: unknown): string {
+  if (typeof value === 'string') return value
+  throw unexpected()
+}
+
+function count(value: unknown): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number
+  throw unexpected()
+}
+
+function unexpected(): IntermixError {
+  return new IntermixError('REDIS_UNAVAILABLE', 'unexpected reply of a script of the log of revocations')
+}
