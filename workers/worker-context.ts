@@ -1,6 +1,7 @@
 // What the parts of a worker process share.
 
 import { type Job, Worker } from 'bullmq'
+import { within } from '../src/kernel/deadline.ts'
 import type { Clock, Logger, Meter } from '../src/kernel/ports.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
 import type { RedisClient } from '../src/redis/create-client.ts'
@@ -68,16 +69,10 @@ export async function stopWorker(
   deadlineMs: number,
 ): Promise<void> {
   const patienceMs = link.state() === 'down' ? Math.min(deadlineMs, AWAY_DEADLINE_MS) : deadlineMs
-  let cancel: (() => void) | undefined
-  const late = new Promise<'late'>((resolve) => {
-    cancel = clock.after(patienceMs, () => resolve('late'))
+  const closed = worker.close().catch(() => undefined)
+  await within(clock, patienceMs, closed, () => {
+    worker.disconnect().catch(() => undefined)
   })
-  const closed = worker.close().then(
-    () => 'closed' as const,
-    () => 'closed' as const,
-  )
-  if ((await Promise.race([closed, late])) === 'late') worker.disconnect().catch(() => undefined)
-  cancel?.()
 }
 
 /** Whether this is the last try of a job. */

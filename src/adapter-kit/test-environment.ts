@@ -23,6 +23,14 @@ export class ManualClock implements Clock {
     return this.#now
   }
 
+  attentive(): number {
+    return this.#now
+  }
+
+  turn(callback: () => void): () => void {
+    return this.after(0, callback)
+  }
+
   after(ms: number, callback: () => void): () => void {
     const timer = { at: this.#now + ms, callback }
     this.#timers.push(timer)

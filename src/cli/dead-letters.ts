@@ -1,5 +1,6 @@
 // `intermix dead-letters`: shows what could not be delivered, and sends it again or drops it.
 
+import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { connectRedis, type RedisLink, type RedisLinkOptions } from '../redis/connection.ts'
 import { type DeadLetter, DeadLetters } from '../telemetry/dead-letters.ts'
@@ -116,13 +117,11 @@ function misuse({ word, action, id, rest, values }: Call): string[] {
 }
 
 async function untilUp(link: RedisLink, { clock }: DeadLettersDeps): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const late = new IntermixError('REDIS_UNAVAILABLE', `Redis could not be reached within ${CONNECT_MS} ms`)
-    const cancel = clock.after(CONNECT_MS, () => reject(late))
-    link.onUp(() => {
-      cancel()
-      resolve()
-    })
+  const up = new Promise<void>((resolve) => {
+    link.onUp(resolve)
+  })
+  await within(clock, CONNECT_MS, up, () => {
+    throw new IntermixError('REDIS_UNAVAILABLE', `Redis could not be reached within ${CONNECT_MS} ms`)
   })
 }
 

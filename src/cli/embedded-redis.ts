@@ -7,6 +7,7 @@ import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { within } from '../kernel/deadline.ts'
 import type { Clock } from '../kernel/ports.ts'
 
 /** A running private Redis. It ends with this process, however that ends. */
@@ -184,10 +185,5 @@ function ping(port: number, password: string): Promise<boolean> {
 }
 
 async function settledWithin(promise: Promise<void>, ms: number, clock: Clock): Promise<void> {
-  let cancel = () => {}
-  const timeout = new Promise<void>((resolve) => {
-    cancel = clock.after(ms, resolve)
-  })
-  await Promise.race([promise, timeout])
-  cancel()
+  await within(clock, ms, promise, () => undefined)
 }

@@ -5,6 +5,7 @@ import { Health } from '../observe/health.ts'
 import { createLogger, type RootLogger } from '../observe/logger.ts'
 import { createLoopMonitor, type LoopMonitor } from '../observe/loop-lag.ts'
 import { createMeter, type PrometheusMeter } from '../observe/meter.ts'
+import { within } from '../kernel/deadline.ts'
 import type { Clock, Logger, LoopLag, Random } from '../kernel/ports.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
 import type { Settings } from './settings.ts'
@@ -178,13 +179,12 @@ class Parts {
 
   async #within(ended: Promise<void> | undefined, deadlineMs: number): Promise<boolean> {
     if (ended === undefined) return true
-    let cancel = () => {}
-    const timeout = new Promise<boolean>((resolve) => {
-      cancel = this.#host.clock.after(deadlineMs, () => resolve(false))
-    })
-    const inTime = await Promise.race([ended.then(() => true), timeout])
-    cancel()
-    return inTime
+    return within(
+      this.#host.clock,
+      deadlineMs,
+      ended.then(() => true),
+      () => false,
+    )
   }
 
   /** Without a word on Redis, `all` starts a private one where the machine has the program, and goes without elsewhere. */

@@ -11,6 +11,7 @@ import { RevocationService } from '../cache/revocation-service.ts'
 import { VerdictCache } from '../cache/verdict-cache.ts'
 import type { Settings } from '../cli/settings.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import { within } from '../kernel/deadline.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { CheckService } from '../kernel/services.ts'
 import { CheckEngine } from '../policy/check-engine.ts'
@@ -152,11 +153,10 @@ export function createPolicy(options: PolicyOptions): Policy {
 /** A moment's patience for Redis: what is fetched before the first word from the log of revocations is not shared. */
 async function connected(link: RedisLink | undefined, clock: Clock): Promise<void> {
   if (link === undefined) return
-  await new Promise<void>((resolve) => {
-    const unsubscribe = link.onUp(resolve)
-    clock.after(CONNECT_PATIENCE_MS, () => {
-      unsubscribe()
-      resolve()
-    })
+  let unsubscribe = () => {}
+  const up = new Promise<void>((resolve) => {
+    unsubscribe = link.onUp(resolve)
   })
+  await within(clock, CONNECT_PATIENCE_MS, up, () => undefined)
+  unsubscribe()
 }

@@ -4,8 +4,15 @@
 export interface Clock {
   now(): number
   monotonic(): number
+  /**
+   * `monotonic` less the time in which this process could not listen because its event loop stood still: what others
+   * are judged by, who cannot be heard meanwhile.
+   */
+  attentive(): number
   /** Calls back once after `ms`; the returned function cancels. Timers never keep a process alive. */
   after(ms: number, callback: () => void): () => void
+  /** Calls back once what has arrived at this process by now has been handled; the returned function cancels. */
+  turn(callback: () => void): () => void
 }
 
 /** How late the event loop runs: whoever judges others by a timer asks whether the delay was the process's own. */

@@ -3,6 +3,7 @@
 
 import type { AdapterEnvironment, Handler } from '../adapter-kit/define-adapter.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
+import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger } from '../kernel/ports.ts'
 import type { Guard } from './guard.ts'
@@ -85,15 +86,9 @@ export class HandlerTables {
     const started = running.start().catch((error: unknown) => {
       log.error({ handler, err: error }, 'handler failed to start: its verdicts are unknown until it recovers')
     })
-    let cancel = (): void => undefined
-    const patience = new Promise<void>((resolve) => {
-      cancel = clock.after(START_PATIENCE_MS, () => {
-        log.warn({ handler, waitedMs: START_PATIENCE_MS }, 'handler is still starting: going on without it')
-        resolve()
-      })
+    await within(clock, START_PATIENCE_MS, started, () => {
+      log.warn({ handler, waitedMs: START_PATIENCE_MS }, 'handler is still starting: going on without it')
     })
-    await Promise.race([started, patience])
-    cancel()
   }
 
   #retire(slot: Slot): void {

@@ -1,5 +1,6 @@
 // The link to Redis that hot paths use: every call is bounded and fails at once while Redis is known to be away.
 
+import { onExpiry } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { Breaker } from './breaker.ts'
@@ -58,7 +59,7 @@ class Link implements RedisLink {
   readonly #upListeners = new Set<() => void>()
   readonly #downListeners = new Set<() => void>()
   readonly #pending = new Set<(error: IntermixError) => void>()
-  readonly #calls: Record<'ok' | 'failed' | 'timeout' | 'refused', Counter>
+  readonly #calls: Record<'ok' | 'failed' | 'timeout' | 'stalled' | 'refused', Counter>
   #connected = false
   #closed = false
   /** `undefined` until the first connection has been made or refused: a Redis that is never there is told of too. */
@@ -68,13 +69,14 @@ class Link implements RedisLink {
     this.#options = options
     const calls = options.meter.counter({
       name: 'redis_calls_total',
-      help: 'Redis operations by outcome; refused ones were not tried because Redis is known to be away.',
+      help: 'Redis operations by outcome; stalled: this process stood still; refused: Redis is known to be away.',
       labels: ['role', 'outcome'],
     })
     this.#calls = {
       ok: calls(options.role, 'ok'),
       failed: calls(options.role, 'failed'),
       timeout: calls(options.role, 'timeout'),
+      stalled: calls(options.role, 'stalled'),
       refused: calls(options.role, 'refused'),
     }
     const up = options.meter.gauge({ name: 'redis_up', help: 'Whether Redis can be used.', labels: ['role'] })(
@@ -140,16 +142,20 @@ class Link implements RedisLink {
 
   #bounded<T>(operation: (client: RedisClient) => Promise<T>, timeoutMs: number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      const { clock } = this.#options
+      const listeningFrom = clock.attentive()
       const settle = (finish: () => void) => {
         if (!this.#pending.delete(abort)) return
         cancel()
         finish()
       }
       const abort = (error: IntermixError) => settle(() => reject(error))
-      const cancel = this.#options.clock.after(timeoutMs, () =>
+      const cancel = onExpiry(clock, timeoutMs, () =>
         settle(() => {
-          this.#calls.timeout.add()
-          this.#breaker.failed()
+          // Where this process did not listen, Redis has not failed.
+          const heard = clock.attentive() - listeningFrom >= timeoutMs / 2
+          this.#calls[heard ? 'timeout' : 'stalled'].add()
+          if (heard) this.#breaker.failed()
           reject(unavailable(`Redis did not answer within ${timeoutMs} ms`))
         }),
       )

@@ -2,6 +2,7 @@
 
 import type { Handler, ReportContext } from '../adapter-kit/define-adapter.ts'
 import type { Instance } from '../adapter-kit/instance.ts'
+import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
@@ -30,20 +31,12 @@ export async function callHandler(
     throw new IntermixError('INVALID_CONFIG', `handler ${batch.handler} does not take template ${batch.template}`)
   }
   const abort = new AbortController()
-  let cancel: (() => void) | undefined
-  const late = new Promise<never>((_, reject) => {
-    cancel = clock.after(timeoutMs, () => {
-      const error = new IntermixError('DEADLINE_EXCEEDED', `handler ${batch.handler} took longer than ${timeoutMs} ms`)
-      reject(error)
-      abort.abort(error)
-    })
+  const context = { signal: abort.signal, deadline: clock.monotonic() + timeoutMs, batchId: batch.id }
+  await within(clock, timeoutMs, invoke(reports, batch, context), () => {
+    const error = new IntermixError('DEADLINE_EXCEEDED', `handler ${batch.handler} took longer than ${timeoutMs} ms`)
+    abort.abort(error)
+    throw error
   })
-  try {
-    const context = { signal: abort.signal, deadline: clock.monotonic() + timeoutMs, batchId: batch.id }
-    await Promise.race([invoke(reports, batch, context), late])
-  } finally {
-    cancel?.()
-  }
 }
 
 type ReportFunctions = Readonly<

@@ -14,6 +14,7 @@ interface Timer {
 export class FakeClock implements Clock {
   #wall: number
   #monotonic = 0
+  #stalled = 0
   #order = 0
   readonly #timers = new Set<Timer>()
 
@@ -28,6 +29,14 @@ export class FakeClock implements Clock {
 
   monotonic(): number {
     return this.#monotonic
+  }
+
+  attentive(): number {
+    return this.#monotonic - this.#stalled
+  }
+
+  turn(callback: () => void): () => void {
+    return this.after(0, callback)
   }
 
   after(ms: number, callback: () => void): () => void {
@@ -49,12 +58,18 @@ export class FakeClock implements Clock {
     const end = this.#monotonic + ms
     await settle()
     for (let timer = this.#next(end); timer !== undefined; timer = this.#next(end)) {
-      this.#moveTo(timer.at)
+      this.#moveTo(Math.max(this.#monotonic, timer.at))
       this.#timers.delete(timer)
       timer.callback()
       await settle()
     }
-    this.#moveTo(end)
+    this.#moveTo(Math.max(this.#monotonic, end))
+  }
+
+  /** Lets `ms` pass as a busy loop does: what falls due meanwhile fires when the clock is next moved. */
+  stall(ms: number): void {
+    this.#stalled += ms
+    this.#moveTo(this.#monotonic + ms)
   }
 
   /** Moves the wall clock alone, as an operator or NTP does; timers and `monotonic` do not notice. */

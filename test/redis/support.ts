@@ -1,16 +1,10 @@
 // Ports for tests that talk to a real Redis: real time, no randomness, a log that is kept and a meter that is read.
 
 import type { Clock, Logger, Meter } from '../../src/kernel/ports.ts'
+import { systemClock } from '../../src/observe/system.ts'
 import { connectRedis, type RedisLink } from '../../src/redis/connection.ts'
 
-export const realClock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms)
-    return () => clearTimeout(timer)
-  },
-}
+export const realClock: Clock = systemClock
 
 export const fixedRandom = () => 0.5
 

@@ -1,11 +1,12 @@
 // A check service, a report service and measuring ports for tests of the front doors.
 import { EventEmitter, once } from 'node:events'
 import type { AttributeBag, Vocabulary } from '../../src/kernel/attribute-bag.ts'
-import type { Clock, Logger, Meter } from '../../src/kernel/ports.ts'
+import type { Logger, Meter } from '../../src/kernel/ports.ts'
 import type { ReportBatch } from '../../src/kernel/report.ts'
 import type { CheckOptions, CheckOutcome, CheckService, ReportService } from '../../src/kernel/services.ts'
 import type { ValueType } from '../../src/kernel/value.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
+import { systemClock } from '../../src/observe/system.ts'
 
 const VOCABULARY: Vocabulary = new Map<string, ValueType>([
   ['source.ip', 'IP_ADDRESS'],
@@ -83,17 +84,6 @@ class RecordingReport implements ReportService {
   }
 }
 
-/** The real time, for servers on real sockets. */
-const realClock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms)
-    timer.unref()
-    return () => clearTimeout(timer)
-  },
-}
-
 /** Counts by `name{labels}`; a histogram counts its observations. */
 class CountingMeter implements Meter {
   readonly counts = new Map<string, number>()
@@ -140,7 +130,7 @@ export function dependencies() {
   return {
     check: new RecordingCheck(),
     report: new RecordingReport(),
-    clock: realClock,
+    clock: systemClock,
     random: () => 0.25,
     log: new RecordingLog(),
     meter: new CountingMeter(),
