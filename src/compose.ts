@@ -75,7 +75,7 @@ class Composition implements RunningProcess {
       clock,
       log,
       environment: (handler) => this.#environments.create(handler),
-      guard: (handler) => createGuard({ handler, clock, random, meter }),
+      guard: (handler) => createGuard({ handler, clock, random, meter, log }),
     })
     const draining = role !== 'node' || queueLink === undefined
     const varieties = new Set([...(serving ? NODE_VARIETIES : []), ...(draining ? WORKER_VARIETIES : [])])

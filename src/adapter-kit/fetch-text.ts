@@ -1,5 +1,6 @@
 // One bounded HTTP exchange: with a timeout, a cap on the body, no redirects and errors that say what failed.
 
+import { onExpiry } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 
@@ -10,8 +11,8 @@ export interface TextRequest {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
-  /** Milliseconds for the whole exchange, body included. */
-  readonly timeoutMs: number
+  /** Milliseconds for the whole exchange, body included; for calls that `signal` does not end in time. */
+  readonly timeoutMs?: number
   /** A longer body is an error. */
   readonly maxBytes: number
   /** The caller's own signal. */
@@ -26,7 +27,7 @@ export interface TextResponse {
 
 /**
  * Makes a request and reads the whole body as UTF-8. Redirects are handed back, not followed.
- * Rejects with `DEADLINE_EXCEEDED` (own timeout), `CANCELLED` (the caller's signal) or `BACKEND_FAILED`.
+ * Rejects with `DEADLINE_EXCEEDED` (`timeoutMs`), `CANCELLED` (the caller's signal) or `BACKEND_FAILED`.
  */
 export async function fetchText(request: TextRequest): Promise<TextResponse> {
   // One controller for both ends, and not AbortSignal.any: what that makes stays with the caller's signal until a
@@ -34,10 +35,12 @@ export async function fetchText(request: TextRequest): Promise<TextResponse> {
   const ending = new AbortController()
   let isLate = false
   const giveUp = () => ending.abort()
-  const cancelTimer = request.clock.after(request.timeoutMs, () => {
+  const late = () => {
     isLate = true
     giveUp()
-  })
+  }
+  const { clock, timeoutMs } = request
+  const cancelTimer = timeoutMs === undefined ? undefined : onExpiry(clock, timeoutMs, late)
   request.signal?.addEventListener('abort', giveUp, { once: true })
   if (request.signal?.aborted === true) giveUp()
   try {
@@ -52,7 +55,7 @@ export async function fetchText(request: TextRequest): Promise<TextResponse> {
   } catch (error) {
     throw explain(error, request, isLate)
   } finally {
-    cancelTimer()
+    cancelTimer?.()
     request.signal?.removeEventListener('abort', giveUp)
   }
 }
@@ -64,7 +67,9 @@ async function readText(response: Response, maxBytes: number): Promise<string> {
   for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     size += chunk.byteLength
     // Leaving the loop cancels the stream, so the rest is not read.
-    if (size > maxBytes) throw new IntermixError('BACKEND_FAILED', `the answer is longer than ${maxBytes} bytes`)
+    if (size > maxBytes) {
+      throw new IntermixError('BACKEND_FAILED', `the answer is longer than ${maxBytes} bytes`, { backend: 'answered' })
+    }
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
@@ -80,7 +85,8 @@ function explain(error: unknown, request: TextRequest, isLate: boolean): Intermi
   if (request.signal?.aborted === true) {
     return new IntermixError('CANCELLED', `the call to ${where} was given up`, { cause: error })
   }
-  return new IntermixError('BACKEND_FAILED', `${where}: ${reasonOf(error)}`, { cause: error })
+  const backend = error instanceof IntermixError ? error.backend : undefined
+  return new IntermixError('BACKEND_FAILED', `${where}: ${reasonOf(error)}`, { cause: error, backend })
 }
 
 // fetch hides the reason (connection refused, name not found) in the cause.

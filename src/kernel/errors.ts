@@ -22,16 +22,24 @@ const TABLE = {
 
 export type ErrorCode = keyof typeof TABLE
 
+/**
+ * What a failed call tells of its backend, where it tells anything but that no answer came: it `answered`, with an error,
+ * and so is alive; it was `unasked`; or it was `unheard`, because this process stood still.
+ */
+export type BackendSign = 'answered' | 'unasked' | 'unheard'
+
 /** An expected failure. `message` may be shown to callers; `cause` is for logs only. */
 export class IntermixError extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
+  readonly backend: BackendSign | undefined
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; backend?: BackendSign | undefined }) {
     super(message, options)
     this.name = 'IntermixError'
     this.code = code
     this.retryable = TABLE[code].retryable
+    this.backend = options?.backend
   }
 
   get status(): Status {

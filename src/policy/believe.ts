@@ -12,7 +12,7 @@ export function believe<T>(answer: T | Promise<T>, problemOf: (value: unknown) =
   const look = (value: T): T => {
     const problem = problemOf(value)
     if (problem === undefined) return value
-    throw new IntermixError('BACKEND_FAILED', `the adapter answered nonsense: ${problem}`)
+    throw new IntermixError('BACKEND_FAILED', `the adapter answered nonsense: ${problem}`, { backend: 'answered' })
   }
   return isThenable(answer) ? Promise.resolve(answer).then(look) : look(answer)
 }

@@ -1,40 +1,46 @@
-// Stops calling a backend that fails, and finds out with single probes when it is well again.
+// Stops calling a backend that gives no answers, and finds out with single probes when it is well again. A backend that
+// answers with errors is alive: how much of it is asked is decided by the failure throttle.
 
 import type { Clock, Random } from '../kernel/ports.ts'
 
 export type BreakerState = 'closed' | 'half-open' | 'open'
 
-/** How a permitted call ended. `neutral`: it says nothing about the backend (cancelled by the caller). */
-export type CallOutcome = 'success' | 'failure' | 'neutral'
+/**
+ * How a permitted call ended. `error`: the backend answered, with an error. `silent`: it gave no answer. `neutral`: the
+ * call says nothing about the backend (cancelled by the caller, or not listened to).
+ */
+export type CallOutcome = 'success' | 'error' | 'silent' | 'neutral'
 
 /** The right to make one call; hand it back with the outcome. */
 export interface Permit {
   readonly generation: number
 }
 
-const BUCKETS = 10
-const BUCKET_MS = 1_000
-const LEAST_CALLS = 20
-const FAILURE_SHARE = 0.5
-const CONSECUTIVE = 5
+const SHORTEST_RUN = 5
+const LONGEST_RUN = 100
+/** A run of silent calls that is less likely than this, at the share of silent calls so far, is no coincidence. */
+const COINCIDENCE = 1e-6
+/** The share of silent calls is that of about the last hundred. */
+const WEIGHT = 0.01
 // Short, because what is open after the backend has come back is an outage of our own making; a probe every second or
 // two burdens nobody.
 const FIRST_OPEN_MS = 500
 const LONGEST_OPEN_MS = 2_000
 
 /**
- * Opens after 5 failures in a row, or when half of at least 20 calls within 10 s failed; stays open for half a second,
- * doubling up to 2 s with every probe that fails, less up to half of it as jitter. While half open it lets one call
- * through.
+ * Opens after silent calls in a row: 5, or as many more as it takes where the backend often leaves single calls without
+ * an answer, for callers can choose what it hangs on. A silent call counts where nothing was answered since it began.
+ * Stays open for half a second, doubling up to 2 s with every probe that fails, less up to half of it as jitter. While
+ * half open it lets one call through.
  */
 export class CircuitBreaker {
   readonly #clock: Clock
   readonly #random: Random
   readonly #onChange: (state: BreakerState) => void
-  readonly #calls = new Float64Array(BUCKETS)
-  readonly #failures = new Float64Array(BUCKETS)
-  #bucket = 0
-  #consecutive = 0
+  #silentShare = 0
+  #run = 0
+  #runThatOpens = SHORTEST_RUN
+  #answeredAt = Number.NEGATIVE_INFINITY
   #state: BreakerState = 'closed'
   #openUntil = 0
   #openings = 0
@@ -64,6 +70,11 @@ export class CircuitBreaker {
     return this.#probing
   }
 
+  /** Whether the backend answered anything after this time on the monotonic clock. */
+  answeredSince(monotonic: number): boolean {
+    return this.#answeredAt > monotonic
+  }
+
   /** A permit for one call, or `undefined` while the backend must be left alone. */
   acquire(): Permit | undefined {
     if (this.#state === 'closed') return this.#permit
@@ -73,42 +84,29 @@ export class CircuitBreaker {
     return this.#permit
   }
 
-  /** Hands a permit back. */
-  settle(permit: Permit, outcome: CallOutcome): void {
-    if (permit.generation !== this.#generation) return
+  /** Hands a permit back; `begunAt` is when its call began, on the monotonic clock. False: it has no say any more. */
+  settle(permit: Permit, outcome: CallOutcome, begunAt: number): boolean {
+    const isAnswer = outcome === 'success' || outcome === 'error'
+    if (isAnswer) this.#answeredAt = this.#clock.monotonic()
+    if (permit.generation !== this.#generation) return false
     if (this.#state === 'half-open') {
       this.#probing = false
-      if (outcome === 'success') this.#close()
-      else if (outcome === 'failure') this.#open()
-      return
+      if (isAnswer) this.#close()
+      else if (outcome === 'silent') this.#open()
+      return true
     }
-    if (outcome === 'neutral') return
-    this.#count(outcome === 'failure')
-    if (this.#consecutive >= CONSECUTIVE || this.#failsTooOften()) this.#open()
+    if (outcome === 'neutral') return true
+    if (isAnswer) this.#endRun()
+    else if (!this.answeredSince(begunAt)) this.#run += 1
+    this.#silentShare += ((isAnswer ? 0 : 1) - this.#silentShare) * WEIGHT
+    if (this.#run >= this.#runThatOpens) this.#open()
+    return true
   }
 
-  #count(failed: boolean): void {
-    const now = Math.floor(this.#clock.monotonic() / BUCKET_MS)
-    for (let missed = Math.min(BUCKETS, now - this.#bucket); missed > 0; missed--) {
-      const index = (now - missed + 1) % BUCKETS
-      this.#calls[index] = 0
-      this.#failures[index] = 0
-    }
-    this.#bucket = now
-    const index = now % BUCKETS
-    this.#calls[index] = (this.#calls[index] ?? 0) + 1
-    if (failed) this.#failures[index] = (this.#failures[index] ?? 0) + 1
-    this.#consecutive = failed ? this.#consecutive + 1 : 0
-  }
-
-  #failsTooOften(): boolean {
-    let calls = 0
-    let failures = 0
-    for (let i = 0; i < BUCKETS; i++) {
-      calls += this.#calls[i] ?? 0
-      failures += this.#failures[i] ?? 0
-    }
-    return calls >= LEAST_CALLS && failures >= calls * FAILURE_SHARE
+  #endRun(): void {
+    this.#run = 0
+    const run = Math.ceil(Math.log(COINCIDENCE) / Math.log(this.#silentShare))
+    this.#runThatOpens = Math.min(LONGEST_RUN, Math.max(SHORTEST_RUN, run))
   }
 
   #open(): void {
@@ -120,14 +118,14 @@ export class CircuitBreaker {
 
   #close(): void {
     this.#openings = 0
-    this.#calls.fill(0)
-    this.#failures.fill(0)
+    this.#silentShare = 0
+    this.#endRun()
     this.#change('closed')
   }
 
   #change(state: BreakerState): void {
     this.#state = state
-    this.#consecutive = 0
+    this.#run = 0
     this.#probing = false
     this.#generation += 1
     this.#permit = { generation: this.#generation }

@@ -17,13 +17,20 @@ export function failureOf(error: unknown, handler: string): IntermixError {
   if (!(error instanceof IntermixError)) {
     return new IntermixError('BACKEND_FAILED', `${handler} failed unexpectedly`, { cause: error })
   }
-  return PASSED_ON.has(error.code) ? error : new IntermixError('BACKEND_FAILED', error.message, { cause: error })
+  if (PASSED_ON.has(error.code)) return error
+  return new IntermixError('BACKEND_FAILED', error.message, { cause: error, backend: error.backend })
 }
 
-/** What a failure says about the backend. One that refuses a request as wrong is alive. */
+/** What a failure says about the backend. One that refuses a request as wrong is alive and well. */
 export function outcomeOf(error: IntermixError): CallOutcome {
   if (error.code === 'BACKEND_REFUSED') return 'success'
-  return error.code === 'CANCELLED' ? 'neutral' : 'failure'
+  if (error.code === 'CANCELLED' || error.backend === 'unheard' || error.backend === 'unasked') return 'neutral'
+  return error.backend === 'answered' || error.code === 'OVERLOADED' ? 'error' : 'silent'
+}
+
+/** The same failure, said of a call that this process could not listen to. */
+export function unheard(error: IntermixError): IntermixError {
+  return new IntermixError(error.code, error.message, { cause: error, backend: 'unheard' })
 }
 
 /** Whether another attempt may mend a failure: not where time is up or where the backend has too much to do. */

@@ -3,9 +3,9 @@
 import type { Counter, Gauge, Histogram, Meter } from '../kernel/ports.ts'
 import type { BreakerState } from './circuit-breaker.ts'
 
-const OUTCOMES = ['ok', 'failed', 'timeout', 'cancelled', 'overloaded', 'open'] as const
+const OUTCOMES = ['ok', 'failed', 'timeout', 'stalled', 'cancelled', 'overloaded', 'throttled', 'open'] as const
 
-/** How a call ended; `open` and `overloaded` ones were never made. */
+/** How a call ended. `stalled`: timed out while this process stood still. The last three were never made. */
 export type GuardOutcome = (typeof OUTCOMES)[number]
 
 const STATE_VALUES: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-open': 1, open: 2 }

@@ -2,8 +2,9 @@
 
 import type { CallContext } from '../adapter-kit/define-adapter.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import type { Clock, Meter, Random } from '../kernel/ports.ts'
-import { CircuitBreaker } from './circuit-breaker.ts'
+import { onExpiry } from '../kernel/deadline.ts'
+import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import { BackendHealth } from './backend-health.ts'
 import { ConcurrencyLimit } from './concurrency-limit.ts'
 import { failureOf } from './guard-failure.ts'
 import { GuardMetrics } from './guard-metrics.ts'
@@ -29,6 +30,7 @@ export interface GuardOptions {
   readonly clock: Clock
   readonly random: Random
   readonly meter: Meter
+  readonly log: Logger
   readonly limits?: GuardLimits
 }
 
@@ -39,13 +41,18 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   /** Whether one more attempt may be made after a failure that it could mend. Default true. */
   readonly retry?: boolean
+  /**
+   * A hash of what is asked, where asking the same again is likely to end the same: keys that fail are kept from taking
+   * the backend from others.
+   */
+  readonly key?: string
 }
 
 /** A guard keeps the state of one handler: share it between all calls of that handler. */
 export interface Guard {
   /**
    * Calls the adapter. A plain value is handed back at once. Throws or rejects with an `IntermixError` only:
-   * `BACKEND_FAILED` (also while the breaker is open), `BACKEND_REFUSED`, `REDIS_UNAVAILABLE`, `DEADLINE_EXCEEDED`,
+   * `BACKEND_FAILED` (also while the backend is not asked), `BACKEND_REFUSED`, `REDIS_UNAVAILABLE`, `DEADLINE_EXCEEDED`,
    * `OVERLOADED` or `CANCELLED`. A promise always settles by the deadline; what comes later is ignored.
    */
   run<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T>
@@ -68,7 +75,7 @@ const LEAST_TIME_MS = 1
 class HandlerGuard implements Guard {
   readonly #options: GuardOptions
   readonly #metrics: GuardMetrics
-  readonly #breaker: CircuitBreaker
+  readonly #health: BackendHealth
   readonly #limit: ConcurrencyLimit
   readonly #budget: RetryBudget
   readonly #maxQueue: number
@@ -78,11 +85,16 @@ class HandlerGuard implements Guard {
   #abandoned = 0
 
   constructor(options: GuardOptions) {
-    const { handler, clock, random, meter, limits = {} } = options
+    const { handler, clock, random, meter, log, limits = {} } = options
     const { initialConcurrency: initial = 20, maxConcurrency: max = 200 } = limits
     this.#options = options
     this.#metrics = new GuardMetrics(meter, handler.name)
-    this.#breaker = new CircuitBreaker(clock, random, (state) => this.#metrics.breaker(state))
+    this.#health = new BackendHealth({
+      clock,
+      random,
+      log: log.child({ handler: handler.name }),
+      onBreaker: (state) => this.#metrics.breaker(state),
+    })
     this.#limit = new ConcurrencyLimit({ initial, max })
     this.#budget = new RetryBudget(clock)
     this.#maxQueue = limits.maxQueue ?? 100
@@ -91,7 +103,7 @@ class HandlerGuard implements Guard {
   }
 
   healthy(): boolean {
-    return this.#breaker.permits()
+    return this.#health.breaker.permits()
   }
 
   run<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
@@ -100,17 +112,21 @@ class HandlerGuard implements Guard {
     if (options.signal?.aborted === true) throw this.#refuse('cancelled', 'CANCELLED', 'was given up before it began')
     // Written so that a deadline that is no number refuses, too.
     if (!(deadline - now >= LEAST_TIME_MS)) throw this.#refuse('timeout', 'DEADLINE_EXCEEDED', 'had no time left')
-    if (!this.#breaker.permits() && !this.#breaker.probing) throw this.#breakerOpen()
+    if (!this.#health.breaker.permits() && !this.#health.breaker.probing) throw this.#breakerOpen()
     if (this.#abandoned >= this.#maxAbandoned) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many hung calls')
+    if (!this.#health.admits(options.key))
+      throw this.#refuse('throttled', 'BACKEND_FAILED', 'is asked less: most of its calls fail')
     // While a probe finds out whether the backend is back, others wait for what it finds.
-    if (this.#breaker.probing || this.#inFlight >= this.#limit.current)
+    if (this.#health.breaker.probing || this.#inFlight >= this.#limit.current)
       return this.#wait(call, { ...options, deadline })
     return this.#begin(call, { ...options, deadline })
   }
 
   #begin<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
-    const permit = this.#breaker.acquire()
+    const permit = this.#health.breaker.acquire()
     if (permit === undefined) throw this.#breakerOpen()
+    const { handler, clock, random } = this.#options
+    const attempt = { permit, key: options.key, begunAt: clock.monotonic() }
     const context = new LazyCallContext(options.deadline)
     this.#inFlight += 1
     this.#budget.call()
@@ -121,24 +137,23 @@ class HandlerGuard implements Guard {
       isPending = isThenable(result)
     } catch (error) {
       // Nothing was awaited, so nothing was learnt about the backend: one odd request must not shut out the others.
-      this.#breaker.settle(permit, 'neutral')
+      this.#health.settle(attempt, 'neutral')
       this.#release()
       this.#metrics.count('failed')
-      throw failureOf(error, this.#options.handler.name)
+      throw failureOf(error, handler.name)
     }
     if (!isPending) {
-      this.#breaker.settle(permit, 'neutral')
+      this.#health.settle(attempt, 'neutral')
       this.#release()
       this.#metrics.count('ok')
       return result
     }
-    const { handler, clock, random } = this.#options
     return new GuardedCall<T>({
       name: handler.name,
       timeoutMs: handler.timeoutMs,
       clock,
       random,
-      breaker: this.#breaker,
+      health: this.#health,
       limit: this.#limit,
       budget: this.#budget,
       metrics: this.#metrics,
@@ -147,7 +162,7 @@ class HandlerGuard implements Guard {
         this.#abandoned += change
       },
       ended: () => this.#release(),
-    }).start({ call, context, permit, options }, result as Promise<T>)
+    }).start({ call, context, attempt, options }, result as Promise<T>)
   }
 
   #wait<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): Promise<T> {
@@ -160,7 +175,7 @@ class HandlerGuard implements Guard {
         waiting.reject(error)
       }
       const onAbort = () => leave(this.#refuse('cancelled', 'CANCELLED', 'was given up while it waited'))
-      const cancelTimer = clock.after(options.deadline - clock.monotonic(), () => {
+      const cancelTimer = onExpiry(clock, options.deadline - clock.monotonic(), () => {
         leave(this.#refuse('overloaded', 'OVERLOADED', 'had no free place in time'))
       })
       const done = () => {
@@ -190,21 +205,21 @@ class HandlerGuard implements Guard {
     this.#inFlight -= 1
     this.#metrics.limit(this.#limit.current)
     // A call that begins may end at once and come back here: the loop below then finds the queue shorter.
-    while (this.#queue.length > 0 && this.#inFlight < this.#limit.current && !this.#breaker.probing) {
+    while (this.#queue.length > 0 && this.#inFlight < this.#limit.current && !this.#health.breaker.probing) {
       this.#queue.shift()?.begin()
     }
   }
 
   #breakerOpen(): IntermixError {
-    return this.#refuse('open', 'BACKEND_FAILED', 'is not called: its backend failed too often')
+    return this.#refuse('open', 'BACKEND_FAILED', 'is not called: its backend gives no answers')
   }
 
   #refuse(
-    outcome: 'open' | 'overloaded' | 'timeout' | 'cancelled',
+    outcome: 'open' | 'throttled' | 'overloaded' | 'timeout' | 'cancelled',
     code: ConstructorParameters<typeof IntermixError>[0],
     what: string,
   ): IntermixError {
     this.#metrics.count(outcome)
-    return new IntermixError(code, `${this.#options.handler.name} ${what}`)
+    return new IntermixError(code, `${this.#options.handler.name} ${what}`, { backend: 'unasked' })
   }
 }

@@ -1,11 +1,12 @@
 // One call that has to be awaited: ended by its answer, its deadline or its caller, whichever is first, and only once.
 
 import type { CallContext } from '../adapter-kit/define-adapter.ts'
+import { onExpiry } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Random } from '../kernel/ports.ts'
-import type { CircuitBreaker, Permit } from './circuit-breaker.ts'
+import type { Attempt, BackendHealth } from './backend-health.ts'
 import type { ConcurrencyLimit } from './concurrency-limit.ts'
-import { failureOf, isWorthRetrying, outcomeOf } from './guard-failure.ts'
+import { failureOf, isWorthRetrying, outcomeOf, unheard } from './guard-failure.ts'
 import type { GuardMetrics, GuardOutcome } from './guard-metrics.ts'
 import type { LazyCallContext } from './lazy-call-context.ts'
 import type { RetryBudget } from './retry-budget.ts'
@@ -16,7 +17,7 @@ export interface GuardState {
   readonly timeoutMs: number
   readonly clock: Clock
   readonly random: Random
-  readonly breaker: CircuitBreaker
+  readonly health: BackendHealth
   readonly limit: ConcurrencyLimit
   readonly budget: RetryBudget
   readonly metrics: GuardMetrics
@@ -30,8 +31,13 @@ export interface GuardState {
 export interface StartedCall<T> {
   readonly call: (context: CallContext) => T | Promise<T>
   readonly context: LazyCallContext
-  readonly permit: Permit
-  readonly options: { readonly deadline: number; readonly signal?: AbortSignal; readonly retry?: boolean }
+  readonly attempt: Attempt
+  readonly options: {
+    readonly deadline: number
+    readonly signal?: AbortSignal
+    readonly retry?: boolean
+    readonly key?: string
+  }
 }
 
 /** The retry waits a random time up to this long. */
@@ -42,14 +48,16 @@ export class GuardedCall<T> {
   readonly #promise = Promise.withResolvers<T>()
   readonly #cleanups: (() => void)[] = []
   readonly #startedAt: number
+  readonly #listeningFrom: number
   #settled = false
   #retried = false
-  // The permit of the attempt that is under way; `undefined` between attempts.
-  #permit: Permit | undefined
+  // The attempt that is under way; `undefined` between attempts.
+  #attempt: Attempt | undefined
 
   constructor(state: GuardState) {
     this.#state = state
     this.#startedAt = state.clock.monotonic()
+    this.#listeningFrom = state.clock.attentive()
   }
 
   /** Takes over a call that was begun; the promise settles by the call's deadline. */
@@ -61,8 +69,8 @@ export class GuardedCall<T> {
       this.#giveUp(error, outcome)
       context.abort()
     }
-    this.#watch(started, started.permit, pending)
-    this.#cleanups.push(clock.after(Math.max(0, deadline - this.#startedAt), () => giveUp(this.#late(), 'timeout')))
+    this.#watch(started, started.attempt, pending)
+    this.#cleanups.push(onExpiry(clock, deadline - this.#startedAt, () => giveUp(this.#late(), 'timeout')))
     if (signal !== undefined) {
       const onAbort = () => giveUp(new IntermixError('CANCELLED', `${this.#state.name} was given up`), 'cancelled')
       signal.addEventListener('abort', onAbort, { once: true })
@@ -73,33 +81,38 @@ export class GuardedCall<T> {
     return this.#promise.promise
   }
 
-  #watch(started: StartedCall<T>, permit: Permit, pending: Promise<T>): void {
-    const { clock, breaker, limit, abandoned } = this.#state
-    const begunAt = clock.monotonic()
-    this.#permit = permit
+  #watch(started: StartedCall<T>, attempt: Attempt, pending: Promise<T>): void {
+    const { clock, health, limit, abandoned } = this.#state
+    const listeningFrom = clock.attentive()
+    this.#attempt = attempt
     const answered = (value: T) => {
       if (this.#settled) return abandoned(-1)
-      breaker.settle(permit, 'success')
-      limit.sample(clock.monotonic() - begunAt, this.#state.inFlight())
+      health.settle(attempt, 'success')
+      limit.sample(clock.attentive() - listeningFrom, this.#state.inFlight())
       this.#finish('ok', () => this.#promise.resolve(value))
     }
     const failed = (thrown: unknown) => {
       if (this.#settled) return abandoned(-1)
-      this.#permit = undefined
-      this.#failed(started, permit, failureOf(thrown, this.#state.name))
+      this.#attempt = undefined
+      const error = failureOf(thrown, this.#state.name)
+      // An adapter may watch its deadline by itself.
+      const isHeard = error.code !== 'DEADLINE_EXCEEDED' || this.#isHeard()
+      this.#failed(started, attempt, isHeard ? error : unheard(error))
     }
     // A foreign thenable may call back twice, or throw from `then`: a promise of our own takes care of both.
     Promise.resolve(pending).then(answered, failed)
   }
 
-  #failed(started: StartedCall<T>, permit: Permit, error: IntermixError): void {
-    const { breaker, limit, budget, random, clock } = this.#state
-    breaker.settle(permit, outcomeOf(error))
-    if (error.code === 'DEADLINE_EXCEEDED' || error.code === 'OVERLOADED') limit.drop()
+  #failed(started: StartedCall<T>, attempt: Attempt, error: IntermixError): void {
+    const { health, limit, budget, random, clock } = this.#state
+    const outcome = outcomeOf(error)
+    health.settle(attempt, outcome, error.message)
+    if (outcome === 'silent' && error.code === 'DEADLINE_EXCEEDED') this.#drop(attempt)
+    if (error.code === 'OVERLOADED') limit.drop()
     const delay = BACKOFF_MS * random()
     const mayRetry = started.options.retry !== false && !this.#retried && isWorthRetrying(error)
     const hasTime = clock.monotonic() + delay + 2 * (clock.monotonic() - this.#startedAt) < started.options.deadline
-    if (!mayRetry || !hasTime || !breaker.permits() || !budget.take()) {
+    if (!mayRetry || !hasTime || !health.breaker.permits() || !budget.take()) {
       this.#finish('failed', () => this.#promise.reject(error))
       return
     }
@@ -108,29 +121,45 @@ export class GuardedCall<T> {
   }
 
   #retry(started: StartedCall<T>, firstError: IntermixError): void {
-    const permit = this.#state.breaker.acquire()
+    const { health, clock } = this.#state
+    const permit = health.breaker.acquire()
     if (permit === undefined) {
       this.#finish('failed', () => this.#promise.reject(firstError))
       return
     }
+    const attempt = { ...started.attempt, permit, begunAt: clock.monotonic() }
     // An adapter that throws at once is treated like one whose promise rejects.
     const pending = new Promise<T>((resolve) => {
       resolve(started.call(started.context))
     })
-    this.#watch(started, permit, pending)
+    this.#watch(started, attempt, pending)
   }
 
   #giveUp(error: IntermixError, outcome: GuardOutcome): void {
     if (this.#settled) return
-    const { breaker, limit, abandoned, clock, timeoutMs } = this.#state
-    if (this.#permit !== undefined) {
+    const { health, abandoned, clock, timeoutMs } = this.#state
+    const isHeard = this.#isHeard()
+    if (this.#attempt !== undefined) {
       abandoned(1)
       // A caller in a great hurry proves nothing about the backend.
-      const isSlow = outcome === 'timeout' && clock.monotonic() - this.#startedAt >= timeoutMs / 2
-      breaker.settle(this.#permit, isSlow ? 'failure' : 'neutral')
-      if (isSlow) limit.drop()
+      const isSlow = outcome === 'timeout' && clock.attentive() - this.#listeningFrom >= timeoutMs / 2
+      health.settle(this.#attempt, isSlow ? 'silent' : 'neutral', error.message)
+      if (isSlow) this.#drop(this.#attempt)
     }
-    this.#finish(outcome, () => this.#promise.reject(error))
+    const isStalled = outcome === 'timeout' && !isHeard
+    this.#finish(isStalled ? 'stalled' : outcome, () => this.#promise.reject(isStalled ? unheard(error) : error))
+  }
+
+  /** A timeout tells of an overloaded backend, unless that answered others meanwhile: then it hangs on this one. */
+  #drop(attempt: Attempt): void {
+    const { health, limit } = this.#state
+    if (!health.breaker.answeredSince(attempt.begunAt)) limit.drop()
+  }
+
+  /** Whether this process listened for the answer at least half of the time. */
+  #isHeard(): boolean {
+    const { clock } = this.#state
+    return 2 * (clock.attentive() - this.#listeningFrom) >= clock.monotonic() - this.#startedAt
   }
 
   #finish(outcome: GuardOutcome, settle: () => void): void {

@@ -49,10 +49,11 @@ export class RunningHandler implements VerdictSource {
     await this.#code.stop?.()
   }
 
-  fetch(instance: Instance, deadline: number): Verdict | Promise<Verdict> {
+  fetch(instance: Instance, deadline: number, key?: string): Verdict | Promise<Verdict> {
     const check = this.#code.check?.[instance.template as CheckTemplate]
     if (check === undefined) throw this.#unsupported(instance.template)
-    const result = this.#guard.run((call) => believe(check(instance as never, call), checkResultProblem), { deadline })
+    const options = key === undefined ? { deadline } : { deadline, key }
+    const result = this.#guard.run((call) => believe(check(instance as never, call), checkResultProblem), options)
     return result instanceof Promise ? result.then(toVerdict) : toVerdict(result)
   }
 

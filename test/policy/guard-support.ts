@@ -1,6 +1,6 @@
 // What the tests of the guard share: a meter that remembers, and a guard on a clock of its own.
 
-import type { Meter, MetricSpec } from '../../src/kernel/ports.ts'
+import type { Clock, Logger, Meter, MetricSpec, Random } from '../../src/kernel/ports.ts'
 import { createGuard, type GuardLimits } from '../../src/policy/guard.ts'
 import { FakeClock } from '../helpers/clock.ts'
 
@@ -25,16 +25,48 @@ class MemoryMeter implements Meter {
   }
 }
 
+/** A log whose lines of level `warn` can be read. */
+class WarningLog implements Logger {
+  readonly warnings: { readonly fields: object; readonly message: string }[]
+  readonly #fields: object
+
+  constructor(fields: object = {}, warnings: WarningLog['warnings'] = []) {
+    this.#fields = fields
+    this.warnings = warnings
+  }
+
+  debug(): void {}
+  info(): void {}
+  error(): void {}
+
+  warn(fields: object, message: string): void {
+    this.warnings.push({ fields: { ...this.#fields, ...fields }, message })
+  }
+
+  child(fields: object): Logger {
+    return new WarningLog({ ...this.#fields, ...fields }, this.warnings)
+  }
+}
+
 /** A guard of handler `h` with a timeout of 1 s; random numbers are all a half. */
-export function guardOnFakeClock(limits: GuardLimits = {}, timeoutMs = 1_000) {
-  const clock = new FakeClock()
+export function guardWith(clock: Clock, limits: GuardLimits = {}, timeoutMs = 1_000, random: Random = () => 0.5) {
   const meter = new MemoryMeter()
-  const guard = createGuard({ handler: { name: 'h', timeoutMs }, clock, random: () => 0.5, meter, limits })
+  const log = new WarningLog()
+  const guard = createGuard({ handler: { name: 'h', timeoutMs }, clock, random, meter, log, limits })
   return {
-    clock,
     guard,
+    warnings: log.warnings,
     deadline: (ms = 10_000) => ({ deadline: clock.monotonic() + ms }),
     metric: (...key: string[]) => meter.values.get(key.join(' ')) ?? 0,
+  }
+}
+
+/** The same on a clock that the test moves. */
+export function guardOnFakeClock(limits: GuardLimits = {}, timeoutMs = 1_000, random: Random = () => 0.5) {
+  const clock = new FakeClock()
+  return {
+    clock,
+    ...guardWith(clock, limits, timeoutMs, random),
     /** Resolves after `ms` on the clock. */
     later: <T>(ms: number, value: T) =>
       new Promise<T>((resolve) => {

@@ -278,23 +278,34 @@ describe('the breaker', () => {
     expect(guard.healthy()).toBe(true)
   })
 
-  it('opens when half of many calls fail, though never five in a row', async () => {
+  it('is not opened by errors that the backend answers with: they are a sign of life', async () => {
     const { guard, deadline } = guardOnFakeClock()
-    for (let i = 0; i < 20; i++) {
-      const answer = i % 2 === 0 ? fail : async () => await Promise.resolve('fine')
-      await outcomeOf(() => guard.run(answer, { ...deadline(), retry: false }))
-    }
-    expect(guard.healthy()).toBe(false)
+    const error = () => Promise.reject(new IntermixError('BACKEND_FAILED', 'HTTP status 500', { backend: 'answered' }))
+    for (let i = 0; i < 50; i++) await outcomeOf(() => guard.run(error, { ...deadline(), retry: false }))
+    expect(guard.healthy()).toBe(true)
   })
 
-  it('forgets failures after ten seconds', async () => {
-    const { guard, deadline, clock } = guardOnFakeClock()
-    for (let i = 0; i < 40; i++) {
-      const answer = i % 2 === 0 ? fail : async () => await Promise.resolve('fine')
-      await outcomeOf(() => guard.run(answer, { ...deadline(), retry: false }))
-      await clock.advance(600)
+  it('is not opened by calls that hang while others are answered', async () => {
+    const { guard, deadline, clock, later } = guardOnFakeClock()
+    for (let i = 0; i < 20; i++) {
+      const hanging = Array.from({ length: 3 }, () => outcomeOf(() => guard.run(never, deadline(600))))
+      await clock.advance(300)
+      const answer = guard.run(() => later(10, 'fine'), deadline())
+      await clock.advance(300)
+      expect(await answer).toBe('fine')
+      await Promise.all(hanging)
     }
     expect(guard.healthy()).toBe(true)
+  })
+
+  it('takes longer to open where single calls often got no answer', async () => {
+    const { guard, deadline } = guardOnFakeClock()
+    const ask = (call: () => Promise<unknown>) => outcomeOf(() => guard.run(call, { ...deadline(), retry: false }))
+    for (let i = 0; i < 200; i++) await ask(i % 2 === 0 ? fail : async () => await Promise.resolve('fine'))
+    for (let i = 0; i < 10; i++) await ask(fail)
+    expect(guard.healthy()).toBe(true)
+    for (let i = 0; i < 20; i++) await ask(fail)
+    expect(guard.healthy()).toBe(false)
   })
 })
 

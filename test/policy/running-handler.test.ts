@@ -52,12 +52,15 @@ describe('the answer to a check', () => {
     }
   })
 
-  it('opens the breaker where a backend keeps answering nonsense', async () => {
+  it('makes a backend that keeps answering nonsense one that is asked less', async () => {
     const { handler, at, clock } = answering(Promise.resolve({ status: 'fine' }))
-    for (let i = 0; i < 5 && handler.healthy(); i++) {
-      await settled(clock, () => handler.fetch(instanceOf('listentry'), at))
+    const messages: string[] = []
+    for (let i = 0; i < 40; i++) {
+      const asked = Array.from({ length: 10 }, () => outcomeOf(() => handler.fetch(instanceOf('listentry'), at)))
+      await clock.advance(50)
+      for (const outcome of await Promise.all(asked)) messages.push(String((outcome as { error: unknown }).error))
     }
-    expect(handler.healthy()).toBe(false)
+    expect(messages.filter((message) => message.includes('is asked less')).length).toBeGreaterThan(50)
   })
 })
 

@@ -79,7 +79,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     clock,
     log,
     environment: () => ({ environment: createTestEnvironment(), dispose: () => undefined }),
-    guard: (handler) => createGuard({ handler, clock, random, meter }),
+    guard: (handler) => createGuard({ handler, clock, random, meter, log }),
   })
   let state: PolicyState | undefined
   const current = (): PolicyState => {

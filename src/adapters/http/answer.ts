@@ -40,8 +40,12 @@ function codeOf(status: number, config: HttpConfig): number {
   const code = config.statusMapping[String(status)] ?? DENIALS[status]
   if (code !== undefined) return code
   if (status >= 200 && status < 300) return Code.OK
-  if (status >= 500) throw new IntermixError('BACKEND_FAILED', `the backend answered HTTP status ${status}`)
+  if (status >= 500) throw answered(`the backend answered HTTP status ${status}`)
   throw new IntermixError('BACKEND_REFUSED', `the backend answered HTTP status ${status}, which is mapped to no code`)
+}
+
+function answered(message: string, cause?: unknown): IntermixError {
+  return new IntermixError('BACKEND_FAILED', message, { cause, backend: 'answered' })
 }
 
 // A body may make an HTTP success a denial, never the other way round: the stricter of the two counts.
@@ -57,7 +61,7 @@ function readDetails(response: TextResponse): Details {
   try {
     body = JSON.parse(response.text)
   } catch (error) {
-    throw new IntermixError('BACKEND_FAILED', 'the backend announced JSON and sent something else', { cause: error })
+    throw answered('the backend announced JSON and sent something else', error)
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return {}
   const parsed = details.safeParse(body)
@@ -65,7 +69,7 @@ function readDetails(response: TextResponse): Details {
   // A denial's body is often JSON of its own making ({"status": 403, …}): the HTTP status says enough.
   if (response.status >= 400) return {}
   const [issue] = parsed.error.issues
-  throw new IntermixError('BACKEND_FAILED', `the backend's JSON: ${issue?.path.join('.')}: ${issue?.message}`)
+  throw answered(`the backend's JSON: ${issue?.path.join('.')}: ${issue?.message}`)
 }
 
 /** Milliseconds of validity: what the backend says (headers and body, the shorter), or else the configured ones. */

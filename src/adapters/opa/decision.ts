@@ -47,9 +47,9 @@ function resultOf(text: string, path: string): unknown {
   try {
     body = JSON.parse(text)
   } catch (error) {
-    throw new IntermixError('BACKEND_FAILED', `OPA sent no JSON for ${path}`, { cause: error })
+    throw new IntermixError('BACKEND_FAILED', `OPA sent no JSON for ${path}`, { cause: error, backend: 'answered' })
   }
   if (typeof body !== 'object' || body === null)
-    throw new IntermixError('BACKEND_FAILED', `OPA sent no object for ${path}`)
+    throw new IntermixError('BACKEND_FAILED', `OPA sent no object for ${path}`, { backend: 'answered' })
   return 'result' in body ? body.result : undefined
 }

@@ -50,7 +50,9 @@ export default defineAdapter({
       const response = await fetchText(request)
       if (response.status !== 200) {
         const code = response.status >= 500 || response.status === 429 ? 'BACKEND_FAILED' : 'BACKEND_REFUSED'
-        throw new IntermixError(code, `OPA answered HTTP status ${response.status} for ${path}`)
+        throw new IntermixError(code, `OPA answered HTTP status ${response.status} for ${path}`, {
+          backend: 'answered',
+        })
       }
       return readDecision(response.text, { path, validForMs: params.validDuration, validUses: params.validUseCount })
     }
