@@ -4,19 +4,11 @@
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter, Random } from '../kernel/ports.ts'
 import type { Verdict } from '../kernel/verdict.ts'
+import { Flight, type FlightResult } from './flight.ts'
 import { MAX_LEASE_MS, type MeshLookup, type MeshTier } from './mesh-tier.ts'
 import type { Epoch } from './revocations.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
 import type { VerdictRequest } from './verdict-request.ts'
-
-export type FlightResult =
-  | {
-      readonly entry: VerdictEntry
-      readonly tier: 'mesh' | 'backend'
-      readonly stale?: VerdictEntry | undefined
-      readonly error?: undefined
-    }
-  | { readonly entry?: undefined; readonly error: IntermixError; readonly stale?: VerdictEntry | undefined }
 
 /** What a flight needs besides the request that started it. */
 export interface FlightPlan {
@@ -30,11 +22,6 @@ export interface FlightPlan {
   readonly waited: Counter
   failed(error: IntermixError, hasStaleCopy: boolean): void
   succeeded(): void
-}
-
-interface Flight {
-  readonly epoch: Epoch
-  readonly result: Promise<FlightResult>
 }
 
 export interface FlightsOptions {
@@ -55,39 +42,36 @@ export class Flights {
   }
 
   /** The fetch of this key that is under way, if it began in an epoch that the caller accepts. */
-  join(key: string, accepts: (epoch: Epoch) => boolean): Promise<FlightResult> | undefined {
+  join(key: string, accepts: (epoch: Epoch) => boolean): Flight | undefined {
     const flight = this.#flights.get(key)
-    return flight !== undefined && accepts(flight.epoch) ? flight.result : undefined
+    return flight !== undefined && accepts(flight.epoch) ? flight : undefined
   }
 
-  /** Starts a fetch; it takes the place of an older one of the same key. The promise never rejects. */
-  start(key: string, request: VerdictRequest, plan: FlightPlan): Promise<FlightResult> {
-    const result = this.#fetch(key, request, plan)
+  /** Starts a fetch; it takes the place of an older one of the same key. */
+  start(key: string, request: VerdictRequest, plan: FlightPlan): Flight {
+    const flight = new Flight(plan.epoch)
+    this.#flights.set(key, flight)
+    void this.#fetch(key, request, plan, flight)
       .catch((error: unknown): FlightResult => ({ error: IntermixError.from(error) }))
       .then((outcome) => {
         if (this.#flights.get(key) === flight) this.#flights.delete(key)
         if (outcome.entry === undefined) plan.failed(outcome.error, (outcome.stale ?? plan.held) !== undefined)
         else plan.succeeded()
-        return outcome
+        flight.end(outcome)
       })
-    const flight: Flight = { epoch: plan.epoch, result }
-    this.#flights.set(key, flight)
-    return result
+    return flight
   }
 
-  async #fetch(key: string, request: VerdictRequest, plan: FlightPlan): Promise<FlightResult> {
+  async #fetch(key: string, request: VerdictRequest, plan: FlightPlan, flight: Flight): Promise<FlightResult> {
     const { mesh } = this.#options
     if (mesh === undefined || !plan.inMesh) return this.#callBackend(key, request, plan, undefined, undefined)
-    const token = mesh.token()
-    const found = await this.#lookup(mesh, key, request, plan, token)
+    const found = await this.#lookup(mesh, key, request, plan, flight)
     if (found.state === 'fresh') {
       this.#options.store(key, request, found.entry)
       return { entry: found.entry, tier: 'mesh' }
     }
-    const lease = found.state === 'lease' ? token : undefined
-    const stale = found.state === 'unavailable' ? undefined : found.stale
-    const accepted = stale !== undefined && plan.accepts(stale) ? stale : undefined
-    return this.#callBackend(key, request, plan, lease, accepted)
+    const lease = found.state === 'lease' ? found.token : undefined
+    return this.#callBackend(key, request, plan, lease, acceptedStale(found, plan))
   }
 
   /** Asks the mesh tier; while another node fetches, asks again until that node should long have been done. */
@@ -96,10 +80,11 @@ export class Flights {
     key: string,
     request: VerdictRequest,
     plan: FlightPlan,
-    token: string,
-  ): Promise<MeshLookup> {
+    flight: Flight,
+  ): Promise<MeshLookup & { readonly token: string }> {
     const { clock, random } = this.#options
     const { handler } = request.source
+    const token = mesh.token()
     const expected = plan.held?.fetchMs ?? handler.timeoutMs / 10
     const leaseMs = Math.min(MAX_LEASE_MS, Math.max(MIN_LEASE_MS, handler.timeoutMs))
     const giveUpAt = clock.monotonic() + Math.min(leaseMs, Math.max(0, (request.deadline - clock.monotonic()) / 2))
@@ -107,9 +92,11 @@ export class Flights {
     let waited = false
     for (;;) {
       const found = await mesh.lookup(key, { token, leaseMs, known: plan.held, handler })
-      if (found.state === 'fresh' && !plan.accepts(found.entry)) return { state: 'unavailable' }
+      if (found.state === 'fresh' && !plan.accepts(found.entry)) return { state: 'unavailable', token }
+      const stale = acceptedStale(found, plan)
+      if (stale !== undefined) flight.found(stale)
       const remaining = giveUpAt - clock.monotonic()
-      if (found.state !== 'wait' || remaining <= 0) return found
+      if (found.state !== 'wait' || remaining <= 0) return { ...found, token }
       if (!waited) plan.waited.add()
       waited = true
       const pause = Math.min(remaining, pauseMs * (0.75 + random() / 2))
@@ -130,7 +117,7 @@ export class Flights {
     const startedAt = clock.monotonic()
     try {
       // The fetch serves whoever waits, so it has the handler's whole time, not the first caller's rest.
-      const verdict = await request.source.fetch(request.instance, clock.monotonic() + handler.timeoutMs)
+      const verdict = await request.source.fetch(request.instance, clock.monotonic() + handler.timeoutMs, key)
       const entry = plan.entry(verdict, startedAt, plan.epoch)
       const reusable = entry.verdict.validForMs > 0 && entry.verdict.validUses > 0
       const shared = mesh !== undefined && plan.inMesh
@@ -148,4 +135,9 @@ export class Flights {
       return { error: IntermixError.from(error), stale }
     }
   }
+}
+
+function acceptedStale(found: MeshLookup, plan: FlightPlan): VerdictEntry | undefined {
+  const stale = found.state === 'lease' || found.state === 'wait' ? found.stale : undefined
+  return stale !== undefined && plan.accepts(stale) ? stale : undefined
 }

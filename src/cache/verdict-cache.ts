@@ -7,7 +7,8 @@ import type { Clock, Meter, Random } from '../kernel/ports.ts'
 import type { Tier, Verdict } from '../kernel/verdict.ts'
 import { createCacheMetrics, type HandlerCacheMetrics } from './cache-metrics.ts'
 import { FailureMemory } from './failure-memory.ts'
-import { Flights, type FlightResult } from './flights.ts'
+import type { Flight, FlightResult } from './flight.ts'
+import { Flights } from './flights.ts'
 import { instanceKey } from './instance-key.ts'
 import type { KeyCardinality } from './key-cardinality.ts'
 import type { LocalTier } from './local-tier.ts'
@@ -36,8 +37,6 @@ export interface VerdictCacheOptions {
 
 /** Life is shortened by up to this share, so that entries of one moment do not end in one moment. */
 const JITTER = 0.02
-/** With a stale verdict in hand, a caller waits for the backend at least this long before it takes it. */
-const STALE_PATIENCE_MS = 30
 /** Fetches for one request, as long as revocations void what they bring. */
 const MAX_FETCHES = 4
 
@@ -139,7 +138,8 @@ export class VerdictCache {
     const stale = this.#usable(result.stale, request, metrics) ?? this.#usable(held, request, metrics)
     const servable = stale !== undefined && freshness(stale, now, 0) !== 'dead'
     // What made it impatient with the backend was revoked or has ended meanwhile: now only the backend can help.
-    if (!servable && held !== undefined) return this.#ask(key, request, undefined, metrics)
+    const wasImpatient = held !== undefined || (result.impatient === true && result.stale !== undefined)
+    if (!servable && wasImpatient) return this.#ask(key, request, undefined, metrics)
     protection.record(handler.name, servable)
     if (servable) return this.#serve('stale', stale, metrics, now)
     metrics.served.none.add()
@@ -161,11 +161,10 @@ export class VerdictCache {
     if (held !== undefined && !request.source.healthy()) {
       return { error: new IntermixError('BACKEND_FAILED', `${request.source.handler.name} is unwell`) }
     }
-    const patience = held === undefined ? Number.POSITIVE_INFINITY : Math.max(STALE_PATIENCE_MS, 3 * held.fetchMs)
     const flight = this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request))
     if (flight !== undefined) {
       metrics.coalesced.add()
-      const joined = await this.#wait(flight, request, patience)
+      const joined = await this.#wait(flight, request, held)
       if (joined.entry === undefined) return joined
       // What others fetched is a reuse: it must have been reusable when this request came.
       const { freshUntil, usesLeft } = joined.entry
@@ -175,7 +174,7 @@ export class VerdictCache {
       }
     }
     for (let attempt = 1; ; attempt++) {
-      const own = await this.#wait(this.#start(key, request, attempt === 1 ? held : undefined), request, patience)
+      const own = await this.#wait(this.#start(key, request, attempt === 1 ? held : undefined), request, held)
       if (own.entry === undefined || this.#allows(own.entry, request)) return own
       // Revoked while it was fetched: once more, from after the revocation. Where the log is lost again and again (its
       // Redis is flushed), one more fetch may not be enough.
@@ -187,7 +186,7 @@ export class VerdictCache {
     }
   }
 
-  #start(key: string, request: VerdictRequest, held: VerdictEntry | undefined): Promise<FlightResult> {
+  #start(key: string, request: VerdictRequest, held: VerdictEntry | undefined): Flight {
     const { handler } = request.source
     const metrics = this.#metricsOf(handler.name)
     return this.#flights.start(key, request, {
@@ -198,25 +197,25 @@ export class VerdictCache {
       // What another node stored is bound by this node's touch with revocations like what it stored itself.
       accepts: (entry) => this.#allows(entry, request) && this.#youngEnough(entry),
       waited: metrics.waited,
-      // While the breaker keeps calls away, it is the breaker that decides when to try again.
+      // While the breaker keeps calls away, it is the breaker that decides when to try again; and a key that was not
+      // asked for, or not heard, has not failed.
       failed: (error, hasStale) => {
-        if (request.source.healthy()) this.#failures.failed(key, error, hasStale)
+        const isKeys = error.backend !== 'unasked' && error.backend !== 'unheard'
+        if (isKeys && request.source.healthy()) this.#failures.failed(key, error, hasStale)
       },
       succeeded: () => this.#failures.succeeded(key),
     })
   }
 
-  #wait(flight: Promise<FlightResult>, request: VerdictRequest, patienceMs: number): Promise<FlightResult> {
+  #wait(flight: Flight, request: VerdictRequest, held: VerdictEntry | undefined): Promise<FlightResult> {
     const { clock } = this.#options
-    const remaining = request.deadline - clock.monotonic()
-    return new Promise((resolve) => {
-      const cancel = clock.after(Math.max(0, Math.min(remaining, patienceMs)), () => {
-        resolve({ error: new IntermixError('DEADLINE_EXCEEDED', `${request.source.handler.name}: no verdict in time`) })
-      })
-      void flight.then((result) => {
-        cancel()
-        resolve(result)
-      })
+    return flight.wait({
+      clock,
+      handler: request.source.handler.name,
+      deadline: request.deadline,
+      held,
+      mayHave: (stale) =>
+        this.#allows(stale, request) && this.#youngEnough(stale) && freshness(stale, clock.monotonic(), 0) !== 'dead',
     })
   }
 
@@ -225,7 +224,7 @@ export class VerdictCache {
     const { source } = request
     if (!source.healthy() || this.#failures.recent(key) !== undefined) return
     if (this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request)) !== undefined) return
-    void this.#start(key, request, known).then((result) => {
+    void this.#start(key, request, known).result.then((result) => {
       if (result.entry !== undefined) this.#metricsOf(source.handler.name).refreshed.add()
     })
   }

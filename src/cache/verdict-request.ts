@@ -14,9 +14,10 @@ export interface VerdictSource {
   healthy(): boolean
   /**
    * Asks the backend under the handler's guard. A verdict of kind `allow` or `deny`, at once where no I/O is needed.
+   * @param key the instance's cache key: keys that fail are kept from taking the backend from others
    * @throws IntermixError (or rejects with one) where there is no verdict.
    */
-  fetch(instance: Instance, deadline: number): Verdict | Promise<Verdict>
+  fetch(instance: Instance, deadline: number, key?: string): Verdict | Promise<Verdict>
 }
 
 export interface VerdictRequest {

@@ -117,6 +117,54 @@ describe('the mesh tier', () => {
     expect(await until(clock, said(three.ask(backend)))).toBe('unknown')
   })
 
+  describe('while a backend hangs', () => {
+    /** A verdict that one node stored two minutes ago, and a backend that has not answered since. */
+    async function staleInMesh(tookMs = 1_000_000, bag = MapBag.of({})) {
+      const clock = new FakeClock()
+      const backend = new Backend(clock)
+      await until(clock, said(createNode({ clock, link, nodeId: 'n1' }).ask(backend, 'x', bag)))
+      await filled()
+      await clock.advance(120_000)
+      backend.tookMs = tookMs
+      return { clock, backend, node: (nodeId: string) => createNode({ clock, link, nodeId }) }
+    }
+
+    it('gives a node without a copy of its own the stale one of the mesh, as soon as if it were its own', async () => {
+      const { clock, backend, node } = await staleInMesh()
+      const two = node('n2')
+      const askedAt = clock.monotonic()
+      expect(await until(clock, said(two.ask(backend)))).toBe('stale allow')
+      expect(clock.monotonic() - askedAt).toBeLessThan(60)
+      // The fetch goes on. Who comes later joins it, and waits no longer.
+      const joinedAt = clock.monotonic()
+      expect(await until(clock, said(two.ask(backend)))).toBe('stale allow')
+      expect(clock.monotonic() - joinedAt).toBeLessThan(60)
+      expect(backend.calls).toBe(2)
+      // A third node waits for the second, which has the lease.
+      const thirdAt = clock.monotonic()
+      expect(await until(clock, said(node('n3').ask(backend)))).toBe('stale allow')
+      expect(clock.monotonic() - thirdAt).toBeLessThan(60)
+    })
+
+    it('still prefers what the backend says within that time', async () => {
+      const { clock, backend, node } = await staleInMesh(20)
+      backend.answer = deny()
+      expect(await until(clock, said(node('n2').ask(backend)))).toBe('backend deny')
+    })
+
+    it('makes nobody impatient who may not have the stale verdict', async () => {
+      const eve = MapBag.of({ 'source.principal': 'eve' })
+      const { clock, backend, node } = await staleInMesh(200, eve)
+      const two = node('n2')
+      const target = { kind: 'attribute', name: 'source.principal', key: undefined, value: 'eve' } as const
+      const first = two.ask(backend, 'x', MapBag.of({}))
+      // The fetch that Eve joins began after the revocation; what it found in the mesh is from before.
+      two.revocations.apply({ sequence: 1, target })
+      const second = two.ask(backend, 'x', eve)
+      expect(await until(clock, Promise.all([said(first), said(second)]))).toEqual(['stale allow', 'backend allow'])
+    })
+  })
+
   it('serves the stale verdict of the mesh again and again, with a local tier and without', async () => {
     const clock = new FakeClock()
     const one = createNode({ clock, link, nodeId: 'n1' })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { allow, Backend, createNode, deny, DOWN, handlerConfig, said } from './support.ts'
 
@@ -60,6 +61,17 @@ describe('the verdict cache in one node', () => {
     expect(await said(node.ask(backend))).toBe('stale allow')
     await clock.advance(3_000)
     expect(await said(node.ask(backend))).toBe('unknown')
+  })
+
+  it.each(['unasked', 'unheard'] as const)('asks again at once for a key that was %s', async (backendSign) => {
+    const clock = new FakeClock()
+    const node = createNode({ clock })
+    const backend = new Backend(clock)
+    backend.answer = new IntermixError('BACKEND_FAILED', 'not the fault of the key', { backend: backendSign })
+    expect(await said(node.ask(backend))).toBe('unknown')
+    backend.answer = allow()
+    expect(await said(node.ask(backend))).toBe('backend allow')
+    expect(backend.calls).toBe(2)
   })
 
   it('probes a dead backend instead of storming it, and takes its first answer', async () => {
