@@ -130,7 +130,7 @@ class Composition implements RunningProcess {
     const { nodeId, maxMessageSize, trustForwarded, grpcAddress, httpAddress } = this.#settings
     const { checkTimeoutMs: defaultTimeoutMs, maxHeaderBytes, maxMapEntries, maxAttributeBytes } = this.#settings
     const limits = { maxMapEntries, maxAttributeBytes }
-    const given = { check: policy.check, report: intake, clock, random, log, meter, nodeId, defaultTimeoutMs }
+    const given = { check: policy.check, report: intake, clock, random, log, meter, nodeId, defaultTimeoutMs, limits }
     const operator = {
       check: policy.check,
       defaultTimeoutMs,

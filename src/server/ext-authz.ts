@@ -2,9 +2,12 @@
 
 import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js'
 import { IntermixError } from '../kernel/errors.ts'
+import { RefusedRequest } from '../kernel/refused-request.ts'
+import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import type { CheckOutcome, CheckService } from '../kernel/services.ts'
-import { EnvoyCheckBag } from '../wire/envoy-attributes.ts'
+import { describedCheckBag } from '../wire/envoy-attributes.ts'
+import { refuseLargeCheck } from '../wire/envoy-check-size.ts'
 import {
   type CheckRequest,
   CheckRequestSchema,
@@ -15,8 +18,9 @@ import { timeoutOf } from './deadline.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { checkResponseOf } from './ext-authz-response.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
-import { type GrpcService, schemaMethod } from './grpc-service.ts'
+import { type GrpcService, readMessage, undecodedMethod } from './grpc-service.ts'
 import { refusalAnswer } from './refusal-answer.ts'
+import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.auth.v3.Authorization'
 const MAX_DETAILS = 1_000
@@ -28,23 +32,27 @@ interface ExtAuthzDependencies {
   readonly meter: Meter
   /** How long a check may take whose caller sets no deadline, in ms. */
   readonly defaultTimeoutMs: number
+  readonly limits?: RequestLimits
 }
 
 /**
- * The Authorization service. What policy denies is denied in an OK call, and so is a request that cannot be judged because
- * of what its client sent; only the node's own failure fails the call, and so meets the failure mode that the proxy's
- * operator chose.
+ * The Authorization service. What policy denies is denied in an OK call, and so is a request that is refused for what it
+ * is; only the node's own failure, and bytes that are no request, fail the call, and so meet the failure mode that the
+ * proxy's operator chose.
  */
 export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService {
-  const { check, clock, meter, defaultTimeoutMs } = dependencies
+  const { check, clock, meter, defaultTimeoutMs, limits = DEFAULT_LIMITS } = dependencies
   const metrics = createDoorMetrics({ meter, clock, door: 'ext_authz' })
   const logFailure = createFailureLog(dependencies)
 
-  const answer = (call: ServerUnaryCall<CheckRequest, CheckResponse>, reply: sendUnaryData<CheckResponse>): void => {
+  const refused = createRefusals({ ...dependencies, door: 'ext_authz' })
+
+  const answer = (call: ServerUnaryCall<Buffer, CheckResponse>, reply: sendUnaryData<CheckResponse>): void => {
     const startedAt = clock.monotonic()
     const fail = (caught: unknown) => {
       const error = callerError(caught)
-      const refusal = refusalAnswer(error)
+      refused(error, call.getPeer())
+      const refusal = error instanceof UnreadableMessage ? undefined : refusalAnswer(error)
       if (refusal !== undefined) return finish({ answer: refusal, quotas: new Map() })
       if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
         logFailure(caught, 'an ext_authz call failed')
@@ -65,7 +73,8 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
       const timeoutMs = timeoutOf(call.getDeadline(), clock.now(), defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
-      const outcome = check.check(new EnvoyCheckBag(call.request, check.vocabulary()), { timeoutMs })
+      const request = readRequest(call.request, limits)
+      const outcome = check.check(describedCheckBag(request, check.vocabulary()), { timeoutMs })
       if (outcome instanceof Promise) outcome.then(finish).catch(fail)
       else finish(outcome)
     } catch (caught) {
@@ -74,7 +83,21 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
   }
   return {
     name: NAME,
-    definition: { Check: schemaMethod(`/${NAME}/Check`, CheckRequestSchema, CheckResponseSchema) },
+    definition: { Check: undecodedMethod(`/${NAME}/Check`, CheckRequestSchema, CheckResponseSchema) },
     implementation: { Check: answer },
+  }
+}
+
+/** Bytes that are no message of this service: whoever sent them is no proxy of ours. */
+class UnreadableMessage extends IntermixError {}
+
+function readRequest(bytes: Buffer, limits: RequestLimits): CheckRequest {
+  try {
+    refuseLargeCheck(bytes, limits)
+    return readMessage(CheckRequestSchema, bytes)
+  } catch (caught) {
+    if (caught instanceof RefusedRequest) throw caught
+    const reason = caught instanceof Error ? caught.message : String(caught)
+    throw new UnreadableMessage('INVALID_REQUEST', `not a CheckRequest: ${reason}`)
   }
 }

@@ -44,3 +44,17 @@ export function schemaMethod<I extends DescMessage, O extends DescMessage>(
     responseDeserialize: (bytes) => readMessage(output, bytes),
   }
 }
+
+/**
+ * As `schemaMethod`, but the server's handler gets the request's bytes: it reads them itself, so that it can bound them
+ * first and say in its own words what is wrong with them.
+ */
+export function undecodedMethod<I extends DescMessage, O extends DescMessage>(
+  path: string,
+  input: I,
+  output: O,
+): MethodDefinition<MessageShape<I>, MessageShape<O>> {
+  // The type has one request for both ends of a call.
+  const keep = (bytes: Buffer): unknown => bytes
+  return { ...schemaMethod(path, input, output), requestDeserialize: keep as (bytes: Buffer) => MessageShape<I> }
+}

@@ -2,6 +2,7 @@
 
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckService, ReportService } from '../kernel/services.ts'
 import { accessLogService } from './access-log.ts'
 import { extAuthzService } from './ext-authz.ts'
@@ -28,6 +29,8 @@ export interface GrpcServerOptions {
   readonly credentials?: ServerCredentials
   /** How long a check may take whose caller sets no deadline, in ms. */
   readonly defaultTimeoutMs: number
+  /** Bounds of one request's attributes. */
+  readonly limits?: RequestLimits
   /** Largest message taken; access logs with whole bodies of metadata can be large. Default 4 MiB. */
   readonly maxMessageBytes?: number
   /** Calls at once on one connection. Default 1024, as Mixer's. */

@@ -1,11 +1,14 @@
 // The front door for Istio's proxies: istio.mixer.v1.Mixer. Attributes stay bytes until a rule reads them.
 
 import { type MethodDefinition, status as grpcStatus, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js'
-import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import { MapBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
-import type { CheckOptions, CheckOutcome, CheckService, ReportService } from '../kernel/services.ts'
+import { RefusedRequest } from '../kernel/refused-request.ts'
+import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
+import type { CheckOutcome, CheckService, ReportService } from '../kernel/services.ts'
 import { Code } from '../kernel/status.ts'
+import type { Answer } from '../kernel/verdict.ts'
 import { decodeCheckRequest } from '../wire/mixer/check-request.ts'
 import { encodeCheckResponse } from '../wire/mixer/check-response.ts'
 import { type Anomaly, CompressedAttributesBag } from '../wire/mixer/compressed-attributes-bag.ts'
@@ -17,6 +20,7 @@ import { createDoorMetrics } from './door-metrics.ts'
 import { createFailureLog } from './failure-log.ts'
 import type { GrpcService } from './grpc-service.ts'
 import { refusalAnswer } from './refusal-answer.ts'
+import { createRefusals } from './refusals.ts'
 
 const NAME = 'istio.mixer.v1.Mixer'
 /** A status message travels in a header, so it names only the first problems. */
@@ -41,6 +45,7 @@ interface MixerDependencies {
   readonly nodeId: string
   /** How long a check may take whose caller sets no deadline, in ms. */
   readonly defaultTimeoutMs: number
+  readonly limits?: RequestLimits
 }
 
 type Call = ServerUnaryCall<Buffer, Uint8Array>
@@ -49,7 +54,8 @@ type Reply = sendUnaryData<Uint8Array>
 /**
  * The Mixer service of Istio 1.4 over the check and report services. Failures as Mixer gave them: an unknown part of
  * the dictionary is INTERNAL, an overloaded or unready node UNAVAILABLE, wrong records of a report UNKNOWN after the
- * others were taken; beyond Mixer, a request that is not a well-formed message is INVALID_ARGUMENT.
+ * others were taken. Beyond Mixer, a call that is not a well-formed message fails with INVALID_ARGUMENT, and a request
+ * that is refused for what it is (`RefusedRequest`, or by the check service) is denied with that status.
  */
 export function mixerService(dependencies: MixerDependencies): GrpcService {
   const door = new MixerDoor(dependencies)
@@ -66,7 +72,9 @@ export function mixerService(dependencies: MixerDependencies): GrpcService {
 class MixerDoor {
   readonly #given: MixerDependencies
   readonly #nextBatchId: () => string
+  readonly #limits: RequestLimits
   readonly #logFailure: (caught: unknown, message: string) => void
+  readonly #refused: ReturnType<typeof createRefusals>
   readonly #checks: ReturnType<typeof createDoorMetrics>
   readonly #reports: ReturnType<typeof createDoorMetrics>
   readonly #countAnomaly: (anomaly: Anomaly) => void
@@ -76,7 +84,9 @@ class MixerDoor {
     const { meter, clock } = dependencies
     this.#given = dependencies
     this.#nextBatchId = createBatchIds(dependencies)
+    this.#limits = dependencies.limits ?? DEFAULT_LIMITS
     this.#logFailure = createFailureLog(dependencies)
+    this.#refused = createRefusals({ ...dependencies, door: 'mixer' })
     this.#checks = createDoorMetrics({ meter, clock, door: 'mixer_check' })
     this.#reports = createDoorMetrics({ meter, clock, door: 'mixer_report' })
     const anomalies = meter.counter({
@@ -95,16 +105,23 @@ class MixerDoor {
 
   check(call: Call, reply: Reply): void {
     const startedAt = this.#given.clock.monotonic()
+    let asked = false
     const fail = (caught: unknown) => {
-      const error = this.#failure(caught)
+      const error = this.#failure(caught, call.getPeer())
       this.#checks.finished(error.code, startedAt)
+      // As a failed call, it would meet the client's network fail policy.
+      const refusal = caught instanceof RefusedRequest || asked ? refusalAnswer(caught) : undefined
+      if (refusal !== undefined) return reply(null, encodeRefusal(refusal))
       reply(error)
     }
     try {
       const request = decodeCheckRequest(call.request)
       refuseUnknownWords(request.globalWordCount)
       const vocabulary = this.#given.check.vocabulary()
-      const bag = CompressedAttributesBag.decode(request.attributes, { vocabulary, onAnomaly: this.#countAnomaly })
+      const { maxMapEntries, maxAttributeBytes } = this.#limits
+      if (request.attributes.length > maxAttributeBytes) throw tooLarge(maxAttributeBytes)
+      const options = { vocabulary, onAnomaly: this.#countAnomaly, maxMapEntries }
+      const bag = CompressedAttributesBag.decodeStrictly(request.attributes, options)
       const finish = (outcome: CheckOutcome) => {
         const { globalWordCount } = request
         const response = encodeCheckResponse({ outcome, globalWordCount, vocabulary, bag })
@@ -116,7 +133,8 @@ class MixerDoor {
       const timeoutMs = timeoutOf(call.getDeadline(), this.#given.clock.now(), this.#given.defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
-      const outcome = this.#ask(bag, {
+      asked = true
+      const outcome = this.#given.check.check(bag, {
         timeoutMs,
         ...(quotas.size === 0 ? {} : { quotas }),
         ...(deduplicationId === '' ? {} : { deduplicationId }),
@@ -125,17 +143,6 @@ class MixerDoor {
       else finish(outcome)
     } catch (caught) {
       fail(caught)
-    }
-  }
-
-  /** A request that cannot be judged is denied: a failed call would meet the client's network fail policy. */
-  #ask(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
-    try {
-      return this.#given.check.check(bag, options)
-    } catch (caught) {
-      const answer = caught instanceof IntermixError ? refusalAnswer(caught) : undefined
-      if (answer === undefined) throw caught
-      return { answer, quotas: new Map() }
     }
   }
 
@@ -148,7 +155,7 @@ class MixerDoor {
       if (problems.length === 0) reply(null, new Uint8Array(0))
       else reply({ code: grpcStatus.UNKNOWN, details: headerText(listProblems(problems)) })
     } catch (caught) {
-      const error = this.#failure(caught)
+      const error = this.#failure(caught, call.getPeer())
       this.#reports.finished(error.code, startedAt)
       reply(error)
     }
@@ -156,7 +163,7 @@ class MixerDoor {
 
   /** Hands the report on as it came and tells what is wrong with some of its records. */
   #accept(payload: Buffer): string[] {
-    const { records, globalWordCount } = readMixerReport(payload)
+    const { records, globalWordCount } = readMixerReport(payload, this.#limits)
     if (records.length === 0) return []
     refuseUnknownWords(globalWordCount)
     const problems: string[] = []
@@ -171,8 +178,9 @@ class MixerDoor {
     return problems
   }
 
-  #failure(caught: unknown): { code: number; details: string } {
+  #failure(caught: unknown, peer: string): { code: number; details: string } {
     if (caught instanceof IntermixError) {
+      this.#refused(caught, peer)
       const { code, message } = caught.status
       if (!caught.retryable && code !== Code.INVALID_ARGUMENT) this.#logFailure(caught, 'a Mixer call failed')
       return { code: KEPT_CODES.has(code) ? code : Code.INTERNAL, details: headerText(message) }
@@ -180,6 +188,19 @@ class MixerDoor {
     this.#logFailure(caught, 'a Mixer call failed')
     return { code: Code.INTERNAL, details: 'internal error' }
   }
+}
+
+function encodeRefusal(answer: Answer): Uint8Array {
+  const outcome = { answer, quotas: new Map() }
+  return encodeCheckResponse({ outcome, globalWordCount: 0, vocabulary: new Map(), bag: MapBag.of({}) }).bytes
+}
+
+function tooLarge(most: number): RefusedRequest {
+  return new RefusedRequest(
+    'too-large',
+    `the attributes have more than ${most} bytes; send fewer`,
+    'raise --max-attribute-bytes',
+  )
 }
 
 function refuseUnknownWords(globalWordCount: number): void {

@@ -1,6 +1,6 @@
 // Requests that are refused for what they are, as answers.
 
-import type { IntermixError } from '../kernel/errors.ts'
+import { IntermixError } from '../kernel/errors.ts'
 import type { Answer } from '../kernel/verdict.ts'
 
 /**
@@ -8,8 +8,8 @@ import type { Answer } from '../kernel/verdict.ts'
  * 400 over HTTP. A failed call would meet the proxy's failure mode instead, and with "allow" the client would have its way.
  * @returns `undefined` for failures of our own, and of what the operator set.
  */
-export function refusalAnswer(error: IntermixError): Answer | undefined {
-  if (error.code !== 'INVALID_REQUEST') return undefined
+export function refusalAnswer(error: unknown): Answer | undefined {
+  if (!(error instanceof IntermixError) || error.code !== 'INVALID_REQUEST') return undefined
   return {
     status: error.status,
     validForMs: 0,

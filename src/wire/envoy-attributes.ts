@@ -1,6 +1,7 @@
 // From Envoy's authorization request to Mixer's attributes.
 
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import { RefusedRequest } from '../kernel/refused-request.ts'
 import { Timestamp } from '../kernel/time.ts'
 import type { StringMap } from '../kernel/value.ts'
 import { type Derivations, type Derive, DerivedBag } from './derived-bag.ts'
@@ -12,6 +13,7 @@ import type {
   AttributeContext_HttpRequest,
 } from './generated/envoy/service/auth/v3/attribute_context_pb.ts'
 import type { CheckRequest } from './generated/envoy/service/auth/v3/external_auth_pb.ts'
+import { addField, fieldText } from './header-map.ts'
 import { namespaceOf, principalOf, serviceAccountOf } from './peer-identity.ts'
 import { RecordMap } from './record-map.ts'
 import { FORWARDED_ATTRIBUTES_HEADER, headerOf, isGrpc } from './request-headers.ts'
@@ -32,6 +34,31 @@ export class EnvoyCheckBag extends DerivedBag<Context> {
     const set = extensions.length === 0 ? undefined : readSetAttributes(extensions, vocabulary, 'context_extensions')
     super(context, DERIVATIONS, set)
   }
+}
+
+/**
+ * The bag of a request that says what it is about. A connection (Envoy's network filter) has one end at least, and a
+ * request a path; only CONNECT has none. Without them nearly no rule could apply, and what is not described would be
+ * allowed.
+ * @throws RefusedRequest `undescribed`, and for raw headers as `addField` and `fieldText` do; else as the bag does
+ */
+export function describedCheckBag(request: CheckRequest, vocabulary: Vocabulary): EnvoyCheckBag {
+  const context = request.attributes
+  refuseUndescribed(context)
+  const bag = new EnvoyCheckBag(request, vocabulary)
+  // Whether lines may be joined is a question for the door, not for the first rule that reads them.
+  if (http(context)?.headerMap !== undefined) bag.get('request.headers')
+  return bag
+}
+
+function refuseUndescribed(context: Context): void {
+  const request = http(context)
+  if (request === undefined) {
+    if (context?.source?.address !== undefined || context?.destination?.address !== undefined) return
+    throw new RefusedRequest('undescribed', 'the check says neither which request nor which connection it is about')
+  }
+  if (request.path !== '' || request.method === 'CONNECT') return
+  throw new RefusedRequest('undescribed', 'the check is about a request without a path')
 }
 
 type Context = AttributeContext | undefined
@@ -88,21 +115,20 @@ const DERIVATIONS: Derivations<Context> = new Map([
   ]),
 ])
 
+/** The map that Envoy has joined, or its raw lines (`encode_raw_headers`), joined in the same way. */
 function headersOf(context: Context): StringMap | undefined {
   const request = http(context)
-  if (request?.headerMap !== undefined) return joinHeaders(request.headerMap)
-  return request === undefined ? undefined : new RecordMap(request.headers, FORWARDED_ATTRIBUTES_HEADER)
+  if (request === undefined) return undefined
+  if (request.headerMap !== undefined) return joinHeaders(request.headerMap)
+  return new RecordMap(request.headers, FORWARDED_ATTRIBUTES_HEADER)
 }
 
-/** The form that Envoy sends with `encode_raw_headers`: repeated names are joined here as Envoy joins them itself. */
 function joinHeaders(raw: HeaderMap): StringMap {
   const headers = new Map<string, string>()
   for (const { key, value, rawValue } of raw.headers) {
     const name = key.toLowerCase()
     if (name === FORWARDED_ATTRIBUTES_HEADER) continue
-    const text = rawValue.length > 0 ? Buffer.from(rawValue).toString('utf8') : value
-    const before = headers.get(name)
-    headers.set(name, before === undefined ? text : `${before},${text}`)
+    addField(headers, name, rawValue.length > 0 ? fieldText(name, rawValue) : value)
   }
   return headers
 }

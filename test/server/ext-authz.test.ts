@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { Code } from '../../src/kernel/status.ts'
+import type { StringMap } from '../../src/kernel/value.ts'
 import { extAuthzService } from '../../src/server/ext-authz.ts'
 import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
 import {
@@ -12,6 +13,9 @@ import {
   type CheckResponse,
 } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { dependencies, type RecordingCheck } from './fixtures.ts'
+
+/** The least that says which request a check is about. */
+const DESCRIBED = { attributes: { request: { http: { method: 'GET', path: '/' } } } }
 
 describe('ext_authz over gRPC', () => {
   let given: ReturnType<typeof dependencies>
@@ -99,7 +103,7 @@ describe('ext_authz over gRPC', () => {
         { name: 'x-back', value: 'a', operation: 'APPEND' },
       ],
     })
-    const response = await ask({ attributes: {} })
+    const response = await ask(DESCRIBED)
     if (response.httpResponse.case !== 'okResponse') throw new Error('not allowed')
     const { headers, headersToRemove } = response.httpResponse.value
     expect(headers.map(({ header, appendAction }) => [header?.key, header?.value, appendAction])).toEqual([
@@ -119,7 +123,7 @@ describe('ext_authz over gRPC', () => {
     [77, 500],
   ])('denies status %i in an OK call with HTTP status %i', async (code, http) => {
     check.answer({ status: { code, message: 'not today' }, validForMs: 1_500 })
-    const response = await ask({ attributes: {} })
+    const response = await ask(DESCRIBED)
     expect(response.status?.code).toBe(code)
     if (response.httpResponse.case !== 'deniedResponse') throw new Error('not denied')
     expect(response.httpResponse.value.status?.code).toBe(http)
@@ -133,7 +137,7 @@ describe('ext_authz over gRPC', () => {
       status: { code: Code.PERMISSION_DENIED, message: 'no' },
       directResponse: { code: 302, body: 'go', headers: { Location: 'https://login.test/' } },
     })
-    const response = await ask({ attributes: {} })
+    const response = await ask(DESCRIBED)
     if (response.httpResponse.case !== 'deniedResponse') throw new Error('not denied')
     const { status, body, headers } = response.httpResponse.value
     expect([status?.code, body]).toEqual([302, 'go'])
@@ -148,7 +152,7 @@ describe('ext_authz over gRPC', () => {
       if (later) return Promise.reject(error)
       throw error
     }
-    await expect(ask({ attributes: {} })).rejects.toMatchObject({
+    await expect(ask(DESCRIBED)).rejects.toMatchObject({
       code: grpcStatus.UNAVAILABLE,
       details: 'too much to do',
     })
@@ -161,7 +165,7 @@ describe('ext_authz over gRPC', () => {
       if (later) return Promise.reject(error)
       throw error
     }
-    const response = await ask({ attributes: {} })
+    const response = await ask(DESCRIBED)
     expect(response.status?.code).toBe(Code.INVALID_ARGUMENT)
     if (response.httpResponse.case !== 'deniedResponse') throw new Error('not denied')
     expect([response.httpResponse.value.status?.code, response.httpResponse.value.body]).toEqual([
@@ -175,13 +179,15 @@ describe('ext_authz over gRPC', () => {
       throw new TypeError('a bug')
     }
     for (let i = 0; i < 3; i++) {
-      await expect(ask({ attributes: {} })).rejects.toMatchObject({ code: grpcStatus.INTERNAL })
+      await expect(ask(DESCRIBED)).rejects.toMatchObject({ code: grpcStatus.INTERNAL })
     }
     expect(given.log.errors.length).toBe(1)
   })
 
   it('fails the call for a context extension of the wrong type, naming it', async () => {
-    const failure = ask({ attributes: { contextExtensions: { 'destination.port': 'http' } } })
+    const failure = ask({
+      attributes: { ...DESCRIBED.attributes, contextExtensions: { 'destination.port': 'http' } },
+    })
     await expect(failure).rejects.toMatchObject({
       code: grpcStatus.INVALID_ARGUMENT,
       details: expect.stringContaining('destination.port is "http" and must be a whole number') as string,
@@ -190,9 +196,9 @@ describe('ext_authz over gRPC', () => {
   })
 
   it('gives the check what is left of the deadline, and the default where there is none', async () => {
-    await ask({ attributes: {} })
+    await ask(DESCRIBED)
     expect(check.asked[0]?.options.timeoutMs).toBe(1_000)
-    await ask({ attributes: {} }, new Date(Date.now() + 5_000))
+    await ask(DESCRIBED, new Date(Date.now() + 5_000))
     const left = check.asked[1]?.options.timeoutMs ?? 0
     expect(left).toBeGreaterThan(3_000)
     expect(left).toBeLessThan(5_000)
@@ -208,7 +214,68 @@ describe('ext_authz over gRPC', () => {
         (error) => resolve(error),
       )
     })
-    expect((await failure)?.code).toBe(grpcStatus.INTERNAL)
-    expect((await ask({ attributes: {} })).status?.code).toBe(0)
+    expect((await failure)?.code).toBe(grpcStatus.INVALID_ARGUMENT)
+    expect((await ask(DESCRIBED)).status?.code).toBe(0)
+  })
+
+  describe('refuses', () => {
+    const http = { method: 'GET', path: '/' }
+    const line = (key: string, value: string) => ({ key, rawValue: Buffer.from(value, 'latin1') })
+    const raw = (...headers: ReturnType<typeof line>[]) => ({
+      attributes: { request: { http: { ...http, headerMap: { headers } } } },
+    })
+    const entries = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`x-${n}`, '1']))
+
+    it.each<[string, MessageInitShape<typeof CheckRequestSchema>]>([
+      ['undescribed', {}],
+      ['undescribed', { attributes: {} }],
+      ['undescribed', { attributes: { contextExtensions: { 'source.principal': 'ann' } } }],
+      ['undescribed', { attributes: { request: { http: {} } } }],
+      ['undescribed', { attributes: { request: { http: { method: 'GET', host: 'a.test' } } } }],
+      ['repeated', raw(line('Authorization', 'a'), line('authorization', 'b'))],
+      ['ill-formed', raw(line('x-user', 'zo\xeb'))],
+      ['too-large', { attributes: { request: { http: { ...http, headers: entries(1_001) } } } }],
+      [
+        'too-large',
+        { attributes: { request: { http: { ...http, headers: entries(900) } }, contextExtensions: entries(101) } },
+      ],
+      ['too-large', raw(...Object.keys(entries(1_001)).map((name) => line(name, '')))],
+      ['too-large', { attributes: { request: { http: { ...http, headers: { 'x-a': 'a'.repeat(300_000) } } } } }],
+    ])(
+      'what is %s in an OK call, since a proxy that fails open would let it pass: case %#',
+      async (reason, request) => {
+        const { status, httpResponse } = await ask(request)
+        expect(status?.code).toBe(Code.INVALID_ARGUMENT)
+        if (httpResponse.case !== 'deniedResponse') throw new Error('not denied')
+        expect(httpResponse.value.status?.code).toBe(400)
+        expect(httpResponse.value.body).toBe(status?.message)
+        expect(given.meter.counts.get(`requests_refused_total{ext_authz,${reason}}`)).toBe(1)
+        expect(given.log.warnings).toHaveLength(1)
+        expect(check.asked).toEqual([])
+      },
+    )
+  })
+
+  it.each<[string, MessageInitShape<typeof CheckRequestSchema>]>([
+    [
+      'a connection',
+      { attributes: { source: { address: { address: { case: 'socketAddress', value: { address: '10.0.0.1' } } } } } },
+    ],
+    ['CONNECT, which has no path', { attributes: { request: { http: { method: 'CONNECT', host: 'a.test:443' } } } }],
+  ])('takes %s', async (_, request) => {
+    expect((await ask(request)).status?.code).toBe(0)
+    expect(check.asked).toHaveLength(1)
+  })
+
+  it('joins raw lines as Envoy joins them', async () => {
+    const headers = [
+      { key: 'X-Tag', rawValue: Buffer.from('1') },
+      { key: 'x-tag', rawValue: Buffer.from('zoë') },
+      { key: 'cookie', rawValue: Buffer.from('a=1') },
+      { key: 'cookie', rawValue: Buffer.from('b=2') },
+    ]
+    await ask({ attributes: { request: { http: { method: 'GET', path: '/', headerMap: { headers } } } } })
+    const seen = check.lastBag.get('request.headers') as StringMap
+    expect(['x-tag', 'cookie'].map((name) => seen.get(name))).toEqual(['1,zoë', 'a=1; b=2'])
   })
 })

@@ -1,9 +1,10 @@
-import { create } from '@bufbuild/protobuf'
+import { create, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
 import { healthService } from '../../src/server/grpc-health.ts'
 import type { GrpcService } from '../../src/server/grpc-service.ts'
+import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import {
   type HealthCheckRequest,
   HealthCheckRequestSchema,
@@ -13,6 +14,11 @@ import {
 import { answerOf, dependencies } from './fixtures.ts'
 
 const { Check: checkMethod, Watch: watchMethod } = healthService([]).definition
+
+/** A check about a connection: the least that there is. */
+const connection = Buffer.from(
+  toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: { source: { address: {} } } })),
+)
 
 describe('the gRPC server', () => {
   let given: ReturnType<typeof dependencies>
@@ -118,7 +124,7 @@ describe('the gRPC server', () => {
         })
       }
     })
-    const underway = call('/envoy.service.auth.v3.Authorization/Check', Buffer.alloc(0))
+    const underway = call('/envoy.service.auth.v3.Authorization/Check', connection)
     await asked
     const drained = server.drain(10_000)
     answer?.()
@@ -134,7 +140,7 @@ describe('the gRPC server', () => {
         return new Promise(() => {})
       }
     })
-    const underway = call('/envoy.service.auth.v3.Authorization/Check', Buffer.alloc(0)).catch(
+    const underway = call('/envoy.service.auth.v3.Authorization/Check', connection).catch(
       (error: ServiceError) => error,
     )
     await asked

@@ -25,6 +25,7 @@ import { compress } from '../wire/mixer/compress.ts'
 
 const VOCABULARY: Vocabulary = new Map([
   ['source.name', 'STRING'],
+  ['source.ip', 'IP_ADDRESS'],
   ['request.headers', 'STRING_MAP'],
   ['request.auth.claims', 'STRING_MAP'],
 ])
@@ -235,6 +236,51 @@ describe('mixerService: Check', () => {
     expect(precondition?.validUseCount).toBe(0)
   })
 
+  const allowing: Check = () => ({ answer: ALLOWED, quotas: new Map() })
+  const headers = (count: number) => new Map(Array.from({ length: count }, (_, n) => [`x-${n}`, '1']))
+
+  it.each<[string, MessageInitShape<typeof CheckRequestSchema>]>([
+    ['invalid-value', { attributes: compress({ 'source.ip': Uint8Array.of(10, 0, 0) }) }],
+    ['invalid-value', { attributes: compress({ 'source.ip': new Uint8Array(0) }) }],
+    ['too-large', { attributes: compress({ 'request.headers': headers(1_001) }) }],
+    ['too-large', { attributes: compress({ 'request.headers': headers(600), 'request.auth.claims': headers(401) }) }],
+    ['too-large', { attributes: compress({ 'source.name': 'a'.repeat(300_000) }) }],
+  ])('denies what is %s, counted: case %#', async (reason, request) => {
+    const node = await start(allowing)
+    const { precondition } = await node.check({ ...request, globalWordCount: 222 })
+    expect(precondition?.status?.code).toBe(Code.INVALID_ARGUMENT)
+    expect([precondition?.validDuration?.seconds, precondition?.validUseCount]).toEqual([0n, 0])
+    expect(await node.meter.render()).toContain(`intermix_requests_refused_total{door="mixer",reason="${reason}"} 1`)
+  })
+
+  it.each([
+    ['a value', { attributes: compress({ 'source.name': 'zo\u00eb' }) }],
+    ['a long value', { attributes: compress({ 'source.name': `${'a'.repeat(100)}\u00eb` }) }],
+    ['a key', { attributes: compress({ 'request.headers': new Map([['\u00eb', '1']]) }) }],
+    ['the deduplication id', { deduplicationId: '\u00eb' }],
+    ["a quota's name", { quotas: { '\u00eb': { amount: 1n } } }],
+  ])('denies text that is not UTF-8 in %s', async (_, request) => {
+    const node = await start(allowing)
+    const bytes = toBinary(CheckRequestSchema, create(CheckRequestSchema, request))
+    const check = async () => fromBinary(CheckResponseSchema, await node.callRaw('Check', bytes))
+    expect((await check()).precondition?.status?.code ?? 0).toBe(0)
+    // Of the two bytes of an e with two dots, the second becomes a letter.
+    bytes[Buffer.from(bytes).indexOf(Buffer.from('\u00eb')) + 1] = 0x61
+    expect((await check()).precondition?.status).toMatchObject({
+      code: Code.INVALID_ARGUMENT,
+      message: expect.stringContaining('is not UTF-8') as string,
+    })
+  })
+
+  it('takes IP addresses of 4 and of 16 bytes, and a check that says nothing', async () => {
+    const node = await start(allowing)
+    for (const length of [4, 16]) {
+      const attributes = compress({ 'source.ip': new Uint8Array(length) })
+      expect((await node.check({ attributes, globalWordCount: 222 })).precondition?.validUseCount).toBe(7)
+    }
+    expect((await node.check({})).precondition?.status?.code ?? 0).toBe(0)
+  })
+
   it('logs an unexpected failure and does not tell the caller about it', async () => {
     const node = await start(failing(new Error('secret path')))
     await expect(node.check({})).rejects.toMatchObject({ code: grpcStatus.INTERNAL, details: 'internal error' })
@@ -322,6 +368,19 @@ describe('mixerService: Report', () => {
     const attributes = Array.from({ length: 30 }, () => ({ strings: { 2: 3 }, bools: { 2: true } }))
     await expect(node.report({ attributes })).rejects.toThrow(/30 errors occurred:(.|\n)*and 20 more$/)
     expect(node.batches).toEqual([])
+  })
+
+  it('refuses a report with a record that is too large, whole, and takes one with a wrong address', async () => {
+    const node = await start(unused)
+    const large = compress({ 'request.headers': new Map(Array.from({ length: 1_001 }, (_, n) => [`x-${n}`, '1'])) })
+    const long = compress({ 'source.name': 'a'.repeat(300_000) })
+    for (const attributes of [large, long]) {
+      const report = node.report({ attributes: [attributes], globalWordCount: 222 })
+      await expect(report).rejects.toMatchObject({ code: grpcStatus.INVALID_ARGUMENT })
+    }
+    expect(node.batches).toEqual([])
+    await node.report({ attributes: [compress({ 'source.ip': Uint8Array.of(1) })], globalWordCount: 222 })
+    expect(node.batches).toHaveLength(1)
   })
 
   it('refuses a report that is malformed anywhere, whole', async () => {

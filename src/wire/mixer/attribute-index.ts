@@ -1,6 +1,7 @@
 // One pass over an encoded istio.mixer.v1.CompressedAttributes: what it defines and where, as numbers only.
 
 import { IntermixError } from '../../kernel/errors.ts'
+import { RefusedRequest } from '../../kernel/refused-request.ts'
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
 import { SlotTable } from './slot-table.ts'
 import { BYTES, FIXED64, VARINT, type WireReader } from './wire-reader.ts'
@@ -19,7 +20,7 @@ export const STRING_MAPS = 9
 /** By field number: the wire type of a map entry's value. */
 const WIRE_TYPES = [BYTES, BYTES, VARINT, VARINT, FIXED64, VARINT, BYTES, BYTES, BYTES, BYTES]
 
-/** Words and attributes together, and entries of all string maps: a proxy's request has some hundred. */
+/** Words and attributes together: a proxy's request has some hundred. Also of map entries, where nothing else is said. */
 const MAX_ITEMS = 10_000
 
 /** The value of a slot that the wire leaves out: the type's default. */
@@ -47,11 +48,17 @@ export class AttributeIndex {
   duplicate: string | undefined
   readonly #names = new SlotTable()
   #spelled: Map<string, number> | undefined
+  readonly #maxMapEntries: number
+  #entries = 0
   #irregular = false
   #twice: number | undefined
 
-  /** Indexes the message between the reader's position and its end. Throws `INVALID_REQUEST` where it is malformed or too large. */
-  constructor(reader: WireReader, defaultWords?: WordTable) {
+  /**
+   * Indexes the message between the reader's position and its end. Throws `INVALID_REQUEST` where it is malformed or too
+   * large.
+   */
+  constructor(reader: WireReader, defaultWords?: WordTable, maxMapEntries = MAX_ITEMS) {
+    this.#maxMapEntries = maxMapEntries
     const own = new WordTable(reader.bytes)
     let items = 0
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
@@ -140,7 +147,7 @@ export class AttributeIndex {
       else {
         reader.expect(tag, BYTES)
         this.#pair(reader)
-        if (this.pairs.length > MAX_ITEMS * 2) throw tooLarge('map entries')
+        if (++this.#entries > this.#maxMapEntries) throw tooManyEntries(this.#maxMapEntries)
         count++
       }
     }
@@ -211,6 +218,11 @@ const MOVED = GLOBAL_WORDS.length
 
 function tooLarge(what: string): IntermixError {
   return new IntermixError('INVALID_REQUEST', `more than ${MAX_ITEMS} ${what} in one set of attributes; send fewer`)
+}
+
+function tooManyEntries(most: number): IntermixError {
+  const message = `more than ${most} map entries in one set of attributes; send fewer`
+  return new RefusedRequest('too-large', message, 'raise --max-map-entries')
 }
 
 /** Walks a Timestamp or a Duration, so that reading it later cannot fail. */

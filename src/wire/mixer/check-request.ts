@@ -1,6 +1,8 @@
 // Reads istio.mixer.v1.CheckRequest, leaving its attributes as bytes.
 
+import { isUtf8 } from 'node:buffer'
 import { IntermixError } from '../../kernel/errors.ts'
+import { RefusedRequest } from '../../kernel/refused-request.ts'
 import type { QuotaDemand } from '../../kernel/services.ts'
 import { BYTES, VARINT, WireReader } from './wire-reader.ts'
 
@@ -89,5 +91,6 @@ function contentOf(reader: WireReader, tag: number): Uint8Array {
 
 function textOf(reader: WireReader, tag: number): string {
   const content = contentOf(reader, tag)
+  if (!isUtf8(content)) throw new RefusedRequest('ill-formed', `field ${tag >>> 3} of the check is not UTF-8`)
   return Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString('utf8')
 }

@@ -2,6 +2,7 @@
 
 import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
 import { IntermixError } from '../../kernel/errors.ts'
+import { RefusedRequest } from '../../kernel/refused-request.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
 import {
@@ -48,11 +49,13 @@ interface BagOptions {
   /** Words for a message that brings none of its own. */
   readonly defaultWords?: WordTable
   readonly onAnomaly?: AnomalyListener
+  /** Most entries of all maps together. Default 10 000. */
+  readonly maxMapEntries?: number
 }
 
 /**
- * A value of another type than the vocabulary declares counts as absent, an IP address of neither 4 nor 16 bytes too:
- * expressions are checked against the vocabulary and may rely on it. Names that it lacks come as the wire has them.
+ * A value of another type than the vocabulary declares counts as absent, an IP address of neither 4 nor 16 bytes
+ * too: expressions are checked against the vocabulary and may rely on it. Names that it lacks come as the wire has them.
  */
 export class CompressedAttributesBag implements AttributeBag {
   readonly #index: AttributeIndex
@@ -74,10 +77,22 @@ export class CompressedAttributesBag implements AttributeBag {
    */
   static decode(bytes: Uint8Array, options: BagOptions): CompressedAttributesBag {
     const reader = new WireReader(bytes)
-    const index = new AttributeIndex(reader, options.defaultWords)
+    const index = new AttributeIndex(reader, options.defaultWords, options.maxMapEntries)
     if (index.duplicate !== undefined)
       throw new IntermixError('INVALID_REQUEST', `duplicate attribute ${index.duplicate}`)
     return new CompressedAttributesBag(index, reader, options)
+  }
+
+  /**
+   * As `decode`, for a check, where no rule shall run on the absence of what the caller meant to say: throws
+   * `RefusedRequest` for text that is not UTF-8 and for IP addresses of neither 4 nor 16 bytes.
+   */
+  static decodeStrictly(bytes: Uint8Array, options: BagOptions): CompressedAttributesBag {
+    const bag = CompressedAttributesBag.decode(bytes, options)
+    const word = bag.#index.words.firstIllFormed()
+    if (word !== undefined) throw new RefusedRequest('ill-formed', `word ${word} of the attributes is not UTF-8`)
+    bag.#refuseWrongAddresses()
+    return bag
   }
 
   get(name: string): AttributeValue | undefined {
@@ -94,6 +109,20 @@ export class CompressedAttributesBag implements AttributeBag {
     for (const name of this.#index.names()) if (this.get(name) !== undefined) yield name
   }
 
+  #refuseWrongAddresses(): void {
+    const { fields, values } = this.#index
+    if (!fields.some((field, slot) => field === BYTE_STRINGS && !isAddress(this.#bytes(values[slot] ?? NO_VALUE))))
+      return
+    for (const name of this.#index.names()) {
+      const slot = this.#index.slotOf(name) ?? 0
+      if (fields[slot] !== BYTE_STRINGS || this.#options.vocabulary.get(name) !== 'IP_ADDRESS') continue
+      const bytes = this.#bytes(values[slot] ?? NO_VALUE)
+      if (isAddress(bytes)) continue
+      const message = `${name} is an IP address of ${bytes.length} bytes and must have 4 or 16`
+      throw new RefusedRequest('invalid-value', message)
+    }
+  }
+
   #decode(name: string, slot: number): AttributeValue | undefined {
     const field = this.#index.fields[slot] ?? 0
     const type = this.#options.vocabulary.get(name)
@@ -106,7 +135,7 @@ export class CompressedAttributesBag implements AttributeBag {
         return value === NO_VALUE ? new Map() : new LazyStringMap(this.#index.words, this.#index.pairs, value)
       case BYTE_STRINGS: {
         const bytes = this.#bytes(value)
-        return type === 'IP_ADDRESS' && bytes.length !== 4 && bytes.length !== 16 ? this.#mismatch(name) : bytes
+        return type === 'IP_ADDRESS' && !isAddress(bytes) ? this.#mismatch(name) : bytes
       }
       default:
         return this.#number(field, value)
@@ -140,6 +169,10 @@ export class CompressedAttributesBag implements AttributeBag {
     const { seconds, nanos } = given ? secondsAndNanos(reader) : { seconds: 0n, nanos: 0 }
     return field === TIMESTAMPS ? Timestamp.fromParts(seconds, nanos) : Duration.fromParts(seconds, nanos)
   }
+}
+
+function isAddress(bytes: Uint8Array): boolean {
+  return bytes.length === 4 || bytes.length === 16
 }
 
 function secondsAndNanos(reader: WireReader): { seconds: bigint; nanos: number } {

@@ -1,6 +1,8 @@
 // Walks istio.mixer.v1.ReportRequest: finds its records and says which of them are wrong, decoding no values.
 
 import { IntermixError } from '../../kernel/errors.ts'
+import { RefusedRequest } from '../../kernel/refused-request.ts'
+import type { RequestLimits } from '../../kernel/request-limits.ts'
 import { AttributeIndex } from './attribute-index.ts'
 import { BYTES, VARINT, WireReader } from './wire-reader.ts'
 import { WordTable } from './word-table.ts'
@@ -28,9 +30,10 @@ interface MixerReport {
 /**
  * Reads a report. A record that states an attribute twice has a problem; in a delta report, where later records build
  * on earlier ones, so has one with an index that no dictionary defines (elsewhere such an attribute is just absent).
- * Throws `INVALID_REQUEST` where the message is malformed anywhere or has more than 10 000 records.
+ * Throws `INVALID_REQUEST` where the message is malformed anywhere, has more than 10 000 records, or a record beyond the
+ * limits.
  */
-export function readMixerReport(payload: Uint8Array): MixerReport {
+export function readMixerReport(payload: Uint8Array, limits?: RequestLimits): MixerReport {
   const reader = new WireReader(payload)
   const defaultWords = new WordTable(payload)
   const bounds: number[] = []
@@ -63,10 +66,17 @@ export function readMixerReport(payload: Uint8Array): MixerReport {
   for (let at = 0; at < bounds.length; at += 2) {
     reader.pos = bounds[at] ?? 0
     reader.end = bounds[at + 1] ?? 0
-    const index = new AttributeIndex(reader, defaultWords)
+    refuseLargeRecord(at / 2, reader.end - reader.pos, limits)
+    const index = new AttributeIndex(reader, defaultWords, limits?.maxMapEntries)
     records.push({ index, problem: problemOf(index, independent) })
   }
   return { records, globalWordCount, independent }
+}
+
+function refuseLargeRecord(record: number, bytes: number, limits: RequestLimits | undefined): void {
+  if (limits === undefined || bytes <= limits.maxAttributeBytes) return
+  const message = `record ${record} has ${bytes} bytes; send at most ${limits.maxAttributeBytes}`
+  throw new RefusedRequest('too-large', message, 'raise --max-attribute-bytes')
 }
 
 function problemOf(index: AttributeIndex, independent: boolean): string | undefined {

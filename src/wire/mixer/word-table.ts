@@ -1,10 +1,11 @@
 // The words that a message's indexes point to: the global dictionary and the message's own, decoded only when asked for.
 
+import { isAscii, isUtf8 } from 'node:buffer'
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
 
 /**
  * Index → word. An index of 0 and above is a position in the global dictionary, one below 0 is word `-index - 1` of the
- * message. Bytes that are not UTF-8 become U+FFFD, as header values may hold any byte.
+ * message. Bytes that are not UTF-8 become U+FFFD in reports; checks refuse them (`firstIllFormed`).
  */
 export class WordTable {
   readonly #bytes: Buffer
@@ -24,6 +25,16 @@ export class WordTable {
   /** Takes the next message word by its place in the bytes. */
   add(start: number, end: number): void {
     this.#bounds.push(start, end)
+  }
+
+  /** The place of the first message word whose bytes are not UTF-8; `undefined` where all are. */
+  firstIllFormed(): number | undefined {
+    for (let at = 0; at < this.#bounds.length; at += 2) {
+      const start = this.#bounds[at] ?? 0
+      const end = this.#bounds[at + 1] ?? 0
+      if (!this.#isAscii(start, end) && !isUtf8(this.#bytes.subarray(start, end))) return at / 2
+    }
+    return undefined
   }
 
   has(index: number): boolean {
@@ -57,5 +68,12 @@ export class WordTable {
       if (unit !== byte) return false
     }
     return end - start === text.length
+  }
+
+  /** Most words are short, and then a loop beats a call out of JavaScript. */
+  #isAscii(start: number, end: number): boolean {
+    if (end - start > 64) return isAscii(this.#bytes.subarray(start, end))
+    for (let at = start; at < end; at++) if ((this.#bytes[at] ?? 0) > 0x7f) return false
+    return true
   }
 }
