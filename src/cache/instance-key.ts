@@ -13,7 +13,15 @@ import { canonicalText, canonicalValue } from './canonical-value.ts'
  */
 export function instanceKey(handlerDigest: string, instance: Instance): string {
   const text = `${handlerDigest}|${canonicalText(instance.name)}${canonicalText(instance.template)}${fields(instance.fields)}`
-  return hash('sha256', text, 'base64url')
+  return hash('sha256', text.isWellFormed() ? text : codeUnits(text), 'base64url')
+}
+
+/**
+ * The bytes of a text that is not well-formed: as UTF-8, all halves of surrogate pairs would be the same U+FFFD. Doors refuse
+ * such text, but expressions and adapters can make it. No UTF-8 text begins with 0xff.
+ */
+function codeUnits(text: string): Buffer {
+  return Buffer.concat([Buffer.of(0xff), Buffer.from(text, 'utf16le')])
 }
 
 /** Canonical text of a filled field; absent fields have none of their own. */
