@@ -1,6 +1,7 @@
 // Spreads revocations over the mesh: a numbered log in Redis that every node follows, and an acknowledgement that says
 // which nodes have applied them. A node that cannot follow the log serves only verdicts younger than a bound.
 
+import { randomUUID } from 'node:crypto'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
@@ -58,6 +59,8 @@ export class RevocationService {
   #lastSync = Number.NEGATIVE_INFINITY
   #cancel: (() => void) | undefined
   #stopped = false
+  /** No clock and no name that others may have is part of tokens: they must never come twice. */
+  readonly #run = randomUUID()
   #tokens = 0
   /** Mark of the last record that was applied: tells whether Redis still has the same one under its number. */
   #mark = ''
@@ -251,8 +254,7 @@ export class RevocationService {
   }
 
   #token(): string {
-    const { clock, nodeId } = this.#options
-    return `${nodeId}-${clock.now()}-${++this.#tokens}`
+    return `${this.#run}-${++this.#tokens}`
   }
 }
 

@@ -304,6 +304,26 @@ describe('the log of revocations', () => {
     expect(one.service.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
   })
 
+  it('does not depend on the names of nodes', async () => {
+    const node = await mesh.join('a node, "named" at will')
+    const { generation } = node.revocations.epoch
+    const receipt = await mesh.drive(node.service.revoke(BY_HANDLER))
+    expect(receipt).toMatchObject({ confirmed: [node.id], unconfirmed: [] })
+    await mesh.pass(600)
+    expect(node.revocations.epoch).toEqual({ generation, sequence: 1 })
+  })
+
+  it('is not held up by a node that was heard in times to come', async () => {
+    const [one] = await three()
+    const future = `${4_000_000_000_000} ${one.revocations.epoch.generation} 0`
+    await link.run((client) => client.hset(KEYS.nodes, 'ghost', future))
+    await mesh.pass(300)
+    const [seconds] = await link.run((client) => client.time())
+    const place = (await link.run((client) => client.hget(KEYS.nodes, 'ghost'))) ?? ''
+    expect(place).toMatch(/^\d+ - 0$/)
+    expect(Number(place.split(' ')[0])).toBeLessThanOrEqual((Number(seconds) + 1) * 1_000)
+  })
+
   it('is not needed by a process that is the whole mesh', async () => {
     const [{ clock, log }] = await three()
     const { meter } = testLink(redis.url)
