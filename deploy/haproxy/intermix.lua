@@ -4,6 +4,10 @@
 local node = os.getenv("INTERMIX_URL")
 local timeout_ms = 2000
 
+-- Headers that policy sets for the upstream.
+local set = {}
+for name in (os.getenv("INTERMIX_HEADERS") or ""):gmatch("%S+") do set[#set + 1] = name:lower() end
+
 -- Of a connection or of a body, which the check does not have; and what only this proxy may say.
 local own = {
   ["connection"] = true, ["keep-alive"] = true, ["te"] = true, ["trailer"] = true, ["transfer-encoding"] = true,
@@ -36,10 +40,21 @@ local function question(txn)
   return { url = node .. "/v1/authz", headers = headers, timeout = timeout_ms }
 end
 
+-- Takes the client's own away, also where the answer has none, and what policy removes.
+local function set_headers(txn, answer)
+  for _, names in ipairs(list(answer.headers["x-envoy-auth-headers-to-remove"] or {})) do
+    for name in names:gmatch("[^%s,]+") do txn.http:req_del_header(name) end
+  end
+  for _, name in ipairs(set) do
+    txn.http:req_del_header(name)
+    for _, value in ipairs(list(answer.headers[name] or {})) do txn.http:req_add_header(name, value) end
+  end
+end
+
 local function check(txn)
   local answer = core.httpclient():get(question(txn))
   local status = answer and answer.status or 0
-  if status >= 200 and status < 300 then return end
+  if status >= 200 and status < 300 then return set_headers(txn, answer) end
   if status < 300 or status >= 500 then
     txn:done(txn:reply({ status = 503, headers = { ["content-type"] = { "text/plain" } }, body = "no answer from policy\n" }))
     return

@@ -22,14 +22,15 @@ type HeaderInit = MessageInitShape<typeof HeaderValueOptionSchema>
 /**
  * A denial is an OK call with a status other than 0 in it, so that it never meets the proxy's failure mode. The metadata
  * lets access logs say why, from which tier and how fresh.
+ * @param isSent whether the client sent a header, by lower-case name
  */
-export function checkResponseOf(answer: Answer): CheckResponse {
+export function checkResponseOf(answer: Answer, isSent: (header: string) => boolean): CheckResponse {
   const { code, message } = answer.status
   return create(CheckResponseSchema, {
     status: { code, message },
     httpResponse:
       code === 0
-        ? { case: 'okResponse', value: okResponse(answer) }
+        ? { case: 'okResponse', value: okResponse(answer, isSent) }
         : { case: 'deniedResponse', value: deniedResponse(answer) },
     dynamicMetadata: {
       status: codeName(code),
@@ -41,11 +42,14 @@ export function checkResponseOf(answer: Answer): CheckResponse {
   })
 }
 
-function okResponse(answer: Answer): MessageInitShape<typeof OkHttpResponseSchema> {
+function okResponse(
+  answer: Answer,
+  isSent: (header: string) => boolean,
+): MessageInitShape<typeof OkHttpResponseSchema> {
   const changes = headerChanges(answer.requestHeaders)
   const removed = changes.filter(({ replaces, values }) => replaces && values.length === 0)
   return {
-    headers: headersOf(changes),
+    headers: changes.flatMap((change) => requestHeaders(change, isSent)),
     headersToRemove: removed.map(({ name }) => name).filter(isRemovable),
     responseHeadersToAdd: headersOf(headerChanges(answer.responseHeaders)),
   }
@@ -55,6 +59,19 @@ function deniedResponse(answer: Answer): MessageInitShape<typeof DeniedHttpRespo
   const { httpStatus, body, headers } = denialOf(answer)
   const own = [...headers].map(([name, value]) => headerOf(name, value, AppendAction.OVERWRITE_IF_EXISTS_OR_ADD))
   return { status: { code: httpStatus }, headers: [...own, ...headersOf(headerChanges(answer.responseHeaders))], body }
+}
+
+/**
+ * For the headers of requests Envoy goes by the older `append` (at least up to 1.40 by nothing else), sets before it
+ * appends, and appends only to what is there: the first value for a header that the client did not send is set.
+ */
+function requestHeaders({ name, replaces, values }: HeaderChange, isSent: (header: string) => boolean): HeaderInit[] {
+  const sets = replaces || !isSent(name)
+  return values.map((value, at) =>
+    sets && at === 0
+      ? headerOf(name, value, AppendAction.OVERWRITE_IF_EXISTS_OR_ADD)
+      : { ...headerOf(name, value, AppendAction.APPEND_IF_EXISTS_OR_ADD), append: true },
+  )
 }
 
 /**

@@ -6,7 +6,7 @@ import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import type { CheckOutcome, CheckService } from '../kernel/services.ts'
-import { describedCheckBag } from '../wire/envoy-attributes.ts'
+import { describedCheckBag, sentHeader } from '../wire/envoy-attributes.ts'
 import { refuseLargeCheck } from '../wire/envoy-check-size.ts'
 import {
   type CheckRequest,
@@ -49,6 +49,7 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
 
   const answer = (call: ServerUnaryCall<Buffer, CheckResponse>, reply: sendUnaryData<CheckResponse>): void => {
     const startedAt = clock.monotonic()
+    let request: CheckRequest | undefined
     const fail = (caught: unknown) => {
       const error = callerError(caught)
       refused(error, call.getPeer())
@@ -65,7 +66,7 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
       reply(status)
     }
     const finish = ({ answer: verdict }: CheckOutcome) => {
-      const response = checkResponseOf(verdict)
+      const response = checkResponseOf(verdict, (header) => request !== undefined && sentHeader(request, header))
       metrics.finished(verdict.status.code, startedAt)
       reply(null, response)
     }
@@ -73,7 +74,7 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
       const timeoutMs = timeoutOf(call.getDeadline(), clock.now(), defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
-      const request = readRequest(call.request, limits)
+      request = readRequest(call.request, limits)
       const outcome = check.check(describedCheckBag(request, check.vocabulary()), { timeoutMs })
       if (outcome instanceof Promise) outcome.then(finish).catch(fail)
       else finish(outcome)

@@ -123,6 +123,13 @@ function headersOf(context: Context): StringMap | undefined {
   return new RecordMap(request.headers, FORWARDED_ATTRIBUTES_HEADER)
 }
 
+/** Whether the client sent a header, by lower-case name, as far as Envoy tells. */
+export function sentHeader({ attributes }: CheckRequest, name: string): boolean {
+  const request = http(attributes)
+  if (request?.headerMap !== undefined) return request.headerMap.headers.some(({ key }) => key.toLowerCase() === name)
+  return request !== undefined && Object.hasOwn(request.headers, name)
+}
+
 function joinHeaders(raw: HeaderMap): StringMap {
   const headers = new Map<string, string>()
   for (const { key, value, rawValue } of raw.headers) {

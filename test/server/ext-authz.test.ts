@@ -81,7 +81,7 @@ describe('ext_authz over gRPC', () => {
       ok.headers.map(({ header, appendAction, append }) => [header?.key, header?.value, appendAction, append]),
     ).toEqual([
       ['x-user', 'a b', 2, undefined],
-      ['x-tag', 't', 0, undefined],
+      ['x-tag', 't', 2, undefined],
     ])
     expect(ok.headersToRemove).toEqual(['cookie'])
     expect(ok.responseHeadersToAdd.map(({ header, appendAction }) => [header?.key, appendAction])).toEqual([
@@ -113,6 +113,28 @@ describe('ext_authz over gRPC', () => {
       ['x-back', 'a', 2],
     ])
     expect(headersToRemove).toEqual(['x-gone'])
+  })
+
+  it.each([
+    ['a map', { headers: { 'x-tag': '1' } }],
+    ['raw', { headerMap: { headers: [{ key: 'X-Tag', value: '1' }] } }],
+  ])('appends to what the client sent, and sets what it did not send: headers as %s', async (_, http) => {
+    check.answer({
+      requestHeaders: ['x-tag', 'x-new'].flatMap((name) =>
+        ['2', '3'].map((value) => ({ name, value, operation: 'APPEND' as const })),
+      ),
+    })
+    const response = await ask({ attributes: { request: { http: { path: '/', ...http } } } })
+    if (response.httpResponse.case !== 'okResponse') throw new Error('not allowed')
+    const { headers } = response.httpResponse.value
+    expect(
+      headers.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction]),
+    ).toEqual([
+      ['x-tag', '2', true, 0],
+      ['x-tag', '3', true, 0],
+      ['x-new', '2', undefined, 2],
+      ['x-new', '3', true, 0],
+    ])
   })
 
   it.each([
