@@ -117,7 +117,7 @@ export class WorkerRuntime {
   #retarget(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
     for (const [name, handler] of handlers) {
       if (handler.report === undefined) continue
-      const timeoutMs = snapshot.handlers.get(name)?.timeoutMs ?? 0
+      const timeoutMs = snapshot.handlers.get(name)?.reportTimeoutMs ?? 0
       if (timeoutMs === 0) continue
       this.#missing.delete(name)
       const deliver = this.#delivers.get(name)

@@ -16,7 +16,7 @@ import { readDuration } from './values.ts'
 const DEFAULT_STALE_MS = 600_000
 const TIMEOUT_BOUNDS = { minMs: 1, maxMs: 600_000 }
 const STALE_BOUNDS = { minMs: 0, maxMs: 24 * 3_600_000 }
-const SETTINGS = ['timeout', 'staleIfError', 'staleWhileRevalidate', 'maxDenyValidFor'] as const
+const SETTINGS = ['timeout', 'reportTimeout', 'staleIfError', 'staleWhileRevalidate', 'maxDenyValidFor'] as const
 type Settings = Readonly<Record<(typeof SETTINGS)[number], ScalarNode | undefined>>
 
 interface HandlerSource {
@@ -73,6 +73,7 @@ export function compileInlineHandler(
 function settingsFrom(read: (name: keyof Settings) => ScalarNode | undefined): Settings {
   return {
     timeout: read('timeout'),
+    reportTimeout: read('reportTimeout'),
     staleIfError: read('staleIfError'),
     staleWhileRevalidate: read('staleWhileRevalidate'),
     maxDenyValidFor: read('maxDenyValidFor'),
@@ -119,7 +120,7 @@ function build(source: HandlerSource, context: CompileContext): HandlerConfig | 
   const { adapter, params, owner } = source
   const before = problems.errorCount
   const limits = readLimits(adapter, source.settings, context)
-  const parsed = parseParams(params, owner, adapter.config, problems)
+  const parsed = parseParams(params, owner, adapter.config, problems, SETTINGS)
   if (parsed === undefined) return undefined
   reportConfigIssues(validate(adapter, parsed.parsed), params, owner, problems)
   if (problems.errorCount > before) return undefined
@@ -130,13 +131,20 @@ function build(source: HandlerSource, context: CompileContext): HandlerConfig | 
 function readLimits(adapter: AnyAdapter, settings: Settings, { options, problems }: CompileContext) {
   const varieties = adapter.templates.map((name) => TEMPLATES.get(name)?.variety)
   const onlyReports = varieties.every((variety) => variety === 'report')
+  const takesReports = varieties.includes('report')
   const onlyQuotas = varieties.every((variety) => variety === 'quota')
   const read = (node: ScalarNode | undefined, bounds: typeof STALE_BOUNDS) =>
     node && readDuration(node, bounds, problems)
+  const timeoutMs = read(settings.timeout, TIMEOUT_BOUNDS)
+  const reportTimeoutMs = read(settings.reportTimeout, TIMEOUT_BOUNDS)
+  if (settings.reportTimeout !== undefined && !takesReports) {
+    const message = `"reportTimeout" has no effect: the adapter ${adapter.name} takes no reports.`
+    problems.warn(settings.reportTimeout, 'ignored-field', message)
+  }
   return {
-    timeoutMs:
-      read(settings.timeout, TIMEOUT_BOUNDS) ??
-      (onlyReports ? options.defaultReportTimeoutMs : options.defaultTimeoutMs),
+    timeoutMs: timeoutMs ?? options.defaultTimeoutMs,
+    // Where reports are all that the adapter takes, there is nothing else that a timeout could be for.
+    reportTimeoutMs: reportTimeoutMs ?? (onlyReports ? timeoutMs : undefined) ?? options.defaultReportTimeoutMs,
     staleIfErrorMs:
       read(settings.staleIfError, STALE_BOUNDS) ?? adapter.staleIfErrorMs ?? (onlyQuotas ? 0 : DEFAULT_STALE_MS),
     staleWhileRevalidateMs: read(settings.staleWhileRevalidate, STALE_BOUNDS) ?? 0,

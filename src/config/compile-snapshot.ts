@@ -15,7 +15,7 @@ import { compareText, placeOf, ProblemList, sortProblems } from './problem-list.
 import type { RuleConfig, Snapshot } from './snapshot.ts'
 import { type RulesByObject, warnOfDoubts } from './warnings.ts'
 
-const DEFAULTS = { defaultNamespace: 'istio-system', defaultTimeoutMs: 200, defaultReportTimeoutMs: 10_000 }
+const DEFAULTS = { defaultNamespace: 'istio-system', defaultTimeoutMs: 200, defaultReportTimeoutMs: 5_000 }
 
 /** What came of compiling: a snapshot only when no problem is an error. */
 export interface CompiledConfig {

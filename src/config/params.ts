@@ -17,7 +17,8 @@ export interface ParsedParams {
 }
 
 /**
- * Parses params by a schema. `owner` is where problems of missing params are shown.
+ * Parses params by a schema. `owner` is where problems of missing params are shown; `settings` are names that belong to
+ * the handler, for those who write them among the params.
  * @returns `undefined` when there was at least one error, all of which have been reported.
  */
 export function parseParams(
@@ -25,8 +26,9 @@ export function parseParams(
   owner: ConfigNode,
   schema: z.ZodType,
   problems: ProblemList,
+  settings: readonly string[] = [],
 ): ParsedParams | undefined {
-  const normaliser = new Normaliser(problems)
+  const normaliser = new Normaliser(problems, settings)
   const normalised = params === undefined ? {} : normaliser.read(params, schema)
   const root = params ?? owner
   try {
@@ -55,9 +57,11 @@ export function reportConfigIssues(
 class Normaliser {
   failed = false
   readonly #problems: ProblemList
+  readonly #settings: readonly string[]
 
-  constructor(problems: ProblemList) {
+  constructor(problems: ProblemList, settings: readonly string[]) {
     this.#problems = problems
+    this.#settings = settings
   }
 
   read(node: ConfigNode, schema: z.core.$ZodType | undefined): unknown {
@@ -84,7 +88,7 @@ class Normaliser {
       const name = fields.has(key) || !fields.has(camelCase(key)) ? key : camelCase(key)
       const schema = fields.get(name) ?? rest
       if (schema === undefined) {
-        this.#fail(keyNode, 'unknown-field', `unknown param "${key}".${suggest(key, fields.keys())}`)
+        this.#fail(keyNode, 'unknown-field', this.#unknown(key, fields.keys()))
       } else if (found.has(name)) {
         this.#fail(keyNode, 'duplicate-field', `"${key}" sets the param "${name}" a second time: keep one.`)
       } else if (value.kind !== 'scalar' || value.value !== undefined) {
@@ -92,6 +96,14 @@ class Normaliser {
       }
     }
     return Object.fromEntries(found)
+  }
+
+  #unknown(key: string, known: Iterable<string>): string {
+    if (!this.#settings.includes(key)) return `unknown param "${key}".${suggest(key, known)}`
+    return (
+      `"${key}" is no param of the adapter but a setting of its handler: write it beside "params" in intermix.dev/v1, ` +
+      `or as the annotation policy.intermix.dev/${key}.`
+    )
   }
 
   #fail(node: ConfigNode, code: string, message: string): void {

@@ -20,8 +20,10 @@ export interface HandlerConfig {
   readonly params: unknown
   /** SHA-256 (hex) over adapter name, params and limits. */
   readonly digest: string
-  /** Deadline of one call, in milliseconds. */
+  /** Deadline of a check, a quota or generated attributes, in milliseconds. */
   readonly timeoutMs: number
+  /** Deadline of the delivery of one batch of reports, in milliseconds. */
+  readonly reportTimeoutMs: number
   /** How long past its validity a verdict may be served while the backend gives none. */
   readonly staleIfErrorMs: number
   /** How long past its validity a verdict is served at once while it is refreshed in the background; 0: never. */

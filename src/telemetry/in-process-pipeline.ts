@@ -150,7 +150,7 @@ export class InProcessPipeline implements ParcelSink {
     const retries = this.#options.retries ?? DEFAULT_RETRIES
     const handler = this.#world?.handlers.get(batch.handler)
     if (handler === undefined) return this.#drop(batch.handler, batch, 'no-handler')
-    const timeoutMs = this.#world?.snapshot.handlers.get(batch.handler)?.timeoutMs ?? 0
+    const timeoutMs = this.#world?.snapshot.handlers.get(batch.handler)?.reportTimeoutMs ?? 0
     try {
       await callHandler(handler, batch, { clock, timeoutMs })
     } catch (error) {

@@ -31,7 +31,7 @@ const instances = [
 ]
 
 async function send(url: string): Promise<void> {
-  const report = createHttpReport(config.parse({ url, timeout: '1s' }), { fetch, clock: realClock })
+  const report = createHttpReport(config.parse({ url }), { fetch, clock: realClock })
   await report.metric?.(instances, call)
 }
 

@@ -28,6 +28,7 @@ export function handlerConfig(overrides: Partial<HandlerConfig> = {}, doesIo = t
     params: {},
     digest: 'digest-1',
     timeoutMs: 1_000,
+    reportTimeoutMs: 1_000,
     staleIfErrorMs: 600_000,
     staleWhileRevalidateMs: 0,
     maxDenyValidForMs: undefined,

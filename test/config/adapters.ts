@@ -48,6 +48,15 @@ const limiter = defineAdapter({
   create: () => ({}),
 })
 
+const both = defineAdapter({
+  name: 'both',
+  description: 'Asked for verdicts and sent reports.',
+  templates: ['listentry', 'metric'],
+  config: z.object({}),
+  doesIo: true,
+  create: () => ({}),
+})
+
 const meter = defineAdapter({
   name: 'meter',
   description: 'Counts.',
@@ -80,5 +89,5 @@ const door = defineAdapter({
 
 /** The catalogue of these adapters. */
 export const TEST_ADAPTERS: ReadonlyMap<string, AnyAdapter> = new Map(
-  [denier, lister, limiter, meter, pods, door].map((adapter: AnyAdapter) => [adapter.name, adapter]),
+  [denier, lister, limiter, both, meter, pods, door].map((adapter: AnyAdapter) => [adapter.name, adapter]),
 )

@@ -121,6 +121,9 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'unknown-param': [
     '7:5: error: spec.params.overides: unknown param "overides". Did you mean "overrides"? [unknown-field]',
   ],
+  'timeout-among-params': [
+    '7:5: error: spec.params.timeout: "timeout" is no param of the adapter but a setting of its handler: write it beside "params" in intermix.dev/v1, or as the annotation policy.intermix.dev/timeout. [unknown-field]',
+  ],
   'unknown-rule-field': [
     '20:3: error: spec.requestHeaderOperation: a rule has no field "requestHeaderOperation". Did you mean "requestHeaderOperations"? [unknown-field]',
   ],

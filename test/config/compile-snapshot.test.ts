@@ -168,16 +168,35 @@ apiVersion: intermix.dev/v1
 kind: handler
 metadata: {name: d}
 spec: {adapter: limiter, params: {quotas: []}}
+---
+apiVersion: config.istio.io/v1alpha2
+kind: handler
+metadata: {name: e, annotations: {policy.intermix.dev/timeout: 2s, policy.intermix.dev/reportTimeout: 9s}}
+spec: {compiledAdapter: both}
+---
+apiVersion: intermix.dev/v1
+kind: handler
+metadata: {name: f}
+spec: {adapter: meter, timeout: 3s}
 `)
     const limits = (name: string) => {
-      const { timeoutMs, staleIfErrorMs, staleWhileRevalidateMs, maxDenyValidForMs } =
+      const { timeoutMs, reportTimeoutMs, staleIfErrorMs, staleWhileRevalidateMs, maxDenyValidForMs } =
         handlers.get(`${name}.handler.istio-system`) ?? {}
-      return [timeoutMs, staleIfErrorMs, staleWhileRevalidateMs, maxDenyValidForMs]
+      return [timeoutMs, reportTimeoutMs, staleIfErrorMs, staleWhileRevalidateMs, maxDenyValidForMs]
     }
-    expect(limits('a')).toEqual([50, 600_000, 0, undefined])
-    expect(limits('b')).toEqual([1000, 60_000, 5000, 3000])
-    expect(limits('c')).toEqual([10_000, 600_000, 0, undefined])
-    expect(limits('d')).toEqual([200, 0, 0, undefined])
+    expect(limits('a')).toEqual([50, 5000, 600_000, 0, undefined])
+    expect(limits('b')).toEqual([1000, 5000, 60_000, 5000, 3000])
+    expect(limits('c')).toEqual([200, 5000, 600_000, 0, undefined])
+    expect(limits('d')).toEqual([200, 5000, 0, 0, undefined])
+    expect(limits('e')).toEqual([2000, 9000, 600_000, 0, undefined])
+    expect(limits('f')).toEqual([3000, 3000, 600_000, 0, undefined])
+  })
+
+  it('warns of a report timeout where nothing is reported', () => {
+    const { warnings } = compileGood(
+      '{apiVersion: intermix.dev/v1, kind: handler, metadata: {name: a}, spec: {adapter: lister, reportTimeout: 7s}}',
+    )
+    expect(warnings.map(({ message }) => message)).toContainEqual(expect.stringContaining('takes no reports'))
   })
 
   it('normalises the keys of params that the schema names, and keeps those of the operator', () => {

@@ -1,9 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
+import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
+import http from '../../src/adapters/http/index.ts'
+import { builtInAdapters } from '../../src/adapters/index.ts'
+import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
+import { parseConfigText } from '../../src/config/load.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { InProcessPipeline } from '../../src/telemetry/in-process-pipeline.ts'
 import { ReportIntake } from '../../src/telemetry/report-intake.ts'
 import { FakeClock } from '../helpers/clock.ts'
+import { startHttpBackend } from '../helpers/http-backend.ts'
 import { fixedRandom, KeptLog, ReadableMeter } from '../redis/support.ts'
 import { batchTo, CountingHandler, dispatchByName, jsonDecoders, snapshotOf } from '../workers/support.ts'
 
@@ -31,6 +37,32 @@ describe('the pipeline in one process', () => {
     await expect.poll(() => handler.total).toBe(2500)
     await expect.poll(async () => (await pipeline.totals()).get('a')?.delivered).toBe(2500)
     expect((await pipeline.totals()).get('a')).toMatchObject({ accepted: 2500, held: 0, dropped: {} })
+  })
+
+  it('posts a batch once to a backend that takes a second, also where checks ask the same handler', async () => {
+    const gate = Promise.withResolvers<void>()
+    const backend = await startHttpBackend(async () => {
+      await gate.promise
+      return { status: 202 }
+    })
+    try {
+      const spec = `{adapter: http, params: {url: "${backend.url}"}}`
+      const text = `{apiVersion: intermix.dev/v1, kind: handler, metadata: {name: a}, spec: ${spec}}`
+      const { snapshot } = compileSnapshot(parseConfigText('a.yaml', text), { adapters: builtInAdapters() })
+      const config = snapshot?.handlers.get('a.handler.istio-system')
+      if (snapshot === undefined || config === undefined) throw new Error('no config')
+      const { clock, pipeline, intake } = start({})
+      const handler = http.create(http.config.parse({ url: backend.url }), createTestEnvironment({ fetch }))
+      pipeline.reload(snapshot, new Map([[config.name, handler]]))
+      intake.accept(batchTo(config.name, 100))
+      await expect.poll(() => backend.count).toBe(1)
+      await clock.advance(1_000)
+      gate.resolve()
+      await expect.poll(async () => (await pipeline.totals()).get(config.name)?.delivered).toBe(100)
+      expect(backend.count).toBe(1)
+    } finally {
+      await backend.close()
+    }
   })
 
   it('tries again after passing failures and drops after the last try, counted', async () => {

@@ -22,8 +22,8 @@ export function batchTo(handler: string, count: number, id = `batch-${process.pi
 }
 
 /** A config that knows these handlers. */
-export function snapshotOf(handlers: readonly string[], timeoutMs = 1000): Snapshot {
-  const configs = handlers.map((name) => [name, { name, timeoutMs } as HandlerConfig] as const)
+export function snapshotOf(handlers: readonly string[], reportTimeoutMs = 1000): Snapshot {
+  const configs = handlers.map((name) => [name, { name, reportTimeoutMs } as HandlerConfig] as const)
   return {
     id: handlers.join(','),
     vocabulary: new Map(),

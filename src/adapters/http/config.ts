@@ -9,7 +9,6 @@ const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 export const config = z.strictObject({
   url: z.url({ protocol: /^https?$/ }),
   method: z.enum(['POST', 'PUT', 'PATCH']).default('POST'),
-  timeout: goDuration({ minMs: 1 }).default(5_000),
   /** Sent with every request, such as `authorization`. */
   headers: z.record(z.string().regex(HEADER_NAME, 'not a header name'), z.string()).default({}),
   /** What an HTTP status means; the others keep their default meaning. */

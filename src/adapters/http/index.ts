@@ -26,13 +26,13 @@ export default defineAdapter({
   doesIo: true,
   validate,
   create(params, env): Handler {
-    const { url, method, timeout: timeoutMs, maxBytes } = params
+    const { url, method, maxBytes } = params
     const headers = { 'content-type': 'application/json', accept: 'application/json', ...params.headers }
     const { fetch, clock } = env
     const ask = async (instance: Instance, { signal }: CallContext) => {
       const { template, name, fields } = instance
       const body = JSON.stringify({ template, instance: name, fields: fieldToJson(fields) })
-      const response = await fetchText({ fetch, clock, url, method, headers, body, timeoutMs, maxBytes, signal })
+      const response = await fetchText({ fetch, clock, url, method, headers, body, maxBytes, signal })
       return readAnswer(response, params)
     }
     return {

@@ -12,16 +12,16 @@ import type { HttpConfig } from './config.ts'
  * (BACKEND_FAILED), every other status is final (BACKEND_REFUSED).
  */
 export function createHttpReport(
-  config: Pick<HttpConfig, 'url' | 'method' | 'headers' | 'timeout' | 'maxBytes'>,
+  config: Pick<HttpConfig, 'url' | 'method' | 'headers' | 'maxBytes'>,
   env: Pick<AdapterEnvironment, 'fetch' | 'clock'>,
 ): NonNullable<Handler['report']> {
-  const { url, method, timeout: timeoutMs, maxBytes } = config
+  const { url, method, maxBytes } = config
   const post = (template: ReportTemplate) => async (instances: readonly Instance[], call: ReportContext) => {
     const headers = { 'content-type': 'application/json', ...config.headers, 'idempotency-key': call.batchId }
     const rows = instances.map(({ name, fields }) => ({ name, fields: fieldToJson(fields) }))
     const body = JSON.stringify({ batchId: call.batchId, template, instances: rows })
     const { fetch, clock } = env
-    const options = { fetch, clock, url, method, headers, body, timeoutMs, maxBytes, signal: call.signal }
+    const options = { fetch, clock, url, method, headers, body, maxBytes, signal: call.signal }
     const { status } = await fetchText(options)
     if (status >= 200 && status < 300) return
     const passing = status === 408 || status === 429 || status >= 500

@@ -15,7 +15,6 @@ const config = z.strictObject({
   checkMethod: z.string().default(''),
   /** The same as a path below `/v1/data/`: `package/rule`. */
   path: z.string().default(''),
-  timeout: goDuration({ minMs: 1 }).default(5_000),
   headers: z.record(z.string(), z.string()).default({}),
   validDuration: goDuration().default(60_000),
   validUseCount: z.int().min(0).default(10_000),
@@ -42,11 +41,11 @@ export default defineAdapter({
     const path = pathOf(params)
     const url = `${params.url.replace(/\/+$/, '')}/v1/data/${path}`
     const headers = { 'content-type': 'application/json', ...params.headers }
-    const { timeout: timeoutMs, maxBytes } = params
+    const { maxBytes } = params
     const { fetch, clock } = env
     const decide = async (instance: AuthorizationInstance, { signal }: CallContext) => {
       const body = JSON.stringify({ input: fieldToJson(instance.fields) })
-      const request = { fetch, clock, url, method: 'POST', headers, body, timeoutMs, maxBytes, signal }
+      const request = { fetch, clock, url, method: 'POST', headers, body, maxBytes, signal }
       const response = await fetchText(request)
       if (response.status !== 200) {
         const code = response.status >= 500 || response.status === 429 ? 'BACKEND_FAILED' : 'BACKEND_REFUSED'
