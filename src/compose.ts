@@ -10,15 +10,18 @@ import { LiveConfig } from './compose/live-config.ts'
 import { createPolicy, type Policy } from './compose/policy.ts'
 import { createReports, type Reports } from './compose/reports.ts'
 import { ConfigSource } from './config/watch.ts'
+import type { AttributeBag } from './kernel/attribute-bag.ts'
+import { IntermixError } from './kernel/errors.ts'
+import type { Operations } from './kernel/operation.ts'
 import { createGuard } from './policy/guard.ts'
-import { explainCheck } from './policy/explain.ts'
+import { explainCheck, type ExplainScope } from './policy/explain.ts'
 import { HandlerTables } from './policy/handler-table.ts'
 import { connectRedis, type RedisLink } from './redis/connection.ts'
 import { type AdapterListener, createAdapterListener } from './server/adapter-listener.ts'
 import { createGrpcServer, type GrpcServer } from './server/grpc.ts'
 import { createHttpServer, type HttpServer } from './server/http.ts'
 import { mixerService } from './server/mixer-v1.ts'
-import { explainRoute, revocationsRoute } from './server/operator-routes.ts'
+import { explainOperation, revocationsOperation } from './server/operations.ts'
 
 const NODE_VARIETIES: readonly Variety[] = ['check', 'quota', 'attributes']
 const WORKER_VARIETIES: readonly Variety[] = ['report', 'attributes']
@@ -44,6 +47,7 @@ interface Door {
 
 class Composition implements RunningProcess {
   readonly debug: ReadonlyMap<string, () => unknown>
+  readonly operations: Operations
   readonly #settings: Settings
   readonly #ports: ProcessPorts
   readonly #source: ConfigSource
@@ -86,6 +90,7 @@ class Composition implements RunningProcess {
       : undefined
     this.#reports = createReports({ settings, clock, random, log, meter, queueLink })
     this.#doors = this.#createDoors()
+    this.operations = this.#createOperations()
     this.debug = new Map<string, () => unknown>([
       ['config', () => source.status()],
       ...(this.#policy?.debug ?? []),
@@ -131,23 +136,9 @@ class Composition implements RunningProcess {
     const { checkTimeoutMs: defaultTimeoutMs, maxHeaderBytes, maxMapEntries, maxAttributeBytes } = this.#settings
     const limits = { maxMapEntries, maxAttributeBytes }
     const given = { check: policy.check, report: intake, clock, random, log, meter, nodeId, defaultTimeoutMs, limits }
-    const operator = {
-      check: policy.check,
-      defaultTimeoutMs,
-      limits,
-      handlers: () => this.#config.state()?.snapshot.handlers.keys() ?? [],
-      revoke: (target: Parameters<Policy['revocations']['revoke']>[0]) => policy.revocations.revoke(target),
-      explain: async (...[bag, timeoutMs]: [Parameters<typeof explainCheck>[1], number]) => {
-        const state = this.#config.state()
-        return state === undefined
-          ? {}
-          : await explainCheck(state, policy.normalize(bag), timeoutMs, { clock, verdicts: policy.verdicts })
-      },
-    }
     const grpc = createGrpcServer({ ...given, services: [mixerService(given)], maxMessageBytes: maxMessageSize })
     const http = createHttpServer({
       ...given,
-      routes: [revocationsRoute(operator), explainRoute(operator)],
       trustForwarded,
       maxBodyBytes: maxMessageSize,
       maxHeaderBytes,
@@ -156,6 +147,30 @@ class Composition implements RunningProcess {
     return new Map([
       ['grpc', door(grpc, grpcAddress)],
       ['http', door(http, httpAddress)],
+    ])
+  }
+
+  #createOperations(): Operations {
+    const policy = this.#policy
+    if (policy === undefined) return new Map()
+    const { clock, log } = this.#ports
+    const { checkTimeoutMs: defaultTimeoutMs, maxMapEntries, maxAttributeBytes } = this.#settings
+    const operator = {
+      check: policy.check,
+      defaultTimeoutMs,
+      limits: { maxMapEntries, maxAttributeBytes },
+      log,
+      handlers: () => this.#config.state()?.snapshot.handlers.keys() ?? [],
+      revoke: (target: Parameters<Policy['revocations']['revoke']>[0]) => policy.revocations.revoke(target),
+      explain: async (bag: AttributeBag, timeoutMs: number, scope: ExplainScope) => {
+        const state = this.#config.state()
+        if (state === undefined) throw new IntermixError('NOT_READY', 'no config is loaded yet')
+        return await explainCheck(state, policy.normalize(bag), timeoutMs, { clock, verdicts: policy.verdicts }, scope)
+      },
+    }
+    return new Map([
+      ['revocations', revocationsOperation(operator)],
+      ['explain', explainOperation(operator)],
     ])
   }
 

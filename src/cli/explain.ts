@@ -4,11 +4,23 @@ import { IntermixError } from '../kernel/errors.ts'
 import { ATTRIBUTE_OPTIONS, readAttributes, readPairs } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { NODE_OPTIONS, refusalText } from './node-client.ts'
+import { ADMIN_OPTIONS, adminRefusalText } from './node-client.ts'
 import { type OptionTable, readOptions } from './options.ts'
 import { createTypedCall } from './typed-call.ts'
 
-const OPTIONS = { ...ATTRIBUTE_OPTIONS, ...NODE_OPTIONS } as const satisfies OptionTable
+const OPTIONS = {
+  ...ATTRIBUTE_OPTIONS,
+  rule: { kind: 'text', env: false, placeholder: 'NAME', description: 'Explain one rule only, by its full name.' },
+  limit: {
+    kind: 'integer',
+    default: 100,
+    min: 1,
+    max: 1_000,
+    env: false,
+    description: 'Most rules to show: candidates first, then others with what rules them out.',
+  },
+  ...ADMIN_OPTIONS,
+} as const satisfies OptionTable
 
 /** Help for `intermix explain`. */
 export const EXPLAIN_PAGE: CommandPage = {
@@ -33,12 +45,14 @@ export async function runExplain(args: readonly string[], io: CommandIo): Promis
   }
   try {
     const written = await readAttributes(values.attributes, io)
-    const { address, timeoutMs } = values
-    const answer = await createTypedCall(io, pairs)({ address, timeoutMs, path: '/v1/explain' }, (attributes) => ({
+    const { admin, timeoutMs, limit, rule } = values
+    const query = new URLSearchParams({ limit: String(limit), ...(rule === undefined ? {} : { rule }) })
+    const path = `/v1/explain?${query.toString()}`
+    const answer = await createTypedCall(io, pairs)({ address: admin, timeoutMs, path }, (attributes) => ({
       attributes: { ...written, ...attributes },
     }))
     if (answer.httpStatus >= 300) {
-      io.err(`intermix explain: ${refusalText(answer)}`)
+      io.err(`intermix explain: ${adminRefusalText(answer, admin)}`)
       return EXIT.failed
     }
     io.out(JSON.stringify(answer.body, undefined, 2))

@@ -5,13 +5,7 @@ import { isJsonObject, type JsonObject } from './attribute-arguments.ts'
 import type { CommandIo } from './io.ts'
 import type { OptionTable } from './options.ts'
 
-/** The flags of every command that calls a node. */
-export const NODE_OPTIONS = {
-  address: {
-    kind: 'url',
-    default: 'http://127.0.0.1:8080',
-    description: "The node's HTTP API (its --http-address).",
-  },
+const TIMEOUT = {
   timeoutMs: {
     kind: 'duration',
     default: 5_000,
@@ -20,6 +14,26 @@ export const NODE_OPTIONS = {
     env: false,
     description: 'How long to wait for an answer.',
   },
+} as const satisfies OptionTable
+
+/** The flags of every command that calls a node as its clients do. */
+export const NODE_OPTIONS = {
+  address: {
+    kind: 'url',
+    default: 'http://127.0.0.1:8080',
+    description: "The node's HTTP API (its --http-address).",
+  },
+  ...TIMEOUT,
+} as const satisfies OptionTable
+
+/** The flags of every command that calls a node's admin port. */
+export const ADMIN_OPTIONS = {
+  admin: {
+    kind: 'url',
+    default: 'http://127.0.0.1:15014',
+    description: "The node's admin port (its --admin-address).",
+  },
+  ...TIMEOUT,
 } as const satisfies OptionTable
 
 export interface NodeRequest {
@@ -64,6 +78,12 @@ export async function callNode(io: CommandIo, request: NodeRequest): Promise<Nod
   throw new IntermixError('BACKEND_FAILED', `${url} answered ${httpStatus} without JSON: is this an Intermix node?`)
 }
 
+/** What the admin port refused; a 404 is most likely no admin port's, or that of an Intermix before it had these. */
+export function adminRefusalText(answer: NodeAnswer, admin: string): string {
+  if (answer.httpStatus !== 404 || isJsonObject(answer.body['error'])) return refusalText(answer)
+  return `${refusalText(answer)}\n  is ${admin} the admin port (--admin) of a node of this version?`
+}
+
 /** What a refusal says: the message of its body, and its HTTP status. */
 export function refusalText({ httpStatus, body }: NodeAnswer): string {
   const error = isJsonObject(body['error']) ? body['error'] : body
@@ -91,7 +111,7 @@ function reasonOf(error: unknown, timeoutMs: number): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `nothing within ${timeoutMs} ms (--timeout)`
   const cause = (error as { cause?: unknown }).cause
   const { code, message } = (cause ?? error) as NodeJS.ErrnoException
-  if (code === 'ECONNREFUSED') return 'nothing listens there (--address says where the node is)'
+  if (code === 'ECONNREFUSED') return 'nothing listens there (--address or --admin says where the node is)'
   if (code === 'ENOTFOUND') return 'there is no such host'
   return code ?? message
 }

@@ -6,7 +6,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { JsonObject } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { callNode, NODE_OPTIONS, refusalText } from './node-client.ts'
+import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'
 import { type OptionTable, type OptionValues, readOptions } from './options.ts'
 
 const OPTIONS = {
@@ -24,7 +24,7 @@ const OPTIONS = {
     description: 'Verdicts of one handler, by its full name: deny-list.handler.istio-system.',
   },
   all: { kind: 'boolean', default: false, env: false, description: 'Every verdict.' },
-  ...NODE_OPTIONS,
+  ...ADMIN_OPTIONS,
 } as const satisfies OptionTable
 
 /** Help for `intermix revoke`. */
@@ -50,10 +50,10 @@ export async function runRevoke(args: readonly string[], io: CommandIo): Promise
     return EXIT.usage
   }
   try {
-    const { address, timeoutMs } = values
-    const answer = await callNode(io, { address, timeoutMs, path: '/v1/revocations', body: target })
+    const { admin, timeoutMs } = values
+    const answer = await callNode(io, { address: admin, timeoutMs, path: '/v1/revocations', body: target })
     if (answer.httpStatus >= 300) {
-      io.err(`intermix revoke: ${refusalText(answer)}`)
+      io.err(`intermix revoke: ${adminRefusalText(answer, admin)}`)
       return EXIT.failed
     }
     return printReceipt(readReceipt(answer.body), io)

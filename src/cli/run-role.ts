@@ -6,6 +6,7 @@ import { createLogger, type RootLogger } from '../observe/logger.ts'
 import { createLoopMonitor, type LoopMonitor } from '../observe/loop-lag.ts'
 import { createMeter, type PrometheusMeter } from '../observe/meter.ts'
 import { within } from '../kernel/deadline.ts'
+import type { Operation, Operations } from '../kernel/operation.ts'
 import type { Clock, Logger, LoopLag, Random } from '../kernel/ports.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
 import type { Settings } from './settings.ts'
@@ -39,6 +40,8 @@ export interface RunningProcess {
   stop(deadlineMs: number): Promise<void>
   /** Views for the admin server, by name. */
   readonly debug: ReadonlyMap<string, () => unknown>
+  /** What the admin server can be asked for, by name. */
+  readonly operations?: Operations
 }
 
 export type CreateProcess = (role: Role, settings: Settings, ports: ProcessPorts) => Promise<RunningProcess>
@@ -132,6 +135,7 @@ class Parts {
   readonly #health = new Health()
   readonly #meter = createMeter()
   readonly #debug = new Map<string, () => unknown>()
+  readonly #operations = new Map<string, Operation>()
   readonly #admin: AdminServer
   readonly #loopLag: LoopMonitor
   #redis: EmbeddedRedis | undefined
@@ -143,7 +147,15 @@ class Parts {
     this.#host = host
     this.#log = log
     const version = { version: host.version, node: process.version, role: settings.role, id: settings.nodeId }
-    this.#admin = createAdminServer({ meter: this.#meter, health: this.#health, debug: this.#debug, log, version })
+    this.#admin = createAdminServer({
+      meter: this.#meter,
+      health: this.#health,
+      debug: this.#debug,
+      operations: this.#operations,
+      hosts: settings.adminHosts,
+      log,
+      version,
+    })
     this.#loopLag = createLoopMonitor({ clock: host.clock, meter: this.#meter })
     this.#health.set('start', false, 'starting')
     const info = { name: 'build_info', help: 'What runs here; always 1.', labels: ['version', 'role', 'node_version'] }
@@ -158,6 +170,7 @@ class Parts {
     const ports = { clock, random, log: this.#log, meter: this.#meter, health: this.#health, loopLag }
     this.#running = await createProcess(settings.role, settings, ports)
     for (const [name, view] of this.#running.debug) this.#debug.set(name, view)
+    for (const [name, operation] of this.#running.operations ?? []) this.#operations.set(name, operation)
     const started = await this.#running.start()
     if (!this.#stopping) this.#health.set('start', true, 'started')
     return { ...started, addresses: { ...started.addresses, admin }, redis: this.#redis }

@@ -65,7 +65,16 @@ export const SETTINGS = {
   adminAddress: {
     kind: 'address',
     default: { host: '127.0.0.1', port: 15_014 },
-    description: 'Where /metrics, /healthz, /readyz and /debug listen.',
+    description: 'Where /metrics, /healthz, /readyz and /debug listen, and what explain and revoke ask.',
+    group: 'Listeners',
+    roles: ROLES,
+  },
+  adminHosts: {
+    kind: 'list',
+    default: [],
+    placeholder: 'NAME,…',
+    description:
+      'Public names by which the admin port may be called; addresses and names of private networks always may.',
     group: 'Listeners',
     roles: ROLES,
   },

@@ -3,9 +3,11 @@
 
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify'
 import { IntermixError } from '../kernel/errors.ts'
+import type { Operations } from '../kernel/operation.ts'
 import type { Logger } from '../kernel/ports.ts'
 import { codeName, httpStatusOf } from '../kernel/status.ts'
 import { debugJson } from './debug-json.ts'
+import { foreignPage } from './foreign-page.ts'
 import type { Health } from './health.ts'
 import { LOG_LEVELS, type LogLevel } from './logger.ts'
 import type { PrometheusMeter } from './meter.ts'
@@ -15,6 +17,10 @@ export interface AdminServerOptions {
   readonly health: Health
   /** Views by name. Read at each request, so views may be added later. */
   readonly debug: ReadonlyMap<string, () => unknown>
+  /** What can be asked for by `POST /v1/<name>`. Read at each request, as views are. */
+  readonly operations?: Operations
+  /** Further names by which browsers may call this port. */
+  readonly hosts?: readonly string[]
   /** The level of this logger is what `PUT /debug/log-level` changes. */
   readonly log: Logger & { level: LogLevel }
   /** What `/version` answers. */
@@ -30,10 +36,14 @@ export interface AdminServer {
 
 const LOG_LEVEL_PATH = '/debug/log-level'
 const MAX_BODY_BYTES = 1_024
+/** Operations have a bound of their own on attributes, which is a setting. */
+const MAX_OPERATION_BYTES = 64 * 1024 * 1024
 
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   const app = fastify({ bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true, requestTimeout: 10_000 })
+  refuseForeignPages(app, options)
   addProbes(app, options)
+  addOperations(app, options)
   addViews(app, options)
   addLogLevel(app, options.log)
   app.setNotFoundHandler((request, reply) => {
@@ -57,6 +67,48 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     },
     close: async () => await app.close(),
   }
+}
+
+/** Probes and scrapers come by any name, and what they get to see is no secret. */
+const PROBES: ReadonlySet<string | undefined> = new Set(['/metrics', '/healthz', '/readyz', '/version'])
+
+function refuseForeignPages(app: FastifyInstance, { hosts = [], log }: AdminServerOptions): void {
+  const names = new Set(hosts.map((name) => name.toLowerCase()))
+  app.addHook('onRequest', (request, reply, done) => {
+    const reason = PROBES.has(request.routeOptions.url) ? undefined : foreignPage(request.headers, names)
+    if (reason === undefined) return done()
+    log.warn({ path: request.url, peer: request.ip }, `an admin request was refused: ${reason}`)
+    reply.code(403).send({ code: 'PERMISSION_DENIED', message: reason })
+  })
+}
+
+/** Operations take JSON that is called so: what a page can send without asking first (`text/plain`, a form) is none. */
+function addOperations(app: FastifyInstance, { operations = new Map() }: AdminServerOptions): void {
+  app.register(async (scope) => {
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    scope.addHook('onRequest', async (request, reply) => {
+      if (/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) return
+      const error = new IntermixError('INVALID_REQUEST', 'send JSON, with the header content-type: application/json')
+      await sendProblem(reply, error, 415)
+    })
+    scope.post<{ Params: { name: string } }>(
+      '/v1/:name',
+      { bodyLimit: MAX_OPERATION_BYTES },
+      async (request, reply) => {
+        const { name } = request.params
+        const operation = operations.get(name)
+        if (operation === undefined) {
+          const names = [...operations.keys()].sort().join(', ')
+          const known = names === '' ? 'this process has none, or is still starting' : `there are: ${names}`
+          return sendProblem(reply, new IntermixError('NOT_FOUND', `there is no POST /v1/${name} here; ${known}`))
+        }
+        const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+        const answer = await operation({ body, query: request.query as Readonly<Record<string, unknown>> })
+        return await reply.code(answer.httpStatus).send(answer.body)
+      },
+    )
+  })
 }
 
 function addProbes(app: FastifyInstance, { meter, health, version }: AdminServerOptions): void {
@@ -118,7 +170,7 @@ function readLevel(body: unknown): LogLevel | undefined {
   return LOG_LEVELS.find((level) => level === (typeof named === 'string' ? named.trim() : named))
 }
 
-function sendProblem(reply: FastifyReply, error: IntermixError): FastifyReply {
+function sendProblem(reply: FastifyReply, error: IntermixError, httpStatus?: number): FastifyReply {
   const { code, message } = error.status
-  return reply.code(httpStatusOf(code)).send({ code: codeName(code), message })
+  return reply.code(httpStatus ?? httpStatusOf(code)).send({ code: codeName(code), message })
 }

@@ -5,8 +5,10 @@ import { ReadCollector } from '../cache/read-collector.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { VerdictOutcome } from '../cache/verdict-request.ts'
 import type { InstanceConfig, RuleConfig } from '../config/snapshot.ts'
+import { suggest } from '../config/suggest.ts'
 import { type EqualityTerm, EvaluationError } from '../expression/compiled.ts'
 import { type AttributeBag, CompletedBag } from '../kernel/attribute-bag.ts'
+import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { codeName } from '../kernel/status.ts'
 import { isStringMap } from '../kernel/value.ts'
@@ -20,12 +22,29 @@ export interface ExplainDependencies {
   readonly verdicts: Pick<VerdictCache, 'get'>
 }
 
-/** The explanation as JSON. Handlers are asked as a check would ask them, cached verdicts included. */
+/** How much to show. */
+export interface ExplainScope {
+  /** Most rules, 100 by default: first those that the index takes for candidates, then others with what rules them out. */
+  readonly limit?: number
+  /** Full name of the only rule to show. */
+  readonly rule?: string | undefined
+}
+
+/** An answer is read by a person: beyond this many characters of JSON, further rules are left out and counted. */
+const MAX_SHOWN = 1_000_000
+const MAX_READS = 1_000
+const DEFAULT_RULES = 100
+
+/**
+ * The explanation as JSON. Handlers are asked as a check would ask them, cached verdicts included.
+ * @throws IntermixError NOT_FOUND where no rule has the wished name
+ */
 export async function explainCheck(
   state: PolicyState,
   own: AttributeBag,
   timeoutMs: number,
   dependencies: ExplainDependencies,
+  { limit = DEFAULT_RULES, rule: only }: ExplainScope = {},
 ): Promise<object> {
   const deadline = dependencies.clock.monotonic() + timeoutMs
   const inputs = new ReadCollector()
@@ -38,18 +57,27 @@ export async function explainCheck(
   const reads = new ReadCollector()
   const candidates = state.rules.check(bag, reads)
   const chosen = new Set(candidates.rules.map((rule) => rule.name))
-  const rules = []
-  for (const rule of state.snapshot.rules) {
-    if (!rule.actions.some((action) => action.instances.some((instance) => isAsked(instance))) && !hasHeaders(rule))
-      continue
-    if (chosen.has(rule.name)) rules.push(await explainRule(rule, bag, reads, { state, deadline, ...dependencies }))
-    else rules.push({ rule: rule.name, matched: false, because: whyRuledOut(rule, bag) })
+  const concerned = concernedRules(state, only)
+  const rules: object[] = []
+  let size = 0
+  for (const rule of selected(concerned, chosen, limit)) {
+    if (size > MAX_SHOWN) break
+    const told = chosen.has(rule.name)
+      ? await explainRule(rule, bag, reads, { state, deadline, ...dependencies })
+      : { rule: rule.name, matched: false, because: whyRuledOut(rule, bag) }
+    size += JSON.stringify(told).length
+    rules.push(told)
   }
   return {
     snapshot: state.snapshot.id,
     generated: generatedIn(bag),
     rules,
-    read: reads.steps.map(({ step, outcome }) => ({
+    count: {
+      rules: concerned.length,
+      candidates: concerned.filter(({ name }) => chosen.has(name)).length,
+      leftOut: concerned.length - rules.length,
+    },
+    read: reads.steps.slice(0, MAX_READS).map(({ step, outcome }) => ({
       attribute: step.name,
       ...(step.key === undefined ? {} : { key: step.key }),
       ...(step.whole ? { whole: true } : {}),
@@ -58,6 +86,29 @@ export async function explainCheck(
     })),
     scope: candidates.digest,
   }
+}
+
+/** The rules that say something about checks, or the one of this name. */
+function concernedRules({ snapshot }: PolicyState, name: string | undefined): RuleConfig[] {
+  const all = snapshot.rules.filter(
+    (rule) => rule.actions.some(({ instances }) => instances.some(isAsked)) || hasHeaders(rule),
+  )
+  if (name === undefined) return all
+  const named = all.filter((rule) => rule.name === name)
+  if (named.length > 0) return named
+  const names = all.map((rule) => rule.name)
+  throw new IntermixError(
+    'NOT_FOUND',
+    `no rule for checks is called ${JSON.stringify(name.slice(0, 200))}.${suggest(name, names)}`,
+  )
+}
+
+/** As many as may be shown, candidates before others, in the order of the config. */
+function selected(rules: readonly RuleConfig[], chosen: ReadonlySet<string>, limit: number): RuleConfig[] {
+  const candidates = rules.filter(({ name }) => chosen.has(name)).slice(0, limit)
+  const others = rules.filter(({ name }) => !chosen.has(name)).slice(0, limit - candidates.length)
+  const shown = new Set([...candidates, ...others])
+  return rules.filter((rule) => shown.has(rule))
 }
 
 function isAsked(instance: InstanceConfig): boolean {

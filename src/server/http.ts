@@ -117,6 +117,9 @@ function bufferOf(body: string | Buffer): Buffer {
 }
 
 function notFound(path: string): IntermixError {
+  if (path === '/v1/revocations' || path === '/v1/explain') {
+    return new IntermixError('NOT_FOUND', `POST ${path} is served at the admin port (--admin-address, 127.0.0.1:15014)`)
+  }
   return new IntermixError(
     'NOT_FOUND',
     `nothing is served at ${path}; see POST /v1/check, POST /v1/report, ${AUTHZ_PATH}`,

@@ -15,11 +15,14 @@ export class RequestProblems extends IntermixError {
   }
 }
 
-/** Sends an error. `httpStatus` defaults to the one of the error's code. */
-export function sendError(reply: FastifyReply, error: IntermixError, httpStatus?: number): FastifyReply {
+/** An error in the form of the API. */
+export function errorBody(error: IntermixError): object {
   const problems =
     error instanceof RequestProblems ? error.problems.map(({ code, path, message }) => ({ code, path, message })) : []
-  return reply
-    .code(httpStatus ?? httpStatusOf(error.status.code))
-    .send({ error: { code: error.code, message: error.message, problems } })
+  return { error: { code: error.code, message: error.message, problems } }
+}
+
+/** Sends an error. `httpStatus` defaults to the one of the error's code. */
+export function sendError(reply: FastifyReply, error: IntermixError, httpStatus?: number): FastifyReply {
+  return reply.code(httpStatus ?? httpStatusOf(error.status.code)).send(errorBody(error))
 }

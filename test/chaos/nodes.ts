@@ -106,7 +106,11 @@ async function startNode(id: string, flags: readonly string[]): Promise<ChaosNod
       expect([id, user, told.tier, told.code]).toEqual([id, user, told.tier, entitled(user) ? 0 : 7])
       return told
     },
-    revoke: (target) => post('/v1/revocations', target),
+    async revoke(target) {
+      const revoke = running.operations?.get('revocations')
+      const reply = await revoke?.({ body: Buffer.from(JSON.stringify(target)), query: {} })
+      return { status: reply?.httpStatus ?? 0, body: { ...reply?.body } }
+    },
     async metric(name, label = '') {
       const lines = (await meter.render()).split('\n').filter((line) => line.includes(label))
       return sumOfSeries(lines.join('\n'), name)

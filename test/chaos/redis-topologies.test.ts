@@ -101,9 +101,9 @@ describe('over TLS', () => {
     return node
   }
 
-  const revoke = async ({ httpPort }: Intermix) => {
+  const revoke = async ({ adminUrl }: Intermix) => {
     const headers = { 'content-type': 'application/json' }
-    const url = `http://127.0.0.1:${httpPort}/v1/revocations`
+    const url = `${adminUrl}/v1/revocations`
     return (await fetch(url, { method: 'POST', headers, body: '{"kind":"all"}' })).status
   }
 

@@ -21,8 +21,8 @@ afterAll(() => mesh.stop())
 
 async function post(node: Intermix, path: string, body: object) {
   const headers = { 'content-type': 'application/json' }
-  const url = `http://127.0.0.1:${node.httpPort}${path}`
-  const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+  const url = path === '/v1/revocations' ? node.adminUrl : `http://127.0.0.1:${node.httpPort}`
+  const answer = await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body) })
   return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
 }
 
@@ -79,8 +79,7 @@ describe.each(['fresh', 'stale'] as const)('a %s verdict, with the backend down,
   it.each(KINDS)('once `intermix revoke` has revoked by %s', async (kind) => {
     const user = `user-${++users}`
     await allowedByBoth(user, state)
-    const address = `http://127.0.0.1:${one.httpPort}`
-    const flags = ['src/main.ts', 'revoke', ...FLAGS[kind](user), '--address', address]
+    const flags = ['src/main.ts', 'revoke', ...FLAGS[kind](user), '--admin', one.adminUrl]
     const command = await spawnChild(process.execPath, flags, { cwd: ROOT })
     const { code } = await command.exited
     expect([code, command.output()]).toEqual([0, expect.stringContaining('confirmed by 2 of 2 nodes')])

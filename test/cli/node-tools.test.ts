@@ -15,7 +15,7 @@ afterEach(() => {
   }
 })
 
-/** A node's HTTP API that always answers the same. */
+/** A node's admin port that always answers the same. */
 async function node(status: number, answer: unknown) {
   const seen: unknown[] = []
   const server = createServer((request, response) => {
@@ -28,7 +28,7 @@ async function node(status: number, answer: unknown) {
   servers.push(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  return { address: `--address=http://127.0.0.1:${port}`, seen }
+  return { address: `--admin=http://127.0.0.1:${port}`, seen }
 }
 
 describe('intermix explain', () => {
@@ -36,8 +36,21 @@ describe('intermix explain', () => {
     const { address, seen } = await node(200, { rules: [{ name: 'deny.rule.default' }] })
     const io = testIo()
     expect(await runExplain([address, '--attributes={"a":1}', '-a', 'b=2'], io)).toBe(0)
-    expect(seen).toEqual([{ path: '/v1/explain', body: { attributes: { a: 1, b: '2' } } }])
+    expect(seen).toEqual([{ path: '/v1/explain?limit=100', body: { attributes: { a: 1, b: '2' } } }])
     expect(JSON.parse(io.lines.join('\n'))).toEqual({ rules: [{ name: 'deny.rule.default' }] })
+  })
+
+  it('asks for one rule, and for no more than a limit', async () => {
+    const { address, seen } = await node(200, {})
+    expect(await runExplain([address, '--rule=deny.rule.shop', '--limit=7'], testIo())).toBe(0)
+    expect(seen).toEqual([{ path: '/v1/explain?limit=7&rule=deny.rule.shop', body: { attributes: {} } }])
+  })
+
+  it('asks whether it is the admin port where there is no such path', async () => {
+    const { address } = await node(404, { message: 'nothing is served here' })
+    const io = testIo()
+    expect(await runExplain([address], io)).toBe(3)
+    expect(io.errors.join()).toMatch(/nothing is served here.*is http:.* the admin port \(--admin\)/)
   })
 
   it('exits with 3 when the node refuses and with 2 for wrong arguments', async () => {
