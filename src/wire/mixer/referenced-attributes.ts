@@ -34,8 +34,10 @@ interface EncodedReferences {
  * - A key that was read is sent as it is; the key `source.ip` as a message word, never as 0.
  * - That a map is *there* cannot be said, and a missing key also matches a missing map. One key that the map has is
  *   sent as EXACT instead: narrower than what was read, therefore safe.
- * - That a map is *absent*, what a *whole* map holds and that a map is there but empty cannot be said at all, and a
- *   value with a NUL byte can forge the client's NUL-joined key: the references are then not `complete`.
+ * - Nothing can be said of a map that is *absent*, not even that it lacks a key: the client reads `map_key` only where the
+ *   request at hand has the map, and else learns the key "", which nearly every later request lacks.
+ * - What a *whole* map holds and that a map is there but empty cannot be said either, and a value with a NUL byte can
+ *   forge the client's NUL-joined key. In all these cases the references are not `complete`.
  */
 export function encodeReferenced(
   referenced: readonly ReferencedAttribute[],

@@ -201,6 +201,15 @@ describe('encodeReferenced', () => {
     expect(encoded.complete).toBe(false)
   })
 
+  it('cannot say that a key is absent where the map is: the client would learn the absence of another key', () => {
+    // `(request.headers["x-user"] | "") == "john"` gives the same without headers and without the header.
+    const absentKey = { words: ['x-user'], matches: [{ name: 15, mapKey: -1, condition: 'ABSENCE' as const }] }
+    const john = { 'request.headers': new Map([['x-user', 'john']]) }
+    expect(wouldReuse({}, absentKey, john)).toBe(true)
+    expect(wouldReuse({ 'request.headers': new Map([['a', '1']]) }, absentKey, john)).toBe(false)
+    expect(encode([scalar('request.headers', 'ABSENCE')], {}).complete).toBe(false)
+  })
+
   it('would be caught by that test if it sent map reads as Mixer did', () => {
     const absentMap = { words: [], matches: [{ name: 2, mapKey: 0, condition: 'EXACT' as const }] }
     const asMixer = {
