@@ -19,6 +19,8 @@ export interface CheckOptions {
   readonly quotas?: ReadonlyMap<string, QuotaDemand>
   /** The same for each retry of a call: quotas are not charged twice. */
   readonly deduplicationId?: string
+  /** `false` for callers that have no use for `Answer.referenced`: it is empty then, and takes no time. */
+  readonly references?: boolean
 }
 
 export interface QuotaGrant {

@@ -53,6 +53,7 @@ export interface Answer {
   readonly tier: Tier
   /** How long ago the oldest part of the answer was obtained, in milliseconds. */
   readonly ageMs: number
+  /** What the answer to this very request depended on; empty where the caller did not ask for it. */
   readonly referenced: readonly ReferencedAttribute[]
   readonly requestHeaders: readonly HeaderOperation[]
   readonly responseHeaders: readonly HeaderOperation[]

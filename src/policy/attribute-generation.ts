@@ -22,7 +22,7 @@ interface GenerationOptions {
   readonly deadline: number
   readonly failures: Counter
   /** Hears what of the request the generators' matches, instances and bindings read. */
-  readonly log?: ReadLog
+  readonly log?: ReadLog | undefined
 }
 
 type Values = ReadonlyMap<string, AttributeValue>

@@ -47,8 +47,10 @@ interface Call {
   readonly state: PolicyState
   /** The request's attributes, generated ones beside them. */
   readonly bag: AttributeBag
-  /** What generating read of the request; `undefined` where the config has no generators. */
+  /** What generating read of the request; `undefined` where nothing was generated, or nobody asks. */
   readonly inputs: ReadCollector | undefined
+  /** What choosing the rules read; `undefined` where nobody asks what the answer depended on. */
+  readonly selection: ReadCollector | undefined
   readonly plan: Plan
   readonly options: CheckOptions
   readonly deadline: number
@@ -73,11 +75,12 @@ export class CheckEngine implements CheckService {
     const state = this.#state()
     const deadline = startedAt + options.timeoutMs
     const answer = (bag: AttributeBag, inputs?: ReadCollector) => {
-      const plan = this.#plan(state.rules.check(bag))
-      return this.#answer({ state, bag, inputs, plan, options, deadline, startedAt })
+      const selection = options.references === false ? undefined : new ReadCollector()
+      const plan = this.#plan(state.rules.check(bag, selection))
+      return this.#answer({ state, bag, inputs, selection, plan, options, deadline, startedAt })
     }
     if (!state.rules.generatesAttributes) return answer(own)
-    const inputs = new ReadCollector()
+    const inputs = options.references === false ? undefined : new ReadCollector()
     const generators = state.rules.attributes(own, inputs).rules
     const bag = generateAttributes(own, generators, state.handlers, {
       deadline,
@@ -181,7 +184,8 @@ export class CheckEngine implements CheckService {
   /** @param reads what the evaluation read, this one or the one that gave the answer before */
   #finish(call: Call, findings: Findings, reads: readonly ReferencedAttribute[]): CheckOutcome | Promise<CheckOutcome> {
     const { clock, metrics } = this.#options
-    const answer = withReferences(findings, call, reads)
+    const referenced = call.selection === undefined ? [] : referencesOf(call, reads, call.selection.referenced())
+    const answer: Answer = { ...findings, referenced }
     metrics.answered(answer, clock.monotonic() - call.startedAt)
     const { quotas } = call.options
     if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0) return { answer, quotas: NO_QUOTAS }
@@ -218,22 +222,6 @@ export class CheckEngine implements CheckService {
 function settle({ parts }: Evaluation): readonly SettledPart[] | Promise<readonly SettledPart[]> {
   if (!parts.some((part) => part.outcome instanceof Promise)) return parts as readonly SettledPart[]
   return Promise.all(parts.map(async (part) => ({ ...part, outcome: await part.outcome })))
-}
-
-/** The answer with what it depended on: worked out when it is asked for, since most doors never tell it. */
-function withReferences(findings: Findings, call: Call, reads: readonly ReferencedAttribute[]): Answer {
-  let known: readonly ReferencedAttribute[] | undefined
-  return {
-    ...findings,
-    get referenced() {
-      if (known !== undefined) return known
-      // Which rules there are to evaluate is what the request's attributes have chosen, too.
-      const selection = new ReadCollector()
-      call.state.rules.check(call.bag, selection)
-      known = referencesOf(call, reads, selection.referenced())
-      return known
-    },
-  }
 }
 
 function serve(stored: StoredAnswer, now: number): Findings {

@@ -16,6 +16,9 @@ export function referencesOf(
   ...reads: readonly (readonly ReferencedAttribute[])[]
 ): readonly ReferencedAttribute[] {
   const { bag, inputs } = request
+  const [first = [], ...others] = reads
+  // Reads are in this order already, and each is there once.
+  if (inputs === undefined && others.every((list) => list.length === 0)) return first
   const found = new Map<string, ReferencedAttribute>()
   for (const list of reads) {
     for (const read of list) {

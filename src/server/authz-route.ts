@@ -63,6 +63,7 @@ export function authzRoute(options: AuthzOptions): Route {
           const forwarded = readForwarded(call, vocabulary)
           const outcome = check.check(forwardedBag(forwarded, clock.now(), vocabulary), {
             timeoutMs: defaultTimeoutMs,
+            references: false,
           })
           return outcome instanceof Promise ? outcome.then(finish).catch(fail) : finish(outcome)
         } catch (caught) {

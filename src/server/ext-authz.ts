@@ -75,7 +75,7 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
       request = readRequest(call.request, limits)
-      const outcome = check.check(describedCheckBag(request, check.vocabulary()), { timeoutMs })
+      const outcome = check.check(describedCheckBag(request, check.vocabulary()), { timeoutMs, references: false })
       if (outcome instanceof Promise) outcome.then(finish).catch(fail)
       else finish(outcome)
     } catch (caught) {

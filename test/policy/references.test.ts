@@ -89,6 +89,19 @@ describe('the references of an answer', () => {
     expect(told(other.answer)).toContain('destination.namespace EXACT')
   })
 
+  it('are none for a caller that has no use for them, and the others’ are the same', async () => {
+    const node = await start([...GENERATED, deny('ns', 'source.namespace == "shop"')])
+    const request = { 'source.ip': ip('10.0.0.1') }
+    expect((await node.check(request, { references: false })).answer.referenced).toEqual([])
+    const { answer } = await node.check(request)
+    expect([answer.tier, ...told(answer)]).toEqual([
+      'local',
+      'source.ip EXACT',
+      'source.namespace ABSENCE',
+      'source.uid ABSENCE',
+    ])
+  })
+
   it('of a quota hold what generating read, in place of what it made', async () => {
     const limit = { quotas: [{ name: 'calls.instance.istio-system', maxAmount: 1, validDuration: '60s' }] }
     const node = await start([
