@@ -5,12 +5,16 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { onNpmGone } from './npm-watch.js'
 
 const source = new URL('../src/main.ts', import.meta.url)
 const entry = existsSync(source) ? source : new URL('../dist/src/main.js', import.meta.url)
 
-if (Number(process.versions.node.split('.')[0]) >= 24) await import(entry.href)
-else runOn(bundledNode())
+if (Number(process.versions.node.split('.')[0]) >= 24) {
+  // As if a launcher had gone: the command listens for that alone.
+  onNpmGone(() => process.emit('disconnect'))
+  await import(entry.href)
+} else runOn(bundledNode())
 
 /** The Node 24 among the optional dependencies, wherever npm has put it. */
 function bundledNode() {
@@ -26,7 +30,10 @@ function bundledNode() {
 }
 
 function runOn(node) {
-  const child = spawn(node, [fileURLToPath(entry), ...process.argv.slice(2)], { stdio: 'inherit' })
+  // The channel carries nothing: it closes when this process ends, even by SIGKILL, and tells the child.
+  const stdio = ['inherit', 'inherit', 'inherit', 'ipc']
+  const child = spawn(node, [fileURLToPath(entry), ...process.argv.slice(2)], { stdio })
+  onNpmGone(() => child.disconnect())
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {
     process.exitCode = code ?? (signal === null ? 1 : 128)

@@ -35,6 +35,9 @@ process.on('unhandledRejection', (reason) => onCrash(reason))
 // Whoever read our output has gone (`intermix … | head`); that is no reason to fail.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
+// bin/intermix.js holds the other end of a channel where it started this process, and says it itself where it is this one.
+const launcherGone = new Promise<void>((resolve) => process.once('disconnect', resolve))
+
 const version = readVersion()
 // The clock's timers keep no process alive, so that waiting on one of them needs this.
 const alive = setInterval(() => {}, 3_600_000)
@@ -55,6 +58,7 @@ async function startRole(settings: Settings): Promise<number> {
     err: (line) => io.err(line),
     onSignal(listener) {
       for (const signal of STOP_SIGNALS) process.on(signal, () => listener(signal))
+      void launcherGone.then(() => listener('launcher gone'))
     },
     onCrash(listener) {
       onCrash = listener

@@ -48,6 +48,9 @@ export type CreateProcess = (role: Role, settings: Settings, ports: ProcessPorts
 
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 
+/** Why a process is to end: a signal, or that who started it has ended without one. */
+export type StopCause = StopSignal | 'launcher gone'
+
 /** The process around a role, as main has it. */
 export interface RoleHost {
   readonly createProcess: CreateProcess
@@ -62,7 +65,7 @@ export interface RoleHost {
   write(text: string): void
   /** Writes a line to standard error. */
   err(text: string): void
-  onSignal(listener: (signal: StopSignal) => void): void
+  onSignal(listener: (cause: StopCause) => void): void
   /** Hears of exceptions and rejections that nobody handled. */
   onCrash(listener: (error: unknown) => void): void
   /** Ends the process at once. */
@@ -89,7 +92,7 @@ export async function runRole(settings: Settings, host: RoleHost): Promise<numbe
     host.exit(1)
   })
   const parts = new Parts(settings, host, log)
-  const stopped = firstSignal(host, log)
+  const stopped = firstCause(host, log)
   try {
     const started = await Promise.race([parts.start(), stopped])
     if (typeof started === 'object') host.write(startSummary({ ...started, settings, host, log }))
@@ -100,9 +103,9 @@ export async function runRole(settings: Settings, host: RoleHost): Promise<numbe
     await parts.stop(0)
     return exitCode
   }
-  const signal = await stopped
+  const cause = await stopped
   const began = clock.monotonic()
-  log.info({ signal }, 'shutting down')
+  log.info({ cause }, 'shutting down')
   const inTime = await parts.stop(settings.shutdownTimeoutMs)
   const tookMs = Math.round(clock.monotonic() - began)
   if (inTime) log.info({ tookMs }, 'stopped')
@@ -110,13 +113,15 @@ export async function runRole(settings: Settings, host: RoleHost): Promise<numbe
   return inTime ? 0 : 1
 }
 
-/** Resolves at the first signal; a second one ends the process at once. */
-async function firstSignal(host: RoleHost, log: Logger): Promise<StopSignal> {
+/** Resolves at the first cause; a second signal ends the process at once. */
+async function firstCause(host: RoleHost, log: Logger): Promise<StopCause> {
   return await new Promise((resolve) => {
     let first: { readonly signal: StopSignal; readonly at: number } | undefined
     host.onSignal((signal) => {
       const at = host.clock.monotonic()
-      if (first === undefined) {
+      if (signal === 'launcher gone') {
+        resolve(signal)
+      } else if (first === undefined) {
         first = { signal, at }
         resolve(signal)
       } else if (signal !== first.signal || at - first.at > SAME_SIGNAL_MS) {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { type CreateProcess, type RoleHost, runRole, type Started, type StopSignal } from '../../src/cli/run-role.ts'
+import { type CreateProcess, type RoleHost, runRole, type Started, type StopCause } from '../../src/cli/run-role.ts'
 import { readSettings, type Settings } from '../../src/cli/settings.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { systemClock } from '../../src/observe/system.ts'
@@ -24,13 +24,19 @@ const quick: CreateProcess = async () => ({
   debug: new Map([['cache', () => ({ entries: 3 })]]),
 })
 
+interface LaunchOptions {
+  readonly create?: CreateProcess
+  readonly terminal?: boolean
+  readonly path?: string
+}
+
 /** Runs a role; `shown` resolves when the output matches. */
-function launch(settings: Settings, options: { create?: CreateProcess; terminal?: boolean; path?: string } = {}) {
+function launch(settings: Settings, options: LaunchOptions = {}) {
   let output = ''
   const errors: string[] = []
   const exits: number[] = []
   const watchers = new Set<() => void>()
-  let signal: (signal: StopSignal) => void = () => {}
+  let signal: (signal: StopCause) => void = () => {}
   let crash: (error: unknown) => void = () => {}
   const host: RoleHost = {
     createProcess: options.create ?? quick,
@@ -73,7 +79,7 @@ function launch(settings: Settings, options: { create?: CreateProcess; terminal?
     lines,
     errors,
     exits,
-    signal: (name: StopSignal) => signal(name),
+    signal: (name: StopCause) => signal(name),
     crash: (e: unknown) => crash(e),
     output: () => output,
   }
@@ -149,6 +155,26 @@ describe('a role', () => {
       ['starting', false],
       ['stopping', false],
     ])
+  })
+
+  it('ends when its launcher has, unless it is ending already', async () => {
+    const gate = Promise.withResolvers<void>()
+    const create: CreateProcess = async () => ({
+      start: async () => ({ addresses: {} }),
+      stop: () => gate.promise,
+      debug: new Map(),
+    })
+    const run = launch(settingsOf('--redis=none'), { create })
+    await run.shown(/"started"/)
+    run.signal('launcher gone')
+    await run.shown(/"cause":"launcher gone"/)
+    run.signal('launcher gone')
+    run.signal('SIGTERM')
+    expect(run.exits).toEqual([])
+    run.signal('SIGINT')
+    expect(run.exits).toEqual([130])
+    gate.resolve()
+    expect(await run.ended).toBe(0)
   })
 
   it('does not wait beyond the shutdown timeout, and says so', async () => {

@@ -1,0 +1,88 @@
+// Whoever starts the command may be killed without a word: nothing may be left running, the private Redis included.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { delimiter, join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { findTool } from '../helpers/tools.ts'
+import { ROOT } from './intermix.ts'
+
+const started: ChildProcess[] = []
+afterEach(() => {
+  for (const { pid } of started.splice(0)) endGroup(pid)
+})
+
+/** What the launcher started is in its group, unless all of it has ended. */
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // As it should be.
+  }
+}
+
+const ADDRESSES = ['grpc', 'http', 'admin', 'prometheus'].map((name) => `--${name}-address=127.0.0.1:0`)
+const ROLE = ['all', '--config', 'examples/quickstart', '--log-format', 'json', ...ADDRESSES]
+
+/** A launcher, and all that is started by it: `ended` is when nobody holds its output any more. */
+async function launch(command: string, args: readonly string[]) {
+  const launcher = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  started.push(launcher)
+  let output = ''
+  const ended = once(launcher, 'close')
+  const ready = new Promise<void>((resolve, reject) => {
+    const collect = (chunk: Buffer) => {
+      output += chunk.toString()
+      if (output.includes('"msg":"started"')) resolve()
+    }
+    launcher.stdout.on('data', collect)
+    launcher.stderr.on('data', collect)
+    void ended.then(() => reject(new Error(`it ended instead of starting:\n${output}`)))
+  })
+  await ready
+  return { launcher, ended, output: () => output }
+}
+
+/** The private Redis has no part in the output: it is asked. */
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect({ host: '127.0.0.1', port })
+  const answer = await new Promise<boolean>((resolve) => {
+    socket.once('connect', () => resolve(true))
+    socket.once('error', () => resolve(false))
+  })
+  socket.destroy()
+  return answer
+}
+
+/** A Node on the path that cannot run the command itself, so that the launcher starts another. */
+function olderNode(): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
+  return folders
+    .map((folder) => join(folder, 'node'))
+    .find((node) => {
+      const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout
+      const major = Number(/^v(\d+)/.exec(version ?? '')?.[1])
+      return major >= 20 && major < 24
+    })
+}
+
+const fork = `require('node:child_process').fork('src/main.ts', process.argv.slice(1), { stdio: 'inherit' })`
+
+describe('a launcher that is killed', () => {
+  it.each([
+    ['npm run', 'npm', ['run', 'intermix', '--', ...ROLE], 'SIGKILL'],
+    ['npx', 'npm', ['exec', '--no', '--', 'intermix', ...ROLE], 'SIGKILL'],
+    ['npx, by a signal that it passes on to its shell', 'npm', ['exec', '--no', '--', 'intermix', ...ROLE], 'SIGTERM'],
+    ['a program that forks it', process.execPath, ['-e', fork, ...ROLE], 'SIGKILL'],
+    ['the launcher under an older Node', olderNode(), ['bin/intermix.js', ...ROLE], 'SIGKILL'],
+  ] as const)('takes the server with it, in good order: %s', async (_name, command, args, signal) => {
+    if (command === undefined) return console.warn('skipped: no Node from 20 to 23 on the path')
+    const { launcher, ended, output } = await launch(command, args)
+    const redis = Number(/private redis-server on 127\.0\.0\.1:(\d+)/.exec(output())?.[1] ?? 0)
+    if (findTool('redis-server') !== undefined) expect(await accepts(redis)).toBe(true)
+    launcher.kill(signal)
+    await ended
+    expect(output()).toContain('"msg":"stopped"')
+    await expect.poll(() => accepts(redis), { timeout: 10_000 }).toBe(false)
+  })
+})
