@@ -18,6 +18,7 @@ import { explainCheck, type ExplainScope } from './policy/explain.ts'
 import { HandlerTables } from './policy/handler-table.ts'
 import { connectRedis, type RedisLink } from './redis/connection.ts'
 import { type AdapterListener, createAdapterListener } from './server/adapter-listener.ts'
+import { Admission } from './server/admission.ts'
 import { createGrpcServer, type GrpcServer } from './server/grpc.ts'
 import { createHttpServer, type HttpServer } from './server/http.ts'
 import { mixerService } from './server/mixer-v1.ts'
@@ -42,6 +43,7 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
 
 interface Door {
   listen(): Promise<string>
+  retire(): void
   drain(deadlineMs: number): Promise<void>
 }
 
@@ -58,10 +60,11 @@ class Composition implements RunningProcess {
   readonly #config: LiveConfig
   readonly #policy: Policy | undefined
   readonly #reports: Reports
+  readonly #admission: Admission
   readonly #doors: ReadonlyMap<string, Door>
 
   constructor(settings: Settings, ports: ProcessPorts, source: ConfigSource) {
-    const { clock, random, log, meter, health } = ports
+    const { clock, random, log, meter, health, loopLag } = ports
     const { role, redisPrefix: prefix, redisTimeoutMs: commandTimeoutMs } = settings
     const serving = role !== 'worker'
     this.#settings = settings
@@ -89,10 +92,12 @@ class Composition implements RunningProcess {
       ? createPolicy({ settings, clock, random, log, meter, cacheLink, queueLink, state })
       : undefined
     this.#reports = createReports({ settings, clock, random, log, meter, queueLink })
+    this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
     this.#doors = this.#createDoors()
     this.operations = this.#createOperations()
     this.debug = new Map<string, () => unknown>([
       ['config', () => source.status()],
+      ...(serving ? ([['admission', () => this.#admission.view()]] as const) : []),
       ...(this.#policy?.debug ?? []),
       ...this.#reports.debug,
     ])
@@ -109,6 +114,10 @@ class Composition implements RunningProcess {
     this.#followRedis()
     const config = `${snapshot.rules.length} rules, ${snapshot.handlers.size} handlers, ${snapshot.instances.size} instances`
     return { addresses, facts: { config } }
+  }
+
+  retire(): void {
+    for (const door of this.#doors.values()) door.retire()
   }
 
   async stop(deadlineMs: number): Promise<void> {
@@ -136,9 +145,16 @@ class Composition implements RunningProcess {
     const { checkTimeoutMs: defaultTimeoutMs, maxHeaderBytes, maxMapEntries, maxAttributeBytes } = this.#settings
     const limits = { maxMapEntries, maxAttributeBytes }
     const given = { check: policy.check, report: intake, clock, random, log, meter, nodeId, defaultTimeoutMs, limits }
-    const grpc = createGrpcServer({ ...given, services: [mixerService(given)], maxMessageBytes: maxMessageSize })
+    const admission = this.#admission
+    const grpc = createGrpcServer({
+      ...given,
+      admission,
+      services: [mixerService(given)],
+      maxMessageBytes: maxMessageSize,
+    })
     const http = createHttpServer({
       ...given,
+      admission,
       trustForwarded,
       maxBodyBytes: maxMessageSize,
       maxHeaderBytes,
@@ -188,9 +204,13 @@ class Composition implements RunningProcess {
   }
 }
 
-function door(server: GrpcServer | HttpServer, address: { readonly host: string; readonly port: number }): Door {
+function door(
+  server: Pick<HttpServer, 'listen' | 'drain'> & Partial<Pick<GrpcServer, 'retire'>>,
+  address: { readonly host: string; readonly port: number },
+): Door {
   return {
     listen: async () => `${address.host}:${await server.listen(address)}`,
+    retire: () => server.retire?.(),
     drain: (deadlineMs) => server.drain(deadlineMs),
   }
 }

@@ -36,6 +36,8 @@ export interface Started {
 /** A composed process. */
 export interface RunningProcess {
   start(): Promise<Started>
+  /** Tells callers that the process will end, while it serves on. */
+  retire?(): void
   /** Finishes what is in flight within `deadlineMs`; safe without `start`. */
   stop(deadlineMs: number): Promise<void>
   /** Views for the admin server, by name. */
@@ -104,6 +106,7 @@ export async function runRole(settings: Settings, host: RoleHost): Promise<numbe
     return exitCode
   }
   const cause = await stopped
+  await parts.retire(log)
   const began = clock.monotonic()
   log.info({ cause }, 'shutting down')
   const inTime = await parts.stop(settings.shutdownTimeoutMs)
@@ -179,6 +182,17 @@ class Parts {
     const started = await this.#running.start()
     if (!this.#stopping) this.#health.set('start', true, 'started')
     return { ...started, addresses: { ...started.addresses, admin }, redis: this.#redis }
+  }
+
+  /** Says that it is not ready, and serves on for as long as callers may need to notice. */
+  async retire(log: Logger): Promise<void> {
+    const { lameDuckMs } = this.#settings
+    if (this.#running === undefined || lameDuckMs === 0) return
+    this.#stopping = true
+    this.#health.set('start', false, 'shutting down')
+    this.#running.retire?.()
+    log.info({ lameDuckMs }, 'not ready any more, and serving on until callers have noticed')
+    await new Promise<void>((resolve) => this.#host.clock.after(lameDuckMs, resolve))
   }
 
   /** @returns whether everything ended within `deadlineMs`. */

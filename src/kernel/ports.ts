@@ -17,7 +17,7 @@ export interface Clock {
 
 /** How late the event loop runs: whoever judges others by a timer asks whether the delay was the process's own. */
 export interface LoopLag {
-  /** Milliseconds by which the loop is late, or was when it last came round; 0 while it keeps up. */
+  /** Milliseconds by which the loop is late: what is read from a socket now may have waited there for so long. */
   lagMs(): number
   /** Whether the loop stood still for long enough to miss deadlines at any moment from `since` (monotonic) until now. */
   stalledSince(since: number): boolean

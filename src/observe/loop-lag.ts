@@ -20,10 +20,13 @@ export function createLoopMonitor({ clock, meter }: { readonly clock: Clock; rea
     help: `Times that the event loop stood still for ${STALL_MS} ms or longer.`,
   })()
   let beatAt = clock.monotonic()
-  /** How late the latest beat was. */
+  /** How late the latest beat was, until the sockets have been read after it. */
   let late = 0
   let stalledUntil = Number.NEGATIVE_INFINITY
   const lateness = (now: number) => Math.max(0, now - beatAt - BEAT_MS)
+  const caughtUp = () => {
+    late = 0
+  }
   const beat = () => {
     const now = clock.monotonic()
     late = lateness(now)
@@ -32,6 +35,8 @@ export function createLoopMonitor({ clock, meter }: { readonly clock: Clock; rea
       stalledUntil = now
       stalls.add()
     }
+    // The sockets are read next; what is read after that has not waited for this beat.
+    if (late > 0) setImmediate(caughtUp)
     cancel = clock.after(BEAT_MS, beat)
   }
   let cancel = clock.after(BEAT_MS, beat)

@@ -11,12 +11,17 @@ import {
   StreamAccessLogsResponseSchema,
 } from '../wire/generated/envoy/service/accesslog/v3/als_pb.ts'
 import { create } from '@bufbuild/protobuf'
+import type { Admission } from './admission.ts'
 import { createBatchIds } from './batch-ids.ts'
 import type { GrpcService } from './grpc-service.ts'
 
 const NAME = 'envoy.service.accesslog.v3.AccessLogService'
 
+/** How long a stream is not read for, before it is looked whether the overload is over. */
+const PAUSE_MS = 100
+
 interface AccessLogDependencies {
+  readonly admission: Pick<Admission, 'overloaded'>
   readonly report: ReportService
   readonly clock: Clock
   readonly random: Random
@@ -32,12 +37,16 @@ type Reply = sendUnaryData<StreamAccessLogsResponse>
  * stream and put before each later message: fields of protobuf messages may be joined as bytes.
  */
 export function accessLogService(dependencies: AccessLogDependencies): GrpcService {
-  const { report, clock, meter } = dependencies
+  const { report, clock, meter, admission } = dependencies
   const nextBatchId = createBatchIds(dependencies)
   const entries = meter.counter({ name: 'access_log_entries_total', help: 'Access log entries that proxies sent.' })()
   const malformed = meter.counter({
     name: 'access_log_malformed_total',
     help: 'Access log streams ended because a message could not be read.',
+  })()
+  const paused = meter.counter({
+    name: 'access_log_pauses_total',
+    help: 'Times that an access log stream was not read on for a moment, since checks come first.',
   })()
   const open = new Set<() => void>()
 
@@ -68,6 +77,18 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
         acceptedAt: clock.now(),
       })
     }
+    // Flow control does the rest: the proxy holds back, and drops by its own rules.
+    let cancelPause = () => {}
+    const giveWay = () => {
+      cancelPause()
+      if (!admission.overloaded || ended) {
+        stream.resume()
+        return
+      }
+      paused.add()
+      stream.pause()
+      cancelPause = clock.after(PAUSE_MS, giveWay)
+    }
     open.add(close)
     stream.on('data', (message: Buffer) => {
       if (ended) return
@@ -77,6 +98,7 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
         malformed.add()
         end(IntermixError.from(caught))
       }
+      if (admission.overloaded) giveWay()
     })
     stream.on('end', close)
     stream.on('error', close)

@@ -17,7 +17,7 @@ export interface AdapterListener {
 /** Creates the listener; nothing is opened yet. */
 export function createAdapterListener(log: Logger): AdapterListener {
   const offers = new Map<string, Set<{ readonly contentType: string; readonly render: Render }>>()
-  const app = Fastify({ logger: false, routerOptions: { ignoreTrailingSlash: true } })
+  const app = Fastify({ logger: false, forceCloseConnections: true, routerOptions: { ignoreTrailingSlash: true } })
   app.get('/*', async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
     const found = [...(offers.get(path) ?? [])]

@@ -23,6 +23,8 @@ import { refusalAnswer } from './refusal-answer.ts'
 import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.auth.v3.Authorization'
+const PATH = `/${NAME}/Check`
+const DOOR = 'ext_authz'
 const MAX_DETAILS = 1_000
 
 interface ExtAuthzDependencies {
@@ -42,10 +44,10 @@ interface ExtAuthzDependencies {
  */
 export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService {
   const { check, clock, meter, defaultTimeoutMs, limits = DEFAULT_LIMITS } = dependencies
-  const metrics = createDoorMetrics({ meter, clock, door: 'ext_authz' })
+  const metrics = createDoorMetrics({ meter, clock, door: DOOR })
   const logFailure = createFailureLog(dependencies)
 
-  const refused = createRefusals({ ...dependencies, door: 'ext_authz' })
+  const refused = createRefusals({ ...dependencies, door: DOOR })
 
   const answer = (call: ServerUnaryCall<Buffer, CheckResponse>, reply: sendUnaryData<CheckResponse>): void => {
     const startedAt = clock.monotonic()
@@ -84,7 +86,8 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
   }
   return {
     name: NAME,
-    definition: { Check: undecodedMethod(`/${NAME}/Check`, CheckRequestSchema, CheckResponseSchema) },
+    definition: { Check: undecodedMethod(PATH, CheckRequestSchema, CheckResponseSchema) },
+    doors: new Map([[PATH, { name: DOOR, priority: 'check' }]]),
     implementation: { Check: answer },
   }
 }

@@ -21,8 +21,8 @@ const NAME = 'grpc.health.v1.Health'
 type Watcher = ServerWritableStream<HealthCheckRequest, HealthCheckResponse>
 
 /**
- * Answers for the server as a whole (the empty name) and for each of `services` by full name: SERVING until `drain`,
- * then NOT_SERVING, which watchers are told before their streams end.
+ * Answers for the server as a whole (the empty name) and for each of `services` by full name: SERVING until `retire`,
+ * then NOT_SERVING, which watchers are told; their streams end with `drain`.
  */
 export function healthService(services: readonly string[]): GrpcService {
   const known = new Set(['', NAME, ...services])
@@ -40,10 +40,6 @@ export function healthService(services: readonly string[]): GrpcService {
   const watch = (call: Watcher): void => {
     const served = known.has(call.request.service)
     call.write(response(served ? status : ServingStatus.SERVICE_UNKNOWN))
-    if (status !== ServingStatus.SERVING) {
-      call.end()
-      return
-    }
     watchers.add(call)
     call.on('cancelled', () => watchers.delete(call))
     call.on('close', () => watchers.delete(call))
@@ -55,12 +51,13 @@ export function healthService(services: readonly string[]): GrpcService {
       Watch: schemaMethod(`/${NAME}/Watch`, HealthCheckRequestSchema, HealthCheckResponseSchema, { response: true }),
     },
     implementation: { Check: check, Watch: watch },
-    drain() {
+    retire() {
+      if (status === ServingStatus.NOT_SERVING) return
       status = ServingStatus.NOT_SERVING
-      for (const watcher of watchers) {
-        if (known.has(watcher.request.service)) watcher.write(response(status))
-        watcher.end()
-      }
+      for (const watcher of watchers) if (known.has(watcher.request.service)) watcher.write(response(status))
+    },
+    drain() {
+      for (const watcher of watchers) watcher.end()
       watchers.clear()
     },
   }

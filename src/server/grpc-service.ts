@@ -2,6 +2,7 @@
 
 import type { MethodDefinition, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf'
+import type { Priority } from './admission.ts'
 
 /** One gRPC service: its methods with codecs, and what they do. */
 export interface GrpcService {
@@ -9,7 +10,11 @@ export interface GrpcService {
   readonly name: string
   readonly definition: ServiceDefinition
   readonly implementation: UntypedServiceImplementation
-  /** Ends what would otherwise go on for ever (streams), when the server begins to drain. */
+  /** Methods that are shed in an overload, by path, with the name of their door. Others always come in. */
+  readonly doors?: ReadonlyMap<string, { readonly name: string; readonly priority: Priority }>
+  /** Tells callers that the server will end, while it serves on. */
+  retire?(): void
+  /** Ends what would otherwise go on for ever (streams), once peers know that the server takes no more calls. */
   drain?(): void
 }
 

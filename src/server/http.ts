@@ -5,11 +5,14 @@ import { fastify, type FastifyInstance } from 'fastify'
 import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
+import type { Admission } from './admission.ts'
 import { authzRewrite, authzRoute } from './authz-route.ts'
 import { checkRoute } from './check-route.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import { AUTHZ_PATH } from './forwarded-request.ts'
 import type { ListenAddress } from './grpc.ts'
+import { requestGate } from './http-admission.ts'
+import { hookHttpServer } from './http-connections.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 import { parseJsonBody } from './json-body.ts'
 import { sendError } from './json-error.ts'
@@ -19,6 +22,8 @@ import { trustedPeers } from './trusted-peers.ts'
 import { refuseUnreadable } from './unreadable-request.ts'
 
 export interface HttpServerOptions extends RouteDependencies {
+  /** Decides who is let in. */
+  readonly admission: Admission
   /** Further routes. */
   readonly routes?: readonly Route[]
   /** Proxies whose X-Forwarded-* headers are believed, as CIDR ranges. Default: loopback and private networks. */
@@ -35,18 +40,20 @@ export interface HttpServer {
   /** Listens; port 0 takes a free one. @returns the port. Rejects where the address is taken. */
   listen(address: ListenAddress): Promise<number>
   /**
-   * Takes no more connections and waits for requests under way; what is left after `deadlineMs` is cut off. Safe without
-   * `listen` and safe twice.
+   * Takes no more connections and waits for requests under way; what is left after `deadlineMs` is cut off. Connections
+   * without a request are closed at once, those with a part of one after a moment. Safe without `listen` and safe twice.
    */
   drain(deadlineMs: number): Promise<void>
 }
 
 const KIB = 1024
 const MIB = 1024 * KIB
+/** How long peers may take to send the rest of a request when the server begins to drain. */
+const LINGER_MS = 100
 
 /** @throws IntermixError INVALID_SETTING where `trustForwarded` holds something else than ranges. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { clock, routes = [], maxHeaderBytes = 128 * KIB, limits = DEFAULT_LIMITS } = options
+  const { clock, admission, routes = [], maxHeaderBytes = 128 * KIB, limits = DEFAULT_LIMITS } = options
   const refused = createRefusals({ ...options, door: 'http' })
   const app = fastify({
     http: { maxHeaderSize: maxHeaderBytes },
@@ -72,11 +79,17 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   for (const route of [...own, ...routes]) {
     app.register(async (scope) => route(scope))
   }
+  const connections = hookHttpServer(app.server, requestGate(admission, options.defaultTimeoutMs))
   let drained: Promise<void> | undefined
   const close = async (deadlineMs: number): Promise<void> => {
-    const cancel = clock.after(deadlineMs, () => app.server.closeAllConnections())
-    await app.close()
-    cancel()
+    const closed = app.close()
+    // What has reached the sockets by now is still read.
+    setImmediate(() => connections.closeIdle())
+    const cancelLinger = clock.after(LINGER_MS, () => connections.closeIncomplete())
+    const cancelDeadline = clock.after(deadlineMs, () => app.server.closeAllConnections())
+    await closed
+    cancelLinger()
+    cancelDeadline()
   }
   return {
     app,

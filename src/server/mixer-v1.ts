@@ -62,6 +62,10 @@ export function mixerService(dependencies: MixerDependencies): GrpcService {
   return {
     name: NAME,
     definition: { Check: rawMethod('Check'), Report: rawMethod('Report') },
+    doors: new Map([
+      [`/${NAME}/Check`, { name: 'mixer_check', priority: 'check' }],
+      [`/${NAME}/Report`, { name: 'mixer_report', priority: 'report' }],
+    ]),
     implementation: {
       Check: (call: Call, reply: Reply) => door.check(call, reply),
       Report: (call: Call, reply: Reply) => door.report(call, reply),
@@ -115,6 +119,9 @@ class MixerDoor {
       reply(error)
     }
     try {
+      const timeoutMs = timeoutOf(call.getDeadline(), this.#given.clock.now(), this.#given.defaultTimeoutMs)
+      if (timeoutMs === 0)
+        throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
       const request = decodeCheckRequest(call.request)
       refuseUnknownWords(request.globalWordCount)
       const vocabulary = this.#given.check.vocabulary()
@@ -130,9 +137,6 @@ class MixerDoor {
         reply(null, response.bytes)
       }
       const { deduplicationId, quotas } = request
-      const timeoutMs = timeoutOf(call.getDeadline(), this.#given.clock.now(), this.#given.defaultTimeoutMs)
-      if (timeoutMs === 0)
-        throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
       asked = true
       const outcome = this.#given.check.check(bag, {
         timeoutMs,

@@ -2,7 +2,9 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { type CreateProcess, type RoleHost, runRole, type Started, type StopCause } from '../../src/cli/run-role.ts'
 import { readSettings, type Settings } from '../../src/cli/settings.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
+import type { Clock } from '../../src/kernel/ports.ts'
 import { systemClock } from '../../src/observe/system.ts'
+import { FakeClock } from '../helpers/clock.ts'
 import { startRedis } from '../helpers/redis.ts'
 
 const cleanups: (() => void | Promise<void>)[] = []
@@ -28,6 +30,7 @@ interface LaunchOptions {
   readonly create?: CreateProcess
   readonly terminal?: boolean
   readonly path?: string
+  readonly clock?: Clock
 }
 
 /** Runs a role; `shown` resolves when the output matches. */
@@ -40,7 +43,7 @@ function launch(settings: Settings, options: LaunchOptions = {}) {
   let crash: (error: unknown) => void = () => {}
   const host: RoleHost = {
     createProcess: options.create ?? quick,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     random: () => 0.5,
     version: '9.9.9',
     searchPath: options.path ?? '',
@@ -155,6 +158,34 @@ describe('a role', () => {
       ['starting', false],
       ['stopping', false],
     ])
+  })
+
+  it('tells callers first, serves on as a lame duck, and shuts down after that', async () => {
+    const clock = new FakeClock()
+    const steps: string[] = []
+    const retired = Promise.withResolvers<void>()
+    const run = launch(settingsOf('--redis=none', '--lame-duck=5s'), {
+      clock,
+      create: async (_role, _settings, { health }) => ({
+        start: async () => ({ addresses: {} }),
+        retire() {
+          steps.push(`retire, ready: ${health.ready}`)
+          retired.resolve()
+        },
+        async stop(deadlineMs) {
+          steps.push(`stop within ${deadlineMs} at ${clock.monotonic()}`)
+        },
+        debug: new Map(),
+      }),
+    })
+    await run.shown(/"started"/)
+    run.signal('SIGTERM')
+    await retired.promise
+    await clock.advance(4_999)
+    expect(steps).toEqual(['retire, ready: false'])
+    await clock.advance(1)
+    expect(await run.ended).toBe(0)
+    expect(steps.slice(1)).toEqual(['stop within 10000 at 5000'])
   })
 
   it('ends when its launcher has, unless it is ending already', async () => {

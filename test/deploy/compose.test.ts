@@ -22,6 +22,7 @@ interface Service {
   readonly depends_on?: object
   readonly healthcheck?: object
   readonly container_name?: string
+  readonly stop_grace_period?: string
   readonly ports?: readonly string[]
 }
 
@@ -89,6 +90,17 @@ describe('docker-compose.yml', () => {
       for (const key of read.given) expect(SETTINGS[key].roles, key).toContain(role)
     },
   )
+
+  it('gives nodes and workers the time to end that they may take', () => {
+    for (const name of ['node', 'worker']) {
+      const service = compose.services[name]
+      const [, ...args] = service?.command ?? []
+      const { lameDuckMs, shutdownTimeoutMs } = readOptions(SETTINGS, args, service?.environment ?? {}).values
+      const grace = Number(/^(\d+)s$/.exec(service?.stop_grace_period ?? '')?.[1]) * 1_000
+      expect(lameDuckMs > 0).toBe(name === 'node')
+      expect(lameDuckMs + shutdownTimeoutMs).toBeLessThan(grace)
+    }
+  })
 
   it('can scale nodes and workers: they have no name and no port of the host of their own', () => {
     for (const name of ['node', 'worker']) {

@@ -1,6 +1,4 @@
 // The command as an operator meets it: the first run, its end, and mistakes in its flags.
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { freePorts } from '../helpers/ports.ts'
 import { type Child, spawnChild } from '../helpers/process.ts'
@@ -60,23 +58,24 @@ describe('the first run', () => {
   })
 
   it('ends at once on a second signal', async () => {
-    const { child, httpPort } = await quickstart(['--redis', 'none', '--shutdown-timeout', '30s'])
-    // A request that is never finished keeps the first signal waiting.
-    const socket = connect({ host: '127.0.0.1', port: httpPort })
-    socket.on('error', () => undefined)
-    await new Promise<void>((resolve) => socket.once('connect', () => resolve()))
-    const head = ['POST /v1/check HTTP/1.1', 'host: a', 'content-type: application/json', 'content-length: 10']
-    socket.write(`${[...head, 'expect: 100-continue'].join('\r\n')}\r\n\r\n{`)
-    const [begun] = (await once(socket, 'data')) as [Buffer]
-    expect(begun.toString()).toContain('100 Continue')
+    const { child } = await quickstart(['--redis', 'none', '--lame-duck', '10m'])
     child.signal('SIGTERM')
-    await child.waitForOutput(/shutting down/)
+    await child.waitForOutput(/not ready any more/)
     expect(child.running()).toBe(true)
     // The same signal at once may be one that was sent to a process and to its group.
     child.signal('SIGINT')
     expect((await child.exited).code).toBe(130)
     expect(child.output()).toContain('second signal')
-    socket.destroy()
+  })
+
+  it('serves on while it is a lame duck, and is not ready', async () => {
+    const { child, adminUrl, httpPort } = await quickstart(['--redis', 'none', '--lame-duck', '10m'])
+    child.signal('SIGINT')
+    await child.waitForOutput(/not ready any more/)
+    expect((await fetch(`${adminUrl}/readyz`)).status).toBe(503)
+    const body = JSON.stringify({ attributes: { 'request.path': '/admin' } })
+    const answer = await fetch(`http://127.0.0.1:${httpPort}/v1/check`, { method: 'POST', body })
+    expect(await answer.json()).toMatchObject({ status: { code: 7 } })
   })
 })
 

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
 import { StreamAccessLogsMessageSchema } from '../../src/wire/generated/envoy/service/accesslog/v3/als_pb.ts'
+import { handAdmission, overload } from './admission-support.ts'
 import { dependencies } from './fixtures.ts'
 
 const PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs'
@@ -98,6 +99,29 @@ describe('the access log service', () => {
     expect((await ended)?.code).toBe(grpcStatus.INVALID_ARGUMENT)
     expect(given.meter.counts.get('access_log_malformed_total{}')).toBe(1)
     expect(given.report.batches.length).toBe(1)
+  })
+
+  it('is not read on while checks are shed, and loses nothing', async () => {
+    const setting = handAdmission()
+    const busy = createGrpcServer({ ...given, admission: setting.admission })
+    const port = await busy.listen({ host: '127.0.0.1', port: 0 })
+    client.close()
+    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
+    overload(setting)
+    const { stream, ended } = open()
+    stream.write(httpLogs(['/a'], 'proxy-1'))
+    await given.report.have(1)
+    expect(given.meter.counts.get('access_log_pauses_total{}')).toBeGreaterThan(0)
+    for (let message = 0; message < 100; message++) stream.write(httpLogs([`/${message}`]))
+    stream.end()
+    // What had been read of the stream may still be taken: no more than the transport holds.
+    await expect.poll(() => given.meter.counts.get('access_log_pauses_total{}')).toBeGreaterThan(1)
+    expect(given.report.batches.length).toBeLessThan(101)
+    setting.loop.rest(1)
+    setting.admission.door('any', 'check').admit(1)
+    expect(await ended).toBeNull()
+    expect(given.report.batches.length).toBe(101)
+    await busy.drain(1_000)
   })
 
   it('ends open streams when it drains, so that proxies go to another node', async () => {

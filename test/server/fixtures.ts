@@ -1,12 +1,13 @@
 // A check service, a report service and measuring ports for tests of the front doors.
 import { EventEmitter, once } from 'node:events'
 import type { AttributeBag, Vocabulary } from '../../src/kernel/attribute-bag.ts'
-import type { Logger, Meter } from '../../src/kernel/ports.ts'
+import type { Logger, LoopLag, Meter } from '../../src/kernel/ports.ts'
 import type { ReportBatch } from '../../src/kernel/report.ts'
 import type { CheckOptions, CheckOutcome, CheckService, ReportService } from '../../src/kernel/services.ts'
 import type { ValueType } from '../../src/kernel/value.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
 import { systemClock } from '../../src/observe/system.ts'
+import { Admission } from '../../src/server/admission.ts'
 
 const VOCABULARY: Vocabulary = new Map<string, ValueType>([
   ['source.ip', 'IP_ADDRESS'],
@@ -125,15 +126,21 @@ class RecordingLog implements Logger {
   }
 }
 
+/** A loop that is never late: tests of servers do not depend on how busy the machine is. */
+const prompt: LoopLag = { lagMs: () => 0, stalledSince: () => false }
+
 /** Everything that a server is built from. */
 export function dependencies() {
+  const log = new RecordingLog()
+  const meter = new CountingMeter()
   return {
     check: new RecordingCheck(),
     report: new RecordingReport(),
     clock: systemClock,
     random: () => 0.25,
-    log: new RecordingLog(),
-    meter: new CountingMeter(),
+    log,
+    meter,
+    admission: new Admission({ clock: systemClock, log, meter, loopLag: prompt, maxInFlight: 100 }),
     nodeId: 'node-a',
     defaultTimeoutMs: 1_000,
   }

@@ -114,6 +114,12 @@ describe('the gRPC server', () => {
     expect(seen).toEqual([Serving.SERVING, Serving.NOT_SERVING])
   })
 
+  it('says that it will end while it serves on', async () => {
+    server.retire()
+    expect((await health('')).status).toBe(Serving.NOT_SERVING)
+    expect((await call('/test.Echo/Say', Buffer.from('hello'))).toString()).toBe('hello')
+  })
+
   it('finishes calls under way before it ends, and takes no new ones', async () => {
     let answer: (() => void) | undefined
     const asked = new Promise<void>((started) => {

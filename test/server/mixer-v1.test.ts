@@ -22,6 +22,7 @@ import {
 import { decodeMixerReport } from '../../src/wire/mixer/decode-report.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { compress } from '../wire/mixer/compress.ts'
+import { dependencies } from './fixtures.ts'
 
 const VOCABULARY: Vocabulary = new Map([
   ['source.name', 'STRING'],
@@ -70,7 +71,8 @@ async function start(check: Check) {
     nodeId: 'node-1',
     defaultTimeoutMs: 1_000,
   }
-  const server = createGrpcServer({ ...shared, services: [mixerService(shared)] })
+  const { admission } = dependencies()
+  const server = createGrpcServer({ ...shared, admission, services: [mixerService(shared)] })
   const port = await server.listen({ host: '127.0.0.1', port: 0 })
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
   closing.push(async () => {

@@ -1,0 +1,164 @@
+// Who is let in when more comes than can be answered. Transport-neutral: hosts ask at the earliest moment they can.
+//
+// The queue is the sockets: what the event loop reads in one turn has waited there, and is worked through in that turn.
+// The rule is CoDel's (Nichols and Jacobson, RFC 8289) as servers use it: turns may be long in a burst, but when each is
+// longer than a target for a whole interval, a queue is standing, and from then on a turn takes in no more work than the
+// target. What comes after that in the turn, the newest, is refused at once instead of late.
+
+import type { Clock, Counter, Gauge, Logger, LoopLag, Meter } from '../kernel/ports.ts'
+import { ShedLog } from './shed-log.ts'
+import { type EndOfTurn, TurnMeter } from './turn-meter.ts'
+
+/** Work that a turn takes in while a queue stands, in ms: also what a call then waits, about. RFC 8289 says 5. */
+export const TARGET_MS = 5
+/** How long turns must be too long before a queue is standing, and the most that a turn takes in otherwise. RFC 8289 says 100. */
+export const INTERVAL_MS = 100
+
+/** The part of a long turn that is work, while a queue stands. More would let turns grow where refusing is dear. */
+const OVERLOAD_SHARE = 0.25
+
+/** Checks hold up a request of somebody; reports can be sent again, and go first. */
+export type Priority = 'check' | 'report'
+
+/**
+ * Why a call is refused: a queue is standing (`overload`), too many calls are being answered (`in_flight`), or its time
+ * was up before it could be read (`deadline`).
+ */
+export type Refusal = 'overload' | 'in_flight' | 'deadline'
+
+export interface AdmissionOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: Meter
+  readonly loopLag: LoopLag
+  /** Bound on calls that are being answered, over all doors; reports get half of it. */
+  readonly maxInFlight: number
+  /** Milliseconds that the loop has rested since the process began. Default: what Node measured. */
+  readonly idleMs?: () => number
+  /** Calls back when the current turn of the loop has read its sockets. Default `setImmediate`. */
+  readonly endOfTurn?: EndOfTurn
+}
+
+/** One front door's side of it. */
+export interface DoorAdmission {
+  /**
+   * Asks whether a call may come in. `undefined` lets it in, and `end` must follow once.
+   * @param timeoutMs how long the caller waits, counted from when it sent the call; `Infinity` for ever.
+   * @param most how many calls this door can have waiting at most. Where answering all of them takes no longer than the
+   *   interval, no queue can grow, and checks are not shed for being many.
+   */
+  admit(timeoutMs: number, most?: number): Refusal | undefined
+  /** An admitted call has ended, however. */
+  readonly end: () => void
+}
+
+export class Admission {
+  readonly #turn: TurnMeter
+  readonly #clock: Clock
+  readonly #log: ShedLog
+  readonly #meter: Meter
+  readonly #maxInFlight: number
+  readonly #overloadGauge: Gauge
+  #inFlight = 0
+  #overloaded = false
+  /** When the first of the long turns ended that have come without a short one or a rest between them. */
+  #longSince: number | undefined
+
+  constructor(options: AdmissionOptions) {
+    const { clock, log, meter, maxInFlight } = options
+    this.#clock = clock
+    this.#meter = meter
+    this.#maxInFlight = maxInFlight
+    this.#log = new ShedLog({ clock, log })
+    this.#overloadGauge = meter.gauge({ name: 'overloaded', help: '1 while a queue is standing and calls are shed.' })()
+    this.#turn = new TurnMeter({
+      ...options,
+      onRest: () => this.#leaveOverload(),
+      onEnd: (lengthMs) => this.#endTurn(lengthMs),
+    })
+  }
+
+  /** Whether a queue is standing; who can wait, waits. */
+  get overloaded(): boolean {
+    return this.#overloaded
+  }
+
+  /** Milliseconds that a call which is read now may have waited for it. */
+  waitedMs(): number {
+    return this.#turn.waitedMs(this.#clock.monotonic())
+  }
+
+  /** For people who look into the process. */
+  view(): object {
+    return { overloaded: this.#overloaded, inFlight: this.#inFlight, maxInFlight: this.#maxInFlight }
+  }
+
+  /** The side of one door; its name is the label `door` of `shed_total`. */
+  door(name: string, priority: Priority): DoorAdmission {
+    const shed = this.#meter.counter({
+      name: 'shed_total',
+      help: 'Calls refused without looking at them, by door and reason.',
+      labels: ['door', 'reason'],
+    })
+    const counters: Readonly<Record<Refusal, Counter>> = {
+      overload: shed(name, 'overload'),
+      in_flight: shed(name, 'in_flight'),
+      deadline: shed(name, 'deadline'),
+    }
+    return {
+      admit: (timeoutMs, most = Number.POSITIVE_INFINITY) => {
+        const refusal = this.#decide(priority, timeoutMs, most)
+        if (refusal === undefined) {
+          this.#inFlight++
+          this.#turn.admitted++
+        } else {
+          this.#turn.refused++
+          counters[refusal].add()
+          this.#log.shed(refusal)
+        }
+        return refusal
+      },
+      end: () => {
+        this.#inFlight--
+      },
+    }
+  }
+
+  #decide(priority: Priority, timeoutMs: number, most: number): Refusal | undefined {
+    const now = this.#clock.monotonic()
+    this.#turn.arrive(now)
+    if (this.#turn.waitedMs(now) >= timeoutMs) return 'deadline'
+    const report = priority === 'report'
+    if (report && this.#overloaded) return 'overload'
+    if (this.#turn.workMs(now) >= this.#budgetMs(most)) return 'overload'
+    if (this.#inFlight >= (report ? this.#maxInFlight / 2 : this.#maxInFlight)) return 'in_flight'
+    return undefined
+  }
+
+  /** How much work this turn takes in. Where refusing alone makes turns long, they are to be worth it. */
+  #budgetMs(most: number): number {
+    if (!this.#overloaded || most * this.#turn.callMs() <= INTERVAL_MS) return INTERVAL_MS
+    return Math.min(INTERVAL_MS, Math.max(TARGET_MS, this.#turn.lastMs * OVERLOAD_SHARE))
+  }
+
+  #endTurn(lengthMs: number): void {
+    if (lengthMs < TARGET_MS) {
+      // A turn that had to refuse calls may be short because it did, and one that is a little short, by chance.
+      if (!this.#overloaded || (this.#turn.refused === 0 && lengthMs < TARGET_MS / 2)) this.#leaveOverload()
+      return
+    }
+    const now = this.#clock.monotonic()
+    this.#longSince ??= now
+    if (!this.#overloaded && now - this.#longSince >= INTERVAL_MS) {
+      this.#overloaded = true
+      this.#overloadGauge.set(1)
+    }
+  }
+
+  #leaveOverload(): void {
+    this.#longSince = undefined
+    if (!this.#overloaded) return
+    this.#overloaded = false
+    this.#overloadGauge.set(0)
+  }
+}

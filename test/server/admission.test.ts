@@ -1,0 +1,249 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { INTERVAL_MS, TARGET_MS } from '../../src/server/admission.ts'
+import { seededRandom } from '../../load/random.ts'
+import { FakeClock } from '../helpers/clock.ts'
+import { handAdmission, overload } from './admission-support.ts'
+
+const FOR_EVER = Number.POSITIVE_INFINITY
+
+describe('admission', () => {
+  it('lets everything in while turns are short, however many there are', () => {
+    const { admission, loop } = handAdmission()
+    const door = admission.door('a', 'check')
+    for (let turn = 0; turn < 1_000; turn++) {
+      expect(door.admit(FOR_EVER)).toBeUndefined()
+      door.end()
+      loop.endTurn(TARGET_MS - 1)
+    }
+    expect(admission.overloaded).toBe(false)
+  })
+
+  it('takes a burst that is worked off within the interval', () => {
+    const { admission, loop } = handAdmission()
+    const door = admission.door('a', 'check')
+    door.admit(FOR_EVER)
+    loop.endTurn(0.1)
+    const taken = Array.from({ length: 2_000 }, () => door.admit(FOR_EVER)).filter((refusal) => refusal === undefined)
+    // A call took a tenth of a millisecond, and no turn takes in more than the interval.
+    expect(taken.length).toBeCloseTo(INTERVAL_MS / 0.1, -1)
+    expect(admission.overloaded).toBe(false)
+  })
+
+  it('knows a standing queue by turns that stay long, and then keeps them to the target, refusing the newest', () => {
+    const setting = handAdmission()
+    overload(setting)
+    const { admission, loop } = setting
+    expect(admission.overloaded).toBe(true)
+    const door = admission.door('a', 'check')
+    // By now a call is known to cost 20 ms: the first of the turn is let in, those after it are not.
+    expect([door.admit(FOR_EVER), door.admit(FOR_EVER), door.admit(FOR_EVER)]).toEqual([
+      undefined,
+      'overload',
+      'overload',
+    ])
+    loop.endTurn(20)
+    expect(door.admit(FOR_EVER)).toBeUndefined()
+    loop.now += TARGET_MS
+    expect(door.admit(FOR_EVER)).toBe('overload')
+  })
+
+  it('is calm again after a rest, or after a short turn that had to refuse nobody', () => {
+    const rested = handAdmission()
+    overload(rested)
+    rested.loop.rest(1)
+    rested.admission.door('a', 'check').admit(FOR_EVER)
+    expect(rested.admission.overloaded).toBe(false)
+
+    const short = handAdmission()
+    overload(short)
+    const door = short.admission.door('a', 'check')
+    door.admit(FOR_EVER)
+    door.admit(FOR_EVER)
+    short.loop.endTurn(1)
+    expect(short.admission.overloaded).toBe(true)
+    door.admit(FOR_EVER)
+    short.loop.endTurn(1)
+    expect(short.admission.overloaded).toBe(false)
+  })
+
+  it('does not take long turns with rests between them for a queue', () => {
+    const { admission, loop } = handAdmission()
+    const door = admission.door('a', 'check')
+    for (let turn = 0; turn < 100; turn++) {
+      door.admit(FOR_EVER)
+      loop.endTurn(TARGET_MS * 3)
+      loop.rest(2)
+    }
+    expect(admission.overloaded).toBe(false)
+  })
+
+  it('does not shed checks of a door that cannot have more waiting than are answered within the interval', () => {
+    const setting = handAdmission()
+    overload(setting)
+    // A call is known to cost 20 ms.
+    const door = setting.admission.door('a', 'check')
+    expect(Array.from({ length: 6 }, () => door.admit(FOR_EVER, 5) ?? 'in')).toEqual([
+      ...Array(5).fill('in'),
+      'overload',
+    ])
+    expect(door.admit(FOR_EVER, 6)).toBe('overload')
+    expect(setting.admission.door('b', 'report').admit(FOR_EVER, 1)).toBe('overload')
+  })
+
+  it('sheds reports first, and lets them have half of what may be in flight', () => {
+    const setting = handAdmission({ maxInFlight: 10 })
+    const checks = setting.admission.door('a', 'check')
+    const reports = setting.admission.door('b', 'report')
+    expect(Array.from({ length: 6 }, () => reports.admit(FOR_EVER)).at(-1)).toBe('in_flight')
+    expect(Array.from({ length: 6 }, () => checks.admit(FOR_EVER)).map((refusal) => refusal ?? 'in')).toEqual([
+      ...Array(5).fill('in'),
+      'in_flight',
+    ])
+    for (let call = 0; call < 10; call++) checks.end()
+    setting.loop.endTurn()
+    overload(setting)
+    expect([reports.admit(FOR_EVER), checks.admit(FOR_EVER)]).toEqual(['overload', undefined])
+  })
+
+  it('drops what has waited for longer than its caller does: before its turn, and in it', () => {
+    const { admission, loop } = handAdmission()
+    const door = admission.door('a', 'check')
+    loop.lateMs = 60
+    expect([door.admit(50), door.admit(100)]).toEqual(['deadline', undefined])
+    loop.now += 30
+    expect(admission.waitedMs()).toBe(90)
+    expect([door.admit(80), door.admit(100)]).toEqual(['deadline', undefined])
+    loop.now += 10
+    expect(door.admit(100)).toBe('deadline')
+    loop.endTurn()
+    loop.lateMs = 0
+    expect([admission.waitedMs(), door.admit(1)]).toEqual([0, undefined])
+  })
+
+  it('counts what it sheds by door and reason', async () => {
+    const { admission, meter, loop } = handAdmission({ maxInFlight: 1 })
+    const door = admission.door('a', 'check')
+    door.admit(FOR_EVER)
+    door.admit(FOR_EVER)
+    loop.lateMs = 10
+    loop.endTurn()
+    door.admit(5)
+    const text = await meter.render()
+    expect(text).toContain('intermix_shed_total{door="a",reason="in_flight"} 1')
+    expect(text).toContain('intermix_shed_total{door="a",reason="deadline"} 1')
+    expect(text).toContain('intermix_shed_total{door="a",reason="overload"} 0')
+  })
+
+  it('never has more in flight than it may, and refuses only when it has as many', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.constantFrom('check', 'report', 'end'), { maxLength: 200 }),
+        (maxInFlight, steps) => {
+          const { admission, loop } = handAdmission({ maxInFlight })
+          const doors = { check: admission.door('c', 'check'), report: admission.door('r', 'report') }
+          let inFlight = 0
+          for (const step of steps) {
+            if (step === 'end') {
+              if (inFlight === 0) continue
+              doors.check.end()
+              inFlight--
+            } else {
+              const refusal = doors[step].admit(FOR_EVER)
+              const bound = step === 'report' ? maxInFlight / 2 : maxInFlight
+              expect(refusal).toBe(inFlight >= bound ? 'in_flight' : undefined)
+              if (refusal === undefined) inFlight++
+            }
+            expect(inFlight).toBeLessThanOrEqual(maxInFlight)
+            loop.endTurn()
+          }
+        },
+      ),
+    )
+  })
+})
+
+/** A server of one loop: calls cost `costMs` and refusals `shedMs`; callers go after 200 ms. Times in ms. */
+function simulate(load: number, costMs: number, shedMs: number, seed: number) {
+  const { admission, loop } = handAdmission()
+  const door = admission.door('a', 'check')
+  const random = seededRandom(seed)
+  const endAt = 10_000
+  const settledAt = 1_000
+  const result = { offered: 0, inTime: 0, late: 0, slowestShedMs: 0 }
+  let nextAt = 0
+  while (loop.now < endAt) {
+    if (nextAt > loop.now) loop.rest(nextAt - loop.now)
+    // The sockets are read once a turn: what has come by then.
+    const startedAt = loop.now
+    const read: number[] = []
+    for (; nextAt <= startedAt; nextAt += -Math.log(1 - random()) * (costMs / load)) read.push(nextAt)
+    loop.lateMs = startedAt - (read[0] ?? startedAt)
+    const let_in: number[] = []
+    for (const at of read) {
+      if (door.admit(200) === undefined) let_in.push(at)
+      else {
+        loop.now += shedMs
+        if (at > settledAt) result.slowestShedMs = Math.max(result.slowestShedMs, loop.now - at)
+      }
+    }
+    for (const at of let_in) {
+      loop.now += costMs
+      door.end()
+      if (at > settledAt) result[loop.now - at < 200 ? 'inTime' : 'late']++
+    }
+    result.offered += read.filter((at) => at > settledAt).length
+    loop.endTurn()
+  }
+  return { ...result, goodput: (result.inTime * costMs) / (endAt - settledAt) }
+}
+
+describe('a server of one loop under admission', () => {
+  it('answers all that comes below its capacity', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0.1, max: 0.9, noNaN: true }), fc.integer(), (load, seed) => {
+        const { offered, inTime } = simulate(load, 0.07, 0.01, seed)
+        expect(inTime).toBe(offered)
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it('keeps nine tenths of it in any overload when refusing is cheap, and refuses within 20 ms', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 1.2, max: 3, noNaN: true }), fc.integer(), (load, seed) => {
+        const { goodput, late, slowestShedMs } = simulate(load, 0.07, 0.07 / 25, seed)
+        expect(goodput).toBeGreaterThan(0.9)
+        expect(late).toBe(0)
+        expect(slowestShedMs).toBeLessThan(20)
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it('gives what refusing leaves over when that is dear', () => {
+    // With g calls answered and 3 − g refused a call's time each: g + (3 − g) / 5 = 1.
+    const { goodput, late } = simulate(3, 0.07, 0.07 / 5, 1)
+    expect(goodput).toBeGreaterThan(0.9 * ((1 - 3 / 5) / (1 - 1 / 5)))
+    expect(late).toBe(0)
+  })
+})
+
+describe('the log of shed calls', () => {
+  it('has one line when it begins and one when it has ended', async () => {
+    const clock = new FakeClock()
+    const { admission, log } = handAdmission({ maxInFlight: 1, clock })
+    const door = admission.door('a', 'check')
+    door.admit(FOR_EVER)
+    for (let second = 0; second < 20; second++) {
+      for (let call = 0; call < 100; call++) door.admit(FOR_EVER)
+      await clock.advance(1_000)
+    }
+    expect(log.lines).toEqual([expect.stringMatching(/^warn: shedding calls/)])
+    await clock.advance(10_000)
+    expect(log.lines.slice(1)).toEqual([expect.stringMatching(/^info: calls are not shed any more/)])
+    door.admit(FOR_EVER)
+    expect(log.lines).toHaveLength(3)
+  })
+})
