@@ -15,6 +15,7 @@ import { within } from '../kernel/deadline.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { CheckService } from '../kernel/services.ts'
 import { CheckEngine } from '../policy/check-engine.ts'
+import { CheckLog } from '../policy/check-log.ts'
 import { createCheckMetrics } from '../policy/check-metrics.ts'
 import { NormalizingCheck } from '../policy/normalizing-check.ts'
 import type { PolicyState } from '../policy/policy-state.ts'
@@ -104,7 +105,15 @@ export function createPolicy(options: PolicyOptions): Policy {
     maxAgeMs,
     refreshesPerSecond: settings.cacheRefreshRate,
   })
-  const engine = new CheckEngine({ clock, metrics: createCheckMetrics(meter), verdicts, answers, revocations, state })
+  const engine = new CheckEngine({
+    clock,
+    metrics: createCheckMetrics(meter),
+    log: new CheckLog(log),
+    verdicts,
+    answers,
+    revocations,
+    state,
+  })
   const normalizing =
     settings.requestSpelling === 'normal'
       ? new NormalizingCheck({ check: engine, allowed: new Set(settings.allowAmbiguousPaths), meter })

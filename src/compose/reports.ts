@@ -45,7 +45,7 @@ const DECODERS: ReportDecoders = {
 export function createReports(options: ReportsOptions): Reports {
   const { settings, clock, random, log, meter, queueLink } = options
   const { queueRedis, redisPrefix: prefix, role } = settings
-  const dispatcher = new ReportDispatcher({ clock, random, meter })
+  const dispatcher = new ReportDispatcher({ clock, random, meter, log })
   const states = new WeakMap<Snapshot, PolicyState>()
   const dispatchFor =
     (snapshot: Snapshot): ReportDispatch =>

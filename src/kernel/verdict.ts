@@ -58,4 +58,6 @@ export interface Answer {
   readonly requestHeaders: readonly HeaderOperation[]
   readonly responseHeaders: readonly HeaderOperation[]
   readonly directResponse?: DirectResponse
+  /** Where it denies: the rule and handler that gave the code. */
+  readonly deniedBy?: { readonly rule: string; readonly handler: string }
 }

@@ -14,6 +14,7 @@ import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { CheckOptions, CheckOutcome, CheckService, QuotaGrant } from '../kernel/services.ts'
 import type { Answer } from '../kernel/verdict.ts'
 import { generateAttributes } from './attribute-generation.ts'
+import type { CheckLog } from './check-log.ts'
 import type { CheckMetrics } from './check-metrics.ts'
 import { combineVerdicts, type SettledPart } from './combine.ts'
 import { type Evaluation, evaluateRules } from './evaluate.ts'
@@ -25,6 +26,7 @@ import { referencesOf } from './references.ts'
 export interface CheckEngineOptions {
   readonly clock: Clock
   readonly metrics: CheckMetrics
+  readonly log: CheckLog
   readonly verdicts: VerdictCache
   /** `undefined` switches whole answers off. */
   readonly answers: AnswerCache | undefined
@@ -161,8 +163,13 @@ export class CheckEngine implements CheckService {
       requestHeaders: headers.request,
       responseHeaders: headers.response,
       ...(combined.directResponse === undefined ? {} : { directResponse: combined.directResponse }),
+      ...(combined.deniedBy === undefined ? {} : { deniedBy: combined.deniedBy }),
     }
-    for (const part of parts) if (part.outcome.entry === undefined) this.#options.metrics.unknown.add(part)
+    for (const part of parts) {
+      if (part.outcome.entry !== undefined) continue
+      this.#options.metrics.unknown.add(part)
+      this.#options.log.unknown(part)
+    }
     const { answers } = this.#options
     if (answers !== undefined && call.plan.scope !== undefined && combined.reusable && combined.freshUntil > now) {
       answers.store(call.plan.scope, collector.steps, {
@@ -183,10 +190,11 @@ export class CheckEngine implements CheckService {
 
   /** @param reads what the evaluation read, this one or the one that gave the answer before */
   #finish(call: Call, findings: Findings, reads: readonly ReferencedAttribute[]): CheckOutcome | Promise<CheckOutcome> {
-    const { clock, metrics } = this.#options
+    const { clock, metrics, log } = this.#options
     const referenced = call.selection === undefined ? [] : referencesOf(call, reads, call.selection.referenced())
     const answer: Answer = { ...findings, referenced }
     metrics.answered(answer, clock.monotonic() - call.startedAt)
+    log.answered(answer)
     const { quotas } = call.options
     if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0) return { answer, quotas: NO_QUOTAS }
     return this.#quotas(call, answer, quotas)

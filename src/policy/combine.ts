@@ -10,6 +10,7 @@ import { DEFAULT_VALID_FOR_MS, DEFAULT_VALID_USES, type DirectResponse, type Tie
 export interface SettledPart {
   readonly rule: RuleConfig
   readonly handler: string
+  readonly instance: string
   readonly action: string | undefined
   readonly outcome: VerdictOutcome
 }
@@ -25,6 +26,8 @@ export interface Combined {
   /** False where a part was unknown or stale: such an answer is not kept. */
   readonly reusable: boolean
   readonly directResponse: DirectResponse | undefined
+  /** Whose failure gave the code. */
+  readonly deniedBy: { readonly rule: string; readonly handler: string } | undefined
 }
 
 const DISTANCE: Readonly<Record<Tier, number>> = { local: 0, mesh: 1, backend: 2, stale: 3 }
@@ -43,6 +46,7 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
   let validUses = DEFAULT_VALID_USES
   let reusable = true
   let directResponse: DirectResponse | undefined
+  let deniedBy: Combined['deniedBy']
   const entries = new Set<VerdictEntry>()
   for (const { rule, handler, outcome } of parts) {
     const { entry } = outcome
@@ -61,6 +65,7 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
     messages.push(`${handler}:${status.message}`)
     if (code !== 0) continue
     code = status.code
+    deniedBy = { rule: rule.name, handler }
     directResponse = entry?.verdict.directResponse
   }
   if (entries.size === 0) freshUntil = now + DEFAULT_VALID_FOR_MS
@@ -78,6 +83,7 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
     entries: [...entries],
     reusable,
     directResponse,
+    deniedBy,
   }
 }
 

@@ -140,7 +140,8 @@ async function explainRule(
     for (const config of instances.filter(isAsked)) {
       const { told, outcome } = await explainAction(config, handler.name, bag, reads, context)
       actions.push({ handler: handler.name, ...told })
-      if (outcome !== undefined) parts.push({ rule, handler: handler.name, action: name, outcome })
+      if (outcome !== undefined)
+        parts.push({ rule, handler: handler.name, instance: config.name, action: name, outcome })
     }
   }
   return { ...about, matched: true, actions, ...explainHeaders(rule, parts, bag, reads) }

@@ -4,7 +4,7 @@ import type { Instance } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
-import type { Clock, Counter, Meter, Random } from '../kernel/ports.ts'
+import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { generateAttributes, generationFailures } from './attribute-generation.ts'
 import type { PolicyState } from './policy-state.ts'
 
@@ -17,6 +17,7 @@ export interface ReportDispatcherOptions {
   readonly clock: Clock
   readonly random: Random
   readonly meter: Meter
+  readonly log: Logger
 }
 
 /** Attribute generators of a report may take this long. */
@@ -68,8 +69,11 @@ export class ReportDispatcher {
         for (const config of instances) {
           if (config.template.variety !== 'report') continue
           const instance = config.build(bag)
-          if (instance instanceof EvaluationError) this.#instanceFailures(config.name).add()
-          else dispatches.push({ handler, instance })
+          if (instance instanceof EvaluationError) {
+            this.#instanceFailures(config.name).add()
+            const about = { rule: rule.name, handler: handler.name, instance: config.name }
+            this.#options.log.debug(about, 'an instance could not be filled: the handler does not get this record')
+          } else dispatches.push({ handler, instance })
         }
       }
     }

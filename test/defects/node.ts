@@ -125,6 +125,7 @@ export async function serve(backends: Backends, ...objects: readonly string[]) {
     (await outcome(values)).answer
   return {
     clock,
+    details: node.details,
     outcome,
     check,
     /** The code and the message. */

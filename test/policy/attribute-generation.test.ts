@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { explainCheck } from '../../src/policy/explain.ts'
 import { ReportDispatcher } from '../../src/policy/report-dispatch.ts'
-import { ReadableMeter } from '../redis/support.ts'
+import { KeptLog, ReadableMeter } from '../redis/support.ts'
 import { compilePolicy, document, goodPolicy, ip, type PolicyNode, startPolicy } from './policy-node.ts'
 
 const nodes: PolicyNode[] = []
@@ -123,7 +123,12 @@ describe('what the request brought', () => {
       instance('line', 'logentry', { variables: { ip: 'source.ip', workload: 'source.workload.name' } }),
       rule('log', 'log', 'line'),
     )
-    const dispatcher = new ReportDispatcher({ clock: node.clock, random: () => 0, meter: new ReadableMeter() })
+    const dispatcher = new ReportDispatcher({
+      clock: node.clock,
+      random: () => 0,
+      meter: new ReadableMeter(),
+      log: new KeptLog(),
+    })
     const [dispatched] = await dispatcher.dispatch(node.state(), MapBag.of({ 'source.ip': ip('8.8.8.8') }))
     expect(dispatched?.instance.fields['variables']).toEqual({ ip: ip('8.8.8.8'), workload: 'unknown' })
   })

@@ -12,6 +12,7 @@ import type { VerdictOutcome, VerdictRequest } from '../../src/cache/verdict-req
 import { RuleSelector } from '../../src/config/rule-index.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
 import { CheckEngine } from '../../src/policy/check-engine.ts'
+import { CheckLog } from '../../src/policy/check-log.ts'
 import { createCheckMetrics } from '../../src/policy/check-metrics.ts'
 import { createGuard } from '../../src/policy/guard.ts'
 import { HandlerTables } from '../../src/policy/handler-table.ts'
@@ -30,6 +31,8 @@ export interface SimulatedNode {
   readonly meter: ReadableMeter
   /** Why there was no verdict of a handler, the last few times. */
   readonly unknowns: readonly string[]
+  /** What was logged at debug level. */
+  readonly details: string[]
   state(): PolicyState
   /** Takes a config into use, as the node does: handlers first. */
   apply(snapshot: Snapshot): Promise<void>
@@ -94,9 +97,11 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   return {
     meter,
     unknowns: verdicts.unknowns,
+    details: log.details,
     engine: new CheckEngine({
       clock,
       metrics: createCheckMetrics(meter),
+      log: new CheckLog(log),
       verdicts,
       answers:
         options.answers === false

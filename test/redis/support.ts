@@ -11,12 +11,18 @@ export const fixedRandom = () => 0.5
 /** A log whose messages can be read. */
 export class KeptLog implements Logger {
   readonly lines: string[]
+  /** What is logged at level `debug`, the latest of it. */
+  readonly details: string[]
 
-  constructor(lines: string[] = []) {
+  constructor(lines: string[] = [], details: string[] = []) {
     this.lines = lines
+    this.details = details
   }
 
-  debug(): void {}
+  debug(fields: object, message: string): void {
+    this.details.push(`${message} ${JSON.stringify(fields)}`)
+    if (this.details.length > 1_000) this.details.shift()
+  }
 
   info(fields: object, message: string): void {
     this.#keep('info', fields, message)
@@ -31,7 +37,7 @@ export class KeptLog implements Logger {
   }
 
   child(): Logger {
-    return new KeptLog(this.lines)
+    return new KeptLog(this.lines, this.details)
   }
 
   #keep(level: string, fields: object, message: string): void {
