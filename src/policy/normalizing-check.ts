@@ -68,11 +68,9 @@ function asSent(outcome: CheckOutcome, bag: NormalRequestBag): CheckOutcome {
 }
 
 function sent(referenced: readonly ReferencedAttribute[], bag: NormalRequestBag): readonly ReferencedAttribute[] {
-  if (!referenced.some((read) => bag.sent(read) !== read)) return referenced
+  const all = referenced.map((read) => bag.sent(read))
+  if (all.every((own, at) => own.length === 1 && own[0] === referenced[at])) return referenced
   const found = new Map<string, ReferencedAttribute>()
-  for (const read of referenced) {
-    const { name, key, condition, whole } = bag.sent(read)
-    found.set(JSON.stringify([name, key, whole]), { name, key, condition, whole })
-  }
+  for (const own of all.flat()) found.set(JSON.stringify([own.name, own.key, own.whole]), own)
   return [...found.values()]
 }

@@ -70,20 +70,30 @@ export class NormalRequestBag implements AttributeBag {
   }
 
   /**
-   * What the caller sent in place of what was read: it knows no raw names, and what it sent as a header is not what the
-   * header said here.
+   * What the caller sent, or did not send, that a read depended on. It knows no raw names; and what a header of these says
+   * is said elsewhere, while whether it is there is the header's own matter.
    */
-  sent(read: ReferencedAttribute): ReferencedAttribute {
-    const name = this.#sourceOf(read)
-    return name === undefined ? read : { name, key: undefined, condition: read.condition, whole: false }
+  sent(read: ReferencedAttribute): readonly ReferencedAttribute[] {
+    const { name, key, condition, whole } = read
+    if (name === RAW_PATH) return [this.#sentAs('request.path', this.#rawPath)]
+    if (name === RAW_HOST) return [this.#sentAs('request.host', this.#rawHost)]
+    if (name !== 'request.headers') return [read]
+    if (whole) return [read, this.#sentAs('request.path', this.#rawPath), this.#sentAs('request.host', this.#rawHost)]
+    if (key === ':path' && condition === 'EXACT') return [read, this.#sentAs('request.path', this.#rawPath)]
+    return key === 'host' || key === ':authority' ? this.#sentHost(condition) : [read]
   }
 
-  #sourceOf({ name, key }: ReferencedAttribute): string | undefined {
-    if (name === RAW_PATH) return 'request.path'
-    if (name === RAW_HOST) return 'request.host'
-    if (name !== 'request.headers' || key === undefined) return undefined
-    if (key === ':path' && this.#rawPath !== undefined) return 'request.path'
-    return (key === 'host' || key === ':authority') && this.#rawHost !== undefined ? 'request.host' : undefined
+  /** Either header shows that there is a host; which it is, `request.host` says, or else `:authority` before `host`. */
+  #sentHost(condition: ReferencedAttribute['condition']): readonly ReferencedAttribute[] {
+    const header = (key: string, is = condition) => ({ name: 'request.headers', key, condition: is, whole: false })
+    if (condition === 'ABSENCE') return [header(':authority'), header('host')]
+    const host = this.#sentAs('request.host', this.#rawHost)
+    if (this.#header(':authority') !== undefined) return [header(':authority'), host]
+    return [header(':authority', 'ABSENCE'), header('host'), host]
+  }
+
+  #sentAs(name: string, value: string | undefined): ReferencedAttribute {
+    return attribute(name, value === undefined && this.#base.get(name) === undefined ? 'ABSENCE' : 'EXACT')
   }
 
   #header(name: string): string | undefined {
@@ -107,6 +117,10 @@ export class NormalRequestBag implements AttributeBag {
     }
     return normalPath(rest.startsWith('/') ? rest : `/${rest}`, allowed)
   }
+}
+
+function attribute(name: string, condition: ReferencedAttribute['condition']): ReferencedAttribute {
+  return { name, key: undefined, condition, whole: false }
 }
 
 const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is

@@ -214,6 +214,12 @@ describe('what is ambiguous', () => {
     const answer = await http.app.inject({ method: 'POST', url: '/v1/check', payload: { attributes } })
     const { referenced } = answer.json<{ referenced: { name: string; key?: string }[] }>()
     const names = referenced.map(({ name, key }) => (key === undefined ? name : `${name}[${key}]`))
-    expect(names.sort()).toEqual(['request.host', 'request.path', 'request.url_path'])
+    expect(names.sort()).toEqual([
+      'request.headers[:authority]',
+      'request.headers[host]',
+      'request.host',
+      'request.path',
+      'request.url_path',
+    ])
   })
 })

@@ -1,6 +1,8 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
-import type { AttributeValue, StringMap } from '../../src/kernel/value.ts'
+import type { ReferencedAttribute } from '../../src/kernel/read-log.ts'
+import { type AttributeValue, isStringMap, type StringMap } from '../../src/kernel/value.ts'
 import { AmbiguousRequest } from '../../src/wire/ambiguity.ts'
 import { NormalRequestBag } from '../../src/wire/normal-request-bag.ts'
 
@@ -104,15 +106,74 @@ describe('NormalRequestBag', () => {
   it('names what the caller sent in place of what was read', () => {
     const values = { 'request.path': '//a', 'request.host': 'A', 'request.headers': new Map([[':authority', 'A']]) }
     const bag = bagOf(values)
-    const read = (name: string, key?: string) => ({ name, key, condition: 'EXACT' as const, whole: false })
-    expect(bag.sent(read('request.raw_path'))).toEqual(read('request.path'))
-    expect(bag.sent(read('request.raw_host'))).toEqual(read('request.host'))
-    expect(bag.sent(read('request.headers', ':path'))).toEqual(read('request.path'))
-    expect(bag.sent(read('request.headers', 'host'))).toEqual(read('request.host'))
+    expect(bag.sent(read('request.raw_path'))).toEqual([read('request.path')])
+    expect(bag.sent(read('request.raw_host'))).toEqual([read('request.host')])
+    expect(bag.sent(read('request.headers', 'host'))).toEqual([
+      read('request.headers', ':authority'),
+      read('request.host'),
+    ])
     for (const same of [read('request.path'), read('request.headers', 'x'), read('request.headers')]) {
-      expect(bag.sent(same)).toBe(same)
+      expect(bag.sent(same)).toEqual([same])
     }
-    const noHost = bagOf({ 'request.headers': new Map([['host', 'A']]) })
-    expect(noHost.sent(read('request.headers', 'host'))).toEqual(read('request.headers', 'host'))
+  })
+
+  const text = fc.constantFrom('A', 'a')
+  const request = fc
+    .record(
+      {
+        'request.path': fc.constantFrom('/a', '//a', '/b'),
+        'request.host': text,
+        'request.headers': fc
+          .record(
+            { ':path': fc.constantFrom('/a', '/b'), ':authority': text, host: text, x: text },
+            { requiredKeys: [] },
+          )
+          .map((entries) => new Map(Object.entries(entries))),
+      },
+      { requiredKeys: [] },
+    )
+    .map((values) => values as Readonly<Record<string, AttributeValue>>)
+
+  /** What a caller that keeps answers finds in a request under a reference; `undefined` where nothing is. */
+  function found(values: Readonly<Record<string, AttributeValue>>, { name, key, whole }: ReferencedAttribute) {
+    const value = values[name]
+    if (key === undefined) return whole && value instanceof Map ? JSON.stringify([...value].sort()) : value
+    return value instanceof Map ? (value as Map<string, string>).get(key) : undefined
+  }
+
+  it('names all that a read depended on, and nothing that is not so', () => {
+    const names = fc.constantFrom('request.path', 'request.host', 'request.raw_path', 'request.raw_host')
+    const question = fc.oneof(
+      names.map((name) => ({ name, key: undefined, whole: false })),
+      fc
+        .constantFrom(':path', ':authority', 'host', 'x')
+        .map((key) => ({ name: 'request.headers', key, whole: false })),
+      fc.constant({ name: 'request.headers', key: undefined, whole: true }),
+    )
+    let equal = 0
+    fc.assert(
+      fc.property(question, request, request, ({ name, key, whole }, first, later) => {
+        const answer = (values: Readonly<Record<string, AttributeValue>>) => {
+          const value = bagOf(values).get(name)
+          if (value === undefined || !isStringMap(value)) return value
+          return key === undefined ? JSON.stringify([...value.entries()].sort()) : value.get(key)
+        }
+        // Of a key of an absent map the absence of the map is read.
+        fc.pre(key === undefined || first['request.headers'] !== undefined)
+        const condition = answer(first) === undefined ? 'ABSENCE' : 'EXACT'
+        const sent = bagOf(first).sent({ name, key, condition, whole })
+        for (const one of sent) expect(found(first, one) === undefined).toBe(one.condition === 'ABSENCE')
+        if (sent.every((one) => found(first, one) === found(later, one))) {
+          equal++
+          expect(answer(later)).toBe(answer(first))
+        }
+      }),
+      { numRuns: 3_000 },
+    )
+    expect(equal).toBeGreaterThan(100)
   })
 })
+
+function read(name: string, key?: string): ReferencedAttribute {
+  return { name, key, condition: 'EXACT', whole: false }
+}
