@@ -13,7 +13,7 @@ import { AUTHZ_PATH } from './forwarded-request.ts'
 import type { ListenAddress } from './grpc.ts'
 import { requestGate } from './http-admission.ts'
 import { hookHttpServer } from './http-connections.ts'
-import type { Route, RouteDependencies } from './http-route.ts'
+import type { RouteDependencies } from './http-route.ts'
 import { parseJsonBody } from './json-body.ts'
 import { sendError } from './json-error.ts'
 import { createRefusals } from './refusals.ts'
@@ -24,8 +24,6 @@ import { refuseUnreadable } from './unreadable-request.ts'
 export interface HttpServerOptions extends RouteDependencies {
   /** Decides who is let in. */
   readonly admission: Admission
-  /** Further routes. */
-  readonly routes?: readonly Route[]
   /** Proxies whose X-Forwarded-* headers are believed, as CIDR ranges. Default: loopback and private networks. */
   readonly trustForwarded?: readonly string[]
   /** Largest body taken. Default 4 MiB. */
@@ -53,7 +51,7 @@ const LINGER_MS = 100
 
 /** @throws IntermixError INVALID_SETTING where `trustForwarded` holds something else than ranges. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { clock, admission, routes = [], maxHeaderBytes = 128 * KIB, limits = DEFAULT_LIMITS } = options
+  const { clock, admission, maxHeaderBytes = 128 * KIB, limits = DEFAULT_LIMITS } = options
   const refused = createRefusals({ ...options, door: 'http' })
   const app = fastify({
     http: { maxHeaderSize: maxHeaderBytes },
@@ -71,12 +69,12 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   readJson(app)
   answerErrors(app, createFailureLog(options), refused)
   const isTrusted = trustedPeers(options.trustForwarded)
-  const own = [
+  const routes = [
     checkRoute({ ...options, limits }),
     reportRoute({ ...options, limits }),
     authzRoute({ ...options, isTrusted, maxFields: limits.maxMapEntries }),
   ]
-  for (const route of [...own, ...routes]) {
+  for (const route of routes) {
     app.register(async (scope) => route(scope))
   }
   const connections = hookHttpServer(app.server, requestGate(admission, options.defaultTimeoutMs))
