@@ -1,5 +1,7 @@
 // Header operations: what a rule does to the headers of a request or a response.
 
+import { isSingleton } from './header-field.ts'
+
 export interface HeaderOperation {
   /** Lower-case header name. */
   readonly name: string
@@ -19,7 +21,7 @@ export interface HeaderChange {
 
 /**
  * What operations come to that act one after the other, by header in order of first mention: for proxies that do all
- * removing at one time and all setting at another.
+ * removing at one time and all setting at another. To append to a header that may be there only once is to replace it.
  */
 export function headerChanges(operations: readonly HeaderOperation[]): readonly HeaderChange[] {
   const changes = new Map<string, { name: string; replaces: boolean; values: string[] }>()
@@ -29,7 +31,7 @@ export function headerChanges(operations: readonly HeaderOperation[]): readonly 
       change = { name, replaces: false, values: [] }
       changes.set(name, change)
     }
-    if (operation !== 'APPEND') {
+    if (operation !== 'APPEND' || isSingleton(name)) {
       change.replaces = true
       change.values.length = 0
     }

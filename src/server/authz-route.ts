@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { IntermixError } from '../kernel/errors.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
 import { httpStatusOf } from '../kernel/status.ts'
+import { isJoinable, separatorOf } from '../kernel/header-field.ts'
 import { type HeaderOperation, headerChanges, isRemovable } from '../kernel/header-operation.ts'
 import type { Answer } from '../kernel/verdict.ts'
 import { denialOf } from './denial.ts'
@@ -132,7 +133,9 @@ function copyHeaders(reply: FastifyReply, operations: readonly HeaderOperation[]
   for (const { name, values } of headerChanges(operations)) {
     if (values.length === 0 || !isCopyableHeader(name)) continue
     const clean = values.map(httpHeaderValue)
-    reply.header(name, name === 'set-cookie' ? clean : clean.join(', '))
+    // The proxy has one line of it, as a rule: what may be joined is.
+    const separator = separatorOf(name) === ',' ? ', ' : separatorOf(name)
+    reply.header(name, isJoinable(name) ? clean.join(separator) : clean)
   }
 }
 

@@ -205,6 +205,29 @@ describe('forward-auth', () => {
     expect(head).toMatch(/set-cookie: a=1\r\nset-cookie: b=2/)
   })
 
+  it('joins what it appends only where it may be joined', async () => {
+    const append = (name: string, value: string) => ({ name, value, operation: 'APPEND' as const })
+    check.answer({
+      requestHeaders: [
+        append('cookie', 'a=1'),
+        append('cookie', 'b=2'),
+        append('authorization', 'x'),
+        append('authorization', 'y'),
+      ],
+      responseHeaders: [
+        append('set-cookie', 'a=1'),
+        append('set-cookie', 'b=2'),
+        append('vary', 'x'),
+        append('vary', 'y'),
+      ],
+    })
+    const { head } = await raw('GET /v1/authz/a')
+    expect(head).toContain('\r\ncookie: a=1; b=2\r\n')
+    expect(head).toContain('\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n')
+    expect(head).toContain('\r\nvary: x, y\r\n')
+    expect(head.match(/\r\nauthorization: .*/g)).toEqual(['\r\nauthorization: y'])
+  })
+
   it('denies with the denial’s own status, body and headers', async () => {
     check.answer({ status: { code: Code.RESOURCE_EXHAUSTED, message: 'slow down' }, validForMs: 2_500 })
     const limited = await raw('GET /v1/authz/a')

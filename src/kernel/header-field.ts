@@ -1,0 +1,52 @@
+// Which headers may be there more than once, and how their values are joined.
+
+/**
+ * Fields that a message may have once, as they are no lists (RFC 9110 section 5.3; RFC 9111, 6265, 6266, 6454, Fetch).
+ * Of two, one program takes the first and the next program the last.
+ */
+const SINGLETONS: ReadonlySet<string> = new Set([
+  'access-control-request-method',
+  'age',
+  'authorization',
+  'content-disposition',
+  'content-length',
+  'content-location',
+  'content-range',
+  'content-type',
+  'date',
+  'etag',
+  'expires',
+  'from',
+  'host',
+  'if-modified-since',
+  'if-range',
+  'if-unmodified-since',
+  'last-modified',
+  'location',
+  'max-forwards',
+  'origin',
+  'proxy-authorization',
+  'range',
+  'referer',
+  'retry-after',
+  'server',
+  'user-agent',
+])
+
+/** A list by its look whose values must stay apart: they have commas of their own (RFC 6265 section 3). */
+const SET_COOKIE = 'set-cookie'
+
+/** Whether a message may have a header only once. `name` in lower case, here and below. */
+export function isSingleton(name: string): boolean {
+  return SINGLETONS.has(name)
+}
+
+/** Whether several lines of a header mean the same as one line of all values. */
+export function isJoinable(name: string): boolean {
+  return name !== SET_COOKIE && !SINGLETONS.has(name)
+}
+
+/** What stands between values in one line, cookies' apart (RFC 9113 section 8.2.3). */
+export function separatorOf(name: string): ',' | '; ' {
+  return name === 'cookie' ? '; ' : ','
+}
