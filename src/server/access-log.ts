@@ -3,7 +3,8 @@
 import { type sendUnaryData, type ServerReadableStream, status as grpcStatus } from '@grpc/grpc-js'
 import { toBinary } from '@bufbuild/protobuf'
 import { IntermixError } from '../kernel/errors.ts'
-import type { Clock, Meter, Random } from '../kernel/ports.ts'
+import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import type { ReportService } from '../kernel/services.ts'
 import { scanAccessLog } from '../wire/access-log-scan.ts'
 import {
@@ -14,6 +15,7 @@ import { create } from '@bufbuild/protobuf'
 import type { Admission } from './admission.ts'
 import { createBatchIds } from './batch-ids.ts'
 import type { GrpcService } from './grpc-service.ts'
+import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.accesslog.v3.AccessLogService'
 
@@ -26,7 +28,10 @@ interface AccessLogDependencies {
   readonly clock: Clock
   readonly random: Random
   readonly meter: Meter
+  readonly log: Logger
   readonly nodeId: string
+  /** Of each entry. */
+  readonly limits?: RequestLimits
 }
 
 type Stream = ServerReadableStream<Buffer, StreamAccessLogsResponse>
@@ -37,8 +42,9 @@ type Reply = sendUnaryData<StreamAccessLogsResponse>
  * stream and put before each later message: fields of protobuf messages may be joined as bytes.
  */
 export function accessLogService(dependencies: AccessLogDependencies): GrpcService {
-  const { report, clock, meter, admission } = dependencies
+  const { report, clock, meter, admission, limits = DEFAULT_LIMITS } = dependencies
   const nextBatchId = createBatchIds(dependencies)
+  const refused = createRefusals({ ...dependencies, door: 'access_log' })
   const entries = meter.counter({ name: 'access_log_entries_total', help: 'Access log entries that proxies sent.' })()
   const malformed = meter.counter({
     name: 'access_log_malformed_total',
@@ -62,7 +68,7 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
     }
     const close = () => end()
     const take = (message: Buffer) => {
-      const scan = scanAccessLog(message)
+      const scan = scanAccessLog(message, limits)
       const payload =
         scan.identifier === undefined && identifier !== undefined ? Buffer.concat([identifier, message]) : message
       // A copy: the whole message would be kept alive by a view of it.
@@ -95,8 +101,10 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
       try {
         take(message)
       } catch (caught) {
+        const error = IntermixError.from(caught)
         malformed.add()
-        end(IntermixError.from(caught))
+        refused(error, stream.getPeer())
+        end(error)
       }
       if (admission.overloaded) giveWay()
     })

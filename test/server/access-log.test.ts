@@ -124,6 +124,28 @@ describe('the access log service', () => {
     await busy.drain(1_000)
   })
 
+  it('ends a stream with an entry that is too large, keeping what came before, and counts it', async () => {
+    const headers = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`x-${n}`, '1']))
+    const entries = [
+      { request: { requestHeaders: headers(1_001) } },
+      { request: { requestHeaders: headers(600) }, response: { responseHeaders: headers(401) } },
+      { commonProperties: { customTags: headers(1_001) } },
+      { request: { path: 'a'.repeat(300_000) } },
+    ]
+    for (const [at, entry] of entries.entries()) {
+      const { stream, ended } = open()
+      stream.write(httpLogs(['/a'], 'proxy-1'))
+      await given.report.have(at + 1)
+      const logEntries = { case: 'httpLogs' as const, value: { logEntry: [entry] } }
+      stream.write(
+        Buffer.from(toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, { logEntries }))),
+      )
+      expect((await ended)?.code).toBe(grpcStatus.INVALID_ARGUMENT)
+      expect(given.meter.counts.get('requests_refused_total{access_log,too-large}')).toBe(at + 1)
+    }
+    expect(given.report.batches).toHaveLength(entries.length)
+  })
+
   it('ends open streams when it drains, so that proxies go to another node', async () => {
     const { stream, ended } = open()
     stream.write(httpLogs(['/a'], 'proxy-1'))
