@@ -14,6 +14,10 @@ export const TARGET_MS = 5
 /** How long turns must be too long before a queue is standing, and the most that a turn takes in otherwise. RFC 8289 says 100. */
 export const INTERVAL_MS = 100
 
+/** So few calls are no queue, however long they take: something else is slow, and shedding them would not help it. */
+export const FEW_CALLS = 16
+/** Where calls are slow, a turn may still take in so many, as long as they take no longer than the interval. */
+const SOME_CALLS = 64
 /** The part of a long turn that is work, while a queue stands. More would let turns grow where refusing is dear. */
 const OVERLOAD_SHARE = 0.25
 
@@ -130,21 +134,25 @@ export class Admission {
     if (this.#turn.waitedMs(now) >= timeoutMs) return 'deadline'
     const report = priority === 'report'
     if (report && this.#overloaded) return 'overload'
-    if (this.#turn.workMs(now) >= this.#budgetMs(most)) return 'overload'
+    if (this.#turn.admitted >= FEW_CALLS && this.#turn.workMs() >= this.#budgetMs(most)) return 'overload'
     if (this.#inFlight >= (report ? this.#maxInFlight / 2 : this.#maxInFlight)) return 'in_flight'
     return undefined
   }
 
   /** How much work this turn takes in. Where refusing alone makes turns long, they are to be worth it. */
   #budgetMs(most: number): number {
-    if (!this.#overloaded || most * this.#turn.callMs() <= INTERVAL_MS) return INTERVAL_MS
-    return Math.min(INTERVAL_MS, Math.max(TARGET_MS, this.#turn.lastMs * OVERLOAD_SHARE))
+    const callMs = this.#turn.callMs()
+    if (!this.#overloaded || most * callMs <= INTERVAL_MS) return INTERVAL_MS
+    const worthMs = Math.max(TARGET_MS, this.#turn.lastMs * OVERLOAD_SHARE, SOME_CALLS * callMs)
+    return Math.min(INTERVAL_MS, worthMs)
   }
 
   #endTurn(lengthMs: number): void {
-    if (lengthMs < TARGET_MS) {
+    const { admitted, refused } = this.#turn
+    if (lengthMs < TARGET_MS || admitted + refused < FEW_CALLS) {
       // A turn that had to refuse calls may be short because it did, and one that is a little short, by chance.
-      if (!this.#overloaded || (this.#turn.refused === 0 && lengthMs < TARGET_MS / 2)) this.#leaveOverload()
+      if (!this.#overloaded || (refused === 0 && (lengthMs < TARGET_MS / 2 || admitted < FEW_CALLS)))
+        this.#leaveOverload()
       return
     }
     const now = this.#clock.monotonic()

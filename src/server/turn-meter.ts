@@ -67,9 +67,9 @@ export class TurnMeter {
     return this.#open ? this.#lateMs + now - this.#startedAt : 0
   }
 
-  /** What the calls of this turn cost until all are answered: the time gone, or what so many usually cost. */
-  workMs(now: number): number {
-    return Math.max(now - this.#startedAt, this.admitted * this.callMs())
+  /** What the calls that were let in during this turn usually cost, answered or not. */
+  workMs(): number {
+    return this.admitted * this.callMs()
   }
 
   /** What a call has cost lately. */

@@ -67,11 +67,25 @@ export function handAdmission(options: { readonly maxInFlight?: number; readonly
   return { admission, loop, log, meter }
 }
 
-/** Turns that are too long, one after the other, until a queue is standing. */
-export function overload({ admission, loop }: Pick<ReturnType<typeof handAdmission>, 'admission' | 'loop'>): void {
-  const door = admission.door('filler', 'check')
-  for (let past = 0; past <= INTERVAL_MS + 20; past += 20) {
-    if (door.admit(Number.POSITIVE_INFINITY) === undefined) door.end()
-    loop.endTurn(20)
+type Setting = Pick<ReturnType<typeof handAdmission>, 'admission' | 'loop'>
+
+/** Turns that are too long, one after the other, until a queue is standing. A call takes `callMs`. */
+export function overload({ admission, loop }: Setting, callMs = 1): void {
+  const calls = 20
+  for (let past = 0; past <= INTERVAL_MS + calls * callMs; past += calls * callMs) {
+    fill(admission, calls)
+    loop.endTurn(calls * callMs)
   }
+}
+
+/** Calls that come and end in the current turn. @returns how many were let in. */
+export function fill(admission: Admission, calls: number, most = Number.POSITIVE_INFINITY): number {
+  const door = admission.door('filler', 'check')
+  let admitted = 0
+  for (let call = 0; call < calls; call++) {
+    if (door.admit(Number.POSITIVE_INFINITY, most) !== undefined) continue
+    door.end()
+    admitted++
+  }
+  return admitted
 }

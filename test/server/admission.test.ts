@@ -1,19 +1,17 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { INTERVAL_MS, TARGET_MS } from '../../src/server/admission.ts'
+import { FEW_CALLS, INTERVAL_MS, TARGET_MS } from '../../src/server/admission.ts'
 import { seededRandom } from '../../load/random.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { handAdmission, overload } from './admission-support.ts'
+import { fill, handAdmission, overload } from './admission-support.ts'
 
 const FOR_EVER = Number.POSITIVE_INFINITY
 
 describe('admission', () => {
-  it('lets everything in while turns are short, however many there are', () => {
+  it('lets everything in while turns are short, however many calls they have', () => {
     const { admission, loop } = handAdmission()
-    const door = admission.door('a', 'check')
     for (let turn = 0; turn < 1_000; turn++) {
-      expect(door.admit(FOR_EVER)).toBeUndefined()
-      door.end()
+      expect(fill(admission, 100)).toBe(100)
       loop.endTurn(TARGET_MS - 1)
     }
     expect(admission.overloaded).toBe(false)
@@ -21,73 +19,76 @@ describe('admission', () => {
 
   it('takes a burst that is worked off within the interval', () => {
     const { admission, loop } = handAdmission()
-    const door = admission.door('a', 'check')
-    door.admit(FOR_EVER)
-    loop.endTurn(0.1)
-    const taken = Array.from({ length: 2_000 }, () => door.admit(FOR_EVER)).filter((refusal) => refusal === undefined)
+    fill(admission, 100)
+    loop.endTurn(10)
     // A call took a tenth of a millisecond, and no turn takes in more than the interval.
-    expect(taken.length).toBeCloseTo(INTERVAL_MS / 0.1, -1)
+    expect(fill(admission, 2_000)).toBe(INTERVAL_MS / 0.1)
     expect(admission.overloaded).toBe(false)
   })
 
   it('knows a standing queue by turns that stay long, and then keeps them to the target, refusing the newest', () => {
     const setting = handAdmission()
-    overload(setting)
+    overload(setting, 0.5)
     const { admission, loop } = setting
     expect(admission.overloaded).toBe(true)
-    const door = admission.door('a', 'check')
-    // By now a call is known to cost 20 ms: the first of the turn is let in, those after it are not.
-    expect([door.admit(FOR_EVER), door.admit(FOR_EVER), door.admit(FOR_EVER)]).toEqual([
-      undefined,
-      'overload',
-      'overload',
-    ])
-    loop.endTurn(20)
-    expect(door.admit(FOR_EVER)).toBeUndefined()
-    loop.now += TARGET_MS
-    expect(door.admit(FOR_EVER)).toBe('overload')
+    loop.endTurn()
+    // Calls of half a millisecond: some of them are let in although they take longer than the target.
+    expect(fill(admission, 1_000)).toBe(64)
+    loop.endTurn(60)
+    for (let turn = 0; turn < 200; turn++) {
+      fill(admission, 1_000)
+      loop.endTurn(40)
+    }
+    // A thousand calls in 40 ms: now a call is known to be cheap, and turns are worth a quarter of what they take.
+    const each = 40 / (1_000 / 4)
+    expect(fill(admission, 1_000)).toBeLessThan((1.5 * 40) / 4 / each)
+    expect(admission.overloaded).toBe(true)
   })
 
   it('is calm again after a rest, or after a short turn that had to refuse nobody', () => {
     const rested = handAdmission()
     overload(rested)
     rested.loop.rest(1)
-    rested.admission.door('a', 'check').admit(FOR_EVER)
+    fill(rested.admission, 1)
     expect(rested.admission.overloaded).toBe(false)
 
     const short = handAdmission()
     overload(short)
-    const door = short.admission.door('a', 'check')
-    door.admit(FOR_EVER)
-    door.admit(FOR_EVER)
+    fill(short.admission, 1_000)
     short.loop.endTurn(1)
     expect(short.admission.overloaded).toBe(true)
-    door.admit(FOR_EVER)
+    fill(short.admission, 20)
     short.loop.endTurn(1)
     expect(short.admission.overloaded).toBe(false)
   })
 
   it('does not take long turns with rests between them for a queue', () => {
     const { admission, loop } = handAdmission()
-    const door = admission.door('a', 'check')
     for (let turn = 0; turn < 100; turn++) {
-      door.admit(FOR_EVER)
+      fill(admission, 20)
       loop.endTurn(TARGET_MS * 3)
       loop.rest(2)
     }
     expect(admission.overloaded).toBe(false)
   })
 
+  it('does not shed few calls, however slow the process is', () => {
+    const { admission, loop } = handAdmission()
+    for (let turn = 0; turn < 100; turn++) {
+      expect(fill(admission, FEW_CALLS - 1)).toBe(FEW_CALLS - 1)
+      loop.endTurn(INTERVAL_MS * 2)
+    }
+    expect(admission.overloaded).toBe(false)
+    expect(admission.door('a', 'report').admit(FOR_EVER)).toBeUndefined()
+  })
+
   it('does not shed checks of a door that cannot have more waiting than are answered within the interval', () => {
     const setting = handAdmission()
-    overload(setting)
-    // A call is known to cost 20 ms.
-    const door = setting.admission.door('a', 'check')
-    expect(Array.from({ length: 6 }, () => door.admit(FOR_EVER, 5) ?? 'in')).toEqual([
-      ...Array(5).fill('in'),
-      'overload',
-    ])
-    expect(door.admit(FOR_EVER, 6)).toBe('overload')
+    overload(setting, 0.5)
+    expect(fill(setting.admission, 150, 150)).toBe(150)
+    setting.loop.endTurn(75)
+    expect(setting.admission.overloaded).toBe(true)
+    expect(fill(setting.admission, 500, 500)).toBeLessThan(150)
     expect(setting.admission.door('b', 'report').admit(FOR_EVER, 1)).toBe('overload')
   })
 

@@ -7,7 +7,7 @@ import { connectGrpc } from '../../load/overload/grpc-frames.ts'
 import type { Ended } from '../../load/overload/target.ts'
 import { createLoopMonitor, type LoopMonitor } from '../../src/observe/loop-lag.ts'
 import { createMeter } from '../../src/observe/meter.ts'
-import { Admission, INTERVAL_MS } from '../../src/server/admission.ts'
+import { Admission } from '../../src/server/admission.ts'
 import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
 import { healthService } from '../../src/server/grpc-health.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
@@ -17,7 +17,7 @@ import {
   type HealthCheckResponse,
 } from '../../src/wire/generated/grpc/health/v1/health_pb.ts'
 import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
-import { handAdmission, LineLog, overload } from './admission-support.ts'
+import { fill, handAdmission, LineLog, overload } from './admission-support.ts'
 import { answerOf, dependencies } from './fixtures.ts'
 
 const CHECK = '/envoy.service.auth.v3.Authorization/Check'
@@ -110,9 +110,8 @@ describe('while a queue is standing', () => {
     const setting = handAdmission()
     const { given, call, post, client } = await serve(setting.admission)
     overload(setting)
-    // The turn has been going on for longer than any may.
-    setting.admission.door('filler', 'check').admit(Number.POSITIVE_INFINITY)
-    setting.loop.now += INTERVAL_MS
+    // Takes all that a turn may, also for a door with few connections.
+    fill(setting.admission, 1_000, 1)
     expect(await call(CHECK, BROKEN)).toBe(grpcStatus.UNAVAILABLE)
     expect(await call(MIXER_CHECK, BROKEN)).toBe(grpcStatus.UNAVAILABLE)
     const check = await post('/v1/check', '{')
@@ -133,8 +132,7 @@ describe('while a queue is standing', () => {
     const setting = handAdmission()
     const { post } = await serve(setting.admission)
     overload(setting)
-    setting.admission.door('filler', 'check').admit(Number.POSITIVE_INFINITY)
-    setting.loop.now += INTERVAL_MS
+    fill(setting.admission, 1_000, 1)
     expect((await post('/v1/nothing', '')).status).toBe(404)
   })
 })
