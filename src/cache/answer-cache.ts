@@ -11,13 +11,14 @@ import type { Refusals } from './cache-metrics.ts'
 import { MAX_STEPS, type RecordedStep } from './read-collector.ts'
 import type { Epoch, Revocations } from './revocations.ts'
 import { ShapeTree } from './shape-tree.ts'
-import { spend, type VerdictEntry } from './verdict-entry.ts'
+import { type UseBudget, usesLeft } from './use-budget.ts'
+import { spend } from './verdict-entry.ts'
 
 /** An answer but for its references, which are each request's own. */
 export type Findings = Omit<Answer, 'referenced'>
 
 /** An evaluated answer, with what limits its life. Times in ms on the monotonic clock. */
-export interface StoredAnswer {
+export interface StoredAnswer extends UseBudget {
   /** Its `validForMs`, `validUses`, `tier` and `ageMs` are filled in when it is served. */
   readonly answer: Findings
   /** What its evaluation read of the completed bag: the same for every request that it is found for. */
@@ -25,10 +26,6 @@ export interface StoredAnswer {
   readonly createdAt: number
   readonly freshUntil: number
   readonly epoch: Epoch
-  /** The cached verdicts it is made of: each use of the answer is a use of theirs. */
-  readonly parts: readonly VerdictEntry[]
-  /** Uses of its own, where rules bound them. */
-  usesLeft: number
 }
 
 export interface AnswerCacheOptions {
@@ -137,8 +134,7 @@ export class AnswerCache {
   }
 
   #servable(stored: StoredAnswer, bag: AttributeBag, handlers: readonly string[], now: number): boolean {
-    if (now >= stored.freshUntil || stored.usesLeft <= 0) return false
-    for (const part of stored.parts) if (part.usesLeft <= 0) return false
+    if (now >= stored.freshUntil || usesLeft(stored) <= 0) return false
     return (
       this.#options.revocations.allows(stored.epoch, handlers, bag) &&
       now - stored.createdAt <= this.#options.maxAgeMs()

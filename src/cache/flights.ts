@@ -3,16 +3,18 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter, Random } from '../kernel/ports.ts'
-import type { Verdict } from '../kernel/verdict.ts'
+import { MAX_VALID_USES, type Verdict } from '../kernel/verdict.ts'
 import { Flight, type FlightResult } from './flight.ts'
 import { MAX_LEASE_MS, type MeshLookup, type MeshTier } from './mesh-tier.ts'
 import type { Epoch } from './revocations.ts'
-import type { VerdictEntry } from './verdict-entry.ts'
+import { HANDED_ON_SHARE, isUseBound, spend, type VerdictEntry } from './verdict-entry.ts'
 import type { VerdictRequest } from './verdict-request.ts'
 
 /** What a flight needs besides the request that started it. */
 export interface FlightPlan {
   readonly held: VerdictEntry | undefined
+  /** Whether a check waits that the fetch is made for: of an entry of the mesh tier one use is for it. */
+  readonly hasAsker: boolean
   /** Taken before anything is asked; the verdict is stamped with it. */
   readonly epoch: Epoch
   readonly inMesh: boolean
@@ -28,6 +30,8 @@ export interface FlightsOptions {
   readonly clock: Clock
   readonly random: Random
   readonly mesh: MeshTier | undefined
+  /** Whether what is stored is kept in this process. */
+  readonly keeps: boolean
   store(key: string, request: VerdictRequest, entry: VerdictEntry): void
 }
 
@@ -67,6 +71,7 @@ export class Flights {
     if (mesh === undefined || !plan.inMesh) return this.#callBackend(key, request, plan, undefined, undefined)
     const found = await this.#lookup(mesh, key, request, plan, flight)
     if (found.state === 'fresh') {
+      if (plan.hasAsker) spend(found.entry, this.#options.clock.monotonic())
       this.#options.store(key, request, found.entry)
       return { entry: found.entry, tier: 'mesh' }
     }
@@ -86,12 +91,15 @@ export class Flights {
     const { handler } = request.source
     const token = mesh.token()
     const expected = plan.held?.fetchMs ?? handler.timeoutMs / 10
+    // What has no uses left here may have some in the mesh.
+    const known = plan.held !== undefined && plan.held.usesLeft > 0 ? plan.held : undefined
+    const maxUses = this.#options.keeps ? MAX_VALID_USES : 1
     const leaseMs = Math.min(MAX_LEASE_MS, Math.max(MIN_LEASE_MS, handler.timeoutMs))
     const giveUpAt = clock.monotonic() + Math.min(leaseMs, Math.max(0, (request.deadline - clock.monotonic()) / 2))
     let pauseMs = Math.max(2, expected / 2)
     let waited = false
     for (;;) {
-      const found = await mesh.lookup(key, { token, leaseMs, known: plan.held, handler })
+      const found = await mesh.lookup(key, { token, leaseMs, known, handler, maxUses })
       if (found.state === 'fresh' && !plan.accepts(found.entry)) return { state: 'unavailable', token }
       const stale = acceptedStale(found, plan)
       if (stale !== undefined) flight.found(stale)
@@ -120,10 +128,10 @@ export class Flights {
       const verdict = await request.source.fetch(request.instance, clock.monotonic() + handler.timeoutMs, key)
       const entry = plan.entry(verdict, startedAt, plan.epoch)
       const reusable = entry.verdict.validForMs > 0 && entry.verdict.validUses > 0
-      const shared = mesh !== undefined && plan.inMesh
-      if (shared) {
-        const uses = reusable ? Math.floor(entry.usesLeft * (7 / 8)) : 0
-        void mesh.fill(key, reusable ? entry : undefined, { token: lease ?? '', uses })
+      if (mesh !== undefined && plan.inMesh) {
+        const uses = reusable ? this.#usesForMesh(entry) : 0
+        const isWorthSharing = reusable && (uses > 0 || !isUseBound(entry.verdict))
+        void mesh.fill(key, isWorthSharing ? entry : undefined, { token: lease ?? '', uses })
         entry.usesLeft -= uses
       }
       if (reusable) this.#options.store(key, request, entry)
@@ -134,6 +142,11 @@ export class Flights {
       if (stale !== undefined && stale !== plan.held) this.#options.store(key, request, stale)
       return { error: IntermixError.from(error), stale }
     }
+  }
+
+  /** Most uses are for the other nodes, and all of them where this one keeps no copy. */
+  #usesForMesh({ usesLeft }: VerdictEntry): number {
+    return this.#options.keeps ? Math.floor(usesLeft * (1 - HANDED_ON_SHARE)) : usesLeft
   }
 }
 

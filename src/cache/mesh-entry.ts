@@ -11,6 +11,8 @@ export interface MeshQuestion {
   readonly leaseMs: number
   /** The entry that the node has: only a younger one is given. */
   readonly known: VerdictEntry | undefined
+  /** The most uses to take of an entry. */
+  readonly maxUses: number
   /** This node's own limits bound what it believes. */
   readonly handler: HandlerConfig
 }
@@ -45,6 +47,7 @@ export function entryOf(key: string, raw: RawLookup, sentAt: number, { handler }
   const freshUntil = sentAt + raw.remainingMs
   return {
     ...blob,
+    isFetched: true,
     createdAt: sentAt - raw.ageMs,
     freshUntil,
     staleUntil: freshUntil + handler.staleIfErrorMs,

@@ -37,6 +37,8 @@ export interface VerdictCacheOptions {
 
 /** Life is shortened by up to this share, so that entries of one moment do not end in one moment. */
 const JITTER = 0.02
+/** A check joins the fetches of others in this part of its time, and makes one of its own in the rest. */
+const JOINING_SHARE = 1 / 3
 /** Fetches for one request, as long as revocations void what they bring. */
 const MAX_FETCHES = 4
 
@@ -56,6 +58,7 @@ export class VerdictCache {
       clock,
       random,
       mesh,
+      keeps: options.local !== undefined,
       store: (key, request, entry) => this.#store(key, request, entry),
     })
     this.#refreshAhead = new RefreshAhead({
@@ -161,20 +164,25 @@ export class VerdictCache {
     if (held !== undefined && !request.source.healthy()) {
       return { error: new IntermixError('BACKEND_FAILED', `${request.source.handler.name} is unwell`) }
     }
-    const flight = this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request))
-    if (flight !== undefined) {
+    const patientUntil = askedAt + (request.deadline - askedAt) * JOINING_SHARE
+    do {
+      const flight = this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request))
+      if (flight === undefined) break
       metrics.coalesced.add()
       const joined = await this.#wait(flight, request, held)
       if (joined.entry === undefined) return joined
       // What others fetched is a reuse: it must have been reusable when this request came.
-      const { freshUntil, usesLeft } = joined.entry
+      const { freshUntil, usesLeft, verdict } = joined.entry
       if (askedAt < freshUntil && usesLeft > 0 && this.#allows(joined.entry, request)) {
         spend(joined.entry, clock.monotonic())
         return joined
       }
-    }
+      if (verdict.validForMs === 0 || verdict.validUses === 0) break
+      // Others were quicker to use it up, or it was revoked: one of those who wait fetches it again for some more.
+    } while (clock.monotonic() < patientUntil)
     for (let attempt = 1; ; attempt++) {
-      const own = await this.#wait(this.#start(key, request, attempt === 1 ? held : undefined), request, held)
+      const flight = this.#start(key, request, attempt === 1 ? held : undefined, true)
+      const own = await this.#wait(flight, request, held)
       if (own.entry === undefined || this.#allows(own.entry, request)) return own
       // Revoked while it was fetched: once more, from after the revocation. Where the log is lost again and again (its
       // Redis is flushed), one more fetch may not be enough.
@@ -186,11 +194,13 @@ export class VerdictCache {
     }
   }
 
-  #start(key: string, request: VerdictRequest, held: VerdictEntry | undefined): Flight {
+  /** @param hasAsker whether a check waits that the fetch is made for */
+  #start(key: string, request: VerdictRequest, held: VerdictEntry | undefined, hasAsker: boolean): Flight {
     const { handler } = request.source
     const metrics = this.#metricsOf(handler.name)
     return this.#flights.start(key, request, {
       held,
+      hasAsker,
       epoch: this.#options.revocations.epoch,
       inMesh: this.#options.cardinality.allowsMesh(request.instance, handler.name, key),
       entry: (verdict, startedAt, epoch) => this.#entry(verdict, handler, startedAt, epoch),
@@ -224,7 +234,7 @@ export class VerdictCache {
     const { source } = request
     if (!source.healthy() || this.#failures.recent(key) !== undefined) return
     if (this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request)) !== undefined) return
-    void this.#start(key, request, known).result.then((result) => {
+    void this.#start(key, request, known, false).result.then((result) => {
       if (result.entry !== undefined) this.#metricsOf(source.handler.name).refreshed.add()
     })
   }
@@ -236,7 +246,8 @@ export class VerdictCache {
 
   #serve(tier: Tier, entry: VerdictEntry, metrics: HandlerCacheMetrics, now: number): VerdictOutcome {
     metrics.served[tier].add()
-    if (tier === 'local') spend(entry, now)
+    // The check that a fetch was made for has its use already, or is the one that the backend answered.
+    if (tier === 'local' || tier === 'stale') spend(entry, now)
     return { tier, entry }
   }
 
@@ -279,6 +290,7 @@ export class VerdictCache {
       freshUntil,
       staleUntil: freshUntil + handler.staleIfErrorMs,
       epoch,
+      isFetched: handler.adapter.doesIo,
       fetchMs: Math.max(0, now - startedAt),
       usesLeft: verdict.validUses,
       hits: 0,

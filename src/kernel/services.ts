@@ -16,6 +16,11 @@ export interface QuotaDemand {
 export interface CheckOptions {
   /** Milliseconds from now after which the caller no longer waits. */
   readonly timeoutMs: number
+  /**
+   * Whether the caller keeps the answer and gives it again by itself, as Mixer's proxies do: the answer's `validUses` are
+   * then handed out to it.
+   */
+  readonly keepsAnswer?: boolean
   readonly quotas?: ReadonlyMap<string, QuotaDemand>
   /** The same for each retry of a call: quotas are not charged twice. */
   readonly deduplicationId?: string

@@ -22,7 +22,7 @@ export interface Verdict {
   readonly status: Status
   /** How long the verdict may be reused, at most `MAX_VALID_FOR_MS`. 0 forbids reuse. */
   readonly validForMs: number
-  /** How often the verdict may be reused. */
+  /** How often it may be given again after the check that it was asked for, at most `MAX_VALID_USES`. 0 forbids it. */
   readonly validUses: number
   readonly directResponse?: DirectResponse
   /** Output of a check-with-output template, by field name. */
@@ -49,6 +49,7 @@ export interface Answer {
   readonly status: Status
   /** Remaining life in milliseconds, counted down from when the backend spoke. */
   readonly validForMs: number
+  /** How often it may be given again: by the node, or by a caller that keeps answers and was handed these uses. */
   readonly validUses: number
   readonly tier: Tier
   /** How long ago the oldest part of the answer was obtained, in milliseconds. */

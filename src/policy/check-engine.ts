@@ -4,6 +4,7 @@
 import type { AnswerCache, AnswerScope, Findings, StoredAnswer } from '../cache/answer-cache.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
 import type { Epoch, Revocations } from '../cache/revocations.ts'
+import { handOutUses, type UseBudget, usesLeft } from '../cache/use-budget.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { CandidateSet } from '../config/rule-index.ts'
 import type { RuleConfig } from '../config/snapshot.ts'
@@ -119,7 +120,7 @@ export class CheckEngine implements CheckService {
     if (plan.scope !== undefined && this.#options.answers !== undefined) {
       const now = this.#options.clock.monotonic()
       const stored = this.#options.answers.find(plan.scope, bag, plan.handlers, now)
-      if (stored !== undefined) return this.#finish(call, serve(stored, now), stored.reads)
+      if (stored !== undefined) return this.#finish(call, serve(stored, now, usesFor(call, stored)), stored.reads)
     }
     return this.#evaluate(call)
   }
@@ -154,10 +155,12 @@ export class CheckEngine implements CheckService {
     const missing = this.#options.metrics.headersWithoutValue
     const headers = allowed ? fillHeaders(evaluation.matched, parts, call.bag, collector, missing) : NO_HEADERS
     const reads = collector.referenced()
+    const { entries, isUseBound } = combined
+    const budget: UseBudget = { parts: entries, isUseBound, usesLeft: combined.validUses }
     const answer: Findings = {
       status: combined.status,
       validForMs: Math.max(0, Math.floor(combined.freshUntil - now)),
-      validUses: Math.max(0, combined.validUses),
+      validUses: usesFor(call, budget),
       tier: combined.tier,
       ageMs: Math.max(0, Math.round(now - combined.createdAt)),
       requestHeaders: headers.request,
@@ -173,16 +176,15 @@ export class CheckEngine implements CheckService {
     const { answers } = this.#options
     if (answers !== undefined && call.plan.scope !== undefined && combined.reusable && combined.freshUntil > now) {
       answers.store(call.plan.scope, collector.steps, {
+        ...budget,
         answer,
         reads,
         createdAt: combined.createdAt,
         freshUntil: combined.freshUntil,
         epoch: oldest(
           epoch,
-          combined.entries.map((entry) => entry.epoch),
+          entries.map((entry) => entry.epoch),
         ),
-        parts: combined.entries,
-        usesLeft: combined.validUses,
       })
     }
     return this.#finish(call, answer, reads)
@@ -232,14 +234,17 @@ function settle({ parts }: Evaluation): readonly SettledPart[] | Promise<readonl
   return Promise.all(parts.map(async (part) => ({ ...part, outcome: await part.outcome })))
 }
 
-function serve(stored: StoredAnswer, now: number): Findings {
-  let validUses = stored.usesLeft
-  for (const part of stored.parts) validUses = Math.min(validUses, part.usesLeft)
+/** Uses that the caller is told of: those that are left here, or those that it gets for itself. */
+function usesFor({ options }: Call, budget: UseBudget): number {
+  return options.keepsAnswer === true ? handOutUses(budget) : usesLeft(budget)
+}
+
+function serve(stored: StoredAnswer, now: number, validUses: number): Findings {
   return {
     ...stored.answer,
     tier: 'local',
     validForMs: Math.max(0, Math.floor(stored.freshUntil - now)),
-    validUses: Math.max(0, validUses),
+    validUses,
     ageMs: Math.max(0, Math.round(now - stored.createdAt)),
   }
 }

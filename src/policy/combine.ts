@@ -1,7 +1,7 @@
 // Combines the verdicts of a check into one status, in rule order and never in order of arrival.
 
 import type { VerdictOutcome } from '../cache/verdict-request.ts'
-import type { VerdictEntry } from '../cache/verdict-entry.ts'
+import { isUseBound, type VerdictEntry } from '../cache/verdict-entry.ts'
 import type { RuleConfig } from '../config/snapshot.ts'
 import { OK_STATUS, type Status } from '../kernel/status.ts'
 import { DEFAULT_VALID_FOR_MS, DEFAULT_VALID_USES, type DirectResponse, type Tier } from '../kernel/verdict.ts'
@@ -22,6 +22,8 @@ export interface Combined {
   readonly createdAt: number
   readonly freshUntil: number
   readonly validUses: number
+  /** Whether a backend or a rule meant to bound uses. */
+  readonly isUseBound: boolean
   readonly entries: readonly VerdictEntry[]
   /** False where a part was unknown or stale: such an answer is not kept. */
   readonly reusable: boolean
@@ -44,6 +46,7 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
   let createdAt = now
   let freshUntil = Number.POSITIVE_INFINITY
   let validUses = DEFAULT_VALID_USES
+  let isBound = false
   let reusable = true
   let directResponse: DirectResponse | undefined
   let deniedBy: Combined['deniedBy']
@@ -55,6 +58,7 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
       if (rule.failPolicy === 'open') continue
     } else {
       entries.add(entry)
+      isBound ||= isUseBound(entry.verdict)
       if (tier === undefined || DISTANCE[outcome.tier] > DISTANCE[tier]) tier = outcome.tier
       if (outcome.tier === 'stale') reusable = false
       createdAt = Math.min(createdAt, entry.createdAt)
@@ -72,7 +76,9 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
   else validUses = leastUses(entries)
   for (const rule of matched) {
     freshUntil = Math.min(freshUntil, createdAt + (rule.maxValidForMs ?? Number.POSITIVE_INFINITY))
-    validUses = Math.min(validUses, rule.maxValidUses ?? Number.POSITIVE_INFINITY)
+    if (rule.maxValidUses === undefined) continue
+    validUses = Math.min(validUses, rule.maxValidUses)
+    isBound ||= rule.maxValidUses < DEFAULT_VALID_USES
   }
   return {
     status: code === 0 ? OK_STATUS : { code, message: messages.join(', ') },
@@ -80,6 +86,7 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
     createdAt,
     freshUntil: reusable ? freshUntil : now,
     validUses: reusable ? validUses : 0,
+    isUseBound: isBound,
     entries: [...entries],
     reusable,
     directResponse,

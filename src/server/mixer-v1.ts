@@ -132,7 +132,7 @@ class MixerDoor {
       const finish = (outcome: CheckOutcome) => {
         const { globalWordCount } = request
         const response = encodeCheckResponse({ outcome, globalWordCount, vocabulary, bag })
-        if (!response.reusable && outcome.answer.validForMs > 0) this.#unshareable()
+        if (!response.reusable && outcome.answer.validForMs > 0 && outcome.answer.validUses > 0) this.#unshareable()
         this.#checks.finished(Code.OK, startedAt)
         reply(null, response.bytes)
       }
@@ -140,6 +140,7 @@ class MixerDoor {
       asked = true
       const outcome = this.#given.check.check(bag, {
         timeoutMs,
+        keepsAnswer: true,
         ...(quotas.size === 0 ? {} : { quotas }),
         ...(deduplicationId === '' ? {} : { deduplicationId }),
       })

@@ -34,7 +34,16 @@ function stored(message = 'no'): StoredAnswer {
     responseHeaders: [],
   }
   const epoch = new Revocations().epoch
-  return { answer, reads: [], createdAt: NOW, freshUntil: NOW + 60_000, epoch, parts: [], usesLeft: 10 }
+  return {
+    answer,
+    reads: [],
+    createdAt: NOW,
+    freshUntil: NOW + 60_000,
+    epoch,
+    parts: [],
+    isUseBound: false,
+    usesLeft: 10,
+  }
 }
 
 /** What rules read that ask, one after the other, whether attribute `a` is each of so many values. */
@@ -113,7 +122,7 @@ describe('the local tier', () => {
     const entry = (message: string): VerdictEntry => {
       const { epoch, createdAt, freshUntil } = stored()
       const rest = { createdAt, freshUntil, staleUntil: freshUntil, epoch, fetchMs: 1, usesLeft: 5, hits: 0 }
-      return { verdict: deny(60_000, message), ...rest, lastHitAt: NOW }
+      return { verdict: deny(60_000, message), ...rest, isFetched: true, lastHitAt: NOW }
     }
     tier.set('key', entry('no'))
     expect(tier.peek('key')).toBeDefined()

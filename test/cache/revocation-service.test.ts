@@ -315,7 +315,7 @@ describe('the log of revocations', () => {
 
   it('is not held up by a node that was heard in times to come', async () => {
     const [one] = await three()
-    const future = `${4_000_000_000_000} ${one.revocations.epoch.generation} 0`
+    const future = `4000000000000 ${one.revocations.epoch.generation} 0`
     await link.run((client) => client.hset(KEYS.nodes, 'ghost', future))
     await mesh.pass(300)
     const [seconds] = await link.run((client) => client.time())

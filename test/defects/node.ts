@@ -106,7 +106,7 @@ export function compileObjects(backends: Backends, objects: readonly string[]) {
   return compileSnapshot(parseConfigText('defects.yaml', [MANIFEST, ...objects].join('---')), { adapters })
 }
 
-function compileGood(backends: Backends, objects: readonly string[]): Snapshot {
+export function compileGood(backends: Backends, objects: readonly string[]): Snapshot {
   const { snapshot, problems } = compileObjects(backends, objects)
   if (snapshot === undefined) throw new Error(problems.map(formatProblem).join('\n'))
   return snapshot

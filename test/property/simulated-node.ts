@@ -47,6 +47,8 @@ export interface SimulatedNodeOptions {
   readonly nodeId: string
   /** Whether whole answers are kept; they are unless told. */
   readonly answers?: boolean
+  /** Whether verdicts are kept; they are unless told. */
+  readonly local?: boolean
 }
 
 export async function createSimulatedNode(options: SimulatedNodeOptions, first: Snapshot): Promise<SimulatedNode> {
@@ -60,7 +62,10 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     clock,
     random,
     meter,
-    local: new LocalTier({ ...bounds, refused: createRefusals(meter, 'verdict').size }),
+    local:
+      options.local === false
+        ? undefined
+        : new LocalTier({ ...bounds, refused: createRefusals(meter, 'verdict').size }),
     mesh:
       link === undefined
         ? undefined

@@ -352,6 +352,7 @@ function given(handler: HandlerConfig, instance: Instance, version: number, now:
     freshUntil: now + VALID_MS,
     staleUntil: now,
     epoch: { generation: '', sequence: 0 },
+    isFetched: true,
     fetchMs: 0,
     usesLeft: 1,
     hits: 0,

@@ -3,7 +3,8 @@
 -- KEYS[2] lease
 -- ARGV[1] token of the caller, ARGV[2] lease ms, ARGV[3] age in ms of the entry that the caller has, -1 for none:
 --         only a younger one is of interest; ARGV[4] the time in ms, empty for this server's clock,
--- ARGV[5] the longest life of an entry in ms, ARGV[6] most bytes of a blob, ARGV[7] the longest lease in ms
+-- ARGV[5] the longest life of an entry in ms, ARGV[6] most bytes of a blob, ARGV[7] the longest lease in ms, ARGV[8] the
+-- most uses to take: a node that keeps no copy needs one
 -- Returns {state, age ms, remaining fresh ms, uses granted, blob, wrong, uses there were}; state:
 --   F fresh (uses are taken from the entry's budget and now belong to the caller) · L not fresh, the caller has the
 --   lease · W not fresh, another node has the lease. L and W carry the stale entry where there is one (age -1: none).
@@ -44,7 +45,7 @@ if entry.blob then
   remaining = entry.fresh - now
   local known = tonumber(ARGV[3])
   if remaining > 0 and entry.uses > 0 and (known < 0 or age < known) then
-    local take = math.max(1, math.floor(entry.uses / 8))
+    local take = math.min(math.max(1, math.floor(entry.uses / 8)), tonumber(ARGV[8]))
     redis.call('HINCRBY', KEYS[1], 'u', -take)
     return {'F', age, remaining, take, entry.blob, wrong, entry.uses}
   end
