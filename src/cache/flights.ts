@@ -35,6 +35,9 @@ export interface FlightsOptions {
   store(key: string, request: VerdictRequest, entry: VerdictEntry): void
 }
 
+/** What the mesh tier had at last, and the stale entry that it had meanwhile. */
+type MeshFinding = MeshLookup & { readonly token: string; readonly stale: VerdictEntry | undefined }
+
 const MIN_LEASE_MS = 100
 
 export class Flights {
@@ -76,7 +79,7 @@ export class Flights {
       return { entry: found.entry, tier: 'mesh' }
     }
     const lease = found.state === 'lease' ? found.token : undefined
-    return this.#callBackend(key, request, plan, lease, acceptedStale(found, plan))
+    return this.#callBackend(key, request, plan, lease, found.stale)
   }
 
   /** Asks the mesh tier; while another node fetches, asks again until that node should long have been done. */
@@ -86,7 +89,7 @@ export class Flights {
     request: VerdictRequest,
     plan: FlightPlan,
     flight: Flight,
-  ): Promise<MeshLookup & { readonly token: string }> {
+  ): Promise<MeshFinding> {
     const { clock, random } = this.#options
     const { handler } = request.source
     const token = mesh.token()
@@ -98,13 +101,16 @@ export class Flights {
     const giveUpAt = clock.monotonic() + Math.min(leaseMs, Math.max(0, (request.deadline - clock.monotonic()) / 2))
     let pauseMs = Math.max(2, expected / 2)
     let waited = false
+    let stale: VerdictEntry | undefined
     for (;;) {
-      const found = await mesh.lookup(key, { token, leaseMs, known, handler, maxUses })
-      if (found.state === 'fresh' && !plan.accepts(found.entry)) return { state: 'unavailable', token }
-      const stale = acceptedStale(found, plan)
+      // Uses of a stale entry are taken once, and only where this node has none of its own to serve.
+      const maxStaleUses = known === undefined && stale === undefined ? maxUses : 0
+      const found = await mesh.lookup(key, { token, leaseMs, known, handler, maxUses, maxStaleUses })
+      if (found.state === 'fresh' && !plan.accepts(found.entry)) return { state: 'unavailable', token, stale }
+      stale ??= acceptedStale(found, plan)
       if (stale !== undefined) flight.found(stale)
       const remaining = giveUpAt - clock.monotonic()
-      if (found.state !== 'wait' || remaining <= 0) return { ...found, token }
+      if (found.state !== 'wait' || remaining <= 0) return { ...found, token, stale }
       if (!waited) plan.waited.add()
       waited = true
       const pause = Math.min(remaining, pauseMs * (0.75 + random() / 2))

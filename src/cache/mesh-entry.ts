@@ -11,8 +11,9 @@ export interface MeshQuestion {
   readonly leaseMs: number
   /** The entry that the node has: only a younger one is given. */
   readonly known: VerdictEntry | undefined
-  /** The most uses to take of an entry. */
+  /** The most uses to take of an entry that is fresh, and of one that is not: in case the backend gives no verdict. */
   readonly maxUses: number
+  readonly maxStaleUses: number
   /** This node's own limits bound what it believes. */
   readonly handler: HandlerConfig
 }

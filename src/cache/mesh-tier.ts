@@ -68,11 +68,21 @@ export class MeshTier {
 
   async #lookup(key: string, question: MeshQuestion): Promise<MeshLookup | 'removed'> {
     const { link, clock } = this.#options
-    const { token, leaseMs, known, maxUses } = question
+    const { token, leaseMs, known, maxUses, maxStaleUses } = question
     const sentAt = clock.monotonic()
     // Ages are told to the millisecond on two clocks: what differs by less is the same entry.
     const knownAge = known === undefined ? -1 : Math.max(0, Math.floor(sentAt - known.createdAt) - 2)
-    const args = [token, leaseMs, knownAge, this.#now(), MAX_VALID_FOR_MS, MAX_BLOB_BYTES, MAX_LEASE_MS, maxUses]
+    const args = [
+      token,
+      leaseMs,
+      knownAge,
+      this.#now(),
+      MAX_VALID_FOR_MS,
+      MAX_BLOB_BYTES,
+      MAX_LEASE_MS,
+      maxUses,
+      maxStaleUses,
+    ]
     let raw: RawLookup
     try {
       raw = await link.run((client) => GET.run(client, this.#keys(key), args))

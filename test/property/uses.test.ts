@@ -208,6 +208,20 @@ describe('a verdict with n uses', () => {
     await mesh.stop()
   })
 
+  it('serves on at a node that has none of it, with uses that the mesh has left', async () => {
+    const mesh = await Mesh.start({ nodes: 2, shared: true, uses: 16 })
+    await mesh.ask(0, {})
+    await mesh.clock.advance(6_500)
+    mesh.setDown(true)
+    for (let i = 0; i < 40; i++) {
+      await mesh.ask(1, {})
+      await mesh.clock.advance(500)
+    }
+    expect(mesh.most).toBeGreaterThan(10)
+    expect(mesh.most).toBeLessThanOrEqual(17)
+    await mesh.stop()
+  })
+
   it('whose uses nobody bounds serves on while the backend is away', async () => {
     const mesh = await Mesh.start({ nodes: 1, shared: false, uses: 10_000 })
     await mesh.ask(0, { count: 10_001 })

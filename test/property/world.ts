@@ -90,7 +90,7 @@ export function verdictAt(salt: number, instance: Instance, version: number): Ve
   hash ^= hash >>> 13
   const denied = (hash >>> 0) % 2 === 0
   const status = denied ? { code: 7, message: `no ${(hash >>> 4) % 1000}` } : { code: 0, message: '' }
-  return { kind: denied ? 'deny' : 'allow', status, validForMs: VALID_MS, validUses: 1_000 }
+  return { kind: denied ? 'deny' : 'allow', status, validForMs: VALID_MS, validUses: 10_000 }
 }
 
 function describe(value: AttributeValue): string {

@@ -4,10 +4,11 @@
 -- ARGV[1] token of the caller, ARGV[2] lease ms, ARGV[3] age in ms of the entry that the caller has, -1 for none:
 --         only a younger one is of interest; ARGV[4] the time in ms, empty for this server's clock,
 -- ARGV[5] the longest life of an entry in ms, ARGV[6] most bytes of a blob, ARGV[7] the longest lease in ms, ARGV[8] the
--- most uses to take: a node that keeps no copy needs one
+-- most uses to take of a fresh entry: a node that keeps no copy needs one; ARGV[9] the same of an entry that is not
 -- Returns {state, age ms, remaining fresh ms, uses granted, blob, wrong, uses there were}; state:
 --   F fresh (uses are taken from the entry's budget and now belong to the caller) · L not fresh, the caller has the
---   lease · W not fresh, another node has the lease. L and W carry the stale entry where there is one (age -1: none).
+--   lease · W not fresh, another node has the lease. L and W carry the stale entry where there is one (age -1: none),
+--   with uses of it if it has any left and the caller wants some.
 --   wrong: why what was found under the key is no entry and was removed; empty where nothing was
 local t = redis.call('TIME')
 local now = tonumber(ARGV[4]) or t[1] * 1000 + math.floor(t[2] / 1000)
@@ -38,6 +39,12 @@ local function read()
   return entry
 end
 
+local function take(entry, most)
+  local uses = math.min(math.max(1, math.floor(entry.uses / 8)), entry.uses, tonumber(most))
+  if uses > 0 then redis.call('HINCRBY', KEYS[1], 'u', -uses) end
+  return uses
+end
+
 local entry = read()
 local age, remaining = -1, 0
 if entry.blob then
@@ -45,9 +52,7 @@ if entry.blob then
   remaining = entry.fresh - now
   local known = tonumber(ARGV[3])
   if remaining > 0 and entry.uses > 0 and (known < 0 or age < known) then
-    local take = math.min(math.max(1, math.floor(entry.uses / 8)), tonumber(ARGV[8]))
-    redis.call('HINCRBY', KEYS[1], 'u', -take)
-    return {'F', age, remaining, take, entry.blob, wrong, entry.uses}
+    return {'F', age, remaining, take(entry, ARGV[8]), entry.blob, wrong, entry.uses}
   end
 end
 local state = redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) and 'L' or 'W'
@@ -59,4 +64,5 @@ if state == 'W' then
     state = 'L'
   end
 end
-return {state, age, remaining, 0, entry.blob or '', wrong, entry.uses or 0}
+local uses = entry.blob and remaining <= 0 and take(entry, ARGV[9]) or 0
+return {state, age, remaining, uses, entry.blob or '', wrong, entry.uses or 0}
