@@ -15,6 +15,7 @@ const WINDOW_UPDATE = 8
 const END_STREAM = 1
 const END_HEADERS = 4
 const ACK = 1
+const MAX_CONCURRENT_STREAMS = 3
 const CANCEL = 8
 
 /** `grpc-status` as HPACK's Huffman code writes it; with a header table of size 0, it is written out each time. */
@@ -86,6 +87,7 @@ export function connectGrpc(options: {
   const out: Buffer[] = [PREFACE]
   const streams = new Map<number, number>()
   const calls = new Map<number, number>()
+  let maxStreams = 100
   let nextStream = 1
   let rest: Buffer = Buffer.alloc(0)
   let closed = false
@@ -107,8 +109,11 @@ export function connectGrpc(options: {
   const read = (type: number, flags: number, stream: number, body: Buffer) => {
     if (type === HEADERS && (flags & END_STREAM) !== 0) end(stream, statusOf(body))
     else if (type === RST_STREAM) end(stream, 'failed')
-    else if (type === SETTINGS && (flags & ACK) === 0) out.push(frame(SETTINGS, ACK, 0, Buffer.alloc(0)))
-    else if (type === PING && (flags & ACK) === 0) out.push(frame(PING, ACK, 0, Buffer.from(body)))
+    else if (type === SETTINGS && (flags & ACK) === 0) {
+      for (let at = 0; at + 6 <= body.length; at += 6)
+        if (body.readUInt16BE(at) === MAX_CONCURRENT_STREAMS) maxStreams = body.readUInt32BE(at + 2)
+      out.push(frame(SETTINGS, ACK, 0, Buffer.alloc(0)))
+    } else if (type === PING && (flags & ACK) === 0) out.push(frame(PING, ACK, 0, Buffer.from(body)))
     else if (type === GOAWAY) closed = true
   }
   socket.on('data', (chunk) => {
@@ -129,8 +134,7 @@ export function connectGrpc(options: {
     for (const stream of streams.keys()) end(stream, 'failed')
   })
   return {
-    // A server lets in 1024 at once.
-    free: () => !closed && streams.size < 1_000,
+    free: () => !closed && streams.size < maxStreams,
     closed: () => closed,
     send(call, key) {
       const stream = nextStream

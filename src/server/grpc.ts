@@ -38,7 +38,7 @@ export interface GrpcServerOptions {
   readonly limits?: RequestLimits
   /** Largest message taken; access logs with whole bodies of metadata can be large. Default 4 MiB. */
   readonly maxMessageBytes?: number
-  /** Calls at once on one connection. Default 1024, as Mixer's. */
+  /** Calls at once on one connection. Default 256: what a connection can have waiting must not take longer than callers. */
   readonly maxConcurrentStreams?: number
 }
 
@@ -68,7 +68,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const all = [healthService(doors.map(({ name }) => name)), ...doors]
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes ?? 4 * MIB,
-    'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 1024,
+    'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 256,
     // Finds dead peers, whose streams would otherwise stay for ever.
     'grpc.keepalive_time_ms': 60_000,
     'grpc.keepalive_timeout_ms': 20_000,
