@@ -6,6 +6,8 @@ export interface SeenRequest {
   readonly method: string
   readonly path: string
   readonly headers: IncomingHttpHeaders
+  /** Name, value, name, … as they came. */
+  readonly rawHeaders: readonly string[]
   readonly body: string
 }
 
@@ -37,7 +39,8 @@ export async function startHttpBackend(
   let answer = initial
   let count = 0
   const requests: SeenRequest[] = []
-  const server = createServer((incoming, outgoing) => {
+  // More than proxies pass, so that what is refused is refused by them or by a node.
+  const server = createServer({ maxHeaderSize: 256 * 1024 }, (incoming, outgoing) => {
     const chunks: Buffer[] = []
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
     incoming.on('end', () => {
@@ -45,6 +48,7 @@ export async function startHttpBackend(
         method: incoming.method ?? '',
         path: incoming.url ?? '',
         headers: incoming.headers,
+        rawHeaders: incoming.rawHeaders,
         body: Buffer.concat(chunks).toString('utf8'),
       }
       count += 1
