@@ -66,7 +66,8 @@ class RedisCounters implements DurableCounters {
     const owned = await this.#claim()
     const read = async (register: string) => {
       const fields = await this.#options.link.run((client) => client.hgetall(this.#key(register)), TIMEOUT_MS)
-      return [register, new Map(Object.entries(fields).map(([field, value]) => [field, Number(value)]))] as const
+      const numbers = Object.entries(fields).map(([field, value]) => [field, Number(value)] as const)
+      return [register, new Map(numbers.filter(([, value]) => Number.isFinite(value)))] as const
     }
     return new Map(await Promise.all(owned.map(read)))
   }

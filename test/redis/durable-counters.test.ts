@@ -78,6 +78,20 @@ describe('durable counters in Redis', () => {
     b.close()
   })
 
+  it('leave out what is no number, and keep a register of which nobody can tell since when it is adopted', async () => {
+    const counters = open('garbage')
+    await counters.apply('b-1', [{ field: 'a', add: 2 }])
+    const [register = ''] = [...(await counters.registers()).keys()]
+    const base = '{intermix-counters-garbage}:'
+    await link.run((client) => client.hset(`${base}register:${register}`, 'b', 'many', 'c', '1e999'))
+    await link.run((client) => client.zadd(`${base}leases`, '1', 'lost'))
+    await link.run((client) => client.hset(`${base}adopted`, register, 'long ago', 'lost', '9'.repeat(30)))
+    const found = await counters.registers()
+    expect([...found.keys()].sort()).toEqual([register, 'lost'].sort())
+    expect([...(found.get(register) ?? [])]).toEqual([['a', 2]])
+    counters.close()
+  })
+
   it('give away their registers when they are closed', async () => {
     const [a, b] = [open('close'), open('close')]
     await a.apply('b-1', [{ field: 'x', add: 1 }])

@@ -20,6 +20,11 @@ local owned = {}
 for _, register in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   if redis.call('HGET', KEYS[2], register) == me then
     local since = redis.call('HGET', KEYS[3], register)
+    -- What is no time past begins now.
+    if since and (tonumber(since) or now + 1) > now then
+      redis.call('HSET', KEYS[3], register, now)
+      since = now
+    end
     if since and register ~= mine and tonumber(since) + keep < now then
       redis.call('ZREM', KEYS[1], register)
       redis.call('HDEL', KEYS[2], register)
