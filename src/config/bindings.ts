@@ -96,6 +96,8 @@ function overOutput(
     constant: expression.constant,
     references: expression.references.map((r) => ({ ...r, attribute: aliases.get(r.attribute) ?? r.attribute })),
     equalityTerms: [],
+    // What can only fail has been refused; the rest is about the aliases, not about what was written.
+    doubts: [],
     evaluate: (bag: AttributeBag, log?: ReadLog) =>
       expression.evaluate(new AliasBag(bag, aliases), log === undefined ? undefined : new RequestReads(log, aliases)),
   })

@@ -5,6 +5,6 @@ import { compileCexl } from './cexl/compile-cexl.ts'
 import type { CompileOptions, CompileResult } from './compiled.ts'
 
 /** Compiles an expression of either dialect against a vocabulary. Never throws for any source. */
-export function compileExpression(source: string, { dialect, vocabulary }: CompileOptions): CompileResult {
-  return dialect === 'CEL' ? compileCel(source, vocabulary) : compileCexl(source, vocabulary)
+export function compileExpression(source: string, options: CompileOptions): CompileResult {
+  return options.dialect === 'CEL' ? compileCel(source, options) : compileCexl(source, options)
 }

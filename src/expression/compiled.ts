@@ -6,13 +6,35 @@ import type { AttributeValue, ValueType } from '../kernel/value.ts'
 
 export type Dialect = 'CEXL' | 'CEL'
 
-/** A run-time failure (an absent attribute, a value that a function refuses). Returned, not thrown: it is frequent. */
-export class EvaluationError {
-  readonly message: string
+/**
+ * Why an evaluation gave no value. `absent`: the request lacks an attribute or a map key that was read. `failed`:
+ * anything else, such as a value that a function refuses. `exhausted`: the evaluation's step budget was used up.
+ */
+export type FailureKind = 'absent' | 'failed' | 'exhausted'
 
-  constructor(message: string) {
+/** A run-time failure. Returned, not thrown: it is frequent. */
+export class EvaluationError {
+  /** In Mixer's words; it may hold values of the request, so it is for logs and operators only. */
+  readonly message: string
+  readonly kind: FailureKind
+  /** Source text of the part that failed: what a caller may be told. */
+  readonly part: string | undefined
+
+  constructor(message: string, kind: FailureKind = 'failed', part?: string) {
     this.message = message
+    this.kind = kind
+    this.part = part
   }
+
+  /** The same failure, at a part of the source unless it knows a smaller one already. */
+  at(part: string): EvaluationError {
+    return this.part === undefined ? new EvaluationError(this.message, this.kind, part) : this
+  }
+}
+
+/** Of two failures whose order does not matter, the one to tell: what is absent is the milder one. */
+export function worse(one: EvaluationError, two: EvaluationError): EvaluationError {
+  return one.kind === 'absent' && two.kind !== 'absent' ? two : one
 }
 
 /** A mistake in the source. Columns count from 1 within the expression; `length` is at least 1. */
@@ -20,6 +42,15 @@ export interface ExpressionProblem {
   readonly message: string
   readonly column: number
   readonly length: number
+}
+
+/**
+ * Something about an expression that compiles and still is not right. `always-fails`: a part that can only fail.
+ * `may-fail`: a part that fails for some values which a caller can choose. `unmatchable-key`: a header name that no
+ * request can have. `costly`: a part that typical requests could exhaust the step budget with.
+ */
+export interface ExpressionDoubt extends ExpressionProblem {
+  readonly kind: 'always-fails' | 'may-fail' | 'unmatchable-key' | 'costly'
 }
 
 /** `attribute == constant` (or `map["key"] == constant`), joined by the top-level `&&` of an expression. */
@@ -45,6 +76,7 @@ export interface CompiledExpression {
   readonly constant: AttributeValue | undefined
   readonly references: readonly StaticReference[]
   readonly equalityTerms: readonly EqualityTerm[]
+  readonly doubts: readonly ExpressionDoubt[]
   /** Evaluates against a bag. `log` hears every read that can influence the result. */
   evaluate(bag: AttributeBag, log?: ReadLog): AttributeValue | EvaluationError
 }
@@ -52,6 +84,8 @@ export interface CompiledExpression {
 export interface CompileOptions {
   readonly dialect: Dialect
   readonly vocabulary: Vocabulary
+  /** Steps that one evaluation may take. Default `DEFAULT_MAX_STEPS`. */
+  readonly maxSteps?: number
 }
 
 export type CompileResult =

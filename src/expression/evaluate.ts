@@ -5,6 +5,7 @@ import type { Predicate, ReadLog } from '../kernel/read-log.ts'
 import { type AttributeValue, isStringMap } from '../kernel/value.ts'
 import type { EvaluationError } from './compiled.ts'
 import { match } from './functions/conversions.ts'
+import { budgeted, remainingSteps, setRemainingSteps } from './steps.ts'
 
 type Closure<T> = (bag: AttributeBag, log: ReadLog | undefined) => T
 
@@ -25,16 +26,28 @@ function readEntry(bag: AttributeBag, name: string, key: string): string | undef
   return typeof map === 'object' && isStringMap(map) ? map.get(key) : undefined
 }
 
-/** The predicate that a boolean expression over one subject asks. `id` is canonical. */
-export function predicateOf({ attribute, mapKey }: Subject, id: string, evaluate: Closure<unknown>): Predicate {
+function readSubject(bag: AttributeBag, { attribute, mapKey }: Subject): AttributeValue | undefined {
+  return mapKey === undefined ? bag.get(attribute) : readEntry(bag, attribute, mapKey)
+}
+
+/**
+ * The predicate that a boolean expression over one subject asks. `id` is canonical. Asked outside an evaluation, it has
+ * a budget of its own; `maxSteps` is `undefined` where it takes no steps.
+ */
+export function predicateOf(
+  subject: Subject,
+  id: string,
+  evaluate: Closure<unknown>,
+  maxSteps: number | undefined,
+): Predicate {
+  const ask = maxSteps === undefined ? evaluate : budgeted(evaluate, maxSteps)
   return {
     id,
-    attribute,
-    mapKey,
+    attribute: subject.attribute,
+    mapKey: subject.mapKey,
     test(bag) {
-      const value = mapKey === undefined ? bag.get(attribute) : readEntry(bag, attribute, mapKey)
-      if (value === undefined) return undefined
-      const answer = evaluate(bag, undefined)
+      if (readSubject(bag, subject) === undefined) return undefined
+      const answer = ask(bag, undefined)
       return typeof answer === 'boolean' ? answer : undefined
     },
   }
@@ -47,10 +60,15 @@ export function predicateOf({ attribute, mapKey }: Subject, id: string, evaluate
 export function asPredicate<T>(predicate: Predicate, evaluate: Closure<T>): Closure<T | boolean> {
   return (bag, log) => {
     if (log === undefined) return evaluate(bag, undefined)
-    const answer = predicate.test(bag)
-    if (answer === undefined) return evaluate(bag, log)
-    log.predicate(predicate, answer)
-    return answer
+    if (readSubject(bag, predicate) === undefined) return evaluate(bag, log)
+    const steps = remainingSteps()
+    const answer = evaluate(bag, undefined)
+    if (typeof answer === 'boolean') {
+      log.predicate(predicate, answer)
+      return answer
+    }
+    setRemainingSteps(steps)
+    return evaluate(bag, log)
   }
 }
 

@@ -1,15 +1,16 @@
 // From CEL source to a compiled expression: parsed and checked by cel-js, evaluated by own closures.
 
 import { type ASTNode, ParseError, TypeError as CheckError } from '@marcbachmann/cel-js'
-import type { Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { ReadLog } from '../../kernel/read-log.ts'
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
-import { type CompileResult, EvaluationError, type ExpressionProblem } from '../compiled.ts'
+import { type CompileOptions, type CompileResult, EvaluationError, type ExpressionProblem } from '../compiled.ts'
 import type { Evaluate } from '../evaluate.ts'
 import { MAX_SOURCE_LENGTH, SourceError } from '../source-error.ts'
+import { budgeted, DEFAULT_MAX_STEPS, setRemainingSteps } from '../steps.ts'
 import { checkHeight } from './height.ts'
 import { attributeAt, celEqualityTerms, checkedType, celReferences, operandsOf } from './analysis.ts'
 import type { AttributeNode } from './attribute-tree.ts'
+import { celDoubts } from './doubts.ts'
 import { environmentOf, mixerTypeNames } from './environment.ts'
 import { generateCel } from './generate.ts'
 import { attributeWord, prepare, type PreparedSource } from './prepare.ts'
@@ -19,19 +20,25 @@ import { AttributeMap, CEL_TYPES, toAttribute } from './values.ts'
 const EMPTY_BAG = { get: () => undefined, names: () => [] }
 
 /** Compiles CEL against a vocabulary, which must not change afterwards. */
-export function compileCel(source: string, vocabulary: Vocabulary): CompileResult {
+export function compileCel(source: string, options: Omit<CompileOptions, 'dialect'>): CompileResult {
   let prepared: PreparedSource = { text: source, originalOffset: (offset) => offset }
   try {
     if (source.length > MAX_SOURCE_LENGTH)
       throw new SourceError(`expression is longer than ${MAX_SOURCE_LENGTH} characters`, 0, 1)
     prepared = prepare(source)
-    return compile(source, prepared.text, vocabulary)
+    return compile(source, prepared, options)
   } catch (error) {
     return { ok: false, problems: [problemOf(error, prepared)] }
   }
 }
 
-function compile(source: string, text: string, vocabulary: Vocabulary): CompileResult {
+function compile(
+  source: string,
+  prepared: PreparedSource,
+  { vocabulary, maxSteps = DEFAULT_MAX_STEPS }: Omit<CompileOptions, 'dialect'>,
+): CompileResult {
+  setRemainingSteps(maxSteps)
+  const { text } = prepared
   const { environment, tree } = environmentOf(vocabulary)
   const parsed = environment.parse(text)
   const { ast } = parsed
@@ -41,7 +48,16 @@ function compile(source: string, text: string, vocabulary: Vocabulary): CompileR
   checkIndexes(ast, tree)
   const type = attributeType(checked.type ?? 'dyn', ast)
   const references = celReferences(ast, tree)
-  const evaluate = asExpression(generateCel(ast, tree), type)
+  const placeOf = ({ start, end }: ASTNode) => ({
+    start: prepared.originalOffset(start),
+    end: prepared.originalOffset(end),
+  })
+  const textOf = (node: ASTNode) => {
+    const { start, end } = placeOf(node)
+    return source.slice(start, end)
+  }
+  const options = { tree, maxSteps, textOf }
+  const evaluate = budgeted(asExpression(generateCel(ast, options), type), maxSteps)
   const constant = references.length === 0 ? evaluate(EMPTY_BAG, undefined) : undefined
   return {
     ok: true,
@@ -52,6 +68,7 @@ function compile(source: string, text: string, vocabulary: Vocabulary): CompileR
       constant: constant instanceof EvaluationError ? undefined : constant,
       references,
       equalityTerms: celEqualityTerms(ast, tree),
+      doubts: celDoubts(ast, { ...options, placeOf }),
       evaluate,
     },
   }

@@ -1,12 +1,12 @@
 // CEL's functions on values, the standard ones and Mixer's. A method's target is its first argument.
 
+import type { ReadLog } from '../../kernel/read-log.ts'
 import { Duration, parseDuration, Timestamp } from '../../kernel/time.ts'
 import { EvaluationError } from '../compiled.ts'
 import { reverse, toLower } from '../functions/bytes.ts'
 import { ip, match, timestamp } from '../functions/conversions.ts'
 import { dnsName } from '../functions/dns-name.ts'
 import { email } from '../functions/email.ts'
-import { compilePattern, findPattern } from '../functions/regexp.ts'
 import { uri } from '../functions/uri.ts'
 import { inCalendar } from './operations.ts'
 import { zoneOffset } from './time-zone.ts'
@@ -21,7 +21,7 @@ import {
   type WrappedType,
 } from './values.ts'
 
-type CelFunction = (args: readonly CelValue[]) => CelResult
+type CelFunction = (args: readonly CelValue[], log: ReadLog | undefined) => CelResult
 
 function noOverload(name: string, args: readonly CelValue[]): EvaluationError {
   return new EvaluationError(`no such overload: ${name}(${args.map(typeName).join(', ')})`)
@@ -53,9 +53,12 @@ function wrapper(
   })
 }
 
-function size([value]: readonly CelValue[]): CelResult {
+function size([value]: readonly CelValue[], log: ReadLog | undefined): CelResult {
   if (typeof value === 'string') return BigInt(Array.from(value).length)
-  if (value instanceof AttributeMap) return new EvaluationError('size not implemented on stringmaps')
+  if (value instanceof AttributeMap) {
+    if (log !== undefined) log.wholeMap(value.name, value.map)
+    return BigInt(value.map?.size ?? 0)
+  }
   if (value instanceof Map) return BigInt(value.size)
   if (Array.isArray(value) || value instanceof Uint8Array) return BigInt(value.length)
   return noOverload('size', [value ?? null])
@@ -154,8 +157,6 @@ function toDuration([value]: readonly CelValue[]): CelResult {
 }
 
 function typeOf([value]: readonly CelValue[]): CelResult {
-  if (value instanceof AttributeMap) return new EvaluationError('cannot convert stringmap to CEL types')
-  if (value instanceof Wrapped) return new EvaluationError('cannot convert wrapper value to CEL types')
   return new TypeValue(typeName(value ?? null))
 }
 
@@ -181,16 +182,15 @@ const dayOfYear = (date: Date) => Math.floor((date.getTime() - Date.UTC(date.get
 function milliseconds(args: readonly CelValue[]): CelResult {
   const [value] = args
   if (value instanceof Duration) return (value.nanos / 1_000_000n) % 1000n
-  return part('getMilliseconds', (date) => date.getUTCMilliseconds())(args)
+  return part('getMilliseconds', (date) => date.getUTCMilliseconds())(args, undefined)
 }
 
-/** Functions and methods by name. `matches` with a constant pattern is compiled apart. */
+/** Functions and methods by name; `matches` is compiled apart. */
 export const CEL_FUNCTIONS: ReadonlyMap<string, CelFunction> = new Map<string, CelFunction>([
   ['size', size],
   ['contains', text2('contains', (text, part) => text.includes(part))],
   ['startsWith', text2('startsWith', (text, prefix) => text.startsWith(prefix))],
   ['endsWith', text2('endsWith', (text, suffix) => text.endsWith(suffix))],
-  ['matches', text2('matches', (text, pattern) => findPattern(compilePattern(pattern), text))],
   ['int', toInt],
   ['uint', toUint],
   ['double', toDouble],
@@ -199,7 +199,9 @@ export const CEL_FUNCTIONS: ReadonlyMap<string, CelFunction> = new Map<string, C
   [
     'bytes',
     (args) =>
-      args[0] instanceof Uint8Array ? args[0] : text1('bytes', (text) => new Uint8Array(Buffer.from(text)))(args),
+      args[0] instanceof Uint8Array
+        ? args[0]
+        : text1('bytes', (text) => new Uint8Array(Buffer.from(text)))(args, undefined),
   ],
   ['dyn', ([value]) => value ?? null],
   ['type', typeOf],

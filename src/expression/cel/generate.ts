@@ -3,34 +3,55 @@
 import { type ASTNode, serialize } from '@marcbachmann/cel-js'
 import { EvaluationError } from '../compiled.ts'
 import { asPredicate, clausePredicate, predicateOf } from '../evaluate.ts'
-import { compilePattern, findPattern, PatternCache } from '../functions/regexp.ts'
+import { compilePattern, findPattern, requestPattern } from '../functions/regexp.ts'
 import { SourceError } from '../source-error.ts'
+import { EXHAUSTED, spend, spendCharacters } from '../steps.ts'
 import { attributeAt, celReferences, celSubject, keyTested, mapEntryAt } from './analysis.ts'
 import type { AttributeNode } from './attribute-tree.ts'
 import { celClause } from './clause.ts'
+import {
+  binary,
+  charactersIn,
+  choose,
+  constantly,
+  fold,
+  isIn,
+  located,
+  logical,
+  not,
+  type Operation,
+  valuesOf,
+} from './closures.ts'
 import { type BinaryOperator, equals, negate, operate } from './operations.ts'
 import { CEL_FUNCTIONS } from './functions.ts'
-import { compileMacro, type Scope } from './macros.ts'
-import { type Cel, contains, hasAttribute, hasEntry, index, namespace, readAttribute, readEntry } from './reads.ts'
+import { compileMacro, macroAt, type Scope } from './macros.ts'
+import { type Cel, hasAttribute, hasEntry, index, namespace, readAttribute, readEntry } from './reads.ts'
 import { type CelValue, mapKey, TypeValue, typeName, Uint } from './values.ts'
-
-const EMPTY_BAG = { get: () => undefined, names: () => [] }
 
 const TYPE_NAMES = new Set(['int', 'uint', 'double', 'bool', 'string', 'bytes', 'list', 'map', 'null_type', 'type'])
 
 const BOOLEAN_METHODS = new Set(['startsWith', 'endsWith', 'contains', 'matches', 'match', 'has'])
 
 /** Compiles the tree of an expression. @throws SourceError, with offsets into the parsed text, for what is not supported. */
-export function generateCel(root: ASTNode, tree: AttributeNode): Cel {
-  return new Generator(tree, true).compile(root, new Map())
+export function generateCel(root: ASTNode, options: CelOptions): Cel {
+  return new Generator(options, true).compile(root, new Map())
+}
+
+export interface CelOptions {
+  readonly tree: AttributeNode
+  readonly maxSteps: number
+  /** The source text of a node. */
+  textOf(node: ASTNode): string
 }
 
 class Generator {
+  readonly #options: CelOptions
   readonly #tree: AttributeNode
   readonly #predicates: boolean
 
-  constructor(tree: AttributeNode, predicates: boolean) {
-    this.#tree = tree
+  constructor(options: CelOptions, predicates: boolean) {
+    this.#options = options
+    this.#tree = options.tree
     this.#predicates = predicates
   }
 
@@ -40,8 +61,9 @@ class Generator {
     if (node.op !== 'id' && celReferences(node, this.#tree).length === 0) return fold(this.#node(node, scope))
     const subject = this.#predicates && isBoolean(node) ? celSubject(node, this.#tree) : undefined
     if (subject === undefined) return this.#node(node, scope)
-    const plain = new Generator(this.#tree, false).compile(node, scope)
-    const predicate = predicateOf(subject, `cel:${subject.type}:${serialize(node)}`, plain)
+    const plain = new Generator(this.#options, false).compile(node, scope)
+    const id = `cel:${subject.type}:${serialize(node)}`
+    const predicate = predicateOf(subject, id, plain, this.#options.maxSteps)
     const clause = celClause(node, this.#tree)
     return clause === undefined ? asPredicate(predicate, plain) : clausePredicate(predicate, clause, plain)
   }
@@ -57,15 +79,15 @@ class Generator {
       case '||':
         return this.#logical(node, scope)
       case '?:':
-        return this.#conditional(node.args, scope)
+        return this.#conditional(node, node.args, scope)
       case '!_':
-        return not(this.compile(node.args, scope))
+        return not(this.compile(node.args, scope), this.#options.textOf(node))
       case '-_':
-        return this.#negative(node.args, scope)
+        return this.#negative(node, scope)
       case 'list':
         return this.#list(node.args, scope)
       case 'map':
-        return this.#map(node.args, scope)
+        return this.#map(node, scope)
       case 'call':
         return this.#call(node.args[0], undefined, node.args[1], node, scope)
       case 'rcall':
@@ -115,45 +137,50 @@ class Generator {
     }
     const collection = this.compile(operand, scope)
     const key = node.op === '.' ? constantly(node.args[1]) : this.compile(node.args[1], scope)
-    return binary(collection, key, (left, right, log) => index(left, right, log))
+    return this.#apply(node, collection, key, index)
   }
 
   #logical(node: ASTNode & { op: '&&' | '||' }, scope: Scope): Cel {
     const left = this.compile(node.args[0], scope)
     const right = this.compile(node.args[1], scope)
-    return logical(left, right, node.op === '||')
+    return logical(left, right, node.op === '||', this.#options.textOf(node))
   }
 
-  #conditional([condition, yes, no]: readonly [ASTNode, ASTNode, ASTNode], scope: Scope): Cel {
-    return choose(this.compile(condition, scope), this.compile(yes, scope), this.compile(no, scope))
+  #conditional(node: ASTNode, parts: readonly [ASTNode, ASTNode, ASTNode], scope: Scope): Cel {
+    const [condition, yes, no] = parts.map((part) => this.compile(part, scope)) as [Cel, Cel, Cel]
+    return choose(condition, yes, no, this.#options.textOf(node))
   }
 
-  #negative(operand: ASTNode, scope: Scope): Cel {
+  /** An operation on two values; its failure is at the node. */
+  #apply(node: ASTNode, left: Cel, right: Cel, operation: Operation): Cel {
+    return binary(left, right, operation, this.#options.textOf(node))
+  }
+
+  #negative(node: ASTNode & { op: '-_' }, scope: Scope): Cel {
+    const operand = node.args
     // The smallest integer has no positive counterpart, so the sign belongs to the literal.
     if (operand.op === 'value' && operand.args === 2n ** 63n) return constantly(-(2n ** 63n))
     const value = this.compile(operand, scope)
+    const part = this.#options.textOf(node)
     return (bag, log) => {
       const number = value(bag, log)
-      return number instanceof EvaluationError ? number : negate(number)
+      return number instanceof EvaluationError ? number : located(negate(number), part)
     }
   }
 
   #list(nodes: readonly ASTNode[], scope: Scope): Cel {
     const items = nodes.map((node) => this.compile(node, scope))
     return (bag, log) => {
-      const values: CelValue[] = []
-      for (const item of items) {
-        const value = item(bag, log)
-        if (value instanceof EvaluationError) return value
-        values.push(value)
-      }
-      return values
+      if (!spend(items.length)) return EXHAUSTED
+      return valuesOf(items, bag, log)
     }
   }
 
-  #map(nodes: readonly (readonly [ASTNode, ASTNode])[], scope: Scope): Cel {
-    const entries = nodes.map(([key, value]) => [this.compile(key, scope), this.compile(value, scope)] as const)
+  #map(node: ASTNode & { op: 'map' }, scope: Scope): Cel {
+    const part = this.#options.textOf(node)
+    const entries = node.args.map(([key, value]) => [this.compile(key, scope), this.compile(value, scope)] as const)
     return (bag, log) => {
+      if (!spend(entries.length)) return EXHAUSTED
       const map = new Map<NonNullable<ReturnType<typeof mapKey>>, CelValue>()
       for (const [keyOf, valueOf] of entries) {
         const key = keyOf(bag, log)
@@ -161,8 +188,9 @@ class Generator {
         const value = valueOf(bag, log)
         if (value instanceof EvaluationError) return value
         const normalised = mapKey(key)
-        if (normalised === undefined) return new EvaluationError(`unsupported key type: ${typeName(key)}`)
-        if (map.has(normalised)) return new EvaluationError(`duplicate map key: ${normalised}`)
+        if (normalised === undefined)
+          return new EvaluationError(`unsupported key type: ${typeName(key)}`, 'failed', part)
+        if (map.has(normalised)) return new EvaluationError(`duplicate map key: ${normalised}`, 'failed', part)
         map.set(normalised, value)
       }
       return map
@@ -174,11 +202,11 @@ class Generator {
     if (tested !== undefined) return hasEntry(tested)
     const left = this.compile(node.args[0], scope)
     const right = this.compile(node.args[1], scope)
-    if (node.op === '==') return binary(left, right, equals)
-    if (node.op === '!=') return not(binary(left, right, equals))
-    if (node.op === 'in') return binary(left, right, (item, items, log) => contains(item, items, log, equals))
+    if (node.op === '==') return this.#apply(node, left, right, equals)
+    if (node.op === '!=') return not(this.#apply(node, left, right, equals), this.#options.textOf(node))
+    if (node.op === 'in') return this.#apply(node, left, right, isIn)
     const operator = node.op as BinaryOperator
-    return binary(left, right, (one, two) => operate(operator, one, two))
+    return this.#apply(node, left, right, (one, two) => operate(operator, one, two))
   }
 
   #call(name: string, target: ASTNode | undefined, args: readonly ASTNode[], node: ASTNode, scope: Scope): Cel {
@@ -187,25 +215,22 @@ class Generator {
       if (name === 'has' && first !== undefined) return this.#has(first, scope)
       if (name === 'pick') return this.#pick(args, scope)
       if (name === 'conditional' && first !== undefined && second !== undefined && third !== undefined) {
-        return this.#conditional([first, second, third], scope)
+        return this.#conditional(node, [first, second, third], scope)
       }
     } else {
-      const macro = compileMacro({ generator: this, name, target, args, scope })
-      if (macro !== undefined) return macro
+      const macro = macroAt(node)
+      if (macro !== undefined) return compileMacro({ generator: this, macro, scope, part: this.#options.textOf(node) })
     }
     const operands = target === undefined ? args : [target, ...args]
-    if (name === 'matches') return this.#matches(operands, scope)
+    if (name === 'matches') return this.#matches(node, operands, scope)
     const apply = CEL_FUNCTIONS.get(name)
     if (apply === undefined) return unsupported(node, `the function '${name}'`)
     const parts = operands.map((operand) => this.compile(operand, scope))
+    const text = this.#options.textOf(node)
     return (bag, log) => {
-      const values: CelValue[] = []
-      for (const part of parts) {
-        const value = part(bag, log)
-        if (value instanceof EvaluationError) return value
-        values.push(value)
-      }
-      return apply(values)
+      const values = valuesOf(parts, bag, log)
+      if (values instanceof EvaluationError) return values
+      return located(spendCharacters(charactersIn(values)) ? apply(values, log) : EXHAUSTED, text)
     }
   }
 
@@ -220,9 +245,7 @@ class Generator {
       return field.type === undefined ? constantly(true) : hasAttribute(field.name)
     }
     const key = node.args[1]
-    return binary(constantly(key), this.compile(node.args[0], scope), (item, items, log) =>
-      contains(item, items, log, equals),
-    )
+    return this.#apply(node, constantly(key), this.compile(node.args[0], scope), isIn)
   }
 
   /** The first argument that is there. Only fields and entries can be absent; anything else ends the choice. */
@@ -231,7 +254,9 @@ class Generator {
     const value = this.compile(first, scope)
     if (others.length === 0) return value
     const present = this.#presence(first, scope)
-    return present === undefined ? value : choose(present, value, this.#pick(others, scope))
+    return present === undefined
+      ? value
+      : choose(present, value, this.#pick(others, scope), this.#options.textOf(first))
   }
 
   #presence(node: ASTNode, scope: Scope): Cel | undefined {
@@ -240,24 +265,21 @@ class Generator {
     const entry = this.#attributeAt(node.args[0], scope) === undefined ? undefined : mapEntryAt(node, this.#tree)
     if (entry !== undefined) return hasEntry(entry)
     const [collection, key] = node.args
-    return binary(this.compile(key, scope), this.compile(collection, scope), (item, items, log) => {
-      return contains(item, items, log, equals)
-    })
+    return this.#apply(node, this.compile(key, scope), this.compile(collection, scope), isIn)
   }
 
-  #matches(operands: readonly ASTNode[], scope: Scope): Cel {
+  #matches(node: ASTNode, operands: readonly ASTNode[], scope: Scope): Cel {
     const [text, pattern] = operands as [ASTNode, ASTNode]
     const subject = this.compile(text, scope)
     if (pattern.op === 'value' && typeof pattern.args === 'string') {
       const compiled = compilePattern(pattern.args)
-      return binary(subject, constantly(''), (value) => {
+      return this.#apply(node, subject, constantly(''), (value) => {
         return typeof value === 'string' ? findPattern(compiled, value) : noMatch(value)
       })
     }
-    const cache = new PatternCache()
-    return binary(subject, this.compile(pattern, scope), (value, source) => {
+    return this.#apply(node, subject, this.compile(pattern, scope), (value, source) => {
       if (typeof value !== 'string' || typeof source !== 'string') return noMatch(value)
-      return findPattern(cache.get(source), value)
+      return findPattern(requestPattern(source), value)
     })
   }
 }
@@ -272,14 +294,6 @@ function isBoolean(node: ASTNode): boolean {
   return ['==', '!=', '<', '<=', '>', '>=', 'in', '&&', '||', '!_'].includes(node.op)
 }
 
-function fold(evaluate: Cel): Cel {
-  return constantly(evaluate(EMPTY_BAG, undefined))
-}
-
-function constantly(value: ReturnType<Cel>): Cel {
-  return () => value
-}
-
 function unsupported(node: ASTNode, what: string): never {
   throw new SourceError(`${what} is not supported`, node.start, node.end)
 }
@@ -287,48 +301,4 @@ function unsupported(node: ASTNode, what: string): never {
 function undefinedField(node: ASTNode): never {
   const field = node.op === '.' ? node.args[1] : ''
   throw new SourceError(`undefined field '${field}'`, node.start, node.end)
-}
-
-type Operation = (left: CelValue, right: CelValue, log: Parameters<Cel>[1]) => ReturnType<Cel>
-
-function binary(left: Cel, right: Cel, operation: Operation): Cel {
-  return (bag, log) => {
-    const one = left(bag, log)
-    if (one instanceof EvaluationError) return one
-    const two = right(bag, log)
-    return two instanceof EvaluationError ? two : operation(one, two, log)
-  }
-}
-
-function not(operand: Cel): Cel {
-  return (bag, log) => {
-    const value = operand(bag, log)
-    if (typeof value === 'boolean') return !value
-    return value instanceof EvaluationError ? value : new EvaluationError(`no such overload: !${typeName(value)}`)
-  }
-}
-
-/** A side that decides the result absorbs an error of the other side. */
-function logical(left: Cel, right: Cel, decisive: boolean): Cel {
-  return (bag, log) => {
-    const one = left(bag, log)
-    if (one === decisive) return decisive
-    const two = right(bag, log)
-    if (two === decisive) return decisive
-    const failure = one instanceof EvaluationError ? one : two
-    if (failure instanceof EvaluationError) return failure
-    if (typeof one === 'boolean' && typeof two === 'boolean') return !decisive
-    return new EvaluationError(
-      `no such overload: ${typeName(one as CelValue)} ${decisive ? '||' : '&&'} ${typeName(failure)}`,
-    )
-  }
-}
-
-function choose(condition: Cel, yes: Cel, no: Cel): Cel {
-  return (bag, log) => {
-    const answer = condition(bag, log)
-    if (answer === true) return yes(bag, log)
-    if (answer === false) return no(bag, log)
-    return answer instanceof EvaluationError ? answer : new EvaluationError(`no such overload: ${typeName(answer)} ? :`)
-  }
 }

@@ -1,7 +1,8 @@
 // Comprehensions of CEL: all, exists, exists_one, map, filter, and cel.bind.
 
 import type { ASTNode } from '@marcbachmann/cel-js'
-import { EvaluationError } from '../compiled.ts'
+import { EvaluationError, worse } from '../compiled.ts'
+import { EXHAUSTED, spend } from '../steps.ts'
 import { type Cel, itemsOf } from './reads.ts'
 import type { CelResult, CelValue } from './values.ts'
 
@@ -13,29 +14,52 @@ export interface Slot {
 /** The variables of the comprehensions around a node. */
 export type Scope = ReadonlyMap<string, Slot>
 
+/** The parts of a comprehension or of `cel.bind`. */
+export interface MacroParts {
+  readonly name: string
+  /** What is gone through; of `cel.bind` the value that the variable stands for. */
+  readonly collection: ASTNode
+  readonly variable: string
+  /** What is evaluated with the variable. */
+  readonly bodies: readonly ASTNode[]
+}
+
+/** The parts of a node that is a macro's call; `undefined` where it is something else. */
+export function macroAt(node: ASTNode): MacroParts | undefined {
+  if (node.op !== 'rcall') return undefined
+  const [name, target, [variable, ...nodes]] = node.args
+  if (variable?.op !== 'id') return undefined
+  const [value, body] = nodes
+  if (name === 'bind' && target.op === 'id' && target.args === 'cel' && value !== undefined && body !== undefined) {
+    return { name, collection: value, variable: variable.args, bodies: [body] }
+  }
+  return `${name}/${nodes.length}` in FOLDS
+    ? { name, collection: target, variable: variable.args, bodies: nodes }
+    : undefined
+}
+
 interface MacroCall {
   /** Compiles the parts of the call. */
   readonly generator: { compile(node: ASTNode, scope: Scope): Cel }
-  readonly name: string
-  readonly target: ASTNode
-  readonly args: readonly ASTNode[]
+  readonly macro: MacroParts
   readonly scope: Scope
+  /** The source text of the call. */
+  readonly part: string
 }
 
-/** Compiles the call of a macro; `undefined` where the call is not one. */
-export function compileMacro({ generator, name, target, args, scope }: MacroCall): Cel | undefined {
-  const [variable, ...bodies] = args
-  if (variable?.op !== 'id') return undefined
+/** Compiles the call of a macro. */
+export function compileMacro({ generator, macro, scope, part }: MacroCall): Cel {
   const slot: Slot = { value: null }
-  const inner: Scope = new Map([...scope, [variable.args, slot]])
-  const body = (i: number) => generator.compile(bodies[i] as ASTNode, inner)
-  if (name === 'bind' && target.op === 'id' && target.args === 'cel' && bodies.length === 2) {
-    return bind(slot, generator.compile(bodies[0] as ASTNode, scope), body(1))
-  }
-  const fold = FOLDS[`${name}/${bodies.length}`]
-  if (fold === undefined) return undefined
-  const collection = generator.compile(target, scope)
-  const parts = bodies.map((_body, i) => body(i))
+  const inner: Scope = new Map([...scope, [macro.variable, slot]])
+  const collection = generator.compile(macro.collection, scope)
+  const bodies = macro.bodies.map((body) => generator.compile(body, inner))
+  const fold = FOLDS[`${macro.name}/${bodies.length}`]
+  return fold === undefined
+    ? bind(slot, collection, bodies[0] as Cel)
+    : comprehend(fold, slot, collection, bodies, part)
+}
+
+function comprehend(fold: Fold, slot: Slot, collection: Cel, bodies: readonly Cel[], part: string): Cel {
   return (bag, log) => {
     const value = collection(bag, log)
     if (value instanceof EvaluationError) return value
@@ -43,11 +67,12 @@ export function compileMacro({ generator, name, target, args, scope }: MacroCall
     if (items instanceof EvaluationError) return items
     const outer = slot.value
     const result = fold(items, (item, i) => {
+      if (!spend(1)) return EXHAUSTED
       slot.value = item
-      return (parts[i] as Cel)(bag, log)
+      return (bodies[i] as Cel)(bag, log)
     })
     slot.value = outer
-    return result
+    return result instanceof EvaluationError ? result.at(part) : result
   }
 }
 
@@ -74,7 +99,10 @@ function quantifier(decisive: boolean): Fold {
     for (const item of items) {
       const answer = evaluate(item, 0)
       if (answer === decisive) return decisive
-      if (answer !== !decisive) failure ??= answer instanceof EvaluationError ? answer : NOT_BOOLEAN
+      if (answer === !decisive) continue
+      const error = answer instanceof EvaluationError ? answer : NOT_BOOLEAN
+      if (error.kind === 'exhausted') return error
+      failure = failure === undefined ? error : worse(failure, error)
     }
     return failure ?? !decisive
   }

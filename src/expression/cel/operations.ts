@@ -1,18 +1,21 @@
 // Equality, order and arithmetic of CEL values. Types are known only at run time where an operand is `dyn`.
 
 import { equalIp } from '../../kernel/ip-address.ts'
+import type { ReadLog } from '../../kernel/read-log.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import { EvaluationError } from '../compiled.ts'
 import { compareStrings } from '../functions/bytes.ts'
 import { equalDnsNames } from '../functions/dns-name.ts'
 import { equalEmails } from '../functions/email.ts'
 import { equalUris } from '../functions/uri.ts'
+import { EXHAUSTED, spend, spendCharacters } from '../steps.ts'
 import {
   AttributeMap,
   type CelMap,
   type CelResult,
   type CelValue,
   Namespace,
+  readWhole,
   TypeValue,
   typeName,
   Uint,
@@ -25,12 +28,13 @@ const UINT64_MAX = 2n ** 64n - 1n
 const YEAR_1 = -62_135_596_800_000_000_000n
 const YEAR_10000 = 253_402_300_800_000_000_000n
 
-/** Equality; an error where Mixer has none (string maps, attribute prefixes, wrapped values of different types). */
-export function equals(left: CelValue, right: CelValue): boolean | EvaluationError {
-  if (typeof left === 'string' && typeof right === 'string') return left === right
-  if (left instanceof AttributeMap || right instanceof AttributeMap) {
-    return new EvaluationError('stringmap does not support equality')
-  }
+/**
+ * Equality; an error where Mixer has none (attribute prefixes, wrapped values of different types). Map attributes are
+ * compared with all of their entries, as CEL says; Mixer had no equality of them.
+ */
+export function equals(left: CelValue, right: CelValue, log: ReadLog | undefined): boolean | EvaluationError {
+  if (typeof left === 'string' && typeof right === 'string') return equalStrings(left, right)
+  if (left instanceof AttributeMap || right instanceof AttributeMap) return equalAttributeMaps(left, right, log)
   if (left instanceof Namespace || right instanceof Namespace) {
     return new EvaluationError('attribute message does not support equality')
   }
@@ -39,13 +43,25 @@ export function equals(left: CelValue, right: CelValue): boolean | EvaluationErr
   if (left instanceof Duration && right instanceof Duration) return left.nanos === right.nanos
   if (left instanceof Uint8Array && right instanceof Uint8Array) return Buffer.compare(left, right) === 0
   if (left instanceof TypeValue && right instanceof TypeValue) return left.name === right.name
-  if (Array.isArray(left) && Array.isArray(right)) return equalLists(left, right)
-  if (left instanceof Map && right instanceof Map) return equalMaps(left, right)
+  if (Array.isArray(left) && Array.isArray(right)) return equalLists(left, right, log)
+  if (left instanceof Map && right instanceof Map) return equalMaps(left, right, log)
   const one = numberOf(left)
   const two = numberOf(right)
   // Loose equality compares an integer with a fraction exactly, which CEL asks for and strict equality never does.
   // oxlint-disable-next-line eqeqeq
   return one !== undefined && two !== undefined ? one == two : left === right
+}
+
+/** Only texts of one length are compared character by character. */
+function equalStrings(left: string, right: string): boolean | EvaluationError {
+  return left.length !== right.length || spendCharacters(left.length) ? left === right : EXHAUSTED
+}
+
+function equalAttributeMaps(left: CelValue, right: CelValue, log: ReadLog | undefined): boolean | EvaluationError {
+  const one = readWhole(left, log)
+  if (one instanceof EvaluationError) return one
+  const two = readWhole(right, log)
+  return two instanceof EvaluationError ? two : equals(one, two, log)
 }
 
 function equalWrapped(left: Wrapped, right: Wrapped): boolean | EvaluationError {
@@ -57,26 +73,38 @@ function equalWrapped(left: Wrapped, right: Wrapped): boolean | EvaluationError 
   return left.type === 'URI' ? equalUris(left.value, right.value) : equalDnsNames(left.value, right.value)
 }
 
-function equalLists(left: readonly CelValue[], right: readonly CelValue[]): boolean | EvaluationError {
+function equalLists(
+  left: readonly CelValue[],
+  right: readonly CelValue[],
+  log: ReadLog | undefined,
+): boolean | EvaluationError {
   if (left.length !== right.length) return false
-  return everyEqual(left.map((value, i) => [value, right[i] ?? null]))
+  if (!spend(left.length)) return EXHAUSTED
+  return everyEqual(
+    left.map((value, i) => [value, right[i] ?? null]),
+    log,
+  )
 }
 
-function equalMaps(left: CelMap, right: CelMap): boolean | EvaluationError {
+function equalMaps(left: CelMap, right: CelMap, log: ReadLog | undefined): boolean | EvaluationError {
   if (left.size !== right.size) return false
+  if (!spend(left.size)) return EXHAUSTED
   const pairs: [CelValue, CelValue][] = []
   for (const [key, value] of left) {
     const other = right.get(key)
     if (other === undefined) return false
     pairs.push([value, other])
   }
-  return everyEqual(pairs)
+  return everyEqual(pairs, log)
 }
 
-function everyEqual(pairs: readonly (readonly [CelValue, CelValue])[]): boolean | EvaluationError {
+function everyEqual(
+  pairs: readonly (readonly [CelValue, CelValue])[],
+  log: ReadLog | undefined,
+): boolean | EvaluationError {
   let failure: EvaluationError | undefined
   for (const [left, right] of pairs) {
-    const same = equals(left, right)
+    const same = equals(left, right, log)
     if (same === false) return false
     if (same !== true) failure ??= same
   }
@@ -102,11 +130,22 @@ export function operate(operator: BinaryOperator, left: CelValue, right: CelValu
     if (sum !== undefined) return sum
   }
   if (operator === '+') {
-    if (typeof left === 'string' && typeof right === 'string') return left + right
-    if (Array.isArray(left) && Array.isArray(right)) return [...left, ...right] as readonly CelValue[]
-    if (left instanceof Uint8Array && right instanceof Uint8Array) return new Uint8Array([...left, ...right])
+    const sum = sequenceSum(left, right)
+    if (sum !== undefined) return sum
   }
   return noOverload(operator, left, right)
+}
+
+/** Sums of texts, lists and bytes grow with every operand, so they take steps. */
+function sequenceSum(left: CelValue, right: CelValue): CelResult | undefined {
+  if (typeof left === 'string' && typeof right === 'string') {
+    return spendCharacters(left.length + right.length) ? left + right : EXHAUSTED
+  }
+  if (Array.isArray(left) && Array.isArray(right)) {
+    return spend(left.length + right.length) ? ([...left, ...right] as readonly CelValue[]) : EXHAUSTED
+  }
+  if (!(left instanceof Uint8Array && right instanceof Uint8Array)) return undefined
+  return spendCharacters(left.length + right.length) ? new Uint8Array([...left, ...right]) : EXHAUSTED
 }
 
 function noOverload(operator: string, left: CelValue, right: CelValue): EvaluationError {
@@ -120,7 +159,10 @@ function order(operator: '<' | '<=' | '>' | '>=', left: CelValue, right: CelValu
   if (one !== undefined && two !== undefined && (numbers || typeof one === typeof two) && sameKind(left, right)) {
     return holds(operator, one, two)
   }
-  if (typeof left === 'string' && typeof right === 'string') return holds(operator, compareStrings(left, right), 0)
+  if (typeof left === 'string' && typeof right === 'string') {
+    if (!spendCharacters(Math.min(left.length, right.length))) return EXHAUSTED
+    return holds(operator, compareStrings(left, right), 0)
+  }
   if (left instanceof Uint8Array && right instanceof Uint8Array) return holds(operator, Buffer.compare(left, right), 0)
   return noOverload(operator, left, right)
 }

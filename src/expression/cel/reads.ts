@@ -3,8 +3,9 @@
 import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { ReadLog } from '../../kernel/read-log.ts'
 import { isStringMap, type ValueType } from '../../kernel/value.ts'
-import { EvaluationError } from '../compiled.ts'
+import { EvaluationError, type FailureKind } from '../compiled.ts'
 import type { Subject } from '../evaluate.ts'
+import { EXHAUSTED, spend } from '../steps.ts'
 import {
   AttributeMap,
   attributeMap,
@@ -33,8 +34,13 @@ export function readAttribute(name: string, type: ValueType): Cel {
   return (bag, log) => {
     const value = bag.get(name)
     if (log !== undefined) log.attribute(name, value)
-    return value === undefined ? zero : convert(value)
+    return value === undefined ? zero : located(convert(value), name)
   }
+}
+
+/** A failure of reading an attribute knows which one it is. */
+function located(value: CelResult, part: string): CelResult {
+  return value instanceof EvaluationError ? value.at(part) : value
 }
 
 /** Whether an attribute is there. */
@@ -48,7 +54,7 @@ export function hasAttribute(name: string): Cel {
 
 /** Reads one constant key of a map attribute. */
 export function readEntry({ attribute, mapKey: key }: Subject & { mapKey: string }): Cel {
-  const noKey = noSuchKey(key)
+  const noKey = noSuchKey(key, 'absent').at(`${attribute}[${JSON.stringify(key)}]`)
   return (bag, log) => {
     const map = bag.get(attribute)
     if (typeof map !== 'object' || !isStringMap(map)) {
@@ -75,22 +81,21 @@ export function hasEntry({ attribute, mapKey: key }: Subject & { mapKey: string 
   }
 }
 
-function noSuchKey(key: CelValue): EvaluationError {
-  return new EvaluationError(
-    `no such key: ${typeof key === 'string' ? `'${key}'` : String(mapKey(key) ?? typeName(key))}`,
-  )
+function noSuchKey(key: CelValue, kind: FailureKind): EvaluationError {
+  const text = typeof key === 'string' ? `'${key}'` : String(mapKey(key) ?? typeName(key))
+  return new EvaluationError(`no such key: ${text}`, kind)
 }
 
-/** `collection[key]`. */
+/** `collection[key]`. A key that a map attribute lacks is absent; one that a map of the expression lacks is a failure. */
 export function index(collection: CelValue, key: CelValue, log: ReadLog | undefined): CelResult {
   if (collection instanceof AttributeMap) {
     if (typeof key !== 'string') return new EvaluationError('index should be a string')
-    return lookUp(collection, key, log) ?? noSuchKey(key)
+    return lookUp(collection, key, log) ?? noSuchKey(key, 'absent')
   }
   const normalised = mapKey(key)
   if (collection instanceof Map) {
     const value = normalised === undefined ? undefined : collection.get(normalised)
-    return value === undefined ? noSuchKey(key) : value
+    return value === undefined ? noSuchKey(key, 'failed') : value
   }
   if (!Array.isArray(collection)) return new EvaluationError(`${typeName(collection)} does not support indexing`)
   if (typeof normalised !== 'bigint') return new EvaluationError(`invalid index: ${typeName(key)}`)
@@ -110,7 +115,7 @@ export function contains(
   item: CelValue,
   collection: CelValue,
   log: ReadLog | undefined,
-  equals: (left: CelValue, right: CelValue) => boolean | EvaluationError,
+  equals: (left: CelValue, right: CelValue, log: ReadLog | undefined) => boolean | EvaluationError,
 ): CelResult {
   if (collection instanceof AttributeMap) {
     if (typeof item !== 'string') return new EvaluationError('index should be a string')
@@ -120,16 +125,21 @@ export function contains(
   if (collection instanceof Map) return key !== undefined && collection.has(key)
   if (!Array.isArray(collection))
     return new EvaluationError(`no such overload: ${typeName(item)} in ${typeName(collection)}`)
-  return collection.some((other: CelValue) => equals(item, other) === true)
+  for (const other of collection as readonly CelValue[]) {
+    const same = spend(1) ? equals(item, other, log) : EXHAUSTED
+    if (same === true || same === EXHAUSTED) return same
+  }
+  return false
 }
 
 /** The items that a comprehension goes over: of a list its items, of a map its keys. */
 export function itemsOf(collection: CelValue, log: ReadLog | undefined): readonly CelValue[] | EvaluationError {
   if (Array.isArray(collection)) return collection as readonly CelValue[]
-  if (collection instanceof Map) return [...collection.keys()]
+  if (collection instanceof Map) return spend(collection.size) ? [...collection.keys()] : EXHAUSTED
   if (!(collection instanceof AttributeMap))
     return new EvaluationError(`${typeName(collection)} cannot be iterated over`)
   if (log !== undefined) log.wholeMap(collection.name, collection.map)
+  if (!spend(collection.map?.size ?? 0)) return EXHAUSTED
   return Array.from(collection.map?.entries() ?? [], ([key]) => key)
 }
 

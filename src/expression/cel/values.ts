@@ -1,9 +1,11 @@
 // Values of CEL at run time, and how attribute values become CEL values and back.
 
+import type { ReadLog } from '../../kernel/read-log.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import { type AttributeValue, isStringMap, type StringMap, type ValueType } from '../../kernel/value.ts'
 import { EvaluationError } from '../compiled.ts'
 import { goText } from '../functions/bytes.ts'
+import { EXHAUSTED, spend } from '../steps.ts'
 
 /** Attribute types that CEL knows only by Mixer's functions. */
 export type WrappedType = 'IP_ADDRESS' | 'EMAIL_ADDRESS' | 'URI' | 'DNS_NAME'
@@ -19,7 +21,7 @@ export class Wrapped {
   }
 }
 
-/** A map attribute. Only look-ups are supported: Mixer's string maps have neither size nor equality. */
+/** A map attribute, of which only what is looked up counts as read until `readWhole` is asked for all of it. */
 export class AttributeMap {
   readonly name: string
   /** `undefined` where the attribute is absent; it then reads as an empty map. */
@@ -29,6 +31,13 @@ export class AttributeMap {
     this.name = name
     this.map = map
   }
+}
+
+/** The value; a map attribute with all of its entries, which the log hears. */
+export function readWhole(value: CelValue, log: ReadLog | undefined): CelResult {
+  if (!(value instanceof AttributeMap)) return value
+  if (log !== undefined) log.wholeMap(value.name, value.map)
+  return spend(value.map?.size ?? 0) ? new Map(value.map?.entries() ?? []) : EXHAUSTED
 }
 
 export class Uint {
@@ -146,7 +155,7 @@ export const FROM_ATTRIBUTE: Readonly<Record<Exclude<ValueType, 'STRING_MAP'>, C
 export function attributeMap(name: string, value: AttributeValue | undefined): AttributeMap | EvaluationError {
   if (value === undefined) return new AttributeMap(name, undefined)
   if (typeof value === 'object' && isStringMap(value)) return new AttributeMap(name, value)
-  return new EvaluationError(`cannot convert value ${goText(value)} of type "STRING_MAP"`)
+  return new EvaluationError(`cannot convert value ${goText(value)} of type "STRING_MAP"`, 'failed', name)
 }
 
 /** The value of a whole expression as an attribute value of the type. Attribute maps are handled by the caller. */

@@ -1,14 +1,15 @@
 // From CEXL source to a compiled expression.
 
-import type { Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
-import { type CompileResult, EvaluationError } from '../compiled.ts'
+import { type CompileOptions, type CompileResult, EvaluationError } from '../compiled.ts'
 import type { Evaluate } from '../evaluate.ts'
 import { SourceError } from '../source-error.ts'
+import { budgeted, DEFAULT_MAX_STEPS, setRemainingSteps } from '../steps.ts'
 import { equalityTermsOf, referencesOf } from './analysis.ts'
 import type { Node } from './ast.ts'
 import { checkCexl } from './check.ts'
-import { generate } from './generate.ts'
+import { cexlDoubts } from './doubts.ts'
+import { generate, takesSteps } from './generate.ts'
 import type { Apply } from './operations.ts'
 import { parseCexl } from './parse.ts'
 import { CEXL_SIGNATURES, type Signature } from './signatures.ts'
@@ -25,11 +26,11 @@ const INDEXABLE: ReadonlySet<ValueType | undefined> = new Set(['STRING', 'INT64'
 /** Compiles CEXL against a vocabulary. The first problem is the one that Mixer reports. */
 export function compileCexl(
   source: string,
-  vocabulary: Vocabulary,
+  options: Omit<CompileOptions, 'dialect'>,
   extra: ReadonlyMap<string, ExtraFunction> = new Map(),
 ): CompileResult {
   try {
-    return compile(source, vocabulary, extra)
+    return compile(source, options, extra)
   } catch (error) {
     if (!(error instanceof SourceError)) throw error
     const { message, start, end } = error
@@ -37,7 +38,12 @@ export function compileCexl(
   }
 }
 
-function compile(source: string, vocabulary: Vocabulary, extra: ReadonlyMap<string, ExtraFunction>): CompileResult {
+function compile(
+  source: string,
+  { vocabulary, maxSteps = DEFAULT_MAX_STEPS }: Omit<CompileOptions, 'dialect'>,
+  extra: ReadonlyMap<string, ExtraFunction>,
+): CompileResult {
+  setRemainingSteps(maxSteps)
   const root = parseCexl(source)
   const signatures = new Map([
     ...CEXL_SIGNATURES,
@@ -48,9 +54,10 @@ function compile(source: string, vocabulary: Vocabulary, extra: ReadonlyMap<stri
   if (problems.length > 0 || type === undefined) return { ok: false, problems }
   const typeOf = (attribute: string) => vocabulary.get(attribute)
   const functions = new Map([...extra].map(([name, { apply }]) => [name, apply]))
-  const options = { types, typeOf, functions, predicates: true }
+  const options = { source, types, typeOf, functions, predicates: true, maxSteps }
   const references = referencesOf(root)
-  const evaluate = generate(root, options)
+  const plain = generate(root, options)
+  const evaluate = takesSteps(root) ? budgeted(plain, maxSteps) : plain
   const constantOf = (node: Node) => {
     return INDEXABLE.has(types.get(node)) ? constantValue(node, generate(node, options)) : undefined
   }
@@ -63,6 +70,7 @@ function compile(source: string, vocabulary: Vocabulary, extra: ReadonlyMap<stri
       constant: constantValue(root, evaluate),
       references,
       equalityTerms: equalityTermsOf(root, constantOf),
+      doubts: cexlDoubts(root, options),
       evaluate,
     },
   }

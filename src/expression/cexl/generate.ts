@@ -4,8 +4,9 @@
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
 import { EvaluationError } from '../compiled.ts'
 import { asPredicate, clausePredicate, type Evaluate, type EvaluateOptional, predicateOf } from '../evaluate.ts'
-import { compilePattern, findPattern, PatternCache } from '../functions/regexp.ts'
+import { compilePattern, findPattern, requestPattern } from '../functions/regexp.ts'
 import { SourceError } from '../source-error.ts'
+import { EXHAUSTED, spendCharacters } from '../steps.ts'
 import { canonicalText, mapEntryOf, referencesOf, subjectOf, type Types } from './analysis.ts'
 import type { Call, Node } from './ast.ts'
 import { cexlClause } from './clause.ts'
@@ -13,12 +14,14 @@ import { ADDITION, type Apply, type Binary, byteCodeType, EQUALITY, FUNCTIONS, O
 import { lookUp, type ReadMap, readAttribute, readMap, readMapEntry } from './reads.ts'
 
 export interface GenerateOptions {
+  readonly source: string
   readonly types: Types
   readonly typeOf: (attribute: string) => ValueType | undefined
   /** Functions beside CEXL's own. */
   readonly functions: ReadonlyMap<string, Apply>
   /** Whether boolean parts over one attribute log their answer instead of what they read. */
   readonly predicates: boolean
+  readonly maxSteps: number
 }
 
 const EMPTY_BAG = { get: () => undefined, names: () => [] }
@@ -40,12 +43,17 @@ class Generator {
     if (node.kind === 'constant') return constantly(node.value)
     const reads = referencesOf(node)
     if (reads.length === 0) return constantly(this.#call(node)(EMPTY_BAG, undefined))
-    const { types, typeOf, predicates } = this.#options
+    const { types, typeOf, predicates, maxSteps } = this.#options
     const boolean = types.get(node) === 'BOOL' && node.name !== 'OR'
     const subject = predicates && boolean ? subjectOf(node, typeOf) : undefined
     if (subject === undefined) return this.#call(node)
     const plain = generate(node, { ...this.#options, predicates: false })
-    const predicate = predicateOf(subject, `cexl:${canonicalText(node, types)}`, plain)
+    const predicate = predicateOf(
+      subject,
+      `cexl:${canonicalText(node, types)}`,
+      plain,
+      takesSteps(node) ? maxSteps : undefined,
+    )
     const clause = cexlClause(node, typeOf)
     return clause === undefined ? asPredicate(predicate, plain) : clausePredicate(predicate, clause, plain)
   }
@@ -74,7 +82,7 @@ class Generator {
       case 'conditional':
         return choose(this.strict(first(node)), this.strict(second(node)), this.strict(third(node)))
       case 'ADD':
-        return this.#binary(node, ADDITION[this.#type(first(node))] ?? this.#unsupported(node, 'Add'))
+        return this.#sum(node)
       case 'matches':
         return this.#matches(node)
       default:
@@ -109,8 +117,14 @@ class Generator {
     return this.#binary(node, known ? order[type] : this.#unsupported(node, order.words))
   }
 
+  #sum(node: Call): Evaluate {
+    const type = this.#type(first(node))
+    const add = ADDITION[type] ?? this.#unsupported(node, 'Add')
+    return this.#binary(node, type === 'STRING' ? join : add)
+  }
+
   #binary(node: Call, operation: Binary): Evaluate {
-    return binary(this.strict(first(node)), this.strict(second(node)), operation)
+    return binary(this.strict(first(node)), this.strict(second(node)), operation, this.#text(node))
   }
 
   #index(node: Call, absent: 'error' | 'nothing'): EvaluateOptional {
@@ -145,13 +159,13 @@ class Generator {
   #matches(node: Call): Evaluate {
     const pattern = this.strict(node.target as Node)
     const text = this.strict(first(node))
-    const cache = new PatternCache()
     if (referencesOf(node.target as Node).length > 0) {
-      return binary(pattern, text, (source: string, subject: string) => findPattern(cache.get(source), subject))
+      const find = (source: string, subject: string) => findPattern(requestPattern(source), subject)
+      return binary(pattern, text, find, this.#text(node))
     }
     const source = pattern(EMPTY_BAG, undefined)
     const compiled = source instanceof EvaluationError ? source : compilePattern(source as string)
-    return unary(text, (subject: string) => findPattern(compiled, subject))
+    return unary(text, (subject: string) => findPattern(compiled, subject), this.#text(node))
   }
 
   #apply(node: Call): Evaluate {
@@ -161,8 +175,9 @@ class Generator {
     const parts = [...(node.target === undefined ? [] : [node.target]), ...node.args].map((arg) => this.strict(arg))
     const [one, two, three] = parts
     if (one === undefined) return () => apply(NONE, NONE, NONE)
-    if (two === undefined) return unary(one, (value) => apply(value, NONE, NONE))
-    if (three === undefined) return binary(one, two, (left, right) => apply(left, right, NONE))
+    const part = this.#text(node)
+    if (two === undefined) return unary(one, (value) => apply(value, NONE, NONE), part)
+    if (three === undefined) return binary(one, two, (left, right) => apply(left, right, NONE), part)
     return (bag, log) => {
       const values = [NONE, NONE, NONE]
       for (const [i, part] of parts.entries()) {
@@ -170,8 +185,12 @@ class Generator {
         if (value instanceof EvaluationError) return value
         values[i] = value as never
       }
-      return apply(values[0] as never, values[1] as never, values[2] as never)
+      return located(apply(values[0] as never, values[1] as never, values[2] as never), part)
     }
+  }
+
+  #text({ start, end }: Node): string {
+    return this.#options.source.slice(start, end)
   }
 
   #type(node: Node): ValueType {
@@ -234,18 +253,37 @@ function choose(condition: Evaluate, yes: Evaluate, no: Evaluate): Evaluate {
   }
 }
 
-function unary(operand: Evaluate, operation: (value: never) => AttributeValue | EvaluationError): Evaluate {
+/** Sums of strings grow with every operand, so they take steps. */
+function join(left: string, right: string): string | EvaluationError {
+  return spendCharacters(left.length + right.length) ? left + right : EXHAUSTED
+}
+
+/** Whether evaluating the tree takes steps of the budget. */
+export function takesSteps(node: Node): boolean {
+  if (node.kind !== 'call') return false
+  if (node.name === 'ADD' || node.name === 'matches') return true
+  return (node.target !== undefined && takesSteps(node.target)) || node.args.some(takesSteps)
+}
+
+/** A failure of an operation knows which part of the source it is. */
+function located(value: AttributeValue | EvaluationError, part: string): AttributeValue | EvaluationError {
+  return value instanceof EvaluationError ? value.at(part) : value
+}
+
+type Operation = (value: never) => AttributeValue | EvaluationError
+
+function unary(operand: Evaluate, operation: Operation, part: string): Evaluate {
   return (bag, log) => {
     const value = operand(bag, log)
-    return value instanceof EvaluationError ? value : operation(value as never)
+    return value instanceof EvaluationError ? value : located(operation(value as never), part)
   }
 }
 
-function binary(left: Evaluate, right: Evaluate, operation: Binary): Evaluate {
+function binary(left: Evaluate, right: Evaluate, operation: Binary, part: string): Evaluate {
   return (bag, log) => {
     const one = left(bag, log)
     if (one instanceof EvaluationError) return one
     const two = right(bag, log)
-    return two instanceof EvaluationError ? two : operation(one as never, two as never)
+    return two instanceof EvaluationError ? two : located(operation(one as never, two as never), part)
   }
 }

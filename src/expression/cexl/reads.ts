@@ -11,8 +11,8 @@ import { goText } from '../functions/bytes.ts'
 /** What a read gives where the attribute is absent: an error, or nothing under `|`. */
 export type Absent = 'error' | 'nothing'
 
-function missing(name: string): EvaluationError {
-  return new EvaluationError(`lookup failed: '${name}'`)
+function missing(name: string, part = name): EvaluationError {
+  return new EvaluationError(`lookup failed: '${name}'`, 'absent', part)
 }
 
 type Convert = (value: AttributeValue) => AttributeValue | EvaluationError
@@ -54,14 +54,19 @@ export function readAttribute(name: string, type: ValueType, absent: Absent): Ev
     return (bag, log) => {
       const value = bag.get(name)
       if (log !== undefined) log.wholeMap(name, value)
-      return value === undefined ? none : convert(value)
+      return value === undefined ? none : located(convert(value), name)
     }
   }
   return (bag, log) => {
     const value = bag.get(name)
     if (log !== undefined) log.attribute(name, value)
-    return value === undefined ? none : convert(value)
+    return value === undefined ? none : located(convert(value), name)
   }
+}
+
+/** The value; of a failure, that it was reading this attribute. */
+function located(value: AttributeValue | EvaluationError, name: string): AttributeValue | EvaluationError {
+  return value instanceof EvaluationError ? value.at(name) : value
 }
 
 const NO_MAP = new EvaluationError('member lookup failed')
@@ -70,13 +75,14 @@ const NO_MAP = new EvaluationError('member lookup failed')
 export function readMapEntry(name: string, key: string, absent: 'error'): Evaluate
 export function readMapEntry(name: string, key: string, absent: Absent): EvaluateOptional
 export function readMapEntry(name: string, key: string, absent: Absent): EvaluateOptional {
-  const noMap = absent === 'error' ? missing(name) : undefined
+  const noMap = absent === 'error' ? missing(name, `${name}[${JSON.stringify(key)}]`) : undefined
+  const noEntries = NO_MAP.at(name)
   const noKey = absent === 'error' ? '' : undefined
   return (bag, log) => {
     const map = bag.get(name)
     if (typeof map !== 'object' || !isStringMap(map)) {
       if (log !== undefined) log.attribute(name, map)
-      return map === undefined ? noMap : NO_MAP
+      return map === undefined ? noMap : noEntries
     }
     const value = map.get(key)
     if (log !== undefined) log.mapKey(name, key, value)
@@ -95,11 +101,12 @@ export type ReadMap = (bag: AttributeBag, log: ReadLog | undefined) => MapRead |
 /** Reads a map attribute to look into it: only its presence is logged. */
 export function readMap(name: string, absent: Absent): ReadMap {
   const none = absent === 'error' ? missing(name) : undefined
+  const noEntries = NO_MAP.at(name)
   return (bag, log) => {
     const map = bag.get(name)
     if (log !== undefined) log.attribute(name, map)
     if (map === undefined) return none
-    return typeof map === 'object' && isStringMap(map) ? { name, map } : NO_MAP
+    return typeof map === 'object' && isStringMap(map) ? { name, map } : noEntries
   }
 }
 

@@ -1,46 +1,105 @@
-// RE2 matching, unanchored and in linear time: patterns may come from a request.
+// RE2 matching, unanchored and in linear time. Patterns may come from a request, so their size, the memory that they
+// take and the work of matching them are bounded.
 
+import { LRUCache } from 'lru-cache'
 import { RE2JS } from 're2js'
 import { EvaluationError } from '../compiled.ts'
+import { EXHAUSTED, spend } from '../steps.ts'
+import { estimateProgram } from './pattern-size.ts'
 
-const CACHED_PATTERNS = 64
+/** A pattern that is known only at run time may be so long, and make a program of so many instructions. */
+const MAX_REQUEST_PATTERN_LENGTH = 512
+const MAX_REQUEST_PROGRAM = 1_000
+/** Compiling a character of a pattern is worth so many steps. */
+const COMPILE_STEPS = 20
+/** Instructions times characters that count as a step. Patterns of a request are built to be slow, those of a config not. */
+const STEP_MATCHING = { config: 64, request: 8 } as const
+/** Memory that the matcher of one pattern may fill with states (it is 8 MB unless told), in bytes. */
+const MATCHER_BYTES = 256 * 1024
+/** What a compiled pattern takes beside that, and for each instruction, in bytes. */
+const PATTERN_BYTES = 32 * 1024
+const INSTRUCTION_BYTES = 200
+/** Memory that all patterns of requests may take together. */
+const CACHE_BYTES = 16 * 1024 * 1024
 
-/** A compiled pattern, or why it is none. */
-export type Pattern = RE2JS | EvaluationError
+/** A compiled pattern. */
+class Pattern {
+  readonly program: number
+  readonly #regex: RE2JS
+  readonly #stepMatching: number
+  #isBounded = false
 
-/** Compiles a pattern of RE2 syntax. */
-export function compilePattern(text: string): Pattern {
-  try {
-    return RE2JS.compile(text)
-  } catch (error) {
-    return new EvaluationError(error instanceof Error ? error.message : String(error))
+  constructor(regex: RE2JS, origin: keyof typeof STEP_MATCHING) {
+    this.#regex = regex
+    this.#stepMatching = STEP_MATCHING[origin]
+    this.program = regex.programSize()
+  }
+
+  find(text: string): boolean | EvaluationError {
+    if (!spend(Math.ceil((this.program * text.length) / this.#stepMatching))) return EXHAUSTED
+    if (!this.#isBounded) this.#bound()
+    return this.#regex.test(text)
+  }
+
+  #bound(): void {
+    const { dfa } = this.#regex.re2()
+    dfa.maxMem = MATCHER_BYTES
+    dfa.stateBudget = MATCHER_BYTES
+    dfa.memBudget = MATCHER_BYTES
+    this.#isBounded = true
   }
 }
 
-/** Whether the pattern occurs anywhere in the text. */
-export function findPattern(pattern: Pattern, text: string): boolean | EvaluationError {
-  return pattern instanceof EvaluationError ? pattern : pattern.test(text)
+/** A compiled pattern, or why it is none. */
+export type CompiledPattern = Pattern | EvaluationError
+
+/** Patterns of configs that were compiled last: rules often share one, and each is looked at more than once. */
+const configPatterns = new LRUCache<string, CompiledPattern>({ max: 64 })
+
+/** Compiles a pattern of RE2 syntax that a config gives. */
+export function compilePattern(text: string): CompiledPattern {
+  const known = configPatterns.get(text)
+  if (known !== undefined) return known
+  const pattern = compile(text, 'config')
+  configPatterns.set(text, pattern)
+  return pattern
 }
 
-/** Keeps the most recently used of the patterns that are known only at run time. */
-export class PatternCache {
-  readonly #patterns = new Map<string, Pattern>()
+/** Whether the pattern occurs anywhere in the text. */
+export function findPattern(pattern: CompiledPattern, text: string): boolean | EvaluationError {
+  return pattern instanceof EvaluationError ? pattern : pattern.find(text)
+}
 
-  get(text: string): Pattern {
-    const known = this.#patterns.get(text)
-    if (known !== undefined) {
-      this.#patterns.delete(text)
-      this.#patterns.set(text, known)
-      return known
-    }
-    const pattern = compilePattern(text)
-    this.#patterns.set(text, pattern)
-    if (this.#patterns.size > CACHED_PATTERNS) {
-      for (const oldest of this.#patterns.keys()) {
-        this.#patterns.delete(oldest)
-        break
-      }
-    }
-    return pattern
+/** Patterns of requests, the most recently used ones; bounded by the memory that they may come to take. */
+const requestPatterns = new LRUCache<string, CompiledPattern>({
+  maxSize: CACHE_BYTES,
+  sizeCalculation: (pattern, text) =>
+    2 * text.length +
+    (pattern instanceof EvaluationError ? 1024 : PATTERN_BYTES + MATCHER_BYTES + INSTRUCTION_BYTES * pattern.program),
+})
+
+/** The compiled form of a pattern that is known only at run time. Long and complex ones are refused. */
+export function requestPattern(text: string): CompiledPattern {
+  if (text.length > MAX_REQUEST_PATTERN_LENGTH) {
+    return new EvaluationError(`the pattern is longer than ${MAX_REQUEST_PATTERN_LENGTH} characters`)
+  }
+  // Known or not, so that an evaluation depends on nothing but what it reads.
+  if (!spend(COMPILE_STEPS * text.length)) return EXHAUSTED
+  const known = requestPatterns.get(text)
+  if (known !== undefined) return known
+  const compiled = estimateProgram(text) > MAX_REQUEST_PROGRAM ? TOO_COMPLEX : compile(text, 'request')
+  const isTooComplex = compiled instanceof Pattern && compiled.program > MAX_REQUEST_PROGRAM
+  const pattern = isTooComplex ? TOO_COMPLEX : compiled
+  requestPatterns.set(text, pattern)
+  return pattern
+}
+
+const TOO_COMPLEX = new EvaluationError('the pattern is too complex')
+
+function compile(text: string, origin: keyof typeof STEP_MATCHING): CompiledPattern {
+  try {
+    return new Pattern(RE2JS.compile(text), origin)
+  } catch (error) {
+    return new EvaluationError(error instanceof Error ? error.message : String(error))
   }
 }
