@@ -33,7 +33,11 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
   const adapters = await loadAdapters(settings.adapters.join(','), { from: process.cwd(), known: builtInAdapters() })
   const source = await ConfigSource.open({
     folder: settings.config,
-    compile: { adapters, defaultNamespace: settings.defaultNamespace },
+    compile: {
+      adapters,
+      defaultNamespace: settings.defaultNamespace,
+      maxEvaluationSteps: settings.maxEvaluationSteps,
+    },
     clock,
     log,
     meter,

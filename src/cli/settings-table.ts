@@ -1,5 +1,6 @@
 // The settings of the long-running roles, in one table: flags, environment variables, help and types come from it.
 
+import { DEFAULT_MAX_STEPS } from '../expression/steps.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/logger.ts'
 import { PATH_AMBIGUITY_NAMES } from '../wire/ambiguity.ts'
@@ -45,6 +46,15 @@ export const SETTINGS = {
     default: [],
     placeholder: 'MODULE,…',
     description: 'Modules with adapters of your own: file paths or package names.',
+    group: 'Config',
+    roles: ROLES,
+  },
+  maxEvaluationSteps: {
+    kind: 'integer',
+    default: DEFAULT_MAX_STEPS,
+    min: 1_000,
+    max: 100_000_000,
+    description: 'Steps that one evaluation of an expression may take, of some 20 to 50 ns each; beyond, it fails.',
     group: 'Config',
     roles: ROLES,
   },

@@ -9,6 +9,7 @@ import { SETTINGS } from './settings-table.ts'
 const OPTIONS = {
   adapters: SETTINGS.adapters,
   defaultNamespace: SETTINGS.defaultNamespace,
+  maxEvaluationSteps: SETTINGS.maxEvaluationSteps,
 } as const satisfies OptionTable
 
 /** Help for `intermix validate`. */
@@ -41,6 +42,7 @@ export async function runValidateCommand(args: readonly string[], io: CommandIo)
     return await runValidate(folder, {
       adapters,
       defaultNamespace: values.defaultNamespace,
+      maxEvaluationSteps: values.maxEvaluationSteps,
       out: (line) => io.out(line),
       err: (line) => io.err(line),
     })

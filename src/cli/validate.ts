@@ -8,6 +8,7 @@ import { formatProblem } from '../kernel/problem.ts'
 export interface ValidateOptions {
   readonly adapters: ReadonlyMap<string, AnyAdapter>
   readonly defaultNamespace?: string
+  readonly maxEvaluationSteps?: number
   /** Receives the summary, a line at a time. */
   readonly out: (line: string) => void
   /** Receives the problems, a line each. */
@@ -16,11 +17,12 @@ export interface ValidateOptions {
 
 /** Validates the config of a folder. @returns the exit code: 0 when it can be used, 1 when it has errors. */
 export async function runValidate(folder: string, options: ValidateOptions): Promise<number> {
-  const { adapters, defaultNamespace } = options
+  const { adapters, defaultNamespace, maxEvaluationSteps } = options
   const loaded = await loadConfigFolder(folder)
   const compiled = compileSnapshot(loaded, {
     adapters,
     ...(defaultNamespace === undefined ? {} : { defaultNamespace }),
+    ...(maxEvaluationSteps === undefined ? {} : { maxEvaluationSteps }),
   })
   for (const problem of compiled.problems) options.err(formatProblem(problem))
   const errors = compiled.problems.filter(({ severity }) => severity === 'error').length

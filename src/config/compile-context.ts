@@ -19,6 +19,8 @@ export interface CompileSnapshotOptions {
   readonly defaultTimeoutMs?: number
   /** The same for adapters that only take reports, for which nobody waits. Default 10 000. */
   readonly defaultReportTimeoutMs?: number
+  /** Steps that one evaluation of an expression may take (`expression/steps.ts`). Default 100 000. */
+  readonly maxEvaluationSteps?: number
 }
 
 export interface CompileContext {

@@ -1,5 +1,6 @@
 // From documents to a snapshot: everything is checked, all problems are told, and any error means no snapshot.
 
+import { DEFAULT_MAX_STEPS } from '../expression/steps.ts'
 import type { Problem } from '../kernel/problem.ts'
 import type { CompileContext, CompileSnapshotOptions, Registries } from './compile-context.ts'
 import { compileHandler } from './compile-handler.ts'
@@ -15,7 +16,12 @@ import { compareText, placeOf, ProblemList, sortProblems } from './problem-list.
 import type { RuleConfig, Snapshot } from './snapshot.ts'
 import { type RulesByObject, warnOfDoubts } from './warnings.ts'
 
-const DEFAULTS = { defaultNamespace: 'istio-system', defaultTimeoutMs: 200, defaultReportTimeoutMs: 5_000 }
+const DEFAULTS = {
+  defaultNamespace: 'istio-system',
+  defaultTimeoutMs: 200,
+  defaultReportTimeoutMs: 5_000,
+  maxEvaluationSteps: DEFAULT_MAX_STEPS,
+}
 
 /** What came of compiling: a snapshot only when no problem is an error. */
 export interface CompiledConfig {
@@ -33,7 +39,7 @@ export function compileSnapshot(loaded: LoadedConfig, options: CompileSnapshotOp
   const settings = { ...DEFAULTS, ...options }
   const roots = loaded.documents.map(({ root }) => root)
   const objects = readObjects(roots, settings, problems)
-  const expressions = readVocabulary(objects, problems)
+  const expressions = readVocabulary(objects, settings.maxEvaluationSteps, problems)
   const context: CompileContext = { options: settings, problems, expressions, sites: new Map() }
   const registries: Registries = { handlers: new Map(), instances: new Map(), used: new Set() }
   for (const object of objects) {
@@ -78,10 +84,10 @@ function readObjects(
   return [...objects.values()]
 }
 
-function readVocabulary(objects: readonly ConfigObject[], problems: ProblemList): ExpressionSet {
+function readVocabulary(objects: readonly ConfigObject[], maxSteps: number, problems: ProblemList): ExpressionSet {
   const builder = new VocabularyBuilder(problems)
   for (const object of objects) if (object.role.role === 'manifest') builder.add(object)
-  return new ExpressionSet(builder.vocabulary, problems)
+  return new ExpressionSet(builder.vocabulary, maxSteps, problems)
 }
 
 /** Rules in their order: those of the default namespace first, then by namespace and name. */

@@ -22,11 +22,14 @@ export interface ExpressionUse {
 /** Compiles expressions against the config's vocabulary. */
 export class ExpressionSet {
   readonly vocabulary: Vocabulary
+  readonly #maxSteps: number
   readonly #problems: ProblemList
   readonly #compiled = new Map<string, CompiledExpression>()
 
-  constructor(vocabulary: Vocabulary, problems: ProblemList) {
+  /** Each expression may take `maxSteps` in an evaluation. */
+  constructor(vocabulary: Vocabulary, maxSteps: number, problems: ProblemList) {
     this.vocabulary = vocabulary
+    this.#maxSteps = maxSteps
     this.#problems = problems
   }
 
@@ -37,7 +40,12 @@ export class ExpressionSet {
       return undefined
     }
     const expression = this.#compile(node, node.text, use)
-    if (expression === undefined || use.expected === undefined || expression.type === use.expected) return expression
+    if (expression === undefined) return undefined
+    for (const { kind, column, message } of expression.doubts) {
+      if (kind !== 'always-fails') continue
+      this.#problems.within('error', node, column - 1, kind, `${use.reword?.(message) ?? message}.`)
+    }
+    if (use.expected === undefined || expression.type === use.expected) return expression
     const message = `this must be of type ${use.expected}, but the expression is of type ${expression.type}.`
     this.#problems.error(node, 'type-mismatch', message)
     return undefined
@@ -49,7 +57,7 @@ export class ExpressionSet {
     const key = `${use.dialect} ${source}`
     const known = shared ? this.#compiled.get(key) : undefined
     if (known !== undefined) return known
-    const result = compileExpression(source, { dialect: use.dialect, vocabulary })
+    const result = compileExpression(source, { dialect: use.dialect, vocabulary, maxSteps: this.#maxSteps })
     if (result.ok) {
       if (shared) this.#compiled.set(key, result.expression)
       return result.expression
