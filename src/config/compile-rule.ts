@@ -14,7 +14,7 @@ import { readSampling } from './sampling.ts'
 import type { HeaderTemplate, RuleConfig } from './snapshot.ts'
 import { readChoice, readDuration, readNumber } from './values.ts'
 
-const SETTINGS = ['failPolicy', 'mode', 'sampling', 'maxValidFor', 'maxValidUses', 'lang'] as const
+const SETTINGS = ['failPolicy', 'matchFailure', 'mode', 'sampling', 'maxValidFor', 'maxValidUses', 'lang'] as const
 const MIXER_FIELDS = ['match', 'actions', 'requestHeaderOperations', 'responseHeaderOperations', 'sampling'] as const
 const VALIDITY_BOUNDS = { minMs: 0, maxMs: 24 * 3_600_000 }
 const USES_BOUNDS = { min: 0, max: 2_147_483_647, integer: true }
@@ -50,6 +50,11 @@ export function compileRule(
   const sampling = readSampling(samplingField?.kind === 'map' ? samplingField : setting('sampling'), context)
   const limits = readLimits(setting('maxValidFor'), setting('maxValidUses'), context)
   const failPolicy = choice(setting('failPolicy'), ['closed', 'open'], context)
+  const matchFailure = choice(
+    setting('matchFailure'),
+    object.api === INTERMIX_API ? ['unknown', 'noMatch'] : ['noMatch', 'unknown'],
+    context,
+  )
   const mode = choice(setting('mode'), ['enforce', 'shadow'], context)
   context.sites.set(object.fullName, sites)
   if (problems.errorCount > before) return undefined
@@ -65,6 +70,7 @@ export function compileRule(
     requestHeaders,
     responseHeaders,
     failPolicy,
+    matchFailure,
     mode,
     sampling,
     ...limits,

@@ -31,8 +31,8 @@ const MAX_DEPTH = 4
 const WORTH = 0.7
 
 /**
- * An index over rules. Among the candidates are all rules that match: a term of the top-level `&&` that does not hold,
- * or whose attribute is absent, makes the match false or an error, and both are no match.
+ * An index over rules. Among the candidates are all rules that match or whose match fails: only a term of the top-level
+ * `&&` that does not hold, or whose attribute is absent, leaves a rule out, and `matchRule` says the same of such a rule.
  */
 export class EqualityIndex {
   readonly #sets: CandidateSets
@@ -72,7 +72,8 @@ export class EqualityIndex {
     const indexed = new Set([...split.buckets.values()].flat())
     const rest = positions.filter((position) => !indexed.has(position))
     const buckets = new Map([...split.buckets].map(([value, part]) => [value, this.#build(part, depth + 1)]))
-    return { members: new Membership(split.slot, buckets), rest: this.#build(rest, depth + 1) }
+    const foreign = (): Node => ({ set: this.#sets.of([...indexed].toSorted((a, b) => a - b)) })
+    return { members: new Membership(split.slot, buckets, foreign), rest: this.#build(rest, depth + 1) }
   }
 
   /** The slot that leaves the fewest rules on average, its known values taken as equally likely. */

@@ -21,11 +21,16 @@ export class Membership<T> implements Predicate {
   readonly attribute: string
   readonly mapKey: string | undefined
   readonly #known: ReadonlyMap<PlainValue, T>
+  readonly #type: string
+  readonly #foreign: (() => T) | undefined
 
-  constructor(slot: AttributeSlot, known: ReadonlyMap<PlainValue, T>) {
+  /** `foreign` gives what is found for a value that is of another type than the known ones, which all have one. */
+  constructor(slot: AttributeSlot, known: ReadonlyMap<PlainValue, T>, foreign?: () => T) {
     this.attribute = slot.attribute
     this.mapKey = slot.mapKey
     this.#known = known
+    this.#type = typeof (known.keys().next().value ?? '')
+    this.#foreign = foreign
     this.id = `one-of:${JSON.stringify([slot.attribute, slot.mapKey])}:${digestOf([...known.keys()].toSorted(byText))}`
   }
 
@@ -35,6 +40,10 @@ export class Membership<T> implements Predicate {
     if (whole === undefined) {
       log?.attribute(this.attribute, undefined)
       return undefined
+    }
+    if (this.#isForeign(whole)) {
+      log?.attribute(this.attribute, whole)
+      return this.#foreign?.()
     }
     if (this.mapKey === undefined) return this.#found(whole, log)
     if (!isStringMap(whole)) return undefined
@@ -46,10 +55,15 @@ export class Membership<T> implements Predicate {
 
   test(bag: AttributeBag): boolean | undefined {
     const whole = bag.get(this.attribute)
-    if (whole === undefined) return undefined
+    if (whole === undefined || this.#isForeign(whole)) return undefined
     if (this.mapKey === undefined) return this.#known.has(whole as PlainValue)
     const value = isStringMap(whole) ? whole.get(this.mapKey) : undefined
     return value === undefined ? undefined : this.#known.has(value)
+  }
+
+  /** A bag may hold a value of another type than the vocabulary declares. */
+  #isForeign(value: AttributeValue): boolean {
+    return this.mapKey === undefined ? typeof value !== this.#type : !(typeof value === 'object' && isStringMap(value))
   }
 
   #found(value: AttributeValue, log: ReadLog | undefined): T | undefined {

@@ -83,6 +83,8 @@ export interface RuleConfig {
   readonly outputs: ReadonlySet<string>
   /** Resolves an unknown verdict. */
   readonly failPolicy: FailPolicy
+  /** What a match that fails means, other than by something absent: that it is unknown whether it matches, or no match. */
+  readonly matchFailure: 'unknown' | 'noMatch'
   /** `shadow`: evaluated and counted, not applied. */
   readonly mode: 'enforce' | 'shadow'
   /** Share of matching requests (0 to 1) that a report rule takes; 1 unless sampling is set. */

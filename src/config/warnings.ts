@@ -2,6 +2,7 @@
 
 import type { CompileContext, ExpressionSite, Registries } from './compile-context.ts'
 import { warnOfInstanceMentions } from './instance-mentions.ts'
+import { warnOfExpressions } from './expression-warnings.ts'
 import type { ConfigObject } from './objects.ts'
 import { placeOf, type ProblemList } from './problem-list.ts'
 import { serves } from './rule-purpose.ts'
@@ -25,6 +26,7 @@ export function warnOfDoubts(config: CompiledObjects, { problems, options, sites
   warnOfInstanceMentions(config.objects, config.registries.instances, problems)
   warnOfRepeatedRules(config.rules, options.defaultNamespace, problems)
   warnOfUncacheable(config.rules.values(), sites, problems)
+  warnOfExpressions(config.rules.values(), sites, problems)
 }
 
 /** A rule that does what an earlier one has done already for every request that it matches. */
@@ -47,14 +49,14 @@ function warnOfRepeatedRules(rules: RulesByObject, defaultNamespace: string, pro
   }
 }
 
-function deedsOf({ actions, requestHeaders, responseHeaders, mode, failPolicy, sampling }: RuleConfig): unknown {
+function deedsOf({ actions, requestHeaders, responseHeaders, ...rule }: RuleConfig): unknown {
   const header = ({ name, operation, values }: HeaderTemplate) => [name, operation, values.map((value) => value.source)]
   const call = (instances: readonly InstanceConfig[]) => instances.map(({ digest }) => digest)
   return [
     actions.map(({ handler, instances }) => [handler.digest, handler.name, call(instances)]),
     requestHeaders.map(header),
     responseHeaders.map(header),
-    [mode, failPolicy, sampling],
+    [rule.mode, rule.failPolicy, rule.matchFailure, rule.sampling],
   ]
 }
 

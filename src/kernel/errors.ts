@@ -8,6 +8,7 @@ const TABLE = {
   INVALID_REQUEST: { status: Code.INVALID_ARGUMENT, retryable: false },
   INVALID_SETTING: { status: Code.INVALID_ARGUMENT, retryable: false },
   INVALID_CONFIG: { status: Code.FAILED_PRECONDITION, retryable: false },
+  EVALUATION_FAILED: { status: Code.PERMISSION_DENIED, retryable: false },
   INVALID_EXPRESSION: { status: Code.INVALID_ARGUMENT, retryable: false },
   NOT_FOUND: { status: Code.NOT_FOUND, retryable: false },
   NOT_READY: { status: Code.UNAVAILABLE, retryable: true },

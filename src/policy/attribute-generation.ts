@@ -9,6 +9,7 @@ import type { Counter, Meter } from '../kernel/ports.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import type { HandlerTable } from './handler-table.ts'
+import { matchRule } from './rule-match.ts'
 
 /** Counts generators that gave nothing; the request goes on without their attributes. */
 export function generationFailures(meter: Meter): Counter {
@@ -35,7 +36,7 @@ const NOTHING: Values = new Map()
  * As in Mixer: every generator sees the request alone, never what another one made, and all are asked at once. A value
  * that the request brought is never replaced; a map counts as a whole. Where several generators bind one attribute, the
  * first that has a value for it wins; first is by rule, action, instance, and not, as in Mixer, by time of arrival. A
- * generator that fails, and a binding that cannot be evaluated, give nothing.
+ * generator that fails, or whose rule's match fails, and a binding that cannot be evaluated, give nothing.
  */
 export function generateAttributes(
   own: AttributeBag,
@@ -46,7 +47,7 @@ export function generateAttributes(
   const made: (Values | Promise<Values>)[] = []
   let waits = false
   for (const rule of rules) {
-    if (rule.match !== undefined && rule.match.evaluate(own, options.log) !== true) continue
+    if (matchRule(rule, own, options.log, () => options.failures.add()) !== true) continue
     for (const { handler, instances } of rule.actions) {
       for (const config of instances) {
         if (config.template.variety !== 'attributes') continue

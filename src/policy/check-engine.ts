@@ -135,7 +135,7 @@ export class CheckEngine implements CheckService {
       verdicts,
       deadline,
       log: reads,
-      matchFailed: (rule) => metrics.matchFailures.add(rule.name),
+      matchFailed: (rule, { kind }) => metrics.matchFailures.add(rule.name, kind),
     })
     const parts = settle(evaluation)
     const conclude = (settled: readonly SettledPart[]) => this.#conclude(call, evaluation, settled, reads, epoch)
@@ -221,7 +221,7 @@ export class CheckEngine implements CheckService {
       handlers: state.handlers,
       verdicts,
       deadline,
-      matchFailed: (rule) => metrics.matchFailures.add(rule.name),
+      matchFailed: (rule, { kind }) => metrics.matchFailures.add(rule.name, kind),
     })
     for (const part of evaluation.parts) {
       void Promise.resolve(part.outcome).then((outcome) => metrics.shadowed(part.rule.name, outcome))

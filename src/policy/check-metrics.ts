@@ -1,5 +1,6 @@
 // What is counted of checks, with series resolved once.
 
+import type { FailureKind } from '../expression/compiled.ts'
 import type { Counter, Histogram, Meter } from '../kernel/ports.ts'
 import { codeName } from '../kernel/status.ts'
 import type { Answer, Tier } from '../kernel/verdict.ts'
@@ -8,7 +9,7 @@ import { generationFailures } from './attribute-generation.ts'
 
 export interface CheckMetrics {
   readonly generationFailures: Counter
-  readonly matchFailures: { add(rule: string): void }
+  readonly matchFailures: { add(rule: string, failure: FailureKind): void }
   /** A header operation that had a value to give, and has none. */
   readonly headersWithoutValue: { add(rule: string, header: string): void }
   /** An unknown verdict that the rule's fail policy resolved. */
@@ -34,8 +35,8 @@ export function createCheckMetrics(meter: Meter): CheckMetrics {
   })
   const matchFailures = meter.counter({
     name: 'rule_match_failures_total',
-    help: 'Rules that did not match because their match could not be evaluated.',
-    labels: ['rule'],
+    help: 'Matches of rules that failed, other than by something absent; matchFailure and failPolicy say what then.',
+    labels: ['rule', 'reason'],
   })
   const unknown = meter.counter({
     name: 'unknown_verdicts_total',
@@ -55,13 +56,13 @@ export function createCheckMetrics(meter: Meter): CheckMetrics {
   const counters = memo2((code: string, tier: string) => checks(code, tier))
   const histograms = new Map<Tier, Histogram>()
   for (const tier of ['local', 'mesh', 'backend', 'stale'] as const) histograms.set(tier, durations(tier))
-  const failed = memo2((rule: string) => matchFailures(rule))
+  const failed = memo2((rule: string, reason: string) => matchFailures(rule, reason))
   const unknowns = memo2((rule: string, policy: string) => unknown(rule, policy))
   const valueless = memo2((rule: string, header: string) => withoutValue(rule, header))
   const shadows = memo2((rule: string, verdict: string) => shadow(rule, verdict))
   return {
     generationFailures: generationFailures(meter),
-    matchFailures: { add: (rule) => failed(rule, '').add() },
+    matchFailures: { add: (rule, reason) => failed(rule, reason).add() },
     headersWithoutValue: { add: (rule, header) => valueless(rule, header).add() },
     unknown: { add: ({ rule }) => unknowns(rule.name, rule.failPolicy).add() },
     answered(answer, tookMs) {

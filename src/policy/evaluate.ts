@@ -8,6 +8,7 @@ import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
 import type { HandlerTable } from './handler-table.ts'
+import { evaluationFailure, type MatchFailed, matchRule } from './rule-match.ts'
 
 /** One instance of one action of a rule that matched. */
 export interface Part {
@@ -32,17 +33,21 @@ export interface EvaluationContext {
   /** On the monotonic clock. */
   readonly deadline: number
   readonly log?: ReadLog
-  /** Hears of a match that could not be evaluated; the rule then does not match. */
-  matchFailed(rule: RuleConfig, error: EvaluationError): void
+  readonly matchFailed: MatchFailed
 }
 
-/** Evaluates rules in order; all handlers are asked at once. An instance that several rules use is asked for once. */
+/**
+ * Evaluates rules in order; all handlers are asked at once. An instance that several rules use is asked for once. A
+ * rule of which it is unknown whether it matches is one part that is unknown, for its fail policy to resolve.
+ */
 export function evaluateRules(rules: readonly RuleConfig[], bag: AttributeBag, context: EvaluationContext): Evaluation {
   const matched: RuleConfig[] = []
   const parts: Part[] = []
   const asked = new Map<string, Part['outcome']>()
   for (const rule of rules) {
-    if (!matches(rule, bag, context)) continue
+    const isMatch = matchRule(rule, bag, context.log, context.matchFailed)
+    if (isMatch instanceof EvaluationError && isAsked(rule)) parts.push(unknownPart(rule, isMatch))
+    if (isMatch !== true) continue
     matched.push(rule)
     for (const action of rule.actions) {
       for (const instance of action.instances) {
@@ -60,11 +65,15 @@ export function evaluateRules(rules: readonly RuleConfig[], bag: AttributeBag, c
   return { matched, parts }
 }
 
-function matches(rule: RuleConfig, bag: AttributeBag, context: EvaluationContext): boolean {
-  if (rule.match === undefined) return true
-  const value = rule.match.evaluate(bag, context.log)
-  if (value instanceof EvaluationError) context.matchFailed(rule, value)
-  return value === true
+/** Whether the rule has a say in the answer; one with quotas alone has a say in those. */
+function isAsked({ actions, requestHeaders, responseHeaders }: RuleConfig): boolean {
+  if (requestHeaders.length + responseHeaders.length > 0) return true
+  return actions.some(({ instances }) => instances.some(({ template }) => template.variety === 'check'))
+}
+
+function unknownPart(rule: RuleConfig, failure: EvaluationError): Part {
+  const outcome = { error: evaluationFailure('match', failure) }
+  return { rule, handler: rule.name, instance: '', action: undefined, outcome }
 }
 
 function ask(
@@ -75,7 +84,7 @@ function ask(
 ): Part['outcome'] {
   const instance = config.build(bag, context.log)
   if (instance instanceof EvaluationError) {
-    return { error: new IntermixError('INTERNAL', `${config.name}: ${instance.message}`) }
+    return { error: evaluationFailure(config.name, instance) }
   }
   const source = context.handlers.get(handler)
   if (source === undefined) return { error: new IntermixError('INTERNAL', `${handler} is not running`) }

@@ -16,6 +16,7 @@ import { generateAttributes } from './attribute-generation.ts'
 import type { SettledPart } from './combine.ts'
 import { fillHeaders } from './header-operations.ts'
 import type { PolicyState } from './policy-state.ts'
+import { matchRule } from './rule-match.ts'
 
 export interface ExplainDependencies {
   readonly clock: Clock
@@ -130,9 +131,21 @@ async function explainRule(
   reads: ReadCollector,
   context: RuleContext,
 ): Promise<object> {
-  const value = rule.match?.evaluate(bag, reads) ?? true
-  const about = { rule: rule.name, match: rule.match?.source ?? 'always', mode: rule.mode, failPolicy: rule.failPolicy }
-  if (value instanceof EvaluationError) return { ...about, matched: false, because: `match failed: ${value.message}` }
+  let failure: EvaluationError | undefined
+  const value = matchRule(rule, bag, reads, (_rule, error) => {
+    failure = error
+  })
+  const about = {
+    rule: rule.name,
+    match: rule.match?.source ?? 'always',
+    mode: rule.mode,
+    failPolicy: rule.failPolicy,
+    matchFailure: rule.matchFailure,
+  }
+  if (failure !== undefined) {
+    const matched = value instanceof EvaluationError ? 'unknown' : false
+    return { ...about, matched, because: `match failed: ${failure.message}${placeOf(failure)}` }
+  }
   if (value !== true) return { ...about, matched: false, because: whyRuledOut(rule, bag) }
   const actions = []
   const parts: SettledPart[] = []
@@ -158,6 +171,10 @@ function explainHeaders(
   const without = new Set<string>()
   const { request, response } = fillHeaders([rule], parts, bag, reads, { add: (_rule, header) => without.add(header) })
   return { whenAllowed: { requestHeaders: request, responseHeaders: response, withoutValue: [...without] } }
+}
+
+function placeOf({ part }: EvaluationError): string {
+  return part === undefined ? '' : ` (at ${part})`
 }
 
 async function explainAction(
@@ -199,7 +216,10 @@ function outcomeJson(outcome: VerdictOutcome, clock: Clock): object {
 
 function whyRuledOut(rule: RuleConfig, bag: AttributeBag): string {
   const failing = (rule.match?.equalityTerms ?? []).filter((term) => textOf(bag, term) !== valueToText(term.constant))
-  if (failing.length === 0) return `${rule.match?.source ?? 'it'} is false`
+  if (failing.length === 0) {
+    const value = rule.match?.evaluate(bag)
+    return value instanceof EvaluationError ? value.message : `${rule.match?.source ?? 'it'} is false`
+  }
   return failing
     .map((term) => {
       const name = term.mapKey === undefined ? term.attribute : `${term.attribute}["${term.mapKey}"]`

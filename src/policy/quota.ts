@@ -9,6 +9,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { QuotaDemand, QuotaGrant } from '../kernel/services.ts'
 import { OK_STATUS } from '../kernel/status.ts'
 import type { HandlerTable } from './handler-table.ts'
+import { evaluationFailure, matchRule } from './rule-match.ts'
 import type { RunningHandler } from './running-handler.ts'
 
 /** A quota that no rule limits is granted in full for a minute, as Mixer did. */
@@ -26,8 +27,9 @@ export async function grantQuota(
   if (found === undefined) {
     return { status: OK_STATUS, granted: demand.amount, validForMs: UNLIMITED_VALID_MS, referenced: reads.referenced() }
   }
-  const { rule, config, handler } = found
+  const { rule, config, handler, failure } = found
   try {
+    if (failure !== undefined) throw failure
     const result = await ask(config, context.handlers.get(handler), demand, bag, reads, context.deadline)
     return { ...result, referenced: reads.referenced() }
   } catch (caught) {
@@ -47,11 +49,19 @@ async function ask(
   deadline: number,
 ): Promise<QuotaResult> {
   const instance = config.build(bag, reads)
-  if (instance instanceof EvaluationError) throw new IntermixError('INTERNAL', `${config.name}: ${instance.message}`)
+  if (instance instanceof EvaluationError) throw evaluationFailure(config.name, instance)
   if (running === undefined) throw new IntermixError('INTERNAL', 'the handler is not running')
   const { amount, bestEffort } = demand
   const deduplicationId = demand.deduplicationId === '' ? '' : `${demand.deduplicationId}${demand.name}`
   return running.quota(instance, { amount, bestEffort, deduplicationId }, deadline)
+}
+
+interface Found {
+  readonly rule: RuleConfig
+  readonly config: InstanceConfig
+  readonly handler: string
+  /** Why it is unknown whether the rule applies: under a fail policy that is closed nothing is granted then. */
+  readonly failure: IntermixError | undefined
 }
 
 function findQuota(
@@ -59,14 +69,18 @@ function findQuota(
   rules: readonly RuleConfig[],
   bag: AttributeBag,
   reads: ReadCollector,
-): { rule: RuleConfig; config: InstanceConfig; handler: string } | undefined {
+): Found | undefined {
   const wanted = name.toLowerCase()
   for (const rule of rules) {
     for (const { handler, instances } of rule.actions) {
       for (const config of instances) {
         if (config.template.variety !== 'quota' || !isNamed(config, wanted)) continue
-        if (rule.match === undefined || rule.match.evaluate(bag, reads) === true) {
-          return { rule, config, handler: handler.name }
+        // The match has been counted, where it fails, when the check was answered.
+        const isMatch = matchRule(rule, bag, reads, () => undefined)
+        const found = { rule, config, handler: handler.name, failure: undefined }
+        if (isMatch === true) return found
+        if (isMatch !== false && rule.failPolicy === 'closed') {
+          return { ...found, failure: evaluationFailure(`match of ${rule.name}`, isMatch) }
         }
       }
     }

@@ -4,6 +4,7 @@ import { EqualityIndex } from '../../src/config/equality-index.ts'
 import { RuleSelector, rulesFor } from '../../src/config/rule-index.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
+import { matchRule } from '../../src/policy/rule-match.ts'
 import { compileGood, DENY, MANIFEST } from './compile.ts'
 import { RecordingLog } from './recording-log.ts'
 
@@ -18,7 +19,7 @@ const rules = (texts: readonly RuleText[]) =>
     ({ match, namespace = 'istio-system', lang = 'CEXL' }, i) => `
 apiVersion: config.istio.io/v1alpha2
 kind: rule
-metadata: {name: r${String(i).padStart(3, '0')}, namespace: ${namespace}, annotations: {policy.istio.io/lang: ${lang}}}
+metadata: {name: r${String(i).padStart(3, '0')}, namespace: ${namespace}, annotations: {policy.istio.io/lang: ${lang}, policy.intermix.dev/matchFailure: unknown}}
 spec:
   match: ${JSON.stringify(match)}
   actions: [{handler: deny.istio-system, instances: [nothing.istio-system]}]
@@ -43,15 +44,17 @@ const term = fc.constantFrom(
   'request.path.startsWith("/")',
   '(request.path == "/a" || request.size == 1)',
   'source.labels["version"] != "v1"',
+  'ip(source.labels["app"]) == source.ip',
+  'timestamp(request.path) == context.time',
 )
 const match = fc.array(term, { minLength: 1, maxLength: 4 }).map((terms) => terms.join(' && '))
 const bag = fc
   .record(
     {
-      'request.path': fc.constantFrom('', '/a', '/b', '/c', '/d'),
+      'request.path': fc.constantFrom<AttributeValue>('', '/a', '/b', '/c', '/d', 5n),
       'request.method': fc.constantFrom('GET', 'POST'),
       'request.size': fc.constantFrom(0n, 1n, 2n),
-      'connection.mtls': fc.boolean(),
+      'connection.mtls': fc.constantFrom<AttributeValue>(true, false, 'true'),
       'source.labels': fc.dictionary(fc.constantFrom('app', 'version'), fc.constantFrom('', 'web', 'db', 'v1')),
       'context.reporter.kind': fc.constantFrom('inbound', 'outbound'),
       'destination.namespace': fc.constantFrom('prod', 'dev', 'istio-system', 'none'),
@@ -70,7 +73,7 @@ const bag = fc
   })
 
 describe('the equality index', () => {
-  it.each(['CEXL', 'CEL'])('finds every %s rule that matches, in rule order', (lang) => {
+  it.each(['CEXL', 'CEL'])('finds every %s rule that matches or whose match fails, in rule order', (lang) => {
     fc.assert(
       fc.property(
         fc.array(match, { minLength: 1, maxLength: 30 }),
@@ -82,7 +85,7 @@ describe('the equality index', () => {
             const request = new MapBag(values)
             const found = index.candidates(request).rules
             const linear = snapshot.rules.filter(
-              (rule) => rule.match === undefined || rule.match.evaluate(request) === true,
+              (rule) => matchRule(rule, request, undefined, () => undefined) !== false,
             )
             const positions = found.map((rule) => snapshot.rules.indexOf(rule))
             expect(positions).toEqual(positions.toSorted((a, b) => a - b))

@@ -74,6 +74,30 @@ spec:
     ])
   })
 
+  it('tell a header name in capitals, at the place where it is asked for', () => {
+    const snapshot = compileGood(
+      MANIFEST,
+      DENY,
+      rule('user', '\'request.path == "/" && request.headers["X-User"] == "ann"\''),
+    )
+    expect(snapshot.warnings.map(({ column, code, message }) => [column, code, message])).toEqual([
+      [34, 'unmatchable-key', 'header names are in lower case, so the key "X-User" never matches: write "x-user".'],
+    ])
+  })
+
+  it('tell comprehensions that typical requests exhaust the step budget with', () => {
+    const inner = 'request.headers.exists(c, a == b + c)'
+    const costly = `
+apiVersion: intermix.dev/v1
+kind: rule
+metadata: {name: costly}
+spec:
+  match: request.headers.exists(a, source.labels.exists(b, ${inner}))
+  actions: [{handler: deny, instances: [nothing]}]
+`
+    expect(warningsOf(compileGood(MANIFEST, DENY, costly))).toEqual(['43:10 costly'])
+  })
+
   it('do not mind reports that read it', () => {
     const report = `
 apiVersion: intermix.dev/v1

@@ -66,6 +66,9 @@ const TERMS = [
   'conditional(n == 5, a == "x", b == "y")',
   'd == "5ms"',
   '(d | "6ms") == "6ms"',
+  'ip(b | "10.0.0.1") == ip',
+  'ip(m["k"]) == ip',
+  '(a + b).matches("x")',
 ] as const
 
 const VALUES = [
@@ -118,12 +121,13 @@ function headerValues(pick: Picker): string {
 function rule(name: string, pick: Picker): string {
   const namespace = pick.of(['istio-system', 'istio-system', 'ns1', 'ns2'])
   const policy = pick.of(['open', 'closed'])
+  const failure = pick.of(['unknown', 'noMatch'])
   const headers = pick.chance(0.4) ? `\n  requestHeaderOperations: [{name: x-a, values: [${headerValues(pick)}]}]` : ''
   const matching = pick.chance(0.9) ? `\n  match: '${match(pick)}'` : ''
   return `
 apiVersion: config.istio.io/v1alpha2
 kind: rule
-metadata: {name: ${name}, namespace: ${namespace}, annotations: {policy.intermix.dev/failPolicy: ${policy}}}
+metadata: {name: ${name}, namespace: ${namespace}, annotations: {policy.intermix.dev/failPolicy: ${policy}, policy.intermix.dev/matchFailure: ${failure}}}
 spec:
   actions: [{handler: h${pick.int(3)}.istio-system, instances: [i${pick.int(4)}.istio-system]}]${matching}${headers}
 `
