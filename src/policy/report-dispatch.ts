@@ -7,6 +7,8 @@ import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { generateAttributes, generationFailures } from './attribute-generation.ts'
 import type { PolicyState } from './policy-state.ts'
+import { ReportFailures } from './report-failures.ts'
+import { type MatchFailed, matchRule } from './rule-match.ts'
 
 export interface Dispatch {
   readonly handler: HandlerConfig
@@ -26,23 +28,12 @@ const GENERATION_MS = 1_000
 export class ReportDispatcher {
   readonly #options: ReportDispatcherOptions
   readonly #generationFailures: Counter
-  readonly #matchFailures: (rule: string) => Counter
-  readonly #instanceFailures: (instance: string) => Counter
+  readonly #failures: ReportFailures
 
   constructor(options: ReportDispatcherOptions) {
-    const { meter } = options
     this.#options = options
-    this.#generationFailures = generationFailures(meter)
-    this.#matchFailures = meter.counter({
-      name: 'report_rule_match_failures_total',
-      help: 'Report rules that did not match because their match could not be evaluated.',
-      labels: ['rule'],
-    })
-    this.#instanceFailures = meter.counter({
-      name: 'report_instance_failures_total',
-      help: 'Report instances that could not be filled; the record was not given to that handler.',
-      labels: ['instance'],
-    })
+    this.#generationFailures = generationFailures(options.meter)
+    this.#failures = new ReportFailures(options)
   }
 
   /** The instances of one record, in rule order. */
@@ -56,24 +47,19 @@ export class ReportDispatcher {
     return bag instanceof Promise ? bag.then((generated) => this.#fill(state, generated)) : this.#fill(state, bag)
   }
 
+  readonly #matchFailed: MatchFailed = ({ name }, failure) => this.#failures.matchFailed(name, failure)
+
   #fill(state: PolicyState, bag: AttributeBag): readonly Dispatch[] {
     const dispatches: Dispatch[] = []
     for (const rule of state.rules.report(bag).rules) {
-      if (rule.match !== undefined) {
-        const matched = rule.match.evaluate(bag)
-        if (matched instanceof EvaluationError) this.#matchFailures(rule.name).add()
-        if (matched !== true) continue
-      }
+      if (matchRule(rule, bag, undefined, this.#matchFailed) !== true) continue
       if (rule.mode === 'shadow' || (rule.sampling < 1 && this.#options.random() >= rule.sampling)) continue
       for (const { handler, instances } of rule.actions) {
         for (const config of instances) {
           if (config.template.variety !== 'report') continue
           const instance = config.build(bag)
-          if (instance instanceof EvaluationError) {
-            this.#instanceFailures(config.name).add()
-            const about = { rule: rule.name, handler: handler.name, instance: config.name }
-            this.#options.log.debug(about, 'an instance could not be filled: the handler does not get this record')
-          } else dispatches.push({ handler, instance })
+          if (instance instanceof EvaluationError) this.#failures.instanceFailed(config.name, instance)
+          else dispatches.push({ handler, instance })
         }
       }
     }

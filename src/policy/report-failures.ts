@@ -1,0 +1,60 @@
+// What keeps a record from a handler: matches and instances that could not be evaluated. All are counted and leave a line
+// at debug level; of each rule and instance there is a warning now and then. What a record holds is not for the log.
+
+import type { EvaluationError } from '../expression/compiled.ts'
+import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
+
+export interface ReportFailuresOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: Meter
+}
+
+/** A warning for each rule or instance in so many milliseconds: records come by the thousand. */
+const QUIET_MS = 60_000
+/** Names that are remembered; configs come and go. */
+const MAX_NAMES = 10_000
+
+export class ReportFailures {
+  readonly #options: ReportFailuresOptions
+  readonly #matches: (rule: string, reason: string) => Counter
+  readonly #instances: (instance: string, reason: string) => Counter
+  /** When, on the monotonic clock, the last warning of a name was. */
+  readonly #said = new Map<string, number>()
+
+  constructor(options: ReportFailuresOptions) {
+    this.#options = options
+    const { meter } = options
+    this.#matches = meter.counter({
+      name: 'report_rule_match_failures_total',
+      help: 'Matches of report rules that failed, other than by something absent; the record was not reported by that rule.',
+      labels: ['rule', 'reason'],
+    })
+    this.#instances = meter.counter({
+      name: 'report_instance_failures_total',
+      help: 'Report instances that could not be filled; the record was not given to that handler.',
+      labels: ['instance', 'reason'],
+    })
+  }
+
+  matchFailed(rule: string, failure: EvaluationError): void {
+    this.#matches(rule, failure.kind).add()
+    this.#say(rule, failure, 'a report rule is passed over: its match cannot be evaluated')
+  }
+
+  instanceFailed(instance: string, failure: EvaluationError): void {
+    this.#instances(instance, failure.kind).add()
+    this.#say(instance, failure, 'a report is not made: its instance cannot be filled')
+  }
+
+  #say(name: string, { kind, part }: EvaluationError, what: string): void {
+    const { clock, log } = this.#options
+    const about = { name, reason: kind, part }
+    const now = clock.monotonic()
+    const before = this.#said.get(name)
+    if (before !== undefined && now - before < QUIET_MS) return log.debug(about, what)
+    if (this.#said.size >= MAX_NAMES) this.#said.clear()
+    this.#said.set(name, now)
+    log.warn(about, what)
+  }
+}
