@@ -35,12 +35,37 @@ export class NormalizingCheck implements CheckService {
     return this.#check.vocabulary()
   }
 
-  /** @throws AmbiguousRequest (INVALID_REQUEST) */
+  /**
+   * A path with `..` has to pass as every server may read it: with the dots resolved, and as a path that begins with what
+   * stands before them.
+   * @throws AmbiguousRequest (INVALID_REQUEST)
+   */
   check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const normal = this.normalize(bag)
-    const outcome = this.#check.check(normal, options)
-    const finish = (done: CheckOutcome) => asSent(done, normal)
+    const unresolved = normal.unresolved()
+    if (unresolved === undefined) return this.#ask(normal, options)
+    // Quotas are charged once.
+    const { quotas: _, ...reading } = options
+    const first = this.#ask(unresolved, reading)
+    const proceed = (outcome: CheckOutcome) =>
+      outcome.answer.status.code === 0 ? this.#askOnce(normal, options) : outcome
+    return first instanceof Promise ? first.then(proceed) : proceed(first)
+  }
+
+  #ask(bag: NormalRequestBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const outcome = this.#check.check(bag, options)
+    const finish = (done: CheckOutcome) => asSent(done, bag)
     return outcome instanceof Promise ? outcome.then(finish) : finish(outcome)
+  }
+
+  /** The answer depends on what the other reading depended on too, and says so of its own only: nobody may keep it. */
+  #askOnce(bag: NormalRequestBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const outcome = this.#ask(bag, options)
+    const forget = ({ answer, quotas }: CheckOutcome): CheckOutcome => ({
+      answer: { ...answer, validForMs: 0, validUses: 0 },
+      quotas,
+    })
+    return outcome instanceof Promise ? outcome.then(forget) : forget(outcome)
   }
 
   /** The bag as policy sees it. @throws AmbiguousRequest (INVALID_REQUEST) */

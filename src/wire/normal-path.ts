@@ -19,17 +19,21 @@ import { AmbiguousRequest, type PathAmbiguity, quoted, refuseUnless } from './am
  * and what is not ASCII (as UTF-8) become escapes; a dot segment with a parameter is a segment like any other; `..` takes
  * an empty segment back.
  *
+ * @param dots `keep` leaves `..` where it is: the path as a server sees it that resolves nothing.
  * @throws AmbiguousRequest for what is not allowed, and for a fragment and half a surrogate pair always.
  */
-export function normalPath(path: string, allowed: ReadonlySet<PathAmbiguity>): string {
+export function normalPath(path: string, allowed: ReadonlySet<PathAmbiguity>, dots: Dots = 'resolve'): string {
   if (isNormal(path) || path === '*') return path
   const hash = path.indexOf('#')
   if (hash >= 0) throw new AmbiguousRequest('path', `the path holds a fragment: ${quoted(path.slice(hash))}`)
   const mark = path.indexOf('?')
   const raw = mark < 0 ? path : path.slice(0, mark)
   const query = mark < 0 || mark === path.length - 1 ? '' : path.slice(mark)
-  return resolveDots(normalEscapes(raw, allowed), allowed) + query
+  return tidySegments(normalEscapes(raw, allowed), allowed, dots) + query
 }
+
+/** What becomes of `..` in a path. */
+export type Dots = 'resolve' | 'keep'
 
 const SLASH = 0x2f
 const DOT = 0x2e
@@ -99,7 +103,7 @@ function refuseReadInTwoWays(code: number, part: string, allowed: ReadonlySet<Pa
 }
 
 /** Resolves dot segments (RFC 3986, section 5.2.4), then leaves empty segments out. */
-function resolveDots(path: string, allowed: ReadonlySet<PathAmbiguity>): string {
+function tidySegments(path: string, allowed: ReadonlySet<PathAmbiguity>, dots: Dots): string {
   const segments = path.split('/')
   const root = segments[0] === '' && segments.length > 1 ? '/' : ''
   if (root !== '') segments.shift()
@@ -112,8 +116,9 @@ function resolveDots(path: string, allowed: ReadonlySet<PathAmbiguity>): string 
     refuseUnless(allowed, 'dots-behind-slashes', path)
   }
   const last = segments.at(-1)
-  const isFolder = (last === '' || last === '.' || last === '..') && resolved.length > 0
-  return `${root}${resolved.join('/')}${isFolder ? '/' : ''}`
+  const kept = dots === 'resolve' ? resolved : withoutEmpty(segments).filter((segment) => segment !== '.')
+  const isFolder = (last === '' || last === '.' || last === '..') && kept.length > 0
+  return `${root}${kept.join('/')}${isFolder ? '/' : ''}`
 }
 
 function withoutDots(segments: readonly string[]): string[] {

@@ -5,7 +5,7 @@ import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import { type AttributeValue, isStringMap, type StringMap } from '../kernel/value.ts'
 import { AmbiguousRequest, type PathAmbiguity, quoted } from './ambiguity.ts'
 import { normalHost } from './normal-host.ts'
-import { normalPath } from './normal-path.ts'
+import { type Dots, normalPath } from './normal-path.ts'
 
 /** The path and the host as they came. A caller cannot state these: they follow from `request.path` and `request.host`. */
 const RAW_PATH = 'request.raw_path'
@@ -13,33 +13,40 @@ const RAW_HOST = 'request.raw_host'
 
 /**
  * A request's attributes with `request.path`, `request.url_path`, `request.host` and the headers `:path`, `:authority` and
- * `host` in normal form (`normal-path.ts`, `normal-host.ts`), `request.raw_path` and `request.raw_host` beside them. Those
+ * `host` in normal form (`normal-path.ts`, `normal-host.ts`), methods in capitals, `request.raw_path` and `request.raw_host` beside them. Those
  * headers always say what `request.path` and `request.host` say, and where one of `:authority` and `host` is, both are: by
  * which of them a request names its host depends on the version of HTTP only.
  */
 export class NormalRequestBag implements AttributeBag {
   readonly #base: AttributeBag
+  readonly #allowed: ReadonlySet<PathAmbiguity>
+  readonly #dots: Dots
   readonly #rawPath: string | undefined
   readonly #rawHost: string | undefined
   readonly #path: string | undefined
   readonly #host: string | undefined
   /** `undefined` also where it follows from the path. */
   readonly #urlPath: string | undefined
+  /** Whether a path came in another form. */
+  readonly #isRewritten: boolean
   #headers: StringMap | undefined
 
   /** @throws AmbiguousRequest where a path or host has no normal form, or a path names another host than the request. */
-  constructor(base: AttributeBag, allowed: ReadonlySet<PathAmbiguity>) {
+  constructor(base: AttributeBag, allowed: ReadonlySet<PathAmbiguity>, dots: Dots = 'resolve') {
     this.#base = base
+    this.#allowed = allowed
+    this.#dots = dots
     this.#rawPath = textOf(base.get('request.path'))
     this.#rawHost = textOf(base.get('request.host'))
     const host = this.#rawHost ?? this.#header(':authority') ?? this.#header('host')
     this.#host = host === undefined ? undefined : about('request.host', () => normalHost(host))
     const path = this.#rawPath ?? this.#header(':path')
-    this.#path = path === undefined ? undefined : about('request.path', () => this.#normal(path, allowed))
+    this.#path = path === undefined ? undefined : about('request.path', () => this.#normal(path))
     const urlPath = textOf(base.get('request.url_path'))
     if (urlPath !== undefined && !isPathOf(urlPath, this.#rawPath)) {
-      this.#urlPath = about('request.url_path', () => this.#normal(urlPath, allowed))
+      this.#urlPath = about('request.url_path', () => this.#normal(urlPath))
     }
+    this.#isRewritten = this.#path !== path || (this.#urlPath ?? urlPath) !== urlPath
   }
 
   get(name: string): AttributeValue | undefined {
@@ -52,6 +59,8 @@ export class NormalRequestBag implements AttributeBag {
       }
       case 'request.host':
         return this.#rawHost === undefined ? this.#base.get(name) : this.#host
+      case 'request.method':
+        return methodOf(this.#base.get(name))
       case 'request.headers':
         return this.#headersOf(this.#base.get(name))
       case RAW_PATH:
@@ -67,6 +76,16 @@ export class NormalRequestBag implements AttributeBag {
     for (const name of this.#base.names()) if (name !== RAW_PATH && name !== RAW_HOST) yield name
     if (this.#rawPath !== undefined) yield RAW_PATH
     if (this.#rawHost !== undefined) yield RAW_HOST
+  }
+
+  /**
+   * The request as a server takes it that does not resolve `..`; `undefined` where that is no other: `/admin/../open` is
+   * about `/admin` there.
+   */
+  unresolved(): NormalRequestBag | undefined {
+    if (!this.#isRewritten) return undefined
+    const other = new NormalRequestBag(this.#base, this.#allowed, 'keep')
+    return other.#path === this.#path && other.#urlPath === this.#urlPath ? undefined : other
   }
 
   /**
@@ -108,14 +127,14 @@ export class NormalRequestBag implements AttributeBag {
   }
 
   /** A target in absolute-form names the host again. */
-  #normal(path: string, allowed: ReadonlySet<PathAmbiguity>): string {
+  #normal(path: string): string {
     const [, authority, rest = ''] = ABSOLUTE.exec(path) ?? []
-    if (authority === undefined) return normalPath(path, allowed)
+    if (authority === undefined) return normalPath(path, this.#allowed, this.#dots)
     if (normalHost(authority) !== this.#host) {
       const other = this.#host === undefined ? 'no host is given' : `the host is ${quoted(this.#host)}`
       throw new AmbiguousRequest('host', `the path names the host ${quoted(authority)}, and ${other}`)
     }
-    return normalPath(rest.startsWith('/') ? rest : `/${rest}`, allowed)
+    return normalPath(rest.startsWith('/') ? rest : `/${rest}`, this.#allowed, this.#dots)
   }
 }
 
@@ -143,21 +162,26 @@ class NormalHeaders implements StringMap {
   }
 
   get(key: string): string | undefined {
+    if (key === ':method') return methodOf(this.#base.get(key))
     if (key === ':path') return this.#base.get(key) === undefined ? undefined : this.#path
     if (key !== 'host' && key !== ':authority') return this.#base.get(key)
     return (this.#base.get('host') ?? this.#base.get(':authority')) === undefined ? undefined : this.#host
   }
 
   *entries(): Generator<[string, string]> {
-    for (const entry of this.#base.entries()) {
-      const [key] = entry
-      if (key !== 'host' && key !== ':authority') yield key === ':path' ? [key, this.#path ?? ''] : entry
+    for (const [key, value] of this.#base.entries()) {
+      if (key !== 'host' && key !== ':authority') yield [key, key.startsWith(':') ? (this.get(key) ?? value) : value]
     }
     const host = this.get('host')
     if (host === undefined) return
     yield [':authority', host]
     yield ['host', host]
   }
+}
+
+/** In capitals: methods are told apart by case (RFC 9110, section 9.1), but many servers take `delete` for DELETE. */
+function methodOf<T extends AttributeValue | undefined>(method: T): T | string {
+  return typeof method === 'string' && /[a-z]/.test(method) ? method.toUpperCase() : method
 }
 
 function textOf(value: AttributeValue | undefined): string | undefined {

@@ -176,6 +176,13 @@ describe.each(Object.keys(DOORS))('through the door %s', (name) => {
     },
   )
 
+  it.each(['/admin/../open', '/admin/x/%2e%2e/../open', '/admin/..'])(
+    '%s is denied too, since some servers do not resolve dots',
+    async (path) => {
+      expect(await ask({ path })).toBe(403)
+    },
+  )
+
   it('the raw path is there for rules that want it', async () => {
     expect(await ask({ path: '/op%65n-raw' })).toBe(403)
     expect(await ask({ path: '/open-raw' })).toBe(200)

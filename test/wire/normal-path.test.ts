@@ -95,6 +95,16 @@ describe('normalPath', () => {
     expect(reasonOf(path, ALL)).toBe('path')
   })
 
+  it.each([
+    ['/admin/../open', '/admin/../open'],
+    ['/admin//%2e%2E/.//open/.', '/admin/../open/'],
+    ['/../x', '/../x'],
+    ['/x/..?a', '/x/../?a'],
+    ['/a/./b', '/a/b'],
+  ])('leaves the dots of %s where that is asked for, as %s', (path, kept) => {
+    expect(normalPath(path, new Set(['dots-behind-slashes']), 'keep')).toBe(kept)
+  })
+
   it('says what is ambiguous, and quotes no more of the path than that takes', () => {
     expect(() => normalPath('/a%2fb', NONE)).toThrow(
       'the path is ambiguous: "%2f" is an escaped slash, which some servers take for a slash (encoded-slash)',

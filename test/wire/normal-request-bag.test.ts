@@ -103,6 +103,24 @@ describe('NormalRequestBag', () => {
     expect(bagOf({ 'request.path': path, 'request.host': 'Private.example' }).get('request.path')).toBe(normal)
   })
 
+  it('knows how a server reads it that resolves no dots, where that is another way', () => {
+    const unresolved = (values: Readonly<Record<string, string>>) => bagOf(values).unresolved()
+    const bag = unresolved({ 'request.path': '//admin/%2e./open?a', 'request.url_path': '//admin/%2e./open' })
+    expect(bag?.get('request.path')).toBe('/admin/../open?a')
+    expect(bag?.get('request.url_path')).toBe('/admin/../open')
+    expect(unresolved({ 'request.url_path': '/a/../b' })?.get('request.url_path')).toBe('/a/../b')
+    for (const path of ['/admin', '//admin', '/./a?/../b', '/%61']) {
+      expect(unresolved({ 'request.path': path })).toBeUndefined()
+    }
+  })
+
+  it('shows methods in capitals', () => {
+    const bag = bagOf({ 'request.method': 'delete', 'request.headers': new Map([[':method', 'Delete']]) })
+    expect(bag.get('request.method')).toBe('DELETE')
+    expect(headersOf(bag).get(':method')).toBe('DELETE')
+    expect([...headersOf(bag).entries()]).toEqual([[':method', 'DELETE']])
+  })
+
   it('names what the caller sent in place of what was read', () => {
     const values = { 'request.path': '//a', 'request.host': 'A', 'request.headers': new Map([[':authority', 'A']]) }
     const bag = bagOf(values)

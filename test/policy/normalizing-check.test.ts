@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
+import type { CheckOutcome, QuotaGrant } from '../../src/kernel/services.ts'
+import { NormalizingCheck } from '../../src/policy/normalizing-check.ts'
+import { answerOf, RecordingCheck } from '../server/fixtures.ts'
+import { ReadableMeter } from '../redis/support.ts'
+
+function normalizing() {
+  const inner = new RecordingCheck()
+  const meter = new ReadableMeter()
+  const check = new NormalizingCheck({ check: inner, allowed: new Set(), meter })
+  const ask = async (path: string): Promise<CheckOutcome> =>
+    await check.check(MapBag.of({ 'request.path': path }), { timeoutMs: 1_000, quotas: new Map([['q', DEMAND]]) })
+  const paths = () => inner.asked.map(({ bag }) => bag.get('request.path'))
+  return { inner, meter, ask, paths }
+}
+
+const DEMAND = { amount: 1, bestEffort: false }
+const read = (name: string) => ({ name, key: undefined, condition: 'EXACT' as const, whole: false })
+
+describe('NormalizingCheck', () => {
+  it('hands a check on once, with its quotas, and the answer as it is', async () => {
+    const { inner, ask, paths } = normalizing()
+    const answer = answerOf({ referenced: [read('request.path')] })
+    inner.decide = () => ({ answer, quotas: new Map() })
+    expect((await ask('//a')).answer).toBe(answer)
+    expect(paths()).toEqual(['/a'])
+    expect(inner.asked[0]?.options.quotas?.size).toBe(1)
+  })
+
+  it.each([false, true])('asks about both readings of a path with dots (later: %s)', async (later) => {
+    const { inner, ask, paths } = normalizing()
+    inner.decide = () => {
+      const outcome = { answer: answerOf(), quotas: new Map<string, QuotaGrant>() }
+      return later ? Promise.resolve(outcome) : outcome
+    }
+    const { answer } = await ask('/admin/../open')
+    expect(paths()).toEqual(['/admin/../open', '/open'])
+    expect(inner.asked.map(({ options }) => options.quotas?.size)).toEqual([undefined, 1])
+    expect([answer.status.code, answer.validForMs, answer.validUses]).toEqual([0, 0, 0])
+  })
+
+  it('asks no further where one reading is denied', async () => {
+    const { inner, ask, paths } = normalizing()
+    inner.answer({ status: { code: 7, message: 'no' } })
+    expect((await ask('/admin/../open')).answer.status).toEqual({ code: 7, message: 'no' })
+    expect(paths()).toEqual(['/admin/../open'])
+  })
+
+  it('refuses and counts what is ambiguous, and asks nothing', async () => {
+    const { inner, meter, ask } = normalizing()
+    await expect(ask('/%2f')).rejects.toMatchObject({ code: 'INVALID_REQUEST', reason: 'ambiguous' })
+    expect(inner.asked).toEqual([])
+    expect(meter.value('ambiguous_requests_total', 'encoded-slash')).toBe(1)
+  })
+
+  it('tells callers that answers and quotas depended on what they sent', async () => {
+    const { inner, ask } = normalizing()
+    const grant = {
+      status: { code: 0, message: '' },
+      granted: 1,
+      validForMs: 1,
+      referenced: [read('request.raw_path')],
+    }
+    const other = { ...grant, referenced: [read('source.name')] }
+    const answer = answerOf({ referenced: [read('request.path'), read('request.raw_path'), read('source.name')] })
+    inner.decide = () => ({
+      answer,
+      quotas: new Map([
+        ['q', grant],
+        ['r', other],
+      ]),
+    })
+    const outcome = await ask('/a')
+    expect(outcome.answer.referenced).toEqual([read('request.path'), read('source.name')])
+    expect(outcome.quotas.get('q')?.referenced).toEqual([read('request.path')])
+    expect(outcome.quotas.get('r')).toBe(other)
+  })
+})
