@@ -129,7 +129,11 @@ export class NormalRequestBag implements AttributeBag {
   /** A target in absolute-form names the host again. */
   #normal(path: string): string {
     const [, authority, rest = ''] = ABSOLUTE.exec(path) ?? []
-    if (authority === undefined) return normalPath(path, this.#allowed, this.#dots)
+    if (authority === undefined) {
+      if (/^[a-z][a-z0-9+.-]*:\//i.test(path))
+        throw new AmbiguousRequest('path', `${quoted(path)} is a URL of another kind`)
+      return normalPath(path, this.#allowed, this.#dots)
+    }
     if (normalHost(authority) !== this.#host) {
       const other = this.#host === undefined ? 'no host is given' : `the host is ${quoted(this.#host)}`
       throw new AmbiguousRequest('host', `the path names the host ${quoted(authority)}, and ${other}`)

@@ -90,6 +90,8 @@ describe('NormalRequestBag', () => {
       'request.path: the path names the host "b", and the host is "a"',
     ],
     [{ 'request.path': 'http://b/' }, 'request.path: the path names the host "b", and no host is given'],
+    [{ 'request.path': 'http:/admin', 'request.host': 'b' }, 'request.path: "http:/admin" is a URL of another kind'],
+    [{ 'request.path': 'file:///admin' }, 'request.path: "file:///admin" is a URL of another kind'],
     [{ 'request.path': 'http://u@b/', 'request.host': 'b' }, 'request.path: "u@b" is not a host'],
   ])('refuses %j', (values, message) => {
     expect(() => bagOf(values as Readonly<Record<string, string>>)).toThrow(message)
