@@ -34,7 +34,7 @@ local function question(txn)
   end
   headers["x-forwarded-method"] = { txn.sf:method() }
   headers["x-forwarded-uri"] = { txn.sf:pathq() }
-  headers["x-forwarded-host"] = { txn.sf:req_hdr("host") }
+  headers["x-forwarded-host"] = { txn.sf:req_fhdr("host") }
   headers["x-forwarded-proto"] = { txn.sf:ssl_fc() == 1 and "https" or "http" }
   headers["x-forwarded-for"] = { txn.sf:src() }
   return { url = node .. "/v1/authz", headers = headers, timeout = timeout_ms }
