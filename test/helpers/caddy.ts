@@ -11,7 +11,8 @@ export async function startCaddy(options: ForwardAuthOptions): Promise<Configure
     binary: options.binary,
     template: RECIPE,
     replacements: {
-      ':8000': 'http://127.0.0.1:PORT',
+      // Of any host, as shipped, and on this machine only.
+      ':8000 {': 'http://:PORT {\n\tbind 127.0.0.1',
       'intermix:8080': `127.0.0.1:${options.nodePort}`,
       'upstream:8080': `127.0.0.1:${options.upstreamPort}`,
     },

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseDocument } from 'yaml'
+import { type Document, parseDocument } from 'yaml'
 import { freePorts } from './ports.ts'
 import { type Child, spawnChild } from './process.ts'
 
@@ -29,6 +29,8 @@ export interface EnvoyOptions {
   readonly nodePorts: readonly number[]
   /** HTTP port of the upstream on 127.0.0.1. */
   readonly upstreamPort: number
+  /** Changes the bootstrap in further ways. */
+  readonly adapt?: (bootstrap: Document) => void
 }
 
 /** Starts Envoy with the shipped bootstrap and waits until it takes requests. */
@@ -57,6 +59,18 @@ export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
   }
 }
 
+/** Where the bootstrap configures its HTTP connection manager. */
+export const ENVOY_MANAGER = [
+  'static_resources',
+  'listeners',
+  0,
+  'filter_chains',
+  0,
+  'filters',
+  0,
+  'typed_config',
+] as const
+
 async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: number): Promise<string> {
   const document = parseDocument(await readFile(ENVOY_BOOTSTRAP, 'utf8'))
   const local = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } })
@@ -68,7 +82,7 @@ async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: n
     return path
   }
   // The shipped deadline of a second is for machines that do nothing else; a test machine does everything at once.
-  const filters = [...listener, 'filter_chains', 0, 'filters', 0, 'typed_config', 'http_filters']
+  const filters = [...ENVOY_MANAGER, 'http_filters']
   const check = [...filters, 0, 'typed_config', 'grpc_service']
   if (!document.hasIn([...check, 'timeout'])) throw new Error(`${ENVOY_BOOTSTRAP} does not begin with ext_authz`)
   document.setIn([...check, 'timeout'], `${CHECK_DEADLINE_MS / 1000}s`)
@@ -80,5 +94,6 @@ async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: n
     options.nodePorts.map((port) => endpoint(port)),
   )
   document.setIn(endpointsOf(1), [endpoint(options.upstreamPort)])
+  options.adapt?.(document)
   return document.toString()
 }

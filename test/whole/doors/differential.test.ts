@@ -1,0 +1,35 @@
+// The short form of the differential of doors; the long one is a command of its own: node test/whole/doors/run.ts
+import { describe, expect, it } from 'vitest'
+import { toolOrSkip } from '../../helpers/tools.ts'
+import { differential } from './differential.ts'
+import { missingTools, startDoors } from './doors.ts'
+
+const missing = missingTools().filter((tool) => toolOrSkip(tool) === undefined)
+
+describe.skipIf(missing.length > 0)('the same odd requests through every door', () => {
+  it('have the same verdict, and none that policy denies is delivered', async () => {
+    const doors = await startDoors()
+    try {
+      const { findings, tallies } = await differential(doors, 150, 7)
+      expect(findings).toEqual([])
+      for (const { name } of doors.proxies) {
+        expect(tallies.get(name)?.get('delivered'), name).toBeGreaterThan(10)
+        expect(tallies.get(name)?.get('403'), name).toBeGreaterThan(10)
+      }
+    } finally {
+      await doors.stop()
+    }
+  })
+
+  it('would not pass if rules saw paths and hosts as they came', async () => {
+    const doors = await startDoors({ flags: ['--request-spelling', 'raw'] })
+    try {
+      const { findings } = await differential(doors, 150, 7)
+      for (const { name } of doors.proxies) {
+        expect(findings.filter((finding) => finding.includes(`${name} delivered`)).length, name).toBeGreaterThan(0)
+      }
+    } finally {
+      await doors.stop()
+    }
+  })
+})

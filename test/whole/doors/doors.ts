@@ -1,0 +1,210 @@
+// One node, all the proxies that ask it, and the two doors for programs.
+import { setTimeout } from 'node:timers/promises'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { Client, credentials, status as grpcStatus } from '@grpc/grpc-js'
+import { httpStatusOf } from '../../../src/kernel/status.ts'
+import { CheckRequestSchema, CheckResponseSchema } from '../../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
+import { type Intermix, startIntermix } from '../../e2e/intermix.ts'
+import { startCaddy } from '../../helpers/caddy.ts'
+import { startEnvoy } from '../../helpers/envoy.ts'
+import { startHaproxy } from '../../helpers/haproxy.ts'
+import { startNginx } from '../../helpers/nginx.ts'
+import { findTool, type Tool } from '../../helpers/tools.ts'
+import { compress } from '../../wire/mixer/compress.ts'
+import type { Described } from './attributes.ts'
+import { type EchoUpstream, startEchoUpstream } from './echo-upstream.ts'
+import { askOverHttp, leavePathsAlone } from './envoys.ts'
+import { type Message, NUMBER_HEADER } from './message.ts'
+import { writeDoorsPolicy } from './policy.ts'
+import { send } from './raw-client.ts'
+
+/** What became of a request: its status for the client, and what the upstream got, if it got anything. */
+export interface Passage {
+  readonly status: number
+  readonly delivered: Message | undefined
+}
+
+export interface Proxy {
+  readonly name: string
+  pass(message: Message): Promise<Passage>
+}
+
+export interface Doors {
+  readonly proxies: readonly Proxy[]
+  /** The verdicts at the doors for programs, as HTTP statuses: 200 passes, 400 is refused. */
+  readonly programs: Readonly<Record<'json' | 'mixer', (described: Described) => Promise<number>>>
+  stop(): Promise<void>
+}
+
+interface Place {
+  readonly binary: string
+  readonly grpcPort: number
+  readonly httpPort: number
+  readonly upstreamPort: number
+}
+
+interface Running {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+interface Kind {
+  readonly name: string
+  readonly tool: Tool
+  start(place: Place): Promise<Running>
+}
+
+const forwardAuth = ({ binary, httpPort, upstreamPort }: Place) => ({ binary, nodePort: httpPort, upstreamPort })
+
+const KINDS: readonly Kind[] = [
+  { name: 'nginx', tool: 'nginx', start: (place) => startNginx(forwardAuth(place)) },
+  { name: 'Caddy', tool: 'caddy', start: (place) => startCaddy(forwardAuth(place)) },
+  { name: 'HAProxy', tool: 'haproxy', start: (place) => startHaproxy(forwardAuth(place)) },
+  {
+    name: 'Envoy as shipped',
+    tool: 'envoy',
+    start: ({ grpcPort, ...place }) => startEnvoy({ ...place, nodePorts: [grpcPort] }),
+  },
+  {
+    name: 'Envoy over gRPC',
+    tool: 'envoy',
+    start: ({ grpcPort, ...place }) => startEnvoy({ ...place, nodePorts: [grpcPort], adapt: leavePathsAlone }),
+  },
+  {
+    name: 'Envoy over HTTP',
+    tool: 'envoy',
+    start: ({ httpPort, ...place }) =>
+      startEnvoy({
+        ...place,
+        nodePorts: [httpPort],
+        adapt(bootstrap) {
+          leavePathsAlone(bootstrap)
+          askOverHttp(bootstrap)
+        },
+      }),
+  },
+]
+
+/** The programs that this machine lacks. */
+export function missingTools(): readonly Tool[] {
+  return [...new Set(KINDS.map(({ tool }) => tool))].filter((tool) => findTool(tool) === undefined)
+}
+
+interface DoorsOptions {
+  /** Folder of the config; that of the differential unless told. */
+  readonly config?: string
+  /** Further flags of the node. */
+  readonly flags?: readonly string[]
+}
+
+/** Starts everything; a proxy whose program is not here is left out. */
+export async function startDoors(options: DoorsOptions = {}): Promise<Doors> {
+  const ends: (() => Promise<unknown>)[] = []
+  const stop = async () => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  }
+  try {
+    const policy = await writeDoorsPolicy()
+    ends.push(() => policy.remove())
+    const upstream = await startEchoUpstream()
+    ends.push(() => upstream.close())
+    const common = ['--redis', 'none', '--check-timeout', '5s', '--trust-forwarded', '127.0.0.1/32']
+    const flags = [...common, ...(options.flags ?? [])]
+    const config = options.config ?? policy.directory
+    const node = await startIntermix({ role: 'node', config, nodeId: 'doors', flags })
+    ends.push(() => node.child.stop())
+    const { grpcPort, httpPort } = node
+    const proxies: Proxy[] = []
+    for (const kind of KINDS) {
+      const binary = findTool(kind.tool)
+      if (binary === undefined) continue
+      const proxy = await kind.start({ binary, grpcPort, httpPort, upstreamPort: upstream.port })
+      ends.push(() => proxy.stop())
+      proxies.push(proxyOf(kind, Number(new URL(proxy.url).port), upstream))
+    }
+    const mixer = mixerDoor(node)
+    ends.push(async () => mixer.close())
+    const inTime = (ask: (described: Described) => Promise<number>) => (described: Described) =>
+      untilInTime(
+        () => ask(described),
+        (status) => status,
+      )
+    const programs = { json: inTime((described) => askJson(node, described)), mixer: inTime(mixer.ask) }
+    return { proxies, programs, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** What is said where a check took too long, or the node sheds it: a machine may be busy, but not always. */
+const LATE: ReadonlySet<number> = new Set([500, 503, 504])
+const RETRIES = 20
+const PAUSE_MS = 100
+
+async function untilInTime<T>(ask: () => Promise<T>, statusOf: (answer: T) => number): Promise<T> {
+  let answer = await ask()
+  for (let left = RETRIES; left > 0 && LATE.has(statusOf(answer)); left--) {
+    await setTimeout(PAUSE_MS)
+    answer = await ask()
+  }
+  return answer
+}
+
+function proxyOf({ name }: Kind, port: number, upstream: EchoUpstream): Proxy {
+  let passed = 0
+  const once = async (message: Message): Promise<Passage> => {
+    const number = `${port}-${passed++}`
+    const status = await send(port, { ...message, headers: [...message.headers, [NUMBER_HEADER, number]] })
+    return { status, delivered: upstream.take(number) }
+  }
+  return {
+    name,
+    async pass(message) {
+      return await untilInTime(
+        () => once(message),
+        ({ status }) => status,
+      )
+    },
+  }
+}
+
+async function askJson({ httpPort }: Intermix, { scalars, headers, query }: Described): Promise<number> {
+  const attributes = { ...scalars, 'request.headers': headers, ...(query && { 'request.query_params': query }) }
+  const answer = await fetch(`http://127.0.0.1:${httpPort}/v1/check`, {
+    method: 'POST',
+    body: JSON.stringify({ attributes }),
+  })
+  const body = (await answer.json()) as { status?: { code: number } }
+  return body.status === undefined ? answer.status : httpStatusOf(body.status.code)
+}
+
+function mixerDoor({ grpcPort }: Intermix) {
+  const client = new Client(`127.0.0.1:${grpcPort}`, credentials.createInsecure())
+  const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes)
+  const ask = ({ scalars, headers, query }: Described): Promise<number> => {
+    const attributes = compress({
+      ...scalars,
+      'request.headers': new Map(Object.entries(headers)),
+      ...(query && { 'request.query_params': new Map(Object.entries(query)) }),
+    })
+    const request = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes, globalWordCount: 222 }))
+    return new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        '/istio.mixer.v1.Mixer/Check',
+        asBuffer,
+        (bytes: Buffer) => fromBinary(CheckResponseSchema, bytes),
+        request,
+        {},
+        (error, response) => {
+          if (error?.code === grpcStatus.INVALID_ARGUMENT) resolve(400)
+          else if (error?.code === grpcStatus.UNAVAILABLE) resolve(503)
+          else if (error?.code === grpcStatus.DEADLINE_EXCEEDED) resolve(504)
+          else if (response === undefined) reject(error ?? new Error('no response'))
+          else resolve(httpStatusOf(response.precondition?.status?.code ?? 0))
+        },
+      )
+    })
+  }
+  return { ask, close: () => client.close() }
+}
