@@ -69,15 +69,22 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
   }
 }
 
+/** Each reason is logged once, and no more than so many: a page can ask as often as it likes. */
+const MAX_REASONS_TOLD = 100
+
 /** Probes and scrapers come by any name, and what they get to see is no secret. */
 const PROBES: ReadonlySet<string | undefined> = new Set(['/metrics', '/healthz', '/readyz', '/version'])
 
 function refuseForeignPages(app: FastifyInstance, { hosts = [], log }: AdminServerOptions): void {
   const names = new Set(hosts.map((name) => name.toLowerCase()))
+  const told = new Set<string>()
   app.addHook('onRequest', (request, reply, done) => {
     const reason = PROBES.has(request.routeOptions.url) ? undefined : foreignPage(request.headers, names)
     if (reason === undefined) return done()
-    log.warn({ path: request.url, peer: request.ip }, `an admin request was refused: ${reason}`)
+    if (told.size < MAX_REASONS_TOLD && !told.has(reason)) {
+      told.add(reason)
+      log.warn({ path: request.url, peer: request.ip }, `an admin request was refused: ${reason}`)
+    }
     reply.code(403).send({ code: 'PERMISSION_DENIED', message: reason })
   })
 }
