@@ -15,12 +15,10 @@ export interface Clock {
   turn(callback: () => void): () => void
 }
 
-/** How late the event loop runs: whoever judges others by a timer asks whether the delay was the process's own. */
+/** How late the event loop runs. */
 export interface LoopLag {
   /** Milliseconds by which the loop is late: what is read from a socket now may have waited there for so long. */
   lagMs(): number
-  /** Whether the loop stood still for long enough to miss deadlines at any moment from `since` (monotonic) until now. */
-  stalledSince(since: number): boolean
 }
 
 /** A source of random numbers in [0, 1). */

@@ -1,11 +1,11 @@
-// How late the event loop runs: a beat that should come every few milliseconds, and how late it came. What waits on a
-// timer must know it, because timers fire before sockets are read: after a stall of ours, every deadline looks missed.
+// How late the event loop runs: a beat that should come every few milliseconds, and how late it came. What is read from
+// a socket may have waited there for so long. (What a stall means for deadlines is the clock's part: see `attentive`.)
 
 import type { Clock, LoopLag, Meter } from '../kernel/ports.ts'
 
 /** Short beside every deadline in use, and a hundred wake-ups a second cost an idle process next to nothing. */
 const BEAT_MS = 10
-/** A loop that is this late has stalled: half of the shortest deadline in use, which is Redis's 50 ms. */
+/** A loop that is this late counts as stalled: half of the shortest deadline in use, which is Redis's 50 ms. */
 const STALL_MS = 25
 
 export interface LoopMonitor extends LoopLag {
@@ -22,7 +22,6 @@ export function createLoopMonitor({ clock, meter }: { readonly clock: Clock; rea
   let beatAt = clock.monotonic()
   /** How late the latest beat was, until the sockets have been read after it. */
   let late = 0
-  let stalledUntil = Number.NEGATIVE_INFINITY
   const lateness = (now: number) => Math.max(0, now - beatAt - BEAT_MS)
   const caughtUp = () => {
     late = 0
@@ -31,10 +30,7 @@ export function createLoopMonitor({ clock, meter }: { readonly clock: Clock; rea
     const now = clock.monotonic()
     late = lateness(now)
     beatAt = now
-    if (late >= STALL_MS) {
-      stalledUntil = now
-      stalls.add()
-    }
+    if (late >= STALL_MS) stalls.add()
     // The sockets are read next; what is read after that has not waited for this beat.
     if (late > 0) setImmediate(caughtUp)
     cancel = clock.after(BEAT_MS, beat)
@@ -42,8 +38,6 @@ export function createLoopMonitor({ clock, meter }: { readonly clock: Clock; rea
   let cancel = clock.after(BEAT_MS, beat)
   return {
     lagMs: () => Math.max(late, lateness(clock.monotonic())),
-    // The beat that ends a stall may come after the timer that asks.
-    stalledSince: (since) => stalledUntil >= since || lateness(clock.monotonic()) >= STALL_MS,
     stop: () => cancel(),
   }
 }

@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { systemClock, systemRandom } from '../../src/observe/system.ts'
+import { standStill } from '../helpers/held-backend.ts'
 
 const source = fileURLToPath(new URL('../../src/observe/system.ts', import.meta.url))
 
@@ -11,6 +12,35 @@ describe('the system clock', () => {
     expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(1_000)
     const first = systemClock.monotonic()
     expect(systemClock.monotonic()).toBeGreaterThanOrEqual(first)
+  })
+
+  it('was not attentive while the loop stood still, whichever timer comes first', async () => {
+    const inattentive = () => systemClock.monotonic() - systemClock.attentive()
+    const before = inattentive()
+    const seen: number[] = []
+    const timers = [1, 5, 10, 20, 40].map(
+      (ms) => new Promise<void>((done) => setTimeout(() => done(void seen.push(inattentive())), ms)),
+    )
+    standStill(80)
+    // Seen at once, in the callback that stalls the loop, and for ever after.
+    expect(inattentive() - before).toBeGreaterThan(60)
+    await Promise.all(timers)
+    for (const each of seen) expect(each - before).toBeGreaterThan(60)
+  })
+
+  it('turns once what had arrived was handled, and not when cancelled', async () => {
+    const order: string[] = []
+    systemClock.turn(() => order.push('cancelled'))()
+    await new Promise<void>((resolve) => {
+      setTimeout(() => {
+        systemClock.turn(() => {
+          order.push('turned')
+          resolve()
+        })
+        process.nextTick(() => order.push('handled'))
+      }, 1)
+    })
+    expect(order).toEqual(['handled', 'turned'])
   })
 
   it('calls back once, and not at all when cancelled', async () => {

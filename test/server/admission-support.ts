@@ -32,7 +32,7 @@ class HandLoop {
     after: () => () => {},
     turn: () => () => {},
   }
-  readonly loopLag: LoopLag = { lagMs: () => this.lateMs, stalledSince: () => this.lateMs > 0 }
+  readonly loopLag: LoopLag = { lagMs: () => this.lateMs }
 
   /** For `AdmissionOptions.endOfTurn`. */
   readonly endOfTurn = (callback: () => void): void => void this.#ends.push(callback)

@@ -127,7 +127,7 @@ class RecordingLog implements Logger {
 }
 
 /** A loop that is never late: tests of servers do not depend on how busy the machine is. */
-const prompt: LoopLag = { lagMs: () => 0, stalledSince: () => false }
+const prompt: LoopLag = { lagMs: () => 0 }
 
 /** Everything that a server is built from. */
 export function dependencies() {
