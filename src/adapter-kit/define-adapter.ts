@@ -11,7 +11,10 @@ import type { ScriptRunner } from './script-runner.ts'
 
 /** What a check adapter answers. A promise means that it did I/O; a plain value is used at once. */
 export interface CheckResult {
-  /** Code 0 allows, every other code denies. A failure to decide is thrown, not returned. */
+  /**
+   * Code 0 allows, every other code denies. A failure to decide is thrown, not returned: an `IntermixError` with
+   * `BACKEND_FAILED`, whose option `backend: 'answered'` says that the backend is alive and answered with an error.
+   */
   readonly status: Status
   /** How long the answer may be reused, in milliseconds; 0 forbids it, a day is the most. Default: Mixer's minute. */
   readonly validForMs?: number
