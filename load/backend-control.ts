@@ -3,9 +3,10 @@
 import { fileURLToPath } from 'node:url'
 import { start } from './processes.ts'
 
-/** How a backend fails: it answers 503, refuses connections, never answers, or answers late. */
+/** How a backend fails: it answers 503, refuses connections, never answers, answers late, or fails on some keys only. */
 export type Fault =
   | { readonly kind: 'none' | 'error' | 'refuse' | 'hang' }
+  | { readonly kind: 'poison'; readonly by: 'error' | 'hang' }
   | { readonly kind: 'slow'; readonly latencyMs: number }
 
 /** One call as the backend noted it: who asked (the path it was called by), key, wall-clock ms, 1 where it answered. */

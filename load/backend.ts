@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { json } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import type { BackendCall, Fault } from './backend-control.ts'
-import { decisionOn } from './oracle.ts'
+import { decisionOn, isPoison } from './oracle.ts'
 
 const MAX_CALLS = 5_000_000
 
@@ -63,15 +63,21 @@ async function become(next: Fault): Promise<void> {
   }
 }
 
+function failureOn(path: string): 'error' | 'hang' | undefined {
+  if (fault.kind === 'poison') return isPoison(path) ? fault.by : undefined
+  return fault.kind === 'error' || fault.kind === 'hang' ? fault.kind : undefined
+}
+
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { fields } = (await json(request)) as { fields: { value: string } }
-  const ok = fault.kind === 'none' || fault.kind === 'slow'
+  const failure = failureOn(fields.value)
+  const ok = failure === undefined
   if (calls.length < MAX_CALLS) calls.push([request.url?.slice(1) ?? '', fields.value, Date.now(), ok ? 1 : 0])
-  if (fault.kind === 'hang') {
+  if (failure === 'hang') {
     hanging.add(response)
     return
   }
-  if (fault.kind === 'error') {
+  if (failure === 'error') {
     response.writeHead(503).end()
     return
   }
