@@ -37,6 +37,7 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
       adapters,
       defaultNamespace: settings.defaultNamespace,
       maxEvaluationSteps: settings.maxEvaluationSteps,
+      requireRules: settings.requireRules,
     },
     clock,
     log,
@@ -90,7 +91,7 @@ class Composition implements RunningProcess {
     })
     const draining = role !== 'node' || queueLink === undefined
     const varieties = new Set([...(serving ? NODE_VARIETIES : []), ...(draining ? WORKER_VARIETIES : [])])
-    this.#config = new LiveConfig({ source, tables: this.#tables, varieties, clock, log, health })
+    this.#config = new LiveConfig({ source, tables: this.#tables, varieties, clock, log, meter, health })
     const state = () => this.#config.state()
     this.#policy = serving
       ? createPolicy({ settings, clock, random, log, meter, cacheLink, queueLink, state })

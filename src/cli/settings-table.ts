@@ -41,6 +41,13 @@ export const SETTINGS = {
     group: 'Config',
     roles: ROLES,
   },
+  requireRules: {
+    kind: 'boolean',
+    default: false,
+    description: 'Refuse a config without rules, which allows everything; the last good one is kept.',
+    group: 'Config',
+    roles: ROLES,
+  },
   adapters: {
     kind: 'list',
     default: [],

@@ -10,6 +10,7 @@ const OPTIONS = {
   adapters: SETTINGS.adapters,
   defaultNamespace: SETTINGS.defaultNamespace,
   maxEvaluationSteps: SETTINGS.maxEvaluationSteps,
+  requireRules: SETTINGS.requireRules,
 } as const satisfies OptionTable
 
 /** Help for `intermix validate`. */
@@ -43,6 +44,7 @@ export async function runValidateCommand(args: readonly string[], io: CommandIo)
       adapters,
       defaultNamespace: values.defaultNamespace,
       maxEvaluationSteps: values.maxEvaluationSteps,
+      requireRules: values.requireRules,
       out: (line) => io.out(line),
       err: (line) => io.err(line),
     })

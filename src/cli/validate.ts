@@ -9,6 +9,8 @@ export interface ValidateOptions {
   readonly adapters: ReadonlyMap<string, AnyAdapter>
   readonly defaultNamespace?: string
   readonly maxEvaluationSteps?: number
+  /** Whether a config without rules is an error. */
+  readonly requireRules?: boolean
   /** Receives the summary, a line at a time. */
   readonly out: (line: string) => void
   /** Receives the problems, a line each. */
@@ -17,10 +19,11 @@ export interface ValidateOptions {
 
 /** Validates the config of a folder. @returns the exit code: 0 when it can be used, 1 when it has errors. */
 export async function runValidate(folder: string, options: ValidateOptions): Promise<number> {
-  const { adapters, defaultNamespace, maxEvaluationSteps } = options
+  const { adapters, defaultNamespace, maxEvaluationSteps, requireRules = false } = options
   const loaded = await loadConfigFolder(folder)
   const compiled = compileSnapshot(loaded, {
     adapters,
+    requireRules,
     ...(defaultNamespace === undefined ? {} : { defaultNamespace }),
     ...(maxEvaluationSteps === undefined ? {} : { maxEvaluationSteps }),
   })

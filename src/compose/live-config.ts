@@ -1,24 +1,35 @@
 // The config as the process lives by it: each new snapshot gets its rules indexed and its handlers started before it
-// is used, and everything that follows the config is told.
+// is used, and everything that follows the config is told. One config is taken into use at a time; of those that come
+// meanwhile the newest is next. One that cannot be taken into use changes nothing, and the one after it is tried again.
 
 import type { Variety } from '../adapter-kit/templates.ts'
 import type { ConfigSource } from '../config/watch.ts'
 import { RuleSelector } from '../config/rule-index.ts'
 import type { Snapshot } from '../config/snapshot.ts'
-import type { Clock, Logger } from '../kernel/ports.ts'
+import { inSlices } from '../config/slices.ts'
+import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 import type { Health } from '../observe/health.ts'
 import type { HandlerTables } from '../policy/handler-table.ts'
 import type { PolicyState } from '../policy/policy-state.ts'
 import { handlersOf } from './handlers-of.ts'
 
 export interface LiveConfigOptions {
-  readonly source: ConfigSource
+  readonly source: Pick<ConfigSource, 'current' | 'onChange' | 'status'>
   readonly tables: HandlerTables
   /** What this process does: only handlers for these run. */
   readonly varieties: ReadonlySet<Variety>
   readonly clock: Clock
   readonly log: Logger
+  readonly meter: Meter
   readonly health: Health
+}
+
+function attempt(action: () => void): void {
+  try {
+    action()
+  } catch {
+    // The failure that led here has been told.
+  }
 }
 
 const HEALTH_MS = 500
@@ -26,13 +37,22 @@ const HEALTH_MS = 500
 export class LiveConfig {
   readonly #options: LiveConfigOptions
   readonly #listeners: ((state: PolicyState) => void)[] = []
+  readonly #failures: Counter
   #state: PolicyState | undefined
-  #applying: Promise<void> = Promise.resolve()
+  /** The newest snapshot that is not in use yet. */
+  #next: Snapshot | undefined
+  #applying: Promise<void> | undefined
+  /** Why the newest snapshot is not in use. */
+  #failure: unknown
   #cancelHealth = (): void => undefined
   #unsubscribe = (): void => undefined
 
   constructor(options: LiveConfigOptions) {
     this.#options = options
+    this.#failures = options.meter.counter({
+      name: 'config_apply_failures_total',
+      help: 'Good configs that could not be taken into use; the one before is served on.',
+    })()
   }
 
   /** What is served now; `undefined` before `start`. */
@@ -45,34 +65,66 @@ export class LiveConfig {
     this.#listeners.push(listener)
   }
 
-  /** Takes the first snapshot into use and follows the source. */
+  /** Takes the first snapshot into use and follows the source. Rejects when that snapshot cannot be taken into use. */
   async start(): Promise<PolicyState> {
     const { source } = this.#options
-    this.#unsubscribe = source.onChange((snapshot) => {
-      this.#applying = this.#applying.then(async () => {
-        await this.#apply(snapshot)
-      })
-    })
-    const state = await this.#apply(source.current())
+    this.#unsubscribe = source.onChange((snapshot) => void this.#take(snapshot))
+    await this.#take(source.current())
+    if (this.#state === undefined) throw this.#failure
     this.#reportHealth()
-    return state
+    return this.#state
   }
 
   async stop(): Promise<void> {
     this.#cancelHealth()
     this.#unsubscribe()
+    this.#next = undefined
     await this.#applying
   }
 
-  async #apply(snapshot: Snapshot): Promise<PolicyState> {
-    const { tables, varieties, log } = this.#options
+  /** Resolves when this snapshot, or a newer one, has been tried. Never rejects. */
+  #take(snapshot: Snapshot): Promise<void> {
+    this.#next = snapshot
+    this.#applying ??= this.#applyAll().finally(() => {
+      this.#applying = undefined
+    })
+    return this.#applying
+  }
+
+  async #applyAll(): Promise<void> {
+    for (let snapshot = this.#next; snapshot !== undefined; snapshot = this.#next) {
+      this.#next = undefined
+      try {
+        await this.#apply(snapshot)
+        this.#failure = undefined
+      } catch (error) {
+        this.#failure = error
+        this.#failures.add()
+        const served = this.#state?.snapshot.id
+        this.#options.log.error({ err: error, snapshot: snapshot.id, served }, 'the config could not be taken into use')
+      }
+    }
+  }
+
+  async #apply(snapshot: Snapshot): Promise<void> {
+    const { tables, varieties, clock, log } = this.#options
+    const rules = await inSlices(RuleSelector.build(snapshot), clock)
     const handlers = await tables.build(handlersOf(snapshot, varieties))
-    const state = { snapshot, rules: new RuleSelector(snapshot), handlers }
-    const first = this.#state === undefined
-    this.#state = state
-    if (!first) log.info({ snapshot: snapshot.id, rules: snapshot.rules.length }, 'the new config is in use')
-    for (const listener of this.#listeners) listener(state)
-    return state
+    const state = { snapshot, rules, handlers }
+    const before = this.#state
+    try {
+      this.#state = state
+      for (const listener of this.#listeners) listener(state)
+    } catch (error) {
+      // What followed already goes back, too: no two parts live by different configs.
+      this.#state = before
+      if (before !== undefined) for (const listener of this.#listeners) attempt(() => listener(before))
+      handlers.retire()
+      throw error
+    }
+    before?.handlers.retire()
+    if (before !== undefined)
+      log.info({ snapshot: snapshot.id, rules: snapshot.rules.length }, 'the new config is in use')
   }
 
   #reportHealth(): void {
@@ -80,12 +132,15 @@ export class LiveConfig {
     const { state, problems, snapshotId, loadedAt } = source.status()
     const serving = `serving ${snapshotId.slice(0, 12)}, loaded ${new Date(loadedAt).toISOString()}`
     const errors = problems.filter(({ severity }) => severity === 'error').length
-    // The last good config is served on, so that a rejected one is no reason to take the process out of service.
-    health.set(
-      'config',
-      true,
-      state === 'ok' ? serving : `${serving}; the newest config was rejected: ${errors} errors, see the log`,
-    )
+    const doubts: Readonly<Record<typeof state, string>> = {
+      ok: '',
+      rejected: `; the newest config was rejected: ${errors} errors, see the log`,
+      unreadable: '; the config cannot be read now, see the log',
+      failed: '; the newest config could not be compiled, see the log',
+    }
+    const unused = this.#failure === undefined ? '' : '; the newest config could not be taken into use, see the log'
+    // The last good config is served on, so that a newer one is no reason to take the process out of service.
+    health.set('config', true, `${serving}${doubts[state]}${unused}`)
     this.#cancelHealth = clock.after(HEALTH_MS, () => this.#reportHealth())
   }
 }

@@ -1,7 +1,7 @@
 // A rule's actions: references to handlers and instances, or both written in place.
 
 import type { Dialect } from '../expression/compiled.ts'
-import type { CompileContext, Registries } from './compile-context.ts'
+import type { CompileContext, Registries, RuleLinks } from './compile-context.ts'
 import { compileInlineHandler } from './compile-handler.ts'
 import { compileInlineInstance } from './compile-instance.ts'
 import type { ConfigNode, ListNode, MapNode } from './config-node.ts'
@@ -14,6 +14,8 @@ import type { ActionConfig, HandlerConfig, InstanceConfig } from './snapshot.ts'
 interface RuleFrame {
   readonly object: ConfigObject
   readonly dialect: Dialect
+  /** Filled while the actions are compiled. */
+  readonly links: RuleLinks
 }
 
 /** Compiles the actions of a rule; those with an error are left out after reporting it. */
@@ -72,7 +74,7 @@ class ActionCompiler {
 
   #handler(node: ConfigNode | undefined, action: MapNode, index: number): HandlerConfig | undefined {
     const { problems } = this.#context
-    const { handlers, used } = this.#registries
+    const { handlers } = this.#registries
     if (node === undefined) {
       problems.error(action, 'missing-field', 'the action names no "handler".')
       return undefined
@@ -84,7 +86,7 @@ class ActionCompiler {
       handlers.set(fullName, handler)
       return handler
     }
-    return this.#reference(node, 'handler', handlers, used)
+    return this.#reference(node, 'handler', handlers)
   }
 
   #instances(
@@ -111,8 +113,8 @@ class ActionCompiler {
   }
 
   #instance(node: ConfigNode, suffix: string): InstanceConfig | undefined {
-    const { instances, used } = this.#registries
-    if (node.kind !== 'map') return this.#reference(node, 'instance', instances, used)
+    const { instances } = this.#registries
+    if (node.kind !== 'map') return this.#reference(node, 'instance', instances)
     const fullName = this.#inlineName(node, 'instance', suffix, instances)
     if (fullName === undefined) return undefined
     const instance = compileInlineInstance(node, { fullName, dialect: this.#rule.dialect }, this.#context)
@@ -120,11 +122,10 @@ class ActionCompiler {
     return instance
   }
 
-  #reference<T>(
+  #reference<T extends HandlerConfig | InstanceConfig>(
     node: ConfigNode,
     kind: 'handler' | 'instance',
     registry: ReadonlyMap<string, T | undefined>,
-    used: Set<string>,
   ): T | undefined {
     const { problems } = this.#context
     if (node.kind !== 'scalar') {
@@ -136,8 +137,9 @@ class ActionCompiler {
       problems.error(node, `unknown-${kind}`, `unknown ${kind} "${node.text}".${found.hint}`)
       return undefined
     }
-    used.add(found.fullName)
-    return registry.get(found.fullName)
+    const target = registry.get(found.fullName)
+    this.#rule.links.references.push({ kind, text: node.text, fullName: found.fullName, target })
+    return target
   }
 
   /** `<rule>-<suffix>` or the name that the inline object gives itself, completed; reports what is not allowed. */
@@ -158,7 +160,7 @@ class ActionCompiler {
     const own = node.entries.find(({ key }) => key === 'name')?.value
     const name = own?.kind === 'scalar' && own.text !== '' ? own.text : `${object.name}-${suffix}`
     const fullName = `${name}.${kind}.${object.namespace}`
-    this.#registries.used.add(fullName)
+    this.#rule.links.declared.push(fullName)
     if (!registry.has(fullName)) return fullName
     const message = `"${fullName}" exists already: give this ${kind} another "name".`
     problems.error(own ?? node, 'duplicate-object', message)

@@ -21,6 +21,8 @@ export interface CompileSnapshotOptions {
   readonly defaultReportTimeoutMs?: number
   /** Steps that one evaluation of an expression may take (`expression/steps.ts`). Default 100 000. */
   readonly maxEvaluationSteps?: number
+  /** Whether a config without rules is refused; else it is warned of. Default false. */
+  readonly requireRules?: boolean
 }
 
 export interface CompileContext {
@@ -44,6 +46,18 @@ export interface ExpressionSite {
 export interface Registries {
   readonly handlers: Map<string, HandlerConfig | undefined>
   readonly instances: Map<string, InstanceConfig | undefined>
-  /** Full names that rules have referred to. */
-  readonly used: Set<string>
+}
+
+/** What one rule refers to and what it declares in place, as it is compiled. */
+export interface RuleLinks {
+  readonly references: Reference[]
+  /** Full names. */
+  readonly declared: string[]
+}
+
+export interface Reference {
+  readonly kind: 'handler' | 'instance'
+  readonly text: string
+  readonly fullName: string
+  readonly target: HandlerConfig | InstanceConfig | undefined
 }

@@ -2,7 +2,7 @@
 
 import type { CompiledExpression, Dialect } from '../expression/compiled.ts'
 import { compileActions } from './compile-actions.ts'
-import type { CompileContext, ExpressionSite, Registries } from './compile-context.ts'
+import type { CompileContext, ExpressionSite, Registries, RuleLinks } from './compile-context.ts'
 import { compileHeaders } from './compile-headers.ts'
 import type { ScalarNode } from './config-node.ts'
 import { digestOf } from './digest.ts'
@@ -19,10 +19,11 @@ const MIXER_FIELDS = ['match', 'actions', 'requestHeaderOperations', 'responseHe
 const VALIDITY_BOUNDS = { minMs: 0, maxMs: 24 * 3_600_000 }
 const USES_BOUNDS = { min: 0, max: 2_147_483_647, integer: true }
 
-/** Compiles a rule. @returns `undefined` where it has an error, which has been reported. */
+/** Compiles a rule and fills its `links`. @returns `undefined` where it has an error, which has been reported. */
 export function compileRule(
   object: ConfigObject,
   registries: Registries,
+  links: RuleLinks,
   context: CompileContext,
 ): RuleConfig | undefined {
   const { problems } = context
@@ -42,7 +43,7 @@ export function compileRule(
   const matchNode = fields.scalar('match')
   const match = compileMatch(matchNode, dialect, context)
   if (match !== undefined && matchNode !== undefined) sites.push({ node: matchNode, expression: match })
-  const actions = compileActions(fields.list('actions'), { object, dialect }, registries, context)
+  const actions = compileActions(fields.list('actions'), { object, dialect, links }, registries, context)
   const headers = { actions, dialect, sites, outputs: new Set<string>() }
   const requestHeaders = compileHeaders(fields.list('requestHeaderOperations'), 'request', headers, context)
   const responseHeaders = compileHeaders(fields.list('responseHeaderOperations'), 'response', headers, context)

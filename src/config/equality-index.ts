@@ -5,6 +5,7 @@ import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
 import { type CandidateSet, CandidateSets } from './candidate-sets.ts'
 import { type AttributeSlot, Membership, type PlainValue } from './membership.ts'
+import type { Sliced } from './slices.ts'
 import type { RuleConfig } from './snapshot.ts'
 
 export interface EqualityIndexOptions {
@@ -29,6 +30,7 @@ type Node = Leaf | Branch
 const MAX_DEPTH = 4
 /** A split is worth its look-up when it leaves at most this share of the rules. */
 const WORTH = 0.7
+const POSITIONS_BETWEEN_PAUSES = 256
 
 /**
  * An index over rules. Among the candidates are all rules that match or whose match fails: only a term of the top-level
@@ -36,20 +38,23 @@ const WORTH = 0.7
  */
 export class EqualityIndex {
   readonly #sets: CandidateSets
-  readonly #rules: readonly RuleConfig[]
-  readonly #options: Required<EqualityIndexOptions>
   readonly #root: Node
 
+  private constructor(sets: CandidateSets, root: Node) {
+    this.#sets = sets
+    this.#root = root
+  }
+
   /** `positions` picks the rules of the list that are indexed (all by default); `sets` may serve several indexes. */
-  constructor(
+  static *build(
     rules: readonly RuleConfig[],
     options: EqualityIndexOptions,
     shared?: { readonly sets: CandidateSets; readonly positions: readonly number[] },
-  ) {
-    this.#rules = rules
-    this.#options = { splitFrom: 6, ...options }
-    this.#sets = shared?.sets ?? new CandidateSets(rules)
-    this.#root = this.#build(shared?.positions ?? rules.map((_, position) => position), 0)
+  ): Sliced<EqualityIndex> {
+    const sets = shared?.sets ?? new CandidateSets(rules)
+    const builder = new IndexBuilder(rules, { splitFrom: 6, ...options }, sets)
+    const root = yield* builder.build(shared?.positions ?? rules.map((_, position) => position), 0)
+    return new EqualityIndex(sets, root)
   }
 
   /** The rules that may match, in rule order. `log` hears what the choice depended on. */
@@ -64,22 +69,38 @@ export class EqualityIndex {
     const rest = this.#lookUp(node.rest, bag, log)
     return found === undefined ? rest : this.#sets.union(found, rest)
   }
+}
 
-  #build(positions: readonly number[], depth: number): Node {
+class IndexBuilder {
+  readonly #rules: readonly RuleConfig[]
+  readonly #options: Required<EqualityIndexOptions>
+  readonly #sets: CandidateSets
+
+  constructor(rules: readonly RuleConfig[], options: Required<EqualityIndexOptions>, sets: CandidateSets) {
+    this.#rules = rules
+    this.#options = options
+    this.#sets = sets
+  }
+
+  *build(positions: readonly number[], depth: number): Sliced<Node> {
+    yield
     const split =
-      depth < MAX_DEPTH && positions.length >= this.#options.splitFrom ? this.#bestSplit(positions) : undefined
+      depth < MAX_DEPTH && positions.length >= this.#options.splitFrom ? yield* this.#bestSplit(positions) : undefined
     if (split === undefined) return { set: this.#sets.of(positions) }
     const indexed = new Set([...split.buckets.values()].flat())
+    yield
     const rest = positions.filter((position) => !indexed.has(position))
-    const buckets = new Map([...split.buckets].map(([value, part]) => [value, this.#build(part, depth + 1)]))
+    const buckets = new Map<PlainValue, Node>()
+    for (const [value, part] of split.buckets) buckets.set(value, yield* this.build(part, depth + 1))
     const foreign = (): Node => ({ set: this.#sets.of([...indexed].toSorted((a, b) => a - b)) })
-    return { members: new Membership(split.slot, buckets, foreign), rest: this.#build(rest, depth + 1) }
+    return { members: new Membership(split.slot, buckets, foreign), rest: yield* this.build(rest, depth + 1) }
   }
 
   /** The slot that leaves the fewest rules on average, its known values taken as equally likely. */
-  #bestSplit(positions: readonly number[]): Split | undefined {
+  *#bestSplit(positions: readonly number[]): Sliced<Split | undefined> {
     const splits = new Map<string, Split>()
-    for (const position of positions) {
+    for (const [index, position] of positions.entries()) {
+      if (index % POSITIONS_BETWEEN_PAUSES === 0) yield
       const own = new Set<string>()
       for (const term of this.#rules[position]?.match?.equalityTerms ?? []) {
         const key = JSON.stringify([term.attribute, term.mapKey])

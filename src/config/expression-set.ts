@@ -25,12 +25,23 @@ export class ExpressionSet {
   readonly #maxSteps: number
   readonly #problems: ProblemList
   readonly #compiled = new Map<string, CompiledExpression>()
+  #earlier: ReadonlyMap<string, CompiledExpression> | undefined
 
-  /** Each expression may take `maxSteps` in an evaluation. */
-  constructor(vocabulary: Vocabulary, maxSteps: number, problems: ProblemList) {
+  /**
+   * Each expression may take `maxSteps` in an evaluation. `earlier` holds the expressions of an earlier config under the
+   * same vocabulary, which need not be compiled again.
+   */
+  constructor(vocabulary: Vocabulary, maxSteps: number, problems: ProblemList, earlier?: ExpressionSet) {
     this.vocabulary = vocabulary
     this.#maxSteps = maxSteps
     this.#problems = problems
+    this.#earlier = earlier?.compiled()
+  }
+
+  /** What was compiled, and nothing earlier, which is let go of: this set is complete. */
+  compiled(): ReadonlyMap<string, CompiledExpression> {
+    this.#earlier = undefined
+    return this.#compiled
   }
 
   /** Compiles the text of a scalar. @returns `undefined` after reporting every problem. */
@@ -55,8 +66,11 @@ export class ExpressionSet {
     const vocabulary = use.vocabulary ?? this.vocabulary
     const shared = use.vocabulary === undefined
     const key = `${use.dialect} ${source}`
-    const known = shared ? this.#compiled.get(key) : undefined
-    if (known !== undefined) return known
+    const known = shared ? (this.#compiled.get(key) ?? this.#earlier?.get(key)) : undefined
+    if (known !== undefined) {
+      this.#compiled.set(key, known)
+      return known
+    }
     const result = compileExpression(source, { dialect: use.dialect, vocabulary, maxSteps: this.#maxSteps })
     if (result.ok) {
       if (shared) this.#compiled.set(key, result.expression)

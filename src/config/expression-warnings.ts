@@ -4,16 +4,18 @@ import type { ExpressionDoubt } from '../expression/compiled.ts'
 import type { ExpressionSite } from './compile-context.ts'
 import type { ProblemList } from './problem-list.ts'
 import { serves } from './rule-purpose.ts'
+import type { Sliced } from './slices.ts'
 import type { RuleConfig } from './snapshot.ts'
 
 /** Warns of the doubts of all expressions; of a match that can be made fail only where its rule then does not apply. */
-export function warnOfExpressions(
+export function* warnOfExpressions(
   rules: Iterable<RuleConfig>,
   sites: ReadonlyMap<string, readonly ExpressionSite[]>,
   problems: ProblemList,
-): void {
+): Sliced<void> {
   const byName = new Map(Array.from(rules, (rule) => [rule.name, rule]))
   for (const [name, list] of sites) {
+    yield
     const rule = byName.get(name)
     for (const { node, expression } of list) {
       const effect = rule !== undefined && expression === rule.match ? effectOfFailure(rule) : undefined

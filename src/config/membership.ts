@@ -31,7 +31,7 @@ export class Membership<T> implements Predicate {
     this.#known = known
     this.#type = typeof (known.keys().next().value ?? '')
     this.#foreign = foreign
-    this.id = `one-of:${JSON.stringify([slot.attribute, slot.mapKey])}:${digestOf([...known.keys()].toSorted(byText))}`
+    this.id = `one-of:${JSON.stringify([slot.attribute, slot.mapKey])}:${digestOf([...known.keys()].map(textOf).toSorted())}`
   }
 
   /** What is known under the value; `undefined` for an absent or an unknown value. */
@@ -77,8 +77,7 @@ export class Membership<T> implements Predicate {
   }
 }
 
-function byText(a: PlainValue, b: PlainValue): number {
-  const [left, right] = [`${typeof a}:${a}`, `${typeof b}:${b}`]
-  if (left === right) return 0
-  return left < right ? -1 : 1
+/** Tells values of different types apart. */
+function textOf(value: PlainValue): string {
+  return `${typeof value}:${value}`
 }

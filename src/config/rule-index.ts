@@ -7,6 +7,7 @@ import { EqualityIndex } from './equality-index.ts'
 import { Membership, type PlainValue } from './membership.ts'
 
 import { type RulePurpose, serves } from './rule-purpose.ts'
+import type { Sliced } from './slices.ts'
 import type { RuleConfig, Snapshot } from './snapshot.ts'
 
 export type { CandidateSet }
@@ -17,17 +18,23 @@ const OUTBOUND = 'outbound'
 /**
  * Selects rules as Mixer does: those of the default namespace, and those of the request's namespace, which is
  * `source.namespace` for an outbound reporter and else `destination.namespace`. Where no other namespace has rules,
- * neither attribute is read. Build one per snapshot.
+ * neither attribute is read. One is built per snapshot.
  */
 export class RuleSelector {
   readonly #check: PurposeRules
   readonly #report: PurposeRules
   readonly #attributes: PurposeRules
 
-  constructor(snapshot: Snapshot) {
-    this.#check = new PurposeRules(snapshot, 'check')
-    this.#report = new PurposeRules(snapshot, 'report')
-    this.#attributes = new PurposeRules(snapshot, 'attributes')
+  private constructor(check: PurposeRules, report: PurposeRules, attributes: PurposeRules) {
+    this.#check = check
+    this.#report = report
+    this.#attributes = attributes
+  }
+
+  static *build(snapshot: Snapshot): Sliced<RuleSelector> {
+    const check = yield* PurposeRules.build(snapshot, 'check')
+    const report = yield* PurposeRules.build(snapshot, 'report')
+    return new RuleSelector(check, report, yield* PurposeRules.build(snapshot, 'attributes'))
   }
 
   /** Whether any rule generates attributes: if none does, none need be selected. */
@@ -66,24 +73,39 @@ class PurposeRules {
   readonly #namespaced: boolean
   readonly size: number
 
-  constructor(snapshot: Snapshot, purpose: RulePurpose) {
+  private constructor(
+    size: number,
+    sets: CandidateSets,
+    everywhere: EqualityIndex,
+    indexes: ReadonlyMap<PlainValue, EqualityIndex>,
+  ) {
+    this.size = size
+    this.#sets = sets
+    this.#everywhere = everywhere
+    this.#bySource = new Membership({ attribute: 'source.namespace', mapKey: undefined }, indexes)
+    this.#byDestination = new Membership({ attribute: 'destination.namespace', mapKey: undefined }, indexes)
+    this.#namespaced = indexes.size > 0
+  }
+
+  static *build(snapshot: Snapshot, purpose: RulePurpose): Sliced<PurposeRules> {
     const rules = snapshot.rules.filter((rule) => serves(rule, purpose))
-    this.size = rules.length
     const byNamespace = new Map<string, number[]>([[snapshot.defaultNamespace, []]])
     for (const [position, { namespace }] of rules.entries()) {
       const positions = byNamespace.get(namespace)
       if (positions === undefined) byNamespace.set(namespace, [position])
       else positions.push(position)
     }
-    this.#sets = new CandidateSets(rules)
-    const indexOf = (positions: readonly number[]) =>
-      new EqualityIndex(rules, snapshot, { sets: this.#sets, positions })
-    this.#everywhere = indexOf(byNamespace.get(snapshot.defaultNamespace) ?? [])
+    const sets = new CandidateSets(rules)
+    const everywhere = yield* EqualityIndex.build(rules, snapshot, {
+      sets,
+      positions: byNamespace.get(snapshot.defaultNamespace) ?? [],
+    })
     byNamespace.delete(snapshot.defaultNamespace)
-    const indexes = new Map<PlainValue, EqualityIndex>([...byNamespace].map(([name, list]) => [name, indexOf(list)]))
-    this.#bySource = new Membership({ attribute: 'source.namespace', mapKey: undefined }, indexes)
-    this.#byDestination = new Membership({ attribute: 'destination.namespace', mapKey: undefined }, indexes)
-    this.#namespaced = indexes.size > 0
+    const indexes = new Map<PlainValue, EqualityIndex>()
+    for (const [name, positions] of byNamespace) {
+      indexes.set(name, yield* EqualityIndex.build(rules, snapshot, { sets, positions }))
+    }
+    return new PurposeRules(rules.length, sets, everywhere, indexes)
   }
 
   select(bag: AttributeBag, log: ReadLog | undefined): CandidateSet {

@@ -1,11 +1,12 @@
 // Doubts about a config that compiles: what is declared and never used, what can never matter, what defeats the cache.
 
-import type { CompileContext, ExpressionSite, Registries } from './compile-context.ts'
+import type { CompileContext, ExpressionSite } from './compile-context.ts'
 import { warnOfInstanceMentions } from './instance-mentions.ts'
 import { warnOfExpressions } from './expression-warnings.ts'
 import type { ConfigObject } from './objects.ts'
 import { placeOf, type ProblemList } from './problem-list.ts'
 import { serves } from './rule-purpose.ts'
+import type { Sliced } from './slices.ts'
 import type { HeaderTemplate, InstanceConfig, RuleConfig } from './snapshot.ts'
 
 /** Compiled rules in rule order, with the objects that they come from. */
@@ -14,25 +15,29 @@ export type RulesByObject = ReadonlyMap<ConfigObject, RuleConfig>
 interface CompiledObjects {
   readonly objects: readonly ConfigObject[]
   readonly rules: RulesByObject
-  readonly registries: Registries
+  readonly instances: ReadonlyMap<string, unknown>
+  /** Full names that rules refer to. */
+  readonly used: ReadonlySet<string>
 }
 
 /** Adds warnings; nothing here stops a config from being used. */
-export function warnOfDoubts(config: CompiledObjects, { problems, options, sites }: CompileContext): void {
+export function* warnOfDoubts(config: CompiledObjects, { problems, options, sites }: CompileContext): Sliced<void> {
   for (const { role, fullName, nameNode } of config.objects) {
-    if ((role.role !== 'handler' && role.role !== 'instance') || config.registries.used.has(fullName)) continue
+    if ((role.role !== 'handler' && role.role !== 'instance') || config.used.has(fullName)) continue
     problems.warn(nameNode, `unused-${role.role}`, `no rule uses the ${role.role} "${fullName}".`)
   }
-  warnOfInstanceMentions(config.objects, config.registries.instances, problems)
-  warnOfRepeatedRules(config.rules, options.defaultNamespace, problems)
-  warnOfUncacheable(config.rules.values(), sites, problems)
-  warnOfExpressions(config.rules.values(), sites, problems)
+  yield
+  yield* warnOfInstanceMentions(config.objects, config.instances, problems)
+  yield* warnOfRepeatedRules(config.rules, options.defaultNamespace, problems)
+  yield* warnOfUncacheable(config.rules.values(), sites, problems)
+  yield* warnOfExpressions(config.rules.values(), sites, problems)
 }
 
 /** A rule that does what an earlier one has done already for every request that it matches. */
-function warnOfRepeatedRules(rules: RulesByObject, defaultNamespace: string, problems: ProblemList): void {
+function* warnOfRepeatedRules(rules: RulesByObject, defaultNamespace: string, problems: ProblemList): Sliced<void> {
   const seen = new Map<string, ConfigObject>()
   for (const [object, rule] of rules) {
+    yield
     const deeds = deedsOf(rule)
     const match = rule.match === undefined ? '' : `${rule.match.dialect} ${rule.match.source}`
     const keys = [...new Set(['', match])].flatMap((m) =>
@@ -70,13 +75,14 @@ const VOLATILE: readonly (readonly [pattern: RegExp, reason: string])[] = [
 const VOLATILE_HEADERS = /^(x-request-id|x-b3-traceid|x-b3-spanid|traceparent)$/i
 
 /** Expressions of checks and quotas that read what is never the same twice: the verdict cache cannot help there. */
-function warnOfUncacheable(
+function* warnOfUncacheable(
   rules: Iterable<RuleConfig>,
   sites: ReadonlyMap<string, readonly ExpressionSite[]>,
   problems: ProblemList,
-): void {
+): Sliced<void> {
   const done = new Set<string>()
   for (const rule of rules) {
+    yield
     if (!serves(rule, 'check')) continue
     const asked = rule.actions
       .flatMap(({ instances }) => instances)

@@ -5,9 +5,10 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import { formatProblem, type Problem } from '../kernel/problem.ts'
 import type { CompileSnapshotOptions } from './compile-context.ts'
-import { type CompiledConfig, compileSnapshot } from './compile-snapshot.ts'
-import { folderFingerprint, loadConfigFolder } from './load.ts'
+import { ConfigFolder, type LoadedConfig, UNREADABLE } from './load.ts'
+import { inSlices, type Sliced } from './slices.ts'
 import type { Snapshot } from './snapshot.ts'
+import { type CompiledConfig, SnapshotCompiler } from './snapshot-compiler.ts'
 
 export interface ConfigSourceOptions {
   readonly folder: string
@@ -21,9 +22,12 @@ export interface ConfigSourceOptions {
   readonly debounceMs?: number
 }
 
-/** How the last attempt to load went; `snapshotId` is the snapshot that is served. */
+/**
+ * How the last attempt to load went: `rejected` for a config with errors, `unreadable` where the folder or a file could
+ * not be read, which is tried again, `failed` where the compiler itself did. `snapshotId` is the snapshot that is served.
+ */
 export interface ConfigStatus {
-  readonly state: 'ok' | 'rejected'
+  readonly state: 'ok' | 'rejected' | 'unreadable' | 'failed'
   /** Errors and warnings of the last attempt. */
   readonly problems: readonly Problem[]
   /** When the served snapshot was loaded, in milliseconds since the epoch. */
@@ -31,17 +35,25 @@ export interface ConfigStatus {
   readonly snapshotId: string
 }
 
+const OUTCOMES = ['applied', 'unchanged', 'rejected', 'unreadable', 'failed'] as const
 const MAX_LOGGED = 100
 
-/** A watched config folder. File events are only hints: a look at the folder at least every second decides. */
+/**
+ * A watched config folder. File events are only hints: a look at the folder at least every second decides. Loading is
+ * done in slices, so that a process that serves meanwhile does not stand still.
+ */
 export class ConfigSource {
   readonly #options: ConfigSourceOptions
   readonly #listeners = new Set<(snapshot: Snapshot) => void>()
-  readonly #outcomes: Readonly<Record<'applied' | 'unchanged' | 'rejected', Counter>>
+  readonly #outcomes: ReadonlyMap<(typeof OUTCOMES)[number], Counter>
   readonly #lastOk: Gauge
   readonly #watcher: FSWatcher | undefined
+  readonly #folder: ConfigFolder
+  readonly #compiler: SnapshotCompiler
   #snapshot: Snapshot
   #status: ConfigStatus
+  /** What is the status again when a config that could not be read turns out to be the one that was seen before. */
+  #beforeUnreadable: ConfigStatus
   #fingerprint: string
   #digest: string
   #looking: Promise<void> | undefined
@@ -54,18 +66,21 @@ export class ConfigSource {
     this.#options = options
     const loads = options.meter.counter({
       name: 'config_loads_total',
-      help: 'Attempts to load a changed config, by outcome (applied, unchanged, rejected).',
+      help: `Attempts to load a changed config, by outcome (${OUTCOMES.join(', ')}).`,
       labels: ['outcome'],
     })
-    this.#outcomes = { applied: loads('applied'), unchanged: loads('unchanged'), rejected: loads('rejected') }
+    this.#outcomes = new Map(OUTCOMES.map((outcome) => [outcome, loads(outcome)]))
     this.#lastOk = options.meter.gauge({
       name: 'config_last_reload_ok',
-      help: '1 when the last config that was seen is served, 0 when it was rejected and an older one is.',
+      help: '1 when the last config that was seen is served, 0 when an older one is because that one could not be used.',
     })()
+    this.#folder = first.folder
+    this.#compiler = first.compiler
     this.#fingerprint = first.fingerprint
     this.#digest = first.digest
     this.#snapshot = first.snapshot
     this.#status = this.#applied(first.snapshot, first.problems)
+    this.#beforeUnreadable = this.#status
     this.#watcher = this.#watch()
     this.#schedulePoll()
   }
@@ -75,11 +90,13 @@ export class ConfigSource {
    * Rejects with `INVALID_CONFIG`, whose message lists every problem, when the config has errors.
    */
   static async open(options: ConfigSourceOptions): Promise<ConfigSource> {
-    const fingerprint = await folderFingerprint(options.folder)
-    const loaded = await loadConfigFolder(options.folder)
-    const { snapshot, problems } = compileSnapshot(loaded, options.compile)
+    const folder = new ConfigFolder(options.folder, (work) => inSlices(work, options.clock))
+    const compiler = new SnapshotCompiler(options.compile)
+    const fingerprint = await folder.fingerprint()
+    const loaded = await folder.load()
+    const { snapshot, problems } = await inSlices(compiler.compile(loaded), options.clock)
     if (snapshot !== undefined) {
-      return new ConfigSource(options, { fingerprint, digest: loaded.digest, snapshot, problems })
+      return new ConfigSource(options, { folder, compiler, fingerprint, digest: loaded.digest, snapshot, problems })
     }
     const list = problems.map(formatProblem).join('\n')
     throw new IntermixError('INVALID_CONFIG', `the config in ${options.folder} has errors:\n${list}`)
@@ -124,20 +141,48 @@ export class ConfigSource {
       try {
         await this.#loadChanges()
       } catch (error) {
-        this.#options.log.error({ error: IntermixError.from(error) }, 'the config folder could not be looked at')
+        this.#failed('failed', [])
+        this.#options.log.error({ err: error, served: this.#snapshot.id }, 'the config could not be compiled')
       }
     }
   }
 
   async #loadChanges(): Promise<void> {
-    const fingerprint = await folderFingerprint(this.#options.folder)
-    if (fingerprint === this.#fingerprint) return
-    const loaded = await loadConfigFolder(this.#options.folder)
+    const fingerprint = await this.#folder.fingerprint()
+    if (fingerprint === this.#fingerprint) return this.#readAgain()
+    const loaded = await this.#folder.load()
     if (this.#closed) return
+    const unreadable = loaded.problems.filter(({ code }) => code === UNREADABLE)
+    if (unreadable.length > 0) return this.#cannotRead(unreadable)
     this.#fingerprint = fingerprint
-    if (loaded.digest === this.#digest) return
+    if (loaded.digest === this.#digest) return this.#readAgain()
     this.#digest = loaded.digest
-    this.#take(compileSnapshot(loaded, this.#options.compile))
+    const compiled = await inSlices(this.#compile(loaded), this.#options.clock)
+    if (!this.#closed) this.#take(compiled)
+  }
+
+  #compile(loaded: LoadedConfig): Sliced<CompiledConfig> {
+    return this.#compiler.compile(loaded)
+  }
+
+  /** Nothing is wrong with the config as far as anybody knows: it is read again at the next look. */
+  #cannotRead(problems: readonly Problem[]): void {
+    const isNews = this.#status.state !== 'unreadable'
+    this.#failed('unreadable', problems)
+    if (!isNews) return
+    this.#options.log.error(
+      { problems: problems.length, served: this.#snapshot.id },
+      'the config could not be read; the last one is served, and reading is tried again',
+    )
+    this.#logProblems(problems)
+  }
+
+  /** What could not be read is back as it was. */
+  #readAgain(): void {
+    if (this.#status.state !== 'unreadable') return
+    this.#status = this.#beforeUnreadable
+    this.#lastOk.set(this.#status.state === 'ok' ? 1 : 0)
+    this.#options.log.info({ served: this.#snapshot.id }, 'the config can be read again and has not changed')
   }
 
   #take({ snapshot, problems }: CompiledConfig): void {
@@ -147,7 +192,7 @@ export class ConfigSource {
     }
     const changed = snapshot.id !== this.#snapshot.id
     if (changed) this.#snapshot = snapshot
-    this.#outcomes[changed ? 'applied' : 'unchanged'].add()
+    this.#outcomes.get(changed ? 'applied' : 'unchanged')?.add()
     this.#status = changed ? this.#applied(snapshot, problems) : { ...this.#status, state: 'ok', problems }
     this.#lastOk.set(1)
     if (!changed) return
@@ -169,14 +214,19 @@ export class ConfigSource {
   }
 
   #reject(problems: readonly Problem[]): void {
-    this.#outcomes.rejected.add()
-    this.#lastOk.set(0)
-    this.#status = { ...this.#status, state: 'rejected', problems }
+    this.#failed('rejected', problems)
     this.#options.log.error(
       { problems: problems.length, served: this.#snapshot.id },
       'config rejected, nothing changed',
     )
     this.#logProblems(problems)
+  }
+
+  #failed(state: 'rejected' | 'unreadable' | 'failed', problems: readonly Problem[]): void {
+    if (this.#status.state !== 'unreadable') this.#beforeUnreadable = this.#status
+    this.#outcomes.get(state)?.add()
+    this.#lastOk.set(0)
+    this.#status = { ...this.#status, state, problems }
   }
 
   #logProblems(problems: readonly Problem[]): void {
@@ -214,6 +264,8 @@ export class ConfigSource {
 }
 
 interface FirstLoad {
+  readonly folder: ConfigFolder
+  readonly compiler: SnapshotCompiler
   readonly fingerprint: string
   readonly digest: string
   readonly snapshot: Snapshot

@@ -73,9 +73,14 @@ export class CheckEngine implements CheckService {
   }
 
   check(own: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const state = this.#state()
+    const outcome = this.#check(state, own, options)
+    return outcome instanceof Promise ? state.handlers.hold(outcome) : outcome
+  }
+
+  #check(state: PolicyState, own: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const { clock, metrics } = this.#options
     const startedAt = clock.monotonic()
-    const state = this.#state()
     const deadline = startedAt + options.timeoutMs
     const answer = (bag: AttributeBag, inputs?: ReadCollector) => {
       const selection = options.references === false ? undefined : new ReadCollector()

@@ -1,5 +1,6 @@
-// The running handlers of a config. A handler whose digest is unchanged runs on, with all that it holds; others are
-// started before the new config is used, and old ones are stopped once no request can hold them any more.
+// The running handlers of configs. A handler whose digest is unchanged runs on, with all that it holds; others are
+// started before the new config is used. References are counted: a handler is stopped when no config that is served has
+// it, no request that began under such a config is under way, and no call of its own either.
 
 import type { AdapterEnvironment, Handler } from '../adapter-kit/define-adapter.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
@@ -17,55 +18,87 @@ export interface HandlerTableDependencies {
   guard(handler: HandlerConfig): Guard
 }
 
+/** The handlers of one config by name. */
 export type HandlerTable = ReadonlyMap<string, RunningHandler>
+
+/** The handlers of one config that is served, until it retires. Several can be served side by side. */
+export interface LiveHandlers extends HandlerTable {
+  /** Keeps the handlers running until the promise settles, retired or not. @returns the promise. */
+  hold<T>(pending: Promise<T>): Promise<T>
+  /** Nothing new will be asked of this table. */
+  retire(): void
+}
 
 /** A handler may take this long to start; afterwards the config goes live and it goes on starting. */
 const START_PATIENCE_MS = 5_000
-/** Old handlers serve the requests that began with them at least this long. */
-const RETIREMENT_MS = 10_000
+/**
+ * How long nobody must have needed an old handler before it is stopped. It covers the moments in which work in the
+ * background (a fetch that asks the mesh first, a parcel of reports) is between two calls and counted nowhere.
+ */
+const LINGER_MS = 10_000
 
 type Dispose = () => void | Promise<void>
 
 interface Slot {
+  readonly id: string
   readonly running: RunningHandler
   readonly dispose: Dispose
+  /** Settles when the handler has started, failed to, or is no longer waited for. */
+  readonly started: Promise<void>
+  /** Tables that have it and are served or held. */
+  tables: number
+  /** Ends the wait before it is stopped. */
+  cancelStop: (() => void) | undefined
 }
 
 export class HandlerTables {
   readonly #dependencies: HandlerTableDependencies
-  #slots = new Map<string, Slot>()
-  readonly #retiring = new Set<Slot>()
+  /** All that run, by name and digest. */
+  readonly #slots = new Map<string, Slot>()
 
   constructor(dependencies: HandlerTableDependencies) {
     this.#dependencies = dependencies
   }
 
-  /** The handlers by name for a set of configs: unchanged ones as they run, others newly started. */
-  async build(handlers: Iterable<HandlerConfig>): Promise<HandlerTable> {
-    const slots = new Map<string, Slot>()
-    const starting: Promise<void>[] = []
-    for (const config of handlers) {
-      const id = `${config.name}\n${config.digest}`
-      const slot = this.#slots.get(id) ?? this.#create(config)
-      if (!this.#slots.has(id)) starting.push(this.#start(slot.running))
-      slots.set(id, slot)
+  /**
+   * The handlers by name for a set of configs: those that run already as they are, others newly started. Whoever builds a
+   * table retires it.
+   */
+  async build(handlers: Iterable<HandlerConfig>): Promise<LiveHandlers> {
+    const slots: Slot[] = []
+    const release = () => {
+      for (const slot of slots) this.#release(slot)
     }
-    await Promise.all(starting)
-    const old = [...this.#slots].filter(([id]) => !slots.has(id)).map(([, slot]) => slot)
-    this.#slots = slots
-    for (const slot of old) this.#retire(slot)
-    return new Map([...slots.values()].map(({ running }) => [running.handler.name, running]))
+    try {
+      for (const config of handlers) slots.push(this.#acquire(config))
+    } catch (error) {
+      release()
+      throw error
+    }
+    await Promise.all(slots.map(({ started }) => started))
+    return new Table(
+      slots.map(({ running }) => [running.handler.name, running]),
+      release,
+    )
   }
 
   /** Stops all handlers, retired ones included. */
   async stop(): Promise<void> {
-    const slots = [...this.#slots.values(), ...this.#retiring]
-    this.#slots = new Map()
-    this.#retiring.clear()
+    const slots = [...this.#slots.values()]
+    this.#slots.clear()
     await Promise.all(slots.map((slot) => this.#stop(slot)))
   }
 
-  #create(config: HandlerConfig): Slot {
+  #acquire(config: HandlerConfig): Slot {
+    const id = `${config.name}\n${config.digest}`
+    const slot = this.#slots.get(id) ?? this.#create(id, config)
+    slot.tables++
+    slot.cancelStop?.()
+    slot.cancelStop = undefined
+    return slot
+  }
+
+  #create(id: string, config: HandlerConfig): Slot {
     const { environment, dispose } = this.#dependencies.environment(config)
     let code: Handler
     try {
@@ -77,7 +110,10 @@ export class HandlerTables {
       )
       code = brokenHandler(config.name, error)
     }
-    return { running: new RunningHandler(config, code, this.#dependencies.guard(config)), dispose }
+    const running = new RunningHandler(config, code, this.#dependencies.guard(config))
+    const slot: Slot = { id, running, dispose, started: this.#start(running), tables: 0, cancelStop: undefined }
+    this.#slots.set(id, slot)
+    return slot
   }
 
   async #start(running: RunningHandler): Promise<void> {
@@ -91,20 +127,56 @@ export class HandlerTables {
     })
   }
 
-  #retire(slot: Slot): void {
-    this.#retiring.add(slot)
-    this.#dependencies.clock.after(RETIREMENT_MS, () => {
-      if (this.#retiring.delete(slot)) void this.#stop(slot)
+  #release(slot: Slot): void {
+    slot.tables--
+    if (slot.tables === 0 && this.#slots.has(slot.id)) this.#stopLater(slot)
+  }
+
+  #stopLater(slot: Slot): void {
+    slot.cancelStop = this.#dependencies.clock.after(LINGER_MS, () => {
+      if (slot.running.calls > 0) return this.#stopLater(slot)
+      this.#slots.delete(slot.id)
+      void this.#stop(slot)
     })
   }
 
   async #stop(slot: Slot): Promise<void> {
+    slot.cancelStop?.()
     try {
       await slot.running.stop()
       await slot.dispose()
     } catch (error) {
       this.#dependencies.log.warn({ handler: slot.running.handler.name, err: error }, 'handler failed to stop')
     }
+  }
+}
+
+class Table extends Map<string, RunningHandler> implements LiveHandlers {
+  readonly #release: () => void
+  /** What holds the table, itself included until it retires. */
+  #holders = 1
+  #retired = false
+
+  constructor(handlers: Iterable<[string, RunningHandler]>, release: () => void) {
+    super(handlers)
+    this.#release = release
+  }
+
+  hold<T>(pending: Promise<T>): Promise<T> {
+    this.#holders++
+    const end = () => this.#let()
+    pending.then(end, end)
+    return pending
+  }
+
+  retire(): void {
+    if (this.#retired) return
+    this.#retired = true
+    this.#let()
+  }
+
+  #let(): void {
+    if (--this.#holders === 0) this.#release()
   }
 }
 

@@ -2,10 +2,10 @@
 
 import type { RuleSelector } from '../config/rule-index.ts'
 import type { Snapshot } from '../config/snapshot.ts'
-import type { HandlerTable } from './handler-table.ts'
+import type { LiveHandlers } from './handler-table.ts'
 
 export interface PolicyState {
   readonly snapshot: Snapshot
   readonly rules: RuleSelector
-  readonly handlers: HandlerTable
+  readonly handlers: LiveHandlers
 }

@@ -44,7 +44,8 @@ export class ReportDispatcher {
       deadline: this.#options.clock.monotonic() + GENERATION_MS,
       failures: this.#generationFailures,
     })
-    return bag instanceof Promise ? bag.then((generated) => this.#fill(state, generated)) : this.#fill(state, bag)
+    if (!(bag instanceof Promise)) return this.#fill(state, bag)
+    return state.handlers.hold(bag).then((generated) => this.#fill(state, generated))
   }
 
   readonly #matchFailed: MatchFailed = ({ name }, failure) => this.#failures.matchFailed(name, failure)

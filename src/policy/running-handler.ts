@@ -1,6 +1,6 @@
 // A handler of the current config, running: the adapter's code behind its guard.
 
-import type { CheckResult, Handler, QuotaRequest, QuotaResult } from '../adapter-kit/define-adapter.ts'
+import type { CheckResult, Handler, QuotaRequest, QuotaResult, ReportContext } from '../adapter-kit/define-adapter.ts'
 import type { CheckTemplate, Instance } from '../adapter-kit/instance.ts'
 import { attributesProblem, checkResultProblem, quotaResultProblem } from '../adapter-kit/results.ts'
 import { TEMPLATES } from '../adapter-kit/templates.ts'
@@ -23,6 +23,8 @@ export class RunningHandler implements VerdictSource {
   readonly #code: Handler
   readonly #guard: Guard
   #stopped = false
+  #calls = 0
+  #counted: Handler | undefined
 
   constructor(handler: HandlerConfig, code: Handler, guard: Guard) {
     this.handler = handler
@@ -30,9 +32,14 @@ export class RunningHandler implements VerdictSource {
     this.#guard = guard
   }
 
-  /** The adapter's own object, for the report side. */
+  /** The adapter's code for the report side, which has its own bounds in place of the guard; its calls are counted. */
   get code(): Handler {
-    return this.#code
+    return (this.#counted ??= this.#countingReports())
+  }
+
+  /** Calls under way, those that were given up left out. */
+  get calls(): number {
+    return this.#calls
   }
 
   healthy(): boolean {
@@ -54,7 +61,7 @@ export class RunningHandler implements VerdictSource {
     if (check === undefined) throw this.#unsupported(instance.template)
     const options = key === undefined ? { deadline } : { deadline, key }
     const result = this.#guard.run((call) => believe(check(instance as never, call), checkResultProblem), options)
-    return result instanceof Promise ? result.then(toVerdict) : toVerdict(result)
+    return result instanceof Promise ? this.#count(result).then(toVerdict) : toVerdict(result)
   }
 
   quota(instance: Instance, request: QuotaRequest, deadline: number): QuotaResult | Promise<QuotaResult> {
@@ -63,7 +70,9 @@ export class RunningHandler implements VerdictSource {
     const problemOf = (result: unknown) => quotaResultProblem(result, request)
     // What failed may have been charged: only a request that can be recognised again is made a second time.
     const retry = request.deduplicationId !== ''
-    return this.#guard.run((call) => believe(quota.quota(instance, request, call), problemOf), { deadline, retry })
+    return this.#counting(
+      this.#guard.run((call) => believe(quota.quota(instance, request, call), problemOf), { deadline, retry }),
+    )
   }
 
   generate(
@@ -74,7 +83,38 @@ export class RunningHandler implements VerdictSource {
     const template = TEMPLATES.get(instance.template)
     if (attributes === undefined || template === undefined) throw this.#unsupported(instance.template)
     const problemOf = (output: unknown) => attributesProblem(output, template)
-    return this.#guard.run((call) => believe(attributes.kubernetes(instance, call), problemOf), { deadline })
+    return this.#counting(
+      this.#guard.run((call) => believe(attributes.kubernetes(instance, call), problemOf), { deadline }),
+    )
+  }
+
+  #counting<T>(result: T | Promise<T>): T | Promise<T> {
+    return result instanceof Promise ? this.#count(result) : result
+  }
+
+  /** Counts a call until it settles, or its caller gives it up. */
+  #count<T>(pending: Promise<T>, signal?: AbortSignal): Promise<T> {
+    let isCounted = true
+    this.#calls++
+    const end = () => {
+      if (isCounted) this.#calls--
+      isCounted = false
+      signal?.removeEventListener('abort', end)
+    }
+    signal?.addEventListener('abort', end, { once: true })
+    pending.then(end, end)
+    return pending
+  }
+
+  #countingReports(): Handler {
+    const reports = this.#code.report
+    if (reports === undefined) return this.#code
+    const counted = Object.entries(reports).map(([template, report]) => [
+      template,
+      (instances: readonly Instance[], context: ReportContext) =>
+        this.#count(Promise.resolve(report.call(reports, instances, context)), context.signal),
+    ])
+    return { report: Object.fromEntries(counted) as Handler['report'] & object }
   }
 
   #unsupported(template: string): IntermixError {

@@ -2,6 +2,7 @@
 // 10,000 rules of which five can match must cost at most 1.5 times as much as ten of which five can.
 
 import { RuleSelector } from '../../src/config/rule-index.ts'
+import { atOnce } from '../../src/config/slices.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { compileGood, DENY, MANIFEST } from '../config/compile.ts'
 
@@ -20,7 +21,7 @@ function selectorFor(count: number): RuleSelector {
       spec: { match, actions: [{ handler: 'deny', instances: ['nothing'] }] },
     })
   })
-  return new RuleSelector(compileGood(MANIFEST, DENY, ...rules))
+  return atOnce(RuleSelector.build(compileGood(MANIFEST, DENY, ...rules)))
 }
 
 /** Nanoseconds for choosing the candidates of a request and evaluating their matches. */

@@ -178,6 +178,7 @@ describe('a config with a mistake', () => {
     const texts = Object.keys(EXPECTED).map((name) => readFileSync(join(FOLDER, `${name}.yaml`), 'utf8'))
     const parts = texts.map((text, i) => parseConfigText(`${i}.yaml`, text))
     const loaded = {
+      name: 'all',
       documents: parts.flatMap(({ documents }) => documents),
       problems: parts.flatMap(({ problems }) => problems),
       digest: '',

@@ -6,6 +6,7 @@ import { builtInAdapters } from '../../src/adapters/index.ts'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { loadConfigFolder } from '../../src/config/load.ts'
 import { RuleSelector } from '../../src/config/rule-index.ts'
+import { atOnce } from '../../src/config/slices.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { formatProblem } from '../../src/kernel/problem.ts'
@@ -22,7 +23,7 @@ async function load(name: string): Promise<Snapshot> {
 
 function matching(snapshot: Snapshot, values: Readonly<Record<string, AttributeValue>>): readonly string[] {
   const bag = MapBag.of(values)
-  const { rules } = new RuleSelector(snapshot).check(bag)
+  const { rules } = atOnce(RuleSelector.build(snapshot)).check(bag)
   const matched = rules.filter(({ match }) => match === undefined || match.evaluate(bag) === true)
   return matched.map(({ name }) => name.split('.')[0] ?? '')
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { EqualityIndex } from '../../src/config/equality-index.ts'
 import { RuleSelector, rulesFor } from '../../src/config/rule-index.ts'
+import { atOnce } from '../../src/config/slices.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
 import { matchRule } from '../../src/policy/rule-match.ts'
@@ -80,7 +81,7 @@ describe('the equality index', () => {
         fc.array(bag, { maxLength: 20 }),
         (matches, bags) => {
           const snapshot = config(matches.map((text) => ({ match: text, lang })))
-          const index = new EqualityIndex(snapshot.rules, { vocabulary: snapshot.vocabulary, splitFrom: 2 })
+          const index = atOnce(EqualityIndex.build(snapshot.rules, { vocabulary: snapshot.vocabulary, splitFrom: 2 }))
           for (const values of bags) {
             const request = new MapBag(values)
             const found = index.candidates(request).rules
@@ -106,7 +107,7 @@ describe('the equality index', () => {
           const snapshot = config(
             matches.map((text, i) => ({ match: text, namespace: ['istio-system', 'prod', 'dev'][i % 3] ?? '' })),
           )
-          const selector = new RuleSelector(snapshot)
+          const selector = atOnce(RuleSelector.build(snapshot))
           const digests = new Map<string, string>()
           for (const values of bags) {
             const log = new RecordingLog()
@@ -127,7 +128,7 @@ describe('the equality index', () => {
   it('leaves out rules whose term does not hold, and hands out the same set for the same rules', () => {
     const paths = Array.from({ length: 100 }, (_, i) => ({ match: `request.path == "/${i}" && request.size == 1` }))
     const snapshot = config([...paths, { match: 'request.method == "GET"' }])
-    const index = new EqualityIndex(snapshot.rules, snapshot)
+    const index = atOnce(EqualityIndex.build(snapshot.rules, snapshot))
     const of = (path: string, log?: RecordingLog) => index.candidates(MapBag.of({ 'request.path': path }), log)
     expect(of('/7').rules.map(({ match: text }) => text?.source)).toEqual([
       'request.path == "/7" && request.size == 1',
@@ -152,7 +153,7 @@ describe('rule selection', () => {
   ]
 
   it('takes the namespace of the destination, or of the source where the reporter is outbound', () => {
-    const selector = new RuleSelector(config(texts))
+    const selector = atOnce(RuleSelector.build(config(texts)))
     const namespaces = (values: Readonly<Record<string, AttributeValue>>) =>
       selector.check(MapBag.of(values)).rules.map(({ namespace }) => namespace)
     const both = { 'destination.namespace': 'prod', 'source.namespace': 'dev' }
@@ -166,7 +167,7 @@ describe('rule selection', () => {
   it('logs what the choice depended on, and nothing where there is no choice', () => {
     const reads = (texts_: readonly RuleText[], values: Readonly<Record<string, AttributeValue>>) => {
       const log = new RecordingLog()
-      new RuleSelector(config(texts_)).check(MapBag.of(values), log)
+      atOnce(RuleSelector.build(config(texts_))).check(MapBag.of(values), log)
       return log.reads
     }
     expect(reads(texts, {})).toEqual(['-context.reporter.kind', '-destination.namespace'])
@@ -201,7 +202,7 @@ spec:
   actions: [{handler: {adapter: pods}, instances: [{template: kubernetes}]}]
 `,
     )
-    const selector = new RuleSelector(snapshot)
+    const selector = atOnce(RuleSelector.build(snapshot))
     const prod = MapBag.of({ 'destination.namespace': 'prod' })
     const names = (list: readonly { readonly name: string }[]) => list.map(({ name }) => name.split('.')[0])
     expect(names(selector.check(prod).rules)).toEqual(['headers', 'r000'])

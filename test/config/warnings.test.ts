@@ -14,7 +14,7 @@ const messages = (...documents: string[]) => compileGood(...documents).warnings.
 describe('warnings', () => {
   it('tell what no rule uses', () => {
     const snapshot = compileGood(DENY)
-    expect(warningsOf(snapshot)).toEqual(['4:18 unused-handler', '9:18 unused-instance'])
+    expect(warningsOf(snapshot)).toEqual(['0:0 no-rules', '4:18 unused-handler', '9:18 unused-instance'])
   })
 
   it('tell a rule that does again what an earlier one does', () => {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { AnyAdapter } from '../../src/adapter-kit/define-adapter.ts'
 import { loadConfigFolder } from '../../src/config/load.ts'
 import { ConfigSource } from '../../src/config/watch.ts'
 import type { Logger, Meter } from '../../src/kernel/ports.ts'
@@ -116,12 +117,103 @@ describe('a config source', () => {
 
   it('keeps it when the folder disappears', async () => {
     const source = await open()
+    const good = source.current()
     await rename(folder, `${folder}-away`)
-    await source.reload()
-    expect(source.status().state).toBe('rejected')
+    for (let i = 0; i < 3; i++) await source.reload()
     await rename(`${folder}-away`, folder)
+    expect(source.status()).toMatchObject({ state: 'unreadable', snapshotId: good.id })
+    expect(recorder.values.get('config_loads_total unreadable')).toBe(3)
+    expect(recorder.values.get('config_loads_total rejected')).toBeUndefined()
+    expect(recorder.values.get('config_last_reload_ok')).toBe(0)
+    // One line for the whole time, and none that says that the config was wrong.
+    expect(recorder.lines.filter((line) => line.includes('could not be read'))).toHaveLength(1)
+    expect(recorder.lines.filter((line) => line.includes('rejected'))).toEqual([])
     await source.reload()
     expect(source.status().state).toBe('ok')
+    expect(recorder.values.get('config_last_reload_ok')).toBe(1)
+    expect(source.current()).toBe(good)
+  })
+
+  it('reads again what could not be read, without being told', async () => {
+    const source = await open()
+    const path = join(folder, 'more.yaml')
+    await symlink('nowhere.txt', path)
+    await source.reload()
+    expect(source.status().state).toBe('unreadable')
+    await write('nowhere.txt', RULE.replace('{name: admin}', '{name: more}'))
+    const changed = new Promise<void>((resolve) => source.onChange(() => resolve()))
+    await clock.advance(1000)
+    await changed
+    expect(source.status().state).toBe('ok')
+    expect(source.current().rules).toHaveLength(2)
+  })
+
+  it('does not take what cannot be read for what was rejected before', async () => {
+    const source = await open()
+    await write('rule.yml', BROKEN)
+    await source.reload()
+    await symlink('nowhere.txt', join(folder, 'more.yaml'))
+    await source.reload()
+    expect(source.status().state).toBe('unreadable')
+    await rm(join(folder, 'more.yaml'))
+    await source.reload()
+    expect(source.status()).toMatchObject({ state: 'rejected' })
+    expect(recorder.values.get('config_last_reload_ok')).toBe(0)
+  })
+
+  it('says so when the compiler itself fails, and goes on with the next config', async () => {
+    // An adapter of somebody's own that is none.
+    const broken = { name: 'broken', description: 'has no templates' } as AnyAdapter
+    const { log, meter } = recorder
+    const adapters = new Map([...TEST_ADAPTERS, ['broken', broken]])
+    const source = await ConfigSource.open({ folder, compile: { adapters }, clock, log, meter })
+    sources.push(source)
+    const good = source.current()
+    const handler = (adapter: string) =>
+      `apiVersion: config.istio.io/v1alpha2\nkind: handler\nmetadata: {name: t}\nspec: {compiledAdapter: ${adapter}}`
+    await write('t.yaml', handler('broken'))
+    await source.reload()
+    expect(source.status()).toMatchObject({ state: 'failed', snapshotId: good.id })
+    expect(recorder.values.get('config_last_reload_ok')).toBe(0)
+    expect(recorder.values.get('config_loads_total failed')).toBe(1)
+    await source.reload()
+    expect(recorder.values.get('config_loads_total failed')).toBe(1)
+    await write('t.yaml', handler('denier'))
+    await source.reload()
+    expect(source.status().state).toBe('ok')
+    expect(recorder.values.get('config_last_reload_ok')).toBe(1)
+  })
+
+  it('warns of a config that has lost its rules, or keeps the last one where rules are required', async () => {
+    const source = await open()
+    await rm(join(folder, 'rule.yml'))
+    await source.reload()
+    expect(source.current().rules).toEqual([])
+    expect(recorder.lines.filter((line) => line.startsWith('warn') && line.includes('no rules'))).toHaveLength(1)
+    const { log, meter } = recorder
+    const strict = { folder, compile: { adapters: TEST_ADAPTERS, requireRules: true }, clock, log, meter }
+    await expect(ConfigSource.open(strict)).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+      message: expect.stringMatching(/no rules, and rules are required/) as unknown,
+    })
+    await write('rule.yml', RULE)
+    const kept = await ConfigSource.open(strict)
+    sources.push(kept)
+    await rm(join(folder, 'rule.yml'))
+    await kept.reload()
+    expect(kept.status().state).toBe('rejected')
+    expect(kept.current().rules).toHaveLength(1)
+  })
+
+  it('parses only the files that have changed', async () => {
+    const source = await open()
+    const [first] = source.current().rules
+    await write('other.yaml', RULE.replace('{name: admin}', '{name: other}'))
+    // Touched, not changed.
+    await write('rule.yml', RULE)
+    await source.reload()
+    expect(source.current().rules).toHaveLength(2)
+    expect(source.current().rules[0]).toBe(first)
   })
 
   it('sees a change without being told, within a second of its clock', async () => {

@@ -244,8 +244,9 @@ describe('13: a reload', () => {
     const stopped: string[] = []
     const code = (name: string) => ({ stop: () => void stopped.push(name) })
     const staying = handlerConfig({ name: 'stays', adapter: { create: () => code('stays') } as never })
-    await handlers.build([handler('d1', code('old')), staying])
+    const first = await handlers.build([handler('d1', code('old')), staying])
     await handlers.build([handler('d2', code('new')), staying])
+    first.retire()
     expect(stopped).toEqual([])
     await clock.advance(60_000)
     expect(stopped).toEqual(['old'])

@@ -10,6 +10,7 @@ import { Revocations } from '../../src/cache/revocations.ts'
 import { VerdictCache } from '../../src/cache/verdict-cache.ts'
 import type { VerdictOutcome, VerdictRequest } from '../../src/cache/verdict-request.ts'
 import { RuleSelector } from '../../src/config/rule-index.ts'
+import { atOnce } from '../../src/config/slices.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
 import { CheckEngine } from '../../src/policy/check-engine.ts'
 import { CheckLog } from '../../src/policy/check-log.ts'
@@ -96,7 +97,8 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   }
   const apply = async (snapshot: Snapshot) => {
     const handlers = await tables.build(snapshot.handlers.values())
-    state = { snapshot, rules: new RuleSelector(snapshot), handlers }
+    state?.handlers.retire()
+    state = { snapshot, rules: atOnce(RuleSelector.build(snapshot)), handlers }
   }
   await apply(first)
   return {
