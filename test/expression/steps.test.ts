@@ -104,6 +104,19 @@ describe('values that grow', () => {
   })
 })
 
+describe('functions and patterns over and over', () => {
+  it.each([
+    'request.headers.all(k, dnsName(request.path) == dnsName(request.path))',
+    'request.headers.all(k, toLower(request.path) != request.path)',
+    'request.headers.all(k, request.path.matches("^(a|b)*[^x]{200}c") == false)',
+    'request.headers.all(k, request.path.contains(request.path + "x") == false)',
+    'request.headers.all(k, request.path <= request.path)',
+  ])('exhaust the budget: %s', (source) => {
+    const bag = { 'request.path': 'Ab.'.repeat(20_000), 'request.headers': new CountedHeaders(200) }
+    expect(kindOf(source, bag)).toBe('exhausted')
+  })
+})
+
 describe('the budget', () => {
   it('is a setting', () => {
     const bag = MapBag.of({ 'request.headers': new CountedHeaders(60) })

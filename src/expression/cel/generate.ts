@@ -32,6 +32,10 @@ const TYPE_NAMES = new Set(['int', 'uint', 'double', 'bool', 'string', 'bytes', 
 
 const BOOLEAN_METHODS = new Set(['startsWith', 'endsWith', 'contains', 'matches', 'match', 'has'])
 
+/** Functions that look at each character of a name or an address several times. */
+const READERS = new Set(['dnsName', 'email', 'uri'])
+const READER_WEIGHT = 16
+
 /** Compiles the tree of an expression. @throws SourceError, with offsets into the parsed text, for what is not supported. */
 export function generateCel(root: ASTNode, options: CelOptions): Cel {
   return new Generator(options, true).compile(root, new Map())
@@ -227,10 +231,11 @@ class Generator {
     if (apply === undefined) return unsupported(node, `the function '${name}'`)
     const parts = operands.map((operand) => this.compile(operand, scope))
     const text = this.#options.textOf(node)
+    const weight = READERS.has(name) ? READER_WEIGHT : 1
     return (bag, log) => {
       const values = valuesOf(parts, bag, log)
       if (values instanceof EvaluationError) return values
-      return located(spendCharacters(charactersIn(values)) ? apply(values, log) : EXHAUSTED, text)
+      return located(spendCharacters(weight * charactersIn(values)) ? apply(values, log) : EXHAUSTED, text)
     }
   }
 

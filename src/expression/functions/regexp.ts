@@ -13,7 +13,7 @@ const MAX_REQUEST_PROGRAM = 1_000
 /** Compiling a character of a pattern is worth so many steps. */
 const COMPILE_STEPS = 20
 /** Instructions times characters that count as a step. Patterns of a request are built to be slow, those of a config not. */
-const STEP_MATCHING = { config: 64, request: 8 } as const
+const STEP_MATCHING = { config: 256, request: 8 } as const
 /** Memory that the matcher of one pattern may fill with states (it is 8 MB unless told), in bytes. */
 const MATCHER_BYTES = 256 * 1024
 /** What a compiled pattern takes beside that, and for each instruction, in bytes. */
