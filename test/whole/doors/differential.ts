@@ -100,5 +100,7 @@ function show({ method, target, version, headers }: Message): string {
 
 /** The tallies as a table, for people. */
 export function tableOf({ tallies }: Differential): Record<string, Record<string, number>> {
-  return Object.fromEntries([...tallies].map(([door, counts]) => [door, Object.fromEntries([...counts].sort())]))
+  return Object.fromEntries(
+    [...tallies].map(([door, counts]) => [door, Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)))]),
+  )
 }
