@@ -182,7 +182,7 @@ class Composition implements RunningProcess {
       limits: { maxMapEntries, maxAttributeBytes },
       log,
       handlers: () => this.#config.state()?.snapshot.handlers.keys() ?? [],
-      revoke: (target: Parameters<Policy['revocations']['revoke']>[0]) => policy.revocations.revoke(target),
+      revoke: (target: Parameters<Policy['revoke']>[0]) => policy.revoke(target),
       explain: async (bag: AttributeBag, timeoutMs: number, scope: ExplainScope) => {
         const state = this.#config.state()
         if (state === undefined) throw new IntermixError('NOT_READY', 'no config is loaded yet')

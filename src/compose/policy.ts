@@ -6,8 +6,8 @@ import { KeyCardinality } from '../cache/key-cardinality.ts'
 import { LocalTier } from '../cache/local-tier.ts'
 import { MeshTier } from '../cache/mesh-tier.ts'
 import { Protection } from '../cache/protection.ts'
-import { Revocations } from '../cache/revocations.ts'
-import { RevocationService } from '../cache/revocation-service.ts'
+import { type RevocationTarget, Revocations } from '../cache/revocations.ts'
+import { type RevocationReceipt, RevocationService } from '../cache/revocation-service.ts'
 import { VerdictCache } from '../cache/verdict-cache.ts'
 import type { Settings } from '../cli/settings.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
@@ -17,7 +17,7 @@ import type { CheckService } from '../kernel/services.ts'
 import { CheckEngine } from '../policy/check-engine.ts'
 import { CheckLog } from '../policy/check-log.ts'
 import { createCheckMetrics } from '../policy/check-metrics.ts'
-import { NormalizingCheck } from '../policy/normalizing-check.ts'
+import { normalTarget, NormalizingCheck } from '../policy/normalizing-check.ts'
 import type { PolicyState } from '../policy/policy-state.ts'
 import type { RedisLink } from '../redis/connection.ts'
 
@@ -38,7 +38,8 @@ export interface Policy {
   /** A bag as rules see it. @throws IntermixError INVALID_REQUEST where it can be read in two ways. */
   normalize(bag: AttributeBag): AttributeBag
   readonly verdicts: VerdictCache
-  readonly revocations: RevocationService
+  /** Voids what depended on a value, in whichever spelling the value is given. Rejects as the service does. */
+  revoke(target: RevocationTarget): Promise<RevocationReceipt>
   readonly debug: ReadonlyMap<string, () => unknown>
   start(): Promise<void>
   stop(): void
@@ -114,10 +115,9 @@ export function createPolicy(options: PolicyOptions): Policy {
     revocations,
     state,
   })
+  const allowed = new Set(settings.allowAmbiguousPaths)
   const normalizing =
-    settings.requestSpelling === 'normal'
-      ? new NormalizingCheck({ check: engine, allowed: new Set(settings.allowAmbiguousPaths), meter })
-      : undefined
+    settings.requestSpelling === 'normal' ? new NormalizingCheck({ check: engine, allowed, meter }) : undefined
   const entries = meter.gauge({ name: 'cache_entries', help: 'Entries of the local tier.', labels: ['grain'] })
   const bytes = meter.gauge({ name: 'cache_bytes', help: 'Bytes of the local tier, estimated.', labels: ['grain'] })
   let cancel: (() => void) | undefined
@@ -133,7 +133,7 @@ export function createPolicy(options: PolicyOptions): Policy {
     check: normalizing ?? engine,
     normalize: (bag) => normalizing?.normalize(bag) ?? bag,
     verdicts,
-    revocations: service,
+    revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),
     debug: new Map<string, () => unknown>([
       [
         'cache',

@@ -1,9 +1,11 @@
 // One entrance for checks from every door: policy sees one spelling of a path and a host, and nothing that has two readings.
 
-import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import type { RevocationTarget } from '../cache/revocations.ts'
+import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Meter } from '../kernel/ports.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { CheckOptions, CheckOutcome, CheckService, QuotaGrant } from '../kernel/services.ts'
+import { isStringMap } from '../kernel/value.ts'
 import { AmbiguousRequest, type PathAmbiguity } from '../wire/ambiguity.ts'
 import { NormalRequestBag } from '../wire/normal-request-bag.ts'
 
@@ -77,6 +79,19 @@ export class NormalizingCheck implements CheckService {
       throw caught
     }
   }
+}
+
+/**
+ * A revocation as the verdicts know it that it is about: what they depended on was in normal form.
+ * @throws AmbiguousRequest (INVALID_REQUEST) for a value that no check can have had
+ */
+export function normalTarget(target: RevocationTarget, allowed: ReadonlySet<PathAmbiguity>): RevocationTarget {
+  if (target.kind !== 'attribute') return target
+  const { name, key, value } = target
+  const given = key === undefined ? value : new Map([[key.toLowerCase(), value]])
+  const shown = new NormalRequestBag(MapBag.of({ [name]: given }), allowed).get(name)
+  const normal = shown !== undefined && isStringMap(shown) ? shown.get(key?.toLowerCase() ?? '') : shown
+  return typeof normal === 'string' ? { ...target, value: normal } : target
 }
 
 /** The outcome with references to what the caller sent; the same object where they are so already. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { CheckOutcome, QuotaGrant } from '../../src/kernel/services.ts'
-import { NormalizingCheck } from '../../src/policy/normalizing-check.ts'
+import { normalTarget, NormalizingCheck } from '../../src/policy/normalizing-check.ts'
 import { answerOf, RecordingCheck } from '../server/fixtures.ts'
 import { ReadableMeter } from '../redis/support.ts'
 
@@ -75,5 +75,28 @@ describe('NormalizingCheck', () => {
     expect(outcome.answer.referenced).toEqual([read('request.path'), read('source.name')])
     expect(outcome.quotas.get('q')?.referenced).toEqual([read('request.path')])
     expect(outcome.quotas.get('r')).toBe(other)
+  })
+})
+
+describe('normalTarget', () => {
+  const attribute = (name: string, value: string, key?: string) => ({ kind: 'attribute' as const, name, key, value })
+  const none = new Set<never>()
+
+  it.each([
+    [attribute('request.path', '//%61dmin'), '/admin'],
+    [attribute('request.url_path', '/x/../admin'), '/admin'],
+    [attribute('request.host', 'Private.example:80'), 'private.example'],
+    [attribute('request.headers', 'Private.example.', 'Host'), 'private.example'],
+    [attribute('request.headers', 'Eve', 'x-user'), 'Eve'],
+    [attribute('source.name', '//a'), '//a'],
+    [attribute('request.raw_path', '//a'), '//a'],
+  ])('takes %j for what verdicts depended on: %s', (target, value) => {
+    expect(normalTarget(target, none)).toEqual({ ...target, value })
+  })
+
+  it('leaves other revocations alone, and refuses a value that no check can have', () => {
+    const all = { kind: 'all' as const }
+    expect(normalTarget(all, none)).toBe(all)
+    expect(() => normalTarget(attribute('request.path', '/a%2fb'), none)).toThrow('an escaped slash')
   })
 })
