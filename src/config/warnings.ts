@@ -7,6 +7,7 @@ import type { ConfigObject } from './objects.ts'
 import { placeOf, type ProblemList } from './problem-list.ts'
 import { serves } from './rule-purpose.ts'
 import type { Sliced } from './slices.ts'
+import { warnOfSpellings } from './spelling-warnings.ts'
 import type { HeaderTemplate, InstanceConfig, RuleConfig } from './snapshot.ts'
 
 /** Compiled rules in rule order, with the objects that they come from. */
@@ -31,6 +32,7 @@ export function* warnOfDoubts(config: CompiledObjects, { problems, options, site
   yield* warnOfRepeatedRules(config.rules, options.defaultNamespace, problems)
   yield* warnOfUncacheable(config.rules.values(), sites, problems)
   yield* warnOfExpressions(config.rules.values(), sites, problems)
+  yield* warnOfSpellings(config.rules.values(), sites, problems)
 }
 
 /** A rule that does what an earlier one has done already for every request that it matches. */

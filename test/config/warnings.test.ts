@@ -11,6 +11,13 @@ spec:
 `
 const messages = (...documents: string[]) => compileGood(...documents).warnings.map(({ message }) => message)
 
+const HOSTS = `
+apiVersion: config.istio.io/v1alpha2
+kind: attributemanifest
+metadata: {name: hosts}
+spec: {attributes: {request.host: {valueType: STRING}}}
+`
+
 describe('warnings', () => {
   it('tell what no rule uses', () => {
     const snapshot = compileGood(DENY)
@@ -25,6 +32,24 @@ describe('warnings', () => {
     expect(messages(MANIFEST, DENY, rule('a', '"true"'), rule('b', path, 'prod'))).toHaveLength(1)
     expect(messages(MANIFEST, DENY, rule('a', path, 'dev'), rule('b', path, 'prod'))).toEqual([])
     expect(messages(MANIFEST, DENY, rule('a', path), rule('b', 'request.path == "/b"'))).toEqual([])
+  })
+
+  it.each([
+    ['request.path == "//admin"', 'it is "/admin" then.'],
+    ['request.path == "/%61dmin" && source.name == "a"', 'it is "/admin" then.'],
+    ['request.host == "Private.example:80"', 'it is "private.example" then.'],
+    ['request.host == "a,b"', 'such requests are refused.'],
+    ['request.headers[":authority"] == "A.example"', 'it is "a.example" then.'],
+  ])('tell a spelling that checks never see: %s', (match, end) => {
+    const found = messages(MANIFEST, HOSTS, DENY, rule('a', match))
+    expect(found).toHaveLength(1)
+    expect(found[0]).toMatch(/^"request\.(path|host|headers\[":authority"\])" is never /)
+    expect(found[0]?.endsWith(end)).toBe(true)
+  })
+
+  it('tell no spelling that checks see', () => {
+    const match = 'request.path == "/admin;a/" && request.host == "private.example:8080" && source.name == "A"'
+    expect(messages(MANIFEST, HOSTS, DENY, rule('a', match))).toEqual([])
   })
 
   it('tell a rule that never matches', () => {
