@@ -1,14 +1,16 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { QuotaInstance } from '../../src/adapter-kit/instance.ts'
 import { createCall, createTestEnvironment, ManualClock } from '../../src/adapter-kit/test-environment.ts'
 import memquota from '../../src/adapters/memquota/index.ts'
+import { RollingWindow } from '../../src/adapters/memquota/rolling-window.ts'
+import { ReadableMeter } from '../redis/support.ts'
 
 const request = (amount: number, bestEffort = false, deduplicationId = '') => ({ amount, bestEffort, deduplicationId })
 
-function quotaOf(params: object) {
+function quotaOf(params: object, meter = new ReadableMeter()) {
   const clock = new ManualClock()
-  const env = createTestEnvironment({ clock })
+  const env = { ...createTestEnvironment({ clock }), meter }
   const handler = memquota.create(memquota.config.parse(params), env)
   const ask = (
     asked: ReturnType<typeof request>,
@@ -113,5 +115,55 @@ describe('memquota', () => {
     expect(() => ask(request(1), { user: 'c' })).toThrow(expect.objectContaining({ code: 'OVERLOADED' }))
     await clock.advance(6_000)
     expect(ask(request(1), { user: 'c' }).granted).toBe(1)
+  })
+
+  describe('with callers that choose the keys', () => {
+    it('looks at a few counters for each new key, however many there are', () => {
+      const used = vi.spyOn(RollingWindow.prototype, 'used')
+      const { ask } = quotaOf({ ...rate(), maxCounters: 1_000 })
+      for (let i = 0; i < 1_000; i++) ask(request(1), { user: `u${i}` })
+      used.mockClear()
+      for (let i = 0; i < 1_000; i++) expect(() => ask(request(1), { user: `more ${i}` })).toThrow('in use')
+      expect(used.mock.calls.length).toBeLessThan(5_000)
+      used.mockRestore()
+    })
+
+    it('counts what it refuses, and gives nobody a fresh quota to make room', async () => {
+      const meter = new ReadableMeter()
+      const { ask, clock } = quotaOf({ ...rate(), maxCounters: 3 }, meter)
+      expect(ask(request(10), { user: 'victim' }).granted).toBe(10)
+      for (let i = 0; i < 100; i++) {
+        await clock.advance(10)
+        try {
+          ask(request(1), { user: `flood ${i}` })
+        } catch {
+          // All counters are in use.
+        }
+      }
+      expect(ask(request(1), { user: 'victim' }).status.code).toBe(8)
+      expect(meter.value('memquota_refused_total', 'test.handler.default')).toBe(98)
+    })
+
+    it('keeps no counter for what was not granted or has been given back', () => {
+      const { ask } = quotaOf({ quotas: [{ name: 'rq', maxAmount: 3 }], maxCounters: 1 })
+      for (let i = 0; i < 10; i++) {
+        expect(ask(request(4), { user: `greedy ${i}` }).granted).toBe(0)
+        expect(ask(request(3), { user: `honest ${i}` }).granted).toBe(3)
+        ask(request(-3), { user: `honest ${i}` })
+      }
+    })
+
+    it('lets idle counters of each window go, whatever other windows hold', async () => {
+      const overrides = [{ dimensions: { plan: 'slow' }, maxAmount: 2, validDuration: '1h' }]
+      const quotas = [{ name: 'rq', maxAmount: 10, validDuration: '1s', overrides }]
+      const { ask, clock } = quotaOf({ quotas, maxCounters: 4 })
+      for (const user of ['a', 'b']) ask(request(1), { plan: 'slow', user })
+      for (let round = 0; round < 5; round++) {
+        for (const user of ['c', 'd']) expect(ask(request(1), { user: `${user}${round}` }).granted).toBe(1)
+        expect(() => ask(request(1), { user: 'e' })).toThrow('in use')
+        await clock.advance(1_200)
+      }
+      expect(ask(request(2), { plan: 'slow', user: 'a' }).granted).toBe(0)
+    })
   })
 })

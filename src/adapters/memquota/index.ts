@@ -6,8 +6,8 @@ import { duplicateQuotas, resolveLimit } from '../../adapter-kit/quota-limits.ts
 import { goDuration } from '../../adapter-kit/schema.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { Code, OK_STATUS } from '../../kernel/status.ts'
+import { type Counter, Counters } from './counters.ts'
 import { Deduplication } from './deduplication.ts'
-import { RollingWindow } from './rolling-window.ts'
 
 const limit = {
   maxAmount: z.int().min(0),
@@ -30,12 +30,6 @@ const config = z.strictObject({
   maxCounters: z.int().min(1).default(10_000),
 })
 
-/** What one counter holds: a window that rolls, or the amount that is allocated. */
-interface Counter {
-  used(now: number): number
-  add(amount: number, now: number): void
-}
-
 export default defineAdapter({
   name: 'memquota',
   description: 'Counts quotas in this process',
@@ -44,19 +38,19 @@ export default defineAdapter({
   doesIo: false,
   staleIfErrorMs: 0,
   validate: ({ quotas }) => duplicateQuotas(quotas),
-  create(params, { clock }): Handler {
-    const counters = new Map<string, Counter>()
+  create(params, { clock, meter, handlerName }): Handler {
+    const counters = new Counters(params.maxCounters)
+    const refused = meter.counter({
+      name: 'memquota_refused_total',
+      help: 'Quota calls without a verdict because all counters of the handler were in use; see maxCounters.',
+      labels: ['handler'],
+    })(handlerName)
     const granted = new Deduplication<QuotaResult>(params.minDeduplicationDuration)
     const counterOf = (key: string, windowMs: number, now: number) => {
-      const known = counters.get(key)
-      if (known !== undefined) return known
-      if (counters.size >= params.maxCounters) dropIdle(counters, now)
-      if (counters.size >= params.maxCounters) {
-        throw new IntermixError('OVERLOADED', `all ${params.maxCounters} counters are in use; see maxCounters`)
-      }
-      const counter = windowMs > 0 ? new RollingWindow(windowMs) : new Allocation()
-      counters.set(key, counter)
-      return counter
+      const counter = counters.get(key, windowMs, now)
+      if (counter !== undefined) return counter
+      refused.add()
+      throw new IntermixError('OVERLOADED', `all ${params.maxCounters} counters are in use; see maxCounters`)
     }
     return {
       quota: {
@@ -67,12 +61,9 @@ export default defineAdapter({
           const before = request.deduplicationId === '' ? undefined : granted.get(id, now)
           if (before !== undefined) return before
           const { maxAmount, validDuration } = override ?? quota
-          const result = charge(counterOf(key, validDuration, now), {
-            request,
-            maxAmount,
-            windowMs: validDuration,
-            now,
-          })
+          const counter = counterOf(key, validDuration, now)
+          const result = charge(counter, { request, maxAmount, windowMs: validDuration, now })
+          counters.changed(key, validDuration, counter, now)
           if (request.deduplicationId !== '') granted.set(id, result, now)
           return result
         },
@@ -105,21 +96,4 @@ function charge(counter: Counter, { request, maxAmount, windowMs, now }: Charge)
   counter.add(given, now)
   if (given > 0 || amount === 0) return { status: OK_STATUS, granted: given, validForMs }
   return { status: { code: Code.RESOURCE_EXHAUSTED, message: 'the quota is used up' }, granted: 0, validForMs: 0 }
-}
-
-class Allocation implements Counter {
-  #used = 0
-
-  used(): number {
-    return this.#used
-  }
-
-  add(amount: number): void {
-    this.#used += amount
-  }
-}
-
-/** A counter that stands at zero is the same as none. */
-function dropIdle(counters: Map<string, Counter>, now: number): void {
-  for (const [key, counter] of counters) if (counter.used(now) === 0) counters.delete(key)
 }
