@@ -7,6 +7,7 @@ export interface HandlerCacheMetrics {
   readonly served: Readonly<Record<'local' | 'mesh' | 'backend' | 'stale' | 'none', Counter>>
   readonly coalesced: Counter
   readonly refreshed: Counter
+  readonly unwatched: Counter
   readonly revoked: Counter
   readonly waited: Counter
 }
@@ -44,6 +45,11 @@ export function createCacheMetrics(meter: Meter): (handler: string) => HandlerCa
     help: 'Verdicts refreshed in the background before they were needed.',
     labels: ['handler'],
   })
+  const unwatched = meter.counter({
+    name: 'cache_refresh_dropped_total',
+    help: 'Verdicts that are not refreshed ahead of need because too many are watched already.',
+    labels: ['handler'],
+  })
   const revoked = meter.counter({
     name: 'cache_revoked_total',
     help: 'Cached verdicts that were not served because they had been revoked.',
@@ -68,6 +74,7 @@ export function createCacheMetrics(meter: Meter): (handler: string) => HandlerCa
         },
         coalesced: coalesced(handler),
         refreshed: refreshed(handler),
+        unwatched: unwatched(handler),
         revoked: revoked(handler),
         waited: waited(handler),
       }

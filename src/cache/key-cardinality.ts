@@ -1,6 +1,7 @@
 // Finds fields that make nearly every key unique (a request id, a time): such keys are never asked for twice, so their
 // verdicts only fill Redis. They are named, and kept out of the mesh tier until the traffic changes.
 
+import { LRUCache } from 'lru-cache'
 import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
 import type { Gauge, Logger, Meter } from '../kernel/ports.ts'
 import { canonicalField } from './instance-key.ts'
@@ -9,13 +10,14 @@ import { canonicalField } from './instance-key.ts'
 const SAMPLE = 20_000
 /** Above this share of distinct values a field is taken for unique. */
 const UNIQUE_SHARE = 0.9
+/** A counter takes 2 KiB: with its fields an instance takes 34 KiB at most, and all together 7 MiB. */
 const MAX_INSTANCES = 200
 const MAX_FIELDS = 16
-const BITS = 1 << 17
+const BITS = 1 << 14
 
 /**
  * Estimates how many distinct texts it was shown, by linear counting (Whang, Vander-Zanden, Taylor, TODS 1990): exact
- * to about a percent at 20 000 texts.
+ * to about a percent at 20 000 texts, of which 5 000 bits are left then.
  */
 class DistinctCounter {
   readonly #bits = new Uint32Array(BITS / 32)
@@ -41,7 +43,11 @@ interface Sample {
 }
 
 export class KeyCardinality {
-  readonly #samples = new Map<string, Sample>()
+  /** Those whose keys were not asked for longest make room: configs change. */
+  readonly #samples = new LRUCache<string, Sample>({
+    max: MAX_INSTANCES,
+    dispose: ({ gauge }) => gauge.set(0),
+  })
   readonly #log: Logger
   readonly #gauge: ReturnType<Meter['gauge']>
 
@@ -57,7 +63,6 @@ export class KeyCardinality {
   /** Counts a key that was missed locally, and tells whether the instance's verdicts belong into the mesh tier. */
   allowsMesh(instance: Instance, handler: string, key: string): boolean {
     const sample = this.#sample(instance.name, handler)
-    if (sample === undefined) return true
     sample.seen++
     sample.keys.add(key)
     for (const [path, value] of leaves(instance.fields, '')) {
@@ -73,10 +78,10 @@ export class KeyCardinality {
     return !sample.barred
   }
 
-  #sample(instance: string, handler: string): Sample | undefined {
+  #sample(instance: string, handler: string): Sample {
     const id = `${handler}\n${instance}`
     let sample = this.#samples.get(id)
-    if (sample === undefined && this.#samples.size < MAX_INSTANCES) {
+    if (sample === undefined) {
       const gauge = this.#gauge(handler, instance)
       sample = { keys: new DistinctCounter(), fields: new Map(), seen: 0, barred: false, gauge }
       this.#samples.set(id, sample)

@@ -2,15 +2,19 @@
 // outage begins. Entries are looked at when their time comes, in slots of a tenth of a second: nothing is scanned.
 
 import type { Clock } from '../kernel/ports.ts'
-import type { VerdictEntry } from './verdict-entry.ts'
+import { instanceBytes } from './instance-bytes.ts'
+import { entryBytes, type VerdictEntry } from './verdict-entry.ts'
 import type { VerdictRequest } from './verdict-request.ts'
 
 export interface RefreshAheadOptions {
   readonly clock: Clock
   /** Refreshes of one handler per second. */
   readonly perSecond: number
-  /** Entries watched at once; further ones are not refreshed ahead. */
+  /** Entries watched at once, and what they may take of memory; further ones are not refreshed ahead. */
   readonly maxItems: number
+  readonly maxBytes: number
+  /** Hears of each entry that is not watched for want of room. */
+  readonly onDrop: (handler: string) => void
   readonly current: (key: string) => VerdictEntry | undefined
   readonly refresh: (key: string, request: VerdictRequest, known: VerdictEntry) => void
 }
@@ -19,8 +23,11 @@ interface Item {
   readonly key: string
   readonly request: VerdictRequest
   readonly entry: VerdictEntry
+  readonly bytes: number
 }
 
+/** An item without what its request holds: key, entry and places in lists. */
+const ITEM_BYTES = 400
 const SLOT_MS = 100
 /** The lead before the end: ten times what the last fetch took, within these bounds. */
 const MIN_LEAD_MS = 50
@@ -31,6 +38,7 @@ export class RefreshAhead {
   readonly #slots = new Map<number, Item[]>()
   readonly #budgets = new Map<string, { tokens: number; at: number }>()
   #items = 0
+  #bytes = 0
   #nextSlot: number
   #cancel: (() => void) | undefined
 
@@ -44,7 +52,12 @@ export class RefreshAhead {
     if (this.#options.perSecond <= 0) return
     const life = entry.freshUntil - entry.createdAt
     const lead = Math.min(MAX_LEAD_SHARE * life, Math.max(MIN_LEAD_MS, 10 * entry.fetchMs))
-    this.#put(entry.freshUntil - lead, { key, request: withoutBag(request), entry })
+    this.#put(entry.freshUntil - lead, {
+      key,
+      request: withoutBag(request),
+      entry,
+      bytes: ITEM_BYTES + entryBytes(key, entry) + instanceBytes(request.instance),
+    })
   }
 
   stop(): void {
@@ -52,15 +65,18 @@ export class RefreshAhead {
     this.#cancel = undefined
     this.#slots.clear()
     this.#items = 0
+    this.#bytes = 0
   }
 
   #put(at: number, item: Item): void {
-    if (this.#items >= this.#options.maxItems) return
+    const { maxItems, maxBytes, onDrop } = this.#options
+    if (this.#items >= maxItems || this.#bytes + item.bytes > maxBytes) return onDrop(item.request.source.handler.name)
     const slot = Math.max(slotOf(at), this.#nextSlot)
     const items = this.#slots.get(slot)
     if (items === undefined) this.#slots.set(slot, [item])
     else items.push(item)
     this.#items++
+    this.#bytes += item.bytes
     this.#cancel ??= this.#options.clock.after(SLOT_MS, () => this.#tick())
   }
 
@@ -81,6 +97,7 @@ export class RefreshAhead {
     if (items === undefined) return
     this.#slots.delete(slot)
     this.#items -= items.length
+    for (const { bytes } of items) this.#bytes -= bytes
     for (const item of items) this.#consider(item)
   }
 

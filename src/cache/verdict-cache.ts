@@ -65,6 +65,8 @@ export class VerdictCache {
       clock,
       perSecond: options.refreshesPerSecond,
       maxItems: 100_000,
+      maxBytes: 64 * 1024 * 1024,
+      onDrop: (handler) => this.#metricsOf(handler).unwatched.add(),
       current: (key) => options.local?.peek(key),
       refresh: (key, request, known) => this.#refresh(key, request, known),
     })

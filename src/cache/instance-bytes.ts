@@ -1,0 +1,33 @@
+// What an instance takes of memory.
+
+import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
+import { isStringMap } from '../kernel/value.ts'
+
+const PER_VALUE = 48
+
+/** Bytes that an instance takes, roughly: its object, its values and their texts. */
+export function instanceBytes({ fields }: Instance): number {
+  return PER_VALUE + recordBytes(fields)
+}
+
+function recordBytes(record: Readonly<Record<string, FieldValue>>): number {
+  let bytes = PER_VALUE
+  for (const name in record) {
+    const value = record[name]
+    if (value !== undefined) bytes += valueBytes(value)
+  }
+  return bytes
+}
+
+function valueBytes(value: FieldValue): number {
+  if (typeof value === 'string') return PER_VALUE + 2 * value.length
+  if (typeof value !== 'object') return PER_VALUE
+  if (value instanceof Uint8Array) return PER_VALUE + value.length
+  if (isStringMap(value as never)) {
+    let bytes = PER_VALUE
+    for (const [key, text] of value as ReadonlyMap<string, string>) bytes += PER_VALUE + 2 * (key.length + text.length)
+    return bytes
+  }
+  const isRecord = Object.getPrototypeOf(value) === Object.prototype
+  return PER_VALUE + (isRecord ? recordBytes(value as Readonly<Record<string, FieldValue>>) : 0)
+}
