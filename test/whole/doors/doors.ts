@@ -14,6 +14,7 @@ import { compress } from '../../wire/mixer/compress.ts'
 import type { Described } from './attributes.ts'
 import { type EchoUpstream, startEchoUpstream } from './echo-upstream.ts'
 import { askOverHttp, leavePathsAlone } from './envoys.ts'
+import { sendHttp2 } from './http2-client.ts'
 import { type Message, NUMBER_HEADER } from './message.ts'
 import { writeDoorsPolicy } from './policy.ts'
 import { send } from './raw-client.ts'
@@ -33,6 +34,8 @@ export interface Doors {
   readonly proxies: readonly Proxy[]
   /** The verdicts at the doors for programs, as HTTP statuses: 200 passes, 400 is refused. */
   readonly programs: Readonly<Record<'json' | 'mixer', (described: Described) => Promise<number>>>
+  /** Where the node takes what operators ask. */
+  readonly adminUrl: string
   stop(): Promise<void>
 }
 
@@ -51,6 +54,8 @@ interface Running {
 interface Kind {
   readonly name: string
   readonly tool: Tool
+  /** How requests are sent; as HTTP/1 unless told. */
+  readonly send?: typeof send
   start(place: Place): Promise<Running>
 }
 
@@ -68,6 +73,12 @@ const KINDS: readonly Kind[] = [
   {
     name: 'Envoy over gRPC',
     tool: 'envoy',
+    start: ({ grpcPort, ...place }) => startEnvoy({ ...place, nodePorts: [grpcPort], adapt: leavePathsAlone }),
+  },
+  {
+    name: 'Envoy, by HTTP/2',
+    tool: 'envoy',
+    send: sendHttp2,
     start: ({ grpcPort, ...place }) => startEnvoy({ ...place, nodePorts: [grpcPort], adapt: leavePathsAlone }),
   },
   {
@@ -130,7 +141,7 @@ export async function startDoors(options: DoorsOptions = {}): Promise<Doors> {
         (status) => status,
       )
     const programs = { json: inTime((described) => askJson(node, described)), mixer: inTime(mixer.ask) }
-    return { proxies, programs, stop }
+    return { proxies, programs, adminUrl: node.adminUrl, stop }
   } catch (error) {
     await stop()
     throw error
@@ -151,11 +162,11 @@ async function untilInTime<T>(ask: () => Promise<T>, statusOf: (answer: T) => nu
   return answer
 }
 
-function proxyOf({ name }: Kind, port: number, upstream: EchoUpstream): Proxy {
+function proxyOf({ name, send: transmit = send }: Kind, port: number, upstream: EchoUpstream): Proxy {
   let passed = 0
   const once = async (message: Message): Promise<Passage> => {
     const number = `${port}-${passed++}`
-    const status = await send(port, { ...message, headers: [...message.headers, [NUMBER_HEADER, number]] })
+    const status = await transmit(port, { ...message, headers: [...message.headers, [NUMBER_HEADER, number]] })
     return { status, delivered: upstream.take(number) }
   }
   return {
