@@ -186,7 +186,11 @@ class Composition implements RunningProcess {
       explain: async (bag: AttributeBag, timeoutMs: number, scope: ExplainScope) => {
         const state = this.#config.state()
         if (state === undefined) throw new IntermixError('NOT_READY', 'no config is loaded yet')
-        return await explainCheck(state, policy.normalize(bag), timeoutMs, { clock, verdicts: policy.verdicts }, scope)
+        const explained = (reading: AttributeBag) =>
+          explainCheck(state, reading, timeoutMs, { clock, verdicts: policy.verdicts }, scope)
+        const [usual, unresolved] = policy.readings(bag)
+        if (unresolved === undefined) return await explained(usual)
+        return { ...(await explained(usual)), unresolvedDots: await explained(unresolved) }
       },
     }
     return new Map([

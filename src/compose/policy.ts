@@ -35,8 +35,8 @@ export interface PolicyOptions {
 export interface Policy {
   /** Answers the checks of every door. */
   readonly check: CheckService
-  /** A bag as rules see it. @throws IntermixError INVALID_REQUEST where it can be read in two ways. */
-  normalize(bag: AttributeBag): AttributeBag
+  /** A bag as rules see it, and as they see it too. @throws IntermixError INVALID_REQUEST where it is ambiguous. */
+  readings(bag: AttributeBag): readonly [AttributeBag, AttributeBag?]
   readonly verdicts: VerdictCache
   /** Voids what depended on a value, in whichever spelling the value is given. Rejects as the service does. */
   revoke(target: RevocationTarget): Promise<RevocationReceipt>
@@ -131,7 +131,7 @@ export function createPolicy(options: PolicyOptions): Policy {
   }
   return {
     check: normalizing ?? engine,
-    normalize: (bag) => normalizing?.normalize(bag) ?? bag,
+    readings: (bag) => normalizing?.readings(bag) ?? [bag],
     verdicts,
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),
     debug: new Map<string, () => unknown>([

@@ -43,8 +43,7 @@ export class NormalizingCheck implements CheckService {
    * @throws AmbiguousRequest (INVALID_REQUEST)
    */
   check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
-    const normal = this.normalize(bag)
-    const unresolved = normal.unresolved()
+    const [normal, unresolved] = this.readings(bag)
     if (unresolved === undefined) return this.#ask(normal, options)
     // Quotas are charged once.
     const { quotas: _, ...reading } = options
@@ -70,10 +69,12 @@ export class NormalizingCheck implements CheckService {
     return outcome instanceof Promise ? outcome.then(forget) : forget(outcome)
   }
 
-  /** The bag as policy sees it. @throws AmbiguousRequest (INVALID_REQUEST) */
-  normalize(bag: AttributeBag): NormalRequestBag {
+  /** The bags that have to pass: as policy sees the request, and as it sees it too. @throws AmbiguousRequest */
+  readings(bag: AttributeBag): readonly [NormalRequestBag, NormalRequestBag?] {
     try {
-      return new NormalRequestBag(bag, this.#allowed)
+      const normal = new NormalRequestBag(bag, this.#allowed)
+      const unresolved = normal.unresolved()
+      return unresolved === undefined ? [normal] : [normal, unresolved]
     } catch (caught) {
       if (caught instanceof AmbiguousRequest) this.#refused(caught.ambiguity)
       throw caught

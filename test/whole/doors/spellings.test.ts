@@ -57,4 +57,23 @@ describe.skipIf(missing.length > 0)('a rule on /admin', () => {
       }
     }
   })
+
+  it('is explained, and revoked, by any spelling', async () => {
+    const ask = async (operation: string, body: object) => {
+      const headers = { 'content-type': 'application/json' }
+      const init = { method: 'POST', headers, body: JSON.stringify(body) }
+      const answer = await fetch(`${doors.adminUrl}/v1/${operation}`, init)
+      return { status: answer.status, body: await answer.json() }
+    }
+    const matched = { rule: 'deny-admin.rule.istio-system', matched: true }
+    const explained = await ask('explain', { attributes: { 'request.path': '/admin/../open' } })
+    expect(explained.body).toMatchObject({
+      rules: expect.not.arrayContaining([expect.objectContaining(matched)]) as unknown,
+      unresolvedDots: { rules: expect.arrayContaining([expect.objectContaining(matched)]) as unknown },
+    })
+    expect((await ask('explain', { attributes: { 'request.path': '/%2fadmin' } })).status).toBe(400)
+    const target = { kind: 'attribute', name: 'request.path', value: '//%61dmin' }
+    expect((await ask('revocations', target)).status).toBe(200)
+    expect((await ask('revocations', { ...target, value: '/%2fadmin' })).status).toBe(400)
+  })
 })
