@@ -57,12 +57,12 @@ const MAX_DEPTH = 100
 
 /**
  * Reads a parsed YAML document into nodes. Aliases are expanded, within bounds: at most 200 000 nodes and a depth of
- * 100 per document.
+ * 100 per document. `path` is where the document stands in a larger one.
  * @returns the root, or the first thing that stands in the way.
  */
-export function readNodes(document: Document, file: SourceFile): ConfigNode | NodeIssue {
+export function readNodes(document: Document, file: SourceFile, path = ''): ConfigNode | NodeIssue {
   const reader = new NodeReader(file)
-  return reader.read(document.contents, '', 0, 0) ?? reader.issue
+  return reader.read(document.contents, path, 0, 0) ?? reader.issue
 }
 
 export function isNodeIssue(node: ConfigNode | NodeIssue): node is NodeIssue {
