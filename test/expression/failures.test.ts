@@ -17,6 +17,10 @@ const VOCABULARY: Vocabulary = new Map([
 const HEADERS = new Map([
   ['x-level', 'one'],
   ['x-zero', '0'],
+  ['x-huge', '1e999'],
+  ['x-flag', 'constructor'],
+  ['x-proto', '__proto__'],
+  ['x-name', 'a_b'],
 ])
 const BAG: Record<string, AttributeValue> = { 'request.path': '/a', 'request.size': 0n, 'request.headers': HEADERS }
 
@@ -51,6 +55,13 @@ describe('what is absent', () => {
 describe('what has failed', () => {
   it.each([
     ['int(request.headers["x-level"]) < 5', 'int(request.headers["x-level"])'],
+    ['double(request.headers["x-huge"]) < 5.0', 'double(request.headers["x-huge"])'],
+    ['bool(request.headers["x-flag"]) != true', 'bool(request.headers["x-flag"])'],
+    ['bool(request.headers["x-proto"]) == false', 'bool(request.headers["x-proto"])'],
+    [
+      'dnsName(request.headers["x-name"]) in [dnsName("a.example")]',
+      'dnsName(request.headers["x-name"]) in [dnsName("a.example")]',
+    ],
     ['request.path == "/a" && 10 / request.size > 1', '10 / request.size'],
     ['9223372036854775807 - request.size + 1 > 0', '9223372036854775807 - request.size + 1'],
     ['ip(request.headers["x-level"]) == source.ip', 'ip(request.headers["x-level"])'],

@@ -111,9 +111,30 @@ describe('functions and patterns over and over', () => {
     'request.headers.all(k, request.path.matches("^(a|b)*[^x]{200}c") == false)',
     'request.headers.all(k, request.path.contains(request.path + "x") == false)',
     'request.headers.all(k, request.path <= request.path)',
+    'cel.bind(b, bytes(request.path), request.headers.all(k, b == b && b <= b))',
+    'cel.bind(b, bytes(request.path), request.headers.all(k, string(b) == request.path))',
+    'cel.bind(d, dnsName(request.path), request.headers.all(k, d == d))',
+    'request.headers.all(k, request.headers.all(l, timestamp(0).getHours("Europe/Berlin") < 24))',
+    'request.headers.exists(k, request.headers.exists(l, timestamp(0).getHours(k + l) > 24))',
   ])('exhaust the budget: %s', (source) => {
     const bag = { 'request.path': 'Ab.'.repeat(20_000), 'request.headers': new CountedHeaders(200) }
     expect(kindOf(source, bag)).toBe('exhausted')
+  })
+})
+
+describe('a long text from a caller', () => {
+  const digits = '1'.repeat(100_000)
+  const letters = 'a'.repeat(100_000)
+
+  it.each([
+    ['double(request.path) > 1.0', `${digits}x`],
+    ['double(request.path) > 1.0', `1.${digits}e${digits}x`],
+    ['dnsName(request.path) == dnsName("a.example")', `xn--${letters}-${letters}`],
+    ['dnsName(request.path) == dnsName("a.example")', `xn--${'ga'.repeat(100_000)}`],
+    ['uri("http://" + request.path) == uri("http://a.example")', `xn--${letters}-xyz`],
+    ['email("a@" + request.path) == email("a@a.example")', `xn--${letters}-xyz`],
+  ])('is refused in linear time: %s', (source, text) => {
+    expect(kindOf(source, { 'request.path': text })).toBe('failed')
   })
 })
 

@@ -50,10 +50,10 @@ export function valuesOf(
   return values
 }
 
-/** Characters of the values that are texts. */
+/** Characters, or bytes, of the values that have any. */
 export function charactersIn(values: readonly CelValue[]): number {
   let characters = 0
-  for (const value of values) if (typeof value === 'string') characters += value.length
+  for (const value of values) if (typeof value === 'string' || value instanceof Uint8Array) characters += value.length
   return characters
 }
 

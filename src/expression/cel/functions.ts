@@ -8,6 +8,7 @@ import { ip, match, timestamp } from '../functions/conversions.ts'
 import { dnsName } from '../functions/dns-name.ts'
 import { email } from '../functions/email.ts'
 import { uri } from '../functions/uri.ts'
+import { EXHAUSTED, spend } from '../steps.ts'
 import { inCalendar } from './operations.ts'
 import { zoneOffset } from './time-zone.ts'
 import {
@@ -100,11 +101,14 @@ function toDouble([value]: readonly CelValue[]): CelResult {
   if (typeof value === 'number') return value
   if (typeof value === 'bigint') return Number(value)
   if (value instanceof Uint) return Number(value.value)
-  if (typeof value === 'string' && /^[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|NaN|Infinity)$/.test(value)) {
-    return Number(value)
-  }
-  return conversionError(value, 'double')
+  if (typeof value !== 'string') return conversionError(value, 'double')
+  if (/^[+-]?(?:NaN|Infinity)$/.test(value)) return Number(value)
+  const number = DECIMAL.test(value) ? Number(value) : Number.NaN
+  return Number.isFinite(number) ? number : conversionError(value, 'double')
 }
+
+/** Only one way to read any text, so that a long one is refused in linear time. */
+const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
 
 function toText([value]: readonly CelValue[]): CelResult {
   if (typeof value === 'string') return value
@@ -127,14 +131,14 @@ function durationSeconds(value: Duration): string {
   return `${sign}${seconds < 0n ? -seconds : seconds}${fraction}`
 }
 
-const BOOL_TEXTS: Readonly<Partial<Record<string, boolean>>> = {
-  ...Object.fromEntries(['1', 't', 'true', 'TRUE', 'True', 'T'].map((text) => [text, true])),
-  ...Object.fromEntries(['0', 'f', 'false', 'FALSE', 'False', 'F'].map((text) => [text, false])),
-}
+const BOOL_TEXTS: ReadonlyMap<CelValue, boolean> = new Map([
+  ...['1', 't', 'true', 'TRUE', 'True', 'T'].map((text) => [text, true] as const),
+  ...['0', 'f', 'false', 'FALSE', 'False', 'F'].map((text) => [text, false] as const),
+])
 
 function toBool([value]: readonly CelValue[]): CelResult {
   if (typeof value === 'boolean') return value
-  return (typeof value === 'string' ? BOOL_TEXTS[value] : undefined) ?? conversionError(value, 'bool')
+  return BOOL_TEXTS.get(value ?? null) ?? conversionError(value, 'bool')
 }
 
 function conversionError(value: CelValue | undefined, type: string): EvaluationError {
@@ -162,11 +166,15 @@ function typeOf([value]: readonly CelValue[]): CelResult {
 
 type Part = (date: Date) => number
 
+/** Looking up a zone, which may be one that a caller made up, is worth so many steps. */
+const ZONE_STEPS = 500
+
 /** Parts of a point in time (in UTC, or in the zone of the second argument), or of a duration in whole units. */
 function part(name: string, ofDate: Part, unitNanos?: bigint): CelFunction {
   return (args) => {
     const [value, zone = 'UTC'] = args
     if (value instanceof Timestamp && typeof zone === 'string') {
+      if (args.length > 1 && !spend(ZONE_STEPS)) return EXHAUSTED
       const millis = value.toMillis()
       const offset = zoneOffset(zone, millis)
       return offset === undefined

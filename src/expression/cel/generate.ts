@@ -5,7 +5,7 @@ import { EvaluationError } from '../compiled.ts'
 import { asPredicate, clausePredicate, predicateOf } from '../evaluate.ts'
 import { compilePattern, findPattern, requestPattern } from '../functions/regexp.ts'
 import { SourceError } from '../source-error.ts'
-import { EXHAUSTED, spend, spendCharacters } from '../steps.ts'
+import { EXHAUSTED, READER_WEIGHT, spend, spendCharacters } from '../steps.ts'
 import { attributeAt, celReferences, celSubject, keyTested, mapEntryAt } from './analysis.ts'
 import type { AttributeNode } from './attribute-tree.ts'
 import { celClause } from './clause.ts'
@@ -34,7 +34,6 @@ const BOOLEAN_METHODS = new Set(['startsWith', 'endsWith', 'contains', 'matches'
 
 /** Functions that look at each character of a name or an address several times. */
 const READERS = new Set(['dnsName', 'email', 'uri'])
-const READER_WEIGHT = 16
 
 /** Compiles the tree of an expression. @throws SourceError, with offsets into the parsed text, for what is not supported. */
 export function generateCel(root: ASTNode, options: CelOptions): Cel {

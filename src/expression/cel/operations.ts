@@ -8,7 +8,7 @@ import { compareStrings } from '../functions/bytes.ts'
 import { equalDnsNames } from '../functions/dns-name.ts'
 import { equalEmails } from '../functions/email.ts'
 import { equalUris } from '../functions/uri.ts'
-import { EXHAUSTED, spend, spendCharacters } from '../steps.ts'
+import { EXHAUSTED, READER_WEIGHT, spend, spendCharacters } from '../steps.ts'
 import {
   AttributeMap,
   type CelMap,
@@ -41,7 +41,7 @@ export function equals(left: CelValue, right: CelValue, log: ReadLog | undefined
   if (left instanceof Wrapped && right instanceof Wrapped) return equalWrapped(left, right)
   if (left instanceof Timestamp && right instanceof Timestamp) return left.epochNanos === right.epochNanos
   if (left instanceof Duration && right instanceof Duration) return left.nanos === right.nanos
-  if (left instanceof Uint8Array && right instanceof Uint8Array) return Buffer.compare(left, right) === 0
+  if (left instanceof Uint8Array && right instanceof Uint8Array) return equalBytes(left, right)
   if (left instanceof TypeValue && right instanceof TypeValue) return left.name === right.name
   if (Array.isArray(left) && Array.isArray(right)) return equalLists(left, right, log)
   if (left instanceof Map && right instanceof Map) return equalMaps(left, right, log)
@@ -57,6 +57,11 @@ function equalStrings(left: string, right: string): boolean | EvaluationError {
   return left.length !== right.length || spendCharacters(left.length) ? left === right : EXHAUSTED
 }
 
+function equalBytes(left: Uint8Array, right: Uint8Array): boolean | EvaluationError {
+  if (left.length !== right.length) return false
+  return spendCharacters(left.length) ? Buffer.compare(left, right) === 0 : EXHAUSTED
+}
+
 function equalAttributeMaps(left: CelValue, right: CelValue, log: ReadLog | undefined): boolean | EvaluationError {
   const one = readWhole(left, log)
   if (one instanceof EvaluationError) return one
@@ -69,6 +74,7 @@ function equalWrapped(left: Wrapped, right: Wrapped): boolean | EvaluationError 
   if (left.value instanceof Uint8Array || right.value instanceof Uint8Array) {
     return left.value instanceof Uint8Array && right.value instanceof Uint8Array && equalIp(left.value, right.value)
   }
+  if (!spendCharacters(READER_WEIGHT * (left.value.length + right.value.length))) return EXHAUSTED
   if (left.type === 'EMAIL_ADDRESS') return equalEmails(left.value, right.value)
   return left.type === 'URI' ? equalUris(left.value, right.value) : equalDnsNames(left.value, right.value)
 }
@@ -145,7 +151,7 @@ function sequenceSum(left: CelValue, right: CelValue): CelResult | undefined {
     return spend(left.length + right.length) ? ([...left, ...right] as readonly CelValue[]) : EXHAUSTED
   }
   if (!(left instanceof Uint8Array && right instanceof Uint8Array)) return undefined
-  return spendCharacters(left.length + right.length) ? new Uint8Array([...left, ...right]) : EXHAUSTED
+  return spendCharacters(left.length + right.length) ? new Uint8Array(Buffer.concat([left, right])) : EXHAUSTED
 }
 
 function noOverload(operator: string, left: CelValue, right: CelValue): EvaluationError {
@@ -163,7 +169,10 @@ function order(operator: '<' | '<=' | '>' | '>=', left: CelValue, right: CelValu
     if (!spendCharacters(Math.min(left.length, right.length))) return EXHAUSTED
     return holds(operator, compareStrings(left, right), 0)
   }
-  if (left instanceof Uint8Array && right instanceof Uint8Array) return holds(operator, Buffer.compare(left, right), 0)
+  if (left instanceof Uint8Array && right instanceof Uint8Array) {
+    if (!spendCharacters(Math.min(left.length, right.length))) return EXHAUSTED
+    return holds(operator, Buffer.compare(left, right), 0)
+  }
   return noOverload(operator, left, right)
 }
 

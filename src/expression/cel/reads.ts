@@ -110,7 +110,7 @@ function lookUp({ name, map }: AttributeMap, key: string, log: ReadLog | undefin
   return value
 }
 
-/** `item in collection`; `equals` compares with the items of a list. */
+/** `item in collection`; `equals` compares with the items of a list. As with `==`, what cannot be compared is an error. */
 export function contains(
   item: CelValue,
   collection: CelValue,
@@ -125,11 +125,13 @@ export function contains(
   if (collection instanceof Map) return key !== undefined && collection.has(key)
   if (!Array.isArray(collection))
     return new EvaluationError(`no such overload: ${typeName(item)} in ${typeName(collection)}`)
+  let failure: EvaluationError | undefined
   for (const other of collection as readonly CelValue[]) {
     const same = spend(1) ? equals(item, other, log) : EXHAUSTED
     if (same === true || same === EXHAUSTED) return same
+    if (same !== false) failure ??= same
   }
-  return false
+  return failure ?? false
 }
 
 /** The items that a comprehension goes over: of a list its items, of a map its keys. */

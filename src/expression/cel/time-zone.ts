@@ -8,6 +8,7 @@ const formats = new Map<string, Intl.DateTimeFormat>()
  * such as `-08:00`. @returns `undefined` where it is neither.
  */
 export function zoneOffset(zone: string, millis: number): number | undefined {
+  if (zone === 'UTC') return 0
   const [, sign, hours, minutes] = /^([+-]?)(\d{2}):(\d{2})$/.exec(zone) ?? []
   if (hours !== undefined) return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000
   const format = formatOf(zone)

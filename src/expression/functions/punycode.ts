@@ -6,8 +6,12 @@ const T_MAX = 26
 const SKEW = 38
 const DAMP = 700
 
-/** @returns `undefined` where the text is not Punycode. */
+/** Each character is inserted into those before it, which takes long in long labels. Real ones have 59 characters at most. */
+const MAX_LENGTH = 1_000
+
+/** @returns `undefined` where the text is not Punycode, or is too long. */
 export function decodePunycode(text: string): string | undefined {
+  if (text.length > MAX_LENGTH) return undefined
   const delimiter = text.lastIndexOf('-')
   const output = delimiter > 0 ? Array.from(text.slice(0, delimiter), (char) => char.charCodeAt(0)) : []
   if (text === '' || output.some((code) => code > 127)) return undefined
