@@ -147,6 +147,6 @@ function answerBytes({ answer, reads }: StoredAnswer, steps: readonly RecordedSt
   const headers = answer.requestHeaders.length + answer.responseHeaders.length
   const direct = answer.directResponse === undefined ? 0 : 256 + answer.directResponse.body.length
   let key = 32
-  for (const { value } of steps) key += value.length
+  for (const { value, step } of steps) key += value.length + (step.key?.length ?? 0)
   return 512 + 2 * (key + answer.status.message.length) + 128 * (headers + reads.length) + direct
 }

@@ -1,4 +1,4 @@
-// What an instance takes of memory.
+// What an instance, or another record of values, takes of memory.
 
 import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
 import { isStringMap } from '../kernel/value.ts'
@@ -10,7 +10,8 @@ export function instanceBytes({ fields }: Instance): number {
   return PER_VALUE + recordBytes(fields)
 }
 
-function recordBytes(record: Readonly<Record<string, FieldValue>>): number {
+/** Bytes that a record of values takes, roughly. */
+export function recordBytes(record: Readonly<Record<string, FieldValue>>): number {
   let bytes = PER_VALUE
   for (const name in record) {
     const value = record[name]

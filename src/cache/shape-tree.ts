@@ -18,12 +18,23 @@ interface Question {
   readonly branches: Map<StepAnswer['outcome'], Branch>
 }
 
+/** A step of a path, without the value that one request gave. */
+interface PathStep {
+  readonly step: ReadStep
+  readonly outcome: StepAnswer['outcome']
+}
+
 /** A complete path through the tree. */
 interface Shape {
   readonly id: number
-  readonly steps: readonly RecordedStep[]
+  readonly path: readonly PathStep[]
+  /** What it takes of memory, in steps of up to half a kilobyte. */
+  readonly weight: number
   lastUsed: number
 }
+
+/** Characters of a key that count as a step: expressions look keys up that a request names, of any length. */
+const WEIGHED_CHARACTERS = 256
 
 /** A question that is still to be tried, and the values that led to it. */
 interface Fork {
@@ -33,7 +44,7 @@ interface Fork {
 
 let shapeIds = 0
 
-/** Bounded by shapes and by the steps of all of them together; the least recently used shapes make room. */
+/** Bounded by shapes and by what all of them take together; the least recently used shapes make room. */
 export class ShapeTree {
   readonly #root: Branch = { next: [], shape: undefined }
   readonly #shapes = new Set<Shape>()
@@ -51,7 +62,7 @@ export class ShapeTree {
     return this.#shapes.size
   }
 
-  /** The steps of all shapes together, which is what they take of memory. */
+  /** The steps of all shapes together, long keys weighing as several: what they take of memory. */
   get steps(): number {
     return this.#steps
   }
@@ -115,7 +126,7 @@ export class ShapeTree {
       values += recorded.value
     }
     const known = branch.shape
-    const shape = known ?? { id: ++shapeIds, steps, lastUsed: 0 }
+    const shape = known ?? { id: ++shapeIds, path: steps.map(withoutValue), weight: weightOf(steps), lastUsed: 0 }
     shape.lastUsed = ++this.#tick
     branch.shape = shape
     if (known === undefined) this.#add(shape)
@@ -124,7 +135,7 @@ export class ShapeTree {
 
   #add(shape: Shape): void {
     this.#shapes.add(shape)
-    this.#steps += shape.steps.length
+    this.#steps += shape.weight
     while (this.#shapes.size > this.#capacity || this.#steps > this.#maxSteps) if (!this.#evict(shape)) return
   }
 
@@ -136,14 +147,24 @@ export class ShapeTree {
     }
     if (oldest === undefined) return false
     this.#shapes.delete(oldest)
-    this.#steps -= oldest.steps.length
-    prune(this.#root, oldest.steps)
+    this.#steps -= oldest.weight
+    prune(this.#root, oldest.path)
     return true
   }
 }
 
+function withoutValue({ step, outcome }: RecordedStep): PathStep {
+  return { step, outcome }
+}
+
+function weightOf(steps: readonly RecordedStep[]): number {
+  let weight = steps.length
+  for (const { step } of steps) weight += Math.floor((step.key?.length ?? 0) / WEIGHED_CHARACTERS)
+  return weight
+}
+
 /** Removes the shape at the end of a path and every branch that leads nowhere afterwards. */
-function prune(root: Branch, steps: readonly RecordedStep[]): void {
+function prune(root: Branch, steps: readonly PathStep[]): void {
   const path: { readonly branch: Branch; readonly question: Question; readonly outcome: StepAnswer['outcome'] }[] = []
   let end = root
   for (const { step, outcome } of steps) {

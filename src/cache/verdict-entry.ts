@@ -3,6 +3,7 @@
 // nor younger when the machine's clock is corrected.
 
 import { DEFAULT_VALID_USES, type Verdict } from '../kernel/verdict.ts'
+import { recordBytes } from './instance-bytes.ts'
 import type { Epoch } from './revocations.ts'
 
 /** All times in milliseconds on this process's monotonic clock. */
@@ -50,11 +51,11 @@ export function isUseBound({ validUses }: Verdict): boolean {
   return validUses < DEFAULT_VALID_USES
 }
 
-/** Bytes that an entry takes, roughly: objects, times and the texts of the verdict. */
+/** Bytes that an entry takes, roughly: objects, times, the texts of the verdict and its output. */
 export function entryBytes(key: string, { verdict }: VerdictEntry): number {
   const direct = verdict.directResponse
   const headers = direct === undefined ? 0 : JSON.stringify(direct.headers).length + direct.body.length
-  const output = verdict.output === undefined ? 0 : Object.keys(verdict.output).length * 64
+  const output = verdict.output === undefined ? 0 : recordBytes(verdict.output)
   return 320 + 2 * (key.length + verdict.status.message.length + headers) + output
 }
 

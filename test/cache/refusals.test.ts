@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { AnswerCache, type StoredAnswer } from '../../src/cache/answer-cache.ts'
 import { createRefusals } from '../../src/cache/cache-metrics.ts'
@@ -12,10 +14,10 @@ import { deny } from './support.ts'
 
 const NOW = 1_000_000
 
-function answers(meter: ReadableMeter) {
+function answers(meter: ReadableMeter, maxBytes = 100_000_000) {
   return new AnswerCache({
     maxEntries: 100_000,
-    maxBytes: 100_000_000,
+    maxBytes,
     revocations: new Revocations(),
     maxAgeMs: () => Number.POSITIVE_INFINITY,
     onEvict() {},
@@ -95,6 +97,34 @@ describe('the answer cache', () => {
   })
 })
 
+/** Memory in use once what is not needed is gone, in bytes. */
+function usedHeap(): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  return process.memoryUsage().heapUsed
+}
+
+describe('shapes', () => {
+  it('keep no values, and count the text of the keys that a request chose', () => {
+    const cache = answers(new ReadableMeter(), 20_000_000)
+    const scopes = Array.from({ length: 50 }, (_, i) => cache.scope(`rules ${i}`))
+    const before = usedHeap()
+    for (const scope of scopes) {
+      for (let i = 0; i < 60; i++) {
+        const reads = new ReadCollector()
+        reads.attribute('path', Buffer.alloc(5_000, `v${i}`).toString())
+        reads.mapKey('m', Buffer.alloc(60_000, `k${i}`).toString(), undefined)
+        cache.store(scope, reads.steps, stored())
+      }
+    }
+    const kept = scopes.reduce((sum, { shapes }) => sum + shapes.steps, 0)
+    expect(kept).toBeGreaterThan(100_000)
+    expect(kept).toBeLessThanOrEqual(131_072)
+    expect(usedHeap() - before).toBeLessThan(100_000_000)
+  })
+})
+
 describe('references behind more reads than are kept', () => {
   it('name every attribute still', () => {
     const reads = readsOf(2 * MAX_STEPS, '0')
@@ -128,6 +158,9 @@ describe('the local tier', () => {
     expect(tier.peek('key')).toBeDefined()
     tier.set('key', entry('x'.repeat(20_000)))
     expect(tier.peek('key')).toBeUndefined()
-    expect(meter.value('cache_refused_total', 'verdict', 'too_large')).toBe(1)
+    const long = entry('no')
+    tier.set('key', { ...long, verdict: { ...long.verdict, output: { owner: 'x'.repeat(20_000) } } })
+    expect(tier.peek('key')).toBeUndefined()
+    expect(meter.value('cache_refused_total', 'verdict', 'too_large')).toBe(2)
   })
 })
