@@ -12,7 +12,7 @@ import { denialOf } from './denial.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import { forwardedBag } from './forwarded-bag.ts'
-import { AUTHZ_PATH, operatorParams, readForwarded } from './forwarded-request.ts'
+import { AUTHZ_PATH, isAuthzUrl, operatorParams, readForwarded } from './forwarded-request.ts'
 import { httpHeaderValue, isCopyableHeader } from './header-value.ts'
 import { createRefusals } from './refusals.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
@@ -80,9 +80,7 @@ export function authzRoute(options: AuthzOptions): Route {
  * client's; the handler reads the original.
  */
 export function authzRewrite(url: string): string {
-  if (!url.startsWith(AUTHZ_PATH)) return url
-  const next = url.charAt(AUTHZ_PATH.length)
-  return next === '/' || next === '?' || next === '#' || next === '' ? AUTHZ_PATH : url
+  return isAuthzUrl(url) ? AUTHZ_PATH : url
 }
 
 function sendAllowed(reply: FastifyReply, answer: Answer): FastifyReply {

@@ -13,6 +13,13 @@ import { readFields } from './forwarded-fields.ts'
 export const AUTHZ_PATH = '/v1/authz'
 const ATTRIBUTE_PREFIX = 'attr.'
 
+/** Whether a URL is, to the letter, the one of forward-auth or one below it. */
+export function isAuthzUrl(url: string): boolean {
+  if (!url.startsWith(AUTHZ_PATH)) return false
+  const next = url.charAt(AUTHZ_PATH.length)
+  return next === '/' || next === '?' || next === '#' || next === ''
+}
+
 /** A call as it arrived. */
 export interface ForwardedCall {
   readonly method: string | undefined
@@ -65,6 +72,11 @@ export function operatorParams(url: string): StringMap | undefined {
  */
 export function readForwarded(call: ForwardedCall, vocabulary: Vocabulary): ForwardedRequest {
   const { url, trusted, peer, params } = call
+  // The router takes other spellings too, of which nobody can tell where the prefix ends and the client's path begins.
+  if (!isAuthzUrl(url)) {
+    const advice = `let the proxy ask for ${AUTHZ_PATH}, without a scheme and a host before it and with nothing escaped`
+    throw new RefusedRequest('undescribed', `the check was not asked at ${AUTHZ_PATH} to the letter`, advice)
+  }
   const { headers, said } = readFields(call.rawHeaders, call.maxFields)
   const target = params === undefined ? followingTarget(call, said) : headerTarget(call, said)
   const attributes = params === undefined || !trusted ? [] : operatorAttributes(url, params, vocabulary)

@@ -40,6 +40,15 @@ describe('which request a forward-auth call is about', () => {
   const refusals = () =>
     [...given.meter.counts].filter(([name]) => name.startsWith('requests_refused_total')).map(([name, n]) => [name, n])
 
+  it.each(['GET /v1/%61uthz', 'GET /%76%31/authz?deny=401', 'GET http://shop.test/v1/authz', 'GET http://v1/authz'])(
+    'is refused, not guessed at, where the URL of the call is spelled otherwise: %s',
+    async (line) => {
+      const { status } = await ask(['X-Forwarded-Uri: /admin'], line)
+      expect([400, 404]).toContain(status)
+      expect(given.check.asked).toEqual([])
+    },
+  )
+
   it.each([
     ['without a word', []],
     ['with an empty X-Forwarded-Uri', ['X-Forwarded-Uri:']],
