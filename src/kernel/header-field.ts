@@ -50,3 +50,21 @@ export function isJoinable(name: string): boolean {
 export function separatorOf(name: string): ',' | '; ' {
   return name === 'cookie' ? '; ' : ','
 }
+
+// oxlint-disable-next-line no-control-regex -- control characters are what must not get into a header
+const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f]+/g
+// oxlint-disable-next-line no-control-regex -- as above
+const UNCLEAN = /[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]|^[ \t]|[ \t]$/
+
+/**
+ * Text as a header can carry it, whatever a caller put in: line breaks and other control characters become one space each
+ * run, halves of surrogate pairs U+FFFD, and there is no white space around it, which no reader would keep.
+ */
+export function cleanHeaderValue(text: string): string {
+  if (!UNCLEAN.test(text)) return text
+  return text
+    .replaceAll(CONTROLS, ' ')
+    .toWellFormed()
+    .replace(/^[ \t]+/, '')
+    .replace(/[ \t]+$/, '')
+}

@@ -4,6 +4,7 @@ import { valueToText } from '../adapter-kit/value-text.ts'
 import type { HeaderTemplate, RuleConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
 import { type AttributeBag, OverlayBag } from '../kernel/attribute-bag.ts'
+import { cleanHeaderValue } from '../kernel/header-field.ts'
 import { type HeaderOperation, isRemovable } from '../kernel/header-operation.ts'
 import { type ReadLog, RequestReads } from '../kernel/read-log.ts'
 import type { AttributeValue } from '../kernel/value.ts'
@@ -20,7 +21,7 @@ export const NO_HEADERS: FilledHeaders = { request: [], response: [] }
 /**
  * Operations in rule order; they act one after the other. Each of several values is an operation of its own, as in Mixer:
  * `APPEND ["a", "b"]` appends twice, of `REPLACE ["a", "b"]` the last one stays. A value that is absent, empty or fails is
- * left out alone. Beyond Mixer, a REPLACE that is left with no value becomes REMOVE: a header that policy sets is never
+ * left out alone. Values are clean (`cleanHeaderValue`), since they may quote what a caller sent. Beyond Mixer, a REPLACE that is left with no value becomes REMOVE: a header that policy sets is never
  * the client's (but for `host` and pseudo headers, which a request cannot lack: those stay as they are).
  * @param log hears what the values read of the request; outputs of handlers are not the request's
  * @param missing counts the values left out, by rule and header
@@ -70,7 +71,7 @@ function fillOne(
   if (operation !== 'REMOVE') {
     for (const expression of values) {
       const value = expression.evaluate(bag, log)
-      const text = value instanceof EvaluationError ? '' : valueToText(value)
+      const text = value instanceof EvaluationError ? '' : cleanHeaderValue(valueToText(value))
       if (text === '') left++
       else into.push({ name, value: text, operation })
     }

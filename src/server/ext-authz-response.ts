@@ -1,6 +1,7 @@
 // From an answer to Envoy's authorization response.
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { cleanHeaderValue } from '../kernel/header-field.ts'
 import { codeName } from '../kernel/status.ts'
 import { type HeaderChange, headerChanges, isRemovable } from '../kernel/header-operation.ts'
 import type { Answer } from '../kernel/verdict.ts'
@@ -15,7 +16,6 @@ import {
   type OkHttpResponseSchema,
 } from '../wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { denialOf } from './denial.ts'
-import { cleanHeaderValue } from './header-value.ts'
 
 type HeaderInit = MessageInitShape<typeof HeaderValueOptionSchema>
 

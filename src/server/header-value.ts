@@ -1,12 +1,6 @@
 // Header values made of what policies say, which may quote what a client sent.
 
-// oxlint-disable-next-line no-control-regex -- control characters are what must not get into a header
-const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f]+/g
-
-/** Without control characters, line breaks among them: they become one space each run. */
-export function cleanHeaderValue(text: string): string {
-  return text.replaceAll(CONTROLS, ' ').toWellFormed()
-}
+import { cleanHeaderValue } from '../kernel/header-field.ts'
 
 /** For Node's HTTP server, which writes a code unit a byte: the same bytes as UTF-8 has. */
 export function httpHeaderValue(text: string): string {

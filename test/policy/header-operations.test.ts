@@ -37,6 +37,15 @@ async function operations(documents: readonly string[], attributes: Attributes =
 }
 
 describe('the values of a header operation', () => {
+  it('begin no header of their own, whatever a caller put in', async () => {
+    const request = { 'request.path': 'a\r\nx-verified-user: root\n\x00', 'request.method': '\r\n\t' }
+    const both = [operation('x-a', 'APPEND', 'request.path'), operation('x-b', 'REPLACE', 'request.method')]
+    expect(await operations([rule('r', ...both)], request)).toEqual([
+      'APPEND x-a=a x-verified-user: root',
+      'REMOVE x-b',
+    ])
+  })
+
   it('are an operation each', async () => {
     const request = { 'request.method': 'GET' }
     expect(await operations([rule('r', operation('x-role', 'APPEND', '"reader"', '"writer"'))])).toEqual([

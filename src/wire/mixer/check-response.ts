@@ -5,6 +5,7 @@ import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { CheckOutcome } from '../../kernel/services.ts'
 import { httpStatusOf, type Status } from '../../kernel/status.ts'
 import { Duration } from '../../kernel/time.ts'
+import { cleanHeaderValue } from '../../kernel/header-field.ts'
 import type { HeaderOperation } from '../../kernel/header-operation.ts'
 import type { Answer } from '../../kernel/verdict.ts'
 import {
@@ -78,7 +79,9 @@ function routeDirective(answer: Answer): MessageInitShape<typeof RouteDirectiveS
     requestHeaderOperations: requestHeaders.map(wireOperation),
     responseHeaderOperations: [
       ...responseHeaders.map(wireOperation),
-      ...direct.map(([name, value]) => wireOperation({ name: name.toLowerCase(), value, operation: 'REPLACE' })),
+      ...direct.map(([name, value]) =>
+        wireOperation({ name: name.toLowerCase(), value: cleanHeaderValue(value), operation: 'REPLACE' }),
+      ),
     ],
     directResponseCode: directResponse === undefined ? 0 : directResponse.code || httpStatusOf(answer.status.code),
     directResponseBody: directResponse?.body ?? '',
