@@ -1,8 +1,9 @@
 // Attribute bindings of generator instances: attribute ← expression over the generator's output (`$out.*`) and the bag.
 
 import type { TemplateDefinition } from '../adapter-kit/templates.ts'
-import type { CompiledExpression, Dialect } from '../expression/compiled.ts'
+import { type CompiledExpression, type Dialect, EvaluationError } from '../expression/compiled.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import type { IntermixError } from '../kernel/errors.ts'
 import { type ReadLog, RequestReads } from '../kernel/read-log.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import type { CompileContext } from './compile-context.ts'
@@ -62,7 +63,7 @@ export function compileBindings(
       const message = `"${name}" is the generator's output here, not the attribute of that name: write "${aliases.get(name)}".`
       problems.warn(value, 'ambiguous-output', message)
     }
-    bindings.set(key, overOutput(expression, value.text, aliases))
+    bindings.set(key, overOutput(expression, value.text, aliases, reword))
   }
   return bindings
 }
@@ -88,6 +89,7 @@ function overOutput(
   expression: CompiledExpression,
   source: string,
   aliases: ReadonlyMap<string, string>,
+  reword: (text: string) => string,
 ): CompiledExpression {
   return Object.freeze({
     source,
@@ -98,8 +100,14 @@ function overOutput(
     equalityTerms: [],
     // What can only fail has been refused; the rest is about the aliases, not about what was written.
     doubts: [],
-    evaluate: (bag: AttributeBag, log?: ReadLog) =>
-      expression.evaluate(new AliasBag(bag, aliases), log === undefined ? undefined : new RequestReads(log, aliases)),
+    evaluate(bag: AttributeBag, log?: ReadLog) {
+      const reads = log === undefined ? undefined : new RequestReads(log, aliases)
+      const value = expression.evaluate(new AliasBag(bag, aliases), reads)
+      // Of what is merely absent nobody is told.
+      if (!(value instanceof EvaluationError) || value.kind === 'absent') return value
+      const { message, kind, part, cause } = value
+      return new EvaluationError(reword(message), kind, part === undefined ? part : reword(part), cause)
+    },
   })
 }
 
@@ -114,6 +122,10 @@ class AliasBag implements AttributeBag {
 
   get(name: string): AttributeValue | undefined {
     return this.#bag.get(this.#aliases.get(name) ?? name)
+  }
+
+  unknown(name: string): IntermixError | undefined {
+    return this.#bag.unknown?.(this.#aliases.get(name) ?? name)
   }
 
   names(): Iterable<string> {

@@ -54,6 +54,6 @@ function fillField(field: FieldPlan, bag: AttributeBag, log: ReadLog | undefined
 function evaluate(expression: CompiledExpression, place: string, bag: AttributeBag, log: ReadLog | undefined) {
   const value = expression.constant ?? expression.evaluate(bag, log)
   return value instanceof EvaluationError
-    ? new EvaluationError(`${place}: ${value.message}`, value.kind, value.part)
+    ? new EvaluationError(`${place}: ${value.message}`, value.kind, value.part, value.cause)
     : value
 }

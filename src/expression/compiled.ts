@@ -1,6 +1,7 @@
 // What the rest of Intermix sees of an expression, whichever dialect it was written in.
 
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import type { IntermixError } from '../kernel/errors.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
 
@@ -9,8 +10,9 @@ export type Dialect = 'CEXL' | 'CEL'
 /**
  * Why an evaluation gave no value. `absent`: the request lacks an attribute or a map key that was read. `failed`:
  * anything else, such as a value that a function refuses. `exhausted`: the evaluation's step budget was used up.
+ * `unknown`: an attribute that was read could not be found out, which is no doing of the caller.
  */
-export type FailureKind = 'absent' | 'failed' | 'exhausted'
+export type FailureKind = 'absent' | 'failed' | 'exhausted' | 'unknown'
 
 /** A run-time failure. Returned, not thrown: it is frequent. */
 export class EvaluationError {
@@ -19,22 +21,37 @@ export class EvaluationError {
   readonly kind: FailureKind
   /** Source text of the part that failed: what a caller may be told. */
   readonly part: string | undefined
+  /** Why an attribute is unknown. */
+  readonly cause: IntermixError | undefined
 
-  constructor(message: string, kind: FailureKind = 'failed', part?: string) {
+  constructor(message: string, kind: FailureKind = 'failed', part?: string, cause?: IntermixError) {
     this.message = message
     this.kind = kind
     this.part = part
+    this.cause = cause
   }
 
   /** The same failure, at a part of the source unless it knows a smaller one already. */
   at(part: string): EvaluationError {
-    return this.part === undefined ? new EvaluationError(this.message, this.kind, part) : this
+    return this.part === undefined ? new EvaluationError(this.message, this.kind, part, this.cause) : this
   }
 }
 
-/** Of two failures whose order does not matter, the one to tell: what is absent is the milder one. */
+/**
+ * Of two failures whose order does not matter, the one to tell. What is absent is the mildest one; what is unknown is the
+ * worst, since nothing but the fail policy may decide it.
+ */
 export function worse(one: EvaluationError, two: EvaluationError): EvaluationError {
-  return one.kind === 'absent' && two.kind !== 'absent' ? two : one
+  return SEVERITY[two.kind] > SEVERITY[one.kind] ? two : one
+}
+
+const SEVERITY: Readonly<Record<FailureKind, number>> = { absent: 0, failed: 1, exhausted: 1, unknown: 2 }
+
+/** The failure of reading an attribute that the bag lacks, where that does not mean that it is absent. */
+export function unknownRead(bag: AttributeBag, attribute: string, part = attribute): EvaluationError | undefined {
+  const cause = bag.unknown?.(attribute)
+  if (cause === undefined) return undefined
+  return new EvaluationError(`${attribute} is unknown: ${cause.message}`, 'unknown', part, cause)
 }
 
 /** A mistake in the source. Columns count from 1 within the expression; `length` is at least 1. */

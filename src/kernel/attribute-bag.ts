@@ -1,11 +1,17 @@
 // The attribute bag: typed values by dotted name, as a request brought them.
 
+import type { IntermixError } from './errors.ts'
 import type { AttributeValue, ValueType } from './value.ts'
 
 /** What a request is known by. Implementations may decode lazily, so `get` is the only way to a value. */
 export interface AttributeBag {
   get(name: string): AttributeValue | undefined
   names(): Iterable<string>
+  /**
+   * Why it is not known what an attribute is, or whether there is one: `get` gives `undefined` then, which says nothing.
+   * A bag without this method knows all it lacks to be absent; one that wraps a bag which has it hands it on.
+   */
+  unknown?(name: string): IntermixError | undefined
 }
 
 /** The attribute vocabulary: each name with its type, merged from all attribute manifests. */
@@ -32,21 +38,34 @@ export class MapBag implements AttributeBag {
   }
 }
 
+/** Attributes that could not be found out, by name, and why. */
+export type UnknownAttributes = ReadonlyMap<string, IntermixError>
+
+const NONE: UnknownAttributes = new Map()
+
 /**
  * A request's own attributes with generated ones beside them. What the request brought is never replaced: a generated
  * value counts only where the request has none under that name, and of a map the whole map is the request's or generated.
+ * What is unknown is neither the request's nor generated.
  */
 export class CompletedBag implements AttributeBag {
   readonly #own: AttributeBag
   readonly #generated: ReadonlyMap<string, AttributeValue>
+  /** All that is unknown. */
+  readonly unknowns: UnknownAttributes
 
-  constructor(own: AttributeBag, generated: ReadonlyMap<string, AttributeValue>) {
+  constructor(own: AttributeBag, generated: ReadonlyMap<string, AttributeValue>, unknowns: UnknownAttributes = NONE) {
     this.#own = own
     this.#generated = generated
+    this.unknowns = unknowns
   }
 
   get(name: string): AttributeValue | undefined {
     return this.#own.get(name) ?? this.#generated.get(name)
+  }
+
+  unknown(name: string): IntermixError | undefined {
+    return this.unknowns.get(name)
   }
 
   /** Whether the value under the name is a generated one; then the request's own absence decided it. */
@@ -82,6 +101,10 @@ export class OverlayBag implements AttributeBag {
 
   get(name: string): AttributeValue | undefined {
     return this.#names.has(name) ? this.#values.get(name) : this.#base.get(name)
+  }
+
+  unknown(name: string): IntermixError | undefined {
+    return this.#names.has(name) ? undefined : this.#base.unknown?.(name)
   }
 
   names(): Iterable<string> {

@@ -3,7 +3,7 @@
 import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { ReadLog } from '../../kernel/read-log.ts'
 import { isStringMap, type ValueType } from '../../kernel/value.ts'
-import { EvaluationError, type FailureKind } from '../compiled.ts'
+import { EvaluationError, type FailureKind, unknownRead } from '../compiled.ts'
 import type { Subject } from '../evaluate.ts'
 import { EXHAUSTED, spend } from '../steps.ts'
 import {
@@ -26,7 +26,7 @@ export function readAttribute(name: string, type: ValueType): Cel {
     return (bag, log) => {
       const value = bag.get(name)
       if (log !== undefined) log.attribute(name, value)
-      return attributeMap(name, value)
+      return value === undefined ? (unknownRead(bag, name) ?? attributeMap(name, value)) : attributeMap(name, value)
     }
   }
   const convert = FROM_ATTRIBUTE[type]
@@ -34,7 +34,7 @@ export function readAttribute(name: string, type: ValueType): Cel {
   return (bag, log) => {
     const value = bag.get(name)
     if (log !== undefined) log.attribute(name, value)
-    return value === undefined ? zero : located(convert(value), name)
+    return value === undefined ? (unknownRead(bag, name) ?? zero) : located(convert(value), name)
   }
 }
 
@@ -48,18 +48,19 @@ export function hasAttribute(name: string): Cel {
   return (bag, log) => {
     const value = bag.get(name)
     if (log !== undefined) log.attribute(name, value)
-    return value !== undefined
+    return value === undefined ? (unknownRead(bag, name) ?? false) : true
   }
 }
 
 /** Reads one constant key of a map attribute. */
 export function readEntry({ attribute, mapKey: key }: Subject & { mapKey: string }): Cel {
-  const noKey = noSuchKey(key, 'absent').at(`${attribute}[${JSON.stringify(key)}]`)
+  const part = `${attribute}[${JSON.stringify(key)}]`
+  const noKey = noSuchKey(key, 'absent').at(part)
   return (bag, log) => {
     const map = bag.get(attribute)
     if (typeof map !== 'object' || !isStringMap(map)) {
       if (log !== undefined) log.attribute(attribute, map)
-      return map === undefined ? noKey : attributeMap(attribute, map)
+      return map === undefined ? (unknownRead(bag, attribute, part) ?? noKey) : attributeMap(attribute, map)
     }
     const value = map.get(key)
     if (log !== undefined) log.mapKey(attribute, key, value)
@@ -73,7 +74,7 @@ export function hasEntry({ attribute, mapKey: key }: Subject & { mapKey: string 
     const map = bag.get(attribute)
     if (typeof map !== 'object' || !isStringMap(map)) {
       if (log !== undefined) log.attribute(attribute, map)
-      return map === undefined ? false : attributeMap(attribute, map)
+      return map === undefined ? (unknownRead(bag, attribute) ?? false) : attributeMap(attribute, map)
     }
     const value = map.get(key)
     if (log !== undefined) log.mapKey(attribute, key, value)

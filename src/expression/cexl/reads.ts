@@ -4,7 +4,7 @@ import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { ReadLog } from '../../kernel/read-log.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import { type AttributeValue, isStringMap, type StringMap, type ValueType } from '../../kernel/value.ts'
-import { EvaluationError } from '../compiled.ts'
+import { EvaluationError, unknownRead } from '../compiled.ts'
 import type { Evaluate, EvaluateOptional } from '../evaluate.ts'
 import { goText } from '../functions/bytes.ts'
 
@@ -54,13 +54,13 @@ export function readAttribute(name: string, type: ValueType, absent: Absent): Ev
     return (bag, log) => {
       const value = bag.get(name)
       if (log !== undefined) log.wholeMap(name, value)
-      return value === undefined ? none : located(convert(value), name)
+      return value === undefined ? (unknownRead(bag, name) ?? none) : located(convert(value), name)
     }
   }
   return (bag, log) => {
     const value = bag.get(name)
     if (log !== undefined) log.attribute(name, value)
-    return value === undefined ? none : located(convert(value), name)
+    return value === undefined ? (unknownRead(bag, name) ?? none) : located(convert(value), name)
   }
 }
 
@@ -75,14 +75,15 @@ const NO_MAP = new EvaluationError('member lookup failed')
 export function readMapEntry(name: string, key: string, absent: 'error'): Evaluate
 export function readMapEntry(name: string, key: string, absent: Absent): EvaluateOptional
 export function readMapEntry(name: string, key: string, absent: Absent): EvaluateOptional {
-  const noMap = absent === 'error' ? missing(name, `${name}[${JSON.stringify(key)}]`) : undefined
+  const part = `${name}[${JSON.stringify(key)}]`
+  const noMap = absent === 'error' ? missing(name, part) : undefined
   const noEntries = NO_MAP.at(name)
   const noKey = absent === 'error' ? '' : undefined
   return (bag, log) => {
     const map = bag.get(name)
     if (typeof map !== 'object' || !isStringMap(map)) {
       if (log !== undefined) log.attribute(name, map)
-      return map === undefined ? noMap : noEntries
+      return map === undefined ? (unknownRead(bag, name, part) ?? noMap) : noEntries
     }
     const value = map.get(key)
     if (log !== undefined) log.mapKey(name, key, value)
@@ -105,7 +106,7 @@ export function readMap(name: string, absent: Absent): ReadMap {
   return (bag, log) => {
     const map = bag.get(name)
     if (log !== undefined) log.attribute(name, map)
-    if (map === undefined) return none
+    if (map === undefined) return unknownRead(bag, name) ?? none
     return typeof map === 'object' && isStringMap(map) ? { name, map } : noEntries
   }
 }
