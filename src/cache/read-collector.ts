@@ -9,6 +9,7 @@ import { canonicalValue } from './canonical-value.ts'
  * One question that an evaluation asks a bag. `outcome` says how the bag answers, as far as the next question can
  * depend on it without the value; `value` is what must enter the key (empty where the outcome says it all). A map
  * that is not there at all (`no-map`) is told apart from a map that lacks the key: expressions can tell them apart too.
+ * What is `unknown` is no answer: no evaluation that met it is kept, so such a bag finds none.
  */
 export interface ReadStep {
   readonly id: string
@@ -19,7 +20,7 @@ export interface ReadStep {
 }
 
 export interface StepAnswer {
-  readonly outcome: 'absent' | 'no-map' | 'present' | 'true' | 'false'
+  readonly outcome: 'absent' | 'no-map' | 'unknown' | 'present' | 'true' | 'false'
   readonly value: string
 }
 
@@ -30,6 +31,7 @@ export interface RecordedStep {
 }
 
 const ABSENT: StepAnswer = { outcome: 'absent', value: '' }
+const UNKNOWN: StepAnswer = { outcome: 'unknown', value: '' }
 const NO_MAP: StepAnswer = { outcome: 'no-map', value: '' }
 const PRESENT: StepAnswer = { outcome: 'present', value: '' }
 const TRUE: StepAnswer = { outcome: 'true', value: '' }
@@ -51,8 +53,14 @@ function wholeAnswer(map: AttributeValue | undefined): StepAnswer {
   return map === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(map) }
 }
 
+/** Asks a bag for the value, where that can be told. */
+function ask(bag: AttributeBag, name: string, answer: (value: AttributeValue | undefined) => StepAnswer): StepAnswer {
+  const value = bag.get(name)
+  return value === undefined && bag.unknown?.(name) !== undefined ? UNKNOWN : answer(value)
+}
+
 function attributeStep(name: string): ReadStep {
-  return { id: `a${name}`, name, key: undefined, whole: false, answer: (bag) => scalarAnswer(bag.get(name)) }
+  return { id: `a${name}`, name, key: undefined, whole: false, answer: (bag) => ask(bag, name, scalarAnswer) }
 }
 
 function keyStep(name: string, key: string): ReadStep {
@@ -61,12 +69,12 @@ function keyStep(name: string, key: string): ReadStep {
     name,
     key,
     whole: false,
-    answer: (bag) => keyAnswer(bag.get(name), key),
+    answer: (bag) => ask(bag, name, (value) => keyAnswer(value, key)),
   }
 }
 
 function wholeStep(name: string): ReadStep {
-  return { id: `w${name}`, name, key: undefined, whole: true, answer: (bag) => wholeAnswer(bag.get(name)) }
+  return { id: `w${name}`, name, key: undefined, whole: true, answer: (bag) => ask(bag, name, wholeAnswer) }
 }
 
 /** A predicate's step and what is recorded of it, made once: rules ask the same predicates of every request. */

@@ -31,6 +31,8 @@ interface AttributeRevocations {
   /** Names of headers are written in any case and kept in lower case. */
   readonly foldedKey: string
   readonly byValue: Map<string, number>
+  /** The highest number of all values. */
+  latest: number
 }
 
 /** At most so many attribute values and so many handlers are kept apart; beyond, they turn into one of everything. */
@@ -90,6 +92,8 @@ export class Revocations {
     for (const entry of this.#attributes.values()) {
       const text = attributeText(bag, entry)
       if (text !== undefined) highest = Math.max(highest, entry.byValue.get(text) ?? 0)
+      // A value that cannot be found out may be any of those that were revoked.
+      else if (isUnknown(bag, entry.name)) highest = Math.max(highest, entry.latest)
     }
     return highest
   }
@@ -105,10 +109,12 @@ export class Revocations {
     const id = `${target.name.length}:${target.name}${target.key ?? ''}${target.key === undefined ? '' : '!'}`
     let entry = this.#attributes.get(id)
     if (entry === undefined) {
-      entry = { name: target.name, key: target.key, foldedKey: target.key?.toLowerCase() ?? '', byValue: new Map() }
+      const foldedKey = target.key?.toLowerCase() ?? ''
+      entry = { name: target.name, key: target.key, foldedKey, byValue: new Map(), latest: 0 }
       this.#attributes.set(id, entry)
     }
     const known = entry.byValue.size
+    entry.latest = Math.max(entry.latest, sequence)
     // Attributes that are text keep whatever notation they came in; those that are addresses have the usual one.
     raise(entry.byValue, target.value, sequence)
     raise(entry.byValue, normalise(target.value), sequence)
@@ -130,6 +136,10 @@ function attributeText(bag: AttributeBag, { name, key, foldedKey }: AttributeRev
   if (value === undefined) return undefined
   if (key === undefined) return valueToText(value)
   return typeof value === 'object' && isStringMap(value) ? (value.get(key) ?? value.get(foldedKey)) : undefined
+}
+
+function isUnknown(bag: AttributeBag, name: string): boolean {
+  return bag.unknown?.(name) !== undefined && bag.get(name) === undefined
 }
 
 /** An IP address in whichever notation is compared in the usual one. */
