@@ -66,6 +66,7 @@ export function compileRule(
   const rule = {
     name: object.fullName,
     namespace: object.namespace,
+    everywhere: object.namespace === context.options.defaultNamespace,
     match: match?.constant === true ? undefined : match,
     actions,
     requestHeaders,

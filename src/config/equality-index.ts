@@ -34,7 +34,8 @@ const POSITIONS_BETWEEN_PAUSES = 256
 
 /**
  * An index over rules. Among the candidates are all rules that match or whose match fails: only a term of the top-level
- * `&&` that does not hold, or whose attribute is absent, leaves a rule out, and `matchRule` says the same of such a rule.
+ * `&&` that does not hold, or whose attribute is known to be absent, leaves a rule out, and `matchRule` says the same of
+ * such a rule.
  */
 export class EqualityIndex {
   readonly #sets: CandidateSets
@@ -92,7 +93,8 @@ class IndexBuilder {
     const rest = positions.filter((position) => !indexed.has(position))
     const buckets = new Map<PlainValue, Node>()
     for (const [value, part] of split.buckets) buckets.set(value, yield* this.build(part, depth + 1))
-    const foreign = (): Node => ({ set: this.#sets.of([...indexed].toSorted((a, b) => a - b)) })
+    let all: Node | undefined
+    const foreign = (): Node => (all ??= { set: this.#sets.of([...indexed].toSorted((a, b) => a - b)) })
     return { members: new Membership(split.slot, buckets, foreign), rest: yield* this.build(rest, depth + 1) }
   }
 

@@ -24,7 +24,10 @@ export class Membership<T> implements Predicate {
   readonly #type: string
   readonly #foreign: (() => T) | undefined
 
-  /** `foreign` gives what is found for a value that is of another type than the known ones, which all have one. */
+  /**
+   * `foreign` gives what is found for a value that rules out none of the known ones: it is unknown, or of another type
+   * than theirs, which all have one.
+   */
   constructor(slot: AttributeSlot, known: ReadonlyMap<PlainValue, T>, foreign?: () => T) {
     this.attribute = slot.attribute
     this.mapKey = slot.mapKey
@@ -39,7 +42,7 @@ export class Membership<T> implements Predicate {
     const whole = bag.get(this.attribute)
     if (whole === undefined) {
       log?.attribute(this.attribute, undefined)
-      return undefined
+      return bag.unknown?.(this.attribute) === undefined ? undefined : this.#foreign?.()
     }
     if (this.#isForeign(whole)) {
       log?.attribute(this.attribute, whole)

@@ -5,20 +5,18 @@ import type { ReadLog } from '../kernel/read-log.ts'
 import { type CandidateSet, CandidateSets } from './candidate-sets.ts'
 import { EqualityIndex } from './equality-index.ts'
 import { Membership, type PlainValue } from './membership.ts'
-
+import { DESTINATION_NAMESPACE, namespaceAttribute, SOURCE_NAMESPACE, unknownNamespace } from './request-namespace.ts'
 import { type RulePurpose, serves } from './rule-purpose.ts'
 import type { Sliced } from './slices.ts'
 import type { RuleConfig, Snapshot } from './snapshot.ts'
 
 export type { CandidateSet }
 
-const REPORTER_KIND = 'context.reporter.kind'
-const OUTBOUND = 'outbound'
-
 /**
  * Selects rules as Mixer does: those of the default namespace, and those of the request's namespace, which is
  * `source.namespace` for an outbound reporter and else `destination.namespace`. Where no other namespace has rules,
- * neither attribute is read. One is built per snapshot.
+ * neither attribute is read. Where the namespace is unknown the rules of all are candidates, and `matchRule` says of each that
+ * it may apply or not. One is built per snapshot.
  */
 export class RuleSelector {
   readonly #check: PurposeRules
@@ -70,7 +68,7 @@ class PurposeRules {
   readonly #everywhere: EqualityIndex
   readonly #bySource: Membership<EqualityIndex>
   readonly #byDestination: Membership<EqualityIndex>
-  readonly #namespaced: boolean
+  readonly #namespaced: readonly EqualityIndex[]
   readonly size: number
 
   private constructor(
@@ -82,9 +80,9 @@ class PurposeRules {
     this.size = size
     this.#sets = sets
     this.#everywhere = everywhere
-    this.#bySource = new Membership({ attribute: 'source.namespace', mapKey: undefined }, indexes)
-    this.#byDestination = new Membership({ attribute: 'destination.namespace', mapKey: undefined }, indexes)
-    this.#namespaced = indexes.size > 0
+    this.#bySource = new Membership({ attribute: SOURCE_NAMESPACE, mapKey: undefined }, indexes)
+    this.#byDestination = new Membership({ attribute: DESTINATION_NAMESPACE, mapKey: undefined }, indexes)
+    this.#namespaced = [...indexes.values()]
   }
 
   static *build(snapshot: Snapshot, purpose: RulePurpose): Sliced<PurposeRules> {
@@ -109,14 +107,13 @@ class PurposeRules {
   }
 
   select(bag: AttributeBag, log: ReadLog | undefined): CandidateSet {
-    const own = this.#namespaced ? this.#namespaceOf(bag, log).find(bag, log) : undefined
-    const everywhere = this.#everywhere.candidates(bag, log)
-    return own === undefined ? everywhere : this.#sets.union(everywhere, own.candidates(bag, log))
-  }
-
-  #namespaceOf(bag: AttributeBag, log: ReadLog | undefined): Membership<EqualityIndex> {
-    const kind = bag.get(REPORTER_KIND)
-    log?.attribute(REPORTER_KIND, kind)
-    return kind === OUTBOUND ? this.#bySource : this.#byDestination
+    if (this.#namespaced.length === 0) return this.#everywhere.candidates(bag, log)
+    const namespaces = namespaceAttribute(bag, log) === SOURCE_NAMESPACE ? this.#bySource : this.#byDestination
+    const own = namespaces.find(bag, log)
+    let found = this.#everywhere.candidates(bag, log)
+    if (own !== undefined) found = this.#sets.union(found, own.candidates(bag, log))
+    if (unknownNamespace(bag, log) === undefined) return found
+    for (const index of this.#namespaced) found = this.#sets.union(found, index.candidates(bag, log))
+    return found
   }
 }

@@ -74,6 +74,8 @@ export interface RuleConfig {
   /** Fully qualified: `name.rule.namespace`. */
   readonly name: string
   readonly namespace: string
+  /** Whether it applies to requests of every namespace: its own is the default one. */
+  readonly everywhere: boolean
   /** `undefined` matches always. */
   readonly match: CompiledExpression | undefined
   readonly actions: readonly ActionConfig[]

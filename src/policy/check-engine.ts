@@ -6,6 +6,7 @@ import { ReadCollector } from '../cache/read-collector.ts'
 import type { Epoch, Revocations } from '../cache/revocations.ts'
 import { handOutUses, type UseBudget, usesLeft } from '../cache/use-budget.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
+import { unknownNamespace } from '../config/request-namespace.ts'
 import type { CandidateSet } from '../config/rule-index.ts'
 import type { RuleConfig } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
@@ -22,7 +23,7 @@ import { type Evaluation, evaluateRules } from './evaluate.ts'
 import { fillHeaders, NO_HEADERS } from './header-operations.ts'
 import type { PolicyState } from './policy-state.ts'
 import { grantQuota } from './quota.ts'
-import { referencesOf } from './references.ts'
+import { metUnknown, referencesOf } from './references.ts'
 
 export interface CheckEngineOptions {
   readonly clock: Clock
@@ -44,6 +45,8 @@ interface Plan {
   readonly enforced: readonly RuleConfig[]
   readonly shadow: readonly RuleConfig[]
   readonly handlers: readonly string[]
+  /** Whether the namespace of the request decides which of the rules apply. */
+  readonly namespaced: boolean
 }
 
 interface Call {
@@ -93,6 +96,7 @@ export class CheckEngine implements CheckService {
     const bag = generateAttributes(own, generators, state.handlers, {
       deadline,
       failures: metrics.generationFailures,
+      failed: 'unknown',
       log: inputs,
     })
     return bag instanceof Promise ? bag.then((completed) => answer(completed, inputs)) : answer(bag, inputs)
@@ -113,6 +117,7 @@ export class CheckEngine implements CheckService {
         enforced,
         shadow: candidates.rules.filter((rule) => rule.mode === 'shadow'),
         handlers: [...new Set(enforced.flatMap((rule) => rule.actions.map((action) => action.handler.name)))],
+        namespaced: !enforced.every((rule) => rule.everywhere),
       }
       this.#plans.set(candidates, plan)
     }
@@ -122,7 +127,9 @@ export class CheckEngine implements CheckService {
   #answer(call: Call): CheckOutcome | Promise<CheckOutcome> {
     const { plan, bag } = call
     if (plan.shadow.length > 0) this.#shadow(call)
-    if (plan.scope !== undefined && this.#options.answers !== undefined) {
+    // Kept answers are those of requests in whose namespace the rules of the plan apply.
+    const isTold = !plan.namespaced || unknownNamespace(bag) === undefined
+    if (plan.scope !== undefined && this.#options.answers !== undefined && isTold) {
       const now = this.#options.clock.monotonic()
       const stored = this.#options.answers.find(plan.scope, bag, plan.handlers, now)
       if (stored !== undefined) return this.#finish(call, serve(stored, now, usesFor(call, stored)), stored.reads)
@@ -161,10 +168,12 @@ export class CheckEngine implements CheckService {
     const headers = allowed ? fillHeaders(evaluation.matched, parts, call.bag, collector, missing) : NO_HEADERS
     const reads = collector.referenced()
     const { entries, isUseBound } = combined
-    const budget: UseBudget = { parts: entries, isUseBound, usesLeft: combined.validUses }
+    const isLasting = combined.reusable && !metUnknown(call.bag, reads)
+    const freshUntil = isLasting ? combined.freshUntil : now
+    const budget: UseBudget = { parts: entries, isUseBound, usesLeft: isLasting ? combined.validUses : 0 }
     const answer: Findings = {
       status: combined.status,
-      validForMs: Math.max(0, Math.floor(combined.freshUntil - now)),
+      validForMs: Math.max(0, Math.floor(freshUntil - now)),
       validUses: usesFor(call, budget),
       tier: combined.tier,
       ageMs: Math.max(0, Math.round(now - combined.createdAt)),
@@ -179,13 +188,13 @@ export class CheckEngine implements CheckService {
       this.#options.log.unknown(part)
     }
     const { answers } = this.#options
-    if (answers !== undefined && call.plan.scope !== undefined && combined.reusable && combined.freshUntil > now) {
+    if (answers !== undefined && call.plan.scope !== undefined && isLasting && freshUntil > now) {
       answers.store(call.plan.scope, collector.steps, {
         ...budget,
         answer,
         reads,
         createdAt: combined.createdAt,
-        freshUntil: combined.freshUntil,
+        freshUntil,
         epoch: oldest(
           epoch,
           entries.map((entry) => entry.epoch),

@@ -53,6 +53,7 @@ export async function explainCheck(
   const bag = await generateAttributes(own, generators, state.handlers, {
     deadline,
     failures: { add: () => undefined },
+    failed: 'unknown',
     log: inputs,
   })
   const reads = new ReadCollector()
@@ -72,6 +73,7 @@ export async function explainCheck(
   return {
     snapshot: state.snapshot.id,
     generated: generatedIn(bag),
+    unknown: unknownIn(bag),
     rules,
     count: {
       rules: concerned.length,
@@ -215,7 +217,9 @@ function outcomeJson(outcome: VerdictOutcome, clock: Clock): object {
 }
 
 function whyRuledOut(rule: RuleConfig, bag: AttributeBag): string {
-  const failing = (rule.match?.equalityTerms ?? []).filter((term) => textOf(bag, term) !== valueToText(term.constant))
+  const failing = (rule.match?.equalityTerms ?? []).filter(
+    (term) => bag.unknown?.(term.attribute) === undefined && textOf(bag, term) !== valueToText(term.constant),
+  )
   if (failing.length === 0) {
     const value = rule.match?.evaluate(bag)
     return value instanceof EvaluationError ? value.message : `${rule.match?.source ?? 'it'} is false`
@@ -244,4 +248,10 @@ function generatedIn(bag: AttributeBag): Readonly<Record<string, string>> {
     if (value !== undefined) generated[name] = valueToText(value)
   }
   return generated
+}
+
+/** The attributes that generators failed to give, and why. */
+function unknownIn(bag: AttributeBag): Readonly<Record<string, string>> {
+  if (!(bag instanceof CompletedBag)) return {}
+  return Object.fromEntries(Array.from(bag.unknowns, ([name, { message }]) => [name, message]))
 }

@@ -9,6 +9,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { QuotaDemand, QuotaGrant } from '../kernel/services.ts'
 import { OK_STATUS } from '../kernel/status.ts'
 import type { HandlerTable } from './handler-table.ts'
+import { metUnknown } from './references.ts'
 import { evaluationFailure, matchRule } from './rule-match.ts'
 import type { RunningHandler } from './running-handler.ts'
 
@@ -24,19 +25,21 @@ export async function grantQuota(
 ): Promise<QuotaGrant> {
   const reads = new ReadCollector()
   const found = findQuota(demand.name, rules, bag, reads)
-  if (found === undefined) {
-    return { status: OK_STATUS, granted: demand.amount, validForMs: UNLIMITED_VALID_MS, referenced: reads.referenced() }
+  const finish = (grant: QuotaResult): QuotaGrant => {
+    const referenced = reads.referenced()
+    return { ...grant, validForMs: metUnknown(bag, referenced) ? 0 : grant.validForMs, referenced }
   }
+  if (found === undefined) return finish({ status: OK_STATUS, granted: demand.amount, validForMs: UNLIMITED_VALID_MS })
   const { rule, config, handler, failure } = found
   try {
     if (failure !== undefined) throw failure
     const result = await ask(config, context.handlers.get(handler), demand, bag, reads, context.deadline)
-    return { ...result, referenced: reads.referenced() }
+    return finish(result)
   } catch (caught) {
     const error = IntermixError.from(caught)
     const open = rule.failPolicy === 'open'
     const status = open ? OK_STATUS : { code: error.status.code, message: `${handler}:${error.message}` }
-    return { status, granted: open ? demand.amount : 0, validForMs: 0, referenced: reads.referenced() }
+    return finish({ status, granted: open ? demand.amount : 0, validForMs: 0 })
   }
 }
 

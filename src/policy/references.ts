@@ -30,6 +30,11 @@ export function referencesOf(
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, reference]) => reference)
 }
 
+/** Whether a read met an attribute that is unknown: nobody may keep what came of it. */
+export function metUnknown(bag: AttributeBag, reads: readonly ReferencedAttribute[]): boolean {
+  return bag.unknown !== undefined && reads.some(({ name }) => bag.unknown?.(name) !== undefined)
+}
+
 function absenceOf(name: string): ReferencedAttribute {
   return { name, key: undefined, condition: 'ABSENCE', whole: false }
 }

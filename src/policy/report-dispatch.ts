@@ -43,6 +43,7 @@ export class ReportDispatcher {
     const bag = generateAttributes(record, generators, state.handlers, {
       deadline: this.#options.clock.monotonic() + GENERATION_MS,
       failures: this.#generationFailures,
+      failed: 'absent',
     })
     if (!(bag instanceof Promise)) return this.#fill(state, bag)
     return state.handlers.hold(bag).then((generated) => this.#fill(state, generated))

@@ -1,5 +1,6 @@
 // Whether a rule applies to a request, where its match may fail: what a caller can make fail must not decide alone.
 
+import { unknownNamespace } from '../config/request-namespace.ts'
 import type { RuleConfig } from '../config/snapshot.ts'
 import { type EqualityTerm, EvaluationError } from '../expression/compiled.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
@@ -15,8 +16,10 @@ const QUOTED = 160
 
 /**
  * Whether a rule applies. What is absent does not match. Another failure is the answer itself, which says that it is
- * unknown whether the rule applies, unless the rule's `matchFailure` says that it does not. A term of the match's
- * top-level `&&` that does not hold decides in spite of failures elsewhere, as it does where an index selects rules.
+ * unknown whether the rule applies, unless the rule's `matchFailure` says that it does not; that is about what callers
+ * send, so it has no say where a match, or the request's namespace, hangs on an attribute that could not be found out. A
+ * term of the match's top-level `&&` that does not hold decides in spite of failures elsewhere, as it does where an index
+ * selects rules.
  */
 export function matchRule(
   rule: RuleConfig,
@@ -24,21 +27,29 @@ export function matchRule(
   log: ReadLog | undefined,
   failed: MatchFailed,
 ): boolean | EvaluationError {
-  const { match } = rule
+  const isMatch = evaluateMatch(rule.match, bag, log)
+  const failure = isMatch === true && !rule.everywhere ? unknownNamespace(bag, log) : isMatch
+  if (typeof failure === 'boolean') return failure
+  if (failure === undefined) return true
+  failed(rule, failure)
+  return rule.matchFailure === 'noMatch' && failure.kind !== 'unknown' ? false : failure
+}
+
+function evaluateMatch(match: RuleConfig['match'], bag: AttributeBag, log?: ReadLog): boolean | EvaluationError {
   if (match === undefined) return true
   const value = match.evaluate(bag, log)
   if (!(value instanceof EvaluationError)) return value === true
-  if (value.kind === 'absent' || match.equalityTerms.some((term) => isRuledOut(term, bag, log))) return false
-  failed(rule, value)
-  return rule.matchFailure === 'noMatch' ? false : value
+  return value.kind === 'absent' || match.equalityTerms.some((term) => isRuledOut(term, bag, log)) ? false : value
 }
 
-/** A value of another type than the constant rules nothing out: such a term fails itself. */
+/**
+ * A value of another type than the constant rules nothing out: such a term fails itself. Nor does one that is unknown.
+ */
 function isRuledOut({ attribute, mapKey, constant }: EqualityTerm, bag: AttributeBag, log?: ReadLog): boolean {
   const whole = bag.get(attribute)
   if (whole === undefined || mapKey === undefined || typeof whole !== 'object' || !isStringMap(whole)) {
     log?.attribute(attribute, whole)
-    if (whole === undefined) return true
+    if (whole === undefined) return bag.unknown?.(attribute) === undefined
     return mapKey === undefined && typeof whole === typeof constant && whole !== constant
   }
   const value = whole.get(mapKey)
@@ -46,9 +57,16 @@ function isRuledOut({ attribute, mapKey, constant }: EqualityTerm, bag: Attribut
   return value !== constant
 }
 
-/** The unknown verdict of an evaluation that failed. Its message names places of the config, never a value. */
-export function evaluationFailure(what: string, { kind, part = 'an expression' }: EvaluationError): IntermixError {
+/**
+ * The unknown verdict of an evaluation that failed. Its message names places of the config, never a value. Where an
+ * attribute could not be found out, the code is that of the reason.
+ */
+export function evaluationFailure(what: string, failure: EvaluationError): IntermixError {
+  const { kind, part = 'an expression', cause } = failure
   const place = part.length > QUOTED ? `${part.slice(0, QUOTED)}…` : part
+  if (cause !== undefined) {
+    return new IntermixError(cause.code, `${what}: ${place} is unknown: ${cause.message}`, { cause })
+  }
   const reason =
     kind === 'absent' ? 'is missing' : kind === 'exhausted' ? 'takes too many steps' : 'cannot be evaluated'
   return new IntermixError('EVALUATION_FAILED', `${what}: ${place} ${reason}`)

@@ -223,7 +223,7 @@ describe('a quota whose match fails', () => {
 })
 
 describe('a generator whose match fails', () => {
-  it('gives nothing and is counted', async () => {
+  it('gives what is unknown, and is counted', async () => {
     const node = await start(
       rule('pods', 'int(request.headers["x-level"]) < 5', {
         actions: [
@@ -244,7 +244,8 @@ describe('a generator whose match fails', () => {
     const of = async (level: string) =>
       (await answer(node, { ...request(level), 'source.ip': new Uint8Array([10, 0, 0, 1]) })).code
     expect(await of('1')).toBe(Code.PERMISSION_DENIED)
-    expect(await of('one')).toBe(Code.OK)
+    expect(await of('one')).toBe(Code.PERMISSION_DENIED)
+    expect(node.meter.value('unknown_verdicts_total', 'shop.rule.istio-system', 'closed')).toBe(1)
     expect(node.meter.value('attribute_generation_failures_total')).toBe(1)
   })
 })

@@ -7,6 +7,7 @@ import { builtInAdapters } from '../../src/adapters/index.ts'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { formatProblem } from '../../src/kernel/problem.ts'
@@ -40,7 +41,10 @@ spec:
     whoami.output.owner: {valueType: STRING}
 `
 
-/** Knows one pod: `kubernetes://web.shop` at 10.0.0.1. `known` names it otherwise, so that two generators differ. */
+/** The workloads whose handlers of `pods` fail for the time being. */
+export const outages = new Set<string>()
+
+/** Knows one pod: `kubernetes://web.shop` at 10.0.0.1. `workload` names it otherwise, so that two generators differ. */
 const pods = defineAdapter({
   name: 'pods',
   description: 'Knows one pod.',
@@ -50,6 +54,7 @@ const pods = defineAdapter({
   create: ({ workload, slow }) => ({
     attributes: {
       kubernetes({ fields }) {
+        if (outages.has(workload)) throw new IntermixError('BACKEND_FAILED', 'the cluster is away')
         const { sourceUid, sourceIp } = fields
         const byIp = sourceIp instanceof Uint8Array && Buffer.from(sourceIp).equals(ip('10.0.0.1'))
         const output =
