@@ -7,7 +7,7 @@ import type { StringMap } from '../kernel/value.ts'
 import { type Derivations, type Derive, DerivedBag } from './derived-bag.ts'
 import { ipOf, portOf } from './envoy-address.ts'
 import { AUTH_DERIVATIONS } from './envoy-metadata.ts'
-import type { HeaderMap } from './generated/envoy/config/core/v3/base_pb.ts'
+import type { HeaderValue } from './generated/envoy/config/core/v3/base_pb.ts'
 import type {
   AttributeContext,
   AttributeContext_HttpRequest,
@@ -47,7 +47,7 @@ export function describedCheckBag(request: CheckRequest, vocabulary: Vocabulary)
   refuseUndescribed(context)
   const bag = new EnvoyCheckBag(request, vocabulary)
   // Whether lines may be joined is a question for the door, not for the first rule that reads them.
-  if (http(context)?.headerMap !== undefined) bag.get('request.headers')
+  if (http(context) !== undefined) bag.get('request.headers')
   return bag
 }
 
@@ -119,7 +119,11 @@ const DERIVATIONS: Derivations<Context> = new Map([
 function headersOf(context: Context): StringMap | undefined {
   const request = http(context)
   if (request === undefined) return undefined
-  if (request.headerMap !== undefined) return joinHeaders(request.headerMap)
+  if (request.headerMap !== undefined) return joinHeaders(request.headerMap.headers)
+  // Envoy's names are in lower case; those of others that speak its protocol need not be.
+  if (Object.keys(request.headers).some((name) => CAPITAL.test(name))) {
+    return joinHeaders(Object.entries(request.headers).map(([key, value]) => ({ key, value, rawValue: NO_BYTES })))
+  }
   return new RecordMap(request.headers, FORWARDED_ATTRIBUTES_HEADER)
 }
 
@@ -127,12 +131,15 @@ function headersOf(context: Context): StringMap | undefined {
 export function sentHeader({ attributes }: CheckRequest, name: string): boolean {
   const request = http(attributes)
   if (request?.headerMap !== undefined) return request.headerMap.headers.some(({ key }) => key.toLowerCase() === name)
-  return request !== undefined && Object.hasOwn(request.headers, name)
+  return request !== undefined && Object.keys(request.headers).some((key) => key.toLowerCase() === name)
 }
 
-function joinHeaders(raw: HeaderMap): StringMap {
+const CAPITAL = /[A-Z]/
+const NO_BYTES = new Uint8Array(0)
+
+function joinHeaders(lines: readonly Pick<HeaderValue, 'key' | 'value' | 'rawValue'>[]): StringMap {
   const headers = new Map<string, string>()
-  for (const { key, value, rawValue } of raw.headers) {
+  for (const { key, value, rawValue } of lines) {
     const name = key.toLowerCase()
     if (name === FORWARDED_ATTRIBUTES_HEADER) continue
     addField(headers, name, rawValue.length > 0 ? fieldText(name, rawValue) : value)

@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer'
 import { isJoinable, separatorOf } from '../kernel/header-field.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
+import type { StringMap } from '../kernel/value.ts'
 
 /**
  * Adds a line to a map. Lines of one name are joined by `,`, as Envoy does it, and cookies by `; `. What fields outside of
@@ -15,6 +16,16 @@ export function addField(headers: Map<string, string>, name: string, value: stri
   if (before === undefined) headers.set(name, value)
   else if (isJoinable(name)) headers.set(name, before + separatorOf(name) + value)
   else throw new RefusedRequest('repeated', `the request has the header ${name} more than once`)
+}
+
+/**
+ * Headers with their names in lower case, for callers that have them in a map already.
+ * @throws RefusedRequest as `addField` does, where names differ by case only
+ */
+export function withLowerCaseNames(headers: StringMap): StringMap {
+  const lower = new Map<string, string>()
+  for (const [name, value] of headers.entries()) addField(lower, name.toLowerCase(), value)
+  return lower
 }
 
 /**

@@ -6,6 +6,7 @@ import { RefusedRequest } from '../kernel/refused-request.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
 import { readAttributeText, TEXT_FORMS } from './attribute-text.ts'
 import { addField } from './header-map.ts'
+import { HEADER_MAPS } from './request-headers.ts'
 
 /** More problems than these help nobody, and cost a caller's victim time. */
 const MAX_PROBLEMS = 50
@@ -67,8 +68,6 @@ function readValue(type: ValueType, written: unknown): AttributeValue | undefine
   if (type === 'DOUBLE') return written
   return type === 'INT64' && Number.isSafeInteger(written) ? BigInt(written) : undefined
 }
-
-const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers'])
 
 function readHeaders(written: unknown): AttributeValue | undefined {
   if (!isObject(written)) return undefined

@@ -2,8 +2,10 @@
 
 import type { Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import type { AttributeValue } from '../kernel/value.ts'
+import { type AttributeValue, isStringMap } from '../kernel/value.ts'
 import { readAttributeText, TEXT_FORMS } from './attribute-text.ts'
+import { withLowerCaseNames } from './header-map.ts'
+import { HEADER_MAPS } from './request-headers.ts'
 
 /**
  * Reads `name → text` pairs by the types of the vocabulary. Names outside of it are passed over: proxies carry settings
@@ -24,7 +26,7 @@ export function readSetAttributes(
     const value = readAttributeText(type, text)
     if (value === undefined)
       wrong.push(`${name} is ${JSON.stringify(text.slice(0, 64))} and must be ${TEXT_FORMS[type]}`)
-    else values.set(name, value)
+    else values.set(name, HEADER_MAPS.has(name) && isStringMap(value) ? withLowerCaseNames(value) : value)
   }
   if (wrong.length > 0) throw new IntermixError('INVALID_ATTRIBUTE', `${where}: ${wrong.join('; ')}`)
   return values

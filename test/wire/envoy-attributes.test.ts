@@ -160,6 +160,7 @@ describe('attributes of Envoy’s authorization requests', () => {
         'destination.port': '443',
         'source.labels': '{"app": "web"}',
         'context.reporter.kind': 'outbound',
+        'request.headers': '{"X-User": "ann"}',
         'not.declared': 'x',
       },
     })
@@ -167,6 +168,7 @@ describe('attributes of Envoy’s authorization requests', () => {
     expect(bag.get('destination.port')).toBe(443n)
     expect(bag.get('source.labels')).toEqual(new Map([['app', 'web']]))
     expect(bag.get('context.reporter.kind')).toBe('outbound')
+    expect(bag.get('request.headers')).toEqual(new Map([['x-user', 'ann']]))
     expect(bag.get('not.declared')).toBeUndefined()
   })
 

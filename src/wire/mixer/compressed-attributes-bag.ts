@@ -5,6 +5,8 @@ import { IntermixError } from '../../kernel/errors.ts'
 import { RefusedRequest } from '../../kernel/refused-request.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
+import { withLowerCaseNames } from '../header-map.ts'
+import { HEADER_MAPS } from '../request-headers.ts'
 import {
   AttributeIndex,
   BOOLS,
@@ -85,13 +87,15 @@ export class CompressedAttributesBag implements AttributeBag {
 
   /**
    * As `decode`, for a check, where no rule shall run on the absence of what the caller meant to say: throws
-   * `RefusedRequest` for text that is not UTF-8 and for IP addresses of neither 4 nor 16 bytes.
+   * `RefusedRequest` for text that is not UTF-8, for IP addresses of neither 4 nor 16 bytes and for headers that come
+   * twice but for the case of their names; names of headers are in lower case.
    */
   static decodeStrictly(bytes: Uint8Array, options: BagOptions): CompressedAttributesBag {
     const bag = CompressedAttributesBag.decode(bytes, options)
     const word = bag.#index.words.firstIllFormed()
     if (word !== undefined) throw new RefusedRequest('ill-formed', `word ${word} of the attributes is not UTF-8`)
     bag.#refuseWrongAddresses()
+    for (const name of HEADER_MAPS) bag.#foldNames(name)
     return bag
   }
 
@@ -121,6 +125,11 @@ export class CompressedAttributesBag implements AttributeBag {
       const message = `${name} is an IP address of ${bytes.length} bytes and must have 4 or 16`
       throw new RefusedRequest('invalid-value', message)
     }
+  }
+
+  #foldNames(name: string): void {
+    const headers = this.get(name)
+    if (headers instanceof LazyStringMap && headers.hasCapitals()) this.#values.set(name, withLowerCaseNames(headers))
   }
 
   #decode(name: string, slot: number): AttributeValue | undefined {

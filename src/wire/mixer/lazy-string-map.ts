@@ -46,6 +46,12 @@ export class LazyStringMap implements StringMap {
     return found
   }
 
+  /** Whether a key has capitals of ASCII; builds no strings. */
+  hasCapitals(): boolean {
+    for (let at = this.#start; at < this.#end; at += 2) if (this.#words.hasCapitals(this.#pairs[at] ?? 0)) return true
+    return false
+  }
+
   entries(): Iterable<[string, string]> {
     return this.#build().entries()
   }

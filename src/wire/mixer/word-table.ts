@@ -3,6 +3,8 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
 
+const GLOBAL_CAPITALS = GLOBAL_WORDS.map((word) => /[A-Z]/.test(word))
+
 /**
  * Index → word. An index of 0 and above is a position in the global dictionary, one below 0 is word `-index - 1` of the
  * message. Bytes that are not UTF-8 become U+FFFD in reports; checks refuse them (`firstIllFormed`).
@@ -68,6 +70,18 @@ export class WordTable {
       if (unit !== byte) return false
     }
     return end - start === text.length
+  }
+
+  /** Whether a word has capitals of ASCII. */
+  hasCapitals(index: number): boolean {
+    if (index >= 0) return GLOBAL_CAPITALS[index] === true
+    const word = -index - 1
+    const end = this.#bounds[word * 2 + 1] ?? 0
+    for (let at = this.#bounds[word * 2] ?? end; at < end; at++) {
+      const byte = this.#bytes[at] ?? 0
+      if (byte >= 0x41 && byte <= 0x5a) return true
+    }
+    return false
   }
 
   /** Most words are short, and then a loop beats a call out of JavaScript. */
