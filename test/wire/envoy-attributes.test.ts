@@ -12,6 +12,7 @@ const VOCABULARY: Vocabulary = new Map<string, ValueType>([
   ['destination.port', 'INT64'],
   ['destination.service.name', 'STRING'],
   ['source.labels', 'STRING_MAP'],
+  ['request.headers', 'STRING_MAP'],
   ['source.namespace', 'STRING'],
   ['context.reporter.kind', 'STRING'],
 ])
