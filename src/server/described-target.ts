@@ -20,6 +20,8 @@ type Said = ReadonlyMap<string, string>
  * - `X-Original-URL`, the whole URL, with `X-Original-Method` (ingress-nginx);
  * - `X-Original-URI` with `X-Original-Method` or `X-Forwarded-Method`, `-Host`, `-Proto` (nginx in many guides).
  *
+ * Where the method has no header of the family, that of the other family counts.
+ *
  * A client can send any of them, and a proxy overwrites only those that it knows. So where there are several, they have to
  * agree on all that they name.
  * @returns `undefined` where none of the three is there.
@@ -32,9 +34,16 @@ export function describedTarget(said: Said): DescribedTarget | undefined {
   return others.reduce(agree, first)
 }
 
-/** One header of the proxy; an empty one says nothing. Of a list the last element, which the nearest proxy added. */
+/**
+ * One header of the proxy; an empty one says nothing. Of a list the last element, which the nearest proxy added.
+ * @throws RefusedRequest `undescribed` for a list whose last element is empty: what stands before it is a client's word.
+ */
 export function lastOf(said: Said, name: string): string | undefined {
-  return said.get(name)?.split(',').at(-1)?.trim() || undefined
+  const elements = said.get(name)?.split(',') ?? []
+  const last = elements.at(-1)?.trim()
+  if (last !== '') return last
+  if (elements.length === 1) return undefined
+  throw new RefusedRequest('undescribed', `the last element of ${name} is empty`, `let the proxy set ${name}`)
 }
 
 function forwardedUri(said: Said): DescribedTarget | undefined {
@@ -44,14 +53,15 @@ function forwardedUri(said: Said): DescribedTarget | undefined {
 
 function originalUrl(said: Said): DescribedTarget | undefined {
   const target = targetOf(said, 'x-original-url')
-  return target === undefined ? undefined : { ...target, method: said.get('x-original-method') || undefined }
+  if (target === undefined) return undefined
+  return { ...target, method: methodOf(said, 'x-original-method') ?? methodOf(said, 'x-forwarded-method') }
 }
 
 function originalUri(said: Said): DescribedTarget | undefined {
   const target = targetOf(said, 'x-original-uri')
   if (target === undefined) return undefined
   const parts = forwardedParts(said, target.path)
-  return agree(target, { ...parts, method: said.get('x-original-method') || parts.method })
+  return agree(target, { ...parts, method: methodOf(said, 'x-original-method') ?? parts.method })
 }
 
 function forwardedParts(said: Said, path: string): DescribedTarget {
@@ -59,9 +69,20 @@ function forwardedParts(said: Said, path: string): DescribedTarget {
     path,
     host: lastOf(said, 'x-forwarded-host'),
     scheme: lastOf(said, 'x-forwarded-proto')?.toLowerCase(),
-    method: said.get('x-forwarded-method')?.toUpperCase() || undefined,
+    method: methodOf(said, 'x-forwarded-method') ?? methodOf(said, 'x-original-method'),
   }
 }
+
+function methodOf(said: Said, name: string): string | undefined {
+  const method = said.get(name) ?? ''
+  if (method === '') return undefined
+  if (TOKEN.test(method)) return method.toUpperCase()
+  const text = JSON.stringify(method.slice(0, 100))
+  throw new RefusedRequest('undescribed', `${name} is no method: ${text}`, `let the proxy set ${name}, such as GET`)
+}
+
+/** RFC 9110, section 5.6.2. */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
 /** `scheme://host` with a port perhaps and no user, and a path. Other characters could hide where the path begins. */
 const ABSOLUTE = /^([a-z][a-z0-9+.-]*):\/\/((?:[a-z0-9._~!$&'()*+,;=%-]+|\[[0-9a-f:.]+\])(?::\d+)?)(\/.*|)$/is
@@ -73,7 +94,10 @@ function targetOf(said: Said, name: string): DescribedTarget | undefined {
   if (path !== undefined) {
     return { path: path || '/', host, scheme: scheme?.toLowerCase(), method: undefined }
   }
-  if (text.startsWith('/') || text === '*') return { path: text, host: undefined, scheme: undefined, method: undefined }
+  // In a whole URL, `//` begins the host; in a request line it does not.
+  const isHostFirst = name === 'x-original-url' && text.startsWith('//')
+  if ((text.startsWith('/') && !isHostFirst) || text === '*')
+    return { path: text, host: undefined, scheme: undefined, method: undefined }
   throw new RefusedRequest(
     'undescribed',
     `${name} is neither a path nor a URL: ${JSON.stringify(text.slice(0, 100))}`,

@@ -1,7 +1,6 @@
 // From a forward-auth call to Mixer's attributes.
 
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
-import { parseIp } from '../kernel/ip-address.ts'
 import { Timestamp } from '../kernel/time.ts'
 import { type Derive, DerivedBag } from '../wire/derived-bag.ts'
 import { headerOf, isGrpc } from '../wire/request-headers.ts'
@@ -26,7 +25,7 @@ export function forwardedBag(request: ForwardedRequest, receivedAt: number, voca
   return new DerivedBag({ request, receivedAt }, DERIVATIONS, set)
 }
 
-const clientIp = ({ request }: Source) => parseIp(bareAddress(request.clientAddress ?? ''))
+const clientIp = ({ request }: Source) => request.clientIp
 
 const TABLE: Readonly<Record<string, Derive<Source>>> = {
   'source.ip': clientIp,
@@ -48,10 +47,3 @@ const TABLE: Readonly<Record<string, Derive<Source>>> = {
 }
 
 const DERIVATIONS = new Map(Object.entries(TABLE))
-
-/** Without the port, the brackets and the zone that proxies may add. */
-function bareAddress(text: string): string {
-  const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(text)?.[1]
-  const address = bracketed ?? (/^[^:]+:\d+$/.test(text) ? text.slice(0, text.indexOf(':')) : text)
-  return address.split('%', 1)[0] ?? ''
-}

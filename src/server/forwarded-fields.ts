@@ -16,6 +16,9 @@ const DESCRIBING: ReadonlySet<string> = new Set([
   'x-original-method',
 ])
 
+/** Those to whose end each proxy adds, in the same line or in one of its own. */
+const LISTS: ReadonlySet<string> = new Set(['x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-for'])
+
 /** Without what only the proxy has to say, and without what nobody may say in a header. */
 const HIDDEN: ReadonlySet<string> = new Set([
   FORWARDED_ATTRIBUTES_HEADER,
@@ -29,7 +32,10 @@ const HIDDEN: ReadonlySet<string> = new Set([
 export interface ForwardedFields {
   /** The headers that policy sees, by name in lower case. */
   readonly headers: Map<string, string>
-  /** What describes the request, as the last line of each name has it: the nearest proxy adds behind what a client sent. */
+  /**
+   * What describes the request, as the last line of each name has it, of lists all lines as one: the nearest proxy adds
+   * behind what a client sent.
+   */
   readonly said: ReadonlyMap<string, string>
 }
 
@@ -48,7 +54,10 @@ export function readFields(rawHeaders: readonly string[], maxFields: number): Fo
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase()
     const value = readValue(name, rawHeaders[at + 1] ?? '')
-    if (DESCRIBING.has(name)) said.set(name, value)
+    if (DESCRIBING.has(name)) {
+      const before = LISTS.has(name) ? said.get(name) : undefined
+      said.set(name, before === undefined ? value : `${before},${value}`)
+    }
     if (!HIDDEN.has(name)) addField(headers, name, value)
   }
   return { headers, said }

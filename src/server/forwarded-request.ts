@@ -6,6 +6,7 @@ import type { Vocabulary } from '../kernel/attribute-bag.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import type { StringMap } from '../kernel/value.ts'
 import { queryOf, queryParamsOf, urlPathOf } from '../wire/request-path.ts'
+import { clientIpOf } from './client-address.ts'
 import { type DescribedTarget, describedTarget, lastOf } from './described-target.ts'
 import { readFields } from './forwarded-fields.ts'
 
@@ -44,8 +45,8 @@ export interface ForwardedRequest {
   readonly path: string
   readonly host: string | undefined
   readonly scheme: string | undefined
-  /** Address of the client. */
-  readonly clientAddress: string | undefined
+  /** Address of the client, 4 or 16 bytes. */
+  readonly clientIp: Uint8Array | undefined
   readonly headers: StringMap
   /** Attributes as text, by name, that the operator wrote into the proxy's config. */
   readonly attributes: readonly (readonly [string, string])[]
@@ -87,7 +88,7 @@ export function readForwarded(call: ForwardedCall, vocabulary: Vocabulary): Forw
     host: target.host ?? headers.get('host'),
     scheme: target.scheme ?? (trusted ? lastOf(said, 'x-forwarded-proto') : undefined),
     // A proxy's own address is not its client's. The last entry is the one that the proxy itself has added.
-    clientAddress: trusted ? lastOf(said, 'x-forwarded-for') : peer,
+    clientIp: clientIpOf(trusted ? lastOf(said, 'x-forwarded-for') : peer),
   }
   return { ...request, headers: completed(headers, request), attributes }
 }

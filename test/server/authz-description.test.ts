@@ -57,6 +57,12 @@ describe('which request a forward-auth call is about', () => {
     ['with a URL without a host', ['X-Original-URL: https:///admin']],
     ['with a host that hides where the path begins', ['X-Original-URL: https://shop.test?/admin']],
     ['with a user that hides the host', ['X-Original-URL: https://shop.test@other.test/admin']],
+    ['with a URL that begins with its host', ['X-Original-URL: //shop.test/admin']],
+    ['with a host behind which the proxy has added none', ['X-Forwarded-Uri: /', 'X-Forwarded-Host: shop.test, ']],
+    ['with an empty line for the host', ['X-Forwarded-Uri: /', 'X-Forwarded-Host: shop.test', 'X-Forwarded-Host:']],
+    ['with an address behind which there is none', ['X-Forwarded-Uri: /', 'X-Forwarded-For: 203.0.113.9,']],
+    ['with several methods', ['X-Forwarded-Uri: /', 'X-Forwarded-Method: GET, DELETE']],
+    ['with what is no method', ['X-Original-URL: https://shop.test/', 'X-Original-Method: DELETE /admin']],
     ['with a whole URL behind the host', ['X-Original-URL: https://shop.testhttp://other.test/admin']],
   ])('is refused %s, logged with advice once in a while, and counted', async (_, lines) => {
     const response = await ask(lines)
@@ -116,6 +122,32 @@ describe('which request a forward-auth call is about', () => {
     expect((await ask(['X-Original-URI: /admin', ...more])).status).toBe(200)
     expect(described()).toEqual(['PUT', 'https', 'shop.test', '/admin'])
   })
+
+  it('has the method of either family of headers, where its own names none', async () => {
+    await ask(['X-Forwarded-Uri: /', 'X-Original-Method: PUT'])
+    expect(attribute('request.method')).toBe('PUT')
+    await ask(['X-Original-URL: https://shop.test/', 'X-Forwarded-Method: PUT'])
+    expect(attribute('request.method')).toBe('PUT')
+    await ask(['X-Forwarded-Uri: /', 'X-Forwarded-Method: PUT', 'X-Original-Method: GET'])
+    expect(attribute('request.method')).toBe('PUT')
+  })
+
+  it.each(['203.0.113', '0203.0.113.9', '"203.0.113.9"', 'localhost', '203.0.113.9, _hidden', '::1::'])(
+    'is refused where its client is at %s, which is no address',
+    async (address) => {
+      expect((await ask(['X-Forwarded-Uri: /', `X-Forwarded-For: ${address}`])).status).toBe(400)
+      expect(refusals()).toEqual([['requests_refused_total{forward_auth,invalid-value}', 1]])
+      expect(given.check.asked).toEqual([])
+    },
+  )
+
+  it.each(['unknown', 'unix:', '@', '203.0.113.9, unknown', ''])(
+    'has no address where the proxy says: %s',
+    async (text) => {
+      expect((await ask(['X-Forwarded-Uri: /', `X-Forwarded-For: ${text}`])).status).toBe(200)
+      expect(attribute('source.ip')).toBeUndefined()
+    },
+  )
 
   it.each([
     ['path', ['X-Forwarded-Uri: /', 'X-Original-URL: https://shop.test/admin']],

@@ -18,7 +18,7 @@ const said = fc.dictionary(
     'x-original-uri',
     'x-original-method',
   ),
-  fc.oneof(path, host, url, fc.constantFrom('GET', 'PUT', 'http', 'https', 'https, http')),
+  fc.oneof(path, host, url, fc.constantFrom('GET', 'PUT', 'http', 'https', 'https, http', 'http,')),
   { noNullPrototype: true },
 )
 
