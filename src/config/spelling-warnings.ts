@@ -14,14 +14,14 @@ const ALL: ReadonlySet<PathAmbiguity> = new Set(PATH_AMBIGUITY_NAMES)
 const path = (text: string) => normalPath(text, ALL)
 
 /** The normal forms by attribute, and by key for headers. */
-const NORMAL: Readonly<Record<string, (text: string) => string>> = {
-  'request.path': path,
-  'request.url_path': path,
-  'request.host': normalHost,
-  'request.headers[:path]': path,
-  'request.headers[:authority]': normalHost,
-  'request.headers[host]': normalHost,
-}
+const NORMAL: ReadonlyMap<string, (text: string) => string> = new Map([
+  ['request.path', path],
+  ['request.url_path', path],
+  ['request.host', normalHost],
+  ['request.headers[:path]', path],
+  ['request.headers[:authority]', normalHost],
+  ['request.headers[host]', normalHost],
+])
 
 /** Warns of rules for checks whose match compares a path or host with a text that none is equal to, by default. */
 export function* warnOfSpellings(
@@ -43,7 +43,7 @@ export function* warnOfSpellings(
 }
 
 function doubtOf({ attribute, mapKey, constant }: EqualityTerm): string | undefined {
-  const normalize = NORMAL[mapKey === undefined ? attribute : `${attribute}[${mapKey}]`]
+  const normalize = NORMAL.get(mapKey === undefined ? attribute : `${attribute}[${mapKey}]`)
   if (normalize === undefined || typeof constant !== 'string') return undefined
   const name = mapKey === undefined ? attribute : `${attribute}["${mapKey}"]`
   try {

@@ -47,6 +47,11 @@ describe('warnings', () => {
     expect(found[0]?.endsWith(end)).toBe(true)
   })
 
+  it('take no attribute for something else that JavaScript has', () => {
+    const words = HOSTS.replace('request.host', 'constructor').replace('name: hosts', 'name: object-members')
+    expect(messages(MANIFEST, words, DENY, rule('a', 'constructor == "a"'))).toEqual([])
+  })
+
   it('tell no spelling that checks see', () => {
     const match = 'request.path == "/admin;a/" && request.host == "private.example:8080" && source.name == "A"'
     expect(messages(MANIFEST, HOSTS, DENY, rule('a', match))).toEqual([])

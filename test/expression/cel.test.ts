@@ -82,6 +82,16 @@ describe('attributes', () => {
     expect(evaluate('as + source.namespace + namespace.name', { as: 'a', 'namespace.name': 'n' })).toBe('an')
   })
 
+  it('may be named as the parser reserves for itself', () => {
+    const words = ['__proto__', 'prototype', 'constructor', 'a.__proto__', 'a.constructor']
+    const vocabulary = new Map(words.map((name) => [name, 'STRING'] as const))
+    const bag = new MapBag(new Map(words.map((name) => [name, name])))
+    for (const source of words) {
+      const compiled = compileExpression(source, { dialect: 'CEL', vocabulary })
+      expect(compiled.ok && compiled.expression.evaluate(bag)).toBe(source)
+    }
+  })
+
   it('read as zero values where they are absent', () => {
     expect(evaluate('request.time == timestamp("1970-01-01T00:00:00Z") && as == "" && request.size == 0')).toBe(true)
     expect(evaluate('source.ip')).toEqual(new Uint8Array())

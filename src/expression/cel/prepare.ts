@@ -3,9 +3,9 @@
 
 import { SourceError } from '../source-error.ts'
 
-/** Words that CEL reserves though its grammar does not need them. */
+/** Words that CEL, or its parser, reserves though the grammar does not need them. */
 const RESERVED =
-  /^(as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var|void|while)$/
+  /^(__proto__|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|prototype|return|var|void|while)$/
 
 const RESERVED_PREFIX = 'reserved__'
 
