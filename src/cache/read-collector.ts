@@ -1,7 +1,7 @@
 // Collects what one evaluation read, in order and each read once: the shape of the answer.
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
-import type { Predicate, ReadLog, ReferencedAttribute } from '../kernel/read-log.ts'
+import { type Predicate, type ReadLog, type ReferencedAttribute, referenceId } from '../kernel/read-log.ts'
 import { type AttributeValue, isStringMap } from '../kernel/value.ts'
 import { canonicalValue } from './canonical-value.ts'
 
@@ -173,8 +173,4 @@ export class ReadCollector implements ReadLog {
 
 function isSameAttribute(step: ReadStep, other: ReadStep | undefined): boolean {
   return step.name === other?.name && step.key === other.key && step.whole === other.whole
-}
-
-function referenceId({ name, key, whole }: ReadStep): string {
-  return `${name}\u0000${key ?? ''}\u0000${whole}`
 }

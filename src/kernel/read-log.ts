@@ -39,6 +39,11 @@ export interface ReferencedAttribute {
   readonly whole: boolean
 }
 
+/** A text of its own for each distinct read, by which reads are sorted. The empty key is a key like any other. */
+export function referenceId({ name, key, whole }: Omit<ReferencedAttribute, 'condition'>): string {
+  return `${name}\u0000${key === undefined ? '' : `=${key}`}\u0000${whole}`
+}
+
 /** Hands on the reads of a request, and none of the names that stand for something else (see `OverlayBag`). */
 export class RequestReads implements ReadLog {
   readonly #log: ReadLog

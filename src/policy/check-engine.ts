@@ -218,11 +218,13 @@ export class CheckEngine implements CheckService {
 
   async #quotas(call: Call, answer: Answer, demands: NonNullable<CheckOptions['quotas']>): Promise<CheckOutcome> {
     const deduplicationId = call.options.deduplicationId ?? ''
+    // Which rules may have the quota depended on what choosing them read.
+    const chosenBy = call.selection?.referenced() ?? []
     const grants = [...demands].map(async ([name, demand]): Promise<[string, QuotaGrant]> => {
       const request = { ...demand, name, deduplicationId }
       const context = { handlers: call.state.handlers, deadline: call.deadline }
       const grant = await grantQuota(request, call.plan.enforced, call.bag, context)
-      return [name, { ...grant, referenced: referencesOf(call, grant.referenced) }]
+      return [name, { ...grant, referenced: referencesOf(call, grant.referenced, chosenBy) }]
     })
     return { answer, quotas: new Map(await Promise.all(grants)) }
   }

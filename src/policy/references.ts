@@ -2,7 +2,7 @@
 
 import type { ReadCollector } from '../cache/read-collector.ts'
 import { type AttributeBag, CompletedBag } from '../kernel/attribute-bag.ts'
-import type { ReferencedAttribute } from '../kernel/read-log.ts'
+import { type ReferencedAttribute, referenceId } from '../kernel/read-log.ts'
 
 /**
  * The references of the request that is answered, in order and each once. Reads are of the completed bag, and the same
@@ -23,10 +23,10 @@ export function referencesOf(
   for (const list of reads) {
     for (const read of list) {
       const own = bag instanceof CompletedBag && bag.isGenerated(read.name) ? absenceOf(read.name) : read
-      found.set(idOf(own), own)
+      found.set(referenceId(own), own)
     }
   }
-  for (const read of inputs?.referenced() ?? []) found.set(idOf(read), read)
+  for (const read of inputs?.referenced() ?? []) found.set(referenceId(read), read)
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, reference]) => reference)
 }
 
@@ -37,8 +37,4 @@ export function metUnknown(bag: AttributeBag, reads: readonly ReferencedAttribut
 
 function absenceOf(name: string): ReferencedAttribute {
   return { name, key: undefined, condition: 'ABSENCE', whole: false }
-}
-
-function idOf({ name, key, whole }: ReferencedAttribute): string {
-  return `${name}\n${key ?? ''}\n${whole}`
 }

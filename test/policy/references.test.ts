@@ -31,6 +31,22 @@ const GENERATED = [
   document({ kind: 'instance', name: 'nothing', spec: { compiledTemplate: 'checknothing' } }),
 ]
 
+const LIMITED = [
+  document({
+    kind: 'handler',
+    name: 'limits',
+    spec: {
+      compiledAdapter: 'memquota',
+      params: { quotas: [{ name: 'calls.instance.istio-system', maxAmount: 1, validDuration: '60s' }] },
+    },
+  }),
+  document({
+    kind: 'instance',
+    name: 'calls',
+    spec: { compiledTemplate: 'quota', params: { dimensions: { namespace: 'source.namespace' } } },
+  }),
+]
+
 function deny(name: string, match: string): string {
   return document({ kind: 'rule', name, spec: { match, actions: [{ handler: 'deny', instances: ['nothing'] }] } })
 }
@@ -102,16 +118,29 @@ describe('the references of an answer', () => {
     ])
   })
 
+  it('tell an empty key from the map', async () => {
+    const node = await start([deny('key', 'request.headers[request.path] == "x"'), ...GENERATED.slice(-2)])
+    const { answer } = await node.check({ 'request.headers': new Map([['a', 'x']]), 'request.path': '' })
+    expect(told(answer)).toEqual(['request.headers EXACT', 'request.headers[] ABSENCE', 'request.path EXACT'])
+  })
+
+  it('of a quota hold what chose its rule', async () => {
+    const rule = document({
+      kind: 'rule',
+      name: 'calls',
+      spec: { actions: [{ handler: 'limits.istio-system', instances: ['calls.istio-system'] }] },
+    }).replace('"namespace":"istio-system"', '"namespace":"shop"')
+    const node = await start([...LIMITED, rule])
+    const quotas = new Map([['calls', { amount: 1, bestEffort: false }]])
+    const outcome = await node.check({ 'destination.namespace': 'other' }, { quotas })
+    const referenced = outcome.quotas.get('calls')?.referenced ?? []
+    expect(told({ ...outcome.answer, referenced })).toContain('destination.namespace EXACT')
+  })
+
   it('of a quota hold what generating read, in place of what it made', async () => {
-    const limit = { quotas: [{ name: 'calls.instance.istio-system', maxAmount: 1, validDuration: '60s' }] }
     const node = await start([
       ...GENERATED,
-      document({ kind: 'handler', name: 'limits', spec: { compiledAdapter: 'memquota', params: limit } }),
-      document({
-        kind: 'instance',
-        name: 'calls',
-        spec: { compiledTemplate: 'quota', params: { dimensions: { namespace: 'source.namespace' } } },
-      }),
+      ...LIMITED,
       document({ kind: 'rule', name: 'calls', spec: { actions: [{ handler: 'limits', instances: ['calls'] }] } }),
     ])
     const quotas = new Map([['calls', { amount: 1, bestEffort: false }]])
