@@ -5,8 +5,9 @@ import type { RuleConfig } from './snapshot.ts'
 /** A rule may serve several purposes; header operations are part of checks. */
 export type RulePurpose = 'check' | 'report' | 'attributes'
 
-/** Whether a rule has anything to do in calls of a purpose. */
+/** Whether a rule has anything to do in calls of a purpose. Attributes that a shadow rule generated would decide. */
 export function serves(rule: RuleConfig, purpose: RulePurpose): boolean {
+  if (purpose === 'attributes' && rule.mode === 'shadow') return false
   if (purpose === 'check' && rule.requestHeaders.length + rule.responseHeaders.length > 0) return true
   return rule.actions.some(({ instances }) =>
     instances.some(({ template }) =>

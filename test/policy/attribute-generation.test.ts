@@ -171,6 +171,22 @@ describe('several generators', () => {
     expect((await node.check({ 'source.ip': ip('10.0.0.1') })).answer.status.code).toBe(9)
   })
 
+  it('of rules in shadow mode give nothing', async () => {
+    const shadow = rule('a', 'slow', 'names').replace(
+      '"metadata":{',
+      '"metadata":{"annotations":{"policy.intermix.dev/mode":"shadow"},',
+    )
+    const node = await start(
+      handler('slow', 'pods', { workload: 'slow' }),
+      handler('quick', 'pods', { workload: 'quick' }),
+      generator('names', bindings),
+      shadow,
+      rule('b', 'quick', 'names'),
+      ...deny('quick'),
+    )
+    expect((await node.check({ 'source.ip': ip('10.0.0.1') })).answer.status.code).toBe(9)
+  })
+
   it('see the request alone, not what another one made', async () => {
     const node = await start(
       handler('pods', 'pods'),
