@@ -10,6 +10,7 @@ import { startHaproxy } from '../helpers/haproxy.ts'
 import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
 import { startNginx } from '../helpers/nginx.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
+import { askOverHttp } from '../whole/doors/envoys.ts'
 import { type Intermix, startIntermix } from './intermix.ts'
 
 /** Who a caller is, policy takes from its token; without one it is nobody. */
@@ -73,6 +74,12 @@ const PROXIES = [
     start: ({ binary }: { binary: string }) =>
       startEnvoy({ binary, nodePorts: [node.grpcPort], upstreamPort: upstream.port }),
   },
+  {
+    name: 'Envoy over HTTP',
+    binary: toolOrSkip('envoy'),
+    start: ({ binary }: { binary: string }) =>
+      startEnvoy({ binary, nodePorts: [node.httpPort], upstreamPort: upstream.port, adapt: askOverHttp }),
+  },
 ] as const
 
 for (const { name, binary, start } of PROXIES) {
@@ -96,6 +103,13 @@ for (const { name, binary, start } of PROXIES) {
     it('a header that policy sets and has no value for is not the client’s', async () => {
       const headers = await passed(url, { 'x-verified-user': 'forged', 'X-VERIFIED-USER': 'again' })
       expect(headers['x-verified-user']).toBeUndefined()
+    })
+
+    it('nor is one that some services take for it', async () => {
+      const headers = await passed(url, { X_Verified_User: 'forged', 'x-verified_user': 'forged', 'x-token': 'amy' })
+      expect(Object.entries(headers).filter(([header]) => /^x.verified.user$/.test(header))).toEqual([
+        ['x-verified-user', 'amy'],
+      ])
     })
 
     it.skipIf(name !== 'Envoy')('several values are several operations', async () => {

@@ -18,6 +18,7 @@ export function askOverHttp(bootstrap: Document): void {
   bootstrap.setIn([...CHECK, 'http_service'], {
     server_uri: { uri: 'http://intermix', cluster: 'intermix', timeout: '5s' },
     path_prefix: '/v1/authz',
+    authorization_response: { allowed_upstream_headers: { patterns: [{ exact: 'x-verified-user' }] } },
   })
   bootstrap.setIn([...CHECK, 'allowed_headers'], { patterns: [{ safe_regex: { regex: '.*' } }] })
   const cluster = ['static_resources', 'clusters', 0]
