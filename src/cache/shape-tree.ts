@@ -73,6 +73,8 @@ export class ShapeTree {
    */
   find<T>(bag: AttributeBag, probe: (key: string) => T | undefined): T | undefined {
     const forks: Fork[] = []
+    // Where paths part, the same question may come on many of them: a whole map is made a text of once.
+    let answers: Map<string, StepAnswer> | undefined
     let branch: Branch | undefined = this.#root
     let values = ''
     for (;;) {
@@ -93,7 +95,9 @@ export class ShapeTree {
         question = fork.question
         values = fork.values
       }
-      const answer = question.step.answer(bag)
+      const { step } = question
+      const answer = answers?.get(step.id) ?? step.answer(bag)
+      if (forks.length > 0 || answers !== undefined) (answers ??= new Map()).set(step.id, answer)
       branch = question.branches.get(answer.outcome)
       values += answer.value
     }

@@ -134,6 +134,33 @@ describe('the shape tree', () => {
     expect(probe(MapBag.of({ a: 'y', m: new Map() }))).toBeUndefined()
   })
 
+  it('asks a bag each question once, however many paths it is on', () => {
+    const tree = new ShapeTree(64)
+    let walks = 0
+    const headers = {
+      size: 1,
+      get: () => undefined,
+      *entries(): Generator<[string, string]> {
+        walks++
+        yield ['a', 'b']
+      },
+    }
+    for (let i = 0; i < 64; i++) {
+      const reads = new ReadCollector()
+      reads.attribute('path', `/${i}`)
+      reads.mapKey('headers', `/${i}`, undefined)
+      reads.wholeMap('headers', headers)
+      tree.keyFor(reads.steps)
+    }
+    walks = 0
+    let probes = 0
+    tree.find(MapBag.of({ path: '/new', headers }), () => {
+      probes++
+      return undefined
+    })
+    expect([probes, walks]).toEqual([64, 1])
+  })
+
   it('does not take the absence of a whole map for an empty map', () => {
     const tree = new ShapeTree(8)
     const reads = new ReadCollector()
