@@ -76,6 +76,30 @@ describe('listchecker with overrides', () => {
   })
 })
 
+describe('a list of regular expressions', () => {
+  const crawlers = compileEntries(
+    'REGEX',
+    Array.from({ length: 1_000 }, (_, i) => `bot${i}.*crawl${i}`),
+  )
+  const names = Array.from({ length: 16_000 }, (_, i) => `bot${(i * 7_919) % 1_000}`)
+
+  it('says of long values what it says of short ones', () => {
+    expect([crawlers.has('bot7 crawl7'), crawlers.has('crawl7 bot7')]).toEqual([true, false])
+    const padding = ' '.repeat(2_000)
+    for (const value of ['bot7 crawl7', `bot7${padding}crawl7`, `${padding}bot7 crawl7`, `bot7 crawl7${padding}`]) {
+      expect(crawlers.has(value)).toBe(true)
+    }
+    for (const value of [`crawl7${padding}bot7`, `bot7${padding}crawl8`, padding]) {
+      expect(crawlers.has(value)).toBe(false)
+    }
+  })
+
+  it('is not held up by a value that leads to a new state with each character', () => {
+    expect(crawlers.has(names.join(' '))).toBe(false)
+    expect(crawlers.has(`${names.join(' ')} crawl5`)).toBe(true)
+  })
+})
+
 describe('a list of networks', () => {
   it('agrees with comparing bit by bit', () => {
     const address = fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255), fc.nat(255))

@@ -1,9 +1,9 @@
 // The four kinds of lists, each as a membership test whose cost does not grow with hostile input.
 
-import { RE2JS, RE2Set } from 're2js'
 import { parse as parseYaml } from 'yaml'
 import { valueToText } from '../../adapter-kit/value-text.ts'
 import { foldV4, parseIp } from '../../kernel/ip-address.ts'
+import { PatternSet } from './pattern-set.ts'
 
 export const ENTRY_TYPES = ['STRINGS', 'CASE_INSENSITIVE_STRINGS', 'IP_ADDRESSES', 'REGEX'] as const
 export type EntryType = (typeof ENTRY_TYPES)[number]
@@ -23,8 +23,10 @@ export function compileEntries(type: EntryType, entries: readonly string[]): Ent
       return stringList(entries, (text) => text.toUpperCase())
     case 'IP_ADDRESSES':
       return addressList(entries)
-    case 'REGEX':
-      return regexList(entries)
+    case 'REGEX': {
+      const patterns = new PatternSet(entries)
+      return { size: patterns.size, has: (value) => patterns.matches(valueToText(value)) }
+    }
   }
 }
 
@@ -111,22 +113,4 @@ function maskedKey(address: Uint8Array, bits: number): string {
     key += String.fromCharCode(left >= 8 ? byte : byte & (0xff << (8 - left)))
   }
   return key
-}
-
-// One automaton for all patterns: matching is linear in the value's length (RE2 has no backtracking).
-function regexList(entries: readonly string[]): EntryList {
-  const set = new RE2Set(RE2Set.UNANCHORED)
-  for (const entry of entries) {
-    try {
-      RE2JS.compile(entry)
-    } catch (error) {
-      throw new Error(`"${entry}" is not an RE2 regular expression: ${(error as Error).message}`, { cause: error })
-    }
-    set.add(entry)
-  }
-  if (entries.length > 0) set.compile()
-  return {
-    size: entries.length,
-    has: (value) => entries.length > 0 && set.match(valueToText(value)).length > 0,
-  }
 }
