@@ -13,7 +13,7 @@ const PATH_AMBIGUITIES = {
   'bad-escape': 'a % that no two hexadecimal digits follow',
   overlong: 'an overlong form of UTF-8, which some servers take for a slash or a dot',
   'non-ascii': 'a character that a path must escape',
-  'dot-parameter': 'a dot segment with a parameter, which some servers take for a dot segment',
+  'dot-parameter': 'a dot segment or an empty one with a parameter, which some servers take for one without',
   'dots-behind-slashes': 'dot segments behind an empty segment: what they lead to depends on what is tidied up first',
 } as const
 

@@ -16,8 +16,8 @@ import { AmbiguousRequest, type PathAmbiguity, quoted, refuseUnless } from './am
  * - `*` stays, and text that begins with no slash, which no HTTP server takes for a path, gets none.
  *
  * What an allowed ambiguity becomes: an escape stays one, with capital digits; a backslash, a control character, a lone `%`
- * and what is not ASCII (as UTF-8) become escapes; a dot segment with a parameter is a segment like any other; `..` takes
- * an empty segment back.
+ * and what is not ASCII (as UTF-8) become escapes; a dot segment or an empty one with a parameter is a segment like any
+ * other; `..` takes an empty segment back.
  *
  * @param dots `keep` leaves `..` where it is: the path as a server sees it that resolves nothing.
  * @throws AmbiguousRequest for what is not allowed, and for a fragment and half a surrogate pair always.
@@ -37,6 +37,7 @@ export type Dots = 'resolve' | 'keep'
 
 const SLASH = 0x2f
 const DOT = 0x2e
+const SEMICOLON = 0x3b
 const QUERY = 0x3f
 
 /** 1 where a character may stand in a path in normal form whatever is beside it. `/` is 1 too. */
@@ -51,7 +52,7 @@ function isNormal(path: string): boolean {
   for (let at = 0; at < path.length; at++) {
     const code = path.charCodeAt(at)
     if (code === QUERY) return at + 1 < path.length && !path.includes('#', at)
-    if (PLAIN[code] !== 1 || (before === SLASH && (code === SLASH || code === DOT))) return false
+    if (PLAIN[code] !== 1 || (before === SLASH && (code === SLASH || code === DOT || code === SEMICOLON))) return false
     before = code
   }
   return true
@@ -102,13 +103,20 @@ function refuseReadInTwoWays(code: number, part: string, allowed: ReadonlySet<Pa
   if (code < 0x20 || code === 0x7f) refuseUnless(allowed, 'control', part)
 }
 
+/** A dot segment or an empty one, and a parameter. */
+const PARAMETER_FIRST = /^\.{0,2}(?:;|%3B)/
+
 /** Resolves dot segments (RFC 3986, section 5.2.4), then leaves empty segments out. */
 function tidySegments(path: string, allowed: ReadonlySet<PathAmbiguity>, dots: Dots): string {
   const segments = path.split('/')
   const root = segments[0] === '' && segments.length > 1 ? '/' : ''
   if (root !== '') segments.shift()
-  for (const segment of segments) {
-    if (/^\.\.?(?:;|%3B)/.test(segment)) refuseUnless(allowed, 'dot-parameter', segment)
+  for (const [at, segment] of segments.entries()) {
+    // Behind a slash at the end a parameter changes nothing that precedes it, and `/;jsessionid=1` is usual.
+    const isEmpty = segment.charCodeAt(0) !== DOT
+    if (PARAMETER_FIRST.test(segment) && !(isEmpty && at === segments.length - 1)) {
+      refuseUnless(allowed, 'dot-parameter', segment)
+    }
   }
   const resolved = withoutEmpty(withoutDots(segments))
   // A file system, and a server that merges slashes first, takes `/a//../b` for `/b`.
