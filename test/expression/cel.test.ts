@@ -82,6 +82,17 @@ describe('attributes', () => {
     expect(evaluate('as + source.namespace + namespace.name', { as: 'a', 'namespace.name': 'n' })).toBe('an')
   })
 
+  it('leave the names that CEL has itself to CEL', () => {
+    for (const word of ['int', 'bool', 'string', 'google.x', 'list.y']) {
+      const vocabulary: Vocabulary = new Map([[word, 'STRING']])
+      expect(compileExpression('int("1") == 1', { dialect: 'CEL', vocabulary })).toMatchObject({ ok: true })
+      expect(compileExpression(`${word} == "x"`, { dialect: 'CEL', vocabulary })).toMatchObject({ ok: false })
+      const cexl = compileExpression(`${word} == "x"`, { dialect: 'CEXL', vocabulary })
+      if (!cexl.ok) throw new Error(cexl.problems[0]?.message)
+      expect(cexl.expression.evaluate(MapBag.of({ [word]: 'x' }))).toBe(true)
+    }
+  })
+
   it('may be named as the parser reserves for itself', () => {
     const words = ['__proto__', 'prototype', 'constructor', 'a.__proto__', 'a.constructor']
     const vocabulary = new Map(words.map((name) => [name, 'STRING'] as const))

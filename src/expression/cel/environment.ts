@@ -41,7 +41,11 @@ function build(vocabulary: Vocabulary): CelEnvironment {
     environment.registerType(CEL_TYPES[type], { ctor: class extends Wrapped {}, fields: {} })
     environment.registerOperator(`${CEL_TYPES[type]} == ${CEL_TYPES[type]}`, onlyChecked)
   }
-  for (const [word, node] of tree.children) environment.registerVariable(parserName(word), register(environment, node))
+  // CEL's own names, such as `int` and `type`, stay its own: CEXL alone can read attributes that begin with them.
+  const own = new Set(environment.getDefinitions().variables.map(({ name }) => name))
+  for (const [word, node] of tree.children) {
+    if (!own.has(word)) environment.registerVariable(parserName(word), register(environment, node))
+  }
   for (const signature of OPERATORS) environment.registerOperator(signature, onlyChecked)
   for (const signature of SIGNATURES) environment.registerFunction(signature, onlyChecked)
   for (let arity = 1; arity <= MAX_PICK; arity++) {
