@@ -41,7 +41,7 @@ function build(vocabulary: Vocabulary): CelEnvironment {
     environment.registerType(CEL_TYPES[type], { ctor: class extends Wrapped {}, fields: {} })
     environment.registerOperator(`${CEL_TYPES[type]} == ${CEL_TYPES[type]}`, onlyChecked)
   }
-  // CEL's own names, such as `int` and `type`, stay its own: CEXL alone can read attributes that begin with them.
+  // CEL's own names, such as `int` and `type`, stay its own: CEXL alone can read an attribute that is called so.
   const own = new Set(environment.getDefinitions().variables.map(({ name }) => name))
   for (const [word, node] of tree.children) {
     if (!own.has(word)) environment.registerVariable(parserName(word), register(environment, node))
