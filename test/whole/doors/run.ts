@@ -14,6 +14,9 @@ if (!Number.isInteger(requests) || requests < 1 || !Number.isInteger(seed))
 
 for (const tool of missingTools()) console.warn(`left out, since it is not here: ${tool}`)
 const doors = await startDoors()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void doors.stop().finally(() => process.exit(1)))
+}
 try {
   const startedAt = performance.now()
   const result = await differential(doors, requests, seed)
