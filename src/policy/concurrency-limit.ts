@@ -40,6 +40,11 @@ export class ConcurrencyLimit {
     return Math.floor(this.#limit)
   }
 
+  /** What answers take in the long run, in milliseconds; `undefined` before the first. */
+  get usualMs(): number | undefined {
+    return this.#samples === 0 ? undefined : this.#longRtt
+  }
+
   /** A call ended in time after `rttMs`; `inFlight` counts it and those beside it. */
   sample(rttMs: number, inFlight: number): void {
     const rtt = Math.max(LEAST_RTT_MS, rttMs)
@@ -51,9 +56,9 @@ export class ConcurrencyLimit {
     this.#set(this.#limit * (1 - SMOOTHING) + target * SMOOTHING)
   }
 
-  /** A call timed out or was refused for overload. */
-  drop(): void {
-    this.#set(this.#limit * DROP_FACTOR)
+  /** A call timed out or was refused for overload; `weight` says for how much of one it counts. */
+  drop(weight = 1): void {
+    this.#set(this.#limit * DROP_FACTOR ** weight)
   }
 
   #learn(rtt: number): void {

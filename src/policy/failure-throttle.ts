@@ -37,8 +37,8 @@ class Share {
     return pass >= 1 || this.#calls <= LEAST_PER_SECOND || random() < Math.max(LEAST_SHARE, pass)
   }
 
-  count(isGood: boolean): void {
-    this.good += ((isGood ? 1 : 0) - this.good) * WEIGHT
+  count(isGood: boolean, certainty: number): void {
+    this.good += ((isGood ? 1 : 0) - this.good) * WEIGHT * certainty
     if (this.good * LENIENCY < 1) this.isFailing = true
     else if (this.good > WELL_SHARE) this.isFailing = false
   }
@@ -63,15 +63,20 @@ export class FailureThrottle {
     return this.#ofProven.isFailing || this.#ofOthers.isFailing
   }
 
+  /** Whether this was answered well when it was last asked; what has no key is taken to be. */
+  isProven(key: string | undefined): boolean {
+    return key === undefined || this.#proven.has(key)
+  }
+
   /** Whether a call may be made now. `key` stands for what is asked; calls without one are of the unproven class. */
   admits(key: string | undefined): boolean {
     return this.#shareOf(key).admits(this.#clock.monotonic(), this.#random)
   }
 
-  /** Counts a call that was made. */
-  count(key: string | undefined, isGood: boolean): void {
+  /** Counts a call that was made, for as much as it is certain how it would have ended. */
+  count(key: string | undefined, isGood: boolean, certainty = 1): void {
     if (!isGood && key !== undefined && this.#isRepeated(key)) return
-    this.#shareOf(key).count(isGood)
+    this.#shareOf(key).count(isGood, certainty)
     if (key === undefined) return
     if (isGood) {
       this.#proven.add(key)

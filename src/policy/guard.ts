@@ -103,7 +103,7 @@ class HandlerGuard implements Guard {
   }
 
   healthy(): boolean {
-    return this.#health.breaker.permits()
+    return this.#health.permits()
   }
 
   run<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
@@ -112,21 +112,19 @@ class HandlerGuard implements Guard {
     if (options.signal?.aborted === true) throw this.#refuse('cancelled', 'CANCELLED', 'was given up before it began')
     // Written so that a deadline that is no number refuses, too.
     if (!(deadline - now >= LEAST_TIME_MS)) throw this.#refuse('timeout', 'DEADLINE_EXCEEDED', 'had no time left')
-    if (!this.#health.breaker.permits() && !this.#health.breaker.probing) throw this.#breakerOpen()
+    if (!this.#health.permits(options.key) && !this.#health.probing) throw this.#breakerOpen()
     if (this.#abandoned >= this.#maxAbandoned) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many hung calls')
     if (!this.#health.admits(options.key))
       throw this.#refuse('throttled', 'BACKEND_FAILED', 'is asked less: most of its calls fail')
     // While a probe finds out whether the backend is back, others wait for what it finds.
-    if (this.#health.breaker.probing || this.#inFlight >= this.#limit.current)
-      return this.#wait(call, { ...options, deadline })
+    if (this.#health.probing || this.#inFlight >= this.#limit.current) return this.#wait(call, { ...options, deadline })
     return this.#begin(call, { ...options, deadline })
   }
 
   #begin<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
-    const permit = this.#health.breaker.acquire()
-    if (permit === undefined) throw this.#breakerOpen()
+    const attempt = this.#health.acquire(options.key)
+    if (attempt === undefined) throw this.#breakerOpen()
     const { handler, clock, random } = this.#options
-    const attempt = { permit, key: options.key, begunAt: clock.monotonic() }
     const context = new LazyCallContext(options.deadline)
     this.#inFlight += 1
     this.#budget.call()
@@ -186,6 +184,7 @@ class HandlerGuard implements Guard {
         begin: () => {
           done()
           try {
+            if (!this.#mayBegin(options)) throw this.#breakerOpen()
             resolve(this.#begin(call, options))
           } catch (error) {
             reject(failureOf(error, this.#options.handler.name))
@@ -201,11 +200,17 @@ class HandlerGuard implements Guard {
     })
   }
 
+  /** Who has waited for a probe has not always the time left to be one: a hurried probe finds nothing out. */
+  #mayBegin({ deadline }: RunOptions): boolean {
+    const { clock, handler } = this.#options
+    return this.#health.trusting || deadline - clock.monotonic() >= handler.timeoutMs / 2
+  }
+
   #release(): void {
     this.#inFlight -= 1
     this.#metrics.limit(this.#limit.current)
     // A call that begins may end at once and come back here: the loop below then finds the queue shorter.
-    while (this.#queue.length > 0 && this.#inFlight < this.#limit.current && !this.#health.breaker.probing) {
+    while (this.#queue.length > 0 && this.#inFlight < this.#limit.current && !this.#health.probing) {
       this.#queue.shift()?.begin()
     }
   }

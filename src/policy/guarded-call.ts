@@ -42,6 +42,9 @@ export interface StartedCall<T> {
 
 /** The retry waits a random time up to this long. */
 const BACKOFF_MS = 25
+/** Silence tells of the backend when it has lasted so many times as long as its answers take, and at least this long. */
+const TELLING_TIMES = 10
+const TELLING_MS = 20
 
 export class GuardedCall<T> {
   readonly #state: GuardState
@@ -112,7 +115,7 @@ export class GuardedCall<T> {
     const delay = BACKOFF_MS * random()
     const mayRetry = started.options.retry !== false && !this.#retried && isWorthRetrying(error)
     const hasTime = clock.monotonic() + delay + 2 * (clock.monotonic() - this.#startedAt) < started.options.deadline
-    if (!mayRetry || !hasTime || !health.breaker.permits() || !budget.take()) {
+    if (!mayRetry || !hasTime || !health.bearsRetry(attempt.key) || !budget.take()) {
       this.#finish('failed', () => this.#promise.reject(error))
       return
     }
@@ -121,13 +124,11 @@ export class GuardedCall<T> {
   }
 
   #retry(started: StartedCall<T>, firstError: IntermixError): void {
-    const { health, clock } = this.#state
-    const permit = health.breaker.acquire()
-    if (permit === undefined) {
+    const attempt = this.#state.health.acquire(started.attempt.key)
+    if (attempt === undefined) {
       this.#finish('failed', () => this.#promise.reject(firstError))
       return
     }
-    const attempt = { ...started.attempt, permit, begunAt: clock.monotonic() }
     // An adapter that throws at once is treated like one whose promise rejects.
     const pending = new Promise<T>((resolve) => {
       resolve(started.call(started.context))
@@ -137,23 +138,30 @@ export class GuardedCall<T> {
 
   #giveUp(error: IntermixError, outcome: GuardOutcome): void {
     if (this.#settled) return
-    const { health, abandoned, clock, timeoutMs } = this.#state
+    const { health, abandoned, clock } = this.#state
     const isHeard = this.#isHeard()
     if (this.#attempt !== undefined) {
       abandoned(1)
-      // A caller in a great hurry proves nothing about the backend.
-      const isSlow = outcome === 'timeout' && clock.attentive() - this.#listeningFrom >= timeoutMs / 2
-      health.settle(this.#attempt, isSlow ? 'silent' : 'neutral', error.message)
-      if (isSlow) this.#drop(this.#attempt)
+      // A caller in a great hurry proves next to nothing about the backend.
+      const certainty = Math.min(1, (clock.attentive() - this.#listeningFrom) / this.#tellingMs())
+      const isSilent = outcome === 'timeout' && isHeard
+      if (isSilent) this.#drop(this.#attempt, certainty)
+      health.settle(this.#attempt, isSilent ? 'silent' : 'neutral', error.message, certainty)
     }
     const isStalled = outcome === 'timeout' && !isHeard
     this.#finish(isStalled ? 'stalled' : outcome, () => this.#promise.reject(isStalled ? unheard(error) : error))
   }
 
   /** A timeout tells of an overloaded backend, unless that answered others meanwhile: then it hangs on this one. */
-  #drop(attempt: Attempt): void {
+  #drop(attempt: Attempt, certainty = 1): void {
     const { health, limit } = this.#state
-    if (!health.breaker.answeredSince(attempt.begunAt)) limit.drop()
+    if (!health.answeredSince(attempt)) limit.drop(certainty * health.weightOf(attempt))
+  }
+
+  #tellingMs(): number {
+    const { limit, timeoutMs } = this.#state
+    const { usualMs } = limit
+    return Math.min(timeoutMs / 2, usualMs === undefined ? timeoutMs : Math.max(TELLING_MS, TELLING_TIMES * usualMs))
   }
 
   /** Whether this process listened for the answer at least half of the time. */

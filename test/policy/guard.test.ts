@@ -3,6 +3,10 @@ import { IntermixError } from '../../src/kernel/errors.ts'
 import { guardOnFakeClock, outcomeOf } from './guard-support.ts'
 
 const down = () => new IntermixError('BACKEND_FAILED', 'down')
+const hang = (signal: AbortSignal) =>
+  new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('aborted')))
+  })
 const never = () => new Promise<never>(() => undefined)
 
 describe('a guarded call', () => {
@@ -236,6 +240,35 @@ describe('the breaker', () => {
       await outcomeOf(() => guard.run(fail, { ...deadline(), retry: false }))
     }
     expect(waits).toEqual([500, 750, 1_500, 1_500, 1_500, 1_500, 1_500, 1_500])
+  })
+
+  it('does not let those probe who have waited for so long that a probe of theirs would tell nothing', async () => {
+    const { guard, deadline, clock } = await broken()
+    await clock.advance(750)
+    const controller = new AbortController()
+    const probe = outcomeOf(() => guard.run(never, { ...deadline(), signal: controller.signal }))
+    let called = false
+    const waiting = outcomeOf(() => guard.run(() => (called = true), deadline(600)))
+    await clock.advance(400)
+    controller.abort()
+    await probe
+    expect(await waiting).toMatchObject({ error: { code: 'BACKEND_FAILED' } })
+    expect(called).toBe(false)
+  })
+
+  it('is opened by calls that had to wait for a place and had little time left, where answers are usually quick', async () => {
+    const { guard, deadline, clock, later } = guardOnFakeClock({ initialConcurrency: 2, maxConcurrency: 2 })
+    for (let i = 0; i < 10; i++) {
+      const answer = guard.run(() => later(2, 'quick'), deadline())
+      await clock.advance(2)
+      await answer
+    }
+    for (let i = 0; i < 20; i++) {
+      void outcomeOf(() => guard.run(({ signal }) => hang(signal), deadline(60)))
+      await clock.advance(20)
+    }
+    await clock.advance(60)
+    expect(guard.healthy()).toBe(false)
   })
 
   it('lets the next caller probe when a probe was cancelled', async () => {
