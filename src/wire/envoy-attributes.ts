@@ -40,7 +40,8 @@ export class EnvoyCheckBag extends DerivedBag<Context> {
  * The bag of a request that says what it is about. A connection (Envoy's network filter) has one end at least, and a
  * request a path; only CONNECT has none. Without them nearly no rule could apply, and what is not described would be
  * allowed.
- * @throws RefusedRequest `undescribed`, and for raw headers as `addField` and `fieldText` do; else as the bag does
+ * @throws RefusedRequest `undescribed`, `contradictory`, and for headers as `addField` and `fieldText` do; else as the bag
+ *   does
  */
 export function describedCheckBag(request: CheckRequest, vocabulary: Vocabulary): EnvoyCheckBag {
   const context = request.attributes
@@ -57,9 +58,17 @@ function refuseUndescribed(context: Context): void {
     if (context?.source?.address !== undefined || context?.destination?.address !== undefined) return
     throw new RefusedRequest('undescribed', 'the check says neither which request nor which connection it is about')
   }
-  if (request.path !== '' || request.method === 'CONNECT') return
-  throw new RefusedRequest('undescribed', 'the check is about a request without a path')
+  if (request.path === '') {
+    if (request.method === 'CONNECT') return
+    throw new RefusedRequest('undescribed', 'the check is about a request without a path')
+  }
+  if (TARGET.test(request.path)) return
+  const path = JSON.stringify(request.path.slice(0, 100))
+  throw new RefusedRequest('undescribed', `the path of the request is neither a path nor a URL: ${path}`)
 }
+
+/** The beginnings of request targets (RFC 9112, section 3.2), but CONNECT's. */
+const TARGET = /^(?:\/|\*$|[a-z][a-z0-9+.-]*:\/\/)/i
 
 type Context = AttributeContext | undefined
 
@@ -119,7 +128,8 @@ const DERIVATIONS: Derivations<Context> = new Map([
 function headersOf(context: Context): StringMap | undefined {
   const request = http(context)
   if (request === undefined) return undefined
-  if (request.headerMap !== undefined) return joinHeaders(request.headerMap.headers)
+  const lines = request.headerMap?.headers ?? []
+  if (lines.length > 0) return withoutContradiction(joinHeaders(lines), request.headers)
   // Envoy's names are in lower case; those of others that speak its protocol need not be.
   if (Object.keys(request.headers).some((name) => CAPITAL.test(name))) {
     return joinHeaders(Object.entries(request.headers).map(([key, value]) => ({ key, value, rawValue: NO_BYTES })))
@@ -129,9 +139,19 @@ function headersOf(context: Context): StringMap | undefined {
 
 /** Whether the client sent a header, by lower-case name, as far as Envoy tells. */
 export function sentHeader({ attributes }: CheckRequest, name: string): boolean {
-  const request = http(attributes)
-  if (request?.headerMap !== undefined) return request.headerMap.headers.some(({ key }) => key.toLowerCase() === name)
-  return request !== undefined && Object.keys(request.headers).some((key) => key.toLowerCase() === name)
+  const { headerMap, headers = {} } = http(attributes) ?? {}
+  const names = headerMap?.headers.map(({ key }) => key) ?? []
+  return [...names, ...Object.keys(headers)].some((key) => key.toLowerCase() === name)
+}
+
+/** Envoy fills one of the two; a caller that fills both must say the same twice. */
+function withoutContradiction(lines: StringMap, headers: Readonly<Record<string, string>>): StringMap {
+  for (const [name, value] of Object.entries(headers)) {
+    const key = name.toLowerCase()
+    if (key === FORWARDED_ATTRIBUTES_HEADER || lines.get(key) === value) continue
+    throw new RefusedRequest('contradictory', `headers and header_map name two values for the header ${key}`)
+  }
+  return lines
 }
 
 const CAPITAL = /[A-Z]/

@@ -246,6 +246,9 @@ describe('ext_authz over gRPC', () => {
     const raw = (...headers: ReturnType<typeof line>[]) => ({
       attributes: { request: { http: { ...http, headerMap: { headers } } } },
     })
+    const both = (headers: Readonly<Record<string, string>>, ...lines: ReturnType<typeof line>[]) => ({
+      attributes: { request: { http: { ...http, headers, headerMap: { headers: lines } } } },
+    })
     const entries = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`x-${n}`, '1']))
 
     it.each<[string, MessageInitShape<typeof CheckRequestSchema>]>([
@@ -254,6 +257,10 @@ describe('ext_authz over gRPC', () => {
       ['undescribed', { attributes: { contextExtensions: { 'source.principal': 'ann' } } }],
       ['undescribed', { attributes: { request: { http: {} } } }],
       ['undescribed', { attributes: { request: { http: { method: 'GET', host: 'a.test' } } } }],
+      ['undescribed', { attributes: { request: { http: { path: 'admin' } } } }],
+      ['undescribed', { attributes: { request: { http: { path: '?a=/admin' } } } }],
+      ['contradictory', both({ 'x-user': 'ann' }, line('x-user', 'bob'))],
+      ['contradictory', both({ 'x-user': 'ann' }, line('x-team', 'blue'))],
       ['repeated', raw(line('Authorization', 'a'), line('authorization', 'b'))],
       ['ill-formed', raw(line('x-user', 'zo\xeb'))],
       ['too-large', { attributes: { request: { http: { ...http, headers: entries(1_001) } } } }],

@@ -122,6 +122,16 @@ describe('attributes of Envoy’s authorization requests', () => {
     expect([...map.entries()]).toEqual([['x-a', '1,2']])
   })
 
+  it('read the joined headers where the raw ones are none', () => {
+    const headers = { 'X-User': 'ann' }
+    const bag = bagOf({ request: { http: { headers, headerMap: {} } } })
+    expect(bag.get('request.headers')).toEqual(new Map([['x-user', 'ann']]))
+    const lines = [{ key: 'x-user', value: 'ann' }]
+    expect(bagOf({ request: { http: { headers, headerMap: { headers: lines } } } }).get('request.headers')).toEqual(
+      new Map([['x-user', 'ann']]),
+    )
+  })
+
   it('take the first verified token by name', () => {
     const claims = (sub: string) => ({
       iss: 'https://idp',
