@@ -1,5 +1,6 @@
 // Quotas that ride on a check: each is granted by the first rule, in rule order, that matches and names it.
 
+import { hash } from 'node:crypto'
 import type { QuotaResult } from '../adapter-kit/define-adapter.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
 import type { InstanceConfig, RuleConfig } from '../config/snapshot.ts'
@@ -12,6 +13,9 @@ import type { HandlerTable } from './handler-table.ts'
 import { metUnknown } from './references.ts'
 import { evaluationFailure, matchRule } from './rule-match.ts'
 import type { RunningHandler } from './running-handler.ts'
+
+/** Mixer's clients make a UUID and add a number. */
+const LONGEST_ID = 256
 
 /** A quota that no rule limits is granted in full for a minute, as Mixer did. */
 const UNLIMITED_VALID_MS = 60_000
@@ -55,8 +59,14 @@ async function ask(
   if (instance instanceof EvaluationError) throw evaluationFailure(config.name, instance)
   if (running === undefined) throw new IntermixError('INTERNAL', 'the handler is not running')
   const { amount, bestEffort } = demand
-  const deduplicationId = demand.deduplicationId === '' ? '' : `${demand.deduplicationId}${demand.name}`
+  const deduplicationId = demand.deduplicationId === '' ? '' : idOf(demand.deduplicationId, demand.name)
   return running.quota(instance, { amount, bestEffort, deduplicationId }, deadline)
+}
+
+/** Callers choose it, and handlers keep it for a while: a long one is kept as its hash. */
+function idOf(deduplicationId: string, name: string): string {
+  const id = `${deduplicationId}${name}`
+  return id.length <= LONGEST_ID ? id : hash('sha256', id, 'base64url')
 }
 
 interface Found {

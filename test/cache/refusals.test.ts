@@ -1,5 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { AnswerCache, type StoredAnswer } from '../../src/cache/answer-cache.ts'
 import { createRefusals } from '../../src/cache/cache-metrics.ts'
@@ -9,6 +7,7 @@ import { Revocations } from '../../src/cache/revocations.ts'
 import type { VerdictEntry } from '../../src/cache/verdict-entry.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { Predicate } from '../../src/kernel/read-log.ts'
+import { usedHeap } from '../helpers/used-heap.ts'
 import { ReadableMeter } from '../redis/support.ts'
 import { deny } from './support.ts'
 
@@ -96,14 +95,6 @@ describe('the answer cache', () => {
     expect(kept()).toBeLessThanOrEqual(131_072)
   })
 })
-
-/** Memory in use once what is not needed is gone, in bytes. */
-function usedHeap(): number {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  collect()
-  return process.memoryUsage().heapUsed
-}
 
 describe('shapes', () => {
   it('keep no values, and count the text of the keys that a request chose', () => {
