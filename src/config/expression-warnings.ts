@@ -18,9 +18,9 @@ export function* warnOfExpressions(
     yield
     const rule = byName.get(name)
     for (const { node, expression } of list) {
-      const effect = rule !== undefined && expression === rule.match ? effectOfFailure(rule) : undefined
+      const isMatch = rule !== undefined && expression === rule.match
       for (const doubt of expression.doubts) {
-        const text = textOf(doubt, effect)
+        const text = textOf(doubt, isMatch ? effectOfFailure(rule, doubt.kind) : undefined)
         if (text !== undefined) problems.within('warning', node, doubt.column - 1, doubt.kind, `${text}.`)
       }
     }
@@ -28,15 +28,15 @@ export function* warnOfExpressions(
 }
 
 /** What a caller gains by a match that fails; `undefined` where it gains nothing. */
-function effectOfFailure(rule: RuleConfig): string | undefined {
+function effectOfFailure(rule: RuleConfig, kind: ExpressionDoubt['kind']): string | undefined {
   if (!serves(rule, 'check') && !serves(rule, 'attributes')) return undefined
-  if (rule.matchFailure === 'noMatch') {
+  if (rule.matchFailure === 'noMatch' && kind === 'may-fail') {
     return 'and the rule does not apply then: with "matchFailure: unknown" its failPolicy decides'
   }
   return rule.failPolicy === 'open' ? 'and the rule is passed over then: its failPolicy is "open"' : undefined
 }
 
 function textOf({ kind, message }: ExpressionDoubt, effect: string | undefined): string | undefined {
-  if (kind !== 'may-fail') return message
+  if (kind !== 'may-fail' && kind !== 'may-exhaust') return message
   return effect === undefined ? undefined : `a caller can make this fail: ${message}, ${effect}`
 }

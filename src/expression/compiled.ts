@@ -9,7 +9,7 @@ export type Dialect = 'CEXL' | 'CEL'
 
 /**
  * Why an evaluation gave no value. `absent`: the request lacks an attribute or a map key that was read. `failed`:
- * anything else, such as a value that a function refuses. `exhausted`: the evaluation's step budget was used up.
+ * anything else, such as a value that a function refuses. `exhausted`: a bound of ours, such as the step budget, was met.
  * `unknown`: an attribute that was read could not be found out, which is no doing of the caller.
  */
 export type FailureKind = 'absent' | 'failed' | 'exhausted' | 'unknown'
@@ -39,13 +39,13 @@ export class EvaluationError {
 
 /**
  * Of two failures whose order does not matter, the one to tell. What is absent is the mildest one; what is unknown is the
- * worst, since nothing but the fail policy may decide it.
+ * worst, and then what was exhausted, since nothing but the fail policy may decide those.
  */
 export function worse(one: EvaluationError, two: EvaluationError): EvaluationError {
   return SEVERITY[two.kind] > SEVERITY[one.kind] ? two : one
 }
 
-const SEVERITY: Readonly<Record<FailureKind, number>> = { absent: 0, failed: 1, exhausted: 1, unknown: 2 }
+const SEVERITY: Readonly<Record<FailureKind, number>> = { absent: 0, failed: 1, exhausted: 2, unknown: 3 }
 
 /** The failure of reading an attribute that the bag lacks, where that does not mean that it is absent. */
 export function unknownRead(bag: AttributeBag, attribute: string, part = attribute): EvaluationError | undefined {
@@ -63,11 +63,12 @@ export interface ExpressionProblem {
 
 /**
  * Something about an expression that compiles and still is not right. `always-fails`: a part that can only fail.
- * `may-fail`: a part that fails for some values which a caller can choose. `unmatchable-key`: a header name that no
+ * `may-fail`: a part that fails for some values which a caller can choose. `may-exhaust`: one that takes too many steps
+ * for some. `unmatchable-key`: a header name that no
  * request can have. `costly`: a part that typical requests could exhaust the step budget with.
  */
 export interface ExpressionDoubt extends ExpressionProblem {
-  readonly kind: 'always-fails' | 'may-fail' | 'unmatchable-key' | 'costly'
+  readonly kind: 'always-fails' | 'may-fail' | 'may-exhaust' | 'unmatchable-key' | 'costly'
 }
 
 /** `attribute == constant` (or `map["key"] == constant`), joined by the top-level `&&` of an expression. */

@@ -16,9 +16,9 @@ const QUOTED = 160
 
 /**
  * Whether a rule applies. What is absent does not match. Another failure is the answer itself, which says that it is
- * unknown whether the rule applies, unless the rule's `matchFailure` says that it does not; that is about what callers
- * send, so it has no say where a match, or the request's namespace, hangs on an attribute that could not be found out. A
- * term of the match's top-level `&&` that does not hold decides in spite of failures elsewhere, as it does where an index
+ * unknown whether the rule applies, unless the rule's `matchFailure` says that it does not. That is Mixer's way with what
+ * callers send, so it has no say where a match, or the request's namespace, hangs on an attribute that could not be found
+ * out, nor where a bound of ours ended the evaluation: Mixer would have gone on, and perhaps found a match. A term of the match's top-level `&&` that does not hold decides in spite of failures elsewhere, as it does where an index
  * selects rules.
  */
 export function matchRule(
@@ -32,7 +32,7 @@ export function matchRule(
   if (typeof failure === 'boolean') return failure
   if (failure === undefined) return true
   failed(rule, failure)
-  return rule.matchFailure === 'noMatch' && failure.kind !== 'unknown' ? false : failure
+  return rule.matchFailure === 'noMatch' && failure.kind === 'failed' ? false : failure
 }
 
 function evaluateMatch(match: RuleConfig['match'], bag: AttributeBag, log?: ReadLog): boolean | EvaluationError {

@@ -23,13 +23,13 @@ describe('a pattern of a request', () => {
 
   it('is refused where it is long, whatever it is', () => {
     const branches = Array.from({ length: 3_000 }, (_, i) => `branch${i}`).join('|')
-    expect(find(branches, 'branch7')).toBe('failed: the pattern is longer than 512 characters')
+    expect(find(branches, 'branch7')).toBe('exhausted: the pattern is longer than 512 characters')
   })
 
   it.each(['\\pL{1000}'.repeat(50), '(a|b|c){1000}(d|e){1000}', '((a{100}){10}){1}x{999}', '(?i)k{999}(?i)k{999}'])(
     'is refused where its repetitions make it large: %s',
     (pattern) => {
-      expect(find(pattern, 'x')).toBe('failed: the pattern is too complex')
+      expect(find(pattern, 'x')).toBe('exhausted: the pattern is too complex')
     },
   )
 

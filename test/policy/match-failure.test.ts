@@ -293,6 +293,36 @@ describe('the step budget', () => {
   })
 })
 
+describe('a bound of ours', () => {
+  const words = Array.from({ length: 60 }, (_, i) => `word${i}[a-z]*`).join('|')
+  const deep = 'request.headers.exists(a, request.headers.exists(b, a == b + "x"))'
+
+  it.each([
+    ['CEL', `request.path.matches("^/(admin|${words})/")`],
+    ['CEL', `int(request.headers["x-level"]) < 5 || request.path.matches("^/(admin|${words})/")`],
+    ['CEXL', `"^/(admin|${words})/".matches(request.path)`],
+  ])('does not keep a rule of Mixer from applying: %s %s', async (lang, match) => {
+    const node = await start(rule('admin', match, { lang, matchFailure: 'noMatch' }))
+    const short = await answer(node, request('7', '/admin/x'))
+    expect(short).toMatchObject({ code: Code.PERMISSION_DENIED, message: expect.stringContaining('refused') })
+    const long = await answer(node, request('one', `/admin/${'x'.repeat(100_000)}`))
+    expect(long).toMatchObject({ code: Code.PERMISSION_DENIED, isKept: false })
+    expect(node.meter.value('rule_match_failures_total', 'admin.rule.istio-system', 'exhausted')).toBe(1)
+  })
+
+  it('is told by validate where the rule is passed over then', () => {
+    const warnings = (more: object) =>
+      goodPolicy(rule('deep', deep, more))
+        .warnings.filter(({ code }) => code === 'may-exhaust')
+        .map(({ message }) => message)
+    expect(warnings({ matchFailure: 'noMatch' })).toEqual([])
+    expect(warnings({ failPolicy: 'open' })).toEqual([
+      `a caller can make this fail: ${deep} takes more than 100000 steps where maps are large, ` +
+        'and the rule is passed over then: its failPolicy is "open".',
+    ])
+  })
+})
+
 describe('maps of strings in CEL', () => {
   it('have a size and are equal or not, entry by entry', async () => {
     const node = await start(

@@ -171,7 +171,8 @@ class DoubtFinder {
       const message = `${this.#options.textOf(node)} takes about ${steps} steps where maps have ${TYPICAL_SIZE} entries, and an evaluation may take ${maxSteps}`
       this.#add(doubtAt(this.#options.placeOf(node), 'costly', message))
     } else if (nestedLoops(node) > 1) {
-      this.#add(this.#mayFail(node, `maps are so large that it takes more than ${maxSteps} steps`))
+      const message = `${this.#options.textOf(node)} takes more than ${maxSteps} steps where maps are large`
+      this.#add(doubtAt(this.#options.placeOf(node), 'may-exhaust', message))
     }
   }
 

@@ -81,7 +81,7 @@ const requestPatterns = new LRUCache<string, CompiledPattern>({
 /** The compiled form of a pattern that is known only at run time. Long and complex ones are refused. */
 export function requestPattern(text: string): CompiledPattern {
   if (text.length > MAX_REQUEST_PATTERN_LENGTH) {
-    return new EvaluationError(`the pattern is longer than ${MAX_REQUEST_PATTERN_LENGTH} characters`)
+    return TOO_LONG
   }
   // Known or not, so that an evaluation depends on nothing but what it reads.
   if (!spend(COMPILE_STEPS * text.length)) return EXHAUSTED
@@ -94,7 +94,8 @@ export function requestPattern(text: string): CompiledPattern {
   return pattern
 }
 
-const TOO_COMPLEX = new EvaluationError('the pattern is too complex')
+const TOO_LONG = new EvaluationError(`the pattern is longer than ${MAX_REQUEST_PATTERN_LENGTH} characters`, 'exhausted')
+const TOO_COMPLEX = new EvaluationError('the pattern is too complex', 'exhausted')
 
 function compile(text: string, origin: keyof typeof STEP_MATCHING): CompiledPattern {
   try {
