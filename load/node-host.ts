@@ -2,8 +2,8 @@
 // scenarios with more nodes than the machine has room for processes: `node load/node-host.ts COUNT NAME [flags of node]`.
 
 import { createServer } from 'node:http'
-import { readSettings } from '../src/cli/settings.ts'
-import { createProcess } from '../src/compose.ts'
+import { readSettings } from '../src/settings/settings.ts'
+import { createProcess } from '../src/compose/compose.ts'
 import { Health } from '../src/observe/health.ts'
 import { createLogger } from '../src/observe/logger.ts'
 import { createLoopMonitor } from '../src/observe/loop-lag.ts'

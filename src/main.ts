@@ -6,8 +6,8 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { type Command, runCommand } from './cli/commands.ts'
 import type { CommandIo } from './cli/io.ts'
-import { runRole, type StopSignal } from './cli/run-role.ts'
-import type { Settings } from './cli/settings.ts'
+import { runRole, type StopSignal } from './process/run-role.ts'
+import type { Settings } from './settings/settings.ts'
 import { createLogger } from './observe/logger.ts'
 import { createMeter } from './observe/meter.ts'
 import { systemClock, systemRandom } from './observe/system.ts'
@@ -46,7 +46,7 @@ clearInterval(alive)
 process.exit(code)
 
 async function startRole(settings: Settings): Promise<number> {
-  const { createProcess } = await import('./compose.ts')
+  const { createProcess } = await import('./compose/compose.ts')
   return await runRole(settings, {
     createProcess,
     clock: systemClock,

@@ -6,7 +6,7 @@ import { ATTRIBUTE_OPTIONS, type JsonObject, readAttributes, readPairs } from '.
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { NODE_OPTIONS, type NodeAnswer, type NodeRequest, refusalText } from './node-client.ts'
-import { type OptionTable, type OptionValues, readOptions } from './options.ts'
+import { type OptionTable, type OptionValues, readOptions } from '../settings/options.ts'
 import { createTypedCall } from './typed-call.ts'
 
 const OPTIONS = {

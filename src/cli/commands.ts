@@ -7,8 +7,8 @@ import { type CommandLine, type CommandPage, commandHelp, programHelp } from './
 import { type CommandIo, EXIT } from './io.ts'
 import { REPORT_PAGE, runReport } from './report.ts'
 import { REVOKE_PAGE, runRevoke } from './revoke.ts'
-import { readSettings, type Settings, settingsOf } from './settings.ts'
-import { ROLES, type Role } from './settings-table.ts'
+import { readSettings, type Settings, settingsOf } from '../settings/settings.ts'
+import { ROLES, type Role } from '../settings/settings-table.ts'
 import { runValidateCommand, VALIDATE_PAGE } from './validate-command.ts'
 
 /** A command that is no role. */

@@ -7,7 +7,7 @@ import { type DeadLetter, DeadLetters } from '../telemetry/dead-letters.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { type OptionTable, type OptionValues, readOptions } from './options.ts'
+import { type OptionTable, type OptionValues, readOptions } from '../settings/options.ts'
 
 const OPTIONS = {
   handler: {

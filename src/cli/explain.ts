@@ -5,7 +5,7 @@ import { ATTRIBUTE_OPTIONS, readAttributes, readPairs } from './attribute-argume
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { ADMIN_OPTIONS, adminRefusalText } from './node-client.ts'
-import { type OptionTable, readOptions } from './options.ts'
+import { type OptionTable, readOptions } from '../settings/options.ts'
 import { createTypedCall } from './typed-call.ts'
 
 const OPTIONS = {

@@ -1,7 +1,7 @@
 // Lays out help pages: of the program, and of each command from its table of options.
 
-import { placeholder, showValue } from './option-kinds.ts'
-import { flagOf, type OptionSpec, type OptionTable, variableOf } from './options.ts'
+import { placeholder, showValue } from '../settings/option-kinds.ts'
+import { flagOf, type OptionSpec, type OptionTable, variableOf } from '../settings/options.ts'
 
 const WIDTH = 100
 const INDENT = 6

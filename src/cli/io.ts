@@ -1,6 +1,6 @@
 // What a sub-command may use of the outside world; only main has the real one.
 
-import type { Environment } from './options.ts'
+import type { Environment } from '../settings/options.ts'
 
 export interface CommandIo {
   /** Writes one line (or several) to standard output. */

@@ -3,7 +3,7 @@
 import { IntermixError } from '../kernel/errors.ts'
 import { isJsonObject, type JsonObject } from './attribute-arguments.ts'
 import type { CommandIo } from './io.ts'
-import type { OptionTable } from './options.ts'
+import type { OptionTable } from '../settings/options.ts'
 
 const TIMEOUT = {
   timeoutMs: {

@@ -12,7 +12,7 @@ import {
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { NODE_OPTIONS, refusalText } from './node-client.ts'
-import { type OptionTable, readOptions } from './options.ts'
+import { type OptionTable, readOptions } from '../settings/options.ts'
 import { createTypedCall } from './typed-call.ts'
 
 const OPTIONS = {

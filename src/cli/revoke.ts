@@ -7,7 +7,7 @@ import type { JsonObject } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'
-import { type OptionTable, type OptionValues, readOptions } from './options.ts'
+import { type OptionTable, type OptionValues, readOptions } from '../settings/options.ts'
 
 const OPTIONS = {
   attribute: {

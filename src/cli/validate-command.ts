@@ -3,8 +3,8 @@
 import { IntermixError } from '../kernel/errors.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { type OptionTable, readOptions } from './options.ts'
-import { SETTINGS } from './settings-table.ts'
+import { type OptionTable, readOptions } from '../settings/options.ts'
+import { SETTINGS } from '../settings/settings-table.ts'
 
 const OPTIONS = {
   adapters: SETTINGS.adapters,

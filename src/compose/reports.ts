@@ -1,7 +1,7 @@
 // Puts together the way of reports: from the intake to the queue, and from the queue (or this process) to the handlers.
 
 import type { Handler } from '../adapter-kit/define-adapter.ts'
-import type { Settings } from '../cli/settings.ts'
+import type { Settings } from '../settings/settings.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'

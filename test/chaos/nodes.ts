@@ -2,8 +2,8 @@
 // and a policy backend that knows every right answer.
 
 import { expect } from 'vitest'
-import { readSettings } from '../../src/cli/settings.ts'
-import { createProcess } from '../../src/compose.ts'
+import { readSettings } from '../../src/settings/settings.ts'
+import { createProcess } from '../../src/compose/compose.ts'
 import { Health } from '../../src/observe/health.ts'
 import { createLoopMonitor } from '../../src/observe/loop-lag.ts'
 import { createMeter } from '../../src/observe/meter.ts'

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type CommandHost, runCommand } from '../../src/cli/commands.ts'
-import { flagOf, variableOf } from '../../src/cli/options.ts'
-import type { Settings } from '../../src/cli/settings.ts'
-import { ROLES, SETTINGS, type SettingSpec } from '../../src/cli/settings-table.ts'
+import { flagOf, variableOf } from '../../src/settings/options.ts'
+import type { Settings } from '../../src/settings/settings.ts'
+import { ROLES, SETTINGS, type SettingSpec } from '../../src/settings/settings-table.ts'
 import { testIo } from './support.ts'
 
 function host() {

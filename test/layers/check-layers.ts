@@ -15,13 +15,18 @@ const planted = join(root, 'test/layers/planted')
 const PLANTED = [
   'adapters-imports-down',
   'adapters-stand-alone',
+  'composition-knows-no-command',
   'grpc-js-has-owners',
   'imports-resolve',
   'ioredis-has-owners',
   'kernel-imports-down',
   'no-cycles',
   'policy-imports-down',
+  'process-imports-down',
   'product-without-tests',
+  'root-is-on-top',
+  'settings-belong-to-the-top',
+  'settings-imports-down',
 ]
 
 async function examine(baseDir: string): Promise<ICruiseResult> {

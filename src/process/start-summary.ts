@@ -3,7 +3,7 @@
 import type { Logger } from '../kernel/ports.ts'
 import { redactRedisUrl } from '../redis/redis-url.ts'
 import type { EmbeddedRedis } from './embedded-redis.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from '../settings/settings.ts'
 
 export interface StartSummaryOptions {
   readonly addresses: Readonly<Record<string, string>>

@@ -1,52 +1,18 @@
 // The life of a node or worker process: start, say so, wait for a signal, finish what is in flight, end.
 
+import type { CreateProcess, RunningProcess, Started } from '../compose/running-process.ts'
 import { createAdminServer, type AdminServer } from '../observe/admin-server.ts'
 import { Health } from '../observe/health.ts'
 import { createLogger, type RootLogger } from '../observe/logger.ts'
 import { createLoopMonitor, type LoopMonitor } from '../observe/loop-lag.ts'
-import { createMeter, type PrometheusMeter } from '../observe/meter.ts'
+import { createMeter } from '../observe/meter.ts'
 import { within } from '../kernel/deadline.ts'
-import type { Operation, Operations } from '../kernel/operation.ts'
-import type { Clock, Logger, LoopLag, Random } from '../kernel/ports.ts'
+import type { Operation } from '../kernel/operation.ts'
+import type { Clock, Logger, Random } from '../kernel/ports.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
-import type { Settings } from './settings.ts'
-import type { Role } from './settings-table.ts'
+import type { Settings } from '../settings/settings.ts'
 import { explainStartFailure } from './start-failure.ts'
 import { startSummary } from './start-summary.ts'
-
-/** What a composed process is given. */
-export interface ProcessPorts {
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Logger
-  readonly meter: PrometheusMeter
-  readonly health: Health
-  /** Whether a missed deadline may be this process's own fault. */
-  readonly loopLag: LoopLag
-}
-
-/** What a started process says of itself. */
-export interface Started {
-  /** `host:port` by the name of the listener (`grpc`, `http`, `prometheus`). */
-  readonly addresses: Readonly<Record<string, string>>
-  /** Further facts for the start message, such as `config`: `3 rules, 2 handlers`. */
-  readonly facts?: Readonly<Record<string, string>>
-}
-
-/** A composed process. */
-export interface RunningProcess {
-  start(): Promise<Started>
-  /** Tells callers that the process will end, while it serves on. */
-  retire?(): void
-  /** Finishes what is in flight within `deadlineMs`; safe without `start`. */
-  stop(deadlineMs: number): Promise<void>
-  /** Views for the admin server, by name. */
-  readonly debug: ReadonlyMap<string, () => unknown>
-  /** What the admin server can be asked for, by name. */
-  readonly operations?: Operations
-}
-
-export type CreateProcess = (role: Role, settings: Settings, ports: ProcessPorts) => Promise<RunningProcess>
 
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 

@@ -1,9 +1,9 @@
 // Why a process could not start, in words for whoever started it: no stack, every problem, what to do.
 
 import { IntermixError } from '../kernel/errors.ts'
-import { showAddress } from './option-kinds.ts'
-import { flagOf } from './options.ts'
-import type { Settings } from './settings.ts'
+import { showAddress } from '../settings/option-kinds.ts'
+import { flagOf } from '../settings/options.ts'
+import type { Settings } from '../settings/settings.ts'
 
 /** An explained failure and the exit code that goes with it. */
 export interface StartFailure {

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { type EmbeddedRedis, startEmbeddedRedis } from '../../src/cli/embedded-redis.ts'
+import { type EmbeddedRedis, startEmbeddedRedis } from '../../src/process/embedded-redis.ts'
 import { systemClock } from '../../src/observe/system.ts'
 import { accepts, spawnChild } from '../helpers/process.ts'
 

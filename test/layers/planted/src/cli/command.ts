@@ -1,0 +1,2 @@
+// Where the planted composition and part reach.
+export const command = 0
