@@ -56,7 +56,7 @@ describe('the embedded Redis', () => {
   it.skipIf(!present)('ends when its process is killed without a chance to clean up', async () => {
     const load = (file: string) => JSON.stringify(fileURLToPath(new URL(`../../src/${file}`, import.meta.url)))
     const program = `
-      import { startEmbeddedRedis } from ${load('cli/embedded-redis.ts')}
+      import { startEmbeddedRedis } from ${load('process/embedded-redis.ts')}
       import { systemClock } from ${load('observe/system.ts')}
       setInterval(() => {}, 1000)
       const redis = await startEmbeddedRedis({ path: process.env.PATH, clock: systemClock })
