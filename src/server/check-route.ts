@@ -13,7 +13,8 @@ export function checkRoute(options: BoundedRouteDependencies): Route {
   const { check, clock, meter, limits } = options
   const metrics = createDoorMetrics({ meter, clock, door: 'http_check' })
   return (app) => {
-    app.post('/v1/check', { config: { maxBytes: limits.maxAttributeBytes } }, (request, reply) => {
+    const config = { maxBytes: limits.maxAttributeBytes, uniqueNames: true }
+    app.post('/v1/check', { config }, (request, reply) => {
       const startedAt = clock.monotonic()
       const finish = (outcome: CheckOutcome) => {
         metrics.finished(outcome.answer.status.code, startedAt)

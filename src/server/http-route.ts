@@ -9,6 +9,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Largest body of a route, where that is less than the server's. */
     readonly maxBytes?: number
+    /** Refuses bodies in which an object has a name twice. */
+    readonly uniqueNames?: boolean
   }
 }
 

@@ -108,9 +108,9 @@ function readJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
     try {
-      const { maxBytes = Number.POSITIVE_INFINITY } = request.routeOptions.config
+      const { maxBytes = Number.POSITIVE_INFINITY, uniqueNames = false } = request.routeOptions.config
       if (body.length > maxBytes) throw tooLarge(maxBytes)
-      done(null, parseJsonBody(bufferOf(body)))
+      done(null, parseJsonBody(bufferOf(body), { uniqueNames }))
     } catch (caught) {
       done(callerError(caught))
     }

@@ -3,17 +3,20 @@
 import { isUtf8 } from 'node:buffer'
 import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
+import { refuseRepeatedNames } from './json-names.ts'
 
 /**
  * Parses a body.
+ * @param uniqueNames refuses objects that have a name twice
  * @throws IntermixError INVALID_REQUEST that names line and column; RefusedRequest `ill-formed` for text that is not UTF-8
- * or, by its escapes, not Unicode: halves of surrogate pairs, which programs read in several ways.
+ * or, by its escapes, not Unicode: halves of surrogate pairs, which programs read in several ways; and `repeated`.
  */
-export function parseJsonBody(body: Buffer): unknown {
+export function parseJsonBody(body: Buffer, { uniqueNames }: { readonly uniqueNames: boolean }): unknown {
   if (!isUtf8(body)) throw new RefusedRequest('ill-formed', 'the body is not UTF-8')
   const text = body.toString('utf8')
   const json = parse(text)
   if (SURROGATE.test(text)) refuseSurrogates(json)
+  if (uniqueNames) refuseRepeatedNames(text, json)
   return json
 }
 

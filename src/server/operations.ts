@@ -34,7 +34,7 @@ const MAX_RULES = 1_000
 export function revocationsOperation(operator: Omit<OperatorDependencies, 'explain'>): Operation {
   const { check, handlers, revoke } = operator
   return answering(operator, async ({ body }) => {
-    const target = readTarget(parseJsonBody(body))
+    const target = readTarget(parseJsonBody(body, { uniqueNames: true }))
     const problems = problemsOf(target, check.vocabulary(), handlers)
     if (problems.length > 0) throw new RequestProblems('nothing was revoked', problems)
     const receipt = await revoke(target)
@@ -47,7 +47,7 @@ export function explainOperation(operator: Omit<OperatorDependencies, 'revoke' |
   const { check, explain } = operator
   return answering(operator, async ({ body, query }) => {
     const limit = readLimit(query['limit'])
-    const asked = readCheckBody(parseJsonBody(body), check.vocabulary(), operator)
+    const asked = readCheckBody(parseJsonBody(body, { uniqueNames: true }), check.vocabulary(), operator)
     const rule = typeof query['rule'] === 'string' ? query['rule'] : undefined
     return {
       httpStatus: 200,

@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
@@ -6,6 +7,7 @@ import { parseDuration } from '../../src/kernel/time.ts'
 import { Code } from '../../src/kernel/status.ts'
 import type { StringMap } from '../../src/kernel/value.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
+import { parseJsonBody } from '../../src/server/json-body.ts'
 import { decodeRecords } from '../../src/wire/record-json.ts'
 import { answerOf, dependencies, type RecordingCheck } from './fixtures.ts'
 
@@ -51,6 +53,41 @@ describe('the HTTP API', () => {
       }
       expect(check.asked).toEqual([])
       expect(given.meter.counts.get('requests_refused_total{http,ill-formed}')).toBe(2)
+    })
+
+    it.each([
+      ['{"attributes": {"request.path": "/admin", "request.path": "/"}}', 'request.path'],
+      ['{"attributes": {"request.path": "/admin", "request\\u002epath" : "/"}}', 'request.path'],
+      ['{"attributes": {"request.headers": {"x-user": "eve", "a": "\\"}:{", "x-user": "ann"}}}', 'x-user'],
+      ['{"attributes": {"request.path": "/admin"}, "attributes": {}}', 'attributes'],
+      ['{"attributes": {"request.headers": {"__proto__": "a", "__proto__": "b"}}}', '__proto__'],
+    ])('of a check is refused that has a name twice in one object: %s', async (body, name) => {
+      const response = await post('/v1/check', body)
+      expect(response.statusCode).toBe(400)
+      expect(response.json<ErrorBody>().error.message).toContain(`the name "${name}" twice`)
+      expect(check.asked).toEqual([])
+      expect(given.meter.counts.get('requests_refused_total{http,repeated}')).toBe(1)
+    })
+
+    it('that has a name once in each object is taken, whatever its strings hold', () => {
+      const text = fc.oneof(fc.string({ unit: fc.constantFrom('"', '\\', ':', '{', '}', ' ', 'a') }), fc.string())
+      const names = fc.oneof(text, fc.constantFrom('__proto__', 'constructor'))
+      const { json } = fc.letrec((tie) => ({
+        json: fc.oneof(
+          { depthSize: 'small' },
+          fc.oneof(text, fc.integer(), fc.constant(null)),
+          fc.array(tie('json'), { maxLength: 4 }),
+          fc
+            .uniqueArray(fc.tuple(names, tie('json')), { selector: ([name]) => name, maxLength: 4 })
+            .map(Object.fromEntries),
+        ),
+      }))
+      fc.assert(
+        fc.property(json, fc.constantFrom(undefined, 1), (value, space) => {
+          const body = JSON.stringify(value, null, space)
+          expect(parseJsonBody(Buffer.from(body), { uniqueNames: true })).toEqual(JSON.parse(body))
+        }),
+      )
     })
 
     it('may hold whole pairs, and U+FFFD', async () => {
