@@ -45,7 +45,10 @@ local function set_headers(txn, answer)
   for _, names in ipairs(list(answer.headers["x-envoy-auth-headers-to-remove"] or {})) do
     for name in names:gmatch("[^%s,]+") do txn.http:req_del_header(name) end
   end
+  -- Further proxies would drop what a client calls a header of the connection, also where policy has set it.
+  local connection = table.concat(list(txn.http:req_get_headers()["connection"] or {}), ","):lower()
   for _, name in ipairs(set) do
+    if connection:find(name, 1, true) then txn.http:req_del_header("connection") end
     txn.http:req_del_header(name)
     for _, value in ipairs(list(answer.headers[name] or {})) do txn.http:req_add_header(name, value) end
   end

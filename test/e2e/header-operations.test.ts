@@ -11,6 +11,7 @@ import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
 import { startNginx } from '../helpers/nginx.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
 import { askOverHttp } from '../whole/doors/envoys.ts'
+import { send } from '../whole/doors/raw-client.ts'
 import { type Intermix, startIntermix } from './intermix.ts'
 
 /** Who a caller is, policy takes from its token; without one it is nobody. */
@@ -103,6 +104,19 @@ for (const { name, binary, start } of PROXIES) {
     it('a header that policy sets and has no value for is not the client’s', async () => {
       const headers = await passed(url, { 'x-verified-user': 'forged', 'X-VERIFIED-USER': 'again' })
       expect(headers['x-verified-user']).toBeUndefined()
+    })
+
+    it('a header that policy sets is not taken away by a client that calls it one of the connection', async () => {
+      const headers = [
+        ['Host', 'a.test'],
+        ['x-token', 'amy'],
+        ['Connection', 'X-Verified-User, close'],
+      ] as const
+      expect(await send(Number(new URL(url).port), { method: 'GET', target: '/b', version: 'HTTP/1.1', headers })).toBe(
+        200,
+      )
+      const got = upstream.requests.at(-1)?.headers ?? {}
+      expect([got['x-verified-user'], got['connection'] ?? '']).toEqual(['amy', expect.not.stringMatching(/verified/i)])
     })
 
     it('nor is one that some services take for it', async () => {
