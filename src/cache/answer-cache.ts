@@ -4,6 +4,7 @@
 // handlers' verdicts that may well be cached still.
 
 import { LRUCache } from 'lru-cache'
+import { sharingSteps } from '../expression/steps.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Answer } from '../kernel/verdict.ts'
@@ -103,13 +104,15 @@ export class AnswerCache {
    * @param handlers names of the handlers that the scope's rules can call
    */
   find(scope: AnswerScope, bag: AttributeBag, handlers: readonly string[], now: number): StoredAnswer | undefined {
-    return scope.shapes.find(bag, (key) => {
+    const probe = (key: string) => {
       const stored = this.#answers.get(`${scope.id}|${key}`)
       if (stored === undefined || !this.#servable(stored, bag, handlers, now)) return undefined
       stored.usesLeft--
       for (const part of stored.parts) spend(part, now)
       return stored
-    })
+    }
+    // As many steps as the rules may take: the questions on the way are theirs.
+    return sharingSteps(() => scope.shapes.find(bag, probe))
   }
 
   /** Stores an answer under the shape of its own evaluation, unless that or the answer is too large; then it is counted. */

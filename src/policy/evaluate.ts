@@ -4,6 +4,7 @@ import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { VerdictOutcome } from '../cache/verdict-request.ts'
 import type { RuleConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
+import { sharingSteps } from '../expression/steps.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
@@ -41,6 +42,10 @@ export interface EvaluationContext {
  * rule of which it is unknown whether it matches is one part that is unknown, for its fail policy to resolve.
  */
 export function evaluateRules(rules: readonly RuleConfig[], bag: AttributeBag, context: EvaluationContext): Evaluation {
+  return sharingSteps(() => evaluateAll(rules, bag, context))
+}
+
+function evaluateAll(rules: readonly RuleConfig[], bag: AttributeBag, context: EvaluationContext): Evaluation {
   const matched: RuleConfig[] = []
   const parts: Part[] = []
   const asked = new Map<string, Part['outcome']>()

@@ -3,6 +3,7 @@
 import type { Instance } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
+import { sharingSteps } from '../expression/steps.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { generateAttributes, generationFailures } from './attribute-generation.ts'
@@ -52,6 +53,10 @@ export class ReportDispatcher {
   readonly #matchFailed: MatchFailed = ({ name }, failure) => this.#failures.matchFailed(name, failure)
 
   #fill(state: PolicyState, bag: AttributeBag): readonly Dispatch[] {
+    return sharingSteps(() => this.#fillAll(state, bag))
+  }
+
+  #fillAll(state: PolicyState, bag: AttributeBag): readonly Dispatch[] {
     const dispatches: Dispatch[] = []
     for (const rule of state.rules.report(bag).rules) {
       if (matchRule(rule, bag, undefined, this.#matchFailed) !== true) continue

@@ -291,6 +291,25 @@ describe('the step budget', () => {
     expect(node.meter.value('rule_match_failures_total', 'twice.rule.istio-system', 'exhausted')).toBe(1)
     expect(await answer(node, { 'request.headers': new Map([['a', 'v']]) })).toMatchObject({ code: Code.OK })
   })
+
+  it('is shared by the rules of a check, but for those that take no steps', async () => {
+    const slow = Array.from({ length: 400 }, (_, i) =>
+      rule(`slow${i}`, `request.path.matches("(users|orders${i})/[0-9]+$")`, { failPolicy: 'open' }),
+    )
+    const node = await start(...slow, rule('zz', 'request.path.startsWith("/admin")'))
+    expect(await answer(node, request('1', '/users/7'))).toMatchObject({ code: Code.PERMISSION_DENIED })
+    expect(await answer(node, request('1', '/users/x'))).toMatchObject({ code: Code.OK, isKept: true })
+    const failures = () => slow.filter((_, i) => exhausted(`slow${i}`) > 0).length
+    const exhausted = (name: string) =>
+      node.meter.value('rule_match_failures_total', `${name}.rule.istio-system`, 'exhausted')
+    expect(failures()).toBe(0)
+    expect(await answer(node, request('1', `/users/${'users/'.repeat(20_000)}`))).toMatchObject({ code: Code.OK })
+    expect(failures()).toBeGreaterThan(300)
+    expect(await answer(node, request('1', `/admin/${'users/'.repeat(20_000)}`))).toMatchObject({
+      code: Code.PERMISSION_DENIED,
+    })
+    expect(exhausted('zz')).toBe(0)
+  })
 })
 
 describe('a bound of ours', () => {
