@@ -3,22 +3,27 @@
 import type { Clock, Random } from '../kernel/ports.ts'
 
 interface BreakerOptions {
-  /** Consecutive failures that open it. */
+  /** Consecutive failures after which a probe decides whether it opens. */
   readonly threshold: number
   /** Milliseconds until a probe, spread by ±25 %. */
   readonly openMs: number
   readonly clock: Clock
   readonly random: Random
-  /** Whether the other side answers now; must settle by itself. */
-  readonly probe: () => Promise<boolean>
+  /** Whether the other side answers now, `undefined` where that could not be told; must settle by itself. */
+  readonly probe: () => Promise<boolean | undefined>
   readonly onChange: (open: boolean) => void
 }
 
-/** Counts consecutive failures; while open, one probe at a time decides when it closes. */
+/**
+ * Counts consecutive failures. What was in flight at one moment fails together, so that many failures may be one: before
+ * it opens, a probe has to fail, too. While it is open, one probe at a time decides when it closes.
+ */
 export class Breaker {
   readonly #options: BreakerOptions
   #failures = 0
   #open = false
+  #confirming = false
+  #stopped = false
   #cancel: (() => void) | undefined
 
   constructor(options: BreakerOptions) {
@@ -35,25 +40,36 @@ export class Breaker {
 
   failed(): void {
     this.#failures++
-    if (this.#open || this.#failures < this.#options.threshold) return
-    this.#open = true
-    this.#wait()
-    this.#options.onChange(true)
+    if (this.#open || this.#confirming || this.#failures < this.#options.threshold) return
+    void this.#confirm()
   }
 
   /** Closes it without a probe: a new connection has just answered. */
   reset(): void {
     this.#failures = 0
-    this.stop()
+    this.#cancel?.()
+    this.#cancel = undefined
     if (!this.#open) return
     this.#open = false
     this.#options.onChange(false)
   }
 
-  /** Ends the probing. */
+  /** Ends the probing, for good. */
   stop(): void {
+    this.#stopped = true
     this.#cancel?.()
     this.#cancel = undefined
+  }
+
+  async #confirm(): Promise<void> {
+    this.#confirming = true
+    const answers = await this.#options.probe()
+    this.#confirming = false
+    this.#failures = 0
+    if (answers !== false || this.#stopped) return
+    this.#open = true
+    this.#wait()
+    this.#options.onChange(true)
   }
 
   #wait(): void {
@@ -65,7 +81,7 @@ export class Breaker {
     const waiting = this.#cancel
     const answers = await this.#options.probe()
     if (!this.#open || this.#cancel !== waiting) return
-    if (answers) this.reset()
+    if (answers === true) this.reset()
     else this.#wait()
   }
 }

@@ -156,7 +156,8 @@ class Link implements RedisLink {
           const heard = clock.attentive() - listeningFrom >= timeoutMs / 2
           this.#calls[heard ? 'timeout' : 'stalled'].add()
           if (heard) this.#breaker.failed()
-          reject(unavailable(`Redis did not answer within ${timeoutMs} ms`))
+          const message = `Redis did not answer within ${timeoutMs} ms`
+          reject(heard ? unavailable(message) : new IntermixError('REDIS_UNAVAILABLE', message, { backend: 'unheard' }))
         }),
       )
       this.#pending.add(abort)
@@ -184,11 +185,11 @@ class Link implements RedisLink {
     return unavailable('Redis failed', error)
   }
 
-  async #probe(): Promise<boolean> {
+  async #probe(): Promise<boolean | undefined> {
     if (!this.#connected) return false
     return this.#bounded((client) => client.ping(), this.#options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS).then(
       () => true,
-      () => false,
+      (error: unknown) => (error instanceof IntermixError && error.backend === 'unheard' ? undefined : false),
     )
   }
 

@@ -67,6 +67,25 @@ describe('a link to Redis', () => {
     expect(await slow.run((client) => client.ping())).toBe('PONG')
   })
 
+  it('does not take many failures of one moment for a Redis that is down', async () => {
+    redis = await startRedis()
+    const { link: own, log, meter } = testLink(redis.url, 500)
+    link = own
+    await untilUp(own)
+    redis.pause()
+    const asked = Array.from({ length: 8 }, () => own.run((client) => client.get('a')).catch((error: unknown) => error))
+    await Promise.all(asked)
+    redis.resume()
+    // The probe that decides was sent when the first failed; Redis answers it now.
+    await until(
+      async () => (await own.run((client) => client.get('a')).catch(() => 'failed')) !== 'failed',
+      'an answer',
+    )
+    expect(own.state()).toBe('up')
+    expect(meter.value('redis_calls_total', 'queue', 'timeout')).toBeGreaterThanOrEqual(5)
+    expect(log.lines.filter((line) => line.includes('down'))).toEqual([])
+  })
+
   it('takes the answers that came while this process stood still, and stays up', async () => {
     redis = await startRedis()
     const { link: own, log } = testLink(redis.url, 300)
