@@ -5,6 +5,7 @@ import type { Handler } from '../src/adapter-kit/define-adapter.ts'
 import { callHandler, isPermanent, reasonOf } from '../src/telemetry/call-handler.ts'
 import { letterId } from '../src/telemetry/dead-letters.ts'
 import { batchFromJob, type DeliverJob } from '../src/telemetry/deliver-batch.ts'
+import { DeliveryWatch } from '../src/telemetry/delivery-watch.ts'
 import {
   firstFailureOf,
   isLastAttempt,
@@ -25,6 +26,7 @@ export class Deliver {
   readonly #context: WorkerContext
   readonly #name: string
   readonly #worker: Worker
+  readonly #watch: DeliveryWatch
   /** Replaced when the config changes; jobs in work keep theirs. `undefined` for a handler that has vanished. */
   target: DeliverTarget | undefined
 
@@ -32,6 +34,7 @@ export class Deliver {
     this.#context = context
     this.#name = handlerName
     this.target = target
+    this.#watch = new DeliveryWatch({ ...context, handler: handlerName })
     this.#worker = startWorker(context, context.names.deliver(handlerName), (job) => this.#process(job))
   }
 
@@ -73,10 +76,12 @@ export class Deliver {
       id = batch.id
       await callHandler(target.handler, batch, { clock, timeoutMs: target.timeoutMs })
     } catch (error) {
+      this.#watch.failed(error)
       const firstFailureAt = await firstFailureOf(job, clock)
       if (!isPermanent(error) && !isLastAttempt(job)) throw error
       return this.bury(job, reasonOf(error), firstFailureAt)
     }
+    this.#watch.delivered()
     await persistently(clock, () => ledger.count(`${id}:delivered`, this.#name, 'delivered', count))
   }
 }

@@ -17,6 +17,7 @@ const LINE_EVERY_MS = 15_000
 export class BackendPresence {
   readonly #clock: Clock
   readonly #log: Logger
+  readonly #words: Readonly<Record<Presence, string>>
   #presence: Presence = 'well'
   #told: Presence = 'well'
   #troubledSince = 0
@@ -26,10 +27,14 @@ export class BackendPresence {
   #linesAt = 0
   #isWaiting = false
 
-  /** @param log already names the handler */
-  constructor(clock: Clock, log: Logger) {
+  /**
+   * @param log already names the handler
+   * @param words what to say; of a backend of checks unless given
+   */
+  constructor(clock: Clock, log: Logger, words = WORDS) {
     this.#clock = clock
     this.#log = log
+    this.#words = words
   }
 
   /** @param reason what the last call failed with */
@@ -61,6 +66,6 @@ export class BackendPresence {
     this.#leftOut = 0
     const more =
       this.#presence === 'well' ? { troubledMs: Math.round(now - this.#troubledSince) } : { reason: this.#reason }
-    this.#log.warn({ ...more, ...(changesLeftOut > 0 ? { changesLeftOut } : {}) }, WORDS[this.#presence])
+    this.#log.warn({ ...more, ...(changesLeftOut > 0 ? { changesLeftOut } : {}) }, this.#words[this.#presence])
   }
 }

@@ -8,6 +8,7 @@ import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import { callHandler, DEFAULT_RETRIES, isPermanent, reasonOf, type Retries, RETRY_JITTER } from './call-handler.ts'
 import { FAN_OUT } from './dead-letters.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
+import { DeliveryWatch } from './delivery-watch.ts'
 import { expandParcel, type ReportDecoders, type ReportDispatch } from './expand.ts'
 import { type HandlerTotals, type Ledger, MemoryLedger, meteredLedger } from './ledger.ts'
 import type { Parcel } from './parcel.ts'
@@ -45,6 +46,7 @@ export class InProcessPipeline implements ParcelSink {
   readonly #options: InProcessPipelineOptions
   readonly #ledger: Ledger
   readonly #lanes = new Map<string, { readonly queue: Waiting[]; active: number }>()
+  readonly #watches = new Map<string, DeliveryWatch>()
   readonly #readyListeners: (() => void)[] = []
   readonly #idleListeners = new Set<() => void>()
   /** Batches that wait for their next try, with what ends the wait. */
@@ -61,6 +63,7 @@ export class InProcessPipeline implements ParcelSink {
 
   /** Takes over a config and its running handlers, the first one too. Batches in work end with their handler. */
   reload(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
+    for (const name of this.#watches.keys()) if (!handlers.has(name)) this.#watches.delete(name)
     this.#world = { snapshot, dispatch: this.#options.dispatchFor(snapshot), handlers }
     this.#announce()
   }
@@ -130,6 +133,12 @@ export class InProcessPipeline implements ParcelSink {
     return lane
   }
 
+  #watch(handler: string): DeliveryWatch {
+    let watch = this.#watches.get(handler)
+    if (watch === undefined) this.#watches.set(handler, (watch = new DeliveryWatch({ ...this.#options, handler })))
+    return watch
+  }
+
   #run(handler: string): void {
     const lane = this.#lane(handler)
     while (lane.active < CONCURRENCY_PER_HANDLER) {
@@ -154,6 +163,7 @@ export class InProcessPipeline implements ParcelSink {
     try {
       await callHandler(handler, batch, { clock, timeoutMs })
     } catch (error) {
+      this.#watch(batch.handler).failed(error)
       if (!isPermanent(error) && attempt < retries.attempts && !this.#stopped) {
         this.#retry({ batch, attempt: attempt + 1 }, retries.firstDelayMs * 2 ** (attempt - 1))
         return
@@ -167,6 +177,7 @@ export class InProcessPipeline implements ParcelSink {
       log.warn(fields, 'a batch could not be delivered')
       return this.#drop(batch.handler, batch, isPermanent(error) ? 'refused' : 'failed')
     }
+    this.#watch(batch.handler).delivered()
     await this.#count(batch.handler, 'delivered', batch.instances.length)
     this.#release(batch)
   }

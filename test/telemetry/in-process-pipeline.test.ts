@@ -15,7 +15,9 @@ import { batchTo, CountingHandler, dispatchByName, jsonDecoders, snapshotOf } fr
 
 function start(handlers: Record<string, Handler>, maxInstances?: number) {
   const clock = new FakeClock()
-  const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter() }
+  const log = new KeptLog()
+  const meter = new ReadableMeter()
+  const ports = { clock, random: fixedRandom, log, meter }
   const pipeline = new InProcessPipeline({
     ...ports,
     decoders: jsonDecoders,
@@ -24,7 +26,7 @@ function start(handlers: Record<string, Handler>, maxInstances?: number) {
   })
   const intake = new ReportIntake({ sink: pipeline, ...ports, processId: 'p1' })
   const load = () => pipeline.reload(snapshotOf(Object.keys(handlers)), new Map(Object.entries(handlers)))
-  return { clock, pipeline, intake, load }
+  return { clock, pipeline, intake, load, log, meter }
 }
 
 describe('the pipeline in one process', () => {
@@ -75,6 +77,24 @@ describe('the pipeline in one process', () => {
     for (let i = 0; i < 8; i++) await clock.advance(200_000)
     await expect.poll(() => handler.calls).toBe(8)
     expect((await pipeline.totals()).get('a')).toMatchObject({ accepted: 100, held: 0, dropped: { failed: 100 } })
+  })
+
+  it('tells once when a backend takes no reports and once when it does again', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new IntermixError('BACKEND_FAILED', 'connection refused')
+    const { intake, clock, load, log, meter } = start({ a: handler })
+    load()
+    intake.accept(batchTo('a', 100))
+    await expect.poll(() => handler.calls).toBe(1)
+    expect(log.lines).toEqual([])
+    await clock.advance(10_000)
+    await expect.poll(() => handler.calls).toBe(4)
+    expect(log.lines).toEqual([expect.stringMatching(/^warn reports are not delivered.*connection refused/)])
+    expect(meter.value('report_tries_failed_total', 'a')).toBe(4)
+    handler.failWith = undefined
+    await clock.advance(20_000)
+    await expect.poll(() => handler.total).toBe(100)
+    await expect.poll(() => log.lines.slice(1)).toEqual([expect.stringMatching(/^warn reports are delivered again/)])
   })
 
   it('drops at once what is refused or cannot be read', async () => {

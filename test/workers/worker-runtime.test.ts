@@ -41,14 +41,14 @@ afterEach(async () => {
 
 function startRuntime(
   handlers: Record<string, Handler>,
-  options: { tuning?: Partial<WorkerTuning>; max?: number } = {},
+  options: { tuning?: Partial<WorkerTuning>; max?: number; log?: KeptLog } = {},
 ) {
   const runtime = new WorkerRuntime({
     redisUrl: redis.url,
     link,
     clock: realClock,
     random: fixedRandom,
-    log: new KeptLog(),
+    log: options.log ?? new KeptLog(),
     meter: new ReadableMeter(),
     decoders: jsonDecoders,
     dispatchFor: dispatchByName,
@@ -116,6 +116,23 @@ describe('workers', () => {
     startRuntime({ a: flaky })
     await until(() => handler.total === 4, 'the third try delivers')
     expect(new Set(ids).size).toBe(1)
+  })
+
+  it('tell when a backend takes no reports, before anything is a dead letter, and when it does again', async () => {
+    const log = new KeptLog()
+    const handler = new CountingHandler()
+    handler.failWith = () => {
+      if (handler.calls === 4) handler.failWith = undefined
+      return new IntermixError('BACKEND_FAILED', 'away')
+    }
+    await add(parcelOf([batchTo('a', 4)]))
+    startRuntime({ a: handler }, { log, tuning: { retries: { attempts: 8, firstDelayMs: 10 } } })
+    await until(() => handler.total === 4, 'the fifth try delivers')
+    await until(() => log.lines.length === 2, 'both lines are there')
+    expect(log.lines).toEqual([
+      expect.stringMatching(/^warn reports are not delivered.*away/),
+      expect.stringMatching(/^warn reports are delivered again/),
+    ])
   })
 
   it('make dead letters: at once for permanent errors, after the last try otherwise', async () => {
