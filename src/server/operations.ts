@@ -16,6 +16,7 @@ import type { ExplainScope } from '../policy/explain.ts'
 import type { BoundedRouteDependencies } from './http-route.ts'
 import { parseJsonBody } from './json-body.ts'
 import { errorBody, RequestProblems } from './json-error.ts'
+import { HEADER_MAPS } from '../wire/request-headers.ts'
 
 export interface OperatorDependencies extends Pick<BoundedRouteDependencies, 'check' | 'defaultTimeoutMs' | 'limits'> {
   /** Full names of the handlers of the config in use. */
@@ -34,7 +35,7 @@ const MAX_RULES = 1_000
 export function revocationsOperation(operator: Omit<OperatorDependencies, 'explain'>): Operation {
   const { check, handlers, revoke } = operator
   return answering(operator, async ({ body }) => {
-    const target = readTarget(parseJsonBody(body, { uniqueNames: true }))
+    const target = byHeaderName(readTarget(parseJsonBody(body, { uniqueNames: true })))
     const problems = problemsOf(target, check.vocabulary(), handlers)
     if (problems.length > 0) throw new RequestProblems('nothing was revoked', problems)
     const receipt = await revoke(target)
@@ -81,6 +82,12 @@ function readLimit(written: unknown): number | undefined {
   throw new RequestProblems('the question is not valid', [
     problem('limit', `must be a number of rules from 1 to ${MAX_RULES}.`),
   ])
+}
+
+/** Verdicts depended on headers by their names in lower case. */
+function byHeaderName(target: RevocationTarget): RevocationTarget {
+  if (target.kind !== 'attribute' || !HEADER_MAPS.has(target.name)) return target
+  return { ...target, key: target.key?.toLowerCase() }
 }
 
 function problemsOf(target: RevocationTarget, vocabulary: Vocabulary, handlers: () => Iterable<string>): Problem[] {

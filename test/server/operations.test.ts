@@ -47,6 +47,11 @@ describe('revocations', () => {
     expect(revoked).toEqual([target])
   })
 
+  it('of a header are by its name, whatever the case', async () => {
+    await post({ kind: 'attribute', name: 'request.headers', key: 'X-User', value: 'Eve' })
+    expect(revoked).toEqual([{ kind: 'attribute', name: 'request.headers', key: 'x-user', value: 'Eve' }])
+  })
+
   it('are 202 where a node has not confirmed', async () => {
     receipt = { ...RECEIPT, unconfirmed: ['n2'] }
     expect(await post({ kind: 'all' })).toEqual({ httpStatus: 202, body: receipt })
