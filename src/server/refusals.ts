@@ -3,6 +3,7 @@
 import type { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 import { type RefusalReason, RefusedRequest } from '../kernel/refused-request.ts'
+import { RequestProblems } from './json-error.ts'
 
 interface RefusalOptions {
   readonly meter: Meter
@@ -14,6 +15,7 @@ interface RefusalOptions {
 
 /** A line a reason in so many milliseconds: clients choose how often they are refused. */
 const QUIET_MS = 10_000
+const MAX_PROBLEM_LENGTH = 300
 
 interface Tally {
   readonly counter: Counter
@@ -50,8 +52,18 @@ export function createRefusals(options: RefusalOptions): (error: IntermixError, 
       return
     }
     const { leftOut } = tally
-    log.warn({ door, reason, peer, advice, leftOut }, `a request was refused: ${error.message}`)
+    log.warn({ door, reason, peer, advice, leftOut }, `a request was refused: ${error.message}${problemOf(error)}`)
     tally.openAt = now + QUIET_MS
     tally.leftOut = 0
   }
+}
+
+/** The first of the problems that the caller was told of, bounded in length. */
+function problemOf(error: IntermixError): string {
+  const [first, ...others] = error instanceof RequestProblems ? error.problems : []
+  if (first === undefined) return ''
+  return (
+    `: ${first.path}: ${first.message}`.slice(0, MAX_PROBLEM_LENGTH) +
+    (others.length > 0 ? ` (and ${others.length} more)` : '')
+  )
 }

@@ -90,6 +90,13 @@ describe('the HTTP API', () => {
       )
     })
 
+    it('that is not valid leaves a line that says what is wrong', async () => {
+      await post('/v1/check', { attributes: { 'request.pth': '/', 'request.size': 'big' } })
+      expect(given.log.warnings[0]?.message).toMatch(
+        /^a request was refused: the check is not valid: attributes.request.pth: .*manifest.* \(and 1 more\)$/,
+      )
+    })
+
     it('may hold whole pairs, and U+FFFD', async () => {
       const response = await post('/v1/check', '{"attributes": {"request.path": "/\\ud83d\\ude00\\ufffd"}}')
       expect(response.statusCode).toBe(200)
