@@ -3,6 +3,7 @@
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { connectRedis, type RedisLink, type RedisLinkOptions } from '../redis/connection.ts'
+import { redactRedisUrl } from '../redis/redis-url.ts'
 import { type DeadLetter, DeadLetters } from '../telemetry/dead-letters.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import type { CommandPage } from './help.ts'
@@ -79,7 +80,7 @@ export async function runDeadLetters(args: readonly string[], io: CommandIo, dep
   let link: RedisLink | undefined
   try {
     link = connectRedis({ url, role: 'queue', ...deps })
-    await untilUp(link, deps)
+    await untilUp(link, url, deps)
     const prefix = values.redisPrefix
     const letters = new DeadLetters({ link, prefix, ledger: new RedisLedger(link, prefix) })
     const code = await act({ action, id, values, letters, io })
@@ -116,12 +117,19 @@ function misuse({ word, action, id, rest, values }: Call): string[] {
   return found
 }
 
-async function untilUp(link: RedisLink, { clock }: DeadLettersDeps): Promise<void> {
+async function untilUp(link: RedisLink, url: string, { clock }: DeadLettersDeps): Promise<void> {
+  let reason = ''
+  link.client.on('error', (error: Error) => {
+    reason = `: ${error.message}`
+  })
   const up = new Promise<void>((resolve) => {
     link.onUp(resolve)
   })
   await within(clock, CONNECT_MS, up, () => {
-    throw new IntermixError('REDIS_UNAVAILABLE', `Redis could not be reached within ${CONNECT_MS} ms`)
+    throw new IntermixError(
+      'REDIS_UNAVAILABLE',
+      `Redis at ${redactRedisUrl(url)} could not be reached within ${CONNECT_MS} ms${reason}`,
+    )
   })
 }
 
@@ -145,7 +153,8 @@ async function act({ action, id, values, letters, io }: Task): Promise<number> {
   const one = (letter: string) => (action === 'replay' ? letters.replay(letter) : letters.drop(letter))
   const done = id === undefined ? await each(letters, filter, one) : [await one(id)]
   const records = done.reduce((sum, letter) => sum + letter.count, 0)
-  io.out(`${action === 'replay' ? 'replayed' : 'dropped'} ${done.length} dead letters with ${records} records`)
+  const verb = action === 'replay' ? 'replayed' : 'dropped'
+  io.out(`${verb} ${counted(done.length, 'dead letter')} with ${counted(records, 'record')}`)
   return EXIT.ok
 }
 
@@ -179,4 +188,8 @@ function line({ id, handler, template, count, attempts, lastFailureAt, reason }:
   const what = template === '' ? 'reports' : template
   const when = new Date(lastFailureAt).toISOString()
   return `${id}  ${handler}  ${what} x${count}  ${attempts} attempts, last ${when}: ${reason}`
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

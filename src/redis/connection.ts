@@ -64,6 +64,8 @@ class Link implements RedisLink {
   #closed = false
   /** `undefined` until the first connection has been made or refused: a Redis that is never there is told of too. */
   #reported: 'up' | 'down' | undefined
+  /** What the connection failed with: a wrong password, for one, is not seen from outside. */
+  #reason: string | undefined
 
   constructor(options: RedisLinkOptions) {
     this.#options = options
@@ -94,9 +96,13 @@ class Link implements RedisLink {
       onChange: () => this.#changed(),
     })
     this.client = createRedisClient(options.url, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random)
-    this.client.on('error', (error: Error) => options.log.debug({ redis: options.role, err: error }, 'Redis error'))
+    this.client.on('error', (error: Error) => {
+      this.#reason = error.message
+      options.log.debug({ redis: options.role, err: error }, 'Redis error')
+    })
     this.client.on('ready', () => {
       this.#connected = true
+      this.#reason = undefined
       this.#breaker.reset()
       this.#changed()
     })
@@ -200,7 +206,10 @@ class Link implements RedisLink {
     const { log, role, url } = this.#options
     if (this.#closed) log.debug({ redis: role }, 'Redis link closed')
     else if (state === 'up') log.info({ redis: role, url: redactRedisUrl(url) }, 'Redis is up')
-    else log.warn({ redis: role, url: redactRedisUrl(url) }, 'Redis is down: going on without it')
+    else {
+      const reason = this.#connected ? 'it does not answer in time' : this.#reason
+      log.warn({ redis: role, url: redactRedisUrl(url), reason }, 'Redis is down: going on without it')
+    }
     for (const listener of state === 'up' ? this.#upListeners : this.#downListeners) listener()
   }
 }

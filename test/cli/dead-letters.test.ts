@@ -85,7 +85,7 @@ describe('intermix dead-letters', () => {
 
   it('replays and drops one or all of a handler, and counts them', async () => {
     for (let i = 1; i <= 5; i++) await letters.add(letter(`b-${i}`, i < 4 ? 'a' : 'b', i))
-    expect((await run('replay', 'b-1')).lines).toEqual(['replayed 1 dead letters with 1 records'])
+    expect((await run('replay', 'b-1')).lines).toEqual(['replayed 1 dead letter with 1 record'])
     expect((await run('drop', '--all', '--handler', 'b')).lines).toEqual(['dropped 2 dead letters with 9 records'])
     expect((await run('replay', '--all')).lines).toEqual(['replayed 2 dead letters with 5 records'])
     expect(await letters.count()).toBe(0)
@@ -107,8 +107,19 @@ describe('intermix dead-letters', () => {
     expect(errors.join('\n')).toContain(message)
   })
 
+  it('says what Redis wants of it', async () => {
+    const admin = testLink(redis.url).link
+    await untilUp(admin)
+    await admin.run((client) => client.config('SET', 'requirepass', 'secret'))
+    admin.close()
+    expect(await run('list')).toMatchObject({ code: 3, errors: [expect.stringContaining('NOAUTH')] })
+  })
+
   it('says that Redis cannot be reached', async () => {
     await redis.kill()
-    expect(await run('list')).toMatchObject({ code: 3, errors: [expect.stringContaining('could not be reached')] })
+    expect(await run('list')).toMatchObject({
+      code: 3,
+      errors: [expect.stringMatching(/Redis at redis:.* could not be reached within 3000 ms: .*ECONNREFUSED/)],
+    })
   })
 })

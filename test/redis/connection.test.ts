@@ -114,6 +114,18 @@ describe('a link to Redis', () => {
     redis.resume()
   })
 
+  it('says why Redis cannot be used', async () => {
+    redis = await startRedis()
+    const admin = testLink(redis.url).link
+    await untilUp(admin)
+    await admin.run((client) => client.config('SET', 'requirepass', 'secret'))
+    admin.close()
+    const { link: own, log } = testLink(redis.url)
+    link = own
+    await until(() => log.lines.length > 0, 'a line is there')
+    expect(log.lines[0]).toMatch(/^warn Redis is down.*NOAUTH/)
+  })
+
   it('rejects what is in flight when Redis dies, and reconnects', async () => {
     redis = await startRedis()
     const dying = testLink(redis.url, 5000).link
