@@ -38,7 +38,7 @@ export type {
   ValueMap,
 } from './instance.ts'
 export { RefreshingSource, type RefreshingSourceOptions } from './refreshing-source.ts'
-export { goDuration, type GoDurationOptions, statusCode } from './schema.ts'
+export { goDuration, type GoDurationOptions, httpUrl, statusCode } from './schema.ts'
 export type { LuaScript, ScriptRunner } from './script-runner.ts'
 export { createCall, createTestEnvironment, ManualClock, type TestEnvironment } from './test-environment.ts'
 export { fieldToJson, type Json, valueToText } from './value-text.ts'

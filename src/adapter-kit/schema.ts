@@ -31,6 +31,11 @@ export function goDuration(options: GoDurationOptions = {}): z.ZodType<number, s
   })
 }
 
+/** The address of a backend: `http://` or `https://`. */
+export function httpUrl(): z.ZodURL {
+  return z.url({ protocol: /^https?$/, error: 'must be an address that begins with http:// or https://' })
+}
+
 const NAMES = Object.keys(Code).join(', ')
 
 /** A google.rpc.Code by number (0 to 16) or by name (`PERMISSION_DENIED`), parsed to the number. */

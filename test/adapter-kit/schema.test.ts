@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { goDuration, statusCode } from '../../src/adapter-kit/schema.ts'
+import { goDuration, httpUrl, statusCode } from '../../src/adapter-kit/schema.ts'
 import { Code } from '../../src/kernel/status.ts'
 
 describe('goDuration', () => {
@@ -21,6 +21,14 @@ describe('goDuration', () => {
 
   it('takes defaults in milliseconds', () => {
     expect(goDuration().default(5_000).parse(undefined)).toBe(5_000)
+  })
+})
+
+describe('httpUrl', () => {
+  it('takes addresses of http and https, and says of others what they must be', () => {
+    expect(httpUrl().parse('http://opa.prod:8181/x')).toBe('http://opa.prod:8181/x')
+    for (const url of ['ftp://opa', 'opa:8181', ''])
+      expect(httpUrl().safeParse(url).error?.issues[0]?.message).toContain('begins with http:// or https://')
   })
 })
 

@@ -2,12 +2,12 @@
 
 import { z } from 'zod'
 import type { ConfigIssue } from '../../adapter-kit/define-adapter.ts'
-import { goDuration, statusCode } from '../../adapter-kit/schema.ts'
+import { goDuration, httpUrl, statusCode } from '../../adapter-kit/schema.ts'
 
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 
 export const config = z.strictObject({
-  url: z.url({ protocol: /^https?$/ }),
+  url: httpUrl(),
   method: z.enum(['POST', 'PUT', 'PATCH']).default('POST'),
   /** Sent with every request, such as `authorization`. */
   headers: z.record(z.string().regex(HEADER_NAME, 'not a header name'), z.string()).default({}),

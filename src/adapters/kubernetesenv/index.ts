@@ -11,7 +11,7 @@ import {
 import { fetchText } from '../../adapter-kit/fetch-text.ts'
 import type { Instance } from '../../adapter-kit/instance.ts'
 import { RefreshingSource } from '../../adapter-kit/refreshing-source.ts'
-import { goDuration } from '../../adapter-kit/schema.ts'
+import { goDuration, httpUrl } from '../../adapter-kit/schema.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { AttributeValue } from '../../kernel/value.ts'
 import { type Pod, PodIndex, podPage } from './pods.ts'
@@ -21,7 +21,7 @@ const PAGE_SIZE = 500
 const PAGE_BYTES = 64 * 1_024 * 1_024
 
 const config = z.strictObject({
-  apiServerUrl: z.url({ protocol: /^https?$/ }).default('https://kubernetes.default.svc'),
+  apiServerUrl: httpUrl().default('https://kubernetes.default.svc'),
   /** File with the bearer token, read anew for each listing; empty: none is sent. */
   tokenPath: z.string().default('/var/run/secrets/kubernetes.io/serviceaccount/token'),
   /** How often all pods are listed. */

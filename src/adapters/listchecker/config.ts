@@ -2,12 +2,12 @@
 
 import { z } from 'zod'
 import type { ConfigIssue } from '../../adapter-kit/define-adapter.ts'
-import { goDuration } from '../../adapter-kit/schema.ts'
+import { goDuration, httpUrl } from '../../adapter-kit/schema.ts'
 import { ENTRY_TYPES, entryProblem } from './entries.ts'
 
 export const config = z.strictObject({
   /** Where the list is fetched from; empty: only `overrides`. */
-  providerUrl: z.union([z.literal(''), z.url({ protocol: /^https?$/ })]).default(''),
+  providerUrl: z.union([z.literal(''), httpUrl()]).default(''),
   refreshInterval: goDuration({ minMs: 1_000 }).default(60_000),
   ttl: goDuration().default(300_000),
   cachingInterval: goDuration().default(300_000),

@@ -4,13 +4,13 @@ import { z } from 'zod'
 import { defineAdapter, type CallContext, type ConfigIssue, type Handler } from '../../adapter-kit/define-adapter.ts'
 import { fetchText } from '../../adapter-kit/fetch-text.ts'
 import type { AuthorizationInstance } from '../../adapter-kit/instance.ts'
-import { goDuration } from '../../adapter-kit/schema.ts'
+import { goDuration, httpUrl } from '../../adapter-kit/schema.ts'
 import { fieldToJson } from '../../adapter-kit/value-text.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { readDecision } from './decision.ts'
 
 const config = z.strictObject({
-  url: z.url({ protocol: /^https?$/ }),
+  url: httpUrl(),
   /** Mixer's notation of the rule to ask: `data.package.rule`. */
   checkMethod: z.string().default(''),
   /** The same as a path below `/v1/data/`: `package/rule`. */
