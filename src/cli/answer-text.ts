@@ -16,9 +16,10 @@ export function isAllowed(answer: JsonObject): boolean {
   )
 }
 
-/** One line: verdict, tier and age. */
+/** One line: verdict, tier and age, and what was granted of quotas. */
 export function answerLine(answer: JsonObject): string {
-  return `${verdictText(answer)}, from ${tierText(answer)}`
+  const grants = quotasOf(answer).map(([name, grant]) => `; quota ${name}: ${quotaText(grant)}`)
+  return `${verdictText(answer)}, from ${tierText(answer)}${grants.join('')}`
 }
 
 /** Everything that the answer says, a fact a line. */

@@ -5,6 +5,11 @@ import type { Clock, Logger } from '../kernel/ports.ts'
 /** Nothing shed for so long: it is over. Short pauses belong to one story. */
 const QUIET_MS = 5_000
 
+/** What the operator may do about it, beside adding nodes. */
+const ADVICE: Readonly<Record<string, string>> = {
+  in_flight: 'add nodes, or raise --max-in-flight where this one has processor time and memory left',
+}
+
 export class ShedLog {
   readonly #clock: Clock
   readonly #log: Logger
@@ -24,7 +29,7 @@ export class ShedLog {
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1)
     if (this.#total++ > 0) return
     this.#since = this.#last
-    this.#log.warn({ reason }, 'shedding calls: more come than this process can answer')
+    this.#log.warn({ reason, advice: ADVICE[reason] }, 'shedding calls: more come than this process can answer')
     this.#clock.after(QUIET_MS, this.#look)
   }
 

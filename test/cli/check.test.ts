@@ -114,7 +114,7 @@ describe('intermix check', () => {
     const io = testIo()
     expect(await runCheck([address, '--repeat', '3'], io)).toBe(1)
     expect(seen).toHaveLength(3)
-    expect(io.lines[0]).toBe('1: allowed, from mesh, 1.2s old')
+    expect(io.lines[0]).toBe('1: allowed, from mesh, 1.2s old; quota requestcount: granted 2, valid for 1s')
     expect(io.lines[1]).toContain('2: denied')
   })
 

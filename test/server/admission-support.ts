@@ -10,8 +10,8 @@ export class LineLog implements Logger {
   info(_fields: object, message: string): void {
     this.lines.push(`info: ${message}`)
   }
-  warn(_fields: object, message: string): void {
-    this.lines.push(`warn: ${message}`)
+  warn(fields: object, message: string): void {
+    this.lines.push(`warn: ${message} ${JSON.stringify(fields)}`)
   }
   error(): void {}
   child(): Logger {
