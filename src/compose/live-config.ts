@@ -134,7 +134,7 @@ export class LiveConfig {
     const errors = problems.filter(({ severity }) => severity === 'error').length
     const doubts: Readonly<Record<typeof state, string>> = {
       ok: '',
-      rejected: `; the newest config was rejected: ${errors} errors, see the log`,
+      rejected: `; the newest config was rejected: ${errors} ${errors === 1 ? 'error' : 'errors'}, see the log`,
       unreadable: '; the config cannot be read now, see the log',
       failed: '; the newest config could not be compiled, see the log',
     }
