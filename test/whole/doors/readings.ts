@@ -19,8 +19,8 @@ const SERVERS: readonly ((path: string) => string)[] = [
   (path) => fileOf(decode(path).replace(/\0.*/s, '')),
   // Takes overlong forms of UTF-8 for what they spell.
   (path) => fileOf(decode(path.replace(/%c0%(af|ae)/gi, (_, low: string) => (/af/i.test(low) ? '/' : '.')))),
-  // Leaves parameters out of dot segments.
-  (path) => fileOf(decode(path.replace(/(\/(?:\.|%2e){1,2});[^/]*/gi, '$1'))),
+  // Leaves parameters out of dot segments and empty ones.
+  (path) => fileOf(decode(path.replace(/(\/(?:\.|%2e){1,2});[^/]*|(\/)(?:;|%3b)[^/]*(?=\/)/gi, '$1$2'))),
 ]
 
 /** Every understanding of a delivered request that we know a server to have. */
