@@ -34,14 +34,19 @@ export interface Combined {
 
 const DISTANCE: Readonly<Record<Tier, number>> = { local: 0, mesh: 1, backend: 2, stale: 3 }
 
+/** Characters of the failures' messages together: they travel in headers and trailers, and there may be thousands. */
+const MAX_MESSAGES = 4_096
+
 /**
- * The first failure in rule order gives the code and the direct response; the message lists all failures. Validity is
- * the least of all parts and of the rules' own bounds. An unknown verdict fails under a rule that is closed and is
- * passed over under one that is open.
+ * The first failure in rule order gives the code and the direct response; the message lists all failures, of very many
+ * the first. Validity is the least of all parts and of the rules' own bounds. An unknown verdict fails under a rule that
+ * is closed and is passed over under one that is open.
  */
 export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly SettledPart[], now: number): Combined {
   let code = 0
   const messages: string[] = []
+  let told = 0
+  let untold = 0
   let tier: Tier | undefined
   let createdAt = now
   let freshUntil = Number.POSITIVE_INFINITY
@@ -66,12 +71,16 @@ export function combineVerdicts(matched: readonly RuleConfig[], parts: readonly 
     }
     const status = entry === undefined ? outcome.error.status : entry.verdict.status
     if (status.code === 0) continue
-    messages.push(`${handler}:${status.message}`)
+    const message = `${handler}:${status.message}`
+    if (messages.length === 0 || told + message.length <= MAX_MESSAGES) messages.push(message)
+    else untold++
+    told += message.length + 2
     if (code !== 0) continue
     code = status.code
     deniedBy = { rule: rule.name, handler }
     directResponse = entry?.verdict.directResponse
   }
+  if (untold > 0) messages.push(`and ${untold} more`)
   if (entries.size === 0) freshUntil = now + DEFAULT_VALID_FOR_MS
   else validUses = leastUses(entries)
   for (const rule of matched) {

@@ -61,7 +61,8 @@ export const SETTINGS = {
     default: DEFAULT_MAX_STEPS,
     min: 1_000,
     max: 100_000_000,
-    description: 'Steps that one evaluation of an expression may take, of some 20 to 50 ns each; beyond, it fails.',
+    description:
+      'Steps, of some 20 to 50 ns each, that one evaluation may take; all rules of a check may take ten times as many.',
     group: 'Config',
     roles: ROLES,
   },

@@ -25,4 +25,17 @@ describe('many rules that no index serves', () => {
       }
     }
   })
+
+  it('that all deny are told of in a message that fits into a header', async () => {
+    const rules = Array.from({ length: 1_000 }, (_, i) =>
+      object('rule', `r${i}`, `{match: 'a.startsWith("/")', actions: [{handler: deny${i}, instances: [nothing]}]}`),
+    )
+    const handlers = rules.map((_, i) => object('handler', `deny${i}`, '{compiledAdapter: denier}'))
+    const nothing = object('instance', 'nothing', '{compiledTemplate: checknothing}')
+    const { message } = (await (await serve(new Backends(), nothing, ...handlers, ...rules)).check({ a: '/' })).status
+    expect(message.length).toBeLessThan(4_200)
+    const told = message.split(', ')
+    expect(told.at(-1)).toBe(`and ${1_000 - (told.length - 1)} more`)
+    expect(told[0]).toContain('deny0.handler')
+  })
 })
