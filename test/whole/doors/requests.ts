@@ -135,7 +135,8 @@ const PATH_CHANGES: readonly [Change, ...Change[]] = [
   (path, dice) =>
     insert(path, atSlash(path, dice), dice.one(['/x/..', '/x/%2e%2E', '/open/.%2e', '/admin/..', '/x;a=1/..'])),
   (path, dice) => insert(path, atSlash(path, dice), dice.one(['/..', '/%2e%2e', '/../..'])),
-  (path, dice) => insert(path, atSlash(path, dice), dice.one(['/x/..;', '/.;a', '/..;/..', '/x//..', '/x/..%3b', '/;a', '/%3b'])),
+  (path, dice) =>
+    insert(path, atSlash(path, dice), dice.one(['/x/..;', '/.;a', '/..;/..', '/x//..', '/x/..%3b', '/;a', '/%3b'])),
   (path, dice) => path.replace('/', dice.one(['/%2f', '\\', '/%5c', '/%2F/', '/x%2f..%2f'])),
   (path, dice) =>
     path +
