@@ -12,7 +12,7 @@ export const DEFAULT_MAX_STEPS = 100_000
 const STEP_CHARACTERS = 64
 
 /** How often a character of a name or an address is looked at where those are read or compared. */
-export const READER_WEIGHT = 16
+export const READER_WEIGHT = 32
 
 /** The failure of an evaluation that took too many steps. */
 export const EXHAUSTED = new EvaluationError('the evaluation takes too many steps', 'exhausted')

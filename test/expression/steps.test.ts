@@ -124,13 +124,13 @@ describe('functions and patterns over and over', () => {
 
 describe('a long text from a caller', () => {
   const digits = '1'.repeat(100_000)
-  const letters = 'a'.repeat(100_000)
+  const letters = 'a'.repeat(20_000)
 
   it.each([
     ['double(request.path) > 1.0', `${digits}x`],
     ['double(request.path) > 1.0', `1.${digits}e${digits}x`],
     ['dnsName(request.path) == dnsName("a.example")', `xn--${letters}-${letters}`],
-    ['dnsName(request.path) == dnsName("a.example")', `xn--${'ga'.repeat(100_000)}`],
+    ['dnsName(request.path) == dnsName("a.example")', `xn--${'ga'.repeat(20_000)}`],
     ['uri("http://" + request.path) == uri("http://a.example")', `xn--${letters}-xyz`],
     ['email("a@" + request.path) == email("a@a.example")', `xn--${letters}-xyz`],
   ])('is refused in linear time: %s', (source, text) => {
