@@ -7,6 +7,7 @@ import type { CreateProcess, ProcessPorts, RunningProcess, Started } from './run
 import type { Settings } from '../settings/settings.ts'
 import { AdapterEnvironments } from './adapter-environments.ts'
 import { LiveConfig } from './live-config.ts'
+import { policyChoices } from './policy-choices.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type Reports } from './reports.ts'
 import { ConfigSource } from '../config/watch.ts'
@@ -93,8 +94,9 @@ class Composition implements RunningProcess {
     const varieties = new Set([...(serving ? NODE_VARIETIES : []), ...(draining ? WORKER_VARIETIES : [])])
     this.#config = new LiveConfig({ source, tables: this.#tables, varieties, clock, log, meter, health })
     const state = () => this.#config.state()
+    const redis = { mesh: settings.cacheMesh ? cacheLink : undefined, revocationLink: queueLink ?? cacheLink }
     this.#policy = serving
-      ? createPolicy({ settings, clock, random, log, meter, cacheLink, queueLink, state })
+      ? createPolicy({ ...policyChoices(settings), ...redis, clock, random, log, meter, state })
       : undefined
     this.#reports = createReports({ settings, clock, random, log, meter, queueLink })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })

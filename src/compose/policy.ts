@@ -1,35 +1,30 @@
-// Puts together what answers checks: caches, revocations, handlers and rules.
+// Puts together what policy is to the doors and to operators: checks in one spelling, and revocations over the mesh.
 
-import { AnswerCache } from '../cache/answer-cache.ts'
-import { createRefusals } from '../cache/cache-metrics.ts'
-import { KeyCardinality } from '../cache/key-cardinality.ts'
-import { LocalTier } from '../cache/local-tier.ts'
-import { MeshTier } from '../cache/mesh-tier.ts'
-import { Protection } from '../cache/protection.ts'
-import { type RevocationTarget, Revocations } from '../cache/revocations.ts'
 import { type RevocationReceipt, RevocationService } from '../cache/revocation-service.ts'
-import { VerdictCache } from '../cache/verdict-cache.ts'
-import type { Settings } from '../settings/settings.ts'
+import { type RevocationTarget, Revocations } from '../cache/revocations.ts'
+import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { within } from '../kernel/deadline.ts'
-import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { Clock } from '../kernel/ports.ts'
 import type { CheckService } from '../kernel/services.ts'
-import { CheckEngine } from '../policy/check-engine.ts'
-import { CheckLog } from '../policy/check-log.ts'
-import { createCheckMetrics } from '../policy/check-metrics.ts'
 import { normalTarget, NormalizingCheck } from '../policy/normalizing-check.ts'
-import type { PolicyState } from '../policy/policy-state.ts'
 import type { RedisLink } from '../redis/connection.ts'
+import type { PathAmbiguity } from '../wire/ambiguity.ts'
+import { type ChecksOptions, createChecks } from './checks.ts'
 
-export interface PolicyOptions {
-  readonly settings: Settings
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Logger
-  readonly meter: Meter
-  readonly cacheLink: RedisLink | undefined
-  readonly queueLink: RedisLink | undefined
-  readonly state: () => PolicyState | undefined
+/** What is chosen of policy; `policy-choices.ts` takes it from the settings. */
+export interface PolicyChoices extends Pick<ChecksOptions, 'prefix' | 'nodeId' | 'cache'> {
+  /** The oldest verdict, in ms, that is served while the node is out of touch with the log of revocations. */
+  readonly partitionMaxAgeMs: number
+  /** Whether policy sees every path and host in normal form, and refuses what has none. */
+  readonly normalizes: boolean
+  /** What a path may hold although servers read it differently. */
+  readonly allowedAmbiguities: ReadonlySet<PathAmbiguity>
+}
+
+export interface PolicyOptions extends PolicyChoices, Omit<ChecksOptions, 'revocations' | 'maxAgeMs'> {
+  /** The Redis of the log of revocations; `undefined`: this process is the whole mesh. */
+  readonly revocationLink: RedisLink | undefined
 }
 
 export interface Policy {
@@ -45,88 +40,21 @@ export interface Policy {
   stop(): void
 }
 
-/** Shares of the cache's bounds: whole answers, and single verdicts. */
-const ANSWER_SHARE = 0.5
 const GAUGE_MS = 5_000
 const CONNECT_PATIENCE_MS = 1_000
 
+/** Builds the policy side of a node. It answers from `start()` on, and before it from what is in the process alone. */
 export function createPolicy(options: PolicyOptions): Policy {
-  const { settings, clock, random, log, meter, cacheLink, queueLink, state } = options
-  const { nodeId, redisPrefix: prefix } = settings
+  const { clock, log, meter, revocationLink: link, prefix, nodeId, partitionMaxAgeMs } = options
   const revocations = new Revocations()
-  const service = new RevocationService({
-    revocations,
-    link: queueLink ?? cacheLink,
-    clock,
-    log,
-    meter,
-    prefix,
-    nodeId,
-    partitionMaxAgeMs: settings.partitionMaxAgeMs,
-  })
-  const maxAgeMs = () => service.maxAgeMs()
-  const bounds = {
-    maxEntries: Math.max(1, Math.floor(settings.cacheMaxEntries * ANSWER_SHARE)),
-    maxBytes: Math.floor(settings.cacheMaxBytes * ANSWER_SHARE),
-  }
-  const evicted = meter.counter({
-    name: 'cache_evicted_total',
-    help: 'Entries that were dropped to make room, by grain: whole answers or single verdicts.',
-    labels: ['grain'],
-  })
-  const evictedAnswers = evicted('answer')
-  const evictedVerdicts = evicted('verdict')
-  const answers = settings.cacheLocal
-    ? new AnswerCache({
-        ...bounds,
-        revocations,
-        maxAgeMs,
-        onEvict: () => evictedAnswers.add(),
-        refused: createRefusals(meter, 'answer'),
-      })
-    : undefined
-  const refused = createRefusals(meter, 'verdict').size
-  const local = settings.cacheLocal
-    ? new LocalTier({ ...bounds, onEvict: () => evictedVerdicts.add(), refused })
-    : undefined
-  const mesh =
-    settings.cacheMesh && cacheLink !== undefined
-      ? new MeshTier({ link: cacheLink, clock, meter, prefix, nodeId })
-      : undefined
-  const protection = new Protection(clock, meter)
-  const verdicts = new VerdictCache({
-    clock,
-    random,
-    meter,
-    local,
-    mesh,
-    revocations,
-    protection,
-    cardinality: new KeyCardinality(log, meter),
-    maxAgeMs,
-    refreshesPerSecond: settings.cacheRefreshRate,
-  })
-  const engine = new CheckEngine({
-    clock,
-    metrics: createCheckMetrics(meter),
-    log: new CheckLog(log),
-    verdicts,
-    answers,
-    revocations,
-    state,
-  })
-  const allowed = new Set(settings.allowAmbiguousPaths)
-  const normalizing =
-    settings.requestSpelling === 'normal' ? new NormalizingCheck({ check: engine, allowed, meter }) : undefined
-  const entries = meter.gauge({ name: 'cache_entries', help: 'Entries of the local tier.', labels: ['grain'] })
-  const bytes = meter.gauge({ name: 'cache_bytes', help: 'Bytes of the local tier, estimated.', labels: ['grain'] })
+  const service = new RevocationService({ revocations, link, clock, log, meter, prefix, nodeId, partitionMaxAgeMs })
+  const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
+  const { engine, verdicts } = checks
+  const allowed = options.allowedAmbiguities
+  const normalizing = options.normalizes ? new NormalizingCheck({ check: engine, allowed, meter }) : undefined
   let cancel: (() => void) | undefined
   const measure = () => {
-    entries('answer').set(answers?.size ?? 0)
-    entries('verdict').set(local?.size ?? 0)
-    bytes('answer').set(answers?.bytes ?? 0)
-    bytes('verdict').set(local?.bytes ?? 0)
-    protection.read()
+    checks.measure()
     cancel = clock.after(GAUGE_MS, measure)
   }
   return {
@@ -134,26 +62,17 @@ export function createPolicy(options: PolicyOptions): Policy {
     readings: (bag) => normalizing?.readings(bag) ?? [bag],
     verdicts,
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),
-    debug: new Map<string, () => unknown>([
-      [
-        'cache',
-        () => ({
-          answers: answers === undefined ? 'off' : { entries: answers.size, bytes: answers.bytes },
-          verdicts: local === undefined ? 'off' : { entries: local.size, bytes: local.bytes },
-          mesh: mesh === undefined ? 'off' : cacheLink?.state(),
-          revocations: { ...revocations.epoch, inTouch: service.inTouch() },
-          protection: Object.fromEntries(protection.read()),
-        }),
-      ],
+    debug: new Map([
+      ['cache', () => ({ ...checks.view(), revocations: { ...revocations.epoch, inTouch: service.inTouch() } })],
     ]),
     async start() {
-      await connected(queueLink ?? cacheLink, clock)
+      await connected(link, clock)
       await service.start()
       measure()
     },
     stop() {
       cancel?.()
-      verdicts.stop()
+      checks.stop()
       service.stop()
     },
   }

@@ -1,20 +1,13 @@
 // A node of the simulation: the real engine, caches and handlers, on simulated time.
 
-import { AnswerCache } from '../../src/cache/answer-cache.ts'
-import { createRefusals } from '../../src/cache/cache-metrics.ts'
-import { KeyCardinality } from '../../src/cache/key-cardinality.ts'
-import { LocalTier } from '../../src/cache/local-tier.ts'
-import { MeshTier } from '../../src/cache/mesh-tier.ts'
-import { Protection } from '../../src/cache/protection.ts'
 import { Revocations } from '../../src/cache/revocations.ts'
-import { VerdictCache } from '../../src/cache/verdict-cache.ts'
+import type { VerdictCache } from '../../src/cache/verdict-cache.ts'
 import type { VerdictOutcome, VerdictRequest } from '../../src/cache/verdict-request.ts'
+import { createChecks } from '../../src/compose/checks.ts'
 import { RuleSelector } from '../../src/config/rule-index.ts'
 import { atOnce } from '../../src/config/slices.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
-import { CheckEngine } from '../../src/policy/check-engine.ts'
-import { CheckLog } from '../../src/policy/check-log.ts'
-import { createCheckMetrics } from '../../src/policy/check-metrics.ts'
+import type { CheckEngine } from '../../src/policy/check-engine.ts'
 import { createGuard } from '../../src/policy/guard.ts'
 import { HandlerTables } from '../../src/policy/handler-table.ts'
 import type { PolicyState } from '../../src/policy/policy-state.ts'
@@ -57,33 +50,6 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   const meter = new ReadableMeter()
   const log = new KeptLog()
   const revocations = new Revocations()
-  const maxAgeMs = () => Number.POSITIVE_INFINITY
-  const bounds = { maxEntries: 500, maxBytes: 2_000_000, onEvict() {} }
-  const verdicts = new WatchedCache({
-    clock,
-    random,
-    meter,
-    local:
-      options.local === false
-        ? undefined
-        : new LocalTier({ ...bounds, refused: createRefusals(meter, 'verdict').size }),
-    mesh:
-      link === undefined
-        ? undefined
-        : new MeshTier({
-            link,
-            clock,
-            meter,
-            prefix,
-            nodeId,
-            sharedNow: () => Math.round(clock.monotonic()) + SERVER_START,
-          }),
-    revocations,
-    protection: new Protection(clock, meter),
-    cardinality: new KeyCardinality(log, meter),
-    maxAgeMs,
-    refreshesPerSecond: 5,
-  })
   const tables = new HandlerTables({
     clock,
     log,
@@ -101,44 +67,53 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     state = { snapshot, rules: atOnce(RuleSelector.build(snapshot)), handlers }
   }
   await apply(first)
+  const checks = createChecks({
+    clock,
+    random,
+    log,
+    meter,
+    mesh: link,
+    prefix,
+    nodeId,
+    cache: {
+      answers: options.answers !== false,
+      verdicts: options.local !== false,
+      maxEntries: 1_000,
+      maxBytes: 4_000_000,
+      refreshesPerSecond: 5,
+    },
+    revocations,
+    maxAgeMs: () => Number.POSITIVE_INFINITY,
+    state: () => state,
+    sharedNow: () => Math.round(clock.monotonic()) + SERVER_START,
+  })
   return {
     meter,
-    unknowns: verdicts.unknowns,
+    unknowns: watch(checks.verdicts),
     details: log.details,
-    engine: new CheckEngine({
-      clock,
-      metrics: createCheckMetrics(meter),
-      log: new CheckLog(log),
-      verdicts,
-      answers:
-        options.answers === false
-          ? undefined
-          : new AnswerCache({ ...bounds, revocations, maxAgeMs, refused: createRefusals(meter, 'answer') }),
-      revocations,
-      state: () => state,
-    }),
+    engine: checks.engine,
     revocations,
     state: current,
     apply,
     async stop() {
-      verdicts.stop()
+      checks.stop()
       await tables.stop()
     },
   }
 }
 
-/** Remembers why there was no verdict. */
-class WatchedCache extends VerdictCache {
-  readonly unknowns: string[] = []
-
-  override get(request: VerdictRequest): VerdictOutcome | Promise<VerdictOutcome> {
-    const outcome = super.get(request)
-    if (outcome instanceof Promise) void outcome.then((settled) => this.#watch(settled))
-    else this.#watch(outcome)
+/** Remembers, from now on, why there was no verdict. */
+function watch(verdicts: VerdictCache): readonly string[] {
+  const unknowns: string[] = []
+  const get = verdicts.get.bind(verdicts)
+  const note = ({ error }: VerdictOutcome) => {
+    if (error !== undefined && unknowns.push(error.message) > 3) unknowns.shift()
+  }
+  verdicts.get = (request: VerdictRequest) => {
+    const outcome = get(request)
+    if (outcome instanceof Promise) void outcome.then(note)
+    else note(outcome)
     return outcome
   }
-
-  #watch({ error }: VerdictOutcome): void {
-    if (error !== undefined && this.unknowns.push(error.message) > 3) this.unknowns.shift()
-  }
+  return unknowns
 }

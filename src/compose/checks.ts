@@ -1,0 +1,127 @@
+// The caches of checks and the engine that answers from them, put together the one way that there is: for a node, for a
+// simulation of one and for load tools.
+
+import { AnswerCache } from '../cache/answer-cache.ts'
+import { createRefusals } from '../cache/cache-metrics.ts'
+import { KeyCardinality } from '../cache/key-cardinality.ts'
+import { LocalTier } from '../cache/local-tier.ts'
+import { MeshTier } from '../cache/mesh-tier.ts'
+import { Protection } from '../cache/protection.ts'
+import type { Revocations } from '../cache/revocations.ts'
+import { VerdictCache } from '../cache/verdict-cache.ts'
+import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import { CheckEngine } from '../policy/check-engine.ts'
+import { CheckLog } from '../policy/check-log.ts'
+import { createCheckMetrics } from '../policy/check-metrics.ts'
+import type { PolicyState } from '../policy/policy-state.ts'
+import type { RedisLink } from '../redis/connection.ts'
+
+export interface CacheOptions {
+  /** Whether whole answers are kept in the process. */
+  readonly answers: boolean
+  /** Whether single verdicts are kept in the process. */
+  readonly verdicts: boolean
+  /** Bounds of both together. */
+  readonly maxEntries: number
+  readonly maxBytes: number
+  /** Background refreshes of one handler per second. */
+  readonly refreshesPerSecond: number
+}
+
+export interface ChecksOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly meter: Meter
+  /** The Redis of the mesh tier; `undefined` switches the tier off. */
+  readonly mesh: RedisLink | undefined
+  readonly prefix: string
+  readonly nodeId: string
+  readonly cache: CacheOptions
+  readonly revocations: Revocations
+  /** The oldest verdict that may be served now, in ms. */
+  maxAgeMs(): number
+  /** The current config; `undefined` before the first one is in. */
+  state(): PolicyState | undefined
+  /** A clock that all nodes share, for simulations; unless given, the Redis server's own. */
+  readonly sharedNow?: () => number
+}
+
+export interface Checks {
+  readonly engine: CheckEngine
+  readonly verdicts: VerdictCache
+  /** Brings the gauges up to date. */
+  measure(): void
+  /** What the caches hold, for people. */
+  view(): Readonly<Record<string, unknown>>
+  stop(): void
+}
+
+/** Shares of the cache's bounds: whole answers, and single verdicts. */
+const ANSWER_SHARE = 0.5
+
+/** Builds what answers checks. Nothing runs in the background but refreshes of what was asked for. */
+export function createChecks(options: ChecksOptions): Checks {
+  const { clock, random, log, meter, mesh: link, prefix, nodeId, cache, revocations } = options
+  const maxAgeMs = () => options.maxAgeMs()
+  const bounds = {
+    maxEntries: Math.max(1, Math.floor(cache.maxEntries * ANSWER_SHARE)),
+    maxBytes: Math.floor(cache.maxBytes * ANSWER_SHARE),
+  }
+  const evicted = meter.counter({
+    name: 'cache_evicted_total',
+    help: 'Entries that were dropped to make room, by grain: whole answers or single verdicts.',
+    labels: ['grain'],
+  })
+  const evictedAnswers = evicted('answer')
+  const evictedVerdicts = evicted('verdict')
+  const answers = cache.answers
+    ? new AnswerCache({
+        ...bounds,
+        revocations,
+        maxAgeMs,
+        onEvict: () => evictedAnswers.add(),
+        refused: createRefusals(meter, 'answer'),
+      })
+    : undefined
+  const refused = createRefusals(meter, 'verdict').size
+  const local = cache.verdicts ? new LocalTier({ ...bounds, onEvict: () => evictedVerdicts.add(), refused }) : undefined
+  const { sharedNow } = options
+  const shared = sharedNow === undefined ? {} : { sharedNow }
+  const mesh = link === undefined ? undefined : new MeshTier({ link, clock, meter, prefix, nodeId, ...shared })
+  const protection = new Protection(clock, meter)
+  const cardinality = new KeyCardinality(log, meter)
+  const { refreshesPerSecond } = cache
+  const tiers = { local, mesh, revocations, protection, cardinality }
+  const verdicts = new VerdictCache({ clock, random, meter, ...tiers, maxAgeMs, refreshesPerSecond })
+  const metrics = createCheckMetrics(meter)
+  const engine = new CheckEngine({
+    clock,
+    metrics,
+    log: new CheckLog(log),
+    verdicts,
+    answers,
+    revocations,
+    state: () => options.state(),
+  })
+  const entries = meter.gauge({ name: 'cache_entries', help: 'Entries of the local tier.', labels: ['grain'] })
+  const bytes = meter.gauge({ name: 'cache_bytes', help: 'Bytes of the local tier, estimated.', labels: ['grain'] })
+  return {
+    engine,
+    verdicts,
+    measure() {
+      entries('answer').set(answers?.size ?? 0)
+      entries('verdict').set(local?.size ?? 0)
+      bytes('answer').set(answers?.bytes ?? 0)
+      bytes('verdict').set(local?.bytes ?? 0)
+      protection.read()
+    },
+    view: () => ({
+      answers: answers === undefined ? 'off' : { entries: answers.size, bytes: answers.bytes },
+      verdicts: local === undefined ? 'off' : { entries: local.size, bytes: local.bytes },
+      mesh: link === undefined ? 'off' : link.state(),
+      protection: Object.fromEntries(protection.read()),
+    }),
+    stop: () => verdicts.stop(),
+  }
+}

@@ -1,0 +1,22 @@
+// What the settings choose of policy.
+
+import type { Settings } from '../settings/settings.ts'
+import type { PolicyChoices } from './policy.ts'
+
+/** The choices that the settings make; `cacheLocal` stands for both grains of the cache. */
+export function policyChoices(settings: Settings): PolicyChoices {
+  return {
+    prefix: settings.redisPrefix,
+    nodeId: settings.nodeId,
+    cache: {
+      answers: settings.cacheLocal,
+      verdicts: settings.cacheLocal,
+      maxEntries: settings.cacheMaxEntries,
+      maxBytes: settings.cacheMaxBytes,
+      refreshesPerSecond: settings.cacheRefreshRate,
+    },
+    partitionMaxAgeMs: settings.partitionMaxAgeMs,
+    normalizes: settings.requestSpelling === 'normal',
+    allowedAmbiguities: new Set(settings.allowAmbiguousPaths),
+  }
+}
