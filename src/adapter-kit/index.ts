@@ -3,6 +3,12 @@
 /** Zod, for config schemas: the very one that this program uses, so that an adapter needs no copy of its own. */
 export { z } from 'zod'
 export { IntermixError } from '../kernel/errors.ts'
+/** For what an adapter counts of itself through its `meter`. */
+export {
+  counter as counterMetric,
+  gauge as gaugeMetric,
+  histogram as histogramMetric,
+} from '../kernel/metrics/define.ts'
 export type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 export { Code, OK_STATUS, type Status } from '../kernel/status.ts'
 export { Duration, Timestamp } from '../kernel/time.ts'

@@ -1,5 +1,14 @@
 // The verdict cache's own metrics, resolved per handler once.
 
+import {
+  CACHE_COALESCED_TOTAL,
+  CACHE_LEASE_WAITS_TOTAL,
+  CACHE_REFRESH_DROPPED_TOTAL,
+  CACHE_REFRESHED_TOTAL,
+  CACHE_REFUSED_TOTAL,
+  CACHE_REVOKED_TOTAL,
+  CACHE_VERDICTS_TOTAL,
+} from '../kernel/metrics/cache.ts'
 import type { Counter, Meter } from '../kernel/ports.ts'
 
 export interface HandlerCacheMetrics {
@@ -20,66 +29,37 @@ export interface Refusals {
 
 /** Resolves the series of one cache. */
 export function createRefusals(meter: Meter, cache: 'answer' | 'verdict' | 'mesh'): Refusals {
-  const refused = meter.counter({
-    name: 'cache_refused_total',
-    help: 'Entries that a cache did not take, by reason: too large for it, or too many reads behind an answer.',
-    labels: ['cache', 'reason'],
-  })
-  return { size: refused(cache, 'too_large'), reads: refused(cache, 'too_many_reads') }
+  const refused = meter.counter(CACHE_REFUSED_TOTAL)
+  return { size: refused({ cache, reason: 'too_large' }), reads: refused({ cache, reason: 'too_many_reads' }) }
 }
 
-/** Resolves a handler's series; ask once per handler. */
-export function createCacheMetrics(meter: Meter): (handler: string) => HandlerCacheMetrics {
-  const served = meter.counter({
-    name: 'cache_verdicts_total',
-    help: 'Verdicts of handlers that call a backend, by the tier that gave them; none: there was no verdict.',
-    labels: ['handler', 'tier'],
-  })
-  const coalesced = meter.counter({
-    name: 'cache_coalesced_total',
-    help: 'Checks that joined a call that was already under way.',
-    labels: ['handler'],
-  })
-  const refreshed = meter.counter({
-    name: 'cache_refreshed_total',
-    help: 'Verdicts refreshed in the background before they were needed.',
-    labels: ['handler'],
-  })
-  const unwatched = meter.counter({
-    name: 'cache_refresh_dropped_total',
-    help: 'Verdicts that are not refreshed ahead of need because too many are watched already.',
-    labels: ['handler'],
-  })
-  const revoked = meter.counter({
-    name: 'cache_revoked_total',
-    help: 'Cached verdicts that were not served because they had been revoked.',
-    labels: ['handler'],
-  })
-  const waited = meter.counter({
-    name: 'cache_lease_waits_total',
-    help: 'Fetches that waited for another node to fetch the same verdict.',
-    labels: ['handler'],
-  })
-  const known = new Map<string, HandlerCacheMetrics>()
+/** Resolves a handler's series when it is first asked for, all at once: they begin at 0 together. */
+export function createCacheMetrics(meter: Meter): (handler: { readonly name: string }) => HandlerCacheMetrics {
+  const byHandler = new WeakMap<object, HandlerCacheMetrics>()
   return (handler) => {
-    let metrics = known.get(handler)
+    let metrics = byHandler.get(handler)
     if (metrics === undefined) {
-      metrics = {
-        served: {
-          local: served(handler, 'local'),
-          mesh: served(handler, 'mesh'),
-          backend: served(handler, 'backend'),
-          stale: served(handler, 'stale'),
-          none: served(handler, 'none'),
-        },
-        coalesced: coalesced(handler),
-        refreshed: refreshed(handler),
-        unwatched: unwatched(handler),
-        revoked: revoked(handler),
-        waited: waited(handler),
-      }
-      known.set(handler, metrics)
+      metrics = metricsOf(meter, handler.name)
+      byHandler.set(handler, metrics)
     }
     return metrics
+  }
+}
+
+function metricsOf(meter: Meter, handler: string): HandlerCacheMetrics {
+  const served = meter.counter(CACHE_VERDICTS_TOTAL)
+  return {
+    served: {
+      local: served({ handler, tier: 'local' }),
+      mesh: served({ handler, tier: 'mesh' }),
+      backend: served({ handler, tier: 'backend' }),
+      stale: served({ handler, tier: 'stale' }),
+      none: served({ handler, tier: 'none' }),
+    },
+    coalesced: meter.counter(CACHE_COALESCED_TOTAL)({ handler }),
+    refreshed: meter.counter(CACHE_REFRESHED_TOTAL)({ handler }),
+    unwatched: meter.counter(CACHE_REFRESH_DROPPED_TOTAL)({ handler }),
+    revoked: meter.counter(CACHE_REVOKED_TOTAL)({ handler }),
+    waited: meter.counter(CACHE_LEASE_WAITS_TOTAL)({ handler }),
   }
 }

@@ -3,6 +3,7 @@
 
 import { LRUCache } from 'lru-cache'
 import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
+import { CACHE_UNIQUE_KEYS } from '../kernel/metrics/cache.ts'
 import type { Gauge, Logger, Meter } from '../kernel/ports.ts'
 import { canonicalField } from './instance-key.ts'
 
@@ -49,15 +50,11 @@ export class KeyCardinality {
     dispose: ({ gauge }) => gauge.set(0),
   })
   readonly #log: Logger
-  readonly #gauge: ReturnType<Meter['gauge']>
+  readonly #gauge: (labels: { handler: string; instance: string }) => Gauge
 
   constructor(log: Logger, meter: Meter) {
     this.#log = log
-    this.#gauge = meter.gauge({
-      name: 'cache_unique_keys',
-      help: '1 for an instance whose keys are nearly all unique; its verdicts are kept out of the mesh tier.',
-      labels: ['handler', 'instance'],
-    })
+    this.#gauge = meter.gauge(CACHE_UNIQUE_KEYS)
   }
 
   /** Counts a key that was missed locally, and tells whether the instance's verdicts belong into the mesh tier. */
@@ -82,7 +79,7 @@ export class KeyCardinality {
     const id = `${handler}\n${instance}`
     let sample = this.#samples.get(id)
     if (sample === undefined) {
-      const gauge = this.#gauge(handler, instance)
+      const gauge = this.#gauge({ handler, instance })
       sample = { keys: new DistinctCounter(), fields: new Map(), seen: 0, barred: false, gauge }
       this.#samples.set(id, sample)
     }

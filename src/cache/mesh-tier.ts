@@ -1,6 +1,7 @@
 // The mesh-wide tier: verdicts in Redis, shared by all nodes. Every call is bounded by the link's deadline, and
 // whatever goes wrong is a miss: the mesh tier can make a check cheaper, never slower than its deadline or wrong.
 
+import { CACHE_MESH_GARBAGE_TOTAL } from '../kernel/metrics/cache.ts'
 import type { Clock, Counter, Meter } from '../kernel/ports.ts'
 import { MAX_VALID_FOR_MS } from '../kernel/verdict.ts'
 import type { RedisLink } from '../redis/connection.ts'
@@ -39,17 +40,13 @@ export interface MeshTierOptions {
 
 export class MeshTier {
   readonly #options: MeshTierOptions
-  readonly #wrong: (reason: string) => Counter
+  readonly #wrong: (labels: { reason: string }) => Counter
   readonly #tooLarge: Counter
   #leases = 0
 
   constructor(options: MeshTierOptions) {
     this.#options = options
-    this.#wrong = options.meter.counter({
-      name: 'cache_mesh_garbage_total',
-      help: 'Entries of the mesh tier that were not believed, by reason: taken for a miss and removed.',
-      labels: ['reason'],
-    })
+    this.#wrong = options.meter.counter(CACHE_MESH_GARBAGE_TOTAL)
     this.#tooLarge = createRefusals(options.meter, 'mesh').size
   }
 
@@ -89,10 +86,10 @@ export class MeshTier {
     } catch {
       return { state: 'unavailable' }
     }
-    if (raw.wrong !== '') this.#wrong(raw.wrong).add()
+    if (raw.wrong !== '') this.#wrong({ reason: raw.wrong }).add()
     const entry = raw.blob === '' ? undefined : entryOf(key, raw, sentAt, question)
     if (typeof entry === 'string') {
-      this.#wrong(entry).add()
+      this.#wrong({ reason: entry }).add()
       const isGone = await this.#drop(key, raw.blob)
       if (raw.state === 'F') return isGone ? 'removed' : { state: 'unavailable' }
       return { state: raw.state === 'L' ? 'lease' : 'wait', stale: undefined }

@@ -2,7 +2,8 @@
 // no verdict young enough to serve if the backend died now. With it, the availability that an outage would leave can
 // be told before the outage.
 
-import type { Clock, Meter } from '../kernel/ports.ts'
+import { CACHE_PREDICTED_NINES, CACHE_UNPROTECTED_SHARE } from '../kernel/metrics/cache.ts'
+import type { Clock, Gauge, Meter } from '../kernel/ports.ts'
 
 /** The share is an average over about this many milliseconds. */
 const WINDOW_MS = 300_000
@@ -49,21 +50,13 @@ class Share {
 export class Protection {
   readonly #shares = new Map<string, Share>()
   readonly #clock: Clock
-  readonly #gauges: { share: ReturnType<Meter['gauge']>; nines: ReturnType<Meter['gauge']> }
+  readonly #gauges: Record<'share' | 'nines', (labels: { handler: string }) => Gauge>
 
   constructor(clock: Clock, meter: Meter) {
     this.#clock = clock
     this.#gauges = {
-      share: meter.gauge({
-        name: 'cache_unprotected_share',
-        help: 'M(W): share of requests whose verdict would be too old to serve if the backend died now (5 min window).',
-        labels: ['handler'],
-      }),
-      nines: meter.gauge({
-        name: 'cache_predicted_nines',
-        help: 'Nines of availability that M(W) predicts for a backend at 99.9 %.',
-        labels: ['handler'],
-      }),
+      share: meter.gauge(CACHE_UNPROTECTED_SHARE),
+      nines: meter.gauge(CACHE_PREDICTED_NINES),
     }
   }
 
@@ -82,8 +75,8 @@ export class Protection {
     for (const [handler, share] of this.#shares) {
       const reading = share.read()
       readings.set(handler, reading)
-      this.#gauges.share(handler).set(reading.unprotected)
-      this.#gauges.nines(handler).set(reading.predictedNines)
+      this.#gauges.share({ handler }).set(reading.unprotected)
+      this.#gauges.nines({ handler }).set(reading.predictedNines)
     }
     return readings
   }

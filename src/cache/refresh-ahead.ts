@@ -14,7 +14,7 @@ export interface RefreshAheadOptions {
   readonly maxItems: number
   readonly maxBytes: number
   /** Hears of each entry that is not watched for want of room. */
-  readonly onDrop: (handler: string) => void
+  readonly onDrop: (handler: VerdictRequest['source']['handler']) => void
   readonly current: (key: string) => VerdictEntry | undefined
   readonly refresh: (key: string, request: VerdictRequest, known: VerdictEntry) => void
 }
@@ -70,7 +70,7 @@ export class RefreshAhead {
 
   #put(at: number, item: Item): void {
     const { maxItems, maxBytes, onDrop } = this.#options
-    if (this.#items >= maxItems || this.#bytes + item.bytes > maxBytes) return onDrop(item.request.source.handler.name)
+    if (this.#items >= maxItems || this.#bytes + item.bytes > maxBytes) return onDrop(item.request.source.handler)
     const slot = Math.max(slotOf(at), this.#nextSlot)
     const items = this.#slots.get(slot)
     if (items === undefined) this.#slots.set(slot, [item])

@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { IntermixError } from '../kernel/errors.ts'
+import { REVOCATIONS_IN_TOUCH } from '../kernel/metrics/cache.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { APPEND, type Appended, readRecord, SYNC, type SyncReply } from './revocation-log.ts'
@@ -77,10 +78,7 @@ export class RevocationService {
       nodes: `${tag}:n`,
       server: `${tag}:i`,
     }
-    this.#inTouchGauge = options.meter.gauge({
-      name: 'revocations_in_touch',
-      help: '1 while this node follows the mesh-wide revocations.',
-    })()
+    this.#inTouchGauge = options.meter.gauge(REVOCATIONS_IN_TOUCH)()
     this.#inTouchGauge.set(options.link === undefined ? 1 : 0)
   }
 

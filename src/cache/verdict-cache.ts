@@ -47,7 +47,7 @@ export class VerdictCache {
   readonly #flights: Flights
   readonly #failures: FailureMemory
   readonly #refreshAhead: RefreshAhead
-  readonly #metricsOf: (handler: string) => HandlerCacheMetrics
+  readonly #metricsOf: ReturnType<typeof createCacheMetrics>
 
   constructor(options: VerdictCacheOptions) {
     const { clock, random, meter, mesh } = options
@@ -77,7 +77,7 @@ export class VerdictCache {
     const { handler } = request.source
     if (!handler.adapter.doesIo) return this.#compute(request)
     const key = instanceKey(handler.digest, request.instance)
-    const metrics = this.#metricsOf(handler.name)
+    const metrics = this.#metricsOf(handler)
     const entry = this.#usable(this.#options.local?.get(key), request, metrics)
     if (entry !== undefined) {
       const now = this.#options.clock.monotonic()
@@ -199,7 +199,7 @@ export class VerdictCache {
   /** @param hasAsker whether a check waits that the fetch is made for */
   #start(key: string, request: VerdictRequest, held: VerdictEntry | undefined, hasAsker: boolean): Flight {
     const { handler } = request.source
-    const metrics = this.#metricsOf(handler.name)
+    const metrics = this.#metricsOf(handler)
     return this.#flights.start(key, request, {
       held,
       hasAsker,
@@ -237,7 +237,7 @@ export class VerdictCache {
     if (!source.healthy() || this.#failures.recent(key) !== undefined) return
     if (this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request)) !== undefined) return
     void this.#start(key, request, known, false).result.then((result) => {
-      if (result.entry !== undefined) this.#metricsOf(source.handler.name).refreshed.add()
+      if (result.entry !== undefined) this.#metricsOf(source.handler).refreshed.add()
     })
   }
 

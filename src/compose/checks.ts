@@ -9,6 +9,7 @@ import { MeshTier } from '../cache/mesh-tier.ts'
 import { Protection } from '../cache/protection.ts'
 import type { Revocations } from '../cache/revocations.ts'
 import { VerdictCache } from '../cache/verdict-cache.ts'
+import { CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTED_TOTAL } from '../kernel/metrics/cache.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import { CheckEngine } from '../policy/check-engine.ts'
 import { CheckLog } from '../policy/check-log.ts'
@@ -68,13 +69,9 @@ export function createChecks(options: ChecksOptions): Checks {
     maxEntries: Math.max(1, Math.floor(cache.maxEntries * ANSWER_SHARE)),
     maxBytes: Math.floor(cache.maxBytes * ANSWER_SHARE),
   }
-  const evicted = meter.counter({
-    name: 'cache_evicted_total',
-    help: 'Entries that were dropped to make room, by grain: whole answers or single verdicts.',
-    labels: ['grain'],
-  })
-  const evictedAnswers = evicted('answer')
-  const evictedVerdicts = evicted('verdict')
+  const evicted = meter.counter(CACHE_EVICTED_TOTAL)
+  const evictedAnswers = evicted({ grain: 'answer' })
+  const evictedVerdicts = evicted({ grain: 'verdict' })
   const answers = cache.answers
     ? new AnswerCache({
         ...bounds,
@@ -104,16 +101,16 @@ export function createChecks(options: ChecksOptions): Checks {
     revocations,
     state: () => options.state(),
   })
-  const entries = meter.gauge({ name: 'cache_entries', help: 'Entries of the local tier.', labels: ['grain'] })
-  const bytes = meter.gauge({ name: 'cache_bytes', help: 'Bytes of the local tier, estimated.', labels: ['grain'] })
+  const entries = meter.gauge(CACHE_ENTRIES)
+  const bytes = meter.gauge(CACHE_BYTES)
   return {
     engine,
     verdicts,
     measure() {
-      entries('answer').set(answers?.size ?? 0)
-      entries('verdict').set(local?.size ?? 0)
-      bytes('answer').set(answers?.bytes ?? 0)
-      bytes('verdict').set(local?.bytes ?? 0)
+      entries({ grain: 'answer' }).set(answers?.size ?? 0)
+      entries({ grain: 'verdict' }).set(local?.size ?? 0)
+      bytes({ grain: 'answer' }).set(answers?.bytes ?? 0)
+      bytes({ grain: 'verdict' }).set(local?.bytes ?? 0)
       protection.read()
     },
     view: () => ({

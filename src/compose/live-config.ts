@@ -7,6 +7,7 @@ import type { ConfigSource } from '../config/watch.ts'
 import { RuleSelector } from '../config/rule-index.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { inSlices } from '../config/slices.ts'
+import { CONFIG_APPLY_FAILURES_TOTAL } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 import type { Health } from '../observe/health.ts'
 import type { HandlerTables } from '../policy/handler-table.ts'
@@ -49,10 +50,7 @@ export class LiveConfig {
 
   constructor(options: LiveConfigOptions) {
     this.#options = options
-    this.#failures = options.meter.counter({
-      name: 'config_apply_failures_total',
-      help: 'Good configs that could not be taken into use; the one before is served on.',
-    })()
+    this.#failures = options.meter.counter(CONFIG_APPLY_FAILURES_TOTAL)()
   }
 
   /** What is served now; `undefined` before `start`. */

@@ -2,6 +2,8 @@
 
 import { type FSWatcher, watch } from 'node:fs'
 import { IntermixError } from '../kernel/errors.ts'
+import type { LabelValue } from '../kernel/metrics/metric.ts'
+import { CONFIG_LAST_RELOAD_OK, CONFIG_LOADS_TOTAL } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import { formatProblem, type Problem } from '../kernel/problem.ts'
 import type { CompileSnapshotOptions } from './compile-context.ts'
@@ -35,7 +37,7 @@ export interface ConfigStatus {
   readonly snapshotId: string
 }
 
-const OUTCOMES = ['applied', 'unchanged', 'rejected', 'unreadable', 'failed'] as const
+type LoadOutcome = LabelValue<typeof CONFIG_LOADS_TOTAL, 'outcome'>
 const MAX_LOGGED = 100
 
 /**
@@ -45,7 +47,7 @@ const MAX_LOGGED = 100
 export class ConfigSource {
   readonly #options: ConfigSourceOptions
   readonly #listeners = new Set<(snapshot: Snapshot) => void>()
-  readonly #outcomes: ReadonlyMap<(typeof OUTCOMES)[number], Counter>
+  readonly #outcomes: ReadonlyMap<LoadOutcome, Counter>
   readonly #lastOk: Gauge
   readonly #watcher: FSWatcher | undefined
   readonly #folder: ConfigFolder
@@ -64,16 +66,9 @@ export class ConfigSource {
 
   private constructor(options: ConfigSourceOptions, first: FirstLoad) {
     this.#options = options
-    const loads = options.meter.counter({
-      name: 'config_loads_total',
-      help: `Attempts to load a changed config, by outcome (${OUTCOMES.join(', ')}).`,
-      labels: ['outcome'],
-    })
-    this.#outcomes = new Map(OUTCOMES.map((outcome) => [outcome, loads(outcome)]))
-    this.#lastOk = options.meter.gauge({
-      name: 'config_last_reload_ok',
-      help: '1 when the last config that was seen is served, 0 when an older one is because that one could not be used.',
-    })()
+    const loads = options.meter.counter(CONFIG_LOADS_TOTAL)
+    this.#outcomes = new Map(CONFIG_LOADS_TOTAL.labels.outcome.map((outcome) => [outcome, loads({ outcome })]))
+    this.#lastOk = options.meter.gauge(CONFIG_LAST_RELOAD_OK)()
     this.#folder = first.folder
     this.#compiler = first.compiler
     this.#fingerprint = first.fingerprint

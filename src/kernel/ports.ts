@@ -1,5 +1,7 @@
 // Ports to everything that is not deterministic or that leaves the process. All of them are passed in.
 
+import type { Children, CounterMetric, GaugeMetric, HistogramMetric, Labels } from './metrics/metric.ts'
+
 /** Time. `now` is wall-clock milliseconds since the epoch; `monotonic` is milliseconds that never step back. */
 export interface Clock {
   now(): number
@@ -33,7 +35,7 @@ export interface Logger {
   child(fields: object): Logger
 }
 
-/** A metric series with its labels resolved; resolve it when building, not per request. */
+/** One child of a metric: the series with its label values. */
 export interface Counter {
   add(count?: number): void
 }
@@ -47,18 +49,13 @@ export interface Histogram {
   observe(value: number): void
 }
 
-export interface MetricSpec {
-  /** Prometheus name without the `intermix_` prefix. */
-  readonly name: string
-  readonly help: string
-  readonly labels?: readonly string[]
-  /** Histogram buckets; ignored by other kinds. */
-  readonly buckets?: readonly number[]
-}
-
-/** Creates metrics; asking twice for the same name gives the same metric. Label values come in the order of `labels`. */
+/**
+ * Gives the children of metrics: one for each combination of label values, made when it is first asked for. Asking again is
+ * a look-up without a copy kept elsewhere: requests may do it. A metric has a bounded number of children; beyond that, label
+ * values share one.
+ */
 export interface Meter {
-  counter(spec: MetricSpec): (...labelValues: string[]) => Counter
-  gauge(spec: MetricSpec): (...labelValues: string[]) => Gauge
-  histogram(spec: MetricSpec): (...labelValues: string[]) => Histogram
+  counter<L extends Labels>(metric: CounterMetric<L>): Children<L, Counter>
+  gauge<L extends Labels>(metric: GaugeMetric<L>): Children<L, Gauge>
+  histogram<L extends Labels>(metric: HistogramMetric<L>): Children<L, Histogram>
 }

@@ -1,11 +1,15 @@
 // How late the event loop runs: a beat that should come every few milliseconds, and how late it came. What is read from
 // a socket may have waited there for so long. (What a stall means for deadlines is the clock's part: see `attentive`.)
 
+import { LOOP_STALLS_TOTAL } from '../kernel/metrics/process.ts'
 import type { Clock, LoopLag, Meter } from '../kernel/ports.ts'
 
 /** Short beside every deadline in use, and a hundred wake-ups a second cost an idle process next to nothing. */
 const BEAT_MS = 10
-/** A loop that is this late counts as stalled: half of the shortest deadline in use, which is Redis's 50 ms. */
+/**
+ * A loop that is this late counts as stalled: half of the shortest deadline in use, which is Redis's 50 ms. The help of the
+ * metric names it.
+ */
 const STALL_MS = 25
 
 export interface LoopMonitor extends LoopLag {
@@ -15,10 +19,7 @@ export interface LoopMonitor extends LoopLag {
 
 /** Starts to watch the loop. Stalls are counted in `loop_stalls_total`. */
 export function createLoopMonitor({ clock, meter }: { readonly clock: Clock; readonly meter: Meter }): LoopMonitor {
-  const stalls = meter.counter({
-    name: 'loop_stalls_total',
-    help: `Times that the event loop stood still for ${STALL_MS} ms or longer.`,
-  })()
+  const stalls = meter.counter(LOOP_STALLS_TOTAL)()
   let beatAt = clock.monotonic()
   /** How late the latest beat was, until the sockets have been read after it. */
   let late = 0

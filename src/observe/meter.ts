@@ -2,25 +2,13 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { IntermixError } from '../kernel/errors.ts'
-import type {
-  Meter,
-  MetricSpec,
-  Counter as CounterPort,
-  Gauge as GaugePort,
-  Histogram as HistogramPort,
-} from '../kernel/ports.ts'
+import type { Children, CounterMetric, GaugeMetric, HistogramMetric, Labels, Metric } from '../kernel/metrics/metric.ts'
+import type { Meter, Counter as CounterPort, Gauge as GaugePort, Histogram as HistogramPort } from '../kernel/ports.ts'
+import { createChildren } from './metric-children.ts'
 
 const PREFIX = 'intermix_'
 
-/** From 50 µs (an answer out of memory) to 10 s (a backend that has given up), for names in seconds. */
-const SECONDS_BUCKETS = [
-  0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
-]
-
 const DEFAULT_MAX_SERIES = 2_000
-
-/** What every label of the series is called that takes the values beyond the bound. */
-const OVERFLOW_LABEL = 'overflow'
 
 export interface MeterOptions {
   /** Bound on the series of one metric; further label values share one series labelled `overflow`. Default 2 000. */
@@ -41,15 +29,14 @@ export function createMeter(options: MeterOptions = {}): PrometheusMeter {
   return new RegistryMeter(options)
 }
 
-interface Series<T> {
-  readonly kind: string
-  readonly labels: string
-  readonly resolve: (...labelValues: string[]) => T
+interface KnownMetric {
+  readonly metric: Metric
+  readonly children: unknown
 }
 
 class RegistryMeter implements PrometheusMeter {
   readonly #registry = new Registry()
-  readonly #metrics = new Map<string, Series<unknown>>()
+  readonly #metrics = new Map<string, KnownMetric>()
   readonly #maxSeries: number
 
   constructor({ maxSeries = DEFAULT_MAX_SERIES, processMetrics = true }: MeterOptions) {
@@ -61,9 +48,9 @@ class RegistryMeter implements PrometheusMeter {
     return this.#registry.contentType
   }
 
-  counter(spec: MetricSpec): (...labelValues: string[]) => CounterPort {
-    return this.#metric(spec, 'counter', () => {
-      const counter = new Counter(this.#configuration(spec))
+  counter<L extends Labels>(metric: CounterMetric<L>): Children<L, CounterPort> {
+    return this.#childrenOf(metric, 'counter', () => {
+      const counter = new Counter(this.#configuration(metric))
       return (labelValues) => {
         const child = labelValues.length === 0 ? counter : counter.labels(...labelValues)
         // A series that starts at 0 lets rate() see its first increment.
@@ -73,9 +60,9 @@ class RegistryMeter implements PrometheusMeter {
     })
   }
 
-  gauge(spec: MetricSpec): (...labelValues: string[]) => GaugePort {
-    return this.#metric(spec, 'gauge', () => {
-      const gauge = new Gauge(this.#configuration(spec))
+  gauge<L extends Labels>(metric: GaugeMetric<L>): Children<L, GaugePort> {
+    return this.#childrenOf(metric, 'gauge', () => {
+      const gauge = new Gauge(this.#configuration(metric))
       return (labelValues) => {
         const child = labelValues.length === 0 ? gauge : gauge.labels(...labelValues)
         return { set: (value) => child.set(value) }
@@ -83,10 +70,9 @@ class RegistryMeter implements PrometheusMeter {
     })
   }
 
-  histogram(spec: MetricSpec): (...labelValues: string[]) => HistogramPort {
-    return this.#metric(spec, 'histogram', () => {
-      const buckets = [...(spec.buckets ?? SECONDS_BUCKETS)]
-      const histogram = new Histogram({ ...this.#configuration(spec), buckets })
+  histogram<L extends Labels>(metric: HistogramMetric<L>): Children<L, HistogramPort> {
+    return this.#childrenOf(metric, 'histogram', () => {
+      const histogram = new Histogram({ ...this.#configuration(metric), buckets: [...metric.buckets] })
       return (labelValues) => {
         const child = labelValues.length === 0 ? histogram : histogram.labels(...labelValues)
         return { observe: (value) => child.observe(value) }
@@ -98,57 +84,35 @@ class RegistryMeter implements PrometheusMeter {
     return await this.#registry.metrics()
   }
 
-  #configuration(spec: MetricSpec) {
-    return {
-      name: PREFIX + spec.name,
-      help: spec.help,
-      labelNames: [...(spec.labels ?? [])],
-      registers: [this.#registry],
-    }
+  #configuration({ name, help, labels }: Metric) {
+    return { name: PREFIX + name, help, labelNames: Object.keys(labels), registers: [this.#registry] }
   }
 
-  #metric<T>(spec: MetricSpec, kind: string, create: () => (labelValues: readonly string[]) => T) {
-    const labels = (spec.labels ?? []).join(',')
-    const known = this.#metrics.get(spec.name)
-    if (known === undefined) {
-      const resolve = bounded({ spec, create: create(), maxSeries: this.#maxSeries })
-      this.#metrics.set(spec.name, { kind, labels, resolve })
-      return resolve
-    }
-    if (known.kind !== kind || known.labels !== labels) {
+  /** The children of a metric, which is registered when it is first asked for. */
+  #childrenOf<L extends Labels, T>(
+    metric: Metric<L>,
+    type: Metric['type'],
+    register: () => (labelValues: readonly string[]) => T,
+  ): Children<L, T> {
+    const known = this.#metrics.get(metric.name)
+    // Adapters of others bring metrics of their own, which this compiler has not seen.
+    if (metric.type !== type) {
       throw new IntermixError(
         'INTERNAL',
-        `metric ${spec.name} is a ${known.kind} with labels (${known.labels}), not a ${kind} with labels (${labels})`,
+        `metric ${metric.name} is not defined as a ${type}; do so with ${type}Metric(…)`,
       )
     }
-    return known.resolve as (...labelValues: string[]) => T
+    if (known !== undefined) {
+      if (shape(known.metric) === shape(metric)) return known.children as Children<L, T>
+      throw new IntermixError('INTERNAL', `metric ${metric.name} is a ${shape(known.metric)}, not a ${shape(metric)}`)
+    }
+    const children = createChildren({ metric, create: register(), max: this.#maxSeries })
+    this.#metrics.set(metric.name, { metric, children })
+    return children
   }
 }
 
-interface BoundedOptions<T> {
-  readonly spec: MetricSpec
-  readonly create: (labelValues: readonly string[]) => T
-  readonly maxSeries: number
-}
-
-/** Resolves label values to a series, the same one for the same values; beyond the bound, to the overflow series. */
-function bounded<T>({ spec, create, maxSeries }: BoundedOptions<T>): (...labelValues: string[]) => T {
-  const labels = spec.labels ?? []
-  const series = new Map<string, T>()
-  const overflow = labels.map(() => OVERFLOW_LABEL)
-  return function resolve(...labelValues) {
-    if (labelValues.length !== labels.length) {
-      throw new IntermixError(
-        'INTERNAL',
-        `metric ${spec.name} takes ${labels.length} label values (${labels.join(', ')}), not ${labelValues.length}`,
-      )
-    }
-    const key = JSON.stringify(labelValues)
-    const known = series.get(key)
-    if (known !== undefined) return known
-    if (series.size >= maxSeries && key !== JSON.stringify(overflow)) return resolve(...overflow)
-    const created = create(labelValues)
-    series.set(key, created)
-    return created
-  }
+/** What has to be equal in two definitions of one metric. */
+function shape({ type, labels }: Metric): string {
+  return `${type} with labels (${Object.keys(labels).join(', ')})`
 }

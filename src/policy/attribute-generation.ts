@@ -7,6 +7,7 @@ import type { InstanceConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
 import { type AttributeBag, CompletedBag, OverlayBag, type UnknownAttributes } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { ATTRIBUTE_GENERATION_FAILURES_TOTAL } from '../kernel/metrics/checks.ts'
 import type { Counter, Meter } from '../kernel/ports.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
 import type { AttributeValue } from '../kernel/value.ts'
@@ -15,10 +16,7 @@ import { evaluationFailure, matchRule } from './rule-match.ts'
 
 /** Counts generators that failed. */
 export function generationFailures(meter: Meter): Counter {
-  return meter.counter({
-    name: 'attribute_generation_failures_total',
-    help: 'Attribute generators, or bindings of theirs, that failed; in checks what they would have given is unknown.',
-  })()
+  return meter.counter(ATTRIBUTE_GENERATION_FAILURES_TOTAL)()
 }
 
 interface GenerationOptions {

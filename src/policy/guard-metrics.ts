@@ -1,9 +1,15 @@
 // The metrics of one handler's guard, their labels resolved once.
 
+import {
+  HANDLER_BREAKER_STATE,
+  HANDLER_CALLS_TOTAL,
+  HANDLER_CONCURRENCY_LIMIT,
+  HANDLER_DURATION_SECONDS,
+} from '../kernel/metrics/handlers.ts'
 import type { Counter, Gauge, Histogram, Meter } from '../kernel/ports.ts'
 import type { BreakerState } from './circuit-breaker.ts'
 
-const OUTCOMES = ['ok', 'failed', 'timeout', 'stalled', 'cancelled', 'overloaded', 'throttled', 'open'] as const
+const OUTCOMES = HANDLER_CALLS_TOTAL.labels.outcome
 
 /** How a call ended. `stalled`: timed out while this process stood still. The last three were never made. */
 export type GuardOutcome = (typeof OUTCOMES)[number]
@@ -18,23 +24,12 @@ export class GuardMetrics {
   #lastLimit = -1
 
   constructor(meter: Meter, handler: string) {
-    const calls = meter.counter({
-      name: 'handler_calls_total',
-      help: 'Calls of a handler, by how they ended',
-      labels: ['handler', 'outcome'],
-    })
-    const entries = OUTCOMES.map((outcome) => [outcome, calls(handler, outcome)] as const)
+    const calls = meter.counter(HANDLER_CALLS_TOTAL)
+    const entries = OUTCOMES.map((outcome) => [outcome, calls({ handler, outcome })] as const)
     this.#calls = Object.fromEntries(entries) as Record<GuardOutcome, Counter>
-    this.#duration = meter.histogram({
-      name: 'handler_duration_seconds',
-      help: 'Duration of the handler calls that had to be awaited, retries included',
-      labels: ['handler'],
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    })(handler)
-    const state = { name: 'handler_breaker_state', help: '0 closed, 1 half open, 2 open', labels: ['handler'] }
-    this.#breaker = meter.gauge(state)(handler)
-    const limit = { name: 'handler_concurrency_limit', help: 'Calls a handler may have in flight', labels: ['handler'] }
-    this.#limit = meter.gauge(limit)(handler)
+    this.#duration = meter.histogram(HANDLER_DURATION_SECONDS)({ handler })
+    this.#breaker = meter.gauge(HANDLER_BREAKER_STATE)({ handler })
+    this.#limit = meter.gauge(HANDLER_CONCURRENCY_LIMIT)({ handler })
     this.breaker('closed')
   }
 

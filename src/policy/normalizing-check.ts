@@ -2,6 +2,7 @@
 
 import type { RevocationTarget } from '../cache/revocations.ts'
 import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
+import { AMBIGUOUS_REQUESTS_TOTAL } from '../kernel/metrics/checks.ts'
 import type { Meter } from '../kernel/ports.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { CheckOptions, CheckOutcome, CheckService, QuotaGrant } from '../kernel/services.ts'
@@ -25,12 +26,8 @@ export class NormalizingCheck implements CheckService {
   constructor({ check, allowed, meter }: NormalizingCheckOptions) {
     this.#check = check
     this.#allowed = allowed
-    const refused = meter.counter({
-      name: 'ambiguous_requests_total',
-      help: 'Checks that were refused because their path or host can be read in two ways, by what makes it so.',
-      labels: ['reason'],
-    })
-    this.#refused = (reason) => refused(reason).add()
+    const refused = meter.counter(AMBIGUOUS_REQUESTS_TOTAL)
+    this.#refused = (reason) => refused({ reason }).add()
   }
 
   vocabulary(): Vocabulary {

@@ -1,7 +1,8 @@
 // What keeps a record from a handler: matches and instances that could not be evaluated. All are counted and leave a line
 // at debug level; of each rule and instance there is a warning now and then. What a record holds is not for the log.
 
-import type { EvaluationError } from '../expression/compiled.ts'
+import type { EvaluationError, FailureKind } from '../expression/compiled.ts'
+import { REPORT_INSTANCE_FAILURES_TOTAL, REPORT_RULE_MATCH_FAILURES_TOTAL } from '../kernel/metrics/reports.ts'
 import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 
 export interface ReportFailuresOptions {
@@ -17,33 +18,25 @@ const MAX_NAMES = 10_000
 
 export class ReportFailures {
   readonly #options: ReportFailuresOptions
-  readonly #matches: (rule: string, reason: string) => Counter
-  readonly #instances: (instance: string, reason: string) => Counter
+  readonly #matches: (labels: { rule: string; reason: FailureKind }) => Counter
+  readonly #instances: (labels: { instance: string; reason: FailureKind }) => Counter
   /** When, on the monotonic clock, the last warning of a name was. */
   readonly #said = new Map<string, number>()
 
   constructor(options: ReportFailuresOptions) {
     this.#options = options
     const { meter } = options
-    this.#matches = meter.counter({
-      name: 'report_rule_match_failures_total',
-      help: 'Matches of report rules that failed, other than by something absent; the record was not reported by that rule.',
-      labels: ['rule', 'reason'],
-    })
-    this.#instances = meter.counter({
-      name: 'report_instance_failures_total',
-      help: 'Report instances that could not be filled; the record was not given to that handler.',
-      labels: ['instance', 'reason'],
-    })
+    this.#matches = meter.counter(REPORT_RULE_MATCH_FAILURES_TOTAL)
+    this.#instances = meter.counter(REPORT_INSTANCE_FAILURES_TOTAL)
   }
 
   matchFailed(rule: string, failure: EvaluationError): void {
-    this.#matches(rule, failure.kind).add()
+    this.#matches({ rule, reason: failure.kind }).add()
     this.#say(rule, failure, 'a report rule is passed over: its match cannot be evaluated')
   }
 
   instanceFailed(instance: string, failure: EvaluationError): void {
-    this.#instances(instance, failure.kind).add()
+    this.#instances({ instance, reason: failure.kind }).add()
     this.#say(instance, failure, 'a report is not made: its instance cannot be filled')
   }
 

@@ -1,6 +1,7 @@
 // The life of a node or worker process: start, say so, wait for a signal, finish what is in flight, end.
 
 import type { CreateProcess, RunningProcess, Started } from '../compose/running-process.ts'
+import { BUILD_INFO } from '../kernel/metrics/process.ts'
 import { createAdminServer, type AdminServer } from '../observe/admin-server.ts'
 import { Health } from '../observe/health.ts'
 import { createLogger, type RootLogger } from '../observe/logger.ts'
@@ -132,8 +133,8 @@ class Parts {
     })
     this.#loopLag = createLoopMonitor({ clock: host.clock, meter: this.#meter })
     this.#health.set('start', false, 'starting')
-    const info = { name: 'build_info', help: 'What runs here; always 1.', labels: ['version', 'role', 'node_version'] }
-    this.#meter.gauge(info)(host.version, settings.role, process.version).set(1)
+    const info = { version: host.version, role: settings.role, node_version: process.version }
+    this.#meter.gauge(BUILD_INFO)(info).set(1)
   }
 
   async start(): Promise<Started & { readonly redis: EmbeddedRedis | undefined }> {

@@ -2,6 +2,7 @@
 
 import { onExpiry } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { REDIS_CALLS_TOTAL, REDIS_UP } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { Breaker } from './breaker.ts'
 import { createRedisClient, type RedisClient } from './create-client.ts'
@@ -69,21 +70,16 @@ class Link implements RedisLink {
 
   constructor(options: RedisLinkOptions) {
     this.#options = options
-    const calls = options.meter.counter({
-      name: 'redis_calls_total',
-      help: 'Redis operations by outcome; stalled: this process stood still; refused: Redis is known to be away.',
-      labels: ['role', 'outcome'],
-    })
+    const { meter, role } = options
+    const calls = meter.counter(REDIS_CALLS_TOTAL)
     this.#calls = {
-      ok: calls(options.role, 'ok'),
-      failed: calls(options.role, 'failed'),
-      timeout: calls(options.role, 'timeout'),
-      stalled: calls(options.role, 'stalled'),
-      refused: calls(options.role, 'refused'),
+      ok: calls({ role, outcome: 'ok' }),
+      failed: calls({ role, outcome: 'failed' }),
+      timeout: calls({ role, outcome: 'timeout' }),
+      stalled: calls({ role, outcome: 'stalled' }),
+      refused: calls({ role, outcome: 'refused' }),
     }
-    const up = options.meter.gauge({ name: 'redis_up', help: 'Whether Redis can be used.', labels: ['role'] })(
-      options.role,
-    )
+    const up = meter.gauge(REDIS_UP)({ role })
     up.set(0)
     this.onUp(() => up.set(1))
     this.onDown(() => up.set(0))

@@ -3,6 +3,11 @@
 import { type sendUnaryData, type ServerReadableStream, status as grpcStatus } from '@grpc/grpc-js'
 import { toBinary } from '@bufbuild/protobuf'
 import { IntermixError } from '../kernel/errors.ts'
+import {
+  ACCESS_LOG_ENTRIES_TOTAL,
+  ACCESS_LOG_MALFORMED_TOTAL,
+  ACCESS_LOG_PAUSES_TOTAL,
+} from '../kernel/metrics/doors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import type { ReportService } from '../kernel/services.ts'
@@ -45,15 +50,9 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
   const { report, clock, meter, admission, limits = DEFAULT_LIMITS } = dependencies
   const nextBatchId = createBatchIds(dependencies)
   const refused = createRefusals({ ...dependencies, door: 'access_log' })
-  const entries = meter.counter({ name: 'access_log_entries_total', help: 'Access log entries that proxies sent.' })()
-  const malformed = meter.counter({
-    name: 'access_log_malformed_total',
-    help: 'Access log streams ended because a message could not be read.',
-  })()
-  const paused = meter.counter({
-    name: 'access_log_pauses_total',
-    help: 'Times that an access log stream was not read on for a moment, since checks come first.',
-  })()
+  const entries = meter.counter(ACCESS_LOG_ENTRIES_TOTAL)()
+  const malformed = meter.counter(ACCESS_LOG_MALFORMED_TOTAL)()
+  const paused = meter.counter(ACCESS_LOG_PAUSES_TOTAL)()
   const open = new Set<() => void>()
 
   const receive = (stream: Stream, reply: Reply): void => {

@@ -5,6 +5,7 @@
 // longer than a target for a whole interval, a queue is standing, and from then on a turn takes in no more work than the
 // target. What comes after that in the turn, the newest, is refused at once instead of late.
 
+import { OVERLOADED, SHED_TOTAL } from '../kernel/metrics/doors.ts'
 import type { Clock, Counter, Gauge, Logger, LoopLag, Meter } from '../kernel/ports.ts'
 import { ShedLog } from './shed-log.ts'
 import { type EndOfTurn, TurnMeter } from './turn-meter.ts'
@@ -74,7 +75,7 @@ export class Admission {
     this.#meter = meter
     this.#maxInFlight = maxInFlight
     this.#log = new ShedLog({ clock, log })
-    this.#overloadGauge = meter.gauge({ name: 'overloaded', help: '1 while a queue is standing and calls are shed.' })()
+    this.#overloadGauge = meter.gauge(OVERLOADED)()
     this.#turn = new TurnMeter({
       ...options,
       onRest: () => this.#leaveOverload(),
@@ -99,15 +100,11 @@ export class Admission {
 
   /** The side of one door; its name is the label `door` of `shed_total`. */
   door(name: string, priority: Priority): DoorAdmission {
-    const shed = this.#meter.counter({
-      name: 'shed_total',
-      help: 'Calls refused without looking at them, by door and reason.',
-      labels: ['door', 'reason'],
-    })
+    const shed = this.#meter.counter(SHED_TOTAL)
     const counters: Readonly<Record<Refusal, Counter>> = {
-      overload: shed(name, 'overload'),
-      in_flight: shed(name, 'in_flight'),
-      deadline: shed(name, 'deadline'),
+      overload: shed({ door: name, reason: 'overload' }),
+      in_flight: shed({ door: name, reason: 'in_flight' }),
+      deadline: shed({ door: name, reason: 'deadline' }),
     }
     return {
       admit: (timeoutMs, most = Number.POSITIVE_INFINITY) => {

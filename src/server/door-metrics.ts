@@ -1,5 +1,6 @@
 // Counts and times what a front door answered.
 
+import { SERVER_REQUEST_DURATION_SECONDS, SERVER_REQUESTS_TOTAL } from '../kernel/metrics/doors.ts'
 import type { Clock, Counter, Meter } from '../kernel/ports.ts'
 import { Code, type CodeName } from '../kernel/status.ts'
 
@@ -15,18 +16,9 @@ export function createDoorMetrics(options: {
   readonly door: string
 }): DoorMetrics {
   const { meter, clock, door } = options
-  const requests = meter.counter({
-    name: 'server_requests_total',
-    help: 'Calls that a front door answered, by status of the answer.',
-    labels: ['door', 'code'],
-  })
-  const seconds = meter.histogram({
-    name: 'server_request_duration_seconds',
-    help: 'Time from a decoded call to its answer.',
-    labels: ['door'],
-    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
-  })(door)
-  const byCode: readonly Counter[] = (Object.keys(Code) as CodeName[]).map((name) => requests(door, name))
+  const requests = meter.counter(SERVER_REQUESTS_TOTAL)
+  const seconds = meter.histogram(SERVER_REQUEST_DURATION_SECONDS)({ door })
+  const byCode: readonly Counter[] = (Object.keys(Code) as CodeName[]).map((code) => requests({ door, code }))
   const unknown = byCode[Code.UNKNOWN]
   return {
     finished(code, startedAt) {

@@ -3,6 +3,7 @@
 import { type MethodDefinition, status as grpcStatus, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js'
 import { MapBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { MIXER_IGNORED_ATTRIBUTES_TOTAL, MIXER_UNSHAREABLE_ANSWERS_TOTAL } from '../kernel/metrics/doors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
@@ -93,17 +94,10 @@ class MixerDoor {
     this.#refused = createRefusals({ ...dependencies, door: 'mixer' })
     this.#checks = createDoorMetrics({ meter, clock, door: 'mixer_check' })
     this.#reports = createDoorMetrics({ meter, clock, door: 'mixer_report' })
-    const anomalies = meter.counter({
-      name: 'mixer_ignored_attributes_total',
-      help: 'Attributes in Mixer checks that count as absent, by reason.',
-      labels: ['reason'],
-    })
-    const counters = { 'undefined-index': anomalies('undefined-index'), 'type-mismatch': anomalies('type-mismatch') }
-    this.#countAnomaly = (anomaly) => counters[anomaly].add()
-    const unshareable = meter.counter({
-      name: 'mixer_unshareable_answers_total',
-      help: 'Valid answers that Mixer clients may not reuse, since the protocol cannot say what they depended on.',
-    })()
+    const anomalies = meter.counter(MIXER_IGNORED_ATTRIBUTES_TOTAL)
+    for (const reason of MIXER_IGNORED_ATTRIBUTES_TOTAL.labels.reason) anomalies({ reason })
+    this.#countAnomaly = (reason) => anomalies({ reason }).add()
+    const unshareable = meter.counter(MIXER_UNSHAREABLE_ANSWERS_TOTAL)()
     this.#unshareable = () => unshareable.add()
   }
 

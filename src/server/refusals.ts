@@ -1,6 +1,7 @@
 // Counts the requests that a door refuses before any policy is asked, and tells the operator why.
 
 import type { IntermixError } from '../kernel/errors.ts'
+import { REQUESTS_REFUSED_TOTAL } from '../kernel/metrics/doors.ts'
 import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 import { type RefusalReason, RefusedRequest } from '../kernel/refused-request.ts'
 import { RequestProblems } from './json-error.ts'
@@ -30,11 +31,7 @@ interface Tally {
  */
 export function createRefusals(options: RefusalOptions): (error: IntermixError, peer: string | undefined) => void {
   const { meter, log, clock, door } = options
-  const count = meter.counter({
-    name: 'requests_refused_total',
-    help: 'Requests that a front door refused before any policy was asked, by reason.',
-    labels: ['door', 'reason'],
-  })
+  const count = meter.counter(REQUESTS_REFUSED_TOTAL)
   const tallies = new Map<RefusalReason | 'invalid', Tally>()
   return (error, peer) => {
     if (error.code !== 'INVALID_REQUEST') return
@@ -42,7 +39,7 @@ export function createRefusals(options: RefusalOptions): (error: IntermixError, 
       error instanceof RefusedRequest ? error : { reason: 'invalid' as const, advice: undefined }
     let tally = tallies.get(reason)
     if (tally === undefined) {
-      tally = { counter: count(door, reason), openAt: Number.NEGATIVE_INFINITY, leftOut: 0 }
+      tally = { counter: count({ door, reason }), openAt: Number.NEGATIVE_INFINITY, leftOut: 0 }
       tallies.set(reason, tally)
     }
     tally.counter.add()

@@ -2,6 +2,7 @@
 
 import { suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import { HTTP_REPORT_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
 import type { Problem } from '../kernel/problem.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
@@ -17,7 +18,7 @@ const MAX_PROBLEMS = 50
 export function reportRoute(dependencies: BoundedRouteDependencies): Route {
   const { check, report, clock, meter, limits } = dependencies
   const nextBatchId = createBatchIds(dependencies)
-  const records = meter.counter({ name: 'http_report_records_total', help: 'Records that POST /v1/report accepted.' })()
+  const records = meter.counter(HTTP_REPORT_RECORDS_TOTAL)()
   return (app) => {
     app.post('/v1/report', (request, reply) => {
       const bags = readRecords(request.body, check.vocabulary(), limits)

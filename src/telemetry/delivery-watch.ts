@@ -1,5 +1,6 @@
 // Watches the deliveries to one handler's backend: batches are tried again for minutes, and say nothing by themselves.
 
+import { REPORT_TRIES_FAILED_TOTAL } from '../kernel/metrics/reports.ts'
 import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 import { BackendPresence } from '../policy/backend-presence.ts'
 import { isPermanent, reasonOf } from './call-handler.ts'
@@ -29,11 +30,7 @@ export class DeliveryWatch {
 
   constructor({ clock, log, meter, handler }: DeliveryWatchOptions) {
     this.#presence = new BackendPresence(clock, log.child({ handler }), WORDS)
-    this.#failures = meter.counter({
-      name: 'report_tries_failed_total',
-      help: 'Deliveries of batches of reports that failed, by handler, whether or not they are tried again.',
-      labels: ['handler'],
-    })(handler)
+    this.#failures = meter.counter(REPORT_TRIES_FAILED_TOTAL)({ handler })
   }
 
   delivered(): void {

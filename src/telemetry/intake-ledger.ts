@@ -1,9 +1,17 @@
 // The intake's side of the ledger: accepted = delivered + held + dropped, in records.
 
+import type { LabelValue } from '../kernel/metrics/metric.ts'
+import {
+  REPORTS_ACCEPTED_TOTAL,
+  REPORTS_DROPPED_TOTAL,
+  REPORTS_HELD,
+  REPORTS_QUEUED_TOTAL,
+  REPORTS_STORED_TOTAL,
+} from '../kernel/metrics/reports.ts'
 import type { Counter, Gauge, Meter } from '../kernel/ports.ts'
 
 /** Why the intake dropped records. */
-export type IntakeDrop = 'spool-full' | 'too-large' | 'shutdown' | 'closed' | 'invalid'
+export type IntakeDrop = LabelValue<typeof REPORTS_DROPPED_TOTAL, 'reason'>
 
 /** The numbers of one process. `delivered` means handed to the queue; `stored` was written to disk for the next start. */
 export interface IntakeTotals {
@@ -18,24 +26,19 @@ export interface IntakeTotals {
 export class IntakeLedger {
   readonly #dropped = new Map<IntakeDrop, number>()
   readonly #series: { accepted: Counter; delivered: Counter; stored: Counter; held: Gauge }
-  readonly #droppedSeries: (...labels: string[]) => Counter
+  readonly #droppedSeries: (labels: { reason: IntakeDrop }) => Counter
   #accepted = 0
   #delivered = 0
   #stored = 0
 
   constructor(meter: Meter) {
-    const counter = (name: string, help: string) => meter.counter({ name, help })()
     this.#series = {
-      accepted: counter('reports_accepted_total', 'Records that the intake took, those re-read from disk included.'),
-      delivered: counter('reports_queued_total', 'Records that the intake handed to the queue.'),
-      stored: counter('reports_stored_total', 'Records written to disk at the end of the process.'),
-      held: meter.gauge({ name: 'reports_held', help: 'Records that the intake holds in memory.' })(),
+      accepted: meter.counter(REPORTS_ACCEPTED_TOTAL)(),
+      delivered: meter.counter(REPORTS_QUEUED_TOTAL)(),
+      stored: meter.counter(REPORTS_STORED_TOTAL)(),
+      held: meter.gauge(REPORTS_HELD)(),
     }
-    this.#droppedSeries = meter.counter({
-      name: 'reports_dropped_total',
-      help: 'Records that the intake dropped, by reason.',
-      labels: ['reason'],
-    })
+    this.#droppedSeries = meter.counter(REPORTS_DROPPED_TOTAL)
   }
 
   accepted(count: number): void {
@@ -55,7 +58,7 @@ export class IntakeLedger {
 
   dropped(reason: IntakeDrop, count: number): void {
     this.#dropped.set(reason, (this.#dropped.get(reason) ?? 0) + count)
-    this.#droppedSeries(reason).add(count)
+    this.#droppedSeries({ reason }).add(count)
   }
 
   /** Shows how many records are held now. */

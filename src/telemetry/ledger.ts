@@ -1,5 +1,6 @@
 // The ledger of handlers: instances accepted = delivered + held + dropped, each event counted once.
 
+import { REPORT_INSTANCES_TOTAL } from '../kernel/metrics/reports.ts'
 import type { Meter } from '../kernel/ports.ts'
 
 /** Events of the ledger. `dead` and `taken` move instances into and out of the dead letters, where they are held. */
@@ -58,15 +59,11 @@ export class MemoryLedger implements Ledger {
 
 /** Shows the events that this process counts as a metric. */
 export function meteredLedger(ledger: Ledger, meter: Meter): Ledger {
-  const series = meter.counter({
-    name: 'report_instances_total',
-    help: 'Instances by handler and event: accepted, delivered, dead, taken (out of the dead letters) or dropped with the reason.',
-    labels: ['handler', 'event'],
-  })
+  const series = meter.counter(REPORT_INSTANCES_TOTAL)
   return {
     async count(eventId, handler, event, instances) {
       await ledger.count(eventId, handler, event, instances)
-      series(handler, event).add(instances)
+      series({ handler, event }).add(instances)
     },
     read: () => ledger.read(),
   }

@@ -1,5 +1,6 @@
 // The intake's way into Redis: bounded adds that a retry does not double, and a halt before Redis is full.
 
+import { REPORT_QUEUE_WAITING, REPORTS_BACKPRESSURE } from '../kernel/metrics/reports.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { jobOptions } from './job-options.ts'
@@ -40,15 +41,9 @@ export class ReportQueue implements ParcelSink {
     const names = queueNames(options.prefix)
     this.#options = options
     this.#queue = new LinkQueue(options.link, names.reports, names.keyPrefix(names.reports))
-    this.#paused = options.meter.gauge({
-      name: 'reports_backpressure',
-      help: 'Whether the node holds reports back because the queue or its memory is nearly full.',
-    })()
+    this.#paused = options.meter.gauge(REPORTS_BACKPRESSURE)()
     this.#paused.set(0)
-    this.#waiting = options.meter.gauge({
-      name: 'report_queue_waiting',
-      help: 'Jobs that wait in the report queue for fan-out.',
-    })()
+    this.#waiting = options.meter.gauge(REPORT_QUEUE_WAITING)()
     options.link.onUp(() => void this.#warmUp())
     this.#watchLater()
   }

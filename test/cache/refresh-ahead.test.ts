@@ -17,7 +17,7 @@ function world(bounds: { readonly maxItems: number; readonly maxBytes: number })
     ...bounds,
     current: (key) => entries.get(key),
     refresh: (key) => refreshed.push(key),
-    onDrop: (handler) => dropped.push(handler),
+    onDrop: (handler) => dropped.push(handler.name),
   })
   const schedule = (key: string, value = 'x') => {
     const now = clock.monotonic()

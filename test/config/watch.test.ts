@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { AnyAdapter } from '../../src/adapter-kit/define-adapter.ts'
 import { loadConfigFolder } from '../../src/config/load.ts'
 import { ConfigSource } from '../../src/config/watch.ts'
-import type { Logger, Meter } from '../../src/kernel/ports.ts'
+import type { Logger } from '../../src/kernel/ports.ts'
 import { FakeClock } from '../helpers/clock.ts'
+import { ReadableMeter } from '../redis/support.ts'
 import { TEST_ADAPTERS } from './adapters.ts'
 import { DENY, MANIFEST } from './compile.ts'
 
@@ -22,7 +23,6 @@ const BROKEN = RULE.replace('handler: deny', 'handler: denny')
 
 class Recorder {
   readonly lines: string[] = []
-  readonly values = new Map<string, number>()
   readonly log: Logger = {
     debug: () => undefined,
     info: (_, message) => this.lines.push(`info ${message}`),
@@ -30,20 +30,7 @@ class Recorder {
     error: (_, message) => this.lines.push(`error ${message}`),
     child: () => this.log,
   }
-  readonly meter: Meter = {
-    counter: ({ name }) => {
-      return (...labels) => ({ add: (count = 1) => this.#set(name, labels, (old) => old + count) })
-    },
-    gauge: ({ name }) => {
-      return (...labels) => ({ set: (value) => this.#set(name, labels, () => value) })
-    },
-    histogram: () => () => ({ observe: () => undefined }),
-  }
-
-  #set(name: string, labels: readonly string[], change: (old: number) => number): void {
-    const key = [name, ...labels].join(' ')
-    this.values.set(key, change(this.values.get(key) ?? 0))
-  }
+  readonly meter = new ReadableMeter()
 }
 
 let folder: string
@@ -95,7 +82,7 @@ describe('a config source', () => {
     expect(source.current().id).not.toBe(first.id)
     expect(seen).toEqual([source.current().id])
     expect(source.status()).toMatchObject({ state: 'ok', snapshotId: source.current().id })
-    expect(recorder.values.get('config_loads_total applied')).toBe(1)
+    expect(recorder.meter.values.get('config_loads_total applied')).toBe(1)
   })
 
   it('keeps the last good config when the next one is bad, and recovers', async () => {
@@ -107,12 +94,12 @@ describe('a config source', () => {
     expect(source.status()).toMatchObject({ state: 'rejected', snapshotId: good.id })
     expect(source.status().problems.filter(({ severity }) => severity === 'error')).toHaveLength(1)
     expect(recorder.lines.filter((line) => line.includes('unknown handler "denny"'))).toHaveLength(1)
-    expect(recorder.values.get('config_last_reload_ok')).toBe(0)
+    expect(recorder.meter.values.get('config_last_reload_ok')).toBe(0)
     await write('rule.yml', RULE)
     await source.reload()
     expect(source.current()).toBe(good)
     expect(source.status().state).toBe('ok')
-    expect(recorder.values.get('config_last_reload_ok')).toBe(1)
+    expect(recorder.meter.values.get('config_last_reload_ok')).toBe(1)
   })
 
   it('keeps it when the folder disappears', async () => {
@@ -122,15 +109,15 @@ describe('a config source', () => {
     for (let i = 0; i < 3; i++) await source.reload()
     await rename(`${folder}-away`, folder)
     expect(source.status()).toMatchObject({ state: 'unreadable', snapshotId: good.id })
-    expect(recorder.values.get('config_loads_total unreadable')).toBe(3)
-    expect(recorder.values.get('config_loads_total rejected')).toBeUndefined()
-    expect(recorder.values.get('config_last_reload_ok')).toBe(0)
+    expect(recorder.meter.values.get('config_loads_total unreadable')).toBe(3)
+    expect(recorder.meter.values.get('config_loads_total rejected')).toBeUndefined()
+    expect(recorder.meter.values.get('config_last_reload_ok')).toBe(0)
     // One line for the whole time, and none that says that the config was wrong.
     expect(recorder.lines.filter((line) => line.includes('could not be read'))).toHaveLength(1)
     expect(recorder.lines.filter((line) => line.includes('rejected'))).toEqual([])
     await source.reload()
     expect(source.status().state).toBe('ok')
-    expect(recorder.values.get('config_last_reload_ok')).toBe(1)
+    expect(recorder.meter.values.get('config_last_reload_ok')).toBe(1)
     expect(source.current()).toBe(good)
   })
 
@@ -158,7 +145,7 @@ describe('a config source', () => {
     await rm(join(folder, 'more.yaml'))
     await source.reload()
     expect(source.status()).toMatchObject({ state: 'rejected' })
-    expect(recorder.values.get('config_last_reload_ok')).toBe(0)
+    expect(recorder.meter.values.get('config_last_reload_ok')).toBe(0)
   })
 
   it('says so when the compiler itself fails, and goes on with the next config', async () => {
@@ -174,14 +161,14 @@ describe('a config source', () => {
     await write('t.yaml', handler('broken'))
     await source.reload()
     expect(source.status()).toMatchObject({ state: 'failed', snapshotId: good.id })
-    expect(recorder.values.get('config_last_reload_ok')).toBe(0)
-    expect(recorder.values.get('config_loads_total failed')).toBe(1)
+    expect(recorder.meter.values.get('config_last_reload_ok')).toBe(0)
+    expect(recorder.meter.values.get('config_loads_total failed')).toBe(1)
     await source.reload()
-    expect(recorder.values.get('config_loads_total failed')).toBe(1)
+    expect(recorder.meter.values.get('config_loads_total failed')).toBe(1)
     await write('t.yaml', handler('denier'))
     await source.reload()
     expect(source.status().state).toBe('ok')
-    expect(recorder.values.get('config_last_reload_ok')).toBe(1)
+    expect(recorder.meter.values.get('config_last_reload_ok')).toBe(1)
   })
 
   it('warns of a config that has lost its rules, or keeps the last one where rules are required', async () => {
@@ -241,7 +228,7 @@ describe('a config source', () => {
     const source = await open()
     await write('rule.yml', RULE)
     await source.reload()
-    expect([...recorder.values.keys()].filter((key) => key.startsWith('config_loads_total'))).toEqual([])
+    expect([...recorder.meter.values.keys()].filter((key) => key.startsWith('config_loads_total'))).toEqual([])
     expect(source.status().state).toBe('ok')
   })
 

@@ -23,13 +23,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ),
 }
 
-/** Package → the only folders whose files may import it. */
+/** Package → the only folders whose files may import it, or files. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['src/redis'],
   bullmq: ['src/telemetry', 'workers'],
   fastify: ['src/server', 'src/sidecar', 'src/observe'],
   '@grpc/grpc-js': ['src/server', 'src/sidecar'],
-  'prom-client': ['src/observe', 'src/adapters/prometheus'],
+  'prom-client': ['src/observe/meter.ts'],
 }
 
 function importsPointDown(folder: string, allowed: readonly string[]): IForbiddenRuleType {
@@ -48,7 +48,7 @@ function packageHasOwners(name: string, owners: readonly string[]): IForbiddenRu
     name: `${name.replace(/^@.*\//, '')}-has-owners`,
     severity: 'error',
     comment: `only ${owners.join(' and ')} import ${name}`,
-    from: { path: '^(src|workers)/', pathNot: `^(${owners.join('|')})/` },
+    from: { path: '^(src|workers)/', pathNot: `^(${owners.join('|')})(/|$)` },
     to: { path: `(^|/)node_modules/${name}/` },
   }
 }
@@ -95,6 +95,13 @@ const SHAPE_RULES: readonly IForbiddenRuleType[] = [
     comment: 'parts are put together from settings, whoever read them: a command, a test, another program',
     from: { path: '^src/compose/' },
     to: { path: '^src/(cli|process)/' },
+  },
+  {
+    name: 'metrics-have-one-catalogue',
+    severity: 'error',
+    comment: 'a metric is an entry of src/kernel/metrics: only there, and by adapters of others, are metrics defined',
+    from: { path: '^(src|workers|load)/', pathNot: '^src/(kernel/metrics/|adapter-kit/index\\.ts$)' },
+    to: { path: '^src/(kernel/metrics/define|adapter-kit/index)\\.ts$' },
   },
   {
     name: 'settings-belong-to-the-top',

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { ACCESS_LOG_ENTRIES_TOTAL } from '../../src/kernel/metrics/doors.ts'
 import { type AdminServer, createAdminServer } from '../../src/observe/admin-server.ts'
 import { Health } from '../../src/observe/health.ts'
 import { createLogger } from '../../src/observe/logger.ts'
@@ -30,10 +31,10 @@ async function start(debug: Map<string, () => unknown> = new Map()) {
 describe('the admin server', () => {
   it('exposes the metrics in the Prometheus format', async () => {
     const { get, meter } = await start()
-    meter.counter({ name: 'seen_total', help: 'Seen.' })().add(4)
+    meter.counter(ACCESS_LOG_ENTRIES_TOTAL)().add(4)
     const metrics = await get('/metrics')
     expect(metrics.type).toContain('text/plain')
-    expect(metrics.text).toContain('intermix_seen_total 4')
+    expect(metrics.text).toContain('intermix_access_log_entries_total 4')
   })
 
   it('is alive at once and ready only when every check is', async () => {

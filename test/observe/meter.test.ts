@@ -1,19 +1,23 @@
 import { describe, expect, it } from 'vitest'
+import { counter, gauge, histogram } from '../../src/kernel/metrics/define.ts'
 import { createMeter } from '../../src/observe/meter.ts'
 
 const bare = { processMetrics: false }
+const about = { unit: 'things', help: 'Things.' }
+const CALLS = counter({ ...about, name: 'calls_total', labels: { handler: 'its name' } })
 
 describe('the meter', () => {
   it('renders counters, gauges and histograms with the prefix, help and labels', async () => {
     const meter = createMeter(bare)
+    const checks = counter({ ...about, name: 'checks_total', labels: { tier: ['local', 'mesh'], code: 'a code' } })
+    meter.counter(checks)({ code: 'OK', tier: 'local' }).add(2)
     meter
-      .counter({ name: 'checks_total', help: 'Checks.', labels: ['tier', 'code'] })('local', 'OK')
-      .add(2)
-    meter.gauge({ name: 'entries', help: 'Entries.' })().set(7)
-    const seconds = meter.histogram({ name: 'wait_seconds', help: 'Wait.', labels: ['kind'], buckets: [0.1, 1] })
-    seconds('get').observe(0.5)
+      .gauge(gauge({ ...about, name: 'entries' }))()
+      .set(7)
+    const wait = histogram({ ...about, name: 'wait_seconds', labels: { kind: 'of wait' }, buckets: [0.1, 1] })
+    meter.histogram(wait)({ kind: 'get' }).observe(0.5)
     const text = await meter.render()
-    expect(text).toContain('# HELP intermix_checks_total Checks.')
+    expect(text).toContain('# HELP intermix_checks_total Things.')
     expect(text).toContain('# TYPE intermix_checks_total counter')
     expect(text).toContain('intermix_checks_total{tier="local",code="OK"} 2')
     expect(text).toContain('intermix_entries 7')
@@ -23,43 +27,81 @@ describe('the meter', () => {
     expect(meter.contentType).toContain('text/plain')
   })
 
-  it('gives the same series for the same name and label values', async () => {
+  it('gives the same child for the same metric and label values', async () => {
     const meter = createMeter(bare)
-    const spec = { name: 'calls_total', help: 'Calls.', labels: ['handler'] }
-    const first = meter.counter(spec)('a')
-    const second = meter.counter(spec)('a')
+    const first = meter.counter(CALLS)({ handler: 'a' })
+    const second = meter.counter(CALLS)({ handler: 'a' })
     first.add()
     second.add()
     expect(second).toBe(first)
     expect(await meter.render()).toContain('intermix_calls_total{handler="a"} 2')
   })
 
+  it('tells children apart by every label, and by none but the labels', () => {
+    const twoLabels = counter({ ...about, name: 'pairs_total', labels: { left: 'any', right: 'any' } })
+    const children = createMeter(bare).counter(twoLabels)
+    const texts = ['', 'a', 'b', 'a,b', '"', 'toString', '__proto__', 'overflow']
+    const all = texts.flatMap((left) => texts.map((right) => children({ left, right })))
+    expect(new Set(all).size).toBe(texts.length ** 2)
+    // The order in which a caller writes them says nothing.
+    expect(children({ right: 'b', left: 'a' })).toBe(children({ left: 'a', right: 'b' }))
+  })
+
   it('shows a counter at 0 as soon as it is resolved', async () => {
     const meter = createMeter(bare)
-    meter.counter({ name: 'drops_total', help: 'Drops.', labels: ['reason'] })('full')
-    expect(await meter.render()).toContain('intermix_drops_total{reason="full"} 0')
+    meter.counter(CALLS)({ handler: 'full' })
+    meter.counter(counter({ ...about, name: 'drops_total' }))
+    const text = await meter.render()
+    expect(text).toContain('intermix_calls_total{handler="full"} 0')
+    expect(text).toContain('intermix_drops_total 0')
   })
 
-  it('refuses the same name with another kind or other labels, and a wrong number of label values', () => {
+  it('takes definitions alone, each with its labels, as the compiler sees', () => {
     const meter = createMeter(bare)
-    const counter = meter.counter({ name: 'calls_total', help: 'Calls.', labels: ['handler'] })
-    expect(() => meter.gauge({ name: 'calls_total', help: 'Calls.', labels: ['handler'] })).toThrow(/is a counter/)
-    expect(() => meter.counter({ name: 'calls_total', help: 'Calls.', labels: ['rule'] })).toThrow(/labels \(handler\)/)
-    expect(() => counter()).toThrow(/takes 1 label values \(handler\), not 0/)
+    // @ts-expect-error -- an object that only looks like a definition
+    expect(() => meter.counter({ ...about, name: 'bare_total' })).toThrow(/bare_total is not defined as a counter/)
+    const children = meter.counter(CALLS)
+    // @ts-expect-error -- another label
+    expect(() => children({ rule: 'a' })).toThrow(/calls_total needs a value for each of: handler/)
+    // @ts-expect-error -- no label
+    expect(() => children()).toThrow(/calls_total needs a value for each of: handler/)
+    const listed = counter({ ...about, name: 'listed_total', labels: { way: ['in', 'out'] } })
+    // @ts-expect-error -- a value that the label does not list
+    meter.counter(listed)({ way: 'through' })
+    // @ts-expect-error -- a gauge is no counter
+    expect(() => meter.counter(gauge({ ...about, name: 'level' }))).toThrow(/level is not defined as a counter/)
   })
 
-  it('folds label values beyond the bound into one series and loses no count', async () => {
+  it('refuses a second definition of another kind or with other labels, and takes one that says the same', () => {
+    const meter = createMeter(bare)
+    const children = meter.counter(CALLS)
+    const again = counter({ ...about, name: 'calls_total', labels: { handler: 'its name' } })
+    expect(meter.counter(again)).toBe(children)
+    const asGauge = gauge({ ...about, name: 'calls_total', labels: { handler: 'its name' } })
+    expect(() => meter.gauge(asGauge)).toThrow(/calls_total is a counter with labels \(handler\), not a gauge/)
+    const byRule = counter({ ...about, name: 'calls_total', labels: { rule: 'its name' } })
+    expect(() => meter.counter(byRule)).toThrow(
+      /is a counter with labels \(handler\), not a counter with labels \(rule\)/,
+    )
+  })
+
+  it('folds label values beyond the bound into one child and loses no count', async () => {
     const meter = createMeter({ ...bare, maxSeries: 3 })
-    const counter = meter.counter({ name: 'paths_total', help: 'Paths.', labels: ['path'] })
-    for (let i = 0; i < 50; i++) counter(`/${i}`).add()
+    const paths = counter({ ...about, name: 'paths_total', labels: { method: 'any', path: 'any' } })
+    const children = meter.counter(paths)
+    for (let i = 0; i < 50; i++) children({ method: 'GET', path: `/${i}` }).add()
+    children({ method: 'GET', path: '/0' }).add()
     const series = (await meter.render()).split('\n').filter((line) => line.startsWith('intermix_paths_total{'))
     expect(series).toHaveLength(4)
-    expect(series).toContain('intermix_paths_total{path="overflow"} 47')
+    expect(series).toContain('intermix_paths_total{method="overflow",path="overflow"} 47')
+    expect(series).toContain('intermix_paths_total{method="GET",path="/0"} 2')
   })
 
   it('keeps the registries of two meters apart and brings the metrics of the process', async () => {
     const meter = createMeter()
-    meter.counter({ name: 'only_here_total', help: 'Here.' })().add()
+    meter
+      .counter(counter({ ...about, name: 'only_here_total' }))()
+      .add()
     const other = await createMeter().render()
     expect(other).not.toContain('only_here')
     expect(other).toContain('process_cpu_seconds_total')

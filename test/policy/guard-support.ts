@@ -1,29 +1,9 @@
-// What the tests of the guard share: a meter that remembers, and a guard on a clock of its own.
+// What the tests of the guard share: a guard on a clock of its own, and what it logged and counted.
 
-import type { Clock, Logger, Meter, MetricSpec, Random } from '../../src/kernel/ports.ts'
+import type { Clock, Logger, Random } from '../../src/kernel/ports.ts'
 import { createGuard, type GuardLimits } from '../../src/policy/guard.ts'
 import { FakeClock } from '../helpers/clock.ts'
-
-class MemoryMeter implements Meter {
-  readonly values = new Map<string, number>()
-
-  counter(spec: MetricSpec) {
-    return (...labels: string[]) => ({ add: (count = 1) => this.#change(spec, labels, (value) => value + count) })
-  }
-
-  gauge(spec: MetricSpec) {
-    return (...labels: string[]) => ({ set: (value: number) => this.#change(spec, labels, () => value) })
-  }
-
-  histogram(spec: MetricSpec) {
-    return (...labels: string[]) => ({ observe: () => this.#change(spec, labels, (value) => value + 1) })
-  }
-
-  #change(spec: MetricSpec, labels: readonly string[], change: (value: number) => number): void {
-    const key = [spec.name, ...labels].join(' ')
-    this.values.set(key, change(this.values.get(key) ?? 0))
-  }
-}
+import { ReadableMeter } from '../redis/support.ts'
 
 /** A log whose lines of level `warn` can be read. */
 class WarningLog implements Logger {
@@ -50,14 +30,14 @@ class WarningLog implements Logger {
 
 /** A guard of handler `h` with a timeout of 1 s; random numbers are all a half. */
 export function guardWith(clock: Clock, limits: GuardLimits = {}, timeoutMs = 1_000, random: Random = () => 0.5) {
-  const meter = new MemoryMeter()
+  const meter = new ReadableMeter()
   const log = new WarningLog()
   const guard = createGuard({ handler: { name: 'h', timeoutMs }, clock, random, meter, log, limits })
   return {
     guard,
     warnings: log.warnings,
     deadline: (ms = 10_000) => ({ deadline: clock.monotonic() + ms }),
-    metric: (...key: string[]) => meter.values.get(key.join(' ')) ?? 0,
+    metric: (name: string, ...labels: string[]) => meter.value(name, ...labels),
   }
 }
 

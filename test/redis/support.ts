@@ -1,5 +1,6 @@
 // Ports for tests that talk to a real Redis: real time, no randomness, a log that is kept and a meter that is read.
 
+import type { Metric } from '../../src/kernel/metrics/metric.ts'
 import type { Clock, Logger, Meter } from '../../src/kernel/ports.ts'
 import { systemClock } from '../../src/observe/system.ts'
 import { connectRedis, type RedisLink } from '../../src/redis/connection.ts'
@@ -45,28 +46,37 @@ export class KeptLog implements Logger {
   }
 }
 
-/** A meter whose values can be read by name and label values. */
+/** A meter whose values can be read by name and label values, which come in the order of the labels. */
 export class ReadableMeter implements Meter {
   readonly values = new Map<string, number>()
 
   counter: Meter['counter'] =
-    (spec) =>
-    (...labels) => ({ add: (count = 1) => this.#set(spec.name, labels, this.value(spec.name, ...labels) + count) })
+    (metric) =>
+    (...given) => ({ add: (count = 1) => this.#change(metric, given, (value) => value + count) })
 
   gauge: Meter['gauge'] =
-    (spec) =>
-    (...labels) => ({ set: (value) => this.#set(spec.name, labels, value) })
+    (metric) =>
+    (...given) => ({ set: (value) => this.#change(metric, given, () => value) })
 
   histogram: Meter['histogram'] =
-    (spec) =>
-    (...labels) => ({ observe: () => this.#set(spec.name, labels, this.value(spec.name, ...labels) + 1) })
+    (metric) =>
+    (...given) => ({ observe: () => this.#change(metric, given, (value) => value + 1) })
 
   value(name: string, ...labels: string[]): number {
-    return this.values.get([name, ...labels].join(' ')) ?? 0
+    return this.values.get(this.keyOf(name, labels)) ?? 0
   }
 
-  #set(name: string, labels: readonly string[], value: number): void {
-    this.values.set([name, ...labels].join(' '), value)
+  protected keyOf(name: string, labels: readonly string[]): string {
+    return [name, ...labels].join(' ')
+  }
+
+  #change({ name, labels }: Metric, [given]: readonly object[], change: (old: number) => number): void {
+    const values = given as Readonly<Record<string, string>> | undefined
+    const key = this.keyOf(
+      name,
+      Object.keys(labels).map((label) => String(values?.[label])),
+    )
+    this.values.set(key, change(this.values.get(key) ?? 0))
   }
 }
 

@@ -1,13 +1,14 @@
 // A check service, a report service and measuring ports for tests of the front doors.
 import { EventEmitter, once } from 'node:events'
 import type { AttributeBag, Vocabulary } from '../../src/kernel/attribute-bag.ts'
-import type { Logger, LoopLag, Meter } from '../../src/kernel/ports.ts'
+import type { Logger, LoopLag } from '../../src/kernel/ports.ts'
 import type { ReportBatch } from '../../src/kernel/report.ts'
 import type { CheckOptions, CheckOutcome, CheckService, ReportService } from '../../src/kernel/services.ts'
 import type { ValueType } from '../../src/kernel/value.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
 import { systemClock } from '../../src/observe/system.ts'
 import { Admission } from '../../src/server/admission.ts'
+import { ReadableMeter } from '../redis/support.ts'
 
 const VOCABULARY: Vocabulary = new Map<string, ValueType>([
   ['source.ip', 'IP_ADDRESS'],
@@ -86,26 +87,11 @@ class RecordingReport implements ReportService {
 }
 
 /** Counts by `name{labels}`; a histogram counts its observations. */
-class CountingMeter implements Meter {
-  readonly counts = new Map<string, number>()
+class CountingMeter extends ReadableMeter {
+  readonly counts = this.values
 
-  counter({ name }: { name: string }) {
-    return (...labels: string[]) => ({ add: (count = 1) => this.#add(name, labels, count) })
-  }
-
-  gauge({ name }: { name: string }) {
-    return (...labels: string[]) => ({
-      set: (value: number) => void this.counts.set(`${name}{${labels.join()}}`, value),
-    })
-  }
-
-  histogram({ name }: { name: string }) {
-    return (...labels: string[]) => ({ observe: () => this.#add(name, labels, 1) })
-  }
-
-  #add(name: string, labels: readonly string[], count: number): void {
-    const key = `${name}{${labels.join()}}`
-    this.counts.set(key, (this.counts.get(key) ?? 0) + count)
+  protected override keyOf(name: string, labels: readonly string[]): string {
+    return `${name}{${labels.join()}}`
   }
 }
 

@@ -5,6 +5,7 @@ import { defineAdapter, type Handler, type QuotaRequest, type QuotaResult } from
 import { duplicateQuotas, resolveLimit } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
 import { IntermixError } from '../../kernel/errors.ts'
+import { MEMQUOTA_REFUSED_TOTAL } from '../../kernel/metrics/handlers.ts'
 import { Code, OK_STATUS } from '../../kernel/status.ts'
 import { type Counter, Counters } from './counters.ts'
 import { Deduplication } from './deduplication.ts'
@@ -40,11 +41,7 @@ export default defineAdapter({
   validate: ({ quotas }) => duplicateQuotas(quotas),
   create(params, { clock, meter, handlerName }): Handler {
     const counters = new Counters(params.maxCounters)
-    const refused = meter.counter({
-      name: 'memquota_refused_total',
-      help: 'Quota calls without a verdict because all counters of the handler were in use; see maxCounters.',
-      labels: ['handler'],
-    })(handlerName)
+    const refused = meter.counter(MEMQUOTA_REFUSED_TOTAL)({ handler: handlerName })
     const granted = new Deduplication<QuotaResult>(params.minDeduplicationDuration)
     const counterOf = (key: string, windowMs: number, now: number) => {
       const counter = counters.get(key, windowMs, now)

@@ -11,6 +11,8 @@ import {
 } from '../../adapter-kit/define-adapter.ts'
 import type { MetricInstance } from '../../adapter-kit/instance.ts'
 import { valueToText } from '../../adapter-kit/value-text.ts'
+import { PROMETHEUS_ADAPTER_EXCEPTIONS_TOTAL } from '../../kernel/metrics/handlers.ts'
+import type { LabelValue } from '../../kernel/metrics/metric.ts'
 import { Duration } from '../../kernel/time.ts'
 import type { AttributeValue } from '../../kernel/value.ts'
 import { type PrometheusConfig, prometheusConfig } from './config.ts'
@@ -51,7 +53,7 @@ class PrometheusHandler implements Handler {
   readonly #known = new Map<string, Set<string>>()
   readonly #expiryMs: number | undefined
   readonly #checkEveryMs: number
-  readonly #skipped: (reason: string) => void
+  readonly #skipped: (reason: LabelValue<typeof PROMETHEUS_ADAPTER_EXCEPTIONS_TOTAL, 'reason'>) => void
   readonly report = {
     metric: (instances: readonly MetricInstance[], call: ReportContext) => this.#count(instances, call.batchId),
   }
@@ -66,12 +68,8 @@ class PrometheusHandler implements Handler {
       this.#known.set(name, new Set())
       this.#byInstance.set(instanceName, [...(this.#byInstance.get(instanceName) ?? []), definition])
     }
-    const skipped = env.meter.counter({
-      name: 'prometheus_adapter_exceptions_total',
-      help: 'Instances that the prometheus adapter folded into an overflow series or could not count.',
-      labels: ['handler', 'reason'],
-    })
-    this.#skipped = (reason) => skipped(env.handlerName, reason).add()
+    const skipped = env.meter.counter(PROMETHEUS_ADAPTER_EXCEPTIONS_TOTAL)
+    this.#skipped = (reason) => skipped({ handler: env.handlerName, reason }).add()
     const policy = config.metricsExpirationPolicy
     this.#expiryMs = policy?.metricsExpiryDuration
     this.#checkEveryMs = policy?.expiryCheckIntervalDuration ?? (this.#expiryMs ?? 0) / 2

@@ -1,0 +1,110 @@
+// Metrics of the cache of verdicts and of revocations.
+
+import { counter, gauge } from './define.ts'
+import { HANDLER } from './labels.ts'
+
+const GRAINS = ['answer', 'verdict'] as const
+
+export const CACHE_VERDICTS_TOTAL = counter({
+  name: 'cache_verdicts_total',
+  unit: 'verdicts',
+  help: 'Verdicts of handlers that call a backend, by the tier that gave them; none: there was no verdict.',
+  labels: { handler: HANDLER, tier: ['local', 'mesh', 'backend', 'stale', 'none'] },
+})
+
+export const CACHE_COALESCED_TOTAL = counter({
+  name: 'cache_coalesced_total',
+  unit: 'checks',
+  help: 'Checks that joined a call that was already under way.',
+  labels: { handler: HANDLER },
+})
+
+export const CACHE_REFRESHED_TOTAL = counter({
+  name: 'cache_refreshed_total',
+  unit: 'verdicts',
+  help: 'Verdicts refreshed in the background before they were needed.',
+  labels: { handler: HANDLER },
+})
+
+export const CACHE_REFRESH_DROPPED_TOTAL = counter({
+  name: 'cache_refresh_dropped_total',
+  unit: 'verdicts',
+  help: 'Verdicts that are not refreshed ahead of need because too many are watched already.',
+  labels: { handler: HANDLER },
+})
+
+export const CACHE_REVOKED_TOTAL = counter({
+  name: 'cache_revoked_total',
+  unit: 'verdicts',
+  help: 'Cached verdicts that were not served because they had been revoked.',
+  labels: { handler: HANDLER },
+})
+
+export const CACHE_LEASE_WAITS_TOTAL = counter({
+  name: 'cache_lease_waits_total',
+  unit: 'fetches',
+  help: 'Fetches that waited for another node to fetch the same verdict.',
+  labels: { handler: HANDLER },
+})
+
+export const CACHE_REFUSED_TOTAL = counter({
+  name: 'cache_refused_total',
+  unit: 'entries',
+  help: 'Entries that a cache did not take, by reason: too large for it, or too many reads behind an answer.',
+  labels: { cache: ['answer', 'verdict', 'mesh'], reason: ['too_large', 'too_many_reads'] },
+})
+
+export const CACHE_EVICTED_TOTAL = counter({
+  name: 'cache_evicted_total',
+  unit: 'entries',
+  help: 'Entries that were dropped to make room, by grain: whole answers or single verdicts.',
+  labels: { grain: GRAINS },
+})
+
+export const CACHE_ENTRIES = gauge({
+  name: 'cache_entries',
+  unit: 'entries',
+  help: 'Entries of the local tier.',
+  labels: { grain: GRAINS },
+})
+
+export const CACHE_BYTES = gauge({
+  name: 'cache_bytes',
+  unit: 'bytes',
+  help: 'Bytes of the local tier, estimated.',
+  labels: { grain: GRAINS },
+})
+
+export const CACHE_MESH_GARBAGE_TOTAL = counter({
+  name: 'cache_mesh_garbage_total',
+  unit: 'entries',
+  help: 'Entries of the mesh tier that were not believed, by reason: taken for a miss and removed.',
+  labels: { reason: 'what was wrong' },
+})
+
+export const CACHE_UNPROTECTED_SHARE = gauge({
+  name: 'cache_unprotected_share',
+  unit: 'share, 0 to 1',
+  help: 'M(W): share of requests whose verdict would be too old to serve if the backend died now (5 min window).',
+  labels: { handler: HANDLER },
+})
+
+export const CACHE_PREDICTED_NINES = gauge({
+  name: 'cache_predicted_nines',
+  unit: 'nines',
+  help: 'Nines of availability that M(W) predicts for a backend at 99.9 %.',
+  labels: { handler: HANDLER },
+})
+
+export const CACHE_UNIQUE_KEYS = gauge({
+  name: 'cache_unique_keys',
+  unit: '0 or 1',
+  help: '1 for an instance whose keys are nearly all unique; its verdicts are kept out of the mesh tier.',
+  labels: { handler: HANDLER, instance: 'full name of the instance' },
+})
+
+export const REVOCATIONS_IN_TOUCH = gauge({
+  name: 'revocations_in_touch',
+  unit: '0 or 1',
+  help: '1 while this node follows the mesh-wide revocations.',
+})

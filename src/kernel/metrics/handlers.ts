@@ -1,0 +1,50 @@
+// Metrics of handlers: their calls, and what single adapters count.
+
+import { counter, gauge, histogram } from './define.ts'
+import { HANDLER } from './labels.ts'
+
+export const HANDLER_CALLS_TOTAL = counter({
+  name: 'handler_calls_total',
+  unit: 'calls',
+  help: 'Calls of a handler, by how they ended',
+  labels: {
+    handler: HANDLER,
+    outcome: ['ok', 'failed', 'timeout', 'stalled', 'cancelled', 'overloaded', 'throttled', 'open'],
+  },
+})
+
+export const HANDLER_DURATION_SECONDS = histogram({
+  name: 'handler_duration_seconds',
+  unit: 'seconds',
+  help: 'Duration of the handler calls that had to be awaited, retries included',
+  labels: { handler: HANDLER },
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+})
+
+export const HANDLER_BREAKER_STATE = gauge({
+  name: 'handler_breaker_state',
+  unit: '0, 1 or 2',
+  help: '0 closed, 1 half open, 2 open',
+  labels: { handler: HANDLER },
+})
+
+export const HANDLER_CONCURRENCY_LIMIT = gauge({
+  name: 'handler_concurrency_limit',
+  unit: 'calls',
+  help: 'Calls a handler may have in flight',
+  labels: { handler: HANDLER },
+})
+
+export const MEMQUOTA_REFUSED_TOTAL = counter({
+  name: 'memquota_refused_total',
+  unit: 'calls',
+  help: 'Quota calls without a verdict because all counters of the handler were in use; see maxCounters.',
+  labels: { handler: HANDLER },
+})
+
+export const PROMETHEUS_ADAPTER_EXCEPTIONS_TOTAL = counter({
+  name: 'prometheus_adapter_exceptions_total',
+  unit: 'instances',
+  help: 'Instances that the prometheus adapter folded into an overflow series or could not count.',
+  labels: { handler: HANDLER, reason: ['unknown-instance', 'no-number', 'negative-counter', 'cardinality'] },
+})

@@ -1,0 +1,75 @@
+// Metrics of reports: the intake's side of the ledger, the queue, the handlers' side.
+
+import { counter, gauge } from './define.ts'
+import { EVALUATION_FAILURES, HANDLER, RULE } from './labels.ts'
+
+export const REPORTS_ACCEPTED_TOTAL = counter({
+  name: 'reports_accepted_total',
+  unit: 'records',
+  help: 'Records that the intake took, those re-read from disk included.',
+})
+
+export const REPORTS_QUEUED_TOTAL = counter({
+  name: 'reports_queued_total',
+  unit: 'records',
+  help: 'Records that the intake handed to the queue.',
+})
+
+export const REPORTS_STORED_TOTAL = counter({
+  name: 'reports_stored_total',
+  unit: 'records',
+  help: 'Records written to disk at the end of the process.',
+})
+
+export const REPORTS_HELD = gauge({
+  name: 'reports_held',
+  unit: 'records',
+  help: 'Records that the intake holds in memory.',
+})
+
+export const REPORTS_DROPPED_TOTAL = counter({
+  name: 'reports_dropped_total',
+  unit: 'records',
+  help: 'Records that the intake dropped, by reason.',
+  labels: { reason: ['spool-full', 'too-large', 'shutdown', 'closed', 'invalid'] },
+})
+
+export const REPORTS_BACKPRESSURE = gauge({
+  name: 'reports_backpressure',
+  unit: '0 or 1',
+  help: 'Whether the node holds reports back because the queue or its memory is nearly full.',
+})
+
+export const REPORT_QUEUE_WAITING = gauge({
+  name: 'report_queue_waiting',
+  unit: 'jobs',
+  help: 'Jobs that wait in the report queue for fan-out.',
+})
+
+export const REPORT_INSTANCES_TOTAL = counter({
+  name: 'report_instances_total',
+  unit: 'instances',
+  help: 'Instances by handler and event: accepted, delivered, dead, taken (out of the dead letters) or dropped with the reason.',
+  labels: { handler: HANDLER, event: '`accepted`, `delivered`, `dead`, `taken` or `dropped:` and the reason' },
+})
+
+export const REPORT_TRIES_FAILED_TOTAL = counter({
+  name: 'report_tries_failed_total',
+  unit: 'deliveries',
+  help: 'Deliveries of batches of reports that failed, by handler, whether or not they are tried again.',
+  labels: { handler: HANDLER },
+})
+
+export const REPORT_RULE_MATCH_FAILURES_TOTAL = counter({
+  name: 'report_rule_match_failures_total',
+  unit: 'matches',
+  help: 'Matches of report rules that failed, other than by something absent; the record was not reported by that rule.',
+  labels: { rule: RULE, reason: EVALUATION_FAILURES },
+})
+
+export const REPORT_INSTANCE_FAILURES_TOTAL = counter({
+  name: 'report_instance_failures_total',
+  unit: 'instances',
+  help: 'Report instances that could not be filled; the record was not given to that handler.',
+  labels: { instance: 'full name of the instance', reason: EVALUATION_FAILURES },
+})

@@ -1,0 +1,2 @@
+// What the planted metric is made with.
+export const counter = (): unknown => undefined
