@@ -7,7 +7,7 @@ export type BreakerState = 'closed' | 'half-open' | 'open'
 
 /**
  * How a permitted call ended. `error`: the backend answered, with an error. `silent`: it gave no answer. `neutral`: the
- * call says nothing about the backend (cancelled by the caller, or not listened to).
+ * call says nothing about the backend (given up by the adapter, or not listened to).
  */
 export type CallOutcome = 'success' | 'error' | 'silent' | 'neutral'
 

@@ -37,8 +37,6 @@ export interface GuardOptions {
 export interface RunOptions {
   /** Monotonic milliseconds at which the caller gives up. */
   readonly deadline: number
-  /** Aborts when the caller no longer wants the answer. */
-  readonly signal?: AbortSignal
   /** Whether one more attempt may be made after a failure that it could mend. Default true. */
   readonly retry?: boolean
   /**
@@ -53,7 +51,8 @@ export interface Guard {
   /**
    * Calls the adapter. A plain value is handed back at once. Throws or rejects with an `IntermixError` only:
    * `BACKEND_FAILED` (also while the backend is not asked), `BACKEND_REFUSED`, `REDIS_UNAVAILABLE`, `DEADLINE_EXCEEDED`,
-   * `OVERLOADED` or `CANCELLED`. A promise always settles by the deadline; what comes later is ignored.
+   * `OVERLOADED` or, where the adapter says so, `CANCELLED`. A promise always settles by the deadline; what comes later
+   * is ignored.
    */
   run<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T>
   /** Whether a call would be let through now, as far as the breaker is concerned. */
@@ -63,11 +62,6 @@ export interface Guard {
 /** Builds the guard of a handler. */
 export function createGuard(options: GuardOptions): Guard {
   return new HandlerGuard(options)
-}
-
-interface Waiting {
-  begin(): void
-  reject(error: IntermixError): void
 }
 
 const LEAST_TIME_MS = 1
@@ -80,7 +74,7 @@ class HandlerGuard implements Guard {
   readonly #budget: RetryBudget
   readonly #maxQueue: number
   readonly #maxAbandoned: number
-  readonly #queue: Waiting[] = []
+  readonly #queue: (() => void)[] = []
   #inFlight = 0
   #abandoned = 0
 
@@ -109,7 +103,6 @@ class HandlerGuard implements Guard {
   run<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
     const now = this.#options.clock.monotonic()
     const deadline = Math.min(options.deadline, now + this.#options.handler.timeoutMs)
-    if (options.signal?.aborted === true) throw this.#refuse('cancelled', 'CANCELLED', 'was given up before it began')
     // Written so that a deadline that is no number refuses, too.
     if (!(deadline - now >= LEAST_TIME_MS)) throw this.#refuse('timeout', 'DEADLINE_EXCEEDED', 'had no time left')
     if (!this.#health.permits(options.key) && !this.#health.probing) throw this.#breakerOpen()
@@ -168,35 +161,20 @@ class HandlerGuard implements Guard {
       throw this.#refuse('overloaded', 'OVERLOADED', 'has too many calls waiting')
     const { clock } = this.#options
     return new Promise<T>((resolve, reject) => {
-      const leave = (error: IntermixError) => {
-        this.#queue.splice(this.#queue.indexOf(waiting), 1)
-        waiting.reject(error)
-      }
-      const onAbort = () => leave(this.#refuse('cancelled', 'CANCELLED', 'was given up while it waited'))
       const cancelTimer = onExpiry(clock, options.deadline - clock.monotonic(), () => {
-        leave(this.#refuse('overloaded', 'OVERLOADED', 'had no free place in time'))
+        this.#queue.splice(this.#queue.indexOf(begin), 1)
+        reject(this.#refuse('overloaded', 'OVERLOADED', 'had no free place in time'))
       })
-      const done = () => {
+      const begin = () => {
         cancelTimer()
-        options.signal?.removeEventListener('abort', onAbort)
+        try {
+          if (!this.#mayBegin(options)) throw this.#breakerOpen()
+          resolve(this.#begin(call, options))
+        } catch (error) {
+          reject(failureOf(error, this.#options.handler.name))
+        }
       }
-      const waiting: Waiting = {
-        begin: () => {
-          done()
-          try {
-            if (!this.#mayBegin(options)) throw this.#breakerOpen()
-            resolve(this.#begin(call, options))
-          } catch (error) {
-            reject(failureOf(error, this.#options.handler.name))
-          }
-        },
-        reject: (error) => {
-          done()
-          reject(error)
-        },
-      }
-      options.signal?.addEventListener('abort', onAbort, { once: true })
-      this.#queue.push(waiting)
+      this.#queue.push(begin)
     })
   }
 
@@ -211,7 +189,7 @@ class HandlerGuard implements Guard {
     this.#metrics.limit(this.#limit.current)
     // A call that begins may end at once and come back here: the loop below then finds the queue shorter.
     while (this.#queue.length > 0 && this.#inFlight < this.#limit.current && !this.#health.probing) {
-      this.#queue.shift()?.begin()
+      this.#queue.shift()?.()
     }
   }
 
@@ -220,7 +198,7 @@ class HandlerGuard implements Guard {
   }
 
   #refuse(
-    outcome: 'open' | 'throttled' | 'overloaded' | 'timeout' | 'cancelled',
+    outcome: 'open' | 'throttled' | 'overloaded' | 'timeout',
     code: ConstructorParameters<typeof IntermixError>[0],
     what: string,
   ): IntermixError {

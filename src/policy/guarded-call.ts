@@ -1,4 +1,4 @@
-// One call that has to be awaited: ended by its answer, its deadline or its caller, whichever is first, and only once.
+// One call that has to be awaited: ended by its answer or its deadline, whichever is first, and only once.
 
 import type { CallContext } from '../adapter-kit/define-adapter.ts'
 import { onExpiry } from '../kernel/deadline.ts'
@@ -34,7 +34,6 @@ export interface StartedCall<T> {
   readonly attempt: Attempt
   readonly options: {
     readonly deadline: number
-    readonly signal?: AbortSignal
     readonly retry?: boolean
     readonly key?: string
   }
@@ -67,20 +66,12 @@ export class GuardedCall<T> {
   start(started: StartedCall<T>, pending: Promise<T>): Promise<T> {
     const { clock } = this.#state
     const { context, options } = started
-    const { deadline, signal } = options
-    const giveUp = (error: IntermixError, outcome: GuardOutcome) => {
-      this.#giveUp(error, outcome)
+    const giveUp = () => {
+      this.#giveUp(this.#late())
       context.abort()
     }
     this.#watch(started, started.attempt, pending)
-    this.#cleanups.push(onExpiry(clock, deadline - this.#startedAt, () => giveUp(this.#late(), 'timeout')))
-    if (signal !== undefined) {
-      const onAbort = () => giveUp(new IntermixError('CANCELLED', `${this.#state.name} was given up`), 'cancelled')
-      signal.addEventListener('abort', onAbort, { once: true })
-      this.#cleanups.push(() => signal.removeEventListener('abort', onAbort))
-      // The adapter itself may have made the caller give up, before anyone listened.
-      if (signal.aborted) onAbort()
-    }
+    this.#cleanups.push(onExpiry(clock, options.deadline - this.#startedAt, giveUp))
     return this.#promise.promise
   }
 
@@ -136,7 +127,7 @@ export class GuardedCall<T> {
     this.#watch(started, attempt, pending)
   }
 
-  #giveUp(error: IntermixError, outcome: GuardOutcome): void {
+  #giveUp(error: IntermixError): void {
     if (this.#settled) return
     const { health, abandoned, clock } = this.#state
     const isHeard = this.#isHeard()
@@ -144,12 +135,10 @@ export class GuardedCall<T> {
       abandoned(1)
       // A caller in a great hurry proves next to nothing about the backend.
       const certainty = Math.min(1, (clock.attentive() - this.#listeningFrom) / this.#tellingMs())
-      const isSilent = outcome === 'timeout' && isHeard
-      if (isSilent) this.#drop(this.#attempt, certainty)
-      health.settle(this.#attempt, isSilent ? 'silent' : 'neutral', error.message, certainty)
+      if (isHeard) this.#drop(this.#attempt, certainty)
+      health.settle(this.#attempt, isHeard ? 'silent' : 'neutral', error.message, certainty)
     }
-    const isStalled = outcome === 'timeout' && !isHeard
-    this.#finish(isStalled ? 'stalled' : outcome, () => this.#promise.reject(isStalled ? unheard(error) : error))
+    this.#finish(isHeard ? 'timeout' : 'stalled', () => this.#promise.reject(isHeard ? error : unheard(error)))
   }
 
   /** A timeout tells of an overloaded backend, unless that answered others meanwhile: then it hangs on this one. */

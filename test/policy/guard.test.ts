@@ -3,6 +3,7 @@ import { IntermixError } from '../../src/kernel/errors.ts'
 import { guardOnFakeClock, outcomeOf } from './guard-support.ts'
 
 const down = () => new IntermixError('BACKEND_FAILED', 'down')
+const givenUp = () => new IntermixError('CANCELLED', 'given up')
 const hang = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(new Error('aborted')))
@@ -105,26 +106,6 @@ describe('a guarded call', () => {
     const answer = outcomeOf(() => guard.run(() => (begun = true), deadline(ms)))
     expect(await answer).toMatchObject({ error: { code: 'DEADLINE_EXCEEDED' } })
     expect(begun).toBe(false)
-  })
-
-  it('ends when its caller gives up, whenever that is', async () => {
-    const { guard, deadline, clock } = guardOnFakeClock()
-    const controller = new AbortController()
-    const { signal } = controller
-    const answer = outcomeOf(() => guard.run(never, { ...deadline(), signal }))
-    controller.abort()
-    expect(await answer).toMatchObject({ error: { code: 'CANCELLED' } })
-    expect(await outcomeOf(() => guard.run(() => 1, { ...deadline(), signal }))).toMatchObject({
-      error: { code: 'CANCELLED' },
-    })
-    const inside = new AbortController()
-    const abortAndHang = () => {
-      inside.abort()
-      return never()
-    }
-    const own = outcomeOf(() => guard.run(abortAndHang, { ...deadline(), signal: inside.signal }))
-    expect(await own).toMatchObject({ error: { code: 'CANCELLED' } })
-    expect(clock.pending).toBe(0)
   })
 })
 
@@ -243,14 +224,12 @@ describe('the breaker', () => {
   })
 
   it('does not let those probe who have waited for so long that a probe of theirs would tell nothing', async () => {
-    const { guard, deadline, clock } = await broken()
+    const { guard, deadline, clock, failLater } = await broken()
     await clock.advance(750)
-    const controller = new AbortController()
-    const probe = outcomeOf(() => guard.run(never, { ...deadline(), signal: controller.signal }))
+    const probe = outcomeOf(() => guard.run(() => failLater(400, givenUp()), deadline()))
     let called = false
     const waiting = outcomeOf(() => guard.run(() => (called = true), deadline(600)))
     await clock.advance(400)
-    controller.abort()
     await probe
     expect(await waiting).toMatchObject({ error: { code: 'BACKEND_FAILED' } })
     expect(called).toBe(false)
@@ -271,13 +250,12 @@ describe('the breaker', () => {
     expect(guard.healthy()).toBe(false)
   })
 
-  it('lets the next caller probe when a probe was cancelled', async () => {
-    const { guard, deadline, clock } = await broken()
+  it('lets the next caller probe when a probe was given up by the adapter', async () => {
+    const { guard, deadline, clock, failLater } = await broken()
     await clock.advance(1_000)
-    const controller = new AbortController()
-    const probe = outcomeOf(() => guard.run(never, { ...deadline(), signal: controller.signal }))
-    controller.abort()
-    await probe
+    const probe = outcomeOf(() => guard.run(() => failLater(1, givenUp()), deadline()))
+    await clock.advance(1)
+    expect(await probe).toMatchObject({ error: { code: 'CANCELLED' } })
     expect(await guard.run(async () => await Promise.resolve('well'), deadline())).toBe('well')
   })
 
@@ -295,7 +273,7 @@ describe('the breaker', () => {
     expect(await probe).toMatchObject({ error: { code: 'DEADLINE_EXCEEDED' } })
   })
 
-  it('does not open for refusals, cancelled calls, hurried callers or errors thrown at once', async () => {
+  it('does not open for refusals, calls given up by the adapter, hurried callers or errors thrown at once', async () => {
     const { guard, deadline, clock } = guardOnFakeClock()
     const refuse = () => Promise.reject(new IntermixError('BACKEND_REFUSED', 'no'))
     const explode = () => {
@@ -303,6 +281,7 @@ describe('the breaker', () => {
     }
     for (let i = 0; i < 10; i++) {
       await outcomeOf(() => guard.run(refuse, deadline()))
+      await outcomeOf(() => guard.run(() => Promise.reject(givenUp()), deadline()))
       await outcomeOf(() => guard.run(explode, deadline()))
       const hurried = outcomeOf(() => guard.run(never, deadline(5)))
       await clock.advance(5)
@@ -362,14 +341,10 @@ describe('the bulkhead', () => {
     expect(order).toEqual(['a', 'b', 'c'])
   })
 
-  it('ends the waiting at the deadline or with the caller', async () => {
+  it('ends the waiting at the deadline', async () => {
     const { guard, deadline, clock } = guardOnFakeClock({ initialConcurrency: 1, maxConcurrency: 1 })
     const running = outcomeOf(() => guard.run(never, deadline()))
     const late = outcomeOf(() => guard.run(() => 'late', deadline(20)))
-    const controller = new AbortController()
-    const given = outcomeOf(() => guard.run(() => 'given', { ...deadline(), signal: controller.signal }))
-    controller.abort()
-    expect(await given).toMatchObject({ error: { code: 'CANCELLED' } })
     await clock.advance(20)
     expect(await late).toMatchObject({ error: { code: 'OVERLOADED' } })
     await clock.advance(1_000)

@@ -9,7 +9,7 @@ export const HANDLER_CALLS_TOTAL = counter({
   help: 'Calls of a handler, by how they ended',
   labels: {
     handler: HANDLER,
-    outcome: ['ok', 'failed', 'timeout', 'stalled', 'cancelled', 'overloaded', 'throttled', 'open'],
+    outcome: ['ok', 'failed', 'timeout', 'stalled', 'overloaded', 'throttled', 'open'],
   },
 })
 
