@@ -17,6 +17,7 @@ export function expectedStatus({ path, user }: Asked): number {
   if (path.startsWith('/closed')) return 403
   if (path.startsWith('/login')) return 401
   if (path.startsWith('/busy')) return 429
+  if (path.startsWith('/away')) return 503
   if (path.startsWith('/members')) return Number(user.slice('user-'.length)) < MEMBERS ? 200 : 403
   if (path.startsWith('/entitled')) return entitled(user) ? 200 : 403
   return 200
@@ -27,7 +28,7 @@ export function entitled(user: string): boolean {
   return Number(user.slice('user-'.length)) % 3 !== 0
 }
 
-const PATHS = ['/open', '/closed', '/members', '/entitled', '/login', '/busy', '/open/deep']
+const PATHS = ['/open', '/closed', '/members', '/entitled', '/login', '/busy', '/away', '/open/deep']
 
 /** `count` requests that mix all paths and 100 users, always the same. */
 export function mixedRequests(count: number): Asked[] {
@@ -57,6 +58,7 @@ function policyYaml(backendUrl: string): string {
     ...denial('closed', 'PERMISSION_DENIED', '/closed*'),
     ...denial('login', 'UNAUTHENTICATED', '/login*'),
     ...denial('busy', 'RESOURCE_EXHAUSTED', '/busy*'),
+    ...denial('away', 'UNAVAILABLE', '/away*'),
     handler('members', 'listchecker', { overrides: members }),
     instance('user', 'listentry', { value: USER }),
     rule('members', 'match(request.path, "/members*")', [['members', 'user']]),
