@@ -345,7 +345,7 @@ export const SETTINGS = {
     kind: 'duration',
     default: 10_000,
     min: 0,
-    description: 'How long to finish what is in flight after SIGTERM, and after --lame-duck.',
+    description: 'How long to finish what is in flight after SIGTERM (of a node, after its lame duck).',
     group: 'Process',
     roles: ROLES,
   },

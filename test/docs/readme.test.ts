@@ -6,12 +6,14 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
+import { TEMPLATES } from '../../src/adapter-kit/templates.ts'
 import { freePorts } from '../helpers/ports.ts'
 import { type Child, spawnChild } from '../helpers/process.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 const readme = read('README.md')
+const manual = readme + read('docs/requests.md')
 
 interface Step {
   readonly command: string
@@ -41,6 +43,21 @@ function stable(output: string): string {
     .trim()
     .replace(/"(ageMs|validForMs|validUses)":\d+/g, '"$1":0')
     .replace(/\d+(\.\d+)?m?s old/g, '0s old')
+}
+
+/** What `intermix validate` says of these files beside the vocabulary of the quickstart, and how many objects they hold. */
+function validate(files: Readonly<Record<string, string>>, adapters = ''): { output: string; objects: number } {
+  const folder = mkdtempSync(join(tmpdir(), 'intermix-readme-'))
+  const all = { 'attributes.yaml': read('examples/quickstart/attributes.yaml'), ...files }
+  for (const [name, text] of Object.entries(all)) writeFileSync(join(folder, name), text)
+  const { stdout, stderr } = spawnSync(process.execPath, ['bin/intermix.js', 'validate', folder], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, ...(adapters === '' ? {} : { INTERMIX_ADAPTERS: adapters }) },
+  })
+  rmSync(folder, { recursive: true })
+  const objects = Object.values(all).reduce((sum, text) => sum + [...text.matchAll(/^kind:/gm)].length, 0)
+  return { output: stdout + stderr, objects }
 }
 
 const steps = blocks('console').flatMap(stepsOf)
@@ -110,17 +127,17 @@ describe('the commands of the README', () => {
     await expect.poll(metrics, { timeout: 10_000 }).toMatch(/istio_requests_total\{destination="books".*\} 1/)
   })
 
-  it('find every metric that the README names', async () => {
+  it('find every metric that the README and its manual name', async () => {
     const text = await adminText('/metrics')
-    const names = new Set([...readme.matchAll(/`(intermix_[a-z_]*[a-z])/g)].map(([, name]) => name))
+    const names = new Set([...manual.matchAll(/`(intermix_[a-z_]*[a-z])/g)].map(([, name]) => name))
     expect(names.size).toBeGreaterThan(10)
     for (const name of names) expect(text).toContain(`# TYPE ${name} `)
   })
 
-  it('know every flag that the README names', () => {
+  it('know every flag that the README and its manual name', () => {
     const commands = ['node', 'worker', 'check', 'explain', 'revoke', 'validate', 'expr', 'dead-letters', 'report']
     const help = commands.map((name) => run(`npx intermix ${name} --help`)).join('\n')
-    const flags = new Set([...readme.matchAll(/(?<=[\s`])--[a-z][a-z-]+/g)].map(([flag]) => flag))
+    const flags = new Set([...manual.matchAll(/(?<=[\s`])--[a-z][a-z-]+/g)].map(([flag]) => flag))
     for (const flag of ['--help', '--build', '--scale']) flags.delete(flag)
     expect(flags.size).toBeGreaterThan(8)
     for (const flag of flags) expect(help).toContain(flag)
@@ -137,17 +154,9 @@ describe('the README', () => {
     const [shown = ''] = blocks('ts')
     const source = read('examples/adapters/office-hours.ts')
     expect(source.slice(source.indexOf('import '))).toBe(shown)
-    const folder = mkdtempSync(join(tmpdir(), 'intermix-readme-'))
-    const rule = blocks('yaml').join('---\n')
-    writeFileSync(join(folder, 'rule.yaml'), rule)
-    writeFileSync(join(folder, 'attributes.yaml'), read('examples/quickstart/attributes.yaml'))
-    const result = spawnSync(process.execPath, ['bin/intermix.js', 'validate', folder], {
-      cwd: root,
-      encoding: 'utf8',
-      env: { ...process.env, INTERMIX_ADAPTERS: 'examples/adapters/office-hours.ts' },
-    })
-    rmSync(folder, { recursive: true })
-    expect(result.stdout + result.stderr).toBe('2 objects, 1 rule; 0 errors, 0 warnings\n')
+    const rules = blocks('yaml').join('---\n')
+    const { output } = validate({ 'rule.yaml': rules }, 'examples/adapters/office-hours.ts')
+    expect(output).toBe('2 objects, 1 rule; 0 errors, 0 warnings\n')
   })
 
   it('quotes the proxy configs as they are shipped', () => {
@@ -172,5 +181,26 @@ describe('the README', () => {
     const scaled = [...readme.matchAll(/--scale (\w+)=/g)].map(([, name]) => name)
     expect(scaled).toEqual(['node', 'worker'])
     for (const name of scaled) expect(services).toHaveProperty(name ?? '')
+  })
+})
+
+describe('the README of the examples', () => {
+  const examples = read('examples/README.md')
+
+  it('shows rules that can be used as they stand', () => {
+    const shown = [...examples.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text = '']) => text)
+    expect(shown.length).toBeGreaterThan(0)
+    const { output, objects } = validate({ 'rules.yaml': shown.join('---\n') })
+    expect(output).toBe(`${objects} objects, ${objects - 1} rules; 0 errors, 0 warnings\n`)
+  })
+
+  it('names every template with the fields that it tells of', () => {
+    for (const { name, fields } of TEMPLATES.values()) {
+      const row = examples.split('\n').find((line) => line.startsWith('| `') && line.includes(`\`${name}\``)) ?? ''
+      expect(row, name).not.toBe('')
+      if (row.includes('as in Mixer')) continue
+      const told = Object.keys(fields).filter((field) => !field.startsWith('monitoredResource'))
+      for (const field of told) expect(row).toContain(`\`${field}\``)
+    }
   })
 })
