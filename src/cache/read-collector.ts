@@ -2,14 +2,14 @@
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { type Predicate, type ReadLog, type ReferencedAttribute, referenceId } from '../kernel/read-log.ts'
-import { type AttributeValue, isStringMap } from '../kernel/value.ts'
+import { type AttributeValue, isAmbiguous, isStringMap } from '../kernel/value.ts'
 import { canonicalValue } from './canonical-value.ts'
 
 /**
  * One question that an evaluation asks a bag. `outcome` says how the bag answers, as far as the next question can
  * depend on it without the value; `value` is what must enter the key (empty where the outcome says it all). A map
  * that is not there at all (`no-map`) is told apart from a map that lacks the key: expressions can tell them apart too.
- * What is `unknown` is no answer: no evaluation that met it is kept, so such a bag finds none.
+ * What is `unknown`, or ambiguous, is no answer: no evaluation that met it is kept, so such a bag finds none.
  */
 export interface ReadStep {
   readonly id: string
@@ -45,12 +45,14 @@ function scalarAnswer(value: AttributeValue | undefined): StepAnswer {
 
 function keyAnswer(map: AttributeValue | undefined, key: string): StepAnswer {
   if (map === undefined || typeof map !== 'object' || !isStringMap(map)) return NO_MAP
+  if (isAmbiguous(map, key)) return UNKNOWN
   const value = map.get(key)
   return value === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(value) }
 }
 
 function wholeAnswer(map: AttributeValue | undefined): StepAnswer {
-  return map === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(map) }
+  if (map === undefined) return ABSENT
+  return isAmbiguous(map, undefined) ? UNKNOWN : { outcome: 'present', value: canonicalValue(map) }
 }
 
 /** Asks a bag for the value, where that can be told. */

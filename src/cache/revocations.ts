@@ -5,7 +5,7 @@
 
 import { valueToText } from '../adapter-kit/value-text.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
-import { isStringMap } from '../kernel/value.ts'
+import { isAmbiguous, isStringMap } from '../kernel/value.ts'
 import { formatIp, parseIp } from '../kernel/ip-address.ts'
 
 /** What a revocation is about: one handler, one attribute value (of a map: one key's value), or everything. */
@@ -92,8 +92,8 @@ export class Revocations {
     for (const entry of this.#attributes.values()) {
       const text = attributeText(bag, entry)
       if (text !== undefined) highest = Math.max(highest, entry.byValue.get(text) ?? 0)
-      // A value that cannot be found out may be any of those that were revoked.
-      else if (isUnknown(bag, entry.name)) highest = Math.max(highest, entry.latest)
+      // A value that cannot be found out, or told for sure, may be any of those that were revoked.
+      else if (isUnknown(bag, entry)) highest = Math.max(highest, entry.latest)
     }
     return highest
   }
@@ -133,13 +133,14 @@ function raise(map: Map<string, number>, key: string, sequence: number): void {
 
 function attributeText(bag: AttributeBag, { name, key, foldedKey }: AttributeRevocations): string | undefined {
   const value = bag.get(name)
-  if (value === undefined) return undefined
+  if (value === undefined || isAmbiguous(value, key)) return undefined
   if (key === undefined) return valueToText(value)
   return typeof value === 'object' && isStringMap(value) ? (value.get(key) ?? value.get(foldedKey)) : undefined
 }
 
-function isUnknown(bag: AttributeBag, name: string): boolean {
-  return bag.unknown?.(name) !== undefined && bag.get(name) === undefined
+function isUnknown(bag: AttributeBag, { name, key }: AttributeRevocations): boolean {
+  const value = bag.get(name)
+  return value === undefined ? bag.unknown?.(name) !== undefined : isAmbiguous(value, key)
 }
 
 /** An IP address in whichever notation is compared in the usual one. */

@@ -3,7 +3,7 @@
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Predicate, ReadLog } from '../kernel/read-log.ts'
-import { type AttributeValue, isStringMap } from '../kernel/value.ts'
+import { type AttributeValue, isAmbiguous, isStringMap } from '../kernel/value.ts'
 import { digestOf } from './digest.ts'
 
 /** One attribute, or one key of a map attribute. */
@@ -25,8 +25,8 @@ export class Membership<T> implements Predicate {
   readonly #foreign: (() => T) | undefined
 
   /**
-   * `foreign` gives what is found for a value that rules out none of the known ones: it is unknown, or of another type
-   * than theirs, which all have one.
+   * `foreign` gives what is found for a value that rules out none of the known ones: it is unknown, ambiguous, or of
+   * another type than theirs, which all have one.
    */
   constructor(slot: AttributeSlot, known: ReadonlyMap<PlainValue, T>, foreign?: () => T) {
     this.attribute = slot.attribute
@@ -51,9 +51,10 @@ export class Membership<T> implements Predicate {
     if (this.mapKey === undefined) return this.#found(whole, log)
     if (!isStringMap(whole)) return undefined
     const value = whole.get(this.mapKey)
-    if (value !== undefined) return this.#found(value, log)
-    log?.mapKey(this.attribute, this.mapKey, undefined)
-    return undefined
+    const rulesOut = !isAmbiguous(whole, this.mapKey)
+    if (value !== undefined && rulesOut) return this.#found(value, log)
+    log?.mapKey(this.attribute, this.mapKey, value)
+    return rulesOut ? undefined : this.#foreign?.()
   }
 
   test(bag: AttributeBag): boolean | undefined {
@@ -61,7 +62,7 @@ export class Membership<T> implements Predicate {
     if (whole === undefined || this.#isForeign(whole)) return undefined
     if (this.mapKey === undefined) return this.#known.has(whole as PlainValue)
     const value = isStringMap(whole) ? whole.get(this.mapKey) : undefined
-    return value === undefined ? undefined : this.#known.has(value)
+    return value === undefined || isAmbiguous(whole, this.mapKey) ? undefined : this.#known.has(value)
   }
 
   /** A bag may hold a value of another type than the vocabulary declares. */

@@ -10,9 +10,10 @@ export type Dialect = 'CEXL' | 'CEL'
 /**
  * Why an evaluation gave no value. `absent`: the request lacks an attribute or a map key that was read. `failed`:
  * anything else, such as a value that a function refuses. `exhausted`: a bound of ours, such as the step budget, was met.
+ * `ambiguous`: servers read what was read differently, such as a query parameter that came twice with two values.
  * `unknown`: an attribute that was read could not be found out, which is no doing of the caller.
  */
-export type FailureKind = 'absent' | 'failed' | 'exhausted' | 'unknown'
+export type FailureKind = 'absent' | 'failed' | 'exhausted' | 'ambiguous' | 'unknown'
 
 /** A run-time failure. Returned, not thrown: it is frequent. */
 export class EvaluationError {
@@ -39,13 +40,13 @@ export class EvaluationError {
 
 /**
  * Of two failures whose order does not matter, the one to tell. What is absent is the mildest one; what is unknown is the
- * worst, and then what was exhausted, since nothing but the fail policy may decide those.
+ * worst, and then what was exhausted or is ambiguous, since nothing but the fail policy may decide those.
  */
 export function worse(one: EvaluationError, two: EvaluationError): EvaluationError {
   return SEVERITY[two.kind] > SEVERITY[one.kind] ? two : one
 }
 
-const SEVERITY: Readonly<Record<FailureKind, number>> = { absent: 0, failed: 1, exhausted: 2, unknown: 3 }
+const SEVERITY: Readonly<Record<FailureKind, number>> = { absent: 0, failed: 1, exhausted: 2, ambiguous: 2, unknown: 3 }
 
 /** The failure of reading an attribute that the bag lacks, where that does not mean that it is absent. */
 export function unknownRead(bag: AttributeBag, attribute: string, part = attribute): EvaluationError | undefined {

@@ -20,10 +20,11 @@ export interface Subject {
   readonly mapKey: string | undefined
 }
 
-/** The entry of a map attribute; `undefined` where the map or the key is absent. */
+/** The entry of a map attribute; `undefined` where the map or the key is absent, or the entry is ambiguous. */
 function readEntry(bag: AttributeBag, name: string, key: string): string | undefined {
   const map = bag.get(name)
-  return typeof map === 'object' && isStringMap(map) ? map.get(key) : undefined
+  if (typeof map !== 'object' || !isStringMap(map)) return undefined
+  return map.ambiguity?.(key) === undefined ? map.get(key) : undefined
 }
 
 function readSubject(bag: AttributeBag, { attribute, mapKey }: Subject): AttributeValue | undefined {

@@ -19,11 +19,19 @@ export const VALUE_TYPES = [
 
 export type ValueType = (typeof VALUE_TYPES)[number]
 
+/** What of an entry hangs on who reads the text that a map came in: its value, or even whether there is such an entry. */
+export type Ambiguity = 'value' | 'presence'
+
 /** A read-only map of strings. A `Map` satisfies it; a lazily decoded wire map does too. */
 export interface StringMap {
   readonly size: number
   get(key: string): string | undefined
   entries(): Iterable<[string, string]>
+  /**
+   * What of the entry is ambiguous; without a key, the worst that is so of any entry. `get` and `entries` give one of the
+   * readings then, on which nothing may hang. A map without this method has one reading.
+   */
+  ambiguity?(key?: string): Ambiguity | undefined
 }
 
 /**
@@ -35,4 +43,9 @@ export type AttributeValue = string | bigint | number | boolean | Timestamp | Du
 /** Tells whether a value is one of the string-keyed maps. */
 export function isStringMap(value: AttributeValue): value is StringMap {
   return typeof value === 'object' && !(value instanceof Uint8Array) && 'entries' in value
+}
+
+/** Whether an entry of a map, or any entry where no key is named, has another value for other readers of the same text. */
+export function isAmbiguous(value: AttributeValue | undefined, key: string | undefined): boolean {
+  return typeof value === 'object' && isStringMap(value) && value.ambiguity?.(key) !== undefined
 }

@@ -11,7 +11,7 @@ import { type AttributeBag, CompletedBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { codeName } from '../kernel/status.ts'
-import { isStringMap } from '../kernel/value.ts'
+import { isAmbiguous, isStringMap } from '../kernel/value.ts'
 import { generateAttributes } from './attribute-generation.ts'
 import type { SettledPart } from './combine.ts'
 import { fillHeaders } from './header-operations.ts'
@@ -218,7 +218,7 @@ function outcomeJson(outcome: VerdictOutcome, clock: Clock): object {
 
 function whyRuledOut(rule: RuleConfig, bag: AttributeBag): string {
   const failing = (rule.match?.equalityTerms ?? []).filter(
-    (term) => bag.unknown?.(term.attribute) === undefined && textOf(bag, term) !== valueToText(term.constant),
+    (term) => isKnown(bag, term) && textOf(bag, term) !== valueToText(term.constant),
   )
   if (failing.length === 0) {
     const value = rule.match?.evaluate(bag)
@@ -231,6 +231,10 @@ function whyRuledOut(rule: RuleConfig, bag: AttributeBag): string {
       return `${name} is ${found === undefined ? 'absent' : `"${found}"`}, not "${valueToText(term.constant)}"`
     })
     .join('; ')
+}
+
+function isKnown(bag: AttributeBag, { attribute, mapKey }: EqualityTerm): boolean {
+  return bag.unknown?.(attribute) === undefined && !isAmbiguous(bag.get(attribute), mapKey)
 }
 
 function textOf(bag: AttributeBag, { attribute, mapKey }: EqualityTerm): string | undefined {

@@ -3,6 +3,7 @@
 import type { ReadCollector } from '../cache/read-collector.ts'
 import { type AttributeBag, CompletedBag } from '../kernel/attribute-bag.ts'
 import { type ReferencedAttribute, referenceId } from '../kernel/read-log.ts'
+import { isAmbiguous } from '../kernel/value.ts'
 
 /**
  * The references of the request that is answered, in order and each once. Reads are of the completed bag, and the same
@@ -30,9 +31,11 @@ export function referencesOf(
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, reference]) => reference)
 }
 
-/** Whether a read met an attribute that is unknown: nobody may keep what came of it. */
+/** Whether a read met an attribute that is unknown, or an ambiguous entry: nobody may keep what came of it. */
 export function metUnknown(bag: AttributeBag, reads: readonly ReferencedAttribute[]): boolean {
-  return bag.unknown !== undefined && reads.some(({ name }) => bag.unknown?.(name) !== undefined)
+  return reads.some(({ name, key, whole }) => {
+    return bag.unknown?.(name) !== undefined || ((whole || key !== undefined) && isAmbiguous(bag.get(name), key))
+  })
 }
 
 function absenceOf(name: string): ReferencedAttribute {

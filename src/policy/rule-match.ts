@@ -18,7 +18,9 @@ const QUOTED = 160
  * Whether a rule applies. What is absent does not match. Another failure is the answer itself, which says that it is
  * unknown whether the rule applies, unless the rule's `matchFailure` says that it does not. That is Mixer's way with what
  * callers send, so it has no say where a match, or the request's namespace, hangs on an attribute that could not be found
- * out, nor where a bound of ours ended the evaluation: Mixer would have gone on, and perhaps found a match. A term of the match's top-level `&&` that does not hold decides in spite of failures elsewhere, as it does where an index
+ * out, nor where a bound of ours ended the evaluation: Mixer would have gone on, and perhaps found a match. Nor where what
+ * was read is ambiguous: Mixer took one of the readings, and whichever it is, a caller would get past a rule on another.
+ * A term of the match's top-level `&&` that does not hold decides in spite of failures elsewhere, as it does where an index
  * selects rules.
  */
 export function matchRule(
@@ -43,7 +45,7 @@ function evaluateMatch(match: RuleConfig['match'], bag: AttributeBag, log?: Read
 }
 
 /**
- * A value of another type than the constant rules nothing out: such a term fails itself. Nor does one that is unknown.
+ * A value of another type than the constant rules nothing out: such a term fails itself. Nor does one that is unknown or ambiguous.
  */
 function isRuledOut({ attribute, mapKey, constant }: EqualityTerm, bag: AttributeBag, log?: ReadLog): boolean {
   const whole = bag.get(attribute)
@@ -54,7 +56,7 @@ function isRuledOut({ attribute, mapKey, constant }: EqualityTerm, bag: Attribut
   }
   const value = whole.get(mapKey)
   log?.mapKey(attribute, mapKey, value)
-  return value !== constant
+  return value !== constant && whole.ambiguity?.(mapKey) === undefined
 }
 
 /**
@@ -67,7 +69,13 @@ export function evaluationFailure(what: string, failure: EvaluationError): Inter
   if (cause !== undefined) {
     return new IntermixError(cause.code, `${what}: ${place} is unknown: ${cause.message}`, { cause })
   }
-  const reason =
-    kind === 'absent' ? 'is missing' : kind === 'exhausted' ? 'takes too many steps' : 'cannot be evaluated'
-  return new IntermixError('EVALUATION_FAILED', `${what}: ${place} ${reason}`)
+  return new IntermixError('EVALUATION_FAILED', `${what}: ${place} ${REASONS[kind]}`)
+}
+
+const REASONS: Readonly<Record<EvaluationError['kind'], string>> = {
+  absent: 'is missing',
+  failed: 'cannot be evaluated',
+  exhausted: 'takes too many steps',
+  ambiguous: 'is ambiguous: servers read it differently',
+  unknown: 'is unknown',
 }

@@ -6,16 +6,21 @@ import { type AttributeValue, isStringMap, type StringMap } from '../kernel/valu
 import { AmbiguousRequest, type PathAmbiguity, quoted } from './ambiguity.ts'
 import { normalHost } from './normal-host.ts'
 import { type Dots, normalPath } from './normal-path.ts'
+import { QueryParams } from './query-params.ts'
+import { queryOf } from './request-path.ts'
 
 /** The path and the host as they came. A caller cannot state these: they follow from `request.path` and `request.host`. */
 const RAW_PATH = 'request.raw_path'
 const RAW_HOST = 'request.raw_host'
 
+const QUERY_PARAMS = 'request.query_params'
+
 /**
  * A request's attributes with `request.path`, `request.url_path`, `request.host` and the headers `:path`, `:authority` and
  * `host` in normal form (`normal-path.ts`, `normal-host.ts`), methods in capitals, `request.raw_path` and `request.raw_host` beside them. Those
  * headers always say what `request.path` and `request.host` say, and where one of `:authority` and `host` is, both are: by
- * which of them a request names its host depends on the version of HTTP only.
+ * which of them a request names its host depends on the version of HTTP only. `request.query_params` says what the query of
+ * `request.path` says, decoded, whether or not the request states it; parameters that servers do not agree on are ambiguous.
  */
 export class NormalRequestBag implements AttributeBag {
   readonly #base: AttributeBag
@@ -30,6 +35,7 @@ export class NormalRequestBag implements AttributeBag {
   /** Whether a path came in another form. */
   readonly #isRewritten: boolean
   #headers: StringMap | undefined
+  #queryParams: AttributeValue | undefined
 
   /** @throws AmbiguousRequest where a path or host has no normal form, or a path names another host than the request. */
   constructor(base: AttributeBag, allowed: ReadonlySet<PathAmbiguity>, dots: Dots = 'resolve') {
@@ -63,6 +69,9 @@ export class NormalRequestBag implements AttributeBag {
         return methodOf(this.#base.get(name))
       case 'request.headers':
         return this.#headersOf(this.#base.get(name))
+      case QUERY_PARAMS:
+        this.#queryParams ??= this.#readQueryParams()
+        return this.#queryParams
       case RAW_PATH:
         return this.#rawPath
       case RAW_HOST:
@@ -74,6 +83,7 @@ export class NormalRequestBag implements AttributeBag {
 
   *names(): Generator<string> {
     for (const name of this.#base.names()) if (name !== RAW_PATH && name !== RAW_HOST) yield name
+    if (this.#base.get(QUERY_PARAMS) === undefined && this.get(QUERY_PARAMS) !== undefined) yield QUERY_PARAMS
     if (this.#rawPath !== undefined) yield RAW_PATH
     if (this.#rawHost !== undefined) yield RAW_HOST
   }
@@ -96,6 +106,7 @@ export class NormalRequestBag implements AttributeBag {
     const { name, key, condition, whole } = read
     if (name === RAW_PATH) return [this.#sentAs('request.path', this.#rawPath)]
     if (name === RAW_HOST) return [this.#sentAs('request.host', this.#rawHost)]
+    if (name === QUERY_PARAMS) return [this.#sentParam(read), this.#sentAs('request.path', this.#rawPath)]
     if (name !== 'request.headers') return [read]
     if (whole) return [read, this.#sentAs('request.path', this.#rawPath), this.#sentAs('request.host', this.#rawHost)]
     if (key === ':path' && condition === 'EXACT') return [read, this.#sentAs('request.path', this.#rawPath)]
@@ -111,6 +122,14 @@ export class NormalRequestBag implements AttributeBag {
     return [header(':authority', 'ABSENCE'), header('host'), host]
   }
 
+  /** What the request states may be less than its query, or spelled otherwise. */
+  #sentParam(read: ReferencedAttribute): ReferencedAttribute {
+    const stated = this.#base.get(QUERY_PARAMS)
+    if (stated === undefined) return attribute(QUERY_PARAMS, 'ABSENCE')
+    if (read.key === undefined || !isStringMap(stated)) return read
+    return { ...read, condition: stated.get(read.key) === undefined ? 'ABSENCE' : 'EXACT' }
+  }
+
   #sentAs(name: string, value: string | undefined): ReferencedAttribute {
     return attribute(name, value === undefined && this.#base.get(name) === undefined ? 'ABSENCE' : 'EXACT')
   }
@@ -118,6 +137,14 @@ export class NormalRequestBag implements AttributeBag {
   #header(name: string): string | undefined {
     const headers = this.#base.get('request.headers')
     return headers !== undefined && isStringMap(headers) ? headers.get(name) : undefined
+  }
+
+  #readQueryParams(): AttributeValue | undefined {
+    const stated = this.#base.get(QUERY_PARAMS)
+    if (stated instanceof QueryParams) return stated.unambiguous()
+    const query = this.#rawPath === undefined ? '' : queryOf(this.#rawPath)
+    if (query === '' || (stated !== undefined && !isStringMap(stated))) return stated
+    return new QueryParams(query).unambiguous(stated)
   }
 
   #headersOf(value: AttributeValue | undefined): AttributeValue | undefined {

@@ -3,6 +3,7 @@ import { Revocations } from '../../src/cache/revocations.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
+import { QueryParams } from '../../src/wire/query-params.ts'
 
 /** Whether a request with this attribute keeps what was asked before the value was revoked. */
 function keeps(attribute: AttributeValue, value: string, key?: string): boolean {
@@ -40,6 +41,13 @@ describe('a revocation by attribute value', () => {
     ['x-ip', 'x-ip', '2001:0DB8:0::1', '2001:0DB8:0::1', false],
   ])("of a map's key (%s, revoked %s)", (key, revoked, value, wanted, kept) => {
     expect(keeps(new Map([[key, value]]), wanted, revoked)).toBe(kept)
+  })
+
+  it('voids whatever hung on a parameter that servers read differently', () => {
+    const params = (query: string) => new QueryParams(query).unambiguous()
+    expect(keeps(params('token=good&token=bad'), 'bad', 'token')).toBe(false)
+    expect(keeps(params('token=good&token=good'), 'bad', 'token')).toBe(true)
+    expect(keeps(params('token=good&other=1&other=2'), 'bad', 'token')).toBe(true)
   })
 
   it('never matches a request without the attribute, or with another type than a map', () => {

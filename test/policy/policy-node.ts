@@ -35,6 +35,7 @@ spec:
     request.headers: {valueType: STRING_MAP}
     request.method: {valueType: STRING}
     request.path: {valueType: STRING}
+    request.query_params: {valueType: STRING_MAP}
     llm.output.owner: {valueType: STRING}
     output.owner: {valueType: STRING}
     _out.source_owner: {valueType: STRING}

@@ -43,6 +43,7 @@ spec:
     request.path: {valueType: STRING}
     request.raw_path: {valueType: STRING}
     request.url_path: {valueType: STRING}
+    request.query_params: {valueType: STRING_MAP}
     request.host: {valueType: STRING}
     request.headers: {valueType: STRING_MAP}
 `,
@@ -52,6 +53,7 @@ spec:
   denial('odd', '"host" in request.headers && request.headers["host"] == "odd.example"'),
   denial('user', '"x-user" in request.headers && request.headers["x-user"] == "mallory"'),
   denial('raw', 'request.raw_path == "/op%65n-raw"'),
+  denial('debug', 'request.query_params["debug"] == "1"'),
 ].join('---')
 
 interface Asked {
@@ -101,6 +103,17 @@ function call(path: string, request: Uint8Array): Promise<Uint8Array> {
   })
 }
 
+/** As Envoy's filter for Mixer read a query: the first of each name, undecoded. */
+function statedQuery(path: string): ReadonlyMap<string, string> {
+  const query = new Map<string, string>()
+  for (const part of path.split('?')[1]?.split('&') ?? []) {
+    const at = part.indexOf('=')
+    const name = at < 0 ? part : part.slice(0, at)
+    if (!query.has(name)) query.set(name, at < 0 ? '' : part.slice(at + 1))
+  }
+  return query
+}
+
 /** What each door makes of a request, as an HTTP status; 200 lets it pass. */
 const DOORS: Readonly<Record<string, (asked: Asked) => Promise<number>>> = {
   async json({ path, host, headers = [] }) {
@@ -134,6 +147,7 @@ const DOORS: Readonly<Record<string, (asked: Asked) => Promise<number>>> = {
       'request.url_path': path.split('?', 1)[0] ?? '',
       'request.host': host,
       'request.headers': new Map([[':authority', host], ...headers]),
+      ...(path.includes('?') && { 'request.query_params': statedQuery(path) }),
     })
     const request = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes, globalWordCount: 222 }))
     const response = fromBinary(CheckResponseSchema, await call('/istio.mixer.v1.Mixer/Check', request))
@@ -198,6 +212,28 @@ describe.each(Object.keys(DOORS))('through the door %s', (name) => {
     },
   )
 
+  it.each([
+    '/?debug=1',
+    '/?%64ebug=%31',
+    '/?debug=1&debug=1',
+    '/?debug=0&debug=1',
+    '/?debug=1&debug=0',
+    '/?debug=0&%64ebug=1',
+    '/?debug&debug=1',
+    '/?a=1;debug=1',
+    '/?debug=1;a',
+    '/?a=1&amp;debug=1',
+  ])('%s is denied, since some servers take it for ?debug=1', async (path) => {
+    expect(await ask({ path })).toBe(403)
+  })
+
+  it.each(['/?debug=0', '/?debug=0&%64ebug=%30', '/?id=1&id=2', '/?id=1;2', '/?debug=0%3Bdebug=1', '/?x=%26debug=1'])(
+    '%s passes',
+    async (path) => {
+      expect(await ask({ path })).toBe(200)
+    },
+  )
+
   it('the raw path is there for rules that want it', async () => {
     expect(await ask({ path: '/op%65n-raw' })).toBe(403)
     expect(await ask({ path: '/open-raw' })).toBe(200)
@@ -242,6 +278,7 @@ describe('what is ambiguous', () => {
       'request.headers[x-user]',
       'request.host',
       'request.path',
+      'request.query_params',
       'request.url_path',
     ])
   })

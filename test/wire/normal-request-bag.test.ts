@@ -24,8 +24,28 @@ describe('NormalRequestBag', () => {
     expect(bag.get('request.raw_host')).toBe('PRIVATE.example:80')
     expect(bag.get('request.method')).toBe('GET')
     expect([...bag.names()].sort()).toEqual(
-      ['host', 'method', 'path', 'raw_host', 'raw_path', 'url_path'].map((name) => `request.${name}`),
+      ['host', 'method', 'path', 'query_params', 'raw_host', 'raw_path', 'url_path'].map((name) => `request.${name}`),
     )
+  })
+
+  it('reads the parameters of the query, and says what a caller sent of them', () => {
+    const read = (key?: string) => ({ name: 'request.query_params', key, condition: 'EXACT' as const, whole: !key })
+    const path = { name: 'request.path', key: undefined, condition: 'EXACT', whole: false }
+    const absent = { name: 'request.query_params', key: undefined, condition: 'ABSENCE', whole: false }
+    const silent = bagOf({ 'request.path': '/a?%64ebug=1&debug=0' })
+    expect((silent.get('request.query_params') as StringMap).ambiguity?.('debug')).toBe('value')
+    expect(silent.sent(read('debug'))).toEqual([absent, path])
+    const undecoded = new Map([['%64ebug', 'a+b']])
+    const spelled = bagOf({ 'request.path': '/a?%64ebug=a+b', 'request.query_params': undecoded })
+    expect([...(spelled.get('request.query_params') as StringMap).entries()]).toEqual([['debug', 'a b']])
+    expect(spelled.sent(read('debug'))).toEqual([{ ...read('debug'), condition: 'ABSENCE' }, path])
+    expect(spelled.sent(read('%64ebug'))).toEqual([read('%64ebug'), path])
+    expect(spelled.sent(read())).toEqual([read(), path])
+    const alone = bagOf({ 'request.query_params': undecoded })
+    expect(alone.get('request.query_params')).toBe(undecoded)
+    expect(alone.sent(read('%64ebug'))).toEqual([read('%64ebug'), { ...path, condition: 'ABSENCE' }])
+    expect(bagOf({ 'request.path': '/a?' }).get('request.query_params')).toBeUndefined()
+    expect(bagOf({ 'request.path': '/a?b', 'request.query_params': 'x' }).get('request.query_params')).toBe('x')
   })
 
   it('adds nothing to a request that has neither, and takes no raw name from a caller', () => {

@@ -3,6 +3,7 @@
 import { type ASTNode, ParseError, TypeError as CheckError } from '@marcbachmann/cel-js'
 import type { ReadLog } from '../../kernel/read-log.ts'
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
+import { ambiguousEntries } from '../ambiguous-reads.ts'
 import { type CompileOptions, type CompileResult, EvaluationError, type ExpressionProblem } from '../compiled.ts'
 import type { Evaluate } from '../evaluate.ts'
 import { MAX_SOURCE_LENGTH, SourceError } from '../source-error.ts'
@@ -95,9 +96,9 @@ function asExpression(cel: Cel, type: ValueType): Evaluate {
   }
 }
 
-function wholeMap({ name, map }: AttributeMap, log: ReadLog | undefined): AttributeValue {
+function wholeMap({ name, map }: AttributeMap, log: ReadLog | undefined): AttributeValue | EvaluationError {
   if (log !== undefined) log.wholeMap(name, map)
-  return map ?? new Map<string, string>()
+  return map === undefined ? new Map<string, string>() : (ambiguousEntries(map, name) ?? map)
 }
 
 /** The checker lets any key into a map of strings. */

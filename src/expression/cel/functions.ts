@@ -2,6 +2,7 @@
 
 import type { ReadLog } from '../../kernel/read-log.ts'
 import { Duration, parseDuration, Timestamp } from '../../kernel/time.ts'
+import { ambiguousKeys } from '../ambiguous-reads.ts'
 import { EvaluationError } from '../compiled.ts'
 import { reverse, toLower } from '../functions/bytes.ts'
 import { ip, match, timestamp } from '../functions/conversions.ts'
@@ -57,8 +58,9 @@ function wrapper(
 function size([value]: readonly CelValue[], log: ReadLog | undefined): CelResult {
   if (typeof value === 'string') return BigInt(Array.from(value).length)
   if (value instanceof AttributeMap) {
-    if (log !== undefined) log.wholeMap(value.name, value.map)
-    return BigInt(value.map?.size ?? 0)
+    const { name, map } = value
+    if (log !== undefined) log.wholeMap(name, map)
+    return map === undefined ? 0n : (ambiguousKeys(map, name) ?? BigInt(map.size))
   }
   if (value instanceof Map) return BigInt(value.size)
   if (Array.isArray(value) || value instanceof Uint8Array) return BigInt(value.length)

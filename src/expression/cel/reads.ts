@@ -3,6 +3,7 @@
 import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { ReadLog } from '../../kernel/read-log.ts'
 import { isStringMap, type ValueType } from '../../kernel/value.ts'
+import { ambiguousKeys, ambiguousPresence, ambiguousValue } from '../ambiguous-reads.ts'
 import { EvaluationError, type FailureKind, unknownRead } from '../compiled.ts'
 import type { Subject } from '../evaluate.ts'
 import { EXHAUSTED, spend } from '../steps.ts'
@@ -64,12 +65,13 @@ export function readEntry({ attribute, mapKey: key }: Subject & { mapKey: string
     }
     const value = map.get(key)
     if (log !== undefined) log.mapKey(attribute, key, value)
-    return value ?? noKey
+    return ambiguousValue(map, attribute, key, part) ?? value ?? noKey
   }
 }
 
 /** Whether a map attribute has a constant key. */
 export function hasEntry({ attribute, mapKey: key }: Subject & { mapKey: string }): Cel {
+  const part = `${attribute}[${JSON.stringify(key)}]`
   return (bag, log) => {
     const map = bag.get(attribute)
     if (typeof map !== 'object' || !isStringMap(map)) {
@@ -78,7 +80,7 @@ export function hasEntry({ attribute, mapKey: key }: Subject & { mapKey: string 
     }
     const value = map.get(key)
     if (log !== undefined) log.mapKey(attribute, key, value)
-    return value !== undefined
+    return ambiguousPresence(map, attribute, key, part) ?? value !== undefined
   }
 }
 
@@ -91,7 +93,7 @@ function noSuchKey(key: CelValue, kind: FailureKind): EvaluationError {
 export function index(collection: CelValue, key: CelValue, log: ReadLog | undefined): CelResult {
   if (collection instanceof AttributeMap) {
     if (typeof key !== 'string') return new EvaluationError('index should be a string')
-    return lookUp(collection, key, log) ?? noSuchKey(key, 'absent')
+    return lookUp(collection, key, log, ambiguousValue) ?? noSuchKey(key, 'absent')
   }
   const normalised = mapKey(key)
   if (collection instanceof Map) {
@@ -104,11 +106,17 @@ export function index(collection: CelValue, key: CelValue, log: ReadLog | undefi
   return item === undefined ? new EvaluationError(`index out of bounds: ${normalised}`) : item
 }
 
-function lookUp({ name, map }: AttributeMap, key: string, log: ReadLog | undefined): string | undefined {
+/** The entry, or that what is asked of it is ambiguous. */
+function lookUp(
+  { name, map }: AttributeMap,
+  key: string,
+  log: ReadLog | undefined,
+  ambiguity: typeof ambiguousPresence,
+): string | EvaluationError | undefined {
   if (map === undefined) return undefined
   const value = map.get(key)
   if (log !== undefined) log.mapKey(name, key, value)
-  return value
+  return ambiguity(map, name, key) ?? value
 }
 
 /** `item in collection`; `equals` compares with the items of a list. As with `==`, what cannot be compared is an error. */
@@ -120,7 +128,8 @@ export function contains(
 ): CelResult {
   if (collection instanceof AttributeMap) {
     if (typeof item !== 'string') return new EvaluationError('index should be a string')
-    return lookUp(collection, item, log) !== undefined
+    const value = lookUp(collection, item, log, ambiguousPresence)
+    return value instanceof EvaluationError ? value : value !== undefined
   }
   const key = mapKey(item)
   if (collection instanceof Map) return key !== undefined && collection.has(key)
@@ -141,9 +150,11 @@ export function itemsOf(collection: CelValue, log: ReadLog | undefined): readonl
   if (collection instanceof Map) return spend(collection.size) ? [...collection.keys()] : EXHAUSTED
   if (!(collection instanceof AttributeMap))
     return new EvaluationError(`${typeName(collection)} cannot be iterated over`)
-  if (log !== undefined) log.wholeMap(collection.name, collection.map)
-  if (!spend(collection.map?.size ?? 0)) return EXHAUSTED
-  return Array.from(collection.map?.entries() ?? [], ([key]) => key)
+  const { name, map } = collection
+  if (log !== undefined) log.wholeMap(name, map)
+  if (map === undefined) return []
+  if (!spend(map.size)) return EXHAUSTED
+  return ambiguousKeys(map, name) ?? Array.from(map.entries(), ([key]) => key)
 }
 
 /** The value of an inner part of attribute names. */

@@ -3,6 +3,7 @@
 import type { ReadLog } from '../../kernel/read-log.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import { type AttributeValue, isStringMap, type StringMap, type ValueType } from '../../kernel/value.ts'
+import { ambiguousEntries } from '../ambiguous-reads.ts'
 import { EvaluationError } from '../compiled.ts'
 import { goText } from '../functions/bytes.ts'
 import { EXHAUSTED, spend } from '../steps.ts'
@@ -36,8 +37,11 @@ export class AttributeMap {
 /** The value; a map attribute with all of its entries, which the log hears. */
 export function readWhole(value: CelValue, log: ReadLog | undefined): CelResult {
   if (!(value instanceof AttributeMap)) return value
-  if (log !== undefined) log.wholeMap(value.name, value.map)
-  return spend(value.map?.size ?? 0) ? new Map(value.map?.entries() ?? []) : EXHAUSTED
+  const { name, map } = value
+  if (log !== undefined) log.wholeMap(name, map)
+  if (map === undefined) return new Map()
+  if (!spend(map.size)) return EXHAUSTED
+  return ambiguousEntries(map, name) ?? new Map(map.entries())
 }
 
 export class Uint {

@@ -4,6 +4,7 @@ import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { ReadLog } from '../../kernel/read-log.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import { type AttributeValue, isStringMap, type StringMap, type ValueType } from '../../kernel/value.ts'
+import { ambiguousEntries, ambiguousValue } from '../ambiguous-reads.ts'
 import { EvaluationError, unknownRead } from '../compiled.ts'
 import type { Evaluate, EvaluateOptional } from '../evaluate.ts'
 import { goText } from '../functions/bytes.ts'
@@ -44,19 +45,26 @@ const CONVERSIONS: Readonly<Record<ValueType, Convert>> = {
   STRING_MAP: (value) => (typeof value === 'object' && isStringMap(value) ? value : refuse('string map', value)),
 }
 
+/** Reads a map attribute with all of its entries. */
+function readWhole(name: string, none: EvaluationError | undefined): EvaluateOptional {
+  const convert = CONVERSIONS.STRING_MAP
+  return (bag, log) => {
+    const value = bag.get(name)
+    if (log !== undefined) log.wholeMap(name, value)
+    if (value === undefined) return unknownRead(bag, name) ?? none
+    const map = convert(value)
+    if (map instanceof EvaluationError) return map.at(name)
+    return ambiguousEntries(map as StringMap, name) ?? map
+  }
+}
+
 /** Reads an attribute as a value. */
 export function readAttribute(name: string, type: ValueType, absent: 'error'): Evaluate
 export function readAttribute(name: string, type: ValueType, absent: Absent): EvaluateOptional
 export function readAttribute(name: string, type: ValueType, absent: Absent): EvaluateOptional {
   const convert = CONVERSIONS[type]
   const none = absent === 'error' ? missing(name) : undefined
-  if (type === 'STRING_MAP') {
-    return (bag, log) => {
-      const value = bag.get(name)
-      if (log !== undefined) log.wholeMap(name, value)
-      return value === undefined ? (unknownRead(bag, name) ?? none) : located(convert(value), name)
-    }
-  }
+  if (type === 'STRING_MAP') return readWhole(name, none)
   return (bag, log) => {
     const value = bag.get(name)
     if (log !== undefined) log.attribute(name, value)
@@ -87,7 +95,7 @@ export function readMapEntry(name: string, key: string, absent: Absent): Evaluat
     }
     const value = map.get(key)
     if (log !== undefined) log.mapKey(name, key, value)
-    return value ?? noKey
+    return ambiguousValue(map, name, key, part) ?? value ?? noKey
   }
 }
 
@@ -120,7 +128,8 @@ export function lookUp(map: ReadMap, key: EvaluateOptional, absent: Absent): Eva
     const text = key(bag, log)
     if (typeof text !== 'string') return text
     const value = read.map.get(text)
-    if (log !== undefined && read.name !== undefined) log.mapKey(read.name, text, value)
-    return value ?? noKey
+    if (read.name === undefined) return value ?? noKey
+    if (log !== undefined) log.mapKey(read.name, text, value)
+    return ambiguousValue(read.map, read.name, text, read.name) ?? value ?? noKey
   }
 }
