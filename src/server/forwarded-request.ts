@@ -61,7 +61,8 @@ export interface ForwardedRequest {
  *   that query is the operator's, and no header describes the request.
  */
 export function operatorParams(url: string): StringMap | undefined {
-  return urlPathOf(url) === AUTHZ_PATH ? (queryParamsOf(url) ?? new Map<string, string>()) : undefined
+  if (urlPathOf(url) !== AUTHZ_PATH) return undefined
+  return queryParamsOf(url)?.unambiguous() ?? new Map<string, string>()
 }
 
 /**
@@ -146,6 +147,10 @@ function operatorAttributes(url: string, params: StringMap, vocabulary: Vocabula
   for (const [name, value] of params.entries()) {
     if (!name.startsWith(ATTRIBUTE_PREFIX)) continue
     const attribute = name.slice(ATTRIBUTE_PREFIX.length)
+    if (params.ambiguity?.(name) === 'value') {
+      const message = `the check's URL gives ${name.slice(0, 200)} two values`
+      throw new RefusedRequest('contradictory', message, 'mend the URL that the proxy asks')
+    }
     if (!vocabulary.has(attribute)) {
       const hint = suggest(attribute, vocabulary.keys())
       const message = `${name.slice(0, 200)}: no attribute manifest has this attribute.${hint}`

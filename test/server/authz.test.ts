@@ -128,6 +128,14 @@ describe('forward-auth', () => {
       expect(check.asked).toEqual([])
     })
 
+    it('are refused where the URL gives two values', async () => {
+      const url = 'GET /v1/authz?attr.source.principal=a&attr.source%2Eprincipal='
+      const twice = await raw(`${url}b`, { 'x-forwarded-uri': '/a' })
+      expect([twice.status, twice.body]).toEqual([400, expect.stringContaining('attr.source.principal two values')])
+      expect(check.asked).toEqual([])
+      expect((await raw(`${url}a`, { 'x-forwarded-uri': '/a' })).status).toBe(200)
+    })
+
     it.each(['attr.source.principal=%ff', 'attr.source.principal=%ED%A0%80', 'attr.source.principal=100%'])(
       'are refused where they are not percent-encoded UTF-8: %s',
       async (query) => {
