@@ -36,9 +36,13 @@ export function describe(message: Message): Described | undefined {
   }
 }
 
-/** Of a repeated name the first value, as Envoy's Mixer filter read it. */
+/** Of a repeated name the first value, undecoded, as Envoy's Mixer filter read it. */
 function queryOf(query: string): Record<string, string> | undefined {
-  const params: Record<string, string> = {}
-  for (const [name, value] of new URLSearchParams(query)) params[name] ??= value
-  return query === '' ? undefined : params
+  const params = new Map<string, string>()
+  for (const part of query.split('&')) {
+    const at = part.indexOf('=')
+    const name = at < 0 ? part : part.slice(0, at)
+    if (!params.has(name)) params.set(name, at < 0 ? '' : part.slice(at + 1))
+  }
+  return query === '' ? undefined : Object.fromEntries(params)
 }

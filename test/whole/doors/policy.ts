@@ -35,7 +35,7 @@ const DENIALS: Readonly<Record<string, Denial>> = {
   method: { match: 'request.method == "DELETE"', denies: ({ method }) => method === 'DELETE' },
   query: {
     match: '"debug" in request.query_params && request.query_params["debug"] == "1"',
-    denies: ({ query }) => new URLSearchParams(query).get('debug') === '1',
+    denies: ({ query }) => debugsOf(query).includes('1'),
   },
   presence: { match: '"x-blocked" in request.headers', denies: ({ headers }) => headers.has('x-blocked') },
   role: {
@@ -50,6 +50,11 @@ const DENIALS: Readonly<Record<string, Denial>> = {
     match: '"authorization" in request.headers && request.headers["authorization"] == "Bearer revoked"',
     denies: ({ headers }) => headers.get('authorization') === 'Bearer revoked',
   },
+}
+
+/** Every value that some server takes for the parameter's: the first, the last, one behind a semicolon, or up to it. */
+function debugsOf(query: string): string[] {
+  return [query, query.replaceAll(';', '&')].flatMap((read) => new URLSearchParams(read).getAll('debug'))
 }
 
 /** The name of the rule that denies a request understood in this way. */
