@@ -21,8 +21,8 @@ import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import { type AdapterListener, createAdapterListener } from '../server/adapter-listener.ts'
 import { Admission } from '../server/admission.ts'
 import { createGrpcServer, type GrpcServer } from '../server/grpc.ts'
+import { grpcServices } from '../server/grpc-doors.ts'
 import { createHttpServer, type HttpServer } from '../server/http.ts'
-import { mixerService } from '../server/mixer-v1.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
 
 const NODE_VARIETIES: readonly Variety[] = ['check', 'quota', 'attributes']
@@ -151,22 +151,11 @@ class Composition implements RunningProcess {
     const { nodeId, maxMessageSize, trustForwarded, grpcAddress, httpAddress } = this.#settings
     const { checkTimeoutMs: defaultTimeoutMs, maxHeaderBytes, maxMapEntries, maxAttributeBytes } = this.#settings
     const limits = { maxMapEntries, maxAttributeBytes }
-    const given = { check: policy.check, report: intake, clock, random, log, meter, nodeId, defaultTimeoutMs, limits }
     const admission = this.#admission
-    const grpc = createGrpcServer({
-      ...given,
-      admission,
-      services: [mixerService(given)],
-      maxMessageBytes: maxMessageSize,
-    })
-    const http = createHttpServer({
-      ...given,
-      admission,
-      trustForwarded,
-      maxBodyBytes: maxMessageSize,
-      maxHeaderBytes,
-      limits,
-    })
+    const common = { clock, random, log, meter, admission, nodeId, defaultTimeoutMs, limits }
+    const given = { ...common, check: policy.check, report: intake }
+    const grpc = createGrpcServer({ ...common, services: grpcServices(given), maxMessageBytes: maxMessageSize })
+    const http = createHttpServer({ ...given, trustForwarded, maxBodyBytes: maxMessageSize, maxHeaderBytes })
     return new Map([
       ['grpc', door(grpc, grpcAddress)],
       ['http', door(http, httpAddress)],

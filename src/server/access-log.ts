@@ -1,7 +1,5 @@
 // The front door for Envoy's access logs (gRPC, v3): endless streams that nobody answers. Entries stay bytes.
 
-import { type sendUnaryData, type ServerReadableStream, status as grpcStatus } from '@grpc/grpc-js'
-import { toBinary } from '@bufbuild/protobuf'
 import { IntermixError } from '../kernel/errors.ts'
 import {
   ACCESS_LOG_ENTRIES_TOTAL,
@@ -11,15 +9,11 @@ import {
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import type { ReportService } from '../kernel/services.ts'
+import { Code } from '../kernel/status.ts'
 import { scanAccessLog } from '../wire/access-log-scan.ts'
-import {
-  type StreamAccessLogsResponse,
-  StreamAccessLogsResponseSchema,
-} from '../wire/generated/envoy/service/accesslog/v3/als_pb.ts'
-import { create } from '@bufbuild/protobuf'
 import type { Admission } from './admission.ts'
 import { createBatchIds } from './batch-ids.ts'
-import type { GrpcService } from './grpc-service.ts'
+import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
 import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.accesslog.v3.AccessLogService'
@@ -39,8 +33,8 @@ interface AccessLogDependencies {
   readonly limits?: RequestLimits
 }
 
-type Stream = ServerReadableStream<Buffer, StreamAccessLogsResponse>
-type Reply = sendUnaryData<StreamAccessLogsResponse>
+/** A StreamAccessLogsResponse has no fields. */
+const RESPONSE = new Uint8Array(0)
 
 /**
  * The AccessLogService. A proxy says who it is in the first message of a stream only, so that part is kept for the
@@ -55,18 +49,19 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
   const paused = meter.counter(ACCESS_LOG_PAUSES_TOTAL)()
   const open = new Set<() => void>()
 
-  const receive = (stream: Stream, reply: Reply): void => {
+  const receive = (stream: GrpcStream): GrpcStreamHandler => {
     let identifier: Uint8Array | undefined
     let ended = false
     const end = (failure?: IntermixError) => {
       if (ended) return
       ended = true
       open.delete(end)
-      if (failure === undefined) reply(null, create(StreamAccessLogsResponseSchema))
-      else reply({ code: grpcStatus.INVALID_ARGUMENT, details: failure.message })
+      if (failure !== undefined) return stream.end(new GrpcFailure(Code.INVALID_ARGUMENT, failure.message))
+      stream.write(RESPONSE)
+      stream.end()
     }
     const close = () => end()
-    const take = (message: Buffer) => {
+    const take = (message: Uint8Array) => {
       const scan = scanAccessLog(message, limits)
       const payload =
         scan.identifier === undefined && identifier !== undefined ? Buffer.concat([identifier, message]) : message
@@ -95,37 +90,23 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
       cancelPause = clock.after(PAUSE_MS, giveWay)
     }
     open.add(close)
-    stream.on('data', (message: Buffer) => {
+    const message = (bytes: Uint8Array) => {
       if (ended) return
       try {
-        take(message)
+        take(bytes)
       } catch (caught) {
         const error = IntermixError.from(caught)
         malformed.add()
-        refused(error, stream.getPeer())
+        refused(error, stream.peer)
         end(error)
       }
       if (admission.overloaded) giveWay()
-    })
-    stream.on('end', close)
-    stream.on('error', close)
-    stream.on('cancelled', close)
+    }
+    return { message, halfClosed: close, closed: close }
   }
   return {
     name: NAME,
-    definition: {
-      StreamAccessLogs: {
-        path: `/${NAME}/StreamAccessLogs`,
-        requestStream: true,
-        responseStream: false,
-        requestSerialize: (bytes: Buffer) => bytes,
-        requestDeserialize: (bytes) => bytes,
-        responseSerialize: (message: StreamAccessLogsResponse) =>
-          Buffer.from(toBinary(StreamAccessLogsResponseSchema, message)),
-        responseDeserialize: () => create(StreamAccessLogsResponseSchema),
-      },
-    },
-    implementation: { StreamAccessLogs: receive },
+    methods: [{ kind: 'stream', path: `/${NAME}/StreamAccessLogs`, open: receive }],
     drain() {
       for (const close of open) close()
     },

@@ -7,10 +7,9 @@ const MAX_TIMEOUT_MS = 60_000
 
 /**
  * Milliseconds in which an answer is of use, at least 0.
- * @param deadline milliseconds since the epoch, or a Date; infinite where the caller set none.
+ * @param deadline milliseconds since the epoch; infinite where the caller set none.
  */
-export function timeoutOf(deadline: Date | number, now: number, defaultMs: number): number {
-  const at = Number(deadline)
-  if (!Number.isFinite(at)) return defaultMs
-  return Math.max(0, Math.min(MAX_TIMEOUT_MS, at - now - MARGIN_MS))
+export function timeoutOf(deadline: number, now: number, defaultMs: number): number {
+  if (!Number.isFinite(deadline)) return defaultMs
+  return Math.max(0, Math.min(MAX_TIMEOUT_MS, deadline - now - MARGIN_MS))
 }

@@ -1,6 +1,6 @@
 // The front door for Envoy's external authorization (gRPC, v3): one call before each request or connection.
 
-import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js'
+import { toBinary } from '@bufbuild/protobuf'
 import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
@@ -11,19 +11,17 @@ import { refuseLargeCheck } from '../wire/envoy-check-size.ts'
 import {
   type CheckRequest,
   CheckRequestSchema,
-  type CheckResponse,
   CheckResponseSchema,
 } from '../wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { timeoutOf } from './deadline.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { checkResponseOf } from './ext-authz-response.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
-import { type GrpcService, readMessage, undecodedMethod } from './grpc-service.ts'
+import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService, readMessage } from './grpc-service.ts'
 import { refusalAnswer } from './refusal-answer.ts'
 import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.auth.v3.Authorization'
-const PATH = `/${NAME}/Check`
 const DOOR = 'ext_authz'
 const MAX_DETAILS = 1_000
 
@@ -49,53 +47,48 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
 
   const refused = createRefusals({ ...dependencies, door: DOOR })
 
-  const answer = (call: ServerUnaryCall<Buffer, CheckResponse>, reply: sendUnaryData<CheckResponse>): void => {
+  const answer = (bytes: Uint8Array, call: GrpcCall): GrpcReply | Promise<GrpcReply> => {
     const startedAt = clock.monotonic()
     let request: CheckRequest | undefined
-    const fail = (caught: unknown) => {
+    const fail = (caught: unknown): GrpcReply => {
       const error = callerError(caught)
-      refused(error, call.getPeer())
+      refused(error, call.peer)
       const refusal = error instanceof UnreadableMessage ? undefined : refusalAnswer(error)
       if (refusal !== undefined) return finish({ answer: refusal, quotas: new Map() })
       if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
         logFailure(caught, 'an ext_authz call failed')
-      const status: { code: number; details: string } = {
-        code: error.status.code,
-        // A header carries it: bounded, and without halves of surrogate pairs.
-        details: error.message.slice(0, MAX_DETAILS).toWellFormed(),
-      }
-      metrics.finished(status.code, startedAt)
-      reply(status)
+      const { code } = error.status
+      metrics.finished(code, startedAt)
+      // A header carries the message: bounded, and without halves of surrogate pairs.
+      return new GrpcFailure(code, error.message.slice(0, MAX_DETAILS).toWellFormed())
     }
-    const finish = ({ answer: verdict }: CheckOutcome) => {
+    const finish = ({ answer: verdict }: CheckOutcome): GrpcReply => {
       const response = checkResponseOf(verdict, (header) => request !== undefined && sentHeader(request, header))
+      const encoded = toBinary(CheckResponseSchema, response)
       metrics.finished(verdict.status.code, startedAt)
-      reply(null, response)
+      return encoded
     }
     try {
-      const timeoutMs = timeoutOf(call.getDeadline(), clock.now(), defaultTimeoutMs)
+      const timeoutMs = timeoutOf(call.deadline, clock.now(), defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
-      request = readRequest(call.request, limits)
+      request = readRequest(bytes, limits)
       const outcome = check.check(describedCheckBag(request, check.vocabulary()), { timeoutMs, references: false })
-      if (outcome instanceof Promise) outcome.then(finish).catch(fail)
-      else finish(outcome)
+      return outcome instanceof Promise ? outcome.then(finish).catch(fail) : finish(outcome)
     } catch (caught) {
-      fail(caught)
+      return fail(caught)
     }
   }
   return {
     name: NAME,
-    definition: { Check: undecodedMethod(PATH, CheckRequestSchema, CheckResponseSchema) },
-    doors: new Map([[PATH, { name: DOOR, priority: 'check' }]]),
-    implementation: { Check: answer },
+    methods: [{ kind: 'unary', path: `/${NAME}/Check`, door: { name: DOOR, priority: 'check' }, answer }],
   }
 }
 
 /** Bytes that are no message of this service: whoever sent them is no proxy of ours. */
 class UnreadableMessage extends IntermixError {}
 
-function readRequest(bytes: Buffer, limits: RequestLimits): CheckRequest {
+function readRequest(bytes: Uint8Array, limits: RequestLimits): CheckRequest {
   try {
     refuseLargeCheck(bytes, limits)
     return readMessage(CheckRequestSchema, bytes)

@@ -32,16 +32,16 @@ function statusesOf(priority: Priority): Readonly<Record<Refusal, GrpcStatus>> {
   }
 }
 
-/** Methods that no service offers for admission (health, streams without an answer) always come in. */
+/** Methods without a door (health, streams without an answer) always come in. */
 export function streamGate(
   admission: Admission,
   services: readonly GrpcService[],
   defaultTimeoutMs: number,
 ): StreamGate {
   const doors = new Map<unknown, { readonly door: DoorAdmission; readonly statuses: ReturnType<typeof statusesOf> }>()
-  for (const { doors: offered = [] } of services) {
-    for (const [path, { name, priority }] of offered)
-      doors.set(path, { door: admission.door(name, priority), statuses: statusesOf(priority) })
+  for (const { path, door } of services.flatMap(({ methods }) => methods)) {
+    if (door === undefined) continue
+    doors.set(path, { door: admission.door(door.name, door.priority), statuses: statusesOf(door.priority) })
   }
   return (stream, headers, accept) => {
     const known = doors.get(headers[':path'])

@@ -1,24 +1,15 @@
 // gRPC's health protocol: load balancers and proxies learn from it that a node drains before it is gone.
 
-import { create } from '@bufbuild/protobuf'
+import { create, toBinary } from '@bufbuild/protobuf'
+import { Code } from '../kernel/status.ts'
 import {
-  type sendUnaryData,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  status as grpcStatus,
-} from '@grpc/grpc-js'
-import {
-  type HealthCheckRequest,
   HealthCheckRequestSchema,
-  type HealthCheckResponse,
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthCheckResponseSchema,
 } from '../wire/generated/grpc/health/v1/health_pb.ts'
-import { type GrpcService, schemaMethod } from './grpc-service.ts'
+import { afterOneRequest, GrpcFailure, type GrpcService, type GrpcStream, readMessage } from './grpc-service.ts'
 
 const NAME = 'grpc.health.v1.Health'
-
-type Watcher = ServerWritableStream<HealthCheckRequest, HealthCheckResponse>
 
 /**
  * Answers for the server as a whole (the empty name) and for each of `services` by full name: SERVING until `retire`,
@@ -26,39 +17,57 @@ type Watcher = ServerWritableStream<HealthCheckRequest, HealthCheckResponse>
  */
 export function healthService(services: readonly string[]): GrpcService {
   const known = new Set(['', NAME, ...services])
-  const watchers = new Set<Watcher>()
+  /** Each watching stream and whether the service it watches is one of ours. */
+  const watchers = new Map<GrpcStream, boolean>()
   let status: ServingStatus = ServingStatus.SERVING
-  const response = (of: ServingStatus) => create(HealthCheckResponseSchema, { status: of })
+  const response = (of: ServingStatus) =>
+    toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status: of }))
 
-  const check = (
-    call: ServerUnaryCall<HealthCheckRequest, HealthCheckResponse>,
-    reply: sendUnaryData<HealthCheckResponse>,
-  ): void => {
-    if (known.has(call.request.service)) reply(null, response(status))
-    else reply({ code: grpcStatus.NOT_FOUND, details: `no service ${JSON.stringify(call.request.service)} here` })
-  }
-  const watch = (call: Watcher): void => {
-    const served = known.has(call.request.service)
-    call.write(response(served ? status : ServingStatus.SERVICE_UNKNOWN))
-    watchers.add(call)
-    call.on('cancelled', () => watchers.delete(call))
-    call.on('close', () => watchers.delete(call))
-  }
   return {
     name: NAME,
-    definition: {
-      Check: schemaMethod(`/${NAME}/Check`, HealthCheckRequestSchema, HealthCheckResponseSchema),
-      Watch: schemaMethod(`/${NAME}/Watch`, HealthCheckRequestSchema, HealthCheckResponseSchema, { response: true }),
-    },
-    implementation: { Check: check, Watch: watch },
+    methods: [
+      {
+        kind: 'unary',
+        path: `/${NAME}/Check`,
+        answer(request) {
+          const service = serviceOf(request)
+          if (service instanceof GrpcFailure) return service
+          if (known.has(service)) return response(status)
+          return new GrpcFailure(Code.NOT_FOUND, `no service ${JSON.stringify(service)} here`)
+        },
+      },
+      {
+        kind: 'stream',
+        path: `/${NAME}/Watch`,
+        open(stream) {
+          const watch = (request: Uint8Array) => {
+            const service = serviceOf(request)
+            if (service instanceof GrpcFailure) return stream.end(service)
+            const served = known.has(service)
+            stream.write(response(served ? status : ServingStatus.SERVICE_UNKNOWN))
+            watchers.set(stream, served)
+          }
+          return afterOneRequest(stream, watch, () => watchers.delete(stream))
+        },
+      },
+    ],
     retire() {
       if (status === ServingStatus.NOT_SERVING) return
       status = ServingStatus.NOT_SERVING
-      for (const watcher of watchers) if (known.has(watcher.request.service)) watcher.write(response(status))
+      for (const [watcher, served] of watchers) if (served) watcher.write(response(status))
     },
     drain() {
-      for (const watcher of watchers) watcher.end()
+      for (const watcher of watchers.keys()) watcher.end()
       watchers.clear()
     },
+  }
+}
+
+function serviceOf(request: Uint8Array): string | GrpcFailure {
+  try {
+    return readMessage(HealthCheckRequestSchema, request).service
+  } catch (caught) {
+    const reason = caught instanceof Error ? caught.message : String(caught)
+    return new GrpcFailure(Code.INTERNAL, `not a HealthCheckRequest: ${reason}`)
   }
 }

@@ -1,15 +1,12 @@
-// The gRPC server: the services of the front doors, health, and an orderly end.
+// The gRPC server by grpc-js: serves the services of the front doors, and ends in good order.
 
 import { Server, ServerCredentials } from '@grpc/grpc-js'
-import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
-import type { RequestLimits } from '../kernel/request-limits.ts'
-import type { CheckService, ReportService } from '../kernel/services.ts'
-import { accessLogService } from './access-log.ts'
+import type { Clock, Logger } from '../kernel/ports.ts'
 import type { Admission } from './admission.ts'
-import { extAuthzService } from './ext-authz.ts'
+import { createFailureLog } from './failure-log.ts'
 import { streamGate } from './grpc-admission.ts'
-import { healthService } from './grpc-health.ts'
 import { hookGrpcServer } from './grpc-host.ts'
+import { jsService } from './grpc-js-service.ts'
 import type { GrpcService } from './grpc-service.ts'
 
 /** Where to listen; port 0 takes a free one. */
@@ -19,23 +16,15 @@ export interface ListenAddress {
 }
 
 export interface GrpcServerOptions {
-  readonly check: CheckService
-  readonly report: ReportService
-  /** Further services, such as Mixer's. */
-  readonly services?: readonly GrpcService[]
+  /** All that is served, health included (`grpcServices`). */
+  readonly services: readonly GrpcService[]
   readonly clock: Clock
-  readonly random: Random
   readonly log: Logger
-  readonly meter: Meter
   /** Decides who is let in. */
   readonly admission: Admission
-  /** Name of this node, the first part of report batches' ids. */
-  readonly nodeId: string
   readonly credentials?: ServerCredentials
   /** How long a check may take whose caller sets no deadline, in ms. */
   readonly defaultTimeoutMs: number
-  /** Bounds of one request's attributes. */
-  readonly limits?: RequestLimits
   /** Largest message taken; access logs with whole bodies of metadata can be large. Default 4 MiB. */
   readonly maxMessageBytes?: number
   /** Calls at once on one connection. Default 256: what a connection can have waiting must not take longer than callers. */
@@ -61,11 +50,9 @@ const LINGER_MS = 100
 /** How often it is looked who could be closed after that. */
 const SWEEP_MS = 25
 
-/** External authorization, access logs, health and the further services on one port. */
+/** All services on one port. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { clock, admission, services = [], credentials = ServerCredentials.createInsecure() } = options
-  const doors = [extAuthzService(options), accessLogService(options), ...services]
-  const all = [healthService(doors.map(({ name }) => name)), ...doors]
+  const { clock, admission, services, credentials = ServerCredentials.createInsecure() } = options
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes ?? 4 * MIB,
     'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 256,
@@ -75,12 +62,16 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     // Statistics that nobody reads, at a quarter of the cost of a call.
     'grpc.enable_channelz': 0,
   })
-  const host = hookGrpcServer(server, streamGate(admission, all, options.defaultTimeoutMs))
-  for (const { definition, implementation } of all) server.addService(definition, implementation)
+  const host = hookGrpcServer(server, streamGate(admission, services, options.defaultTimeoutMs))
+  const onFault = createFailureLog(options)
+  for (const service of services) {
+    const { definition, implementation } = jsService(service, onFault)
+    server.addService(definition, implementation)
+  }
   let drained: Promise<void> | undefined
 
   const retire = () => {
-    for (const service of all) service.retire?.()
+    for (const service of services) service.retire?.()
   }
   const shutDown = async (deadlineMs: number): Promise<void> => {
     retire()
@@ -95,7 +86,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         cancelSweep = clock.after(SWEEP_MS, sweep)
       }
       let cancelSweep = clock.after(Math.min(LINGER_MS, deadlineMs / 2), () => {
-        for (const service of all) service.drain?.()
+        for (const service of services) service.drain?.()
         sweep()
       })
       const cancelDeadline = clock.after(deadlineMs, () => {

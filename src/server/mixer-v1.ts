@@ -1,6 +1,5 @@
 // The front door for Istio's proxies: istio.mixer.v1.Mixer. Attributes stay bytes until a rule reads them.
 
-import { type MethodDefinition, status as grpcStatus, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js'
 import { MapBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { MIXER_IGNORED_ATTRIBUTES_TOTAL, MIXER_UNSHAREABLE_ANSWERS_TOTAL } from '../kernel/metrics/doors.ts'
@@ -19,7 +18,7 @@ import { createBatchIds } from './batch-ids.ts'
 import { timeoutOf } from './deadline.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { createFailureLog } from './failure-log.ts'
-import type { GrpcService } from './grpc-service.ts'
+import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
 import { refusalAnswer } from './refusal-answer.ts'
 import { createRefusals } from './refusals.ts'
 
@@ -27,6 +26,8 @@ const NAME = 'istio.mixer.v1.Mixer'
 /** A status message travels in a header, so it names only the first problems. */
 const MAX_PROBLEMS_NAMED = 10
 const MAX_DETAILS = 2_048
+/** A ReportResponse has no fields. */
+const NOTHING = new Uint8Array(0)
 /** Codes of ours that a caller can act on; every other failure of a check is INTERNAL, as Mixer had it. */
 const KEPT_CODES: ReadonlySet<number> = new Set([
   Code.INVALID_ARGUMENT,
@@ -49,9 +50,6 @@ interface MixerDependencies {
   readonly limits?: RequestLimits
 }
 
-type Call = ServerUnaryCall<Buffer, Uint8Array>
-type Reply = sendUnaryData<Uint8Array>
-
 /**
  * The Mixer service of Istio 1.4 over the check and report services. Failures as Mixer gave them: an unknown part of
  * the dictionary is INTERNAL, an overloaded or unready node UNAVAILABLE, wrong records of a report UNKNOWN after the
@@ -62,15 +60,20 @@ export function mixerService(dependencies: MixerDependencies): GrpcService {
   const door = new MixerDoor(dependencies)
   return {
     name: NAME,
-    definition: { Check: rawMethod('Check'), Report: rawMethod('Report') },
-    doors: new Map([
-      [`/${NAME}/Check`, { name: 'mixer_check', priority: 'check' }],
-      [`/${NAME}/Report`, { name: 'mixer_report', priority: 'report' }],
-    ]),
-    implementation: {
-      Check: (call: Call, reply: Reply) => door.check(call, reply),
-      Report: (call: Call, reply: Reply) => door.report(call, reply),
-    },
+    methods: [
+      {
+        kind: 'unary',
+        path: `/${NAME}/Check`,
+        door: { name: 'mixer_check', priority: 'check' },
+        answer: (request, call) => door.check(request, call),
+      },
+      {
+        kind: 'unary',
+        path: `/${NAME}/Report`,
+        door: { name: 'mixer_report', priority: 'report' },
+        answer: (request, call) => door.report(request, call),
+      },
+    ],
   }
 }
 
@@ -101,34 +104,33 @@ class MixerDoor {
     this.#unshareable = () => unshareable.add()
   }
 
-  check(call: Call, reply: Reply): void {
+  check(bytes: Uint8Array, call: GrpcCall): GrpcReply | Promise<GrpcReply> {
     const startedAt = this.#given.clock.monotonic()
     let asked = false
-    const fail = (caught: unknown) => {
-      const error = this.#failure(caught, call.getPeer())
+    const fail = (caught: unknown): GrpcReply => {
+      const error = this.#failure(caught, call.peer)
       this.#checks.finished(error.code, startedAt)
       // As a failed call, it would meet the client's network fail policy.
       const refusal = caught instanceof RefusedRequest || asked ? refusalAnswer(caught) : undefined
-      if (refusal !== undefined) return reply(null, encodeRefusal(refusal))
-      reply(error)
+      return refusal === undefined ? error : encodeRefusal(refusal)
     }
     try {
-      const timeoutMs = timeoutOf(call.getDeadline(), this.#given.clock.now(), this.#given.defaultTimeoutMs)
+      const timeoutMs = timeoutOf(call.deadline, this.#given.clock.now(), this.#given.defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
-      const request = decodeCheckRequest(call.request)
+      const request = decodeCheckRequest(bytes)
       refuseUnknownWords(request.globalWordCount)
       const vocabulary = this.#given.check.vocabulary()
       const { maxMapEntries, maxAttributeBytes } = this.#limits
       if (request.attributes.length > maxAttributeBytes) throw tooLarge(maxAttributeBytes)
       const options = { vocabulary, onAnomaly: this.#countAnomaly, maxMapEntries }
       const bag = CompressedAttributesBag.decodeStrictly(request.attributes, options)
-      const finish = (outcome: CheckOutcome) => {
+      const finish = (outcome: CheckOutcome): GrpcReply => {
         const { globalWordCount } = request
         const response = encodeCheckResponse({ outcome, globalWordCount, vocabulary, bag })
         if (!response.reusable && outcome.answer.validForMs > 0 && outcome.answer.validUses > 0) this.#unshareable()
         this.#checks.finished(Code.OK, startedAt)
-        reply(null, response.bytes)
+        return response.bytes
       }
       const { deduplicationId, quotas } = request
       asked = true
@@ -138,30 +140,28 @@ class MixerDoor {
         ...(quotas.size === 0 ? {} : { quotas }),
         ...(deduplicationId === '' ? {} : { deduplicationId }),
       })
-      if (outcome instanceof Promise) outcome.then(finish).catch(fail)
-      else finish(outcome)
+      return outcome instanceof Promise ? outcome.then(finish).catch(fail) : finish(outcome)
     } catch (caught) {
-      fail(caught)
+      return fail(caught)
     }
   }
 
-  report(call: Call, reply: Reply): void {
+  report(bytes: Uint8Array, call: GrpcCall): GrpcReply {
     const startedAt = this.#given.clock.monotonic()
     try {
-      const problems = this.#accept(call.request)
+      const problems = this.#accept(bytes)
       const code = problems.length === 0 ? Code.OK : Code.UNKNOWN
       this.#reports.finished(code, startedAt)
-      if (problems.length === 0) reply(null, new Uint8Array(0))
-      else reply({ code: grpcStatus.UNKNOWN, details: headerText(listProblems(problems)) })
+      return problems.length === 0 ? NOTHING : new GrpcFailure(code, headerText(listProblems(problems)))
     } catch (caught) {
-      const error = this.#failure(caught, call.getPeer())
+      const error = this.#failure(caught, call.peer)
       this.#reports.finished(error.code, startedAt)
-      reply(error)
+      return error
     }
   }
 
   /** Hands the report on as it came and tells what is wrong with some of its records. */
-  #accept(payload: Buffer): string[] {
+  #accept(payload: Uint8Array): string[] {
     const { records, globalWordCount } = readMixerReport(payload, this.#limits)
     if (records.length === 0) return []
     refuseUnknownWords(globalWordCount)
@@ -177,15 +177,15 @@ class MixerDoor {
     return problems
   }
 
-  #failure(caught: unknown, peer: string): { code: number; details: string } {
+  #failure(caught: unknown, peer: string): GrpcFailure {
     if (caught instanceof IntermixError) {
       this.#refused(caught, peer)
       const { code, message } = caught.status
       if (!caught.retryable && code !== Code.INVALID_ARGUMENT) this.#logFailure(caught, 'a Mixer call failed')
-      return { code: KEPT_CODES.has(code) ? code : Code.INTERNAL, details: headerText(message) }
+      return new GrpcFailure(KEPT_CODES.has(code) ? code : Code.INTERNAL, headerText(message))
     }
     this.#logFailure(caught, 'a Mixer call failed')
-    return { code: Code.INTERNAL, details: 'internal error' }
+    return new GrpcFailure(Code.INTERNAL, 'internal error')
   }
 }
 
@@ -218,18 +218,4 @@ function listProblems(problems: readonly string[]): string {
 /** A message may quote what the caller sent: it is bounded, and half a surrogate pair could not be sent in a header. */
 function headerText(message: string): string {
   return message.slice(0, MAX_DETAILS).toWellFormed()
-}
-
-/** Requests stay bytes and responses come encoded, so both codecs hand them through. */
-function rawMethod(method: string): MethodDefinition<Uint8Array, Uint8Array> {
-  const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return {
-    path: `/${NAME}/${method}`,
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: asBuffer,
-    requestDeserialize: (bytes) => bytes,
-    responseSerialize: asBuffer,
-    responseDeserialize: (bytes) => bytes,
-  }
 }

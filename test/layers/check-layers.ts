@@ -16,6 +16,7 @@ const PLANTED = [
   'adapters-imports-down',
   'adapters-stand-alone',
   'composition-knows-no-command',
+  'doors-know-no-transport',
   'grpc-js-has-owners',
   'imports-resolve',
   'ioredis-has-owners',

@@ -111,6 +111,13 @@ const SHAPE_RULES: readonly IForbiddenRuleType[] = [
     to: { path: '^src/settings/' },
   },
   {
+    name: 'doors-know-no-transport',
+    severity: 'error',
+    comment: 'gRPC doors are services of bytes: only the host imports grpc-js',
+    from: { path: '^src/server/', pathNot: '^src/server/grpc(-host|-js-service|-admission)?\\.ts$' },
+    to: { path: '(^|/)node_modules/@grpc/grpc-js/' },
+  },
+  {
     name: 'imports-resolve',
     severity: 'error',
     comment: 'what cannot be resolved cannot be checked',

@@ -5,7 +5,7 @@ import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
 import { StreamAccessLogsMessageSchema } from '../../src/wire/generated/envoy/service/accesslog/v3/als_pb.ts'
 import { handAdmission, overload } from './admission-support.ts'
-import { dependencies } from './fixtures.ts'
+import { dependencies, served } from './fixtures.ts'
 
 const PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs'
 
@@ -28,7 +28,7 @@ describe('the access log service', () => {
 
   beforeEach(async () => {
     given = dependencies()
-    server = createGrpcServer(given)
+    server = createGrpcServer(served(given))
     const port = await server.listen({ host: '127.0.0.1', port: 0 })
     client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
   })
@@ -103,7 +103,7 @@ describe('the access log service', () => {
 
   it('is not read on while checks are shed, and loses nothing', async () => {
     const setting = handAdmission()
-    const busy = createGrpcServer({ ...given, admission: setting.admission })
+    const busy = createGrpcServer(served({ ...given, admission: setting.admission }))
     const port = await busy.listen({ host: '127.0.0.1', port: 0 })
     client.close()
     client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())

@@ -16,7 +16,7 @@ import { createGrpcServer } from '../../src/server/grpc.ts'
 import { createHttpServer } from '../../src/server/http.ts'
 import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { answerOf, dependencies } from './fixtures.ts'
+import { answerOf, dependencies, served } from './fixtures.ts'
 
 /** A check about a connection: the least that there is. */
 const CONNECTION = Buffer.from(
@@ -51,14 +51,14 @@ describe('the gRPC server that drains', () => {
     ['has sent nothing but the preface', PREFACE],
     ['has sent a part of the head of a request', `${PREFACE}\0\0\x20\x01\x04\0\0\0\x01abc`],
   ])('does not wait for a connection that %s', async (_what, text) => {
-    const server = createGrpcServer(dependencies())
+    const server = createGrpcServer(served(dependencies()))
     await opened(await server.listen(ANYWHERE), text)
     await server.drain(HOUR_MS)
   })
 
   it('does not wait for the message of a call, and tells its caller to go elsewhere', async () => {
     const given = dependencies()
-    const server = createGrpcServer(given)
+    const server = createGrpcServer(served(given))
     const session = connectHttp2(`http://127.0.0.1:${await server.listen(ANYWHERE)}`)
     await once(session, 'connect')
     const stream = session.request({ ':method': 'POST', ':path': CHECK, 'content-type': 'application/grpc' })
@@ -76,7 +76,7 @@ describe('the gRPC server that drains', () => {
 
   it('takes what an access log stream had sent, ends it well, and does not wait for the proxy to end it too', async () => {
     const given = dependencies()
-    const server = createGrpcServer(given)
+    const server = createGrpcServer(served(given))
     const client = new Client(`127.0.0.1:${await server.listen(ANYWHERE)}`, credentials.createInsecure())
     const same = (bytes: Buffer) => bytes
     const ended = Promise.withResolvers<ServiceError | null>()
@@ -104,7 +104,7 @@ describe('the gRPC server that drains', () => {
       return { answer: answerOf(), quotas: new Map() }
     }
     const clock = new FakeClock()
-    const server = createGrpcServer({ ...given, clock })
+    const server = createGrpcServer(served({ ...given, clock }))
     const port = await server.listen(ANYWHERE)
     const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
     const same = (bytes: Buffer) => bytes

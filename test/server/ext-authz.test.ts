@@ -5,14 +5,15 @@ import { IntermixError } from '../../src/kernel/errors.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { Code } from '../../src/kernel/status.ts'
 import type { StringMap } from '../../src/kernel/value.ts'
-import { extAuthzService } from '../../src/server/ext-authz.ts'
 import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
 import {
   CheckRequestSchema,
   type CheckRequest,
   type CheckResponse,
+  CheckResponseSchema,
 } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
-import { dependencies, type RecordingCheck } from './fixtures.ts'
+import { dependencies, type RecordingCheck, served } from './fixtures.ts'
+import { clientMethod } from './grpc-method.ts'
 
 /** The least that says which request a check is about. */
 const DESCRIBED = { attributes: { request: { http: { method: 'GET', path: '/' } } } }
@@ -22,12 +23,12 @@ describe('ext_authz over gRPC', () => {
   let check: RecordingCheck
   let server: GrpcServer
   let client: Client
-  const method = extAuthzService(dependencies()).definition['Check']
+  const method = clientMethod('/envoy.service.auth.v3.Authorization/Check', CheckRequestSchema, CheckResponseSchema)
 
   beforeEach(async () => {
     given = dependencies()
     check = given.check
-    server = createGrpcServer(given)
+    server = createGrpcServer(served(given))
     const port = await server.listen({ host: '127.0.0.1', port: 0 })
     client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
   })
@@ -37,7 +38,6 @@ describe('ext_authz over gRPC', () => {
   })
 
   function ask(request: MessageInitShape<typeof CheckRequestSchema>, deadline?: Date): Promise<CheckResponse> {
-    if (method === undefined) throw new Error('no method')
     return new Promise((resolve, reject) => {
       client.makeUnaryRequest<CheckRequest, CheckResponse>(
         method.path,

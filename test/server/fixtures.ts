@@ -8,6 +8,7 @@ import type { ValueType } from '../../src/kernel/value.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
 import { systemClock } from '../../src/observe/system.ts'
 import { Admission } from '../../src/server/admission.ts'
+import { type GrpcDoorDependencies, grpcServices } from '../../src/server/grpc-doors.ts'
 import { ReadableMeter } from '../redis/support.ts'
 
 const VOCABULARY: Vocabulary = new Map<string, ValueType>([
@@ -130,4 +131,9 @@ export function dependencies() {
     nodeId: 'node-a',
     defaultTimeoutMs: 1_000,
   }
+}
+
+/** With all gRPC services, built from it. */
+export function served<Given extends GrpcDoorDependencies>(given: Given) {
+  return { ...given, services: grpcServices(given) }
 }

@@ -2,8 +2,8 @@ import { create, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
-import { healthService } from '../../src/server/grpc-health.ts'
-import type { GrpcService } from '../../src/server/grpc-service.ts'
+import { GRPC_DOORS, grpcServices } from '../../src/server/grpc-doors.ts'
+import { GrpcFailure, type GrpcService } from '../../src/server/grpc-service.ts'
 import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import {
   type HealthCheckRequest,
@@ -11,9 +11,8 @@ import {
   type HealthCheckResponse,
   HealthCheckResponse_ServingStatus as Serving,
 } from '../../src/wire/generated/grpc/health/v1/health_pb.ts'
-import { answerOf, dependencies } from './fixtures.ts'
-
-const { Check: checkMethod, Watch: watchMethod } = healthService([]).definition
+import { answerOf, dependencies, served } from './fixtures.ts'
+import { healthCheck, healthWatch } from './grpc-method.ts'
 
 /** A check about a connection: the least that there is. */
 const connection = Buffer.from(
@@ -25,27 +24,63 @@ describe('the gRPC server', () => {
   let server: GrpcServer
   let client: Client
 
+  /** Says back what it hears, ten times a message where it chats; fails, throws and stays on demand. */
+  let chats: { peer: string; deadline: number; pauses: number; closed: boolean }[]
   const echo: GrpcService = {
     name: 'test.Echo',
-    definition: {
-      Say: {
+    methods: [
+      {
+        kind: 'unary',
         path: '/test.Echo/Say',
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: (bytes: Buffer) => bytes,
-        requestDeserialize: (bytes) => bytes,
-        responseSerialize: (bytes: Buffer) => bytes,
-        responseDeserialize: (bytes) => bytes,
+        answer(request) {
+          const text = Buffer.from(request).toString()
+          if (text === 'fail') return new GrpcFailure(grpcStatus.DATA_LOSS, 'as asked')
+          if (text === 'fail later') return Promise.resolve(new GrpcFailure(grpcStatus.DATA_LOSS, 'as asked'))
+          if (text === 'throw') throw new Error('secret')
+          if (text === 'reject') return Promise.reject(new Error('secret'))
+          return request
+        },
       },
-    },
-    implementation: {
-      Say: (call: { request: Buffer }, reply: (error: null, bytes: Buffer) => void) => reply(null, call.request),
-    },
+      {
+        kind: 'stream',
+        path: '/test.Echo/Chat',
+        open(stream) {
+          const chat = { peer: stream.peer, deadline: stream.deadline, pauses: 0, closed: false }
+          chats.push(chat)
+          let stays = false
+          return {
+            message(bytes) {
+              const text = Buffer.from(bytes).toString()
+              stays = text === 'stay'
+              if (text === 'throw') throw new Error('secret')
+              if (text === 'fail') return stream.end(new GrpcFailure(grpcStatus.ABORTED, 'was fun'))
+              let room = true
+              for (let time = 0; time < 10; time++) room = stream.write(bytes)
+              if (room) return
+              chat.pauses++
+              stream.pause()
+            },
+            drained: () => stream.resume(),
+            halfClosed() {
+              if (!stays) stream.end()
+            },
+            closed: () => {
+              chat.closed = true
+            },
+          }
+        },
+      },
+    ],
   }
 
   beforeEach(async () => {
     given = dependencies()
-    server = createGrpcServer({ ...given, services: [echo], maxMessageBytes: 1_000 })
+    chats = []
+    server = createGrpcServer({
+      ...given,
+      services: grpcServices(given, [...GRPC_DOORS, () => echo]),
+      maxMessageBytes: 1_000,
+    })
     const port = await server.listen({ host: '127.0.0.1', port: 0 })
     client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
   })
@@ -67,8 +102,7 @@ describe('the gRPC server', () => {
   }
 
   function health(service: string): Promise<HealthCheckResponse> {
-    if (checkMethod === undefined) throw new Error('no method')
-    const { path, requestSerialize, responseDeserialize } = checkMethod
+    const { path, requestSerialize, responseDeserialize } = healthCheck
     return new Promise((resolve, reject) => {
       client.makeUnaryRequest<HealthCheckRequest, HealthCheckResponse>(
         path,
@@ -85,6 +119,77 @@ describe('the gRPC server', () => {
     expect((await health('test.Echo')).status).toBe(Serving.SERVING)
   })
 
+  it.each(['fail', 'fail later'])('gives the failure that a method answers with: %s', async (text) => {
+    const failure = call('/test.Echo/Say', Buffer.from(text))
+    await expect(failure).rejects.toMatchObject({ code: grpcStatus.DATA_LOSS, details: 'as asked' })
+  })
+
+  it.each(['throw', 'reject'])('tells nobody but the log what a method threw: %s', async (text) => {
+    const failure = call('/test.Echo/Say', Buffer.from(text))
+    await expect(failure).rejects.toMatchObject({ code: grpcStatus.INTERNAL, details: 'internal error' })
+    expect(given.log.errors).toHaveLength(1)
+    expect(given.log.errors[0]?.message).toBe('/test.Echo/Say threw')
+  })
+
+  function chat(options: { deadline?: number } = {}) {
+    const same = (bytes: Buffer) => bytes
+    const stream = client.makeBidiStreamRequest<Buffer, Buffer>('/test.Echo/Chat', same, same, options)
+    const ended = new Promise<ServiceError>((resolve) => stream.once('error', resolve))
+    return { stream, ended }
+  }
+
+  it('takes and sends the messages of a stream, holding back who does not read', async () => {
+    const deadline = Date.now() + 60_000
+    const { stream } = chat({ deadline })
+    for (let message = 0; message < 50; message++) stream.write(Buffer.from(String(message).padEnd(900)))
+    stream.end()
+    await expect.poll(() => chats[0]?.pauses).toBeGreaterThan(0)
+    const heard: number[] = []
+    stream.on('data', (bytes: Buffer) => heard.push(Number(bytes.toString())))
+    await new Promise((resolve) => stream.once('end', resolve))
+    expect(heard).toEqual(Array.from({ length: 500 }, (_, at) => Math.floor(at / 10)))
+    expect(chats[0]).toMatchObject({ closed: false, peer: expect.stringMatching(/^127\.0\.0\.1:/) })
+    expect(Math.abs((chats[0]?.deadline ?? 0) - deadline)).toBeLessThan(30_000)
+  })
+
+  it('tells a stream that its caller has gone', async () => {
+    const { stream, ended } = chat()
+    stream.write(Buffer.from('stay'))
+    await new Promise((resolve) => stream.once('data', resolve))
+    expect(chats[0]?.deadline).toBe(Number.POSITIVE_INFINITY)
+    stream.cancel()
+    await ended
+    await expect.poll(() => chats[0]?.closed).toBe(true)
+  })
+
+  it('ends a stream with a failure', async () => {
+    const { stream, ended } = chat()
+    stream.resume()
+    stream.write(Buffer.from('fail'))
+    expect(await ended).toMatchObject({ code: grpcStatus.ABORTED, details: 'was fun' })
+  })
+
+  it('ends a stream whose method throws', async () => {
+    const { stream, ended } = chat()
+    stream.resume()
+    stream.write(Buffer.from('throw'))
+    expect(await ended).toMatchObject({ code: grpcStatus.INTERNAL, details: 'internal error' })
+    expect(given.log.errors[0]?.message).toBe('/test.Echo/Chat threw')
+  })
+
+  it.each([
+    ['none', []],
+    ['two', [Buffer.alloc(0), Buffer.alloc(0)]],
+  ])('refuses a watch with %s instead of one request', async (_what, requests: readonly Buffer[]) => {
+    const same = (bytes: Buffer) => bytes
+    const stream = client.makeBidiStreamRequest<Buffer, Buffer>(healthWatch.path, same, same)
+    stream.resume()
+    const ended = new Promise<ServiceError>((resolve) => stream.once('error', resolve))
+    for (const request of requests) stream.write(request)
+    stream.end()
+    expect((await ended).code).toBe(grpcStatus.UNIMPLEMENTED)
+  })
+
   it('refuses messages beyond its bound', async () => {
     const failure = call('/test.Echo/Say', Buffer.alloc(2_000))
     await expect(failure).rejects.toMatchObject({ code: grpcStatus.RESOURCE_EXHAUSTED })
@@ -97,12 +202,11 @@ describe('the gRPC server', () => {
   })
 
   it('tells watchers that it drains and then ends their streams', async () => {
-    if (watchMethod === undefined) throw new Error('no method')
     const seen: number[] = []
     const stream = client.makeServerStreamRequest<HealthCheckRequest, HealthCheckResponse>(
-      watchMethod.path,
-      watchMethod.requestSerialize,
-      watchMethod.responseDeserialize,
+      healthWatch.path,
+      healthWatch.requestSerialize,
+      healthWatch.responseDeserialize,
       create(HealthCheckRequestSchema, { service: '' }),
     )
     const first = new Promise<void>((resolve) => stream.once('data', () => resolve()))
@@ -155,8 +259,8 @@ describe('the gRPC server', () => {
   })
 
   it('rejects where its address is taken', async () => {
-    const other = createGrpcServer(dependencies())
-    const third = createGrpcServer(dependencies())
+    const other = createGrpcServer(served(dependencies()))
+    const third = createGrpcServer(served(dependencies()))
     const port = await other.listen({ host: '127.0.0.1', port: 0 })
     await expect(third.listen({ host: '127.0.0.1', port })).rejects.toThrow()
     await Promise.all([other.drain(100), third.drain(100)])

@@ -11,7 +11,6 @@ import type { Answer } from '../../src/kernel/verdict.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { createMeter } from '../../src/observe/meter.ts'
 import { createGrpcServer } from '../../src/server/grpc.ts'
-import { mixerService } from '../../src/server/mixer-v1.ts'
 import {
   CheckRequestSchema,
   CheckResponseSchema,
@@ -22,7 +21,7 @@ import {
 import { decodeMixerReport } from '../../src/wire/mixer/decode-report.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { compress } from '../wire/mixer/compress.ts'
-import { dependencies } from './fixtures.ts'
+import { dependencies, served } from './fixtures.ts'
 
 const VOCABULARY: Vocabulary = new Map([
   ['source.name', 'STRING'],
@@ -72,7 +71,7 @@ async function start(check: Check) {
     defaultTimeoutMs: 1_000,
   }
   const { admission } = dependencies()
-  const server = createGrpcServer({ ...shared, admission, services: [mixerService(shared)] })
+  const server = createGrpcServer(served({ ...shared, admission }))
   const port = await server.listen({ host: '127.0.0.1', port: 0 })
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
   closing.push(async () => {

@@ -10,7 +10,6 @@ import { httpStatusOf } from '../../src/kernel/status.ts'
 import { NormalizingCheck } from '../../src/policy/normalizing-check.ts'
 import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
-import { mixerService } from '../../src/server/mixer-v1.ts'
 import type { PathAmbiguity } from '../../src/wire/ambiguity.ts'
 import {
   CheckRequestSchema as EnvoyCheckRequest,
@@ -21,7 +20,7 @@ import { FakeClock } from '../helpers/clock.ts'
 import { createSimulatedNode, type SimulatedNode } from '../property/simulated-node.ts'
 import { spellingsOf } from '../wire/path-spellings.ts'
 import { compress } from '../wire/mixer/compress.ts'
-import { dependencies } from './fixtures.ts'
+import { dependencies, served } from './fixtures.ts'
 
 const denial = (name: string, match: string) => `
 apiVersion: intermix.dev/v1
@@ -77,7 +76,7 @@ async function start(allowed: readonly PathAmbiguity[] = []) {
   given = dependencies()
   const check = new NormalizingCheck({ check: node.engine, allowed: new Set(allowed), meter: given.meter })
   const shared = { ...given, check }
-  grpc = createGrpcServer({ ...shared, services: [mixerService(shared)] })
+  grpc = createGrpcServer(served(shared))
   http = createHttpServer(shared)
   client = new Client(`127.0.0.1:${await grpc.listen({ host: '127.0.0.1', port: 0 })}`, credentials.createInsecure())
 }

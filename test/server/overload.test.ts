@@ -9,16 +9,15 @@ import { createLoopMonitor, type LoopMonitor } from '../../src/observe/loop-lag.
 import { createMeter } from '../../src/observe/meter.ts'
 import { Admission } from '../../src/server/admission.ts'
 import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
-import { healthService } from '../../src/server/grpc-health.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
-import { mixerService } from '../../src/server/mixer-v1.ts'
 import {
   HealthCheckRequestSchema,
   type HealthCheckResponse,
 } from '../../src/wire/generated/grpc/health/v1/health_pb.ts'
 import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { fill, handAdmission, LineLog, overload } from './admission-support.ts'
-import { answerOf, dependencies } from './fixtures.ts'
+import { answerOf, dependencies, served } from './fixtures.ts'
+import { healthCheck } from './grpc-method.ts'
 
 const CHECK = '/envoy.service.auth.v3.Authorization/Check'
 const MIXER_CHECK = '/istio.mixer.v1.Mixer/Check'
@@ -43,7 +42,7 @@ function block(ms: number): void {
 /** Both servers, with an admission in the place of the fixtures'. */
 async function serve(admission: Admission) {
   const given = { ...dependencies(), admission }
-  const grpc: GrpcServer = createGrpcServer({ ...given, services: [mixerService(given)] })
+  const grpc: GrpcServer = createGrpcServer(served(given))
   const http: HttpServer = createHttpServer({ ...given })
   const grpcPort = await grpc.listen({ host: '127.0.0.1', port: 0 })
   const httpPort = await http.listen({ host: '127.0.0.1', port: 0 })
@@ -78,13 +77,12 @@ async function serve(admission: Admission) {
 }
 
 function healthOf(client: Client): Promise<number> {
-  const { Check: method } = healthService([]).definition
+  const { path, requestSerialize, responseDeserialize } = healthCheck
   return new Promise((resolve, reject) => {
-    if (method === undefined) throw new Error('no method')
     client.makeUnaryRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
+      path,
+      requestSerialize,
+      responseDeserialize,
       create(HealthCheckRequestSchema, { service: '' }),
       (error: ServiceError | null, response?: HealthCheckResponse) =>
         response === undefined ? reject(error ?? new Error('no response')) : resolve(response.status),
