@@ -1,0 +1,25 @@
+// All metrics of this program, by what they are about.
+
+import * as cache from './cache.ts'
+import * as checks from './checks.ts'
+import * as doors from './doors.ts'
+import * as handlers from './handlers.ts'
+import type { Metric } from './metric.ts'
+import * as process from './process.ts'
+import * as reports from './reports.ts'
+
+/** One part of the catalogue. Its metrics are keyed by the name under which code imports them. */
+export interface CatalogueArea {
+  readonly title: string
+  readonly metrics: Readonly<Record<string, Metric>>
+}
+
+/** The catalogue; its areas are documented in this order. */
+export const CATALOGUE: readonly CatalogueArea[] = [
+  { title: 'Checks', metrics: checks },
+  { title: 'Handlers', metrics: handlers },
+  { title: 'Cache and revocations', metrics: cache },
+  { title: 'Reports', metrics: reports },
+  { title: 'Front doors', metrics: doors },
+  { title: 'Process', metrics: process },
+]
