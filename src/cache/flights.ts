@@ -71,15 +71,14 @@ export class Flights {
 
   async #fetch(key: string, request: VerdictRequest, plan: FlightPlan, flight: Flight): Promise<FlightResult> {
     const { mesh } = this.#options
-    if (mesh === undefined || !plan.inMesh) return this.#callBackend(key, request, plan, undefined, undefined)
+    if (mesh === undefined || !plan.inMesh) return this.#callBackend(key, request, plan, undefined)
     const found = await this.#lookup(mesh, key, request, plan, flight)
     if (found.state === 'fresh') {
       if (plan.hasAsker) spend(found.entry, this.#options.clock.monotonic())
       this.#options.store(key, request, found.entry)
       return { entry: found.entry, tier: 'mesh' }
     }
-    const lease = found.state === 'lease' ? found.token : undefined
-    return this.#callBackend(key, request, plan, lease, found.stale)
+    return this.#callBackend(key, request, plan, found)
   }
 
   /** Asks the mesh tier; while another node fetches, asks again until that node should long have been done. */
@@ -106,7 +105,8 @@ export class Flights {
       // Uses of a stale entry are taken once, and only where this node has none of its own to serve.
       const maxStaleUses = known === undefined && stale === undefined ? maxUses : 0
       const found = await mesh.lookup(key, { token, leaseMs, known, handler, maxUses, maxStaleUses })
-      if (found.state === 'fresh' && !plan.accepts(found.entry)) return { state: 'unavailable', token, stale }
+      if (found.state === 'fresh' && !plan.accepts(found.entry))
+        return { state: 'unavailable', token, stale, seen: found.seen }
       stale ??= acceptedStale(found, plan)
       if (stale !== undefined) flight.found(stale)
       const remaining = giveUpAt - clock.monotonic()
@@ -123,10 +123,11 @@ export class Flights {
     key: string,
     request: VerdictRequest,
     plan: FlightPlan,
-    lease: string | undefined,
-    stale: VerdictEntry | undefined,
+    found: MeshFinding | undefined,
   ): Promise<FlightResult> {
     const { clock, mesh } = this.#options
+    const lease = found?.state === 'lease' ? found.token : undefined
+    const stale = found?.stale
     const { handler } = request.source
     const startedAt = clock.monotonic()
     try {
@@ -134,10 +135,12 @@ export class Flights {
       const verdict = await request.source.fetch(request.instance, clock.monotonic() + handler.timeoutMs, key)
       const entry = plan.entry(verdict, startedAt, plan.epoch)
       const reusable = entry.verdict.validForMs > 0 && entry.verdict.validUses > 0
-      if (mesh !== undefined && plan.inMesh) {
+      // A mesh tier that was not heard at the lookup cannot be told how old the verdict is.
+      const seen = found?.seen
+      if (mesh !== undefined && seen !== undefined) {
         const uses = reusable ? this.#usesForMesh(entry) : 0
         const isWorthSharing = reusable && (uses > 0 || !isUseBound(entry.verdict))
-        void mesh.fill(key, isWorthSharing ? entry : undefined, { token: lease ?? '', uses })
+        void mesh.fill(key, isWorthSharing ? entry : undefined, { token: lease ?? '', uses, seen })
         entry.usesLeft -= uses
       }
       if (reusable) this.#options.store(key, request, entry)

@@ -29,6 +29,8 @@ export interface RawLookup {
   readonly wrong: string
   /** Uses before some were granted. */
   readonly usesHeld: number
+  /** What the clock of the Redis server said. */
+  readonly now: number
 }
 
 /**
@@ -60,8 +62,8 @@ export function entryOf(key: string, raw: RawLookup, sentAt: number, { handler }
 
 /** @throws IntermixError REDIS_UNAVAILABLE for anything that the script does not say. */
 export function readLookup(raw: unknown): RawLookup {
-  const [state, ageMs, remainingMs, uses, blob, wrong, usesHeld] = Array.isArray(raw) ? (raw as unknown[]) : []
-  const numbers = [ageMs, remainingMs, uses, usesHeld] as number[]
+  const [state, ageMs, remainingMs, uses, blob, wrong, usesHeld, now] = Array.isArray(raw) ? (raw as unknown[]) : []
+  const numbers = [ageMs, remainingMs, uses, usesHeld, now] as number[]
   if (
     (state !== 'F' && state !== 'L' && state !== 'W') ||
     !numbers.every(Number.isSafeInteger) ||
@@ -70,6 +72,6 @@ export function readLookup(raw: unknown): RawLookup {
   ) {
     throw new IntermixError('REDIS_UNAVAILABLE', 'unexpected reply of a script')
   }
-  const [age = 0, remaining = 0, granted = 0, held = 0] = numbers
-  return { state, ageMs: age, remainingMs: remaining, uses: granted, blob, wrong, usesHeld: held }
+  const [age = 0, remaining = 0, granted = 0, held = 0, at = 0] = numbers
+  return { state, ageMs: age, remainingMs: remaining, uses: granted, blob, wrong, usesHeld: held, now: at }
 }

@@ -13,9 +13,18 @@ import type { VerdictEntry } from './verdict-entry.ts'
 
 /** What the mesh tier knows of a key. `lease`: this node fetches it; `wait`: another node does, or ask again. */
 export type MeshLookup =
-  | { readonly state: 'fresh'; readonly entry: VerdictEntry }
-  | { readonly state: 'lease' | 'wait'; readonly stale: VerdictEntry | undefined }
-  | { readonly state: 'unavailable' }
+  | { readonly state: 'fresh'; readonly entry: VerdictEntry; readonly seen: ServerTime }
+  | { readonly state: 'lease' | 'wait'; readonly stale: VerdictEntry | undefined; readonly seen: ServerTime }
+  | { readonly state: 'unavailable'; readonly seen?: ServerTime }
+
+/**
+ * A reading of the Redis server's clock, and when it arrived on this process's monotonic one. The server's clock was at
+ * `serverMs` or later by then, so that nothing that is told by it is ever taken for younger than it is.
+ */
+export interface ServerTime {
+  readonly serverMs: number
+  readonly arrivedAt: number
+}
 
 const GET = defineScript<RawLookup>({ name: 'verdict-get', keys: 2, reply: readLookup })
 const FILL = defineScript<unknown>({ name: 'verdict-fill', keys: 2, reply: (raw) => raw })
@@ -87,40 +96,46 @@ export class MeshTier {
       return { state: 'unavailable' }
     }
     if (raw.wrong !== '') this.#wrong({ reason: raw.wrong }).add()
+    const seen: ServerTime = { serverMs: raw.now, arrivedAt: clock.monotonic() }
     const entry = raw.blob === '' ? undefined : entryOf(key, raw, sentAt, question)
     if (typeof entry === 'string') {
       this.#wrong({ reason: entry }).add()
       const isGone = await this.#drop(key, raw.blob)
-      if (raw.state === 'F') return isGone ? 'removed' : { state: 'unavailable' }
-      return { state: raw.state === 'L' ? 'lease' : 'wait', stale: undefined }
+      if (raw.state === 'F') return isGone ? 'removed' : { state: 'unavailable', seen }
+      return { state: raw.state === 'L' ? 'lease' : 'wait', stale: undefined, seen }
     }
-    if (raw.state !== 'F' || entry === undefined) return { state: raw.state === 'L' ? 'lease' : 'wait', stale: entry }
+    if (raw.state !== 'F' || entry === undefined) {
+      return { state: raw.state === 'L' ? 'lease' : 'wait', stale: entry, seen }
+    }
     // A reply that was long on its way may bring what was fresh when Redis sent it and is no more.
-    return clock.monotonic() < entry.freshUntil ? { state: 'fresh', entry } : { state: 'wait', stale: entry }
+    return clock.monotonic() < entry.freshUntil
+      ? { state: 'fresh', entry, seen }
+      : { state: 'wait', stale: entry, seen }
   }
 
   /**
    * Stores a fetched verdict for the other nodes (`uses` of its budget are theirs) and gives the lease back. One that is
-   * too large is counted and not shared.
+   * too large is counted and not shared. Its times are told by the server's clock as it was `seen` at the lookup: a fill
+   * may lie on its way for as long as Redis or this process stands still, and the verdict grows older meanwhile.
    */
   async fill(
     key: string,
     entry: VerdictEntry | undefined,
-    request: { readonly token: string; readonly uses: number },
+    request: { readonly token: string; readonly uses: number; readonly seen?: ServerTime | undefined },
   ): Promise<void> {
-    const { link, clock } = this.#options
-    const now = clock.monotonic()
+    const { link } = this.#options
+    const { seen } = request
     const blob = entry === undefined ? '' : encodeBlob(key, entry)
     const fits = Buffer.byteLength(blob) <= MAX_BLOB_BYTES
     if (!fits) this.#tooLarge.add()
     const args =
-      entry === undefined || !fits
+      entry === undefined || !fits || seen === undefined
         ? [request.token, 0, 0, 0, 0, '', '']
         : [
             request.token,
-            Math.max(0, Math.round(now - entry.createdAt)),
-            Math.round(entry.freshUntil - now),
-            Math.max(1, Math.round(entry.staleUntil - now)),
+            onServer(seen, entry.createdAt),
+            onServer(seen, entry.freshUntil),
+            onServer(seen, entry.staleUntil),
             Math.max(0, request.uses),
             blob,
             this.#now(),
@@ -150,4 +165,8 @@ export class MeshTier {
       return false
     }
   }
+}
+
+function onServer({ serverMs, arrivedAt }: ServerTime, monotonic: number): number {
+  return Math.floor(serverMs + (monotonic - arrivedAt))
 }

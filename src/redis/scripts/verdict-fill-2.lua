@@ -1,6 +1,7 @@
 -- Stores a verdict that a node fetched, unless a younger one is there, and gives the caller's lease back.
 -- KEYS[1] entry, KEYS[2] lease (see verdict-get)
--- ARGV[1] token of the caller's lease, ARGV[2] age ms, ARGV[3] fresh ms that remain, ARGV[4] ms to keep it for,
+-- ARGV[1] token of the caller's lease, ARGV[2] created, ARGV[3] fresh until, ARGV[4] keep until (ms of this server's clock,
+-- so that a fill which is late, because this server or the way to it stood still, makes nothing younger),
 -- ARGV[5] uses left for other nodes, ARGV[6] blob (an empty one only gives the lease back),
 -- ARGV[7] the time in ms, empty for this server's clock
 -- Returns 1 when stored, 0 when not
@@ -8,14 +9,13 @@ local stored = 0
 if ARGV[6] ~= '' then
   local t = redis.call('TIME')
   local now = tonumber(ARGV[7]) or t[1] * 1000 + math.floor(t[2] / 1000)
-  local created = now - tonumber(ARGV[2])
+  local created, keep = tonumber(ARGV[2]), tonumber(ARGV[4]) - now
   local found = redis.pcall('HGET', KEYS[1], 'c')
   local there = type(found) == 'string' and tonumber(found) or nil
-  if not there or there <= created or there > now + 1000 then
+  if keep > 0 and (not there or there <= created or there > now + 1000) then
     redis.call('DEL', KEYS[1])
-    redis.call('HSET', KEYS[1], 'b', ARGV[6], 'u', ARGV[5], 'c', string.format('%.0f', created),
-      'f', string.format('%.0f', now + tonumber(ARGV[3])))
-    redis.call('PEXPIRE', KEYS[1], ARGV[4])
+    redis.call('HSET', KEYS[1], 'b', ARGV[6], 'u', ARGV[5], 'c', ARGV[2], 'f', ARGV[3])
+    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', keep))
     stored = 1
   end
 end

@@ -5,7 +5,7 @@
 --         only a younger one is of interest; ARGV[4] the time in ms, empty for this server's clock,
 -- ARGV[5] the longest life of an entry in ms, ARGV[6] most bytes of a blob, ARGV[7] the longest lease in ms, ARGV[8] the
 -- most uses to take of a fresh entry: a node that keeps no copy needs one; ARGV[9] the same of an entry that is not
--- Returns {state, age ms, remaining fresh ms, uses granted, blob, wrong, uses there were}; state:
+-- Returns {state, age ms, remaining fresh ms, uses granted, blob, wrong, uses there were, now}; state:
 --   F fresh (uses are taken from the entry's budget and now belong to the caller) · L not fresh, the caller has the
 --   lease · W not fresh, another node has the lease. L and W carry the stale entry where there is one (age -1: none),
 --   with uses of it if it has any left and the caller wants some.
@@ -52,7 +52,7 @@ if entry.blob then
   remaining = entry.fresh - now
   local known = tonumber(ARGV[3])
   if remaining > 0 and entry.uses > 0 and (known < 0 or age < known) then
-    return {'F', age, remaining, take(entry, ARGV[8]), entry.blob, wrong, entry.uses}
+    return {'F', age, remaining, take(entry, ARGV[8]), entry.blob, wrong, entry.uses, now}
   end
 end
 local state = redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) and 'L' or 'W'
@@ -65,4 +65,4 @@ if state == 'W' then
   end
 end
 local uses = entry.blob and remaining <= 0 and take(entry, ARGV[9]) or 0
-return {state, age, remaining, uses, entry.blob or '', wrong, entry.uses or 0}
+return {state, age, remaining, uses, entry.blob or '', wrong, entry.uses or 0, now}
