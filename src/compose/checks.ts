@@ -11,9 +11,13 @@ import type { Revocations } from '../cache/revocations.ts'
 import { VerdictCache } from '../cache/verdict-cache.ts'
 import { CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTED_TOTAL } from '../kernel/metrics/cache.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { QuotaService } from '../kernel/services.ts'
 import { CheckEngine } from '../policy/check-engine.ts'
 import { CheckLog } from '../policy/check-log.ts'
 import { createCheckMetrics } from '../policy/check-metrics.ts'
+import { CheckPlans } from '../policy/check-plan.ts'
+import { PolicyRequests } from '../policy/policy-request.ts'
+import { QuotaEngine } from '../policy/quota-engine.ts'
 import type { PolicyState } from '../policy/policy-state.ts'
 import type { RedisLink } from '../redis/connection.ts'
 
@@ -50,6 +54,7 @@ export interface ChecksOptions {
 
 export interface Checks {
   readonly engine: CheckEngine
+  readonly quotas: QuotaService
   readonly verdicts: VerdictCache
   /** Brings the gauges up to date. */
   measure(): void
@@ -92,19 +97,17 @@ export function createChecks(options: ChecksOptions): Checks {
   const tiers = { local, mesh, revocations, protection, cardinality }
   const verdicts = new VerdictCache({ clock, random, meter, ...tiers, maxAgeMs, refreshesPerSecond })
   const metrics = createCheckMetrics(meter)
-  const engine = new CheckEngine({
-    clock,
-    metrics,
-    log: new CheckLog(log),
-    verdicts,
-    answers,
-    revocations,
-    state: () => options.state(),
-  })
+  const { generationFailures } = metrics
+  const plans = new CheckPlans(answers)
+  const requests = new PolicyRequests({ clock, plans, generationFailures, state: () => options.state() })
+  const quotas = new QuotaEngine(requests)
+  const parts = { metrics, log: new CheckLog(log), verdicts, answers, revocations, requests, quotas }
+  const engine = new CheckEngine({ clock, ...parts })
   const entries = meter.gauge(CACHE_ENTRIES)
   const bytes = meter.gauge(CACHE_BYTES)
   return {
     engine,
+    quotas,
     verdicts,
     measure() {
       entries({ grain: 'answer' }).set(answers?.size ?? 0)

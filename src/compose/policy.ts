@@ -6,8 +6,9 @@ import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { within } from '../kernel/deadline.ts'
 import type { Clock } from '../kernel/ports.ts'
-import type { CheckService } from '../kernel/services.ts'
+import type { CheckService, QuotaService } from '../kernel/services.ts'
 import { normalTarget, NormalizingCheck } from '../policy/normalizing-check.ts'
+import { NormalizingQuotas } from '../policy/normalizing-quotas.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { PathAmbiguity } from '../wire/ambiguity.ts'
 import { type ChecksOptions, createChecks } from './checks.ts'
@@ -30,6 +31,8 @@ export interface PolicyOptions extends PolicyChoices, Omit<ChecksOptions, 'revoc
 export interface Policy {
   /** Answers the checks of every door. */
   readonly check: CheckService
+  /** Charges quotas apart from checks, by the same rules and in the same spelling. */
+  readonly quotas: QuotaService
   /** A bag as rules see it, and as they see it too. @throws IntermixError INVALID_REQUEST where it is ambiguous. */
   readings(bag: AttributeBag): readonly [AttributeBag, AttributeBag?]
   readonly verdicts: VerdictCache
@@ -49,7 +52,7 @@ export function createPolicy(options: PolicyOptions): Policy {
   const revocations = new Revocations()
   const service = new RevocationService({ revocations, link, clock, log, meter, prefix, nodeId, partitionMaxAgeMs })
   const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
-  const { engine, verdicts } = checks
+  const { engine, quotas, verdicts } = checks
   const allowed = options.allowedAmbiguities
   const normalizing = options.normalizes ? new NormalizingCheck({ check: engine, allowed, meter }) : undefined
   let cancel: (() => void) | undefined
@@ -59,6 +62,7 @@ export function createPolicy(options: PolicyOptions): Policy {
   }
   return {
     check: normalizing ?? engine,
+    quotas: normalizing === undefined ? quotas : new NormalizingQuotas(quotas, normalizing),
     readings: (bag) => normalizing?.readings(bag) ?? [bag],
     verdicts,
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),

@@ -6,7 +6,7 @@ import type { ReportBatch } from './report.ts'
 import type { Status } from './status.ts'
 import type { Answer } from './verdict.ts'
 
-/** A quota that a check wants to consume, keyed by the quota instance's short name. */
+/** A quota that a caller wants to consume, keyed by the quota instance's short name. */
 export interface QuotaDemand {
   readonly amount: number
   /** Whether a part of the amount may be granted. */
@@ -49,6 +49,22 @@ export interface CheckService {
    * A policy denial is an answer. Only the node's own failure (not ready, overloaded) throws an `IntermixError`.
    */
   check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome>
+}
+
+/** What a caller says of quotas that it asks for without a check. */
+export type QuotaOptions = Pick<CheckOptions, 'timeoutMs' | 'deduplicationId' | 'references'>
+
+export interface QuotaService {
+  /**
+   * Charges quotas of a request by the rules that apply to it, and asks no check whether the request is allowed: that is
+   * for the caller to know. An exhausted quota is a grant of nothing. Rejects, with an `IntermixError`, only for the
+   * node's own failure (not ready, ambiguous request).
+   */
+  charge(
+    bag: AttributeBag,
+    demands: ReadonlyMap<string, QuotaDemand>,
+    options: QuotaOptions,
+  ): Promise<ReadonlyMap<string, QuotaGrant>>
 }
 
 export interface ReportService {

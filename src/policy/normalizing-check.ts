@@ -4,11 +4,11 @@ import type { RevocationTarget } from '../cache/revocations.ts'
 import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
 import { AMBIGUOUS_REQUESTS_TOTAL } from '../kernel/metrics/checks.ts'
 import type { Meter } from '../kernel/ports.ts'
-import type { ReferencedAttribute } from '../kernel/read-log.ts'
-import type { CheckOptions, CheckOutcome, CheckService, QuotaGrant } from '../kernel/services.ts'
+import type { CheckOptions, CheckOutcome, CheckService } from '../kernel/services.ts'
 import { isStringMap } from '../kernel/value.ts'
 import { AmbiguousRequest, type PathAmbiguity } from '../wire/ambiguity.ts'
 import { NormalRequestBag } from '../wire/normal-request-bag.ts'
+import { outcomeAsSent } from './as-sent.ts'
 
 export interface NormalizingCheckOptions {
   readonly check: CheckService
@@ -52,7 +52,7 @@ export class NormalizingCheck implements CheckService {
 
   #ask(bag: NormalRequestBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const outcome = this.#check.check(bag, options)
-    const finish = (done: CheckOutcome) => asSent(done, bag)
+    const finish = (done: CheckOutcome) => outcomeAsSent(done, bag)
     return outcome instanceof Promise ? outcome.then(finish) : finish(outcome)
   }
 
@@ -90,25 +90,4 @@ export function normalTarget(target: RevocationTarget, allowed: ReadonlySet<Path
   const shown = new NormalRequestBag(MapBag.of({ [name]: given }), allowed).get(name)
   const normal = shown !== undefined && isStringMap(shown) ? shown.get(key?.toLowerCase() ?? '') : shown
   return typeof normal === 'string' ? { ...target, value: normal } : target
-}
-
-/** The outcome with references to what the caller sent; the same object where they are so already. */
-function asSent(outcome: CheckOutcome, bag: NormalRequestBag): CheckOutcome {
-  const { answer, quotas } = outcome
-  const referenced = sent(answer.referenced, bag)
-  const grants: [string, QuotaGrant][] = []
-  for (const [name, grant] of quotas) {
-    const own = sent(grant.referenced, bag)
-    if (own !== grant.referenced) grants.push([name, { ...grant, referenced: own }])
-  }
-  if (referenced === answer.referenced && grants.length === 0) return outcome
-  return { answer: { ...answer, referenced }, quotas: new Map([...quotas, ...grants]) }
-}
-
-function sent(referenced: readonly ReferencedAttribute[], bag: NormalRequestBag): readonly ReferencedAttribute[] {
-  const all = referenced.map((read) => bag.sent(read))
-  if (all.every((own, at) => own.length === 1 && own[0] === referenced[at])) return referenced
-  const found = new Map<string, ReferencedAttribute>()
-  for (const own of all.flat()) found.set(JSON.stringify([own.name, own.key, own.whole]), own)
-  return [...found.values()]
 }

@@ -1,0 +1,31 @@
+// How long an answer may be given again, how often, and by whom.
+
+import type { Findings, StoredAnswer } from '../cache/answer-cache.ts'
+import type { Epoch } from '../cache/revocations.ts'
+import { handOutUses, type UseBudget, usesLeft } from '../cache/use-budget.ts'
+
+/** Uses that the caller is told of: those that are left here, or, where it keeps the answer, those that it gets. */
+export function usesFor({ keepsAnswer }: { readonly keepsAnswer?: boolean }, budget: UseBudget): number {
+  return keepsAnswer === true ? handOutUses(budget) : usesLeft(budget)
+}
+
+/** A kept answer as it is given at `now`. */
+export function givenAgain(stored: StoredAnswer, now: number, validUses: number): Findings {
+  return {
+    ...stored.answer,
+    tier: 'local',
+    validForMs: Math.max(0, Math.floor(stored.freshUntil - now)),
+    validUses,
+    ageMs: Math.max(0, Math.round(now - stored.createdAt)),
+  }
+}
+
+/** The earliest of several epochs; where the sequence started anew in between, one that nothing allows. */
+export function oldestEpoch(first: Epoch, others: readonly { readonly epoch: Epoch }[]): Epoch {
+  let oldest = first
+  for (const { epoch } of others) {
+    if (epoch.generation !== oldest.generation) return { generation: '', sequence: 0 }
+    if (epoch.sequence < oldest.sequence) oldest = epoch
+  }
+  return oldest
+}
