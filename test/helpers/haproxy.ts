@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { type ConfiguredServer, startConfiguredServer } from './configured-server.ts'
 import type { ForwardAuthOptions } from './nginx.ts'
+import { freePort } from './ports.ts'
 
 const FOLDER = fileURLToPath(new URL('../../deploy/haproxy', import.meta.url))
 
@@ -12,6 +13,7 @@ export async function startHaproxy(options: ForwardAuthOptions): Promise<Configu
     template: `${FOLDER}/haproxy.cfg`,
     replacements: {
       'bind :8000': 'bind 127.0.0.1:PORT',
+      '127.0.0.1:8181': `127.0.0.1:${await freePort()}`,
       'intermix:8080': `127.0.0.1:${options.nodePort}`,
       'upstream:8080': `127.0.0.1:${options.upstreamPort}`,
       '/usr/local/etc/haproxy': FOLDER,
