@@ -2,10 +2,11 @@
 
 import type { Job, Worker } from 'bullmq'
 import type { Vocabulary } from '../src/kernel/attribute-bag.ts'
+import type { ReportFormats } from '../src/kernel/report.ts'
 import { isPermanent, reasonOf } from '../src/telemetry/call-handler.ts'
 import { FAN_OUT, letterId } from '../src/telemetry/dead-letters.ts'
 import { batchToJob, type DeliverBatch } from '../src/telemetry/deliver-batch.ts'
-import { expandParcel, type ReportDecoders, type ReportDispatch } from '../src/telemetry/expand.ts'
+import { expandParcel, type ReportDispatch } from '../src/telemetry/expand.ts'
 import { jobOptions } from '../src/telemetry/job-options.ts'
 import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { type Parcel, type ParcelJob, parcelFromJob, parcelOf, parcelToJob } from '../src/telemetry/parcel.ts'
@@ -22,14 +23,14 @@ export interface FanOutRules {
 /** The fan-out of one process. */
 export class FanOut {
   readonly #context: WorkerContext
-  readonly #decoders: ReportDecoders
+  readonly #formats: ReportFormats
   readonly #worker: Worker
   readonly #queues = new Map<string, LinkQueue>()
   #rules: FanOutRules
 
-  constructor(context: WorkerContext, decoders: ReportDecoders, rules: FanOutRules) {
+  constructor(context: WorkerContext, formats: ReportFormats, rules: FanOutRules) {
     this.#context = context
-    this.#decoders = decoders
+    this.#formats = formats
     this.#rules = rules
     this.#worker = startWorker(context, context.names.reports, (job) => this.#process(job))
   }
@@ -73,7 +74,7 @@ export class FanOut {
     const { vocabulary, dispatch } = this.#rules
     // Counted first: what is in between after a crash counts as held, not as never seen.
     if (parcel.replays === 0) await this.#count(parcel.id, 'accepted', parcel.count)
-    const { batches, failed } = await expandParcel(parcel, { decoders: this.#decoders, vocabulary, dispatch })
+    const { batches, failed } = await expandParcel(parcel, { formats: this.#formats, vocabulary, dispatch })
     await Promise.all(batches.map((batch) => this.#add(batch)))
     let lost = 0
     for (const { batch, reason } of failed) {

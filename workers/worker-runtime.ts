@@ -5,11 +5,12 @@ import type { Job } from 'bullmq'
 import type { Handler } from '../src/adapter-kit/define-adapter.ts'
 import type { Snapshot } from '../src/config/snapshot.ts'
 import type { Clock, Logger, Meter, Random } from '../src/kernel/ports.ts'
+import type { ReportFormats } from '../src/kernel/report.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
 import { createRedisClient } from '../src/redis/create-client.ts'
 import { DEFAULT_RETRIES } from '../src/telemetry/call-handler.ts'
 import { DeadLetters, FAN_OUT } from '../src/telemetry/dead-letters.ts'
-import type { ReportDecoders, ReportDispatch } from '../src/telemetry/expand.ts'
+import type { ReportDispatch } from '../src/telemetry/expand.ts'
 import { meteredLedger } from '../src/telemetry/ledger.ts'
 import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { queueNames } from '../src/telemetry/queue-names.ts'
@@ -28,7 +29,7 @@ export interface WorkerRuntimeOptions {
   readonly random: Random
   readonly log: Logger
   readonly meter: Meter
-  readonly decoders: ReportDecoders
+  readonly formats: ReportFormats
   /** Compiles the report rules of a snapshot. */
   readonly dispatchFor: (snapshot: Snapshot) => ReportDispatch
   readonly maxDeadLetters?: number
@@ -86,7 +87,7 @@ export class WorkerRuntime {
 
   /** Starts taking jobs. With Redis away it waits in the background. Only once. */
   start(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
-    this.#fanOut = new FanOut(this.#context, this.#options.decoders, this.#rules(snapshot))
+    this.#fanOut = new FanOut(this.#context, this.#options.formats, this.#rules(snapshot))
     this.#retarget(snapshot, handlers)
     this.#upkeepLater()
   }

@@ -3,19 +3,16 @@
 import type { Handler } from '../adapter-kit/define-adapter.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Snapshot } from '../config/snapshot.ts'
-import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { PolicyState } from '../policy/policy-state.ts'
 import { ReportDispatcher } from '../policy/report-dispatch.ts'
 import type { RedisLink } from '../redis/connection.ts'
-import type { ReportDecoders, ReportDispatch } from '../telemetry/expand.ts'
+import type { ReportDispatch } from '../telemetry/expand.ts'
 import { InProcessPipeline } from '../telemetry/in-process-pipeline.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { ReportIntake } from '../telemetry/report-intake.ts'
 import { ReportQueue } from '../telemetry/report-queue.ts'
-import { decodeAccessLog } from '../wire/envoy-access-log.ts'
-import { decodeMixerReport } from '../wire/mixer/decode-report.ts'
-import { decodeRecords } from '../wire/record-json.ts'
+import { REPORT_FORMATS as formats } from '../wire/report-formats.ts'
 import { WorkerRuntime } from '../../workers/worker-runtime.ts'
 
 export interface ReportsOptions {
@@ -36,12 +33,6 @@ export interface Reports {
   stop(deadlineMs: number): Promise<void>
 }
 
-const DECODERS: ReportDecoders = {
-  attributes: (payload) => decodeRecords(payload),
-  'envoy-als': (payload: Uint8Array, vocabulary: Vocabulary): AttributeBag[] => decodeAccessLog(payload, vocabulary),
-  'mixer-report': (payload, vocabulary) => decodeMixerReport(payload, vocabulary),
-}
-
 export function createReports(options: ReportsOptions): Reports {
   const { settings, clock, random, log, meter, queueLink } = options
   const { queueRedis, redisPrefix: prefix, role } = settings
@@ -53,7 +44,7 @@ export function createReports(options: ReportsOptions): Reports {
       const state = states.get(snapshot)
       return state === undefined ? [] : dispatcher.dispatch(state, bag)
     }
-  const common = { clock, random, log, meter, decoders: DECODERS, dispatchFor }
+  const common = { clock, random, log, meter, formats, dispatchFor }
   const queued = queueLink !== undefined && queueRedis !== undefined
   const pipeline = queued ? undefined : new InProcessPipeline(common)
   const queue = queued ? new ReportQueue({ link: queueLink, clock, log, meter, prefix }) : undefined
@@ -67,6 +58,7 @@ export function createReports(options: ReportsOptions): Reports {
       ? undefined
       : new ReportIntake({
           sink,
+          formats,
           clock,
           random,
           log,

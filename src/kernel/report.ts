@@ -1,18 +1,26 @@
 // Reports on their way from a front door to the workers: undecoded, in the form in which they came.
 
-/**
- * How the payload of a batch is encoded:
- * `attributes`: JSON array of records, each an object of attribute name → typed value (see `wire/record-json.ts`);
- * `envoy-als`: `envoy.service.accesslog.v3.StreamAccessLogsMessage`, its identifier filled in;
- * `mixer-report`: `istio.mixer.v1.ReportRequest`.
- */
-export type ReportFormat = 'attributes' | 'envoy-als' | 'mixer-report'
+import type { AttributeBag, Vocabulary } from './attribute-bag.ts'
+
+/** How the payloads of batches are encoded (`wire/report-formats.ts` lists them all). */
+export interface ReportFormat {
+  /** Travels with each batch, through Redis and on disk: it stays what it is for good. */
+  readonly name: string
+  /** Whether its reports give way to others where there is no room for all. */
+  readonly sparable: boolean
+  /** Reads the records of a payload. Throws where the payload is not of this format. */
+  decode(this: void, payload: Uint8Array, vocabulary: Vocabulary): AttributeBag[]
+}
+
+/** Formats by name. */
+export type ReportFormats = ReadonlyMap<string, ReportFormat>
 
 /** One batch of reports. */
 export interface ReportBatch {
   /** Unique over all nodes and restarts, letters, digits and `-` only. Retries and replays keep it. */
   readonly id: string
-  readonly format: ReportFormat
+  /** Name of the payload's format; one of another version may be unknown here. */
+  readonly format: string
   /** How many records the payload holds. */
   readonly count: number
   readonly payload: Uint8Array

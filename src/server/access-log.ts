@@ -11,6 +11,7 @@ import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import type { ReportService } from '../kernel/services.ts'
 import { Code } from '../kernel/status.ts'
 import { scanAccessLog } from '../wire/access-log-scan.ts'
+import { ENVOY_ALS } from '../wire/report-formats.ts'
 import type { Admission } from './admission.ts'
 import { createBatchIds } from './batch-ids.ts'
 import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
@@ -71,7 +72,7 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
       entries.add(scan.entries)
       report.accept({
         id: nextBatchId(),
-        format: 'envoy-als',
+        format: ENVOY_ALS.name,
         count: scan.entries,
         payload,
         acceptedAt: clock.now(),

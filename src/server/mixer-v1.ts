@@ -14,6 +14,7 @@ import { encodeCheckResponse } from '../wire/mixer/check-response.ts'
 import { type Anomaly, CompressedAttributesBag } from '../wire/mixer/compressed-attributes-bag.ts'
 import { GLOBAL_WORDS } from '../wire/mixer/dictionary.ts'
 import { readMixerReport } from '../wire/mixer/report-request.ts'
+import { MIXER_REPORT } from '../wire/report-formats.ts'
 import { createBatchIds } from './batch-ids.ts'
 import { timeoutOf } from './deadline.ts'
 import { createDoorMetrics } from './door-metrics.ts'
@@ -172,7 +173,7 @@ class MixerDoor {
     const count = records.length - problems.length
     if (count > 0) {
       const acceptedAt = this.#given.clock.now()
-      this.#given.report.accept({ id: this.#nextBatchId(), format: 'mixer-report', count, payload, acceptedAt })
+      this.#given.report.accept({ id: this.#nextBatchId(), format: MIXER_REPORT.name, count, payload, acceptedAt })
     }
     return problems
   }

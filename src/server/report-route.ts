@@ -7,6 +7,7 @@ import type { Problem } from '../kernel/problem.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
 import { encodeRecords } from '../wire/record-json.ts'
+import { ATTRIBUTES } from '../wire/report-formats.ts'
 import { createBatchIds } from './batch-ids.ts'
 import { RequestProblems } from './json-error.ts'
 import type { BoundedRouteDependencies, Route } from './http-route.ts'
@@ -26,7 +27,7 @@ export function reportRoute(dependencies: BoundedRouteDependencies): Route {
         records.add(bags.length)
         report.accept({
           id: nextBatchId(),
-          format: 'attributes',
+          format: ATTRIBUTES.name,
           count: bags.length,
           payload: encodeRecords(bags),
           acceptedAt: clock.now(),

@@ -5,14 +5,10 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import type { Instance, ReportTemplate } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
-import type { ReportBatch, ReportFormat } from '../kernel/report.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
 import type { Parcel } from './parcel.ts'
-
-/** Reads payloads, by format. Throws where a payload is not what its format says. */
-export type ReportDecoders = Readonly<
-  Record<ReportFormat, (payload: Uint8Array, vocabulary: Vocabulary) => AttributeBag[]>
->
 
 /** One instance for one handler, made from one record by the report rules. */
 export interface DispatchedInstance {
@@ -26,7 +22,7 @@ export type ReportDispatch = (
 ) => readonly DispatchedInstance[] | Promise<readonly DispatchedInstance[]>
 
 interface ExpandOptions {
-  readonly decoders: ReportDecoders
+  readonly formats: ReportFormats
   readonly vocabulary: Vocabulary
   readonly dispatch: ReportDispatch
 }
@@ -51,7 +47,7 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
   for (const batch of parcel.batches) {
     try {
       const dispatched: DispatchedInstance[] = []
-      for (const bag of options.decoders[batch.format](batch.payload, options.vocabulary)) {
+      for (const bag of decode(batch, options)) {
         for (const item of await options.dispatch(bag)) dispatched.push(item)
         if (++sinceYield % RECORDS_BETWEEN_YIELDS === 0) await yieldToOthers()
       }
@@ -61,6 +57,16 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
     }
   }
   return { batches: [...groups].flatMap(([key, instances]) => cut(parcel.id, key, instances)), failed }
+}
+
+function decode({ format: name, payload }: ReportBatch, { formats, vocabulary }: ExpandOptions): AttributeBag[] {
+  const format = formats.get(name)
+  if (format !== undefined) return format.decode(payload, vocabulary)
+  const known = [...formats.keys()].join(', ')
+  throw new IntermixError(
+    'INVALID_REQUEST',
+    `no reports of the format ${JSON.stringify(name)} can be read here (only ${known}): bring workers to the version of the nodes, then replay`,
+  )
 }
 
 // Handler names hold no spaces.

@@ -5,11 +5,12 @@ import type { Handler } from '../adapter-kit/define-adapter.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { ReportFormats } from '../kernel/report.ts'
 import { callHandler, DEFAULT_RETRIES, isPermanent, reasonOf, type Retries, RETRY_JITTER } from './call-handler.ts'
 import { FAN_OUT } from './dead-letters.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
 import { DeliveryWatch } from './delivery-watch.ts'
-import { expandParcel, type ReportDecoders, type ReportDispatch } from './expand.ts'
+import { expandParcel, type ReportDispatch } from './expand.ts'
 import { type HandlerTotals, type Ledger, MemoryLedger, meteredLedger } from './ledger.ts'
 import type { Parcel } from './parcel.ts'
 import type { ParcelSink } from './report-intake.ts'
@@ -19,7 +20,7 @@ export interface InProcessPipelineOptions {
   readonly random: Random
   readonly log: Logger
   readonly meter: Meter
-  readonly decoders: ReportDecoders
+  readonly formats: ReportFormats
   /** Compiles the report rules of a snapshot. */
   readonly dispatchFor: (snapshot: Snapshot) => ReportDispatch
   readonly retries?: Retries
@@ -86,7 +87,7 @@ export class InProcessPipeline implements ParcelSink {
     this.#expanding++
     try {
       await this.#count(FAN_OUT, 'accepted', parcel.count)
-      const options = { decoders: this.#options.decoders, vocabulary: snapshot.vocabulary, dispatch }
+      const options = { formats: this.#options.formats, vocabulary: snapshot.vocabulary, dispatch }
       const { batches, failed } = await expandParcel(parcel, options)
       let lost = 0
       for (const { batch, reason } of failed) {

@@ -1,6 +1,6 @@
 // The bounded store in memory through which every parcel passes on its way to the queue.
 
-import type { ReportFormat } from '../kernel/report.ts'
+import type { ReportFormats } from '../kernel/report.ts'
 import type { Parcel } from './parcel.ts'
 
 export type SpoolDrop = 'spool-full' | 'too-large'
@@ -10,21 +10,23 @@ interface Entry {
   readonly parcel: Parcel
 }
 
-// Access logs can best be spared; the other formats carry metrics as well.
-const PRIORITY: Readonly<Record<ReportFormat, 0 | 1>> = { 'envoy-als': 0, attributes: 1, 'mixer-report': 1 }
-
 /** First in, first out. Where there is no room, the oldest parcels of the lowest priority give way. */
 export class MemorySpool {
   readonly #capacity: number
+  readonly #formats: ReportFormats
   readonly #onDrop: (parcel: Parcel, reason: SpoolDrop) => void
   readonly #lanes: readonly [Lane, Lane] = [new Lane(), new Lane()]
   #bytes = 0
   #records = 0
   #next = 0
 
-  /** @param capacity in bytes, over all parcels that were pushed and not yet released. */
-  constructor(capacity: number, onDrop: (parcel: Parcel, reason: SpoolDrop) => void) {
+  /**
+   * @param capacity in bytes, over all parcels that were pushed and not yet released.
+   * @param formats tell which parcels can be spared; what is of none of them cannot.
+   */
+  constructor(capacity: number, formats: ReportFormats, onDrop: (parcel: Parcel, reason: SpoolDrop) => void) {
     this.#capacity = capacity
+    this.#formats = formats
     this.#onDrop = onDrop
   }
 
@@ -40,7 +42,7 @@ export class MemorySpool {
 
   push(parcel: Parcel): void {
     if (parcel.bytes > this.#capacity) return this.#onDrop(parcel, 'too-large')
-    const priority = priorityOf(parcel)
+    const priority = this.#priorityOf(parcel)
     while (this.#bytes + parcel.bytes > this.#capacity) {
       const victim = this.#victim(priority)
       if (victim === undefined) return this.#onDrop(parcel, 'spool-full')
@@ -61,7 +63,7 @@ export class MemorySpool {
   }
 
   putBack(entry: Entry): void {
-    this.#lanes[priorityOf(entry.parcel)].insert(entry)
+    this.#lanes[this.#priorityOf(entry.parcel)].insert(entry)
   }
 
   release(parcel: Parcel): void {
@@ -74,11 +76,11 @@ export class MemorySpool {
     if (low !== undefined) return low.parcel
     return upTo === 1 ? this.#lanes[1].shift()?.parcel : undefined
   }
-}
 
-/** The parcel's highest priority, so that nothing valuable goes with what can be spared. */
-function priorityOf(parcel: Parcel): 0 | 1 {
-  return parcel.batches.some((batch) => PRIORITY[batch.format] === 1) ? 1 : 0
+  /** The parcel's highest priority, so that nothing valuable goes with what can be spared. */
+  #priorityOf(parcel: Parcel): 0 | 1 {
+    return parcel.batches.every(({ format }) => this.#formats.get(format)?.sparable === true) ? 0 : 1
+  }
 }
 
 /** A queue with a moving head: shifting costs no copy until half of the array is used up. */

@@ -1,7 +1,7 @@
 // A parcel: the report batches that travel through spool and queue as one job.
 
 import { IntermixError } from '../kernel/errors.ts'
-import type { ReportBatch, ReportFormat } from '../kernel/report.ts'
+import type { ReportBatch } from '../kernel/report.ts'
 
 /** One or several batches. The id is that of the first batch unless a replay gave it another: as unique as batches are. */
 export interface Parcel {
@@ -23,7 +23,7 @@ export interface ParcelJob {
   readonly replays: number
   readonly batches: readonly {
     readonly id: string
-    readonly format: ReportFormat
+    readonly format: string
     readonly count: number
     readonly acceptedAt: number
     readonly payload: string

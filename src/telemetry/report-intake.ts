@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
-import type { ReportBatch } from '../kernel/report.ts'
+import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
 import type { ReportService } from '../kernel/services.ts'
 import { Coalescer, type CoalescerBounds } from './coalescer.ts'
 import { IntakeLedger, type IntakeTotals } from './intake-ledger.ts'
@@ -23,6 +23,8 @@ export interface ParcelSink {
 
 export interface ReportIntakeOptions {
   readonly sink: ParcelSink
+  /** Tell which reports give way first where there is no room for all. */
+  readonly formats: ReportFormats
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -63,7 +65,7 @@ export class ReportIntake implements ReportService {
   constructor(options: ReportIntakeOptions) {
     this.#options = options
     this.#ledger = new IntakeLedger(options.meter)
-    this.#spool = new MemorySpool(options.spoolBytes ?? DEFAULT_SPOOL_BYTES, (parcel, reason) => {
+    this.#spool = new MemorySpool(options.spoolBytes ?? DEFAULT_SPOOL_BYTES, options.formats, (parcel, reason) => {
       this.#ledger.dropped(reason, parcel.count)
       this.#settled(parcel)
     })

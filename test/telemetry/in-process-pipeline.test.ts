@@ -11,7 +11,7 @@ import { ReportIntake } from '../../src/telemetry/report-intake.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { startHttpBackend } from '../helpers/http-backend.ts'
 import { fixedRandom, KeptLog, ReadableMeter } from '../redis/support.ts'
-import { batchTo, CountingHandler, dispatchByName, jsonDecoders, snapshotOf } from '../workers/support.ts'
+import { batchTo, CountingHandler, dispatchByName, jsonFormats, snapshotOf } from '../workers/support.ts'
 
 function start(handlers: Record<string, Handler>, maxInstances?: number) {
   const clock = new FakeClock()
@@ -20,11 +20,11 @@ function start(handlers: Record<string, Handler>, maxInstances?: number) {
   const ports = { clock, random: fixedRandom, log, meter }
   const pipeline = new InProcessPipeline({
     ...ports,
-    decoders: jsonDecoders,
+    formats: jsonFormats,
     dispatchFor: dispatchByName,
     ...(maxInstances === undefined ? {} : { maxInstances }),
   })
-  const intake = new ReportIntake({ sink: pipeline, ...ports, processId: 'p1' })
+  const intake = new ReportIntake({ sink: pipeline, formats: jsonFormats, ...ports, processId: 'p1' })
   const load = () => pipeline.reload(snapshotOf(Object.keys(handlers)), new Map(Object.entries(handlers)))
   return { clock, pipeline, intake, load, log, meter }
 }

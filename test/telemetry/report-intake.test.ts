@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
-import type { ReportBatch, ReportFormat } from '../../src/kernel/report.ts'
+import type { ReportBatch } from '../../src/kernel/report.ts'
 import type { Parcel } from '../../src/telemetry/parcel.ts'
 import { type ParcelSink, ReportIntake } from '../../src/telemetry/report-intake.ts'
+import { REPORT_FORMATS } from '../../src/wire/report-formats.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { fixedRandom, KeptLog, ReadableMeter } from '../redis/support.ts'
 
@@ -64,11 +65,20 @@ interface World {
 function intakeWith({ sink = new TestSink(), clock = new FakeClock(), ...rest }: World = {}) {
   const log = new KeptLog()
   const meter = new ReadableMeter()
-  const intake = new ReportIntake({ sink, clock, random: fixedRandom, log, meter, processId: 'p1', ...rest })
+  const intake = new ReportIntake({
+    sink,
+    formats: REPORT_FORMATS,
+    clock,
+    random: fixedRandom,
+    log,
+    meter,
+    processId: 'p1',
+    ...rest,
+  })
   return { intake, sink, clock: clock as FakeClock, log, meter }
 }
 
-function batch(id: string, count: number, bytes = 100, format: ReportFormat = 'attributes'): ReportBatch {
+function batch(id: string, count: number, bytes = 100, format = 'attributes'): ReportBatch {
   return { id, format, count, payload: new Uint8Array(bytes), acceptedAt: 0 }
 }
 
@@ -137,6 +147,20 @@ describe('the report intake', () => {
     expect(meter.value('reports_dropped_total', 'spool-full')).toBe(800)
     sink.becomeReady()
     return expect.poll(() => sink.ids).toEqual(Array.from({ length: 10 }, (_, i) => `metric-${i + 2}`))
+  })
+
+  it('drops what is of a format of another version no sooner than metrics', () => {
+    const { intake, sink } = intakeWith({ spoolBytes: 3 * 1256 })
+    sink.isReady = false
+    for (const [id, format] of [
+      ['foreign', 'otlp'],
+      ['log', 'envoy-als'],
+      ['metric', 'attributes'],
+      ['last', 'attributes'],
+    ] as const)
+      intake.accept(batch(id, 100, 1000, format))
+    sink.becomeReady()
+    return expect.poll(() => sink.ids).toEqual(['foreign', 'metric', 'last'])
   })
 
   it('takes a batch in a moment even when the sink hangs', () => {

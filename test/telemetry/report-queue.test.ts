@@ -4,6 +4,7 @@ import type { RedisLink } from '../../src/redis/connection.ts'
 import { type Parcel, parcelFromJob } from '../../src/telemetry/parcel.ts'
 import { ReportIntake } from '../../src/telemetry/report-intake.ts'
 import { ReportQueue } from '../../src/telemetry/report-queue.ts'
+import { REPORT_FORMATS } from '../../src/wire/report-formats.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
 import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, until, untilUp } from '../redis/support.ts'
 import { batchTo } from '../workers/support.ts'
@@ -29,7 +30,7 @@ function open(options: { highWater?: number } = {}) {
   meter = new ReadableMeter()
   const ports = { clock: realClock, log: new KeptLog(), meter }
   queue = new ReportQueue({ link, ...ports, ...options })
-  intake = new ReportIntake({ sink: queue, ...ports, random: fixedRandom, processId: 'p1' })
+  intake = new ReportIntake({ sink: queue, formats: REPORT_FORMATS, ...ports, random: fixedRandom, processId: 'p1' })
 }
 
 /** Accepts batches and tells how long the longest took, in milliseconds. */

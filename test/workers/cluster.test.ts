@@ -9,7 +9,7 @@ import { WorkerRuntime } from '../../workers/worker-runtime.ts'
 import type { RedisServer } from '../helpers/redis.ts'
 import { startCluster } from '../redis/cluster.ts'
 import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, until, untilUp } from '../redis/support.ts'
-import { batchTo, CountingHandler, dispatchByName, jsonDecoders, snapshotOf } from './support.ts'
+import { batchTo, CountingHandler, dispatchByName, jsonFormats, snapshotOf } from './support.ts'
 
 let redis: RedisServer | undefined
 let link: RedisLink | undefined
@@ -34,7 +34,7 @@ describe('reports on a Redis cluster', () => {
       redisUrl,
       ...ports,
       random: fixedRandom,
-      decoders: jsonDecoders,
+      formats: jsonFormats,
       dispatchFor: dispatchByName,
       tuning: { retries: { attempts: 2, firstDelayMs: 10 } },
     })

@@ -3,15 +3,15 @@
 import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
 import type { HandlerConfig, Snapshot } from '../../src/config/snapshot.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
-import type { ReportBatch } from '../../src/kernel/report.ts'
-import type { ReportDecoders, ReportDispatch } from '../../src/telemetry/expand.ts'
+import type { ReportBatch, ReportFormats } from '../../src/kernel/report.ts'
+import type { ReportDispatch } from '../../src/telemetry/expand.ts'
 
 function decode(payload: Uint8Array): AttributeBag[] {
   const records = JSON.parse(Buffer.from(payload).toString()) as Record<string, string>[]
   return records.map((record) => MapBag.of(record))
 }
 
-export const jsonDecoders: ReportDecoders = { attributes: decode, 'envoy-als': decode, 'mixer-report': decode }
+export const jsonFormats: ReportFormats = new Map([['attributes', { name: 'attributes', sparable: false, decode }]])
 
 let serial = 0
 

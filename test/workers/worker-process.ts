@@ -6,7 +6,7 @@ import prometheus from '../../src/adapters/prometheus/index.ts'
 import { redisCounters } from '../../src/redis/durable-counters.ts'
 import { WorkerRuntime } from '../../workers/worker-runtime.ts'
 import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, untilUp } from '../redis/support.ts'
-import { dispatchByName, jsonDecoders, snapshotOf } from './support.ts'
+import { dispatchByName, jsonFormats, snapshotOf } from './support.ts'
 
 const [, , redisUrl = '', leaseMs = '1000'] = process.argv
 const { link } = testLink(redisUrl, 1000)
@@ -41,7 +41,7 @@ const runtime = new WorkerRuntime({
   random: fixedRandom,
   log,
   meter,
-  decoders: jsonDecoders,
+  formats: jsonFormats,
   dispatchFor: dispatchByName,
   tuning: { lockDurationMs: 1500, stalledIntervalMs: 500, retries: { attempts: 8, firstDelayMs: 50 } },
 })

@@ -13,7 +13,7 @@ import type { WorkerTuning } from '../../workers/worker-context.ts'
 import { WorkerRuntime } from '../../workers/worker-runtime.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
 import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, until, untilUp } from '../redis/support.ts'
-import { batchTo, CountingHandler, dispatchByName, jsonDecoders, snapshotOf } from './support.ts'
+import { batchTo, CountingHandler, dispatchByName, jsonFormats, snapshotOf } from './support.ts'
 
 let redis: RedisServer
 let link: RedisLink
@@ -50,7 +50,7 @@ function startRuntime(
     random: fixedRandom,
     log: options.log ?? new KeptLog(),
     meter: new ReadableMeter(),
-    decoders: jsonDecoders,
+    formats: jsonFormats,
     dispatchFor: dispatchByName,
     ...(options.max === undefined ? {} : { maxDeadLetters: options.max }),
     tuning: { retries: { attempts: 3, firstDelayMs: 10 }, maintenanceMs: 50, orphanGraceMs: 100, ...options.tuning },

@@ -1,0 +1,28 @@
+import { describe, expect, it } from 'vitest'
+import { expandParcel } from '../../src/telemetry/expand.ts'
+import { parcelOf } from '../../src/telemetry/parcel.ts'
+import { REPORT_FORMATS } from '../../src/wire/report-formats.ts'
+import { batchTo, dispatchByName, jsonFormats, snapshotOf } from '../workers/support.ts'
+
+describe('expandParcel', () => {
+  it('fails the batches of a format that it does not know, and names the formats that it does', async () => {
+    const snapshot = snapshotOf(['a'])
+    const known = batchTo('a', 2)
+    const foreign = { ...batchTo('a', 3), format: 'otlp' }
+    const { batches, failed } = await expandParcel(parcelOf([foreign, known]), {
+      formats: jsonFormats,
+      vocabulary: snapshot.vocabulary,
+      dispatch: dispatchByName(snapshot),
+    })
+    expect(batches.map(({ instances }) => instances.length)).toEqual([2])
+    expect(failed.map(({ batch }) => batch)).toEqual([foreign])
+    expect(failed[0]?.reason).toMatch(/"otlp".*only attributes/)
+  })
+})
+
+describe('the formats of reports', () => {
+  it('keep their names, which lie in queues and on disks', () => {
+    expect([...REPORT_FORMATS.keys()].sort()).toEqual(['attributes', 'envoy-als', 'mixer-report'])
+    for (const [name, format] of REPORT_FORMATS) expect(format.name).toBe(name)
+  })
+})
