@@ -1,8 +1,8 @@
 // An answer to a check as the HTTP API gives it, laid out for a person.
 
+import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { Code, codeName } from '../kernel/status.ts'
 import { Duration } from '../kernel/time.ts'
-import { isJsonObject, type JsonObject } from './attribute-arguments.ts'
 
 /** Whether a JSON body is an answer to a check, whatever its HTTP status was. */
 export function isAnswer(body: JsonObject): boolean {

@@ -2,11 +2,9 @@
 // of `-a` go out as text; the node reads them by the types of its manifest.
 
 import { IntermixError } from '../kernel/errors.ts'
+import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import type { CommandIo } from './io.ts'
 import type { OptionTable } from '../settings/options.ts'
-
-/** A JSON object. */
-export type JsonObject = Readonly<Record<string, unknown>>
 
 /** The flags that every command with attributes has. */
 export const ATTRIBUTE_OPTIONS = {
@@ -74,8 +72,4 @@ export function readJson(flag: string, text: string): unknown {
   } catch (error) {
     throw new IntermixError('INVALID_SETTING', `${flag}: not JSON: ${(error as Error).message}`, { cause: error })
   }
-}
-
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

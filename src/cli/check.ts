@@ -1,8 +1,9 @@
 // `intermix check`: asks a running node, as a proxy would, and shows the answer with its tier, age and validity.
 
 import { IntermixError } from '../kernel/errors.ts'
+import type { JsonObject } from '../kernel/json-object.ts'
 import { answerLine, answerText, isAllowed, isAnswer } from './answer-text.ts'
-import { ATTRIBUTE_OPTIONS, type JsonObject, readAttributes, readPairs } from './attribute-arguments.ts'
+import { ATTRIBUTE_OPTIONS, readAttributes, readPairs } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { NODE_OPTIONS, type NodeAnswer, type NodeRequest, refusalText } from './node-client.ts'

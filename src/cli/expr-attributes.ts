@@ -1,6 +1,7 @@
 // The vocabulary and the attributes that `expr eval` and `expr explain` work with, from options.
 
 import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
+import { isJsonObject } from '../kernel/json-object.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
 import { isValueType, valueFromJson } from './expr-values.ts'
 
@@ -42,18 +43,14 @@ function parseObject(text: string, what: string): Readonly<Record<string, unknow
   } catch (error) {
     throw new Error(`${what} must be JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   }
-  if (isObject(json)) return json
+  if (isJsonObject(json)) return json
   throw new Error(`${what} must be a JSON object`)
-}
-
-function isObject(json: unknown): json is Readonly<Record<string, unknown>> {
-  return typeof json === 'object' && json !== null && !Array.isArray(json)
 }
 
 function readVocabulary(json: Readonly<Record<string, unknown>>): Map<string, ValueType> {
   const vocabulary = new Map<string, ValueType>()
   for (const [name, entry] of Object.entries(json)) {
-    for (const [attribute, type] of isObject(entry) ? Object.entries(entry) : [[name, entry] as const]) {
+    for (const [attribute, type] of isJsonObject(entry) ? Object.entries(entry) : [[name, entry] as const]) {
       if (!isValueType(type))
         throw new Error(`the manifest gives '${attribute}' an unknown type: ${JSON.stringify(type)}`)
       vocabulary.set(attribute, type)

@@ -1,6 +1,7 @@
 // Attribute values in JSON, as case files and the command line give them, and back.
 
 import { formatIp, parseIp } from '../kernel/ip-address.ts'
+import { isJsonObject } from '../kernel/json-object.ts'
 import { Duration, parseDuration, parseTimestamp, Timestamp } from '../kernel/time.ts'
 import { type AttributeValue, isStringMap, type ValueType, VALUE_TYPES } from '../kernel/value.ts'
 
@@ -42,7 +43,7 @@ function integerFromJson(json: unknown): bigint | undefined {
 }
 
 function mapFromJson(json: unknown): ReadonlyMap<string, string> | undefined {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined
+  if (!isJsonObject(json)) return undefined
   const entries = Object.entries(json)
   return entries.every((entry): entry is [string, string] => typeof entry[1] === 'string')
     ? new Map(entries)

@@ -1,7 +1,7 @@
 // Calls a node's HTTP API for the tools of the command line.
 
 import { IntermixError } from '../kernel/errors.ts'
-import { isJsonObject, type JsonObject } from './attribute-arguments.ts'
+import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import type { CommandIo } from './io.ts'
 import type { OptionTable } from '../settings/options.ts'
 

@@ -1,14 +1,8 @@
 // `intermix report`: sends reports to a running node, as a proxy would after its requests.
 
 import { IntermixError } from '../kernel/errors.ts'
-import {
-  ATTRIBUTE_OPTIONS,
-  isJsonObject,
-  type JsonObject,
-  readJson,
-  readPairs,
-  readSource,
-} from './attribute-arguments.ts'
+import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
+import { ATTRIBUTE_OPTIONS, readJson, readPairs, readSource } from './attribute-arguments.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { NODE_OPTIONS, refusalText } from './node-client.ts'

@@ -3,7 +3,7 @@
 import type { RevocationReceipt } from '../cache/revocation-service.ts'
 import type { RevocationTarget } from '../cache/revocations.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import type { JsonObject } from './attribute-arguments.ts'
+import type { JsonObject } from '../kernel/json-object.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'

@@ -1,7 +1,7 @@
 // Calls a node with the attributes of `-a`. The command line knows no types and the node knows them all: values go out
 // as text, which fits most types, and where the node wants a boolean or a map they go out once more as JSON.
 
-import { isJsonObject, type JsonObject } from './attribute-arguments.ts'
+import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import type { CommandIo } from './io.ts'
 import { callNode, type NodeAnswer, type NodeRequest } from './node-client.ts'
 

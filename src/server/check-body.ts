@@ -2,6 +2,7 @@
 
 import { nearest, suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import { isJsonObject } from '../kernel/json-object.ts'
 import type { Problem } from '../kernel/problem.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckOptions, QuotaDemand } from '../kernel/services.ts'
@@ -26,7 +27,7 @@ export interface CheckBodyOptions {
 
 /** @throws RequestProblems that lists everything that is wrong with the body; RefusedRequest as `parseAttributes` does. */
 export function readCheckBody(body: unknown, vocabulary: Vocabulary, options: CheckBodyOptions): CheckBody {
-  if (!isObject(body))
+  if (!isJsonObject(body))
     throw new RequestProblems('the body must be an object', [
       problem('', 'must be an object such as {"attributes": {…}}.'),
     ])
@@ -60,7 +61,7 @@ function readTimeout(written: unknown, defaultMs: number, problems: Problem[]): 
 
 function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<string, QuotaDemand> | undefined {
   if (written === undefined) return undefined
-  if (!isObject(written)) {
+  if (!isJsonObject(written)) {
     problems.push(problem('quotas', 'must be an object such as {"requestcount": {"amount": 1}}.'))
     return undefined
   }
@@ -70,7 +71,7 @@ function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<string, 
     problems.push(problem('quotas', `has ${entries.length} entries; at most ${MAX_QUOTAS} are taken.`))
   for (const [name, demand] of entries.slice(0, MAX_QUOTAS)) {
     const path = `quotas.${name.slice(0, 200)}`
-    if (!isObject(demand)) {
+    if (!isJsonObject(demand)) {
       problems.push(problem(path, 'must be an object such as {"amount": 1, "bestEffort": false}.'))
       continue
     }
@@ -92,10 +93,6 @@ function unknownFields(object: Record<string, unknown>, known: readonly string[]
       .join('')
     return problem(`${prefix}${name.slice(0, 200)}`, `is not a field here; known are ${known.join(', ')}.${hint}`)
   })
-}
-
-function isObject(json: unknown): json is Record<string, unknown> {
-  return typeof json === 'object' && json !== null && !Array.isArray(json)
 }
 
 function problem(path: string, message: string): Problem {

@@ -2,6 +2,7 @@
 
 import { suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import { isJsonObject } from '../kernel/json-object.ts'
 import { HTTP_REPORT_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
 import type { Problem } from '../kernel/problem.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
@@ -39,7 +40,7 @@ export function reportRoute(dependencies: BoundedRouteDependencies): Route {
 }
 
 function readRecords(body: unknown, vocabulary: Vocabulary, { maxMapEntries }: RequestLimits): AttributeBag[] {
-  const records = isObject(body) ? body['records'] : undefined
+  const records = isJsonObject(body) ? body['records'] : undefined
   if (!Array.isArray(records))
     throw refused('records', 'must be a list of records: {"records": [{"source.ip": "10.0.0.1"}]}.')
   if (records.length > MAX_RECORDS)
@@ -59,16 +60,12 @@ function readRecords(body: unknown, vocabulary: Vocabulary, { maxMapEntries }: R
 
 /** A record may be written as the check's body is, with its attributes under that name. */
 function attributesOf(record: unknown): unknown {
-  if (!isObject(record)) return record
+  if (!isJsonObject(record)) return record
   const wrapped = record['attributes']
-  return isObject(wrapped) && Object.keys(record).length === 1 ? wrapped : record
+  return isJsonObject(wrapped) && Object.keys(record).length === 1 ? wrapped : record
 }
 
 function refused(path: string, message: string): RequestProblems {
   const problem = { severity: 'error', code: 'invalid-field', file: '', line: 0, column: 0, path, message } as const
   return new RequestProblems('the report is not valid', [problem])
-}
-
-function isObject(json: unknown): json is Record<string, unknown> {
-  return typeof json === 'object' && json !== null && !Array.isArray(json)
 }

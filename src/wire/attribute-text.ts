@@ -1,6 +1,7 @@
 // Attribute values written as text: in JSON strings, and where operators set attributes in a proxy's config.
 
 import { parseIp } from '../kernel/ip-address.ts'
+import { isJsonObject } from '../kernel/json-object.ts'
 import { parseDuration, parseTimestamp } from '../kernel/time.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
 
@@ -59,7 +60,7 @@ function readMap(text: string): AttributeValue | undefined {
   } catch {
     return undefined
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined
+  if (!isJsonObject(json)) return undefined
   const entries = Object.entries(json)
   return entries.every((entry): entry is [string, string] => isText(entry[0]) && isText(entry[1]))
     ? new Map(entries)

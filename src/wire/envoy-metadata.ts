@@ -2,6 +2,7 @@
 
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import { isJsonObject } from '../kernel/json-object.ts'
 import type { AttributeValue, StringMap } from '../kernel/value.ts'
 import type { Metadata } from './generated/envoy/config/core/v3/base_pb.ts'
 import type { Derive } from './derived-bag.ts'
@@ -70,7 +71,7 @@ function claimsOf(metadata: Metadata | undefined): JsonObject | undefined {
   if (written === undefined) return undefined
   for (const name of Object.keys(written).toSorted()) {
     const payload = written[name]
-    if (isObject(payload) && ('iss' in payload || 'sub' in payload)) return payload
+    if (isJsonObject(payload) && ('iss' in payload || 'sub' in payload)) return payload
   }
   return undefined
 }
@@ -83,8 +84,4 @@ function joined(value: JsonValue | undefined): string | undefined {
 
 function text(value: JsonValue | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,6 +1,7 @@
 // Attributes as callers write them in JSON, read by the types of the vocabulary.
 
 import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
+import { isJsonObject } from '../kernel/json-object.ts'
 import type { Problem } from '../kernel/problem.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
@@ -35,7 +36,8 @@ export function parseAttributes(
   options: ParseAttributesOptions = {},
 ): ParsedAttributes {
   const { path = 'attributes', suggest, maxMapEntries = Number.POSITIVE_INFINITY } = options
-  if (!isObject(json)) return { problems: [problem('wrong-type', path, `must be an object of attributes by name.`)] }
+  if (!isJsonObject(json))
+    return { problems: [problem('wrong-type', path, `must be an object of attributes by name.`)] }
   const problems: Problem[] = []
   const values = new Map<string, AttributeValue>()
   let entries = 0
@@ -48,7 +50,7 @@ export function parseAttributes(
       problems.push(problem('unknown-attribute', place, `no attribute manifest has this attribute.${hint}`))
       continue
     }
-    if (type === 'STRING_MAP' && isObject(written)) {
+    if (type === 'STRING_MAP' && isJsonObject(written)) {
       entries += Object.keys(written).length
       if (entries > maxMapEntries) throw tooManyEntries(path, maxMapEntries)
     }
@@ -70,7 +72,7 @@ function readValue(type: ValueType, written: unknown): AttributeValue | undefine
 }
 
 function readHeaders(written: unknown): AttributeValue | undefined {
-  if (!isObject(written)) return undefined
+  if (!isJsonObject(written)) return undefined
   const headers = new Map<string, string>()
   for (const [name, value] of Object.entries(written)) {
     if (typeof value !== 'string') return undefined
@@ -80,7 +82,7 @@ function readHeaders(written: unknown): AttributeValue | undefined {
 }
 
 function readMap(written: unknown): AttributeValue | undefined {
-  if (!isObject(written)) return undefined
+  if (!isJsonObject(written)) return undefined
   const map = new Map<string, string>()
   for (const [key, value] of Object.entries(written)) {
     if (typeof value !== 'string') return undefined
@@ -102,10 +104,6 @@ function describe(written: unknown): string {
   if (Array.isArray(written)) return 'a list'
   if (typeof written === 'object') return 'an object'
   return JSON.stringify(typeof written === 'string' ? written.slice(0, 64) : written)
-}
-
-function isObject(json: unknown): json is Record<string, unknown> {
-  return typeof json === 'object' && json !== null && !Array.isArray(json)
 }
 
 function problem(code: string, path: string, message: string): Problem {

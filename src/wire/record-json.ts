@@ -2,6 +2,7 @@
 
 import { type AttributeBag, MapBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { isJsonObject } from '../kernel/json-object.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import { decodeValue, type EncodedValue, encodeValue } from '../kernel/value-json.ts'
 
@@ -25,7 +26,7 @@ export function encodeRecords(bags: readonly AttributeBag[]): Uint8Array {
 export function decodeRecords(payload: Uint8Array): AttributeBag[] {
   const records = parse(payload)
   return records.map((record, index) => {
-    if (typeof record !== 'object' || record === null || Array.isArray(record)) throw malformed(`record ${index}`)
+    if (!isJsonObject(record)) throw malformed(`record ${index}`)
     const values = new Map<string, AttributeValue>()
     for (const [name, encoded] of Object.entries(record)) {
       const value = decodeValue(encoded)
