@@ -21,3 +21,8 @@ export function formatProblem(problem: Problem): string {
   const path = problem.path === '' ? '' : `${problem.path}: `
   return `${place === '' ? '' : `${place}: `}${problem.severity}: ${path}${problem.message} [${problem.code}]`
 }
+
+/** An error about a value that stands in no file, such as a field of a request's body. */
+export function fieldProblem(path: string, message: string, code = 'invalid-field'): Problem {
+  return { severity: 'error', code, file: '', line: 0, column: 0, path, message }
+}

@@ -3,7 +3,7 @@
 import { nearest, suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
-import type { Problem } from '../kernel/problem.ts'
+import { fieldProblem, type Problem } from '../kernel/problem.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckOptions, QuotaDemand } from '../kernel/services.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
@@ -29,7 +29,7 @@ export interface CheckBodyOptions {
 export function readCheckBody(body: unknown, vocabulary: Vocabulary, options: CheckBodyOptions): CheckBody {
   if (!isJsonObject(body))
     throw new RequestProblems('the body must be an object', [
-      problem('', 'must be an object such as {"attributes": {…}}.'),
+      fieldProblem('', 'must be an object such as {"attributes": {…}}.'),
     ])
   const problems: Problem[] = [...unknownFields(body, FIELDS, '')]
   const { maxMapEntries } = options.limits
@@ -39,7 +39,7 @@ export function readCheckBody(body: unknown, vocabulary: Vocabulary, options: Ch
   const quotas = readQuotas(body['quotas'], problems)
   const deduplicationId = body['deduplicationId']
   if (deduplicationId !== undefined && typeof deduplicationId !== 'string') {
-    problems.push(problem('deduplicationId', 'must be a string, the same for each retry of a call.'))
+    problems.push(fieldProblem('deduplicationId', 'must be a string, the same for each retry of a call.'))
   }
   if (problems.length > 0 || !('bag' in parsed)) throw new RequestProblems('the check is not valid', problems)
   return {
@@ -55,31 +55,31 @@ export function readCheckBody(body: unknown, vocabulary: Vocabulary, options: Ch
 function readTimeout(written: unknown, defaultMs: number, problems: Problem[]): number {
   if (written === undefined) return defaultMs
   if (typeof written === 'number' && written > 0 && written <= MAX_TIMEOUT_MS) return written
-  problems.push(problem('timeoutMs', `must be a number of milliseconds above 0 and up to ${MAX_TIMEOUT_MS}.`))
+  problems.push(fieldProblem('timeoutMs', `must be a number of milliseconds above 0 and up to ${MAX_TIMEOUT_MS}.`))
   return defaultMs
 }
 
 function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<string, QuotaDemand> | undefined {
   if (written === undefined) return undefined
   if (!isJsonObject(written)) {
-    problems.push(problem('quotas', 'must be an object such as {"requestcount": {"amount": 1}}.'))
+    problems.push(fieldProblem('quotas', 'must be an object such as {"requestcount": {"amount": 1}}.'))
     return undefined
   }
   const quotas = new Map<string, QuotaDemand>()
   const entries = Object.entries(written)
   if (entries.length > MAX_QUOTAS)
-    problems.push(problem('quotas', `has ${entries.length} entries; at most ${MAX_QUOTAS} are taken.`))
+    problems.push(fieldProblem('quotas', `has ${entries.length} entries; at most ${MAX_QUOTAS} are taken.`))
   for (const [name, demand] of entries.slice(0, MAX_QUOTAS)) {
     const path = `quotas.${name.slice(0, 200)}`
     if (!isJsonObject(demand)) {
-      problems.push(problem(path, 'must be an object such as {"amount": 1, "bestEffort": false}.'))
+      problems.push(fieldProblem(path, 'must be an object such as {"amount": 1, "bestEffort": false}.'))
       continue
     }
     problems.push(...unknownFields(demand, QUOTA_FIELDS, `${path}.`))
     const { amount = 1, bestEffort = false } = demand
     const whole = typeof amount === 'number' && Number.isSafeInteger(amount) && amount >= 0
-    if (!whole) problems.push(problem(`${path}.amount`, 'must be a whole number from 0.'))
-    if (typeof bestEffort !== 'boolean') problems.push(problem(`${path}.bestEffort`, 'must be true or false.'))
+    if (!whole) problems.push(fieldProblem(`${path}.amount`, 'must be a whole number from 0.'))
+    if (typeof bestEffort !== 'boolean') problems.push(fieldProblem(`${path}.bestEffort`, 'must be true or false.'))
     if (whole && typeof bestEffort === 'boolean') quotas.set(name, { amount, bestEffort })
   }
   return quotas
@@ -91,10 +91,6 @@ function unknownFields(object: Record<string, unknown>, known: readonly string[]
     const hint = nearest(name, known)
       .map((near) => ` Did you mean "${near}"?`)
       .join('')
-    return problem(`${prefix}${name.slice(0, 200)}`, `is not a field here; known are ${known.join(', ')}.${hint}`)
+    return fieldProblem(`${prefix}${name.slice(0, 200)}`, `is not a field here; known are ${known.join(', ')}.${hint}`)
   })
-}
-
-function problem(path: string, message: string): Problem {
-  return { severity: 'error', code: 'invalid-field', file: '', line: 0, column: 0, path, message }
 }

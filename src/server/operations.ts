@@ -8,7 +8,7 @@ import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Operation, OperationReply, OperationRequest } from '../kernel/operation.ts'
 import type { Logger } from '../kernel/ports.ts'
-import type { Problem } from '../kernel/problem.ts'
+import { fieldProblem, type Problem } from '../kernel/problem.ts'
 import { httpStatusOf } from '../kernel/status.ts'
 import { readCheckBody } from './check-body.ts'
 import { callerError } from './failure-log.ts'
@@ -80,7 +80,7 @@ function readLimit(written: unknown): number | undefined {
   const limit = typeof written === 'string' && /^\d{1,4}$/.test(written) ? Number(written) : 0
   if (limit >= 1 && limit <= MAX_RULES) return limit
   throw new RequestProblems('the question is not valid', [
-    problem('limit', `must be a number of rules from 1 to ${MAX_RULES}.`),
+    fieldProblem('limit', `must be a number of rules from 1 to ${MAX_RULES}.`),
   ])
 }
 
@@ -95,23 +95,19 @@ function problemsOf(target: RevocationTarget, vocabulary: Vocabulary, handlers: 
   if (target.kind === 'handler') {
     const names = new Set(handlers())
     if (names.has(target.handler)) return []
-    return [problem('handler', `no handler is called ${quoted(target.handler)}.${suggest(target.handler, names)}`)]
+    return [fieldProblem('handler', `no handler is called ${quoted(target.handler)}.${suggest(target.handler, names)}`)]
   }
   const { name, key } = target
   const type = vocabulary.get(name)
   if (type === undefined) {
     const hint = suggest(name, vocabulary.keys())
-    return [problem('name', `no attribute manifest has the attribute ${quoted(name)}.${hint}`)]
+    return [fieldProblem('name', `no attribute manifest has the attribute ${quoted(name)}.${hint}`)]
   }
-  if (type === 'STRING_MAP' && key === undefined) return [problem('key', `${name} is a map; say which key of it.`)]
-  if (type !== 'STRING_MAP' && key !== undefined) return [problem('key', `${name} is no map and has no keys.`)]
+  if (type === 'STRING_MAP' && key === undefined) return [fieldProblem('key', `${name} is a map; say which key of it.`)]
+  if (type !== 'STRING_MAP' && key !== undefined) return [fieldProblem('key', `${name} is no map and has no keys.`)]
   return []
 }
 
 function quoted(text: string): string {
   return JSON.stringify(text.slice(0, 200))
-}
-
-function problem(path: string, message: string): Problem {
-  return { severity: 'error', code: 'invalid-field', file: '', line: 0, column: 0, path, message }
 }

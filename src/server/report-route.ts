@@ -4,7 +4,7 @@ import { suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
 import { HTTP_REPORT_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
-import type { Problem } from '../kernel/problem.ts'
+import { fieldProblem, type Problem } from '../kernel/problem.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
 import { encodeRecords } from '../wire/record-json.ts'
@@ -66,6 +66,5 @@ function attributesOf(record: unknown): unknown {
 }
 
 function refused(path: string, message: string): RequestProblems {
-  const problem = { severity: 'error', code: 'invalid-field', file: '', line: 0, column: 0, path, message } as const
-  return new RequestProblems('the report is not valid', [problem])
+  return new RequestProblems('the report is not valid', [fieldProblem(path, message)])
 }

@@ -2,7 +2,7 @@
 
 import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
-import type { Problem } from '../kernel/problem.ts'
+import { fieldProblem, type Problem } from '../kernel/problem.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
 import { readAttributeText, TEXT_FORMS } from './attribute-text.ts'
@@ -37,7 +37,7 @@ export function parseAttributes(
 ): ParsedAttributes {
   const { path = 'attributes', suggest, maxMapEntries = Number.POSITIVE_INFINITY } = options
   if (!isJsonObject(json))
-    return { problems: [problem('wrong-type', path, `must be an object of attributes by name.`)] }
+    return { problems: [fieldProblem(path, 'must be an object of attributes by name.', 'wrong-type')] }
   const problems: Problem[] = []
   const values = new Map<string, AttributeValue>()
   let entries = 0
@@ -47,7 +47,7 @@ export function parseAttributes(
     const place = `${path}.${name.slice(0, 200)}`
     if (type === undefined) {
       const hint = suggest?.(name, vocabulary.keys()) ?? ''
-      problems.push(problem('unknown-attribute', place, `no attribute manifest has this attribute.${hint}`))
+      problems.push(fieldProblem(place, `no attribute manifest has this attribute.${hint}`, 'unknown-attribute'))
       continue
     }
     if (type === 'STRING_MAP' && isJsonObject(written)) {
@@ -56,7 +56,7 @@ export function parseAttributes(
     }
     const value = HEADER_MAPS.has(name) ? readHeaders(written) : readValue(type, written)
     if (value === undefined) {
-      problems.push(problem('wrong-type', place, `is ${describe(written)} and must be ${TEXT_FORMS[type]}.`))
+      problems.push(fieldProblem(place, `is ${describe(written)} and must be ${TEXT_FORMS[type]}.`, 'wrong-type'))
     } else values.set(name, value)
   }
   return problems.length > 0 ? { problems } : { bag: new MapBag(values) }
@@ -104,8 +104,4 @@ function describe(written: unknown): string {
   if (Array.isArray(written)) return 'a list'
   if (typeof written === 'object') return 'an object'
   return JSON.stringify(typeof written === 'string' ? written.slice(0, 64) : written)
-}
-
-function problem(code: string, path: string, message: string): Problem {
-  return { severity: 'error', code, file: '', line: 0, column: 0, path, message }
 }
