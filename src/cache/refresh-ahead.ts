@@ -1,6 +1,7 @@
 // Refreshes verdicts that are wanted before they end, so that hot keys never wait for the backend and are young when an
 // outage begins. Entries are looked at when their time comes, in slots of a tenth of a second: nothing is scanned.
 
+import { EMPTY_BAG } from '../kernel/attribute-bag.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { instanceBytes } from './instance-bytes.ts'
 import { entryBytes, type VerdictEntry } from './verdict-entry.ts'
@@ -126,8 +127,6 @@ export class RefreshAhead {
     return true
   }
 }
-
-const EMPTY_BAG = { get: () => undefined, names: () => [] }
 
 /** The request that asked first is not kept alive; a refreshed verdict is checked against revocations when served. */
 function withoutBag(request: VerdictRequest): VerdictRequest {

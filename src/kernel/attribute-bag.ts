@@ -38,6 +38,9 @@ export class MapBag implements AttributeBag {
   }
 }
 
+/** The bag of a request that brought nothing. */
+export const EMPTY_BAG: AttributeBag = { get: () => undefined, names: () => [] }
+
 /** Attributes that could not be found out, by name, and why. */
 export type UnknownAttributes = ReadonlyMap<string, IntermixError>
 

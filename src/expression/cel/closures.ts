@@ -1,11 +1,10 @@
 // The closures that CEL's operators become: each part evaluated in its turn, failures handed on.
 
+import { EMPTY_BAG } from '../../kernel/attribute-bag.ts'
 import { EvaluationError, worse } from '../compiled.ts'
 import { equals } from './operations.ts'
 import { type Cel, contains } from './reads.ts'
 import { type CelResult, type CelValue, typeName } from './values.ts'
-
-const EMPTY_BAG = { get: () => undefined, names: () => [] }
 
 /** The value of a part that reads nothing, computed once. */
 export function fold(evaluate: Cel): Cel {

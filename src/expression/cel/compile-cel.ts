@@ -1,6 +1,7 @@
 // From CEL source to a compiled expression: parsed and checked by cel-js, evaluated by own closures.
 
 import { type ASTNode, ParseError, TypeError as CheckError } from '@marcbachmann/cel-js'
+import { EMPTY_BAG } from '../../kernel/attribute-bag.ts'
 import type { ReadLog } from '../../kernel/read-log.ts'
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
 import { ambiguousEntries } from '../ambiguous-reads.ts'
@@ -17,8 +18,6 @@ import { generateCel } from './generate.ts'
 import { attributeWord, prepare, type PreparedSource } from './prepare.ts'
 import type { Cel } from './reads.ts'
 import { AttributeMap, CEL_TYPES, toAttribute } from './values.ts'
-
-const EMPTY_BAG = { get: () => undefined, names: () => [] }
 
 /** Compiles CEL against a vocabulary, which must not change afterwards. */
 export function compileCel(source: string, options: Omit<CompileOptions, 'dialect'>): CompileResult {

@@ -2,6 +2,7 @@
 // that take too long.
 
 import type { ASTNode } from '@marcbachmann/cel-js'
+import { EMPTY_BAG } from '../../kernel/attribute-bag.ts'
 import { EvaluationError, type ExpressionDoubt } from '../compiled.ts'
 import { alwaysFails, doubtAt, mayFail, type Place, unmatchableKey } from '../doubts.ts'
 import { compilePattern } from '../functions/regexp.ts'
@@ -18,7 +19,6 @@ export interface DoubtOptions extends CelOptions {
   placeOf(node: ASTNode): Place
 }
 
-const EMPTY_BAG = { get: () => undefined, names: () => [] }
 const NUMBER = 'the text is not a number in range'
 const ZONED = /^get(FullYear|Month|Date|DayOfMonth|DayOfWeek|DayOfYear|Hours|Minutes|Seconds|Milliseconds)$/
 

@@ -1,5 +1,6 @@
 // From CEXL source to a compiled expression.
 
+import { EMPTY_BAG } from '../../kernel/attribute-bag.ts'
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
 import { type CompileOptions, type CompileResult, EvaluationError } from '../compiled.ts'
 import type { Evaluate } from '../evaluate.ts'
@@ -78,6 +79,6 @@ function compile(
 
 function constantValue(node: Node, evaluate: Evaluate): AttributeValue | undefined {
   if (referencesOf(node).length > 0) return undefined
-  const value = evaluate({ get: () => undefined, names: () => [] }, undefined)
+  const value = evaluate(EMPTY_BAG, undefined)
   return value instanceof EvaluationError ? undefined : value
 }

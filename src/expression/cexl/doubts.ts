@@ -1,5 +1,6 @@
 // What is doubtful about a CEXL tree that compiles: parts that can only fail, parts that a caller can make fail.
 
+import { EMPTY_BAG } from '../../kernel/attribute-bag.ts'
 import { EvaluationError, type ExpressionDoubt } from '../compiled.ts'
 import { alwaysFails, mayFail, unmatchableKey } from '../doubts.ts'
 import { compilePattern } from '../functions/regexp.ts'
@@ -15,8 +16,6 @@ const READERS: ReadonlyMap<string, string> = new Map([
   ['email', 'an e-mail address'],
   ['uri', 'a URI'],
 ])
-
-const EMPTY_BAG = { get: () => undefined, names: () => [] }
 
 /** Finds the doubts of a checked tree, in the order of the source. */
 export function cexlDoubts(root: Node, options: GenerateOptions): readonly ExpressionDoubt[] {

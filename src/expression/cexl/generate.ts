@@ -1,6 +1,7 @@
 // Compiles a checked CEXL tree to closures. Under `|` an operand is compiled in "optional" mode, in which an absent
 // attribute or map key is `undefined`; everywhere else absence is an error.
 
+import { EMPTY_BAG } from '../../kernel/attribute-bag.ts'
 import type { AttributeValue, ValueType } from '../../kernel/value.ts'
 import { EvaluationError } from '../compiled.ts'
 import { asPredicate, clausePredicate, type Evaluate, type EvaluateOptional, predicateOf } from '../evaluate.ts'
@@ -23,8 +24,6 @@ export interface GenerateOptions {
   readonly predicates: boolean
   readonly maxSteps: number
 }
-
-const EMPTY_BAG = { get: () => undefined, names: () => [] }
 
 /** Compiles a tree. @throws SourceError where Mixer's compiler refuses what its type check let through. */
 export function generate(node: Node, options: GenerateOptions): Evaluate {
