@@ -1,7 +1,8 @@
 // The kinds of values that flags and environment variables can have: how each is read, written and explained.
 
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import { IntermixError } from '../kernel/errors.ts'
+import { parseIpRange } from '../kernel/ip-range.ts'
 import { Duration, parseDuration } from '../kernel/time.ts'
 import { parseRedisUrl } from '../redis/redis-url.ts'
 
@@ -188,23 +189,9 @@ function showBytes(bytes: number): string {
 
 function readCidrs(text: string): ReadValue<'cidrs'> {
   const ranges = splitList(text)
-  return ranges.every(isCidr)
+  return ranges.every((range) => parseIpRange(range) !== undefined)
     ? { value: ranges }
     : { allowed: 'CIDR ranges or addresses, such as 10.0.0.0/8,fd00::/8,192.0.2.7' }
-}
-
-function isCidr(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
-  const family = isIP(address)
-  if (family === 0 || rest.length > 0) return false
-  if (bits === undefined) return true
-  if (!/^\d{1,3}$/.test(bits)) return false
-  try {
-    new BlockList().addSubnet(address, Number(bits), family === 6 ? 'ipv6' : 'ipv4')
-    return true
-  } catch {
-    return false
-  }
 }
 
 function readList(text: string, { choices }: ValueRules): ReadValue<'list'> {

@@ -1,6 +1,7 @@
 // The settings of the long-running roles, in one table: flags, environment variables, help and types come from it.
 
 import { DEFAULT_MAX_STEPS } from '../expression/steps.ts'
+import { PRIVATE_RANGES } from '../kernel/ip-range.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/logger.ts'
 import { PATH_AMBIGUITY_NAMES } from '../wire/ambiguity.ts'
@@ -105,7 +106,7 @@ export const SETTINGS = {
   },
   trustForwarded: {
     kind: 'cidrs',
-    default: ['127.0.0.0/8', '::1/128', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
+    default: PRIVATE_RANGES,
     description: 'Proxies whose X-Forwarded-* headers are believed; loopback and private networks by default.',
     group: 'Listeners',
     roles: SERVING,

@@ -3,6 +3,7 @@
 import { parse as parseYaml } from 'yaml'
 import { valueToText } from '../../adapter-kit/value-text.ts'
 import { foldV4, parseIp } from '../../kernel/ip-address.ts'
+import { parseIpRange } from '../../kernel/ip-range.ts'
 import { PatternSet } from './pattern-set.ts'
 
 export const ENTRY_TYPES = ['STRINGS', 'CASE_INSENSITIVE_STRINGS', 'IP_ADDRESSES', 'REGEX'] as const
@@ -93,13 +94,12 @@ function addressList(entries: readonly string[]): EntryList {
 }
 
 function parseNetwork(entry: string): { address: Uint8Array; bits: number } {
-  const [text = '', length, ...rest] = entry.split('/')
-  const address = parseIp(text)
-  const full = (address?.length ?? 0) * 8
-  const bits = length === undefined ? full : /^\d{1,3}$/.test(length) ? Number(length) : -1
-  if (address === undefined || bits < 0 || bits > full || rest.length > 0) {
+  const range = parseIpRange(entry)
+  const address = range === undefined ? undefined : parseIp(range.address)
+  if (range === undefined || address === undefined) {
     throw new Error(`"${entry}" is not an IP address or a network such as 10.0.0.0/8 or 2001:db8::/32`)
   }
+  const { prefixLength: bits } = range
   const folded = foldV4(address)
   if (folded.length === address.length) return { address, bits }
   // A mapped network that is wider than the mapping prefix covers more than IPv4: it stays IPv6.
