@@ -1,6 +1,6 @@
 // The commands of the program: how each is called, what it is for, and what runs it.
 
-import { nearest } from '../config/suggest.ts'
+import { nearest } from '../kernel/suggest.ts'
 import { CHECK_PAGE, runCheck } from './check.ts'
 import { EXPLAIN_PAGE, runExplain } from './explain.ts'
 import { type CommandLine, type CommandPage, commandHelp, programHelp } from './help.ts'

@@ -5,12 +5,12 @@ import { type CompiledExpression, type Dialect, EvaluationError } from '../expre
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { IntermixError } from '../kernel/errors.ts'
 import { type ReadLog, RequestReads } from '../kernel/read-log.ts'
+import { suggest } from '../kernel/suggest.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import type { CompileContext } from './compile-context.ts'
 import type { ConfigNode, MapNode } from './config-node.ts'
 import { snakeCase } from './fields.ts'
 import type { OutputNames } from './snapshot.ts'
-import { suggest } from './suggest.ts'
 
 const OUTPUT = '$out.'
 /** How Mixer's dynamic templates call the same thing. */

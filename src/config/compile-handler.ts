@@ -10,7 +10,7 @@ import { INTERMIX_API } from './kinds.ts'
 import { type ConfigObject, Extras } from './objects.ts'
 import { parseParams, reportConfigIssues } from './params.ts'
 import type { HandlerConfig } from './snapshot.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../kernel/suggest.ts'
 import { readDuration } from './values.ts'
 
 const DEFAULT_STALE_MS = 600_000

@@ -12,7 +12,7 @@ import { type FieldPlan, instanceBuilder } from './instance-builder.ts'
 import { INTERMIX_API } from './kinds.ts'
 import { type ConfigObject, dialectOf, Extras } from './objects.ts'
 import type { InstanceConfig } from './snapshot.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../kernel/suggest.ts'
 
 interface InstanceSource {
   readonly fullName: string

@@ -3,10 +3,10 @@
 import type { CompiledExpression, Dialect } from '../expression/compiled.ts'
 import { compileExpression } from '../expression/compile.ts'
 import type { Vocabulary } from '../kernel/attribute-bag.ts'
+import { suggest } from '../kernel/suggest.ts'
 import type { ValueType } from '../kernel/value.ts'
 import type { ConfigNode, ScalarNode } from './config-node.ts'
 import type { ProblemList } from './problem-list.ts'
-import { suggest } from './suggest.ts'
 import { unknownAttribute } from './unknown-attribute.ts'
 
 export interface ExpressionUse {

@@ -2,7 +2,7 @@
 
 import type { ConfigNode, ListNode, MapNode, ScalarNode } from './config-node.ts'
 import type { ProblemList } from './problem-list.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../kernel/suggest.ts'
 
 /** `label_names` → `labelNames`; names without underscores stay as they are. */
 export function camelCase(name: string): string {

@@ -1,6 +1,6 @@
 // Full names (`name.kind.namespace`) and how short references are completed, as Mixer does it.
 
-import { suggest } from './suggest.ts'
+import { suggest } from '../kernel/suggest.ts'
 
 /**
  * The full names that a reference may mean, likeliest first: `a` is `a.<kind>.<namespace>`; `a.b` is `a.b.<namespace>`

@@ -6,7 +6,7 @@ import type { ConfigNode, MapEntry, MapNode, ScalarNode } from './config-node.ts
 import { Fields } from './fields.ts'
 import { INTERMIX_API, knownKinds, MIXER_API, type ObjectRole, roleOf } from './kinds.ts'
 import type { ProblemList } from './problem-list.ts'
-import { nearest, suggest } from './suggest.ts'
+import { nearest, suggest } from '../kernel/suggest.ts'
 
 /** One object of the config. */
 export interface ConfigObject {

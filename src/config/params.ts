@@ -8,7 +8,7 @@ import { camelCase } from './fields.ts'
 import { explainIssue, type SchemaIssue } from './schema-issue.ts'
 import type { ProblemList } from './problem-list.ts'
 import { objectShape, optionFor, unwrap } from './schema-walk.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../kernel/suggest.ts'
 
 /** What came of a handler's params: the normalised text (for digests) and what the schema made of it. */
 export interface ParsedParams {

@@ -2,7 +2,7 @@
 
 import type { z } from 'zod'
 import type { ConfigNode } from './config-node.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../kernel/suggest.ts'
 
 export type SchemaIssue = z.core.$ZodIssue
 

@@ -1,9 +1,9 @@
 // Reading single values of the config: durations, numbers and choices.
 
+import { suggest } from '../kernel/suggest.ts'
 import { parseDuration } from '../kernel/time.ts'
 import type { ScalarNode } from './config-node.ts'
 import type { ProblemList } from './problem-list.ts'
-import { suggest } from './suggest.ts'
 
 /** A duration (`200ms`, `1m30s`) in milliseconds, within bounds. @returns `undefined` after reporting. */
 export function readDuration(

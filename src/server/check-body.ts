@@ -1,11 +1,11 @@
 // The body of POST /v1/check: attributes, and how the caller wants them answered.
 
-import { nearest, suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
 import { fieldProblem, type Problem } from '../kernel/problem.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckOptions, QuotaDemand } from '../kernel/services.ts'
+import { nearest, suggest } from '../kernel/suggest.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
 import { RequestProblems } from './json-error.ts'
 

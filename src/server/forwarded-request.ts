@@ -1,9 +1,9 @@
 // What a proxy asks about in forward-auth: the original request, and what its operator set, told apart from what the
 // client sent.
 
-import { suggest } from '../config/suggest.ts'
 import type { Vocabulary } from '../kernel/attribute-bag.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
+import { suggest } from '../kernel/suggest.ts'
 import type { StringMap } from '../kernel/value.ts'
 import { queryOf, queryParamsOf, urlPathOf } from '../wire/request-path.ts'
 import { clientIpOf } from './client-address.ts'

@@ -1,11 +1,11 @@
 // POST /v1/report: reports from programs. They are taken at once; delivery is the workers' business.
 
-import { suggest } from '../config/suggest.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
 import { HTTP_REPORT_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
 import { fieldProblem, type Problem } from '../kernel/problem.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
+import { suggest } from '../kernel/suggest.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
 import { encodeRecords } from '../wire/record-json.ts'
 import { ATTRIBUTES } from '../wire/report-formats.ts'

@@ -1,7 +1,7 @@
 // Options from one declarative table: flags, environment variables and typed values. Every problem is collected, none
 // stops the reading.
 
-import { nearest } from '../config/suggest.ts'
+import { nearest } from '../kernel/suggest.ts'
 import { type Kind, type KindValues, readValue, type ValueRules } from './option-kinds.ts'
 
 /** One option. Its flag and variable are made from its key: `redisTimeoutMs` is `--redis-timeout`, `INTERMIX_REDIS_TIMEOUT`. */

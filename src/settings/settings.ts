@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { nearest } from '../config/suggest.ts'
+import { nearest } from '../kernel/suggest.ts'
 import { type Address, showAddress } from './option-kinds.ts'
 import { type Environment, flagOf, type OptionValues, readOptions, variableOf } from './options.ts'
 import { type Role, SETTINGS, type SettingSpec } from './settings-table.ts'
