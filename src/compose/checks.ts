@@ -18,7 +18,7 @@ import { createCheckMetrics } from '../policy/check-metrics.ts'
 import { CheckPlans } from '../policy/check-plan.ts'
 import { PolicyRequests } from '../policy/policy-request.ts'
 import { QuotaEngine } from '../policy/quota-engine.ts'
-import type { PolicyState } from '../policy/policy-state.ts'
+import type { PolicyState } from '../policy/handler-table.ts'
 import type { RedisLink } from '../redis/connection.ts'
 
 export interface CacheOptions {

@@ -5,14 +5,12 @@
 import type { Variety } from '../adapter-kit/templates.ts'
 import type { ConfigSource } from '../config/watch.ts'
 import { RuleSelector } from '../config/rule-index.ts'
-import type { Snapshot } from '../config/snapshot.ts'
+import type { HandlerConfig, Snapshot } from '../config/snapshot.ts'
 import { inSlices } from '../config/slices.ts'
 import { CONFIG_APPLY_FAILURES_TOTAL } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 import type { Health } from '../observe/health.ts'
-import type { HandlerTables } from '../policy/handler-table.ts'
-import type { PolicyState } from '../policy/policy-state.ts'
-import { handlersOf } from './handlers-of.ts'
+import type { HandlerTables, PolicyState } from '../policy/handler-table.ts'
 
 export interface LiveConfigOptions {
   readonly source: Pick<ConfigSource, 'current' | 'onChange' | 'status'>
@@ -141,4 +139,15 @@ export class LiveConfig {
     health.set('config', true, `${serving}${doubts[state]}${unused}`)
     this.#cancelHealth = clock.after(HEALTH_MS, () => this.#reportHealth())
   }
+}
+
+/** The handlers that rules use with instances of these varieties, each once. */
+function handlersOf(snapshot: Snapshot, varieties: ReadonlySet<Variety>): readonly HandlerConfig[] {
+  const found = new Map<string, HandlerConfig>()
+  for (const rule of snapshot.rules) {
+    for (const { handler, instances } of rule.actions) {
+      if (instances.some((instance) => varieties.has(instance.template.variety))) found.set(handler.name, handler)
+    }
+  }
+  return [...found.values()]
 }

@@ -15,7 +15,7 @@ import { isAmbiguous, isStringMap } from '../kernel/value.ts'
 import { generateAttributes } from './attribute-generation.ts'
 import type { SettledPart } from './combine.ts'
 import { fillHeaders } from './header-operations.ts'
-import type { PolicyState } from './policy-state.ts'
+import type { PolicyState } from './handler-table.ts'
 import { matchRule } from './rule-match.ts'
 
 export interface ExplainDependencies {

@@ -9,7 +9,6 @@ import { ConcurrencyLimit } from './concurrency-limit.ts'
 import { failureOf } from './guard-failure.ts'
 import { GuardMetrics } from './guard-metrics.ts'
 import { GuardedCall } from './guarded-call.ts'
-import { isThenable } from './is-thenable.ts'
 import { LazyCallContext } from './lazy-call-context.ts'
 import { RetryBudget } from './retry-budget.ts'
 
@@ -62,6 +61,14 @@ export interface Guard {
 /** Builds the guard of a handler. */
 export function createGuard(options: GuardOptions): Guard {
   return new HandlerGuard(options)
+}
+
+/**
+ * Whether a value has to be awaited, promises of other realms and libraries included. Throws what a `then` that is a
+ * getter throws.
+ */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 const LEAST_TIME_MS = 1

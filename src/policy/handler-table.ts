@@ -3,7 +3,8 @@
 // it, no request that began under such a config is under way, and no call of its own either.
 
 import type { AdapterEnvironment, Handler } from '../adapter-kit/define-adapter.ts'
-import type { HandlerConfig } from '../config/snapshot.ts'
+import type { RuleSelector } from '../config/rule-index.ts'
+import type { HandlerConfig, Snapshot } from '../config/snapshot.ts'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger } from '../kernel/ports.ts'
@@ -27,6 +28,13 @@ export interface LiveHandlers extends HandlerTable {
   hold<T>(pending: Promise<T>): Promise<T>
   /** Nothing new will be asked of this table. */
   retire(): void
+}
+
+/** What a check needs of one config: its snapshot, its rules indexed and its handlers running. Swapped as one. */
+export interface PolicyState {
+  readonly snapshot: Snapshot
+  readonly rules: RuleSelector
+  readonly handlers: LiveHandlers
 }
 
 /** A handler may take this long to start; afterwards the config goes live and it goes on starting. */

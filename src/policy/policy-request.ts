@@ -7,7 +7,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter } from '../kernel/ports.ts'
 import { generateAttributes } from './attribute-generation.ts'
 import type { CheckPlan, CheckPlans } from './check-plan.ts'
-import type { PolicyState } from './policy-state.ts'
+import type { PolicyState } from './handler-table.ts'
 
 /** What every kind of question about a request says. */
 export interface RequestOptions {

@@ -7,7 +7,7 @@ import { sharingSteps } from '../expression/steps.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { generateAttributes, generationFailures } from './attribute-generation.ts'
-import type { PolicyState } from './policy-state.ts'
+import type { PolicyState } from './handler-table.ts'
 import { ReportFailures } from './report-failures.ts'
 import { type MatchFailed, matchRule } from './rule-match.ts'
 

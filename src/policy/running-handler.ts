@@ -15,8 +15,7 @@ import {
   MAX_VALID_USES,
   type Verdict,
 } from '../kernel/verdict.ts'
-import { believe } from './believe.ts'
-import type { Guard } from './guard.ts'
+import { type Guard, isThenable } from './guard.ts'
 
 export class RunningHandler implements VerdictSource {
   readonly handler: HandlerConfig
@@ -120,6 +119,20 @@ export class RunningHandler implements VerdictSource {
   #unsupported(template: string): IntermixError {
     return new IntermixError('INTERNAL', `${this.handler.name} does not handle template ${template}`)
   }
+}
+
+/**
+ * The answer itself. Throws, or rejects with, a `BACKEND_FAILED` that says what is wrong with it. To be called within
+ * the guard, so that a backend that answers nonsense counts as one that fails.
+ * @param problemOf says what is wrong with an answer, or `undefined`
+ */
+function believe<T>(answer: T | Promise<T>, problemOf: (value: unknown) => string | undefined): T | Promise<T> {
+  const look = (value: T): T => {
+    const problem = problemOf(value)
+    if (problem === undefined) return value
+    throw new IntermixError('BACKEND_FAILED', `the adapter answered nonsense: ${problem}`, { backend: 'answered' })
+  }
+  return isThenable(answer) ? Promise.resolve(answer).then(look) : look(answer)
 }
 
 function toVerdict(result: CheckResult): Verdict {

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createPolicy, type Policy } from '../../src/compose/policy.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
-import type { PolicyState } from '../../src/policy/policy-state.ts'
+import type { PolicyState } from '../../src/policy/handler-table.ts'
 import { type Attributes, document, goodPolicy, type PolicyNode, startPolicy } from '../policy/policy-node.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
