@@ -35,20 +35,13 @@ export function createRefusals(meter: Meter, cache: 'answer' | 'verdict' | 'mesh
 
 /** Resolves a handler's series when it is first asked for, all at once: they begin at 0 together. */
 export function createCacheMetrics(meter: Meter): (handler: { readonly name: string }) => HandlerCacheMetrics {
-  const byHandler = new WeakMap<object, HandlerCacheMetrics>()
-  return (handler) => {
-    let metrics = byHandler.get(handler)
-    if (metrics === undefined) {
-      metrics = metricsOf(meter, handler.name)
-      byHandler.set(handler, metrics)
-    }
-    return metrics
-  }
-}
-
-function metricsOf(meter: Meter, handler: string): HandlerCacheMetrics {
   const served = meter.counter(CACHE_VERDICTS_TOTAL)
-  return {
+  const coalesced = meter.counter(CACHE_COALESCED_TOTAL)
+  const refreshed = meter.counter(CACHE_REFRESHED_TOTAL)
+  const unwatched = meter.counter(CACHE_REFRESH_DROPPED_TOTAL)
+  const revoked = meter.counter(CACHE_REVOKED_TOTAL)
+  const waited = meter.counter(CACHE_LEASE_WAITS_TOTAL)
+  const resolve = (handler: string): HandlerCacheMetrics => ({
     served: {
       local: served({ handler, tier: 'local' }),
       mesh: served({ handler, tier: 'mesh' }),
@@ -56,10 +49,20 @@ function metricsOf(meter: Meter, handler: string): HandlerCacheMetrics {
       stale: served({ handler, tier: 'stale' }),
       none: served({ handler, tier: 'none' }),
     },
-    coalesced: meter.counter(CACHE_COALESCED_TOTAL)({ handler }),
-    refreshed: meter.counter(CACHE_REFRESHED_TOTAL)({ handler }),
-    unwatched: meter.counter(CACHE_REFRESH_DROPPED_TOTAL)({ handler }),
-    revoked: meter.counter(CACHE_REVOKED_TOTAL)({ handler }),
-    waited: meter.counter(CACHE_LEASE_WAITS_TOTAL)({ handler }),
+    coalesced: coalesced({ handler }),
+    refreshed: refreshed({ handler }),
+    unwatched: unwatched({ handler }),
+    revoked: revoked({ handler }),
+    waited: waited({ handler }),
+  })
+  // By the handler itself: what belongs to a config that is gone goes with it.
+  const byHandler = new WeakMap<object, HandlerCacheMetrics>()
+  return (handler) => {
+    let metrics = byHandler.get(handler)
+    if (metrics === undefined) {
+      metrics = resolve(handler.name)
+      byHandler.set(handler, metrics)
+    }
+    return metrics
   }
 }
