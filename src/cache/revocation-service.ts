@@ -224,14 +224,18 @@ export class RevocationService {
     if (reply.firstKept > known.sequence + 1) revocations.revokeBelow(reply.firstKept - 1)
     for (const text of reply.records) {
       const record = readRecord(text, reply.sequence)
-      if (record === undefined) {
-        log.warn({ record: text.slice(0, 200) }, 'revocation not understood: everything is revoked instead')
+      const applied = revocations.epoch.sequence
+      // Another exchange, under way at the same time, has brought it.
+      if (record !== undefined && record.sequence <= applied) continue
+      // Records are numbered without gaps: in a gap there was one, and nobody knows what it revoked.
+      if (record?.sequence !== applied + 1) {
+        log.warn({ record: text.slice(0, 200) }, 'revocation not understood, or one is missing: everything is revoked')
         revocations.revokeBelow(reply.sequence)
         this.#mark = ''
-      } else {
-        revocations.apply(record)
-        this.#mark = record.mark
+        break
       }
+      revocations.apply(record)
+      this.#mark = record.mark
     }
     if (revocations.epoch.sequence < reply.sequence) {
       revocations.revokeBelow(reply.sequence)

@@ -290,6 +290,26 @@ describe('the log of revocations', () => {
     for (const node of nodes) expect([node.id, serves(node, after)]).toEqual([node.id, false])
   })
 
+  it('from which a record has gone revokes everything instead, and goes on', async () => {
+    const nodes = await three()
+    for (let i = 0; i < 3; i++) await mesh.drive(nodes[0].service.revoke(BY_OTHER))
+    const before = nodes[0].revocations.epoch
+    const last = `5 x ${JSON.stringify(BY_OTHER)}`
+    await link.run((client) => client.multi().incrby(KEYS.sequence, 2).zadd(KEYS.log, 5, last).exec())
+    await mesh.pass(600)
+    for (const node of nodes) {
+      expect([node.id, serves(node, before)]).toEqual([node.id, false])
+      expect(serves(node, node.revocations.epoch)).toBe(true)
+    }
+    const after = nodes[0].revocations.epoch
+    const receipt = await mesh.drive(nodes[0].service.revoke(BY_HANDLER))
+    expect(receipt).toMatchObject({ sequence: 6, unconfirmed: [] })
+    for (const node of nodes) {
+      expect([node.id, serves(node, after)]).toEqual([node.id, false])
+      expect([node.id, serves(node, after, OTHER)]).toEqual([node.id, true])
+    }
+  })
+
   it('bounds the age of what a node serves that is out of touch, and lifts the bound when it is back', async () => {
     const [one] = await three()
     expect(one.service.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
