@@ -1,82 +1,32 @@
 // Collects what one evaluation read, in order and each read once: the shape of the answer.
 
-import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { type Predicate, type ReadLog, type ReferencedAttribute, referenceId } from '../kernel/read-log.ts'
-import { type AttributeValue, isAmbiguous, isStringMap } from '../kernel/value.ts'
+import type { AttributeValue } from '../kernel/value.ts'
 import { canonicalValue } from './canonical-value.ts'
+import {
+  ABSENT,
+  attributeId,
+  attributeStep,
+  FALSE,
+  keyId,
+  keyStep,
+  predicateStep,
+  type ReadStep,
+  scalarAnswer,
+  type StepAnswer,
+  TRUE,
+  wholeAnswer,
+  wholeId,
+  wholeStep,
+} from './read-step.ts'
 
-/**
- * One question that an evaluation asks a bag. `outcome` says how the bag answers, as far as the next question can
- * depend on it without the value; `value` is what must enter the key (empty where the outcome says it all). A map
- * that is not there at all (`no-map`) is told apart from a map that lacks the key: expressions can tell them apart too.
- * What is `unknown`, or ambiguous, is no answer: no evaluation that met it is kept, so such a bag finds none.
- */
-export interface ReadStep {
-  readonly id: string
-  readonly name: string
-  readonly key: string | undefined
-  readonly whole: boolean
-  answer(bag: AttributeBag): StepAnswer
-}
+export type { StepAnswer } from './read-step.ts'
 
-export interface StepAnswer {
-  readonly outcome: 'absent' | 'no-map' | 'unknown' | 'present' | 'true' | 'false'
-  readonly value: string
-}
-
+/** A step and how the bag of the evaluation answered: data, too. */
 export interface RecordedStep {
   readonly step: ReadStep
   readonly outcome: StepAnswer['outcome']
   readonly value: string
-}
-
-const ABSENT: StepAnswer = { outcome: 'absent', value: '' }
-const UNKNOWN: StepAnswer = { outcome: 'unknown', value: '' }
-const NO_MAP: StepAnswer = { outcome: 'no-map', value: '' }
-const PRESENT: StepAnswer = { outcome: 'present', value: '' }
-const TRUE: StepAnswer = { outcome: 'true', value: '' }
-const FALSE: StepAnswer = { outcome: 'false', value: '' }
-
-function scalarAnswer(value: AttributeValue | undefined): StepAnswer {
-  if (value === undefined) return ABSENT
-  if (typeof value === 'object' && isStringMap(value)) return PRESENT
-  return { outcome: 'present', value: canonicalValue(value) }
-}
-
-function keyAnswer(map: AttributeValue | undefined, key: string): StepAnswer {
-  if (map === undefined || typeof map !== 'object' || !isStringMap(map)) return NO_MAP
-  if (isAmbiguous(map, key)) return UNKNOWN
-  const value = map.get(key)
-  return value === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(value) }
-}
-
-function wholeAnswer(map: AttributeValue | undefined): StepAnswer {
-  if (map === undefined) return ABSENT
-  return isAmbiguous(map, undefined) ? UNKNOWN : { outcome: 'present', value: canonicalValue(map) }
-}
-
-/** Asks a bag for the value, where that can be told. */
-function ask(bag: AttributeBag, name: string, answer: (value: AttributeValue | undefined) => StepAnswer): StepAnswer {
-  const value = bag.get(name)
-  return value === undefined && bag.unknown?.(name) !== undefined ? UNKNOWN : answer(value)
-}
-
-function attributeStep(name: string): ReadStep {
-  return { id: `a${name}`, name, key: undefined, whole: false, answer: (bag) => ask(bag, name, scalarAnswer) }
-}
-
-function keyStep(name: string, key: string): ReadStep {
-  return {
-    id: `k${name.length}:${name}${key}`,
-    name,
-    key,
-    whole: false,
-    answer: (bag) => ask(bag, name, (value) => keyAnswer(value, key)),
-  }
-}
-
-function wholeStep(name: string): ReadStep {
-  return { id: `w${name}`, name, key: undefined, whole: true, answer: (bag) => ask(bag, name, wholeAnswer) }
 }
 
 /** A predicate's step and what is recorded of it, made once: rules ask the same predicates of every request. */
@@ -91,16 +41,7 @@ const PREDICATES = new WeakMap<Predicate, PredicateRecord>()
 function predicateRecord(predicate: Predicate): PredicateRecord {
   let record = PREDICATES.get(predicate)
   if (record === undefined) {
-    const step: ReadStep = {
-      id: `p${predicate.id}`,
-      name: predicate.attribute,
-      key: predicate.mapKey,
-      whole: false,
-      answer(bag) {
-        const answer = predicate.test(bag)
-        return answer === undefined ? ABSENT : answer ? TRUE : FALSE
-      },
-    }
+    const step = predicateStep(predicate)
     record = { step, whenTrue: { step, ...TRUE }, whenFalse: { step, ...FALSE } }
     PREDICATES.set(predicate, record)
   }
@@ -121,11 +62,11 @@ export class ReadCollector implements ReadLog {
   #latest: ReadStep | undefined
 
   attribute(name: string, value: AttributeValue | undefined): void {
-    if (!this.#steps.has(`a${name}`)) this.#record(attributeStep(name), scalarAnswer(value))
+    if (!this.#steps.has(attributeId(name))) this.#record(attributeStep(name), scalarAnswer(value))
   }
 
   mapKey(name: string, key: string, value: string | undefined): void {
-    if (this.#steps.has(`k${name.length}:${name}${key}`)) return
+    if (this.#steps.has(keyId(name, key))) return
     this.#record(
       keyStep(name, key),
       value === undefined ? ABSENT : { outcome: 'present', value: canonicalValue(value) },
@@ -133,7 +74,7 @@ export class ReadCollector implements ReadLog {
   }
 
   wholeMap(name: string, value: AttributeValue | undefined): void {
-    if (!this.#steps.has(`w${name}`)) this.#record(wholeStep(name), wholeAnswer(value))
+    if (!this.#steps.has(wholeId(name))) this.#record(wholeStep(name), wholeAnswer(value))
   }
 
   predicate(predicate: Predicate, answer: boolean): void {

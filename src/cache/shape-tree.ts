@@ -5,7 +5,8 @@
 // are evaluated, so nothing here recurses along one.
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
-import type { ReadStep, RecordedStep, StepAnswer } from './read-collector.ts'
+import type { RecordedStep } from './read-collector.ts'
+import type { ReadStep, StepAnswer } from './read-step.ts'
 
 interface Branch {
   /** The questions that were seen next. More than one only where the next question depends on a value. */
