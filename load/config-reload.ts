@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { builtInAdapters } from '../src/adapters/index.ts'
 import { createTestEnvironment } from '../src/adapter-kit/test-environment.ts'
 import { LiveConfig } from '../src/compose/live-config.ts'
-import { ConfigSource } from '../src/config/watch.ts'
+import { folderSource } from '../src/config/folder-source.ts'
+import { WatchedConfig } from '../src/config/watch.ts'
 import { Health } from '../src/observe/health.ts'
 import { createLogger } from '../src/observe/logger.ts'
 import { createMeter } from '../src/observe/meter.ts'
@@ -105,8 +106,8 @@ async function measure(layout: Layout, folder: string, reloads: number) {
   await write(0, layout.files)
   const log = createLogger({ format: 'json', level: 'error', terminal: false, write: (line) => say(line) })
   const meter = createMeter({ processMetrics: false })
-  const source = await ConfigSource.open({
-    folder,
+  const watched = await WatchedConfig.open({
+    source: folderSource(folder, { clock, log }),
     compile: { adapters: builtInAdapters() },
     clock,
     log,
@@ -121,7 +122,7 @@ async function measure(layout: Layout, folder: string, reloads: number) {
     guard: (handler) => createGuard({ handler, clock, log, random, meter }),
   })
   const live = new LiveConfig({
-    source,
+    watched,
     tables,
     varieties: new Set(['check']),
     clock,
@@ -139,7 +140,7 @@ async function measure(layout: Layout, folder: string, reloads: number) {
       const applied = new Promise<void>((resolve) => live.onState(() => resolve()))
       const end = watchLoop()
       const startedAt = performance.now()
-      await source.reload()
+      await watched.reload()
       await applied
       turns.push({ ...end(), took: performance.now() - startedAt })
     }
@@ -157,7 +158,7 @@ async function measure(layout: Layout, folder: string, reloads: number) {
   }
   await live.stop()
   await tables.stop()
-  source.close()
+  watched.close()
   return rows
 }
 

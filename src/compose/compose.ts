@@ -10,7 +10,8 @@ import { LiveConfig } from './live-config.ts'
 import { policyChoices } from './policy-choices.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type Reports } from './reports.ts'
-import { ConfigSource } from '../config/watch.ts'
+import { folderSource } from '../config/folder-source.ts'
+import { WatchedConfig } from '../config/watch.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Operations } from '../kernel/operation.ts'
@@ -32,8 +33,8 @@ const WORKER_VARIETIES: readonly Variety[] = ['report', 'attributes']
 export const createProcess: CreateProcess = async (role, settings, ports) => {
   const { clock, log, meter } = ports
   const adapters = await loadAdapters(settings.adapters.join(','), { from: process.cwd(), known: builtInAdapters() })
-  const source = await ConfigSource.open({
-    folder: settings.config,
+  const watched = await WatchedConfig.open({
+    source: folderSource(settings.config, { clock, log }),
     compile: {
       adapters,
       defaultNamespace: settings.defaultNamespace,
@@ -44,7 +45,7 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
     log,
     meter,
   })
-  return new Composition(settings, ports, source)
+  return new Composition(settings, ports, watched)
 }
 
 interface Door {
@@ -58,7 +59,7 @@ class Composition implements RunningProcess {
   readonly operations: Operations
   readonly #settings: Settings
   readonly #ports: ProcessPorts
-  readonly #source: ConfigSource
+  readonly #watched: WatchedConfig
   readonly #links: readonly RedisLink[]
   readonly #environments: AdapterEnvironments
   readonly #listener: AdapterListener | undefined
@@ -69,13 +70,13 @@ class Composition implements RunningProcess {
   readonly #admission: Admission
   readonly #doors: ReadonlyMap<string, Door>
 
-  constructor(settings: Settings, ports: ProcessPorts, source: ConfigSource) {
+  constructor(settings: Settings, ports: ProcessPorts, watched: WatchedConfig) {
     const { clock, random, log, meter, health, loopLag } = ports
     const { role, redisPrefix: prefix, redisTimeoutMs: commandTimeoutMs } = settings
     const serving = role !== 'worker'
     this.#settings = settings
     this.#ports = ports
-    this.#source = source
+    this.#watched = watched
     const link = (url: string | undefined, kind: 'cache' | 'queue') =>
       url === undefined ? undefined : connectRedis({ url, role: kind, commandTimeoutMs, clock, random, log, meter })
     const cacheLink = serving ? link(settings.cacheRedis, 'cache') : undefined
@@ -92,7 +93,7 @@ class Composition implements RunningProcess {
     })
     const draining = role !== 'node' || queueLink === undefined
     const varieties = new Set([...(serving ? NODE_VARIETIES : []), ...(draining ? WORKER_VARIETIES : [])])
-    this.#config = new LiveConfig({ source, tables: this.#tables, varieties, clock, log, meter, health })
+    this.#config = new LiveConfig({ watched, tables: this.#tables, varieties, clock, log, meter, health })
     const state = () => this.#config.state()
     const redis = { mesh: settings.cacheMesh ? cacheLink : undefined, revocationLink: queueLink ?? cacheLink }
     this.#policy = serving
@@ -103,7 +104,7 @@ class Composition implements RunningProcess {
     this.#doors = this.#createDoors()
     this.operations = this.#createOperations()
     this.debug = new Map<string, () => unknown>([
-      ['config', () => source.status()],
+      ['config', () => watched.status()],
       ...(serving ? ([['admission', () => this.#admission.view()]] as const) : []),
       ...(this.#policy?.debug ?? []),
       ...this.#reports.debug,
@@ -138,7 +139,7 @@ class Composition implements RunningProcess {
     this.#policy?.stop()
     await this.#tables.stop()
     await this.#listener?.close()
-    this.#source.close()
+    this.#watched.close()
     this.#environments.close()
     for (const link of this.#links) link.close()
   }

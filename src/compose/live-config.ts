@@ -3,7 +3,7 @@
 // meanwhile the newest is next. One that cannot be taken into use changes nothing, and the one after it is tried again.
 
 import type { Variety } from '../adapter-kit/templates.ts'
-import type { ConfigSource } from '../config/watch.ts'
+import type { WatchedConfig } from '../config/watch.ts'
 import { RuleSelector } from '../config/rule-index.ts'
 import type { HandlerConfig, Snapshot } from '../config/snapshot.ts'
 import { inSlices } from '../config/slices.ts'
@@ -13,7 +13,7 @@ import type { Health } from '../observe/health.ts'
 import type { HandlerTables, PolicyState } from '../policy/handler-table.ts'
 
 export interface LiveConfigOptions {
-  readonly source: Pick<ConfigSource, 'current' | 'onChange' | 'status'>
+  readonly watched: Pick<WatchedConfig, 'current' | 'onChange' | 'status'>
   readonly tables: HandlerTables
   /** What this process does: only handlers for these run. */
   readonly varieties: ReadonlySet<Variety>
@@ -61,11 +61,11 @@ export class LiveConfig {
     this.#listeners.push(listener)
   }
 
-  /** Takes the first snapshot into use and follows the source. Rejects when that snapshot cannot be taken into use. */
+  /** Takes the first snapshot into use and follows the config. Rejects when that snapshot cannot be taken into use. */
   async start(): Promise<PolicyState> {
-    const { source } = this.#options
-    this.#unsubscribe = source.onChange((snapshot) => void this.#take(snapshot))
-    await this.#take(source.current())
+    const { watched } = this.#options
+    this.#unsubscribe = watched.onChange((snapshot) => void this.#take(snapshot))
+    await this.#take(watched.current())
     if (this.#state === undefined) throw this.#failure
     this.#reportHealth()
     return this.#state
@@ -124,8 +124,8 @@ export class LiveConfig {
   }
 
   #reportHealth(): void {
-    const { source, health, clock } = this.#options
-    const { state, problems, snapshotId, loadedAt } = source.status()
+    const { watched, health, clock } = this.#options
+    const { state, problems, snapshotId, loadedAt } = watched.status()
     const serving = `serving ${snapshotId.slice(0, 12)}, loaded ${new Date(loadedAt).toISOString()}`
     const errors = problems.filter(({ severity }) => severity === 'error').length
     const doubts: Readonly<Record<typeof state, string>> = {

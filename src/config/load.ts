@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { UNREADABLE } from './config-source.ts'
 import { digestOf } from './digest.ts'
 import { type LoadedConfig, parsing } from './parse-text.ts'
 import { atOnce, type Run, type Sliced } from './slices.ts'
@@ -16,9 +17,6 @@ const ATTEMPTS = 3
 const HASHED_AT_ONCE = 1024 * 1024
 /** Stands for what the file system would not tell. */
 const UNKNOWN = 'unknown'
-
-/** The code of problems that are no fault of the config: something of it could not be read now and may be later. */
-export const UNREADABLE = 'unreadable-file'
 
 /** What was read of one file. */
 interface KnownFile {

@@ -1,32 +1,32 @@
-// Keeps the config of a folder current: sees changes, compiles them, and serves the last good snapshot meanwhile.
+// Keeps the config of a source current: sees changes, compiles them, and serves the last good snapshot meanwhile.
 
-import { type FSWatcher, watch } from 'node:fs'
 import { IntermixError } from '../kernel/errors.ts'
 import type { LabelValue } from '../kernel/metrics/metric.ts'
 import { CONFIG_LAST_RELOAD_OK, CONFIG_LOADS_TOTAL } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import { formatProblem, type Problem } from '../kernel/problem.ts'
 import type { CompileSnapshotOptions } from './compile-context.ts'
-import { ConfigFolder, type LoadedConfig, UNREADABLE } from './load.ts'
+import { type ConfigSource, UNREADABLE } from './config-source.ts'
+import type { LoadedConfig } from './parse-text.ts'
 import { inSlices, type Sliced } from './slices.ts'
 import type { Snapshot } from './snapshot.ts'
 import { type CompiledConfig, SnapshotCompiler } from './snapshot-compiler.ts'
 
-export interface ConfigSourceOptions {
-  readonly folder: string
+export interface WatchedConfigOptions {
+  readonly source: ConfigSource
   readonly compile: CompileSnapshotOptions
   readonly clock: Clock
   readonly log: Logger
   readonly meter: Meter
-  /** How often the folder is looked at when no event came, in ms. Default 1000. */
+  /** How often the source is looked at when no hint came, in ms. Default 1000. */
   readonly pollMs?: number
-  /** How long after an event the folder is read, in ms: editors write in several steps. Default 100. */
+  /** How long after a hint the source is read, in ms: editors write in several steps. Default 100. */
   readonly debounceMs?: number
 }
 
 /**
- * How the last attempt to load went: `rejected` for a config with errors, `unreadable` where the folder or a file could
- * not be read, which is tried again, `failed` where the compiler itself did. `snapshotId` is the snapshot that is served.
+ * How the last attempt to load went: `rejected` for a config with errors, `unreadable` where the source or a part of it
+ * could not be read, which is tried again, `failed` where the compiler itself did. `snapshotId` is the snapshot that is served.
  */
 export interface ConfigStatus {
   readonly state: 'ok' | 'rejected' | 'unreadable' | 'failed'
@@ -41,16 +41,15 @@ type LoadOutcome = LabelValue<typeof CONFIG_LOADS_TOTAL, 'outcome'>
 const MAX_LOGGED = 100
 
 /**
- * A watched config folder. File events are only hints: a look at the folder at least every second decides. Loading is
+ * A watched source of config. Its hints are only hints: a look at it at least every second decides. Loading is
  * done in slices, so that a process that serves meanwhile does not stand still.
  */
-export class ConfigSource {
-  readonly #options: ConfigSourceOptions
+export class WatchedConfig {
+  readonly #options: WatchedConfigOptions
   readonly #listeners = new Set<(snapshot: Snapshot) => void>()
   readonly #outcomes: ReadonlyMap<LoadOutcome, Counter>
   readonly #lastOk: Gauge
-  readonly #watcher: FSWatcher | undefined
-  readonly #folder: ConfigFolder
+  readonly #endWatch: () => void
   readonly #compiler: SnapshotCompiler
   #snapshot: Snapshot
   #status: ConfigStatus
@@ -64,37 +63,36 @@ export class ConfigSource {
   #cancelDebounce: () => void = () => undefined
   #closed = false
 
-  private constructor(options: ConfigSourceOptions, first: FirstLoad) {
+  private constructor(options: WatchedConfigOptions, first: FirstLoad) {
     this.#options = options
     const loads = options.meter.counter(CONFIG_LOADS_TOTAL)
     this.#outcomes = new Map(CONFIG_LOADS_TOTAL.labels.outcome.map((outcome) => [outcome, loads({ outcome })]))
     this.#lastOk = options.meter.gauge(CONFIG_LAST_RELOAD_OK)()
-    this.#folder = first.folder
     this.#compiler = first.compiler
     this.#fingerprint = first.fingerprint
     this.#digest = first.digest
     this.#snapshot = first.snapshot
     this.#status = this.#applied(first.snapshot, first.problems)
     this.#beforeUnreadable = this.#status
-    this.#watcher = this.#watch()
+    this.#endWatch = options.source.watch(() => this.#soon())
     this.#schedulePoll()
   }
 
   /**
-   * Loads the folder and starts to watch it.
+   * Loads the config and starts to watch its source.
    * Rejects with `INVALID_CONFIG`, whose message lists every problem, when the config has errors.
    */
-  static async open(options: ConfigSourceOptions): Promise<ConfigSource> {
-    const folder = new ConfigFolder(options.folder, (work) => inSlices(work, options.clock))
+  static async open(options: WatchedConfigOptions): Promise<WatchedConfig> {
+    const { source } = options
     const compiler = new SnapshotCompiler(options.compile)
-    const fingerprint = await folder.fingerprint()
-    const loaded = await folder.load()
+    const fingerprint = await source.fingerprint()
+    const loaded = await source.load()
     const { snapshot, problems } = await inSlices(compiler.compile(loaded), options.clock)
     if (snapshot !== undefined) {
-      return new ConfigSource(options, { folder, compiler, fingerprint, digest: loaded.digest, snapshot, problems })
+      return new WatchedConfig(options, { compiler, fingerprint, digest: loaded.digest, snapshot, problems })
     }
     const list = problems.map(formatProblem).join('\n')
-    throw new IntermixError('INVALID_CONFIG', `the config in ${options.folder} has errors:\n${list}`)
+    throw new IntermixError('INVALID_CONFIG', `the config in ${source.name} has errors:\n${list}`)
   }
 
   /** The snapshot that is served now. */
@@ -112,7 +110,7 @@ export class ConfigSource {
     return this.#status
   }
 
-  /** Looks at the folder now and applies what has changed; resolves when that is done. Never rejects. */
+  /** Looks at the source now and applies what has changed; resolves when that is done. Never rejects. */
   async reload(): Promise<void> {
     this.#lookAgain = true
     this.#looking ??= this.#look().finally(() => {
@@ -124,7 +122,7 @@ export class ConfigSource {
   /** Ends watching; the last snapshot stays available. */
   close(): void {
     this.#closed = true
-    this.#watcher?.close()
+    this.#endWatch()
     this.#cancelPoll()
     this.#cancelDebounce()
     this.#listeners.clear()
@@ -143,9 +141,9 @@ export class ConfigSource {
   }
 
   async #loadChanges(): Promise<void> {
-    const fingerprint = await this.#folder.fingerprint()
+    const fingerprint = await this.#options.source.fingerprint()
     if (fingerprint === this.#fingerprint) return this.#readAgain()
-    const loaded = await this.#folder.load()
+    const loaded = await this.#options.source.load()
     if (this.#closed) return
     const unreadable = loaded.problems.filter(({ code }) => code === UNREADABLE)
     if (unreadable.length > 0) return this.#cannotRead(unreadable)
@@ -232,18 +230,6 @@ export class ConfigSource {
     }
   }
 
-  #watch(): FSWatcher | undefined {
-    const { folder, log } = this.#options
-    try {
-      const watcher = watch(folder, { persistent: false }, () => this.#soon())
-      watcher.on('error', (error) => log.warn({ error }, 'file events ended; the config folder is polled'))
-      return watcher
-    } catch (error) {
-      log.warn({ error }, 'no file events here; the config folder is polled')
-      return undefined
-    }
-  }
-
   #soon(): void {
     if (this.#closed) return
     this.#cancelDebounce()
@@ -259,7 +245,6 @@ export class ConfigSource {
 }
 
 interface FirstLoad {
-  readonly folder: ConfigFolder
   readonly compiler: SnapshotCompiler
   readonly fingerprint: string
   readonly digest: string

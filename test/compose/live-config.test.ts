@@ -75,7 +75,7 @@ function world(first: Snapshot, doing: Doing = {}) {
   const build = tables.build.bind(tables)
   tables.build = async (handlers) => await start(await build(handlers))
   const source = new Source(first)
-  const live = new LiveConfig({ source, tables, varieties: new Set(['check']), clock, log, meter, health })
+  const live = new LiveConfig({ watched: source, tables, varieties: new Set(['check']), clock, log, meter, health })
   const used: number[] = []
   live.onState(({ handlers }) => {
     for (const { handler } of handlers.values()) used.push(codeOf(handler))

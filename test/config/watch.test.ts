@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { AnyAdapter } from '../../src/adapter-kit/define-adapter.ts'
+import { folderSource } from '../../src/config/folder-source.ts'
 import { loadConfigFolder } from '../../src/config/load.ts'
-import { ConfigSource } from '../../src/config/watch.ts'
+import { WatchedConfig } from '../../src/config/watch.ts'
 import type { Logger } from '../../src/kernel/ports.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { ReadableMeter } from '../redis/support.ts'
@@ -36,11 +37,17 @@ class Recorder {
 let folder: string
 let clock: FakeClock
 let recorder: Recorder
-let sources: ConfigSource[]
+let sources: WatchedConfig[]
 
-async function open(path = folder): Promise<ConfigSource> {
+async function open(path = folder): Promise<WatchedConfig> {
   const { log, meter } = recorder
-  const source = await ConfigSource.open({ folder: path, compile: { adapters: TEST_ADAPTERS }, clock, log, meter })
+  const source = await WatchedConfig.open({
+    source: folderSource(path, { clock, log }),
+    compile: { adapters: TEST_ADAPTERS },
+    clock,
+    log,
+    meter,
+  })
   sources.push(source)
   return source
 }
@@ -153,7 +160,13 @@ describe('a config source', () => {
     const broken = { name: 'broken', description: 'has no templates' } as AnyAdapter
     const { log, meter } = recorder
     const adapters = new Map([...TEST_ADAPTERS, ['broken', broken]])
-    const source = await ConfigSource.open({ folder, compile: { adapters }, clock, log, meter })
+    const source = await WatchedConfig.open({
+      source: folderSource(folder, { clock, log }),
+      compile: { adapters },
+      clock,
+      log,
+      meter,
+    })
     sources.push(source)
     const good = source.current()
     const handler = (adapter: string) =>
@@ -178,13 +191,19 @@ describe('a config source', () => {
     expect(source.current().rules).toEqual([])
     expect(recorder.lines.filter((line) => line.startsWith('warn') && line.includes('no rules'))).toHaveLength(1)
     const { log, meter } = recorder
-    const strict = { folder, compile: { adapters: TEST_ADAPTERS, requireRules: true }, clock, log, meter }
-    await expect(ConfigSource.open(strict)).rejects.toMatchObject({
+    const strict = {
+      source: folderSource(folder, { clock, log }),
+      compile: { adapters: TEST_ADAPTERS, requireRules: true },
+      clock,
+      log,
+      meter,
+    }
+    await expect(WatchedConfig.open(strict)).rejects.toMatchObject({
       code: 'INVALID_CONFIG',
       message: expect.stringMatching(/no rules, and rules are required/) as unknown,
     })
     await write('rule.yml', RULE)
-    const kept = await ConfigSource.open(strict)
+    const kept = await WatchedConfig.open(strict)
     sources.push(kept)
     await rm(join(folder, 'rule.yml'))
     await kept.reload()
