@@ -232,11 +232,14 @@ describe('the HTTP API', () => {
     })
 
     it.each([
-      ['{"attributes": {"source.ip" "10.0.0.1"}}', 'line 1, column 29: expected ":", not "\\""'],
-      ['{\n  "attributes": {},\n}', 'line 3, column 1: expected a property name'],
-      ['abc', 'line 1, column 1: expected a value'],
+      [
+        '{"attributes": {"source.ip" "10.0.0.1"}}',
+        `Expected ':' after property name in JSON at position 28 (line 1 column 29)`,
+      ],
+      ['{\n  "attributes": {},\n}', 'Expected double-quoted property name in JSON at position 22 (line 3 column 1)'],
+      ['abc', `Unexpected token 'a', "abc" is not valid JSON`],
       ['', 'the body is empty'],
-      ['[1, 2', 'expected "," or "]", not the end'],
+      ['[1, 2', `Expected ',' or ']' after array element in JSON at position 5 (line 1 column 6)`],
     ])('names the place where a body stops being JSON: %s', async (body, wanted) => {
       const response = await post('/v1/check', body, { 'content-type': 'application/json' })
       expect(response.statusCode).toBe(400)
