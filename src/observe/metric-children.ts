@@ -48,8 +48,7 @@ export function createChildren<L extends Labels, T>({ metric, create, max }: Chi
     return child
   }
 
-  return (...[values]) => {
-    const given: Given = values ?? {}
+  const resolve = (given: Given = {}): T => {
     let step: Step | undefined = first
     for (const label of before) {
       step = step.get(given[label] as string) as Step | undefined
@@ -57,6 +56,7 @@ export function createChildren<L extends Labels, T>({ metric, create, max }: Chi
     }
     return (step.get(given[last] as string) as T | undefined) ?? make(given)
   }
+  return resolve as Children<L, T>
 }
 
 function put(first: Step, values: readonly string[], child: unknown): void {
