@@ -3,6 +3,7 @@
 import type { Findings, StoredAnswer } from '../cache/answer-cache.ts'
 import type { Epoch } from '../cache/revocations.ts'
 import { handOutUses, type UseBudget, usesLeft } from '../cache/use-budget.ts'
+import type { Answer } from '../kernel/verdict.ts'
 
 /** Uses that the caller is told of: those that are left here, or, where it keeps the answer, those that it gets. */
 export function usesFor({ keepsAnswer }: { readonly keepsAnswer?: boolean }, budget: UseBudget): number {
@@ -28,4 +29,10 @@ export function oldestEpoch(first: Epoch, others: readonly { readonly epoch: Epo
     if (epoch.sequence < oldest.sequence) oldest = epoch
   }
   return oldest
+}
+
+/** The answer after a while: its life goes on while quotas are asked for. */
+export function afterWaiting(answer: Answer, ms: number): Answer {
+  const { validForMs, ageMs } = answer
+  return { ...answer, validForMs: Math.max(0, Math.floor(validForMs - ms)), ageMs: Math.round(ageMs + ms) }
 }

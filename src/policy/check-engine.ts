@@ -12,7 +12,7 @@ import type { Clock } from '../kernel/ports.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { CheckOptions, CheckOutcome, CheckService, QuotaGrant } from '../kernel/services.ts'
 import type { Answer } from '../kernel/verdict.ts'
-import { givenAgain, oldestEpoch, usesFor } from './answer-life.ts'
+import { afterWaiting, givenAgain, oldestEpoch, usesFor } from './answer-life.ts'
 import type { CheckLog } from './check-log.ts'
 import type { CheckMetrics } from './check-metrics.ts'
 import { combineVerdicts, type SettledPart } from './combine.ts'
@@ -141,7 +141,10 @@ export class CheckEngine implements CheckService {
     log.answered(answer)
     const { quotas } = call.options
     if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0) return { answer, quotas: NO_QUOTAS }
-    return this.#options.quotas.grant(call, quotas).then((grants) => ({ answer, quotas: grants }))
+    const answeredAt = clock.monotonic()
+    return this.#options.quotas
+      .grant(call, quotas)
+      .then((grants) => ({ answer: afterWaiting(answer, clock.monotonic() - answeredAt), quotas: grants }))
   }
 }
 

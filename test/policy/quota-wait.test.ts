@@ -1,0 +1,25 @@
+// An answer with quotas waits for them, and its life goes on meanwhile.
+
+import { expect, it } from 'vitest'
+import { allow, Backends, listEntry, object, scripted, serve } from '../defects/node.ts'
+
+it('counts the wait for quotas as age', async () => {
+  const backends = new Backends()
+  const node = await serve(
+    backends,
+    scripted('h'),
+    listEntry('i', 'a'),
+    object('instance', 'q', '{compiledTemplate: quota}'),
+    object('rule', 'r', '{actions: [{handler: h, instances: [i, q]}]}'),
+  )
+  backends.checks.set('h', () => allow(1_000))
+  backends.quotas.set('h', async () => {
+    await new Promise<void>((resolve) => node.clock.after(150, resolve))
+    return { status: { code: 0, message: '' }, granted: 1, validForMs: 0 }
+  })
+  const pending = node.outcome({ a: 'x' }, { quotas: new Map([['q', { amount: 1, bestEffort: false }]]) })
+  await node.clock.advance(150)
+  const { answer } = await pending
+  expect(answer.ageMs).toBe(150)
+  expect(answer.validForMs).toBeLessThanOrEqual(850)
+})
