@@ -3,9 +3,9 @@
 
 import { bench, run, summary } from 'mitata'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
+import { parseConfigText } from '../../src/config/load.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { loadParts } from '../property/generate-config.ts'
 import { createSimulatedNode } from '../property/simulated-node.ts'
 import { World, worldAdapters } from '../property/world.ts'
 
@@ -14,16 +14,20 @@ const object = (kind: string, name: string, spec: string) =>
 
 const clock = new FakeClock()
 const world = new World(clock)
-const { snapshot, problems } = compileSnapshot(
-  loadParts({
-    handlers: [object('handler', 'h', '{compiledAdapter: computed, params: {salt: 1}}')],
-    instances: [object('instance', 'i', `{compiledTemplate: listentry, params: {value: 'm["k"] | "none"'}}`)],
-    rules: [
-      object('rule', 'r', `{match: 'a.startsWith("/api/") && b == "GET"', actions: [{handler: h, instances: [i]}]}`),
-    ],
-  }),
-  { adapters: worldAdapters(world) },
-)
+const MANIFEST = `
+apiVersion: config.istio.io/v1alpha2
+kind: attributemanifest
+metadata: {name: all, namespace: istio-system}
+spec: {attributes: {a: STRING, b: STRING, m: STRING_MAP, source.principal: STRING}}
+`
+const objects = [
+  MANIFEST,
+  object('handler', 'h', '{compiledAdapter: computed, params: {salt: 1}}'),
+  object('instance', 'i', `{compiledTemplate: listentry, params: {value: 'm["k"] | "none"'}}`),
+  object('rule', 'r', `{match: 'a.startsWith("/api/") && b == "GET"', actions: [{handler: h, instances: [i]}]}`),
+]
+const loaded = parseConfigText('bench.yaml', objects.join('---'))
+const { snapshot, problems } = compileSnapshot(loaded, { adapters: worldAdapters(world) })
 if (snapshot === undefined) throw new Error(JSON.stringify(problems))
 const common = { clock, random: () => 0.5, link: undefined, prefix: 'bench', nodeId: 'n' }
 const cached = await createSimulatedNode(common, snapshot)

@@ -1,271 +1,15 @@
-// Shows that the oracle can fail. Each defect that let Mixer's caches give one request another request's answer, and a
-// few of their kind, is put back into one small module; the simulation has to notice every one of them.
+// Shows that the oracle can fail: each defect is put into one small module, and the simulation has to notice it.
 
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { valueToText } from '../../src/adapter-kit/value-text.ts'
-import type * as AnswerCacheModule from '../../src/cache/answer-cache.ts'
-import type * as CanonicalValueModule from '../../src/cache/canonical-value.ts'
-import type * as FlightsModule from '../../src/cache/flights.ts'
-import type * as InstanceKeyModule from '../../src/cache/instance-key.ts'
-import type * as MeshTierModule from '../../src/cache/mesh-tier.ts'
-import type * as ReadCollectorModule from '../../src/cache/read-collector.ts'
-import type * as RevocationsModule from '../../src/cache/revocations.ts'
-import type * as ShapeTreeModule from '../../src/cache/shape-tree.ts'
-import type * as VerdictEntryModule from '../../src/cache/verdict-entry.ts'
-import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
-import type * as HeaderOperationsModule from '../../src/policy/header-operations.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
 import { type TestLink, testLink, untilUp } from '../redis/support.ts'
+import { CACHE_DEFECTS } from './cache-defects.ts'
+import { uproot } from './planted.ts'
+import { POLICY_DEFECTS } from './policy-defects.ts'
 
 /** A defect has to show within so many checks; each seed brings configs and requests of its own. */
 const SEEDS = 60
 const CHECKS_PER_SEED = 250
-
-const CANONICAL_VALUE = '../../src/cache/canonical-value.ts'
-const READ_COLLECTOR = '../../src/cache/read-collector.ts'
-const SHAPE_TREE = '../../src/cache/shape-tree.ts'
-const ANSWER_CACHE = '../../src/cache/answer-cache.ts'
-const INSTANCE_KEY = '../../src/cache/instance-key.ts'
-const FLIGHTS = '../../src/cache/flights.ts'
-const REVOCATIONS = '../../src/cache/revocations.ts'
-const MESH_TIER = '../../src/cache/mesh-tier.ts'
-const VERDICT_ENTRY = '../../src/cache/verdict-entry.ts'
-const HEADER_OPERATIONS = '../../src/policy/header-operations.ts'
-
-interface Defect {
-  readonly name: string
-  /** Whether the defect is one of the tier in Redis. */
-  readonly inMesh?: boolean
-  readonly plant: () => void
-}
-
-const planted = new Set<string>()
-
-/** Replaces some exports of a module for everything that is imported from now on. */
-function replace<M extends object>(path: string, exports: (real: M) => Partial<M>): void {
-  planted.add(path)
-  vi.doMock(path, async (importOriginal) => {
-    const real = await importOriginal<M>()
-    return { ...real, ...exports(real) }
-  })
-}
-
-/** Changes the steps of every evaluation as they are handed to the cache. */
-function replaceSteps(change: (step: ReadCollectorModule.RecordedStep) => ReadCollectorModule.RecordedStep): void {
-  replace<typeof ReadCollectorModule>(READ_COLLECTOR, ({ ReadCollector }) => ({
-    ReadCollector: class extends ReadCollector {
-      override get steps() {
-        return super.steps.map(change)
-      }
-    },
-  }))
-}
-
-const DEFECTS: readonly Defect[] = [
-  {
-    name: 'a duration is written as nothing in keys',
-    plant: () =>
-      replace<typeof CanonicalValueModule>(CANONICAL_VALUE, ({ canonicalValue }) => ({
-        canonicalValue: (value) => (canonicalValue(value).startsWith('u') ? '' : canonicalValue(value)),
-      })),
-  },
-  {
-    name: 'values are joined in keys by their text alone',
-    plant: () =>
-      replace<typeof CanonicalValueModule>(CANONICAL_VALUE, () => ({
-        canonicalText: (text) => text,
-        canonicalValue: valueToText,
-      })),
-  },
-  {
-    name: 'values are joined in keys with their types and without their lengths',
-    plant: () =>
-      replace<typeof CanonicalValueModule>(CANONICAL_VALUE, ({ canonicalValue }) => ({
-        canonicalText: (text) => text,
-        canonicalValue: (value) => (typeof value === 'string' ? `s${value}` : canonicalValue(value)),
-      })),
-  },
-  {
-    name: 'values of different types have one key',
-    plant: () =>
-      replace<typeof CanonicalValueModule>(CANONICAL_VALUE, () => ({
-        canonicalValue: (value) => `${valueToText(value).length}:${valueToText(value)}`,
-      })),
-  },
-  {
-    name: 'reading a whole map leaves no trace',
-    plant: () =>
-      replace<typeof ReadCollectorModule>(READ_COLLECTOR, ({ ReadCollector }) => ({
-        ReadCollector: class extends ReadCollector {
-          override wholeMap(): void {}
-        },
-      })),
-  },
-  {
-    name: 'a map that is there matches the absence of a map',
-    plant: () =>
-      replaceSteps((recorded) => {
-        const { step, outcome } = recorded
-        if (outcome !== 'absent' || step.key !== undefined) return recorded
-        const answer = (bag: AttributeBag): ReadCollectorModule.StepAnswer =>
-          step.answer(bag).outcome === 'present' && bag.get(step.name) instanceof Map
-            ? { outcome: 'absent', value: '' }
-            : step.answer(bag)
-        return { ...recorded, step: { ...step, answer } }
-      }),
-  },
-  {
-    name: 'a map without a key matches the absence of the map',
-    plant: () =>
-      replaceSteps((recorded) => {
-        const { step } = recorded
-        if (step.key === undefined) return recorded
-        const answer = (bag: AttributeBag): ReadCollectorModule.StepAnswer => {
-          const given = step.answer(bag)
-          return given.outcome === 'no-map' ? { outcome: 'absent', value: '' } : given
-        }
-        return { ...recorded, step: { ...step, answer } }
-      }),
-  },
-  {
-    name: 'absences leave no trace',
-    plant: () =>
-      replace<typeof ReadCollectorModule>(READ_COLLECTOR, ({ ReadCollector }) => ({
-        ReadCollector: class extends ReadCollector {
-          override get steps() {
-            return super.steps.filter(({ outcome }) => outcome !== 'absent')
-          }
-        },
-      })),
-  },
-  {
-    name: 'an answer is stored under the first shape that its request fits',
-    plant: () =>
-      replace<typeof ShapeTreeModule>(SHAPE_TREE, ({ ShapeTree }) => ({
-        ShapeTree: class extends ShapeTree {
-          // The simulation asks one thing at a time: what was looked for last is what is stored now.
-          #bag: AttributeBag | undefined
-
-          override find<T>(bag: AttributeBag, probe: (key: string) => T | undefined): T | undefined {
-            this.#bag = bag
-            return super.find(bag, probe)
-          }
-
-          override keyFor(steps: readonly ReadCollectorModule.RecordedStep[]): string {
-            const first = this.#bag === undefined ? undefined : super.find(this.#bag, (key) => key)
-            return first ?? super.keyFor(steps)
-          }
-        },
-      })),
-  },
-  {
-    name: 'keys of answers do not name the rules',
-    plant: () =>
-      replace<typeof AnswerCacheModule>(ANSWER_CACHE, ({ AnswerCache }) => ({
-        AnswerCache: class extends AnswerCache {
-          override scope() {
-            return super.scope('any')
-          }
-        },
-      })),
-  },
-  {
-    name: 'keys of verdicts do not name the handler',
-    plant: () =>
-      replace<typeof InstanceKeyModule>(INSTANCE_KEY, ({ instanceKey }) => ({
-        instanceKey: (_digest, instance) => instanceKey('', instance),
-      })),
-  },
-  {
-    name: 'keys of verdicts do not name the instance',
-    plant: () =>
-      replace<typeof InstanceKeyModule>(INSTANCE_KEY, ({ instanceKey }) => ({
-        instanceKey: (digest, instance) => instanceKey(digest, { ...instance, name: '' }),
-      })),
-  },
-  {
-    name: 'what header operations read leaves no trace',
-    plant: () =>
-      replace<typeof HeaderOperationsModule>(HEADER_OPERATIONS, ({ fillHeaders }) => ({
-        fillHeaders: (matched, parts, bag) => fillHeaders(matched, parts, bag),
-      })),
-  },
-  {
-    name: 'revocations are ignored',
-    plant: () =>
-      replace<typeof RevocationsModule>(REVOCATIONS, ({ Revocations }) => ({
-        Revocations: class extends Revocations {
-          override allows(): boolean {
-            return true
-          }
-        },
-      })),
-  },
-  {
-    name: 'a verdict counts as asked for after a revocation that came while it was fetched',
-    plant: () => {
-      // Revocations reach all nodes of the simulation at once, so the newest epoch of any node will do.
-      const newest = { sequence: 0, generation: 'local' }
-      replace<typeof RevocationsModule>(REVOCATIONS, ({ Revocations }) => ({
-        Revocations: class extends Revocations {
-          constructor() {
-            super()
-            newest.sequence = 0
-          }
-
-          override apply(revocation: RevocationsModule.Revocation): void {
-            newest.sequence = revocation.sequence
-            super.apply(revocation)
-          }
-        },
-      }))
-      replace<typeof FlightsModule>(FLIGHTS, ({ Flights }) => ({
-        Flights: class extends Flights {
-          override start(...[key, request, plan]: Parameters<FlightsModule.Flights['start']>) {
-            const entry: typeof plan.entry = (verdict, startedAt) => plan.entry(verdict, startedAt, { ...newest })
-            return super.start(key, request, { ...plan, entry })
-          }
-        },
-      }))
-    },
-  },
-  {
-    name: 'stale verdicts are served without a bound',
-    plant: () =>
-      replace<typeof VerdictEntryModule>(VERDICT_ENTRY, ({ freshness }) => ({
-        freshness: (entry, now, staleWhileRevalidateMs) =>
-          freshness({ ...entry, staleUntil: Number.POSITIVE_INFINITY }, now, staleWhileRevalidateMs),
-      })),
-  },
-  {
-    name: 'the age of an answer counts from when the answer was put together',
-    plant: () =>
-      replace<typeof AnswerCacheModule>(ANSWER_CACHE, ({ AnswerCache }) => ({
-        AnswerCache: class extends AnswerCache {
-          override store(...[scope, steps, stored]: Parameters<AnswerCacheModule.AnswerCache['store']>): void {
-            const createdAt = stored.freshUntil - stored.answer.validForMs
-            super.store(scope, steps, { ...stored, createdAt })
-          }
-        },
-      })),
-  },
-  {
-    name: 'the age of a verdict counts anew at each node',
-    inMesh: true,
-    plant: () =>
-      replace<typeof MeshTierModule>(MESH_TIER, ({ MeshTier }) => ({
-        MeshTier: class extends MeshTier {
-          override async lookup(...parameters: Parameters<MeshTierModule.MeshTier['lookup']>) {
-            const found = await super.lookup(...parameters)
-            if (found.state !== 'fresh') return found
-            const { createdAt, freshUntil } = found.entry
-            const age = found.entry.lastHitAt - createdAt
-            return { ...found, entry: { ...found.entry, createdAt: createdAt + age, freshUntil: freshUntil + age } }
-          }
-        },
-      })),
-  },
-]
 
 let redis: RedisServer
 let connection: TestLink
@@ -281,17 +25,13 @@ afterAll(async () => {
   await redis.stop()
 })
 
-afterEach(() => {
-  for (const path of planted) vi.doUnmock(path)
-  planted.clear()
-  vi.resetModules()
-})
+afterEach(uproot)
 
 /** The first wrong answer that the simulation finds, or undefined. */
-async function firstWrongAnswer(inMesh: boolean): Promise<string | undefined> {
+async function firstWrongAnswer(inMesh: boolean, seeds = SEEDS): Promise<string | undefined> {
   vi.resetModules()
   const { simulate, WrongAnswer } = await import('./simulation.ts')
-  for (let seed = 1; seed <= SEEDS; seed++) {
+  for (let seed = 1; seed <= seeds; seed++) {
     try {
       const link = inMesh ? connection.link : undefined
       await simulate({ seed, checks: CHECKS_PER_SEED, link, prefix: `planted${seed}` })
@@ -305,10 +45,10 @@ async function firstWrongAnswer(inMesh: boolean): Promise<string | undefined> {
 
 describe('the oracle', { timeout: 60_000 }, () => {
   it('finds nothing wrong where nothing is', async () => {
-    expect(await firstWrongAnswer(false)).toBeUndefined()
+    expect(await firstWrongAnswer(false, 30)).toBeUndefined()
   })
 
-  it.each(DEFECTS)('notices when $name', async ({ plant, inMesh = false }) => {
+  it.each([...CACHE_DEFECTS, ...POLICY_DEFECTS])('notices when $name', async ({ plant, inMesh = false }) => {
     plant()
     expect(await firstWrongAnswer(inMesh)).toMatch(/^seed \d+/)
   })

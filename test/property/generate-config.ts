@@ -1,165 +1,121 @@
-// Random configs for the oracle: few attributes and values, so that requests collide as often as possible in everything
-// but what matters.
+// Random configs for the oracle, as models that both the oracle and the product can read.
 
-import { type LoadedConfig, parseConfigText } from '../../src/config/load.ts'
+import { ExpressionSource } from './generate-expression.ts'
+import { randomGenerator } from './generate-generator.ts'
+import type { ActionModel, ConfigModel, HandlerModel, HeaderModel, InstanceModel, RuleModel } from './oracle/model.ts'
+import { constant, type Dialect, type Expression } from './oracle/syntax.ts'
+import { type Picker, times } from './random.ts'
 
-/** Picks from a seeded sequence. */
-export interface Picker {
-  /** A whole number from 0 to below `bound`. */
-  int(bound: number): number
-  of<T>(items: readonly [T, ...T[]]): T
-  chance(share: number): boolean
-}
+const HANDLERS = ['h0', 'h1', 'h2'] as const
+const CHECKS = ['i0', 'i1', 'i2', 'i3'] as const
+const QUOTAS = ['q0', 'q1'] as const
+const GENERATORS = ['g0', 'g1'] as const
 
-/** Mulberry32: small, fast and good enough to choose test cases. */
-export function seededPicker(seed: number): Picker & { readonly random: () => number } {
-  let state = seed >>> 0
-  const random = () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
+/** Names by which callers ask for quotas; of the last nobody knows. */
+export const QUOTA_NAMES = ['q0', 'Q1', 'q0.instance.istio-system', 'q9'] as const
+
+const dialect = (pick: Picker): Dialect => pick.of(['CEXL', 'CEL'])
+
+function handler(name: string, pick: Picker): HandlerModel {
   return {
-    random,
-    int: (bound) => Math.floor(random() * bound),
-    of: (items) => items[Math.floor(random() * items.length)] as (typeof items)[0],
-    chance: (share) => random() < share,
+    name,
+    adapter: pick.chance(0.7) ? 'remote' : 'computed',
+    salt: pick.int(3),
+    staleIfErrorMs: pick.of([0, 10_000, 60_000]),
+    maxDenyValidForMs: pick.chance(0.2) ? 500 : undefined,
   }
 }
 
-const MANIFEST = `
-apiVersion: config.istio.io/v1alpha2
-kind: attributemanifest
-metadata: {name: all, namespace: istio-system}
-spec:
-  attributes:
-    a: {valueType: STRING}
-    b: {valueType: STRING}
-    n: {valueType: INT64}
-    d: {valueType: DURATION}
-    ip: {valueType: IP_ADDRESS}
-    m: {valueType: STRING_MAP}
-    h: {valueType: STRING_MAP}
-    source.principal: {valueType: STRING}
-    destination.namespace: {valueType: STRING}
-`
-
-const TERMS = [
-  'a == "x"',
-  'a == "y"',
-  'b == "x"',
-  '(b | "x") == "x"',
-  'n == 5',
-  'n < 6',
-  '(a | b) == "x"',
-  'a.startsWith("x")',
-  '(m["k"] | "x") == "x"',
-  'm["k"] == "x"',
-  'm["k"].startsWith("x")',
-  'h["k"] == m["k"]',
-  'ip == ip("10.0.0.1")',
-  '"x.*".matches(a)',
-  'match(b, "x*")',
-  'source.principal == "eve"',
-  'conditional(n == 5, a == "x", b == "y")',
-  'd == "5ms"',
-  '(d | "6ms") == "6ms"',
-  'ip(b | "10.0.0.1") == ip',
-  'ip(m["k"]) == ip',
-  '(a + b).matches("x")',
-] as const
-
-const VALUES = [
-  'a',
-  'a | "none"',
-  'b | a | "none"',
-  'n',
-  'd',
-  'd | "1ms"',
-  'ip',
-  'm',
-  'h',
-  'm["k"] | "none"',
-  'm["k"]',
-  'conditional(a == "x", "x", b)',
-  'source.principal | "nobody"',
-  'a + b',
-] as const
-
-function match(pick: Picker): string {
-  const terms = Array.from({ length: 1 + pick.int(3) }, () => pick.of(TERMS))
-  return terms.join(pick.chance(0.7) ? ' && ' : ' || ')
+function check(name: string, pick: Picker): InstanceModel {
+  const language = dialect(pick)
+  return { template: 'listentry', name, dialect: language, value: new ExpressionSource(pick, language).any() }
 }
 
-function handler(name: string, pick: Picker): string {
-  const adapter = pick.chance(0.7) ? 'remote' : 'computed'
-  const stale = pick.of(['0s', '10s', '60s'])
-  return `
-apiVersion: config.istio.io/v1alpha2
-kind: handler
-metadata: {name: ${name}, namespace: istio-system, annotations: {policy.intermix.dev/staleIfError: ${stale}}}
-spec: {compiledAdapter: ${adapter}, params: {salt: ${pick.int(3)}}}
-`
+function quota(name: string, pick: Picker): InstanceModel {
+  const language = dialect(pick)
+  const source = new ExpressionSource(pick, language)
+  const keys = ['user', '__proto__', 'constructor'].filter(() => pick.chance(0.5))
+  return { template: 'quota', name, dialect: language, dimensions: keys.map((key) => [key, source.any()] as const) }
 }
 
-function instance(name: string, pick: Picker): string {
-  return `
-apiVersion: config.istio.io/v1alpha2
-kind: instance
-metadata: {name: ${name}, namespace: istio-system}
-spec: {compiledTemplate: listentry, params: {value: '${pick.of(VALUES)}'}}
-`
+function header(pick: Picker, language: Dialect, actions: readonly ActionModel[]): HeaderModel {
+  const isTaken = (name: string) => actions.some((action) => name.startsWith(`${action.name}.output.`))
+  const source = new ExpressionSource(pick, language, isTaken)
+  const outputs = actions.flatMap(({ name }) =>
+    name === undefined ? [] : [`${name}.output.owner`, `${name}.output.call`],
+  )
+  const value = (): Expression => {
+    const [first, ...others] = outputs
+    if (first !== undefined && pick.chance(0.5)) {
+      const output: Expression = { is: 'attribute', name: pick.of([first, ...others]), type: 'STRING', isOutput: true }
+      return pick.chance(0.7) ? output : { is: 'else', left: output, right: source.text() }
+    }
+    return pick.chance(0.1) ? constant('set') : source.text()
+  }
+  const operation = pick.of(['REPLACE', 'REPLACE', 'APPEND', 'REMOVE'] as const)
+  return { name: pick.of(['x-a', 'x-b', 'host']), operation, values: times(1 + pick.int(3), value) }
 }
 
-function headerValues(pick: Picker): string {
-  const values = Array.from({ length: 1 + pick.int(2) }, () => pick.of(['a', 'b | "none"', 'm["k"] | "none"']))
-  return values.map((value) => `'${value}'`).join(', ')
-}
+/** Rules of these kinds have header operations alone, or generators alone. */
+const HEADERS_ALONE = 0
+const GENERATING = 1
 
-function rule(name: string, pick: Picker): string {
-  const namespace = pick.of(['istio-system', 'istio-system', 'ns1', 'ns2'])
-  const policy = pick.of(['open', 'closed'])
-  const failure = pick.of(['unknown', 'noMatch'])
-  const headers = pick.chance(0.4) ? `\n  requestHeaderOperations: [{name: x-a, values: [${headerValues(pick)}]}]` : ''
-  const matching = pick.chance(0.9) ? `\n  match: '${match(pick)}'` : ''
-  return `
-apiVersion: config.istio.io/v1alpha2
-kind: rule
-metadata: {name: ${name}, namespace: ${namespace}, annotations: {policy.intermix.dev/failPolicy: ${policy}, policy.intermix.dev/matchFailure: ${failure}}}
-spec:
-  actions: [{handler: h${pick.int(3)}.istio-system, instances: [i${pick.int(4)}.istio-system]}]${matching}${headers}
-`
-}
-
-/** The parts of a config; changing one and keeping the others is a config change. */
-export interface ConfigParts {
-  readonly handlers: readonly string[]
-  readonly instances: readonly string[]
-  readonly rules: readonly string[]
-}
-
-export function randomParts(pick: Picker): ConfigParts {
+function rule(name: string, pick: Picker, kind = pick.int(8)): RuleModel {
+  const language = dialect(pick)
+  const actions = times(kind === HEADERS_ALONE ? 0 : 1 + pick.int(2), (i): ActionModel => {
+    const isQuota = pick.chance(0.15)
+    const instance = kind === GENERATING ? pick.of(GENERATORS) : isQuota ? pick.of(QUOTAS) : pick.of(CHECKS)
+    // Header operations and bindings know `x.output.owner` as an attribute, too.
+    return { name: pick.chance(0.6) ? ['x', 'y'][i] : undefined, handler: pick.of(HANDLERS), instances: [instance] }
+  })
+  const headers = (share: number) =>
+    kind === HEADERS_ALONE || (kind !== GENERATING && pick.chance(share))
+      ? times(1 + pick.int(2), () => header(pick, language, actions))
+      : []
   return {
-    handlers: [0, 1, 2].map((i) => handler(`h${i}`, pick)),
-    instances: [0, 1, 2, 3].map((i) => instance(`i${i}`, pick)),
-    rules: Array.from({ length: 1 + pick.int(5) }, (_, i) => rule(`r${i}`, pick)),
+    name,
+    namespace: pick.of(['istio-system', 'istio-system', 'istio-system', 'ns1', 'ns2']),
+    api: pick.of(['mixer', 'intermix']),
+    dialect: language,
+    match: pick.chance(kind === GENERATING ? 0.3 : 0.55) ? new ExpressionSource(pick, language).match() : undefined,
+    actions,
+    requestHeaders: headers(0.4),
+    responseHeaders: headers(0.15),
+    failPolicy: pick.of(['open', 'closed']),
+    matchFailure: pick.of([undefined, undefined, 'unknown', 'noMatch']),
+    mode: pick.chance(0.15) ? 'shadow' : 'enforce',
+    maxValidForMs: pick.chance(0.1) ? pick.of([0, 700]) : undefined,
+    maxValidUses: pick.chance(0.1) ? pick.of([0, 2]) : undefined,
   }
 }
 
-/** The same config with one object written anew. */
-export function changeOne(parts: ConfigParts, pick: Picker): ConfigParts {
-  const replaced = (list: readonly string[], write: (name: string, pick: Picker) => string, letter: string) => {
+export function randomConfig(pick: Picker): ConfigModel {
+  const generators = pick.of([0, 0, 2])
+  return {
+    handlers: HANDLERS.map((name) => handler(name, pick)),
+    instances: [
+      ...CHECKS.map((name) => check(name, pick)),
+      ...QUOTAS.map((name) => quota(name, pick)),
+      ...GENERATORS.map((name) => randomGenerator(name, pick)),
+    ],
+    // From six rules on an index chooses among them.
+    rules: times(pick.of([1, 2, 3, 4, 5, 8, 10]), (i) => rule(`r${i}`, pick, i < generators ? GENERATING : undefined)),
+  }
+}
+
+/** The same config with one object made anew. */
+export function changeOne(config: ConfigModel, pick: Picker): ConfigModel {
+  const replaced = <T extends { readonly name: string }>(list: readonly T[], make: (name: string) => T): T[] => {
     const at = pick.int(list.length)
-    return list.map((text, i) => (i === at ? write(`${letter}${i}`, pick) : text))
+    return list.map((object, i) => (i === at ? make(object.name) : object))
   }
   const kind = pick.int(3)
-  if (kind === 0) return { ...parts, handlers: replaced(parts.handlers, handler, 'h') }
-  if (kind === 1) return { ...parts, instances: replaced(parts.instances, instance, 'i') }
-  return { ...parts, rules: replaced(parts.rules, rule, 'r') }
+  if (kind === 0) return { ...config, handlers: replaced(config.handlers, (name) => handler(name, pick)) }
+  if (kind === 1) return { ...config, instances: replaced(config.instances, (name) => instance(name, pick)) }
+  return { ...config, rules: replaced(config.rules, (name) => rule(name, pick)) }
 }
 
-export function loadParts(parts: ConfigParts): LoadedConfig {
-  return parseConfigText('random.yaml', [MANIFEST, ...parts.handlers, ...parts.instances, ...parts.rules].join('---'))
+function instance(name: string, pick: Picker): InstanceModel {
+  if (name.startsWith('q')) return quota(name, pick)
+  return name.startsWith('g') ? randomGenerator(name, pick) : check(name, pick)
 }

@@ -5,7 +5,7 @@ import { type RedisServer, startRedis } from '../helpers/redis.ts'
 import { type TestLink, testLink, untilUp } from '../redis/support.ts'
 import { simulate } from './simulation.ts'
 
-const SEEDS = [101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112]
+const SEEDS = [101, 102, 103, 104, 105, 106, 107, 108]
 const CHECKS = 500
 
 let redis: RedisServer

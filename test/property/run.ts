@@ -10,7 +10,8 @@ import { simulate, WrongAnswer } from './simulation.ts'
 const { values } = parseArgs({
   options: { checks: { type: 'string', default: '1000000' }, seed: { type: 'string', default: '1' } },
 })
-const PER_SEED = 5_000
+/** Each seed brings configs of its own. */
+const PER_SEED = 1_000
 const total = Number(values.checks)
 const firstSeed = Number(values.seed)
 const redis = await startRedis()
@@ -37,7 +38,7 @@ try {
     configs += report.configs
     revocations += report.revocations
     for (const [tier, count] of Object.entries(report.tiers)) tiers[tier] = (tiers[tier] ?? 0) + count
-    if (seed % 10 === 0) {
+    if (seed % 50 === 0) {
       await link.run((client) => client.flushall(), 5_000)
       console.log(`${done} checks, ${configs} configs, ${revocations} revocations, tiers ${JSON.stringify(tiers)}`)
     }

@@ -1,15 +1,11 @@
 // The world outside: backends whose verdicts change with time, in a way that can be asked for any moment of the past.
 
 import { z } from 'zod'
-import { type AnyAdapter, type CheckResult, defineAdapter } from '../../src/adapter-kit/define-adapter.ts'
+import { type AnyAdapter, type CheckResult, defineAdapter, type Handler } from '../../src/adapter-kit/define-adapter.ts'
 import type { Instance } from '../../src/adapter-kit/instance.ts'
-import { valueToText } from '../../src/adapter-kit/value-text.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
-import type { AttributeValue } from '../../src/kernel/value.ts'
-import type { Verdict } from '../../src/kernel/verdict.ts'
-
-export const VALID_MS = 5_000
+import { generatedBy, quotaOf, verdictAt } from './verdicts.ts'
 
 /** The state of the backends: what they say has a version, and they may be down. */
 export class World {
@@ -23,6 +19,8 @@ export class World {
   calls = 0
   /** Calls that the backends have not answered yet. */
   underWay = 0
+  /** By the number of a check's call: how often its verdict may be given after the check that it was made for. */
+  readonly granted = new Map<string, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -79,53 +77,71 @@ export class World {
     }
     return versions
   }
+
+  /** The verdict of a handler now. It carries the number of the call, so that it can be told how often it was given. */
+  verdict(salt: number, { name, fields }: Instance): CheckResult {
+    const verdict = verdictAt(salt, name, fields['value'], this.version)
+    const call = `#${this.granted.size + 1}`
+    this.granted.set(call, verdict.validUses)
+    const { code, message, owner, directResponse, validForMs, validUses } = verdict
+    return {
+      status: { code, message: code === 0 ? '' : `${message} ${call}` },
+      validForMs,
+      validUses,
+      output: { call, ...(owner === undefined ? {} : { owner }) },
+      ...(directResponse === undefined ? {} : { directResponse }),
+    }
+  }
 }
 
-/** What a handler says of an instance under a version of the world: any function will do that uses all it is given. */
-export function verdictAt(salt: number, instance: Instance, version: number): Verdict {
-  const value = instance.fields['value']
-  const text = `${salt}|${instance.name}|${value === undefined ? 'absent' : describe(value as AttributeValue)}|${version}`
-  let hash = 2166136261
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 16777619)
-  hash ^= hash >>> 13
-  const denied = (hash >>> 0) % 2 === 0
-  const status = denied ? { code: 7, message: `no ${(hash >>> 4) % 1000}` } : { code: 0, message: '' }
-  return { kind: denied ? 'deny' : 'allow', status, validForMs: VALID_MS, validUses: 10_000 }
-}
+const TEMPLATES = ['listentry', 'quota', 'kubernetes'] as const
 
-function describe(value: AttributeValue): string {
-  return `${typeof value === 'object' ? value.constructor.name : typeof value} ${valueToText(value)}`
-}
-
-/** Two adapters over one world: one that calls a backend, one that computes. */
+/** Two adapters over one world: one that calls backends, one that computes. */
 export function worldAdapters(world: World): ReadonlyMap<string, AnyAdapter> {
   const config = z.strictObject({ salt: z.int().default(0) })
-  const answer = (salt: number, instance: Instance): CheckResult => {
-    const { status, validForMs, validUses } = verdictAt(salt, instance, world.version)
-    return { status, validForMs, validUses }
-  }
   const remote = defineAdapter({
     name: 'remote',
     description: 'asks a backend of the simulated world',
-    templates: ['listentry'],
+    templates: TEMPLATES,
     config,
     doesIo: true,
-    create: ({ salt }) => ({
-      check: {
-        listentry: (instance) => world.call(() => answer(salt, instance)),
-      },
-    }),
+    create: ({ salt }) => handlerOf(world, salt, (answer) => world.call(answer)),
   })
   const computed = defineAdapter({
     name: 'computed',
     description: 'knows what the simulated world thinks without asking',
-    templates: ['listentry'],
+    templates: TEMPLATES,
     config,
     doesIo: false,
-    create: ({ salt }) => ({ check: { listentry: (instance) => answer(salt, instance) } }),
+    create: ({ salt }) => handlerOf(world, salt, (answer) => answer()),
   })
   return new Map<string, AnyAdapter>([
     ['remote', remote],
     ['computed', computed],
   ])
 }
+
+function handlerOf(world: World, salt: number, call: <T>(answer: () => T) => T | Promise<T>): Handler {
+  return {
+    check: { listentry: (instance) => call(() => world.verdict(salt, instance)) },
+    quota: {
+      quota: ({ fields }, request) =>
+        call(() => {
+          const dimensions = new Map(Object.entries(fields['dimensions'] ?? {}))
+          const { code, granted, validForMs } = quotaOf(salt, dimensions, request)
+          return { status: { code, message: '' }, granted, validForMs }
+        }),
+    },
+    attributes: {
+      kubernetes: ({ fields }) =>
+        call(() => {
+          const inputs = new Map(Object.entries(fields).map(([name, value]) => [snakeCase(name), value]))
+          const output = [...generatedBy(salt, inputs)].map(([name, value]) => [camelCase(name), value] as const)
+          return Object.fromEntries(output)
+        }),
+    },
+  }
+}
+
+const snakeCase = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+const camelCase = (name: string) => name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase())

@@ -1,0 +1,55 @@
+// How old an answer may be, how long and how often it may be given again.
+
+import type { Answer } from '../../src/kernel/verdict.ts'
+import type { Possibility, Verdicts } from './oracle/possible.ts'
+
+const DEFAULT_VALID_MS = 60_000
+const DEFAULT_USES = 10_000
+
+/** Says what is wrong with the life of an answer that is made of these verdicts; `undefined` where nothing is. */
+export function lifeProblem(
+  answer: Answer,
+  { evaluated, bag }: Possibility,
+  verdicts: Verdicts,
+  tookMs: number,
+): string | undefined {
+  const { tier, ageMs, validForMs, validUses } = answer
+  const { steps, questions, matched } = evaluated
+  const isUnknown = steps.some(({ question }) => question === undefined || verdicts[question] === undefined)
+  const lives = questions.flatMap(({ handler }, i) => {
+    const verdict = verdicts[i]
+    if (verdict === undefined) return []
+    const bound = verdict.code === 0 ? undefined : handler.maxDenyValidForMs
+    const validMs = Math.min(verdict.validForMs, bound ?? Number.POSITIVE_INFINITY)
+    return [{ validMs, servedMs: validMs + (tier === 'stale' ? handler.staleIfErrorMs : 0), uses: verdict.validUses }]
+  })
+  const oldest = lives.length === 0 ? DEFAULT_VALID_MS : Math.max(...lives.map(({ servedMs }) => servedMs))
+  if (ageMs > oldest + tookMs + 1) return `it is ${ageMs} ms old, and may be ${oldest}`
+  if (isUnknown || tier === 'stale') {
+    return validForMs > 0 || validUses > 0 ? `it is valid though ${isUnknown ? 'unknown' : 'stale'}` : undefined
+  }
+  const rules = (bound: (rule: (typeof matched)[0]) => number | undefined) =>
+    Math.min(...matched.map((rule) => bound(rule) ?? Number.POSITIVE_INFINITY))
+  const ruleMs = rules(({ maxValidForMs }) => maxValidForMs)
+  const most =
+    lives.length === 0
+      ? Math.max(0, Math.min(DEFAULT_VALID_MS, ruleMs) - ageMs)
+      : Math.max(
+          0,
+          Math.min(
+            ...lives.map(({ validMs }) => validMs),
+            ruleMs - ageMs,
+            Math.max(...lives.map(({ validMs }) => validMs)) - ageMs,
+          ),
+        )
+  if (validForMs > most + 1) return `it is valid for ${validForMs} ms, and may be for ${most}`
+  // What read an unknown attribute is not kept, whatever came of it.
+  if (lives.length === 0 && !bag.hasUnknown && validForMs < most - 1)
+    return `it is valid for ${validForMs} ms, and should be for ${most}`
+  const uses = Math.min(
+    ...lives.map((life) => life.uses),
+    DEFAULT_USES,
+    rules(({ maxValidUses }) => maxValidUses),
+  )
+  return validUses > uses ? `it is valid ${validUses} times, and may be ${uses}` : undefined
+}

@@ -1,0 +1,47 @@
+// Shadow rules decide nothing (the oracle does not ask them) and are counted: one verdict for each question of theirs.
+
+import type { ReadableMeter } from '../redis/support.ts'
+import { evaluateRules } from './oracle/answer.ts'
+import { type ConfigModel, ruleName } from './oracle/model.ts'
+import type { Possibility } from './oracle/possible.ts'
+import { rulesFor } from './oracle/rules.ts'
+
+interface Range {
+  least: number
+  most: number
+}
+
+export class ShadowCount {
+  /** By rule: how many verdicts should have been counted. Where generators may have failed, there are several numbers. */
+  readonly #expected = new Map<string, Range>()
+
+  add(config: ConfigModel, possibilities: readonly Possibility[]): void {
+    const shadows = config.rules.filter(({ mode }) => mode === 'shadow')
+    if (shadows.length === 0) return
+    const counts = possibilities.map(({ bag }) => {
+      const rules = rulesFor(config.rules, bag).filter(({ mode }) => mode === 'shadow')
+      return evaluateRules(config, rules, bag).steps.map(({ rule }) => rule)
+    })
+    for (const rule of shadows) {
+      const found = counts.map((rules) => rules.filter((other) => other === rule).length)
+      const range = this.#expected.get(ruleName(rule)) ?? { least: 0, most: 0 }
+      range.least += Math.min(...found)
+      range.most += Math.max(...found)
+      this.#expected.set(ruleName(rule), range)
+    }
+  }
+
+  /** Says which rule was counted otherwise; `undefined` where none was. */
+  problem(meters: readonly ReadableMeter[]): string | undefined {
+    for (const [rule, { least, most }] of this.#expected) {
+      const counted = meters.flatMap((meter) =>
+        ['allow', 'deny', 'unknown'].map((verdict) => meter.value('shadow_verdicts_total', rule, verdict)),
+      )
+      const total = counted.reduce((sum, count) => sum + count, 0)
+      if (total < least || total > most) {
+        return `the shadow rule ${rule} counted ${total} verdicts, and should have ${least} to ${most}`
+      }
+    }
+    return undefined
+  }
+}

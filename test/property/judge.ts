@@ -1,0 +1,170 @@
+// Holds what a node answered against what the oracle allows.
+
+import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
+import type { CheckOutcome } from '../../src/kernel/services.ts'
+import { describeBag, type BagSource } from './generate-bag.ts'
+import { lifeProblem } from './judge-life.ts'
+import { contradiction, toldLikewise } from './judge-references.ts'
+import { conclude, type Told } from './oracle/answer.ts'
+import { configText } from './oracle/config-text.ts'
+import type { ConfigModel } from './oracle/model.ts'
+import { findVerdicts, possibilities, type Possibility, type Verdicts } from './oracle/possible.ts'
+import { type Demand, grantsOf, grantText } from './oracle/quota.ts'
+import type { Picker } from './random.ts'
+import { callsIn, codeTold, toldBy } from './told.ts'
+import { UNBOUNDED_USES, verdictAt } from './verdicts.ts'
+import type { World } from './world.ts'
+
+/** An answer that no evaluation within its bounds gives. */
+export class WrongAnswer extends Error {}
+
+/** The longest that a handler's failures keep it from being asked again: breaker and failure memory. */
+const RECOVERY_MS = 62_000
+
+/** A request, what it was asked of, and what came back when. */
+export interface Answered {
+  readonly config: ConfigModel
+  readonly bag: AttributeBag
+  readonly outcome: CheckOutcome
+  readonly askedAt: number
+  readonly answeredAt: number
+  readonly keeps: boolean
+  readonly references: boolean
+  readonly quotas: ReadonlyMap<string, Demand>
+  /** When the last revocation came that concerned the request, as rules see it. */
+  revokedAt(bag: { get(name: string): unknown }): number
+}
+
+interface Found {
+  readonly possibility: Possibility
+  readonly verdicts: Verdicts
+}
+
+export class Judge {
+  readonly #world: World
+  readonly #pick: Picker
+  readonly #bags: BagSource
+  /** By the number of a call: how often its verdict was given, by nodes and by callers that keep answers. */
+  readonly #given = new Map<string, number>()
+
+  constructor(world: World, pick: Picker, bags: BagSource) {
+    this.#world = world
+    this.#pick = pick
+    this.#bags = bags
+  }
+
+  /** @returns the possibilities that the request had. @throws WrongAnswer */
+  judge(answered: Answered): readonly Possibility[] {
+    const { config, bag } = answered
+    const mayFail = this.#world.wasDownWithin(RECOVERY_MS)
+    const all = possibilities(config, bag, mayFail)
+    const found = this.#find(answered, all, mayFail)
+    this.#judgeReferences(answered, found, mayFail)
+    this.#judgeQuotas(answered, all, mayFail)
+    this.#judgeUses(answered)
+    return all
+  }
+
+  #find(answered: Answered, all: readonly Possibility[], mayFail: boolean): Found {
+    const { answer } = answered.outcome
+    const told = toldBy(answer)
+    let problem: string | undefined
+    for (const possibility of all) {
+      const from = Math.max(answered.revokedAt(possibility.bag), answered.answeredAt - answer.ageMs - 1)
+      const versions = this.#world.versionsSince(from)
+      const verdicts = findVerdicts(possibility, told, { versions, mayFail }, (candidate) => {
+        const wrong = lifeProblem(answer, possibility, candidate, answered.answeredAt - answered.askedAt)
+        problem ??= wrong
+        return wrong === undefined
+      })
+      if (verdicts !== undefined) return { possibility, verdicts }
+    }
+    const right = all.map((possibility) => JSON.stringify(this.#newest(possibility)))
+    throw this.#wrong(answered, problem ?? `right would be ${right.join(' or ')}`)
+  }
+
+  #newest({ bag, evaluated }: Possibility): Told {
+    const { version } = this.#world
+    const verdicts = evaluated.questions.map(({ handler, instance, value }) =>
+      verdictAt(handler.salt, instance, value, version),
+    )
+    return conclude(evaluated, verdicts, bag)
+  }
+
+  #judgeReferences(answered: Answered, found: Found, mayFail: boolean): void {
+    const { config, bag, outcome } = answered
+    const { referenced, validForMs, validUses } = outcome.answer
+    if (!answered.references) {
+      if (referenced.length > 0) throw this.#wrong(answered, 'it has references that nobody asked for')
+      return
+    }
+    const wrong = contradiction(bag, referenced)
+    if (wrong !== undefined) throw this.#wrong(answered, wrong)
+    // Where generators may fail, nobody can say what they would tell another request.
+    if (mayFail || validForMs === 0 || validUses === 0 || !this.#pick.chance(0.5)) return
+    const other = this.#bags.agreeing(bag, referenced)
+    const told = JSON.stringify(toldLikewise(config, other, found, this.#world.version))
+    if (told === JSON.stringify(toldBy(outcome.answer))) return
+    throw this.#wrong(
+      answered,
+      `by its references ${JSON.stringify(referenced)} it would be given to ${describeBag(other)}, which gets ${told}`,
+    )
+  }
+
+  #judgeQuotas(answered: Answered, all: readonly Possibility[], mayFail: boolean): void {
+    const { config, bag, outcome, quotas } = answered
+    const isAllowed = outcome.answer.status.code === 0
+    if (outcome.quotas.size !== (isAllowed ? quotas.size : 0)) {
+      throw this.#wrong(answered, `it has ${outcome.quotas.size} quotas`)
+    }
+    for (const [name, { status, granted, validForMs, referenced }] of outcome.quotas) {
+      const text = grantText(codeTold(status.code), granted, validForMs)
+      const demand = quotas.get(name) as Demand
+      const possible = all.flatMap((possibility) => this.#grants(possibility, config, { name, demand, mayFail }))
+      if (!possible.includes(text)) {
+        throw this.#wrong(answered, `the quota ${name} is ${text}, and may be ${possible.join(' or ')}`)
+      }
+      if (!answered.references) continue
+      const wrong = contradiction(bag, referenced)
+      if (wrong !== undefined) throw this.#wrong(answered, `the quota ${name}: ${wrong}`)
+      if (mayFail || validForMs === 0) continue
+      const other = this.#bags.agreeing(bag, referenced)
+      const [possibility] = possibilities(config, other, false) as readonly [Possibility]
+      const [given] = grantsOf(config, possibility.rules, possibility.bag, { name, demand, mayFail })
+      if (given === text) continue
+      const references = JSON.stringify(referenced)
+      throw this.#wrong(
+        answered,
+        `by the references ${references} of the quota ${name} (${text}) it would be given to ${describeBag(other)}, which gets ${given}`,
+      )
+    }
+  }
+
+  /** What read an unknown attribute is not kept, whatever came of it. */
+  #grants({ bag, rules }: Possibility, config: ConfigModel, asked: Parameters<typeof grantsOf>[3]): readonly string[] {
+    const grants = grantsOf(config, rules, bag, asked)
+    return bag.hasUnknown ? [...grants, ...grants.map((grant) => grant.replace(/\d+$/, '0'))] : grants
+  }
+
+  #judgeUses(answered: Answered): void {
+    const { answer } = answered.outcome
+    for (const call of callsIn(answer)) {
+      const given = (this.#given.get(call) ?? 0) + 1 + (answered.keeps ? answer.validUses : 0)
+      this.#given.set(call, given)
+      const granted = this.#world.granted.get(call) ?? 0
+      if (granted < UNBOUNDED_USES && given > 1 + granted) {
+        throw this.#wrong(answered, `call ${call} is given ${given} times, and granted ${granted} uses after the first`)
+      }
+    }
+  }
+
+  #wrong({ bag, outcome, askedAt, answeredAt, config }: Answered, problem: string): WrongAnswer {
+    const { answer } = outcome
+    const told = JSON.stringify(toldBy(answer))
+    const shown = process.env['ORACLE_CONFIG'] === undefined ? '' : `\n${configText(config)}`
+    return new WrongAnswer(
+      `at +${askedAt} ${describeBag(bag)} was answered ${told} (${answer.tier}, ${answer.ageMs} ms old, valid ` +
+        `${answer.validForMs} ms and ${answer.validUses} times, after ${answeredAt - askedAt} ms): ${problem}${shown}`,
+    )
+  }
+}
