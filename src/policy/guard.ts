@@ -8,7 +8,7 @@ import { BackendHealth } from './backend-health.ts'
 import { ConcurrencyLimit } from './concurrency-limit.ts'
 import { failureOf } from './guard-failure.ts'
 import { GuardMetrics } from './guard-metrics.ts'
-import { GuardedCall } from './guarded-call.ts'
+import { GuardedCall, type GuardState } from './guarded-call.ts'
 import { LazyCallContext } from './lazy-call-context.ts'
 import { RetryBudget } from './retry-budget.ts'
 
@@ -74,60 +74,64 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 const LEAST_TIME_MS = 1
 
 class HandlerGuard implements Guard {
-  readonly #options: GuardOptions
-  readonly #metrics: GuardMetrics
-  readonly #health: BackendHealth
-  readonly #limit: ConcurrencyLimit
-  readonly #budget: RetryBudget
+  readonly #state: GuardState
   readonly #maxQueue: number
   readonly #maxAbandoned: number
   readonly #queue: (() => void)[] = []
-  #inFlight = 0
-  #abandoned = 0
 
-  constructor(options: GuardOptions) {
-    const { handler, clock, random, meter, log, limits = {} } = options
+  constructor({ handler, clock, random, meter, log, limits = {} }: GuardOptions) {
     const { initialConcurrency: initial = 20, maxConcurrency: max = 200 } = limits
-    this.#options = options
-    this.#metrics = new GuardMetrics(meter, handler.name)
-    this.#health = new BackendHealth({
+    const { name, timeoutMs } = handler
+    const metrics = new GuardMetrics(meter, name)
+    this.#state = {
+      name,
+      timeoutMs,
       clock,
       random,
-      log: log.child({ handler: handler.name }),
-      onBreaker: (state) => this.#metrics.breaker(state),
-    })
-    this.#limit = new ConcurrencyLimit({ initial, max })
-    this.#budget = new RetryBudget(clock)
+      health: new BackendHealth({
+        clock,
+        random,
+        log: log.child({ handler: name }),
+        onBreaker: (state) => metrics.breaker(state),
+      }),
+      limit: new ConcurrencyLimit({ initial, max }),
+      budget: new RetryBudget(clock),
+      metrics,
+      inFlight: 0,
+      abandoned: 0,
+      release: () => this.#release(),
+    }
     this.#maxQueue = limits.maxQueue ?? 100
     this.#maxAbandoned = limits.maxAbandoned ?? 1_000
-    this.#metrics.limit(this.#limit.current)
+    metrics.limit(this.#state.limit.current)
   }
 
   healthy(): boolean {
-    return this.#health.permits()
+    return this.#state.health.permits()
   }
 
   run<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
-    const now = this.#options.clock.monotonic()
-    const deadline = Math.min(options.deadline, now + this.#options.handler.timeoutMs)
+    const { clock, health, inFlight, abandoned, limit, timeoutMs } = this.#state
+    const now = clock.monotonic()
+    const deadline = Math.min(options.deadline, now + timeoutMs)
     // Written so that a deadline that is no number refuses, too.
     if (!(deadline - now >= LEAST_TIME_MS)) throw this.#refuse('timeout', 'DEADLINE_EXCEEDED', 'had no time left')
-    if (!this.#health.permits(options.key) && !this.#health.probing) throw this.#breakerOpen()
-    if (this.#abandoned >= this.#maxAbandoned) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many hung calls')
-    if (!this.#health.admits(options.key))
+    if (!health.permits(options.key) && !health.probing) throw this.#breakerOpen()
+    if (abandoned >= this.#maxAbandoned) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many hung calls')
+    if (!health.admits(options.key))
       throw this.#refuse('throttled', 'BACKEND_FAILED', 'is asked less: most of its calls fail')
     // While a probe finds out whether the backend is back, others wait for what it finds.
-    if (this.#health.probing || this.#inFlight >= this.#limit.current) return this.#wait(call, { ...options, deadline })
+    if (health.probing || inFlight >= limit.current) return this.#wait(call, { ...options, deadline })
     return this.#begin(call, { ...options, deadline })
   }
 
   #begin<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
-    const attempt = this.#health.acquire(options.key)
+    const { budget, health, metrics, name } = this.#state
+    const attempt = health.acquire(options.key)
     if (attempt === undefined) throw this.#breakerOpen()
-    const { handler, clock, random } = this.#options
     const context = new LazyCallContext(options.deadline)
-    this.#inFlight += 1
-    this.#budget.call()
+    this.#state.inFlight += 1
+    budget.call()
     let result: T | Promise<T>
     let isPending: boolean
     try {
@@ -135,38 +139,24 @@ class HandlerGuard implements Guard {
       isPending = isThenable(result)
     } catch (error) {
       // Nothing was awaited, so nothing was learnt about the backend: one odd request must not shut out the others.
-      this.#health.settle(attempt, 'neutral')
+      health.settle(attempt, 'neutral')
       this.#release()
-      this.#metrics.count('failed')
-      throw failureOf(error, handler.name)
+      metrics.count('failed')
+      throw failureOf(error, name)
     }
     if (!isPending) {
-      this.#health.settle(attempt, 'neutral')
+      health.settle(attempt, 'neutral')
       this.#release()
-      this.#metrics.count('ok')
+      metrics.count('ok')
       return result
     }
-    return new GuardedCall<T>({
-      name: handler.name,
-      timeoutMs: handler.timeoutMs,
-      clock,
-      random,
-      health: this.#health,
-      limit: this.#limit,
-      budget: this.#budget,
-      metrics: this.#metrics,
-      inFlight: () => this.#inFlight,
-      abandoned: (change) => {
-        this.#abandoned += change
-      },
-      ended: () => this.#release(),
-    }).start({ call, context, attempt, options }, result as Promise<T>)
+    return new GuardedCall<T>(this.#state).start({ call, context, attempt, options }, result as Promise<T>)
   }
 
   #wait<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): Promise<T> {
     if (this.#queue.length >= this.#maxQueue)
       throw this.#refuse('overloaded', 'OVERLOADED', 'has too many calls waiting')
-    const { clock } = this.#options
+    const { clock, name } = this.#state
     return new Promise<T>((resolve, reject) => {
       const cancelTimer = onExpiry(clock, options.deadline - clock.monotonic(), () => {
         this.#queue.splice(this.#queue.indexOf(begin), 1)
@@ -178,7 +168,7 @@ class HandlerGuard implements Guard {
           if (!this.#mayBegin(options)) throw this.#breakerOpen()
           resolve(this.#begin(call, options))
         } catch (error) {
-          reject(failureOf(error, this.#options.handler.name))
+          reject(failureOf(error, name))
         }
       }
       this.#queue.push(begin)
@@ -187,15 +177,17 @@ class HandlerGuard implements Guard {
 
   /** Who has waited for a probe has not always the time left to be one: a hurried probe finds nothing out. */
   #mayBegin({ deadline }: RunOptions): boolean {
-    const { clock, handler } = this.#options
-    return this.#health.trusting || deadline - clock.monotonic() >= handler.timeoutMs / 2
+    const { clock, health, timeoutMs } = this.#state
+    return health.trusting || deadline - clock.monotonic() >= timeoutMs / 2
   }
 
   #release(): void {
-    this.#inFlight -= 1
-    this.#metrics.limit(this.#limit.current)
+    const state = this.#state
+    const { health, limit, metrics } = state
+    state.inFlight -= 1
+    metrics.limit(limit.current)
     // A call that begins may end at once and come back here: the loop below then finds the queue shorter.
-    while (this.#queue.length > 0 && this.#inFlight < this.#limit.current && !this.#health.probing) {
+    while (this.#queue.length > 0 && state.inFlight < limit.current && !health.probing) {
       this.#queue.shift()?.()
     }
   }
@@ -209,7 +201,8 @@ class HandlerGuard implements Guard {
     code: ConstructorParameters<typeof IntermixError>[0],
     what: string,
   ): IntermixError {
-    this.#metrics.count(outcome)
-    return new IntermixError(code, `${this.#options.handler.name} ${what}`, { backend: 'unasked' })
+    const { metrics, name } = this.#state
+    metrics.count(outcome)
+    return new IntermixError(code, `${name} ${what}`, { backend: 'unasked' })
   }
 }

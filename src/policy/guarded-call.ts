@@ -11,7 +11,7 @@ import type { GuardMetrics, GuardOutcome } from './guard-metrics.ts'
 import type { LazyCallContext } from './lazy-call-context.ts'
 import type { RetryBudget } from './retry-budget.ts'
 
-/** What a call shares with the other calls of its handler. */
+/** What the calls of one handler share. */
 export interface GuardState {
   readonly name: string
   readonly timeoutMs: number
@@ -21,11 +21,12 @@ export interface GuardState {
   readonly limit: ConcurrencyLimit
   readonly budget: RetryBudget
   readonly metrics: GuardMetrics
-  readonly inFlight: () => number
-  /** One more (1) or one fewer (-1) call was given up without having ended. */
-  readonly abandoned: (change: 1 | -1) => void
-  /** The call's place is free again. Called exactly once. */
-  readonly ended: () => void
+  /** Calls that hold a place. */
+  inFlight: number
+  /** Calls that were given up and have not ended. */
+  abandoned: number
+  /** Frees the place of a call that has ended or was given up: exactly once for each. */
+  release(): void
 }
 
 export interface StartedCall<T> {
@@ -76,17 +77,17 @@ export class GuardedCall<T> {
   }
 
   #watch(started: StartedCall<T>, attempt: Attempt, pending: Promise<T>): void {
-    const { clock, health, limit, abandoned } = this.#state
+    const { clock, health, limit } = this.#state
     const listeningFrom = clock.attentive()
     this.#attempt = attempt
     const answered = (value: T) => {
-      if (this.#settled) return abandoned(-1)
+      if (this.#settled) return this.#endLate()
       health.settle(attempt, 'success')
-      limit.sample(clock.attentive() - listeningFrom, this.#state.inFlight())
+      limit.sample(clock.attentive() - listeningFrom, this.#state.inFlight)
       this.#finish('ok', () => this.#promise.resolve(value))
     }
     const failed = (thrown: unknown) => {
-      if (this.#settled) return abandoned(-1)
+      if (this.#settled) return this.#endLate()
       this.#attempt = undefined
       const error = failureOf(thrown, this.#state.name)
       // An adapter may watch its deadline by itself.
@@ -95,6 +96,11 @@ export class GuardedCall<T> {
     }
     // A foreign thenable may call back twice, or throw from `then`: a promise of our own takes care of both.
     Promise.resolve(pending).then(answered, failed)
+  }
+
+  /** What was given up has ended at last. */
+  #endLate(): void {
+    this.#state.abandoned -= 1
   }
 
   #failed(started: StartedCall<T>, attempt: Attempt, error: IntermixError): void {
@@ -129,10 +135,10 @@ export class GuardedCall<T> {
 
   #giveUp(error: IntermixError): void {
     if (this.#settled) return
-    const { health, abandoned, clock } = this.#state
+    const { health, clock } = this.#state
     const isHeard = this.#isHeard()
     if (this.#attempt !== undefined) {
-      abandoned(1)
+      this.#state.abandoned += 1
       // A caller in a great hurry proves next to nothing about the backend.
       const certainty = Math.min(1, (clock.attentive() - this.#listeningFrom) / this.#tellingMs())
       if (isHeard) this.#drop(this.#attempt, certainty)
@@ -160,13 +166,13 @@ export class GuardedCall<T> {
   }
 
   #finish(outcome: GuardOutcome, settle: () => void): void {
-    const { metrics, clock, ended } = this.#state
+    const { metrics, clock } = this.#state
     this.#settled = true
     for (const cleanup of this.#cleanups) cleanup()
     metrics.count(outcome)
     metrics.duration(clock.monotonic() - this.#startedAt)
     settle()
-    ended()
+    this.#state.release()
   }
 
   #late(): IntermixError {
