@@ -56,7 +56,7 @@ export function createChildren<L extends Labels, T>({ metric, create, max }: Chi
     }
     return (step.get(given[last] as string) as T | undefined) ?? make(given)
   }
-  return resolve as Children<L, T>
+  return resolve
 }
 
 function put(first: Step, values: readonly string[], child: unknown): void {
