@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-const END_TO_END = ['test/e2e/**/*.test.ts', 'test/chaos/**/*.test.ts', 'test/whole/**/*.test.ts']
+const END_TO_END = ['test/whole/**/*.test.ts']
 
 export default defineConfig({
   // As in the running program, which does it for the adapters of others.

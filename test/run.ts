@@ -28,7 +28,7 @@ const CHECKS: readonly (readonly [name: string, command: string, ...args: string
   ['types', 'tsc', '--noEmit'],
   ['lint', 'oxlint', '--type-aware', '--deny-warnings'],
   ['format', 'biome', 'format', '.'],
-  ['layers', 'node', 'test/layers/check-layers.ts'],
+  ['layers', 'node', 'test/repo/layers/check-layers.ts'],
   ['dead code', 'knip'],
 ]
 

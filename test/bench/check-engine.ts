@@ -6,8 +6,8 @@ import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { createSimulatedNode } from '../property/simulated-node.ts'
-import { World, worldAdapters } from '../property/world.ts'
+import { createSimulatedNode } from '../properties/simulated-node.ts'
+import { World, worldAdapters } from '../properties/world.ts'
 
 const object = (kind: string, name: string, spec: string) =>
   `\napiVersion: config.istio.io/v1alpha2\nkind: ${kind}\nmetadata: {name: ${name}, namespace: istio-system}\nspec: ${spec}\n`

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Backends, deny, listEntry, object, scripted, serve } from '../defects/node.ts'
+import { Backends, deny, listEntry, object, scripted, serve } from '../properties/mixer-defects/node.ts'
 
 const rule = (name: string, handler: string, instance: string, notes = '') =>
   object('rule', name, `{actions: [{handler: ${handler}, instances: [${instance}]}]}`, { notes })

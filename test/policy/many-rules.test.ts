@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Code } from '../../src/kernel/status.ts'
-import { Backends, object, serve } from '../defects/node.ts'
+import { Backends, object, serve } from '../properties/mixer-defects/node.ts'
 
 const RULES = 10_000
 

@@ -14,7 +14,7 @@ import { formatProblem } from '../../src/kernel/problem.ts'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { createSimulatedNode, type SimulatedNode } from '../property/simulated-node.ts'
+import { createSimulatedNode, type SimulatedNode } from '../properties/simulated-node.ts'
 
 export type Attributes = Readonly<Record<string, AttributeValue>>
 

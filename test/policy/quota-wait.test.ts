@@ -1,7 +1,7 @@
 // An answer with quotas waits for them, and its life goes on meanwhile.
 
 import { expect, it } from 'vitest'
-import { allow, Backends, listEntry, object, scripted, serve } from '../defects/node.ts'
+import { allow, Backends, listEntry, object, scripted, serve } from '../properties/mixer-defects/node.ts'
 
 it('counts the wait for quotas as age', async () => {
   const backends = new Backends()

@@ -17,7 +17,7 @@ import {
 } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { CheckRequestSchema, CheckResponseSchema } from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { createSimulatedNode, type SimulatedNode } from '../property/simulated-node.ts'
+import { createSimulatedNode, type SimulatedNode } from '../properties/simulated-node.ts'
 import { spellingsOf } from '../wire/path-spellings.ts'
 import { compress } from '../wire/mixer/compress.ts'
 import { dependencies, served } from './fixtures.ts'

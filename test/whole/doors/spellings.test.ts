@@ -1,7 +1,7 @@
 // The quickstart's rule on /admin, through the shipped recipe of every proxy, and whatever way the path is written.
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ROOT } from '../../e2e/intermix.ts'
+import { ROOT } from '../intermix.ts'
 import { toolOrSkip } from '../../helpers/tools.ts'
 import { spellingsOf } from '../../wire/path-spellings.ts'
 import { type Doors, missingTools, startDoors } from './doors.ts'

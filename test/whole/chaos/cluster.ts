@@ -1,8 +1,8 @@
 // A Redis cluster of three masters without replicas.
 
-import { freePorts } from '../helpers/ports.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { testLink, until, untilUp } from '../redis/support.ts'
+import { freePorts } from '../../helpers/ports.ts'
+import { type RedisServer, startRedis } from '../../helpers/redis.ts'
+import { testLink, until, untilUp } from '../../redis/support.ts'
 
 export interface RedisCluster {
   readonly url: string

@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { cruise, type ICruiseOptions, type ICruiseResult, type IViolation } from 'dependency-cruiser'
 import { LAYER_RULES } from './rules.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const root = fileURLToPath(new URL('../../../', import.meta.url))
 /** What adapters of others import, by which the samples do so too. */
 const KIT = { 'intermix/adapter-kit': join(root, 'src/adapter-kit/index.ts') }
-const planted = join(root, 'test/layers/planted')
+const planted = join(root, 'test/repo/layers/planted')
 
 /** Rules that the planted sources break; each must be found. */
 const PLANTED = [
@@ -41,7 +41,7 @@ async function examine(baseDir: string): Promise<ICruiseResult> {
     tsPreCompilationDeps: true,
     parser: 'swc',
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^test/layers/planted/' },
+    exclude: { path: '^test/repo/layers/planted/' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
   }
   const { output } = await cruise(folders, options, { alias: KIT })

@@ -3,11 +3,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../helpers/ports.ts'
-import { spawnChild } from '../helpers/process.ts'
-import { startRedis } from '../helpers/redis.ts'
-import { findTool } from '../helpers/tools.ts'
-import { testLink, until, untilUp } from '../redis/support.ts'
+import { freePort } from '../../helpers/ports.ts'
+import { spawnChild } from '../../helpers/process.ts'
+import { startRedis } from '../../helpers/redis.ts'
+import { findTool } from '../../helpers/tools.ts'
+import { testLink, until, untilUp } from '../../redis/support.ts'
 
 export interface SentinelSetup {
   /** Names the sentinel and its master. */

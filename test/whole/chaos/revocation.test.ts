@@ -1,10 +1,10 @@
 // Two node processes: what one of them has acknowledged as revoked, the other does not serve, fresh or stale.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Intermix, ROOT } from '../e2e/intermix.ts'
-import { type Mesh, startMesh } from '../e2e/mesh.ts'
-import { spawnChild } from '../helpers/process.ts'
-import { until } from '../redis/support.ts'
+import { type Intermix, ROOT } from '../intermix.ts'
+import { type Mesh, startMesh } from '../mesh.ts'
+import { spawnChild } from '../../helpers/process.ts'
+import { until } from '../../redis/support.ts'
 
 let mesh: Mesh
 let one: Intermix

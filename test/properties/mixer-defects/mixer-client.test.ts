@@ -12,7 +12,7 @@
 // hash as the key: keys are SHA-256 or the whole text.
 
 import { describe, expect, it } from 'vitest'
-import { Duration } from '../../src/kernel/time.ts'
+import { Duration } from '../../../src/kernel/time.ts'
 import { allow, Backends, deny, echo, listEntry, object, scripted, serve } from './node.ts'
 
 const rule = (name: string, spec: string, notes = '') => object('rule', name, spec, { notes })

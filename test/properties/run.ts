@@ -1,4 +1,4 @@
-// `node test/property/run.ts [--checks N] [--seed N]`: the oracle at length, over a real Redis. Prints what it did;
+// `node test/properties/run.ts [--checks N] [--seed N]`: the oracle at length, over a real Redis. Prints what it did;
 // ends with 1 and the seed at the first wrong answer.
 
 import { parseArgs } from 'node:util'

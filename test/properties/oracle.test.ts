@@ -1,4 +1,4 @@
-// A short run of the oracle with every test run; `node test/property/run.ts` is the long one.
+// A short run of the oracle with every test run; `node test/properties/run.ts` is the long one.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'

@@ -1,12 +1,12 @@
 // The mesh tier and revocations over each kind of Redis that operators run: Cluster, Sentinel, ACL users, TLS.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { type Intermix, startIntermix } from '../e2e/intermix.ts'
-import { writePolicy } from '../e2e/policy.ts'
-import { startHttpBackend } from '../helpers/http-backend.ts'
-import { freePort } from '../helpers/ports.ts'
-import { startRedis } from '../helpers/redis.ts'
-import { until } from '../redis/support.ts'
+import { type Intermix, startIntermix } from '../intermix.ts'
+import { writePolicy } from '../policy.ts'
+import { startHttpBackend } from '../../helpers/http-backend.ts'
+import { freePort } from '../../helpers/ports.ts'
+import { startRedis } from '../../helpers/redis.ts'
+import { until } from '../../redis/support.ts'
 import { createCertificates } from './certificates.ts'
 import { startThreeMasters } from './cluster.ts'
 import { type ChaosMesh, startChaosMesh } from './nodes.ts'

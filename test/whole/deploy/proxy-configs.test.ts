@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { SETTINGS } from '../../src/settings/settings-table.ts'
-import { ENVOY_BOOTSTRAP } from '../helpers/envoy.ts'
-import { spawnChild } from '../helpers/process.ts'
-import { toolOrSkip } from '../helpers/tools.ts'
+import { SETTINGS } from '../../../src/settings/settings-table.ts'
+import { ENVOY_BOOTSTRAP } from '../../helpers/envoy.ts'
+import { spawnChild } from '../../helpers/process.ts'
+import { toolOrSkip } from '../../helpers/tools.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const root = fileURLToPath(new URL('../../../', import.meta.url))
 const read = (path: string): unknown => parse(readFileSync(join(root, path), 'utf8'), { merge: true })
 const { services } = read('docker-compose.yml') as { services: Record<string, unknown> }
 const envoy = toolOrSkip('envoy')

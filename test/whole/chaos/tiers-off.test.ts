@@ -1,9 +1,9 @@
 // Each tier of the verdict cache can be switched off: the answers stay the same, and say where they came from.
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { RedisLink } from '../../src/redis/connection.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { testLink, until, untilUp } from '../redis/support.ts'
+import type { RedisLink } from '../../../src/redis/connection.ts'
+import { type RedisServer, startRedis } from '../../helpers/redis.ts'
+import { testLink, until, untilUp } from '../../redis/support.ts'
 import { type ChaosMesh, startChaosMesh } from './nodes.ts'
 
 let redis: RedisServer

@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url'
 import { Ajv2019 } from 'ajv/dist/2019.js'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { readOptions, variableOf } from '../../src/settings/options.ts'
-import { SETTINGS } from '../../src/settings/settings-table.ts'
+import { readOptions, variableOf } from '../../../src/settings/options.ts'
+import { SETTINGS } from '../../../src/settings/settings-table.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const root = fileURLToPath(new URL('../../../', import.meta.url))
 const path = join(root, 'docker-compose.yml')
 
 interface Service {

@@ -3,7 +3,7 @@
 // Held elsewhere:
 // - 1 durations left out of keys, 2 keys that can be forged, and results under another shape: mixer-client.test.ts;
 // - 6 an answer's reads are complete only where evaluation is deterministic: test/expression/soundness.test.ts, "two bags
-//   that answer all logged reads alike give the same result", and test/property/oracle.test.ts;
+//   that answer all logged reads alike give the same result", and test/properties/oracle.test.ts;
 // - 11 redisquota leaves counters that never expire, trusts the clocks of nodes and spreads one counter over slots:
 //   test/adapters/redisquota.test.ts, "leaves nothing in Redis that does not expire, and keeps one slot per counter";
 // - 14 a liveness probe that looks at another port: test/observe/admin-server.test.ts, "is alive at once and ready only
@@ -11,13 +11,13 @@
 // Cannot exist here: 11 the status of a remote quota that is dropped (there are no remote quota adapters).
 
 import { describe, expect, it } from 'vitest'
-import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
-import type { StringMap } from '../../src/kernel/value.ts'
-import { HandlerTables } from '../../src/policy/handler-table.ts'
-import { handlerConfig } from '../cache/support.ts'
-import { FakeClock } from '../helpers/clock.ts'
-import { guardOnFakeClock } from '../policy/guard-support.ts'
-import { KeptLog } from '../redis/support.ts'
+import { createTestEnvironment } from '../../../src/adapter-kit/test-environment.ts'
+import type { StringMap } from '../../../src/kernel/value.ts'
+import { HandlerTables } from '../../../src/policy/handler-table.ts'
+import { handlerConfig } from '../../cache/support.ts'
+import { FakeClock } from '../../helpers/clock.ts'
+import { guardOnFakeClock } from '../../policy/guard-support.ts'
+import { KeptLog } from '../../redis/support.ts'
 import { allow, Backends, compileObjects, deny, echo, listEntry, object, scripted, serve } from './node.ts'
 
 const askOne = object('rule', 'r', '{actions: [{handler: h, instances: [i]}]}')

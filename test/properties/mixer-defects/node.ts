@@ -6,20 +6,20 @@ import {
   type CheckResult,
   defineAdapter,
   type QuotaResult,
-} from '../../src/adapter-kit/define-adapter.ts'
-import type { Instance } from '../../src/adapter-kit/instance.ts'
-import { valueToText } from '../../src/adapter-kit/value-text.ts'
-import { builtInAdapters } from '../../src/adapters/index.ts'
-import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
-import { parseConfigText } from '../../src/config/load.ts'
-import type { Snapshot } from '../../src/config/snapshot.ts'
-import { MapBag } from '../../src/kernel/attribute-bag.ts'
-import { formatProblem } from '../../src/kernel/problem.ts'
-import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
-import type { AttributeValue } from '../../src/kernel/value.ts'
-import type { Answer } from '../../src/kernel/verdict.ts'
-import { FakeClock } from '../helpers/clock.ts'
-import { createSimulatedNode } from '../property/simulated-node.ts'
+} from '../../../src/adapter-kit/define-adapter.ts'
+import type { Instance } from '../../../src/adapter-kit/instance.ts'
+import { valueToText } from '../../../src/adapter-kit/value-text.ts'
+import { builtInAdapters } from '../../../src/adapters/index.ts'
+import { compileSnapshot } from '../../../src/config/compile-snapshot.ts'
+import { parseConfigText } from '../../../src/config/load.ts'
+import type { Snapshot } from '../../../src/config/snapshot.ts'
+import { MapBag } from '../../../src/kernel/attribute-bag.ts'
+import { formatProblem } from '../../../src/kernel/problem.ts'
+import type { CheckOptions, CheckOutcome } from '../../../src/kernel/services.ts'
+import type { AttributeValue } from '../../../src/kernel/value.ts'
+import type { Answer } from '../../../src/kernel/verdict.ts'
+import { FakeClock } from '../../helpers/clock.ts'
+import { createSimulatedNode } from '../simulated-node.ts'
 
 const MANIFEST = `
 apiVersion: config.istio.io/v1alpha2

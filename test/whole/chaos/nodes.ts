@@ -2,15 +2,15 @@
 // and a policy backend that knows every right answer.
 
 import { expect } from 'vitest'
-import { readSettings } from '../../src/settings/settings.ts'
-import { createProcess } from '../../src/compose/compose.ts'
-import { Health } from '../../src/observe/health.ts'
-import { createLoopMonitor } from '../../src/observe/loop-lag.ts'
-import { createMeter } from '../../src/observe/meter.ts'
-import { sumOfSeries } from '../e2e/intermix.ts'
-import { entitled, writePolicy } from '../e2e/policy.ts'
-import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
-import { KeptLog, realClock, until } from '../redis/support.ts'
+import { readSettings } from '../../../src/settings/settings.ts'
+import { createProcess } from '../../../src/compose/compose.ts'
+import { Health } from '../../../src/observe/health.ts'
+import { createLoopMonitor } from '../../../src/observe/loop-lag.ts'
+import { createMeter } from '../../../src/observe/meter.ts'
+import { sumOfSeries } from '../intermix.ts'
+import { entitled, writePolicy } from '../policy.ts'
+import { type HttpBackend, startHttpBackend } from '../../helpers/http-backend.ts'
+import { KeptLog, realClock, until } from '../../redis/support.ts'
 
 /** No answer may take longer: a generous bound for a deadline of 50 ms for Redis and a backend that answers at once. */
 const PATIENCE_MS = 1_000

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { freePorts } from '../helpers/ports.ts'
-import { spawnChild } from '../helpers/process.ts'
+import { freePorts } from '../../helpers/ports.ts'
+import { spawnChild } from '../../helpers/process.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const root = fileURLToPath(new URL('../../../', import.meta.url))
 const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
 
 let image: string

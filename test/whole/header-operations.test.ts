@@ -10,8 +10,8 @@ import { startHaproxy } from '../helpers/haproxy.ts'
 import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
 import { startNginx } from '../helpers/nginx.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
-import { askOverHttp } from '../whole/doors/envoys.ts'
-import { send } from '../whole/doors/raw-client.ts'
+import { askOverHttp } from './doors/envoys.ts'
+import { send } from './doors/raw-client.ts'
 import { type Intermix, startIntermix } from './intermix.ts'
 
 /** Who a caller is, policy takes from its token; without one it is nobody. */

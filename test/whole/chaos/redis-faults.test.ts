@@ -2,10 +2,10 @@
 // over the nodes share verdicts again without a restart.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { RedisLink } from '../../src/redis/connection.ts'
-import { startFlakyProxy } from '../helpers/flaky-proxy.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { testLink, until, untilUp } from '../redis/support.ts'
+import type { RedisLink } from '../../../src/redis/connection.ts'
+import { startFlakyProxy } from '../../helpers/flaky-proxy.ts'
+import { type RedisServer, startRedis } from '../../helpers/redis.ts'
+import { testLink, until, untilUp } from '../../redis/support.ts'
 import { type ChaosMesh, startChaosMesh } from './nodes.ts'
 import { startSentinel } from './sentinel.ts'
 
