@@ -193,16 +193,18 @@ describe.each(Object.keys(DOORS))('through the door %s', (name) => {
   )
 
   // What stands in for HTTP there writes names in lower case itself.
-  it.skipIf(name === 'forwardAuth')('a header is known by its name, whatever its case', async () => {
-    expect(await ask({ headers: [['x-user', 'mallory']] })).toBe(403)
-    expect(await ask({ headers: [['X-User', 'mallory']] })).toBe(403)
-    expect(await ask({ headers: [['X-USER', 'alice']] })).toBe(200)
-    const twice: Asked['headers'] = [
-      ['authorization', 'Bearer a'],
-      ['Authorization', 'Bearer b'],
-    ]
-    expect(await ask({ headers: twice })).toBe(400)
-  })
+  if (name !== 'forwardAuth') {
+    it('a header is known by its name, whatever its case', async () => {
+      expect(await ask({ headers: [['x-user', 'mallory']] })).toBe(403)
+      expect(await ask({ headers: [['X-User', 'mallory']] })).toBe(403)
+      expect(await ask({ headers: [['X-USER', 'alice']] })).toBe(200)
+      const twice: Asked['headers'] = [
+        ['authorization', 'Bearer a'],
+        ['Authorization', 'Bearer b'],
+      ]
+      expect(await ask({ headers: twice })).toBe(400)
+    })
+  }
 
   it.each(['/admin/../open', '/admin/x/%2e%2e/../open', '/admin/..'])(
     '%s is denied too, since some servers do not resolve dots',

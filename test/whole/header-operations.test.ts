@@ -126,7 +126,9 @@ for (const { name, binary, start } of PROXIES) {
       ])
     })
 
-    it.skipIf(name !== 'Envoy')('several values are several operations', async () => {
+    // Proxies that copy headers from the answer know one value of each.
+    if (name !== 'Envoy') return
+    it('several values are several operations', async () => {
       const added = await passed(url, {})
       expect([listed(added['x-role']), added['x-both']]).toEqual(['reader, writer', 'two'])
       const beside = await passed(url, { 'x-role': 'guest', 'x-both': 'three' })
