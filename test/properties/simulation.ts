@@ -19,6 +19,7 @@ import type { ConfigModel } from './oracle/model.ts'
 import type { Demand } from './oracle/quota.ts'
 import { type Picker, seededPicker } from './random.ts'
 import { createSimulatedNode, type SimulatedNode } from './simulated-node.ts'
+import { WatchedLink } from './watched-link.ts'
 import { World, worldAdapters } from './world.ts'
 
 export { WrongAnswer }
@@ -80,6 +81,7 @@ interface Asked {
 
 class Simulation {
   readonly #options: SimulationOptions
+  readonly #link: WatchedLink | undefined
   readonly #pick: Picker
   readonly #clock = new FakeClock()
   readonly #world = new World(this.#clock)
@@ -97,6 +99,7 @@ class Simulation {
 
   constructor(options: SimulationOptions) {
     this.#options = options
+    this.#link = options.link && new WatchedLink(options.link)
     this.#pick = seededPicker(options.seed)
     this.#model = randomConfig(this.#pick)
     this.#bags = new BagSource(this.#pick)
@@ -106,8 +109,14 @@ class Simulation {
   async run(): Promise<SimulationReport> {
     const first = this.#nextValid(() => randomConfig(this.#pick))
     for (let i = 0; i < NODES; i++) {
-      const { link, prefix } = this.#options
-      const common = { clock: this.#clock, random: () => this.#pick.random(), link, prefix, nodeId: `n${i}` }
+      const { prefix } = this.#options
+      const common = {
+        clock: this.#clock,
+        random: () => this.#pick.random(),
+        link: this.#link,
+        prefix,
+        nodeId: `n${i}`,
+      }
       const node = await createSimulatedNode(common, first.snapshot)
       this.#nodes.push({ node, config: first.model, revoked: [] })
     }
@@ -273,7 +282,7 @@ class Simulation {
     return outcome
   }
 
-  /** Waits for answers: simulated time moves while Redis owes no reply, so that a seed does the same each time. */
+  /** Waits for answers: simulated time moves while Redis owes no reply, so that a seed does nearly the same each time. */
   async #settle(pending: Promise<unknown>): Promise<void> {
     const wait = { isOver: false }
     const settled = pending.finally(() => {
@@ -287,10 +296,8 @@ class Simulation {
     await settled
   }
 
-  /** Replies come in order: once the last one is there, all are. */
   async #replies(): Promise<void> {
-    await this.#options.link?.run((client) => client.ping())
-    await turn()
+    await (this.#link === undefined ? turn() : this.#link.replies())
   }
 }
 
