@@ -58,8 +58,8 @@ export function describe(value: unknown): string {
 
 /** The address in dotted notation as `ip()` gives it: in the sixteen bytes of IPv6. The generator makes no other. */
 export function addressOf(text: string): Uint8Array | typeof FAILED {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
-  return match === null ? FAILED : Uint8Array.from([...MAPPED, ...match.slice(1).map(Number)])
+  const bytes = text.split('.').map((part) => (/^(0|[1-9]\d{0,2})$/.test(part) ? Number(part) : 256))
+  return bytes.length === 4 && Math.max(...bytes) < 256 ? Uint8Array.from([...MAPPED, ...bytes]) : FAILED
 }
 
 const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255]
