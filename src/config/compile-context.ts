@@ -17,7 +17,7 @@ export interface CompileSnapshotOptions {
    * attributes, and a proxy's own deadline is seldom above half a second.
    */
   readonly defaultTimeoutMs?: number
-  /** The same for adapters that only take reports, for which nobody waits. Default 10 000. */
+  /** The same for reports, for which nobody waits. Default 5 000. */
   readonly defaultReportTimeoutMs?: number
   /** Steps that one evaluation of an expression may take (`expression/steps.ts`). Default 100 000. */
   readonly maxEvaluationSteps?: number
