@@ -85,7 +85,7 @@ function otherCommands(): ReadonlyMap<string, Command> {
     },
   }
   const expr: Command = {
-    summary: 'Check, evaluate and explain expressions, without a node.',
+    summary: 'Evaluate and explain expressions, without a node.',
     run: async (args, commandIo) => await (await import('./cli/expr.ts')).runExpr(args, commandIo),
   }
   return new Map([

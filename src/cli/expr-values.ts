@@ -1,4 +1,4 @@
-// Attribute values in JSON, as case files and the command line give them, and back.
+// Attribute values in JSON, as `expr` takes and prints them.
 
 import { formatIp, parseIp } from '../kernel/ip-address.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
@@ -10,14 +10,10 @@ export function isValueType(text: unknown): text is ValueType {
   return VALUE_TYPES.some((type) => type === text)
 }
 
-/**
- * Reads a JSON value as an attribute value of the type; `GO_INT` is an integer that no attribute type covers.
- * @returns `undefined` where the JSON does not fit the type.
- */
-export function valueFromJson(json: unknown, type: ValueType | 'GO_INT'): AttributeValue | undefined {
+/** Reads a JSON value as an attribute value of the type. @returns `undefined` where the JSON does not fit the type. */
+export function valueFromJson(json: unknown, type: ValueType): AttributeValue | undefined {
   switch (type) {
     case 'INT64':
-    case 'GO_INT':
       return integerFromJson(json)
     case 'DOUBLE':
       return typeof json === 'number' ? json : undefined

@@ -1,13 +1,10 @@
-// `intermix expr`: tests, evaluates and explains expressions without a node.
+// `intermix expr`: evaluates and explains expressions without a node.
 
-import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { compileExpression } from '../expression/compile.ts'
 import { type Dialect, EvaluationError } from '../expression/compiled.ts'
 import { readAttributes } from './expr-attributes.ts'
-import { type ExpressionCase, type Manifests, parseCases, parseManifests } from './expr-case.ts'
 import { explanation, problemLines, resultLine } from './expr-explain.ts'
-import { runCase } from './expr-run-case.ts'
 import { EXIT } from './io.ts'
 
 /** What the command may use of the outside world. */
@@ -18,16 +15,15 @@ interface ExprIo {
 }
 
 const HELP = `Usage:
-  intermix expr test FILE.json         run expression cases; manifests are in cexl-manifests.json beside the file
   intermix expr eval EXPRESSION        print the value as JSON
   intermix expr explain EXPRESSION     print types, reads, the value or why there is none
 
-Options of eval and explain:
+Options:
   --dialect CEXL|CEL                   the language; CEXL unless said otherwise
   --attributes JSON|@FILE              attribute values by name
   --manifest JSON|@FILE                attribute types by name; without it, types follow from the values`
 
-/** Runs the command. @returns the exit code: 0 done, 1 a case or the expression failed, 2 wrong usage. */
+/** Runs the command. @returns the exit code: 0 done, 1 the expression failed, 2 wrong usage. */
 export async function runExpr(args: readonly string[], io: ExprIo): Promise<number> {
   try {
     return await run(args, io)
@@ -53,12 +49,11 @@ async function run(args: readonly string[], io: ExprIo): Promise<number> {
     io.out(HELP)
     return EXIT.ok
   }
-  const known = command === 'test' || command === 'eval' || command === 'explain'
+  const known = command === 'eval' || command === 'explain'
   if (!known || operand === undefined || excess.length > 0) {
     io.err(HELP)
     return EXIT.usage
   }
-  if (command === 'test') return await test(operand, io)
   const dialect = values.dialect.toUpperCase()
   if (dialect !== 'CEXL' && dialect !== 'CEL') throw new Error(`--dialect must be CEXL or CEL, not ${values.dialect}`)
   const attributes = await argumentText(values.attributes, io)
@@ -92,32 +87,4 @@ function show({ command, source, dialect, ...sources }: ShowOptions, io: ExprIo)
   else if (failed) io.err(resultLine(result))
   else io.out(resultLine(result))
   return failed ? EXIT.refused : EXIT.ok
-}
-
-async function test(path: string, io: ExprIo): Promise<number> {
-  const cases = parseCases(await io.readFile(path), path)
-  const manifests = await readManifests(path, cases, io)
-  let failed = 0
-  for (const expressionCase of cases) {
-    const fault = attempt(expressionCase, manifests)
-    if (fault === undefined) continue
-    failed++
-    io.out(`${expressionCase.id}: ${expressionCase.expr}: ${fault}`)
-  }
-  io.out(`${cases.length - failed} passed, ${failed} failed`)
-  return failed === 0 ? EXIT.ok : EXIT.refused
-}
-
-function attempt(expressionCase: ExpressionCase, manifests: Manifests): string | undefined {
-  try {
-    return runCase(expressionCase, manifests)
-  } catch (error) {
-    return `crashed: ${error instanceof Error ? error.message : String(error)}`
-  }
-}
-
-async function readManifests(path: string, cases: readonly ExpressionCase[], io: ExprIo): Promise<Manifests> {
-  if (cases.every(({ manifest }) => manifest === undefined)) return {}
-  const file = join(dirname(path), 'cexl-manifests.json')
-  return parseManifests(await io.readFile(file), file)
 }

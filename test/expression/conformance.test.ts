@@ -1,9 +1,9 @@
 // The upstream implementation's own cases, as far as they are at hand.
 
 import { describe, expect, it } from 'vitest'
-import { parseCases, parseManifests } from '../../src/cli/expr-case.ts'
-import { runCase } from '../../src/cli/expr-run-case.ts'
 import { sharedData } from '../helpers/shared-data.ts'
+import { parseCases, parseManifests } from './cases/case-file.ts'
+import { runCase } from './cases/run-case.ts'
 
 const data = sharedData('cexl-cases.json')
 const cases = data === undefined ? [] : parseCases(JSON.stringify(data), 'cexl-cases.json')

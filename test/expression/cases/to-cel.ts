@@ -1,9 +1,9 @@
 // Rewrites CEXL to CEL: `a | b` becomes `pick(a, b)` and duration strings become `duration("…")`. The rest of the
 // syntax is shared, but not all of the meaning (absent attributes read as zero values, `matches` swaps its operands).
 
-import { goText } from '../functions/bytes.ts'
-import type { Call, Constant, Node } from './ast.ts'
-import { parseCexl } from './parse.ts'
+import { goText } from '../../../src/expression/functions/bytes.ts'
+import type { Call, Constant, Node } from '../../../src/expression/cexl/ast.ts'
+import { parseCexl } from '../../../src/expression/cexl/parse.ts'
 
 const OPERATORS: Readonly<Record<string, string>> = {
   ADD: '+',

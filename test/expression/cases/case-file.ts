@@ -1,7 +1,7 @@
 // The format of expression case files, read strictly: an unknown or ill-typed field is a mistake in the file.
 
 import { z } from 'zod'
-import { type ValueType, VALUE_TYPES } from '../kernel/value.ts'
+import { type ValueType, VALUE_TYPES } from '../../../src/kernel/value.ts'
 
 const type = z.enum(VALUE_TYPES)
 const functionType = z.enum([...VALUE_TYPES, 'VALUE_TYPE_UNSPECIFIED'])
