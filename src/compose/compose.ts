@@ -21,8 +21,9 @@ import { HandlerTables } from '../policy/handler-table.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import { type AdapterListener, createAdapterListener } from '../server/adapter-listener.ts'
 import { Admission } from '../server/admission.ts'
-import { createGrpcServer, type GrpcServer } from '../server/grpc.ts'
 import { grpcServices } from '../server/grpc-doors.ts'
+import type { CreateGrpcServer, GrpcServer } from '../server/grpc-server.ts'
+import { loadTransport } from '../server/grpc-transport.ts'
 import { createHttpServer, type HttpServer } from '../server/http.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
 
@@ -45,7 +46,8 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
     log,
     meter,
   })
-  return new Composition(settings, ports, watched)
+  const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
+  return new Composition(settings, ports, watched, createGrpc)
 }
 
 interface Door {
@@ -70,7 +72,12 @@ class Composition implements RunningProcess {
   readonly #admission: Admission
   readonly #doors: ReadonlyMap<string, Door>
 
-  constructor(settings: Settings, ports: ProcessPorts, watched: WatchedConfig) {
+  constructor(
+    settings: Settings,
+    ports: ProcessPorts,
+    watched: WatchedConfig,
+    createGrpc: CreateGrpcServer | undefined,
+  ) {
     const { clock, random, log, meter, health, loopLag } = ports
     const { role, redisPrefix: prefix, redisTimeoutMs: commandTimeoutMs } = settings
     const serving = role !== 'worker'
@@ -101,7 +108,7 @@ class Composition implements RunningProcess {
       : undefined
     this.#reports = createReports({ settings, clock, random, log, meter, queueLink })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
-    this.#doors = this.#createDoors()
+    this.#doors = this.#createDoors(createGrpc)
     this.operations = this.#createOperations()
     this.debug = new Map<string, () => unknown>([
       ['config', () => watched.status()],
@@ -144,10 +151,10 @@ class Composition implements RunningProcess {
     for (const link of this.#links) link.close()
   }
 
-  #createDoors(): ReadonlyMap<string, Door> {
+  #createDoors(createGrpc: CreateGrpcServer | undefined): ReadonlyMap<string, Door> {
     const policy = this.#policy
     const { intake } = this.#reports
-    if (policy === undefined || intake === undefined) return new Map()
+    if (policy === undefined || intake === undefined || createGrpc === undefined) return new Map()
     const { clock, random, log, meter } = this.#ports
     const { nodeId, maxMessageSize, trustForwarded, grpcAddress, httpAddress } = this.#settings
     const { checkTimeoutMs: defaultTimeoutMs, maxHeaderBytes, maxMapEntries, maxAttributeBytes } = this.#settings
@@ -155,7 +162,7 @@ class Composition implements RunningProcess {
     const admission = this.#admission
     const common = { clock, random, log, meter, admission, nodeId, defaultTimeoutMs, limits }
     const given = { ...common, check: policy.check, report: intake }
-    const grpc = createGrpcServer({ ...common, services: grpcServices(given), maxMessageBytes: maxMessageSize })
+    const grpc = createGrpc({ ...common, services: grpcServices(given), maxMessageBytes: maxMessageSize })
     const http = createHttpServer({ ...given, trustForwarded, maxBodyBytes: maxMessageSize, maxHeaderBytes })
     return new Map([
       ['grpc', door(grpc, grpcAddress)],

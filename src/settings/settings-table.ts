@@ -20,6 +20,8 @@ const KIB = 1024
 const MIB = 1024 * KIB
 const SERVING: readonly Role[] = ['node', 'all']
 const DRAINING: readonly Role[] = ['worker', 'all']
+/** As `server/grpc-transport.ts` has them. */
+const TRANSPORTS = ['grpc-js'] as const
 
 export const SETTINGS = {
   config: {
@@ -71,6 +73,14 @@ export const SETTINGS = {
     kind: 'address',
     default: { host: '0.0.0.0', port: 9091 },
     description: 'Where the gRPC services listen: ext_authz, access logs, Mixer v1, health.',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  transport: {
+    kind: 'choice',
+    default: 'grpc-js',
+    choices: TRANSPORTS,
+    description: 'What carries gRPC: grpc-js.',
     group: 'Listeners',
     roles: SERVING,
   },

@@ -1,11 +1,12 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { Client, type ClientWritableStream, credentials, status as grpcStatus, type ServiceError } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
+import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
 import { StreamAccessLogsMessageSchema } from '../../src/wire/generated/envoy/service/accesslog/v3/als_pb.ts'
 import { handAdmission, overload } from './admission-support.ts'
 import { dependencies, served } from './fixtures.ts'
+import { createGrpcServer } from './transport.ts'
 
 const PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs'
 

@@ -12,11 +12,11 @@ import { createAdminServer } from '../../src/observe/admin-server.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { createMeter } from '../../src/observe/meter.ts'
 import { createAdapterListener } from '../../src/server/adapter-listener.ts'
-import { createGrpcServer } from '../../src/server/grpc.ts'
 import { createHttpServer } from '../../src/server/http.ts'
 import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { answerOf, dependencies, served } from './fixtures.ts'
+import { createGrpcServer } from './transport.ts'
 
 /** A check about a connection: the least that there is. */
 const CONNECTION = Buffer.from(

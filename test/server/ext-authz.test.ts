@@ -5,7 +5,7 @@ import { IntermixError } from '../../src/kernel/errors.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { Code } from '../../src/kernel/status.ts'
 import type { StringMap } from '../../src/kernel/value.ts'
-import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
+import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import {
   CheckRequestSchema,
   type CheckRequest,
@@ -14,6 +14,7 @@ import {
 } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { dependencies, type RecordingCheck, served } from './fixtures.ts'
 import { clientMethod } from './grpc-method.ts'
+import { createGrpcServer } from './transport.ts'
 
 /** The least that says which request a check is about. */
 const DESCRIBED = { attributes: { request: { http: { method: 'GET', path: '/' } } } }

@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
+import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { GRPC_DOORS, grpcServices } from '../../src/server/grpc-doors.ts'
 import { GrpcFailure, type GrpcService } from '../../src/server/grpc-service.ts'
 import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
@@ -13,6 +13,7 @@ import {
 } from '../../src/wire/generated/grpc/health/v1/health_pb.ts'
 import { answerOf, dependencies, served } from './fixtures.ts'
 import { healthCheck, healthWatch } from './grpc-method.ts'
+import { createGrpcServer } from './transport.ts'
 
 /** A check about a connection: the least that there is. */
 const connection = Buffer.from(

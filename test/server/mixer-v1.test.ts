@@ -10,7 +10,6 @@ import { Code } from '../../src/kernel/status.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { createMeter } from '../../src/observe/meter.ts'
-import { createGrpcServer } from '../../src/server/grpc.ts'
 import {
   CheckRequestSchema,
   CheckResponseSchema,
@@ -22,6 +21,7 @@ import { decodeMixerReport } from '../../src/wire/mixer/decode-report.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { compress } from '../wire/mixer/compress.ts'
 import { dependencies, served } from './fixtures.ts'
+import { createGrpcServer } from './transport.ts'
 
 const VOCABULARY: Vocabulary = new Map([
   ['source.name', 'STRING'],

@@ -8,7 +8,7 @@ import { parseConfigText } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/kernel/problem.ts'
 import { httpStatusOf } from '../../src/kernel/status.ts'
 import { NormalizingCheck } from '../../src/policy/normalizing-check.ts'
-import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
+import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import type { PathAmbiguity } from '../../src/wire/ambiguity.ts'
 import {
@@ -21,6 +21,7 @@ import { createSimulatedNode, type SimulatedNode } from '../properties/simulated
 import { spellingsOf } from '../wire/path-spellings.ts'
 import { compress } from '../wire/mixer/compress.ts'
 import { dependencies, served } from './fixtures.ts'
+import { createGrpcServer } from './transport.ts'
 
 const denial = (name: string, match: string) => `
 apiVersion: intermix.dev/v1

@@ -8,7 +8,7 @@ import type { Ended } from '../../load/overload/target.ts'
 import { createLoopMonitor, type LoopMonitor } from '../../src/observe/loop-lag.ts'
 import { createMeter } from '../../src/observe/meter.ts'
 import { Admission } from '../../src/server/admission.ts'
-import { createGrpcServer, type GrpcServer } from '../../src/server/grpc.ts'
+import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import {
   HealthCheckRequestSchema,
@@ -18,6 +18,7 @@ import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/
 import { fill, handAdmission, LineLog, overload } from './admission-support.ts'
 import { answerOf, dependencies, served } from './fixtures.ts'
 import { healthCheck } from './grpc-method.ts'
+import { createGrpcServer } from './transport.ts'
 
 const CHECK = '/envoy.service.auth.v3.Authorization/Check'
 const MIXER_CHECK = '/istio.mixer.v1.Mixer/Check'

@@ -8,7 +8,7 @@ import type {
   ServiceDefinition,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js'
-import { Code } from '../kernel/status.ts'
+import { FAULT } from '../grpc-gate.ts'
 import {
   type GrpcCall,
   GrpcFailure,
@@ -18,7 +18,7 @@ import {
   type GrpcStream,
   type StreamMethod,
   type UnaryMethod,
-} from './grpc-service.ts'
+} from '../grpc-service.ts'
 
 type JsUnaryCall = ServerUnaryCall<Uint8Array, Uint8Array>
 type JsStreamCall = ServerDuplexStream<Uint8Array, Uint8Array>
@@ -58,8 +58,6 @@ function definitionOf({ path, kind }: GrpcMethod): MethodDefinition<Uint8Array, 
     responseDeserialize: (bytes) => bytes,
   }
 }
-
-const FAULT = new GrpcFailure(Code.INTERNAL, 'internal error')
 
 class JsCall implements GrpcCall {
   readonly #call: Pick<JsUnaryCall, 'getDeadline' | 'getPeer'>

@@ -4,9 +4,10 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream, ServerOptions } from 'node:http2'
 import { constants } from 'node:http2'
 import type { Socket } from 'node:net'
-import { type Server, type ServerCredentials, status as grpcStatus } from '@grpc/grpc-js'
-import { IntermixError } from '../kernel/errors.ts'
-import { refuse, type StreamGate } from './grpc-admission.ts'
+import type { Server, ServerCredentials } from '@grpc/grpc-js'
+import { IntermixError } from '../../kernel/errors.ts'
+import { SHUTTING_DOWN } from '../grpc-gate.ts'
+import { refuse, type StreamGate } from './admission.ts'
 
 /**
  * Calls that the peer may take back on one connection: a burst and so many a second. Node's own limit of 33 a second ends
@@ -74,6 +75,6 @@ function finishStream(stream: ServerHttp2Stream): void {
     // Answered, but the peer keeps its side open: what it still sends is of no use, and that is no error.
     stream.close(constants.NGHTTP2_NO_ERROR)
   } else if (!stream.headersSent && stream.state.state === constants.NGHTTP2_STREAM_STATE_OPEN) {
-    refuse(stream, { code: grpcStatus.UNAVAILABLE, details: 'shutting down: ask another node' })
+    refuse(stream, SHUTTING_DOWN)
   }
 }
