@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import { fuzz } from './fuzz.ts'
-import { Refused, type Target, TARGETS } from './targets.ts'
+import { Refused, type Target } from './target.ts'
+import { TARGETS } from './targets.ts'
 
 describe('fuzz', () => {
   it.each(TARGETS.map((target) => [target.name, target] as const))('%s survives hostile input', (_, target) => {

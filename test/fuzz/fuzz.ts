@@ -2,7 +2,7 @@
 
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { seededRandom } from './mutate.ts'
-import { Refused, type Target } from './targets.ts'
+import { Refused, type Target } from './target.ts'
 
 /** No input may hold the event loop longer. */
 const LIMIT_MS = 50

@@ -1,4 +1,4 @@
-// The long fuzz run: node test/fuzz/run.ts [--runs 1000000] [--seed 1]. Exits with 1 on a crash, a stall or a leak.
+// The long fuzz run: node test/fuzz/run.ts [--runs 1000000] [--seed 1] [target ...]. Exits with 1 on a crash, a stall or a leak.
 
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
@@ -10,13 +10,18 @@ const MIB = 1024 * 1024
 /** Compiled code and bounded caches grow at first; what leaks grows with the inputs. */
 const MAX_GROWTH_MIB = 16
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: { runs: { type: 'string', default: '1000000' }, seed: { type: 'string', default: '1' } },
 })
 const runs = Number(values.runs)
 const seed = Number(values.seed)
 if (!Number.isInteger(runs) || runs < 1 || !Number.isInteger(seed))
   throw new Error('--runs and --seed take whole numbers')
+const unknown = positionals.filter((name) => !TARGETS.some((target) => target.name === name))
+if (unknown.length > 0)
+  throw new Error(`no target ${unknown.join(', ')}; there are: ${TARGETS.map(({ name }) => name).join(', ')}`)
+const targets = positionals.length === 0 ? TARGETS : TARGETS.filter(({ name }) => positionals.includes(name))
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -26,10 +31,10 @@ function heapMib(): number {
   return process.memoryUsage().heapUsed / MIB
 }
 
-const warmUp = fuzz(TARGETS, Math.ceil(runs / 20), seed + 1)
+const warmUp = fuzz(targets, Math.ceil(runs / 20), seed + 1)
 const before = heapMib()
 const startedAt = performance.now()
-const result = fuzz(TARGETS, runs, seed)
+const result = fuzz(targets, runs, seed)
 const seconds = (performance.now() - startedAt) / 1000
 const growth = heapMib() - before
 

@@ -17,14 +17,9 @@ import { CompressedAttributesBag } from '../../src/wire/mixer/compressed-attribu
 import { decodeMixerReport } from '../../src/wire/mixer/decode-report.ts'
 import { decodeRecords, encodeRecords } from '../../src/wire/record-json.ts'
 import { type Attributes, compress, compressInto, encodeAttributes, Words } from '../wire/mixer/compress.ts'
+import { HTTP2_TARGETS } from './http2-targets.ts'
 import { hostileBytes, hostileText } from './mutate.ts'
-
-/** One entry point. `run` handles what it accepts to the last value and throws what it refuses. */
-export interface Target {
-  readonly name: string
-  generate(random: () => number): Uint8Array | string
-  run(input: Uint8Array | string): void
-}
+import { Refused, type Target } from './target.ts'
 
 const ATTRIBUTES: Attributes = {
   'source.name': 'reviews-7b9f',
@@ -154,9 +149,6 @@ function expressionTarget(dialect: Dialect): Target {
   }
 }
 
-/** Thrown by a target whose decoder says no by other means than an IntermixError. */
-export class Refused extends Error {}
-
 export const TARGETS: readonly Target[] = [
   bytesTarget(
     'mixer attributes',
@@ -190,6 +182,7 @@ export const TARGETS: readonly Target[] = [
   }),
   expressionTarget('CEXL'),
   expressionTarget('CEL'),
+  ...HTTP2_TARGETS,
 ]
 
 /** The gRPC server turns whatever the codec throws into a failed call. */
