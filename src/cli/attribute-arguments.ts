@@ -59,10 +59,19 @@ export async function readSource(flag: string, argument: string, io: CommandIo):
 
 /** What `--attributes` stands for. @throws IntermixError INVALID_SETTING when that is no JSON object. */
 export async function readAttributes(argument: string | undefined, io: CommandIo): Promise<JsonObject> {
-  if (argument === undefined) return {}
-  const value = readJson('--attributes', await readSource('--attributes', argument, io))
+  return (await readJsonObject('--attributes', argument, io)) ?? {}
+}
+
+/** The JSON object that a flag stands for, if given. @throws IntermixError INVALID_SETTING when it is none. */
+export async function readJsonObject(
+  flag: string,
+  argument: string | undefined,
+  io: CommandIo,
+): Promise<JsonObject | undefined> {
+  if (argument === undefined) return undefined
+  const value = readJson(flag, await readSource(flag, argument, io))
   if (isJsonObject(value)) return value
-  throw new IntermixError('INVALID_SETTING', '--attributes: give a JSON object of attributes')
+  throw new IntermixError('INVALID_SETTING', `${flag}: give a JSON object`)
 }
 
 /** @throws IntermixError INVALID_SETTING when the text is no JSON. */

@@ -4,10 +4,10 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { JsonObject } from '../kernel/json-object.ts'
 import { answerLine, answerText, isAllowed, isAnswer } from './answer-text.ts'
 import { ATTRIBUTE_OPTIONS, readAttributes, readPairs } from './attribute-arguments.ts'
-import type { CommandPage } from './help.ts'
+import { defineTool } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { NODE_OPTIONS, type NodeAnswer, type NodeRequest, refusalText } from './node-client.ts'
-import { type OptionTable, type OptionValues, readOptions } from '../settings/options.ts'
+import type { OptionTable, OptionValues } from '../settings/options.ts'
 import { createTypedCall } from './typed-call.ts'
 
 const OPTIONS = {
@@ -44,49 +44,33 @@ const OPTIONS = {
   ...NODE_OPTIONS,
 } as const satisfies OptionTable
 
-/** Help for `intermix check`. */
-export const CHECK_PAGE: CommandPage = {
-  usage: 'check [-a NAME=VALUE …] [flags]',
-  summary: 'Ask a running node whether a request may pass.',
+/** `intermix check`; with `--repeat`, the worst answer decides the exit code. */
+export const check = defineTool({
+  usage: '[-a NAME=VALUE …] [flags]',
   options: OPTIONS,
   notes: ['Exits with 0 when allowed, 1 when denied, 2 for wrong flags and 3 when the node could not answer.'],
   examples: [
     'intermix check -a destination.service.name=reviews -a source.ip=10.0.0.7',
     'intermix check --attributes @request.json --quota requestcount=1 --repeat 3',
   ],
-}
-
-/** Runs `intermix check`. @returns the exit code; with `--repeat`, that of the worst answer. */
-export async function runCheck(args: readonly string[], io: CommandIo): Promise<number> {
-  const { values, given, positionals, problems } = readOptions(OPTIONS, args, io.env)
-  const found = [
-    ...problems,
-    ...positionals.map((text) => `${text}: check takes flags only; attributes are -a NAME=VALUE`),
-  ]
-  const pairs = readPairs('-a', values.attribute, found)
-  const quotas = readQuotas(values, found)
-  if (found.length > 0) {
-    for (const problem of found) io.err(`intermix check: ${problem}`)
-    return EXIT.usage
-  }
-  try {
+  read({ values, given }, problems) {
+    const pairs = readPairs('-a', values.attribute, problems)
+    return { values, pairs, quotas: readQuotas(values, problems), timeoutGiven: given.has('timeoutMs') }
+  },
+  async run({ values, pairs, quotas, timeoutGiven }, io) {
     const written = await readAttributes(values.attributes, io)
     const { deduplicationId, timeoutMs } = values
     const rest = {
       ...quotas,
       ...(deduplicationId === undefined ? {} : { deduplicationId }),
       // The node has a deadline of its own for who names none.
-      ...(given.has('timeoutMs') ? { timeoutMs } : {}),
+      ...(timeoutGiven ? { timeoutMs } : {}),
     }
     const makeBody = (attributes: JsonObject) => ({ attributes: { ...written, ...attributes }, ...rest })
     const call = createTypedCall(io, pairs)
     return await ask(async (request) => await call(request, makeBody), values, io)
-  } catch (error) {
-    const { code, message } = IntermixError.from(error)
-    io.err(`intermix check: ${message}`)
-    return code === 'INVALID_SETTING' ? EXIT.usage : EXIT.failed
-  }
-}
+  },
+})
 
 type Values = OptionValues<typeof OPTIONS>
 
@@ -97,10 +81,7 @@ async function ask(call: Call, values: Values, io: CommandIo): Promise<number> {
   for (let i = 1; i <= values.repeat; i++) {
     const { address, timeoutMs } = values
     const answer = await call({ address, timeoutMs, path: '/v1/check' })
-    if (!isAnswer(answer.body)) {
-      io.err(`intermix check: ${refusalText(answer)}`)
-      return EXIT.failed
-    }
+    if (!isAnswer(answer.body)) throw new IntermixError('BACKEND_FAILED', refusalText(answer))
     if (values.json) io.out(JSON.stringify(answer.body))
     else io.out(values.repeat === 1 ? answerText(answer.body) : `${i}: ${answerLine(answer.body)}`)
     if (!isAllowed(answer.body)) worst = EXIT.refused

@@ -1,133 +1,134 @@
-// The commands of the program: how each is called, what it is for, and what runs it.
+// The commands of the program in one table: what each is for, and where it is. The help of all comes from it.
 
 import { nearest } from '../kernel/suggest.ts'
-import { CHECK_PAGE, runCheck } from './check.ts'
-import { EXPLAIN_PAGE, runExplain } from './explain.ts'
-import { type CommandLine, type CommandPage, commandHelp, programHelp } from './help.ts'
-import { type CommandIo, EXIT } from './io.ts'
-import { REPORT_PAGE, runReport } from './report.ts'
-import { REVOKE_PAGE, runRevoke } from './revoke.ts'
-import { readSettings, type Settings, settingsOf } from '../settings/settings.ts'
-import { ROLES, type Role } from '../settings/settings-table.ts'
-import { runValidateCommand, VALIDATE_PAGE } from './validate-command.ts'
+import type { Command } from './command.ts'
+import { commandHelp, programHelp } from './help.ts'
+import { type CommandHost, EXIT } from './io.ts'
+import { roleCommand } from './role.ts'
 
-/** A command that is no role. */
-export interface Command {
+interface Entry {
+  readonly heading: 'Processes' | 'Tools'
   readonly summary: string
-  /** Its help, loaded when asked for; without one it answers `--help` itself. */
-  page?(): CommandPage | Promise<CommandPage>
-  run(args: readonly string[], io: CommandIo): Promise<number>
+  /** Loads it when it is asked for: `check` needs neither a Redis client nor the adapters. */
+  load(): Command | Promise<Command>
 }
 
-/** What main brings to the commands: the outside world, and what only main can run. */
-export interface CommandHost {
-  readonly io: CommandIo
-  readonly version: string
-  /** Runs a node or worker until a signal ends it. */
-  runRole(settings: Settings): Promise<number>
-  /** Further commands by name. */
-  readonly others: ReadonlyMap<string, Command>
+const version: Command = {
+  usage: '',
+  options: {},
+  async run(_name, _args, host) {
+    host.out(`intermix ${host.version} (node ${process.versions.node})`)
+    return await Promise.resolve(EXIT.ok)
+  },
 }
 
-const tool = (page: CommandPage, run: Command['run']): Command => ({ summary: page.summary, page: () => page, run })
+const help: Command = {
+  usage: '[COMMAND]',
+  options: {},
+  async run(_name, [command], host) {
+    if (command !== undefined) return await showHelp(command, host)
+    host.out(programHelp(COMMANDS))
+    return EXIT.ok
+  },
+}
 
-const TOOLS: ReadonlyMap<string, Command> = new Map([
-  ['check', tool(CHECK_PAGE, runCheck)],
-  ['report', tool(REPORT_PAGE, runReport)],
-  ['explain', tool(EXPLAIN_PAGE, runExplain)],
-  ['revoke', tool(REVOKE_PAGE, runRevoke)],
-  ['validate', tool(VALIDATE_PAGE, runValidateCommand)],
-])
+/** Every command by its name. */
+export const COMMANDS: ReadonlyMap<string, Entry> = new Map(
+  Object.entries<Entry>({
+    node: {
+      heading: 'Processes',
+      summary: 'Answer checks and accept reports.',
+      load: () => roleCommand('node'),
+    },
+    worker: {
+      heading: 'Processes',
+      summary: 'Drain the report queues and call the telemetry backends.',
+      load: () => roleCommand('worker'),
+    },
+    all: {
+      heading: 'Processes',
+      summary: 'Node and worker in one process: for a first run and small meshes.',
+      load: () => roleCommand('all'),
+    },
+    check: {
+      heading: 'Tools',
+      summary: 'Ask a running node whether a request may pass.',
+      load: async () => (await import('./check.ts')).check,
+    },
+    report: {
+      heading: 'Tools',
+      summary: 'Send reports of requests to a running node.',
+      load: async () => (await import('./report.ts')).report,
+    },
+    explain: {
+      heading: 'Tools',
+      summary: 'Show which rules match a request and what each of them says.',
+      load: async () => (await import('./explain.ts')).explain,
+    },
+    revoke: {
+      heading: 'Tools',
+      summary: 'Void cached verdicts on all nodes at once.',
+      load: async () => (await import('./revoke.ts')).revoke,
+    },
+    validate: {
+      heading: 'Tools',
+      summary: 'Tell everything that is wrong or doubtful about a config folder.',
+      load: async () => (await import('./validate.ts')).validate,
+    },
+    expr: {
+      heading: 'Tools',
+      summary: 'Evaluate and explain expressions, without a node.',
+      load: async () => (await import('./expr.ts')).expr,
+    },
+    'dead-letters': {
+      heading: 'Tools',
+      summary: 'Show what could not be delivered to telemetry backends, send it again or drop it.',
+      load: async () => (await import('./dead-letters.ts')).deadLetters,
+    },
+    version: { heading: 'Tools', summary: 'Print the version.', load: () => version },
+    help: { heading: 'Tools', summary: 'Print this, or the help of a command.', load: () => help },
+  }),
+)
 
-const ROLE_SUMMARIES: Readonly<Record<Role, string>> = {
-  node: 'Answer checks and accept reports.',
-  worker: 'Drain the report queues and call the telemetry backends.',
-  all: 'Node and worker in one process: for a first run and small meshes.',
+const ALIASES: Readonly<Record<string, string>> = {
+  '--help': 'help',
+  '-h': 'help',
+  '--version': 'version',
+  '-v': 'version',
 }
 
 /** Runs what the arguments ask for. @returns the exit code. */
 export async function runCommand(argv: readonly string[], host: CommandHost): Promise<number> {
-  const { io } = host
-  const [name, ...args] = argv
-  if (name === undefined) {
-    io.err(programPage(host))
+  const [word, ...args] = argv
+  if (word === undefined) {
+    host.err(programHelp(COMMANDS))
     return EXIT.usage
   }
-  if (name === 'help' || name === '--help' || name === '-h') return await help(args[0], host)
-  if (name === 'version' || name === '--version' || name === '-v') {
-    io.out(`intermix ${host.version} (node ${process.versions.node})`)
-    return EXIT.ok
-  }
-  const role = ROLES.find((candidate) => candidate === name)
-  const command = commandOf(name, host)
-  if (role === undefined && command === undefined) return unknown(name, host)
-  if (asksForHelp(args) && (role !== undefined || command?.page !== undefined)) return await help(name, host)
-  if (role !== undefined) return await startRole(role, args, host)
-  return command === undefined ? EXIT.usage : await command.run(args, io)
+  const name = Object.hasOwn(ALIASES, word) ? (ALIASES[word] ?? word) : word
+  const command = await COMMANDS.get(name)?.load()
+  if (command === undefined) return unknown(name, host)
+  if (asksForHelp(args, command)) return await showHelp(name, host)
+  return await command.run(name, args, host)
 }
 
-function commandOf(name: string, host: CommandHost): Command | undefined {
-  return TOOLS.get(name) ?? host.others.get(name)
-}
-
-async function startRole(role: Role, args: readonly string[], host: CommandHost): Promise<number> {
-  const result = readSettings(role, args, host.io.env)
-  if ('settings' in result) return await host.runRole(result.settings)
-  for (const problem of result.problems) host.io.err(`intermix ${role}: ${problem}`)
-  host.io.err(`intermix ${role} --help lists all settings.`)
-  return EXIT.usage
-}
-
-async function help(name: string | undefined, host: CommandHost): Promise<number> {
-  if (name === undefined) {
-    host.io.out(programPage(host))
-    return EXIT.ok
-  }
-  const role = ROLES.find((candidate) => candidate === name)
-  const command = commandOf(name, host)
-  const page = role === undefined ? await command?.page?.() : rolePage(role)
-  if (page === undefined) return command === undefined ? unknown(name, host) : await command.run(['--help'], host.io)
-  host.io.out(commandHelp(page))
+async function showHelp(name: string, host: CommandHost): Promise<number> {
+  const entry = COMMANDS.get(name)
+  if (entry === undefined) return unknown(name, host)
+  host.out(commandHelp(name, entry.summary, await entry.load()))
   return EXIT.ok
 }
 
-function rolePage(role: Role): CommandPage {
-  return {
-    usage: `${role} --config DIR [flags]`,
-    summary: ROLE_SUMMARIES[role],
-    options: settingsOf(role),
-    notes: [
-      'Durations have a unit (50ms, 10s, 1h30m), sizes may have one (64MiB). SIGTERM finishes what is in flight and ends; a second signal ends at once.',
-    ],
-  }
-}
-
-function programPage(host: CommandHost): string {
-  const lines = (entries: readonly (readonly [string, string])[]): CommandLine[] =>
-    entries.map(([name, summary]) => ({ name, summary }))
-  return programHelp([
-    ['Processes', lines(ROLES.map((role) => [role, ROLE_SUMMARIES[role]]))],
-    [
-      'Tools',
-      lines([
-        ...[...TOOLS, ...host.others].map(([name, { summary }]) => [name, summary] as const),
-        ['version', 'Print the version.'],
-        ['help', 'Print this, or the help of a command.'],
-      ]),
-    ],
-  ])
-}
-
 function unknown(name: string, host: CommandHost): number {
-  const known = [...ROLES, ...TOOLS.keys(), ...host.others.keys(), 'version', 'help']
+  const known = [...COMMANDS.keys()]
   const near = nearest(name, known).join(' or ')
   const meant = near === '' ? `Commands: ${known.join(', ')}.` : `Did you mean ${near}?`
-  host.io.err(`intermix: there is no command "${name}". ${meant}`)
+  host.err(`intermix: there is no command "${name}". ${meant}`)
   return EXIT.usage
 }
 
-function asksForHelp(args: readonly string[]): boolean {
+/** Help is asked for by its flags, and by its name where a word says what to do. */
+function asksForHelp(args: readonly string[], { actions }: Command): boolean {
   const end = args.indexOf('--')
   const flags = end < 0 ? args : args.slice(0, end)
-  return flags.includes('--help') || flags.includes('-h')
+  return flags.includes('--help') || flags.includes('-h') || (actions !== undefined && args[0] === 'help')
 }

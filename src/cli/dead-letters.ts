@@ -2,13 +2,16 @@
 
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import { connectRedis, type RedisLink, type RedisLinkOptions } from '../redis/connection.ts'
+import type { Clock } from '../kernel/ports.ts'
+import { createLogger } from '../observe/logger.ts'
+import { createMeter } from '../observe/meter.ts'
+import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import { redactRedisUrl } from '../redis/redis-url.ts'
 import { type DeadLetter, DeadLetters } from '../telemetry/dead-letters.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
-import type { CommandPage } from './help.ts'
+import { defineTool, pickAction } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { type OptionTable, type OptionValues, readOptions } from '../settings/options.ts'
+import type { OptionTable, OptionValues } from '../settings/options.ts'
 
 const OPTIONS = {
   handler: {
@@ -40,18 +43,24 @@ const OPTIONS = {
 
 type Values = OptionValues<typeof OPTIONS>
 
-const ACTIONS = ['list', 'show', 'replay', 'drop'] as const
+const ACTIONS = {
+  list: { usage: '', summary: 'List them, oldest first.' },
+  show: { usage: 'ID', summary: 'Show one with all that is in it.' },
+  replay: { usage: 'ID|--all', summary: 'Send one or all again.' },
+  drop: { usage: 'ID|--all', summary: 'Drop one or all.' },
+} as const
 
-type Action = (typeof ACTIONS)[number]
+type Action = keyof typeof ACTIONS
 
 const CONNECT_MS = 3000
 const PAGE = 1000
 
-/** Help for `intermix dead-letters`. */
-export const DEAD_LETTERS_PAGE: CommandPage = {
-  usage: 'dead-letters (list | show ID | replay ID|--all | drop ID|--all) [flags]',
-  summary: 'Show what could not be delivered to telemetry backends, send it again or drop it.',
+/** `intermix dead-letters`. */
+export const deadLetters = defineTool({
+  usage: '(list | show ID | replay ID|--all | drop ID|--all) [flags]',
   options: OPTIONS,
+  operands: true,
+  actions: ACTIONS,
   notes: [
     'A replayed batch keeps its id, so that a backend which has seen it can tell. What is dropped is counted in the ledger.',
     'Exits with 0 when done, 1 when there is no such dead letter, 2 for wrong flags and 3 when Redis cannot be reached.',
@@ -60,51 +69,44 @@ export const DEAD_LETTERS_PAGE: CommandPage = {
     'intermix dead-letters list --handler statsd.handler.istio-system',
     'intermix dead-letters replay --all --handler statsd.handler.istio-system',
   ],
-}
-
-/** Ports of the connection that the command makes. */
-export type DeadLettersDeps = Pick<RedisLinkOptions, 'clock' | 'random' | 'log' | 'meter'>
-
-/** Runs `intermix dead-letters`. @returns the exit code. */
-export async function runDeadLetters(args: readonly string[], io: CommandIo, deps: DeadLettersDeps): Promise<number> {
-  const { values, positionals, problems } = readOptions(OPTIONS, args, io.env)
-  const [word, id, ...rest] = positionals
-  const action = ACTIONS.find((known) => known === word)
-  const url = values.queueRedis ?? values.redis
-  const found = [...problems, ...misuse({ word, action, id, rest, values })]
-  if (url === undefined || url === 'none') found.push('--redis: give the URL of the Redis that holds the report queues')
-  if (action === undefined || url === undefined || found.length > 0) {
-    for (const problem of found) io.err(`intermix dead-letters: ${problem}`)
-    return EXIT.usage
-  }
-  let link: RedisLink | undefined
-  try {
-    link = connectRedis({ url, role: 'queue', ...deps })
-    await untilUp(link, url, deps)
-    const prefix = values.redisPrefix
-    const letters = new DeadLetters({ link, prefix, ledger: new RedisLedger(link, prefix) })
-    const code = await act({ action, id, values, letters, io })
-    await letters.close()
-    return code
-  } catch (error) {
-    const { code, message } = IntermixError.from(error)
-    io.err(`intermix dead-letters: ${message}`)
-    return code === 'NOT_FOUND' ? EXIT.refused : EXIT.failed
-  } finally {
-    link?.close()
-  }
-}
+  read({ values, positionals: [word, id, ...rest] }, problems) {
+    const action = pickAction(ACTIONS, word, problems)
+    if (action !== undefined) problems.push(...misuse({ action, id, rest, values }))
+    const url = values.queueRedis ?? values.redis
+    if (url !== undefined && url !== 'none') return action === undefined ? undefined : { action, id, values, url }
+    problems.push('--redis: give the URL of the Redis that holds the report queues')
+    return undefined
+  },
+  async run({ url, ...task }, io) {
+    const { clock, random } = io
+    const log = createLogger({
+      format: 'pretty',
+      level: 'error',
+      terminal: false,
+      write: (line) => io.err(line.trimEnd()),
+    })
+    const link = connectRedis({ url, role: 'queue', clock, random, log, meter: createMeter({ processMetrics: false }) })
+    try {
+      await untilUp(link, url, clock)
+      const prefix = task.values.redisPrefix
+      const letters = new DeadLetters({ link, prefix, ledger: new RedisLedger(link, prefix) })
+      const code = await act({ ...task, letters, io })
+      await letters.close()
+      return code
+    } finally {
+      link.close()
+    }
+  },
+})
 
 interface Call {
-  readonly word: string | undefined
-  readonly action: Action | undefined
+  readonly action: Action
   readonly id: string | undefined
   readonly rest: readonly string[]
   readonly values: Values
 }
 
-function misuse({ word, action, id, rest, values }: Call): string[] {
-  if (action === undefined) return [`${word ?? 'nothing'}: give one of ${ACTIONS.join(', ')}`]
+function misuse({ action, id, rest, values }: Call): string[] {
   const found = rest.map((text) => `${text}: ${action} takes no further argument`)
   if (action === 'list' && id !== undefined) found.push(`${id}: list takes flags only; use show for one`)
   if (action === 'show' && id === undefined) found.push('show: give the ID that list shows')
@@ -117,7 +119,7 @@ function misuse({ word, action, id, rest, values }: Call): string[] {
   return found
 }
 
-async function untilUp(link: RedisLink, url: string, { clock }: DeadLettersDeps): Promise<void> {
+async function untilUp(link: RedisLink, url: string, clock: Clock): Promise<void> {
   let reason = ''
   link.client.on('error', (error: Error) => {
     reason = `: ${error.message}`

@@ -1,65 +1,47 @@
-// The vocabulary and the attributes that `expr eval` and `expr explain` work with, from options.
+// The vocabulary and the attributes that `expr` works with. Attributes are read as a node reads them.
 
-import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
-import { isJsonObject } from '../kernel/json-object.ts'
-import type { AttributeValue, ValueType } from '../kernel/value.ts'
-import { isValueType, valueFromJson } from './expr-values.ts'
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
+import { suggest } from '../kernel/suggest.ts'
+import { type ValueType, VALUE_TYPES } from '../kernel/value.ts'
+import { parseAttributes } from '../wire/parse-attributes.ts'
 
-interface Attributes {
-  readonly vocabulary: Vocabulary
-  readonly bag: AttributeBag
-}
-
-interface AttributeSources {
-  /** JSON object of attribute name → value; `undefined` for none. */
-  readonly attributes: string | undefined
-  /** JSON object of attribute name → type, or of manifest name → such an object; `undefined` to go by the values. */
-  readonly manifest: string | undefined
-}
-
-/** Reads both. Without a manifest the types are those that the JSON values suggest. @throws Error with all mistakes. */
-export function readAttributes({ attributes, manifest }: AttributeSources): Attributes {
-  const values = attributes === undefined ? {} : parseObject(attributes, 'the attributes')
-  const declared = manifest === undefined ? undefined : readVocabulary(parseObject(manifest, 'the manifest'))
-  const vocabulary = new Map<string, ValueType>(declared)
-  const bag = new Map<string, AttributeValue>()
-  const mistakes: string[] = []
-  for (const [name, json] of Object.entries(values)) {
-    const type = declared === undefined ? suggestedType(json) : declared.get(name)
-    const value = type === undefined ? undefined : valueFromJson(json, type)
-    if (type === undefined) mistakes.push(`attribute '${name}' is not in the manifest`)
-    else if (value === undefined) mistakes.push(`attribute '${name}' is not a ${type}: ${JSON.stringify(json)}`)
-    else bag.set(name, value)
-    if (type !== undefined) vocabulary.set(name, type)
-  }
-  if (mistakes.length > 0) throw new Error(mistakes.join('\n'))
-  return { vocabulary, bag: new MapBag(bag) }
-}
-
-function parseObject(text: string, what: string): Readonly<Record<string, unknown>> {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    throw new Error(`${what} must be JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
-  }
-  if (isJsonObject(json)) return json
-  throw new Error(`${what} must be a JSON object`)
-}
-
-function readVocabulary(json: Readonly<Record<string, unknown>>): Map<string, ValueType> {
+/**
+ * The types of a manifest, or of each manifest in an object of them; without one, those that the attributes suggest.
+ * @throws IntermixError INVALID_SETTING with every type that does not exist.
+ */
+export function readVocabulary(manifest: JsonObject | undefined, attributes: JsonObject): Vocabulary {
+  if (manifest === undefined) return new Map(Object.entries(attributes).map(([name, json]) => [name, typeOf(json)]))
   const vocabulary = new Map<string, ValueType>()
-  for (const [name, entry] of Object.entries(json)) {
-    for (const [attribute, type] of isJsonObject(entry) ? Object.entries(entry) : [[name, entry] as const]) {
-      if (!isValueType(type))
-        throw new Error(`the manifest gives '${attribute}' an unknown type: ${JSON.stringify(type)}`)
-      vocabulary.set(attribute, type)
+  const mistakes: string[] = []
+  for (const [name, entry] of Object.entries(manifest)) {
+    for (const [attribute, written] of isJsonObject(entry) ? Object.entries(entry) : [[name, entry] as const]) {
+      const type = VALUE_TYPES.find((known) => known === written)
+      if (type !== undefined) vocabulary.set(attribute, type)
+      else
+        mistakes.push(`${attribute}: no such type: ${JSON.stringify(written)}.${suggest(String(written), VALUE_TYPES)}`)
     }
   }
+  if (mistakes.length > 0) throw wrong('--manifest', mistakes)
   return vocabulary
 }
 
-function suggestedType(json: unknown): ValueType {
+/** @throws IntermixError INVALID_SETTING with every attribute that the vocabulary lacks or whose value does not fit. */
+export function readBag(attributes: JsonObject, vocabulary: Vocabulary): AttributeBag {
+  const read = parseAttributes(attributes, vocabulary, { suggest })
+  if ('bag' in read) return read.bag
+  throw wrong(
+    '--attributes',
+    read.problems.map(({ path, message }) => `${path.replace(/^attributes\./, '')}: ${message}`),
+  )
+}
+
+function wrong(flag: string, mistakes: readonly string[]): IntermixError {
+  return new IntermixError('INVALID_SETTING', `${flag}: ${mistakes.join('\n  ')}`)
+}
+
+function typeOf(json: unknown): ValueType {
   if (typeof json === 'boolean') return 'BOOL'
   if (typeof json === 'number') return Number.isInteger(json) ? 'INT64' : 'DOUBLE'
   return typeof json === 'string' ? 'STRING' : 'STRING_MAP'

@@ -3,9 +3,10 @@
 import { type CompiledExpression, type ExpressionProblem, EvaluationError } from '../expression/compiled.ts'
 import { typedParts } from '../expression/typed-parts.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
-import type { AttributeValue } from '../kernel/value.ts'
+import { formatIp } from '../kernel/ip-address.ts'
+import { Duration, Timestamp } from '../kernel/time.ts'
+import { type AttributeValue, isStringMap } from '../kernel/value.ts'
 import { ReadNames } from './expr-reads.ts'
-import { valueToJson } from './expr-values.ts'
 
 /** The line of the source that a problem is in, carets under its place, and the message. */
 export function problemLines(source: string, problems: readonly ExpressionProblem[]): readonly string[] {
@@ -57,4 +58,13 @@ export function explanation(
 
 function section(title: string, lines: readonly string[]): readonly string[] {
   return lines.length === 0 ? [] : [`${title}:`, ...lines.map((line) => `  ${line}`)]
+}
+
+/** A value as JSON shows it: integers as digits, addresses, times and durations as text, maps as objects. */
+export function valueToJson(value: AttributeValue): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
+  if (value instanceof Uint8Array) return value.length === 0 ? '' : formatIp(value)
+  if (value instanceof Duration || value instanceof Timestamp) return value.toString()
+  if (typeof value === 'object' && isStringMap(value)) return Object.fromEntries(value.entries())
+  return value
 }

@@ -1,90 +1,76 @@
 // `intermix expr`: evaluates and explains expressions without a node.
 
-import { parseArgs } from 'node:util'
 import { compileExpression } from '../expression/compile.ts'
-import { type Dialect, EvaluationError } from '../expression/compiled.ts'
-import { readAttributes } from './expr-attributes.ts'
+import { EvaluationError } from '../expression/compiled.ts'
+import type { OptionTable } from '../settings/options.ts'
+import { readAttributes, readJsonObject } from './attribute-arguments.ts'
+import { defineTool, pickAction } from './command.ts'
+import { readBag, readVocabulary } from './expr-attributes.ts'
 import { explanation, problemLines, resultLine } from './expr-explain.ts'
 import { EXIT } from './io.ts'
 
-/** What the command may use of the outside world. */
-interface ExprIo {
-  out(line: string): void
-  err(line: string): void
-  readFile(path: string): Promise<string>
-}
+const OPTIONS = {
+  dialect: {
+    kind: 'choice',
+    default: 'CEXL',
+    choices: ['CEXL', 'CEL'],
+    env: false,
+    description: 'The language.',
+  },
+  attributes: {
+    kind: 'text',
+    env: false,
+    placeholder: 'JSON|@FILE|-',
+    description: 'Attributes as a JSON object: in place, in a file, or on standard input.',
+  },
+  manifest: {
+    kind: 'text',
+    env: false,
+    placeholder: 'JSON|@FILE|-',
+    description: 'Types of attributes by name, or such objects by name of their manifest.',
+    defaultText: 'types follow from the values',
+  },
+} as const satisfies OptionTable
 
-const HELP = `Usage:
-  intermix expr eval EXPRESSION        print the value as JSON
-  intermix expr explain EXPRESSION     print types, reads, the value or why there is none
+const ACTIONS = {
+  eval: { usage: 'EXPRESSION', summary: 'Print the value as JSON.' },
+  explain: { usage: 'EXPRESSION', summary: 'Print types, reads, and the value or why there is none.' },
+} as const
 
-Options:
-  --dialect CEXL|CEL                   the language; CEXL unless said otherwise
-  --attributes JSON|@FILE              attribute values by name
-  --manifest JSON|@FILE                attribute types by name; without it, types follow from the values`
-
-/** Runs the command. @returns the exit code: 0 done, 1 the expression failed, 2 wrong usage. */
-export async function runExpr(args: readonly string[], io: ExprIo): Promise<number> {
-  try {
-    return await run(args, io)
-  } catch (error) {
-    io.err(error instanceof Error ? error.message : String(error))
-    return EXIT.usage
-  }
-}
-
-async function run(args: readonly string[], io: ExprIo): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      dialect: { type: 'string', default: 'CEXL' },
-      attributes: { type: 'string' },
-      manifest: { type: 'string' },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  })
-  const [command, operand, ...excess] = positionals
-  if (values.help || command === 'help') {
-    io.out(HELP)
-    return EXIT.ok
-  }
-  const known = command === 'eval' || command === 'explain'
-  if (!known || operand === undefined || excess.length > 0) {
-    io.err(HELP)
-    return EXIT.usage
-  }
-  const dialect = values.dialect.toUpperCase()
-  if (dialect !== 'CEXL' && dialect !== 'CEL') throw new Error(`--dialect must be CEXL or CEL, not ${values.dialect}`)
-  const attributes = await argumentText(values.attributes, io)
-  const manifest = await argumentText(values.manifest, io)
-  return show({ command, source: operand, dialect, attributes, manifest }, io)
-}
-
-/** Text given in place, or by `@` and the path of a file. */
-async function argumentText(argument: string | undefined, io: ExprIo): Promise<string | undefined> {
-  return argument?.startsWith('@') === true ? await io.readFile(argument.slice(1)) : argument
-}
-
-interface ShowOptions {
-  readonly command: 'eval' | 'explain'
-  readonly source: string
-  readonly dialect: Dialect
-  readonly attributes: string | undefined
-  readonly manifest: string | undefined
-}
-
-function show({ command, source, dialect, ...sources }: ShowOptions, io: ExprIo): number {
-  const { vocabulary, bag } = readAttributes(sources)
-  const compiled = compileExpression(source, { dialect, vocabulary })
-  if (!compiled.ok) {
-    for (const line of problemLines(source, compiled.problems)) io.err(line)
-    return EXIT.refused
-  }
-  const result = compiled.expression.evaluate(bag)
-  const failed = result instanceof EvaluationError
-  if (command === 'explain') for (const line of explanation(compiled.expression, vocabulary, bag)) io.out(line)
-  else if (failed) io.err(resultLine(result))
-  else io.out(resultLine(result))
-  return failed ? EXIT.refused : EXIT.ok
-}
+/** `intermix expr`. */
+export const expr = defineTool({
+  usage: '(eval | explain) EXPRESSION [flags]',
+  options: OPTIONS,
+  operands: true,
+  actions: ACTIONS,
+  notes: ['Exits with 0 when there is a value, 1 when the expression is wrong or fails, and 2 for wrong flags.'],
+  examples: [
+    `intermix expr eval 'request.size > 5' --attributes '{"request.size": 7}'`,
+    `intermix expr explain 'request.path | "/"' --manifest '{"request.path": "STRING"}'`,
+  ],
+  read({ values, positionals: [word, source, ...more] }, problems) {
+    const action = pickAction(ACTIONS, word, problems)
+    if (action === undefined) return undefined
+    if (source === undefined) problems.push(`${action}: give the EXPRESSION`)
+    problems.push(...more.map((text) => `${text}: one expression at a time; put it into quotes`))
+    return source === undefined ? undefined : { action, source, values }
+  },
+  async run({ action, source, values }, io) {
+    const { dialect } = values
+    const manifest = await readJsonObject('--manifest', values.manifest, io)
+    const written = await readAttributes(values.attributes, io)
+    const vocabulary = readVocabulary(manifest, written)
+    const bag = readBag(written, vocabulary)
+    const compiled = compileExpression(source, { dialect, vocabulary })
+    if (!compiled.ok) {
+      for (const line of problemLines(source, compiled.problems)) io.err(line)
+      return EXIT.refused
+    }
+    const result = compiled.expression.evaluate(bag)
+    const failed = result instanceof EvaluationError
+    if (action === 'explain') for (const line of explanation(compiled.expression, vocabulary, bag)) io.out(line)
+    else if (failed) io.err(resultLine(result))
+    else io.out(resultLine(result))
+    return failed ? EXIT.refused : EXIT.ok
+  },
+})

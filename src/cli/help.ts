@@ -6,21 +6,29 @@ import { flagOf, type OptionSpec, type OptionTable, variableOf } from '../settin
 const WIDTH = 100
 const INDENT = 6
 
-/** A page of help for one command. */
-export interface CommandPage {
-  /** How to call it, without the program's name: `check [flags]`. */
+/** One thing that a command can do: the arguments that go with it, and what it is for. */
+interface Action {
   readonly usage: string
   readonly summary: string
+}
+
+/** What a command says of itself, beside its name and what it is for. */
+export interface CommandPage {
+  /** Its arguments: `DIR [flags]`. */
+  readonly usage: string
+  /** What it can do, for one that can do several things: its first argument says which. */
+  readonly actions?: Readonly<Record<string, Action>>
+  readonly options: OptionTable
   /** Paragraphs under the options. */
   readonly notes?: readonly string[]
-  readonly options?: OptionTable
   readonly examples?: readonly string[]
 }
 
-/** The page of one command: usage, every option by group with default and variable, notes, examples. */
-export function commandHelp(page: CommandPage): string {
-  const blocks = [`Usage: intermix ${page.usage}`, wrap(page.summary, 0)]
-  for (const [group, entries] of groups(page.options ?? {})) {
+/** The page of one command: usage, actions, every option by group with default and variable, notes, examples. */
+export function commandHelp(name: string, summary: string, page: CommandPage): string {
+  const blocks = [`Usage: intermix ${name} ${page.usage}`.trimEnd(), wrap(summary, 0)]
+  if (page.actions !== undefined) blocks.push(actionsHelp(page.actions))
+  for (const [group, entries] of groups(page.options)) {
     blocks.push([`${group}:`, ...entries.map(([key, spec]) => optionHelp(key, spec))].join('\n'))
   }
   for (const note of page.notes ?? []) blocks.push(wrap(note, 0))
@@ -28,36 +36,41 @@ export function commandHelp(page: CommandPage): string {
   return blocks.join('\n\n')
 }
 
-export interface CommandLine {
-  readonly name: string
-  readonly summary: string
-}
-
-/** The page of the program: what it is, its commands by group, where to go on. */
+/** The page of the program: what it is, its commands under their headings, where to go on. */
 export function programHelp(
-  sections: readonly (readonly [heading: string, commands: readonly CommandLine[]])[],
+  commands: ReadonlyMap<string, { readonly heading: string; readonly summary: string }>,
 ): string {
-  const width = Math.max(...sections.flatMap(([, commands]) => commands.map(({ name }) => name.length)))
-  const blocks = sections.map(([heading, commands]) =>
-    [`${heading}:`, ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`)].join('\n'),
-  )
+  const width = Math.max(...[...commands.keys()].map((name) => name.length))
+  const sections = [...Map.groupBy(commands, ([, { heading }]) => heading)].map(([heading, entries]) => {
+    return section(
+      heading,
+      entries.map(([name, { summary }]) => [name, summary]),
+      width,
+    )
+  })
   return [
     'Intermix: policy checks and telemetry reports between a service mesh and its backends.',
     'Usage: intermix COMMAND [flags]',
-    ...blocks,
+    ...sections,
     'intermix COMMAND --help lists the flags of a command. Each flag can also be given as a variable:\n' +
       '--redis-timeout 50ms is INTERMIX_REDIS_TIMEOUT=50ms. Flags win over variables.',
     'Exit codes: 0 done or allowed, 1 refused or denied, 2 wrong flags or variables, 3 the node failed.',
   ].join('\n\n')
 }
 
+function actionsHelp(actions: Readonly<Record<string, Action>>): string {
+  const rows = Object.entries(actions).map(
+    ([name, { usage, summary }]) => [`${name} ${usage}`.trimEnd(), summary] as const,
+  )
+  return section('Actions', rows, Math.max(...rows.map(([call]) => call.length)))
+}
+
+function section(heading: string, rows: readonly (readonly [string, string])[], width: number): string {
+  return [`${heading}:`, ...rows.map(([name, summary]) => `  ${name.padEnd(width)}  ${summary}`)].join('\n')
+}
+
 function groups(options: OptionTable): ReadonlyMap<string, [string, OptionSpec][]> {
-  const byGroup = new Map<string, [string, OptionSpec][]>()
-  for (const entry of Object.entries(options)) {
-    const group = entry[1].group ?? 'Flags'
-    byGroup.set(group, [...(byGroup.get(group) ?? []), entry])
-  }
-  return byGroup
+  return Map.groupBy(Object.entries(options), ([, { group }]) => group ?? 'Flags')
 }
 
 function optionHelp(key: string, spec: OptionSpec): string {

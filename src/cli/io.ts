@@ -1,6 +1,8 @@
 // What a sub-command may use of the outside world; only main has the real one.
 
+import type { Clock, Random } from '../kernel/ports.ts'
 import type { Environment } from '../settings/options.ts'
+import type { Settings } from '../settings/settings.ts'
 
 export interface CommandIo {
   /** Writes one line (or several) to standard output. */
@@ -15,6 +17,15 @@ export interface CommandIo {
   readStdin(): Promise<string>
   /** A file as UTF-8 text. */
   readFile(path: string): Promise<string>
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** What main brings to the commands: the outside world, and what only main can run. */
+export interface CommandHost extends CommandIo {
+  readonly version: string
+  /** Runs a node or worker until a signal ends it. @returns the exit code. */
+  runRole(settings: Settings): Promise<number>
 }
 
 /** Exit codes of all sub-commands. */

@@ -3,10 +3,10 @@
 import { IntermixError } from '../kernel/errors.ts'
 import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { ATTRIBUTE_OPTIONS, readJson, readPairs, readSource } from './attribute-arguments.ts'
-import type { CommandPage } from './help.ts'
-import { type CommandIo, EXIT } from './io.ts'
+import { defineTool } from './command.ts'
+import { EXIT } from './io.ts'
 import { NODE_OPTIONS, refusalText } from './node-client.ts'
-import { type OptionTable, readOptions } from '../settings/options.ts'
+import type { OptionTable } from '../settings/options.ts'
 import { createTypedCall } from './typed-call.ts'
 
 const OPTIONS = {
@@ -31,34 +31,23 @@ const OPTIONS = {
 /** Records in one request: far below what a node takes at once. */
 const MAX_RECORDS = 1_000
 
-/** Help for `intermix report`. */
-export const REPORT_PAGE: CommandPage = {
-  usage: 'report [-a NAME=VALUE …] [flags]',
-  summary: 'Send reports of requests to a running node.',
+/** `intermix report`. */
+export const report = defineTool({
+  usage: '[-a NAME=VALUE …] [flags]',
   options: OPTIONS,
   notes: ['Exits with 0 when the node took the records, 2 for wrong flags and 3 when it did not take them.'],
   examples: [
     'intermix report -a destination.service.name=reviews -a response.code=200 -a response.duration=12ms',
     'intermix report --attributes @records.ndjson',
   ],
-}
-
-/** Runs `intermix report`. @returns the exit code. */
-export async function runReport(args: readonly string[], io: CommandIo): Promise<number> {
-  const { values, positionals, problems } = readOptions(OPTIONS, args, io.env)
-  const found = [
-    ...problems,
-    ...positionals.map((text) => `${text}: report takes flags only; attributes are -a NAME=VALUE`),
-  ]
-  const pairs = readPairs('-a', values.attribute, found)
-  if (found.length === 0 && values.attributes === undefined && pairs.size === 0) {
-    found.push('there is nothing to report; give -a NAME=VALUE or --attributes')
-  }
-  if (found.length > 0) {
-    for (const problem of found) io.err(`intermix report: ${problem}`)
-    return EXIT.usage
-  }
-  try {
+  read({ values }, problems) {
+    const pairs = readPairs('-a', values.attribute, problems)
+    if (problems.length === 0 && values.attributes === undefined && pairs.size === 0) {
+      problems.push('there is nothing to report; give -a NAME=VALUE or --attributes')
+    }
+    return { values, pairs }
+  },
+  async run({ values, pairs }, io) {
     const source = values.attributes
     const records = source === undefined ? [{}] : readRecords(await readSource('--attributes', source, io))
     const call = createTypedCall(io, pairs)
@@ -70,19 +59,15 @@ export async function runReport(args: readonly string[], io: CommandIo): Promise
         records: batch.map((record) => ({ ...record, ...attributes })),
       }))
       if (answer.httpStatus >= 300) {
-        io.err(`intermix report: ${refusalText(answer)}${sent === 0 ? '' : ` (${sent} records were accepted before)`}`)
-        return EXIT.failed
+        const before = sent === 0 ? '' : ` (${sent} records were accepted before)`
+        throw new IntermixError('BACKEND_FAILED', `${refusalText(answer)}${before}`)
       }
     }
     const count = records.length * repeat
     io.out(`${count} ${count === 1 ? 'record' : 'records'} accepted`)
     return EXIT.ok
-  } catch (error) {
-    const { code, message } = IntermixError.from(error)
-    io.err(`intermix report: ${message}`)
-    return code === 'INVALID_SETTING' ? EXIT.usage : EXIT.failed
-  }
-}
+  },
+})
 
 function readRecords(text: string): readonly JsonObject[] {
   const lines = text.split('\n').filter((line) => line.trim() !== '')

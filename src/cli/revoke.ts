@@ -4,10 +4,10 @@ import type { RevocationReceipt } from '../cache/revocation-service.ts'
 import type { RevocationTarget } from '../cache/revocations.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { JsonObject } from '../kernel/json-object.ts'
-import type { CommandPage } from './help.ts'
+import { defineTool } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'
-import { type OptionTable, type OptionValues, readOptions } from '../settings/options.ts'
+import type { OptionTable, OptionValues } from '../settings/options.ts'
 
 const OPTIONS = {
   attribute: {
@@ -27,41 +27,27 @@ const OPTIONS = {
   ...ADMIN_OPTIONS,
 } as const satisfies OptionTable
 
-/** Help for `intermix revoke`. */
-export const REVOKE_PAGE: CommandPage = {
-  usage: 'revoke (-a NAME=VALUE | --handler NAME | --all) [flags]',
-  summary: 'Void cached verdicts on all nodes at once.',
+/** `intermix revoke`. */
+export const revoke = defineTool({
+  usage: '(-a NAME=VALUE | --handler NAME | --all) [flags]',
   options: OPTIONS,
   notes: [
     'Exits with 0 when every node has confirmed, 2 for wrong flags and 3 when one has not: after the time that is said it serves the old verdict no more.',
   ],
   examples: ['intermix revoke -a source.principal=eve', 'intermix revoke --handler opa.handler.istio-system'],
-}
-
-/** Runs `intermix revoke`. @returns the exit code. */
-export async function runRevoke(args: readonly string[], io: CommandIo): Promise<number> {
-  const { values, positionals, problems } = readOptions(OPTIONS, args, io.env)
-  const found = [...problems, ...positionals.map((text) => `${text}: revoke takes flags only`)]
-  const targets = readTargets(values, found)
-  const [target] = targets
-  if (found.length === 0 && targets.length !== 1) found.push('give one of -a NAME=VALUE, --handler NAME and --all')
-  if (target === undefined || found.length > 0) {
-    for (const problem of found) io.err(`intermix revoke: ${problem}`)
-    return EXIT.usage
-  }
-  try {
-    const { admin, timeoutMs } = values
-    const answer = await callNode(io, { address: admin, timeoutMs, path: '/v1/revocations', body: target })
-    if (answer.httpStatus >= 300) {
-      io.err(`intermix revoke: ${adminRefusalText(answer, admin)}`)
-      return EXIT.failed
+  read({ values }, problems) {
+    const [target, ...more] = readTargets(values, problems)
+    if (problems.length === 0 && (target === undefined || more.length > 0)) {
+      problems.push('give one of -a NAME=VALUE, --handler NAME and --all')
     }
+    return { values, target }
+  },
+  async run({ values: { admin, timeoutMs }, target }, io) {
+    const answer = await callNode(io, { address: admin, timeoutMs, path: '/v1/revocations', body: target })
+    if (answer.httpStatus >= 300) throw new IntermixError('BACKEND_FAILED', adminRefusalText(answer, admin))
     return printReceipt(readReceipt(answer.body), io)
-  } catch (error) {
-    io.err(`intermix revoke: ${IntermixError.from(error).message}`)
-    return EXIT.failed
-  }
-}
+  },
+})
 
 function printReceipt({ sequence, confirmed, unconfirmed, silent, boundMs }: RevocationReceipt, io: CommandIo): number {
   io.out(`revocation ${sequence} is confirmed by ${confirmed.length} of ${confirmed.length + unconfirmed.length} nodes`)

@@ -1,39 +1,48 @@
 // `intermix validate`: tells everything that is wrong or doubtful about a config folder.
 
-import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
+import { builtInAdapters } from '../adapters/index.ts'
+import { loadAdapters } from '../adapters/load.ts'
 import { compileSnapshot } from '../config/compile-snapshot.ts'
 import { loadConfigFolder } from '../config/load.ts'
 import { formatProblem } from '../kernel/problem.ts'
+import type { OptionTable } from '../settings/options.ts'
+import { SETTINGS } from '../settings/settings-table.ts'
+import { defineTool } from './command.ts'
+import { EXIT } from './io.ts'
 
-export interface ValidateOptions {
-  readonly adapters: ReadonlyMap<string, AnyAdapter>
-  readonly defaultNamespace?: string
-  readonly maxEvaluationSteps?: number
-  /** Whether a config without rules is an error. */
-  readonly requireRules?: boolean
-  /** Receives the summary, a line at a time. */
-  readonly out: (line: string) => void
-  /** Receives the problems, a line each. */
-  readonly err: (line: string) => void
-}
+const OPTIONS = {
+  adapters: SETTINGS.adapters,
+  defaultNamespace: SETTINGS.defaultNamespace,
+  maxEvaluationSteps: SETTINGS.maxEvaluationSteps,
+  requireRules: SETTINGS.requireRules,
+} as const satisfies OptionTable
 
-/** Validates the config of a folder. @returns the exit code: 0 when it can be used, 1 when it has errors. */
-export async function runValidate(folder: string, options: ValidateOptions): Promise<number> {
-  const { adapters, defaultNamespace, maxEvaluationSteps, requireRules = false } = options
-  const loaded = await loadConfigFolder(folder)
-  const compiled = compileSnapshot(loaded, {
-    adapters,
-    requireRules,
-    ...(defaultNamespace === undefined ? {} : { defaultNamespace }),
-    ...(maxEvaluationSteps === undefined ? {} : { maxEvaluationSteps }),
-  })
-  for (const problem of compiled.problems) options.err(formatProblem(problem))
-  const errors = compiled.problems.filter(({ severity }) => severity === 'error').length
-  const { objects, rules } = compiled.counts
-  const found = `${count(objects, 'object')}, ${count(rules, 'rule')}`
-  options.out(`${found}; ${count(errors, 'error')}, ${count(compiled.problems.length - errors, 'warning')}`)
-  return compiled.snapshot === undefined ? 1 : 0
-}
+/** `intermix validate`. */
+export const validate = defineTool({
+  usage: 'DIR [flags]',
+  options: OPTIONS,
+  operands: true,
+  notes: ['Exits with 0 when the config can be used, 1 when it has errors and 2 for wrong flags.'],
+  examples: ['intermix validate examples/quickstart'],
+  read({ values, positionals }, problems) {
+    const [folder, ...more] = positionals
+    problems.push(...more.map((text) => `${text}: one folder at a time`))
+    if (folder === undefined) problems.push('DIR is missing: the folder with the config')
+    return folder === undefined ? undefined : { folder, values }
+  },
+  async run({ folder, values }, io) {
+    const { defaultNamespace, maxEvaluationSteps, requireRules } = values
+    const adapters = await loadAdapters(values.adapters.join(','), { from: io.cwd, known: builtInAdapters() })
+    const loaded = await loadConfigFolder(folder)
+    const compiled = compileSnapshot(loaded, { adapters, requireRules, defaultNamespace, maxEvaluationSteps })
+    for (const problem of compiled.problems) io.err(formatProblem(problem))
+    const errors = compiled.problems.filter(({ severity }) => severity === 'error').length
+    const { objects, rules } = compiled.counts
+    const found = `${count(objects, 'object')}, ${count(rules, 'rule')}`
+    io.out(`${found}; ${count(errors, 'error')}, ${count(compiled.problems.length - errors, 'warning')}`)
+    return compiled.snapshot === undefined ? EXIT.refused : EXIT.ok
+  },
+})
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`

@@ -59,8 +59,7 @@ const readers: { readonly [K in Kind]: Reader<K> } = {
   duration: readDuration,
   integer: (text, rules) => (/^-?\d{1,15}$/.test(text) ? within(Number(text), rules, String) : bounds(rules, String)),
   boolean: readBoolean,
-  choice: (text, { choices = [] }) =>
-    choices.includes(text) ? { value: text } : { allowed: `one of ${choices.join(', ')}` },
+  choice: readChoice,
   path: (text) => ({ value: text }),
   bytes: readBytes,
   text: (text, { pattern }) =>
@@ -106,6 +105,11 @@ export function showValue(kind: Kind, value: unknown): string {
 
 export function showAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+function readChoice(text: string, { choices = [] }: ValueRules): ReadValue<'choice'> {
+  const value = choices.find((choice) => choice.toLowerCase() === text.toLowerCase())
+  return value === undefined ? { allowed: `one of ${choices.join(', ')}` } : { value }
 }
 
 function readAddress(text: string): ReadValue<'address'> {

@@ -2,10 +2,12 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { afterEach, describe, expect, it } from 'vitest'
-import { runCheck } from '../../src/cli/check.ts'
-import { runReport } from '../../src/cli/report.ts'
+import { runCommand } from '../../src/cli/commands.ts'
 import { freePort } from '../helpers/ports.ts'
-import { testIo } from './support.ts'
+import { type TestIo, testIo } from './support.ts'
+
+const runCheck = (args: readonly string[], io: TestIo) => runCommand(['check', ...args], io)
+const runReport = (args: readonly string[], io: TestIo) => runCommand(['report', ...args], io)
 
 interface Seen {
   readonly path: string | undefined

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { runDeadLetters } from '../../src/cli/dead-letters.ts'
-import type { CommandIo } from '../../src/cli/io.ts'
+import { runCommand } from '../../src/cli/commands.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { type DeadLetter, DeadLetters } from '../../src/telemetry/dead-letters.ts'
 import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, untilUp } from '../redis/support.ts'
+import { testLink, untilUp } from '../redis/support.ts'
+import { testIo } from './support.ts'
 
 let redis: RedisServer
 let link: RedisLink
@@ -46,16 +46,9 @@ function letter(id: string, handler: string, count: number): DeadLetter {
 }
 
 async function run(...args: string[]) {
-  const lines: string[] = []
-  const errors: string[] = []
-  const io = {
-    out: (text: string) => lines.push(text),
-    err: (text: string) => errors.push(text),
-    env: { INTERMIX_REDIS: redis.url },
-    cwd: '/',
-  } as unknown as CommandIo
-  const deps = { clock: realClock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter() }
-  return { code: await runDeadLetters(args, io, deps), lines, errors }
+  const io = testIo({ env: { INTERMIX_REDIS: redis.url } })
+  const code = await runCommand(['dead-letters', ...args], io)
+  return { code, lines: io.lines, errors: io.errors }
 }
 
 describe('intermix dead-letters', () => {
@@ -76,7 +69,7 @@ describe('intermix dead-letters', () => {
     await letters.add(letter('b-1', 'a', 2))
     const { code, lines } = await run('show', 'b-1')
     expect(code).toBe(0)
-    expect(JSON.parse(lines[0] ?? '')).toEqual(letter('b-1', 'a', 2))
+    expect(JSON.parse(lines.join('\n'))).toEqual(letter('b-1', 'a', 2))
     expect(await run('show', 'b-9')).toMatchObject({
       code: 1,
       errors: ["intermix dead-letters: there is no dead letter 'b-9'"],
@@ -95,7 +88,7 @@ describe('intermix dead-letters', () => {
 
   it.each([
     [[], 'nothing: give one of list, show, replay, drop'],
-    [['shwo'], 'shwo: give one of'],
+    [['shwo'], 'shwo: give one of list, show, replay, drop; did you mean show?'],
     [['show'], 'give the ID that list shows'],
     [['replay'], 'give either an ID or --all'],
     [['drop', 'x', '--all'], 'give either an ID or --all'],

@@ -1,18 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { runExpr } from '../../src/cli/expr.ts'
+import { runCommand } from '../../src/cli/commands.ts'
+import { testIo } from './support.ts'
 
 async function run(args: readonly string[], files: Readonly<Record<string, unknown>> = {}) {
-  const out: string[] = []
-  const err: string[] = []
-  const code = await runExpr(args, {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-    async readFile(path) {
-      if (!(path in files)) throw new Error(`no such file: ${path}`)
-      return await Promise.resolve(JSON.stringify(files[path]))
-    },
-  })
-  return { code, out: out.join('\n'), err: err.join('\n') }
+  const texts = Object.entries(files).map(([path, json]) => [path, JSON.stringify(json)])
+  const io = testIo({ files: Object.fromEntries(texts) })
+  const code = await runCommand(['expr', ...args], io)
+  return { code, out: io.lines.join('\n'), err: io.errors.join('\n') }
 }
 
 describe('expr eval', () => {
@@ -43,13 +37,23 @@ describe('expr eval', () => {
   })
 
   it.each([
-    [['eval', 'a', '--dialect', 'sql'], '--dialect must be CEXL or CEL, not sql'],
-    [['eval', 'a', '--attributes', '{'], 'the attributes must be JSON'],
-    [['eval', 'a', '--manifest', '{"a": "TEXT"}'], `the manifest gives 'a' an unknown type: "TEXT"`],
-    [['eval', 'a', '--manifest', '{"a": "INT64"}', '--attributes', '{"a": "x"}'], `attribute 'a' is not a INT64: "x"`],
-    [['eval', 'a', '--nope'], "Unknown option '--nope'"],
-    [['eval'], 'Usage:'],
-    [['what', 'a'], 'Usage:'],
+    [['eval', 'a', '--dialect', 'sql'], '--dialect: "sql" does not fit; give one of CEXL, CEL'],
+    [['eval', 'a', '--attributes', '{'], '--attributes: not JSON'],
+    [['eval', 'a', '--attributes', '@gone'], '--attributes: cannot read gone (ENOENT)'],
+    [['eval', 'a', '--manifest', '[]'], '--manifest: give a JSON object'],
+    [['eval', 'a', '--manifest', '{"a": "TEXT"}'], '--manifest: a: no such type: "TEXT".'],
+    [['eval', 'a', '--manifest', '{"a": "INT46"}'], 'Did you mean "INT64"?'],
+    [
+      ['eval', 'a', '--manifest', '{"a": "INT64"}', '--attributes', '{"a": "x", "aa": 1}'],
+      '--attributes: a: is "x" and must be a whole number of 64 bits, such as 42 or "42".\n  aa: no attribute manifest',
+    ],
+    [['eval', 'a', '--nope'], '--nope: no such flag; --help lists them'],
+    [['eval', 'a', '--dialet=CEL'], 'did you mean --dialect?'],
+    [['eval', 'a', '==', 'b'], '==: one expression at a time; put it into quotes'],
+    [['eval'], 'eval: give the EXPRESSION'],
+    [['what', 'a'], 'what: give one of eval, explain'],
+    [['explian', 'a'], 'did you mean explain?'],
+    [[], 'nothing: give one of eval, explain'],
   ])('refuses %j', async (args, message) => {
     const { code, err } = await run(args)
     expect(code).toBe(2)

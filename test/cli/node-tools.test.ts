@@ -2,9 +2,11 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { afterEach, describe, expect, it } from 'vitest'
-import { runExplain } from '../../src/cli/explain.ts'
-import { runRevoke } from '../../src/cli/revoke.ts'
-import { testIo } from './support.ts'
+import { runCommand } from '../../src/cli/commands.ts'
+import { type TestIo, testIo } from './support.ts'
+
+const runExplain = (args: readonly string[], io: TestIo) => runCommand(['explain', ...args], io)
+const runRevoke = (args: readonly string[], io: TestIo) => runCommand(['revoke', ...args], io)
 
 const servers: Server[] = []
 

@@ -1,18 +1,12 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { runValidate } from '../../src/cli/validate.ts'
-import { TEST_ADAPTERS } from '../config/adapters.ts'
+import { runCommand } from '../../src/cli/commands.ts'
+import { testIo } from './support.ts'
 
-async function validate(folder: string) {
-  const out: string[] = []
-  const err: string[] = []
-  const options = {
-    adapters: TEST_ADAPTERS,
-    out: (line: string) => out.push(line),
-    err: (line: string) => err.push(line),
-  }
-  const code = await runValidate(folder, options)
-  return { code, out, err }
+async function validate(...args: readonly string[]) {
+  const io = testIo()
+  const code = await runCommand(['validate', ...args], io)
+  return { code, out: io.lines, err: io.errors }
 }
 
 describe('intermix validate', () => {
@@ -23,5 +17,23 @@ describe('intermix validate', () => {
     expect(err.find((line) => line.includes('unknown-kind.yaml:2:7: error'))).toBeDefined()
     expect(out).toHaveLength(1)
     expect(out[0]).toMatch(/^\d+ objects, \d+ rules; \d+ errors, \d+ warnings$/)
+  })
+
+  it('refuses what is no call of it, and adapters that cannot be loaded', async () => {
+    expect(await validate()).toMatchObject({
+      code: 2,
+      err: ['intermix validate: DIR is missing: the folder with the config'],
+    })
+    expect(await validate('a', 'b', '--adaptors=x')).toMatchObject({
+      code: 2,
+      err: [
+        'intermix validate: --adaptors: no such flag; did you mean --adapters?',
+        'intermix validate: b: one folder at a time',
+      ],
+    })
+    const { code, err } = await validate('a', '--adapters=./nowhere.ts')
+    expect(code).toBe(2)
+    expect(err[0]).toBe('intermix validate: adapters cannot be loaded:')
+    expect(err[1]).toContain('./nowhere.ts')
   })
 })

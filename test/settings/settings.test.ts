@@ -57,7 +57,7 @@ describe('settings', () => {
       '--adapters=./a.ts, b',
       '--adapters=c',
       '--trust-forwarded=10.0.0.0/8,::1',
-      '--log-level=debug',
+      '--log-level=DEBUG',
       '--node-id=edge-1',
     ])
     expect(read).toMatchObject({

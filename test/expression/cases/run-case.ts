@@ -6,15 +6,16 @@ import { type Node, nodeText } from '../../../src/expression/cexl/ast.ts'
 import { compileCexl, type ExtraFunction } from '../../../src/expression/cexl/compile-cexl.ts'
 import { parseLiteral } from '../../../src/expression/cexl/literal.ts'
 import { parseCexl } from '../../../src/expression/cexl/parse.ts'
-import { cexlToCel } from './to-cel.ts'
 import { compileExpression } from '../../../src/expression/compile.ts'
 import { type CompiledExpression, type CompileResult, EvaluationError } from '../../../src/expression/compiled.ts'
 import { reverse } from '../../../src/expression/functions/bytes.ts'
 import { type AttributeBag, MapBag, type Vocabulary } from '../../../src/kernel/attribute-bag.ts'
 import type { AttributeValue } from '../../../src/kernel/value.ts'
 import type { CaseFunction, ExpressionCase, Manifests } from './case-file.ts'
+import { cexlToCel } from './to-cel.ts'
+import { valueFromJson } from './values.ts'
+import { valueToJson } from '../../../src/cli/expr-explain.ts'
 import { ReadNames } from '../../../src/cli/expr-reads.ts'
-import { valueFromJson, valueToJson } from '../../../src/cli/expr-values.ts'
 
 /** Runs a case. @returns why it failed, or `undefined` where it passed. */
 export function runCase(test: ExpressionCase, manifests: Manifests): string | undefined {
@@ -85,9 +86,7 @@ function bagOf(test: ExpressionCase): AttributeBag | string {
     const type = test.inputTypes?.[name]
     if (type === undefined) return `inputTypes lacks '${name}'`
     const hex = test.inputBytesHex?.[name]
-    // An integer of Go that no attribute type covers is read as the nearest of them.
-    const known = type === 'GO_INT' ? 'INT64' : type
-    const value = hex === undefined ? valueFromJson(json, known) : new Uint8Array(Buffer.from(hex, 'hex'))
+    const value = hex === undefined ? valueFromJson(json, type) : new Uint8Array(Buffer.from(hex, 'hex'))
     if (value === undefined) return `input '${name}' is not a ${type}: ${JSON.stringify(json)}`
     values.set(name, value)
   }

@@ -1,0 +1,27 @@
+// `intermix node`, `worker` and `all`: settings from flags and variables, then the process itself.
+
+import { readSettings, settingsOf } from '../settings/settings.ts'
+import type { Role } from '../settings/settings-table.ts'
+import type { Command } from './command.ts'
+import { EXIT } from './io.ts'
+
+/** The command that runs a role. */
+export function roleCommand(role: Role): Command {
+  return {
+    usage: '--config DIR [flags]',
+    options: settingsOf(role),
+    notes: [
+      'Durations have a unit (50ms, 10s, 1h30m), sizes may have one (64MiB). SIGTERM finishes what is in flight and ends; a second signal ends at once.',
+    ],
+    examples: [
+      `intermix ${role} --config examples/quickstart${role === 'all' ? '' : ' --redis redis://127.0.0.1:6379'}`,
+    ],
+    async run(name, args, host) {
+      const result = readSettings(role, args, host.env)
+      if ('settings' in result) return await host.runRole(result.settings)
+      for (const problem of result.problems) host.err(`intermix ${name}: ${problem}`)
+      host.err(`intermix ${name} --help lists all settings.`)
+      return EXIT.usage
+    },
+  }
+}
