@@ -6,15 +6,14 @@ import {
   ACCESS_LOG_MALFORMED_TOTAL,
   ACCESS_LOG_PAUSES_TOTAL,
 } from '../kernel/metrics/doors.ts'
-import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
-import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
-import type { ReportService } from '../kernel/services.ts'
+import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import { Code } from '../kernel/status.ts'
 import { scanAccessLog } from '../wire/access-log-scan.ts'
 import { ENVOY_ALS } from '../wire/report-formats.ts'
 import type { Admission } from './admission.ts'
 import { createBatchIds } from './batch-ids.ts'
 import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
+import type { DoorDependencies } from './door-dependencies.ts'
 import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.accesslog.v3.AccessLogService'
@@ -22,16 +21,8 @@ const NAME = 'envoy.service.accesslog.v3.AccessLogService'
 /** How long a stream is not read for, before it is looked whether the overload is over. */
 const PAUSE_MS = 100
 
-interface AccessLogDependencies {
+interface AccessLogDependencies extends Omit<DoorDependencies, 'check' | 'defaultTimeoutMs'> {
   readonly admission: Pick<Admission, 'overloaded'>
-  readonly report: ReportService
-  readonly clock: Clock
-  readonly random: Random
-  readonly meter: Meter
-  readonly log: Logger
-  readonly nodeId: string
-  /** Of each entry. */
-  readonly limits?: RequestLimits
 }
 
 /** A StreamAccessLogsResponse has no fields. */

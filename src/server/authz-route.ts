@@ -19,8 +19,6 @@ import type { Route, RouteDependencies } from './http-route.ts'
 
 interface AuthzOptions extends RouteDependencies {
   readonly isTrusted: (address: string | undefined) => boolean
-  /** Most headers of a request. */
-  readonly maxFields: number
 }
 
 /**
@@ -30,7 +28,7 @@ interface AuthzOptions extends RouteDependencies {
  * The server must hand every path below `/v1/authz` to this one route: see `authzRewrite`.
  */
 export function authzRoute(options: AuthzOptions): Route {
-  const { check, clock, meter, isTrusted, maxFields, defaultTimeoutMs } = options
+  const { check, clock, meter, isTrusted, limits, defaultTimeoutMs } = options
   const metrics = createDoorMetrics({ meter, clock, door: 'forward_auth' })
   const logFailure = createFailureLog(options)
   const refused = createRefusals({ ...options, door: 'forward_auth' })
@@ -60,7 +58,15 @@ export function authzRoute(options: AuthzOptions): Route {
         try {
           const { method, rawHeaders } = message
           const vocabulary = check.vocabulary()
-          const call = { method, url, rawHeaders, peer, trusted: isTrusted(peer), maxFields, params }
+          const call = {
+            method,
+            url,
+            rawHeaders,
+            peer,
+            trusted: isTrusted(peer),
+            maxFields: limits.maxMapEntries,
+            params,
+          }
           const forwarded = readForwarded(call, vocabulary)
           const outcome = check.check(forwardedBag(forwarded, clock.now(), vocabulary), {
             timeoutMs: defaultTimeoutMs,

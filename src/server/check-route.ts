@@ -6,10 +6,10 @@ import type { CheckOutcome, QuotaGrant } from '../kernel/services.ts'
 import { readCheckBody } from './check-body.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { callerError } from './failure-log.ts'
-import type { BoundedRouteDependencies, Route } from './http-route.ts'
+import type { RouteDependencies, Route } from './http-route.ts'
 
 /** Answers 200 whatever the verdict; 400 for a body that is not valid, 5xx where the node itself cannot answer. */
-export function checkRoute(options: BoundedRouteDependencies): Route {
+export function checkRoute(options: RouteDependencies): Route {
   const { check, clock, meter, limits } = options
   const metrics = createDoorMetrics({ meter, clock, door: 'http_check' })
   return (app) => {

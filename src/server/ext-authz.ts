@@ -4,8 +4,7 @@ import { toBinary } from '@bufbuild/protobuf'
 import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
-import type { Clock, Logger, Meter } from '../kernel/ports.ts'
-import type { CheckOutcome, CheckService } from '../kernel/services.ts'
+import type { CheckOutcome } from '../kernel/services.ts'
 import { describedCheckBag, sentHeader } from '../wire/envoy-attributes.ts'
 import { refuseLargeCheck } from '../wire/envoy-check-size.ts'
 import {
@@ -14,6 +13,7 @@ import {
   CheckResponseSchema,
 } from '../wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { timeoutOf } from './deadline.ts'
+import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { checkResponseOf } from './ext-authz-response.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
@@ -25,15 +25,7 @@ const NAME = 'envoy.service.auth.v3.Authorization'
 const DOOR = 'ext_authz'
 const MAX_DETAILS = 1_000
 
-interface ExtAuthzDependencies {
-  readonly check: CheckService
-  readonly clock: Clock
-  readonly log: Logger
-  readonly meter: Meter
-  /** How long a check may take whose caller sets no deadline, in ms. */
-  readonly defaultTimeoutMs: number
-  readonly limits?: RequestLimits
-}
+type ExtAuthzDependencies = Omit<DoorDependencies, 'report' | 'random' | 'nodeId'>
 
 /**
  * The Authorization service. What policy denies is denied in an OK call, and so is a request that is refused for what it

@@ -4,7 +4,7 @@ import { METHODS } from 'node:http'
 import { fastify, type FastifyInstance } from 'fastify'
 import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
-import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
+import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import type { Admission } from './admission.ts'
 import { authzRewrite, authzRoute } from './authz-route.ts'
 import { checkRoute } from './check-route.ts'
@@ -13,7 +13,7 @@ import { AUTHZ_PATH } from './forwarded-request.ts'
 import type { ListenAddress } from './grpc-server.ts'
 import { requestGate } from './http-admission.ts'
 import { hookHttpServer } from './http-connections.ts'
-import type { RouteDependencies } from './http-route.ts'
+import type { DoorDependencies } from './door-dependencies.ts'
 import { parseJsonBody } from './json-body.ts'
 import { sendError } from './json-error.ts'
 import { createRefusals } from './refusals.ts'
@@ -21,7 +21,7 @@ import { reportRoute } from './report-route.ts'
 import { trustedPeers } from './trusted-peers.ts'
 import { refuseUnreadable } from './unreadable-request.ts'
 
-export interface HttpServerOptions extends RouteDependencies {
+export interface HttpServerOptions extends DoorDependencies {
   /** Decides who is let in. */
   readonly admission: Admission
   /** Proxies whose X-Forwarded-* headers are believed, as CIDR ranges. Default: loopback and private networks. */
@@ -30,7 +30,6 @@ export interface HttpServerOptions extends RouteDependencies {
   readonly maxBodyBytes?: number
   /** Largest request line and headers taken. Default 128 KiB: twice what Envoy passes by default. */
   readonly maxHeaderBytes?: number
-  readonly limits?: RequestLimits
 }
 
 export interface HttpServer {
@@ -69,11 +68,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   readJson(app)
   answerErrors(app, createFailureLog(options), refused)
   const isTrusted = trustedPeers(options.trustForwarded)
-  const routes = [
-    checkRoute({ ...options, limits }),
-    reportRoute({ ...options, limits }),
-    authzRoute({ ...options, isTrusted, maxFields: limits.maxMapEntries }),
-  ]
+  const given = { ...options, limits }
+  const routes = [checkRoute(given), reportRoute(given), authzRoute({ ...given, isTrusted })]
   for (const route of routes) {
     app.register(async (scope) => route(scope))
   }

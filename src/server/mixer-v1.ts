@@ -3,10 +3,9 @@
 import { MapBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { MIXER_IGNORED_ATTRIBUTES_TOTAL, MIXER_UNSHAREABLE_ANSWERS_TOTAL } from '../kernel/metrics/doors.ts'
-import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
-import type { CheckOutcome, CheckService, ReportService } from '../kernel/services.ts'
+import type { CheckOutcome } from '../kernel/services.ts'
 import { Code } from '../kernel/status.ts'
 import type { Answer } from '../kernel/verdict.ts'
 import { decodeCheckRequest } from '../wire/mixer/check-request.ts'
@@ -17,6 +16,7 @@ import { readMixerReport } from '../wire/mixer/report-request.ts'
 import { MIXER_REPORT } from '../wire/report-formats.ts'
 import { createBatchIds } from './batch-ids.ts'
 import { timeoutOf } from './deadline.ts'
+import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { createFailureLog } from './failure-log.ts'
 import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
@@ -37,27 +37,13 @@ const KEPT_CODES: ReadonlySet<number> = new Set([
   Code.CANCELLED,
 ])
 
-interface MixerDependencies {
-  readonly check: CheckService
-  readonly report: ReportService
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Logger
-  readonly meter: Meter
-  /** Name of this node, the first part of report batches' ids. */
-  readonly nodeId: string
-  /** How long a check may take whose caller sets no deadline, in ms. */
-  readonly defaultTimeoutMs: number
-  readonly limits?: RequestLimits
-}
-
 /**
  * The Mixer service of Istio 1.4 over the check and report services. Failures as Mixer gave them: an unknown part of
  * the dictionary is INTERNAL, an overloaded or unready node UNAVAILABLE, wrong records of a report UNKNOWN after the
  * others were taken. Beyond Mixer, a call that is not a well-formed message fails with INVALID_ARGUMENT, and a request
  * that is refused for what it is (`RefusedRequest`, or by the check service) is denied with that status.
  */
-export function mixerService(dependencies: MixerDependencies): GrpcService {
+export function mixerService(dependencies: DoorDependencies): GrpcService {
   const door = new MixerDoor(dependencies)
   return {
     name: NAME,
@@ -79,7 +65,7 @@ export function mixerService(dependencies: MixerDependencies): GrpcService {
 }
 
 class MixerDoor {
-  readonly #given: MixerDependencies
+  readonly #given: DoorDependencies
   readonly #nextBatchId: () => string
   readonly #limits: RequestLimits
   readonly #logFailure: (caught: unknown, message: string) => void
@@ -89,7 +75,7 @@ class MixerDoor {
   readonly #countAnomaly: (anomaly: Anomaly) => void
   readonly #unshareable: () => void
 
-  constructor(dependencies: MixerDependencies) {
+  constructor(dependencies: DoorDependencies) {
     const { meter, clock } = dependencies
     this.#given = dependencies
     this.#nextBatchId = createBatchIds(dependencies)

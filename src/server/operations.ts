@@ -13,12 +13,12 @@ import { suggest } from '../kernel/suggest.ts'
 import { readCheckBody } from './check-body.ts'
 import { callerError } from './failure-log.ts'
 import type { ExplainScope } from '../policy/explain.ts'
-import type { BoundedRouteDependencies } from './http-route.ts'
+import type { RouteDependencies } from './http-route.ts'
 import { parseJsonBody } from './json-body.ts'
 import { errorBody, RequestProblems } from './json-error.ts'
 import { HEADER_MAPS } from '../wire/request-headers.ts'
 
-export interface OperatorDependencies extends Pick<BoundedRouteDependencies, 'check' | 'defaultTimeoutMs' | 'limits'> {
+export interface OperatorDependencies extends Pick<RouteDependencies, 'check' | 'defaultTimeoutMs' | 'limits'> {
   /** Full names of the handlers of the config in use. */
   readonly handlers: () => Iterable<string>
   readonly revoke: (target: RevocationTarget) => Promise<RevocationReceipt>

@@ -11,13 +11,13 @@ import { encodeRecords } from '../wire/record-json.ts'
 import { ATTRIBUTES } from '../wire/report-formats.ts'
 import { createBatchIds } from './batch-ids.ts'
 import { RequestProblems } from './json-error.ts'
-import type { BoundedRouteDependencies, Route } from './http-route.ts'
+import type { RouteDependencies, Route } from './http-route.ts'
 
 const MAX_RECORDS = 10_000
 const MAX_PROBLEMS = 50
 
 /** Takes `{"records": [{"source.ip": …}, …]}` as a whole or, with 400 and all problems, not at all. */
-export function reportRoute(dependencies: BoundedRouteDependencies): Route {
+export function reportRoute(dependencies: RouteDependencies): Route {
   const { check, report, clock, meter, limits } = dependencies
   const nextBatchId = createBatchIds(dependencies)
   const records = meter.counter(HTTP_REPORT_RECORDS_TOTAL)()

@@ -1,0 +1,20 @@
+// What front doors are built from, whichever protocol they speak; each names what it needs of it.
+
+import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { RequestLimits } from '../kernel/request-limits.ts'
+import type { CheckService, ReportService } from '../kernel/services.ts'
+
+export interface DoorDependencies {
+  readonly check: CheckService
+  readonly report: ReportService
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly meter: Meter
+  /** Name of this node, the first part of report batches' ids. */
+  readonly nodeId: string
+  /** How long a check may take whose caller sets no deadline, in ms. */
+  readonly defaultTimeoutMs: number
+  /** Bounds of one request's attributes, and of one entry of an access log. */
+  readonly limits?: RequestLimits
+}
