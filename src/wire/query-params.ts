@@ -3,39 +3,49 @@
 
 import type { Ambiguity, StringMap } from '../kernel/value.ts'
 
+/** Parameters by name. */
+class Params implements StringMap {
+  protected readonly values: ReadonlyMap<string, string>
+
+  constructor(values: ReadonlyMap<string, string>) {
+    this.values = values
+  }
+
+  get size(): number {
+    return this.values.size
+  }
+
+  get(key: string): string | undefined {
+    return this.values.get(key)
+  }
+
+  entries(): Iterable<[string, string]> {
+    return this.values.entries()
+  }
+}
+
 /**
  * Query parameters, decoded as applications decode them, so that a policy cannot be passed by writing `%61` for `a`: `+` is
  * a space, a `%` that begins no escape stays, and bytes that are not UTF-8 become U+FFFD, as the WHATWG URL standard has
  * it; the text is well-formed whatever a client sends. Parameters are parted by `&`; one without `=` has the empty value,
  * and its name may be empty. Of repeated names the first counts.
  */
-export class QueryParams implements StringMap {
-  readonly #values = new Map<string, string>()
+export class QueryParams extends Params {
   readonly #parts: readonly string[]
   /** Names that came with several values. */
   readonly #repeated = new Set<string>()
 
   /** @param query without its `?`, undecoded */
   constructor(query: string) {
+    const values = new Map<string, string>()
+    super(values)
     this.#parts = query.split('&').filter((part) => part !== '')
     for (const part of this.#parts) {
       const [name, value] = pairOf(part)
-      const first = this.#values.get(name)
-      if (first === undefined) this.#values.set(name, value)
+      const first = values.get(name)
+      if (first === undefined) values.set(name, value)
       else if (first !== value) this.#repeated.add(name)
     }
-  }
-
-  get size(): number {
-    return this.#values.size
-  }
-
-  get(key: string): string | undefined {
-    return this.#values.get(key)
-  }
-
-  entries(): Iterable<[string, string]> {
-    return this.#values.entries()
   }
 
   /**
@@ -47,7 +57,7 @@ export class QueryParams implements StringMap {
    */
   unambiguous(stated?: StringMap): StringMap {
     const ambiguities = this.#ambiguities()
-    const values = stated === undefined ? this.#values : this.#with(stated, ambiguities)
+    const values = stated === undefined ? this.values : this.#with(stated, ambiguities)
     return ambiguities.size === 0 ? values : new AmbiguousParams(values, ambiguities)
   }
 
@@ -71,7 +81,7 @@ export class QueryParams implements StringMap {
 
   /** The values and those that were stated; adds the names of which the two say different things. */
   #with(stated: StringMap, ambiguities: Map<string, Ambiguity>): ReadonlyMap<string, string> {
-    const values = new Map(this.#values)
+    const values = new Map(this.values)
     const written = new Set(this.#parts)
     for (const [name, value] of stated.entries()) {
       if (written.has(`${name}=${value}`) || (value === '' && written.has(name))) continue
@@ -83,27 +93,14 @@ export class QueryParams implements StringMap {
   }
 }
 
-class AmbiguousParams implements StringMap {
-  readonly #values: ReadonlyMap<string, string>
+class AmbiguousParams extends Params {
   readonly #ambiguities: ReadonlyMap<string, Ambiguity>
   readonly #worst: Ambiguity
 
   constructor(values: ReadonlyMap<string, string>, ambiguities: ReadonlyMap<string, Ambiguity>) {
-    this.#values = values
+    super(values)
     this.#ambiguities = ambiguities
     this.#worst = [...ambiguities.values()].includes('presence') ? 'presence' : 'value'
-  }
-
-  get size(): number {
-    return this.#values.size
-  }
-
-  get(key: string): string | undefined {
-    return this.#values.get(key)
-  }
-
-  entries(): Iterable<[string, string]> {
-    return this.#values.entries()
   }
 
   ambiguity(key?: string): Ambiguity | undefined {
