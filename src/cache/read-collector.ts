@@ -20,8 +20,6 @@ import {
   wholeStep,
 } from './read-step.ts'
 
-export type { StepAnswer } from './read-step.ts'
-
 /** A step and how the bag of the evaluation answered: data, too. */
 export interface RecordedStep {
   readonly step: ReadStep

@@ -7,6 +7,7 @@ import type * as FlightsModule from '../../src/cache/flights.ts'
 import type * as InstanceKeyModule from '../../src/cache/instance-key.ts'
 import type * as MeshTierModule from '../../src/cache/mesh-tier.ts'
 import type * as ReadCollectorModule from '../../src/cache/read-collector.ts'
+import type { StepAnswer } from '../../src/cache/read-step.ts'
 import type * as RevocationsModule from '../../src/cache/revocations.ts'
 import type * as ShapeTreeModule from '../../src/cache/shape-tree.ts'
 import type * as VerdictEntryModule from '../../src/cache/verdict-entry.ts'
@@ -80,7 +81,7 @@ export const CACHE_DEFECTS: readonly Defect[] = [
       replaceSteps((recorded) => {
         const { step, outcome } = recorded
         if (outcome !== 'absent' || step.key !== undefined) return recorded
-        const answer = (bag: AttributeBag): ReadCollectorModule.StepAnswer =>
+        const answer = (bag: AttributeBag): StepAnswer =>
           step.answer(bag).outcome === 'present' && bag.get(step.name) instanceof Map
             ? { outcome: 'absent', value: '' }
             : step.answer(bag)
@@ -93,7 +94,7 @@ export const CACHE_DEFECTS: readonly Defect[] = [
       replaceSteps((recorded) => {
         const { step } = recorded
         if (step.key === undefined) return recorded
-        const answer = (bag: AttributeBag): ReadCollectorModule.StepAnswer => {
+        const answer = (bag: AttributeBag): StepAnswer => {
           const given = step.answer(bag)
           return given.outcome === 'no-map' ? { outcome: 'absent', value: '' } : given
         }
