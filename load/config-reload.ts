@@ -16,6 +16,7 @@ import { createMeter } from '../src/observe/meter.ts'
 import { systemClock as clock, systemRandom as random } from '../src/observe/system.ts'
 import { createGuard } from '../src/policy/guard.ts'
 import { HandlerTables } from '../src/policy/handler-table.ts'
+import { DENY } from '../test/config/compile.ts'
 import { printTable, runScenario, saveResults, say, scenarioOptions } from './output.ts'
 
 const RULES = 10_000
@@ -27,17 +28,7 @@ spec:
   attributes:
     destination.service.name: {valueType: STRING}
     request.path: {valueType: STRING}
----
-apiVersion: config.istio.io/v1alpha2
-kind: handler
-metadata: {name: deny}
-spec: {compiledAdapter: denier}
----
-apiVersion: config.istio.io/v1alpha2
-kind: instance
-metadata: {name: nothing}
-spec: {compiledTemplate: checknothing}
-`
+---${DENY}`
 
 function rule(number: number, version: number): string {
   return `apiVersion: config.istio.io/v1alpha2

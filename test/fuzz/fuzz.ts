@@ -1,7 +1,7 @@
 // Feeds hostile input to targets and watches time: an input may be refused, it may not crash or stall.
 
 import { IntermixError } from '../../src/kernel/errors.ts'
-import { seededRandom } from './mutate.ts'
+import { seededRandom } from '../../load/random.ts'
 import { Refused, type Target } from './target.ts'
 
 /** No input may hold the event loop longer. */

@@ -1,16 +1,5 @@
 // Makes hostile input from good input: the seeds come near enough to what a decoder expects to reach its depths.
 
-/** Random numbers in [0, 1) that a seed repeats (mulberry32, by Tommy Ettinger, public domain). */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 function below(random: () => number, limit: number): number {
   return Math.floor(random() * limit)
 }

@@ -1,5 +1,7 @@
 // Choices from a seeded sequence: the same seed makes the same test.
 
+import { seededRandom } from '../../load/random.ts'
+
 /** Picks from a seeded sequence. */
 export interface Picker {
   /** A number from 0 to below 1. */
@@ -10,16 +12,8 @@ export interface Picker {
   chance(share: number): boolean
 }
 
-/** Mulberry32: small, fast and good enough to choose test cases. */
 export function seededPicker(seed: number): Picker {
-  let state = seed >>> 0
-  const random = () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
+  const random = seededRandom(seed)
   return {
     random,
     int: (bound) => Math.floor(random() * bound),

@@ -1,21 +1,14 @@
 // Requests that are odd in every way we can think of: the same ones for the same seed.
+import { seededRandom } from '../../../load/random.ts'
 import { bytesOf, type Message } from './message.ts'
 
-/** Random choices from a seed (mulberry32, by Tommy Ettinger). */
+/** Random choices from a seed. */
 export class Dice {
-  #state: number
+  /** From 0 to below 1. */
+  readonly next: () => number
 
   constructor(seed: number) {
-    this.#state = seed >>> 0
-  }
-
-  /** From 0 to below 1. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let t = this.#state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+    this.next = seededRandom(seed)
   }
 
   below(limit: number): number {
