@@ -1,41 +1,16 @@
 // A query parameter that servers read differently decides nothing: what reads it is unknown, and the fail policy decides.
 
 import fc from 'fast-check'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { Code } from '../../src/kernel/status.ts'
 import { explainCheck } from '../../src/policy/explain.ts'
 import { NormalizingCheck } from '../../src/policy/normalizing-check.ts'
 import { NormalRequestBag } from '../../src/wire/normal-request-bag.ts'
 import { ReadableMeter } from '../redis/support.ts'
-import { goodPolicy, type PolicyNode, startPolicy } from './policy-node.ts'
-
-const nodes: PolicyNode[] = []
-
-afterEach(async () => {
-  for (const node of nodes.splice(0)) await node.stop()
-})
-
-async function start(...documents: readonly string[]): Promise<PolicyNode> {
-  const node = await startPolicy(goodPolicy(...documents))
-  nodes.push(node)
-  return node
-}
+import { goodPolicy, type PolicyNode, refusingRule, start, startNode } from './policy-node.ts'
 
 const DEBUG = 'request.query_params["debug"] == "1"'
-const REFUSE = {
-  handler: { adapter: 'denier', params: { status: { code: Code.PERMISSION_DENIED, message: 'refused' } } },
-  instances: [{ template: 'checknothing' }],
-}
-
-const rule = (name: string, match: string, more: object = {}) =>
-  JSON.stringify({
-    apiVersion: 'intermix.dev/v1',
-    kind: 'rule',
-    metadata: { name },
-    spec: { match, actions: [REFUSE], ...more },
-  })
-
 async function check(node: PolicyNode, path: string) {
   const service = new NormalizingCheck({ check: node.engine, allowed: new Set(), meter: new ReadableMeter() })
   const { answer } = await service.check(MapBag.of({ 'request.path': path, 'request.method': 'GET' }), {
@@ -47,7 +22,7 @@ async function check(node: PolicyNode, path: string) {
 
 describe('a parameter with two values', () => {
   it('denies where the fail policy is closed, says where, and shares no answer with others', async () => {
-    const node = await start(rule('debug', DEBUG))
+    const node = await start(refusingRule('debug', DEBUG))
     for (const kept of ['/?debug=0', '/?debug=2&a', '/', '/?debug=0&debug=0&%64ebug=%30']) {
       expect(await check(node, kept)).toMatchObject({ code: Code.OK, isKept: true })
     }
@@ -69,20 +44,20 @@ describe('a parameter with two values', () => {
   })
 
   it('is no matter where nothing reads it', async () => {
-    const node = await start(rule('debug', DEBUG))
+    const node = await start(refusingRule('debug', DEBUG))
     const list = { code: Code.OK, isKept: true }
     expect(await check(node, '/?id=1&id=2')).toMatchObject(list)
     expect(await check(node, '/?id=1;x&id=2')).toMatchObject({ ...list, tier: 'local' })
   })
 
   it('is passed over where the fail policy is open', async () => {
-    const node = await start(rule('debug', DEBUG, { failPolicy: 'open' }))
+    const node = await start(refusingRule('debug', DEBUG, { failPolicy: 'open' }))
     expect(await check(node, '/?debug=0&debug=1')).toMatchObject({ code: Code.OK, isKept: false })
   })
 
   it("does not make a rule not apply, whatever the rule's matchFailure and other terms that fail", async () => {
     const node = await start(
-      rule('debug', `${DEBUG} || int(request.query_params["level"]) > 3`, { matchFailure: 'noMatch' }),
+      refusingRule('debug', `${DEBUG} || int(request.query_params["level"]) > 3`, { matchFailure: 'noMatch' }),
     )
     expect(await check(node, '/?debug=0&level=x')).toMatchObject({ code: Code.OK })
     expect(await check(node, '/?debug=0&debug=1&level=x')).toMatchObject({ code: Code.PERMISSION_DENIED })
@@ -92,9 +67,9 @@ describe('a parameter with two values', () => {
   it('is found by an index, and ruled out by other terms only', async () => {
     const values = ['1', '2', '3', '4', '5', '6', '7', '8']
     const rules = values.map((value) =>
-      rule(`debug${value}`, `request.query_params["debug"] == "${value}" && request.method == "GET"`),
+      refusingRule(`debug${value}`, `request.query_params["debug"] == "${value}" && request.method == "GET"`),
     )
-    const node = await start(...rules, rule('put', `request.method == "PUT" && ${DEBUG}`))
+    const node = await start(...rules, refusingRule('put', `request.method == "PUT" && ${DEBUG}`))
     expect((await check(node, '/?debug=9')).code).toBe(Code.OK)
     const { code, message } = await check(node, '/?debug=9&debug=1')
     expect(code).toBe(Code.PERMISSION_DENIED)
@@ -102,7 +77,7 @@ describe('a parameter with two values', () => {
   })
 
   it('is there, whatever it is', async () => {
-    const node = await start(rule('debug', '"debug" in request.query_params'))
+    const node = await start(refusingRule('debug', '"debug" in request.query_params'))
     expect(await check(node, '/?debug=0&debug=1')).toMatchObject({
       code: Code.PERMISSION_DENIED,
       message: expect.stringContaining('refused') as string,
@@ -118,7 +93,7 @@ describe('a parameter with two values', () => {
     const params = { value: 'pick(request.query_params["debug"], "x")' }
     const handler = { adapter: 'listchecker', params: { overrides: ['0', 'x'] } }
     const actions = [{ handler, instances: [{ name: 'it', template: 'listentry', params }] }]
-    const node = await start(rule('list', 'true', { actions }))
+    const node = await start(refusingRule('list', 'true', { actions }))
     expect(await check(node, '/?debug=0')).toMatchObject({ code: Code.OK })
     expect(await check(node, '/?debug=0&debug=1')).toMatchObject({
       code: Code.PERMISSION_DENIED,
@@ -130,7 +105,7 @@ describe('a parameter with two values', () => {
 
   it('is no value for a header, and takes that of nobody else away', async () => {
     const requestHeaderOperations = [{ name: 'x-debug', values: ['request.query_params["debug"]'] }]
-    const node = await start(rule('headers', 'true', { requestHeaderOperations, actions: [] }))
+    const node = await start(refusingRule('headers', 'true', { requestHeaderOperations, actions: [] }))
     const header = async (path: string) => (await check(node, path)).requestHeaders
     const removed = [{ name: 'x-debug', value: '', operation: 'REMOVE' }]
     expect(await header('/?debug=0&debug=1')).toEqual(removed)
@@ -139,7 +114,7 @@ describe('a parameter with two values', () => {
   })
 
   it('is explained', async () => {
-    const node = await start(rule('debug', DEBUG))
+    const node = await start(refusingRule('debug', DEBUG))
     const bag = new NormalRequestBag(MapBag.of({ 'request.path': '/?debug=0&debug=1' }), new Set())
     const verdicts = { get: () => ({ error: new Error('not asked') as never }) }
     expect(await explainCheck(node.state(), bag, 1_000, { clock: node.clock, verdicts })).toMatchObject({
@@ -148,7 +123,7 @@ describe('a parameter with two values', () => {
   })
 
   it('depends, for a caller that keeps answers, on the path', async () => {
-    const node = await start(rule('debug', DEBUG))
+    const node = await start(refusingRule('debug', DEBUG))
     const { referenced } = await check(node, '/?debug=0')
     expect(referenced.map(({ name, condition }) => [name, condition])).toEqual([
       ['request.query_params', 'ABSENCE'],
@@ -188,11 +163,10 @@ describe('answers that are kept', { timeout: 60_000 }, () => {
         fc.array(queries, { minLength: 20, maxLength: 30 }),
         async (texts, paths) => {
           const rules = texts.map(([match, failPolicy, matchFailure], i) =>
-            rule(`r${i}`, match, { failPolicy, matchFailure }),
+            refusingRule(`r${i}`, match, { failPolicy, matchFailure }),
           )
           const keeping = await start(...rules)
-          const evaluating = await startPolicy(goodPolicy(...rules), false)
-          nodes.push(evaluating)
+          const evaluating = await startNode(goodPolicy(...rules), false)
           for (const path of [...paths, ...paths]) {
             const { code, message } = await check(keeping, path)
             const other = await check(evaluating, path)

@@ -1,23 +1,11 @@
 // What a request brought stands; generated attributes only fill what it lacks.
 
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { explainCheck } from '../../src/policy/explain.ts'
 import { ReportDispatcher } from '../../src/policy/report-dispatch.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
-import { compilePolicy, document, goodPolicy, ip, type PolicyNode, startPolicy } from './policy-node.ts'
-
-const nodes: PolicyNode[] = []
-
-afterEach(async () => {
-  for (const node of nodes.splice(0)) await node.stop()
-})
-
-async function start(...documents: readonly string[]): Promise<PolicyNode> {
-  const node = await startPolicy(goodPolicy(...documents))
-  nodes.push(node)
-  return node
-}
+import { compilePolicy, document, ip, start } from './policy-node.ts'
 
 const handler = (name: string, compiledAdapter: string, params: object = {}) =>
   document({ kind: 'handler', name, spec: { compiledAdapter, params } })

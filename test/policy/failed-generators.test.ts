@@ -7,20 +7,9 @@ import { Code } from '../../src/kernel/status.ts'
 import { explainCheck } from '../../src/policy/explain.ts'
 import { ReportDispatcher } from '../../src/policy/report-dispatch.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
-import { type Attributes, document, goodPolicy, outages, type PolicyNode, startPolicy } from './policy-node.ts'
+import { type Attributes, document, outages, type PolicyNode, start } from './policy-node.ts'
 
-const nodes: PolicyNode[] = []
-
-afterEach(async () => {
-  outages.clear()
-  for (const node of nodes.splice(0)) await node.stop()
-})
-
-async function start(...documents: readonly string[]): Promise<PolicyNode> {
-  const node = await startPolicy(goodPolicy(...documents))
-  nodes.push(node)
-  return node
-}
+afterEach(() => outages.clear())
 
 const BINDINGS = {
   'source.namespace': '$out.source_namespace',

@@ -2,25 +2,13 @@
 
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { loadConfigFolder } from '../../src/config/load.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { type HeaderOperation, headerChanges } from '../../src/kernel/header-operation.ts'
 import { explainCheck } from '../../src/policy/explain.ts'
-import { type Attributes, compilePolicy, document, goodPolicy, type PolicyNode, startPolicy } from './policy-node.ts'
-
-const nodes: PolicyNode[] = []
-
-afterEach(async () => {
-  for (const node of nodes.splice(0)) await node.stop()
-})
-
-async function start(snapshot: Parameters<typeof startPolicy>[0]): Promise<PolicyNode> {
-  const node = await startPolicy(snapshot)
-  nodes.push(node)
-  return node
-}
+import { type Attributes, compilePolicy, document, goodPolicy, startNode } from './policy-node.ts'
 
 const operation = (name: string, kind: string, ...values: readonly string[]) => ({ name, operation: kind, values })
 
@@ -32,7 +20,7 @@ const text = ({ requestHeaders }: { readonly requestHeaders: readonly HeaderOper
   requestHeaders.map(({ name, value, operation: kind }) => `${kind} ${name}${value === '' ? '' : `=${value}`}`)
 
 async function operations(documents: readonly string[], attributes: Attributes = {}): Promise<readonly string[]> {
-  const node = await start(goodPolicy(...documents))
+  const node = await startNode(goodPolicy(...documents))
   return text((await node.check(attributes)).answer)
 }
 
@@ -92,7 +80,7 @@ describe('the values of a header operation', () => {
   })
 
   it('are not worked out for a denied request', async () => {
-    const node = await start(
+    const node = await startNode(
       goodPolicy(
         document({ kind: 'handler', name: 'deny', spec: { compiledAdapter: 'denier' } }),
         document({ kind: 'instance', name: 'nothing', spec: { compiledTemplate: 'checknothing' } }),
@@ -111,7 +99,7 @@ describe('the values of a header operation', () => {
   })
 
   it('are counted by rule and header where they are missing, and explained', async () => {
-    const node = await start(
+    const node = await startNode(
       goodPolicy(rule('who', operation('x-user', 'REPLACE', 'request.path'), operation('x-a', 'APPEND', '"a"', '""'))),
     )
     await node.check({})
@@ -158,7 +146,7 @@ describe('the output of an action', () => {
   ]
 
   it('is never taken from a request that has an attribute of the same name', async () => {
-    const node = await start(goodPolicy(...named('whoami.output.owner')))
+    const node = await startNode(goodPolicy(...named('whoami.output.owner')))
     const forged = { 'whoami.output.owner': 'root' }
     expect(text((await node.check(forged)).answer)).toEqual(['REMOVE x-owner'])
     const amy = { ...forged, 'request.headers': new Map([['x-user', 'amy']]) }
@@ -170,7 +158,7 @@ describe('the output of an action', () => {
   })
 
   it('is told from attributes whose names look like one', async () => {
-    const node = await start(goodPolicy(...named('llm.output.owner')))
+    const node = await startNode(goodPolicy(...named('llm.output.owner')))
     const answers = []
     for (const owner of ['amy', 'bob', 'amy']) {
       const { answer } = await node.check({ 'llm.output.owner': owner })
@@ -185,7 +173,7 @@ describe('the output of an action', () => {
   })
 
   it('can be the target of a method', async () => {
-    const node = await start(
+    const node = await startNode(
       goodPolicy(
         ...named('conditionalString(teller.output.owner.startsWith("a"), "begins with a", "does not")').map((one) =>
           one.replace('"whoami"', '"teller"'),
@@ -226,7 +214,7 @@ describe.skipIf(!existsSync(CASE))('case 05', () => {
   it('gives the operations that Mixer gives', async () => {
     const loaded = await loadConfigFolder(`${CASE}config`)
     const { snapshot } = compileSnapshot(loaded, { adapters: new Map() })
-    const node = await start(snapshot as NonNullable<typeof snapshot>)
+    const node = await startNode(snapshot as NonNullable<typeof snapshot>)
     expect(text((await node.check({})).answer)).toEqual([
       'APPEND x-role=reader',
       'APPEND x-role=writer',

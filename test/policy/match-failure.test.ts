@@ -1,42 +1,24 @@
 // A caller cannot make a rule not apply: a match that fails is unknown, and the fail policy decides.
 
 import fc from 'fast-check'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { Code } from '../../src/kernel/status.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
 import { explainCheck } from '../../src/policy/explain.ts'
 import { ReportDispatcher } from '../../src/policy/report-dispatch.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
-import { type Attributes, goodPolicy, type PolicyNode, startPolicy } from './policy-node.ts'
-
-const nodes: PolicyNode[] = []
-
-afterEach(async () => {
-  for (const node of nodes.splice(0)) await node.stop()
-})
-
-async function start(...documents: readonly string[]): Promise<PolicyNode> {
-  const node = await startPolicy(goodPolicy(...documents))
-  nodes.push(node)
-  return node
-}
+import {
+  type Attributes,
+  goodPolicy,
+  type PolicyNode,
+  REFUSE,
+  refusingRule,
+  start,
+  startPolicy,
+} from './policy-node.ts'
 
 const ADMIN = 'request.path.startsWith("/admin") && int(request.headers["x-level"]) < 5'
-const REFUSE = {
-  handler: { adapter: 'denier', params: { status: { code: Code.PERMISSION_DENIED, message: 'refused' } } },
-  instances: [{ template: 'checknothing' }],
-}
-
-/** A rule of our own API. */
-const rule = (name: string, match: string, more: object = {}) =>
-  JSON.stringify({
-    apiVersion: 'intermix.dev/v1',
-    kind: 'rule',
-    metadata: { name },
-    spec: { match, actions: [REFUSE], ...more },
-  })
-
 /** The same rule as Mixer's API has it, in CEL. */
 const mixerRule = (notes: Readonly<Record<string, string>> = {}) => [
   ...[
@@ -74,7 +56,7 @@ async function answer(node: PolicyNode, attributes: Attributes) {
 
 describe('a match that a caller makes fail', () => {
   it('denies where the fail policy is closed, says where and not with what, and is not kept', async () => {
-    const node = await start(rule('admin', ADMIN))
+    const node = await start(refusingRule('admin', ADMIN))
     for (let i = 0; i < 2; i++) {
       expect(await answer(node, request('secret'))).toEqual({
         code: Code.PERMISSION_DENIED,
@@ -94,25 +76,25 @@ describe('a match that a caller makes fail', () => {
   })
 
   it('is passed over where the fail policy is open, and the answer is not kept', async () => {
-    const node = await start(rule('admin', ADMIN, { failPolicy: 'open' }))
+    const node = await start(refusingRule('admin', ADMIN, { failPolicy: 'open' }))
     expect(await answer(node, request('one'))).toMatchObject({ code: Code.OK, isKept: false })
     expect(node.meter.value('unknown_verdicts_total', 'admin.rule.istio-system', 'open')).toBe(1)
   })
 
   it('does not keep other rules from denying, nor header operations from being applied', async () => {
     const header = { requestHeaderOperations: [{ name: 'x-a', values: ['"a"'] }], actions: [] }
-    const open = rule('b', ADMIN, { failPolicy: 'open' })
-    const denying = await start(rule('a', 'request.path == "/admin/x"'), open)
+    const open = refusingRule('b', ADMIN, { failPolicy: 'open' })
+    const denying = await start(refusingRule('a', 'request.path == "/admin/x"'), open)
     expect(await answer(denying, request('one'))).toMatchObject({ code: Code.PERMISSION_DENIED })
-    const adding = await start(open, rule('c', 'request.path == "/admin/x"', header))
+    const adding = await start(open, refusingRule('c', 'request.path == "/admin/x"', header))
     expect((await adding.check(request('one'))).answer.requestHeaders).toHaveLength(1)
   })
 
   it('leaves out a rule with header operations alone only where its fail policy is open', async () => {
     const header = { requestHeaderOperations: [{ name: 'x-a', values: ['"a"'] }], actions: [] }
-    const closed = await start(rule('c', ADMIN, header))
+    const closed = await start(refusingRule('c', ADMIN, header))
     expect(await answer(closed, request('one'))).toMatchObject({ code: Code.PERMISSION_DENIED })
-    const open = await start(rule('c', ADMIN, { ...header, failPolicy: 'open' }))
+    const open = await start(refusingRule('c', ADMIN, { ...header, failPolicy: 'open' }))
     expect((await open.check(request('one'))).answer).toMatchObject({ status: { code: Code.OK }, requestHeaders: [] })
   })
 
@@ -122,7 +104,7 @@ describe('a match that a caller makes fail', () => {
     expect(asMixer.meter.value('rule_match_failures_total', 'admin.rule.istio-system', 'failed')).toBe(1)
     const told = await start(...mixerRule({ 'policy.intermix.dev/matchFailure': 'unknown' }))
     expect(await answer(told, request('one'))).toMatchObject({ code: Code.PERMISSION_DENIED, isKept: false })
-    const own = await start(rule('admin', ADMIN, { matchFailure: 'noMatch' }))
+    const own = await start(refusingRule('admin', ADMIN, { matchFailure: 'noMatch' }))
     expect(await answer(own, request('one'))).toMatchObject({ code: Code.OK, isKept: true })
   })
 
@@ -135,13 +117,16 @@ describe('a match that a caller makes fail', () => {
       'a caller can make this fail: int(request.headers["x-level"]) fails where the text is not a number in range, ' +
         'and the rule does not apply then: with "matchFailure: unknown" its failPolicy decides.',
     ])
-    expect(warnings(rule('admin', ADMIN, { failPolicy: 'open' }))).toHaveLength(1)
-    expect(warnings(rule('admin', ADMIN))).toEqual([])
+    expect(warnings(refusingRule('admin', ADMIN, { failPolicy: 'open' }))).toHaveLength(1)
+    expect(warnings(refusingRule('admin', ADMIN))).toEqual([])
     expect(warnings(...mixerRule({ 'policy.intermix.dev/matchFailure': 'unknown' }))).toEqual([])
   })
 
   it('is explained', async () => {
-    const node = await start(rule('admin', ADMIN), rule('user', 'request.headers["x-user"].startsWith("a")'))
+    const node = await start(
+      refusingRule('admin', ADMIN),
+      refusingRule('user', 'request.headers["x-user"].startsWith("a")'),
+    )
     const verdicts = { get: () => ({ error: new Error('not asked') as never }) }
     const explain = async (level: string) =>
       await explainCheck(node.state(), MapBag.of(request(level)), 1_000, { clock: node.clock, verdicts })
@@ -158,7 +143,7 @@ describe('a match that a caller makes fail', () => {
   })
 
   it('only counts in shadow mode', async () => {
-    const node = await start(rule('admin', ADMIN, { mode: 'shadow' }))
+    const node = await start(refusingRule('admin', ADMIN, { mode: 'shadow' }))
     expect(await answer(node, request('one'))).toMatchObject({ code: Code.OK, isKept: true })
     await Promise.resolve()
     expect(node.meter.value('rule_match_failures_total', 'admin.rule.istio-system', 'failed')).toBe(1)
@@ -168,7 +153,7 @@ describe('a match that a caller makes fail', () => {
 
 describe('what is absent', () => {
   it('does not match, and that is kept', async () => {
-    const node = await start(rule('admin', ADMIN))
+    const node = await start(refusingRule('admin', ADMIN))
     expect(await answer(node, request(undefined))).toMatchObject({ code: Code.OK, isKept: true })
     expect(await answer(node, { 'request.path': '/admin/x' })).toMatchObject({ code: Code.OK, isKept: true })
     expect(node.meter.value('rule_match_failures_total', 'admin.rule.istio-system', 'failed')).toBe(0)
@@ -177,7 +162,8 @@ describe('what is absent', () => {
   it('in an instance denies and says what is missing, unless the fail policy is open', async () => {
     const check = { handler: { adapter: 'listchecker', params: { overrides: ['ann'] } } }
     const instances = [{ name: 'user-check', template: 'listentry', params: { value: 'request.headers["x-user"]' } }]
-    const documents = (failPolicy: string) => rule('user', 'true', { failPolicy, actions: [{ ...check, instances }] })
+    const documents = (failPolicy: string) =>
+      refusingRule('user', 'true', { failPolicy, actions: [{ ...check, instances }] })
     const closed = await start(documents('closed'))
     expect(await answer(closed, request('3'))).toMatchObject({
       code: Code.PERMISSION_DENIED,
@@ -191,7 +177,7 @@ describe('what is absent', () => {
 
 describe('a quota whose match fails', () => {
   const limit = (failPolicy: string) =>
-    rule('limit', 'int(request.headers["x-level"]) < 5', {
+    refusingRule('limit', 'int(request.headers["x-level"]) < 5', {
       failPolicy,
       actions: [
         {
@@ -225,7 +211,7 @@ describe('a quota whose match fails', () => {
 describe('a generator whose match fails', () => {
   it('gives what is unknown, and is counted', async () => {
     const node = await start(
-      rule('pods', 'int(request.headers["x-level"]) < 5', {
+      refusingRule('pods', 'int(request.headers["x-level"]) < 5', {
         actions: [
           {
             handler: { adapter: 'pods' },
@@ -239,7 +225,7 @@ describe('a generator whose match fails', () => {
           },
         ],
       }),
-      rule('shop', 'source.namespace == "shop"'),
+      refusingRule('shop', 'source.namespace == "shop"'),
     )
     const of = async (level: string) =>
       (await answer(node, { ...request(level), 'source.ip': new Uint8Array([10, 0, 0, 1]) })).code
@@ -253,7 +239,7 @@ describe('a generator whose match fails', () => {
 describe('a report whose match fails', () => {
   it('is not made, is counted, and is logged once in a while', async () => {
     const node = await start(
-      rule('log', 'int(request.headers["x-level"]) < 5', {
+      refusingRule('log', 'int(request.headers["x-level"]) < 5', {
         actions: [
           {
             handler: { adapter: 'stdio' },
@@ -281,7 +267,7 @@ describe('a report whose match fails', () => {
 describe('the step budget', () => {
   it('makes a check end whatever its headers are, as unknown, and is counted', async () => {
     const source = 'request.headers.exists(a, request.headers.exists(b, a == b + "x"))'
-    const node = await start(rule('twice', source))
+    const node = await start(refusingRule('twice', source))
     const headers = new Map(Array.from({ length: 4_000 }, (_, i) => [`x-${i}`, 'v'] as const))
     expect(await answer(node, { 'request.headers': headers })).toMatchObject({
       code: Code.PERMISSION_DENIED,
@@ -294,9 +280,9 @@ describe('the step budget', () => {
 
   it('is shared by the rules of a check, but for those that take no steps', async () => {
     const slow = Array.from({ length: 400 }, (_, i) =>
-      rule(`slow${i}`, `request.path.matches("(users|orders${i})/[0-9]+$")`, { failPolicy: 'open' }),
+      refusingRule(`slow${i}`, `request.path.matches("(users|orders${i})/[0-9]+$")`, { failPolicy: 'open' }),
     )
-    const node = await start(...slow, rule('zz', 'request.path.startsWith("/admin")'))
+    const node = await start(...slow, refusingRule('zz', 'request.path.startsWith("/admin")'))
     expect(await answer(node, request('1', '/users/7'))).toMatchObject({ code: Code.PERMISSION_DENIED })
     expect(await answer(node, request('1', '/users/x'))).toMatchObject({ code: Code.OK, isKept: true })
     const failures = () => slow.filter((_, i) => exhausted(`slow${i}`) > 0).length
@@ -321,7 +307,7 @@ describe('a bound of ours', () => {
     ['CEL', `int(request.headers["x-level"]) < 5 || request.path.matches("^/(admin|${words})/")`],
     ['CEXL', `"^/(admin|${words})/".matches(request.path)`],
   ])('does not keep a rule of Mixer from applying: %s %s', async (lang, match) => {
-    const node = await start(rule('admin', match, { lang, matchFailure: 'noMatch' }))
+    const node = await start(refusingRule('admin', match, { lang, matchFailure: 'noMatch' }))
     const short = await answer(node, request('7', '/admin/x'))
     expect(short).toMatchObject({ code: Code.PERMISSION_DENIED, message: expect.stringContaining('refused') })
     const long = await answer(node, request('one', `/admin/${'x'.repeat(100_000)}`))
@@ -331,7 +317,7 @@ describe('a bound of ours', () => {
 
   it('is told by validate where the rule is passed over then', () => {
     const warnings = (more: object) =>
-      goodPolicy(rule('deep', deep, more))
+      goodPolicy(refusingRule('deep', deep, more))
         .warnings.filter(({ code }) => code === 'may-exhaust')
         .map(({ message }) => message)
     expect(warnings({ matchFailure: 'noMatch' })).toEqual([])
@@ -345,8 +331,8 @@ describe('a bound of ours', () => {
 describe('maps of strings in CEL', () => {
   it('have a size and are equal or not, entry by entry', async () => {
     const node = await start(
-      rule('many', 'size(request.headers) > 1', { failPolicy: 'open' }),
-      rule('same', 'source.labels == request.headers', { failPolicy: 'open' }),
+      refusingRule('many', 'size(request.headers) > 1', { failPolicy: 'open' }),
+      refusingRule('same', 'source.labels == request.headers', { failPolicy: 'open' }),
     )
     const code = async (headers: Record<string, string>, labels: Record<string, string>) => {
       const attributes = {
@@ -413,7 +399,7 @@ describe('rules with failures', { timeout: 60_000 }, () => {
         fc.array(requests, { minLength: 10, maxLength: 15 }),
         async (texts, bags) => {
           const rules = texts.map(([match, failPolicy, matchFailure], i) =>
-            rule(`r${String(i).padStart(2, '0')}`, match, { failPolicy, matchFailure }),
+            refusingRule(`r${String(i).padStart(2, '0')}`, match, { failPolicy, matchFailure }),
           )
           const all = await start(...rules)
           const alone = await Promise.all(rules.map(async (text) => await startPolicy(goodPolicy(text), false)))

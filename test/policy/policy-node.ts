@@ -1,6 +1,7 @@
 // A node of its own for tests of policy: the real engine, handlers and caches over a config written in the test, with two
 // adapters beside the built-in ones.
 
+import { onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { type AnyAdapter, defineAdapter } from '../../src/adapter-kit/define-adapter.ts'
 import { builtInAdapters } from '../../src/adapters/index.ts'
@@ -12,6 +13,7 @@ import { parseIp } from '../../src/kernel/ip-address.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { formatProblem } from '../../src/kernel/problem.ts'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
+import { Code } from '../../src/kernel/status.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { createSimulatedNode, type SimulatedNode } from '../properties/simulated-node.ts'
@@ -127,6 +129,30 @@ export async function startPolicy(snapshot: Snapshot, answers = true): Promise<P
     clock,
     check: async (attributes, more) => await node.engine.check(MapBag.of(attributes), { timeoutMs: 1_000, ...more }),
   }
+}
+
+/** As `startPolicy`; it stops when the test that calls this has ended. */
+export async function startNode(snapshot: Snapshot, answers = true): Promise<PolicyNode> {
+  const node = await startPolicy(snapshot, answers)
+  onTestFinished(() => node.stop())
+  return node
+}
+
+/** A node of a config that must be right, until the test has ended. */
+export async function start(...documents: readonly string[]): Promise<PolicyNode> {
+  return await startNode(goodPolicy(...documents))
+}
+
+/** An action that denies. */
+export const REFUSE = {
+  handler: { adapter: 'denier', params: { status: { code: Code.PERMISSION_DENIED, message: 'refused' } } },
+  instances: [{ template: 'checknothing' }],
+}
+
+/** A rule of our own API that denies what matches. */
+export function refusingRule(name: string, match: string, more: object = {}): string {
+  const spec = { match, actions: [REFUSE], ...more }
+  return JSON.stringify({ apiVersion: 'intermix.dev/v1', kind: 'rule', metadata: { name }, spec })
 }
 
 interface Spec {

@@ -1,7 +1,7 @@
 // What an answer depended on: of the request that is answered, whoever's answer it was before.
 
 import fc from 'fast-check'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { ReferencedAttribute } from '../../src/kernel/read-log.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
@@ -9,7 +9,7 @@ import { isStringMap } from '../../src/kernel/value.ts'
 import { ReferencedAttributes_Condition } from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
 import { encodeReferenced } from '../../src/wire/mixer/referenced-attributes.ts'
 import { type WireReferenced, wouldReuse } from '../wire/mixer/client-model.ts'
-import { type Attributes, document, goodPolicy, ip, type PolicyNode, startPolicy } from './policy-node.ts'
+import { type Attributes, document, goodPolicy, ip, type PolicyNode, startNode } from './policy-node.ts'
 
 const GENERATED = [
   document({ kind: 'handler', name: 'pods', spec: { compiledAdapter: 'pods' } }),
@@ -51,16 +51,8 @@ function deny(name: string, match: string): string {
   return document({ kind: 'rule', name, spec: { match, actions: [{ handler: 'deny', instances: ['nothing'] }] } })
 }
 
-const nodes: PolicyNode[] = []
-
-afterEach(async () => {
-  for (const node of nodes.splice(0)) await node.stop()
-})
-
 async function start(documents: readonly string[], answers = true): Promise<PolicyNode> {
-  const node = await startPolicy(goodPolicy(...documents), answers)
-  nodes.push(node)
-  return node
+  return await startNode(goodPolicy(...documents), answers)
 }
 
 const told = ({ referenced }: Answer) =>
