@@ -1,27 +1,15 @@
 // A verdict on its way to Redis while Redis, or this process, stands still: it arrives as old as it is.
 
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { MeshTier } from '../../src/cache/mesh-tier.ts'
 import type { RedisClient } from '../../src/redis/create-client.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { ReadableMeter, testLink, untilUp } from '../redis/support.ts'
+import { sharedRedis } from '../redis/shared-redis.ts'
+import { ReadableMeter } from '../redis/support.ts'
 import { allow, handlerConfig } from './support.ts'
 
-let redis: RedisServer
-let link: RedisLink
-
-beforeAll(async () => {
-  redis = await startRedis()
-  link = testLink(redis.url, 15_000, 'cache').link
-  await untilUp(link)
-})
-
-afterAll(async () => {
-  link.close()
-  await redis.stop()
-})
+const { link } = await sharedRedis({ commandTimeoutMs: 15_000, role: 'cache' })
 
 const HANDLER = handlerConfig()
 const KEY = 'k'

@@ -1,31 +1,14 @@
 // What a node finds under a verdict's key in Redis and did not come from a node: it is not believed, counted and replaced.
 
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { testLink, untilUp } from '../redis/support.ts'
+import { sharedRedis } from '../redis/shared-redis.ts'
 import { settled, untilFilled } from './real-redis.ts'
 import { allow, Backend, createNode, deny, DOWN, handlerConfig, said, SERVER_START } from './support.ts'
 
-let redis: RedisServer
-let link: RedisLink
-
-beforeAll(async () => {
-  redis = await startRedis()
-  link = testLink(redis.url, 15_000, 'cache').link
-  await untilUp(link)
-})
-
-afterAll(async () => {
-  link.close()
-  await redis.stop()
-})
-
-beforeEach(async () => {
-  await link.run((client) => client.flushdb())
-})
+const { link } = await sharedRedis({ commandTimeoutMs: 15_000, role: 'cache', emptied: true })
 
 const VALID_MS = 60_000
 const BOUNDS = handlerConfig({ staleIfErrorMs: 30_000, maxDenyValidForMs: 20_000 })

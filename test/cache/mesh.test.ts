@@ -1,46 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { connectRedis, type RedisLink } from '../../src/redis/connection.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { fixedRandom, KeptLog, ReadableMeter, realClock } from '../redis/support.ts'
+import { sharedRedis } from '../redis/shared-redis.ts'
+import { fixedRandom, KeptLog, ReadableMeter, realClock, untilUp } from '../redis/support.ts'
 import { settled, untilFilled } from './real-redis.ts'
 import { allow, Backend, createNode, deny, DOWN, handlerConfig, said } from './support.ts'
 
 type Asking = ReturnType<typeof createNode>
 
-let redis: RedisServer
-let link: RedisLink
-
-/** A connection that is up. */
-async function connect(options: { readonly commandTimeoutMs?: number } = {}): Promise<RedisLink> {
-  const connected = connectRedis({
-    url: redis.url,
-    role: 'cache',
-    clock: realClock,
-    random: fixedRandom,
-    log: new KeptLog(),
-    meter: new ReadableMeter(),
-    ...options,
-  })
-  await new Promise<void>((resolve) => connected.onUp(resolve))
-  return connected
-}
-
-beforeAll(async () => {
-  redis = await startRedis()
-  // A loaded machine's Redis may be late; what a node does then has a test of its own.
-  link = await connect({ commandTimeoutMs: 15_000 })
-})
-
-afterAll(async () => {
-  link.close()
-  await redis.stop()
-})
-
-beforeEach(async () => {
-  await link.run((client) => client.flushall())
-})
+// A loaded machine's Redis may be late; what a node does then has a test of its own.
+const { link, redis } = await sharedRedis({ commandTimeoutMs: 15_000, role: 'cache', emptied: true })
 
 const until = <T>(clock: FakeClock, promise: Promise<T>) => settled(link, clock, promise)
 const filled = () => untilFilled(link)
@@ -258,7 +228,15 @@ describe('the mesh tier', () => {
   })
 
   it('answers from the backend while Redis is paused, each within the deadline for Redis', async () => {
-    const impatient = await connect()
+    const impatient = connectRedis({
+      url: redis.url,
+      role: 'cache',
+      clock: realClock,
+      random: fixedRandom,
+      log: new KeptLog(),
+      meter: new ReadableMeter(),
+    })
+    await untilUp(impatient)
     const [node, other] = ['n1', 'n2'].map((nodeId) =>
       createNode({ clock: realClock as never, link: impatient, nodeId }),
     ) as [Asking, Asking]

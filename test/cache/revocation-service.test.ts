@@ -1,9 +1,9 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Revocations } from '../../src/cache/revocations.ts'
 import { RevocationService } from '../../src/cache/revocation-service.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { testLink, untilUp } from '../redis/support.ts'
+import { sharedRedis } from '../redis/shared-redis.ts'
+import { testLink } from '../redis/support.ts'
 import {
   BY_HANDLER,
   BY_OTHER,
@@ -15,23 +15,10 @@ import {
   serves,
 } from './revocation-mesh.ts'
 
-let redis: RedisServer
-let link: RedisLink
+const { link, redis } = await sharedRedis({ commandTimeoutMs: 5_000, emptied: true })
 let mesh: RevocationMesh
 
-beforeAll(async () => {
-  redis = await startRedis()
-  link = testLink(redis.url, 5_000).link
-  await untilUp(link)
-})
-
-afterAll(async () => {
-  link.close()
-  await redis.stop()
-})
-
-beforeEach(async () => {
-  await link.run((client) => client.flushdb())
+beforeEach(() => {
   mesh = new RevocationMesh(link)
 })
 

@@ -1,27 +1,14 @@
 // A short run of the oracle with every test run; `node test/properties/run.ts` is the long one.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { type TestLink, testLink, untilUp } from '../redis/support.ts'
+import { describe, expect, it } from 'vitest'
+import { sharedRedis } from '../redis/shared-redis.ts'
+import type { TestLink } from '../redis/support.ts'
 import { simulate } from './simulation.ts'
 
 const SEEDS = [101, 102, 103, 104, 105, 106, 107, 108]
 const CHECKS = 500
 
-let redis: RedisServer
-let connection: TestLink
-
-beforeAll(async () => {
-  redis = await startRedis()
-  // A reply that is late would be a miss, which is right and tests nothing.
-  connection = testLink(redis.url, 2_000, 'cache')
-  await untilUp(connection.link)
-})
-
-afterAll(async () => {
-  connection.link.close()
-  await redis.stop()
-})
+const { link } = await sharedRedis({ commandTimeoutMs: 2_000, role: 'cache' })
 
 async function tiersOf(link: TestLink['link'] | undefined): Promise<ReadonlySet<string>> {
   const tiers = new Set<string>()
@@ -34,7 +21,7 @@ async function tiersOf(link: TestLink['link'] | undefined): Promise<ReadonlySet<
 
 describe('every answer of three nodes', { timeout: 60_000 }, () => {
   it('is one that evaluation without a cache gives, with a shared cache', async () => {
-    expect(await tiersOf(connection.link)).toEqual(new Set(['backend', 'local', 'mesh', 'stale']))
+    expect(await tiersOf(link)).toEqual(new Set(['backend', 'local', 'mesh', 'stale']))
   })
 
   it('is one that evaluation without a cache gives, where each node is on its own', async () => {

@@ -3,34 +3,16 @@
 // stale, in a refresh, to checks that wait for one fetch, or to clients that keep answers.
 
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
-import type { RedisLink } from '../../src/redis/connection.ts'
 import { settled } from '../cache/real-redis.ts'
 import { Backends, compileGood, listEntry, object, scripted } from './mixer-defects/node.ts'
 import { FakeClock } from '../helpers/clock.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { testLink, untilUp } from '../redis/support.ts'
+import { sharedRedis } from '../redis/shared-redis.ts'
 import { createSimulatedNode, type SimulatedNode } from './simulated-node.ts'
 
-let redis: RedisServer
-let link: RedisLink
-
-beforeAll(async () => {
-  redis = await startRedis()
-  link = testLink(redis.url, 15_000, 'cache').link
-  await untilUp(link)
-})
-
-afterAll(async () => {
-  link.close()
-  await redis.stop()
-})
-
-beforeEach(async () => {
-  await link.run((client) => client.flushdb())
-})
+const { link } = await sharedRedis({ commandTimeoutMs: 15_000, role: 'cache', emptied: true })
 
 const VALID_MS = 5_000
 

@@ -1,23 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RedisLink } from '../../src/redis/connection.ts'
+import { describe, expect, it } from 'vitest'
 import { redisCounters } from '../../src/redis/durable-counters.ts'
 import { MemoryCounters } from '../../src/telemetry/durable-counters.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { realClock, testLink, until, untilUp } from './support.ts'
+import { sharedRedis } from './shared-redis.ts'
+import { realClock, until } from './support.ts'
 
-let redis: RedisServer
-let link: RedisLink
-
-beforeAll(async () => {
-  redis = await startRedis()
-  link = testLink(redis.url, 1000).link
-  await untilUp(link)
-})
-
-afterAll(async () => {
-  link.close()
-  await redis.stop()
-})
+const { link } = await sharedRedis({ commandTimeoutMs: 1_000 })
 
 const open = (handler: string, leaseMs?: number) =>
   redisCounters({ link, clock: realClock, handler, ...(leaseMs === undefined ? {} : { leaseMs }) })

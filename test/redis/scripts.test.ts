@@ -1,22 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RedisLink } from '../../src/redis/connection.ts'
+import { describe, expect, it } from 'vitest'
 import { defineScript } from '../../src/redis/scripts.ts'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
-import { testLink, untilUp } from './support.ts'
+import { sharedRedis } from './shared-redis.ts'
 
-let redis: RedisServer
-let link: RedisLink
-
-beforeAll(async () => {
-  redis = await startRedis()
-  link = testLink(redis.url, 1000).link
-  await untilUp(link)
-})
-
-afterAll(async () => {
-  link.close()
-  await redis.stop()
-})
+const { link } = await sharedRedis({ commandTimeoutMs: 1_000 })
 
 describe('a Lua script', () => {
   const script = defineScript({ name: 'apply-once', keys: 2, reply: Number })

@@ -1,24 +1,13 @@
 // Each tier of the verdict cache can be switched off: the answers stay the same, and say where they came from.
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { RedisLink } from '../../../src/redis/connection.ts'
-import { type RedisServer, startRedis } from '../../helpers/redis.ts'
-import { testLink, until, untilUp } from '../../redis/support.ts'
+import { afterEach, describe, expect, it } from 'vitest'
+import { sharedRedis } from '../../redis/shared-redis.ts'
+import { until } from '../../redis/support.ts'
 import { type ChaosMesh, startChaosMesh } from './nodes.ts'
 
-let redis: RedisServer
-let admin: RedisLink
+const { link: admin, redis } = await sharedRedis({ commandTimeoutMs: 5_000 })
 let mesh: ChaosMesh | undefined
 
-beforeAll(async () => {
-  redis = await startRedis()
-  admin = testLink(redis.url, 5_000).link
-  await untilUp(admin)
-})
-afterAll(async () => {
-  admin.close()
-  await redis.stop()
-})
 afterEach(() => mesh?.stop())
 
 /** Asks for some users until all tiers that there are have answered. @returns the tiers and the calls of the backend. */
