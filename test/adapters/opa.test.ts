@@ -4,7 +4,8 @@ import { createCall, createTestEnvironment } from '../../src/adapter-kit/test-en
 import { readDecision } from '../../src/adapters/opa/decision.ts'
 import opa from '../../src/adapters/opa/index.ts'
 import { freePort } from '../helpers/ports.ts'
-import { findOpa, type OpaServer, startOpa } from '../helpers/opa.ts'
+import { findGoProgram, GO_PROGRAMS } from '../helpers/go.ts'
+import { type OpaServer, startOpa } from '../helpers/opa.ts'
 
 const REGO = `package shop
 
@@ -19,7 +20,7 @@ sometimes if input.subject.user == "alice"
 number := 7
 `
 
-const found = await findOpa()
+const found = await findGoProgram(GO_PROGRAMS.opa)
 const mustRun = process.env['CI'] === 'true'
 
 function instanceOf(user: string, action: AuthorizationInstance['fields']['action'] = {}): AuthorizationInstance {
