@@ -6,18 +6,14 @@ import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
 import { describedCheckBag, sentHeader } from '../wire/envoy-attributes.ts'
-import { refuseLargeCheck } from '../wire/envoy-check-size.ts'
-import {
-  type CheckRequest,
-  CheckRequestSchema,
-  CheckResponseSchema,
-} from '../wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
+import { EnvoyCheck } from '../wire/envoy-check.ts'
+import { CheckResponseSchema } from '../wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { timeoutOf } from './deadline.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { checkResponseOf } from './ext-authz-response.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
-import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService, readMessage } from './grpc-service.ts'
+import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
 import { refusalAnswer } from './refusal-answer.ts'
 import { createRefusals } from './refusals.ts'
 
@@ -41,7 +37,7 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
 
   const answer = (bytes: Uint8Array, call: GrpcCall): GrpcReply | Promise<GrpcReply> => {
     const startedAt = clock.monotonic()
-    let request: CheckRequest | undefined
+    let request: EnvoyCheck | undefined
     const fail = (caught: unknown): GrpcReply => {
       const error = callerError(caught)
       refused(error, call.peer)
@@ -80,10 +76,9 @@ export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService
 /** Bytes that are no message of this service: whoever sent them is no proxy of ours. */
 class UnreadableMessage extends IntermixError {}
 
-function readRequest(bytes: Uint8Array, limits: RequestLimits): CheckRequest {
+function readRequest(bytes: Uint8Array, limits: RequestLimits): EnvoyCheck {
   try {
-    refuseLargeCheck(bytes, limits)
-    return readMessage(CheckRequestSchema, bytes)
+    return new EnvoyCheck(bytes, limits)
   } catch (caught) {
     if (caught instanceof RefusedRequest) throw caught
     const reason = caught instanceof Error ? caught.message : String(caught)

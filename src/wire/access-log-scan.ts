@@ -2,7 +2,7 @@
 
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
-import { isDelimited, scanFields, type WireField } from './wire-scan.ts'
+import { BYTES, WireReader } from './wire-reader.ts'
 
 /** Field numbers of `StreamAccessLogsMessage`; in both kinds of log the entries are field 1. */
 const IDENTIFIER = 1
@@ -31,43 +31,72 @@ export interface AccessLogScan {
  * beyond the limits.
  */
 export function scanAccessLog(message: Uint8Array, limits?: RequestLimits): AccessLogScan {
+  const reader = new WireReader(message)
   let entries = 0
   let counted = 0
   let identifier: Uint8Array | undefined
-  for (const field of scanFields(message)) {
-    if (!isDelimited(field)) continue
-    if (field.number === IDENTIFIER) {
-      const raw = message.subarray(field.start, field.end)
-      identifier = identifier === undefined ? raw : Buffer.concat([identifier, raw])
-    } else if (field.number === HTTP_LOGS || field.number === TCP_LOGS) {
+  for (let start = reader.pos, tag = reader.tag(); tag !== 0; start = reader.pos, tag = reader.tag()) {
+    const field = tag >>> 3
+    const isLogs = (field === HTTP_LOGS || field === TCP_LOGS) && isDelimited(tag)
+    if (isLogs) {
       // The two are a oneof: a repeated member is merged, the other one replaces it.
-      if (field.number !== counted) entries = 0
-      counted = field.number
-      for (const entry of scanFields(message, field.from, field.end)) {
-        if (entry.number !== LOG_ENTRY || !isDelimited(entry)) continue
-        if (limits !== undefined) refuseLarge(message, entry, limits)
-        entries += 1
-      }
+      if (field !== counted) entries = 0
+      counted = field
+      entries += countEntries(reader, tag, limits)
+      continue
     }
+    reader.skip(tag)
+    if (field !== IDENTIFIER || !isDelimited(tag)) continue
+    const raw = message.subarray(start, reader.pos)
+    identifier = identifier === undefined ? raw : Buffer.concat([identifier, raw])
   }
   return { entries, identifier }
 }
 
-function refuseLarge(message: Uint8Array, { from, end }: WireField, limits: RequestLimits): void {
-  const { maxMapEntries, maxAttributeBytes } = limits
-  if (end - from > maxAttributeBytes) {
-    const text = `an access log entry of ${end - from} bytes; at most ${maxAttributeBytes} are taken`
+function isDelimited(tag: number): boolean {
+  return (tag & 7) === BYTES
+}
+
+function countEntries(reader: WireReader, logsTag: number, limits: RequestLimits | undefined): number {
+  const outer = reader.openField(logsTag)
+  let entries = 0
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag >>> 3 !== LOG_ENTRY || !isDelimited(tag)) {
+      reader.skip(tag)
+      continue
+    }
+    const outside = reader.openField(tag)
+    if (limits !== undefined) refuseLarge(reader, limits)
+    reader.pos = reader.end
+    reader.close(outside)
+    entries += 1
+  }
+  reader.close(outer)
+  return entries
+}
+
+/** @param reader at an entry */
+function refuseLarge(reader: WireReader, { maxMapEntries, maxAttributeBytes }: RequestLimits): void {
+  const size = reader.end - reader.pos
+  if (size > maxAttributeBytes) {
+    const text = `an access log entry of ${size} bytes; at most ${maxAttributeBytes} are taken`
     throw new RefusedRequest('too-large', text, 'raise --max-attribute-bytes, or log fewer headers')
   }
-  if (end - from < maxMapEntries * MIN_ENTRY_BYTES) return
+  if (size < maxMapEntries * MIN_ENTRY_BYTES) return
   let found = 0
-  for (const part of scanFields(message, from, end)) {
-    const maps = isDelimited(part) ? MAPS.get(part.number) : undefined
-    if (maps === undefined) continue
-    for (const field of scanFields(message, part.from, part.end)) {
-      if (!maps.has(field.number) || ++found <= maxMapEntries) continue
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    const maps = isDelimited(tag) ? MAPS.get(tag >>> 3) : undefined
+    if (maps === undefined) {
+      reader.skip(tag)
+      continue
+    }
+    const outer = reader.openField(tag)
+    for (let part = reader.tag(); part !== 0; part = reader.tag()) {
+      reader.skip(part)
+      if (!maps.has(part >>> 3) || ++found <= maxMapEntries) continue
       const text = `an access log entry with more than ${maxMapEntries} headers and tags`
       throw new RefusedRequest('too-large', text, 'raise --max-map-entries, or log fewer headers')
     }
+    reader.close(outer)
   }
 }

@@ -5,8 +5,11 @@ import type { Address } from './generated/envoy/config/core/v3/address_pb.ts'
 
 /** The IP of a socket address, IPv6 zones dropped; absent for pipes and names. */
 export function ipOf(address: Address | undefined): Uint8Array | undefined {
-  if (address?.address.case !== 'socketAddress') return undefined
-  const text = address.address.value.address
+  return address?.address.case === 'socketAddress' ? ipOfText(address.address.value.address) : undefined
+}
+
+/** The IP that a text is, IPv6 zones dropped. */
+export function ipOfText(text: string): Uint8Array | undefined {
   const zone = text.indexOf('%')
   return parseIp(zone < 0 ? text : text.slice(0, zone))
 }

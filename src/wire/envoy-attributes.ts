@@ -1,21 +1,17 @@
 // From Envoy's authorization request to Mixer's attributes.
 
+import { fromBinary } from '@bufbuild/protobuf'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { Timestamp } from '../kernel/time.ts'
 import type { StringMap } from '../kernel/value.ts'
 import { type Derivations, type Derive, DerivedBag } from './derived-bag.ts'
-import { ipOf, portOf } from './envoy-address.ts'
+import { ipOfText } from './envoy-address.ts'
 import { AUTH_DERIVATIONS } from './envoy-metadata.ts'
-import type { HeaderValue } from './generated/envoy/config/core/v3/base_pb.ts'
-import type {
-  AttributeContext,
-  AttributeContext_HttpRequest,
-} from './generated/envoy/service/auth/v3/attribute_context_pb.ts'
-import type { CheckRequest } from './generated/envoy/service/auth/v3/external_auth_pb.ts'
-import { addField, fieldText } from './header-map.ts'
+import type { EnvoyCheck, EnvoyPeer } from './envoy-check.ts'
+import { type Metadata, MetadataSchema } from './generated/envoy/config/core/v3/base_pb.ts'
+import { addField, fieldText, withLowerCaseNames } from './header-map.ts'
 import { namespaceOf, principalOf, serviceAccountOf } from './peer-identity.ts'
-import { RecordMap } from './record-map.ts'
 import { FORWARDED_ATTRIBUTES_HEADER, headerOf, isGrpc } from './request-headers.ts'
 import { queryParamsOf, urlPathOf } from './request-path.ts'
 import { readSetAttributes } from './set-attributes.ts'
@@ -26,13 +22,15 @@ import { readSetAttributes } from './set-attributes.ts'
  * What a client sends reaches `request.*` only. Envoy itself vouches for peers, TLS and verified tokens, and the operator
  * sets any attribute by its name in `context_extensions`, which wins over what is derived.
  */
-export class EnvoyCheckBag extends DerivedBag<Context> {
+export class EnvoyCheckBag extends DerivedBag<EnvoyCheck> {
   /** @throws IntermixError INVALID_ATTRIBUTE where a context extension is not of its attribute's type. */
-  constructor(request: CheckRequest, vocabulary: Vocabulary) {
-    const context = request.attributes
-    const extensions = Object.entries(context?.contextExtensions ?? {})
-    const set = extensions.length === 0 ? undefined : readSetAttributes(extensions, vocabulary, 'context_extensions')
-    super(context, DERIVATIONS, set)
+  constructor(check: EnvoyCheck, vocabulary: Vocabulary) {
+    const { extensions } = check
+    const set =
+      extensions === undefined
+        ? undefined
+        : readSetAttributes(check.map(extensions).entries(), vocabulary, 'context_extensions')
+    super(check, DERIVATIONS, set)
   }
 }
 
@@ -43,110 +41,114 @@ export class EnvoyCheckBag extends DerivedBag<Context> {
  * @throws RefusedRequest `undescribed`, `contradictory`, and for headers as `addField` and `fieldText` do; else as the bag
  *   does
  */
-export function describedCheckBag(request: CheckRequest, vocabulary: Vocabulary): EnvoyCheckBag {
-  const context = request.attributes
-  refuseUndescribed(context)
-  const bag = new EnvoyCheckBag(request, vocabulary)
+export function describedCheckBag(check: EnvoyCheck, vocabulary: Vocabulary): EnvoyCheckBag {
+  refuseUndescribed(check)
+  const bag = new EnvoyCheckBag(check, vocabulary)
   // Whether lines may be joined is a question for the door, not for the first rule that reads them.
-  if (http(context) !== undefined) bag.get('request.headers')
+  if (check.http !== undefined) bag.get('request.headers')
   return bag
 }
 
-function refuseUndescribed(context: Context): void {
-  const request = http(context)
-  if (request === undefined) {
-    if (context?.source?.address !== undefined || context?.destination?.address !== undefined) return
+function refuseUndescribed(check: EnvoyCheck): void {
+  const { http, source, destination } = check
+  if (http === undefined) {
+    if (source?.hasAddress === true || destination?.hasAddress === true) return
     throw new RefusedRequest('undescribed', 'the check says neither which request nor which connection it is about')
   }
-  if (request.path === '') {
-    if (request.method === 'CONNECT') return
+  if (check.firstByte(http.path) === SLASH) return
+  const path = check.text(http.path)
+  if (path === '') {
+    if (check.text(http.method) === 'CONNECT') return
     throw new RefusedRequest('undescribed', 'the check is about a request without a path')
   }
-  if (TARGET.test(request.path)) return
-  const path = JSON.stringify(request.path.slice(0, 100))
-  throw new RefusedRequest('undescribed', `the path of the request is neither a path nor a URL: ${path}`)
+  if (TARGET.test(path)) return
+  const quoted = JSON.stringify(path.slice(0, 100))
+  throw new RefusedRequest('undescribed', `the path of the request is neither a path nor a URL: ${quoted}`)
 }
 
-/** The beginnings of request targets (RFC 9112, section 3.2), but CONNECT's. */
-const TARGET = /^(?:\/|\*$|[a-z][a-z0-9+.-]*:\/\/)/i
+const SLASH = 0x2f
+/** The beginnings of request targets (RFC 9112, section 3.2) without a slash, but CONNECT's. */
+const TARGET = /^(?:\*$|[a-z][a-z0-9+.-]*:\/\/)/i
 
-type Context = AttributeContext | undefined
+const textOf = (check: EnvoyCheck, place: number | undefined): string | undefined =>
+  place === undefined ? undefined : check.text(place)
+const presentText = (check: EnvoyCheck, place: number | undefined): string | undefined =>
+  place === undefined || place === 0 ? undefined : check.text(place) || undefined
+const portOf = (peer: EnvoyPeer | undefined): bigint | undefined =>
+  peer === undefined || peer.port === 0 ? undefined : BigInt(peer.port)
+const ipOf = (check: EnvoyCheck, peer: EnvoyPeer | undefined): Uint8Array | undefined =>
+  peer === undefined || peer.address === 0 ? undefined : ipOfText(check.text(peer.address))
 
-const http = (context: Context): AttributeContext_HttpRequest | undefined => context?.request?.http
-const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text)
-
-const TABLE: Readonly<Record<string, Derive<Context>>> = {
-  'source.ip': (context) => ipOf(context?.source?.address),
-  'source.port': (context) => portOf(context?.source?.address),
-  'source.principal': (context) => principalOf(context?.source?.principal),
-  'source.namespace': (context) => namespaceOf(context?.source?.principal),
-  'source.serviceAccount': (context) => serviceAccountOf(context?.source?.principal),
-  'source.labels': (context) => labels(context?.source?.labels),
-  'origin.ip': (context) => ipOf(context?.source?.address),
-  'destination.ip': (context) => ipOf(context?.destination?.address),
-  'destination.port': (context) => portOf(context?.destination?.address),
-  'destination.principal': (context) => principalOf(context?.destination?.principal),
-  'destination.namespace': (context) => namespaceOf(context?.destination?.principal),
-  'destination.serviceAccount': (context) => serviceAccountOf(context?.destination?.principal),
-  'destination.labels': (context) => labels(context?.destination?.labels),
-  'destination.service.name': (context) => present(context?.destination?.service),
-  'connection.mtls': (context) =>
-    (context?.source?.principal ?? '') !== '' || (context?.source?.certificate ?? '') !== '',
-  'connection.requested_server_name': (context) => present(context?.tlsSession?.sni),
+const TABLE: Readonly<Record<string, Derive<EnvoyCheck>>> = {
+  'source.ip': (check) => ipOf(check, check.source),
+  'source.port': (check) => portOf(check.source),
+  'source.principal': (check) => principalOf(textOf(check, check.source?.principal)),
+  'source.namespace': (check) => namespaceOf(textOf(check, check.source?.principal)),
+  'source.serviceAccount': (check) => serviceAccountOf(textOf(check, check.source?.principal)),
+  'source.labels': (check) => labels(check, check.source),
+  'origin.ip': (check) => ipOf(check, check.source),
+  'destination.ip': (check) => ipOf(check, check.destination),
+  'destination.port': (check) => portOf(check.destination),
+  'destination.principal': (check) => principalOf(textOf(check, check.destination?.principal)),
+  'destination.namespace': (check) => namespaceOf(textOf(check, check.destination?.principal)),
+  'destination.serviceAccount': (check) => serviceAccountOf(textOf(check, check.destination?.principal)),
+  'destination.labels': (check) => labels(check, check.destination),
+  'destination.service.name': (check) => presentText(check, check.destination?.service),
+  'connection.mtls': (check) =>
+    presentText(check, check.source?.principal) !== undefined ||
+    presentText(check, check.source?.certificate) !== undefined,
+  'connection.requested_server_name': (check) => presentText(check, check.sni),
   'context.protocol': protocolOf,
   'context.reporter.kind': () => 'inbound',
   'context.time': timeOf,
   'request.headers': headersOf,
-  'request.method': (context) => present(http(context)?.method),
-  'request.path': (context) => http(context)?.path,
-  'request.url_path': (context) => {
-    const path = http(context)?.path
-    return path === undefined ? undefined : urlPathOf(path)
-  },
-  'request.query_params': (context) => queryParamsOf(http(context)?.path ?? ''),
-  'request.host': (context) => http(context)?.host,
-  'request.scheme': (context) => (http(context) === undefined ? undefined : http(context)?.scheme || 'http'),
-  'request.size': (context) => {
-    const size = http(context)?.size
+  'request.method': (check) => presentText(check, check.http?.method),
+  'request.path': (check) => textOf(check, check.http?.path),
+  'request.url_path': (check) => (check.http === undefined ? undefined : urlPathOf(check.text(check.http.path))),
+  'request.query_params': (check) => queryParamsOf(textOf(check, check.http?.path) ?? ''),
+  'request.host': (check) => textOf(check, check.http?.host),
+  'request.scheme': (check) => (check.http === undefined ? undefined : check.text(check.http.scheme) || 'http'),
+  'request.size': (check) => {
+    const size = check.http === undefined ? undefined : check.int64(check.http.size)
     return size === undefined || size < 0n ? undefined : size
   },
-  'request.id': (context) => present(http(context)?.id),
-  'request.time': (context) => (http(context) === undefined ? undefined : timeOf(context)),
+  'request.id': (check) => presentText(check, check.http?.id),
+  'request.time': (check) => (check.http === undefined ? undefined : timeOf(check)),
   'request.useragent': (_, bag) => headerOf(bag, 'user-agent'),
   'request.referer': (_, bag) => headerOf(bag, 'referer'),
 }
 
-const DERIVATIONS: Derivations<Context> = new Map([
+const DERIVATIONS: Derivations<EnvoyCheck> = new Map([
   ...Object.entries(TABLE),
-  ...Object.entries(AUTH_DERIVATIONS).map(([name, derive]): [string, Derive<Context>] => [
+  ...Object.entries(AUTH_DERIVATIONS).map(([name, derive]): [string, Derive<EnvoyCheck>] => [
     name,
-    (context, bag) => derive(context?.metadataContext, bag),
+    (check, bag) => derive(metadataOf(check), bag),
   ]),
 ])
 
 /** The map that Envoy has joined, or its raw lines (`encode_raw_headers`), joined in the same way. */
-function headersOf(context: Context): StringMap | undefined {
-  const request = http(context)
-  if (request === undefined) return undefined
-  const lines = request.headerMap?.headers ?? []
-  if (lines.length > 0) return withoutContradiction(joinHeaders(lines), request.headers)
+function headersOf(check: EnvoyCheck): StringMap | undefined {
+  const { http } = check
+  if (http === undefined) return undefined
+  const joined = check.map(http.headers, FORWARDED_ATTRIBUTES_HEADER)
+  if (http.lines.length > 0) return withoutContradiction(joinLines(check, http.lines), joined)
   // Envoy's names are in lower case; those of others that speak its protocol need not be.
-  if (Object.keys(request.headers).some((name) => CAPITAL.test(name))) {
-    return joinHeaders(Object.entries(request.headers).map(([key, value]) => ({ key, value, rawValue: NO_BYTES })))
-  }
-  return new RecordMap(request.headers, FORWARDED_ATTRIBUTES_HEADER)
+  return joined.hasCapitals() ? withLowerCaseNames(check.map(http.headers), FORWARDED_ATTRIBUTES_HEADER) : joined
 }
 
 /** Whether the client sent a header, by lower-case name, as far as Envoy tells. */
-export function sentHeader({ attributes }: CheckRequest, name: string): boolean {
-  const { headerMap, headers = {} } = http(attributes) ?? {}
-  const names = headerMap?.headers.map(({ key }) => key) ?? []
-  return [...names, ...Object.keys(headers)].some((key) => key.toLowerCase() === name)
+export function sentHeader(check: EnvoyCheck, name: string): boolean {
+  const { lines, headers } = check.http ?? NO_HEADERS
+  for (let at = 0; at < lines.length; at += 3) if (check.text(lines[at] ?? 0).toLowerCase() === name) return true
+  for (let at = 0; at < headers.length; at += 2) if (check.text(headers[at] ?? 0).toLowerCase() === name) return true
+  return false
 }
 
+const NO_HEADERS = { lines: [], headers: [] } as const
+
 /** Envoy fills one of the two; a caller that fills both must say the same twice. */
-function withoutContradiction(lines: StringMap, headers: Readonly<Record<string, string>>): StringMap {
-  for (const [name, value] of Object.entries(headers)) {
+function withoutContradiction(lines: StringMap, headers: StringMap): StringMap {
+  for (const [name, value] of headers.entries()) {
     const key = name.toLowerCase()
     if (key === FORWARDED_ATTRIBUTES_HEADER || lines.get(key) === value) continue
     throw new RefusedRequest('contradictory', `headers and header_map name two values for the header ${key}`)
@@ -154,31 +156,37 @@ function withoutContradiction(lines: StringMap, headers: Readonly<Record<string,
   return lines
 }
 
-const CAPITAL = /[A-Z]/
-const NO_BYTES = new Uint8Array(0)
-
-function joinHeaders(lines: readonly Pick<HeaderValue, 'key' | 'value' | 'rawValue'>[]): StringMap {
+function joinLines(check: EnvoyCheck, lines: readonly number[]): StringMap {
   const headers = new Map<string, string>()
-  for (const { key, value, rawValue } of lines) {
-    const name = key.toLowerCase()
+  for (let at = 0; at < lines.length; at += 3) {
+    const name = check.text(lines[at] ?? 0).toLowerCase()
     if (name === FORWARDED_ATTRIBUTES_HEADER) continue
-    addField(headers, name, rawValue.length > 0 ? fieldText(name, rawValue) : value)
+    const raw = check.bytes(lines[at + 2] ?? 0)
+    addField(headers, name, raw.length > 0 ? fieldText(name, raw) : check.text(lines[at + 1] ?? 0))
   }
   return headers
 }
 
-function labels(record: Readonly<Record<string, string>> | undefined): StringMap | undefined {
-  if (record === undefined) return undefined
-  const map = new RecordMap(record)
-  return map.size === 0 ? undefined : map
+function labels(check: EnvoyCheck, peer: EnvoyPeer | undefined): StringMap | undefined {
+  return peer?.labels === undefined ? undefined : check.map(peer.labels)
 }
 
-function protocolOf(context: Context, bag: AttributeBag): string {
-  if (http(context) === undefined) return 'tcp'
+function protocolOf(check: EnvoyCheck, bag: AttributeBag): string {
+  if (check.http === undefined) return 'tcp'
   return isGrpc(headerOf(bag, 'content-type')) ? 'grpc' : 'http'
 }
 
-function timeOf(context: Context): Timestamp | undefined {
-  const time = context?.request?.time
-  return time === undefined ? undefined : Timestamp.fromParts(time.seconds, time.nanos)
+function timeOf(check: EnvoyCheck): Timestamp | undefined {
+  if (!check.hasTime) return undefined
+  return Timestamp.fromParts(check.int64(check.seconds), check.int32(check.nanos))
 }
+
+function metadataOf(check: EnvoyCheck): Metadata | undefined {
+  const { metadata } = check
+  if (metadata === undefined) return undefined
+  // Messages that come several times are one, which for protobuf is one behind the other.
+  return fromBinary(MetadataSchema, Buffer.concat(metadata.map((place) => check.bytes(place))), READ_OPTIONS)
+}
+
+/** Unknown fields are neither needed nor sent on, so they are not kept. */
+const READ_OPTIONS = { readUnknownFields: false } as const

@@ -20,11 +20,15 @@ export function addField(headers: Map<string, string>, name: string, value: stri
 
 /**
  * Headers with their names in lower case, for callers that have them in a map already.
+ * @param hidden a name that the map shall not have
  * @throws RefusedRequest as `addField` does, where names differ by case only
  */
-export function withLowerCaseNames(headers: StringMap): StringMap {
+export function withLowerCaseNames(headers: StringMap, hidden?: string): StringMap {
   const lower = new Map<string, string>()
-  for (const [name, value] of headers.entries()) addField(lower, name.toLowerCase(), value)
+  for (const [given, value] of headers.entries()) {
+    const name = given.toLowerCase()
+    if (name !== hidden) addField(lower, name, value)
+  }
   return lower
 }
 

@@ -6,8 +6,8 @@ import type { Dialect } from '../../src/expression/compiled.ts'
 import { type AttributeBag, MapBag, type Vocabulary } from '../../src/kernel/attribute-bag.ts'
 import { Duration, Timestamp } from '../../src/kernel/time.ts'
 import { type AttributeValue, isStringMap } from '../../src/kernel/value.ts'
-import { readMessage } from '../../src/server/grpc-service.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
+import { EnvoyCheck } from '../../src/wire/envoy-check.ts'
 import { EnvoyCheckBag } from '../../src/wire/envoy-attributes.ts'
 import { StreamAccessLogsMessageSchema } from '../../src/wire/generated/envoy/service/accesslog/v3/als_pb.ts'
 import { CheckRequestSchema as EnvoyCheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
@@ -176,7 +176,9 @@ export const TARGETS: readonly Target[] = [
   bytesTarget('envoy access log', accessLog(), (bytes) => {
     for (const bag of decodeAccessLog(bytes, VOCABULARY)) read(bag)
   }),
-  bytesTarget('envoy check request', [envoyCheck()], (bytes) => read(new EnvoyCheckBag(readEnvoy(bytes), VOCABULARY))),
+  bytesTarget('envoy check request', [envoyCheck()], (bytes) =>
+    read(new EnvoyCheckBag(new EnvoyCheck(bytes), VOCABULARY)),
+  ),
   bytesTarget('record json', [encodeRecords([MapBag.of(ATTRIBUTES), new MapBag(new Map())])], (bytes) => {
     for (const bag of decodeRecords(bytes)) read(bag)
   }),
@@ -184,12 +186,3 @@ export const TARGETS: readonly Target[] = [
   expressionTarget('CEL'),
   ...HTTP2_TARGETS,
 ]
-
-/** The gRPC server turns whatever the codec throws into a failed call. */
-function readEnvoy(bytes: Uint8Array) {
-  try {
-    return readMessage(EnvoyCheckRequestSchema, bytes)
-  } catch {
-    throw new Refused()
-  }
-}

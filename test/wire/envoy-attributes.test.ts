@@ -1,10 +1,11 @@
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AttributeBag, Vocabulary } from '../../src/kernel/attribute-bag.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { parseTimestamp } from '../../src/kernel/time.ts'
 import type { StringMap, ValueType } from '../../src/kernel/value.ts'
+import { EnvoyCheck } from '../../src/wire/envoy-check.ts'
 import { EnvoyCheckBag } from '../../src/wire/envoy-attributes.ts'
 import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 
@@ -20,7 +21,7 @@ const VOCABULARY: Vocabulary = new Map<string, ValueType>([
 /** Over the wire and back, as the server reads it. */
 function bagOf(attributes: NonNullable<MessageInitShape<typeof CheckRequestSchema>['attributes']>): AttributeBag {
   const bytes = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes }))
-  return new EnvoyCheckBag(fromBinary(CheckRequestSchema, bytes), VOCABULARY)
+  return new EnvoyCheckBag(new EnvoyCheck(bytes), VOCABULARY)
 }
 
 const socket = (address: string, portValue: number) => ({

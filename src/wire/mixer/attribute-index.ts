@@ -4,7 +4,7 @@ import { IntermixError } from '../../kernel/errors.ts'
 import { RefusedRequest } from '../../kernel/refused-request.ts'
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
 import { SlotTable } from './slot-table.ts'
-import { BYTES, FIXED64, VARINT, type WireReader } from './wire-reader.ts'
+import { BYTES, FIXED64, VARINT, type WireReader } from '../wire-reader.ts'
 import { WordTable } from './word-table.ts'
 
 /** Field numbers of CompressedAttributes: one map for each wire type of a value. */
@@ -122,7 +122,7 @@ export class AttributeIndex {
         reader.skip(tag)
       }
     }
-    reader.end = outer
+    reader.close(outer)
     this.#define(name, field, value)
   }
 
@@ -137,8 +137,7 @@ export class AttributeIndex {
   }
 
   #stringMap(reader: WireReader): number {
-    const outer = reader.end
-    reader.end = reader.enter()
+    const outer = reader.open()
     const at = this.pairs.length
     this.pairs.push(0)
     let count = 0
@@ -152,13 +151,12 @@ export class AttributeIndex {
       }
     }
     this.pairs[at] = count
-    reader.end = outer
+    reader.close(outer)
     return at
   }
 
   #pair(reader: WireReader): void {
-    const outer = reader.end
-    reader.end = reader.enter()
+    const outer = reader.open()
     let key = 0
     let value = 0
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
@@ -169,7 +167,7 @@ export class AttributeIndex {
         reader.skip(tag)
       }
     }
-    reader.end = outer
+    reader.close(outer)
     this.pairs.push(key, value)
   }
 
@@ -227,11 +225,10 @@ function tooManyEntries(most: number): IntermixError {
 
 /** Walks a Timestamp or a Duration, so that reading it later cannot fail. */
 function checkSecondsAndNanos(reader: WireReader): void {
-  const outer = reader.end
-  reader.end = reader.enter()
+  const outer = reader.open()
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag >>> 3 < 3) reader.expect(tag, VARINT)
     reader.skip(tag)
   }
-  reader.end = outer
+  reader.close(outer)
 }

@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer'
 import { IntermixError } from '../../kernel/errors.ts'
 import { RefusedRequest } from '../../kernel/refused-request.ts'
 import type { QuotaDemand } from '../../kernel/services.ts'
-import { BYTES, VARINT, WireReader } from './wire-reader.ts'
+import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
 
 /** A real client asks for a handful; each one costs a look-up or more. */
 const MAX_QUOTAS = 100
@@ -43,9 +43,7 @@ export function decodeCheckRequest(bytes: Uint8Array): CheckRequest {
 }
 
 function readQuota(reader: WireReader, entryTag: number, into: Map<string, QuotaDemand>): void {
-  reader.expect(entryTag, BYTES)
-  const outer = reader.end
-  reader.end = reader.enter()
+  const outer = reader.openField(entryTag)
   let name = ''
   let demand: QuotaDemand = { amount: 0, bestEffort: false }
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
@@ -53,7 +51,7 @@ function readQuota(reader: WireReader, entryTag: number, into: Map<string, Quota
     else if (tag >>> 3 === 2) demand = readDemand(reader, tag)
     else reader.skip(tag)
   }
-  reader.end = outer
+  reader.close(outer)
   if (demand.amount < 0) {
     throw new IntermixError('INVALID_REQUEST', `quota ${name}: amount ${demand.amount} is negative; ask for 0 or more`)
   }
@@ -64,9 +62,7 @@ function readQuota(reader: WireReader, entryTag: number, into: Map<string, Quota
 }
 
 function readDemand(reader: WireReader, messageTag: number): QuotaDemand {
-  reader.expect(messageTag, BYTES)
-  const outer = reader.end
-  reader.end = reader.enter()
+  const outer = reader.openField(messageTag)
   let amount = 0
   let bestEffort = false
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
@@ -77,7 +73,7 @@ function readDemand(reader: WireReader, messageTag: number): QuotaDemand {
       reader.skip(tag)
     }
   }
-  reader.end = outer
+  reader.close(outer)
   return { amount, bestEffort }
 }
 

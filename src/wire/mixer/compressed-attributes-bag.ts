@@ -20,7 +20,7 @@ import {
   TIMESTAMPS,
 } from './attribute-index.ts'
 import { LazyStringMap } from './lazy-string-map.ts'
-import { WireReader } from './wire-reader.ts'
+import { WireReader } from '../wire-reader.ts'
 import type { WordTable } from './word-table.ts'
 
 const FIELD_OF: Readonly<Record<ValueType, number>> = {
@@ -162,10 +162,7 @@ export class CompressedAttributesBag implements AttributeBag {
   }
 
   #bytes(at: number): Uint8Array {
-    if (at === NO_VALUE) return new Uint8Array(0)
-    this.#reader.pos = at
-    const end = this.#reader.enter()
-    return this.#reader.bytes.subarray(this.#reader.pos, end)
+    return at === NO_VALUE ? new Uint8Array(0) : this.#reader.bytesAt(at)
   }
 
   #number(field: number, at: number): AttributeValue {
@@ -185,8 +182,7 @@ function isAddress(bytes: Uint8Array): boolean {
 }
 
 function secondsAndNanos(reader: WireReader): { seconds: bigint; nanos: number } {
-  const outer = reader.end
-  reader.end = reader.enter()
+  const outer = reader.open()
   let seconds = 0n
   let nanos = 0
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
@@ -194,6 +190,6 @@ function secondsAndNanos(reader: WireReader): { seconds: bigint; nanos: number }
     else if (tag === 16) nanos = reader.varint32()
     else reader.skip(tag)
   }
-  reader.end = outer
+  reader.close(outer)
   return { seconds, nanos }
 }

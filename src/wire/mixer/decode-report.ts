@@ -4,7 +4,7 @@ import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { AttributeValue } from '../../kernel/value.ts'
 import { CompressedAttributesBag } from './compressed-attributes-bag.ts'
 import { readMixerReport } from './report-request.ts'
-import { WireReader } from './wire-reader.ts'
+import { WireReader } from '../wire-reader.ts'
 
 /**
  * The records of an `istio.mixer.v1.ReportRequest` in order, without those that the front door refused when the report

@@ -4,7 +4,7 @@ import { IntermixError } from '../../kernel/errors.ts'
 import { RefusedRequest } from '../../kernel/refused-request.ts'
 import type { RequestLimits } from '../../kernel/request-limits.ts'
 import { AttributeIndex } from './attribute-index.ts'
-import { BYTES, VARINT, WireReader } from './wire-reader.ts'
+import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
 import { WordTable } from './word-table.ts'
 
 /** Clients send 100 in one call by default. */

@@ -1,6 +1,6 @@
 // The words that a message's indexes point to: the global dictionary and the message's own, decoded only when asked for.
 
-import { isAscii, isUtf8 } from 'node:buffer'
+import { hasCapitalsAt, isSameText, isTextAt } from '../text-bytes.ts'
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
 
 const GLOBAL_CAPITALS = GLOBAL_WORDS.map((word) => /[A-Z]/.test(word))
@@ -34,7 +34,7 @@ export class WordTable {
     for (let at = 0; at < this.#bounds.length; at += 2) {
       const start = this.#bounds[at] ?? 0
       const end = this.#bounds[at + 1] ?? 0
-      if (!this.#isAscii(start, end) && !isUtf8(this.#bytes.subarray(start, end))) return at / 2
+      if (!isTextAt(this.#bytes, start, end)) return at / 2
     }
     return undefined
   }
@@ -62,14 +62,7 @@ export class WordTable {
     const word = -index - 1
     const start = this.#bounds[word * 2]
     const end = this.#bounds[word * 2 + 1]
-    if (start === undefined || end === undefined || end - start < text.length) return false
-    for (let i = 0; i < text.length; i++) {
-      const unit = text.charCodeAt(i)
-      const byte = this.#bytes[start + i]
-      if (unit > 0x7f || (byte ?? 0) > 0x7f) return this.text(index) === text
-      if (unit !== byte) return false
-    }
-    return end - start === text.length
+    return start !== undefined && end !== undefined && isSameText(this.#bytes, start, end, text)
   }
 
   /** Whether a word has capitals of ASCII. */
@@ -77,17 +70,6 @@ export class WordTable {
     if (index >= 0) return GLOBAL_CAPITALS[index] === true
     const word = -index - 1
     const end = this.#bounds[word * 2 + 1] ?? 0
-    for (let at = this.#bounds[word * 2] ?? end; at < end; at++) {
-      const byte = this.#bytes[at] ?? 0
-      if (byte >= 0x41 && byte <= 0x5a) return true
-    }
-    return false
-  }
-
-  /** Most words are short, and then a loop beats a call out of JavaScript. */
-  #isAscii(start: number, end: number): boolean {
-    if (end - start > 64) return isAscii(this.#bytes.subarray(start, end))
-    for (let at = start; at < end; at++) if ((this.#bytes[at] ?? 0) > 0x7f) return false
-    return true
+    return hasCapitalsAt(this.#bytes, this.#bounds[word * 2] ?? end, end)
   }
 }

@@ -1,6 +1,7 @@
 // Reads protobuf's wire format in place: no objects, no strings, nested messages by narrowing `end`.
 
-import { IntermixError } from '../../kernel/errors.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import { isTextAt } from './text-bytes.ts'
 
 /** Wire types as the low three bits of a tag state them. */
 export const VARINT = 0
@@ -13,14 +14,14 @@ const FIXED32 = 5
  * where the message is malformed. Groups, which no message of ours has, count as malformed.
  */
 export class WireReader {
-  readonly bytes: Uint8Array
+  readonly bytes: Buffer
   /** Position of the next byte to read. */
   pos: number
   /** Where the current message ends; a reader of a nested message narrows it and puts it back. */
   end: number
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
-    this.bytes = bytes
+    this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.pos = start
     this.end = end
   }
@@ -34,7 +35,9 @@ export class WireReader {
     else {
       const from = this.pos
       tag = this.varint32() >>> 0
-      if (this.pos - from > 5) throw this.malformed('a tag of more than 32 bits')
+      const size = this.pos - from
+      if (size > 5 || (size === 5 && (this.bytes[this.pos - 1] ?? 0) > 0x0f))
+        throw this.malformed('a tag of more than 32 bits')
     }
     if (tag < 8) throw this.malformed('field number 0')
     return tag
@@ -83,7 +86,7 @@ export class WireReader {
   double(): number {
     const at = this.pos
     this.advance(8)
-    return new DataView(this.bytes.buffer, this.bytes.byteOffset + at, 8).getFloat64(0, true)
+    return this.bytes.readDoubleLE(at)
   }
 
   /** Reads a length, leaves the cursor at the content's first byte and gives the content's end. */
@@ -92,6 +95,51 @@ export class WireReader {
     const end = this.pos + length
     if (end > this.end) throw this.malformed(`a field of ${length} bytes where ${this.end - this.pos} are left`)
     return end
+  }
+
+  /**
+   * Narrows the reader to the message whose length comes next; `close` with what this gives ends that. All fields of it
+   * have to be read or skipped in between.
+   */
+  open(): number {
+    const outer = this.end
+    this.end = this.enter()
+    return outer
+  }
+
+  /** As `open`, for the field whose tag was just read; throws where it is no message. */
+  openField(tag: number): number {
+    this.expect(tag, BYTES)
+    return this.open()
+  }
+
+  close(outer: number): void {
+    this.end = outer
+  }
+
+  /** Passes over a string and gives the place from which `textAt` reads it. Throws where it is not UTF-8. */
+  text(tag: number): number {
+    this.expect(tag, BYTES)
+    const at = this.pos
+    const end = this.enter()
+    if (!isTextAt(this.bytes, this.pos, end)) throw this.malformed(`text in field ${tag >>> 3} that is not UTF-8`)
+    this.pos = end
+    return at
+  }
+
+  /** The string at a place that `text` gave; 0, where no string can be, stands for none. Moves the cursor. */
+  textAt(at: number): string {
+    if (at === 0) return ''
+    this.pos = at
+    const end = this.enter()
+    return this.bytes.toString('utf8', this.pos, end)
+  }
+
+  /** A view of the bytes at a place from which a length can be read. Moves the cursor. */
+  bytesAt(at: number): Uint8Array {
+    this.pos = at
+    const end = this.enter()
+    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + this.pos, end - this.pos)
   }
 
   /** Passes over `count` bytes. */

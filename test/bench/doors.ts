@@ -1,0 +1,97 @@
+// What a check costs at each gRPC door when it is answered from the node's own cache, without any transport: bytes in,
+// bytes out, in processor time. The quickstart's rules. `node test/bench/doors.ts [rounds]`
+
+import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
+import { builtInAdapters } from '../../src/adapters/index.ts'
+import { createPolicy } from '../../src/compose/policy.ts'
+import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
+import { loadConfigFolder } from '../../src/config/load.ts'
+import { RuleSelector } from '../../src/config/rule-index.ts'
+import { atOnce } from '../../src/config/slices.ts'
+import { createMeter } from '../../src/observe/meter.ts'
+import { systemClock } from '../../src/observe/system.ts'
+import { createGuard } from '../../src/policy/guard.ts'
+import { HandlerTables } from '../../src/policy/handler-table.ts'
+import { grpcServices } from '../../src/server/grpc-doors.ts'
+import { GrpcFailure, type GrpcReply } from '../../src/server/grpc-service.ts'
+import { KeptLog } from '../redis/support.ts'
+import { envoyRequest, mixerRequest } from './sample-requests.ts'
+
+const BATCH = 20_000
+const rounds = Number(process.argv[2] ?? 12)
+
+const meter = createMeter({ processMetrics: false })
+const common = { clock: systemClock, random: Math.random, log: new KeptLog(), meter }
+const loaded = await loadConfigFolder('examples/quickstart')
+const { snapshot, problems } = compileSnapshot(loaded, { adapters: builtInAdapters() })
+if (snapshot === undefined) throw new Error(JSON.stringify(problems))
+const tables = new HandlerTables({
+  ...common,
+  environment: () => ({ environment: createTestEnvironment(), dispose: () => undefined }),
+  guard: (handler) => createGuard({ ...common, handler }),
+})
+const state = {
+  snapshot,
+  rules: atOnce(RuleSelector.build(snapshot)),
+  handlers: await tables.build(snapshot.handlers.values()),
+}
+const policy = createPolicy({
+  ...common,
+  mesh: undefined,
+  revocationLink: undefined,
+  prefix: 'bench',
+  nodeId: 'n',
+  cache: { answers: true, verdicts: true, maxEntries: 100_000, maxBytes: 2 ** 27, refreshesPerSecond: 5 },
+  partitionMaxAgeMs: 30_000,
+  normalizes: true,
+  allowedAmbiguities: new Set(),
+  state: () => state,
+})
+await policy.start()
+const services = grpcServices({
+  ...common,
+  check: policy.check,
+  report: { accept: () => {} },
+  admission: { overloaded: false },
+  nodeId: 'n',
+  defaultTimeoutMs: 1_000,
+})
+
+const call = { deadline: Number.POSITIVE_INFINITY, peer: '127.0.0.1:1' }
+
+interface Door {
+  readonly name: string
+  ask(): GrpcReply | Promise<GrpcReply>
+}
+
+function unary(name: string, path: string, bytes: Uint8Array): Door {
+  const method = services.flatMap(({ methods }) => methods).find((each) => each.path === path)
+  if (method?.kind !== 'unary') throw new Error(`no ${path}`)
+  return { name: `${name} (${bytes.length} bytes)`, ask: () => method.answer(bytes, call) }
+}
+
+const doors = [
+  unary('Mixer Check', '/istio.mixer.v1.Mixer/Check', mixerRequest()),
+  unary('ext_authz', '/envoy.service.auth.v3.Authorization/Check', envoyRequest()),
+]
+const micros = doors.map((): number[] => [])
+for (let round = -2; round < rounds; round++) {
+  for (const [index, door] of doors.entries()) {
+    const before = process.cpuUsage()
+    for (let i = 0; i < BATCH; i++) {
+      const reply = door.ask()
+      if (reply instanceof GrpcFailure) throw new Error(`${door.name}: ${reply.details}`)
+      if (reply instanceof Promise) await reply
+    }
+    const { user, system } = process.cpuUsage(before)
+    if (round >= 0) micros[index]?.push((user + system) / BATCH)
+    await new Promise(setImmediate)
+  }
+}
+for (const [index, { name }] of doors.entries()) {
+  const sorted = micros[index]?.toSorted((a, b) => a - b) ?? []
+  const at = (share: number) => (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(2)
+  console.log(`${name}: ${at(0.5)} µs of processor time a check (fastest round ${at(0)}, slowest ${at(1)})`)
+}
+policy.stop()
+await tables.stop()
