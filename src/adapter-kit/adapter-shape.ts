@@ -5,6 +5,12 @@ import { TEMPLATES } from './templates.ts'
 
 const NAME = /^[a-z][a-z0-9]{0,62}$/
 
+const count = z.int('must be a whole number').min(1, 'must be at least 1')
+const retries = z.strictObject({ attempts: count, firstDelayMs: z.number().min(0) })
+const reportLimits = z
+  .strictObject({ maxInstances: count, concurrency: count, queueInstances: count, retries })
+  .partial()
+
 const shape = z.object({
   name: z.string().regex(NAME, 'must be lower-case letters and digits, beginning with a letter, at most 63'),
   description: z.string().min(1, 'must say in a few words what the adapter does'),
@@ -12,6 +18,7 @@ const shape = z.object({
   config: z.custom((value) => value instanceof z.ZodType || isSchema(value), 'must be a zod schema'),
   doesIo: z.boolean('must say whether a check leaves the process (true or false)'),
   staleIfErrorMs: z.number().min(0).optional(),
+  reportLimits: reportLimits.optional(),
   validate: z.custom((value) => value === undefined || typeof value === 'function', 'must be a function').optional(),
   create: z.custom((value) => typeof value === 'function', 'must be a function'),
 })

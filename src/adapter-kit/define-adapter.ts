@@ -6,6 +6,7 @@ import type { Status } from '../kernel/status.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import type { DirectResponse } from '../kernel/verdict.ts'
 import type { DurableCounters } from './durable-counters.ts'
+import type { ExportLimits } from './exporter/limits.ts'
 import type { CheckTemplate, Instance, InstanceTypes, ReportTemplate, TemplateName } from './instance.ts'
 import type { ScriptRunner } from './script-runner.ts'
 
@@ -119,6 +120,8 @@ export interface AdapterDefinition<C = unknown> {
   readonly doesIo: boolean
   /** How long a verdict may be served stale while the backend fails, in ms. Default 10 min; 0 for quotas. */
   readonly staleIfErrorMs?: number
+  /** What the backend of reports wants otherwise than most. Deadlines are for the handler to say: `reportTimeout`. */
+  readonly reportLimits?: Partial<ExportLimits>
   validate?(config: C): readonly ConfigIssue[]
   create(config: C, env: AdapterEnvironment): Handler
 }

@@ -28,6 +28,7 @@ export {
   type ReportContext,
 } from './define-adapter.ts'
 export type { CounterChange, DurableCounters } from './durable-counters.ts'
+export type { ExportLimits, RetryLimits } from './exporter/limits.ts'
 export { fetchText, type TextRequest, type TextResponse } from './fetch-text.ts'
 export type {
   ApiKeyInstance,

@@ -29,18 +29,27 @@ export type ErrorCode = keyof typeof TABLE
  */
 export type BackendSign = 'answered' | 'unasked' | 'unheard'
 
+export interface IntermixErrorOptions {
+  readonly cause?: unknown
+  readonly backend?: BackendSign | undefined
+  /** Milliseconds for which the backend asks not to be tried again; only of a failure that may be tried again. */
+  readonly retryAfterMs?: number | undefined
+}
+
 /** An expected failure. `message` may be shown to callers; `cause` is for logs only. */
 export class IntermixError extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
   readonly backend: BackendSign | undefined
+  readonly retryAfterMs: number | undefined
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; backend?: BackendSign | undefined }) {
+  constructor(code: ErrorCode, message: string, options?: IntermixErrorOptions) {
     super(message, options)
     this.name = 'IntermixError'
     this.code = code
     this.retryable = TABLE[code].retryable
     this.backend = options?.backend
+    this.retryAfterMs = options?.retryAfterMs
   }
 
   get status(): Status {

@@ -41,6 +41,12 @@ describe('the conformance suite', () => {
   it.each<[string, AdapterDefinition, RegExp]>([
     ['a bad name', { ...sound, name: 'Not Sound' }, /lower-case/],
     ['an unknown template', { ...sound, templates: ['nonsense' as 'quota'] }, /"nonsense" is none of/],
+    [
+      'a batch size of none',
+      { ...sound, reportLimits: { maxInstances: 0 } },
+      /reportLimits.maxInstances: must be at least 1/,
+    ],
+    ['a misspelt limit', { ...sound, reportLimits: { batch: 1 } as object }, /reportLimits: .*"batch"/],
     ['a schema that swallows misspelt params', { ...sound, config: z.object({}) }, /misspelt/],
     [
       'a fetch before start',

@@ -1,0 +1,35 @@
+// The chain that every report goes through on its way to a backend: queue → batch → observe → retry by class → timeout →
+// the adapter's own call, as in the exporter helper of the OpenTelemetry Collector. Batches are cut (`cut-batches.ts`)
+// before they are queued, so that a piece keeps its id however often it is tried.
+
+import type { RetryOptions, Send } from './retry.ts'
+import { retryByClass } from './retry.ts'
+import type { Consume } from './sending-queue.ts'
+import { type Push, type TimeoutOptions, withTimeout } from './timeout.ts'
+
+/** Sees every try. */
+export interface Observer {
+  delivered(): void
+  failed(error: unknown): void
+}
+
+export interface ExporterOptions extends RetryOptions, TimeoutOptions {
+  readonly observer: Observer
+}
+
+/** What stands behind a queue. */
+export function createExporter<B>(push: Push<B>, options: ExporterOptions): Consume<B> {
+  return retryByClass(observed(withTimeout(push, options), options.observer), options)
+}
+
+function observed<B>(send: Send<B>, observer: Observer): Send<B> {
+  return async (batch, before) => {
+    try {
+      await send(batch, before)
+    } catch (error) {
+      observer.failed(error)
+      throw error
+    }
+    observer.delivered()
+  }
+}
