@@ -1,45 +1,45 @@
 // Delivers one handler's batches: each handler has a queue and a worker of its own, so a slow one delays no other.
 
-import type { Job, Worker } from 'bullmq'
-import type { Handler } from '../src/adapter-kit/define-adapter.ts'
-import { callHandler, isPermanent, reasonOf } from '../src/telemetry/call-handler.ts'
+import type { Job } from 'bullmq'
 import { letterId } from '../src/telemetry/dead-letters.ts'
-import { batchFromJob, type DeliverJob } from '../src/telemetry/deliver-batch.ts'
-import { DeliveryWatch } from '../src/telemetry/delivery-watch.ts'
-import {
-  firstFailureOf,
-  isLastAttempt,
-  persistently,
-  startWorker,
-  stopWorker,
-  type WorkerContext,
-} from './worker-context.ts'
-
-/** A running handler with the deadline of its calls. */
-export interface DeliverTarget {
-  readonly handler: Handler
-  readonly timeoutMs: number
-}
+import { batchFromJob, type DeliverBatch, type DeliverJob } from '../src/telemetry/deliver-batch.ts'
+import { type DeliverTarget, HandlerDelivery, persistently } from '../src/telemetry/handler-delivery.ts'
+import { JobQueue } from './job-queue.ts'
+import type { WorkerContext } from './worker-context.ts'
 
 /** The delivery to one handler; without a target it turns what waits into dead letters. */
 export class Deliver {
   readonly #context: WorkerContext
   readonly #name: string
-  readonly #worker: Worker
-  readonly #watch: DeliveryWatch
-  /** Replaced when the config changes; jobs in work keep theirs. `undefined` for a handler that has vanished. */
-  target: DeliverTarget | undefined
+  readonly #delivery: HandlerDelivery
+  readonly #queue: JobQueue<DeliverBatch>
 
   constructor(context: WorkerContext, handlerName: string, target: DeliverTarget | undefined) {
     this.#context = context
     this.#name = handlerName
-    this.target = target
-    this.#watch = new DeliveryWatch({ ...context, handler: handlerName })
-    this.#worker = startWorker(context, context.names.deliver(handlerName), (job) => this.#process(job))
+    this.#delivery = new HandlerDelivery({ ...context, handler: handlerName }, target)
+    this.#queue = new JobQueue(context, {
+      queue: context.names.deliver(handlerName),
+      concurrency: target?.limits.concurrency ?? context.tuning.concurrency,
+      read: batchFromJob,
+      consume: (batch, before) => this.#delivery.consume(batch, before),
+      bury: (job, reason, firstFailureAt) => this.bury(job, reason, firstFailureAt),
+    })
+  }
+
+  /** `undefined` for a handler that has vanished. */
+  get target(): DeliverTarget | undefined {
+    return this.#delivery.target
+  }
+
+  /** Follows the config; jobs in work keep the target that they have. */
+  retarget(target: DeliverTarget): void {
+    this.#delivery.target = target
+    this.#queue.concurrency = target.limits.concurrency
   }
 
   stop(deadlineMs: number): Promise<void> {
-    return stopWorker(this.#worker, this.#context, deadlineMs)
+    return this.#queue.stop(deadlineMs)
   }
 
   /** Makes a dead letter of a job. */
@@ -62,26 +62,5 @@ export class Deliver {
         content: { kind: 'instances', job: data },
       }),
     )
-  }
-
-  async #process(job: Job): Promise<void> {
-    const { target } = this
-    if (target === undefined) return this.bury(job, `handler ${this.#name} is not in the config any more`)
-    const { clock, ledger } = this.#context
-    let count: number
-    let id: string
-    try {
-      const batch = batchFromJob(job.data)
-      count = batch.instances.length
-      id = batch.id
-      await callHandler(target.handler, batch, { clock, timeoutMs: target.timeoutMs })
-    } catch (error) {
-      this.#watch.failed(error)
-      const firstFailureAt = await firstFailureOf(job, clock)
-      if (!isPermanent(error) && !isLastAttempt(job)) throw error
-      return this.bury(job, reasonOf(error), firstFailureAt)
-    }
-    this.#watch.delivered()
-    await persistently(clock, () => ledger.count(`${id}:delivered`, this.#name, 'delivered', count))
   }
 }

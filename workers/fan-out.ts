@@ -1,38 +1,36 @@
-// Consumes report parcels: decodes them, evaluates the report rules, and gives each handler its own jobs.
+// Consumes report parcels from Redis: gives each handler its own jobs, and makes dead letters of what cannot be read.
 
-import type { Job, Worker } from 'bullmq'
-import type { Vocabulary } from '../src/kernel/attribute-bag.ts'
-import type { ReportFormats } from '../src/kernel/report.ts'
-import { isPermanent, reasonOf } from '../src/telemetry/call-handler.ts'
-import { FAN_OUT, letterId } from '../src/telemetry/dead-letters.ts'
-import { batchToJob, type DeliverBatch } from '../src/telemetry/deliver-batch.ts'
-import { expandParcel, type ReportDispatch } from '../src/telemetry/expand.ts'
-import { jobOptions } from '../src/telemetry/job-options.ts'
-import { LinkQueue } from '../src/telemetry/link-queue.ts'
+import type { Job } from 'bullmq'
+import { retryByClass } from '../src/adapter-kit/exporter/retry.ts'
+import type { ReportBatch, ReportFormats } from '../src/kernel/report.ts'
+import { letterId } from '../src/telemetry/dead-letters.ts'
+import { countRecords, fanOut, type FanOutRules } from '../src/telemetry/fan-out.ts'
+import { FAN_OUT } from '../src/telemetry/ledger.ts'
 import { type Parcel, type ParcelJob, parcelFromJob, parcelOf, parcelToJob } from '../src/telemetry/parcel.ts'
-import { firstFailureOf, isLastAttempt, startWorker, stopWorker, type WorkerContext } from './worker-context.ts'
-
-const ADD_TIMEOUT_MS = 5000
-
-/** How to read and evaluate reports; replaced as a whole when the config changes. */
-export interface FanOutRules {
-  readonly vocabulary: Vocabulary
-  readonly dispatch: ReportDispatch
-}
+import { DeliverQueue } from './deliver-queue.ts'
+import { JobQueue } from './job-queue.ts'
+import type { WorkerContext } from './worker-context.ts'
 
 /** The fan-out of one process. */
 export class FanOut {
   readonly #context: WorkerContext
   readonly #formats: ReportFormats
-  readonly #worker: Worker
-  readonly #queues = new Map<string, LinkQueue>()
+  readonly #parcels: JobQueue<Parcel>
+  readonly #queues = new Map<string, DeliverQueue>()
   #rules: FanOutRules
 
   constructor(context: WorkerContext, formats: ReportFormats, rules: FanOutRules) {
+    const { names, random, tuning } = context
     this.#context = context
     this.#formats = formats
     this.#rules = rules
-    this.#worker = startWorker(context, context.names.reports, (job) => this.#process(job))
+    this.#parcels = new JobQueue(context, {
+      queue: names.reports,
+      concurrency: tuning.concurrency,
+      read: parcelFromJob,
+      consume: retryByClass((parcel, before) => this.#expand(parcel, before + 1), { retries: tuning.retries, random }),
+      bury: (job, reason, firstFailureAt) => this.bury(job, reason, firstFailureAt),
+    })
   }
 
   /** Jobs that start from now on follow the new rules. */
@@ -46,19 +44,9 @@ export class FanOut {
   }
 
   async stop(deadlineMs: number): Promise<void> {
-    await stopWorker(this.#worker, this.#context, deadlineMs)
+    await this.#parcels.stop(deadlineMs)
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()))
     this.#queues.clear()
-  }
-
-  async #process(job: Job): Promise<void> {
-    try {
-      await this.#expand(job, parcelFromJob(job.data))
-    } catch (error) {
-      const firstFailureAt = await firstFailureOf(job, this.#context.clock)
-      if (!isPermanent(error) && !isLastAttempt(job)) throw error
-      await this.bury(job, reasonOf(error), firstFailureAt)
-    }
   }
 
   /** Makes a dead letter of a whole job. */
@@ -66,41 +54,30 @@ export class FanOut {
     const data = job.data as ParcelJob
     const count = Number.isSafeInteger(data.count) ? data.count : 0
     const id = typeof data.id === 'string' ? data.id : `job-${job.id}`
-    if (!(data.replays > 0)) await this.#count(id, 'accepted', count)
+    if (!(data.replays > 0)) await countRecords(this.#context.ledger, id, 'accepted', count)
     await this.#letter({ id, job: data, count, reason, attempts: job.attemptsMade + 1, firstFailureAt })
   }
 
-  async #expand(job: Job, parcel: Parcel): Promise<void> {
-    const { vocabulary, dispatch } = this.#rules
-    // Counted first: what is in between after a crash counts as held, not as never seen.
-    if (parcel.replays === 0) await this.#count(parcel.id, 'accepted', parcel.count)
-    const { batches, failed } = await expandParcel(parcel, { formats: this.#formats, vocabulary, dispatch })
-    await Promise.all(batches.map((batch) => this.#add(batch)))
-    let lost = 0
-    for (const { batch, reason } of failed) {
-      lost += batch.count
-      const data = parcelToJob(parcelOf([batch], batch.id, parcel.replays))
-      const attempts = job.attemptsMade + 1
-      await this.#letter({ id: batch.id, job: data, count: batch.count, reason, attempts })
-    }
-    if (parcel.count > lost) await this.#count(parcel.id, 'delivered', parcel.count - lost)
+  #expand(parcel: Parcel, attempts: number): Promise<void> {
+    const { ledger, log } = this.#context
+    return fanOut(parcel, this.#rules, {
+      formats: this.#formats,
+      ledger,
+      log,
+      queueOf: (handler) => this.#queueOf(handler),
+      unreadable: (batch, reason) => this.#unreadable(batch, reason, parcel, attempts),
+    })
   }
 
-  async #add(batch: DeliverBatch): Promise<void> {
-    const { ledger, names, link, tuning } = this.#context
-    await ledger.count(`${batch.id}:accepted`, batch.handler, 'accepted', batch.instances.length)
-    let queue = this.#queues.get(batch.handler)
-    if (queue === undefined) {
-      const name = names.deliver(batch.handler)
-      queue = new LinkQueue(link, name, names.keyPrefix(name))
-      this.#queues.set(batch.handler, queue)
-    }
-    const options = jobOptions(batch.id, tuning.retries)
-    await queue.run((to) => to.add('deliver', batchToJob(batch), options), ADD_TIMEOUT_MS)
+  #queueOf(handler: string): DeliverQueue {
+    let queue = this.#queues.get(handler)
+    if (queue === undefined) this.#queues.set(handler, (queue = new DeliverQueue(this.#context, handler)))
+    return queue
   }
 
-  #count(id: string, event: 'accepted' | 'delivered', count: number): Promise<void> {
-    return this.#context.ledger.count(`${id}:${FAN_OUT}:${event}`, FAN_OUT, event, count)
+  #unreadable(batch: ReportBatch, reason: string, { replays }: Parcel, attempts: number): Promise<void> {
+    const job = parcelToJob(parcelOf([batch], batch.id, replays))
+    return this.#letter({ id: batch.id, job, count: batch.count, reason, attempts })
   }
 
   async #letter(options: {

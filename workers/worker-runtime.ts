@@ -3,15 +3,16 @@
 import { randomUUID } from 'node:crypto'
 import type { Job } from 'bullmq'
 import type { Handler } from '../src/adapter-kit/define-adapter.ts'
+import { DEFAULT_EXPORT_LIMITS } from '../src/adapter-kit/exporter/limits.ts'
 import type { Snapshot } from '../src/config/snapshot.ts'
 import type { Clock, Logger, Meter, Random } from '../src/kernel/ports.ts'
 import type { ReportFormats } from '../src/kernel/report.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
 import { createRedisClient } from '../src/redis/create-client.ts'
-import { DEFAULT_RETRIES } from '../src/telemetry/call-handler.ts'
-import { DeadLetters, FAN_OUT } from '../src/telemetry/dead-letters.ts'
+import { DeadLetters } from '../src/telemetry/dead-letters.ts'
 import type { ReportDispatch } from '../src/telemetry/expand.ts'
-import { meteredLedger } from '../src/telemetry/ledger.ts'
+import { deliverTargets } from '../src/telemetry/handler-delivery.ts'
+import { FAN_OUT, meteredLedger } from '../src/telemetry/ledger.ts'
 import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { queueNames } from '../src/telemetry/queue-names.ts'
 import { RedisLedger } from '../src/telemetry/redis-ledger.ts'
@@ -37,10 +38,10 @@ export interface WorkerRuntimeOptions {
 }
 
 const DEFAULT_TUNING: WorkerTuning = {
-  concurrency: 4,
+  concurrency: DEFAULT_EXPORT_LIMITS.concurrency,
   lockDurationMs: 30_000,
   stalledIntervalMs: 10_000,
-  retries: DEFAULT_RETRIES,
+  retries: DEFAULT_EXPORT_LIMITS.retries,
   orphanGraceMs: 60_000,
   maintenanceMs: 10_000,
 }
@@ -79,6 +80,7 @@ export class WorkerRuntime {
         ...(options.maxDeadLetters === undefined ? {} : { maxLetters: options.maxDeadLetters }),
       }),
       clock,
+      random,
       log: log.child({ worker: randomUUID().slice(0, 8) }),
       meter,
       tuning: { ...DEFAULT_TUNING, ...options.tuning },
@@ -116,14 +118,12 @@ export class WorkerRuntime {
   }
 
   #retarget(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
-    for (const [name, handler] of handlers) {
-      if (handler.report === undefined) continue
-      const timeoutMs = snapshot.handlers.get(name)?.reportTimeoutMs ?? 0
-      if (timeoutMs === 0) continue
+    const { concurrency, retries } = this.#context.tuning
+    for (const [name, target] of deliverTargets(snapshot, handlers, { concurrency, retries })) {
       this.#missing.delete(name)
       const deliver = this.#delivers.get(name)
-      if (deliver === undefined) this.#delivers.set(name, new Deliver(this.#context, name, { handler, timeoutMs }))
-      else deliver.target = { handler, timeoutMs }
+      if (deliver === undefined) this.#delivers.set(name, new Deliver(this.#context, name, target))
+      else deliver.retarget(target)
     }
     for (const [name, deliver] of this.#delivers) {
       if (handlers.has(name)) continue

@@ -10,9 +10,6 @@ import { LinkQueue } from './link-queue.ts'
 import type { ParcelJob } from './parcel.ts'
 import { queueNames } from './queue-names.ts'
 
-/** The name under which the ledger counts records that fan-out reads. */
-export const FAN_OUT = 'fan-out'
-
 /** One dead letter. `handler` is `fan-out` where the reports could not even be read; then `count` counts records. */
 export interface DeadLetter {
   readonly version: 1

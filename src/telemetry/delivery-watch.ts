@@ -1,9 +1,10 @@
 // Watches the deliveries to one handler's backend: batches are tried again for minutes, and say nothing by themselves.
 
+import type { Observer } from '../adapter-kit/exporter/exporter.ts'
+import { failureClass, reasonOf } from '../adapter-kit/exporter/failure-class.ts'
 import { REPORT_TRIES_FAILED_TOTAL } from '../kernel/metrics/reports.ts'
 import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 import { BackendPresence } from '../policy/backend-presence.ts'
-import { isPermanent, reasonOf } from './call-handler.ts'
 
 /** So many failures in a row, of whichever batches: a single one is what retries are for. */
 const FAILURES_IN_A_ROW = 3
@@ -23,7 +24,7 @@ export interface DeliveryWatchOptions {
 }
 
 /** Counts failed tries (`report_tries_failed_total`), and leaves a line when a backend takes no reports and when it does again. */
-export class DeliveryWatch {
+export class DeliveryWatch implements Observer {
   readonly #presence: BackendPresence
   readonly #failures: Counter
   #inARow = 0
@@ -41,7 +42,7 @@ export class DeliveryWatch {
   /** @param error a backend that refuses a batch for good is there, so that it counts and tells nothing here */
   failed(error: unknown): void {
     this.#failures.add()
-    if (isPermanent(error)) return
+    if (failureClass(error) === 'permanent') return
     this.#inARow += 1
     if (this.#inARow >= FAILURES_IN_A_ROW) this.#presence.set('failing', reasonOf(error))
   }

@@ -2,6 +2,8 @@
 
 import { createHash } from 'node:crypto'
 import { setImmediate as yieldToOthers } from 'node:timers/promises'
+import { cutBatches } from '../adapter-kit/exporter/cut-batches.ts'
+import { DEFAULT_EXPORT_LIMITS } from '../adapter-kit/exporter/limits.ts'
 import type { Instance, ReportTemplate } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
@@ -33,7 +35,13 @@ interface Expansion {
   readonly failed: readonly { readonly batch: ReportBatch; readonly reason: string }[]
 }
 
-const MAX_INSTANCES = 1000
+/** What goes to one handler as one template. */
+interface Group {
+  readonly handler: HandlerConfig
+  readonly template: string
+  readonly instances: Instance[]
+}
+
 const RECORDS_BETWEEN_YIELDS = 500
 
 /**
@@ -41,7 +49,7 @@ const RECORDS_BETWEEN_YIELDS = 500
  * A batch fails as a whole: none of its instances are then among the results.
  */
 export async function expandParcel(parcel: Parcel, options: ExpandOptions): Promise<Expansion> {
-  const groups = new Map<string, Instance[]>()
+  const groups = new Map<string, Group>()
   const failed: { batch: ReportBatch; reason: string }[] = []
   let sinceYield = 0
   for (const batch of parcel.batches) {
@@ -56,7 +64,7 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
       failed.push({ batch, reason: error instanceof Error ? error.message : String(error) })
     }
   }
-  return { batches: [...groups].flatMap(([key, instances]) => cut(parcel.id, key, instances)), failed }
+  return { batches: [...groups].flatMap(([key, group]) => cut(parcel.id, key, group)), failed }
 }
 
 function decode({ format: name, payload }: ReportBatch, { formats, vocabulary }: ExpandOptions): AttributeBag[] {
@@ -70,25 +78,22 @@ function decode({ format: name, payload }: ReportBatch, { formats, vocabulary }:
 }
 
 // Handler names hold no spaces.
-function collect(groups: Map<string, Instance[]>, { handler, instance }: DispatchedInstance): void {
-  const key = `${handler.name} ${instance.template}`
+function collect(groups: Map<string, Group>, { handler, instance }: DispatchedInstance): void {
+  const { template } = instance
+  const key = `${handler.name} ${template}`
   const group = groups.get(key)
-  if (group === undefined) groups.set(key, [instance])
-  else group.push(instance)
+  if (group === undefined) groups.set(key, { handler, template, instances: [instance] })
+  else group.instances.push(instance)
 }
 
-function cut(parcelId: string, key: string, instances: readonly Instance[]): DeliverBatch[] {
-  const [handler = '', template = ''] = key.split(' ')
+function cut(parcelId: string, key: string, { handler, template, instances }: Group): DeliverBatch[] {
   const digest = createHash('sha256').update(key).digest('hex').slice(0, 12)
-  const batches: DeliverBatch[] = []
-  for (let at = 0; at < instances.length; at += MAX_INSTANCES) {
-    batches.push({
-      id: `${parcelId}-${digest}-${at / MAX_INSTANCES}`,
-      handler,
-      template: template as ReportTemplate,
-      replays: 0,
-      instances: instances.slice(at, at + MAX_INSTANCES),
-    })
-  }
-  return batches
+  const { maxInstances } = { ...DEFAULT_EXPORT_LIMITS, ...handler.adapter.reportLimits }
+  return cutBatches(instances, maxInstances).map((piece, i) => ({
+    id: `${parcelId}-${digest}-${i}`,
+    handler: handler.name,
+    template: template as ReportTemplate,
+    replays: 0,
+    instances: piece,
+  }))
 }

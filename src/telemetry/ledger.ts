@@ -3,6 +3,9 @@
 import { REPORT_INSTANCES_TOTAL } from '../kernel/metrics/reports.ts'
 import type { Meter } from '../kernel/ports.ts'
 
+/** The name under which the ledger counts records that fan-out reads. */
+export const FAN_OUT = 'fan-out'
+
 /** Events of the ledger. `dead` and `taken` move instances into and out of the dead letters, where they are held. */
 export type LedgerEvent = 'accepted' | 'delivered' | 'dead' | 'taken' | `dropped:${string}`
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
+import type { ExportLimits } from '../../src/adapter-kit/exporter/limits.ts'
 import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
 import http from '../../src/adapters/http/index.ts'
 import { builtInAdapters } from '../../src/adapters/index.ts'
@@ -13,7 +14,12 @@ import { startHttpBackend } from '../helpers/http-backend.ts'
 import { fixedRandom, KeptLog, ReadableMeter } from '../redis/support.ts'
 import { batchTo, CountingHandler, dispatchByName, jsonFormats, snapshotOf } from '../workers/support.ts'
 
-function start(handlers: Record<string, Handler>, maxInstances?: number) {
+interface Bounds {
+  readonly maxInstances?: number
+  readonly reportLimits?: Partial<ExportLimits>
+}
+
+function start(handlers: Record<string, Handler>, { maxInstances, reportLimits }: Bounds = {}) {
   const clock = new FakeClock()
   const log = new KeptLog()
   const meter = new ReadableMeter()
@@ -25,7 +31,8 @@ function start(handlers: Record<string, Handler>, maxInstances?: number) {
     ...(maxInstances === undefined ? {} : { maxInstances }),
   })
   const intake = new ReportIntake({ sink: pipeline, formats: jsonFormats, ...ports, processId: 'p1' })
-  const load = () => pipeline.reload(snapshotOf(Object.keys(handlers)), new Map(Object.entries(handlers)))
+  const load = () =>
+    pipeline.reload(snapshotOf(Object.keys(handlers), 1000, reportLimits), new Map(Object.entries(handlers)))
   return { clock, pipeline, intake, load, log, meter }
 }
 
@@ -123,7 +130,7 @@ describe('the pipeline in one process', () => {
         },
       },
     }
-    const { intake, pipeline, load } = start({ a: slow }, 500)
+    const { intake, pipeline, load } = start({ a: slow }, { maxInstances: 500 })
     load()
     for (let i = 0; i < 60; i++) intake.accept(batchTo('a', 100))
     await expect.poll(() => pipeline.ready()).toBe(false)
@@ -144,5 +151,70 @@ describe('the pipeline in one process', () => {
     await clock.advance(10)
     await stopped
     expect((await pipeline.totals()).get('a')).toMatchObject({ held: 0, delivered: 0 })
+  })
+
+  it('waits as long as a backend asks for', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new IntermixError('OVERLOADED', 'too many requests', { retryAfterMs: 60_000 })
+    const { intake, clock, load } = start({ a: handler })
+    load()
+    intake.accept(batchTo('a', 100))
+    await expect.poll(() => handler.calls).toBe(1)
+    handler.failWith = undefined
+    await clock.advance(59_999)
+    expect(handler.calls).toBe(1)
+    await clock.advance(1)
+    await expect.poll(() => handler.total).toBe(100)
+  })
+
+  it('gives an adapter no more instances and no more calls at once than it wants', async () => {
+    const sizes: number[] = []
+    const gates: (() => void)[] = []
+    const handler: Handler = {
+      report: {
+        metric: (instances) => {
+          sizes.push(instances.length)
+          return new Promise<void>((resolve) => gates.push(resolve))
+        },
+      },
+    }
+    const { intake, pipeline, load } = start({ a: handler }, { reportLimits: { maxInstances: 40, concurrency: 2 } })
+    load()
+    intake.accept(batchTo('a', 100))
+    await expect.poll(() => sizes).toEqual([40, 40])
+    gates.shift()?.()
+    await expect.poll(() => sizes).toEqual([40, 40, 20])
+    for (const open of gates) open()
+    await expect.poll(async () => (await pipeline.totals()).get('a')).toMatchObject({ accepted: 100, delivered: 100 })
+  })
+
+  it('drops what goes beyond the queue of one handler, counted, and delivers to the others', async () => {
+    const stuck: Handler = { report: { metric: () => new Promise(() => undefined) } }
+    const other = new CountingHandler()
+    const { intake, pipeline, load, log } = start({ stuck, other }, { reportLimits: { queueInstances: 250 } })
+    load()
+    for (let i = 0; i < 5; i++) {
+      intake.accept(batchTo('stuck', 100))
+      intake.accept(batchTo('other', 100))
+      await expect.poll(() => other.total).toBe(100 * (i + 1))
+    }
+    const dropped = { 'queue-full': 300 }
+    await expect.poll(async () => (await pipeline.totals()).get('stuck')).toMatchObject({ accepted: 500, dropped })
+    expect((await pipeline.totals()).get('stuck')).toMatchObject({ held: 200, delivered: 0 })
+    expect(log.lines.filter((line) => line.includes('the queue of its handler is full'))).toHaveLength(3)
+  })
+
+  it('counts what waits for a handler that has gone from the config', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new Error('away')
+    const { intake, pipeline, clock, load } = start({ a: handler })
+    load()
+    intake.accept(batchTo('a', 100))
+    await expect.poll(() => handler.calls).toBe(1)
+    pipeline.reload(snapshotOf(['b']), new Map([['b', new CountingHandler()]]))
+    await clock.advance(1000)
+    const dropped = { 'no-handler': 100 }
+    await expect.poll(async () => (await pipeline.totals()).get('a')).toMatchObject({ held: 0, dropped })
+    expect(handler.calls).toBe(1)
   })
 })

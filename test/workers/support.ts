@@ -1,6 +1,8 @@
 // A small world for worker tests: records are JSON objects of strings, and each record goes to one or more handlers.
 
 import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
+import type { ExportLimits } from '../../src/adapter-kit/exporter/limits.ts'
+import noop from '../../src/adapters/noop/index.ts'
 import type { HandlerConfig, Snapshot } from '../../src/config/snapshot.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { ReportBatch, ReportFormats } from '../../src/kernel/report.ts'
@@ -22,8 +24,13 @@ export function batchTo(handler: string, count: number, id = `batch-${process.pi
 }
 
 /** A config that knows these handlers. */
-export function snapshotOf(handlers: readonly string[], reportTimeoutMs = 1000): Snapshot {
-  const configs = handlers.map((name) => [name, { name, reportTimeoutMs } as HandlerConfig] as const)
+export function snapshotOf(
+  handlers: readonly string[],
+  reportTimeoutMs = 1000,
+  reportLimits?: Partial<ExportLimits>,
+): Snapshot {
+  const adapter = { ...noop, ...(reportLimits === undefined ? {} : { reportLimits }) }
+  const configs = handlers.map((name) => [name, { name, adapter, reportTimeoutMs } as HandlerConfig] as const)
   return {
     id: handlers.join(','),
     vocabulary: new Map(),

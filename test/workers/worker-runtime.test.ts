@@ -1,6 +1,7 @@
-import { UnrecoverableError, Worker } from 'bullmq'
+import { Queue, UnrecoverableError, Worker } from 'bullmq'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
+import type { ExportLimits } from '../../src/adapter-kit/exporter/limits.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { createRedisClient } from '../../src/redis/create-client.ts'
@@ -41,7 +42,12 @@ afterEach(async () => {
 
 function startRuntime(
   handlers: Record<string, Handler>,
-  options: { tuning?: Partial<WorkerTuning>; max?: number; log?: KeptLog } = {},
+  options: {
+    tuning?: Partial<WorkerTuning>
+    max?: number
+    log?: KeptLog
+    reportLimits?: Partial<ExportLimits>
+  } = {},
 ) {
   const runtime = new WorkerRuntime({
     redisUrl: redis.url,
@@ -56,7 +62,7 @@ function startRuntime(
     tuning: { retries: { attempts: 3, firstDelayMs: 10 }, maintenanceMs: 50, orphanGraceMs: 100, ...options.tuning },
   })
   runtimes.push(runtime)
-  runtime.start(snapshotOf(Object.keys(handlers)), new Map(Object.entries(handlers)))
+  runtime.start(snapshotOf(Object.keys(handlers), 1000, options.reportLimits), new Map(Object.entries(handlers)))
   return runtime
 }
 
@@ -149,6 +155,60 @@ describe('workers', () => {
     expect(letter?.lastFailureAt).toBeGreaterThan(letter?.firstFailureAt ?? 0)
     await until(async () => (await totals('passing'))?.deadLetters === 3, 'it is counted')
     expect(await totals('passing')).toMatchObject({ accepted: 3, delivered: 0, held: 3 })
+  })
+
+  it('wait as long as a backend asks for', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new IntermixError('OVERLOADED', 'too many requests', { retryAfterMs: 600_000 })
+    await add(parcelOf([batchTo('a', 2)]))
+    startRuntime({ a: handler })
+    const name = queueNames().deliver('a')
+    const connection = createRedisClient(redis.url, { maxRetriesPerRequest: null })
+    const jobs = new Queue(name, { connection, prefix: queueNames().keyPrefix(name) })
+    await until(async () => (await jobs.getDelayedCount()) === 1, 'the batch waits')
+    const [job] = await jobs.getDelayed()
+    expect(job).toMatchObject({ delay: 600_000, attemptsMade: 1, failedReason: 'too many requests' })
+    await jobs.close()
+    connection.disconnect()
+    expect(handler.calls).toBe(1)
+    expect(await totals('a')).toMatchObject({ accepted: 2, held: 2, deadLetters: 0 })
+  })
+
+  it('give an adapter no more instances, calls at once and tries than it wants', async () => {
+    const handler = new CountingHandler()
+    const sizes: number[] = []
+    const load = { now: 0, most: 0 }
+    let gate = Promise.resolve()
+    const slow: Handler = {
+      report: {
+        metric: async (instances, call) => {
+          load.most = Math.max(load.most, ++load.now)
+          await gate
+          load.now--
+          sizes.push(instances.length)
+          handler.report.metric(instances, call)
+        },
+      },
+    }
+    const retries = { attempts: 5, firstDelayMs: 1 }
+    await add(parcelOf([batchTo('a', 100)]))
+    const runtime = startRuntime({ a: slow }, { reportLimits: { maxInstances: 40, concurrency: 1, retries } })
+    await until(() => handler.total === 100, 'all is delivered')
+    expect(sizes.toSorted((a, b) => a - b)).toEqual([20, 40, 40])
+    expect(load.most).toBe(1)
+    handler.failWith = () => new Error('away')
+    await add(parcelOf([batchTo('a', 1)]))
+    await until(async () => (await letters.count()) === 1, 'it is a dead letter')
+    expect((await letters.list({ limit: 1 }))[0]).toMatchObject({ attempts: 5 })
+    handler.failWith = undefined
+    const opened = Promise.withResolvers<void>()
+    gate = opened.promise
+    runtime.reload(snapshotOf(['a'], 60_000, { maxInstances: 10, concurrency: 4 }), new Map([['a', slow]]))
+    await add(parcelOf([batchTo('a', 60)]))
+    await until(() => load.most === 4, 'four are under way')
+    opened.resolve()
+    await until(() => handler.total === 160, 'all is delivered')
+    expect(load.most).toBe(4)
   })
 
   it('deliver replayed dead letters under the same batch id, and count dropped ones', async () => {

@@ -1,0 +1,133 @@
+// The delivery to one handler: the exporter chain around its adapter, and the ledger. Where batches wait meanwhile, and
+// what becomes of those that no try can save, is for the queue to say.
+
+import type { Handler, ReportContext } from '../adapter-kit/define-adapter.ts'
+import { createExporter } from '../adapter-kit/exporter/exporter.ts'
+import { DEFAULT_EXPORT_LIMITS, type ExportLimits } from '../adapter-kit/exporter/limits.ts'
+import type { Consume, Outcome } from '../adapter-kit/exporter/sending-queue.ts'
+import type { Push } from '../adapter-kit/exporter/timeout.ts'
+import type { Instance } from '../adapter-kit/instance.ts'
+import type { Snapshot } from '../config/snapshot.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { DeliverBatch } from './deliver-batch.ts'
+import { DeliveryWatch } from './delivery-watch.ts'
+import type { Ledger } from './ledger.ts'
+
+/** A running handler, with the bounds of its calls. */
+export interface DeliverTarget {
+  readonly handler: Handler
+  readonly timeoutMs: number
+  readonly limits: ExportLimits
+}
+
+/** The handlers of a config that take reports, by name. `base` holds for what their adapters do not say. */
+export function deliverTargets(
+  snapshot: Snapshot,
+  handlers: ReadonlyMap<string, Handler>,
+  base: Partial<ExportLimits> = {},
+): ReadonlyMap<string, DeliverTarget> {
+  const targets = new Map<string, DeliverTarget>()
+  for (const [name, handler] of handlers) {
+    const config = snapshot.handlers.get(name)
+    if (config === undefined || handler.report === undefined) continue
+    const limits = { ...DEFAULT_EXPORT_LIMITS, ...base, ...config.adapter.reportLimits }
+    targets.set(name, { handler, timeoutMs: config.reportTimeoutMs, limits })
+  }
+  return targets
+}
+
+export interface HandlerDeliveryOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly meter: Meter
+  readonly ledger: Ledger
+  /** Full name of the handler. */
+  readonly handler: string
+  readonly mayRetry?: () => boolean
+}
+
+export class HandlerDelivery {
+  readonly #options: HandlerDeliveryOptions
+  readonly #watch: DeliveryWatch
+  #target: DeliverTarget | undefined
+  #exporter: Consume<DeliverBatch> | undefined
+
+  /** @param target `undefined` for a handler that has vanished: then no batch gets a try. */
+  constructor(options: HandlerDeliveryOptions, target: DeliverTarget | undefined) {
+    this.#options = options
+    this.#watch = new DeliveryWatch(options)
+    this.target = target
+  }
+
+  get target(): DeliverTarget | undefined {
+    return this.#target
+  }
+
+  /** Batches under way end with the target that they had. */
+  set target(target: DeliverTarget | undefined) {
+    this.#target = target
+    this.#exporter = target && this.#exporterTo(target)
+  }
+
+  get limits(): ExportLimits {
+    return this.#target?.limits ?? DEFAULT_EXPORT_LIMITS
+  }
+
+  /** One try of a batch; that it was delivered is counted. Rejects where the ledger is out of reach for long. */
+  async consume(batch: DeliverBatch, before: number): Promise<Outcome> {
+    const { clock, ledger, handler } = this.#options
+    if (this.#exporter === undefined) {
+      const error = new IntermixError('NOT_FOUND', `handler ${handler} is not in the config any more`)
+      return { kind: 'ended', why: 'no-handler', error }
+    }
+    const outcome = await this.#exporter(batch, before)
+    if (outcome.kind === 'delivered') {
+      const count = batch.instances.length
+      await persistently(clock, () => ledger.count(`${batch.id}:delivered`, handler, 'delivered', count))
+    }
+    return outcome
+  }
+
+  #exporterTo({ handler, timeoutMs, limits }: DeliverTarget): Consume<DeliverBatch> {
+    const { handler: name, clock, random, mayRetry } = this.#options
+    return createExporter(pushTo(handler), {
+      name: `handler ${name}`,
+      clock,
+      random,
+      timeoutMs,
+      retries: limits.retries,
+      observer: this.#watch,
+      ...(mayRetry === undefined ? {} : { mayRetry }),
+    })
+  }
+}
+
+type ReportFunctions = Readonly<
+  Record<string, (instances: readonly Instance[], context: ReportContext) => void | Promise<void>>
+>
+
+// Called as a method, so that handlers may be classes.
+function pushTo(handler: Handler): Push<DeliverBatch> {
+  const reports = (handler.report ?? {}) as ReportFunctions
+  return (batch, call) => {
+    if (reports[batch.template] === undefined) {
+      throw new IntermixError('INVALID_CONFIG', `handler ${batch.handler} does not take template ${batch.template}`)
+    }
+    return reports[batch.template]?.(batch.instances, { ...call, batchId: batch.id })
+  }
+}
+
+/** Retries what must not be forgotten once a backend has been called. */
+export async function persistently(clock: Clock, task: () => Promise<void>): Promise<void> {
+  for (let wait = 100; ; wait *= 2) {
+    try {
+      await task()
+      return
+    } catch (error) {
+      if (wait > 5000) throw error
+      await new Promise<void>((resolve) => clock.after(wait, resolve))
+    }
+  }
+}
