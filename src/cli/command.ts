@@ -3,7 +3,7 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import { nearest } from '../kernel/suggest.ts'
-import { flagOf, type OptionTable, type ReadOptions, readOptions } from '../settings/options.ts'
+import { noFlag, type OptionTable, type ReadOptions, readOptions } from '../settings/options.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandHost, type CommandIo, EXIT } from './io.ts'
 
@@ -34,7 +34,10 @@ export function defineTool<const T extends OptionTable, Task>(spec: ToolSpec<T, 
     async run(name, args, io) {
       const call = readOptions(spec.options, args, io.env)
       const problems = [...call.problems]
-      if (spec.operands === undefined) problems.push(...call.positionals.map((text) => surplus(name, text, spec)))
+      if (spec.operands === undefined) {
+        const hint = spec.options['attribute']?.kind === 'texts' ? '; attributes are -a NAME=VALUE' : ''
+        problems.push(...call.positionals.map((text) => noFlag(name, text, spec.options, hint)))
+      }
       const task = spec.read(call, problems)
       if (task === undefined || problems.length > 0) {
         for (const problem of problems) io.err(`intermix ${name}: ${problem}`)
@@ -64,11 +67,4 @@ export function pickAction<A extends string>(
   const meant = near === '' ? '' : `; did you mean ${near}?`
   problems.push(`${word ?? 'nothing'}: give one of ${known.join(', ')}${meant}`)
   return undefined
-}
-
-function surplus(name: string, text: string, { options }: { readonly options: OptionTable }): string {
-  const near = nearest(text, Object.keys(options).map(flagOf)).join(' or ')
-  if (near !== '') return `${text}: ${name} takes flags only; did you mean ${near}?`
-  const hint = options['attribute']?.kind === 'texts' ? '; attributes are -a NAME=VALUE' : ''
-  return `${text}: ${name} takes flags only${hint}`
 }

@@ -42,8 +42,8 @@ export type OptionValues<T extends OptionTable> = {
 export interface ReadOptions<T extends OptionTable> {
   /** Valid only where there are no problems. */
   readonly values: OptionValues<T>
-  /** The keys that were given, by flag or variable. */
-  readonly given: ReadonlySet<keyof T & string>
+  /** The keys that were given, and by what. */
+  readonly given: ReadonlyMap<keyof T & string, 'flag' | 'variable'>
   readonly positionals: readonly string[]
   readonly problems: readonly string[]
 }
@@ -74,7 +74,7 @@ export function readOptions<T extends OptionTable>(
   const problems: string[] = []
   const { texts, positionals } = readFlags(table, argv, problems)
   const values: Record<string, unknown> = {}
-  const given = new Set<keyof T & string>()
+  const given = new Map<keyof T & string, 'flag' | 'variable'>()
   for (const [key, spec] of Object.entries(table)) {
     const variable = spec.env === false ? undefined : env[variableOf(key)]
     const flagged = texts.get(key)
@@ -85,7 +85,7 @@ export function readOptions<T extends OptionTable>(
       if (spec.required === true) problems.push(missing(key, spec))
       continue
     }
-    given.add(key)
+    given.set(key, flagged === undefined ? 'variable' : 'flag')
     const name = flagged === undefined ? variableOf(key) : flagOf(key)
     const read = source.map((text) => readValue(spec.kind, text, spec))
     for (const [i, result] of read.entries()) {
@@ -147,8 +147,8 @@ function readFlags(table: OptionTable, argv: readonly string[], problems: string
     }
     const text = inline ?? takeValue(spec.kind, next)
     if (text === undefined) problems.push(`${name}: needs a value`)
-    else texts.set(key, [...(texts.get(key) ?? []), text])
-    if (inline === undefined && text !== undefined && text === next) i++
+    else if (inline === undefined && text === next) i++
+    texts.set(key, [...(texts.get(key) ?? []), ...(text === undefined ? [] : [text])])
   }
   return { texts, positionals }
 }
@@ -164,6 +164,12 @@ function takeValue(kind: Kind, next: string | undefined): string | undefined {
     return next !== undefined && /^(on|off|true|false|yes|no)$/i.test(next) ? next : 'on'
   }
   return next === undefined || next.startsWith('--') ? undefined : next
+}
+
+/** The problem of an argument that is no flag where only flags are taken; `hint` helps where it is like none of them. */
+export function noFlag(command: string, text: string, table: OptionTable, hint = ''): string {
+  const near = nearest(text, Object.keys(table).map(flagOf)).join(' or ')
+  return `${text}: ${command} takes flags only${near === '' ? hint : `; did you mean ${near}?`}`
 }
 
 function unknownFlag(name: string, known: readonly string[]): string {

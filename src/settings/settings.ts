@@ -4,7 +4,15 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { nearest } from '../kernel/suggest.ts'
 import { type Address, showAddress } from './option-kinds.ts'
-import { type Environment, flagOf, type OptionValues, readOptions, variableOf } from './options.ts'
+import {
+  type Environment,
+  flagOf,
+  noFlag,
+  type OptionValues,
+  type ReadOptions,
+  readOptions,
+  variableOf,
+} from './options.ts'
 import { type Role, SETTINGS, type SettingSpec } from './settings-table.ts'
 
 type Table = typeof SETTINGS
@@ -37,8 +45,8 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
   const redis = pickRedis(values)
   const all = [
     ...problems,
-    ...positionals.map((text) => `${text}: ${role} takes flags only${nearFlag(text)}`),
-    ...foreignFlags(role, argv),
+    ...positionals.map((text) => noFlag(role, text, SETTINGS)),
+    ...foreignFlags(role, given),
     ...unknownVariables(env),
     ...redisProblems(role, values, given),
     ...sharedAddresses(role, values),
@@ -62,7 +70,7 @@ function pickRedis({ redis, cacheRedis, queueRedis }: RedisValues): Pick<Setting
   return { cacheRedis: url(cacheRedis ?? redis), queueRedis: url(queueRedis ?? redis) }
 }
 
-function redisProblems(role: Role, values: RedisValues, given: ReadonlySet<string>): readonly string[] {
+function redisProblems(role: Role, values: RedisValues, given: ReadOptions<Table>['given']): readonly string[] {
   const keys = ['redis', 'cacheRedis', 'queueRedis'] as const
   // A URL that could not be read is a problem already; what follows from it is none of its own.
   if (keys.some((key) => given.has(key) && values[key] === undefined)) return []
@@ -79,12 +87,11 @@ function redisProblems(role: Role, values: RedisValues, given: ReadonlySet<strin
   return []
 }
 
-function foreignFlags(role: Role, argv: readonly string[]): readonly string[] {
+function foreignFlags(role: Role, given: ReadOptions<Table>['given']): readonly string[] {
   const table: Readonly<Record<string, SettingSpec>> = SETTINGS
-  const flags = new Set(argv.map((argument) => argument.split('=')[0]))
-  return Object.entries(table)
-    .filter(([key, spec]) => flags.has(flagOf(key)) && !spec.roles.includes(role))
-    .map(([key, spec]) => `${flagOf(key)}: not a setting of ${role}, only of ${spec.roles.join(' and ')}`)
+  return [...given]
+    .filter(([key, by]) => by === 'flag' && table[key]?.roles.includes(role) === false)
+    .map(([key]) => `${flagOf(key)}: not a setting of ${role}, only of ${table[key]?.roles.join(' and ')}`)
 }
 
 function unknownVariables(env: Environment): readonly string[] {
@@ -119,11 +126,6 @@ function collide(a: Address | undefined, b: Address | undefined): boolean {
   if (a === undefined || b === undefined || a.port === 0 || a.port !== b.port) return false
   const every = (host: string) => host === '0.0.0.0' || host === '::'
   return a.host === b.host || every(a.host) || every(b.host)
-}
-
-function nearFlag(text: string): string {
-  const near = nearest(text, Object.keys(SETTINGS).map(flagOf))
-  return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`
 }
 
 function freshNodeId(): string {

@@ -183,6 +183,7 @@ describe('intermix check', () => {
     expect(await runCheck(args, io)).toBe(2)
     expect(io.errors).toHaveLength(6)
     expect(io.errors.join('\n')).toContain('did you mean --repeat?')
+    expect(io.errors).toContain('intermix check: extra: check takes flags only; attributes are -a NAME=VALUE')
     expect(seen).toEqual([])
   })
 

@@ -122,6 +122,8 @@ describe('settings', () => {
     ['--node-id=a_b', 'letters, digits and -'],
     ['--default-namespace=Prod', 'lower-case'],
     ['--spool-dir', 'needs a value'],
+    ['--redis', 'needs a value'],
+    ['--config', 'needs a value'],
   ])('refuse %s', (argument, allowed) => {
     const found = problems('all', [...config, argument])
     expect(found).toHaveLength(1)
@@ -131,6 +133,10 @@ describe('settings', () => {
   it('refuse a flag of another role, but not its variable', () => {
     const argv = [...config, '--redis=redis://r']
     expect(problems('node', [...argv, '--prometheus-address=:1'])).toEqual([
+      '--prometheus-address: not a setting of node, only of worker and all',
+    ])
+    expect(problems('node', [...argv, '--prometheus-address'])).toEqual([
+      '--prometheus-address: needs a value',
       '--prometheus-address: not a setting of node, only of worker and all',
     ])
     expect(problems('node', argv, { INTERMIX_PROMETHEUS_ADDRESS: ':1', INTERMIX_ADDRESS: 'http://x' })).toEqual([])

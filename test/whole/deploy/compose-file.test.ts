@@ -87,7 +87,7 @@ describe('docker-compose.yml', () => {
       expect(read.problems).toEqual([])
       const known = Object.keys(SETTINGS).map((key) => variableOf(key))
       for (const variable of Object.keys(service.environment ?? {})) expect(known).toContain(variable)
-      for (const key of read.given) expect(SETTINGS[key].roles, key).toContain(role)
+      for (const key of read.given.keys()) expect(SETTINGS[key].roles, key).toContain(role)
     },
   )
 
