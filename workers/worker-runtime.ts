@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Job } from 'bullmq'
-import type { Handler } from '../src/adapter-kit/define-adapter.ts'
+import type { AnyHandler } from '../src/adapter-kit/define-adapter.ts'
 import { DEFAULT_EXPORT_LIMITS } from '../src/adapter-kit/exporter/limits.ts'
 import type { Snapshot } from '../src/config/snapshot.ts'
 import type { Clock, Logger, Meter, Random } from '../src/kernel/ports.ts'
@@ -88,14 +88,14 @@ export class WorkerRuntime {
   }
 
   /** Starts taking jobs. With Redis away it waits in the background. Only once. */
-  start(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
+  start(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>): void {
     this.#fanOut = new FanOut(this.#context, this.#options.formats, this.#rules(snapshot))
     this.#retarget(snapshot, handlers)
     this.#upkeepLater()
   }
 
   /** Follows a new config; jobs in work end under the old one. */
-  reload(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
+  reload(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>): void {
     this.#fanOut?.reload(this.#rules(snapshot), new Set(handlers.keys()))
     this.#retarget(snapshot, handlers)
   }
@@ -117,7 +117,7 @@ export class WorkerRuntime {
     return { vocabulary: snapshot.vocabulary, dispatch: this.#options.dispatchFor(snapshot) }
   }
 
-  #retarget(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
+  #retarget(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>): void {
     const { concurrency, retries } = this.#context.tuning
     for (const [name, target] of deliverTargets(snapshot, handlers, { concurrency, retries })) {
       this.#missing.delete(name)

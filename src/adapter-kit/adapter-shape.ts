@@ -1,7 +1,8 @@
 // Whether a value is an adapter at all, and a sound one: asked of modules that are loaded at run time.
 
 import { z } from 'zod'
-import { TEMPLATES } from './templates.ts'
+import { templateProblems } from './template.ts'
+import { BUILT_IN_TEMPLATES } from './templates.ts'
 
 const NAME = /^[a-z][a-z0-9]{0,62}$/
 
@@ -14,7 +15,9 @@ const reportLimits = z
 const shape = z.object({
   name: z.string().regex(NAME, 'must be lower-case letters and digits, beginning with a letter, at most 63'),
   description: z.string().min(1, 'must say in a few words what the adapter does'),
-  templates: z.array(z.string()).min(1, 'must name at least one template'),
+  templates: z
+    .array(z.union([z.string(), z.looseObject({ name: z.unknown() })]))
+    .min(1, 'must name at least one template'),
   config: z.custom((value) => value instanceof z.ZodType || isSchema(value), 'must be a zod schema'),
   doesIo: z.boolean('must say whether a check leaves the process (true or false)'),
   staleIfErrorMs: z.number().min(0).optional(),
@@ -37,9 +40,19 @@ export function adapterProblems(value: unknown): readonly string[] {
     )
   }
   const { templates } = parsed.data
-  const known = [...TEMPLATES.keys()].join(', ')
+  const names = templates.map((template) => (typeof template === 'string' ? template : String(template.name)))
   return [
-    ...templates.filter((name) => !TEMPLATES.has(name)).map((name) => `templates: "${name}" is none of ${known}`),
-    ...templates.filter((name, i) => templates.indexOf(name) !== i).map((name) => `templates: "${name}" stands twice`),
+    ...templates.flatMap(referenceProblems),
+    ...names.filter((name, i) => names.indexOf(name) !== i).map((name) => `templates: "${name}" stands twice`),
   ]
+}
+
+function referenceProblems(template: string | { readonly name: unknown }): readonly string[] {
+  if (typeof template === 'object') {
+    return templateProblems(template).map((problem) => `templates: "${String(template.name)}": ${problem}`)
+  }
+  const known = [...BUILT_IN_TEMPLATES.keys()].join(', ')
+  return BUILT_IN_TEMPLATES.has(template)
+    ? []
+    : [`templates: "${template}" is none of ${known}; one of your own stands there as its definition`]
 }

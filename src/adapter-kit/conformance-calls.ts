@@ -7,7 +7,7 @@ import { sampleFields } from './conformance-samples.ts'
 import type { CallContext, QuotaRequest } from './define-adapter.ts'
 import type { Instance } from './instance.ts'
 import { attributesProblem, checkResultProblem, quotaResultProblem } from './results.ts'
-import type { TemplateDefinition } from './templates.ts'
+import type { TemplateDefinition } from './template.ts'
 import { createCall, type TestEnvironmentOptions } from './test-environment.ts'
 
 type Build = (overrides?: TestEnvironmentOptions) => Subject

@@ -1,6 +1,6 @@
 // What a conformance case is, and what it is run with.
 
-import type { AnyAdapter, Handler } from './define-adapter.ts'
+import type { AnyAdapter, AnyHandler } from './define-adapter.ts'
 import type { FieldValue } from './instance.ts'
 import type { ManualClock, TestEnvironment, TestEnvironmentOptions } from './test-environment.ts'
 
@@ -23,7 +23,7 @@ export interface ConformanceOptions {
 /** A handler in an environment of its own, for one case. */
 export interface Subject {
   readonly adapter: AnyAdapter
-  readonly handler: Handler
+  readonly handler: AnyHandler
   readonly env: TestEnvironment
   readonly clock: ManualClock
   readonly options: ConformanceOptions

@@ -3,7 +3,7 @@
 import { Duration, Timestamp } from '../kernel/time.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import type { FieldValue } from './instance.ts'
-import type { FieldType, TemplateDefinition } from './templates.ts'
+import type { FieldType, TemplateDefinition } from './template.ts'
 
 const VALUES: Readonly<Record<Extract<FieldType, string>, () => FieldValue>> = {
   STRING: () => 'sample',

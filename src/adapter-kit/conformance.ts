@@ -4,9 +4,10 @@ import assert from 'node:assert/strict'
 import { adapterProblems } from './adapter-shape.ts'
 import { callCases } from './conformance-calls.ts'
 import type { ConformanceCase, ConformanceOptions, Subject } from './conformance-case.ts'
-import type { AnyAdapter, Handler } from './define-adapter.ts'
+import type { AnyAdapter, AnyHandler } from './define-adapter.ts'
 import { createTestEnvironment, ManualClock, type TestEnvironmentOptions } from './test-environment.ts'
-import { TEMPLATES, type Variety } from './templates.ts'
+import { VARIETIES } from './template.ts'
+import { templatesOf } from './templates.ts'
 
 /** All cases for an adapter. Each one builds its own handler, so they may run in any order. */
 export function adapterConformance(adapter: AnyAdapter, options: ConformanceOptions = {}): readonly ConformanceCase[] {
@@ -31,7 +32,7 @@ export function adapterConformance(adapter: AnyAdapter, options: ConformanceOpti
     },
     {
       name: 'handles exactly the templates that it declares',
-      run: async () => assert.deepEqual(handledTemplates(build().handler), [...adapter.templates].sort()),
+      run: async () => assert.deepEqual(handledTemplates(build().handler), [...templatesOf(adapter).keys()].sort()),
     },
     {
       name: 'stops without a start, twice, and leaves no timer behind',
@@ -46,10 +47,7 @@ export function adapterConformance(adapter: AnyAdapter, options: ConformanceOpti
         assert.equal(used.clock.pending, 0, 'stop must cancel timers')
       },
     },
-    ...adapter.templates.flatMap((name) => {
-      const template = TEMPLATES.get(name)
-      return template === undefined ? [] : callCases(template, build)
-    }),
+    ...[...templatesOf(adapter).values()].flatMap((template) => callCases(template, build)),
   ]
 }
 
@@ -81,9 +79,7 @@ function checkParams(adapter: AnyAdapter, params: Readonly<Record<string, unknow
   assert.ok(!misspelt.success, 'a misspelt param must be refused: use z.strictObject')
 }
 
-const VARIETIES = ['check', 'quota', 'report', 'attributes'] as const satisfies readonly Variety[]
-
-function handledTemplates(handler: Handler): readonly string[] {
+function handledTemplates(handler: AnyHandler): readonly string[] {
   return VARIETIES.flatMap((variety) => Object.entries(handler[variety] ?? {}))
     .filter(([, method]) => typeof method === 'function')
     .map(([template]) => template)

@@ -7,8 +7,10 @@ import type { AttributeValue } from '../kernel/value.ts'
 import type { DirectResponse } from '../kernel/verdict.ts'
 import type { DurableCounters } from './durable-counters.ts'
 import type { ExportLimits } from './exporter/limits.ts'
-import type { CheckTemplate, Instance, InstanceTypes, ReportTemplate, TemplateName } from './instance.ts'
+import type { Instance } from './instance.ts'
 import type { ScriptRunner } from './script-runner.ts'
+import type { InstanceOf, TemplateDefinition, Variety } from './template.ts'
+import type { BuiltInTemplate, TemplateOf, TemplateReference } from './templates.ts'
 
 /** What a check adapter answers. A promise means that it did I/O; a plain value is used at once. */
 export interface CheckResult {
@@ -53,24 +55,35 @@ export interface QuotaResult {
 }
 
 type Awaitable<T> = T | Promise<T>
+/** What a generator puts out, by output field in camelCase; a field left out is absent. */
+type Output = Readonly<Record<string, AttributeValue>>
 
-/** A running handler. `start` may do I/O, `stop` must be safe without `start` and safe twice. */
-export interface Handler {
+/** How a template is handled, by its variety. */
+interface Methods<I> {
+  check(instance: I, call: CallContext): Awaitable<CheckResult>
+  report(instances: readonly I[], call: ReportContext): Awaitable<void>
+  quota(instance: I, request: QuotaRequest, call: CallContext): Awaitable<QuotaResult>
+  attributes(instance: I, call: CallContext): Awaitable<Output>
+}
+
+interface Startable {
   start?(): Awaitable<void>
   stop?(): Awaitable<void>
-  readonly check?: {
-    readonly [T in CheckTemplate]?: (instance: InstanceTypes[T], call: CallContext) => Awaitable<CheckResult>
+}
+
+/**
+ * A running handler that takes some templates: under each variety a method for each of them, by name. `start` may do
+ * I/O, `stop` must be safe without `start` and safe twice.
+ */
+export type Handler<T extends TemplateDefinition = BuiltInTemplate> = Startable & {
+  readonly [V in Variety]?: {
+    readonly [K in Extract<T, { readonly variety: V }> as K['name']]?: Methods<InstanceOf<K>>[V]
   }
-  readonly report?: {
-    readonly [T in ReportTemplate]?: (instances: readonly InstanceTypes[T][], call: ReportContext) => Awaitable<void>
-  }
-  readonly quota?: {
-    quota(instance: InstanceTypes['quota'], request: QuotaRequest, call: CallContext): Awaitable<QuotaResult>
-  }
-  readonly attributes?: {
-    /** Values by output field in camelCase; a field left out is absent. */
-    kubernetes(instance: Instance, call: CallContext): Awaitable<Readonly<Record<string, AttributeValue>>>
-  }
+}
+
+/** A running handler of whatever templates, as it is called: by name. */
+export type AnyHandler = Startable & {
+  readonly [V in Variety]?: Readonly<Record<string, Methods<Instance>[V] | undefined>>
 }
 
 /** What an adapter may use of the outside world. Anything else makes it untestable. */
@@ -105,12 +118,13 @@ export interface ConfigIssue {
   readonly message: string
 }
 
-/** Everything that Intermix knows of an adapter. `C` is the parsed config, `I` what operators may write. */
-export interface AdapterDefinition<C = unknown> {
+/** Everything that Intermix knows of an adapter. `C` is the parsed config, `H` what its handlers are. */
+export interface AdapterDefinition<C = unknown, H = AnyHandler> {
   /** Name as in `compiledAdapter`: lower-case letters and digits. */
   readonly name: string
   readonly description: string
-  readonly templates: readonly TemplateName[]
+  /** Built-in templates by name, others by their definition: an adapter brings its own ones along. */
+  readonly templates: readonly TemplateReference[]
   /** Schema of `params` with every default; keys in camelCase (operators may write snake_case too). */
   readonly config: z.ZodType<C>
   /**
@@ -123,14 +137,22 @@ export interface AdapterDefinition<C = unknown> {
   /** What the backend of reports wants otherwise than most. Deadlines are for the handler to say: `reportTimeout`. */
   readonly reportLimits?: Partial<ExportLimits>
   validate?(config: C): readonly ConfigIssue[]
-  create(config: C, env: AdapterEnvironment): Handler
+  create(config: C, env: AdapterEnvironment): H
 }
 
-/** Declares an adapter; it exists to infer the config type from the schema. */
-export function defineAdapter<S extends z.ZodType>(
-  definition: Omit<AdapterDefinition<z.output<S>>, 'config'> & { readonly config: S },
-): AdapterDefinition<z.output<S>> {
-  return definition as AdapterDefinition<z.output<S>>
+/** A conditional type, so that the compiler knows the templates before it looks at the methods for them. */
+type HandlerFor<R extends TemplateReference> = [TemplateOf<R>] extends [infer T extends TemplateDefinition]
+  ? Handler<T>
+  : never
+
+/** Declares an adapter; it exists to infer the config's type from the schema, and those of instances from the templates. */
+export function defineAdapter<S extends z.ZodType, const R extends readonly TemplateReference[]>(
+  definition: Omit<AdapterDefinition<z.output<S>, HandlerFor<R[number]>>, 'config' | 'templates'> & {
+    readonly config: S
+    readonly templates: R
+  },
+): AdapterDefinition<z.output<S>, HandlerFor<R[number]>> {
+  return definition as AdapterDefinition<z.output<S>, HandlerFor<R[number]>>
 }
 
 /** An adapter of any config type, as catalogues hold it. */

@@ -12,6 +12,7 @@ export {
 export type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 export { Code, OK_STATUS, type Status } from '../kernel/status.ts'
 export { Duration, Timestamp } from '../kernel/time.ts'
+export type { AttributeValue, StringMap } from '../kernel/value.ts'
 export type { DirectResponse } from '../kernel/verdict.ts'
 export { adapterConformance } from './conformance.ts'
 export type { ConformanceCase, ConformanceOptions } from './conformance-case.ts'
@@ -30,22 +31,19 @@ export {
 export type { CounterChange, DurableCounters } from './durable-counters.ts'
 export type { ExportLimits, RetryLimits } from './exporter/limits.ts'
 export { fetchText, type TextRequest, type TextResponse } from './fetch-text.ts'
+export type { FieldValue, Instance, ValueMap } from './instance.ts'
+export { RefreshingSource, type RefreshingSourceOptions } from './refreshing-source.ts'
+export { goDuration, type GoDurationOptions, httpUrl, statusCode } from './schema.ts'
+export type { LuaScript, ScriptRunner } from './script-runner.ts'
+export { defineTemplate, type InstanceOf, type TemplateDefinition } from './template.ts'
 export type {
   ApiKeyInstance,
-  AttributeValue,
   AuthorizationInstance,
-  FieldValue,
-  Instance,
   ListEntryInstance,
   LogEntryInstance,
   MetricInstance,
   QuotaInstance,
-  StringMap,
   TemplateName,
-  ValueMap,
-} from './instance.ts'
-export { RefreshingSource, type RefreshingSourceOptions } from './refreshing-source.ts'
-export { goDuration, type GoDurationOptions, httpUrl, statusCode } from './schema.ts'
-export type { LuaScript, ScriptRunner } from './script-runner.ts'
+} from './templates.ts'
 export { createCall, createTestEnvironment, ManualClock, type TestEnvironment } from './test-environment.ts'
 export { fieldToJson, type Json, valueToText } from './value-text.ts'

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { IntermixError } from '../kernel/errors.ts'
 import type { ConfigIssue } from './define-adapter.ts'
-import type { QuotaInstance } from './instance.ts'
+import type { QuotaInstance } from './templates.ts'
 import { valueToText } from './value-text.ts'
 
 /** A limit that holds for the dimensions it names, instead of the quota's own. */

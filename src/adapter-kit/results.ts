@@ -4,7 +4,7 @@ import { Code } from '../kernel/status.ts'
 import { type AttributeValue, isStringMap, type ValueType } from '../kernel/value.ts'
 import { Duration, Timestamp } from '../kernel/time.ts'
 import type { QuotaRequest } from './define-adapter.ts'
-import type { TemplateDefinition } from './templates.ts'
+import type { TemplateDefinition } from './template.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 

@@ -1,134 +1,62 @@
-// The eleven compiled templates of Mixer 1.4: which fields an instance fills and with which types.
+// The registry of templates: Mixer's eleven, and those that adapters bring along.
 
-import type { ValueType } from '../kernel/value.ts'
+import type { InstanceOf, TemplateDefinition } from './template.ts'
+import { apikey, authorization, checknothing, listentry, quota } from './templates/checks.ts'
+import { kubernetes } from './templates/kubernetes.ts'
+import { edge, logentry, metric, reportnothing, tracespan } from './templates/reports.ts'
 
-/** What kind of call a template belongs to. */
-export type Variety = 'check' | 'quota' | 'report' | 'attributes'
+const BUILT_IN = [
+  checknothing,
+  listentry,
+  apikey,
+  authorization,
+  quota,
+  reportnothing,
+  metric,
+  logentry,
+  edge,
+  tracespan,
+  kubernetes,
+] as const
 
-/**
- * The type of a template field: a fixed attribute type, `VALUE` for any type, `VALUE_MAP` for a map of expressions
- * of any type, or a nested message.
- */
-export type FieldType = ValueType | 'VALUE' | 'VALUE_MAP' | { readonly message: Readonly<Record<string, FieldType>> }
+export type BuiltInTemplate = (typeof BUILT_IN)[number]
+export type TemplateName = BuiltInTemplate['name']
 
-export interface TemplateDefinition {
-  readonly name: string
-  readonly variety: Variety
-  /** Fields in camelCase; the config accepts snake_case too. */
-  readonly fields: Readonly<Record<string, FieldType>>
-  /** Fields that an attribute generator puts out, for `attributeBindings` (`$out.<field in snake_case>`). */
-  readonly output?: Readonly<Record<string, ValueType>>
+/** The templates that come with Intermix, by name. */
+export const BUILT_IN_TEMPLATES: ReadonlyMap<string, TemplateDefinition> = new Map(BUILT_IN.map((t) => [t.name, t]))
+
+export type ListEntryInstance = InstanceOf<typeof listentry>
+export type ApiKeyInstance = InstanceOf<typeof apikey>
+export type AuthorizationInstance = InstanceOf<typeof authorization>
+export type QuotaInstance = InstanceOf<typeof quota>
+export type MetricInstance = InstanceOf<typeof metric>
+export type LogEntryInstance = InstanceOf<typeof logentry>
+
+/** How an adapter says what it takes: a built-in template by name, any other by its definition. */
+export type TemplateReference = TemplateName | TemplateDefinition
+
+/** The definition that a reference stands for. */
+export type TemplateOf<R extends TemplateReference> = R extends TemplateDefinition
+  ? R
+  : Extract<BuiltInTemplate, { readonly name: R }>
+
+interface Taker {
+  readonly templates: readonly TemplateReference[]
 }
 
-const subject = { message: { user: 'STRING', groups: 'STRING', properties: 'VALUE_MAP' } } as const
-const action = {
-  message: { namespace: 'STRING', service: 'STRING', method: 'STRING', path: 'STRING', properties: 'VALUE_MAP' },
-} as const
+/** The templates that an adapter takes, by name. */
+export function templatesOf({ templates }: Taker): ReadonlyMap<string, TemplateDefinition> {
+  const found = templates.map((reference) =>
+    typeof reference === 'string' ? BUILT_IN_TEMPLATES.get(reference) : reference,
+  )
+  return new Map(found.flatMap((template) => (template === undefined ? [] : [[template.name, template]])))
+}
 
-const podOutput = (side: 'source' | 'destination') =>
-  ({
-    [`${side}PodUid`]: 'STRING',
-    [`${side}PodIp`]: 'IP_ADDRESS',
-    [`${side}PodName`]: 'STRING',
-    [`${side}Labels`]: 'STRING_MAP',
-    [`${side}Namespace`]: 'STRING',
-    [`${side}ServiceAccountName`]: 'STRING',
-    [`${side}HostIp`]: 'IP_ADDRESS',
-    [`${side}WorkloadUid`]: 'STRING',
-    [`${side}WorkloadName`]: 'STRING',
-    [`${side}WorkloadNamespace`]: 'STRING',
-    [`${side}Owner`]: 'STRING',
-  }) satisfies Record<string, ValueType>
-
-const DEFINITIONS: readonly TemplateDefinition[] = [
-  { name: 'checknothing', variety: 'check', fields: {} },
-  { name: 'listentry', variety: 'check', fields: { value: 'VALUE' } },
-  {
-    name: 'apikey',
-    variety: 'check',
-    fields: { api: 'STRING', apiVersion: 'STRING', apiOperation: 'STRING', apiKey: 'STRING', timestamp: 'TIMESTAMP' },
-  },
-  { name: 'authorization', variety: 'check', fields: { subject, action } },
-  { name: 'quota', variety: 'quota', fields: { dimensions: 'VALUE_MAP' } },
-  { name: 'reportnothing', variety: 'report', fields: {} },
-  {
-    name: 'metric',
-    variety: 'report',
-    fields: {
-      value: 'VALUE',
-      dimensions: 'VALUE_MAP',
-      monitoredResourceType: 'STRING',
-      monitoredResourceDimensions: 'VALUE_MAP',
-    },
-  },
-  {
-    name: 'logentry',
-    variety: 'report',
-    fields: {
-      variables: 'VALUE_MAP',
-      timestamp: 'TIMESTAMP',
-      severity: 'STRING',
-      monitoredResourceType: 'STRING',
-      monitoredResourceDimensions: 'VALUE_MAP',
-    },
-  },
-  {
-    name: 'edge',
-    variety: 'report',
-    fields: {
-      timestamp: 'TIMESTAMP',
-      sourceWorkloadNamespace: 'STRING',
-      sourceWorkloadName: 'STRING',
-      sourceOwner: 'STRING',
-      sourceUid: 'STRING',
-      destinationWorkloadNamespace: 'STRING',
-      destinationWorkloadName: 'STRING',
-      destinationOwner: 'STRING',
-      destinationUid: 'STRING',
-      destinationServiceNamespace: 'STRING',
-      destinationServiceName: 'STRING',
-      contextProtocol: 'STRING',
-      apiProtocol: 'STRING',
-    },
-  },
-  {
-    name: 'tracespan',
-    variety: 'report',
-    fields: {
-      traceId: 'STRING',
-      spanId: 'STRING',
-      parentSpanId: 'STRING',
-      spanName: 'STRING',
-      startTime: 'TIMESTAMP',
-      endTime: 'TIMESTAMP',
-      spanTags: 'VALUE_MAP',
-      httpStatusCode: 'INT64',
-      clientSpan: 'BOOL',
-      rewriteClientSpanId: 'BOOL',
-      sourceName: 'STRING',
-      sourceIp: 'IP_ADDRESS',
-      destinationName: 'STRING',
-      destinationIp: 'IP_ADDRESS',
-      requestSize: 'INT64',
-      requestTotalSize: 'INT64',
-      responseSize: 'INT64',
-      responseTotalSize: 'INT64',
-      apiProtocol: 'STRING',
-    },
-  },
-  {
-    name: 'kubernetes',
-    variety: 'attributes',
-    fields: {
-      sourceUid: 'STRING',
-      sourceIp: 'IP_ADDRESS',
-      destinationUid: 'STRING',
-      destinationIp: 'IP_ADDRESS',
-      destinationPort: 'INT64',
-    },
-    output: { ...podOutput('source'), ...podOutput('destination'), destinationContainerName: 'STRING' },
-  },
-]
-
-/** All compiled templates by name. */
-export const TEMPLATES: ReadonlyMap<string, TemplateDefinition> = new Map(DEFINITIONS.map((t) => [t.name, t]))
+/** All templates by name: the built-in ones and those of adapters. Of two under one name the first counts. */
+export function knownTemplates(adapters: Iterable<Taker>): ReadonlyMap<string, TemplateDefinition> {
+  const known = new Map(BUILT_IN_TEMPLATES)
+  for (const adapter of adapters) {
+    for (const [name, template] of templatesOf(adapter)) if (!known.has(name)) known.set(name, template)
+  }
+  return known
+}

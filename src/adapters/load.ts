@@ -4,8 +4,10 @@ import { readdir, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
 import { adapterProblems } from '../adapter-kit/adapter-shape.ts'
 import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
+import { knownTemplates, templatesOf } from '../adapter-kit/templates.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { shareKit } from './share-kit.ts'
 
@@ -41,6 +43,7 @@ export async function loadAdapters(
       for (const adapter of await adaptersOf(label, url, problems)) {
         const taken = all.has(adapter.name)
         const owner = origins.get(adapter.name) ?? 'a built-in adapter'
+        problems.push(...foreignTemplates(adapter, all).map((name) => `${label}: ${name}`))
         if (taken) problems.push(`${label}: the name "${adapter.name}" is taken by ${owner}`)
         else {
           all.set(adapter.name, adapter)
@@ -104,6 +107,14 @@ async function adaptersOf(label: string, url: string, problems: string[]): Promi
     problems.push(...wrong.map((problem) => `${place}: ${problem}`))
     return wrong.length === 0
   })
+}
+
+/** Adapters may share a template; two templates may not share a name. */
+function foreignTemplates(adapter: AnyAdapter, others: ReadonlyMap<string, AnyAdapter>): readonly string[] {
+  const known = knownTemplates(others.values())
+  return [...templatesOf(adapter).values()]
+    .filter((template) => !isDeepStrictEqual(known.get(template.name) ?? template, template))
+    .map(({ name }) => `templates: there is another template "${name}" already: give this one another name`)
 }
 
 function importFailure(error: unknown): string {

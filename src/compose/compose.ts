@@ -2,7 +2,7 @@
 
 import { builtInAdapters } from '../adapters/index.ts'
 import { loadAdapters } from '../adapters/load.ts'
-import type { Variety } from '../adapter-kit/templates.ts'
+import type { Variety } from '../adapter-kit/template.ts'
 import type { CreateProcess, ProcessPorts, RunningProcess, Started } from './running-process.ts'
 import type { Settings } from '../settings/settings.ts'
 import { AdapterEnvironments } from './adapter-environments.ts'

@@ -2,7 +2,7 @@
 // is used, and everything that follows the config is told. One config is taken into use at a time; of those that come
 // meanwhile the newest is next. One that cannot be taken into use changes nothing, and the one after it is tried again.
 
-import type { Variety } from '../adapter-kit/templates.ts'
+import type { Variety } from '../adapter-kit/template.ts'
 import type { WatchedConfig } from '../config/watch.ts'
 import { RuleSelector } from '../config/rule-index.ts'
 import type { HandlerConfig, Snapshot } from '../config/snapshot.ts'

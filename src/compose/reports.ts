@@ -1,6 +1,6 @@
 // Puts together the way of reports: from the intake to the queue, and from the queue (or this process) to the handlers.
 
-import type { Handler } from '../adapter-kit/define-adapter.ts'
+import type { AnyHandler } from '../adapter-kit/define-adapter.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
@@ -74,7 +74,7 @@ export function createReports(options: ReportsOptions): Reports {
     intake,
     follow(state) {
       states.set(state.snapshot, state)
-      const handlers = new Map<string, Handler>([...state.handlers].map(([name, { code }]) => [name, code]))
+      const handlers = new Map<string, AnyHandler>([...state.handlers].map(([name, { code }]) => [name, code]))
       pipeline?.reload(state.snapshot, handlers)
       if (working) worker?.reload(state.snapshot, handlers)
       else worker?.start(state.snapshot, handlers)

@@ -1,6 +1,6 @@
 // Attribute bindings of generator instances: attribute ← expression over the generator's output (`$out.*`) and the bag.
 
-import type { TemplateDefinition } from '../adapter-kit/templates.ts'
+import type { TemplateDefinition } from '../adapter-kit/template.ts'
 import { type CompiledExpression, type Dialect, EvaluationError } from '../expression/compiled.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { IntermixError } from '../kernel/errors.ts'

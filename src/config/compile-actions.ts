@@ -1,5 +1,6 @@
 // A rule's actions: references to handlers and instances, or both written in place.
 
+import { templatesOf } from '../adapter-kit/templates.ts'
 import type { Dialect } from '../expression/compiled.ts'
 import type { CompileContext, Registries, RuleLinks } from './compile-context.ts'
 import { compileInlineHandler } from './compile-handler.ts'
@@ -96,15 +97,16 @@ class ActionCompiler {
   ): readonly InstanceConfig[] {
     const { problems } = this.#context
     const found = new Map<string, InstanceConfig>()
+    const taken = handler && templatesOf(handler.adapter)
     for (const [index, node] of nodes.entries()) {
       const instance = this.#instance(node, `${action + 1}-${index + 1}`)
       if (instance === undefined) continue
       const { template } = instance
       if (found.has(instance.name)) {
         problems.error(node, 'duplicate-instance', `the instance "${instance.name}" is in this action twice: keep one.`)
-      } else if (handler !== undefined && !handler.adapter.templates.some((name) => name === template.name)) {
-        const takes = handler.adapter.templates.join(', ')
-        const message = `the adapter "${handler.adapter.name}" does not take the template "${template.name}": it takes ${takes}.`
+      } else if (taken?.has(template.name) === false) {
+        const takes = [...taken.keys()].join(', ')
+        const message = `the adapter "${handler?.adapter.name}" does not take the template "${template.name}": it takes ${takes}.`
         problems.error(node, 'unsupported-template', message)
       }
       found.set(instance.name, instance)

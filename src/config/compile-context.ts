@@ -1,6 +1,7 @@
 // What the compilers of handlers, instances and rules share while one config is compiled.
 
 import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
+import type { TemplateDefinition } from '../adapter-kit/template.ts'
 import type { CompiledExpression } from '../expression/compiled.ts'
 import type { ScalarNode } from './config-node.ts'
 import type { ExpressionSet } from './expression-set.ts'
@@ -27,6 +28,8 @@ export interface CompileSnapshotOptions {
 
 export interface CompileContext {
   readonly options: Required<CompileSnapshotOptions>
+  /** All that an instance may be of, by name. */
+  readonly templates: ReadonlyMap<string, TemplateDefinition>
   readonly problems: ProblemList
   readonly expressions: ExpressionSet
   /** The expressions of each rule and instance, by its full name. */

@@ -1,7 +1,7 @@
 // Handlers: a configured adapter with its params, deadline and stale bound.
 
 import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
-import { TEMPLATES } from '../adapter-kit/templates.ts'
+import { templatesOf } from '../adapter-kit/templates.ts'
 import type { CompileContext } from './compile-context.ts'
 import type { ConfigNode, MapNode, ScalarNode } from './config-node.ts'
 import { digestOf } from './digest.ts'
@@ -129,7 +129,7 @@ function build(source: HandlerSource, context: CompileContext): HandlerConfig | 
 }
 
 function readLimits(adapter: AnyAdapter, settings: Settings, { options, problems }: CompileContext) {
-  const varieties = adapter.templates.map((name) => TEMPLATES.get(name)?.variety)
+  const varieties = [...templatesOf(adapter).values()].map(({ variety }) => variety)
   const onlyReports = varieties.every((variety) => variety === 'report')
   const takesReports = varieties.includes('report')
   const onlyQuotas = varieties.every((variety) => variety === 'quota')

@@ -1,6 +1,6 @@
 // Instances: a template's fields, each filled by an expression.
 
-import { TEMPLATES, type FieldType, type TemplateDefinition } from '../adapter-kit/templates.ts'
+import type { FieldType, FieldTypes, TemplateDefinition } from '../adapter-kit/template.ts'
 import type { CompiledExpression, Dialect } from '../expression/compiled.ts'
 import { compileBindings, outputNames } from './bindings.ts'
 import type { CompileContext, ExpressionSite } from './compile-context.ts'
@@ -28,12 +28,12 @@ export function compileInstance(object: ConfigObject, context: CompileContext): 
   const { fullName, spec, role } = object
   const extras = new Extras(object, ['lang'], problems)
   if (role.role === 'instance' && role.template !== undefined) {
-    const template = TEMPLATES.get(role.template)
+    const { template } = role
     const dialect = dialectOf(object, extras.get('lang'), problems)
     // Attribute generators of the legacy form keep their bindings among the fields.
     const bindings = spec?.entries.find(({ key }) => camelCase(key) === 'attributeBindings')
     const params = spec && { ...spec, entries: spec.entries.filter((entry) => entry !== bindings) }
-    return template && build({ fullName, template, params, bindings: asMap(bindings, context), dialect }, context)
+    return build({ fullName, template, params, bindings: asMap(bindings, context), dialect }, context)
   }
   if (spec === undefined) {
     problems.error(object.nameNode, 'missing-field', 'the instance has no "spec" with its template and params.')
@@ -66,15 +66,15 @@ export function compileInlineInstance(
 function findTemplate(
   node: ScalarNode | undefined,
   spec: MapNode,
-  { problems }: CompileContext,
+  { problems, templates }: CompileContext,
 ): TemplateDefinition | undefined {
   if (node === undefined) {
     problems.error(spec, 'missing-field', 'the instance names no template: add "compiledTemplate".')
     return undefined
   }
-  const template = TEMPLATES.get(node.text)
+  const template = templates.get(node.text)
   if (template === undefined) {
-    problems.error(node, 'unknown-template', `unknown template "${node.text}".${suggest(node.text, TEMPLATES.keys())}`)
+    problems.error(node, 'unknown-template', `unknown template "${node.text}".${suggest(node.text, templates.keys())}`)
   }
   return template
 }
@@ -125,7 +125,7 @@ class FieldCompiler {
     this.#context = context
   }
 
-  fields(node: MapNode, types: Readonly<Record<string, FieldType>>, owner: string, path: string): FieldPlan[] {
+  fields(node: MapNode, types: FieldTypes, owner: string, path: string): FieldPlan[] {
     const { problems } = this.#context
     const plans = new Map<string, FieldPlan>()
     for (const { key, keyNode, value } of node.entries) {

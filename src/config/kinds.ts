@@ -1,17 +1,18 @@
 // The kinds of objects that a config may hold, and the API versions that they come under.
 
 import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
-import { TEMPLATES } from '../adapter-kit/templates.ts'
+import type { TemplateDefinition } from '../adapter-kit/template.ts'
+import { BUILT_IN_TEMPLATES } from '../adapter-kit/templates.ts'
 
 /** Mixer's own format, and ours, which adds to it. */
 export const MIXER_API = 'config.istio.io/v1alpha2'
 export const INTERMIX_API = 'intermix.dev/v1'
 
-/** What a document is taken as. Legacy kinds are named by their adapter or template. */
+/** What a document is taken as. Legacy kinds are named by their adapter or by one of Mixer's templates. */
 export type ObjectRole =
   | { readonly role: 'manifest' | 'rule' }
   | { readonly role: 'handler'; readonly adapter?: string }
-  | { readonly role: 'instance'; readonly template?: string }
+  | { readonly role: 'instance'; readonly template?: TemplateDefinition }
   | { readonly role: 'ignored'; readonly reason: string }
 
 const FOR_PROXIES = 'is for proxies; ignored'
@@ -35,11 +36,12 @@ export function roleOf(kind: string, adapters: ReadonlyMap<string, AnyAdapter>):
   const name = kind.toLowerCase()
   const role = ROLES.get(name)
   if (role !== undefined) return role
-  if (TEMPLATES.has(name)) return { role: 'instance', template: name }
+  const template = BUILT_IN_TEMPLATES.get(name)
+  if (template !== undefined) return { role: 'instance', template }
   return adapters.has(name) ? { role: 'handler', adapter: name } : undefined
 }
 
 /** Every kind that can be written, for suggestions. */
 export function knownKinds(adapters: ReadonlyMap<string, AnyAdapter>): readonly string[] {
-  return [...ROLES.keys(), ...TEMPLATES.keys(), ...adapters.keys()]
+  return [...ROLES.keys(), ...BUILT_IN_TEMPLATES.keys(), ...adapters.keys()]
 }

@@ -1,6 +1,8 @@
 // From documents to a snapshot: everything is checked, all problems are told, and any error means no snapshot. A compiler
 // remembers what it made of objects: those that come again unchanged, by the same nodes, are not compiled again.
 
+import type { TemplateDefinition } from '../adapter-kit/template.ts'
+import { knownTemplates } from '../adapter-kit/templates.ts'
 import { DEFAULT_MAX_STEPS } from '../expression/steps.ts'
 import type { Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Problem } from '../kernel/problem.ts'
@@ -38,6 +40,7 @@ export interface CompiledConfig {
 
 export class SnapshotCompiler {
   readonly #options: Required<CompileSnapshotOptions>
+  readonly #templates: ReadonlyMap<string, TemplateDefinition>
   readonly #objects = new Remembered<MapNode, ConfigObject | undefined>()
   readonly #handlers = new Remembered<ConfigObject, HandlerConfig | undefined>()
   readonly #digests = new WeakMap<MapNode, string>()
@@ -46,6 +49,7 @@ export class SnapshotCompiler {
 
   constructor(options: CompileSnapshotOptions) {
     this.#options = { ...DEFAULTS, ...options }
+    this.#templates = knownTemplates(options.adapters.values())
   }
 
   /** Compiles a loaded config as a whole. Never throws; the same documents give the same snapshot id. */
@@ -57,6 +61,7 @@ export class SnapshotCompiler {
     const memory = this.#memoryFor(objects, problems)
     const context: CompileContext = {
       options: this.#options,
+      templates: this.#templates,
       problems,
       expressions: new ExpressionSet(memory.vocabulary, this.#options.maxEvaluationSteps, problems, memory.expressions),
       sites: new Map(),

@@ -2,7 +2,7 @@
 
 import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
 import type { Instance } from '../adapter-kit/instance.ts'
-import type { TemplateDefinition } from '../adapter-kit/templates.ts'
+import type { TemplateDefinition } from '../adapter-kit/template.ts'
 import type { CompiledExpression, EvaluationError } from '../expression/compiled.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Problem } from '../kernel/problem.ts'

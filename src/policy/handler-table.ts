@@ -2,7 +2,7 @@
 // started before the new config is used. References are counted: a handler is stopped when no config that is served has
 // it, no request that began under such a config is under way, and no call of its own either.
 
-import type { AdapterEnvironment, Handler } from '../adapter-kit/define-adapter.ts'
+import type { AdapterEnvironment, AnyHandler } from '../adapter-kit/define-adapter.ts'
 import type { RuleSelector } from '../config/rule-index.ts'
 import type { HandlerConfig, Snapshot } from '../config/snapshot.ts'
 import { within } from '../kernel/deadline.ts'
@@ -108,7 +108,7 @@ export class HandlerTables {
 
   #create(id: string, config: HandlerConfig): Slot {
     const { environment, dispose } = this.#dependencies.environment(config)
-    let code: Handler
+    let code: AnyHandler
     try {
       code = config.adapter.create(config.params, environment)
     } catch (error) {
@@ -189,10 +189,10 @@ class Table extends Map<string, RunningHandler> implements LiveHandlers {
 }
 
 /** Stands in for a handler that could not be built: every call says why. */
-function brokenHandler(name: string, cause: unknown): Handler {
+function brokenHandler(name: string, cause: unknown): AnyHandler {
   const fail = (): never => {
     throw new IntermixError('BACKEND_FAILED', `${name} could not be built`, { cause })
   }
   const every = new Proxy({}, { get: () => fail })
-  return { check: every, report: every, quota: { quota: fail }, attributes: { kubernetes: fail } }
+  return { check: every, report: every, quota: every, attributes: every }
 }

@@ -1,9 +1,17 @@
 // A handler of the current config, running: the adapter's code behind its guard.
 
-import type { CheckResult, Handler, QuotaRequest, QuotaResult, ReportContext } from '../adapter-kit/define-adapter.ts'
-import type { CheckTemplate, Instance } from '../adapter-kit/instance.ts'
+import type {
+  AnyHandler,
+  CallContext,
+  CheckResult,
+  QuotaRequest,
+  QuotaResult,
+  ReportContext,
+} from '../adapter-kit/define-adapter.ts'
+import type { Instance } from '../adapter-kit/instance.ts'
 import { attributesProblem, checkResultProblem, quotaResultProblem } from '../adapter-kit/results.ts'
-import { TEMPLATES } from '../adapter-kit/templates.ts'
+import type { TemplateDefinition } from '../adapter-kit/template.ts'
+import { templatesOf } from '../adapter-kit/templates.ts'
 import type { VerdictSource } from '../cache/verdict-request.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
@@ -19,20 +27,22 @@ import { type Guard, isThenable } from './guard.ts'
 
 export class RunningHandler implements VerdictSource {
   readonly handler: HandlerConfig
-  readonly #code: Handler
+  readonly #code: AnyHandler
   readonly #guard: Guard
+  readonly #templates: ReadonlyMap<string, TemplateDefinition>
   #stopped = false
   #calls = 0
-  #counted: Handler | undefined
+  #counted: AnyHandler | undefined
 
-  constructor(handler: HandlerConfig, code: Handler, guard: Guard) {
+  constructor(handler: HandlerConfig, code: AnyHandler, guard: Guard) {
     this.handler = handler
     this.#code = code
     this.#guard = guard
+    this.#templates = templatesOf(handler.adapter)
   }
 
   /** The adapter's code for the report side, which has its own bounds in place of the guard; its calls are counted. */
-  get code(): Handler {
+  get code(): AnyHandler {
     return (this.#counted ??= this.#countingReports())
   }
 
@@ -56,35 +66,37 @@ export class RunningHandler implements VerdictSource {
   }
 
   fetch(instance: Instance, deadline: number, key?: string): Verdict | Promise<Verdict> {
-    const check = this.#code.check?.[instance.template as CheckTemplate]
+    const { check: methods } = this.#code
+    const check = methods?.[instance.template]
     if (check === undefined) throw this.#unsupported(instance.template)
     const options = key === undefined ? { deadline } : { deadline, key }
-    const result = this.#guard.run((call) => believe(check(instance as never, call), checkResultProblem), options)
+    const ask = (call: CallContext) => believe(check.call(methods, instance, call), checkResultProblem)
+    const result = this.#guard.run(ask, options)
     return result instanceof Promise ? this.#count(result).then(toVerdict) : toVerdict(result)
   }
 
   quota(instance: Instance, request: QuotaRequest, deadline: number): QuotaResult | Promise<QuotaResult> {
-    const { quota } = this.#code
+    const { quota: methods } = this.#code
+    const quota = methods?.[instance.template]
     if (quota === undefined) throw this.#unsupported(instance.template)
     const problemOf = (result: unknown) => quotaResultProblem(result, request)
     // What failed may have been charged: only a request that can be recognised again is made a second time.
     const retry = request.deduplicationId !== ''
-    return this.#counting(
-      this.#guard.run((call) => believe(quota.quota(instance, request, call), problemOf), { deadline, retry }),
-    )
+    const ask = (call: CallContext) => believe(quota.call(methods, instance, request, call), problemOf)
+    return this.#counting(this.#guard.run(ask, { deadline, retry }))
   }
 
   generate(
     instance: Instance,
     deadline: number,
   ): Readonly<Record<string, AttributeValue>> | Promise<Readonly<Record<string, AttributeValue>>> {
-    const { attributes } = this.#code
-    const template = TEMPLATES.get(instance.template)
-    if (attributes === undefined || template === undefined) throw this.#unsupported(instance.template)
+    const { attributes: methods } = this.#code
+    const generate = methods?.[instance.template]
+    const template = this.#templates.get(instance.template)
+    if (generate === undefined || template === undefined) throw this.#unsupported(instance.template)
     const problemOf = (output: unknown) => attributesProblem(output, template)
-    return this.#counting(
-      this.#guard.run((call) => believe(attributes.kubernetes(instance, call), problemOf), { deadline }),
-    )
+    const ask = (call: CallContext) => believe(generate.call(methods, instance, call), problemOf)
+    return this.#counting(this.#guard.run(ask, { deadline }))
   }
 
   #counting<T>(result: T | Promise<T>): T | Promise<T> {
@@ -105,15 +117,17 @@ export class RunningHandler implements VerdictSource {
     return pending
   }
 
-  #countingReports(): Handler {
-    const reports = this.#code.report
-    if (reports === undefined) return this.#code
-    const counted = Object.entries(reports).map(([template, report]) => [
-      template,
-      (instances: readonly Instance[], context: ReportContext) =>
-        this.#count(Promise.resolve(report.call(reports, instances, context)), context.signal),
-    ])
-    return { report: Object.fromEntries(counted) as Handler['report'] & object }
+  /** By the adapter's word of what it takes: methods of a class are no entries. */
+  #countingReports(): AnyHandler {
+    const { report: methods } = this.#code
+    const counted = [...this.#templates.keys()].flatMap((template) => {
+      const report = methods?.[template]
+      if (report === undefined) return []
+      const counting = (instances: readonly Instance[], context: ReportContext) =>
+        this.#count(Promise.resolve(report.call(methods, instances, context)), context.signal)
+      return [[template, counting] as const]
+    })
+    return { report: Object.fromEntries(counted) }
   }
 
   #unsupported(template: string): IntermixError {

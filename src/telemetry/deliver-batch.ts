@@ -1,6 +1,6 @@
 // What a handler receives at once: instances of one template, under an id that stays the same over all retries.
 
-import type { Instance, ReportTemplate } from '../adapter-kit/instance.ts'
+import type { Instance } from '../adapter-kit/instance.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { type InstanceJson, instanceFromJson, instanceToJson } from './instance-json.ts'
 
@@ -9,7 +9,7 @@ export interface DeliverBatch {
   readonly id: string
   /** Fully qualified handler name. */
   readonly handler: string
-  readonly template: ReportTemplate
+  readonly template: string
   readonly instances: readonly Instance[]
   /** How often it came back from the dead letters. */
   readonly replays: number
@@ -20,7 +20,7 @@ export interface DeliverJob {
   readonly version: 1
   readonly id: string
   readonly handler: string
-  readonly template: ReportTemplate
+  readonly template: string
   readonly count: number
   readonly replays: number
   readonly instances: readonly InstanceJson[]

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import { cutBatches } from '../adapter-kit/exporter/cut-batches.ts'
 import { DEFAULT_EXPORT_LIMITS } from '../adapter-kit/exporter/limits.ts'
-import type { Instance, ReportTemplate } from '../adapter-kit/instance.ts'
+import type { Instance } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
@@ -92,7 +92,7 @@ function cut(parcelId: string, key: string, { handler, template, instances }: Gr
   return cutBatches(instances, maxInstances).map((piece, i) => ({
     id: `${parcelId}-${digest}-${i}`,
     handler: handler.name,
-    template: template as ReportTemplate,
+    template,
     replays: 0,
     instances: piece,
   }))

@@ -1,12 +1,11 @@
 // The delivery to one handler: the exporter chain around its adapter, and the ledger. Where batches wait meanwhile, and
 // what becomes of those that no try can save, is for the queue to say.
 
-import type { Handler, ReportContext } from '../adapter-kit/define-adapter.ts'
+import type { AnyHandler } from '../adapter-kit/define-adapter.ts'
 import { createExporter } from '../adapter-kit/exporter/exporter.ts'
 import { DEFAULT_EXPORT_LIMITS, type ExportLimits } from '../adapter-kit/exporter/limits.ts'
 import type { Consume, Outcome } from '../adapter-kit/exporter/sending-queue.ts'
 import type { Push } from '../adapter-kit/exporter/timeout.ts'
-import type { Instance } from '../adapter-kit/instance.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
@@ -16,7 +15,7 @@ import type { Ledger } from './ledger.ts'
 
 /** A running handler, with the bounds of its calls. */
 export interface DeliverTarget {
-  readonly handler: Handler
+  readonly handler: AnyHandler
   readonly timeoutMs: number
   readonly limits: ExportLimits
 }
@@ -24,7 +23,7 @@ export interface DeliverTarget {
 /** The handlers of a config that take reports, by name. `base` holds for what their adapters do not say. */
 export function deliverTargets(
   snapshot: Snapshot,
-  handlers: ReadonlyMap<string, Handler>,
+  handlers: ReadonlyMap<string, AnyHandler>,
   base: Partial<ExportLimits> = {},
 ): ReadonlyMap<string, DeliverTarget> {
   const targets = new Map<string, DeliverTarget>()
@@ -104,18 +103,13 @@ export class HandlerDelivery {
   }
 }
 
-type ReportFunctions = Readonly<
-  Record<string, (instances: readonly Instance[], context: ReportContext) => void | Promise<void>>
->
-
 // Called as a method, so that handlers may be classes.
-function pushTo(handler: Handler): Push<DeliverBatch> {
-  const reports = (handler.report ?? {}) as ReportFunctions
+function pushTo({ report }: AnyHandler): Push<DeliverBatch> {
   return (batch, call) => {
-    if (reports[batch.template] === undefined) {
+    if (report?.[batch.template] === undefined) {
       throw new IntermixError('INVALID_CONFIG', `handler ${batch.handler} does not take template ${batch.template}`)
     }
-    return reports[batch.template]?.(batch.instances, { ...call, batchId: batch.id })
+    return report[batch.template]?.(batch.instances, { ...call, batchId: batch.id })
   }
 }
 

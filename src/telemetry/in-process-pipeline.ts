@@ -1,7 +1,7 @@
 // The way of reports in one process, for a node without Redis: the same fan-out and the same delivery as in workers, on
 // bounded queues in memory that end with the process.
 
-import type { Handler } from '../adapter-kit/define-adapter.ts'
+import type { AnyHandler } from '../adapter-kit/define-adapter.ts'
 import { reasonOf } from '../adapter-kit/exporter/failure-class.ts'
 import { MemoryQueue } from '../adapter-kit/exporter/memory-queue.ts'
 import type { Snapshot } from '../config/snapshot.ts'
@@ -64,7 +64,7 @@ export class InProcessPipeline implements ParcelSink {
   }
 
   /** Takes over a config and its running handlers, the first one too. Batches under way end with their handler. */
-  reload(snapshot: Snapshot, handlers: ReadonlyMap<string, Handler>): void {
+  reload(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>): void {
     this.#rules = { vocabulary: snapshot.vocabulary, dispatch: this.#options.dispatchFor(snapshot) }
     this.#targets = deliverTargets(snapshot, handlers)
     for (const [name, lane] of this.#lanes) {

@@ -70,7 +70,7 @@ async function started(url: string, params: object = {}) {
   })
   await handler.start?.()
   const ask = async (fields: Record<string, FieldValue>) =>
-    await handler.attributes?.kubernetes({ name: 'k', template: 'kubernetes', fields }, createCall(env))
+    await handler.attributes?.kubernetes?.({ name: 'k', template: 'kubernetes', fields }, createCall(env))
   return { ask, clock, env }
 }
 

@@ -80,6 +80,59 @@ describe('loading adapters', () => {
     await writeFile(join(folder, 'templates.mjs'), `export default ${source('odd', "templates: ['quotas']")}`)
     expect(await problemOf('templates.mjs')).toContain('"quotas" is none of checknothing, listentry')
   })
+
+  it('says what is wrong with templates of an adapter', async () => {
+    const template = (rest: string) => `templates: [{ ${rest} }]`
+    const modules = {
+      name: template(`name: 'Pass port', variety: 'check', fields: {}`),
+      variety: template(`name: 'passport', variety: 'chekc', fields: {}`),
+      fields: template(
+        `name: 'passport', variety: 'check', fields: { visa: { message: { days: 'INT' } }, a_b: 'BOOL' }`,
+      ),
+      none: template(`name: 'passport', variety: 'check'`),
+      output: template(`name: 'passport', variety: 'report', fields: {}, output: { full: 'VALUE' }`),
+      taken: template(`name: 'listentry', variety: 'check', fields: { value: 'STRING' }`),
+      twice: `templates: ['quota', { name: 'quota', variety: 'quota', fields: { dimensions: 'VALUE_MAP' } }]`,
+    }
+    for (const [name, rest] of Object.entries(modules))
+      await writeFile(join(folder, `t-${name}.mjs`), `export default ${source(`t${name}`, rest)}`)
+    const message = await problemOf(
+      Object.keys(modules)
+        .map((name) => `t-${name}.mjs`)
+        .join(','),
+    )
+    expect(
+      message
+        .split('\n')
+        .slice(1)
+        .map((line) => line.slice(0, 80)),
+    ).toMatchInlineSnapshot(`
+      [
+        "t-name.mjs: templates: "Pass port": name: must be lower-case letters and digits,",
+        "t-variety.mjs: templates: "passport": variety: must be one of check, quota, repo",
+        "t-fields.mjs: templates: "passport": fields.visa.days: must be one of STRING, IN",
+        "t-fields.mjs: templates: "passport": fields.a_b: a field has a name in camelCase",
+        "t-none.mjs: templates: "passport": fields: must be an object of types by name",
+        "t-output.mjs: templates: "passport": output: only templates of variety attribute",
+        "t-output.mjs: templates: "passport": output.full: must be one of STRING, INT64, ",
+        "t-taken.mjs: templates: there is another template "listentry" already: give this",
+        "t-twice.mjs: templates: "quota" stands twice",
+      ]
+    `)
+  })
+
+  it('lets adapters share a template, and no two templates a name', async () => {
+    const passport = (type: string) => `templates: [{ name: 'passport', variety: 'check', fields: { id: '${type}' } }]`
+    await writeFile(
+      join(folder, 'same.mjs'),
+      `export default [${source('pa', passport('STRING'))}, ${source('pb', passport('STRING'))}]`,
+    )
+    expect((await load('same.mjs')).has('pb')).toBe(true)
+    await writeFile(join(folder, 'other.mjs'), `export default ${source('pc', passport('INT64'))}`)
+    expect(await problemOf('same.mjs,other.mjs')).toContain(
+      'other.mjs: templates: there is another template "passport" already',
+    )
+  })
 })
 
 describe('the sample adapter', async () => {

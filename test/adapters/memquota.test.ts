@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import type { QuotaInstance } from '../../src/adapter-kit/instance.ts'
+import type { QuotaInstance } from '../../src/adapter-kit/templates.ts'
 import { createCall, createTestEnvironment, ManualClock } from '../../src/adapter-kit/test-environment.ts'
 import memquota from '../../src/adapters/memquota/index.ts'
 import { RollingWindow } from '../../src/adapters/memquota/rolling-window.ts'
@@ -18,7 +18,7 @@ function quotaOf(params: object, meter = new ReadableMeter()) {
     name = 'rq.instance.prod',
   ) => {
     const instance: QuotaInstance = { name, template: 'quota', fields: { dimensions } }
-    const result = handler.quota?.quota(instance, asked, createCall(env))
+    const result = handler.quota?.quota?.(instance, asked, createCall(env))
     if (result === undefined || result instanceof Promise) throw new Error('an answer at once was expected')
     return result
   }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { AuthorizationInstance } from '../../src/adapter-kit/instance.ts'
+import type { AuthorizationInstance } from '../../src/adapter-kit/templates.ts'
 import { createCall, createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
 import { readDecision } from '../../src/adapters/opa/decision.ts'
 import opa from '../../src/adapters/opa/index.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createTestEnvironment, ManualClock } from '../../src/adapter-kit/test-environment.ts'
 import type { AdapterEnvironment } from '../../src/adapter-kit/define-adapter.ts'
-import type { MetricInstance } from '../../src/adapter-kit/instance.ts'
+import type { MetricInstance } from '../../src/adapter-kit/templates.ts'
 import prometheus from '../../src/adapters/prometheus/index.ts'
 import { Duration } from '../../src/kernel/time.ts'
 import { MemoryCounters } from '../../src/telemetry/durable-counters.ts'

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { QuotaInstance } from '../../src/adapter-kit/instance.ts'
+import type { QuotaInstance } from '../../src/adapter-kit/templates.ts'
 import type { ScriptRunner } from '../../src/adapter-kit/script-runner.ts'
 import { createCall, createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
 import redisquota from '../../src/adapters/redisquota/index.ts'
@@ -35,7 +35,7 @@ function quotaOf(quota: object) {
   const { quota: handler } = redisquota.create(params, env)
   return async (asked: ReturnType<typeof request>, dimensions: Record<string, string> = {}) => {
     const instance: QuotaInstance = { name: 'rq.instance.prod', template: 'quota', fields: { dimensions } }
-    const result = await handler?.quota(instance, asked, createCall(env))
+    const result = await handler?.quota?.(instance, asked, createCall(env))
     if (result === undefined) throw new Error('no answer')
     return result
   }
@@ -135,7 +135,7 @@ describe('redisquota', () => {
     const env = createTestEnvironment({ redis: () => away.runner })
     const params = redisquota.config.parse({ quotas: [{ name: 'rq', maxAmount: 1, validDuration: '1s' }] })
     const instance: QuotaInstance = { name: 'rq.instance.prod', template: 'quota', fields: {} }
-    const asked = redisquota.create(params, env).quota?.quota(instance, request(1), createCall(env))
+    const asked = redisquota.create(params, env).quota?.quota?.(instance, request(1), createCall(env))
     await expect(asked).rejects.toThrow()
     away.client.disconnect()
     await own.stop()
@@ -148,7 +148,7 @@ describe('redisquota', () => {
     const quotas = [{ name: 'rq.quota.prod', maxAmount: 1, validDuration: '1s' }]
     const asked = environments.map(async (env) => {
       const params = redisquota.config.parse({ redisServerUrl: 'redis.prod:6379', quotas })
-      return await redisquota.create(params, env).quota?.quota(instance, request(1), createCall(env))
+      return await redisquota.create(params, env).quota?.quota?.(instance, request(1), createCall(env))
     })
     await expect(asked[0]).rejects.toMatchObject({ code: 'NOT_READY' })
     expect(await asked[1]).toMatchObject({ granted: 1 })

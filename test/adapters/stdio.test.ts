@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createTestEnvironment, ManualClock } from '../../src/adapter-kit/test-environment.ts'
-import type { LogEntryInstance } from '../../src/adapter-kit/instance.ts'
+import type { LogEntryInstance } from '../../src/adapter-kit/templates.ts'
 import stdio from '../../src/adapters/stdio/index.ts'
 import { Timestamp } from '../../src/kernel/time.ts'
 

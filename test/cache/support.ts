@@ -1,5 +1,6 @@
 // A node's verdict cache without the rest of the node: a backend that a test scripts, time that a test moves.
 
+import type { AnyAdapter } from '../../src/adapter-kit/define-adapter.ts'
 import { createRefusals } from '../../src/cache/cache-metrics.ts'
 import { KeyCardinality } from '../../src/cache/key-cardinality.ts'
 import { LocalTier } from '../../src/cache/local-tier.ts'
@@ -20,11 +21,13 @@ const EMPTY = MapBag.of({})
 /** The clock of the Redis server that nodes share, which nobody sets: ms since the epoch when a fake clock is at 0. */
 export const SERVER_START = Date.UTC(2026, 0, 15, 12)
 
+const TEMPLATES = ['listentry', 'quota', 'kubernetes'] as const
+
 /** A handler config for the cache: only its limits matter. */
 export function handlerConfig(overrides: Partial<HandlerConfig> = {}, doesIo = true): HandlerConfig {
   return {
     name: 'backend.handler.test',
-    adapter: { name: 'scripted', doesIo } as HandlerConfig['adapter'],
+    adapter: { name: 'scripted', doesIo, templates: TEMPLATES } as Partial<AnyAdapter> as AnyAdapter,
     params: {},
     digest: 'digest-1',
     timeoutMs: 1_000,

@@ -12,7 +12,7 @@ const INSTANCE = { name: 'i.instance.test', template: 'listentry', fields: {} }
 const OK = { status: { code: 0, message: '' } }
 
 /** Tables of handlers whose checks take 30 s, and what has been stopped. */
-function world() {
+function world(create?: () => never) {
   const clock = new FakeClock()
   const log = new KeptLog()
   const stopped: string[] = []
@@ -31,11 +31,14 @@ function world() {
       adapter: {
         name: 'slow',
         doesIo: true,
-        create: () => ({
-          check: { listentry: () => later(30_000, OK) },
-          report: { logentry: () => later(30_000, undefined) },
-          stop: () => void stopped.push(digest),
-        }),
+        templates: ['listentry', 'logentry'],
+        create:
+          create ??
+          (() => ({
+            check: { listentry: () => later(30_000, OK) },
+            report: { logentry: () => later(30_000, undefined) },
+            stop: () => void stopped.push(digest),
+          })),
       } as never,
     })
   const build = async (digest: string) => {
@@ -78,7 +81,7 @@ describe('a handler that has left the config', () => {
       const old = await build('old')
       const abort = new AbortController()
       const context: ReportContext = { signal: abort.signal, deadline: 60_000, batchId: 'b' }
-      const batch = old.handler.code.report?.logentry?.([], context)
+      const batch = old.handler.code.report?.['logentry']?.([], context)
       old.table.retire()
       if (isGivenUp) abort.abort()
       await clock.advance(25_000)
@@ -120,5 +123,23 @@ describe('two configs side by side', () => {
     expect(stopped).toEqual(['same'])
     await tables.stop()
     expect(stopped).toEqual(['same'])
+  })
+})
+
+describe('a handler that cannot be built', () => {
+  it('says so to checks and to reports, which are tried again', async () => {
+    const { handler } = await world(() => {
+      throw new Error('no licence')
+    }).build('broken')
+    const context: ReportContext = { signal: new AbortController().signal, deadline: 60_000, batchId: 'b' }
+    const calls = [() => handler.fetch(INSTANCE, 60_000), () => handler.code.report?.['logentry']?.([], context)]
+    for (const call of calls) {
+      const error: unknown = await new Promise((resolve) => resolve(call())).catch((caught: unknown) => caught)
+      expect(error).toMatchObject({
+        code: 'BACKEND_FAILED',
+        retryable: true,
+        message: expect.stringContaining('could not be built'),
+      })
+    }
   })
 })

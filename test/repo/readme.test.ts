@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { TEMPLATES } from '../../src/adapter-kit/templates.ts'
+import { BUILT_IN_TEMPLATES } from '../../src/adapter-kit/templates.ts'
 import { freePorts } from '../helpers/ports.ts'
 import { type Child, spawnChild } from '../helpers/process.ts'
 
@@ -195,7 +195,7 @@ describe('the README of the examples', () => {
   })
 
   it('names every template with the fields that it tells of', () => {
-    for (const { name, fields } of TEMPLATES.values()) {
+    for (const { name, fields } of BUILT_IN_TEMPLATES.values()) {
       const row = examples.split('\n').find((line) => line.startsWith('| `') && line.includes(`\`${name}\``)) ?? ''
       expect(row, name).not.toBe('')
       if (row.includes('as in Mixer')) continue

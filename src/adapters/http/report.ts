@@ -2,7 +2,7 @@
 
 import type { AdapterEnvironment, Handler, ReportContext } from '../../adapter-kit/define-adapter.ts'
 import { fetchText } from '../../adapter-kit/fetch-text.ts'
-import type { Instance, ReportTemplate } from '../../adapter-kit/instance.ts'
+import type { Instance } from '../../adapter-kit/instance.ts'
 import { fieldToJson } from '../../adapter-kit/value-text.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { HttpConfig } from './config.ts'
@@ -16,7 +16,7 @@ export function createHttpReport(
   env: Pick<AdapterEnvironment, 'fetch' | 'clock'>,
 ): NonNullable<Handler['report']> {
   const { url, method, maxBytes } = config
-  const post = (template: ReportTemplate) => async (instances: readonly Instance[], call: ReportContext) => {
+  const post = (template: string) => async (instances: readonly Instance[], call: ReportContext) => {
     const headers = { 'content-type': 'application/json', ...config.headers, 'idempotency-key': call.batchId }
     const rows = instances.map(({ name, fields }) => ({ name, fields: fieldToJson(fields) }))
     const body = JSON.stringify({ batchId: call.batchId, template, instances: rows })

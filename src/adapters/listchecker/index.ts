@@ -2,8 +2,8 @@
 
 import { defineAdapter, type CheckResult, type Handler } from '../../adapter-kit/define-adapter.ts'
 import { fetchText, placeOf } from '../../adapter-kit/fetch-text.ts'
-import type { ListEntryInstance } from '../../adapter-kit/instance.ts'
 import { RefreshingSource } from '../../adapter-kit/refreshing-source.ts'
+import type { ListEntryInstance } from '../../adapter-kit/templates.ts'
 import { valueToText } from '../../adapter-kit/value-text.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { Code, OK_STATUS, type Status } from '../../kernel/status.ts'

@@ -9,7 +9,7 @@ import {
   type Handler,
   type ReportContext,
 } from '../../adapter-kit/define-adapter.ts'
-import type { MetricInstance } from '../../adapter-kit/instance.ts'
+import type { MetricInstance } from '../../adapter-kit/templates.ts'
 import { valueToText } from '../../adapter-kit/value-text.ts'
 import { PROMETHEUS_ADAPTER_EXCEPTIONS_TOTAL } from '../../kernel/metrics/handlers.ts'
 import type { LabelValue } from '../../kernel/metrics/metric.ts'

@@ -1,6 +1,7 @@
 // One line for one instance, as text or as JSON.
 
-import type { FieldValue, LogEntryInstance, MetricInstance } from '../../adapter-kit/instance.ts'
+import type { FieldValue } from '../../adapter-kit/instance.ts'
+import type { LogEntryInstance, MetricInstance } from '../../adapter-kit/templates.ts'
 import { fieldToJson, type Json, valueToText } from '../../adapter-kit/value-text.ts'
 import { Timestamp } from '../../kernel/time.ts'
 import type { Level } from './config.ts'
