@@ -157,7 +157,11 @@ describe('a config source', () => {
 
   it('says so when the compiler itself fails, and goes on with the next config', async () => {
     // An adapter of somebody's own that is none.
-    const broken = { name: 'broken', description: 'has no templates' } as AnyAdapter
+    const broken = {
+      name: 'broken',
+      description: 'has no schema',
+      templates: ['quota'],
+    } as Partial<AnyAdapter> as AnyAdapter
     const { log, meter } = recorder
     const adapters = new Map([...TEST_ADAPTERS, ['broken', broken]])
     const source = await WatchedConfig.open({
