@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { runCommand } from './cli/commands.ts'
 import type { CommandHost } from './cli/io.ts'
+import { onLibraryOutput } from './process/library-output.ts'
 import { runRole, type StopSignal } from './process/run-role.ts'
 import type { Settings } from './settings/settings.ts'
 import { systemClock, systemRandom } from './observe/system.ts'
@@ -64,6 +65,7 @@ async function startRole(settings: Settings): Promise<number> {
     onCrash(listener) {
       onCrash = listener
     },
+    onLibraryOutput,
     exit: (status) => process.exit(status),
   })
 }

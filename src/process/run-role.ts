@@ -11,6 +11,7 @@ import { within } from '../kernel/deadline.ts'
 import type { Operation } from '../kernel/operation.ts'
 import type { Clock, Logger, Random } from '../kernel/ports.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
+import type { LibraryLevel } from './library-output.ts'
 import type { Settings } from '../settings/settings.ts'
 import { explainStartFailure } from './start-failure.ts'
 import { startSummary } from './start-summary.ts'
@@ -37,6 +38,8 @@ export interface RoleHost {
   onSignal(listener: (cause: StopCause) => void): void
   /** Hears of exceptions and rejections that nobody handled. */
   onCrash(listener: (error: unknown) => void): void
+  /** Hears what libraries write past the logger. */
+  onLibraryOutput(listener: (level: LibraryLevel, text: string) => void): void
   /** Ends the process at once. */
   exit(code: number): void
 }
@@ -45,6 +48,10 @@ const SIGNAL_CODES: Readonly<Record<StopSignal, number>> = { SIGHUP: 129, SIGINT
 
 /** A terminal and the wrappers around us (npm, our own launcher) each deliver the one Ctrl-C. */
 const SAME_SIGNAL_MS = 500
+
+/** Distinct texts of libraries that are told at their own level. */
+const MAX_LIBRARY_TEXTS = 100
+const MAX_LIBRARY_TEXT = 4_096
 
 /** Runs a role until a signal ends it. @returns the exit code. */
 export async function runRole(settings: Settings, host: RoleHost): Promise<number> {
@@ -60,6 +67,7 @@ export async function runRole(settings: Settings, host: RoleHost): Promise<numbe
     log.fatal({ err: error }, 'an error that nobody handled ends the process')
     host.exit(1)
   })
+  host.onLibraryOutput(toldOnce(log))
   const parts = new Parts(settings, host, log)
   const stopped = firstCause(host, log)
   try {
@@ -81,6 +89,17 @@ export async function runRole(settings: Settings, host: RoleHost): Promise<numbe
   if (inTime) log.info({ tookMs }, 'stopped')
   else log.error({ tookMs }, 'stopped before everything in flight was finished: --shutdown-timeout has passed')
   return inTime ? 0 : 1
+}
+
+/** A library may say the same at every reconnect: the same again is for who looks for details. */
+function toldOnce(log: Logger): (level: LibraryLevel, text: string) => void {
+  const told = new Set<string>()
+  return (level, written) => {
+    const text = written.slice(0, MAX_LIBRARY_TEXT)
+    const isNew = !told.has(text) && told.size < MAX_LIBRARY_TEXTS
+    if (isNew) told.add(text)
+    log[isNew ? level : 'debug']({ from: 'a library' }, text)
+  }
 }
 
 /** Resolves at the first cause; a second signal ends the process at once. */

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CreateProcess, Started } from '../../src/compose/running-process.ts'
+import type { LibraryLevel } from '../../src/process/library-output.ts'
 import { type RoleHost, runRole, type StopCause } from '../../src/process/run-role.ts'
 import { readSettings, type Settings } from '../../src/settings/settings.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
@@ -42,6 +43,7 @@ function launch(settings: Settings, options: LaunchOptions = {}) {
   const watchers = new Set<() => void>()
   let signal: (signal: StopCause) => void = () => {}
   let crash: (error: unknown) => void = () => {}
+  let librarySays: (level: LibraryLevel, text: string) => void = () => {}
   const host: RoleHost = {
     createProcess: options.create ?? quick,
     clock: options.clock ?? systemClock,
@@ -59,6 +61,9 @@ function launch(settings: Settings, options: LaunchOptions = {}) {
     },
     onCrash: (listener) => {
       crash = listener
+    },
+    onLibraryOutput: (listener) => {
+      librarySays = listener
     },
     exit: (code) => exits.push(code),
   }
@@ -85,6 +90,7 @@ function launch(settings: Settings, options: LaunchOptions = {}) {
     exits,
     signal: (name: StopCause) => signal(name),
     crash: (e: unknown) => crash(e),
+    librarySays: (text: string) => librarySays('warn', text),
     output: () => output,
   }
   return run
@@ -126,6 +132,18 @@ describe('a role', () => {
     expect(run.output()).toMatch(/config +examples: 3 rules, 2 handlers/)
     expect(run.output()).toMatch(/redis +none: in-process tiers only/)
     expect(run.output()).toContain('curl -s http://127.0.0.1:8080/v1/check')
+  })
+
+  it('logs what libraries write, each text once unless somebody looks for details', async () => {
+    const run = launch(settingsOf('--redis=none'))
+    await run.shown(/"admin"/)
+    for (let i = 0; i < 3; i++) run.librarySays('no password is needed')
+    for (let i = 0; i < 200; i++) run.librarySays(`number ${i}`)
+    const said = run.lines().filter(({ from }) => from === 'a library')
+    expect(said).toHaveLength(100)
+    expect(said[0]).toMatchObject({ level: 'warn', msg: 'no password is needed' })
+    run.signal('SIGTERM')
+    expect(await run.ended).toBe(0)
   })
 
   it('is not ready while it starts and while it stops', async () => {

@@ -1,5 +1,6 @@
 // The command as an operator meets it: the first run, its end, and mistakes in its flags.
 import { afterEach, describe, expect, it } from 'vitest'
+import { startRedis } from '../helpers/redis.ts'
 import { freePorts } from '../helpers/ports.ts'
 import { type Child, spawnChild } from '../helpers/process.ts'
 import { type Intermix, ROOT, startIntermix } from './intermix.ts'
@@ -55,6 +56,19 @@ describe('the first run', () => {
     child.signal('SIGTERM')
     expect((await child.exited).code).toBe(0)
     expect(performance.now() - before).toBeLessThan(20_000)
+  })
+
+  it('logs what ioredis writes to the console, as JSON lines like all others', async () => {
+    // A Redis without HELLO, as before version 6: the password then goes by AUTH, which one without a password refuses.
+    const redis = await startRedis({ args: ['--rename-command', 'HELLO', ''] })
+    const url = redis.url.replace('redis://', 'redis://:secret@')
+    const { child } = await quickstart(['--redis', url, '--log-format', 'json'])
+    await child.waitForOutput(/"level":"warn".*does not require a password/)
+    child.signal('SIGTERM')
+    await child.exited
+    await redis.stop()
+    const lines = child.output().trim().split('\n')
+    expect(lines.filter((line) => !line.startsWith('{'))).toEqual([])
   })
 
   it('ends at once on a second signal', async () => {
