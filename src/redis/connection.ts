@@ -6,6 +6,7 @@ import { REDIS_CALLS_TOTAL, REDIS_UP } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { Breaker } from './breaker.ts'
 import { createRedisClient, type RedisClient } from './create-client.ts'
+import { onRefusal, reasonOf } from './failure-reason.ts'
 import { redactRedisUrl } from './redis-url.ts'
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 50
@@ -67,6 +68,8 @@ class Link implements RedisLink {
   #reported: 'up' | 'down' | undefined
   /** What the connection failed with: a wrong password, for one, is not seen from outside. */
   #reason: string | undefined
+  /** What Redis itself said when it refused the connection: that explains more than what came of it. */
+  #refusal: string | undefined
 
   constructor(options: RedisLinkOptions) {
     this.#options = options
@@ -93,12 +96,14 @@ class Link implements RedisLink {
     })
     this.client = createRedisClient(options.url, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random)
     this.client.on('error', (error: Error) => {
-      this.#reason = error.message
+      this.#reason = reasonOf(error)
       options.log.debug({ redis: options.role, err: error }, 'Redis error')
     })
+    onRefusal(this.client, (line) => this.#refused(line))
     this.client.on('ready', () => {
       this.#connected = true
       this.#reason = undefined
+      this.#refusal = undefined
       this.#breaker.reset()
       this.#changed()
     })
@@ -195,6 +200,14 @@ class Link implements RedisLink {
     )
   }
 
+  /** The refusal may be read only at a later attempt than that which was told of. */
+  #refused(line: string): void {
+    if (line === this.#refusal) return
+    this.#refusal = line
+    const { log, role, url } = this.#options
+    if (this.#reported === 'down') log.warn({ redis: role, url: redactRedisUrl(url), reason: line }, 'Redis refuses the connection')
+  }
+
   #changed(): void {
     const state = this.state()
     if (state === this.#reported) return
@@ -203,7 +216,7 @@ class Link implements RedisLink {
     if (this.#closed) log.debug({ redis: role }, 'Redis link closed')
     else if (state === 'up') log.info({ redis: role, url: redactRedisUrl(url) }, 'Redis is up')
     else {
-      const reason = this.#connected ? 'it does not answer in time' : this.#reason
+      const reason = this.#connected ? 'it does not answer in time' : (this.#refusal ?? this.#reason)
       log.warn({ redis: role, url: redactRedisUrl(url), reason }, 'Redis is down: going on without it')
     }
     for (const listener of state === 'up' ? this.#upListeners : this.#downListeners) listener()

@@ -126,6 +126,19 @@ describe('a link to Redis', () => {
     expect(log.lines[0]).toMatch(/^warn Redis is down.*NOAUTH/)
   })
 
+  it('says with which words Redis refused it', async () => {
+    redis = await startRedis({ args: ['--maxclients', '1'] })
+    const first = testLink(redis.url).link
+    await untilUp(first)
+    const { link: own, log } = testLink(redis.url)
+    link = own
+    const told = () => log.lines.some((line) => line.includes('ERR max number of clients reached'))
+    await until(told, 'the refusal is told')
+    expect(log.lines.length).toBeLessThanOrEqual(2)
+    first.close()
+    await untilUp(own)
+  })
+
   it('rejects what is in flight when Redis dies, and reconnects', async () => {
     redis = await startRedis()
     const dying = testLink(redis.url, 5000).link
