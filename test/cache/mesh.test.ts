@@ -64,7 +64,7 @@ describe('the mesh tier', () => {
     const hanging = new Backend(clock)
     hanging.tookMs = 1_000_000
     void dead.ask(hanging)
-    while ((await link.run((client) => client.keys('test:*:l'))).length === 0);
+    await expect.poll(() => link.run((client) => client.keys('test:*:l'))).not.toEqual([])
     const backend = new Backend(clock)
     expect(await until(clock, said(alive.ask(backend)))).toBe('backend allow')
   })

@@ -2,6 +2,7 @@
 
 import type { RedisLink } from '../../src/redis/connection.ts'
 import type { FakeClock } from '../helpers/clock.ts'
+import { until } from '../redis/support.ts'
 
 /** Lets a promise settle: replies come in order, and the last one is that of `ping`. */
 export async function settled<T>(link: RedisLink, clock: FakeClock, promise: Promise<T>): Promise<T> {
@@ -19,5 +20,6 @@ export async function settled<T>(link: RedisLink, clock: FakeClock, promise: Pro
 
 /** Waits until fills that nobody waits for have reached Redis. */
 export async function untilFilled(link: RedisLink, keys = 1): Promise<void> {
-  while ((await link.run((client) => client.keys('test:*:v'))).length < keys);
+  const filled = async () => (await link.run((client) => client.keys('test:*:v'))).length >= keys
+  await until(filled, `${keys} keys are there`)
 }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { atOnce, inSlices, type Sliced } from '../../src/config/slices.ts'
+import { FakeClock } from '../helpers/clock.ts'
 
 /** Takes a millisecond of `clock` in each of so many steps. */
-function* steps(count: number, clock: { ms: number }): Sliced<string> {
+function* steps(count: number, clock: FakeClock): Sliced<string> {
   for (let i = 0; i < count; i++) {
-    clock.ms++
+    clock.stall(1)
     yield
   }
   return 'done'
@@ -12,23 +13,23 @@ function* steps(count: number, clock: { ms: number }): Sliced<string> {
 
 describe('work in slices', () => {
   it('lets the event loop do other things at least every 6 ms', async () => {
-    const clock = { ms: 0, monotonic: () => clock.ms }
+    const clock = new FakeClock()
     let [longest, last, ended] = [0, 0, false]
     const turn = () => {
-      longest = Math.max(longest, clock.ms - last)
-      last = clock.ms
+      longest = Math.max(longest, clock.monotonic() - last)
+      last = clock.monotonic()
       if (!ended) setImmediate(turn)
     }
     turn()
     expect(await inSlices(steps(200, clock), clock)).toBe('done')
     ended = true
-    expect(clock.ms).toBe(200)
+    expect(clock.monotonic()).toBe(200)
     expect(longest).toBeGreaterThan(0)
     expect(longest).toBeLessThanOrEqual(12)
   })
 
   it('is the same work at once', () => {
-    expect(atOnce(steps(200, { ms: 0 }))).toBe('done')
+    expect(atOnce(steps(200, new FakeClock()))).toBe('done')
   })
 
   it('hands on what the work throws', async () => {
@@ -36,7 +37,7 @@ describe('work in slices', () => {
       yield
       throw new Error('no')
     }
-    await expect(inSlices(failing(), { monotonic: () => 0 })).rejects.toThrow('no')
+    await expect(inSlices(failing(), new FakeClock())).rejects.toThrow('no')
     expect(() => atOnce(failing())).toThrow('no')
   })
 })

@@ -6,6 +6,8 @@ export interface FlakyProxy {
   readonly port: number
   /** Connections that are open now. */
   readonly connections: number
+  /** Chunks that have arrived and wait to be passed on. */
+  readonly held: number
   /** Delays every chunk in each direction by `ms`; 0 ends it. Applies to open connections too. */
   setLatency(ms: number): void
   /** While on, connections are accepted and stay open, and no byte passes; bytes that wait pass once it is off. */
@@ -37,6 +39,7 @@ class NetFlakyProxy implements FlakyProxy {
   #server: Server | undefined
   #port = 0
   #latencyMs = 0
+  #held = 0
   #open: Promise<void> = Promise.resolve()
   #release: (() => void) | undefined
 
@@ -50,6 +53,10 @@ class NetFlakyProxy implements FlakyProxy {
 
   get connections(): number {
     return this.#pairs.size
+  }
+
+  get held(): number {
+    return this.#held
   }
 
   setLatency(ms: number): void {
@@ -120,11 +127,13 @@ class NetFlakyProxy implements FlakyProxy {
     const send = (deliver: () => void) => {
       const due = performance.now() + this.#latencyMs
       const before = last
+      this.#held += 1
       last = (async () => {
         await before
         await this.#open
         const wait = due - performance.now()
         if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+        this.#held -= 1
         if (!to.destroyed) deliver()
       })()
     }

@@ -13,13 +13,6 @@ function block(ms: number): void {
   while (performance.now() < until);
 }
 
-const turn = () => new Promise((resolve) => setTimeout(resolve, 0))
-
-/** Lets the loop come round until `condition` holds. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turn()
-}
-
 describe('the lag of the event loop', () => {
   it('is none while time passes and the beat comes', async () => {
     const clock = new FakeClock()
@@ -39,7 +32,7 @@ describe('the lag of the event loop', () => {
     monitor = createLoopMonitor({ clock: systemClock, meter })
     block(80)
     // A busy machine may stall it again and again, so that the end is waited for.
-    await until(() => monitor?.lagMs() === 0)
+    await expect.poll(() => monitor?.lagMs(), { interval: 1, timeout: 20_000 }).toBe(0)
     expect(await meter.render()).toMatch(/intermix_loop_stalls_total [1-9]/)
   })
 

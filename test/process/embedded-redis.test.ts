@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { type EmbeddedRedis, startEmbeddedRedis } from '../../src/process/embedded-redis.ts'
 import { systemClock } from '../../src/observe/system.ts'
 import { accepts, spawnChild } from '../helpers/process.ts'
+import { until } from '../redis/support.ts'
 
 const path = process.env['PATH'] ?? ''
 const present = (await probe()) !== undefined
@@ -15,11 +16,7 @@ async function probe(): Promise<EmbeddedRedis | undefined> {
 }
 
 async function gone(port: number): Promise<void> {
-  const deadline = performance.now() + 10_000
-  while (await accepts(port)) {
-    if (performance.now() > deadline) throw new Error(`something still listens on port ${port}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
+  await until(async () => !(await accepts(port)), `nothing listens on port ${port}`)
 }
 
 describe('the embedded Redis', () => {

@@ -1,7 +1,8 @@
 // An admission whose loop a test turns by hand, and a log that keeps its lines.
-import type { Clock, Logger, LoopLag } from '../../src/kernel/ports.ts'
+import type { Logger, LoopLag } from '../../src/kernel/ports.ts'
 import { createMeter } from '../../src/observe/meter.ts'
 import { Admission, INTERVAL_MS } from '../../src/server/admission.ts'
+import { FakeClock } from '../helpers/clock.ts'
 
 /** Keeps the lines that it is given. */
 export class LineLog implements Logger {
@@ -21,42 +22,44 @@ export class LineLog implements Logger {
 
 /** A loop under the control of a test: its time, how long it rested, how late it is, and where a turn ends. */
 class HandLoop {
-  now = 0
+  readonly clock = new FakeClock()
   idleMs = 0
   lateMs = 0
   #ends: (() => void)[] = []
-  readonly clock: Clock = {
-    now: () => this.now,
-    monotonic: () => this.now,
-    attentive: () => this.now,
-    after: () => () => {},
-    turn: () => () => {},
-  }
   readonly loopLag: LoopLag = { lagMs: () => this.lateMs }
 
   /** For `AdmissionOptions.endOfTurn`. */
   readonly endOfTurn = (callback: () => void): void => void this.#ends.push(callback)
 
+  get now(): number {
+    return this.clock.monotonic()
+  }
+
+  /** Lets the turn take `ms` more. */
+  work(ms: number): void {
+    this.clock.stall(ms)
+  }
+
   /** Lets the turn take `ms` more, and ends it. */
   endTurn(ms = 0): void {
-    this.now += ms
+    this.work(ms)
     for (const end of this.#ends.splice(0)) end()
   }
 
   /** Nothing to do for a while. */
   rest(ms: number): void {
-    this.now += ms
+    this.clock.stall(ms)
     this.idleMs += ms
   }
 }
 
-/** An admission on a loop of its own; `clock` replaces the loop's where timers must fire. */
-export function handAdmission(options: { readonly maxInFlight?: number; readonly clock?: Clock } = {}) {
+/** An admission on a loop of its own. */
+export function handAdmission(options: { readonly maxInFlight?: number } = {}) {
   const loop = new HandLoop()
   const log = new LineLog()
   const meter = createMeter({ processMetrics: false })
   const admission = new Admission({
-    clock: options.clock ?? loop.clock,
+    clock: loop.clock,
     log,
     meter,
     loopLag: loop.loopLag,

@@ -2,7 +2,6 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FEW_CALLS, INTERVAL_MS, TARGET_MS } from '../../src/server/admission.ts'
 import { seededRandom } from '../../load/random.ts'
-import { FakeClock } from '../helpers/clock.ts'
 import { fill, handAdmission, overload } from './admission-support.ts'
 
 const FOR_EVER = Number.POSITIVE_INFINITY
@@ -112,10 +111,10 @@ describe('admission', () => {
     const door = admission.door('a', 'check')
     loop.lateMs = 60
     expect([door.admit(50), door.admit(100)]).toEqual(['deadline', undefined])
-    loop.now += 30
+    loop.work(30)
     expect(admission.waitedMs()).toBe(90)
     expect([door.admit(80), door.admit(100)]).toEqual(['deadline', undefined])
-    loop.now += 10
+    loop.work(10)
     expect(door.admit(100)).toBe('deadline')
     loop.endTurn()
     loop.lateMs = 0
@@ -185,12 +184,12 @@ function simulate(load: number, costMs: number, shedMs: number, seed: number) {
     for (const at of read) {
       if (door.admit(200) === undefined) let_in.push(at)
       else {
-        loop.now += shedMs
+        loop.work(shedMs)
         if (at > settledAt) result.slowestShedMs = Math.max(result.slowestShedMs, loop.now - at)
       }
     }
     for (const at of let_in) {
-      loop.now += costMs
+      loop.work(costMs)
       door.end()
       if (at > settledAt) result[loop.now - at < 200 ? 'inTime' : 'late']++
     }
@@ -233,8 +232,8 @@ describe('a server of one loop under admission', () => {
 
 describe('the log of shed calls', () => {
   it('has one line when it begins and one when it has ended', async () => {
-    const clock = new FakeClock()
-    const { admission, log } = handAdmission({ maxInFlight: 1, clock })
+    const { admission, log, loop } = handAdmission({ maxInFlight: 1 })
+    const { clock } = loop
     const door = admission.door('a', 'check')
     door.admit(FOR_EVER)
     for (let second = 0; second < 20; second++) {

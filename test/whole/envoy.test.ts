@@ -30,8 +30,8 @@ async function startAll(envoyBinary: string): Promise<{ mesh: Mesh; envoy: Envoy
 
 async function expectCounted(running: Mesh, timeout: number): Promise<void> {
   await expect.poll(() => running.countedRequests(), { timeout, interval: 250 }).toBe(REQUESTS)
-  // Counted once means that it stays so: nothing is delivered a second time later.
-  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  // Counted once means that it stays so: nothing is left that could be delivered a second time.
+  await expect.poll(() => running.unfinishedJobs(), { timeout, interval: 250 }).toEqual([])
   expect(await running.countedRequests()).toBe(REQUESTS)
 }
 

@@ -1,4 +1,5 @@
 // A small mesh: nodes, workers, one Redis, a policy backend and an upstream, all real processes or sockets.
+import { Redis } from 'ioredis'
 import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
 import { type Intermix, startIntermix, sumOfSeries } from './intermix.ts'
@@ -15,6 +16,8 @@ export interface Mesh {
   addWorker(): Promise<Intermix>
   /** What the workers that run now have counted of reports, in the metric of the policy. */
   countedRequests(): Promise<number>
+  /** Keys of the report queues' lists of jobs that wait or are under way: empty lists have none. */
+  unfinishedJobs(): Promise<string[]>
   stop(): Promise<void>
 }
 
@@ -55,7 +58,17 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     for (let i = 0; i < options.workers; i += 1) await addWorker()
     const nodes: Intermix[] = []
     for (let i = 1; i <= options.nodes; i += 1) nodes.push(await start('node', `node-${i}`, options.nodeFlags ?? []))
-    return { redis, nodes, workers, policyBackend, upstream, addWorker, countedRequests: () => counted(workers), stop }
+    return {
+      redis,
+      nodes,
+      workers,
+      policyBackend,
+      upstream,
+      addWorker,
+      countedRequests: () => counted(workers),
+      unfinishedJobs: () => unfinishedJobs(redis.url),
+      stop,
+    }
   } catch (error) {
     await stop()
     throw error
@@ -68,6 +81,16 @@ function startPolicyBackend(): Promise<HttpBackend> {
     const { fields } = JSON.parse(body) as { fields: { value: string } }
     return { status: entitled(fields.value) ? 200 : 403 }
   })
+}
+
+async function unfinishedJobs(url: string): Promise<string[]> {
+  const client = new Redis(url)
+  try {
+    const lists = ['wait', 'prioritized', 'active', 'delayed', 'paused'].map((list) => client.keys(`*:${list}`))
+    return (await Promise.all(lists)).flat()
+  } finally {
+    client.disconnect()
+  }
 }
 
 async function counted(workers: readonly Intermix[]): Promise<number> {

@@ -1,6 +1,7 @@
 // Verdicts are shared by the mesh: what one node has asked a backend, no other node asks again.
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { sumOfSeries } from './intermix.ts'
 import { type Mesh, startMesh } from './mesh.ts'
 
 let mesh: Mesh
@@ -36,6 +37,12 @@ async function check(node: number, user: string): Promise<{ status: number; tier
   return { status: answer.status, tier: answer.headers.get('x-intermix-tier'), text }
 }
 
+/** Checks that joined a call under way, at both nodes. */
+async function coalesced(): Promise<number> {
+  const pages = mesh.nodes.map(async ({ adminUrl }) => await (await fetch(`${adminUrl}/metrics`)).text())
+  return (await Promise.all(pages)).reduce((sum, page) => sum + sumOfSeries(page, 'intermix_cache_coalesced_total'), 0)
+}
+
 /** Verdicts are written to Redis after the answer has gone out: tests wait for them here. */
 async function storedVerdicts(): Promise<number> {
   const client = new Redis(mesh.redis.url)
@@ -69,11 +76,17 @@ describe('two nodes with one Redis', () => {
 
   it('ask once when both are asked at the same moment by many', async () => {
     const before = mesh.policyBackend.count
+    const coalescedBefore = await coalesced()
+    const released = Promise.withResolvers<void>()
     mesh.policyBackend.answerWith(async () => {
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await released.promise
       return { status: 200 }
     })
-    const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => check(i % 2, 'user-5')))
+    const asked = Promise.all(Array.from({ length: 40 }, (_, i) => check(i % 2, 'user-5')))
+    // All but the first at each node, one of which waits for the other node.
+    await expect.poll(async () => (await coalesced()) - coalescedBefore).toBe(38)
+    released.resolve()
+    const answers = await asked
     expect(answers.filter(({ status }) => status !== 200)).toEqual([])
     expect(mesh.policyBackend.count).toBe(before + 1)
   })
