@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 
 const TESTS = join(import.meta.dirname, '..')
-const SLEEP = /(?<![.\w])setTimeout\(|timers\/promises|useFakeTimers|Atomics\.wait\(/
+const SLEEP = /(?<![.\w])setTimeout\(|\bsetTimeout\b.*timers\/promises|useFakeTimers|Atomics\.wait\(/
 /** What a timer is for where there may be one. */
 const TIMERS: Readonly<Record<string, string>> = {
   'helpers/flaky-proxy.ts': 'the latency of a network',
