@@ -156,12 +156,13 @@ describe('a config source', () => {
   })
 
   it('says so when the compiler itself fails, and goes on with the next config', async () => {
-    // An adapter of somebody's own that is none.
-    const broken = {
-      name: 'broken',
-      description: 'has no schema',
-      templates: ['quota'],
-    } as Partial<AnyAdapter> as AnyAdapter
+    // An adapter of somebody's own, with a mistake that only shows when it is used.
+    const broken: AnyAdapter = {
+      ...(TEST_ADAPTERS.get('door') as AnyAdapter),
+      get name(): string {
+        throw new TypeError('no name today')
+      },
+    }
     const { log, meter } = recorder
     const adapters = new Map([...TEST_ADAPTERS, ['broken', broken]])
     const source = await WatchedConfig.open({
