@@ -20,6 +20,7 @@ const SERVER_START = Date.UTC(2026, 0, 15, 12)
 
 export interface SimulatedNode {
   readonly engine: CheckEngine
+  readonly verdicts: VerdictCache
   readonly revocations: Revocations
   readonly meter: ReadableMeter
   /** Why there was no verdict of a handler, the last few times. */
@@ -91,6 +92,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     unknowns: watch(checks.verdicts),
     details: log.details,
     engine: checks.engine,
+    verdicts: checks.verdicts,
     revocations,
     state: current,
     apply,
