@@ -1,6 +1,7 @@
 // Fetches under way: at most one per key in this process. A fetch asks the mesh tier, then the backend if this node gets
 // the lease, or waits a bounded while for the node that has it. It goes on whether or not its callers still wait.
 
+import { pause } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter, Random } from '../kernel/ports.ts'
 import { MAX_VALID_USES, type Verdict } from '../kernel/verdict.ts'
@@ -113,8 +114,7 @@ export class Flights {
       if (found.state !== 'wait' || remaining <= 0) return { ...found, token, stale }
       if (!waited) plan.waited.add()
       waited = true
-      const pause = Math.min(remaining, pauseMs * (0.75 + random() / 2))
-      await new Promise<void>((resolve) => clock.after(pause, resolve))
+      await pause(clock, Math.min(remaining, pauseMs * (0.75 + random() / 2)))
       pauseMs = Math.min(50, pauseMs * 1.5)
     }
   }

@@ -2,6 +2,7 @@
 // which nodes have applied them. A node that cannot follow the log serves only verdicts younger than a bound.
 
 import { randomUUID } from 'node:crypto'
+import { pause } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { REVOCATIONS_IN_TOUCH } from '../kernel/metrics/cache.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
@@ -153,7 +154,7 @@ export class RevocationService {
       } else if (!patient) {
         throw unavailable('the revocation is recorded, but which nodes have applied it is not known', error)
       }
-      await new Promise<void>((resolve) => clock.after(POLL_MS / 5, resolve))
+      await pause(clock, POLL_MS / 5)
     }
   }
 

@@ -39,3 +39,8 @@ export function within<T, L>(clock: Clock, ms: number, promise: PromiseLike<T>, 
     )
   })
 }
+
+/** Waits for `ms` at least. */
+export function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => void clock.after(ms, resolve))
+}

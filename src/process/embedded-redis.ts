@@ -7,7 +7,7 @@ import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { within } from '../kernel/deadline.ts'
+import { pause, within } from '../kernel/deadline.ts'
 import type { Clock } from '../kernel/ports.ts'
 
 /** A running private Redis. It ends with this process, however that ends. */
@@ -165,7 +165,7 @@ async function answers({ port, password, clock, ended }: Probe): Promise<void> {
   while (!(await ping(port, password))) {
     if (over) throw new Error('redis-server ended while it started')
     if (clock.monotonic() > deadline) throw new Error(`redis-server did not answer within ${START_TIMEOUT_MS} ms`)
-    await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
+    await pause(clock, POLL_MS)
   }
 }
 

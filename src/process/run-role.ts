@@ -7,7 +7,7 @@ import { Health } from '../observe/health.ts'
 import { createLogger, type RootLogger } from '../observe/logger.ts'
 import { createLoopMonitor, type LoopMonitor } from '../observe/loop-lag.ts'
 import { createMeter } from '../observe/meter.ts'
-import { within } from '../kernel/deadline.ts'
+import { pause, within } from '../kernel/deadline.ts'
 import type { Operation } from '../kernel/operation.ts'
 import type { Clock, Logger, Random } from '../kernel/ports.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
@@ -178,7 +178,7 @@ class Parts {
     this.#health.set('start', false, 'shutting down')
     this.#running.retire?.()
     log.info({ lameDuckMs }, 'not ready any more, and serving on until callers have noticed')
-    await new Promise<void>((resolve) => this.#host.clock.after(lameDuckMs, resolve))
+    await pause(this.#host.clock, lameDuckMs)
   }
 
   /** @returns whether everything ended within `deadlineMs`. */

@@ -7,6 +7,7 @@ import { DEFAULT_EXPORT_LIMITS, type ExportLimits } from '../adapter-kit/exporte
 import type { Consume, Outcome } from '../adapter-kit/exporter/sending-queue.ts'
 import type { Push } from '../adapter-kit/exporter/timeout.ts'
 import type { Snapshot } from '../config/snapshot.ts'
+import { pause } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
@@ -121,7 +122,7 @@ export async function persistently(clock: Clock, task: () => Promise<void>): Pro
       return
     } catch (error) {
       if (wait > 5000) throw error
-      await new Promise<void>((resolve) => clock.after(wait, resolve))
+      await pause(clock, wait)
     }
   }
 }

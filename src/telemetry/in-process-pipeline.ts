@@ -5,6 +5,7 @@ import type { AnyHandler } from '../adapter-kit/define-adapter.ts'
 import { reasonOf } from '../adapter-kit/exporter/failure-class.ts'
 import { MemoryQueue } from '../adapter-kit/exporter/memory-queue.ts'
 import type { Snapshot } from '../config/snapshot.ts'
+import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
@@ -176,16 +177,11 @@ export class InProcessPipeline implements ParcelSink {
     if (this.#held === 0 && this.#expanding === 0) for (const listener of this.#idleListeners) listener()
   }
 
-  #untilIdle(deadlineMs: number): Promise<void> {
-    if (this.#held === 0 && this.#expanding === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        cancel()
-        this.#idleListeners.delete(done)
-        resolve()
-      }
-      const cancel = this.#options.clock.after(deadlineMs, done)
-      this.#idleListeners.add(done)
-    })
+  async #untilIdle(deadlineMs: number): Promise<void> {
+    if (this.#held === 0 && this.#expanding === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#idleListeners.add(resolve)
+    await within(this.#options.clock, deadlineMs, promise, () => undefined)
+    this.#idleListeners.delete(resolve)
   }
 }

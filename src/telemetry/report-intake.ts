@@ -1,6 +1,7 @@
 // The node's side of reports: takes them at once, and hands them to the queue as fast as the queue takes them.
 
 import { mkdirSync } from 'node:fs'
+import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
@@ -171,17 +172,12 @@ export class ReportIntake implements ReportService {
     if (this.#spool.records === 0) for (const listener of this.#emptyListeners) listener()
   }
 
-  #untilEmpty(deadlineMs: number): Promise<void> {
-    if (this.#spool.records === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        cancel()
-        this.#emptyListeners.delete(done)
-        resolve()
-      }
-      const cancel = this.#options.clock.after(deadlineMs, done)
-      this.#emptyListeners.add(done)
-    })
+  async #untilEmpty(deadlineMs: number): Promise<void> {
+    if (this.#spool.records === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#emptyListeners.add(resolve)
+    await within(this.#options.clock, deadlineMs, promise, () => undefined)
+    this.#emptyListeners.delete(resolve)
   }
 
   /** Everything still here, oldest first. What is in flight may have arrived: its id keeps it from being doubled. */
