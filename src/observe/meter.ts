@@ -1,10 +1,11 @@
 // Metrics on prom-client: one registry per process, series resolved once, and a bound on how many series there can be.
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, type Metric as RegisteredMetric, Registry } from 'prom-client'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Children, CounterMetric, GaugeMetric, HistogramMetric, Labels, Metric } from '../kernel/metrics/metric.ts'
-import type { Meter, Counter as CounterPort, Gauge as GaugePort, Histogram as HistogramPort } from '../kernel/ports.ts'
+import type { Counter, Gauge, Histogram, Meter } from '../kernel/ports.ts'
 import { createChildren } from './metric-children.ts'
+import { HistogramSeries, type LabelValues, NumberSeries, type Series, SeriesMetric } from './metric-series.ts'
 
 const PREFIX = 'intermix_'
 
@@ -48,51 +49,27 @@ class RegistryMeter implements PrometheusMeter {
     return this.#registry.contentType
   }
 
-  counter<L extends Labels>(metric: CounterMetric<L>): Children<L, CounterPort> {
-    return this.#childrenOf(metric, 'counter', () => {
-      const counter = new Counter(this.#configuration(metric))
-      return (labelValues) => {
-        const child = labelValues.length === 0 ? counter : counter.labels(...labelValues)
-        // A series that starts at 0 lets rate() see its first increment.
-        child.inc(0)
-        return { add: (count = 1) => child.inc(count) }
-      }
-    })
+  counter<L extends Labels>(metric: CounterMetric<L>): Children<L, Counter> {
+    return this.#childrenOf(metric, 'counter', (labels) => new NumberSeries(labels))
   }
 
-  gauge<L extends Labels>(metric: GaugeMetric<L>): Children<L, GaugePort> {
-    return this.#childrenOf(metric, 'gauge', () => {
-      const gauge = new Gauge(this.#configuration(metric))
-      return (labelValues) => {
-        const child = labelValues.length === 0 ? gauge : gauge.labels(...labelValues)
-        return { set: (value) => child.set(value) }
-      }
-    })
+  gauge<L extends Labels>(metric: GaugeMetric<L>): Children<L, Gauge> {
+    return this.#childrenOf(metric, 'gauge', (labels) => new NumberSeries(labels))
   }
 
-  histogram<L extends Labels>(metric: HistogramMetric<L>): Children<L, HistogramPort> {
-    return this.#childrenOf(metric, 'histogram', () => {
-      const histogram = new Histogram({ ...this.#configuration(metric), buckets: [...metric.buckets] })
-      return (labelValues) => {
-        const child = labelValues.length === 0 ? histogram : histogram.labels(...labelValues)
-        return { observe: (value) => child.observe(value) }
-      }
-    })
+  histogram<L extends Labels>(metric: HistogramMetric<L>): Children<L, Histogram> {
+    return this.#childrenOf(metric, 'histogram', (labels) => new HistogramSeries(labels, metric))
   }
 
   async render(): Promise<string> {
     return await this.#registry.metrics()
   }
 
-  #configuration({ name, help, labels }: Metric) {
-    return { name: PREFIX + name, help, labelNames: Object.keys(labels), registers: [this.#registry] }
-  }
-
   /** The children of a metric, which is registered when it is first asked for. */
-  #childrenOf<L extends Labels, T>(
+  #childrenOf<L extends Labels, T extends Series>(
     metric: Metric<L>,
     type: Metric['type'],
-    register: () => (labelValues: readonly string[]) => T,
+    create: (labels: LabelValues) => T,
   ): Children<L, T> {
     const known = this.#metrics.get(metric.name)
     // Adapters of others bring metrics of their own, which this compiler has not seen.
@@ -106,7 +83,10 @@ class RegistryMeter implements PrometheusMeter {
       if (shape(known.metric) === shape(metric)) return known.children as Children<L, T>
       throw new IntermixError('INTERNAL', `metric ${metric.name} is a ${shape(known.metric)}, not a ${shape(metric)}`)
     }
-    const children = createChildren({ metric, create: register(), max: this.#maxSeries })
+    const registered = new SeriesMetric(PREFIX + metric.name, metric)
+    this.#registry.registerMetric(registered as unknown as RegisteredMetric)
+    const add = (labelValues: readonly string[]) => registered.add(labelValues, create)
+    const children = createChildren({ metric, create: add, max: this.#maxSeries })
     this.#metrics.set(metric.name, { metric, children })
     return children
   }

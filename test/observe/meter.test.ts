@@ -27,6 +27,27 @@ describe('the meter', () => {
     expect(meter.contentType).toContain('text/plain')
   })
 
+  it('counts observations up to each bound, the bound itself included', async () => {
+    const meter = createMeter(bare)
+    const size = histogram({ ...about, name: 'size_bytes', buckets: [1, 2] })
+    for (const value of [0, 1, 1.5, 2, 2.5]) meter.histogram(size)().observe(value)
+    const lines = (await meter.render()).split('\n').filter((line) => line.startsWith('intermix_size'))
+    expect(lines).toEqual([
+      'intermix_size_bytes_bucket{le="1"} 2',
+      'intermix_size_bytes_bucket{le="2"} 4',
+      'intermix_size_bytes_bucket{le="+Inf"} 5',
+      'intermix_size_bytes_sum 7',
+      'intermix_size_bytes_count 5',
+    ])
+  })
+
+  it('refuses what is no number, and counters that count down', () => {
+    const meter = createMeter(bare)
+    const size = meter.histogram(histogram({ ...about, name: 'size_bytes', buckets: [1, 2] }))()
+    expect(() => size.observe(Number.NaN)).toThrow('NaN cannot be counted or observed')
+    expect(() => meter.counter(CALLS)({ handler: 'a' }).add(-1)).toThrow('-1 cannot be counted')
+  })
+
   it('gives the same child for the same metric and label values', async () => {
     const meter = createMeter(bare)
     const first = meter.counter(CALLS)({ handler: 'a' })
