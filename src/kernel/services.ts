@@ -16,6 +16,8 @@ export interface QuotaDemand {
 export interface CheckOptions {
   /** Milliseconds from now after which the caller no longer waits. */
   readonly timeoutMs: number
+  /** When the call came, on the monotonic clock, where the caller has looked; else it is now. */
+  readonly startedAt?: number
   /**
    * Whether the caller keeps the answer and gives it again by itself, as Mixer's proxies do: the answer's `validUses` are
    * then handed out to it.
@@ -39,6 +41,8 @@ export interface QuotaGrant {
 export interface CheckOutcome {
   readonly answer: Answer
   readonly quotas: ReadonlyMap<string, QuotaGrant>
+  /** When it was answered, on the monotonic clock, where somebody has looked. */
+  readonly answeredAt?: number
 }
 
 export interface CheckService {

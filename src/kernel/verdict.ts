@@ -58,7 +58,7 @@ export interface Answer {
   readonly referenced: readonly ReferencedAttribute[]
   readonly requestHeaders: readonly HeaderOperation[]
   readonly responseHeaders: readonly HeaderOperation[]
-  readonly directResponse?: DirectResponse
+  readonly directResponse?: DirectResponse | undefined
   /** Where it denies: the rule and handler that gave the code. */
-  readonly deniedBy?: { readonly rule: string; readonly handler: string }
+  readonly deniedBy?: { readonly rule: string; readonly handler: string } | undefined
 }

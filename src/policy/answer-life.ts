@@ -1,8 +1,9 @@
 // How long an answer may be given again, how often, and by whom.
 
-import type { Findings, StoredAnswer } from '../cache/answer-cache.ts'
+import type { StoredAnswer } from '../cache/answer-cache.ts'
 import type { Epoch } from '../cache/revocations.ts'
 import { handOutUses, type UseBudget, usesLeft } from '../cache/use-budget.ts'
+import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Answer } from '../kernel/verdict.ts'
 
 /** Uses that the caller is told of: those that are left here, or, where it keeps the answer, those that it gets. */
@@ -10,14 +11,24 @@ export function usesFor({ keepsAnswer }: { readonly keepsAnswer?: boolean }, bud
   return keepsAnswer === true ? handOutUses(budget) : usesLeft(budget)
 }
 
-/** A kept answer as it is given at `now`. */
-export function givenAgain(stored: StoredAnswer, now: number, validUses: number): Findings {
+/** A kept answer as it is given at `now`. Nothing is spread here: it is done for nearly every check. */
+export function givenAgain(
+  { answer, createdAt, freshUntil }: StoredAnswer,
+  now: number,
+  validUses: number,
+  referenced: readonly ReferencedAttribute[],
+): Answer {
   return {
-    ...stored.answer,
-    tier: 'local',
-    validForMs: Math.max(0, Math.floor(stored.freshUntil - now)),
+    status: answer.status,
+    validForMs: Math.max(0, Math.floor(freshUntil - now)),
     validUses,
-    ageMs: Math.max(0, Math.round(now - stored.createdAt)),
+    tier: 'local',
+    ageMs: Math.max(0, Math.round(now - createdAt)),
+    referenced,
+    requestHeaders: answer.requestHeaders,
+    responseHeaders: answer.responseHeaders,
+    directResponse: answer.directResponse,
+    deniedBy: answer.deniedBy,
   }
 }
 

@@ -6,11 +6,12 @@ import type { NormalRequestBag } from '../wire/normal-request-bag.ts'
 
 /** The outcome with references to what the caller sent; the same object where they are so already. */
 export function outcomeAsSent(outcome: CheckOutcome, bag: NormalRequestBag): CheckOutcome {
-  const { answer } = outcome
+  const { answer, answeredAt } = outcome
   const referenced = asSent(answer.referenced, bag)
   const quotas = grantsAsSent(outcome.quotas, bag)
   if (referenced === answer.referenced && quotas === outcome.quotas) return outcome
-  return { answer: { ...answer, referenced }, quotas }
+  const sent = { answer: { ...answer, referenced }, quotas }
+  return answeredAt === undefined ? sent : { ...sent, answeredAt }
 }
 
 /** The grants with references to what the caller sent; the same object where they are so already. */
@@ -18,6 +19,7 @@ export function grantsAsSent(
   quotas: ReadonlyMap<string, QuotaGrant>,
   bag: NormalRequestBag,
 ): ReadonlyMap<string, QuotaGrant> {
+  if (quotas.size === 0) return quotas
   const changed: [string, QuotaGrant][] = []
   for (const [name, grant] of quotas) {
     const referenced = asSent(grant.referenced, bag)
@@ -27,8 +29,8 @@ export function grantsAsSent(
 }
 
 function asSent(referenced: readonly ReferencedAttribute[], bag: NormalRequestBag): readonly ReferencedAttribute[] {
+  if (referenced.every((read) => bag.isSent(read))) return referenced
   const all = referenced.map((read) => bag.sent(read))
-  if (all.every((own, at) => own.length === 1 && own[0] === referenced[at])) return referenced
   const found = new Map<string, ReferencedAttribute>()
   for (const own of all.flat()) found.set(JSON.stringify([own.name, own.key, own.whole]), own)
   return [...found.values()]

@@ -20,7 +20,7 @@ import { type Evaluation, evaluateRules } from './evaluate.ts'
 import { fillHeaders, NO_HEADERS } from './header-operations.ts'
 import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
 import type { QuotaEngine } from './quota-engine.ts'
-import { metUnknown, referencesOf } from './references.ts'
+import { metUnknown, referencesOf, sharedReads } from './references.ts'
 import { evaluateShadow } from './shadow-rules.ts'
 
 export interface CheckEngineOptions {
@@ -36,6 +36,7 @@ export interface CheckEngineOptions {
 }
 
 const NO_QUOTAS: ReadonlyMap<string, QuotaGrant> = new Map()
+const NO_REFERENCES: readonly ReferencedAttribute[] = []
 
 type Call = PolicyRequest<CheckOptions>
 
@@ -60,10 +61,12 @@ export class CheckEngine implements CheckService {
     // Kept answers are those of requests in whose namespace the rules of the plan apply.
     const isTold = !plan.namespaced || unknownNamespace(bag) === undefined
     if (plan.scope !== undefined && this.#options.answers !== undefined && isTold) {
-      const now = this.#options.clock.monotonic()
+      const now = call.preparedAt
       const stored = this.#options.answers.find(plan.scope, bag, plan.handlers, now)
-      if (stored !== undefined)
-        return this.#finish(call, givenAgain(stored, now, usesFor(call.options, stored)), stored.reads)
+      if (stored !== undefined) {
+        const uses = usesFor(call.options, stored)
+        return this.#finish(call, givenAgain(stored, now, uses, this.#references(call, stored.reads)))
+      }
     }
     return this.#evaluate(call)
   }
@@ -97,12 +100,12 @@ export class CheckEngine implements CheckService {
     const allowed = combined.status.code === 0
     const missing = this.#options.metrics.headersWithoutValue
     const headers = allowed ? fillHeaders(evaluation.matched, parts, call.bag, collector, missing) : NO_HEADERS
-    const reads = collector.referenced()
+    const reads = sharedReads(collector.referenced())
     const { entries, isUseBound } = combined
     const isLasting = combined.reusable && !metUnknown(call.bag, reads)
     const freshUntil = isLasting ? combined.freshUntil : now
     const budget: UseBudget = { parts: entries, isUseBound, usesLeft: isLasting ? combined.validUses : 0 }
-    const answer: Findings = {
+    const findings: Findings = {
       status: combined.status,
       validForMs: Math.max(0, Math.floor(freshUntil - now)),
       validUses: usesFor(call.options, budget),
@@ -110,8 +113,8 @@ export class CheckEngine implements CheckService {
       ageMs: Math.max(0, Math.round(now - combined.createdAt)),
       requestHeaders: headers.request,
       responseHeaders: headers.response,
-      ...(combined.directResponse === undefined ? {} : { directResponse: combined.directResponse }),
-      ...(combined.deniedBy === undefined ? {} : { deniedBy: combined.deniedBy }),
+      directResponse: combined.directResponse,
+      deniedBy: combined.deniedBy,
     }
     for (const part of parts) {
       if (part.outcome.entry !== undefined) continue
@@ -122,29 +125,33 @@ export class CheckEngine implements CheckService {
     if (answers !== undefined && call.plan.scope !== undefined && isLasting && freshUntil > now) {
       answers.store(call.plan.scope, collector.steps, {
         ...budget,
-        answer,
+        answer: findings,
         reads,
         createdAt: combined.createdAt,
         freshUntil,
         epoch: oldestEpoch(epoch, entries),
       })
     }
-    return this.#finish(call, answer, reads)
+    return this.#finish(call, { ...findings, referenced: this.#references(call, reads) })
   }
 
   /** @param reads what the evaluation read, this one or the one that gave the answer before */
-  #finish(call: Call, findings: Findings, reads: readonly ReferencedAttribute[]): CheckOutcome | Promise<CheckOutcome> {
+  #references(call: Call, reads: readonly ReferencedAttribute[]): readonly ReferencedAttribute[] {
+    return call.selection === undefined ? NO_REFERENCES : referencesOf(call, reads)
+  }
+
+  #finish(call: Call, answer: Answer): CheckOutcome | Promise<CheckOutcome> {
     const { clock, metrics, log } = this.#options
-    const referenced = call.selection === undefined ? [] : referencesOf(call, reads, call.selection.referenced())
-    const answer: Answer = { ...findings, referenced }
-    metrics.answered(answer, clock.monotonic() - call.startedAt)
-    log.answered(answer)
-    const { quotas } = call.options
-    if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0) return { answer, quotas: NO_QUOTAS }
     const answeredAt = clock.monotonic()
-    return this.#options.quotas
-      .grant(call, quotas)
-      .then((grants) => ({ answer: afterWaiting(answer, clock.monotonic() - answeredAt), quotas: grants }))
+    metrics.answered(answer, answeredAt - call.startedAt)
+    if (answer.status.code !== 0) log.denied(answer)
+    const { quotas } = call.options
+    if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0)
+      return { answer, quotas: NO_QUOTAS, answeredAt }
+    return this.#options.quotas.grant(call, quotas).then((grants) => {
+      const grantedAt = clock.monotonic()
+      return { answer: afterWaiting(answer, grantedAt - answeredAt), quotas: grants, answeredAt: grantedAt }
+    })
   }
 }
 

@@ -13,9 +13,8 @@ export class CheckLog {
     this.#log = log
   }
 
-  /** Tells of an answer, if it denies. */
-  answered({ status, tier, deniedBy }: Omit<Answer, 'referenced'>): void {
-    if (status.code === 0) return
+  /** Tells of an answer that denies. */
+  denied({ status, tier, deniedBy }: Omit<Answer, 'referenced'>): void {
     this.#log.debug({ ...deniedBy, code: codeName(status.code), tier }, 'check denied')
   }
 

@@ -11,8 +11,8 @@ import {
   UNKNOWN_VERDICTS_TOTAL,
 } from '../kernel/metrics/checks.ts'
 import type { Counter, Meter } from '../kernel/ports.ts'
-import { codeName } from '../kernel/status.ts'
-import type { Answer } from '../kernel/verdict.ts'
+import { type CodeName, codeName } from '../kernel/status.ts'
+import type { Answer, Tier } from '../kernel/verdict.ts'
 import type { VerdictOutcome } from '../cache/verdict-request.ts'
 import { generationFailures } from './attribute-generation.ts'
 
@@ -34,15 +34,28 @@ export function createCheckMetrics(meter: Meter): CheckMetrics {
   const unknown = meter.counter(UNKNOWN_VERDICTS_TOTAL)
   const withoutValue = meter.counter(HEADER_VALUES_MISSING_TOTAL)
   const shadow = meter.counter(SHADOW_VERDICTS_TOTAL)
-  for (const tier of CHECK_DURATION_SECONDS.labels.tier) durations({ tier })
+  const seriesOf = (tier: Tier) => ({ duration: durations({ tier }), byCode: new Map<CodeName, Counter>() })
+  const byTier: Readonly<Record<Tier, ReturnType<typeof seriesOf>>> = {
+    local: seriesOf('local'),
+    mesh: seriesOf('mesh'),
+    backend: seriesOf('backend'),
+    stale: seriesOf('stale'),
+  }
   return {
     generationFailures: generationFailures(meter),
     matchFailures: { add: (rule, reason) => matchFailures({ rule, reason }).add() },
     headersWithoutValue: { add: (rule, header) => withoutValue({ rule, header }).add() },
     unknown: { add: ({ rule }) => unknown({ rule: rule.name, policy: rule.failPolicy }).add() },
     answered({ status, tier }, tookMs) {
-      checks({ code: codeName(status.code), tier }).add()
-      durations({ tier }).observe(tookMs / 1000)
+      const series = byTier[tier]
+      const code = codeName(status.code)
+      let answers = series.byCode.get(code)
+      if (answers === undefined) {
+        answers = checks({ code, tier })
+        series.byCode.set(code, answers)
+      }
+      answers.add()
+      series.duration.observe(tookMs / 1000)
     },
     shadowed(rule, outcome) {
       shadow({ rule, verdict: outcome.entry === undefined ? 'unknown' : outcome.entry.verdict.kind }).add()

@@ -52,16 +52,16 @@ export class NormalizingCheck implements CheckService {
 
   #ask(bag: NormalRequestBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const outcome = this.#check.check(bag, options)
-    const finish = (done: CheckOutcome) => outcomeAsSent(done, bag)
-    return outcome instanceof Promise ? outcome.then(finish) : finish(outcome)
+    if (outcome instanceof Promise) return outcome.then((done) => outcomeAsSent(done, bag))
+    return outcomeAsSent(outcome, bag)
   }
 
   /** The answer depends on what the other reading depended on too, and says so of its own only: nobody may keep it. */
   #askOnce(bag: NormalRequestBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const outcome = this.#ask(bag, options)
-    const forget = ({ answer, quotas }: CheckOutcome): CheckOutcome => ({
-      answer: { ...answer, validForMs: 0, validUses: 0 },
-      quotas,
+    const forget = (done: CheckOutcome): CheckOutcome => ({
+      ...done,
+      answer: { ...done.answer, validForMs: 0, validUses: 0 },
     })
     return outcome instanceof Promise ? outcome.then(forget) : forget(outcome)
   }

@@ -8,11 +8,14 @@ import type { Clock, Counter } from '../kernel/ports.ts'
 import { generateAttributes } from './attribute-generation.ts'
 import type { CheckPlan, CheckPlans } from './check-plan.ts'
 import type { PolicyState } from './handler-table.ts'
+import { newTrace, type Place, SelectionTrace } from './selection-trace.ts'
 
 /** What every kind of question about a request says. */
 export interface RequestOptions {
   /** Milliseconds from now after which the caller no longer waits. */
   readonly timeoutMs: number
+  /** When the call came, on the monotonic clock, where the caller has looked; else it is now. */
+  readonly startedAt?: number
   /** `false` where nobody asks what the answer depended on. */
   readonly references?: boolean
 }
@@ -23,13 +26,15 @@ export interface PolicyRequest<O extends RequestOptions = RequestOptions> {
   readonly bag: AttributeBag
   /** What generating read of the request; `undefined` where nothing was generated, or nobody asks. */
   readonly inputs: ReadCollector | undefined
-  /** What choosing the rules read; `undefined` where nobody asks what the answer depended on. */
-  readonly selection: ReadCollector | undefined
+  /** Where what choosing the rules read has led; `undefined` where nobody asks what the answer depended on. */
+  readonly selection: Place | undefined
   readonly plan: CheckPlan
   readonly options: O
   /** On the monotonic clock, in ms. */
   readonly deadline: number
   readonly startedAt: number
+  /** When it was ready to be answered: as it came, unless attributes had to be waited for. */
+  readonly preparedAt: number
 }
 
 export interface PolicyRequestsOptions {
@@ -43,6 +48,8 @@ export interface PolicyRequestsOptions {
 /** Prepares requests under the config that is current when they come. */
 export class PolicyRequests {
   readonly #options: PolicyRequestsOptions
+  /** What choosing rules has read under the config that was asked last. */
+  #trace: { readonly state: PolicyState; readonly start: Place } | undefined
 
   constructor(options: PolicyRequestsOptions) {
     this.#options = options
@@ -66,29 +73,47 @@ export class PolicyRequests {
     proceed: (request: PolicyRequest<O>) => T | Promise<T>,
   ): T | Promise<T> {
     const state = this.state()
-    const outcome = this.#prepare(state, own, options, proceed)
+    const startedAt = options.startedAt ?? this.#options.clock.monotonic()
+    const outcome = state.rules.generatesAttributes
+      ? this.#generate(state, own, options, startedAt, proceed)
+      : proceed(this.#request(state, own, undefined, options, startedAt, startedAt))
     return outcome instanceof Promise ? state.handlers.hold(outcome) : outcome
   }
 
-  #prepare<O extends RequestOptions, T>(
+  #generate<O extends RequestOptions, T>(
     state: PolicyState,
     own: AttributeBag,
     options: O,
+    startedAt: number,
     proceed: (request: PolicyRequest<O>) => T | Promise<T>,
   ): T | Promise<T> {
-    const { clock, plans, generationFailures: failures } = this.#options
-    const startedAt = clock.monotonic()
-    const deadline = startedAt + options.timeoutMs
-    const planned = (bag: AttributeBag, inputs?: ReadCollector) => {
-      const selection = options.references === false ? undefined : new ReadCollector()
-      const plan = plans.of(state.rules.check(bag, selection))
-      return proceed({ state, bag, inputs, selection, plan, options, deadline, startedAt })
-    }
-    if (!state.rules.generatesAttributes) return planned(own)
+    const { clock, generationFailures: failures } = this.#options
     const inputs = options.references === false ? undefined : new ReadCollector()
     const generators = state.rules.attributes(own, inputs).rules
-    const context = { deadline, failures, failed: 'unknown', log: inputs } as const
+    const context = { deadline: startedAt + options.timeoutMs, failures, failed: 'unknown', log: inputs } as const
     const bag = generateAttributes(own, generators, state.handlers, context)
-    return bag instanceof Promise ? bag.then((completed) => planned(completed, inputs)) : planned(bag, inputs)
+    if (!(bag instanceof Promise)) return proceed(this.#request(state, bag, inputs, options, startedAt, startedAt))
+    return bag.then((completed) =>
+      proceed(this.#request(state, completed, inputs, options, startedAt, clock.monotonic())),
+    )
+  }
+
+  #request<O extends RequestOptions>(
+    state: PolicyState,
+    bag: AttributeBag,
+    inputs: ReadCollector | undefined,
+    options: O,
+    startedAt: number,
+    preparedAt: number,
+  ): PolicyRequest<O> {
+    const trace = options.references === false ? undefined : new SelectionTrace(this.#startOf(state))
+    const plan = this.#options.plans.of(state.rules.check(bag, trace))
+    const deadline = startedAt + options.timeoutMs
+    return { state, bag, inputs, selection: trace?.place, plan, options, deadline, startedAt, preparedAt }
+  }
+
+  #startOf(state: PolicyState): Place {
+    if (this.#trace?.state !== state) this.#trace = { state, start: newTrace() }
+    return this.#trace.start
   }
 }

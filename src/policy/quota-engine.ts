@@ -26,14 +26,12 @@ export class QuotaEngine implements QuotaService {
     request: PolicyRequest<QuotaOptions>,
     demands: ReadonlyMap<string, QuotaDemand>,
   ): Promise<ReadonlyMap<string, QuotaGrant>> {
-    const { bag, deadline, options, plan, selection, state } = request
+    const { bag, deadline, options, plan, state } = request
     const { deduplicationId = '' } = options
-    // Which rules may have the quota depended on what choosing them read.
-    const chosenBy = selection?.referenced() ?? []
     const context = { handlers: state.handlers, deadline }
     const grants = [...demands].map(async ([name, demand]): Promise<[string, QuotaGrant]> => {
       const grant = await grantQuota({ ...demand, name, deduplicationId }, plan.enforced, bag, context)
-      return [name, { ...grant, referenced: referencesOf(request, grant.referenced, chosenBy) }]
+      return [name, { ...grant, referenced: referencesOf(request, grant.referenced) }]
     })
     return new Map(await Promise.all(grants))
   }

@@ -1,5 +1,7 @@
 // How long a caller waits, from the deadline of its call.
 
+import type { Clock } from '../kernel/ports.ts'
+
 /** What is kept back for the way home, so that an answer arrives before the caller has gone. */
 const MARGIN_MS = 5
 /** Nobody waits longer: a deadline beyond it is as good as none. */
@@ -9,7 +11,7 @@ const MAX_TIMEOUT_MS = 60_000
  * Milliseconds in which an answer is of use, at least 0.
  * @param deadline milliseconds since the epoch; infinite where the caller set none.
  */
-export function timeoutOf(deadline: number, now: number, defaultMs: number): number {
-  if (!Number.isFinite(deadline)) return defaultMs
-  return Math.max(0, Math.min(MAX_TIMEOUT_MS, deadline - now - MARGIN_MS))
+export function timeoutOf(deadline: number, clock: Pick<Clock, 'now'>, defaultMs: number): number {
+  if (deadline === Number.POSITIVE_INFINITY) return defaultMs
+  return Math.max(0, Math.min(MAX_TIMEOUT_MS, deadline - clock.now() - MARGIN_MS))
 }

@@ -5,8 +5,11 @@ import type { Clock, Counter, Meter } from '../kernel/ports.ts'
 import { Code, type CodeName } from '../kernel/status.ts'
 
 export interface DoorMetrics {
-  /** Records one finished call: its google.rpc.Code and when it began on the monotonic clock. */
-  finished(code: number, startedAt: number): void
+  /**
+   * Records one finished call: its google.rpc.Code, when it began on the monotonic clock, and when it was answered; that is
+   * now, unless somebody has looked.
+   */
+  finished(code: number, startedAt: number, answeredAt?: number): void
 }
 
 /** Resolves the series of a front door (`ext_authz`, `http_check`, …) once, so that calls only count. */
@@ -21,9 +24,9 @@ export function createDoorMetrics(options: {
   const byCode: readonly Counter[] = (Object.keys(Code) as CodeName[]).map((code) => requests({ door, code }))
   const unknown = byCode[Code.UNKNOWN]
   return {
-    finished(code, startedAt) {
+    finished(code, startedAt, answeredAt = clock.monotonic()) {
       ;(byCode[code] ?? unknown)?.add()
-      seconds.observe((clock.monotonic() - startedAt) / 1000)
+      seconds.observe((answeredAt - startedAt) / 1000)
     },
   }
 }

@@ -1,17 +1,15 @@
 // The front door for Envoy's external authorization (gRPC, v3): one call before each request or connection.
 
-import { toBinary } from '@bufbuild/protobuf'
 import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
-import { describedCheckBag, sentHeader } from '../wire/envoy-attributes.ts'
+import { describedCheckBag } from '../wire/envoy-attributes.ts'
 import { EnvoyCheck } from '../wire/envoy-check.ts'
-import { CheckResponseSchema } from '../wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { timeoutOf } from './deadline.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
-import { createDoorMetrics } from './door-metrics.ts'
-import { checkResponseOf } from './ext-authz-response.ts'
+import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
+import { encodeCheckResponse } from './ext-authz-response.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
 import { refusalAnswer } from './refusal-answer.ts'
@@ -29,47 +27,84 @@ type ExtAuthzDependencies = Omit<DoorDependencies, 'report' | 'random' | 'nodeId
  * proxy's operator chose.
  */
 export function extAuthzService(dependencies: ExtAuthzDependencies): GrpcService {
-  const { check, clock, meter, defaultTimeoutMs, limits = DEFAULT_LIMITS } = dependencies
-  const metrics = createDoorMetrics({ meter, clock, door: DOOR })
-  const logFailure = createFailureLog(dependencies)
-
-  const refused = createRefusals({ ...dependencies, door: DOOR })
-
-  const answer = (bytes: Uint8Array, call: GrpcCall): GrpcReply | Promise<GrpcReply> => {
-    const startedAt = clock.monotonic()
-    let request: EnvoyCheck | undefined
-    const fail = (caught: unknown): GrpcReply => {
-      const error = callerError(caught)
-      refused(error, call.peer)
-      const refusal = error instanceof UnreadableMessage ? undefined : refusalAnswer(error)
-      if (refusal !== undefined) return finish({ answer: refusal, quotas: new Map() })
-      if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
-        logFailure(caught, 'an ext_authz call failed')
-      const { code } = error.status
-      metrics.finished(code, startedAt)
-      // A header carries the message: bounded, and without halves of surrogate pairs.
-      return new GrpcFailure(code, error.message.slice(0, MAX_DETAILS).toWellFormed())
-    }
-    const finish = ({ answer: verdict }: CheckOutcome): GrpcReply => {
-      const response = checkResponseOf(verdict, (header) => request !== undefined && sentHeader(request, header))
-      const encoded = toBinary(CheckResponseSchema, response)
-      metrics.finished(verdict.status.code, startedAt)
-      return encoded
-    }
-    try {
-      const timeoutMs = timeoutOf(call.deadline, clock.now(), defaultTimeoutMs)
-      if (timeoutMs === 0)
-        throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
-      request = readRequest(bytes, limits)
-      const outcome = check.check(describedCheckBag(request, check.vocabulary()), { timeoutMs, references: false })
-      return outcome instanceof Promise ? outcome.then(finish).catch(fail) : finish(outcome)
-    } catch (caught) {
-      return fail(caught)
-    }
-  }
+  const door = new AuthzDoor(dependencies)
   return {
     name: NAME,
-    methods: [{ kind: 'unary', path: `/${NAME}/Check`, door: { name: DOOR, priority: 'check' }, answer }],
+    methods: [
+      {
+        kind: 'unary',
+        path: `/${NAME}/Check`,
+        door: { name: DOOR, priority: 'check' },
+        answer: (bytes, call) => door.check(bytes, call),
+      },
+    ],
+  }
+}
+
+class AuthzDoor {
+  readonly #given: ExtAuthzDependencies
+  readonly #limits: RequestLimits
+  readonly #metrics: DoorMetrics
+  readonly #logFailure: (caught: unknown, message: string) => void
+  readonly #refused: ReturnType<typeof createRefusals>
+
+  constructor(given: ExtAuthzDependencies) {
+    this.#given = given
+    this.#limits = given.limits ?? DEFAULT_LIMITS
+    this.#metrics = createDoorMetrics({ ...given, door: DOOR })
+    this.#logFailure = createFailureLog(given)
+    this.#refused = createRefusals({ ...given, door: DOOR })
+  }
+
+  check(bytes: Uint8Array, call: GrpcCall): GrpcReply | Promise<GrpcReply> {
+    const { check, clock, defaultTimeoutMs } = this.#given
+    const startedAt = clock.monotonic()
+    let request: EnvoyCheck | undefined
+    try {
+      const timeoutMs = timeoutOf(call.deadline, clock, defaultTimeoutMs)
+      if (timeoutMs === 0)
+        throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
+      request = readRequest(bytes, this.#limits)
+      const options = { timeoutMs, startedAt, references: false }
+      const outcome = check.check(describedCheckBag(request, check.vocabulary()), options)
+      return outcome instanceof Promise
+        ? this.#answerLater(outcome, request, startedAt, call)
+        : this.#answer(outcome, request, startedAt)
+    } catch (caught) {
+      return this.#fail(caught, request, startedAt, call)
+    }
+  }
+
+  async #answerLater(
+    pending: Promise<CheckOutcome>,
+    request: EnvoyCheck,
+    startedAt: number,
+    call: GrpcCall,
+  ): Promise<GrpcReply> {
+    try {
+      return this.#answer(await pending, request, startedAt)
+    } catch (caught) {
+      return this.#fail(caught, request, startedAt, call)
+    }
+  }
+
+  #answer({ answer, answeredAt }: CheckOutcome, request: EnvoyCheck | undefined, startedAt: number): GrpcReply {
+    const encoded = encodeCheckResponse(answer, request)
+    this.#metrics.finished(answer.status.code, startedAt, answeredAt)
+    return encoded
+  }
+
+  #fail(caught: unknown, request: EnvoyCheck | undefined, startedAt: number, call: GrpcCall): GrpcReply {
+    const error = callerError(caught)
+    this.#refused(error, call.peer)
+    const refusal = error instanceof UnreadableMessage ? undefined : refusalAnswer(error)
+    if (refusal !== undefined) return this.#answer({ answer: refusal, quotas: new Map() }, request, startedAt)
+    if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
+      this.#logFailure(caught, 'an ext_authz call failed')
+    const { code } = error.status
+    this.#metrics.finished(code, startedAt)
+    // A header carries the message: bounded, and without halves of surrogate pairs.
+    return new GrpcFailure(code, error.message.slice(0, MAX_DETAILS).toWellFormed())
   }
 }
 

@@ -1,15 +1,14 @@
 // The front door for Istio's proxies: istio.mixer.v1.Mixer. Attributes stay bytes until a rule reads them.
 
-import { MapBag } from '../kernel/attribute-bag.ts'
+import { EMPTY_BAG } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { MIXER_IGNORED_ATTRIBUTES_TOTAL, MIXER_UNSHAREABLE_ANSWERS_TOTAL } from '../kernel/metrics/doors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
-import type { CheckOutcome } from '../kernel/services.ts'
+import type { CheckOptions, CheckOutcome } from '../kernel/services.ts'
 import { Code } from '../kernel/status.ts'
-import type { Answer } from '../kernel/verdict.ts'
-import { decodeCheckRequest } from '../wire/mixer/check-request.ts'
-import { encodeCheckResponse } from '../wire/mixer/check-response.ts'
+import { type CheckRequest, decodeCheckRequest } from '../wire/mixer/check-request.ts'
+import { type Asked, encodeCheckResponse } from '../wire/mixer/check-response.ts'
 import { type Anomaly, CompressedAttributesBag } from '../wire/mixer/compressed-attributes-bag.ts'
 import { GLOBAL_WORDS } from '../wire/mixer/dictionary.ts'
 import { readMixerReport } from '../wire/mixer/report-request.ts'
@@ -92,45 +91,59 @@ class MixerDoor {
   }
 
   check(bytes: Uint8Array, call: GrpcCall): GrpcReply | Promise<GrpcReply> {
-    const startedAt = this.#given.clock.monotonic()
-    let asked = false
-    const fail = (caught: unknown): GrpcReply => {
-      const error = this.#failure(caught, call.peer)
-      this.#checks.finished(error.code, startedAt)
-      // As a failed call, it would meet the client's network fail policy.
-      const refusal = caught instanceof RefusedRequest || asked ? refusalAnswer(caught) : undefined
-      return refusal === undefined ? error : encodeRefusal(refusal)
-    }
+    const { check, clock, defaultTimeoutMs } = this.#given
+    const startedAt = clock.monotonic()
+    let asked: Asked | undefined
     try {
-      const timeoutMs = timeoutOf(call.deadline, this.#given.clock.now(), this.#given.defaultTimeoutMs)
+      const timeoutMs = timeoutOf(call.deadline, clock, defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
       const request = decodeCheckRequest(bytes)
       refuseUnknownWords(request.globalWordCount)
-      const vocabulary = this.#given.check.vocabulary()
+      const vocabulary = check.vocabulary()
       const { maxMapEntries, maxAttributeBytes } = this.#limits
       if (request.attributes.length > maxAttributeBytes) throw tooLarge(maxAttributeBytes)
       const options = { vocabulary, onAnomaly: this.#countAnomaly, maxMapEntries }
       const bag = CompressedAttributesBag.decodeStrictly(request.attributes, options)
-      const finish = (outcome: CheckOutcome): GrpcReply => {
-        const { globalWordCount } = request
-        const response = encodeCheckResponse({ outcome, globalWordCount, vocabulary, bag })
-        if (!response.reusable && outcome.answer.validForMs > 0 && outcome.answer.validUses > 0) this.#unshareable()
-        this.#checks.finished(Code.OK, startedAt)
-        return response.bytes
-      }
-      const { deduplicationId, quotas } = request
-      asked = true
-      const outcome = this.#given.check.check(bag, {
-        timeoutMs,
-        keepsAnswer: true,
-        ...(quotas.size === 0 ? {} : { quotas }),
-        ...(deduplicationId === '' ? {} : { deduplicationId }),
-      })
-      return outcome instanceof Promise ? outcome.then(finish).catch(fail) : finish(outcome)
+      asked = { bag, vocabulary, globalWordCount: request.globalWordCount }
+      const outcome = check.check(bag, checkOptionsOf(request, timeoutMs, startedAt))
+      return outcome instanceof Promise
+        ? this.#answerLater(outcome, asked, startedAt, call)
+        : this.#answer(outcome, asked, startedAt)
     } catch (caught) {
-      return fail(caught)
+      return this.#fail(caught, asked, startedAt, call)
     }
+  }
+
+  async #answerLater(
+    pending: Promise<CheckOutcome>,
+    asked: Asked,
+    startedAt: number,
+    call: GrpcCall,
+  ): Promise<GrpcReply> {
+    try {
+      return this.#answer(await pending, asked, startedAt)
+    } catch (caught) {
+      return this.#fail(caught, asked, startedAt, call)
+    }
+  }
+
+  #answer(outcome: CheckOutcome, asked: Asked, startedAt: number): GrpcReply {
+    const { bytes, reusable } = encodeCheckResponse(outcome, asked)
+    if (!reusable && outcome.answer.validForMs > 0 && outcome.answer.validUses > 0) this.#unshareable()
+    this.#checks.finished(Code.OK, startedAt, outcome.answeredAt)
+    return bytes
+  }
+
+  /** @param asked `undefined` where the check service was not asked */
+  #fail(caught: unknown, asked: Asked | undefined, startedAt: number, call: GrpcCall): GrpcReply {
+    const error = this.#failure(caught, call.peer)
+    this.#checks.finished(error.code, startedAt)
+    // As a failed call, it would meet the client's network fail policy.
+    const refusal = caught instanceof RefusedRequest || asked !== undefined ? refusalAnswer(caught) : undefined
+    return refusal === undefined
+      ? error
+      : encodeCheckResponse({ answer: refusal, quotas: new Map() }, NOTHING_ASKED).bytes
   }
 
   report(bytes: Uint8Array, call: GrpcCall): GrpcReply {
@@ -176,9 +189,12 @@ class MixerDoor {
   }
 }
 
-function encodeRefusal(answer: Answer): Uint8Array {
-  const outcome = { answer, quotas: new Map() }
-  return encodeCheckResponse({ outcome, globalWordCount: 0, vocabulary: new Map(), bag: MapBag.of({}) }).bytes
+const NOTHING_ASKED: Asked = { bag: EMPTY_BAG, vocabulary: new Map(), globalWordCount: 0 }
+
+function checkOptionsOf(request: CheckRequest, timeoutMs: number, startedAt: number): CheckOptions {
+  const { deduplicationId, quotas } = request
+  if (quotas.size === 0) return { timeoutMs, startedAt, keepsAnswer: true }
+  return { timeoutMs, startedAt, keepsAnswer: true, quotas, deduplicationId }
 }
 
 function tooLarge(most: number): RefusedRequest {

@@ -20,18 +20,32 @@ export function normalHost(host: string): string {
 
 const HOST = /^(?:\[([^\]]*)\]|([\w.~-]+))(?::(\d*))?$/
 const DOT = 0x2e
+const COLON = 0x3a
+const ZERO = 0x30
 /** 1 for what a name in normal form may hold. */
 const PLAIN = Uint8Array.from({ length: 128 }, (_, code) => (/[a-z0-9._~-]/.test(String.fromCharCode(code)) ? 1 : 0))
 const LEFT_OUT: ReadonlySet<number> = new Set([80, 443])
 
+/** Whether nothing is to be done; `false` may be said of a host in normal form too. */
 function isNormal(host: string): boolean {
   let before = DOT
   for (let at = 0; at < host.length; at++) {
     const code = host.charCodeAt(at)
+    if (code === COLON) return before !== DOT && isNormalPort(host, at + 1)
     if (PLAIN[code] !== 1 || (code === DOT && before === DOT)) return false
     before = code
   }
   return before !== DOT || host === ''
+}
+
+function isNormalPort(host: string, start: number): boolean {
+  let port = 0
+  for (let at = start; at < host.length; at++) {
+    const digit = host.charCodeAt(at) - ZERO
+    if (digit < 0 || digit > 9 || (digit === 0 && at === start)) return false
+    port = port * 10 + digit
+  }
+  return port > 0 && port <= 65_535 && !LEFT_OUT.has(port)
 }
 
 function normalName(name: string, host: string): string {

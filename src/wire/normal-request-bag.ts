@@ -45,12 +45,22 @@ export class NormalRequestBag implements AttributeBag {
     this.#rawPath = textOf(base.get('request.path'))
     this.#rawHost = textOf(base.get('request.host'))
     const host = this.#rawHost ?? this.#header(':authority') ?? this.#header('host')
-    this.#host = host === undefined ? undefined : about('request.host', () => normalHost(host))
+    try {
+      if (host !== undefined) this.#host = normalHost(host)
+    } catch (caught) {
+      throw about('request.host', caught)
+    }
     const path = this.#rawPath ?? this.#header(':path')
-    this.#path = path === undefined ? undefined : about('request.path', () => this.#normal(path))
+    try {
+      if (path !== undefined) this.#path = this.#normal(path)
+    } catch (caught) {
+      throw about('request.path', caught)
+    }
     const urlPath = textOf(base.get('request.url_path'))
-    if (urlPath !== undefined && !isPathOf(urlPath, this.#rawPath)) {
-      this.#urlPath = about('request.url_path', () => this.#normal(urlPath))
+    try {
+      if (urlPath !== undefined && !isPathOf(urlPath, this.#rawPath)) this.#urlPath = this.#normal(urlPath)
+    } catch (caught) {
+      throw about('request.url_path', caught)
     }
     this.#isRewritten = this.#path !== path || (this.#urlPath ?? urlPath) !== urlPath
   }
@@ -96,6 +106,12 @@ export class NormalRequestBag implements AttributeBag {
     if (!this.#isRewritten) return undefined
     const other = new NormalRequestBag(this.#base, this.#allowed, 'keep')
     return other.#path === this.#path && other.#urlPath === this.#urlPath ? undefined : other
+  }
+
+  /** Whether a read depended on nothing but what the caller sent under that very name: `sent` gives the read itself. */
+  isSent({ name, key, whole }: ReferencedAttribute): boolean {
+    if (name === 'request.headers') return !whole && key !== ':path' && key !== 'host' && key !== ':authority'
+    return name !== RAW_PATH && name !== RAW_HOST && name !== QUERY_PARAMS
   }
 
   /**
@@ -155,6 +171,7 @@ export class NormalRequestBag implements AttributeBag {
 
   /** A target in absolute-form names the host again. */
   #normal(path: string): string {
+    if (path.charCodeAt(0) === SLASH) return normalPath(path, this.#allowed, this.#dots)
     const [, authority, rest = ''] = ABSOLUTE.exec(path) ?? []
     if (authority === undefined) {
       if (/^[a-z][a-z0-9+.-]*:\//i.test(path))
@@ -173,6 +190,7 @@ function attribute(name: string, condition: ReferencedAttribute['condition']): R
   return { name, key: undefined, condition, whole: false }
 }
 
+const SLASH = 0x2f
 const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is
 
 class NormalHeaders implements StringMap {
@@ -232,12 +250,7 @@ function withoutQuery(path: string): string {
 }
 
 /** Names the attribute in the message of a refusal. */
-function about(attribute: string, normalize: () => string): string {
-  try {
-    return normalize()
-  } catch (caught) {
-    if (caught instanceof AmbiguousRequest)
-      throw new AmbiguousRequest(caught.ambiguity, `${attribute}: ${caught.message}`)
-    throw caught
-  }
+function about(attribute: string, caught: unknown): unknown {
+  if (!(caught instanceof AmbiguousRequest)) return caught
+  return new AmbiguousRequest(caught.ambiguity, `${attribute}: ${caught.message}`)
 }

@@ -4,8 +4,10 @@ import { QueryParams } from './query-params.ts'
 
 /** The path without its query and fragment, undecoded. */
 export function urlPathOf(path: string): string {
-  const end = path.search(/[?#]/)
-  return end < 0 ? path : path.slice(0, end)
+  const mark = path.indexOf('?')
+  const hash = path.indexOf('#')
+  if (mark < 0) return hash < 0 ? path : path.slice(0, hash)
+  return path.slice(0, hash >= 0 && hash < mark ? hash : mark)
 }
 
 /** The query without its `?`, undecoded; empty where there is none. */

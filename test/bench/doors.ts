@@ -1,5 +1,5 @@
 // What a check costs at each gRPC door when it is answered from the node's own cache, without any transport: bytes in,
-// bytes out, in processor time. The quickstart's rules. `node test/bench/doors.ts [rounds]`
+// bytes out, in processor time. The quickstart's rules. `node test/bench/doors.ts [rounds] [door]`
 
 import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
 import { builtInAdapters } from '../../src/adapters/index.ts'
@@ -18,7 +18,7 @@ import { KeptLog } from '../redis/support.ts'
 import { envoyRequest, mixerRequest } from './sample-requests.ts'
 
 const BATCH = 20_000
-const rounds = Number(process.argv[2] ?? 12)
+const [rounds = '12', only = ''] = process.argv.slice(2)
 
 const meter = createMeter({ processMetrics: false })
 const common = { clock: systemClock, random: Math.random, log: new KeptLog(), meter }
@@ -73,9 +73,9 @@ function unary(name: string, path: string, bytes: Uint8Array): Door {
 const doors = [
   unary('Mixer Check', '/istio.mixer.v1.Mixer/Check', mixerRequest()),
   unary('ext_authz', '/envoy.service.auth.v3.Authorization/Check', envoyRequest()),
-]
+].filter(({ name }) => name.startsWith(only))
 const micros = doors.map((): number[] => [])
-for (let round = -2; round < rounds; round++) {
+for (let round = -2; round < Number(rounds); round++) {
   for (const [index, door] of doors.entries()) {
     const before = process.cpuUsage()
     for (let i = 0; i < BATCH; i++) {

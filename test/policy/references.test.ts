@@ -1,3 +1,4 @@
+import { fromBinary } from '@bufbuild/protobuf'
 // What an answer depended on: of the request that is answered, whoever's answer it was before.
 
 import fc from 'fast-check'
@@ -6,7 +7,10 @@ import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { ReferencedAttribute } from '../../src/kernel/read-log.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
 import { isStringMap } from '../../src/kernel/value.ts'
-import { ReferencedAttributes_Condition } from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
+import {
+  ReferencedAttributes_Condition,
+  ReferencedAttributesSchema,
+} from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
 import { encodeReferenced } from '../../src/wire/mixer/referenced-attributes.ts'
 import { type WireReferenced, wouldReuse } from '../wire/mixer/client-model.ts'
 import { type Attributes, document, goodPolicy, ip, type PolicyNode, startNode } from './policy-node.ts'
@@ -226,8 +230,9 @@ describe('an answer that was kept', () => {
           expect(known.shown).toBe(show(answer))
         }
         const options = { globalWordCount: 222, vocabulary, bag: MapBag.of(attributes) }
-        const { message, complete } = encodeReferenced(answer.referenced, options)
+        const { bytes, complete } = encodeReferenced(answer.referenced, options)
         if (!complete) return
+        const message = fromBinary(ReferencedAttributesSchema, bytes)
         const matches = message.attributeMatches.map(({ name, mapKey, condition }) => ({
           name,
           mapKey,

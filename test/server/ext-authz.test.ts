@@ -1,9 +1,10 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
-import { Code } from '../../src/kernel/status.ts'
+import { Code, codeName } from '../../src/kernel/status.ts'
 import type { StringMap } from '../../src/kernel/value.ts'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import {
@@ -12,7 +13,8 @@ import {
   type CheckResponse,
   CheckResponseSchema,
 } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
-import { dependencies, type RecordingCheck, served } from './fixtures.ts'
+import { encodeCheckResponse } from '../../src/server/ext-authz-response.ts'
+import { answerOf, dependencies, type RecordingCheck, served } from './fixtures.ts'
 import { clientMethod } from './grpc-method.ts'
 import { createGrpcServer } from './transport.ts'
 
@@ -295,6 +297,41 @@ describe('ext_authz over gRPC', () => {
   ])('takes %s', async (_, request) => {
     expect((await ask(request)).status?.code).toBe(0)
     expect(check.asked).toHaveLength(1)
+  })
+
+  it('encodes any answer as protobuf’s own library would', () => {
+    const name = fc.constantFrom('x-a', 'x-b', 'cookie', 'host', 'authorization', ':path')
+    const operation = fc.record({
+      name,
+      value: fc.string({ unit: 'grapheme' }),
+      operation: fc.constantFrom('REPLACE' as const, 'REMOVE' as const, 'APPEND' as const),
+    })
+    const answers = fc.record({
+      status: fc.record({ code: fc.constantFrom(0, 0, 7, 8, 16, 99), message: fc.constantFrom('', 'no', 'zoë\ud800') }),
+      tier: fc.constantFrom('local' as const, 'mesh' as const),
+      ageMs: fc.nat(),
+      validForMs: fc.oneof(fc.nat(), fc.constant(Number.POSITIVE_INFINITY)),
+      requestHeaders: fc.oneof(fc.constant([]), fc.array(operation)),
+      responseHeaders: fc.oneof(fc.constant([]), fc.array(operation)),
+    })
+    fc.assert(
+      fc.property(answers, (parts) => {
+        const answer = answerOf(parts)
+        const bytes = encodeCheckResponse(answer, undefined)
+        const response = fromBinary(CheckResponseSchema, bytes)
+        expect(Buffer.from(toBinary(CheckResponseSchema, response)).equals(bytes)).toBe(true)
+        expect(response.status?.code).toBe(answer.status.code)
+        expect(response.httpResponse.case).toBe(answer.status.code === 0 ? 'okResponse' : 'deniedResponse')
+        expect(response.dynamicMetadata).toEqual({
+          status: codeName(answer.status.code),
+          reason: answer.status.message.toWellFormed(),
+          tier: answer.tier,
+          ageMs: answer.ageMs,
+          validForMs: Math.min(answer.validForMs, Number.MAX_SAFE_INTEGER),
+        })
+      }),
+      { numRuns: 1_000 },
+    )
   })
 
   it('joins raw lines as Envoy joins them', async () => {

@@ -9,7 +9,8 @@ import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
 /** A real client asks for a handful; each one costs a look-up or more. */
 const MAX_QUOTAS = 100
 
-interface CheckRequest {
+/** A check as far as it is no attributes. */
+export interface CheckRequest {
   /** CompressedAttributes, undecoded. */
   readonly attributes: Uint8Array
   /** How many words of the global dictionary the caller knows. */

@@ -1,27 +1,23 @@
 // Writes istio.mixer.v1.CheckResponse from what the check service answered.
 
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
-import type { CheckOutcome } from '../../kernel/services.ts'
-import { httpStatusOf, type Status } from '../../kernel/status.ts'
-import { Duration } from '../../kernel/time.ts'
 import { cleanHeaderValue } from '../../kernel/header-field.ts'
 import type { HeaderOperation } from '../../kernel/header-operation.ts'
+import type { CheckOutcome, QuotaGrant } from '../../kernel/services.ts'
+import { httpStatusOf, type Status } from '../../kernel/status.ts'
 import type { Answer } from '../../kernel/verdict.ts'
-import {
-  type CheckResponse_QuotaResultSchema,
-  CheckResponseSchema,
-  HeaderOperation_Operation,
-  type HeaderOperationSchema,
-  type RouteDirectiveSchema,
-} from '../generated/istio/mixer/v1/mixer_pb.ts'
+import { HeaderOperation_Operation } from '../generated/istio/mixer/v1/mixer_pb.ts'
+import { WireWriter } from '../wire-writer.ts'
 import { encodeReferenced } from './referenced-attributes.ts'
 
 const INT32_MAX = 2_147_483_647
 const YEAR_MS = 365 * 24 * 3600 * 1000
 
-interface CheckResponseInput {
-  readonly outcome: CheckOutcome
+const writer = new WireWriter()
+
+/** What was asked, as far as the answer depends on it. */
+export interface Asked {
+  /** How many words of the global dictionary the client knows. */
   readonly globalWordCount: number
   readonly vocabulary: Vocabulary
   readonly bag: AttributeBag
@@ -38,66 +34,80 @@ interface EncodedCheckResponse {
  * answer is sent with no uses left: the client stores it and never serves it, and by missing its check cache it also
  * asks for each quota anew instead of drawing on a pool that belongs to other dimensions.
  */
-export function encodeCheckResponse(input: CheckResponseInput): EncodedCheckResponse {
-  const { answer } = input.outcome
-  const referenced = encodeReferenced(answer.referenced, input)
-  let complete = referenced.complete
-  const quotas: [string, MessageInitShape<typeof CheckResponse_QuotaResultSchema>][] = []
-  for (const [name, grant] of input.outcome.quotas) {
-    const encoded = encodeReferenced(grant.referenced, input)
+export function encodeCheckResponse({ answer, quotas }: CheckOutcome, asked: Asked): EncodedCheckResponse {
+  const referenced = encodeReferenced(answer.referenced, asked)
+  let { complete } = referenced
+  const grants: [string, QuotaGrant, Uint8Array][] = []
+  for (const [name, grant] of quotas) {
+    const encoded = encodeReferenced(grant.referenced, asked)
     complete &&= encoded.complete
-    const result = {
-      status: wireStatus(grant.status),
-      validDuration: wireDuration(grant.validForMs),
-      grantedAmount: BigInt(Math.trunc(clamp(grant.granted, Number.MAX_SAFE_INTEGER))),
-      referencedAttributes: encoded.message,
-    }
-    quotas.push([name, result])
+    grants.push([name, grant, encoded.bytes])
   }
   const uses = Math.trunc(clamp(answer.validUses, INT32_MAX))
   const reusable = complete && answer.validForMs > 0 && uses > 0
-  const directive = routeDirective(answer)
-  const response = create(CheckResponseSchema, {
-    precondition: {
-      status: wireStatus(answer.status),
-      // Always set, zero included: the client takes an answer without a duration for valid for ever.
-      validDuration: wireDuration(reusable ? answer.validForMs : 0),
-      validUseCount: reusable ? uses : 0,
-      referencedAttributes: referenced.message,
-      ...(directive === undefined ? {} : { routeDirective: directive }),
-    },
-    quotas: Object.fromEntries(quotas),
-  })
-  return { bytes: toBinary(CheckResponseSchema, response), reusable }
+  writer.reset()
+  const precondition = writer.open(2)
+  writeStatus(1, answer.status)
+  // Always set, zero included: the client takes an answer without a duration for valid for ever.
+  writeDuration(2, reusable ? answer.validForMs : 0)
+  writer.uint(3, reusable ? uses : 0)
+  writer.bytes(5, referenced.bytes, true)
+  writeDirective(6, answer)
+  writer.close(precondition)
+  for (const [name, grant, references] of grants) writeGrant(3, name, grant, references)
+  return { bytes: writer.take(), reusable }
 }
 
-function routeDirective(answer: Answer): MessageInitShape<typeof RouteDirectiveSchema> | undefined {
+function writeGrant(field: number, name: string, grant: QuotaGrant, references: Uint8Array): void {
+  const entry = writer.open(field)
+  writer.text(1, name, true)
+  const result = writer.open(2)
+  writeDuration(1, grant.validForMs)
+  writer.uint(2, Math.trunc(clamp(grant.granted, Number.MAX_SAFE_INTEGER)))
+  writer.bytes(5, references, true)
+  writeStatus(6, grant.status)
+  writer.close(result)
+  writer.close(entry)
+}
+
+function writeDirective(field: number, answer: Answer): void {
   const { requestHeaders, responseHeaders, directResponse } = answer
-  if (requestHeaders.length === 0 && responseHeaders.length === 0 && directResponse === undefined) return undefined
-  const direct = Object.entries(directResponse?.headers ?? {})
-  return {
-    requestHeaderOperations: requestHeaders.map(wireOperation),
-    responseHeaderOperations: [
-      ...responseHeaders.map(wireOperation),
-      ...direct.map(([name, value]) =>
-        wireOperation({ name: name.toLowerCase(), value: cleanHeaderValue(value), operation: 'REPLACE' }),
-      ),
-    ],
-    directResponseCode: directResponse === undefined ? 0 : directResponse.code || httpStatusOf(answer.status.code),
-    directResponseBody: directResponse?.body ?? '',
+  if (requestHeaders.length === 0 && responseHeaders.length === 0 && directResponse === undefined) return
+  const directive = writer.open(field)
+  for (const operation of requestHeaders) writeOperation(1, operation)
+  for (const operation of responseHeaders) writeOperation(2, operation)
+  if (directResponse !== undefined) {
+    for (const [name, value] of Object.entries(directResponse.headers)) {
+      writeOperation(2, { name: name.toLowerCase(), value: cleanHeaderValue(value), operation: 'REPLACE' })
+    }
+    writer.uint(3, directResponse.code || httpStatusOf(answer.status.code))
+    writer.text(4, directResponse.body)
   }
+  writer.close(directive)
 }
 
-function wireOperation({ name, value, operation }: HeaderOperation): MessageInitShape<typeof HeaderOperationSchema> {
-  return { name, value, operation: HeaderOperation_Operation[operation] }
+function writeOperation(field: number, { name, value, operation }: HeaderOperation): void {
+  const header = writer.open(field)
+  writer.text(1, name)
+  writer.text(2, value)
+  writer.uint(3, HeaderOperation_Operation[operation])
+  writer.close(header)
 }
 
-function wireStatus(status: Status): { code: number; message: string } {
-  return { code: status.code, message: status.message }
+function writeStatus(field: number, { code, message }: Status): void {
+  const status = writer.open(field)
+  writer.int32(1, code)
+  writer.text(2, message)
+  writer.close(status)
 }
 
-function wireDuration(ms: number): { seconds: bigint; nanos: number } {
-  return Duration.fromMillis(clamp(ms, YEAR_MS)).toParts()
+function writeDuration(field: number, ms: number): void {
+  const micros = Math.round(clamp(ms, YEAR_MS) * 1_000)
+  const seconds = Math.floor(micros / 1_000_000)
+  const duration = writer.open(field)
+  writer.uint(1, seconds)
+  writer.uint(2, (micros - seconds * 1_000_000) * 1_000)
+  writer.close(duration)
 }
 
 function clamp(value: number, most: number): number {

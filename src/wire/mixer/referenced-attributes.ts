@@ -1,14 +1,10 @@
 // Tells a Mixer client what an answer depended on, so that it reuses the answer for equal requests and no others.
 
-import { create } from '@bufbuild/protobuf'
 import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { ReferencedAttribute } from '../../kernel/read-log.ts'
 import { isStringMap, type StringMap } from '../../kernel/value.ts'
-import {
-  type ReferencedAttributes,
-  ReferencedAttributes_Condition,
-  ReferencedAttributesSchema,
-} from '../generated/istio/mixer/v1/mixer_pb.ts'
+import { ReferencedAttributes_Condition } from '../generated/istio/mixer/v1/mixer_pb.ts'
+import { WireWriter } from '../wire-writer.ts'
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
 
 /** Keys of well-known maps whose values vary little: good witnesses that the map is there. */
@@ -23,7 +19,8 @@ interface ReferencedOptions {
 }
 
 interface EncodedReferences {
-  readonly message: ReferencedAttributes
+  /** An encoded istio.mixer.v1.ReferencedAttributes. */
+  readonly bytes: Uint8Array
   /** Whether the message holds all that the answer depended on. If not, the client must not reuse the answer. */
   readonly complete: boolean
 }
@@ -41,89 +38,117 @@ interface EncodedReferences {
  */
 export function encodeReferenced(
   referenced: readonly ReferencedAttribute[],
-  options: ReferencedOptions,
+  { globalWordCount, vocabulary, bag }: ReferencedOptions,
 ): EncodedReferences {
-  const encoder = new Encoder(options)
-  for (const reference of referenced) encoder.add(reference)
-  return encoder.finish()
+  const knownWords = Math.min(globalWordCount, GLOBAL_WORDS.length)
+  let plan = plans.get(referenced)
+  if (plan === undefined || plan.knownWords !== knownWords || plan.vocabulary !== vocabulary) {
+    plan = new Plan(referenced, knownWords, vocabulary)
+    plans.set(referenced, plan)
+  }
+  return plan.encode(bag)
 }
 
-class Encoder {
-  readonly #options: ReferencedOptions
-  readonly #knownWords: number
-  readonly #words = new Map<string, number>()
-  readonly #matches: { name: number; mapKey: number; condition: ReferencedAttributes_Condition }[] = []
-  /** Maps that must be there for a match; true once an EXACT key of the map says so. */
+/** The same list comes again with every answer that depended on the same attributes. */
+const plans = new WeakMap<readonly ReferencedAttribute[], Plan>()
+const writer = new WireWriter()
+/** Messages that are kept of one list: they differ by witnesses alone, which callers choose. */
+const MAX_MESSAGES = 64
+
+/** What a list of references comes to for all requests, but for what depends on the values of each. */
+class Plan {
+  readonly knownWords: number
+  readonly vocabulary: Vocabulary
+  readonly #referenced: ReferencedAttribute[] = []
+  /** Maps that must be there for a match; true where an EXACT key of the map says so. */
   readonly #present = new Map<string, boolean>()
   #complete = true
+  readonly #messages = new Map<string, Uint8Array>()
 
-  constructor(options: ReferencedOptions) {
-    this.#options = options
-    this.#knownWords = Math.min(options.globalWordCount, GLOBAL_WORDS.length)
+  constructor(referenced: readonly ReferencedAttribute[], knownWords: number, vocabulary: Vocabulary) {
+    this.knownWords = knownWords
+    this.vocabulary = vocabulary
+    for (const read of referenced) this.#add(read)
+    for (const [name, shown] of this.#present) if (shown) this.#present.delete(name)
   }
 
-  add({ name, key, condition, whole }: ReferencedAttribute): void {
-    const type = this.#options.vocabulary.get(name)
-    if (key !== undefined) this.#addKey(name, key, condition)
-    else if (whole || (type === 'STRING_MAP' && condition === 'ABSENCE') || type === undefined) {
-      this.#complete = false
-      this.#push(name, undefined, condition)
-    } else if (type === 'STRING_MAP') this.#present.set(name, this.#present.get(name) ?? false)
-    else {
-      if (condition === 'EXACT') this.#refuseNul(this.#options.bag.get(name))
-      this.#push(name, undefined, condition)
+  encode(bag: AttributeBag): EncodedReferences {
+    let complete = this.#complete && !this.#referenced.some((read) => holdsNul(bag, read))
+    if (this.#present.size === 0) return { bytes: this.#message('', []), complete }
+    const witnesses: ReferencedAttribute[] = []
+    let id = ''
+    for (const name of this.#present.keys()) {
+      const map = mapOf(bag, name)
+      const key = map === undefined ? undefined : witnessOf(map)
+      if (key === undefined) {
+        complete = false
+        continue
+      }
+      const witness: ReferencedAttribute = { name, key, condition: 'EXACT', whole: false }
+      complete &&= !holdsNul(bag, witness)
+      witnesses.push(witness)
+      id += `${name.length}:${name}${key.length}:${key}`
     }
+    return { bytes: this.#message(id, witnesses), complete }
   }
 
-  finish(): EncodedReferences {
-    for (const [name, shown] of this.#present) if (!shown) this.#addWitness(name)
-    const message = create(ReferencedAttributesSchema, {
-      words: [...this.#words.keys()],
-      attributeMatches: this.#matches,
-    })
-    return { message, complete: this.#complete }
+  #add(read: ReferencedAttribute): void {
+    const { name, key, condition, whole } = read
+    const type = this.vocabulary.get(name)
+    if (key !== undefined) {
+      this.#referenced.push(read)
+      this.#present.set(name, condition === 'EXACT' || (this.#present.get(name) ?? false))
+    } else if (whole || (type === 'STRING_MAP' && condition === 'ABSENCE') || type === undefined) {
+      this.#complete = false
+      this.#referenced.push(read)
+    } else if (type === 'STRING_MAP') this.#present.set(name, this.#present.get(name) ?? false)
+    else this.#referenced.push(read)
   }
 
-  #addKey(name: string, key: string, condition: ReferencedAttribute['condition']): void {
-    this.#push(name, key, condition)
-    if (condition === 'EXACT') this.#refuseNul(this.#mapOf(name)?.get(key))
-    this.#present.set(name, condition === 'EXACT' || (this.#present.get(name) ?? false))
+  #message(id: string, witnesses: readonly ReferencedAttribute[]): Uint8Array {
+    let message = this.#messages.get(id)
+    if (message === undefined) {
+      message = encode([...this.#referenced, ...witnesses], this.knownWords)
+      if (this.#messages.size < MAX_MESSAGES) this.#messages.set(id, message)
+    }
+    return message
   }
+}
 
-  #addWitness(name: string): void {
-    const map = this.#mapOf(name)
-    const key = map === undefined ? undefined : witnessOf(map)
-    if (key === undefined) this.#complete = false
-    else this.#addKey(name, key, 'EXACT')
+function encode(matches: readonly ReferencedAttribute[], knownWords: number): Uint8Array {
+  const words = new Map<string, number>()
+  writer.reset()
+  for (const { name, key, condition } of matches) {
+    const match = writer.open(2)
+    writer.sint32(1, wordIndex(name, 0, knownWords, words))
+    writer.int32(2, ReferencedAttributes_Condition[condition])
+    if (key !== undefined) writer.sint32(4, wordIndex(key, 1, knownWords, words))
+    writer.close(match)
   }
+  for (const word of words.keys()) writer.text(1, word, true)
+  return writer.take()
+}
 
-  #mapOf(name: string): StringMap | undefined {
-    const value = this.#options.bag.get(name)
-    return value !== undefined && isStringMap(value) ? value : undefined
-  }
+/** The word's global position where it is at least `lowest` and known to the caller, else its place in the message. */
+function wordIndex(word: string, lowest: number, knownWords: number, words: Map<string, number>): number {
+  const global = GLOBAL_INDEX.get(word)
+  if (global !== undefined && global >= lowest && global < knownWords) return global
+  const known = words.get(word)
+  if (known !== undefined) return known
+  const index = -words.size - 1
+  words.set(word, index)
+  return index
+}
 
-  #refuseNul(value: unknown): void {
-    if (typeof value === 'string' && value.includes('\0')) this.#complete = false
-  }
+function mapOf(bag: AttributeBag, name: string): StringMap | undefined {
+  const value = bag.get(name)
+  return value !== undefined && isStringMap(value) ? value : undefined
+}
 
-  #push(name: string, key: string | undefined, condition: ReferencedAttribute['condition']): void {
-    this.#matches.push({
-      name: this.#wordIndex(name, 0),
-      mapKey: key === undefined ? 0 : this.#wordIndex(key, 1),
-      condition: ReferencedAttributes_Condition[condition],
-    })
-  }
-
-  /** The word's global position where it is at least `lowest` and known to the caller, else its place in the message. */
-  #wordIndex(word: string, lowest: number): number {
-    const global = GLOBAL_INDEX.get(word)
-    if (global !== undefined && global >= lowest && global < this.#knownWords) return global
-    const known = this.#words.get(word)
-    if (known !== undefined) return known
-    const index = -this.#words.size - 1
-    this.#words.set(word, index)
-    return index
-  }
+function holdsNul(bag: AttributeBag, { name, key, condition }: ReferencedAttribute): boolean {
+  if (condition !== 'EXACT') return false
+  const value = key === undefined ? bag.get(name) : mapOf(bag, name)?.get(key)
+  return typeof value === 'string' && value.includes('\0')
 }
 
 function witnessOf(map: StringMap): string | undefined {

@@ -1,10 +1,14 @@
+import { fromBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MapBag, type Vocabulary } from '../../../src/kernel/attribute-bag.ts'
 import type { ReferencedAttribute } from '../../../src/kernel/read-log.ts'
 import { Duration } from '../../../src/kernel/time.ts'
 import { isStringMap } from '../../../src/kernel/value.ts'
-import { ReferencedAttributes_Condition } from '../../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
+import {
+  ReferencedAttributes_Condition,
+  ReferencedAttributesSchema,
+} from '../../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
 import { encodeReferenced } from '../../../src/wire/mixer/referenced-attributes.ts'
 import { type WireReferenced, wouldReuse } from './client-model.ts'
 import { type Attributes, plain } from './compress.ts'
@@ -29,7 +33,8 @@ function keyOf(name: string, key: string, condition: ReferencedAttribute['condit
 
 function encode(referenced: readonly ReferencedAttribute[], request: Attributes, globalWordCount = 222) {
   const bag = MapBag.of(request)
-  const { message, complete } = encodeReferenced(referenced, { globalWordCount, vocabulary: VOCABULARY, bag })
+  const { bytes, complete } = encodeReferenced(referenced, { globalWordCount, vocabulary: VOCABULARY, bag })
+  const message = fromBinary(ReferencedAttributesSchema, bytes)
   const matches = message.attributeMatches.map(({ name, mapKey, condition }) => ({
     name,
     mapKey,

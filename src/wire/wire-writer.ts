@@ -1,0 +1,162 @@
+// Writes protobuf's wire format, field by field, into one buffer that is used again and again.
+
+const FIRST_SIZE = 4_096
+/** A larger buffer is not kept: one large message must not cost memory for ever. */
+const KEPT_SIZE = 256 * 1_024
+/** Longer text is left to the engine, which is slower to call and faster to write. */
+const LOOPED = 32
+
+/**
+ * Fields with their type's default (0, empty) are left out where the method says so. Nested messages lie between `open` and
+ * `close`. `take` hands the message out and begins the next one.
+ */
+export class WireWriter {
+  #bytes = Buffer.allocUnsafeSlow(FIRST_SIZE)
+  #at = 0
+
+  /** The message so far, as bytes of its own. */
+  take(): Buffer {
+    const message = Buffer.allocUnsafe(this.#at)
+    this.#bytes.copy(message, 0, 0, this.#at)
+    this.#at = 0
+    if (this.#bytes.length > KEPT_SIZE) this.#bytes = Buffer.allocUnsafeSlow(FIRST_SIZE)
+    return message
+  }
+
+  /** Throws away what was written since `take`. */
+  reset(): void {
+    this.#at = 0
+  }
+
+  get size(): number {
+    return this.#at
+  }
+
+  /** A whole number from 0 up to 2^53; left out where it is 0. */
+  uint(field: number, value: number): void {
+    if (value === 0) return
+    this.#room(15)
+    this.#varint(field * 8)
+    this.#varint(value)
+  }
+
+  /** An int32 or an enum, as ten bytes where it is negative; left out where it is 0. */
+  int32(field: number, value: number): void {
+    if (value >= 0) return this.uint(field, value)
+    this.#room(15)
+    this.#varint(field * 8)
+    // Sign-extended to 64 bits: the upper 32 are all ones.
+    for (let shift = 0; shift < 28; shift += 7) this.#bytes[this.#at++] = ((value >>> shift) & 0x7f) | 0x80
+    this.#bytes[this.#at++] = ((value >>> 28) & 0x0f) | 0xf0
+    for (let rest = 0; rest < 4; rest++) this.#bytes[this.#at++] = 0xff
+    this.#bytes[this.#at++] = 1
+  }
+
+  /** A 32-bit integer in zigzag; left out where it is 0. */
+  sint32(field: number, value: number): void {
+    this.uint(field, ((value << 1) ^ (value >> 31)) >>> 0)
+  }
+
+  bool(field: number, value: boolean): void {
+    this.uint(field, value ? 1 : 0)
+  }
+
+  /** Written whatever it is. */
+  double(field: number, value: number): void {
+    this.#room(13)
+    this.#varint(field * 8 + 1)
+    this.#at = this.#bytes.writeDoubleLE(value, this.#at)
+  }
+
+  /** Left out where it is empty, unless it is one of several. */
+  text(field: number, value: string, isRepeated = false): void {
+    const { length } = value
+    if (length === 0 && !isRepeated) return
+    this.#room(10 + length * 3)
+    this.#varint(field * 8 + 2)
+    if (length <= LOOPED && this.#ascii(value)) return
+    const size = Buffer.byteLength(value)
+    this.#varint(size)
+    this.#at += this.#bytes.write(value, this.#at, size, 'utf8')
+  }
+
+  /** Left out where it is empty, unless it is one of several. */
+  bytes(field: number, value: Uint8Array, isRepeated = false): void {
+    if (value.length === 0 && !isRepeated) return
+    this.#room(10 + value.length)
+    this.#varint(field * 8 + 2)
+    this.#varint(value.length)
+    this.#copy(value)
+  }
+
+  /** Fields that are encoded already. */
+  encoded(fields: Uint8Array): void {
+    this.#room(fields.length)
+    this.#copy(fields)
+  }
+
+  /** Begins a nested message, which is written even if it stays empty. @returns what `close` needs */
+  open(field: number): number {
+    this.#room(10)
+    this.#varint(field * 8 + 2)
+    return this.#at++
+  }
+
+  /** Ends the nested message: its length takes one byte mostly; what is written moves where it takes more. */
+  close(opened: number): void {
+    const start = opened + 1
+    const size = this.#at - start
+    if (size < 0x80) {
+      this.#bytes[opened] = size
+      return
+    }
+    const more = size < 0x4000 ? 1 : size < 0x20_0000 ? 2 : size < 0x1000_0000 ? 3 : 4
+    this.#room(more)
+    this.#bytes.copyWithin(start + more, start, this.#at)
+    const end = this.#at + more
+    this.#at = opened
+    this.#varint(size)
+    this.#at = end
+  }
+
+  #ascii(value: string): boolean {
+    const bytes = this.#bytes
+    let at = this.#at
+    bytes[at++] = value.length
+    for (let i = 0; i < value.length; i++) {
+      const unit = value.charCodeAt(i)
+      if (unit > 0x7f) return false
+      bytes[at++] = unit
+    }
+    this.#at = at
+    return true
+  }
+
+  #copy(value: Uint8Array): void {
+    if (value.length <= LOOPED) for (let i = 0; i < value.length; i++) this.#bytes[this.#at + i] = value[i] ?? 0
+    else this.#bytes.set(value, this.#at)
+    this.#at += value.length
+  }
+
+  #varint(value: number): void {
+    const bytes = this.#bytes
+    let rest = value
+    while (rest >= 0x8000_0000) {
+      bytes[this.#at++] = (rest % 0x80) | 0x80
+      rest = Math.floor(rest / 0x80)
+    }
+    while (rest >= 0x80) {
+      bytes[this.#at++] = (rest & 0x7f) | 0x80
+      rest >>>= 7
+    }
+    bytes[this.#at++] = rest
+  }
+
+  #room(count: number): void {
+    const needed = this.#at + count
+    if (needed <= this.#bytes.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2))
+    this.#bytes.copy(larger, 0, 0, this.#at)
+    this.#bytes = larger
+  }
+}
