@@ -23,7 +23,7 @@ function bundledNode() {
   } catch {
     console.error(
       `intermix: needs Node 24 or newer; this is ${process.version}, and no Node 24 came with the package ` +
-        `(it does for Linux on x64 and arm64, unless optional dependencies were left out)`,
+        `(it does for Linux on x64 and arm64; to have it, install without --omit=optional)`,
     )
     process.exit(1)
   }

@@ -1,9 +1,11 @@
 // Whoever starts the command may be killed without a word: nothing may be left running, the private Redis included.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import { findTool } from '../helpers/tools.ts'
 import { ROOT } from './intermix.ts'
 
@@ -67,6 +69,29 @@ function olderNode(): string | undefined {
 }
 
 const fork = `require('node:child_process').fork('src/main.ts', process.argv.slice(1), { stdio: 'inherit' })`
+
+/** The package as `npm install --omit=optional` leaves it: without the Node that it brings. */
+function withoutOptional(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'intermix-omit-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  cpSync(join(ROOT, 'bin'), join(folder, 'bin'), { recursive: true })
+  for (const name of ['src', 'package.json']) symlinkSync(join(ROOT, name), join(folder, name))
+  return join(folder, 'bin/intermix.js')
+}
+
+describe('a package without its optional dependencies', () => {
+  it('runs on the Node 24 that starts it', () => {
+    const { stdout, stderr } = spawnSync(process.execPath, [withoutOptional(), '--version'], { encoding: 'utf8' })
+    expect([stdout, stderr]).toEqual([expect.stringMatching(/^intermix .*\(node 2[4-9]/), ''])
+  })
+
+  it('says under an older one what it lacks and how to have it', () => {
+    const older = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.1.0' } })`
+    const args = ['--import', `data:text/javascript,${older}`, withoutOptional(), '--version']
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/needs Node 24 .* install without --omit=optional/)])
+  })
+})
 
 describe('a launcher that is killed', () => {
   it.each([
