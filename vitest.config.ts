@@ -1,9 +1,15 @@
-// Two projects: everything that is quick runs in parallel; what starts whole systems runs after it, one file at a time,
-// so that its latencies are its own.
+// Projects: everything that is quick runs in parallel; what starts whole systems runs after it, one file at a time, so that its
+// latencies are its own. What calls gRPC doors runs once more, on the native transport.
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 const END_TO_END = ['test/whole/**/*.test.ts']
+
+/** Tests of gRPC doors, which run on both transports; `server/transport.ts` and the command read which it is. */
+const GRPC_DOORS = ['access-log', 'drain', 'ext-authz', 'grpc', 'mixer-v1', 'one-spelling', 'overload'].map(
+  (name) => `test/server/${name}.test.ts`,
+)
+const GRPC_END_TO_END = ['test/whole/envoy.test.ts', 'test/whole/doors/*.test.ts', 'test/whole/headers.test.ts']
 
 export default defineConfig({
   // As in the running program, which does it for the adapters of others.
@@ -30,6 +36,27 @@ export default defineConfig({
         test: {
           name: 'whole',
           include: END_TO_END,
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'native',
+          include: GRPC_DOORS,
+          env: { INTERMIX_TRANSPORT: 'native' },
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'whole native',
+          include: GRPC_END_TO_END,
+          env: { INTERMIX_TRANSPORT: 'native' },
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -31,6 +31,9 @@ const STATUS_NAME = huffman({
   u: '101101',
 })
 
+/** Servers write it in either way. */
+const STATUS_NAMES = [STATUS_NAME, Buffer.from('grpc-status')]
+
 function huffman(codes: Readonly<Record<string, string>>): Buffer {
   const bits = Array.from('grpc-status')
     .map((letter) => codes[letter] ?? '')
@@ -100,9 +103,9 @@ export function connectGrpc(options: {
     onEnd(call, ended)
   }
   const statusOf = (body: Buffer): Ended => {
-    const at = body.indexOf(STATUS_NAME)
-    if (at < 0) return 'failed'
-    const from = at + STATUS_NAME.length
+    const name = STATUS_NAMES.find((each) => body.includes(each))
+    if (name === undefined) return 'failed'
+    const from = body.indexOf(name) + name.length
     const code = body.toString('latin1', from + 1, from + 1 + (body[from] ?? 0))
     return code === '0' ? 'answered' : code === '14' ? 'shed' : code === '4' ? 'expired' : 'failed'
   }

@@ -4,10 +4,20 @@ import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { Admission } from './admission.ts'
 import type { GrpcService } from './grpc-service.ts'
 
-/** Where to listen; port 0 takes a free one. */
+/** Where to listen; port 0 takes a free one. With a `path`, at a Unix socket, whatever host and port say. */
 export interface ListenAddress {
   readonly host: string
   readonly port: number
+  readonly path?: string
+}
+
+/** Files in PEM. They are read again when they change. */
+export interface TlsFiles {
+  /** The certificate, and those that lead from it to the authority. */
+  readonly cert: string
+  readonly key: string
+  /** Who may call: only clients with a certificate of these authorities. */
+  readonly clientCa?: string | undefined
 }
 
 export interface GrpcServerOptions {
@@ -25,6 +35,12 @@ export interface GrpcServerOptions {
   readonly maxMessageBytes?: number
   /** Calls at once on one connection. Default 256: what a connection can have waiting must not take longer than callers. */
   readonly maxConcurrentStreams?: number
+  /** Connections at once; more are closed as they come. Default 20,000. Native only. */
+  readonly maxConnections?: number
+  /** Age at which peers are asked to connect anew, so that new nodes get their share. Default: none. Native only. */
+  readonly maxConnectionAgeMs?: number
+  /** Default: plain TCP. Native only. */
+  readonly tls?: TlsFiles | undefined
 }
 
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024

@@ -2,8 +2,11 @@
 
 import type { CreateGrpcServer } from './grpc-server.ts'
 
-export type Transport = 'grpc-js'
+/** `native` is HTTP/2 of our own; grpc-js is what it is compared with, and the way back. */
+export type Transport = 'native' | 'grpc-js'
 
-export async function loadTransport(_transport: Transport): Promise<CreateGrpcServer> {
-  return (await import('./grpc-js/server.ts')).createJsServer
+export async function loadTransport(transport: Transport): Promise<CreateGrpcServer> {
+  return transport === 'native'
+    ? (await import('./http2/server.ts')).createNativeServer
+    : (await import('./grpc-js/server.ts')).createJsServer
 }

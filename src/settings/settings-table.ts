@@ -21,7 +21,7 @@ const MIB = 1024 * KIB
 const SERVING: readonly Role[] = ['node', 'all']
 const DRAINING: readonly Role[] = ['worker', 'all']
 /** As `server/grpc-transport.ts` has them. */
-const TRANSPORTS = ['grpc-js'] as const
+const TRANSPORTS = ['native', 'grpc-js'] as const
 
 export const SETTINGS = {
   config: {
@@ -80,7 +80,7 @@ export const SETTINGS = {
     kind: 'choice',
     default: 'grpc-js',
     choices: TRANSPORTS,
-    description: 'What carries gRPC: grpc-js.',
+    description: 'What carries gRPC: HTTP/2 of our own, or grpc-js.',
     group: 'Listeners',
     roles: SERVING,
   },

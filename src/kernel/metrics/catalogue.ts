@@ -3,6 +3,7 @@
 import * as cache from './cache.ts'
 import * as checks from './checks.ts'
 import * as doors from './doors.ts'
+import * as grpc from './grpc.ts'
 import * as handlers from './handlers.ts'
 import type { Metric } from './metric.ts'
 import * as process from './process.ts'
@@ -21,5 +22,6 @@ export const CATALOGUE: readonly CatalogueArea[] = [
   { title: 'Cache and revocations', metrics: cache },
   { title: 'Reports', metrics: reports },
   { title: 'Front doors', metrics: doors },
+  { title: 'gRPC transport', metrics: grpc },
   { title: 'Process', metrics: process },
 ]

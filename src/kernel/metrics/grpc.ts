@@ -1,0 +1,32 @@
+// Metrics of the native gRPC transport: its connections, and what it refuses.
+
+import { counter, gauge } from './define.ts'
+
+export const GRPC_CONNECTIONS = gauge({
+  name: 'grpc_connections',
+  unit: 'connections',
+  help: 'Open gRPC connections.',
+})
+
+export const GRPC_CONNECTIONS_CLOSED_TOTAL = counter({
+  name: 'grpc_connections_closed_total',
+  unit: 'connections',
+  help: 'gRPC connections that have ended, by reason; limit: there were too many, abuse: the peer asked for too much.',
+  labels: {
+    reason: ['peer', 'protocol', 'abuse', 'handshake', 'stalled', 'dead', 'idle', 'age', 'drain', 'limit'],
+  },
+})
+
+export const GRPC_STREAMS_RESET_TOTAL = counter({
+  name: 'grpc_streams_reset_total',
+  unit: 'streams',
+  help: 'gRPC streams that this side ended with RST_STREAM, by error; refused: too many calls on a connection.',
+  labels: { error: ['protocol', 'flow-control', 'closed', 'refused', 'stalled', 'flood'] },
+})
+
+export const GRPC_TLS_LOADS_TOTAL = counter({
+  name: 'grpc_tls_loads_total',
+  unit: 'loads',
+  help: 'Attempts to take changed certificates into use, by outcome; after a failed one the last good ones serve on.',
+  labels: { outcome: ['applied', 'failed'] },
+})

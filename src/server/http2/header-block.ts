@@ -1,0 +1,34 @@
+// A header block that comes in several frames: HEADERS, then CONTINUATION (RFC 9113, section 4.3).
+
+import { ConnectionError } from './connection-error.ts'
+import { ErrorCode } from './frames.ts'
+
+/** What a block may have, encoded, and in how many frames. Nothing that fits into the list of fields that we take needs more. */
+const MAX_BYTES = 128 * 1024
+const MAX_FRAMES = 64
+
+export class HeaderBlock {
+  readonly id: number
+  readonly endStream: boolean
+  readonly malformed: boolean
+  readonly #parts: Buffer[] = []
+  #bytes = 0
+
+  constructor(id: number, endStream: boolean, malformed: boolean) {
+    this.id = id
+    this.endStream = endStream
+    this.malformed = malformed
+  }
+
+  add(bytes: Buffer, start: number, end: number): void {
+    this.#bytes += end - start
+    if (this.#bytes > MAX_BYTES || this.#parts.length >= MAX_FRAMES)
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'a header block is too long', 'abuse')
+    this.#parts.push(Buffer.from(bytes.subarray(start, end)))
+  }
+
+  /** All of it. */
+  whole(): Buffer {
+    return Buffer.concat(this.#parts, this.#bytes)
+  }
+}

@@ -1,0 +1,218 @@
+// The peer's side of a stream: DATA frames become messages (gRPC over HTTP/2: a flag, a length and the message).
+
+import { GrpcFailure } from '../grpc-service.ts'
+import { Code } from '../../kernel/status.ts'
+import { DEFAULT_WINDOW, ErrorCode, readUint32, windowUpdate } from './frames.ts'
+import { inflateMessage, tooLarge } from './inflate.ts'
+import { Outgoing } from './outgoing.ts'
+import { PartialMessage, PREFIX_BYTES } from './partial-message.ts'
+import type { CallHead } from './request-head.ts'
+import type { StreamHost } from './stream-host.ts'
+
+/** Bytes taken, after which the peer is given them again. */
+const UPDATE_BYTES = DEFAULT_WINDOW >> 1
+
+/** Looks (of a second) for which a message may be under way. */
+const MAX_LOOKS = 10
+const TOO_SLOW = new GrpcFailure(Code.DEADLINE_EXCEEDED, 'the request has not come as a whole in time')
+
+export abstract class Incoming extends Outgoing {
+  /** Nothing is read or said any more: the call has ended, or the peer has taken it back. */
+  over = false
+  protected readonly head: CallHead
+  /** Bytes of the body so far. */
+  #length = 0
+  /** What the peer may send before it is given more. */
+  #window = DEFAULT_WINDOW
+  #partial: PartialMessage | undefined
+  /** What has come while the stream is not read. */
+  #held: Buffer[] | undefined
+  #heldBytes = 0
+  #paused = false
+  #inflating = false
+  /** Looks in a row that a message was waited for. */
+  #looks = 0
+  #allRead = false
+
+  constructor(id: number, host: StreamHost, head: CallHead) {
+    super(id, host)
+    this.head = head
+  }
+
+  /** One message, whose bytes are nobody else's. */
+  protected abstract message(bytes: Uint8Array): void
+  /** The peer has sent all, and it was read. */
+  protected abstract complete(): void
+  /** Ends the call. */
+  protected abstract fail(failure: GrpcFailure): void
+
+  /** Whether the peer has yet to send of its request. */
+  get incomplete(): boolean {
+    return !this.over && !this.remoteClosed
+  }
+
+  /** Looks, every second, whether what the method waits for comes. */
+  check(): void {
+    if (this.over || this.#paused || this.remoteClosed || !this.waitsForMessage) this.#looks = 0
+    else if (++this.#looks > MAX_LOOKS) this.fail(TOO_SLOW)
+  }
+
+  /** Whether the peer has begun what it is to go on with at once. */
+  protected get waitsForMessage(): boolean {
+    return this.#partial !== undefined
+  }
+
+  /** Takes the payload of a DATA frame. `taken` is its size with padding, which counts for the window. */
+  data(bytes: Buffer, start: number, end: number, taken: number, last: boolean): void {
+    this.#window -= taken
+    this.#length += end - start
+    const { contentLength } = this.head
+    if (this.#window < 0) return this.host.reset(this.id, ErrorCode.FLOW_CONTROL_ERROR)
+    if (contentLength >= 0 && (this.#length > contentLength || (last && this.#length !== contentLength)))
+      return this.host.reset(this.id, ErrorCode.PROTOCOL_ERROR)
+    if (last) this.remoteClosed = true
+    if (this.over) return
+    if (this.#paused || this.#inflating) this.#hold(bytes, start, end)
+    else this.#read(bytes, start, end)
+    if (last) this.#whenAllRead()
+    else this.#giveWindow()
+  }
+
+  /** The peer has ended its side with headers. */
+  remoteEnd(): void {
+    const { contentLength } = this.head
+    if (contentLength >= 0 && this.#length !== contentLength) return this.host.reset(this.id, ErrorCode.PROTOCOL_ERROR)
+    this.remoteClosed = true
+    this.#whenAllRead()
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#readHeld()
+  }
+
+  /** Lets go of what was read and not used. */
+  protected release(): void {
+    this.over = true
+    this.#partial?.release()
+    this.#partial = undefined
+    this.host.budget.give(this.#heldBytes)
+    this.#held = undefined
+    this.#heldBytes = 0
+  }
+
+  #read(bytes: Buffer, start: number, end: number): void {
+    let at = start
+    while (at < end && !this.over) {
+      if (this.#paused || this.#inflating) return this.#hold(bytes, at, end)
+      at = this.#partial === undefined ? this.#readWhole(bytes, at, end) : this.#readPart(this.#partial, bytes, at, end)
+    }
+  }
+
+  /** Reads a message that is there as a whole, or begins with a part. @returns where it ends. */
+  #readWhole(bytes: Buffer, at: number, end: number): number {
+    const { maxMessageBytes } = this.host.limits
+    if (end - at >= PREFIX_BYTES) {
+      const begin = at + PREFIX_BYTES
+      const size = readUint32(bytes, at + 1)
+      if (size > maxMessageBytes) {
+        this.fail(tooLarge(maxMessageBytes))
+        return end
+      }
+      if (begin + size <= end) {
+        this.#deliver(bytes[at] as number, this.#own(bytes, begin, begin + size))
+        return begin + size
+      }
+    }
+    this.#partial = new PartialMessage(this.host.budget)
+    return at
+  }
+
+  #readPart(partial: PartialMessage, bytes: Buffer, at: number, end: number): number {
+    const { maxMessageBytes } = this.host.limits
+    const until = partial.fill(bytes, at, end)
+    if (until < 0) this.fail(new GrpcFailure(Code.RESOURCE_EXHAUSTED, 'too much is being received at once'))
+    else if ((partial.size ?? 0) > PREFIX_BYTES + maxMessageBytes) this.fail(tooLarge(maxMessageBytes))
+    else {
+      const { whole } = partial
+      if (whole === undefined) return until
+      partial.release()
+      this.#partial = undefined
+      this.#deliver(whole[0] as number, whole.subarray(PREFIX_BYTES))
+      return until
+    }
+    return end
+  }
+
+  /** A view of what the socket gave, or a copy where the view would keep alive much else for longer than the call. */
+  #own(bytes: Buffer, start: number, end: number): Buffer {
+    const view = bytes.subarray(start, end)
+    return this.head.route.keepsMessages && 2 * view.length < bytes.buffer.byteLength ? Buffer.from(view) : view
+  }
+
+  #deliver(flag: number, bytes: Buffer): void {
+    this.#looks = 0
+    if (flag === 0) return this.message(bytes)
+    if (flag !== 1) return this.fail(new GrpcFailure(Code.INTERNAL, `a message begins with the flag ${flag}`))
+    const inflated = inflateMessage(bytes, this.head.encoding, this.host.limits.maxMessageBytes)
+    if (!(inflated instanceof Promise)) return this.#take(inflated)
+    this.#inflating = true
+    void inflated.then((later) => {
+      this.#inflating = false
+      if (this.over) return
+      this.#take(later)
+      this.#readHeld()
+    })
+  }
+
+  #take(inflated: Buffer | GrpcFailure): void {
+    if (inflated instanceof GrpcFailure) this.fail(inflated)
+    else this.message(inflated)
+  }
+
+  #hold(bytes: Buffer, start: number, end: number): void {
+    const length = end - start
+    if (length === 0) return
+    if (!this.host.budget.take(length))
+      return this.fail(new GrpcFailure(Code.RESOURCE_EXHAUSTED, 'too much is being received at once'))
+    this.#held ??= []
+    this.#held.push(Buffer.from(bytes.subarray(start, end)))
+    this.#heldBytes += length
+  }
+
+  #readHeld(): void {
+    while (!this.over && !this.#paused && !this.#inflating) {
+      const bytes = this.#held?.shift()
+      if (bytes === undefined) break
+      this.host.budget.give(bytes.length)
+      this.#heldBytes -= bytes.length
+      // What is held again in the midst goes before the rest.
+      const rest = this.#held
+      this.#held = undefined
+      this.#read(bytes, 0, bytes.length)
+      const again: Buffer[] | undefined = this.#held
+      if (rest !== undefined && rest.length > 0) this.#held = again === undefined ? rest : [...again, ...rest]
+    }
+    this.#giveWindow()
+    this.#whenAllRead()
+  }
+
+  #giveWindow(): void {
+    const taken = DEFAULT_WINDOW - this.#window
+    if (this.over || this.remoteClosed || this.#paused || taken < UPDATE_BYTES) return
+    this.#window = DEFAULT_WINDOW
+    this.host.output.write(windowUpdate(this.id, taken))
+  }
+
+  #whenAllRead(): void {
+    if (!this.remoteClosed || this.over || this.#paused || this.#inflating || this.#allRead || this.#heldBytes > 0)
+      return
+    this.#allRead = true
+    if (this.#partial === undefined) this.complete()
+    else this.fail(new GrpcFailure(Code.INTERNAL, 'the last message is cut off'))
+  }
+}
