@@ -33,8 +33,11 @@ export function createRefusals(meter: Meter, cache: 'answer' | 'verdict' | 'mesh
   return { size: refused({ cache, reason: 'too_large' }), reads: refused({ cache, reason: 'too_many_reads' }) }
 }
 
+/** The series of a handler. */
+export type MetricsOf = (handler: { readonly name: string }) => HandlerCacheMetrics
+
 /** Resolves a handler's series when it is first asked for, all at once: they begin at 0 together. */
-export function createCacheMetrics(meter: Meter): (handler: { readonly name: string }) => HandlerCacheMetrics {
+export function createCacheMetrics(meter: Meter): MetricsOf {
   const served = meter.counter(CACHE_VERDICTS_TOTAL)
   const coalesced = meter.counter(CACHE_COALESCED_TOTAL)
   const refreshed = meter.counter(CACHE_REFRESHED_TOTAL)

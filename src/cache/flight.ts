@@ -6,6 +6,8 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { Epoch } from './revocations.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
+import type { VerdictRequest } from './verdict-request.ts'
+import type { VerdictRules } from './verdict-rules.ts'
 
 export type FlightResult =
   | {
@@ -22,29 +24,22 @@ export type FlightResult =
       readonly impatient?: true
     }
 
-export interface FlightWait {
-  readonly clock: Clock
-  readonly handler: string
-  /** Monotonic milliseconds at which the caller gives up. */
-  readonly deadline: number
-  /** The stale verdict that the caller has already. */
-  readonly held: VerdictEntry | undefined
-  /** Whether the caller may have a stale verdict that another node left. */
-  readonly mayHave: (stale: VerdictEntry) => boolean
-}
-
 /** With a stale verdict in hand, a caller waits for the backend at least this long before it takes it. */
 const STALE_PATIENCE_MS = 30
 
 export class Flight {
   readonly epoch: Epoch
+  readonly #rules: VerdictRules
+  readonly #clock: Clock
   readonly #settled = Promise.withResolvers<FlightResult>()
   readonly #listeners = new Set<(stale: VerdictEntry) => void>()
   #stale: VerdictEntry | undefined
 
-  /** @param epoch taken before anything was asked */
-  constructor(epoch: Epoch) {
-    this.epoch = epoch
+  /** Begins now: to be made before anything is asked. */
+  constructor(rules: VerdictRules, clock: Clock) {
+    this.epoch = rules.epoch
+    this.#rules = rules
+    this.#clock = clock
   }
 
   /** Never rejects. */
@@ -65,18 +60,23 @@ export class Flight {
     this.#settled.resolve(result)
   }
 
-  /** What the fetch brought, or an error where the caller's time or patience ended before it. Never rejects. */
-  wait({ clock, handler, deadline, held, mayHave }: FlightWait): Promise<FlightResult> {
+  /**
+   * What the fetch brought, or an error where the caller's time or patience ended before it. Never rejects.
+   * @param held the stale verdict that the caller has already
+   */
+  wait(request: VerdictRequest, held: VerdictEntry | undefined): Promise<FlightResult> {
+    const clock = this.#clock
+    const { source, deadline } = request
     return new Promise((resolve) => {
       let stale: VerdictEntry | undefined
       const expired = () => {
         this.#listeners.delete(found)
-        const error = new IntermixError('DEADLINE_EXCEEDED', `${handler}: no verdict in time`)
+        const error = new IntermixError('DEADLINE_EXCEEDED', `${source.handler.name}: no verdict in time`)
         resolve({ error, stale, impatient: true })
       }
       const until = (patienceMs: number) => onExpiry(clock, Math.min(deadline - clock.monotonic(), patienceMs), expired)
       const found = (entry: VerdictEntry) => {
-        if (held !== undefined || !mayHave(entry)) return
+        if (held !== undefined || !this.#rules.acceptsStale(entry, request)) return
         stale = entry
         cancel()
         cancel = until(patienceWith(entry))

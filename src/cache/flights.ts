@@ -3,34 +3,32 @@
 
 import { pause } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import type { Clock, Counter, Random } from '../kernel/ports.ts'
-import { MAX_VALID_USES, type Verdict } from '../kernel/verdict.ts'
+import type { Clock, Random } from '../kernel/ports.ts'
+import { MAX_VALID_USES } from '../kernel/verdict.ts'
+import type { MetricsOf } from './cache-metrics.ts'
+import type { FailureMemory } from './failure-memory.ts'
 import { Flight, type FlightResult } from './flight.ts'
+import type { KeyCardinality } from './key-cardinality.ts'
 import { MAX_LEASE_MS, type MeshLookup, type MeshTier } from './mesh-tier.ts'
-import type { Epoch } from './revocations.ts'
 import { HANDED_ON_SHARE, isUseBound, spend, type VerdictEntry } from './verdict-entry.ts'
 import type { VerdictRequest } from './verdict-request.ts'
+import type { VerdictRules } from './verdict-rules.ts'
 
-/** What a flight needs besides the request that started it. */
+/** Why a fetch is made. */
 export interface FlightPlan {
   readonly held: VerdictEntry | undefined
   /** Whether a check waits that the fetch is made for: of an entry of the mesh tier one use is for it. */
   readonly hasAsker: boolean
-  /** Taken before anything is asked; the verdict is stamped with it. */
-  readonly epoch: Epoch
-  readonly inMesh: boolean
-  entry(verdict: Verdict, startedAt: number, epoch: Epoch): VerdictEntry
-  /** Whether an entry of the mesh tier may be used, as far as revocations go. */
-  accepts(entry: VerdictEntry): boolean
-  readonly waited: Counter
-  failed(error: IntermixError, hasStaleCopy: boolean): void
-  succeeded(): void
 }
 
 export interface FlightsOptions {
   readonly clock: Clock
   readonly random: Random
+  readonly rules: VerdictRules
+  readonly failures: FailureMemory
+  readonly metricsOf: MetricsOf
   readonly mesh: MeshTier | undefined
+  readonly cardinality: KeyCardinality
   /** Whether what is stored is kept in this process. */
   readonly keeps: boolean
   store(key: string, request: VerdictRequest, entry: VerdictEntry): void
@@ -49,37 +47,47 @@ export class Flights {
     this.#options = options
   }
 
-  /** The fetch of this key that is under way, if it began in an epoch that the caller accepts. */
-  join(key: string, accepts: (epoch: Epoch) => boolean): Flight | undefined {
+  /** The fetch of this key that is under way, if nothing that the request depends on was revoked since it began. */
+  join(key: string, request: VerdictRequest): Flight | undefined {
     const flight = this.#flights.get(key)
-    return flight !== undefined && accepts(flight.epoch) ? flight : undefined
+    return flight !== undefined && this.#options.rules.allows(flight.epoch, request) ? flight : undefined
   }
 
   /** Starts a fetch; it takes the place of an older one of the same key. */
   start(key: string, request: VerdictRequest, plan: FlightPlan): Flight {
-    const flight = new Flight(plan.epoch)
+    const flight = new Flight(this.#options.rules, this.#options.clock)
     this.#flights.set(key, flight)
     void this.#fetch(key, request, plan, flight)
       .catch((error: unknown): FlightResult => ({ error: IntermixError.from(error) }))
       .then((outcome) => {
         if (this.#flights.get(key) === flight) this.#flights.delete(key)
-        if (outcome.entry === undefined) plan.failed(outcome.error, (outcome.stale ?? plan.held) !== undefined)
-        else plan.succeeded()
+        this.#remember(key, request, outcome, plan)
         flight.end(outcome)
       })
     return flight
   }
 
+  #remember(key: string, { source }: VerdictRequest, { entry, error, stale }: FlightResult, plan: FlightPlan): void {
+    const { failures } = this.#options
+    if (entry !== undefined) return failures.succeeded(key)
+    // While the breaker keeps calls away, it is the breaker that decides when to try again; and a key that was not
+    // asked for, or not heard, has not failed.
+    const isKeys = error.backend !== 'unasked' && error.backend !== 'unheard'
+    if (isKeys && source.healthy()) failures.failed(key, error, (stale ?? plan.held) !== undefined)
+  }
+
   async #fetch(key: string, request: VerdictRequest, plan: FlightPlan, flight: Flight): Promise<FlightResult> {
-    const { mesh } = this.#options
-    if (mesh === undefined || !plan.inMesh) return this.#callBackend(key, request, plan, undefined)
+    const { mesh, cardinality } = this.#options
+    const { source, instance } = request
+    const isShared = cardinality.allowsMesh(instance, source.handler.name, key)
+    if (mesh === undefined || !isShared) return this.#callBackend(key, request, plan, flight, undefined)
     const found = await this.#lookup(mesh, key, request, plan, flight)
     if (found.state === 'fresh') {
       if (plan.hasAsker) spend(found.entry, this.#options.clock.monotonic())
       this.#options.store(key, request, found.entry)
       return { entry: found.entry, tier: 'mesh' }
     }
-    return this.#callBackend(key, request, plan, found)
+    return this.#callBackend(key, request, plan, flight, found)
   }
 
   /** Asks the mesh tier; while another node fetches, asks again until that node should long have been done. */
@@ -90,7 +98,7 @@ export class Flights {
     plan: FlightPlan,
     flight: Flight,
   ): Promise<MeshFinding> {
-    const { clock, random } = this.#options
+    const { clock, random, rules, metricsOf } = this.#options
     const { handler } = request.source
     const token = mesh.token()
     const expected = plan.held?.fetchMs ?? handler.timeoutMs / 10
@@ -106,13 +114,13 @@ export class Flights {
       // Uses of a stale entry are taken once, and only where this node has none of its own to serve.
       const maxStaleUses = known === undefined && stale === undefined ? maxUses : 0
       const found = await mesh.lookup(key, { token, leaseMs, known, handler, maxUses, maxStaleUses })
-      if (found.state === 'fresh' && !plan.accepts(found.entry))
+      if (found.state === 'fresh' && !rules.accepts(found.entry, request))
         return { state: 'unavailable', token, stale, seen: found.seen }
-      stale ??= acceptedStale(found, plan)
+      stale ??= this.#acceptedStale(found, request)
       if (stale !== undefined) flight.found(stale)
       const remaining = giveUpAt - clock.monotonic()
       if (found.state !== 'wait' || remaining <= 0) return { ...found, token, stale }
-      if (!waited) plan.waited.add()
+      if (!waited) metricsOf(handler).waited.add()
       waited = true
       await pause(clock, Math.min(remaining, pauseMs * (0.75 + random() / 2)))
       pauseMs = Math.min(50, pauseMs * 1.5)
@@ -123,9 +131,10 @@ export class Flights {
     key: string,
     request: VerdictRequest,
     plan: FlightPlan,
+    flight: Flight,
     found: MeshFinding | undefined,
   ): Promise<FlightResult> {
-    const { clock, mesh } = this.#options
+    const { clock, mesh, rules } = this.#options
     const lease = found?.state === 'lease' ? found.token : undefined
     const stale = found?.stale
     const { handler } = request.source
@@ -133,7 +142,7 @@ export class Flights {
     try {
       // The fetch serves whoever waits, so it has the handler's whole time, not the first caller's rest.
       const verdict = await request.source.fetch(request.instance, clock.monotonic() + handler.timeoutMs, key)
-      const entry = plan.entry(verdict, startedAt, plan.epoch)
+      const entry = rules.entryOf(verdict, handler, startedAt, flight.epoch)
       const reusable = entry.verdict.validForMs > 0 && entry.verdict.validUses > 0
       // A mesh tier that was not heard at the lookup cannot be told how old the verdict is.
       const seen = found?.seen
@@ -157,9 +166,9 @@ export class Flights {
   #usesForMesh({ usesLeft }: VerdictEntry): number {
     return this.#options.keeps ? Math.floor(usesLeft * (1 - HANDED_ON_SHARE)) : usesLeft
   }
-}
 
-function acceptedStale(found: MeshLookup, plan: FlightPlan): VerdictEntry | undefined {
-  const stale = found.state === 'lease' || found.state === 'wait' ? found.stale : undefined
-  return stale !== undefined && plan.accepts(stale) ? stale : undefined
+  #acceptedStale(found: MeshLookup, request: VerdictRequest): VerdictEntry | undefined {
+    const stale = found.state === 'lease' || found.state === 'wait' ? found.stale : undefined
+    return stale !== undefined && this.#options.rules.accepts(stale, request) ? stale : undefined
+  }
 }

@@ -1,13 +1,12 @@
 // The verdict cache at the grain of single handlers: local tier, mesh tier, backend; one fetch per key at a time in the
 // process and, by lease, mostly one in the mesh; stale verdicts within their bound while the backend gives none.
 
-import type { HandlerConfig } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import type { Clock, Meter, Random } from '../kernel/ports.ts'
+import type { Meter } from '../kernel/ports.ts'
 import type { Tier, Verdict } from '../kernel/verdict.ts'
-import { createCacheMetrics, type HandlerCacheMetrics } from './cache-metrics.ts'
+import { createCacheMetrics, type HandlerCacheMetrics, type MetricsOf } from './cache-metrics.ts'
 import { FailureMemory } from './failure-memory.ts'
-import type { Flight, FlightResult } from './flight.ts'
+import type { FlightResult } from './flight.ts'
 import { Flights } from './flights.ts'
 import { instanceKey } from './instance-key.ts'
 import type { KeyCardinality } from './key-cardinality.ts'
@@ -15,28 +14,21 @@ import type { LocalTier } from './local-tier.ts'
 import type { MeshTier } from './mesh-tier.ts'
 import type { Protection } from './protection.ts'
 import { RefreshAhead } from './refresh-ahead.ts'
-import type { Epoch, Revocations } from './revocations.ts'
 import { freshness, spend, type VerdictEntry } from './verdict-entry.ts'
 import type { VerdictOutcome, VerdictRequest } from './verdict-request.ts'
+import { VerdictRules, type VerdictRulesOptions } from './verdict-rules.ts'
 
-export interface VerdictCacheOptions {
-  readonly clock: Clock
-  readonly random: Random
+export interface VerdictCacheOptions extends VerdictRulesOptions {
   readonly meter: Meter
   /** `undefined` switches the tier off. */
   readonly local: LocalTier | undefined
   readonly mesh: MeshTier | undefined
-  readonly revocations: Revocations
   readonly protection: Protection
   readonly cardinality: KeyCardinality
-  /** The oldest verdict that may be served now, in ms: bounded while the node is out of touch with revocations. */
-  maxAgeMs(): number
   /** Background refreshes of one handler per second. */
   readonly refreshesPerSecond: number
 }
 
-/** Life is shortened by up to this share, so that entries of one moment do not end in one moment. */
-const JITTER = 0.02
 /** A check joins the fetches of others in this part of its time, and makes one of its own in the rest. */
 const JOINING_SHARE = 1 / 3
 /** Fetches for one request, as long as revocations void what they bring. */
@@ -44,20 +36,26 @@ const MAX_FETCHES = 4
 
 export class VerdictCache {
   readonly #options: VerdictCacheOptions
+  readonly #rules: VerdictRules
   readonly #flights: Flights
   readonly #failures: FailureMemory
   readonly #refreshAhead: RefreshAhead
-  readonly #metricsOf: ReturnType<typeof createCacheMetrics>
+  readonly #metricsOf: MetricsOf
 
   constructor(options: VerdictCacheOptions) {
-    const { clock, random, meter, mesh } = options
+    const { clock, random, meter, mesh, cardinality } = options
     this.#options = options
     this.#metricsOf = createCacheMetrics(meter)
     this.#failures = new FailureMemory(clock, random)
+    this.#rules = new VerdictRules(options)
     this.#flights = new Flights({
       clock,
       random,
+      rules: this.#rules,
+      failures: this.#failures,
+      metricsOf: this.#metricsOf,
       mesh,
+      cardinality,
       keeps: options.local !== undefined,
       store: (key, request, entry) => this.#store(key, request, entry),
     })
@@ -84,7 +82,7 @@ export class VerdictCache {
       const state = freshness(entry, now, handler.staleWhileRevalidateMs)
       if (state === 'fresh') {
         this.#options.protection.record(handler.name, true)
-        if (this.#wantsEarlyRefresh(entry, now)) this.#refresh(key, request, entry)
+        if (this.#rules.wantsEarlyRefresh(entry, now)) this.#refresh(key, request, entry)
         return this.#serve('local', entry, metrics, now)
       }
       if (state === 'revalidate') {
@@ -110,12 +108,11 @@ export class VerdictCache {
   }
 
   #compute(request: VerdictRequest): VerdictOutcome | Promise<VerdictOutcome> {
-    const { clock, revocations } = this.#options
-    const startedAt = clock.monotonic()
-    const epoch = revocations.epoch
+    const startedAt = this.#options.clock.monotonic()
+    const { epoch } = this.#rules
     const done = (verdict: Verdict): VerdictOutcome => ({
       tier: 'backend',
-      entry: this.#entry(verdict, request.source.handler, startedAt, epoch),
+      entry: this.#rules.entryOf(verdict, request.source.handler, startedAt, epoch),
     })
     try {
       const verdict = request.source.fetch(request.instance, request.deadline)
@@ -168,14 +165,14 @@ export class VerdictCache {
     }
     const patientUntil = askedAt + (request.deadline - askedAt) * JOINING_SHARE
     do {
-      const flight = this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request))
+      const flight = this.#flights.join(key, request)
       if (flight === undefined) break
       metrics.coalesced.add()
-      const joined = await this.#wait(flight, request, held)
+      const joined = await flight.wait(request, held)
       if (joined.entry === undefined) return joined
       // What others fetched is a reuse: it must have been reusable when this request came.
       const { freshUntil, usesLeft, verdict } = joined.entry
-      if (askedAt < freshUntil && usesLeft > 0 && this.#allows(joined.entry, request)) {
+      if (askedAt < freshUntil && usesLeft > 0 && this.#rules.allows(joined.entry.epoch, request)) {
         spend(joined.entry, clock.monotonic())
         return joined
       }
@@ -183,9 +180,9 @@ export class VerdictCache {
       // Others were quicker to use it up, or it was revoked: one of those who wait fetches it again for some more.
     } while (clock.monotonic() < patientUntil)
     for (let attempt = 1; ; attempt++) {
-      const flight = this.#start(key, request, attempt === 1 ? held : undefined, true)
-      const own = await this.#wait(flight, request, held)
-      if (own.entry === undefined || this.#allows(own.entry, request)) return own
+      const flight = this.#flights.start(key, request, { held: attempt === 1 ? held : undefined, hasAsker: true })
+      const own = await flight.wait(request, held)
+      if (own.entry === undefined || this.#rules.allows(own.entry.epoch, request)) return own
       // Revoked while it was fetched: once more, from after the revocation. Where the log is lost again and again (its
       // Redis is flushed), one more fetch may not be enough.
       metrics.revoked.add()
@@ -196,54 +193,14 @@ export class VerdictCache {
     }
   }
 
-  /** @param hasAsker whether a check waits that the fetch is made for */
-  #start(key: string, request: VerdictRequest, held: VerdictEntry | undefined, hasAsker: boolean): Flight {
-    const { handler } = request.source
-    const metrics = this.#metricsOf(handler)
-    return this.#flights.start(key, request, {
-      held,
-      hasAsker,
-      epoch: this.#options.revocations.epoch,
-      inMesh: this.#options.cardinality.allowsMesh(request.instance, handler.name, key),
-      entry: (verdict, startedAt, epoch) => this.#entry(verdict, handler, startedAt, epoch),
-      // What another node stored is bound by this node's touch with revocations like what it stored itself.
-      accepts: (entry) => this.#allows(entry, request) && this.#youngEnough(entry),
-      waited: metrics.waited,
-      // While the breaker keeps calls away, it is the breaker that decides when to try again; and a key that was not
-      // asked for, or not heard, has not failed.
-      failed: (error, hasStale) => {
-        const isKeys = error.backend !== 'unasked' && error.backend !== 'unheard'
-        if (isKeys && request.source.healthy()) this.#failures.failed(key, error, hasStale)
-      },
-      succeeded: () => this.#failures.succeeded(key),
-    })
-  }
-
-  #wait(flight: Flight, request: VerdictRequest, held: VerdictEntry | undefined): Promise<FlightResult> {
-    const { clock } = this.#options
-    return flight.wait({
-      clock,
-      handler: request.source.handler.name,
-      deadline: request.deadline,
-      held,
-      mayHave: (stale) =>
-        this.#allows(stale, request) && this.#youngEnough(stale) && freshness(stale, clock.monotonic(), 0) !== 'dead',
-    })
-  }
-
   /** Refreshes in the background, unless a fetch is under way, the key has just failed or the backend is unwell. */
   #refresh(key: string, request: VerdictRequest, known: VerdictEntry): void {
     const { source } = request
     if (!source.healthy() || this.#failures.recent(key) !== undefined) return
-    if (this.#flights.join(key, (epoch) => this.#allowsEpoch(epoch, request)) !== undefined) return
-    void this.#start(key, request, known, false).result.then((result) => {
+    if (this.#flights.join(key, request) !== undefined) return
+    void this.#flights.start(key, request, { held: known, hasAsker: false }).result.then((result) => {
       if (result.entry !== undefined) this.#metricsOf(source.handler).refreshed.add()
     })
-  }
-
-  /** XFetch (Vattani, Chierichetti, Lowenstein, VLDB 2015) with β = 1: the nearer the end, the likelier. */
-  #wantsEarlyRefresh(entry: VerdictEntry, now: number): boolean {
-    return now - entry.fetchMs * Math.log(1 - this.#options.random()) >= entry.freshUntil
   }
 
   #serve(tier: Tier, entry: VerdictEntry, metrics: HandlerCacheMetrics, now: number): VerdictOutcome {
@@ -259,45 +216,11 @@ export class VerdictCache {
     metrics: HandlerCacheMetrics,
   ): VerdictEntry | undefined {
     if (entry === undefined) return undefined
-    if (!this.#allows(entry, request)) {
+    if (!this.#rules.allows(entry.epoch, request)) {
       metrics.revoked.add()
       return undefined
     }
-    return this.#youngEnough(entry) ? entry : undefined
-  }
-
-  #youngEnough(entry: VerdictEntry): boolean {
-    return this.#options.clock.monotonic() - entry.createdAt <= this.#options.maxAgeMs()
-  }
-
-  #allows(entry: VerdictEntry, request: VerdictRequest): boolean {
-    return this.#allowsEpoch(entry.epoch, request)
-  }
-
-  #allowsEpoch(epoch: Epoch, { source, bag }: VerdictRequest): boolean {
-    return this.#options.revocations.allows(epoch, [source.handler.name], bag)
-  }
-
-  #entry(verdict: Verdict, handler: HandlerConfig, startedAt: number, epoch: Epoch): VerdictEntry {
-    const { clock, random } = this.#options
-    const now = clock.monotonic()
-    const limit = verdict.kind === 'deny' ? handler.maxDenyValidForMs : undefined
-    const validForMs = Math.floor(Math.min(verdict.validForMs, limit ?? Number.POSITIVE_INFINITY))
-    // What is computed in this process ends at nobody's cost, so only fetched verdicts are spread.
-    const jitter = handler.adapter.doesIo ? JITTER * random() : 0
-    const freshUntil = startedAt + validForMs * (1 - jitter)
-    return {
-      verdict: validForMs === verdict.validForMs ? verdict : { ...verdict, validForMs },
-      createdAt: startedAt,
-      freshUntil,
-      staleUntil: freshUntil + handler.staleIfErrorMs,
-      epoch,
-      isFetched: handler.adapter.doesIo,
-      fetchMs: Math.max(0, now - startedAt),
-      usesLeft: verdict.validUses,
-      hits: 0,
-      lastHitAt: now,
-    }
+    return this.#rules.isYoungEnough(entry) ? entry : undefined
   }
 
   #store(key: string, request: VerdictRequest, entry: VerdictEntry): void {

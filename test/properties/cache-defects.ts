@@ -3,7 +3,6 @@
 import { valueToText } from '../../src/adapter-kit/value-text.ts'
 import type * as AnswerCacheModule from '../../src/cache/answer-cache.ts'
 import type * as CanonicalValueModule from '../../src/cache/canonical-value.ts'
-import type * as FlightsModule from '../../src/cache/flights.ts'
 import type * as InstanceKeyModule from '../../src/cache/instance-key.ts'
 import type * as MeshTierModule from '../../src/cache/mesh-tier.ts'
 import type * as ReadCollectorModule from '../../src/cache/read-collector.ts'
@@ -11,6 +10,7 @@ import type { StepAnswer } from '../../src/cache/read-step.ts'
 import type * as RevocationsModule from '../../src/cache/revocations.ts'
 import type * as ShapeTreeModule from '../../src/cache/shape-tree.ts'
 import type * as VerdictEntryModule from '../../src/cache/verdict-entry.ts'
+import type * as VerdictRulesModule from '../../src/cache/verdict-rules.ts'
 import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
 import { type Defect, replace } from './planted.ts'
 
@@ -19,10 +19,10 @@ const READ_COLLECTOR = '../../src/cache/read-collector.ts'
 const SHAPE_TREE = '../../src/cache/shape-tree.ts'
 const ANSWER_CACHE = '../../src/cache/answer-cache.ts'
 const INSTANCE_KEY = '../../src/cache/instance-key.ts'
-const FLIGHTS = '../../src/cache/flights.ts'
 const REVOCATIONS = '../../src/cache/revocations.ts'
 const MESH_TIER = '../../src/cache/mesh-tier.ts'
 const VERDICT_ENTRY = '../../src/cache/verdict-entry.ts'
+const VERDICT_RULES = '../../src/cache/verdict-rules.ts'
 
 /** Changes the steps of every evaluation as they are handed to the cache. */
 function replaceSteps(change: (step: ReadCollectorModule.RecordedStep) => ReadCollectorModule.RecordedStep): void {
@@ -186,11 +186,10 @@ export const CACHE_DEFECTS: readonly Defect[] = [
           }
         },
       }))
-      replace<typeof FlightsModule>(FLIGHTS, ({ Flights }) => ({
-        Flights: class extends Flights {
-          override start(...[key, request, plan]: Parameters<FlightsModule.Flights['start']>) {
-            const entry: typeof plan.entry = (verdict, startedAt) => plan.entry(verdict, startedAt, { ...newest })
-            return super.start(key, request, { ...plan, entry })
+      replace<typeof VerdictRulesModule>(VERDICT_RULES, ({ VerdictRules }) => ({
+        VerdictRules: class extends VerdictRules {
+          override entryOf(...[verdict, handler, startedAt]: Parameters<VerdictRulesModule.VerdictRules['entryOf']>) {
+            return super.entryOf(verdict, handler, startedAt, { ...newest })
           }
         },
       }))
