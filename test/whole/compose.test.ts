@@ -1,5 +1,6 @@
 // `docker compose up` for real: the image of the Dockerfile, the stack of the compose file with three nodes and two
 // workers, requests through its Envoy, containers killed under load, and an end by SIGTERM.
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { containerEngine } from '../helpers/containers/engine.ts'
@@ -10,11 +11,21 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const engine = await containerEngine(root)
 if ('missing' in engine) console.warn(`skipped: ${engine.missing}`)
 
+/** Some packages that only developers need; `ajv` comes with Fastify, too. */
+const DEVELOPMENT = new Set(
+  Object.keys((JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as Manifest).devDependencies).filter(
+    (name) => !name.startsWith('@') && name !== 'ajv',
+  ),
+)
 const NODES = 3
 const WORKERS = 2
 const IN_FLIGHT = 8
 /** The counter of a node's checks, all its series. */
 const CHECKS = /^intermix_checks_total\{.*\} (\d+)$/gm
+
+interface Manifest {
+  readonly devDependencies: Readonly<Record<string, string>>
+}
 
 let stack: Stack
 let entrance: string
@@ -94,6 +105,21 @@ describe.skipIf('missing' in engine)('docker compose up', () => {
   afterAll(async () => {
     await stack.down()
   }, 60_000)
+
+  it('is an image of what runs alone, for a user without rights', async () => {
+    if ('missing' in engine) return
+    const look =
+      'id -u; ls -A; ls node_modules node_modules/@*; du -sk . | cut -f1; touch x 2>/dev/null && echo writable; true'
+    const said = await engine.container(['run', '--rm', '--entrypoint', 'sh', 'intermix', '-c', look])
+    const [user, ...lines] = said.trim().split('\n')
+    expect(user).toBe('1000')
+    expect(lines.slice(0, 6)).toEqual(['LICENSE', 'bin', 'dist', 'examples', 'node_modules', 'package.json'])
+    expect(lines.filter((line) => DEVELOPMENT.has(line) || line.startsWith('node-linux-'))).toEqual([])
+    const size = Number(lines.at(-1))
+    expect(size).toBeGreaterThan(10_000)
+    expect(size).toBeLessThan(100_000)
+    console.log(`image: /app has ${Math.round(size / 1024)} MiB`)
+  })
 
   it('becomes ready', async () => {
     await expectReady()

@@ -22,6 +22,7 @@ interface Service {
   readonly depends_on?: object
   readonly healthcheck?: object
   readonly container_name?: string
+  readonly profiles?: readonly string[]
   readonly stop_grace_period?: string
   readonly ports?: readonly string[]
 }
@@ -107,6 +108,12 @@ describe('docker-compose.yml', () => {
       expect(compose.services[name]?.container_name).toBeUndefined()
       expect(compose.services[name]?.ports).toBeUndefined()
     }
+  })
+
+  it('has no profile that test/whole/compose.test.ts does not run', () => {
+    const runs = readFileSync(join(root, 'test/whole/compose.test.ts'), 'utf8')
+    const profiles = services.flatMap(([, service]) => service.profiles ?? [])
+    expect(profiles.filter((profile) => !runs.includes(`'${profile}'`))).toEqual([])
   })
 
   it('gives each Redis the policy of its role', () => {
