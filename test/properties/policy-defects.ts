@@ -111,7 +111,7 @@ export const POLICY_DEFECTS: readonly Defect[] = [
     name: 'references do not hold what chose the rules',
     plant: () =>
       replace<typeof ReferencesModule>(REFERENCES, ({ referencesOf }) => ({
-        referencesOf: (request, first = []) => referencesOf(request, first),
+        referencesOf: (request, reads) => referencesOf({ ...request, selection: undefined }, reads),
       })),
   },
   {
