@@ -205,7 +205,8 @@ class Link implements RedisLink {
     if (line === this.#refusal) return
     this.#refusal = line
     const { log, role, url } = this.#options
-    if (this.#reported === 'down') log.warn({ redis: role, url: redactRedisUrl(url), reason: line }, 'Redis refuses the connection')
+    if (this.#reported === 'down')
+      log.warn({ redis: role, url: redactRedisUrl(url), reason: line }, 'Redis refuses the connection')
   }
 
   #changed(): void {
