@@ -6,14 +6,14 @@ import { Refused, type Target } from './target.ts'
 import { TARGETS } from './targets.ts'
 
 describe('fuzz', () => {
-  it.each(TARGETS.map((target) => [target.name, target] as const))('%s survives hostile input', (_, target) => {
-    const { failures, figures } = fuzz([target], 1_000, 42)
+  it.each(TARGETS.map((target) => [target.name, target] as const))('%s survives hostile input', async (_, target) => {
+    const { failures, figures } = await fuzz([target], 1_000, 42)
     expect(failures).toEqual([])
     expect(figures[0]?.refused).toBeGreaterThan(10)
     expect(figures[0]?.refused).toBeLessThan(1_000)
   })
 
-  it('finds a target that crashes', () => {
+  it('finds a target that crashes', async () => {
     const target: Target = {
       name: 'crashes',
       generate: (random) => (random() < 0.1 ? 'bad' : 'good'),
@@ -22,23 +22,23 @@ describe('fuzz', () => {
         throw new Refused()
       },
     }
-    const { failures, figures } = fuzz([target], 100, 1)
+    const { failures, figures } = await fuzz([target], 100, 1)
     expect(failures.length).toBeGreaterThan(0)
     expect(failures[0]).toMatchObject({ target: 'crashes', input: '"bad"' })
     expect(figures[0]?.refused).toBe(100 - failures.length)
   })
 
-  it('gives the same inputs for the same seed', () => {
-    const inputs = () => {
+  it('gives the same inputs for the same seed', async () => {
+    const inputs = async () => {
       const seen: string[] = []
       const target: Target = {
         name: 'records',
         generate: (random) => String(random()),
         run: (input) => void seen.push(String(input)),
       }
-      fuzz([target], 20, 7)
+      await fuzz([target], 20, 7)
       return seen
     }
-    expect(inputs()).toEqual(inputs())
+    expect(await inputs()).toEqual(await inputs())
   })
 })

@@ -31,10 +31,10 @@ function heapMib(): number {
   return process.memoryUsage().heapUsed / MIB
 }
 
-const warmUp = fuzz(targets, Math.ceil(runs / 20), seed + 1)
+const warmUp = await fuzz(targets, Math.ceil(runs / 20), seed + 1)
 const before = heapMib()
 const startedAt = performance.now()
-const result = fuzz(targets, runs, seed)
+const result = await fuzz(targets, runs, seed)
 const seconds = (performance.now() - startedAt) / 1000
 const growth = heapMib() - before
 
