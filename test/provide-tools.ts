@@ -20,6 +20,8 @@ const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
   caddy: 'caddy',
   haproxy: 'haproxy',
   openssl: 'openssl',
+  h2load: 'nghttp2-client',
+  nghttp: 'nghttp2-client',
 }
 const POLICY = '/usr/sbin/policy-rc.d'
 

