@@ -4,6 +4,7 @@ import { HpackDecoder } from '../../src/server/http2/hpack/decoder.ts'
 import { HpackEncoder } from '../../src/server/http2/hpack/encoder.ts'
 import { type Field, FIELD_OVERHEAD, HpackError } from '../../src/server/http2/hpack/hpack-error.ts'
 import { huffmanEncode } from '../server/http2/hpack/huffman-encode.ts'
+import { FRAMES_TARGET } from './frames-target.ts'
 import { hostileBytes } from './mutate.ts'
 import { Refused, type Target } from './target.ts'
 
@@ -60,4 +61,5 @@ export const HTTP2_TARGETS: readonly Target[] = [
     generate: (random) => hostileBytes(HPACK_SEEDS, random),
     run: (input) => decodeBehindRequest(Buffer.from(input)),
   },
+  FRAMES_TARGET,
 ]
