@@ -1,0 +1,121 @@
+// What peers of a node do with their connections, well-behaved and not: each takes one connection from its beginning to its end.
+
+import * as frames from '../../test/helpers/http2/frames.ts'
+import { FrameClient, type Target } from '../../test/helpers/http2/frame-client.ts'
+import { EXT_AUTHZ_PATH } from '../ext-authz-path.ts'
+
+/** What a peer is given. */
+export interface Peer {
+  readonly target: Target
+  /** Encoded checks, and whether each is to be allowed. */
+  readonly checks: readonly { readonly message: Buffer; readonly allowed: boolean }[]
+  readonly random: () => number
+  /** Hears of each call that has ended. */
+  readonly onEnd: (ended: 'right' | 'wrong' | 'shed') => void
+}
+
+/** `google.rpc.Status` of a `CheckResponse` comes first; OK is an empty one. */
+const ALLOWED = Buffer.from([0x0a, 0x00])
+const MESSAGE_HEAD_BYTES = 5
+const BATCH = 10
+const UNAVAILABLE = '14'
+
+/** Asks for some checks at once, and waits for their answers. */
+async function ask(client: FrameClient, peer: Peer, count: number): Promise<void> {
+  const asked = Array.from({ length: count }, () => {
+    const check = peer.checks[Math.floor(peer.random() * peer.checks.length)] as Peer['checks'][number]
+    return { ...check, stream: client.call(EXT_AUTHZ_PATH, check.message) }
+  })
+  for (const { stream, allowed } of asked) {
+    const { body, trailers } = await client.response(stream)
+    const right = body.subarray(MESSAGE_HEAD_BYTES, MESSAGE_HEAD_BYTES + 2).equals(ALLOWED) === allowed
+    peer.onEnd(trailers['grpc-status'] === UNAVAILABLE ? 'shed' : right ? 'right' : 'wrong')
+  }
+  client.forget()
+}
+
+async function opened(peer: Peer, use: (client: FrameClient) => Promise<void> | void): Promise<void> {
+  const client = await FrameClient.open(peer.target)
+  try {
+    await use(client)
+  } finally {
+    client.destroy()
+  }
+}
+
+/** Every way to behave, and how often it occurs beside the others. */
+export const WAYS: Readonly<Record<string, { readonly weight: number; readonly run: (peer: Peer) => Promise<void> }>> =
+  {
+    'asks and ends': {
+      weight: 10,
+      run: (peer) =>
+        opened(peer, async (client) => {
+          for (let batches = 1 + peer.random() * 3; batches > 0; batches--) await ask(client, peer, BATCH)
+          client.half()
+          await client.ended()
+        }),
+    },
+    'goes while it is answered': {
+      weight: 5,
+      run: (peer) =>
+        opened(peer, async (client) => {
+          await ask(client, peer, BATCH)
+          for (const { message } of peer.checks) client.call(EXT_AUTHZ_PATH, message)
+        }),
+    },
+    'takes calls back': {
+      weight: 5,
+      run: (peer) =>
+        opened(peer, async (client) => {
+          for (const { message } of peer.checks.slice(0, BATCH))
+            client.send(frames.resetStream(client.call(EXT_AUTHZ_PATH, message)))
+          await ask(client, peer, BATCH)
+        }),
+    },
+    'does not read': {
+      weight: 2,
+      run: (peer) =>
+        opened(peer, async (client) => {
+          await ask(client, peer, 1)
+          client.stopReading()
+          for (const { message } of peer.checks) client.call(EXT_AUTHZ_PATH, message)
+          await pause(peer.random() * 200)
+        }),
+    },
+    'sends half of a call': {
+      weight: 2,
+      run: (peer) =>
+        opened(peer, async (client) => {
+          const [check] = peer.checks
+          const call = Buffer.concat([
+            frames.headers(1, FrameClient.callHeaders(EXT_AUTHZ_PATH)),
+            frames.data(1, frames.grpcMessage(check?.message ?? Buffer.alloc(0))),
+          ])
+          client.send(call.subarray(0, Math.floor(peer.random() * call.length)))
+          await pause(peer.random() * 200)
+        }),
+    },
+    'says nothing': {
+      weight: 1,
+      run: async ({ target, random }) => {
+        const client = await FrameClient.open(target, { settings: 'silent' })
+        await pause(random() * 200)
+        client.destroy()
+      },
+    },
+    'breaks the protocol': {
+      weight: 2,
+      run: (peer) =>
+        opened(peer, async (client) => {
+          await ask(client, peer, 1)
+          client.send(frames.data(0, Buffer.from('of no stream')))
+          await client.ended()
+        }),
+    },
+  }
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
+}
