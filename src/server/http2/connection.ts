@@ -23,6 +23,7 @@ import {
   windowUpdate,
 } from './frames.ts'
 import { HeaderIntake, MAX_LIST_BYTES } from './header-intake.ts'
+import { DEFAULT_TABLE_BYTES } from './hpack/dynamic-table.ts'
 import { HpackError } from './hpack/hpack-error.ts'
 import { Output, type OutputOwner } from './output.ts'
 import { readSettings } from './peer-settings.ts'
@@ -273,8 +274,9 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
       return
     }
     this.#settled = true
-    const initialWindow = readSettings(bytes, start, end)
+    const { initialWindow, tableBytes } = readSettings(bytes, start, end)
     this.output.write(SETTINGS_ACK)
+    if (tableBytes !== undefined && tableBytes < DEFAULT_TABLE_BYTES) this.output.giveUpTable()
     if (initialWindow !== undefined) this.#streams.setInitialWindow(initialWindow)
   }
 

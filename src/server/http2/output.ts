@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net'
 import { FrameType, HEAD_BYTES, writeHead, writeUint32 } from './frames.ts'
-import { OK_TRAILERS, UNARY_HEAD, UNARY_HEAD_DATA } from './replies.ts'
+import { OK_TRAILERS, RESPONSE_HEADERS, UNARY_HEAD, UNARY_HEAD_DATA, withoutTable } from './replies.ts'
 
 /** Sizes of the buffers that are filled; one connection in many has more to say than the least in a turn. */
 const SIZES = [4_096, 16_384, 65_536] as const
@@ -56,6 +56,8 @@ export class Output {
   readonly #sentBytes: number[] = []
   #unsent = 0
   #full = false
+  /** Whether the peer has been told that we use no table of headers; `due`: the next header block must say so. */
+  #table: 'unsaid' | 'due' | 'said' = 'unsaid'
   /** Counts what the peer has taken, so that its standing still can be seen. */
   progress = 0
 
@@ -81,14 +83,26 @@ export class Output {
     if (dirty.push(this) === 1) setImmediate(flushAll)
   }
 
+  /**
+   * The peer makes its table of headers smaller than all have it at first, and waits for us to do the same (RFC 7541, section
+   * 4.2). We never use one, so it is given up for good.
+   */
+  giveUpTable(): void {
+    if (this.#table === 'unsaid') this.#table = 'due'
+  }
+
   /** Appends whole frames. */
   write(bytes: Uint8Array): void {
     const at = this.#room(bytes.length)
     this.#buffer.set(bytes, at)
   }
 
-  /** Appends a frame that was made for any stream. */
+  /** Appends a frame of headers that was made for any stream. */
   writeFor(id: number, template: Buffer): void {
+    if (this.#table === 'due') {
+      this.#table = 'said'
+      return this.writeFor(id, withoutTable(template))
+    }
     const at = this.#room(template.length)
     this.#buffer.set(template, at)
     writeUint32(this.#buffer, at + 5, id)
@@ -102,6 +116,11 @@ export class Output {
 
   /** Appends a whole unary reply: headers, one message and trailers, so that a caller gets all of it or nothing. */
   unary(id: number, message: Uint8Array): void {
+    if (this.#table === 'due') {
+      this.writeFor(id, RESPONSE_HEADERS)
+      this.message(id, message)
+      return this.writeFor(id, OK_TRAILERS)
+    }
     const { length } = message
     let at = this.#room(UNARY_HEAD.length + length + OK_TRAILERS.length)
     const buffer = this.#buffer

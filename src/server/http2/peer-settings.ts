@@ -6,21 +6,31 @@ import { ErrorCode, FRAME_BYTES, MAX_31_BITS, readUint32, Setting } from './fram
 const ENTRY_BYTES = 6
 const MAX_FRAME_BYTES = 0xff_ffff
 
+/** What of a SETTINGS frame makes a difference to what we send, where it is said. */
+export interface PeerSettings {
+  /** The last INITIAL_WINDOW_SIZE. */
+  readonly initialWindow: number | undefined
+  /** The least HEADER_TABLE_SIZE. */
+  readonly tableBytes: number | undefined
+}
+
 /**
- * Reads the payload of a SETTINGS frame. @returns the last INITIAL_WINDOW_SIZE where there is one. Nothing that we send depends on
- * the others: it uses no dynamic table, no push, and no frame larger than every peer must take.
+ * Reads the payload of a SETTINGS frame. Nothing that we send depends on what is not returned: there is no push, and no frame
+ * larger than every peer must take.
  */
-export function readSettings(bytes: Buffer, start: number, end: number): number | undefined {
+export function readSettings(bytes: Buffer, start: number, end: number): PeerSettings {
   if ((end - start) % ENTRY_BYTES !== 0)
     throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'SETTINGS is not made of whole entries')
   let initialWindow: number | undefined
+  let tableBytes: number | undefined
   for (let at = start; at < end; at += ENTRY_BYTES) {
     const setting = bytes.readUInt16BE(at)
     const value = readUint32(bytes, at + 2)
     assertAllowed(setting, value)
     if (setting === Setting.INITIAL_WINDOW_SIZE) initialWindow = value
+    if (setting === Setting.HEADER_TABLE_SIZE) tableBytes = Math.min(value, tableBytes ?? value)
   }
-  return initialWindow
+  return { initialWindow, tableBytes }
 }
 
 function assertAllowed(setting: number, value: number): void {

@@ -12,6 +12,8 @@ const ACCEPTED_ENCODINGS = 'identity,deflate,gzip'
 /** So that headers fit into one frame, whatever a failure says. */
 const MAX_MESSAGE_CHARACTERS = 4_096
 
+const NO_TABLE = 0x20
+
 const RESPONSE: Fields = [
   [':status', '200'],
   ['content-type', 'application/grpc'],
@@ -20,6 +22,12 @@ const OK: Fields = [['grpc-status', '0']]
 
 function headers(fields: Fields, flags: number = 0): Buffer {
   return frame(FrameType.HEADERS, Flag.END_HEADERS | flags, 0, encodeFields(fields))
+}
+
+/** A frame of headers that begins with a change of the table's size to none (RFC 7541, section 6.3). */
+export function withoutTable(headers: Buffer): Buffer {
+  const block = Buffer.concat([Buffer.from([NO_TABLE]), headers.subarray(HEAD_BYTES)])
+  return frame(FrameType.HEADERS, headers[4] ?? 0, 0, block)
 }
 
 /** What comes before the first message. */

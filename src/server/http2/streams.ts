@@ -158,11 +158,11 @@ export class Streams implements StreamHost, HeaderTarget {
       from++
     }
     const last = (flags & Flag.END_STREAM) !== 0
+    const stream = this.#open.get(id)
+    if (stream === undefined) return this.#dataOfNone(id)
     if (from === until && !last) this.#owner.bounds.nuisance()
     else this.#owner.bounds.dataCame()
-    const stream = this.#open.get(id)
-    if (stream === undefined) this.#dataOfNone(id)
-    else if (stream === null) {
+    if (stream === null) {
       if (last) this.#open.delete(id)
     } else if (stream.remoteClosed) this.reset(id, ErrorCode.STREAM_CLOSED)
     else stream.data(bytes, from, until, taken, last)
