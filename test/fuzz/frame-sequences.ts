@@ -86,34 +86,66 @@ function begun(random: Random, { next, open }: Streams): number {
   return kind < 0.99 ? 1 + 2 * below(random, (next - 1) / 2) : pick(random, EDGES)
 }
 
+type Make = (random: Random, stream: number, streams: Streams) => Buffer
+
+/** How often each comes beside the others. */
+const FRAMES: readonly (readonly [weight: number, make: Make])[] = [
+  [
+    12,
+    function dataFrame(random, stream, { open }) {
+      const { payload, flags } = padded(message(random), random)
+      const ends = random() < 0.5
+      if (ends) open.delete(stream)
+      return frames.data(stream, payload, flags | (ends ? Flag.END_STREAM : 0))
+    },
+  ],
+  [
+    1,
+    function trailers(random, stream, { open }) {
+      open.delete(stream)
+      return frames.headers(stream, TRAILERS, Flag.END_HEADERS | (random() < 0.8 ? Flag.END_STREAM : 0))
+    },
+  ],
+  [
+    0.3,
+    function secondHeaders(random, stream, { open }) {
+      open.delete(stream)
+      return frames.headers(stream, header(random), Flag.END_HEADERS | Flag.END_STREAM)
+    },
+  ],
+  [2, (random, stream) => frames.windowUpdate(random() < 0.3 ? 0 : stream, number(random, 70_000))],
+  [
+    2,
+    function reset(random, stream, { open }) {
+      open.delete(stream)
+      return frames.resetStream(stream, pick(random, Object.values(ErrorCode)))
+    },
+  ],
+  [1.5, (random) => frames.settings([[Setting.INITIAL_WINDOW_SIZE, below(random, 100_000)]])],
+  [0.3, (random) => frames.settings([[pick(random, Object.values(Setting)), number(random, 70_000)]])],
+  [0.5, () => frames.settingsAck()],
+  [0.5, (random) => frames.ping('draining', pick(random, [0, Flag.ACK]))],
+  [1, (random, stream) => frame(FrameType.PRIORITY, { stream, payload: Buffer.alloc(random() < 0.95 ? 5 : 4) })],
+  [0.2, () => frame(FrameType.GOAWAY, { payload: Buffer.alloc(8) })],
+  [
+    0.5,
+    function anything(random, stream) {
+      const payload = Buffer.alloc(below(random, 12), below(random, 256))
+      return frame(random() < 0.7 ? 12 : below(random, 12), { stream, flags: below(random, 256), payload })
+    },
+  ],
+]
+const ALL_WEIGHTS = FRAMES.reduce((sum, [weight]) => sum + weight, 0)
+
+function number(random: Random, limit: number): number {
+  return random() < 0.95 ? below(random, limit) : pick(random, EDGES)
+}
+
 function anyFrame(random: Random, streams: Streams): Buffer {
-  const begins = streams.next === 1 || random() < 0.25
-  const stream = begins ? streams.next : begun(random, streams)
-  if (begins) return newCall(random, streams)
-  const kind = random()
-  const number = random() < 0.95 ? below(random, 70_000) : pick(random, EDGES)
-  if (kind < 0.5) {
-    const { payload, flags } = padded(message(random), random)
-    const ends = random() < 0.5
-    if (ends) streams.open.delete(stream)
-    return frames.data(stream, payload, flags | (ends ? Flag.END_STREAM : 0))
-  }
-  if (kind < 0.65)
-    return frames.headers(stream, header(random), Flag.END_HEADERS | (random() < 0.5 ? Flag.END_STREAM : 0))
-  if (kind < 0.73) return frames.windowUpdate(random() < 0.3 ? 0 : stream, number)
-  if (kind < 0.8) {
-    streams.open.delete(stream)
-    return frames.resetStream(stream, pick(random, Object.values(ErrorCode)))
-  }
-  if (kind < 0.86)
-    return random() < 0.9
-      ? frames.settings([[Setting.INITIAL_WINDOW_SIZE, below(random, 100_000)]])
-      : frames.settings([[pick(random, Object.values(Setting)), number]])
-  if (kind < 0.9) return random() < 0.5 ? frames.settingsAck() : frames.ping('draining', pick(random, [0, Flag.ACK]))
-  if (kind < 0.97) return frame(FrameType.PRIORITY, { stream, payload: Buffer.alloc(random() < 0.95 ? 5 : 4) })
-  if (kind < 0.98) return frame(FrameType.GOAWAY, { payload: Buffer.alloc(8) })
-  const payload = Buffer.alloc(below(random, 12), below(random, 256))
-  return frame(random() < 0.7 ? 12 : below(random, 12), { stream, flags: below(random, 256), payload })
+  if (streams.next === 1 || random() < 0.25) return newCall(random, streams)
+  let left = random() * ALL_WEIGHTS
+  const [, make] = FRAMES.find(([weight]) => (left -= weight) < 0) ?? [0, () => frames.settingsAck()]
+  return make(random, begun(random, streams), streams)
 }
 
 /** The octets of a connection: a greeting, and some frames. One in five is changed without knowledge of frames. */

@@ -26,7 +26,7 @@ interface Flood {
   /** What comes before it, on stream 1. */
   readonly first?: readonly Buffer[]
   /** One of its frames. */
-  each(index: number, client: FrameClient): Buffer
+  readonly each: (index: number, client: FrameClient) => Buffer
 }
 
 const call = FrameClient.callHeaders(HOLD)
