@@ -8,6 +8,9 @@ export const VARINT = 0
 export const FIXED64 = 1
 export const BYTES = 2
 const FIXED32 = 5
+/** Tags of varints in the fields 1 and 2. */
+const FIRST = 8
+const SECOND = 16
 
 /**
  * A cursor over a protobuf message. Every read checks its bounds and throws `INVALID_REQUEST` with the byte's position
@@ -17,6 +20,9 @@ export class WireReader {
   readonly bytes: Buffer
   /** Position of the next byte to read. */
   pos: number
+  /** What `pair` has read. */
+  first = 0
+  second = 0
   /** Where the current message ends; a reader of a nested message narrows it and puts it back. */
   end: number
 
@@ -87,6 +93,36 @@ export class WireReader {
     const at = this.pos
     this.advance(8)
     return this.bytes.readDoubleLE(at)
+  }
+
+  /**
+   * Reads a message that holds two small zigzag integers, its fields 1 and 2, and nothing else, as encoders write the
+   * entries of most maps of ours; a length comes first. Each takes two bytes at most.
+   * @returns whether it was one: `first` and `second` have the integers then. Otherwise nothing was read.
+   */
+  pair(): boolean {
+    const { bytes } = this
+    const end = this.pos + 1 + (bytes[this.pos] ?? 0)
+    let at = this.pos + 1
+    if (bytes[at++] !== FIRST) return false
+    let first = bytes[at++] ?? 0
+    if (first >= 0x80) {
+      const more = bytes[at++] ?? 0
+      if (more >= 0x80) return false
+      first = (first & 0x7f) | (more << 7)
+    }
+    if (bytes[at++] !== SECOND) return false
+    let second = bytes[at++] ?? 0
+    if (second >= 0x80) {
+      const more = bytes[at++] ?? 0
+      if (more >= 0x80) return false
+      second = (second & 0x7f) | (more << 7)
+    }
+    if (at !== end || end > this.end) return false
+    this.first = (first >>> 1) ^ -(first & 1)
+    this.second = (second >>> 1) ^ -(second & 1)
+    this.pos = end
+    return true
   }
 
   /** Reads a length, leaves the cursor at the content's first byte and gives the content's end. */

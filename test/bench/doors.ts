@@ -8,14 +8,15 @@ import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { loadConfigFolder } from '../../src/config/load.ts'
 import { RuleSelector } from '../../src/config/rule-index.ts'
 import { atOnce } from '../../src/config/slices.ts'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { createMeter } from '../../src/observe/meter.ts'
 import { systemClock } from '../../src/observe/system.ts'
 import { createGuard } from '../../src/policy/guard.ts'
 import { HandlerTables } from '../../src/policy/handler-table.ts'
 import { grpcServices } from '../../src/server/grpc-doors.ts'
-import { GrpcFailure, type GrpcReply } from '../../src/server/grpc-service.ts'
+import { GrpcFailure } from '../../src/server/grpc-service.ts'
 import { KeptLog } from '../redis/support.ts'
-import { envoyRequest, mixerRequest } from './sample-requests.ts'
+import { envoyRequest, mixerRequest, REQUEST } from './sample-requests.ts'
 
 const BATCH = 20_000
 const [rounds = '12', only = ''] = process.argv.slice(2)
@@ -61,7 +62,7 @@ const call = { deadline: Number.POSITIVE_INFINITY, peer: '127.0.0.1:1' }
 
 interface Door {
   readonly name: string
-  ask(): GrpcReply | Promise<GrpcReply>
+  ask(): unknown
 }
 
 function unary(name: string, path: string, bytes: Uint8Array): Door {
@@ -70,7 +71,14 @@ function unary(name: string, path: string, bytes: Uint8Array): Door {
   return { name: `${name} (${bytes.length} bytes)`, ask: () => method.answer(bytes, call) }
 }
 
+/** What is left when there is no protocol: the same request as a bag of values. */
+function policyAlone(): Door {
+  const bag = MapBag.of(REQUEST)
+  return { name: 'policy alone', ask: () => policy.check.check(bag, { timeoutMs: 1_000, references: false }) }
+}
+
 const doors = [
+  policyAlone(),
   unary('Mixer Check', '/istio.mixer.v1.Mixer/Check', mixerRequest()),
   unary('ext_authz', '/envoy.service.auth.v3.Authorization/Check', envoyRequest()),
 ].filter(({ name }) => name.startsWith(only))

@@ -67,11 +67,12 @@ export class AttributeIndex {
       if (field > STRING_MAPS) reader.skip(tag)
       else {
         reader.expect(tag, BYTES)
-        const end = reader.enter()
         if (field === 1) {
+          const end = reader.enter()
           own.add(reader.pos, end)
           reader.pos = end
-        } else this.#entry(reader, field, end)
+        } else if (field === STRINGS && reader.pair()) this.#define(reader.first, field, reader.second)
+        else this.#entry(reader, field)
       }
     }
     this.words = own.size === 0 && defaultWords !== undefined ? defaultWords : own
@@ -109,9 +110,8 @@ export class AttributeIndex {
     return undefined
   }
 
-  #entry(reader: WireReader, field: number, end: number): void {
-    const outer = reader.end
-    reader.end = end
+  #entry(reader: WireReader, field: number): void {
+    const outer = reader.open()
     let name = 0
     let value = field === STRINGS ? 0 : NO_VALUE
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
@@ -145,7 +145,8 @@ export class AttributeIndex {
       if (tag >>> 3 !== 1) reader.skip(tag)
       else {
         reader.expect(tag, BYTES)
-        this.#pair(reader)
+        if (reader.pair()) this.pairs.push(reader.first, reader.second)
+        else this.#pair(reader)
         if (++this.#entries > this.#maxMapEntries) throw tooManyEntries(this.#maxMapEntries)
         count++
       }
@@ -173,13 +174,12 @@ export class AttributeIndex {
 
   /** A later entry of the same map replaces an earlier one, as in every protobuf map. */
   #define(name: number, field: number, value: number): void {
-    const slot = this.#names.slotOf(name)
-    if (slot !== undefined) {
+    const slot = this.#names.define(name)
+    if (slot < this.fields.length) {
       if (this.fields[slot] !== field) this.#twice ??= name
       else this.values[slot] = value
       return
     }
-    this.#names.add(name)
     this.fields.push(field)
     this.values.push(value)
     if (name < 0 || name >= GLOBAL_WORDS.length) this.#irregular = true

@@ -115,13 +115,16 @@ export class CompressedAttributesBag implements AttributeBag {
 
   #refuseWrongAddresses(): void {
     const { fields, values } = this.#index
-    if (!fields.some((field, slot) => field === BYTE_STRINGS && !isAddress(this.#bytes(values[slot] ?? NO_VALUE))))
-      return
+    let wrong = false
+    for (let slot = 0; slot < fields.length; slot++) {
+      if (fields[slot] === BYTE_STRINGS && !isAddressOf(this.#length(values[slot] ?? NO_VALUE))) wrong = true
+    }
+    if (!wrong) return
     for (const name of this.#index.names()) {
       const slot = this.#index.slotOf(name) ?? 0
       if (fields[slot] !== BYTE_STRINGS || this.#options.vocabulary.get(name) !== 'IP_ADDRESS') continue
       const bytes = this.#bytes(values[slot] ?? NO_VALUE)
-      if (isAddress(bytes)) continue
+      if (isAddressOf(bytes.length)) continue
       const message = `${name} is an IP address of ${bytes.length} bytes and must have 4 or 16`
       throw new RefusedRequest('invalid-value', message)
     }
@@ -144,7 +147,7 @@ export class CompressedAttributesBag implements AttributeBag {
         return value === NO_VALUE ? new Map() : new LazyStringMap(this.#index.words, this.#index.pairs, value)
       case BYTE_STRINGS: {
         const bytes = this.#bytes(value)
-        return type === 'IP_ADDRESS' && !isAddress(bytes) ? this.#mismatch(name) : bytes
+        return type === 'IP_ADDRESS' && !isAddressOf(bytes.length) ? this.#mismatch(name) : bytes
       }
       default:
         return this.#number(field, value)
@@ -165,6 +168,12 @@ export class CompressedAttributesBag implements AttributeBag {
     return at === NO_VALUE ? new Uint8Array(0) : this.#reader.bytesAt(at)
   }
 
+  #length(at: number): number {
+    if (at === NO_VALUE) return 0
+    this.#reader.pos = at
+    return this.#reader.enter() - this.#reader.pos
+  }
+
   #number(field: number, at: number): AttributeValue {
     const reader = this.#reader
     reader.pos = at
@@ -177,8 +186,8 @@ export class CompressedAttributesBag implements AttributeBag {
   }
 }
 
-function isAddress(bytes: Uint8Array): boolean {
-  return bytes.length === 4 || bytes.length === 16
+function isAddressOf(length: number): boolean {
+  return length === 4 || length === 16
 }
 
 function secondsAndNanos(reader: WireReader): { seconds: bigint; nanos: number } {

@@ -35,7 +35,7 @@ interface MixerReport {
  */
 export function readMixerReport(payload: Uint8Array, limits?: RequestLimits): MixerReport {
   const reader = new WireReader(payload)
-  const defaultWords = new WordTable(payload)
+  const defaultWords = new WordTable(reader.bytes)
   const bounds: number[] = []
   let globalWordCount = 0
   let independent = false

@@ -15,8 +15,8 @@ export class WordTable {
   readonly #bounds: number[] = []
   #texts: (string | undefined)[] | undefined
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
   }
 
   /** How many words the message itself brings. */
