@@ -208,6 +208,16 @@ describe('the HTTP API', () => {
       })
     })
 
+    it('takes a quota of any name, and answers by that name', async () => {
+      const grant = { status: { code: 0, message: '' }, granted: 1, validForMs: 1_000, referenced: [] }
+      check.decide = async () => ({ answer: answerOf(), quotas: new Map([['__proto__', grant]]) })
+      const payload = '{"attributes": {}, "quotas": {"__proto__": {"amount": 7}}}'
+      const headers = { 'content-type': 'application/json' }
+      const response = await server.app.inject({ method: 'POST', url: '/v1/check', headers, payload })
+      expect(check.asked[0]?.options.quotas).toEqual(new Map([['__proto__', { amount: 7, bestEffort: false }]]))
+      expect(response.body).toContain('"quotas":{"__proto__":{"status":{"code":0')
+    })
+
     it('names all problems of a body at once, with hints', async () => {
       const response = await post('/v1/check', {
         attributes: { 'source.ipp': 'x', 'destination.port': 'http', 'source.labels': { a: 1 } },
