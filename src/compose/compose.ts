@@ -4,8 +4,10 @@ import { builtInAdapters } from '../adapters/index.ts'
 import { loadAdapters } from '../adapters/load.ts'
 import type { Variety } from '../adapter-kit/template.ts'
 import type { CreateProcess, ProcessPorts, RunningProcess, Started } from './running-process.ts'
+import { type Address, showAddress } from '../settings/option-kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import { AdapterEnvironments } from './adapter-environments.ts'
+import { grpcChoices } from './grpc-choices.ts'
 import { LiveConfig } from './live-config.ts'
 import { policyChoices } from './policy-choices.ts'
 import { createPolicy, type Policy } from './policy.ts'
@@ -162,7 +164,12 @@ class Composition implements RunningProcess {
     const admission = this.#admission
     const common = { clock, random, log, meter, admission, nodeId, defaultTimeoutMs, limits }
     const given = { ...common, check: policy.check, report: intake }
-    const grpc = createGrpc({ ...common, services: grpcServices(given), maxMessageBytes: maxMessageSize })
+    const grpc = createGrpc({
+      ...common,
+      ...grpcChoices(this.#settings),
+      services: grpcServices(given),
+      maxMessageBytes: maxMessageSize,
+    })
     const http = createHttpServer({ ...given, trustForwarded, maxBodyBytes: maxMessageSize, maxHeaderBytes })
     return new Map([
       ['grpc', door(grpc, grpcAddress)],
@@ -214,10 +221,10 @@ class Composition implements RunningProcess {
 
 function door(
   server: Pick<HttpServer, 'listen' | 'drain'> & Partial<Pick<GrpcServer, 'retire'>>,
-  address: { readonly host: string; readonly port: number },
+  address: Address,
 ): Door {
   return {
-    listen: async () => `${address.host}:${await server.listen(address)}`,
+    listen: async () => showAddress({ ...address, port: await server.listen(address) }),
     retire: () => server.retire?.(),
     drain: (deadlineMs) => server.drain(deadlineMs),
   }

@@ -6,10 +6,11 @@ import { parseIpRange } from '../kernel/ip-range.ts'
 import { Duration, parseDuration } from '../kernel/time.ts'
 import { parseRedisUrl } from '../redis/redis-url.ts'
 
-/** Where to listen. An IPv6 host has no brackets here. */
+/** Where to listen. An IPv6 host has no brackets here. With a `path` it is a Unix socket. */
 export interface Address {
   readonly host: string
   readonly port: number
+  readonly path?: string
 }
 
 /** What each kind becomes: durations are milliseconds, bytes are a number of bytes. */
@@ -41,6 +42,8 @@ export interface ValueRules {
   readonly choices?: readonly string[]
   readonly min?: number
   readonly max?: number
+  /** Whether an address may be a Unix socket. */
+  readonly sockets?: boolean
   readonly pattern?: { readonly regex: RegExp; readonly allowed: string }
 }
 
@@ -49,6 +52,8 @@ export type ReadValue<K extends Kind> = { readonly value: KindValues[K] } | { re
 
 type Reader<K extends Kind> = (text: string, rules: ValueRules) => ReadValue<K>
 
+/** What the address of a Unix socket begins with. */
+const SOCKET = 'unix:'
 /** Node's timers hold no more, and no wait here should. */
 const LONGEST_DURATION_MS = 2_147_483_647
 
@@ -103,7 +108,8 @@ export function showValue(kind: Kind, value: unknown): string {
   return Array.isArray(value) ? value.join(',') : String(value)
 }
 
-export function showAddress({ host, port }: Address): string {
+export function showAddress({ host, port, path }: Address): string {
+  if (path !== undefined) return `${SOCKET}${path}`
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
@@ -112,13 +118,16 @@ function readChoice(text: string, { choices = [] }: ValueRules): ReadValue<'choi
   return value === undefined ? { allowed: `one of ${choices.join(', ')}` } : { value }
 }
 
-function readAddress(text: string): ReadValue<'address'> {
+function readAddress(text: string, { sockets = false }: ValueRules): ReadValue<'address'> {
+  const path = text.slice(SOCKET.length)
+  if (sockets && text.startsWith(SOCKET) && path !== '') return { value: { host: '', port: 0, path } }
   const match = /^(?:\[([^\]]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(text)
   const port = Number(match?.[3] ?? -1)
   const host = match?.[1] ?? (match?.[2] === '' ? '0.0.0.0' : match?.[2])
   const wrong = host === undefined || port < 0 || port > 65_535 || (match?.[1] !== undefined && isIP(match[1]) !== 6)
+  const orSocket = sockets ? `, or ${SOCKET}PATH` : ''
   return wrong
-    ? { allowed: 'HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (port 0 takes a free one)' }
+    ? { allowed: `HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (port 0 takes a free one)${orSocket}` }
     : { value: { host, port } }
 }
 

@@ -50,6 +50,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     ...unknownVariables(env),
     ...redisProblems(role, values, given),
     ...sharedAddresses(role, values),
+    ...grpcProblems(role, values),
   ]
   if (all.length > 0) return { problems: [...new Set(all)] }
   const redisGiven = given.has('redis') || given.has('cacheRedis') || given.has('queueRedis')
@@ -120,6 +121,16 @@ function sharedAddresses(role: Role, values: OptionValues<Table>): readonly stri
     }
   }
   return problems
+}
+
+function grpcProblems(role: Role, values: OptionValues<Table>): readonly string[] {
+  if (role === 'worker') return []
+  const { grpcTlsCert: cert, grpcTlsKey: key, grpcTlsClientCa: clientCa, transport } = values
+  if (cert === undefined && key === undefined)
+    return clientCa === undefined ? [] : ['--grpc-tls-client-ca: needs --grpc-tls-cert and --grpc-tls-key']
+  if (key === undefined) return ['--grpc-tls-key: missing beside --grpc-tls-cert; give the file of its key']
+  if (cert === undefined) return ['--grpc-tls-cert: missing beside --grpc-tls-key; give the file of its certificate']
+  return transport === 'native' ? [] : ['--grpc-tls-cert: grpc-js speaks no TLS here; give --transport native']
 }
 
 function collide(a: Address | undefined, b: Address | undefined): boolean {

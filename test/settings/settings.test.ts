@@ -142,6 +142,25 @@ describe('settings', () => {
     expect(problems('node', argv, { INTERMIX_PROMETHEUS_ADDRESS: ':1', INTERMIX_ADDRESS: 'http://x' })).toEqual([])
   })
 
+  it('read a Unix socket as an address, for gRPC alone', () => {
+    expect(settings('all', [...config, '--grpc-address=unix:/run/intermix']).grpcAddress).toEqual({
+      host: '',
+      port: 0,
+      path: '/run/intermix',
+    })
+    expect(problems('all', [...config, '--http-address=unix:/run/intermix'])[0]).toContain('HOST:PORT')
+    expect(problems('all', [...config, '--grpc-address=unix:'])[0]).toContain('or unix:PATH')
+  })
+
+  it.each([
+    [['--grpc-tls-cert=a'], '--grpc-tls-key: missing'],
+    [['--grpc-tls-key=a'], '--grpc-tls-cert: missing'],
+    [['--grpc-tls-client-ca=a'], '--grpc-tls-client-ca: needs --grpc-tls-cert'],
+    [['--grpc-tls-cert=a', '--grpc-tls-key=b', '--transport=grpc-js'], 'give --transport native'],
+  ])('refuse half of what TLS needs: %s', (argv, problem) => {
+    expect(problems('node', [...config, '--redis=none', ...argv])).toEqual([expect.stringContaining(problem)])
+  })
+
   it('refuse two listeners on one address', () => {
     expect(problems('all', [...config, '--http-address=127.0.0.1:9091'])).toEqual([
       '--http-address: --grpc-address listens on 0.0.0.0:9091 already; give another port',

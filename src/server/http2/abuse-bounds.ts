@@ -9,7 +9,7 @@ import { RateBound } from './rate-bound.ts'
  * Frames that make work and carry none of a call: a burst of them, so many a second, and so many for each that does. Peers
  * measure a connection with PINGs and give windows in small pieces; nobody needs more.
  */
-const NUISANCES = { burst: 2_000, perSecond: 500, perCall: 4 }
+const NUISANCES = { burst: 2_000, perSecond: 500, perCall: 4, perData: 2 }
 /**
  * Calls that the peer may take back: a burst and so many a second. A proxy whose callers run out of time takes back every call,
  * which is what happens in an overload. What methods still do for calls that were taken back counts as calls of the connection.
@@ -45,8 +45,8 @@ export class AbuseBounds {
     this.#nuisances?.give(NUISANCES.perCall)
   }
 
-  /** Data came. */
-  dataCame(): void {
-    this.#nuisances?.give(1)
+  /** Data came or was sent: windows are to be opened for it. */
+  dataPassed(): void {
+    this.#nuisances?.give(NUISANCES.perData)
   }
 }

@@ -8,6 +8,9 @@ import type { StreamHost, Waiting, WhenSent } from './stream-host.ts'
 /** Bytes that wait, of a stream or of its connection, beyond which whoever writes is asked to stop. */
 const HIGH_BYTES = 16_384
 
+/** A frame of so much is worth the WINDOW_UPDATEs that made room for it. */
+const PAGE_BYTES = 1_024
+
 export abstract class Outgoing implements Waiting {
   readonly id: number
   /** The peer sends no more. */
@@ -66,6 +69,8 @@ export abstract class Outgoing implements Waiting {
     const last = this.#queue.length === 0
     this.#sendHeaders()
     this.#spend(bytes.length)
+    // A window that opens by the byte makes us as much work as one that opens by the page.
+    if (until === first.length || bytes.length >= PAGE_BYTES) this.host.dataSent()
     this.#queuedBytes -= bytes.length
     this.host.output.data(this.id, last && this.#end === 'data' ? Flag.END_STREAM : 0, bytes)
     if (!last) return this.windowOpened()
@@ -111,6 +116,7 @@ export abstract class Outgoing implements Waiting {
       this.#sendHeaders()
       this.#spend(size)
       this.host.output.message(this.id, message)
+      this.host.dataSent()
       if (this.host.output.unsent <= HIGH_BYTES) return true
       this.host.waitForOutput(this)
       return false

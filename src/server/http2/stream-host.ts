@@ -46,6 +46,8 @@ export interface StreamHost {
   wait(stream: Waiting): void
   /** Tells a stream when the connection has sent what it has now. */
   waitForOutput(stream: Waiting): void
+  /** A stream has sent data, for which the peer may open windows again. */
+  dataSent(): void
   /** Our side of a stream is closed. */
   sent(id: number, remoteClosed: boolean, then: WhenSent): void
   /** Ends a stream in both directions with an error of `ErrorCode`. */

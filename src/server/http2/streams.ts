@@ -161,7 +161,7 @@ export class Streams implements StreamHost, HeaderTarget {
     const stream = this.#open.get(id)
     if (stream === undefined) return this.#dataOfNone(id)
     if (from === until && !last) this.#owner.bounds.nuisance()
-    else this.#owner.bounds.dataCame()
+    else this.#owner.bounds.dataPassed()
     if (stream === null) {
       if (last) this.#open.delete(id)
     } else if (stream.remoteClosed) this.reset(id, ErrorCode.STREAM_CLOSED)
@@ -252,6 +252,10 @@ export class Streams implements StreamHost, HeaderTarget {
     const writers = [...this.#writers]
     this.#writers.clear()
     for (const stream of writers) stream.outputDrained()
+  }
+
+  dataSent(): void {
+    this.#owner.bounds.dataPassed()
   }
 
   sent(id: number, remoteClosed: boolean, then: WhenSent): void {
