@@ -8,7 +8,12 @@ import { hostileBytes } from './mutate.ts'
 
 type Random = () => number
 
-export const PATHS = { echo: '/fuzz.Test/Echo', later: '/fuzz.Test/Later', chat: '/fuzz.Test/Chat' } as const
+export const PATHS = {
+  echo: '/fuzz.Test/Echo',
+  large: '/fuzz.Test/Large',
+  later: '/fuzz.Test/Later',
+  chat: '/fuzz.Test/Chat',
+} as const
 
 const METHODS = [...Object.values(PATHS), '/fuzz.Test/None']
 const EDGES = [0, 1, 2, 5, 9, 255, 16_383, 16_384, 16_385, 65_535, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]

@@ -1,7 +1,7 @@
 // Fuzzes a whole connection of the native transport, from the octets that it reads to those that it writes.
 
 import type { Clock } from '../../src/kernel/ports.ts'
-import { type Frame, FrameReader, FrameType, PREFACE, Setting } from '../helpers/http2/frames.ts'
+import { Flag, type Frame, FrameReader, FrameType, PREFACE, Setting } from '../helpers/http2/frames.ts'
 import { Admission } from '../../src/server/admission.ts'
 import type { GrpcService } from '../../src/server/grpc-service.ts'
 import { Connection } from '../../src/server/http2/connection.ts'
@@ -24,6 +24,8 @@ const SERVICE: GrpcService = {
   name: 'fuzz.Test',
   methods: [
     { kind: 'unary', path: PATHS.echo, answer: (request) => Buffer.from(request) },
+    // More than a frame, and soon more than the window of the connection.
+    { kind: 'unary', path: PATHS.large, answer: () => Buffer.alloc(60_000) },
     // Ends when the connection has gone long ago.
     { kind: 'unary', path: PATHS.later, answer: (request) => Promise.resolve(Buffer.from(request)) },
     {
@@ -86,14 +88,16 @@ const budget = new MemoryBudget(1 << 22)
 /** The most that a server may send by what a client has said, in whichever order: of all streams (0), and of each. */
 function windowsOf(input: Uint8Array): (stream: number) => number {
   const given = new Map<number, number>([[0, DEFAULT_WINDOW]])
-  let initial = DEFAULT_WINDOW
-  for (const { type, stream, payload } of new FrameReader().read(Buffer.from(input.subarray(PREFACE.length)))) {
+  let current = DEFAULT_WINDOW
+  // No stream begins before the first SETTINGS.
+  let initial = 0
+  for (const { type, flags, stream, payload } of new FrameReader().read(Buffer.from(input.subarray(PREFACE.length)))) {
     if (type === FrameType.WINDOW_UPDATE && payload.length === 4)
       given.set(stream, (given.get(stream) ?? 0) + (payload.readUInt32BE() & 0x7fff_ffff))
-    if (type !== FrameType.SETTINGS) continue
+    if (type !== FrameType.SETTINGS || flags === Flag.ACK) continue
     for (let at = 0; at + 6 <= payload.length; at += 6)
-      if (payload.readUInt16BE(at) === Setting.INITIAL_WINDOW_SIZE)
-        initial = Math.max(initial, payload.readUInt32BE(at + 2))
+      if (payload.readUInt16BE(at) === Setting.INITIAL_WINDOW_SIZE) current = payload.readUInt32BE(at + 2)
+    initial = Math.max(initial, current)
   }
   return (stream) => (given.get(stream) ?? 0) + (stream === 0 ? 0 : initial)
 }
