@@ -42,10 +42,6 @@ const NOT_GRPC = httpAnswer(415, 'Only gRPC is spoken here: content-type must be
 const TOO_LARGE = httpAnswer(431, 'The headers are too large.')
 
 const GRPC_TYPE = /^application\/grpc(?:[+;]|$)/i
-/** Names as fields must have them in HTTP/2 (section 8.2.1): tokens in lower case. */
-const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/
-/** Octets that no value may hold, and white space around it. */
-const FORBIDDEN = /[\0\r\n]|^[ \t]|[ \t]$/
 /** Of HTTP/1's connections (section 8.2.2). */
 const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
   'connection',
@@ -87,11 +83,11 @@ export class HeadReader implements HeaderSink {
     this.#contentLength = -1
   }
 
-  field(name: string, value: string): void {
-    if (FORBIDDEN.test(value)) this.#malformed = true
+  field(name: string, value: string, malformed: boolean): void {
+    if (malformed) this.#malformed = true
     if (name.charCodeAt(0) === 0x3a) return this.#pseudo(name, value)
     this.#inFields = true
-    if (!NAME.test(name) || CONNECTION_FIELDS.has(name)) this.#malformed = true
+    if (CONNECTION_FIELDS.has(name)) this.#malformed = true
     switch (name) {
       case 'te':
         if (value !== 'trailers') this.#malformed = true

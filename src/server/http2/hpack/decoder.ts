@@ -1,6 +1,7 @@
 // Decodes the header blocks of one direction of a connection (RFC 7541).
 
 import { DynamicTable } from './dynamic-table.ts'
+import { isMalformed } from './field-rules.ts'
 import { FIELD_OVERHEAD, HpackError } from './hpack-error.ts'
 import { decodeHuffman } from './huffman-decode.ts'
 import { decodeRepeated } from './literal-memo.ts'
@@ -8,8 +9,8 @@ import { STATIC_LENGTH, STATIC_NAMES, STATIC_VALUES } from './static-table.ts'
 
 /** Takes the fields of a block in their order, duplicates included. */
 export interface HeaderSink {
-  /** One character an octet; nothing is said about which octets they are. */
-  field(name: string, value: string): void
+  /** One character an octet. `malformed`: the name or the value holds what none may hold in HTTP/2. */
+  field(name: string, value: string, malformed: boolean): void
 }
 
 /** Bounds of what a peer's header blocks may make this side keep or build. */
@@ -75,23 +76,32 @@ export class HpackDecoder {
     if (first >= 0x80) {
       const index = this.#integer(0x7f)
       if (index === 0) throw new HpackError('a field has index 0')
-      this.#emit(this.#name(index), this.#value(index), sink)
+      this.#indexed(index, sink)
     } else if (first >= 0x40) {
       const name = this.#literalName(0x3f)
       const value = this.#string('once')
-      this.#table.add(name, value)
-      this.#emit(name, value, sink)
+      const malformed = isMalformed(name, value)
+      this.#table.add(name, value, malformed)
+      this.#emit(name, value, malformed, sink)
     } else if (first >= 0x20) {
       throw new HpackError('the size of the table changes within a block')
     } else {
       const name = this.#literalName(0x0f)
-      this.#emit(name, this.#string(first >= 0x10 ? 'once' : 'repeated'), sink)
+      const value = this.#string(first >= 0x10 ? 'once' : 'repeated')
+      this.#emit(name, value, isMalformed(name, value), sink)
     }
   }
 
-  #emit(name: string, value: string, sink: HeaderSink): void {
+  #indexed(index: number, sink: HeaderSink): void {
+    if (index <= STATIC_LENGTH)
+      return this.#emit(STATIC_NAMES[index] as string, STATIC_VALUES[index] as string, false, sink)
+    const dynamic = this.#dynamic(index)
+    this.#emit(this.#table.name(dynamic), this.#table.value(dynamic), this.#table.malformed(dynamic), sink)
+  }
+
+  #emit(name: string, value: string, malformed: boolean, sink: HeaderSink): void {
     this.#listBytes += name.length + value.length + FIELD_OVERHEAD
-    if (this.#listBytes <= this.#limits.maxListBytes) sink.field(name, value)
+    if (this.#listBytes <= this.#limits.maxListBytes) sink.field(name, value, malformed)
   }
 
   #literalName(prefix: number): string {
@@ -102,11 +112,6 @@ export class HpackDecoder {
   #name(index: number): string {
     if (index <= STATIC_LENGTH) return STATIC_NAMES[index] as string
     return this.#table.name(this.#dynamic(index))
-  }
-
-  #value(index: number): string {
-    if (index <= STATIC_LENGTH) return STATIC_VALUES[index] as string
-    return this.#table.value(this.#dynamic(index))
   }
 
   #dynamic(index: number): number {

@@ -14,6 +14,7 @@ type Evicted = (name: string, value: string, number: number) => void
 export class DynamicTable {
   #names: string[] = slots(FIRST_SLOTS)
   #values: string[] = slots(FIRST_SLOTS)
+  #malformed = new Uint8Array(FIRST_SLOTS)
   #added = 0
   #count = 0
   #bytes = 0
@@ -45,8 +46,13 @@ export class DynamicTable {
     return this.#values[(this.#added - index) & (this.#values.length - 1)] as string
   }
 
+  /** What `add` was told of the field at an index below `count`. */
+  malformed(index: number): boolean {
+    return this.#malformed[(this.#added - index) & (this.#malformed.length - 1)] === 1
+  }
+
   /** Adds a field; what is larger than the whole table empties it (section 4.4). */
-  add(name: string, value: string): void {
+  add(name: string, value: string, malformed = false): void {
     this.version++
     const size = name.length + value.length + FIELD_OVERHEAD
     this.#evictTo(this.#capacity - size)
@@ -55,6 +61,7 @@ export class DynamicTable {
     const slot = ++this.#added & (this.#names.length - 1)
     this.#names[slot] = name
     this.#values[slot] = value
+    this.#malformed[slot] = malformed ? 1 : 0
     this.#count++
     this.#bytes += size
   }
@@ -84,14 +91,17 @@ export class DynamicTable {
   #grow(): void {
     const names = slots(this.#names.length * 2)
     const values = slots(names.length)
+    const malformed = new Uint8Array(names.length)
     for (let number = this.#added - this.#count + 1; number <= this.#added; number++) {
       const from = number & (this.#names.length - 1)
       const to = number & (names.length - 1)
       names[to] = this.#names[from] as string
       values[to] = this.#values[from] as string
+      malformed[to] = this.#malformed[from] as number
     }
     this.#names = names
     this.#values = values
+    this.#malformed = malformed
   }
 }
 

@@ -168,3 +168,31 @@ describe('the bound of a header list', () => {
     for (let i = 0; i < 3; i++) expect(decoder.decode(block, 0, block.length, sink())).toBe('ok')
   })
 })
+
+describe('what no field may hold in HTTP/2', () => {
+  const judged = (decoder: HpackDecoder, block: Buffer) => {
+    const found: boolean[] = []
+    decoder.decode(block, 0, block.length, { field: (_name, _value, malformed) => void found.push(malformed) })
+    return found
+  }
+
+  it.each([
+    ['x-ok', 'some value', false],
+    [':path', '/', false],
+    ['Upper', '1', true],
+    ['a b', '1', true],
+    ['a:b', '1', true],
+    ['', '1', true],
+    ['x', ' 1', true],
+    ['x', '1\t', true],
+    ['x', 'a\nb', true],
+    ['x', 'a\0', true],
+    ['x', '', false],
+  ])('%j: %j', (name, value, malformed) => {
+    const decoder = new HpackDecoder(LIMITS)
+    for (const first of [0x00, 0x10, 0x40]) expect(judged(decoder, literal(name, value, first))).toEqual([malformed])
+    // The table remembers it, also when it has grown.
+    for (let more = 0; more < 40; more++) judged(decoder, literal('x-more', String(more)))
+    expect(judged(decoder, Buffer.from([0x80 | (62 + 40)]))).toEqual([malformed])
+  })
+})
