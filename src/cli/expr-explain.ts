@@ -1,6 +1,7 @@
 // Shows people what an expression means: its types, what it read, what came out, and where a mistake is.
 
 import { type CompiledExpression, type ExpressionProblem, EvaluationError } from '../expression/compiled.ts'
+import { patternText } from '../expression/text-term.ts'
 import { typedParts } from '../expression/typed-parts.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { formatIp } from '../kernel/ip-address.ts'
@@ -31,7 +32,7 @@ export function explanation(
   vocabulary: Vocabulary,
   bag: AttributeBag,
 ): readonly string[] {
-  const { source, dialect, type, constant, references, equalityTerms } = expression
+  const { source, dialect, type, constant, references, equalityTerms, textTerms } = expression
   const log = new ReadNames()
   const result = expression.evaluate(bag, log)
   const subject = (attribute: string, mapKey: string | undefined) => {
@@ -41,6 +42,9 @@ export function explanation(
     (part) => `${source.slice(part.start, part.end)}: ${part.type}`,
   )
   const terms = equalityTerms.map((term) => `${subject(term.attribute, term.mapKey)} == ${resultLine(term.constant)}`)
+  for (const { attribute, mapKey, anyOf } of textTerms) {
+    terms.push(`${subject(attribute, mapKey)} ${anyOf.map(patternText).join(' or ')}`)
+  }
   return [
     `${dialect} expression of type ${type}`,
     ...section('types', parts),

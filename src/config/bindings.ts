@@ -98,6 +98,7 @@ function overOutput(
     constant: expression.constant,
     references: expression.references.map((r) => ({ ...r, attribute: aliases.get(r.attribute) ?? r.attribute })),
     equalityTerms: [],
+    textTerms: [],
     // What can only fail has been refused; the rest is about the aliases, not about what was written.
     doubts: [],
     evaluate(bag: AttributeBag, log?: ReadLog) {

@@ -18,7 +18,7 @@ interface Interned extends CandidateSet {
   readonly positions: readonly number[]
 }
 
-const MAX_SETS = 8192
+const MAX_SETS = 32_768
 /** Rule references that all remembered sets may hold together. */
 const MAX_REFERENCES = 1_000_000
 const PAIRABLE = 2 ** 26

@@ -1,14 +1,15 @@
-// The rules of a snapshot that may concern a request: by purpose, by namespace, by equality terms.
+// The rules of a snapshot that may concern a request: by purpose, by namespace, by the terms of their matches.
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
 import { type CandidateSet, CandidateSets } from './candidate-sets.ts'
-import { EqualityIndex } from './equality-index.ts'
-import { Membership, type PlainValue } from './membership.ts'
+import { Membership } from './membership.ts'
 import { DESTINATION_NAMESPACE, namespaceAttribute, SOURCE_NAMESPACE, unknownNamespace } from './request-namespace.ts'
 import { type RulePurpose, serves } from './rule-purpose.ts'
 import type { Sliced } from './slices.ts'
+import type { PlainValue } from './slot-lookup.ts'
 import type { RuleConfig, Snapshot } from './snapshot.ts'
+import { TermIndex } from './term-index.ts'
 
 export type { CandidateSet }
 
@@ -65,17 +66,17 @@ export function rulesFor(snapshot: Snapshot, namespace: string, purpose: RulePur
 
 class PurposeRules {
   readonly #sets: CandidateSets
-  readonly #everywhere: EqualityIndex
-  readonly #bySource: Membership<EqualityIndex>
-  readonly #byDestination: Membership<EqualityIndex>
-  readonly #namespaced: readonly EqualityIndex[]
+  readonly #everywhere: TermIndex
+  readonly #bySource: Membership<TermIndex>
+  readonly #byDestination: Membership<TermIndex>
+  readonly #namespaced: readonly TermIndex[]
   readonly size: number
 
   private constructor(
     size: number,
     sets: CandidateSets,
-    everywhere: EqualityIndex,
-    indexes: ReadonlyMap<PlainValue, EqualityIndex>,
+    everywhere: TermIndex,
+    indexes: ReadonlyMap<PlainValue, TermIndex>,
   ) {
     this.size = size
     this.#sets = sets
@@ -94,14 +95,14 @@ class PurposeRules {
       else positions.push(position)
     }
     const sets = new CandidateSets(rules)
-    const everywhere = yield* EqualityIndex.build(rules, snapshot, {
+    const everywhere = yield* TermIndex.build(rules, snapshot, {
       sets,
       positions: byNamespace.get(snapshot.defaultNamespace) ?? [],
     })
     byNamespace.delete(snapshot.defaultNamespace)
-    const indexes = new Map<PlainValue, EqualityIndex>()
+    const indexes = new Map<PlainValue, TermIndex>()
     for (const [name, positions] of byNamespace) {
-      indexes.set(name, yield* EqualityIndex.build(rules, snapshot, { sets, positions }))
+      indexes.set(name, yield* TermIndex.build(rules, snapshot, { sets, positions }))
     }
     return new PurposeRules(rules.length, sets, everywhere, indexes)
   }

@@ -4,6 +4,9 @@ import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { IntermixError } from '../kernel/errors.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
+import type { TextTerm } from './text-term.ts'
+
+export type { TextTerm }
 
 export type Dialect = 'CEXL' | 'CEL'
 
@@ -95,6 +98,7 @@ export interface CompiledExpression {
   readonly constant: AttributeValue | undefined
   readonly references: readonly StaticReference[]
   readonly equalityTerms: readonly EqualityTerm[]
+  readonly textTerms: readonly TextTerm[]
   readonly doubts: readonly ExpressionDoubt[]
   /** Evaluates against a bag. `log` hears every read that can influence the result. */
   evaluate(bag: AttributeBag, log?: ReadLog): AttributeValue | EvaluationError

@@ -2,7 +2,8 @@
 
 import { unknownNamespace } from '../config/request-namespace.ts'
 import type { RuleConfig } from '../config/snapshot.ts'
-import { type EqualityTerm, EvaluationError } from '../expression/compiled.ts'
+import { type EqualityTerm, EvaluationError, type TextTerm } from '../expression/compiled.ts'
+import { fits } from '../expression/text-term.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
@@ -41,7 +42,8 @@ function evaluateMatch(match: RuleConfig['match'], bag: AttributeBag, log?: Read
   if (match === undefined) return true
   const value = match.evaluate(bag, log)
   if (!(value instanceof EvaluationError)) return value === true
-  return value.kind === 'absent' || match.equalityTerms.some((term) => isRuledOut(term, bag, log)) ? false : value
+  if (value.kind === 'absent' || match.equalityTerms.some((term) => isRuledOut(term, bag, log))) return false
+  return match.textTerms.some((term) => isTextRuledOut(term, bag, log)) ? false : value
 }
 
 /**
@@ -57,6 +59,20 @@ function isRuledOut({ attribute, mapKey, constant }: EqualityTerm, bag: Attribut
   const value = whole.get(mapKey)
   log?.mapKey(attribute, mapKey, value)
   return value !== constant && whole.ambiguity?.(mapKey) === undefined
+}
+
+/** As `isRuledOut`, of a term that names patterns. */
+function isTextRuledOut({ attribute, mapKey, anyOf }: TextTerm, bag: AttributeBag, log?: ReadLog): boolean {
+  const whole = bag.get(attribute)
+  if (whole === undefined || mapKey === undefined || typeof whole !== 'object' || !isStringMap(whole)) {
+    log?.attribute(attribute, whole)
+    if (whole === undefined) return bag.unknown?.(attribute) === undefined
+    return mapKey === undefined && typeof whole === 'string' && !anyOf.some((pattern) => fits(whole, pattern))
+  }
+  const value = whole.get(mapKey)
+  log?.mapKey(attribute, mapKey, value)
+  const isSaid = value !== undefined && anyOf.some((pattern) => fits(value, pattern))
+  return !isSaid && whole.ambiguity?.(mapKey) === undefined
 }
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { EqualityIndex } from '../../src/config/equality-index.ts'
+import { TermIndex } from '../../src/config/term-index.ts'
 import { RuleSelector, rulesFor } from '../../src/config/rule-index.ts'
 import { atOnce } from '../../src/config/slices.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
@@ -43,6 +43,17 @@ const term = fc.constantFrom(
   'source.labels["app"] == "db"',
   'destination.namespace == "prod"',
   'request.path.startsWith("/")',
+  'request.path.startsWith("/a")',
+  'request.path.startsWith("/a/b")',
+  'request.path.endsWith("b")',
+  'match(request.path, "/b*")',
+  'match(request.path, "*/b")',
+  'match(request.path, "*")',
+  '(request.path == "/c" || request.path.startsWith("/a/"))',
+  '(request.path.endsWith("c") || request.path == "/b")',
+  '(request.path == "/c" || request.path == "/d")',
+  'match(source.labels["app"], "w*")',
+  '(source.labels["app"] == "db" || match(source.labels["app"], "*b"))',
   '(request.path == "/a" || request.size == 1)',
   'source.labels["version"] != "v1"',
   'ip(source.labels["app"]) == source.ip',
@@ -52,7 +63,7 @@ const match = fc.array(term, { minLength: 1, maxLength: 4 }).map((terms) => term
 const bag = fc
   .record(
     {
-      'request.path': fc.constantFrom<AttributeValue>('', '/a', '/b', '/c', '/d', 5n),
+      'request.path': fc.constantFrom<AttributeValue>('', '/', '/a', '/a/b', '/a/b/c', '/b', '/c', '/d', 5n),
       'request.method': fc.constantFrom('GET', 'POST'),
       'request.size': fc.constantFrom(0n, 1n, 2n),
       'connection.mtls': fc.constantFrom<AttributeValue>(true, false, 'true'),
@@ -73,7 +84,7 @@ const bag = fc
     )
   })
 
-describe('the equality index', () => {
+describe('the term index', () => {
   it.each(['CEXL', 'CEL'])('finds every %s rule that matches or whose match fails, in rule order', (lang) => {
     fc.assert(
       fc.property(
@@ -81,7 +92,7 @@ describe('the equality index', () => {
         fc.array(bag, { maxLength: 20 }),
         (matches, bags) => {
           const snapshot = config(matches.map((text) => ({ match: text, lang })))
-          const index = atOnce(EqualityIndex.build(snapshot.rules, { vocabulary: snapshot.vocabulary, splitFrom: 2 }))
+          const index = atOnce(TermIndex.build(snapshot.rules, { vocabulary: snapshot.vocabulary, splitFrom: 2 }))
           for (const values of bags) {
             const request = new MapBag(values)
             const found = index.candidates(request).rules
@@ -125,10 +136,60 @@ describe('the equality index', () => {
     )
   })
 
+  it.each([
+    ['CEXL', 'request.path.startsWith("/api/%/")'],
+    ['CEXL', 'match(request.path, "/api/%/*") && request.method == "GET"'],
+    ['CEXL', '(request.path | "/none").startsWith("/api/%/")'],
+    ['CEXL', 'request.path == "/other/%" || request.path.startsWith("/api/%/")'],
+    ['CEXL', 'match(source.labels["path"], "/api/%/*")'],
+    ['CEXL', 'match(source.labels["path"] | "none", "/api/%/*")'],
+    ['CEL', 'request.path.startsWith("/api/%/")'],
+    ['CEL', 'match(request.path, "/api/%/*")'],
+    ['CEL', 'request.path in ["/api/%/x", "/other/%"]'],
+    ['CEL', 'source.labels["path"].startsWith("/api/%/")'],
+  ])('finds by their prefixes or alternatives, in %s: %s', (lang, pattern) => {
+    const matches = Array.from({ length: 200 }, (_, i) => ({ match: pattern.replaceAll('%', String(i)), lang }))
+    const snapshot = config([...matches, { match: 'request.path.startsWith("/api/")', lang }])
+    const index = atOnce(TermIndex.build(snapshot.rules, snapshot))
+    const of = (path: string) =>
+      index.candidates(MapBag.of({ 'request.path': path, 'source.labels': new Map([['path', path]]) })).rules
+    const names = (path: string) => of(path).map(({ name }) => name.split('.')[0])
+    expect(names('/api/17/x')).toEqual(['r017', 'r200'])
+    // Where what the rules demand is looked up in another way, the odd one out is left to be evaluated.
+    expect(['', 'r200']).toContain(names('/elsewhere').join())
+  })
+
+  it('finds by their suffixes the rules of a host', () => {
+    const hosts = Array.from({ length: 200 }, (_, i) => ({ match: `request.path.endsWith(".h${i}.example.com")` }))
+    const snapshot = config([...hosts, { match: 'match(request.path, "*.example.com")' }])
+    const index = atOnce(TermIndex.build(snapshot.rules, snapshot))
+    const names = (path: string) =>
+      index.candidates(MapBag.of({ 'request.path': path })).rules.map(({ name }) => name.split('.')[0])
+    expect(names('a.h17.example.com')).toEqual(['r017', 'r200'])
+    expect(names('a.example.com')).toEqual(['r200'])
+    expect(names('example.com')).toEqual([])
+  })
+
+  it('holds no more references than a multiple of the rules, however many alternatives they name', () => {
+    const slots = ['request.path', 'request.method', 'source.labels["app"]', 'source.labels["version"]']
+    const matches = Array.from({ length: 12 }, (_, rule) => {
+      const terms = slots.map((slot) => {
+        const alternatives = Array.from({ length: 60 }, (_, i) => `${slot} == "v${(i * (rule + 7)) % 211}"`)
+        return `(${alternatives.join(' || ')})`
+      })
+      return { match: terms.join(' && ') }
+    })
+    const snapshot = config(matches)
+    let pauses = 0
+    const work = TermIndex.build(snapshot.rules, snapshot)
+    while (work.next().done !== true) pauses++
+    expect(pauses).toBeLessThan(20_000)
+  })
+
   it('leaves out rules whose term does not hold, and hands out the same set for the same rules', () => {
     const paths = Array.from({ length: 100 }, (_, i) => ({ match: `request.path == "/${i}" && request.size == 1` }))
     const snapshot = config([...paths, { match: 'request.method == "GET"' }])
-    const index = atOnce(EqualityIndex.build(snapshot.rules, snapshot))
+    const index = atOnce(TermIndex.build(snapshot.rules, snapshot))
     const of = (path: string, log?: RecordingLog) => index.candidates(MapBag.of({ 'request.path': path }), log)
     expect(of('/7').rules.map(({ match: text }) => text?.source)).toEqual([
       'request.path == "/7" && request.size == 1',

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compileExpression } from '../../src/expression/compile.ts'
 import type { CompiledExpression, Dialect } from '../../src/expression/compiled.ts'
+import { fits } from '../../src/expression/text-term.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { Predicate, ReadLog } from '../../src/kernel/read-log.ts'
 import { type AttributeValue, isStringMap } from '../../src/kernel/value.ts'
@@ -92,13 +93,17 @@ describe.each([
     )
   })
 
-  it('an expression that is true satisfies all of its equality terms', () => {
+  it('an expression that is true satisfies all of its terms', () => {
     fc.assert(
       fc.property(sources, bags, (source, bag) => {
         const expression = compile(source, dialect)
         if (expression.evaluate(bag) !== true) return
         for (const { attribute, mapKey, constant } of expression.equalityTerms) {
           expect(mapKey === undefined ? bag.get(attribute) : entryOf(bag, attribute, mapKey)).toEqual(constant)
+        }
+        for (const { attribute, mapKey, anyOf } of expression.textTerms) {
+          const text = mapKey === undefined ? bag.get(attribute) : entryOf(bag, attribute, mapKey)
+          expect(typeof text === 'string' && anyOf.some((pattern) => fits(text, pattern)), attribute).toBe(true)
         }
       }),
       { numRuns: 1500 },

@@ -60,7 +60,17 @@ function header(pick: Picker, language: Dialect, actions: readonly ActionModel[]
 const HEADERS_ALONE = 0
 const GENERATING = 1
 
-function rule(name: string, pick: Picker, kind = pick.int(8)): RuleModel {
+/** A match; in some configs each demands something of how a text begins or ends, as rules by paths and hosts do. */
+function match(pick: Picker, language: Dialect, byAffix: boolean): Expression {
+  const source = new ExpressionSource(pick, language)
+  if (!byAffix) return source.match()
+  const affix = source.affix()
+  if (pick.chance(0.4)) return affix
+  const [left, right] = pick.chance(0.5) ? [affix, source.match()] : [source.match(), affix]
+  return { is: 'and', left, right }
+}
+
+function rule(name: string, pick: Picker, kind = pick.int(8), byAffix = pick.chance(0.2)): RuleModel {
   const language = dialect(pick)
   const actions = times(kind === HEADERS_ALONE ? 0 : 1 + pick.int(2), (i): ActionModel => {
     const isQuota = pick.chance(0.15)
@@ -74,10 +84,13 @@ function rule(name: string, pick: Picker, kind = pick.int(8)): RuleModel {
       : []
   return {
     name,
-    namespace: pick.of(['istio-system', 'istio-system', 'istio-system', 'ns1', 'ns2']),
+    namespace:
+      byAffix && pick.chance(0.7)
+        ? 'istio-system'
+        : pick.of(['istio-system', 'istio-system', 'istio-system', 'ns1', 'ns2']),
     api: pick.of(['mixer', 'intermix']),
     dialect: language,
-    match: pick.chance(kind === GENERATING ? 0.3 : 0.55) ? new ExpressionSource(pick, language).match() : undefined,
+    match: pick.chance(kind === GENERATING ? 0.3 : byAffix ? 0.9 : 0.55) ? match(pick, language, byAffix) : undefined,
     actions,
     requestHeaders: headers(0.4),
     responseHeaders: headers(0.15),
@@ -91,6 +104,7 @@ function rule(name: string, pick: Picker, kind = pick.int(8)): RuleModel {
 
 export function randomConfig(pick: Picker): ConfigModel {
   const generators = pick.of([0, 0, 2])
+  const byAffix = pick.chance(0.3)
   return {
     handlers: HANDLERS.map((name) => handler(name, pick)),
     instances: [
@@ -99,7 +113,9 @@ export function randomConfig(pick: Picker): ConfigModel {
       ...GENERATORS.map((name) => randomGenerator(name, pick)),
     ],
     // From six rules on an index chooses among them.
-    rules: times(pick.of([1, 2, 3, 4, 5, 8, 10]), (i) => rule(`r${i}`, pick, i < generators ? GENERATING : undefined)),
+    rules: times(pick.of(byAffix ? [10, 14, 20] : [1, 2, 3, 4, 5, 8, 10]), (i) =>
+      rule(`r${i}`, pick, i < generators ? GENERATING : undefined, byAffix || undefined),
+    ),
   }
 }
 

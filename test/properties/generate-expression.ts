@@ -7,6 +7,7 @@ import type { Picker } from './random.ts'
 import { type AttributeType, KEYS, namesOf } from './vocabulary.ts'
 
 const WORDS = ['x', 'y', 'xx', '', '5'] as const
+const AFFIXES = ['x', 'y', 'xs', 'xsx', 'sx', 'xx', '10', '10.', '', '5'] as const
 
 /** Makes expressions for one place in a config. */
 export class ExpressionSource {
@@ -60,6 +61,21 @@ export class ExpressionSource {
     return { is: 'choice', condition: this.#term(), left: constant('x'), right: this.attribute('STRING') }
   }
 
+  /** What many rules are told apart by: how a text begins or ends, or which of a few it is; mostly the same text. */
+  affix(): Expression {
+    const pick = this.#pick
+    const read: Expression = pick.chance(0.8) ? { is: 'attribute', name: 'a', type: 'STRING' } : this.#plain()
+    const test = (): Expression => {
+      const is = pick.of(['starts', 'starts', 'starts', 'starts', 'ends', 'glob', 'equal'] as const)
+      const text = pick.of(AFFIXES)
+      const right = constant(is === 'glob' ? pick.of([`${text}*`, `*${text}`]) : text)
+      const hasDefault = this.#dialect === 'CEXL' && pick.chance(0.2)
+      return { is, left: hasDefault ? { is: 'else', left: read, right: constant(pick.of(AFFIXES)) } : read, right }
+    }
+    const first = test()
+    return pick.chance(0.3) ? { is: 'or', left: first, right: pick.chance(0.9) ? test() : this.#term() } : first
+  }
+
   attribute(type: AttributeType): Expression {
     return { is: 'attribute', name: this.#nameOf(type), type }
   }
@@ -77,7 +93,7 @@ export class ExpressionSource {
       case 4:
         return { is: pick.of(['equal', 'less']), left: this.attribute('INT64'), right: constant(pick.of([0n, 5n, 6n])) }
       case 5:
-        return { is: pick.of(['starts', 'ends']), left: this.#plain(), right: constant('x') }
+        return this.affix()
       case 6:
         return { is: pick.of(['equal', 'unequal']), left: this.text(), right: this.#plain() }
       case 7:

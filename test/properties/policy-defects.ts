@@ -1,6 +1,7 @@
 // Defects of what is decided: generated attributes, references, header operations, failing matches, quotas, shadow rules.
 
 import type { ReadCollector } from '../../src/cache/read-collector.ts'
+import type * as AffixLookupModule from '../../src/config/affix-lookup.ts'
 import type * as CompileRuleModule from '../../src/config/compile-rule.ts'
 import type { CandidateSet } from '../../src/config/rule-index.ts'
 import type * as CompiledModule from '../../src/expression/compiled.ts'
@@ -18,6 +19,7 @@ import type * as ReferencesModule from '../../src/policy/references.ts'
 import type * as RuleMatchModule from '../../src/policy/rule-match.ts'
 import { type Defect, replace } from './planted.ts'
 
+const AFFIX_LOOKUP = '../../src/config/affix-lookup.ts'
 const COMPILE_RULE = '../../src/config/compile-rule.ts'
 const ATTRIBUTE_BAG = '../../src/kernel/attribute-bag.ts'
 const HEADER_OPERATION = '../../src/kernel/header-operation.ts'
@@ -68,6 +70,20 @@ function over(own: AttributeBag, generated: AttributeBag): AttributeBag {
 }
 
 export const POLICY_DEFECTS: readonly Defect[] = [
+  {
+    name: 'rules that demand a shorter prefix are left out where a longer one fits',
+    plant: () =>
+      replace<typeof AffixLookupModule>(AFFIX_LOOKUP, ({ AffixLookup }) => ({
+        AffixLookup: class<T> extends AffixLookup<T> {
+          protected override found(
+            ...parameters: Parameters<AffixLookupModule.AffixLookup<T>['found']>
+          ): T | undefined {
+            const found = super.found(...parameters) as { here?: T } | undefined
+            return (found?.here ?? found) as T | undefined
+          }
+        },
+      })),
+  },
   {
     name: 'generated attributes replace what the request brought',
     plant: () =>

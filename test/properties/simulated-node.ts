@@ -3,7 +3,7 @@
 import { Revocations } from '../../src/cache/revocations.ts'
 import type { VerdictCache } from '../../src/cache/verdict-cache.ts'
 import type { VerdictOutcome, VerdictRequest } from '../../src/cache/verdict-request.ts'
-import { createChecks } from '../../src/compose/checks.ts'
+import { type CacheOptions, createChecks } from '../../src/compose/checks.ts'
 import { RuleSelector } from '../../src/config/rule-index.ts'
 import { atOnce } from '../../src/config/slices.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
@@ -43,6 +43,8 @@ export interface SimulatedNodeOptions {
   readonly answers?: boolean
   /** Whether verdicts are kept; they are unless told. */
   readonly local?: boolean
+  /** Bounds of what is kept; small unless told. */
+  readonly bounds?: Pick<CacheOptions, 'maxEntries' | 'maxBytes'>
 }
 
 export async function createSimulatedNode(options: SimulatedNodeOptions, first: Snapshot): Promise<SimulatedNode> {
@@ -78,8 +80,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     cache: {
       answers: options.answers !== false,
       verdicts: options.local !== false,
-      maxEntries: 1_000,
-      maxBytes: 4_000_000,
+      ...(options.bounds ?? { maxEntries: 1_000, maxBytes: 4_000_000 }),
       refreshesPerSecond: 5,
     },
     revocations,

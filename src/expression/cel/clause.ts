@@ -7,7 +7,7 @@ import type { AttributeNode } from './attribute-tree.ts'
 
 /** The clause that the node is; `undefined` where it is something else. */
 export function celClause(node: ASTNode, tree: AttributeNode): Clause | undefined {
-  const parts = partsOf(node)
+  const parts = clauseParts(node)
   if (parts === undefined) return undefined
   const { name, subject, constant } = parts
   if (constant.op !== 'value' || typeof constant.args !== 'string') return undefined
@@ -15,7 +15,8 @@ export function celClause(node: ASTNode, tree: AttributeNode): Clause | undefine
   return text ? clauseOf(name, constant.args) : undefined
 }
 
-function partsOf(node: ASTNode): { name: string; subject: ASTNode; constant: ASTNode } | undefined {
+/** What is tested by an operator or function (operators by Mixer's names), and against what. */
+export function clauseParts(node: ASTNode): { name: string; subject: ASTNode; constant: ASTNode } | undefined {
   if (node.op === '==' || node.op === '!=') {
     const [left, right] = node.args
     const name = node.op === '==' ? 'EQ' : 'NEQ'

@@ -17,6 +17,7 @@ import { environmentOf, mixerTypeNames } from './environment.ts'
 import { generateCel } from './generate.ts'
 import { attributeWord, prepare, type PreparedSource } from './prepare.ts'
 import type { Cel } from './reads.ts'
+import { celTextTerms } from './text-terms.ts'
 import { AttributeMap, CEL_TYPES, toAttribute } from './values.ts'
 
 /** Compiles CEL against a vocabulary, which must not change afterwards. */
@@ -68,6 +69,7 @@ function compile(
       constant: constant instanceof EvaluationError ? undefined : constant,
       references,
       equalityTerms: celEqualityTerms(ast, tree),
+      textTerms: celTextTerms(ast, tree),
       doubts: celDoubts(ast, { ...options, placeOf }),
       evaluate,
     },

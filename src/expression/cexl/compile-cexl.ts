@@ -14,6 +14,7 @@ import { generate, takesSteps } from './generate.ts'
 import type { Apply } from './operations.ts'
 import { parseCexl } from './parse.ts'
 import { CEXL_SIGNATURES, type Signature } from './signatures.ts'
+import { cexlTextTerms } from './text-terms.ts'
 
 /** A function beside CEXL's own, or instead of one of them. */
 export interface ExtraFunction {
@@ -71,6 +72,7 @@ function compile(
       constant: constantValue(root, evaluate),
       references,
       equalityTerms: equalityTermsOf(root, constantOf),
+      textTerms: cexlTextTerms(root, typeOf),
       doubts: cexlDoubts(root, options),
       evaluate,
     },
