@@ -104,7 +104,7 @@ function rule(name: string, pick: Picker, kind = pick.int(8), byAffix = pick.cha
 
 export function randomConfig(pick: Picker): ConfigModel {
   const generators = pick.of([0, 0, 2])
-  const byAffix = pick.chance(0.3)
+  const byAffix = pick.chance(0.2)
   return {
     handlers: HANDLERS.map((name) => handler(name, pick)),
     instances: [

@@ -7,7 +7,7 @@ import { POLICY_DEFECTS } from './policy-defects.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
 
 /** A defect has to show within so many checks; each seed brings configs and requests of its own. */
-const SEEDS = 60
+const SEEDS = 150
 const CHECKS_PER_SEED = 250
 
 const { link } = await sharedRedis({ commandTimeoutMs: 2_000, role: 'cache' })
@@ -29,7 +29,7 @@ async function firstWrongAnswer(inMesh: boolean, seeds = SEEDS): Promise<string 
   return undefined
 }
 
-describe('the oracle', { timeout: 60_000 }, () => {
+describe('the oracle', { timeout: 180_000 }, () => {
   it('finds nothing wrong where nothing is', async () => {
     expect(await firstWrongAnswer(false, 30)).toBeUndefined()
   })
