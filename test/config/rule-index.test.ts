@@ -126,7 +126,7 @@ describe('the term index', () => {
             const { digest } = selector.check(request, log)
             expect(selector.check(request).digest).toBe(digest)
             for (const predicate of log.predicates) expect(predicate.test(request)).toBeTypeOf('boolean')
-            const reads = log.reads.join()
+            const reads = [...log.reads, ...log.predicates.map(({ id }) => id)].join()
             expect(digests.get(reads) ?? digest).toBe(digest)
             digests.set(reads, digest)
           }
