@@ -3,7 +3,7 @@
 import { GrpcFailure } from '../grpc-service.ts'
 import { Code } from '../../kernel/status.ts'
 import { DEFAULT_WINDOW, ErrorCode, readUint32, windowUpdate } from './frames.ts'
-import { inflateMessage, tooLarge } from './inflate.ts'
+import { inflateLarge, inflateMessage, tooLarge } from './inflate.ts'
 import { Outgoing } from './outgoing.ts'
 import { PartialMessage, PREFIX_BYTES } from './partial-message.ts'
 import type { CallHead } from './request-head.ts'
@@ -15,6 +15,7 @@ const UPDATE_BYTES = DEFAULT_WINDOW >> 1
 /** Looks (of a second) for which a message may be under way. */
 const MAX_LOOKS = 10
 const TOO_SLOW = new GrpcFailure(Code.DEADLINE_EXCEEDED, 'the request has not come as a whole in time')
+const TOO_MUCH = new GrpcFailure(Code.RESOURCE_EXHAUSTED, 'too much is being received at once')
 
 export abstract class Incoming extends Outgoing {
   /** Nothing is read or said any more: the call has ended, or the peer has taken it back. */
@@ -53,7 +54,7 @@ export abstract class Incoming extends Outgoing {
 
   /** Looks, every second, whether what the method waits for comes. */
   check(): void {
-    if (this.over || this.#paused || this.remoteClosed || !this.waitsForMessage) this.#looks = 0
+    if (this.over || this.#paused || this.#inflating || this.remoteClosed || !this.waitsForMessage) this.#looks = 0
     else if (++this.#looks > MAX_LOOKS) this.fail(TOO_SLOW)
   }
 
@@ -135,7 +136,7 @@ export abstract class Incoming extends Outgoing {
   #readPart(partial: PartialMessage, bytes: Buffer, at: number, end: number): number {
     const { maxMessageBytes } = this.host.limits
     const until = partial.fill(bytes, at, end)
-    if (until < 0) this.fail(new GrpcFailure(Code.RESOURCE_EXHAUSTED, 'too much is being received at once'))
+    if (until < 0) this.fail(TOO_MUCH)
     else if ((partial.size ?? 0) > PREFIX_BYTES + maxMessageBytes) this.fail(tooLarge(maxMessageBytes))
     else {
       const { whole } = partial
@@ -158,14 +159,21 @@ export abstract class Incoming extends Outgoing {
     this.#looks = 0
     if (flag === 0) return this.message(bytes)
     if (flag !== 1) return this.fail(new GrpcFailure(Code.INTERNAL, `a message begins with the flag ${flag}`))
-    const inflated = inflateMessage(bytes, this.head.encoding, this.host.limits.maxMessageBytes)
-    if (!(inflated instanceof Promise)) return this.#take(inflated)
+    const { encoding } = this.head
+    const { maxMessageBytes } = this.host.limits
+    const inflated = inflateMessage(bytes, encoding, maxMessageBytes)
+    if (inflated !== undefined) return this.#take(inflated)
+    if (!this.host.budget.take(bytes.length)) return this.fail(TOO_MUCH)
     this.#inflating = true
-    void inflated.then((later) => {
-      this.#inflating = false
-      if (this.over) return
-      this.#take(later)
-      this.#readHeld()
+    inflateLarge(bytes, encoding, maxMessageBytes, {
+      wanted: () => !this.over,
+      done: (later) => {
+        this.host.budget.give(bytes.length)
+        this.#inflating = false
+        if (this.over || later === undefined) return
+        this.#take(later)
+        this.#readHeld()
+      },
     })
   }
 
@@ -177,8 +185,7 @@ export abstract class Incoming extends Outgoing {
   #hold(bytes: Buffer, start: number, end: number): void {
     const length = end - start
     if (length === 0) return
-    if (!this.host.budget.take(length))
-      return this.fail(new GrpcFailure(Code.RESOURCE_EXHAUSTED, 'too much is being received at once'))
+    if (!this.host.budget.take(length)) return this.fail(TOO_MUCH)
     this.#held ??= []
     this.#held.push(Buffer.from(bytes.subarray(start, end)))
     this.#heldBytes += length

@@ -1,4 +1,5 @@
-// Decompresses messages. Small ones at once; one that turns out to be large in another thread, so that it cannot stop the loop.
+// Decompresses messages. Small ones at once; those that turn out to be large in other threads, so that they cannot stop the
+// loop, and few at a time, since a kilobyte may become a megabyte.
 
 import { gunzip, gunzipSync, inflate, inflateSync } from 'node:zlib'
 import { GrpcFailure } from '../grpc-service.ts'
@@ -8,10 +9,20 @@ import type { Encoding } from './request-head.ts'
 /** What is inflated on the loop: some 100 µs of work. */
 const AT_ONCE_BYTES = 64 * 1024
 
+/** Large ones in all of the process: as many as there are threads for it. */
+const MAX_LARGE = 4
+
+let large = 0
+/** Those whose turn is to come, in their order. Their callers count for their connections, and what they sent for its budget. */
+const queue: (() => void)[] = []
+
 type Inflated = Buffer | GrpcFailure
 
-/** The message, or why there is none: it is larger than `maxBytes`, or not compressed in this way. */
-export function inflateMessage(bytes: Buffer, encoding: Encoding, maxBytes: number): Inflated | Promise<Inflated> {
+/**
+ * The message, or why there is none: it is larger than `maxBytes`, or not compressed in this way; `undefined` where it is large, for
+ * `inflateLarge`.
+ */
+export function inflateMessage(bytes: Buffer, encoding: Encoding, maxBytes: number): Inflated | undefined {
   if (encoding === 'identity')
     return new GrpcFailure(Code.INTERNAL, 'a message is compressed, but grpc-encoding names nothing')
   const sync = encoding === 'gzip' ? gunzipSync : inflateSync
@@ -20,12 +31,32 @@ export function inflateMessage(bytes: Buffer, encoding: Encoding, maxBytes: numb
   } catch (caught) {
     if (!isTooLarge(caught) || maxBytes <= AT_ONCE_BYTES) return failureOf(caught, maxBytes)
   }
-  const later = encoding === 'gzip' ? gunzip : inflate
-  return new Promise((resolve) => {
-    later(bytes, { maxOutputLength: maxBytes }, (error, inflated) =>
-      resolve(error === null ? inflated : failureOf(error, maxBytes)),
-    )
-  })
+  return undefined
+}
+
+/** The same for a large message, when it is its turn; nobody hears of one that is not `wanted` any more by then. */
+export function inflateLarge(
+  bytes: Buffer,
+  encoding: Encoding,
+  maxBytes: number,
+  { wanted, done }: { readonly wanted: () => boolean; readonly done: (inflated: Inflated | undefined) => void },
+): void {
+  const begin = () => {
+    if (!wanted()) return done(undefined)
+    large++
+    const inflating = encoding === 'gzip' ? gunzip : inflate
+    inflating(bytes, { maxOutputLength: maxBytes }, (error, inflated) => {
+      large--
+      beginNext()
+      done(error === null ? inflated : failureOf(error, maxBytes))
+    })
+  }
+  queue.push(begin)
+  beginNext()
+}
+
+function beginNext(): void {
+  while (large < MAX_LARGE && queue.length > 0) queue.shift()?.()
 }
 
 function isTooLarge(caught: unknown): boolean {

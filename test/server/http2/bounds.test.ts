@@ -2,8 +2,17 @@
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FrameClient } from '../../helpers/http2/frame-client.ts'
-import { data, ErrorCode, Flag, frame, FrameType, grpcMessage, headers } from '../../helpers/http2/frames.ts'
-import { ECHO, HOLD, Served } from './served.ts'
+import {
+  data,
+  ErrorCode,
+  Flag,
+  frame,
+  FrameType,
+  grpcMessage,
+  headers,
+  resetStream,
+} from '../../helpers/http2/frames.ts'
+import { DROP, ECHO, HOLD, Served } from './served.ts'
 
 const MIB = 1024 * 1024
 const RESOURCE_EXHAUSTED = '8'
@@ -71,6 +80,28 @@ describe('bounds', () => {
     expect(await ask(MIB)).toEqual({ status: '0', size: MIB + 5 })
     expect(await ask(MIB + 1)).toEqual({ status: RESOURCE_EXHAUSTED, size: 0 })
     expect(await ask(50 * MIB)).toEqual({ status: RESOURCE_EXHAUSTED, size: 0 })
+    await stillServes()
+  })
+
+  it('compressed messages that become large are few at a time', async () => {
+    const block = FrameClient.callHeaders(DROP, [['grpc-encoding', 'gzip']])
+    const bomb = grpcMessage(gzipSync(Buffer.alloc(MIB)), 1)
+    let most = 0
+    const watch = setInterval(() => {
+      most = Math.max(most, process.memoryUsage().arrayBuffers)
+    })
+    const before = process.memoryUsage().arrayBuffers
+    for (let round = 0; round < 4; round++) {
+      const streams = Array.from({ length: 200 }, () => send(block, bomb))
+      // Some callers go before it is their turn.
+      client.send(...streams.slice(150).map((stream) => resetStream(stream)))
+      for (const stream of streams.slice(0, 150))
+        expect((await client.response(stream)).trailers['grpc-status']).toBe('0')
+    }
+    clearInterval(watch)
+    // Of 200 MiB at once, or more where they are not collected in time.
+    expect(most - before).toBeLessThan(100 * MIB)
+    expect(served.dropped).toBeLessThan(4 * 175)
     await stillServes()
   })
 

@@ -7,6 +7,7 @@ import { FrameClient, type FrameClientOptions } from '../../helpers/http2/frame-
 import { dependencies } from '../fixtures.ts'
 
 export const ECHO = '/test.Transport/Echo'
+export const DROP = '/test.Transport/Drop'
 export const HOLD = '/test.Transport/Hold'
 export const POUR = '/test.Transport/Pour'
 
@@ -17,6 +18,8 @@ export class Served {
   readonly clock = new FakeClock()
   /** Calls of `Echo` that were answered. */
   echoed = 0
+  /** Calls of `Drop`, which says nothing to what it hears. */
+  dropped = 0
   /** Calls of `Hold` under way: each is answered when its function is called. */
   readonly held: (() => void)[] = []
   /** Bytes that calls of `Pour` could write, which write until they are told to stop. */
@@ -63,6 +66,14 @@ export class Served {
           answer: (request) => {
             this.echoed++
             return request
+          },
+        },
+        {
+          kind: 'unary',
+          path: DROP,
+          answer: () => {
+            this.dropped++
+            return Buffer.alloc(0)
           },
         },
         {
