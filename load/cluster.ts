@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { configObject, documents } from './config-text.ts'
 import { type Running, start } from './processes.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -22,6 +23,12 @@ export interface ClusterOptions {
   readonly handler?: Readonly<Record<string, string>>
   /** Further flags of the command. */
   readonly flags?: readonly string[]
+  /** Flags of Node itself. */
+  readonly nodeFlags?: readonly string[]
+  /** The config; one rule for each backend unless given. */
+  readonly config?: string
+  /** The folder of the program, where it is not this one. */
+  readonly root?: string
 }
 
 export interface ClusterNode {
@@ -46,7 +53,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const directory = await mkdtemp(join(tmpdir(), 'intermix-load-'))
   const config = join(directory, 'config')
   await mkdir(config)
-  await writeFile(join(config, 'policy.yaml'), configText(options))
+  await writeFile(join(config, 'policy.yaml'), options.config ?? configText(options))
   const { nodesPerProcess = 1 } = options
   const started = await Promise.allSettled(
     Array.from({ length: Math.ceil(options.nodes / nodesPerProcess) }, (_, index) =>
@@ -79,7 +86,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 }
 
 async function startProcess(options: ClusterOptions, config: string, index: number): Promise<readonly ClusterNode[]> {
-  const { name, redis, flags = [], nodesPerProcess = 1 } = options
+  const { name, redis, flags = [], nodeFlags = [], nodesPerProcess = 1, root = ROOT } = options
   const nodeId = `${name}-${index}`
   const shared = {
     '--config': config,
@@ -94,9 +101,9 @@ async function startProcess(options: ClusterOptions, config: string, index: numb
   const child = await start({
     command: process.execPath,
     args: single
-      ? ['src/main.ts', 'node', '--node-id', nodeId, ...Object.entries(alone).flat(), ...given]
+      ? [...nodeFlags, 'bin/intermix.js', 'node', '--node-id', nodeId, ...Object.entries(alone).flat(), ...given]
       : ['load/node-host.ts', String(nodesPerProcess), nodeId, ...given],
-    cwd: ROOT,
+    cwd: root,
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'intermix-load-compile-cache') },
     ready: single ? /"addresses":(\{[^}]*\})/ : /"hosted":(\[.*\])/,
   })
@@ -111,32 +118,26 @@ async function startProcess(options: ClusterOptions, config: string, index: numb
 
 type Addresses = Readonly<Record<'grpc' | 'http' | 'admin', string>>
 
-/** YAML, of which JSON is a part: one document a line. */
 function configText({ backends, name, handler = {} }: ClusterOptions): string {
-  const object = (kind: string, name: string, spec: object) => ({
-    apiVersion: 'intermix.dev/v1',
-    kind,
-    metadata: { name, namespace: 'istio-system' },
-    spec,
-  })
   const text = { valueType: 'STRING' }
-  const documents = [
-    object('attributemanifest', 'mesh', { attributes: { 'request.path': text, 'destination.service.name': text } }),
-    object('instance', 'path', { compiledTemplate: 'listentry', params: { value: 'request.path' } }),
+  return documents(
+    configObject('attributemanifest', 'mesh', {
+      attributes: { 'request.path': text, 'destination.service.name': text },
+    }),
+    configObject('instance', 'path', { compiledTemplate: 'listentry', params: { value: 'request.path' } }),
     ...backends.flatMap((url, index) => [
-      object('handler', `policy-${index}`, {
+      configObject('handler', `policy-${index}`, {
         compiledAdapter: 'http',
         params: { url: `${url}/${name}` },
         timeout: '500ms',
         ...handler,
       }),
-      object('rule', `ask-${index}`, {
+      configObject('rule', `ask-${index}`, {
         match: `destination.service.name == "service-${index}"`,
         actions: [{ handler: `policy-${index}`, instances: ['path'] }],
       }),
     ]),
-  ]
-  return documents.map((document) => JSON.stringify(document)).join('\n---\n')
+  )
 }
 
 function sumOfSeries(text: string, name: string, labels: string): number {

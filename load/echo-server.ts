@@ -1,39 +1,68 @@
-// The least that a server of each transport can do, as a process of its own: what the machine and the driver allow.
+// The least that a server of each kind can do, as a process of its own: `node load/echo-server.ts fastify|http|grpc-js`.
+// What Intermix costs is told beside it.
 
 import { createServer } from 'node:http'
+import { parseArgs } from 'node:util'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
-import { EXT_AUTHZ_PATH } from './ext-authz-path.ts'
+import { fastify } from 'fastify'
+import { DOOR_NAMES, DOORS } from './kit/doors.ts'
 
-/** As long as an answer of Intermix to the same question. */
-const BODY = JSON.stringify({ echo: 'x'.repeat(400) })
-const GRPC_REPLY = Buffer.alloc(40)
+const HOST = '127.0.0.1'
 
-const http = createServer((request, response) => {
-  request.resume()
-  request.on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end(BODY))
-})
-const bytes = (message: Buffer) => message
-const grpc = new Server()
-grpc.addService(
-  {
-    Check: {
-      path: EXT_AUTHZ_PATH,
-      requestStream: false,
-      responseStream: false,
-      requestSerialize: bytes,
-      requestDeserialize: bytes,
-      responseSerialize: bytes,
-      responseDeserialize: bytes,
-    },
-  },
-  // An empty reply of a fixed size: nothing is decoded.
-  { Check: (_call: unknown, reply: (error: null, value: Buffer) => void) => reply(null, GRPC_REPLY) },
-)
-grpc.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, grpcPort) => {
-  if (error !== null) throw error
-  http.listen(0, '127.0.0.1', () => {
-    const address = http.address()
-    if (address === null || typeof address === 'string') throw new Error('a server without a port')
-    process.stdout.write(`echo http ${address.port} grpc ${grpcPort}\n`)
+/** Reads JSON and gives it back. */
+async function listenFastify(): Promise<number> {
+  const app = fastify()
+  app.post('/v1/check', (request, reply) => reply.send(request.body))
+  return Number(new URL(await app.listen({ host: HOST, port: 0 })).port)
+}
+
+/** Gives the bytes back, whatever they are. */
+async function listenHttp(): Promise<number> {
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const body = Buffer.concat(chunks)
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body)
+    })
   })
-})
+  await new Promise<void>((resolve) => server.listen(0, HOST, resolve))
+  const address = server.address()
+  return typeof address === 'object' ? (address?.port ?? 0) : 0
+}
+
+/** Gives each message back undecoded, at every method that the driver calls. */
+async function listenGrpc(): Promise<number> {
+  const same = (message: Buffer) => message
+  const server = new Server()
+  const methods = DOOR_NAMES.map((name) => DOORS[name]).filter(({ protocol }) => protocol === 'grpc')
+  const codecs = {
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  }
+  const handle = (call: { request: Buffer }, reply: (error: null, value: Buffer) => void) => reply(null, call.request)
+  server.addService(
+    Object.fromEntries(
+      methods.map(({ path }) => [path, { path, requestStream: false, responseStream: false, ...codecs }]),
+    ),
+    Object.fromEntries(methods.map(({ path }) => [path, handle])),
+  )
+  return await new Promise((resolve, reject) => {
+    server.bindAsync(`${HOST}:0`, ServerCredentials.createInsecure(), (error, port) =>
+      error === null ? resolve(port) : reject(error),
+    )
+  })
+}
+
+const SERVERS: Readonly<Record<string, () => Promise<number>>> = {
+  fastify: listenFastify,
+  http: listenHttp,
+  'grpc-js': listenGrpc,
+}
+
+const { positionals } = parseArgs({ allowPositionals: true })
+const listen = SERVERS[positionals[0] ?? '']
+if (listen === undefined) throw new Error(`which echo? One of ${Object.keys(SERVERS).join(', ')}`)
+process.stdout.write(`echo on ${await listen()}\n`)

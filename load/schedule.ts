@@ -2,12 +2,37 @@
 
 import { exponential } from './random.ts'
 
-/** Times in ms from the start at which requests are sent: a Poisson process, ascending. */
+/** A part of a run: the rate goes evenly from `from` to `to` requests a second. */
+export interface Phase {
+  readonly from: number
+  readonly to: number
+  readonly seconds: number
+}
+
+/**
+ * Times in ms from the start at which requests are sent, ascending: a Poisson process whose rate follows the phases. Exact
+ * also on a ramp: the requests expected so far grow by exponential steps, and the time at which they are so many is solved for.
+ */
+export function* poissonTimes(phases: readonly Phase[], random: () => number): Generator<number, void> {
+  let expected = exponential(1, random)
+  let startMs = 0
+  for (const { from, to, seconds } of phases) {
+    const slope = (to - from) / seconds
+    const all = ((from + to) / 2) * seconds
+    while (expected < all) {
+      // The root of slope / 2 t² + from t = expected that stays exact where the slope is 0.
+      const t = (2 * expected) / (from + Math.sqrt(Math.max(0, from * from + 2 * slope * expected)))
+      yield startMs + t * 1_000
+      expected += exponential(1, random)
+    }
+    expected -= all
+    startMs += seconds * 1_000
+  }
+}
+
+/** All times of one steady rate. */
 export function arrivals(perSecond: number, durationMs: number, random: () => number): Float64Array {
-  const times: number[] = []
-  const gapMs = 1_000 / perSecond
-  for (let at = exponential(gapMs, random); at < durationMs; at += exponential(gapMs, random)) times.push(at)
-  return Float64Array.from(times)
+  return Float64Array.from(poissonTimes([{ from: perSecond, to: perSecond, seconds: durationMs / 1_000 }], random))
 }
 
 /** A time without backends, in ms from the start. */

@@ -2,7 +2,7 @@
 
 import * as frames from '../../test/helpers/http2/frames.ts'
 import { FrameClient, type Target } from '../../test/helpers/http2/frame-client.ts'
-import { EXT_AUTHZ_PATH } from '../ext-authz-path.ts'
+import { DOORS } from '../kit/doors.ts'
 
 /** What a peer is given. */
 export interface Peer {
@@ -14,6 +14,7 @@ export interface Peer {
   readonly onEnd: (ended: 'right' | 'wrong' | 'shed') => void
 }
 
+const { path: PATH } = DOORS.ext_authz
 /** `google.rpc.Status` of a `CheckResponse` comes first; OK is an empty one. */
 const ALLOWED = Buffer.from([0x0a, 0x00])
 const MESSAGE_HEAD_BYTES = 5
@@ -24,7 +25,7 @@ const UNAVAILABLE = '14'
 async function ask(client: FrameClient, peer: Peer, count: number): Promise<void> {
   const asked = Array.from({ length: count }, () => {
     const check = peer.checks[Math.floor(peer.random() * peer.checks.length)] as Peer['checks'][number]
-    return { ...check, stream: client.call(EXT_AUTHZ_PATH, check.message) }
+    return { ...check, stream: client.call(PATH, check.message) }
   })
   for (const { stream, allowed } of asked) {
     const { body, trailers } = await client.response(stream)
@@ -60,7 +61,7 @@ export const WAYS: Readonly<Record<string, { readonly weight: number; readonly r
       run: (peer) =>
         opened(peer, async (client) => {
           await ask(client, peer, BATCH)
-          for (const { message } of peer.checks) client.call(EXT_AUTHZ_PATH, message)
+          for (const { message } of peer.checks) client.call(PATH, message)
         }),
     },
     'takes calls back': {
@@ -68,7 +69,7 @@ export const WAYS: Readonly<Record<string, { readonly weight: number; readonly r
       run: (peer) =>
         opened(peer, async (client) => {
           for (const { message } of peer.checks.slice(0, BATCH))
-            client.send(frames.resetStream(client.call(EXT_AUTHZ_PATH, message)))
+            client.send(frames.resetStream(client.call(PATH, message)))
           await ask(client, peer, BATCH)
         }),
     },
@@ -78,7 +79,7 @@ export const WAYS: Readonly<Record<string, { readonly weight: number; readonly r
         opened(peer, async (client) => {
           await ask(client, peer, 1)
           client.stopReading()
-          for (const { message } of peer.checks) client.call(EXT_AUTHZ_PATH, message)
+          for (const { message } of peer.checks) client.call(PATH, message)
           await pause(peer.random() * 200)
         }),
     },
@@ -88,7 +89,7 @@ export const WAYS: Readonly<Record<string, { readonly weight: number; readonly r
         opened(peer, async (client) => {
           const [check] = peer.checks
           const call = Buffer.concat([
-            frames.headers(1, FrameClient.callHeaders(EXT_AUTHZ_PATH)),
+            frames.headers(1, FrameClient.callHeaders(PATH)),
             frames.data(1, frames.grpcMessage(check?.message ?? Buffer.alloc(0))),
           ])
           client.send(call.subarray(0, Math.floor(peer.random() * call.length)))

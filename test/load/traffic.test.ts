@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { decisionOn, pathOf } from '../../load/oracle.ts'
 import { seededRandom } from '../../load/random.ts'
-import { arrivals, outages } from '../../load/schedule.ts'
+import { arrivals, outages, poissonTimes } from '../../load/schedule.ts'
 import { ZipfSampler } from '../../load/zipf.ts'
 
 describe('seeded random numbers', () => {
@@ -42,6 +42,30 @@ describe('the schedule', () => {
     expect(times.length / 60).toBeGreaterThan(190)
     expect(times.length / 60).toBeLessThan(210)
     expect(times.every((at, i) => at < 60_000 && at >= (times[i - 1] ?? 0))).toBe(true)
+  })
+
+  it('follows ramps: as many requests by any time as the rate has amounted to, within four standard deviations', () => {
+    const phases = [
+      { from: 0, to: 1_000, seconds: 10 },
+      { from: 1_000, to: 1_000, seconds: 5 },
+      { from: 1_000, to: 200, seconds: 10 },
+      { from: 0, to: 0, seconds: 5 },
+      { from: 50, to: 50, seconds: 10 },
+    ]
+    const times = [...poissonTimes(phases, seededRandom(9))]
+    expect(times.every((at, i) => at >= (times[i - 1] ?? 0) && at < 40_000)).toBe(true)
+    for (const [from, to, wanted] of [
+      [0, 5_000, 1_250],
+      [5_000, 10_000, 3_750],
+      [10_000, 15_000, 5_000],
+      [15_000, 20_000, 4_000],
+      [20_000, 25_000, 2_000],
+      [25_000, 30_000, 0],
+      [30_000, 40_000, 500],
+    ] as const) {
+      const count = times.filter((at) => at >= from && at < to).length
+      expect(Math.abs(count - wanted)).toBeLessThanOrEqual(4 * Math.sqrt(wanted))
+    }
   })
 
   it('keeps outages within their bounds and apart, and ends with a pause', () => {

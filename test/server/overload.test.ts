@@ -3,8 +3,9 @@ import { request as httpRequest } from 'node:http'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { connectGrpc } from '../../load/overload/grpc-frames.ts'
-import type { Ended } from '../../load/overload/target.ts'
+import type { Ended } from '../../load/kit/connection.ts'
+import { connectGrpc } from '../../load/kit/grpc-connection.ts'
+import { requestTemplate } from '../../load/kit/request-template.ts'
 import { createLoopMonitor, type LoopMonitor } from '../../src/observe/loop-lag.ts'
 import { createMeter } from '../../src/observe/meter.ts'
 import { Admission } from '../../src/server/admission.ts'
@@ -34,6 +35,23 @@ const ends: (() => unknown)[] = []
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end()
 })
+
+/** A client that asks the same again and again. */
+function connect(given: {
+  port: number
+  timeoutMs: number
+  message: Buffer
+  ended: (call: number, how: Ended) => void
+}) {
+  const { port, timeoutMs, message, ended } = given
+  return connectGrpc({
+    address: { host: '127.0.0.1', port },
+    path: CHECK,
+    timeoutMs,
+    request: requestTemplate(() => message),
+    events: { ended, read: () => {} },
+  })
+}
 
 function block(ms: number): void {
   const until = performance.now() + ms
@@ -169,13 +187,7 @@ describe('calls in flight', () => {
       if (given.check.asked.length === 2) asked.resolve()
       return new Promise(() => {})
     }
-    const frames = connectGrpc({
-      host: '127.0.0.1',
-      port: grpcPort,
-      timeoutMs: 60_000,
-      messages: [CONNECTION],
-      onEnd() {},
-    })
+    const frames = connect({ port: grpcPort, timeoutMs: 60_000, message: CONNECTION, ended: () => {} })
     frames.send(0, 0)
     frames.flush()
     const request = httpRequest({ port: httpPort, method: 'POST', path: '/v1/check', agent: false })
@@ -206,10 +218,8 @@ describe('after the loop stood still', () => {
     const { given, grpcPort } = await serve(admission)
     const told = new Map<string, Ended>()
     const open = (timeoutMs: number, message: Buffer) => {
-      const onEnd = (call: number, ended: Ended) => {
-        told.set(`${timeoutMs}/${call}`, ended)
-      }
-      const connection = connectGrpc({ host: '127.0.0.1', port: grpcPort, timeoutMs, messages: [message], onEnd })
+      const ended = (call: number, how: Ended) => void told.set(`${timeoutMs}/${call}`, how)
+      const connection = connect({ port: grpcPort, timeoutMs, message, ended })
       ends.push(() => connection.close())
       return connection
     }
@@ -233,8 +243,8 @@ describe('after the loop stood still', () => {
     expect(Object.fromEntries([...told].filter(([key]) => !key.endsWith('/0')))).toEqual({
       '100/1': 'expired',
       '100/2': 'expired',
-      '60000/1': 'answered',
-      '60000/2': 'answered',
+      '60000/1': 'allow',
+      '60000/2': 'allow',
     })
     expect(given.check.asked).toHaveLength(2)
   })
@@ -242,14 +252,7 @@ describe('after the loop stood still', () => {
   it('the wait counts against the deadline of what is still answered', async () => {
     const { given, grpcPort } = await serve(admission)
     let ended = 0
-    const onEnd = () => void ended++
-    const connection = connectGrpc({
-      host: '127.0.0.1',
-      port: grpcPort,
-      timeoutMs: 10_000,
-      messages: [CONNECTION],
-      onEnd,
-    })
+    const connection = connect({ port: grpcPort, timeoutMs: 10_000, message: CONNECTION, ended: () => void ended++ })
     ends.push(() => connection.close())
     connection.send(0, 0)
     connection.flush()

@@ -1,0 +1,85 @@
+// The doors that the driver can ask at: by which protocol, with which request, and how their answers are read.
+
+import { Code } from '../../src/kernel/status.ts'
+import { BYTES, VARINT, WireReader } from '../../src/wire/wire-reader.ts'
+import type { Ended } from './connection.ts'
+import type { RequestTemplate } from './request-template.ts'
+import { bareRequests, meshRequests } from './requests.ts'
+
+interface DoorBasis {
+  readonly path: string
+  /** Whether answers are the oracle's, so that wrong ones are known. */
+  readonly judged: boolean
+  request(kind: RequestKind): RequestTemplate
+}
+
+/** Any door of gRPC with one message either way. */
+export interface GrpcDoor extends DoorBasis {
+  readonly protocol: 'grpc'
+  /** What an answer says; `bytes` may be cut off behind what is needed. */
+  decision(bytes: Buffer, start: number, end: number): Ended
+}
+
+export interface HttpDoor extends DoorBasis {
+  readonly protocol: 'http'
+}
+
+/** `mesh`: 30 attributes and 13 headers, as proxies send them; `bare`: no more than the rules read. */
+export type RequestKind = 'mesh' | 'bare'
+
+const requests = { mesh: meshRequests, bare: bareRequests }
+
+export const DOORS = {
+  http: { protocol: 'http', path: '/v1/check', judged: true, request: (kind) => requests[kind].http() },
+  mixer: {
+    protocol: 'grpc',
+    path: '/istio.mixer.v1.Mixer/Check',
+    judged: true,
+    request: (kind) => requests[kind].mixer(),
+    // CheckResponse.precondition.status.code
+    decision: (bytes, start, end) => decisionOfCode(numberAt(bytes, start, end, [2, 1, 1])),
+  },
+  ext_authz: {
+    protocol: 'grpc',
+    path: '/envoy.service.auth.v3.Authorization/Check',
+    judged: true,
+    request: (kind) => requests[kind].extAuthz(),
+    // CheckResponse.status.code
+    decision: (bytes, start, end) => decisionOfCode(numberAt(bytes, start, end, [1, 1])),
+  },
+  rls: {
+    protocol: 'grpc',
+    path: '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
+    judged: false,
+    request: (kind) => requests[kind].rateLimit(),
+    // RateLimitResponse.overall_code: OK is 1, OVER_LIMIT 2
+    decision: (bytes, start, end) => (numberAt(bytes, start, end, [1]) === 2 ? 'deny' : 'allow'),
+  },
+} as const satisfies Readonly<Record<string, GrpcDoor | HttpDoor>>
+
+export type DoorName = keyof typeof DOORS
+export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[]
+
+/** What a google.rpc.Code in an answer means: only a denial in earnest is one. */
+export function decisionOfCode(code: number): Ended {
+  if (code === Code.OK) return 'allow'
+  return code === Code.PERMISSION_DENIED ? 'deny' : 'failed'
+}
+
+/** The number in the field that a path of field numbers leads to; 0, as in protobuf, where it is not set. */
+function numberAt(bytes: Buffer, start: number, end: number, path: readonly number[]): number {
+  const reader = new WireReader(bytes, start, end)
+  for (const [depth, field] of path.entries()) {
+    const last = depth === path.length - 1
+    const wanted = field * 8 + (last ? VARINT : BYTES)
+    let tag = reader.tag()
+    for (; tag !== wanted; tag = reader.tag()) {
+      if (tag === 0) return 0
+      reader.skip(tag)
+    }
+    if (last) return reader.varint32()
+    const length = reader.varint32()
+    reader.end = Math.min(reader.end, reader.pos + length)
+  }
+  return 0
+}
