@@ -30,6 +30,7 @@ const PLANTED = [
   'root-is-on-top',
   'settings-belong-to-the-top',
   'settings-imports-down',
+  'templates-are-a-registry',
 ]
 
 async function examine(baseDir: string): Promise<ICruiseResult> {

@@ -118,6 +118,13 @@ const SHAPE_RULES: readonly IForbiddenRuleType[] = [
     to: { path: '(^|/)node_modules/@grpc/grpc-js/' },
   },
   {
+    name: 'templates-are-a-registry',
+    severity: 'error',
+    comment: 'templates are known by their definitions: only the registry imports one, and adapters that take it',
+    from: { path: '^(src|workers)/', pathNot: '^src/(adapter-kit/templates|adapters/)' },
+    to: { path: '^src/adapter-kit/templates/' },
+  },
+  {
     name: 'imports-resolve',
     severity: 'error',
     comment: 'what cannot be resolved cannot be checked',
