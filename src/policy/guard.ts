@@ -5,23 +5,12 @@ import { IntermixError } from '../kernel/errors.ts'
 import { onExpiry } from '../kernel/deadline.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import { BackendHealth } from './backend-health.ts'
-import { ConcurrencyLimit } from './concurrency-limit.ts'
 import { failureOf } from './guard-failure.ts'
 import { GuardMetrics } from './guard-metrics.ts'
 import { GuardedCall, type GuardState } from './guarded-call.ts'
 import { LazyCallContext } from './lazy-call-context.ts'
+import { type PlaceLimits, Places } from './places.ts'
 import { RetryBudget } from './retry-budget.ts'
-
-export interface GuardLimits {
-  /** Concurrent calls to begin with. Default 20. */
-  readonly initialConcurrency?: number
-  /** Concurrent calls at most. Default 200. */
-  readonly maxConcurrency?: number
-  /** Calls that may wait for a free place. Default 100. */
-  readonly maxQueue?: number
-  /** Calls that were given up and have not ended; beyond it nothing more is begun. Default 1000. */
-  readonly maxAbandoned?: number
-}
 
 export interface GuardOptions {
   /** `timeoutMs` bounds each call, whatever its caller allows. */
@@ -30,7 +19,7 @@ export interface GuardOptions {
   readonly random: Random
   readonly meter: Meter
   readonly log: Logger
-  readonly limits?: GuardLimits
+  readonly limits?: PlaceLimits
 }
 
 export interface RunOptions {
@@ -75,35 +64,18 @@ const LEAST_TIME_MS = 1
 
 class HandlerGuard implements Guard {
   readonly #state: GuardState
-  readonly #maxQueue: number
-  readonly #maxAbandoned: number
-  readonly #queue: (() => void)[] = []
 
   constructor({ handler, clock, random, meter, log, limits = {} }: GuardOptions) {
-    const { initialConcurrency: initial = 20, maxConcurrency: max = 200 } = limits
     const { name, timeoutMs } = handler
     const metrics = new GuardMetrics(meter, name)
-    this.#state = {
-      name,
-      timeoutMs,
+    const health = new BackendHealth({
       clock,
       random,
-      health: new BackendHealth({
-        clock,
-        random,
-        log: log.child({ handler: name }),
-        onBreaker: (state) => metrics.breaker(state),
-      }),
-      limit: new ConcurrencyLimit({ initial, max }),
-      budget: new RetryBudget(clock),
-      metrics,
-      inFlight: 0,
-      abandoned: 0,
-      release: () => this.#release(),
-    }
-    this.#maxQueue = limits.maxQueue ?? 100
-    this.#maxAbandoned = limits.maxAbandoned ?? 1_000
-    metrics.limit(this.#state.limit.current)
+      log: log.child({ handler: name }),
+      onBreaker: (state) => metrics.breaker(state),
+    })
+    const places = new Places(limits, health, metrics)
+    this.#state = { name, timeoutMs, clock, random, health, places, budget: new RetryBudget(clock), metrics }
   }
 
   healthy(): boolean {
@@ -111,26 +83,25 @@ class HandlerGuard implements Guard {
   }
 
   run<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
-    const { clock, health, inFlight, abandoned, limit, timeoutMs } = this.#state
+    const { clock, health, places, timeoutMs } = this.#state
     const now = clock.monotonic()
     const deadline = Math.min(options.deadline, now + timeoutMs)
     // Written so that a deadline that is no number refuses, too.
     if (!(deadline - now >= LEAST_TIME_MS)) throw this.#refuse('timeout', 'DEADLINE_EXCEEDED', 'had no time left')
     if (!health.permits(options.key) && !health.probing) throw this.#breakerOpen()
-    if (abandoned >= this.#maxAbandoned) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many hung calls')
+    if (places.isHung) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many hung calls')
     if (!health.admits(options.key))
       throw this.#refuse('throttled', 'BACKEND_FAILED', 'is asked less: most of its calls fail')
-    // While a probe finds out whether the backend is back, others wait for what it finds.
-    if (health.probing || inFlight >= limit.current) return this.#wait(call, { ...options, deadline })
-    return this.#begin(call, { ...options, deadline })
+    const bounded = { ...options, deadline }
+    return places.isFree ? this.#begin(call, bounded) : this.#wait(call, bounded)
   }
 
   #begin<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): T | Promise<T> {
-    const { budget, health, metrics, name } = this.#state
+    const { budget, health, metrics, name, places } = this.#state
     const attempt = health.acquire(options.key)
     if (attempt === undefined) throw this.#breakerOpen()
     const context = new LazyCallContext(options.deadline)
-    this.#state.inFlight += 1
+    places.take()
     budget.call()
     let result: T | Promise<T>
     let isPending: boolean
@@ -140,29 +111,28 @@ class HandlerGuard implements Guard {
     } catch (error) {
       // Nothing was awaited, so nothing was learnt about the backend: one odd request must not shut out the others.
       health.settle(attempt, 'neutral')
-      this.#release()
+      places.leave()
       metrics.count('failed')
       throw failureOf(error, name)
     }
     if (!isPending) {
       health.settle(attempt, 'neutral')
-      this.#release()
+      places.leave()
       metrics.count('ok')
       return result
     }
-    return new GuardedCall<T>(this.#state).start({ call, context, attempt, options }, result as Promise<T>)
+    return new GuardedCall(this.#state, { call, context, options }).start(attempt, result as Promise<T>)
   }
 
   #wait<T>(call: (context: CallContext) => T | Promise<T>, options: RunOptions): Promise<T> {
-    if (this.#queue.length >= this.#maxQueue)
-      throw this.#refuse('overloaded', 'OVERLOADED', 'has too many calls waiting')
-    const { clock, name } = this.#state
+    const { clock, name, places } = this.#state
+    if (places.isQueueFull) throw this.#refuse('overloaded', 'OVERLOADED', 'has too many calls waiting')
     return new Promise<T>((resolve, reject) => {
       const cancelTimer = onExpiry(clock, options.deadline - clock.monotonic(), () => {
-        this.#queue.splice(this.#queue.indexOf(begin), 1)
+        leaveQueue()
         reject(this.#refuse('overloaded', 'OVERLOADED', 'had no free place in time'))
       })
-      const begin = () => {
+      const leaveQueue = places.wait(() => {
         cancelTimer()
         try {
           if (!this.#mayBegin(options)) throw this.#breakerOpen()
@@ -170,8 +140,7 @@ class HandlerGuard implements Guard {
         } catch (error) {
           reject(failureOf(error, name))
         }
-      }
-      this.#queue.push(begin)
+      })
     })
   }
 
@@ -179,17 +148,6 @@ class HandlerGuard implements Guard {
   #mayBegin({ deadline }: RunOptions): boolean {
     const { clock, health, timeoutMs } = this.#state
     return health.trusting || deadline - clock.monotonic() >= timeoutMs / 2
-  }
-
-  #release(): void {
-    const state = this.#state
-    const { health, limit, metrics } = state
-    state.inFlight -= 1
-    metrics.limit(limit.current)
-    // A call that begins may end at once and come back here: the loop below then finds the queue shorter.
-    while (this.#queue.length > 0 && state.inFlight < limit.current && !health.probing) {
-      this.#queue.shift()?.()
-    }
   }
 
   #breakerOpen(): IntermixError {

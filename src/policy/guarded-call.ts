@@ -5,10 +5,10 @@ import { onExpiry } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Random } from '../kernel/ports.ts'
 import type { Attempt, BackendHealth } from './backend-health.ts'
-import type { ConcurrencyLimit } from './concurrency-limit.ts'
 import { failureOf, isWorthRetrying, outcomeOf, unheard } from './guard-failure.ts'
 import type { GuardMetrics, GuardOutcome } from './guard-metrics.ts'
 import type { LazyCallContext } from './lazy-call-context.ts'
+import type { Places } from './places.ts'
 import type { RetryBudget } from './retry-budget.ts'
 
 /** What the calls of one handler share. */
@@ -18,21 +18,14 @@ export interface GuardState {
   readonly clock: Clock
   readonly random: Random
   readonly health: BackendHealth
-  readonly limit: ConcurrencyLimit
+  readonly places: Places
   readonly budget: RetryBudget
   readonly metrics: GuardMetrics
-  /** Calls that hold a place. */
-  inFlight: number
-  /** Calls that were given up and have not ended. */
-  abandoned: number
-  /** Frees the place of a call that has ended or was given up: exactly once for each. */
-  release(): void
 }
 
 export interface StartedCall<T> {
   readonly call: (context: CallContext) => T | Promise<T>
   readonly context: LazyCallContext
-  readonly attempt: Attempt
   readonly options: {
     readonly deadline: number
     readonly retry?: boolean
@@ -48,8 +41,11 @@ const TELLING_MS = 20
 
 export class GuardedCall<T> {
   readonly #state: GuardState
+  readonly #started: StartedCall<T>
   readonly #promise = Promise.withResolvers<T>()
-  readonly #cleanups: (() => void)[] = []
+  /** Ends the wait for the deadline, and that before a retry. */
+  #cancelExpiry: (() => void) | undefined
+  #cancelRetry: (() => void) | undefined
   readonly #startedAt: number
   readonly #listeningFrom: number
   #settled = false
@@ -57,105 +53,98 @@ export class GuardedCall<T> {
   // The attempt that is under way; `undefined` between attempts.
   #attempt: Attempt | undefined
 
-  constructor(state: GuardState) {
+  constructor(state: GuardState, started: StartedCall<T>) {
     this.#state = state
+    this.#started = started
     this.#startedAt = state.clock.monotonic()
     this.#listeningFrom = state.clock.attentive()
   }
 
-  /** Takes over a call that was begun; the promise settles by the call's deadline. */
-  start(started: StartedCall<T>, pending: Promise<T>): Promise<T> {
-    const { clock } = this.#state
-    const { context, options } = started
-    const giveUp = () => {
-      this.#giveUp(this.#late())
+  /** Takes over a call that was begun, place and all; the promise settles by the call's deadline. */
+  start(attempt: Attempt, pending: Promise<T>): Promise<T> {
+    const { context, options } = this.#started
+    this.#watch(attempt, pending)
+    this.#cancelExpiry = onExpiry(this.#state.clock, options.deadline - this.#startedAt, () => {
+      this.#giveUp()
       context.abort()
-    }
-    this.#watch(started, started.attempt, pending)
-    this.#cleanups.push(onExpiry(clock, options.deadline - this.#startedAt, giveUp))
+    })
     return this.#promise.promise
   }
 
-  #watch(started: StartedCall<T>, attempt: Attempt, pending: Promise<T>): void {
-    const { clock, health, limit } = this.#state
+  #watch(attempt: Attempt, pending: Promise<T>): void {
+    const { clock, health, places } = this.#state
     const listeningFrom = clock.attentive()
     this.#attempt = attempt
     const answered = (value: T) => {
-      if (this.#settled) return this.#endLate()
+      if (this.#settled) return places.ended()
       health.settle(attempt, 'success')
-      limit.sample(clock.attentive() - listeningFrom, this.#state.inFlight)
-      this.#finish('ok', () => this.#promise.resolve(value))
+      places.limit.sample(clock.attentive() - listeningFrom, places.taken)
+      this.#promise.resolve(value)
+      this.#end('ok')
     }
     const failed = (thrown: unknown) => {
-      if (this.#settled) return this.#endLate()
+      if (this.#settled) return places.ended()
       this.#attempt = undefined
       const error = failureOf(thrown, this.#state.name)
       // An adapter may watch its deadline by itself.
       const isHeard = error.code !== 'DEADLINE_EXCEEDED' || this.#isHeard()
-      this.#failed(started, attempt, isHeard ? error : unheard(error))
+      this.#failed(attempt, isHeard ? error : unheard(error))
     }
     // A foreign thenable may call back twice, or throw from `then`: a promise of our own takes care of both.
     Promise.resolve(pending).then(answered, failed)
   }
 
-  /** What was given up has ended at last. */
-  #endLate(): void {
-    this.#state.abandoned -= 1
-  }
-
-  #failed(started: StartedCall<T>, attempt: Attempt, error: IntermixError): void {
-    const { health, limit, budget, random, clock } = this.#state
+  #failed(attempt: Attempt, error: IntermixError): void {
+    const { health, places, budget, random, clock } = this.#state
+    const { options } = this.#started
     const outcome = outcomeOf(error)
     health.settle(attempt, outcome, error.message)
     if (outcome === 'silent' && error.code === 'DEADLINE_EXCEEDED') this.#drop(attempt)
-    if (error.code === 'OVERLOADED') limit.drop()
+    if (error.code === 'OVERLOADED') places.limit.drop()
     const delay = BACKOFF_MS * random()
-    const mayRetry = started.options.retry !== false && !this.#retried && isWorthRetrying(error)
-    const hasTime = clock.monotonic() + delay + 2 * (clock.monotonic() - this.#startedAt) < started.options.deadline
-    if (!mayRetry || !hasTime || !health.bearsRetry(attempt.key) || !budget.take()) {
-      this.#finish('failed', () => this.#promise.reject(error))
-      return
-    }
+    const mayRetry = options.retry !== false && !this.#retried && isWorthRetrying(error)
+    const hasTime = clock.monotonic() + delay + 2 * (clock.monotonic() - this.#startedAt) < options.deadline
+    if (!mayRetry || !hasTime || !health.bearsRetry(attempt.key) || !budget.take()) return this.#fail('failed', error)
     this.#retried = true
-    this.#cleanups.push(clock.after(delay, () => this.#retry(started, error)))
+    this.#cancelRetry = clock.after(delay, () => this.#retry(attempt.key, error))
   }
 
-  #retry(started: StartedCall<T>, firstError: IntermixError): void {
-    const attempt = this.#state.health.acquire(started.attempt.key)
-    if (attempt === undefined) {
-      this.#finish('failed', () => this.#promise.reject(firstError))
-      return
-    }
+  #retry(key: string | undefined, firstError: IntermixError): void {
+    const attempt = this.#state.health.acquire(key)
+    if (attempt === undefined) return this.#fail('failed', firstError)
+    const { call, context } = this.#started
     // An adapter that throws at once is treated like one whose promise rejects.
     const pending = new Promise<T>((resolve) => {
-      resolve(started.call(started.context))
+      resolve(call(context))
     })
-    this.#watch(started, attempt, pending)
+    this.#watch(attempt, pending)
   }
 
-  #giveUp(error: IntermixError): void {
+  #giveUp(): void {
     if (this.#settled) return
-    const { health, clock } = this.#state
+    const { health, clock, name, places } = this.#state
+    const error = new IntermixError('DEADLINE_EXCEEDED', `${name} did not answer in time`)
     const isHeard = this.#isHeard()
     if (this.#attempt !== undefined) {
-      this.#state.abandoned += 1
+      places.abandon()
       // A caller in a great hurry proves next to nothing about the backend.
       const certainty = Math.min(1, (clock.attentive() - this.#listeningFrom) / this.#tellingMs())
       if (isHeard) this.#drop(this.#attempt, certainty)
       health.settle(this.#attempt, isHeard ? 'silent' : 'neutral', error.message, certainty)
     }
-    this.#finish(isHeard ? 'timeout' : 'stalled', () => this.#promise.reject(isHeard ? error : unheard(error)))
+    if (isHeard) this.#fail('timeout', error)
+    else this.#fail('stalled', unheard(error))
   }
 
   /** A timeout tells of an overloaded backend, unless that answered others meanwhile: then it hangs on this one. */
   #drop(attempt: Attempt, certainty = 1): void {
-    const { health, limit } = this.#state
-    if (!health.answeredSince(attempt)) limit.drop(certainty * health.weightOf(attempt))
+    const { health, places } = this.#state
+    if (!health.answeredSince(attempt)) places.limit.drop(certainty * health.weightOf(attempt))
   }
 
   #tellingMs(): number {
-    const { limit, timeoutMs } = this.#state
-    const { usualMs } = limit
+    const { places, timeoutMs } = this.#state
+    const { usualMs } = places.limit
     return Math.min(timeoutMs / 2, usualMs === undefined ? timeoutMs : Math.max(TELLING_MS, TELLING_TIMES * usualMs))
   }
 
@@ -165,17 +154,18 @@ export class GuardedCall<T> {
     return 2 * (clock.attentive() - this.#listeningFrom) >= clock.monotonic() - this.#startedAt
   }
 
-  #finish(outcome: GuardOutcome, settle: () => void): void {
-    const { metrics, clock } = this.#state
-    this.#settled = true
-    for (const cleanup of this.#cleanups) cleanup()
-    metrics.count(outcome)
-    metrics.duration(clock.monotonic() - this.#startedAt)
-    settle()
-    this.#state.release()
+  #fail(outcome: GuardOutcome, error: IntermixError): void {
+    this.#promise.reject(error)
+    this.#end(outcome)
   }
 
-  #late(): IntermixError {
-    return new IntermixError('DEADLINE_EXCEEDED', `${this.#state.name} did not answer in time`)
+  #end(outcome: GuardOutcome): void {
+    const { metrics, clock, places } = this.#state
+    this.#settled = true
+    this.#cancelExpiry?.()
+    this.#cancelRetry?.()
+    metrics.count(outcome)
+    metrics.duration(clock.monotonic() - this.#startedAt)
+    places.leave()
   }
 }

@@ -1,7 +1,8 @@
 // What the tests of the guard share: a guard on a clock of its own, and what it logged and counted.
 
 import type { Clock, Logger, Random } from '../../src/kernel/ports.ts'
-import { createGuard, type GuardLimits } from '../../src/policy/guard.ts'
+import { createGuard } from '../../src/policy/guard.ts'
+import type { PlaceLimits } from '../../src/policy/places.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { ReadableMeter } from '../redis/support.ts'
 
@@ -29,7 +30,7 @@ class WarningLog implements Logger {
 }
 
 /** A guard of handler `h` with a timeout of 1 s; random numbers are all a half. */
-export function guardWith(clock: Clock, limits: GuardLimits = {}, timeoutMs = 1_000, random: Random = () => 0.5) {
+export function guardWith(clock: Clock, limits: PlaceLimits = {}, timeoutMs = 1_000, random: Random = () => 0.5) {
   const meter = new ReadableMeter()
   const log = new WarningLog()
   const guard = createGuard({ handler: { name: 'h', timeoutMs }, clock, random, meter, log, limits })
@@ -42,7 +43,7 @@ export function guardWith(clock: Clock, limits: GuardLimits = {}, timeoutMs = 1_
 }
 
 /** The same on a clock that the test moves. */
-export function guardOnFakeClock(limits: GuardLimits = {}, timeoutMs = 1_000, random: Random = () => 0.5) {
+export function guardOnFakeClock(limits: PlaceLimits = {}, timeoutMs = 1_000, random: Random = () => 0.5) {
   const clock = new FakeClock()
   return {
     clock,
