@@ -1,12 +1,13 @@
 // A node whose connections come and go, of peers that behave and of such that do not: `node load/connection-churn.ts
 // [--quick] [--seed N]`. What it holds must not grow with what has been. Exits with 1 where it does.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { CheckRequestSchema } from '../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { startBackend } from './backend-control.ts'
 import { type Peer, WAYS } from './churn/peers.ts'
 import { startCluster } from './cluster.ts'
+import { memoryOf } from './kit/process-usage.ts'
 import { decisionOn, pathOf } from './oracle.ts'
 import { printTable, runScenario, saveResults, say, scenarioOptions } from './output.ts'
 import { seededRandom } from './random.ts'
@@ -27,10 +28,6 @@ interface Sample {
   readonly rssMib: number
   readonly heapMib: number
   readonly sockets: number
-}
-
-function rssMib(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
 }
 
 function openFiles(pid: number): number {
@@ -105,7 +102,7 @@ await runScenario(async (defer) => {
     void cluster.counter('nodejs_heap_size_used_bytes').then((heap) =>
       samples.push({
         seconds: (performance.now() - startedAt) / 1_000,
-        rssMib: rssMib(pid),
+        rssMib: memoryOf([pid]).now / 1024 / 1024,
         heapMib: heap / 1024 / 1024,
         sockets: openFiles(pid) - filesBefore,
       }),

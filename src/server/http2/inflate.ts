@@ -56,7 +56,8 @@ export function inflateLarge(
 }
 
 function beginNext(): void {
-  while (large < MAX_LARGE && queue.length > 0) queue.shift()?.()
+  const next = () => (large < MAX_LARGE ? queue.shift() : undefined)
+  for (let begin = next(); begin !== undefined; begin = next()) begin()
 }
 
 function isTooLarge(caught: unknown): boolean {
