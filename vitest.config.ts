@@ -6,9 +6,16 @@ import { defineConfig } from 'vitest/config'
 const END_TO_END = ['test/whole/**/*.test.ts']
 
 /** Tests of gRPC doors, which run on both transports; `server/transport.ts` and the command read which it is. */
-const GRPC_DOORS = ['access-log', 'drain', 'ext-authz', 'grpc', 'mixer-v1', 'one-spelling', 'overload'].map(
-  (name) => `test/server/${name}.test.ts`,
-)
+const GRPC_DOORS = [
+  'access-log',
+  'batch-stream',
+  'drain',
+  'ext-authz',
+  'grpc',
+  'mixer-v1',
+  'one-spelling',
+  'overload',
+].map((name) => `test/server/${name}.test.ts`)
 const GRPC_END_TO_END = ['test/whole/envoy.test.ts', 'test/whole/doors/*.test.ts', 'test/whole/headers.test.ts']
 
 export default defineConfig({

@@ -51,8 +51,9 @@ export interface DoorAdmission {
    * @param timeoutMs how long the caller waits, counted from when it sent the call; `Infinity` for ever.
    * @param most how many calls this door can have waiting at most. Where answering all of them takes no longer than the
    *   interval, no queue can grow, and checks are not shed for being many.
+   * @param now on the monotonic clock, where the host has looked
    */
-  admit(timeoutMs: number, most?: number): Refusal | undefined
+  admit(timeoutMs: number, most?: number, now?: number): Refusal | undefined
   /** An admitted call has ended, however. */
   readonly end: () => void
 }
@@ -107,8 +108,8 @@ export class Admission {
       deadline: shed({ door: name, reason: 'deadline' }),
     }
     return {
-      admit: (timeoutMs, most = Number.POSITIVE_INFINITY) => {
-        const refusal = this.#decide(priority, timeoutMs, most)
+      admit: (timeoutMs, most = Number.POSITIVE_INFINITY, now = this.#clock.monotonic()) => {
+        const refusal = this.#decide(priority, timeoutMs, most, now)
         if (refusal === undefined) {
           this.#inFlight++
           this.#turn.admitted++
@@ -125,8 +126,7 @@ export class Admission {
     }
   }
 
-  #decide(priority: Priority, timeoutMs: number, most: number): Refusal | undefined {
-    const now = this.#clock.monotonic()
+  #decide(priority: Priority, timeoutMs: number, most: number, now: number): Refusal | undefined {
     this.#turn.arrive(now)
     if (this.#turn.waitedMs(now) >= timeoutMs) return 'deadline'
     const report = priority === 'report'

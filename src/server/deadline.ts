@@ -5,7 +5,7 @@ import type { Clock } from '../kernel/ports.ts'
 /** What is kept back for the way home, so that an answer arrives before the caller has gone. */
 const MARGIN_MS = 5
 /** Nobody waits longer: a deadline beyond it is as good as none. */
-const MAX_TIMEOUT_MS = 60_000
+export const MAX_TIMEOUT_MS = 60_000
 
 /**
  * Milliseconds in which an answer is of use, at least 0.

@@ -3,20 +3,21 @@
 import { accessLogService } from './access-log.ts'
 import type { Admission } from './admission.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
+import { batchService } from './batch-stream.ts'
 import { extAuthzService } from './ext-authz.ts'
 import { healthService } from './grpc-health.ts'
 import type { GrpcService } from './grpc-service.ts'
 import { mixerService } from './mixer-v1.ts'
 
 export interface GrpcDoorDependencies extends DoorDependencies {
-  /** Tells streams when to give way. */
-  readonly admission: Pick<Admission, 'overloaded'>
+  /** Tells streams when to give way, and decides about what comes in them. */
+  readonly admission: Pick<Admission, 'overloaded' | 'door'>
 }
 
 export type GrpcDoor = (given: GrpcDoorDependencies) => GrpcService
 
-/** External authorization, access logs and Mixer. */
-export const GRPC_DOORS: readonly GrpcDoor[] = [extAuthzService, accessLogService, mixerService]
+/** External authorization, access logs, Mixer and batches of checks. */
+export const GRPC_DOORS: readonly GrpcDoor[] = [extAuthzService, accessLogService, mixerService, batchService]
 
 /** The services of these doors, and health, which answers for all of them. */
 export function grpcServices(given: GrpcDoorDependencies, doors: readonly GrpcDoor[] = GRPC_DOORS): GrpcService[] {

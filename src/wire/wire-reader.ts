@@ -71,6 +71,30 @@ export class WireReader {
     return (raw >>> 1) ^ -(raw & 1)
   }
 
+  /** All zigzag integers up to the end, into `numbers` from its beginning. @returns how many */
+  sint32s(numbers: number[]): number {
+    const { bytes, end } = this
+    let at = this.pos
+    let count = 0
+    while (at < end) {
+      let raw = bytes[at++] ?? 0
+      if (raw >= 0x80) {
+        const second = bytes[at] ?? 0
+        if (second < 0x80 && at < end) {
+          raw = (raw & 0x7f) | (second << 7)
+          at++
+        } else {
+          this.pos = at - 1
+          raw = this.varint32()
+          at = this.pos
+        }
+      }
+      numbers[count++] = (raw >>> 1) ^ -(raw & 1)
+    }
+    this.pos = end
+    return count
+  }
+
   /** A varint as a signed 64-bit integer. */
   int64(): bigint {
     let low = 0
@@ -86,6 +110,12 @@ export class WireReader {
       if (byte < 0x80) return BigInt.asIntN(64, result)
     }
     throw this.malformed('a varint of more than 10 bytes')
+  }
+
+  /** A zigzag-encoded 64-bit integer. */
+  sint64(): bigint {
+    const raw = BigInt.asUintN(64, this.int64())
+    return (raw >> 1n) ^ -(raw & 1n)
   }
 
   /** A little-endian 64-bit floating point number. */

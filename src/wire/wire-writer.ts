@@ -52,9 +52,28 @@ export class WireWriter {
     this.#bytes[this.#at++] = 1
   }
 
-  /** A 32-bit integer in zigzag; left out where it is 0. */
-  sint32(field: number, value: number): void {
-    this.uint(field, ((value << 1) ^ (value >> 31)) >>> 0)
+  /** A 32-bit integer in zigzag; left out where it is 0, unless its field tells absence apart. */
+  sint32(field: number, value: number, isOptional = false): void {
+    if (value !== 0) return this.uint(field, ((value << 1) ^ (value >> 31)) >>> 0)
+    if (!isOptional) return
+    this.#room(6)
+    this.#varint(field * 8)
+    this.#bytes[this.#at++] = 0
+  }
+
+  /** One value of a packed field, which is opened and closed as a message is. */
+  packedSint32(value: number): void {
+    this.#room(5)
+    this.#varint(((value << 1) ^ (value >> 31)) >>> 0)
+  }
+
+  /** One value of a packed field of sint64. */
+  packedSint64(value: bigint): void {
+    this.#room(10)
+    if (value >= -0x4000_0000n && value < 0x4000_0000n) return this.packedSint32(Number(value))
+    let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
+    for (; rest >= 0x80n; rest >>= 7n) this.#bytes[this.#at++] = Number(rest & 0x7fn) | 0x80
+    this.#bytes[this.#at++] = Number(rest)
   }
 
   bool(field: number, value: boolean): void {

@@ -13,8 +13,11 @@ import { createMeter } from '../../src/observe/meter.ts'
 import { systemClock } from '../../src/observe/system.ts'
 import { createGuard } from '../../src/policy/guard.ts'
 import { HandlerTables } from '../../src/policy/handler-table.ts'
+import { Admission } from '../../src/server/admission.ts'
 import { grpcServices } from '../../src/server/grpc-doors.ts'
-import { GrpcFailure } from '../../src/server/grpc-service.ts'
+import { GrpcFailure, type GrpcStreamHandler } from '../../src/server/grpc-service.ts'
+import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
+import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
 import { KeptLog } from '../redis/support.ts'
 import { envoyRequest, mixerRequest, REQUEST } from './sample-requests.ts'
 
@@ -53,7 +56,8 @@ const services = grpcServices({
   ...common,
   check: policy.check,
   report: { accept: () => {} },
-  admission: { overloaded: false },
+  // A turn of the loop is what runs between two awaits here.
+  admission: new Admission({ ...common, loopLag: { lagMs: () => 0 }, maxInFlight: 10_000, endOfTurn: queueMicrotask }),
   nodeId: 'n',
   defaultTimeoutMs: 1_000,
 })
@@ -62,6 +66,8 @@ const call = { deadline: Number.POSITIVE_INFINITY, peer: '127.0.0.1:1' }
 
 interface Door {
   readonly name: string
+  /** Checks that one call asks. */
+  readonly checks?: number
   ask(): unknown
 }
 
@@ -77,19 +83,53 @@ function policyAlone(): Door {
   return { name: 'policy alone', ask: () => policy.check.check(bag, { timeoutMs: 1_000, references: false }) }
 }
 
+/** A message that is sent when the connection has all the words: the third of its kind. */
+function batches(checks: number): Door {
+  const method = services.flatMap(({ methods }) => methods).find(({ path }) => path.startsWith('/intermix.v1.'))
+  if (method?.kind !== 'stream') throw new Error('no door for batches')
+  const answers = new AnswerBatches()
+  const sink = {
+    answered: () => {},
+    failed: (_: number, { message }: { readonly message: string }) => {
+      throw new Error(message)
+    },
+    leaving: () => {},
+  }
+  let isRead = true
+  const write = (message: Uint8Array) => {
+    if (isRead) answers.read(message, sink)
+    return true
+  }
+  const stream = { ...call, write, end: () => {}, pause: () => {}, resume: () => {} }
+  const handler: GrpcStreamHandler = method.open(stream)
+  const writer = new CheckBatchWriter()
+  const bag = MapBag.of(REQUEST)
+  let message: Uint8Array = Buffer.alloc(0)
+  for (let time = 0; time < 3; time++) {
+    for (let id = 0; id < checks; id++) writer.add(id, 1_000, bag)
+    message = writer.take()
+    handler.message(message)
+  }
+  isRead = false
+  const name = `batches of ${checks} (${Math.round(message.length / checks)} bytes a check)`
+  return { name, checks, ask: () => handler.message(message) }
+}
+
 const doors = [
   policyAlone(),
   unary('Mixer Check', '/istio.mixer.v1.Mixer/Check', mixerRequest()),
   unary('ext_authz', '/envoy.service.auth.v3.Authorization/Check', envoyRequest()),
+  batches(1),
+  batches(100),
 ].filter(({ name }) => name.startsWith(only))
 const micros = doors.map((): number[] => [])
 for (let round = -2; round < Number(rounds); round++) {
   for (const [index, door] of doors.entries()) {
     const before = process.cpuUsage()
-    for (let i = 0; i < BATCH; i++) {
+    for (let i = 0; i < BATCH; i += door.checks ?? 1) {
       const reply = door.ask()
       if (reply instanceof GrpcFailure) throw new Error(`${door.name}: ${reply.details}`)
-      if (reply instanceof Promise) await reply
+      if (reply instanceof Promise || door.checks !== undefined) await reply
     }
     const { user, system } = process.cpuUsage(before)
     if (round >= 0) micros[index]?.push((user + system) / BATCH)

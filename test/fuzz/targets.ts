@@ -4,8 +4,14 @@ import { create, toBinary } from '@bufbuild/protobuf'
 import { compileExpression } from '../../src/expression/compile.ts'
 import type { Dialect } from '../../src/expression/compiled.ts'
 import { type AttributeBag, MapBag, type Vocabulary } from '../../src/kernel/attribute-bag.ts'
+import { DEFAULT_LIMITS } from '../../src/kernel/request-limits.ts'
 import { Duration, Timestamp } from '../../src/kernel/time.ts'
 import { type AttributeValue, isStringMap } from '../../src/kernel/value.ts'
+import type { Answer } from '../../src/kernel/verdict.ts'
+import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
+import { AnswerBatchWriter } from '../../src/wire/batch/answer-batch-writer.ts'
+import { CheckBatches } from '../../src/wire/batch/check-batch.ts'
+import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
 import { EnvoyCheck } from '../../src/wire/envoy-check.ts'
 import { EnvoyCheckBag } from '../../src/wire/envoy-attributes.ts'
@@ -123,6 +129,39 @@ function envoyCheck(): Uint8Array {
   return toBinary(EnvoyCheckRequestSchema, message)
 }
 
+function checkBatches(): Uint8Array[] {
+  const writer = new CheckBatchWriter()
+  return [1, 2, 3].map((id) => {
+    writer.add(id, 100, MapBag.of(ATTRIBUTES))
+    return writer.take()
+  })
+}
+
+function answerBatches(): Uint8Array[] {
+  const writer = new AnswerBatchWriter()
+  const header = { name: 'x-a', value: 'b', operation: 'REPLACE' } as const
+  const answer: Answer = {
+    status: { code: 7, message: 'no' },
+    tier: 'mesh',
+    ageMs: 1,
+    validForMs: 2,
+    validUses: 3,
+    referenced: [],
+    requestHeaders: [header],
+    responseHeaders: [header],
+    directResponse: { code: 302, body: 'go', headers: { location: '/' } },
+    deniedBy: { rule: 'r', handler: 'h' },
+  }
+  return [1, 2, 3].map((id) => {
+    writer.add(id, answer)
+    writer.addFailure(id, answer.status)
+    writer.leave()
+    return writer.take()
+  })
+}
+
+const SILENT = { answered: () => {}, failed: () => {}, leaving: () => {} }
+
 const EXPRESSIONS: readonly string[] = [
   'source.name == "a" && (response.code >= 400 || connection.mtls)',
   'request.headers["x-request-id"] | source.name | "none"',
@@ -179,6 +218,12 @@ export const TARGETS: readonly Target[] = [
   bytesTarget('envoy check request', [envoyCheck()], (bytes) =>
     read(new EnvoyCheckBag(new EnvoyCheck(bytes), VOCABULARY)),
   ),
+  bytesTarget('batch of checks', checkBatches(), (bytes) =>
+    new CheckBatches(DEFAULT_LIMITS).read(bytes, VOCABULARY, ({ bag, problem }) => {
+      if (problem === undefined) read(bag)
+    }),
+  ),
+  bytesTarget('batch of answers', answerBatches(), (bytes) => new AnswerBatches().read(bytes, SILENT)),
   bytesTarget('record json', [encodeRecords([MapBag.of(ATTRIBUTES), new MapBag(new Map())])], (bytes) => {
     for (const bag of decodeRecords(bytes)) read(bag)
   }),

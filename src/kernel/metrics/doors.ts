@@ -77,6 +77,24 @@ export const ACCESS_LOG_PAUSES_TOTAL = counter({
   help: 'Times that an access log stream was not read on for a moment, since checks come first.',
 })
 
+export const BATCH_STREAMS = gauge({
+  name: 'batch_streams',
+  unit: 'streams',
+  help: 'Batch streams that are open: sidecars that ask this node.',
+})
+
+export const BATCH_MESSAGES_TOTAL = counter({
+  name: 'batch_messages_total',
+  unit: 'messages',
+  help: 'Batches of checks that were read; their checks count in `server_requests_total`.',
+})
+
+export const BATCH_PAUSES_TOTAL = counter({
+  name: 'batch_pauses_total',
+  unit: 'pauses',
+  help: 'Times that a batch stream was not read on, since its answers were not taken or too many checks waited.',
+})
+
 export const MIXER_IGNORED_ATTRIBUTES_TOTAL = counter({
   name: 'mixer_ignored_attributes_total',
   unit: 'attributes',

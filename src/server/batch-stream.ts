@@ -1,0 +1,254 @@
+// The front door for our own sidecars (gRPC): intermix.v1.Batches, checks in batches over one stream. The protocol is told in
+// docs/batch-stream.md.
+
+import { BATCH_MESSAGES_TOTAL, BATCH_PAUSES_TOTAL, BATCH_STREAMS } from '../kernel/metrics/doors.ts'
+import type { Counter, Gauge } from '../kernel/ports.ts'
+import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
+import type { CheckOutcome } from '../kernel/services.ts'
+import { Code, type Status } from '../kernel/status.ts'
+import { AnswerBatchWriter } from '../wire/batch/answer-batch-writer.ts'
+import { CheckBatches, type ReadCheck } from '../wire/batch/check-batch.ts'
+import type { Admission, DoorAdmission, Refusal } from './admission.ts'
+import { MAX_TIMEOUT_MS } from './deadline.ts'
+import type { DoorDependencies } from './door-dependencies.ts'
+import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
+import { callerError, createFailureLog } from './failure-log.ts'
+import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
+import { refusalAnswer } from './refusal-answer.ts'
+import { createRefusals } from './refusals.ts'
+
+const NAME = 'intermix.v1.Batches'
+const DOOR = 'batch'
+/** Checks of one stream that may wait for their answer before it is not read on. */
+const MAX_WAITING = 4_096
+/** Answers are sent when they are so many bytes, also while more of the same batch are to come. */
+const FULL_BYTES = 64 * 1_024
+const MAX_DETAILS = 1_000
+
+const REFUSALS: Readonly<Record<Refusal, Status>> = {
+  overload: { code: Code.UNAVAILABLE, message: 'overloaded: ask another node' },
+  in_flight: { code: Code.UNAVAILABLE, message: 'too many calls in flight: ask another node' },
+  deadline: { code: Code.DEADLINE_EXCEEDED, message: 'the deadline has passed before the check was read' },
+}
+
+interface BatchDependencies extends DoorDependencies {
+  readonly admission: Pick<Admission, 'door'>
+}
+
+/** What all streams share. */
+interface Common {
+  readonly given: BatchDependencies
+  readonly door: DoorAdmission
+  readonly metrics: DoorMetrics
+  readonly messages: Counter
+  readonly pauses: Counter
+  readonly refused: ReturnType<typeof createRefusals>
+  readonly logFailure: (caught: unknown, message: string) => void
+}
+
+/**
+ * The Batches service. What a check is denied, and why one could not be judged, is said in its answer; a stream fails only
+ * where its messages cannot be read.
+ */
+export function batchService(given: BatchDependencies): GrpcService {
+  const { admission, meter } = given
+  const common: Common = {
+    given,
+    door: admission.door(DOOR, 'check'),
+    metrics: createDoorMetrics({ ...given, door: DOOR }),
+    messages: meter.counter(BATCH_MESSAGES_TOTAL)(),
+    pauses: meter.counter(BATCH_PAUSES_TOTAL)(),
+    refused: createRefusals({ ...given, door: DOOR }),
+    logFailure: createFailureLog(given),
+  }
+  const open = new Set<BatchStream>()
+  const streams: Gauge = meter.gauge(BATCH_STREAMS)()
+  let isLeaving = false
+  return {
+    name: NAME,
+    methods: [
+      {
+        kind: 'stream',
+        path: `/${NAME}/Check`,
+        open(stream) {
+          const handler = new BatchStream(common, stream, () => {
+            open.delete(handler)
+            streams.set(open.size)
+          })
+          open.add(handler)
+          streams.set(open.size)
+          if (isLeaving) handler.leave()
+          return handler
+        },
+      },
+    ],
+    retire() {
+      isLeaving = true
+      for (const stream of open) stream.leave()
+    },
+    drain() {
+      for (const stream of open) stream.halfClosed()
+    },
+  }
+}
+
+class BatchStream implements GrpcStreamHandler {
+  readonly #common: Common
+  readonly #stream: GrpcStream
+  readonly #onEnd: () => void
+  readonly #batches: CheckBatches
+  readonly #writer = new AnswerBatchWriter()
+  /** Checks that wait for their answer. */
+  #waiting = 0
+  /** The caller reads slower than we write. */
+  #isBlocked = false
+  #isPaused = false
+  #isClosing = false
+  #isOver = false
+  #isFlushing = false
+
+  constructor(common: Common, stream: GrpcStream, onEnd: () => void) {
+    this.#common = common
+    this.#stream = stream
+    this.#onEnd = onEnd
+    this.#batches = new CheckBatches(common.given.limits ?? DEFAULT_LIMITS)
+  }
+
+  message(bytes: Uint8Array): void {
+    if (this.#isOver || this.#isClosing) return
+    this.#common.messages.add()
+    try {
+      this.#batches.read(bytes, this.#common.given.check.vocabulary(), this.#take)
+    } catch (caught) {
+      return this.#fail(caught)
+    }
+    this.#flush()
+    this.#holdBack()
+  }
+
+  /** Answers what was read, and ends then. */
+  halfClosed(): void {
+    this.#isClosing = true
+    this.#endWhenDone()
+  }
+
+  closed(): void {
+    this.#end()
+  }
+
+  drained(): void {
+    this.#isBlocked = false
+    this.#flush()
+    this.#holdBack()
+    this.#endWhenDone()
+  }
+
+  /** Tells the caller that this node goes. */
+  leave(): void {
+    this.#writer.leave()
+    this.#flush()
+  }
+
+  readonly #take = (read: ReadCheck): void => {
+    const { given, door, metrics } = this.#common
+    const { check, clock, defaultTimeoutMs } = given
+    const startedAt = clock.monotonic()
+    const timeoutMs = read.timeoutMs === 0 ? defaultTimeoutMs : Math.min(read.timeoutMs, MAX_TIMEOUT_MS)
+    const refusal = door.admit(timeoutMs, undefined, startedAt)
+    if (refusal !== undefined) {
+      this.#writer.addFailure(read.id, REFUSALS[refusal])
+      return
+    }
+    let outcome: CheckOutcome | Promise<CheckOutcome>
+    try {
+      if (read.problem !== undefined) throw read.problem
+      outcome = check.check(read.bag, { timeoutMs, startedAt, references: false })
+    } catch (caught) {
+      door.end()
+      return this.#answerFailure(read.id, caught, startedAt)
+    }
+    if (outcome instanceof Promise) {
+      this.#waiting++
+      void this.#answerLater(read.id, outcome, startedAt)
+      return
+    }
+    door.end()
+    metrics.finished(outcome.answer.status.code, startedAt, outcome.answeredAt)
+    this.#writer.add(read.id, outcome.answer)
+    if (this.#writer.size >= FULL_BYTES) this.#flush()
+  }
+
+  async #answerLater(id: number, pending: Promise<CheckOutcome>, startedAt: number): Promise<void> {
+    const { given, door, metrics } = this.#common
+    try {
+      const { answer, answeredAt } = await pending
+      metrics.finished(answer.status.code, startedAt, answeredAt)
+      if (!this.#isOver) this.#writer.add(id, answer)
+    } catch (caught) {
+      this.#answerFailure(id, caught, startedAt)
+    }
+    door.end()
+    this.#waiting--
+    if (this.#isFlushing || this.#isOver) return
+    // What is answered in one turn of the loop goes out together.
+    this.#isFlushing = true
+    given.clock.turn(() => {
+      this.#isFlushing = false
+      this.#flush()
+      this.#holdBack()
+      this.#endWhenDone()
+    })
+  }
+
+  #answerFailure(id: number, caught: unknown, startedAt: number): void {
+    const { metrics, refused, logFailure } = this.#common
+    const error = callerError(caught)
+    refused(error, this.#stream.peer)
+    if (error.code === 'INTERNAL') logFailure(caught, 'a check of a batch failed')
+    metrics.finished(error.status.code, startedAt)
+    if (this.#isOver) return
+    const refusal = refusalAnswer(error)
+    if (refusal === undefined) this.#writer.addFailure(id, error.status)
+    else this.#writer.add(id, refusal)
+  }
+
+  #flush(): void {
+    if (this.#isOver || this.#isBlocked || this.#writer.size === 0) return
+    this.#isBlocked = !this.#stream.write(this.#writer.take())
+  }
+
+  /** Flow control does the rest: the caller cannot send more than the window holds. */
+  #holdBack(): void {
+    const isFull = this.#isBlocked || this.#waiting >= (this.#isPaused ? MAX_WAITING / 2 : MAX_WAITING)
+    if (isFull === this.#isPaused || this.#isOver) return
+    this.#isPaused = isFull
+    if (isFull) {
+      this.#common.pauses.add()
+      this.#stream.pause()
+    } else this.#stream.resume()
+  }
+
+  #endWhenDone(): void {
+    if (!this.#isClosing || this.#isOver || this.#waiting > 0 || this.#isBlocked) return
+    this.#flush()
+    this.#stream.end()
+    this.#end()
+  }
+
+  #fail(caught: unknown): void {
+    const error = callerError(caught)
+    this.#common.refused(error, this.#stream.peer)
+    if (error.code === 'INTERNAL') this.#common.logFailure(caught, 'a batch could not be read')
+    this.#flush()
+    if (this.#isOver) return
+    const { code } = error.status
+    this.#stream.end(new GrpcFailure(code, error.message.slice(0, MAX_DETAILS).toWellFormed()))
+    this.#end()
+  }
+
+  #end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#onEnd()
+  }
+}

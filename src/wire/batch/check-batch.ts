@@ -1,0 +1,322 @@
+// Reads intermix.v1.CheckBatch: the words of a connection, and checks one after the other as bags.
+
+import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
+import { IntermixError } from '../../kernel/errors.ts'
+import { RefusedRequest } from '../../kernel/refused-request.ts'
+import type { RequestLimits } from '../../kernel/request-limits.ts'
+import { HEADER_MAPS } from '../request-headers.ts'
+import { BYTES, FIXED64, VARINT, WireReader } from '../wire-reader.ts'
+import { type AttributeKind, kindName, KINDS, UNDECLARED } from './attribute-kind.ts'
+import { BatchBag, NO_VALUE, type Stated, type WordSource } from './batch-bag.ts'
+import { PassingWords, Words } from './words.ts'
+
+/** Attributes of one check; the vocabulary of Istio has 97. */
+const MAX_ATTRIBUTES = 1_000
+
+/** One check as it is read. `problem` says why it cannot be judged. */
+export interface ReadCheck {
+  readonly id: number
+  /** 0 where the caller leaves it to the node. */
+  readonly timeoutMs: number
+  readonly bag: AttributeBag
+  readonly problem: IntermixError | undefined
+}
+
+/** The reading side of one connection, with the words that it has been sent. */
+export class CheckBatches {
+  readonly #limits: RequestLimits
+  #words = new Words()
+
+  constructor(limits: RequestLimits) {
+    this.#limits = limits
+  }
+
+  /**
+   * Hands the checks of a message to `take`, each before the next one is read. The bytes must not change while bags live.
+   * @throws IntermixError INVALID_REQUEST where the message is malformed or has too many words: the stream is of no more use
+   */
+  read(message: Uint8Array, vocabulary: Vocabulary, take: (check: ReadCheck) => void): void {
+    const reader = new WireReader(message)
+    const passing = new PassingWords(reader.bytes)
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      switch (tag >>> 3) {
+        case 1:
+          reader.expect(tag, VARINT)
+          if (reader.varint32() !== 0) this.#words = new Words()
+          break
+        case 2:
+          this.#readWord(reader, tag)
+          break
+        case 3:
+          readPassing(reader, tag, passing)
+          break
+        case 4:
+          take(new CheckReader(reader, tag, { words: this.#words, passing }, vocabulary).finish(this.#limits))
+          break
+        default:
+          reader.skip(tag)
+      }
+    }
+  }
+
+  #readWord(reader: WireReader, tag: number): void {
+    reader.expect(tag, BYTES)
+    const end = reader.enter()
+    this.#words.add(reader.bytes, reader.pos, end)
+    reader.pos = end
+  }
+}
+
+function readPassing(reader: WireReader, tag: number, passing: PassingWords): void {
+  reader.expect(tag, BYTES)
+  const end = reader.enter()
+  passing.add(reader.pos, end)
+  reader.pos = end
+}
+
+/** Scratch for the numbers of one field. */
+let numbers: number[] = []
+/** More are not kept room for. */
+const MAX_KEPT = 65_536
+
+/** Reads pairs of numbers up to the reader's end into `numbers`. @returns how many numbers */
+function pairsOf(reader: WireReader): number {
+  if (numbers.length > MAX_KEPT) numbers = []
+  const count = reader.sint32s(numbers)
+  if (count % 2 !== 0) throw reader.malformed('a name or a key without a value')
+  return count
+}
+
+/** Reads one check to its end, also where it cannot be judged: those behind it can. */
+class CheckReader implements Stated {
+  readonly slots: number[] = []
+  readonly pairs: number[] = []
+  readonly #reader: WireReader
+  readonly #source: WordSource
+  readonly #words: Words
+  #id = 0
+  #timeoutMs = 0
+  #problem: IntermixError | undefined
+  #bytes = 0
+  #entries = 0
+  /** Slots of maps of headers with capitals in a name. */
+  #unfolded: number[] | undefined
+
+  constructor(reader: WireReader, checkTag: number, source: WordSource, vocabulary: Vocabulary) {
+    this.#reader = reader
+    this.#source = source
+    this.#words = source.words
+    const outer = reader.openField(checkTag)
+    this.#words.begin(vocabulary)
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#field(tag)
+    reader.close(outer)
+  }
+
+  finish({ maxAttributeBytes, maxMapEntries }: RequestLimits): ReadCheck {
+    const bag = new BatchBag(this.#source, this.#reader, this)
+    for (const slot of this.#unfolded ?? []) {
+      if (this.#problem === undefined) this.#fold(bag, slot)
+    }
+    if (this.#bytes > maxAttributeBytes) {
+      const text = `the attributes have more than ${maxAttributeBytes} bytes; send fewer`
+      this.#problem ??= new RefusedRequest('too-large', text, 'raise --max-attribute-bytes')
+    } else if (this.#entries > maxMapEntries) {
+      const text = `more than ${maxMapEntries} map entries; send fewer`
+      this.#problem ??= new RefusedRequest('too-large', text, 'raise --max-map-entries')
+    }
+    return { id: this.#id, timeoutMs: this.#timeoutMs, bag, problem: this.#problem }
+  }
+
+  #field(tag: number): void {
+    const reader = this.#reader
+    switch (tag >>> 3) {
+      case 1:
+        reader.expect(tag, VARINT)
+        this.#id = reader.varint32() >>> 0
+        break
+      case 2:
+        reader.expect(tag, VARINT)
+        this.#timeoutMs = reader.varint32() >>> 0
+        break
+      case 3:
+        this.#readTexts(tag)
+        break
+      case 4:
+        this.#readMap(tag)
+        break
+      case 5:
+        this.#readAddresses(tag)
+        break
+      case 6:
+        this.#readNumbers(tag, KINDS.integer, 1)
+        break
+      case 7:
+        this.#readNumbers(tag, KINDS.boolean, 1)
+        break
+      case 8:
+        this.#readNumbers(tag, KINDS.time, 2)
+        break
+      case 9:
+        this.#readNumbers(tag, KINDS.duration, 2)
+        break
+      case 10:
+        this.#readDouble(tag)
+        break
+      default:
+        reader.skip(tag)
+    }
+  }
+
+  #readTexts(fieldTag: number): void {
+    const reader = this.#reader
+    const outer = reader.openField(fieldTag)
+    const count = pairsOf(reader)
+    for (let at = 0; at < count; at += 2) {
+      const word = numbers[at + 1] ?? 0
+      this.#count(word)
+      this.#define(numbers[at] ?? 0, KINDS.text, word)
+    }
+    reader.close(outer)
+  }
+
+  #readAddresses(fieldTag: number): void {
+    const reader = this.#reader
+    const outer = reader.openField(fieldTag)
+    const count = pairsOf(reader)
+    for (let at = 0; at < count; at += 2) {
+      const word = numbers[at + 1] ?? 0
+      this.#checkAddress(word)
+      this.#define(numbers[at] ?? 0, KINDS.address, word)
+    }
+    reader.close(outer)
+  }
+
+  #readMap(mapTag: number): void {
+    const reader = this.#reader
+    const outer = reader.openField(mapTag)
+    const at = this.pairs.length
+    this.pairs.push(0)
+    let name = 0
+    let count = 0
+    let hasCapitals = false
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      if (tag >>> 3 === 1) {
+        reader.expect(tag, VARINT)
+        name = reader.sint32()
+      } else if (tag >>> 3 === 2) {
+        const outside = reader.openField(tag)
+        const more = pairsOf(reader)
+        for (let index = 0; index < more; index += 2) {
+          const key = numbers[index] ?? 0
+          const value = numbers[index + 1] ?? 0
+          this.#count(key)
+          this.#count(value)
+          hasCapitals ||= this.#hasCapitals(key)
+          this.pairs.push(key, value)
+        }
+        count += more / 2
+        reader.close(outside)
+      } else reader.skip(tag)
+    }
+    reader.close(outer)
+    this.pairs[at] = count
+    this.#entries += count
+    if (hasCapitals && HEADER_MAPS.has(this.#words.texts[name] ?? '')) (this.#unfolded ??= []).push(this.slots.length)
+    this.#define(name, KINDS.map, at)
+  }
+
+  #readNumbers(fieldTag: number, kind: AttributeKind, count: number): void {
+    const reader = this.#reader
+    const outer = reader.openField(fieldTag)
+    while (reader.pos < reader.end) {
+      const name = reader.sint32()
+      const at = reader.pos
+      for (let part = 0; part < count; part++) reader.varint32()
+      this.#define(name, kind, at)
+    }
+    reader.close(outer)
+  }
+
+  #readDouble(doubleTag: number): void {
+    const reader = this.#reader
+    const outer = reader.openField(doubleTag)
+    let name = 0
+    let at = NO_VALUE
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      if (tag >>> 3 === 1) {
+        reader.expect(tag, VARINT)
+        name = reader.sint32()
+        continue
+      }
+      if (tag >>> 3 === 2) {
+        reader.expect(tag, FIXED64)
+        at = reader.pos
+      }
+      reader.skip(tag)
+    }
+    reader.close(outer)
+    this.#define(name, KINDS.double, at)
+  }
+
+  #define(name: number, kind: AttributeKind, value: number): void {
+    const attribute = this.#words.attribute(name)
+    if (attribute === -1) return this.#refuse('invalid-value', `no lasting word has the number ${name}`)
+    if (attribute === -2) return this.#refuse('contradictory', `the check states ${this.#nameOf(name)} twice`)
+    const declared = attribute & 15
+    if (declared !== kind && declared !== UNDECLARED) {
+      const text = `${this.#nameOf(name)} is sent as ${kindName(kind)} and must be ${kindName(declared)}`
+      return this.#refuse('invalid-value', text)
+    }
+    if (this.slots.length >= MAX_ATTRIBUTES * 3)
+      return this.#refuse('too-large', `more than ${MAX_ATTRIBUTES} attributes in one check; send fewer`)
+    this.slots.push(attribute >>> 4, kind, value)
+  }
+
+  /** Counts the bytes of a word that has to be text. */
+  #count(word: number): void {
+    if (word >= 0) {
+      const size = this.#words.sizes[word]
+      if (size === undefined || this.#words.texts[word] === undefined) this.#refuseText(word, size !== undefined)
+      else this.#bytes += size
+      return
+    }
+    const { passing } = this.#source
+    const size = passing.size(-word - 1)
+    if (size === undefined || !passing.isText(-word - 1)) this.#refuseText(word, size !== undefined)
+    else this.#bytes += size
+  }
+
+  #refuseText(word: number, isThere: boolean): void {
+    if (isThere) this.#refuse('ill-formed', `word ${word} is not UTF-8`)
+    else this.#refuse('invalid-value', `no word has the number ${word}`)
+  }
+
+  #checkAddress(word: number): void {
+    const { words, passing } = this.#source
+    const size = word >= 0 ? words.sizes[word] : passing.size(-word - 1)
+    if (size === undefined) this.#refuse('invalid-value', `no word has the number ${word}`)
+    else if (size !== 4 && size !== 16)
+      this.#refuse('invalid-value', `an IP address of ${size} bytes; it must have 4 or 16`)
+  }
+
+  #hasCapitals(word: number): boolean {
+    const { words, passing } = this.#source
+    return word >= 0 ? words.hasCapitals(word) : passing.size(-word - 1) !== undefined && passing.hasCapitals(-word - 1)
+  }
+
+  #fold(bag: BatchBag, slot: number): void {
+    try {
+      bag.foldNames(slot)
+    } catch (caught) {
+      this.#problem = IntermixError.from(caught)
+    }
+  }
+
+  #nameOf(name: number): string {
+    return (this.#words.texts[name] ?? `attribute ${name}`).slice(0, 200)
+  }
+
+  #refuse(reason: RefusedRequest['reason'], message: string): void {
+    this.#problem ??= new RefusedRequest(reason, message)
+  }
+}

@@ -1,0 +1,282 @@
+import { Client, type ClientDuplexStream, credentials, type StatusObject, status as grpcStatus } from '@grpc/grpc-js'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import type { CheckOutcome } from '../../src/kernel/services.ts'
+import { Code, type Status } from '../../src/kernel/status.ts'
+import type { Answer } from '../../src/kernel/verdict.ts'
+import { batchService } from '../../src/server/batch-stream.ts'
+import type { GrpcServer } from '../../src/server/grpc-server.ts'
+import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
+import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
+import { handAdmission } from './admission-support.ts'
+import { answerOf, dependencies, served } from './fixtures.ts'
+import { createGrpcServer } from './transport.ts'
+
+const PATH = '/intermix.v1.Batches/Check'
+const pathBag = (path: string) => MapBag.of({ 'request.path': path })
+
+/** The asking end of a stream, as a sidecar would keep it. */
+class Asking {
+  readonly writer = new CheckBatchWriter()
+  readonly answers = new Map<number, Answer>()
+  readonly failures = new Map<number, Status>()
+  readonly order: number[] = []
+  left = 0
+  readonly #answers = new AnswerBatches()
+
+  read(message: Uint8Array): void {
+    this.#answers.read(message, {
+      answered: (id, answer) => {
+        this.answers.set(id, answer)
+        this.order.push(id)
+      },
+      failed: (id, status) => {
+        this.failures.set(id, status)
+        this.order.push(id)
+      },
+      leaving: () => void this.left++,
+    })
+  }
+}
+
+describe('the batch stream', () => {
+  let given: ReturnType<typeof dependencies>
+  let server: GrpcServer
+  let client: Client
+
+  beforeEach(async () => {
+    given = dependencies()
+    server = createGrpcServer(served(given))
+    const port = await server.listen({ host: '127.0.0.1', port: 0 })
+    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
+  })
+  afterEach(async () => {
+    client.close()
+    await server.drain(1_000)
+  })
+
+  function open() {
+    const bytes = (message: Buffer) => message
+    const stream: ClientDuplexStream<Buffer, Buffer> = client.makeBidiStreamRequest(PATH, bytes, bytes)
+    const asking = new Asking()
+    stream.on('data', (message: Buffer) => asking.read(message))
+    stream.on('error', () => undefined)
+    const ended = new Promise<StatusObject>((resolve) => stream.on('status', resolve))
+    const send = () => void stream.write(asking.writer.take())
+    return { stream, asking, ended, send }
+  }
+
+  it('answers checks of one message and of several, and ends when the caller has said all', async () => {
+    given.check.decide = (bag, { timeoutMs }) => {
+      const isOpen = bag.get('request.path') === '/open'
+      const status = isOpen ? { code: 0, message: '' } : { code: Code.PERMISSION_DENIED, message: `no, ${timeoutMs}` }
+      return { answer: answerOf({ status, tier: 'mesh', ageMs: 3, validForMs: 4, validUses: 5 }), quotas: new Map() }
+    }
+    const { stream, asking, ended, send } = open()
+    asking.writer.add(1, 0, pathBag('/open'))
+    asking.writer.add(2, 250, pathBag('/shut'))
+    send()
+    asking.writer.add(3, 90_000, pathBag('/shut'))
+    send()
+    stream.end()
+    expect((await ended).code).toBe(grpcStatus.OK)
+    expect(asking.order).toEqual([1, 2, 3])
+    expect(asking.answers.get(1)).toMatchObject({
+      status: { code: 0 },
+      tier: 'mesh',
+      ageMs: 3,
+      validForMs: 4,
+      validUses: 5,
+    })
+    expect(asking.answers.get(2)?.status).toEqual({ code: Code.PERMISSION_DENIED, message: 'no, 250' })
+    expect(asking.answers.get(3)?.status.message).toBe('no, 60000')
+    expect(given.check.asked[0]?.options).toMatchObject({ timeoutMs: 1_000, references: false })
+    const counted = (name: string) => given.meter.counts.get(name)
+    expect(counted('server_requests_total{batch,OK}')).toBe(1)
+    expect(counted('server_requests_total{batch,PERMISSION_DENIED}')).toBe(2)
+    expect(counted('batch_messages_total{}')).toBe(2)
+  })
+
+  it('answers in the order in which answers are ready', async () => {
+    const waiting = new Map<unknown, (outcome: CheckOutcome) => void>()
+    given.check.decide = (bag) => {
+      const path = bag.get('request.path')
+      if (path === '/now') return { answer: answerOf(), quotas: new Map() }
+      return new Promise((resolve) => waiting.set(path, resolve))
+    }
+    const { stream, asking, ended, send } = open()
+    for (const [id, path] of ['/late', '/soon', '/now'].entries()) asking.writer.add(id, 0, pathBag(path))
+    send()
+    await expect.poll(() => asking.order).toEqual([2])
+    waiting.get('/soon')?.({ answer: answerOf(), quotas: new Map() })
+    await expect.poll(() => asking.order).toEqual([2, 1])
+    stream.end()
+    waiting.get('/late')?.({ answer: answerOf(), quotas: new Map() })
+    expect((await ended).code).toBe(grpcStatus.OK)
+    expect(asking.order).toEqual([2, 1, 0])
+  })
+
+  it('refuses single checks for what they are, and says which it could not judge', async () => {
+    given.check.decide = (bag) => {
+      const path = bag.get('request.path')
+      if (path === '/twofold') throw new IntermixError('INVALID_REQUEST', 'read in two ways')
+      if (path === '/later') return Promise.reject(new IntermixError('OVERLOADED', 'too much to do'))
+      if (path === '/bug') throw new TypeError('a bug')
+      return { answer: answerOf(), quotas: new Map() }
+    }
+    const { stream, asking, ended, send } = open()
+    asking.writer.add(1, 0, MapBag.of({ 'request.path': 7n }))
+    for (const [at, path] of ['/twofold', '/later', '/bug', '/fine'].entries())
+      asking.writer.add(at + 2, 0, pathBag(path))
+    send()
+    stream.end()
+    expect((await ended).code).toBe(grpcStatus.OK)
+    expect(asking.answers.get(1)?.status).toEqual({
+      code: Code.INVALID_ARGUMENT,
+      message: 'request.path is sent as integer and must be text',
+    })
+    expect(asking.answers.get(2)?.status).toEqual({ code: Code.INVALID_ARGUMENT, message: 'read in two ways' })
+    expect(asking.failures.get(3)).toEqual({ code: Code.UNAVAILABLE, message: 'too much to do' })
+    expect(asking.failures.get(4)).toEqual({ code: Code.INTERNAL, message: 'internal error' })
+    expect(asking.answers.get(5)?.status.code).toBe(0)
+    expect(given.log.errors).toHaveLength(1)
+    expect(given.meter.counts.get('requests_refused_total{batch,invalid-value}')).toBe(1)
+  })
+
+  it('fails the stream for a message that it cannot read, after the answers to what it could', async () => {
+    const { stream, asking, ended, send } = open()
+    asking.writer.add(1, 0, pathBag('/a'))
+    send()
+    stream.write(Buffer.from([0x22, 0xff, 0xff]))
+    const { code, details } = await ended
+    expect([code, details]).toEqual([
+      grpcStatus.INVALID_ARGUMENT,
+      expect.stringContaining('malformed protobuf message at byte') as string,
+    ])
+    expect(asking.order).toEqual([1])
+    expect(given.meter.counts.get('batch_streams{}')).toBeDefined()
+  })
+
+  it('tells callers when the node goes, serves on, and ends streams when it drains', async () => {
+    const { asking, ended, send } = open()
+    asking.writer.add(1, 0, pathBag('/a'))
+    send()
+    await expect.poll(() => asking.order).toEqual([1])
+    server.retire()
+    await expect.poll(() => asking.left).toBe(1)
+    asking.writer.add(2, 0, pathBag('/a'))
+    send()
+    await expect.poll(() => asking.order).toEqual([1, 2])
+    const late = open()
+    late.asking.writer.add(1, 0, pathBag('/a'))
+    late.send()
+    await expect.poll(() => late.asking.left).toBe(1)
+    const drained = server.drain(5_000)
+    expect((await ended).code).toBe(grpcStatus.OK)
+    await drained
+  })
+
+  it('forgets a caller that has gone, and answers nobody', async () => {
+    let settle: (outcome: CheckOutcome) => void = () => undefined
+    given.check.decide = () => new Promise((resolve) => (settle = resolve))
+    const { stream, asking, ended, send } = open()
+    asking.writer.add(1, 0, pathBag('/a'))
+    send()
+    await expect.poll(() => given.check.asked.length).toBe(1)
+    stream.cancel()
+    await ended
+    settle({ answer: answerOf(), quotas: new Map() })
+    const second = open()
+    second.asking.writer.add(1, 0, pathBag('/b'))
+    given.check.answer({})
+    second.send()
+    await expect.poll(() => second.asking.order).toEqual([1])
+    expect(asking.order).toEqual([])
+  })
+})
+
+describe('a batch stream, seen from its host', () => {
+  /** The host's side: what was written, and whether it is read on. */
+  class Host {
+    readonly deadline = Number.POSITIVE_INFINITY
+    readonly peer = '127.0.0.1:1'
+    readonly asking = new Asking()
+    paused = false
+    ended = false
+    takes = true
+    write(message: Uint8Array): boolean {
+      this.asking.read(message)
+      return this.takes
+    }
+    end(): void {
+      this.ended = true
+    }
+    pause(): void {
+      this.paused = true
+    }
+    resume(): void {
+      this.paused = false
+    }
+  }
+
+  function opened(given = dependencies(), admission = given.admission) {
+    const [method] = batchService({ ...given, admission }).methods
+    if (method?.kind !== 'stream') throw new Error('no stream')
+    const host = new Host()
+    return { given, host, handler: method.open(host) }
+  }
+
+  it('writes nothing more to a caller that does not read, and reads nothing more of it, until it does', () => {
+    const { host, handler } = opened()
+    host.takes = false
+    const ask = (id: number) => {
+      host.asking.writer.add(id, 0, pathBag('/a'))
+      handler.message(host.asking.writer.take())
+    }
+    ask(1)
+    expect([host.asking.order, host.paused]).toEqual([[1], true])
+    // What was under way when the host was asked to pause.
+    ask(2)
+    ask(3)
+    expect(host.asking.order).toEqual([1])
+    host.takes = true
+    handler.drained?.()
+    expect([host.asking.order, host.paused]).toEqual([[1, 2, 3], false])
+  })
+
+  it('reads no further where thousands of checks wait, until half of them are answered', async () => {
+    const given = { ...dependencies() }
+    const settle: (() => void)[] = []
+    given.check.decide = () =>
+      new Promise((resolve) => settle.push(() => resolve({ answer: answerOf(), quotas: new Map() })))
+    const { admission } = handAdmission({ maxInFlight: 10_000 })
+    const { host, handler } = opened(given, admission)
+    for (let id = 0; id < 4_096; id++) host.asking.writer.add(id, 60_000, pathBag('/a'))
+    handler.message(host.asking.writer.take())
+    expect(host.paused).toBe(true)
+    for (const each of settle.splice(0, 2_000)) each()
+    await expect.poll(() => host.asking.order.length).toBe(2_000)
+    expect(host.paused).toBe(true)
+    for (const each of settle.splice(0, 100)) each()
+    await expect.poll(() => host.paused).toBe(false)
+    handler.halfClosed()
+    expect(host.ended).toBe(false)
+    for (const each of settle.splice(0)) each()
+    await expect.poll(() => host.ended).toBe(true)
+    expect(host.asking.order).toHaveLength(4_096)
+    expect(given.meter.counts.get('batch_pauses_total{}')).toBe(1)
+  })
+
+  it('refuses single checks where the node has too many in flight', () => {
+    const given = dependencies()
+    given.check.decide = () => new Promise(() => undefined)
+    const { admission } = handAdmission({ maxInFlight: 2 })
+    const { host, handler } = opened(given, admission)
+    for (const id of [1, 2, 3]) host.asking.writer.add(id, 0, pathBag('/a'))
+    handler.message(host.asking.writer.take())
+    expect([...host.asking.failures]).toEqual([
+      [3, { code: Code.UNAVAILABLE, message: 'too many calls in flight: ask another node' }],
+    ])
+  })
+})

@@ -1,0 +1,91 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Answer } from '../../../src/kernel/verdict.ts'
+import { AnswerBatches } from '../../../src/wire/batch/answer-batch.ts'
+import { AnswerBatchWriter } from '../../../src/wire/batch/answer-batch-writer.ts'
+import { AnswerBatchSchema } from '../../../src/wire/generated/intermix/v1/batch_pb.ts'
+
+const text = fc.oneof(fc.constantFrom('', 'no', 'zoë', 'x-a'), fc.string({ unit: 'grapheme', maxLength: 400 }))
+const operation = fc.record({
+  name: fc.constantFrom('x-a', 'x-b', 'cookie'),
+  value: text,
+  operation: fc.constantFrom('REPLACE' as const, 'REMOVE' as const, 'APPEND' as const),
+})
+const status = fc.record({ code: fc.constantFrom(0, 7, 16, -1, 2_147_483_647), message: text })
+const answer: fc.Arbitrary<Answer> = fc.record({
+  status,
+  validForMs: fc.oneof(fc.nat(), fc.maxSafeNat()),
+  validUses: fc.nat(),
+  tier: fc.constantFrom('local', 'mesh', 'backend', 'stale'),
+  ageMs: fc.nat(),
+  referenced: fc.constant([]),
+  requestHeaders: fc.array(operation, { maxLength: 3 }),
+  responseHeaders: fc.array(operation, { maxLength: 3 }),
+  directResponse: fc.option(
+    fc.record({
+      code: fc.constantFrom(0, 302),
+      body: text,
+      headers: fc.dictionary(fc.constantFrom('a', 'b'), fc.constant('v')),
+    }),
+    { nil: undefined },
+  ),
+  deniedBy: fc.option(fc.record({ rule: text, handler: text }), { nil: undefined }),
+})
+const said = fc.oneof(
+  fc.record({ kind: fc.constant('answer' as const), answer }),
+  fc.record({ kind: fc.constant('failure' as const), status }),
+  fc.record({ kind: fc.constant('leaving' as const) }),
+)
+
+function reader() {
+  const batches = new AnswerBatches()
+  return (message: Uint8Array): unknown[] => {
+    const heard: unknown[] = []
+    batches.read(message, {
+      answered: (id, given) => heard.push([id, given]),
+      failed: (id, given) => heard.push([id, given]),
+      leaving: () => heard.push('leaving'),
+    })
+    return heard
+  }
+}
+
+describe('batches of answers', () => {
+  it.each([
+    ['many words', { maxWords: 65_536, maxBytes: 1e6 }],
+    ['few words', { maxWords: 8, maxBytes: 1e6 }],
+  ])('say what was written, batch after batch, with room for %s', (_, bounds) => {
+    fc.assert(
+      fc.property(fc.array(fc.array(said, { maxLength: 5 }), { maxLength: 8 }), (given) => {
+        const writer = new AnswerBatchWriter(bounds)
+        const read = reader()
+        const again = reader()
+        for (const batch of given) {
+          for (const [id, each] of batch.entries()) {
+            if (each.kind === 'answer') writer.add(id, each.answer)
+            else if (each.kind === 'failure') writer.addFailure(id, each.status)
+            else writer.leave()
+          }
+          const bytes = writer.take()
+          const heard = batch.map((each, id) =>
+            each.kind === 'leaving' ? 'leaving' : [id, each.kind === 'answer' ? each.answer : each.status],
+          )
+          expect(read(bytes)).toEqual(heard)
+          const restated = again(toBinary(AnswerBatchSchema, fromBinary(AnswerBatchSchema, bytes)))
+          expect(restated.filter((each) => each !== 'leaving')).toEqual(heard.filter((each) => each !== 'leaving'))
+          expect(restated.includes('leaving')).toBe(heard.includes('leaving'))
+        }
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  it.each([
+    ['an unknown word', Buffer.of(0x22, 0x02, 0x18, 0x02), 'unknown word 1'],
+    ['an unknown passing word', Buffer.of(0x22, 0x02, 0x18, 0x01), 'unknown word -1'],
+    ['an unknown operation', Buffer.of(0x12, 0x01, 0x61, 0x22, 0x05, 0x4a, 0x03, 0, 0, 8), 'unknown operation'],
+  ])('are refused with %s', (_, bytes, why) => {
+    expect(() => reader()(bytes)).toThrow(why)
+  })
+})

@@ -1,0 +1,235 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type AttributeBag, MapBag, type Vocabulary } from '../../../src/kernel/attribute-bag.ts'
+import { RefusedRequest } from '../../../src/kernel/refused-request.ts'
+import { DEFAULT_LIMITS } from '../../../src/kernel/request-limits.ts'
+import { Duration, Timestamp } from '../../../src/kernel/time.ts'
+import { type AttributeValue, isStringMap, type ValueType } from '../../../src/kernel/value.ts'
+import { CheckBatches, type ReadCheck } from '../../../src/wire/batch/check-batch.ts'
+import { CheckBatchWriter } from '../../../src/wire/batch/check-batch-writer.ts'
+import { MAX_WORDS } from '../../../src/wire/batch/words.ts'
+import { CheckBatchSchema } from '../../../src/wire/generated/intermix/v1/batch_pb.ts'
+import { WireWriter } from '../../../src/wire/wire-writer.ts'
+
+const VOCABULARY: Vocabulary = new Map<string, ValueType>([
+  ['request.path', 'STRING'],
+  ['source.uri', 'URI'],
+  ['source.ip', 'IP_ADDRESS'],
+  ['request.headers', 'STRING_MAP'],
+  ['source.labels', 'STRING_MAP'],
+  ['request.size', 'INT64'],
+  ['connection.mtls', 'BOOL'],
+  ['request.time', 'TIMESTAMP'],
+  ['response.duration', 'DURATION'],
+  ['rate', 'DOUBLE'],
+])
+
+const text = fc.oneof(
+  fc.constantFrom('', 'a', 'ab', 'GET', '/books/17', 'x-request-id', 'zoë', 'rate'),
+  fc.string({ unit: 'grapheme' }),
+  fc.string({ minLength: 250, maxLength: 400 }),
+)
+const entries = fc.dictionary(
+  text.map((key) => key.toLowerCase()),
+  text,
+)
+const map = entries.map((record): AttributeValue => new Map(Object.entries(record)))
+const int64 = fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.bigInt(-300n, 300n))
+const VALUES: Readonly<Record<string, fc.Arbitrary<AttributeValue>>> = {
+  'request.path': text,
+  'source.uri': text,
+  'source.ip': fc.oneof(
+    fc.uint8Array({ minLength: 4, maxLength: 4 }),
+    fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    fc.constant(Uint8Array.of(10, 0, 0, 1)),
+  ),
+  'request.headers': map,
+  'source.labels': map,
+  'request.size': int64,
+  'connection.mtls': fc.boolean(),
+  'request.time': int64.map((nanos) => new Timestamp(nanos)),
+  'response.duration': int64.map((nanos) => new Duration(nanos)),
+  rate: fc.double(),
+  'not.declared': text,
+}
+const attributes = fc.record(VALUES, { requiredKeys: [] }) as fc.Arbitrary<Record<string, AttributeValue>>
+
+/** All that a bag says, in a form that compares. */
+function said(bag: AttributeBag): unknown {
+  return [...bag.names()].toSorted().map((name) => {
+    const value = bag.get(name)
+    if (typeof value !== 'object' || !isStringMap(value)) return [name, value]
+    const keys = [...value.entries()].map(([key]) => key)
+    return [name, value.size, keys.toSorted(), keys.map((key) => value.get(key)), value.get('no such key')]
+  })
+}
+
+function reader(vocabulary = VOCABULARY) {
+  const batches = new CheckBatches(DEFAULT_LIMITS)
+  return (message: Uint8Array): ReadCheck[] => {
+    const checks: ReadCheck[] = []
+    batches.read(message, vocabulary, (check) => checks.push(check))
+    return checks
+  }
+}
+
+/** A message by hand: words, then one check of such fields. */
+function message(words: readonly (string | Uint8Array)[], write: (writer: WireWriter) => void): Buffer {
+  const writer = new WireWriter()
+  for (const word of words) writer.bytes(2, typeof word === 'string' ? Buffer.from(word) : word, true)
+  const check = writer.open(4)
+  writer.uint(1, 7)
+  write(writer)
+  writer.close(check)
+  return writer.take()
+}
+
+function packed(writer: WireWriter, field: number, ...numbers: readonly number[]): void {
+  const opened = writer.open(field)
+  for (const number of numbers) writer.packedSint32(number)
+  writer.close(opened)
+}
+
+describe('batches of checks', () => {
+  it.each([
+    ['many words', { maxWords: MAX_WORDS, maxBytes: 1e6 }],
+    ['few words', { maxWords: 24, maxBytes: 1e6 }],
+    ['few bytes', { maxWords: MAX_WORDS, maxBytes: 400 }],
+  ])('say what was written, batch after batch, with room for %s', (_, bounds) => {
+    fc.assert(
+      fc.property(fc.array(fc.array(attributes, { maxLength: 5 }), { maxLength: 8 }), (given) => {
+        const writer = new CheckBatchWriter(bounds)
+        const read = reader()
+        const again = reader()
+        const kept: [AttributeBag, AttributeBag][] = []
+        for (const checks of given) {
+          const bags = checks.map((each) => MapBag.of(each))
+          for (const [id, bag] of bags.entries()) writer.add(id + 1, id * 10, bag)
+          expect(writer.count).toBe(bags.length)
+          const bytes = writer.take()
+          const found = read(bytes)
+          expect(found.map(({ id, timeoutMs, problem }) => [id, timeoutMs, problem])).toEqual(
+            bags.map((__, id) => [id + 1, id * 10, undefined]),
+          )
+          // As protobuf's own library understands it, and writes it.
+          const restated = again(toBinary(CheckBatchSchema, fromBinary(CheckBatchSchema, bytes)))
+          for (const [at, bag] of bags.entries()) {
+            expect(said(found[at]?.bag ?? bag)).toEqual(said(bag))
+            expect(said(restated[at]?.bag ?? bag)).toEqual(said(bag))
+            if (found[at] !== undefined) kept.push([found[at].bag, bag])
+          }
+        }
+        // What the peer forgot meanwhile is still what it was.
+        for (const [bag, wanted] of kept) expect(said(bag)).toEqual(said(wanted))
+      }),
+      { numRuns: 150 },
+    )
+  })
+
+  it('send a word once that comes again, and one that differs each time with its batch alone', () => {
+    const writer = new CheckBatchWriter()
+    const sizeOf = (id: number) => {
+      writer.add(
+        id,
+        0,
+        MapBag.of({ 'request.path': '/the/same/path/each/time', 'source.uri': `id-${id}-${'x'.repeat(50)}` }),
+      )
+      return writer.take().length
+    }
+    const sizes = [1, 2, 3, 4].map(sizeOf)
+    expect(sizes[3]).toBe(sizes[2])
+    expect(sizes[2]).toBeLessThan(80)
+    expect(sizes[0]).toBeGreaterThan(110)
+  })
+
+  const PATH = 'request.path'
+  it.each<[string, string, Buffer]>([
+    ['a name without a word', 'no lasting word has the number 5', message([PATH], (w) => packed(w, 3, 5, 0))],
+    ['a passing name', 'no lasting word has the number -1', message([PATH], (w) => packed(w, 3, -1, 0))],
+    ['a value without a word', 'no word has the number 9', message([PATH], (w) => packed(w, 3, 0, 9))],
+    ['a passing value without a word', 'no word has the number -1', message([PATH], (w) => packed(w, 3, 0, -1))],
+    ['an attribute twice', 'states request.path twice', message([PATH], (w) => packed(w, 3, 0, 0, 0, 0))],
+    [
+      'an attribute twice, by two words',
+      'states request.path twice',
+      message([PATH, PATH], (w) => packed(w, 3, 0, 0, 1, 0)),
+    ],
+    [
+      'an attribute of another kind',
+      'request.path is sent as integer and must be text',
+      message([PATH], (w) => packed(w, 6, 0, 1)),
+    ],
+    ['text that is not UTF-8', 'word 1 is not UTF-8', message([PATH, Buffer.of(0xff)], (w) => packed(w, 3, 0, 1))],
+    [
+      'an address of another size',
+      'an IP address of 3 bytes',
+      message(['source.ip', 'abc'], (w) => packed(w, 5, 0, 1)),
+    ],
+    [
+      'more map entries than are taken',
+      'more than 1000 map entries',
+      message(['source.labels', 'k'], (w) => {
+        const field = w.open(4)
+        packed(w, 2, ...Array.from({ length: 1_001 }, () => [1, 1]).flat())
+        w.close(field)
+      }),
+    ],
+    [
+      'more bytes than are taken, by few words',
+      'the attributes have more than 262144 bytes',
+      message(['source.labels', 'k'.repeat(100_000)], (w) => {
+        const field = w.open(4)
+        packed(w, 2, 1, 1, 1, 1)
+        w.close(field)
+      }),
+    ],
+    [
+      'headers whose names differ by case',
+      'the request has the header host more than once',
+      message(['request.headers', 'host', 'Host', 'a'], (w) => {
+        const field = w.open(4)
+        packed(w, 2, 1, 3, 2, 3)
+        w.close(field)
+      }),
+    ],
+  ])('refuse a check with %s, and no other', (_, why, bytes) => {
+    const read = reader()
+    const [bad, more] = read(Buffer.concat([bytes, message(['source.uri'], () => {})]))
+    expect(bad?.id).toBe(7)
+    expect(bad?.problem).toBeInstanceOf(RefusedRequest)
+    expect(bad?.problem?.message).toContain(why)
+    expect(more?.problem).toBeUndefined()
+  })
+
+  it('have names of headers in lower case', () => {
+    const [check] = reader()(
+      message(['request.headers', 'X-User', 'ann'], (w) => {
+        const field = w.open(4)
+        packed(w, 2, 1, 2)
+        w.close(field)
+      }),
+    )
+    expect(check?.bag.get('request.headers')).toEqual(new Map([['x-user', 'ann']]))
+  })
+
+  it.each<[string, Buffer]>([
+    ['a name without a value', message([PATH], (w) => packed(w, 3, 0))],
+    ['numbers that are not packed', message([PATH], (w) => w.uint(3, 2))],
+    ['a length beyond the end', Buffer.of(0x22, 0x05, 0x08)],
+    ['a group', Buffer.of(0x23, 0x24)],
+  ])('are malformed with %s', (_, bytes) => {
+    expect(() => reader()(bytes)).toThrow('malformed protobuf message')
+  })
+
+  it('are refused with more lasting words than a connection may have, until these are forgotten', () => {
+    const words = Array.from({ length: MAX_WORDS }, (_, n) => String(n))
+    const read = reader()
+    read(message(words, () => {}))
+    expect(() => read(message(['one more'], () => {}))).toThrow('send reset and begin anew')
+    const beginning = Buffer.concat([Buffer.of(8, 1), message([PATH, '/a'], (w) => packed(w, 3, 0, 1))])
+    expect(read(beginning)[0]?.bag.get(PATH)).toBe('/a')
+    const large = Buffer.alloc(3 * 1_024 * 1_024, 0x61)
+    expect(() => read(message([large, large], () => {}))).toThrow('send reset and begin anew')
+  })
+})
