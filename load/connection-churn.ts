@@ -19,6 +19,9 @@ const PEERS = 60
 const SETTLED_AFTER = 1 / 2
 const MAX_GROWTH_MIB = 16
 
+const MIB = 1024 * 1024
+const MEMORY = ['nodejs_heap_size_used_bytes', 'nodejs_heap_size_total_bytes', 'nodejs_external_memory_bytes']
+
 const { quick, seed } = scenarioOptions()
 const durationMs = quick ? 90_000 : 1_200_000
 const everyMs = durationMs / 60
@@ -27,6 +30,10 @@ interface Sample {
   readonly seconds: number
   readonly rssMib: number
   readonly heapMib: number
+  /** Of the heap, with what is free in it. */
+  readonly heapTotalMib: number
+  /** Buffers and other things beside the heap. */
+  readonly externalMib: number
   readonly sockets: number
 }
 
@@ -76,7 +83,7 @@ await runScenario(async (defer) => {
   const filesBefore = openFiles(pid)
   const port = Number(node.grpcAddress.slice(node.grpcAddress.lastIndexOf(':') + 1))
   const random = seededRandom(seed)
-  const counts = { connections: 0, right: 0, wrong: 0, shed: 0 }
+  const counts = { connections: 0, right: 0, wrong: 0, none: 0 }
   const failures = new Map<string, number>()
   const byWeight = Object.entries(WAYS).flatMap(([name, { weight }]) => new Array<string>(weight).fill(name))
   const peer: Peer = {
@@ -99,11 +106,14 @@ await runScenario(async (defer) => {
   say(`${PEERS} peers at a time for ${durationMs / 60_000} min`)
   const samples: Sample[] = []
   const sampling = setInterval(() => {
-    void cluster.counter('nodejs_heap_size_used_bytes').then((heap) =>
+    const seconds = (performance.now() - startedAt) / 1_000
+    void Promise.all(MEMORY.map((name) => cluster.counter(name))).then(([heap = 0, total = 0, external = 0]) =>
       samples.push({
-        seconds: (performance.now() - startedAt) / 1_000,
-        rssMib: memoryOf([pid]).now / 1024 / 1024,
-        heapMib: heap / 1024 / 1024,
+        seconds,
+        rssMib: memoryOf([pid]).now / MIB,
+        heapMib: heap / MIB,
+        heapTotalMib: total / MIB,
+        externalMib: external / MIB,
         sockets: openFiles(pid) - filesBefore,
       }),
     )
@@ -113,11 +123,13 @@ await runScenario(async (defer) => {
   const settled = samples.slice(Math.floor(samples.length * SETTLED_AFTER))
   const rows = samples.filter((_, index) => index % 6 === 5)
   printTable(
-    rows.map(({ seconds, rssMib: rss, heapMib, sockets }) => ({
-      second: seconds.toFixed(0),
-      'RSS MiB': rss.toFixed(1),
-      'heap MiB': heapMib.toFixed(1),
-      sockets,
+    rows.map((sample) => ({
+      second: sample.seconds.toFixed(0),
+      'RSS MiB': sample.rssMib.toFixed(1),
+      'heap MiB': sample.heapMib.toFixed(1),
+      'of MiB': sample.heapTotalMib.toFixed(1),
+      'external MiB': sample.externalMib.toFixed(1),
+      sockets: sample.sockets,
     })),
   )
   // Peers that went without a word are noticed when the node next reads or writes.
@@ -131,7 +143,7 @@ await runScenario(async (defer) => {
   const grew = { rssMib: growth(settled, ({ rssMib: rss }) => rss), heapMib: growth(settled, ({ heapMib }) => heapMib) }
   const seconds = durationMs / 1_000
   say(
-    `${counts.connections} connections (${(counts.connections / seconds).toFixed(0)} a second), ${counts.right} answers, ${counts.wrong} wrong, ${counts.shed} shed`,
+    `${counts.connections} connections (${(counts.connections / seconds).toFixed(0)} a second), ${counts.right} answers, ${counts.wrong} wrong, ${counts.none} not decided`,
   )
   say(
     `in the second half RSS grew by ${grew.rssMib.toFixed(1)} MiB, the heap by ${grew.heapMib.toFixed(1)} MiB; ${left} sockets are left open`,

@@ -11,15 +11,12 @@ export interface Peer {
   readonly checks: readonly { readonly message: Buffer; readonly allowed: boolean }[]
   readonly random: () => number
   /** Hears of each call that has ended. */
-  readonly onEnd: (ended: 'right' | 'wrong' | 'shed') => void
+  readonly onEnd: (ended: 'right' | 'wrong' | 'none') => void
 }
 
 const { path: PATH } = DOORS.ext_authz
-/** `google.rpc.Status` of a `CheckResponse` comes first; OK is an empty one. */
-const ALLOWED = Buffer.from([0x0a, 0x00])
 const MESSAGE_HEAD_BYTES = 5
 const BATCH = 10
-const UNAVAILABLE = '14'
 
 /** Asks for some checks at once, and waits for their answers. */
 async function ask(client: FrameClient, peer: Peer, count: number): Promise<void> {
@@ -29,8 +26,10 @@ async function ask(client: FrameClient, peer: Peer, count: number): Promise<void
   })
   for (const { stream, allowed } of asked) {
     const { body, trailers } = await client.response(stream)
-    const right = body.subarray(MESSAGE_HEAD_BYTES, MESSAGE_HEAD_BYTES + 2).equals(ALLOWED) === allowed
-    peer.onEnd(trailers['grpc-status'] === UNAVAILABLE ? 'shed' : right ? 'right' : 'wrong')
+    const decision = DOORS.ext_authz.decision(body, MESSAGE_HEAD_BYTES, body.length)
+    // Shed, or decided without the backend: the machine was too busy.
+    if (trailers['grpc-status'] !== '0' || decision === 'failed') peer.onEnd('none')
+    else peer.onEnd((decision === 'allow') === allowed ? 'right' : 'wrong')
   }
   client.forget()
 }
