@@ -3,100 +3,75 @@
 // shape), with equal values (the key). It is never stale: when its time is over the rules are evaluated again, over
 // handlers' verdicts that may well be cached still.
 
-import { LRUCache } from 'lru-cache'
 import { sharingSteps } from '../expression/steps.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
-import type { ReferencedAttribute } from '../kernel/read-log.ts'
-import type { Answer } from '../kernel/verdict.ts'
 import type { Refusals } from './cache-metrics.ts'
+import {
+  type AnswerScope,
+  answerBytes,
+  type Findings,
+  KeptAnswer,
+  keyLength,
+  ShapeAnswers,
+  type StoredAnswer,
+} from './kept-answer.ts'
 import { MAX_STEPS, type RecordedStep } from './read-collector.ts'
-import type { Epoch, Revocations } from './revocations.ts'
+import type { Revocations } from './revocations.ts'
+import { SecondChance } from './second-chance.ts'
 import { ShapeTree } from './shape-tree.ts'
-import { type UseBudget, usesLeft } from './use-budget.ts'
+import { usesLeft } from './use-budget.ts'
 import { spend } from './verdict-entry.ts'
 
-/** An answer but for its references, which are each request's own. */
-export type Findings = Omit<Answer, 'referenced'>
-
-/** An evaluated answer, with what limits its life. Times in ms on the monotonic clock. */
-export interface StoredAnswer extends UseBudget {
-  /** Its `validForMs`, `validUses`, `tier` and `ageMs` are filled in when it is served. */
-  readonly answer: Findings
-  /** What its evaluation read of the completed bag: the same for every request that it is found for. */
-  readonly reads: readonly ReferencedAttribute[]
-  readonly createdAt: number
-  readonly freshUntil: number
-  readonly epoch: Epoch
-}
+export type { AnswerScope, Findings, StoredAnswer }
 
 export interface AnswerCacheOptions {
   readonly maxEntries: number
+  /** Of answers with all that they are found by. */
   readonly maxBytes: number
   readonly revocations: Revocations
   /** The oldest answer that may be served now, in ms. */
   maxAgeMs(): number
+  /** Called for each answer that room was made from. */
   readonly onEvict: () => void
   /** What was not kept, and why. */
   readonly refused: Refusals
 }
 
-const MAX_SCOPES = 4_096
-const MAX_SHAPES = 64
-/** Steps of one scope's shapes, and of those of all scopes: up to half a kilobyte each. */
-const MAX_SCOPE_STEPS = 32_768
-const MAX_ALL_STEPS = 131_072
-
-/** A scope's shapes: scopes are named by the digest of the rules that can fire, so they outlive config changes. */
-export interface AnswerScope {
-  readonly digest: string
-  readonly id: number
-  readonly shapes: ShapeTree
-}
+/** What a scope, and a shape, take of memory beside their tree, in bytes. */
+const SCOPE_BYTES = 600
+const SHAPE_BYTES = 300
 
 export class AnswerCache {
   readonly #options: AnswerCacheOptions
-  readonly #scopes: LRUCache<string, AnswerScope>
-  readonly #answers: LRUCache<string, StoredAnswer>
+  /** Those with answers. */
+  readonly #scopes = new Map<string, AnswerScope>()
+  readonly #kept = new SecondChance<KeptAnswer>()
   readonly #maxAnswerBytes: number
-  #scopeIds = 0
-  #steps = 0
+  #shapes = 0
+  #treeBytes = 0
 
   constructor(options: AnswerCacheOptions) {
     this.#options = options
     this.#maxAnswerBytes = Math.max(8192, Math.floor(options.maxBytes / 100))
-    this.#scopes = new LRUCache({
-      max: MAX_SCOPES,
-      // A plan may hold its scope still: it starts anew.
-      dispose: ({ shapes }) => {
-        this.#steps -= shapes.steps
-        shapes.clear()
-      },
-    })
-    this.#answers = new LRUCache({
-      max: options.maxEntries,
-      maxSize: options.maxBytes,
-      dispose: (_answer, _key, reason) => {
-        if (reason === 'evict') options.onEvict()
-      },
-    })
   }
 
   get size(): number {
-    return this.#answers.size
+    return this.#kept.size
   }
 
+  /** Ways in which evaluations went that gave the answers. */
+  get shapes(): number {
+    return this.#shapes
+  }
+
+  /** What the answers take of memory with all that they are found by, roughly. */
   get bytes(): number {
-    return this.#answers.calculatedSize
+    return this.#kept.bytes + this.#treeBytes + SHAPE_BYTES * this.#shapes + SCOPE_BYTES * this.#scopes.size
   }
 
-  /** The scope for a set of rules; the same digest gives the same scope while it is kept. */
+  /** The scope for a set of rules; the same digest gives the same scope while there are answers in it. */
   scope(digest: string): AnswerScope {
-    let scope = this.#scopes.get(digest)
-    if (scope === undefined) {
-      scope = { digest, id: ++this.#scopeIds, shapes: new ShapeTree(MAX_SHAPES, MAX_SCOPE_STEPS) }
-      this.#scopes.set(digest, scope)
-    }
-    return scope
+    return this.#scopes.get(digest) ?? { digest, shapes: new ShapeTree() }
   }
 
   /**
@@ -104,12 +79,13 @@ export class AnswerCache {
    * @param handlers names of the handlers that the scope's rules can call
    */
   find(scope: AnswerScope, bag: AttributeBag, handlers: readonly string[], now: number): StoredAnswer | undefined {
-    const probe = (key: string) => {
-      const stored = this.#answers.get(`${scope.id}|${key}`)
-      if (stored === undefined || !this.#servable(stored, bag, handlers, now)) return undefined
-      stored.usesLeft--
-      for (const part of stored.parts) spend(part, now)
-      return stored
+    const probe = (answers: ShapeAnswers, values: string) => {
+      const kept = answers.get(values)
+      if (kept === undefined || !this.#servable(kept, bag, handlers, now)) return undefined
+      kept.isUsed = true
+      kept.usesLeft--
+      for (const part of kept.parts) spend(part, now)
+      return kept
     }
     // As many steps as the rules may take: the questions on the way are theirs.
     return sharingSteps(() => scope.shapes.find(bag, probe))
@@ -118,22 +94,74 @@ export class AnswerCache {
   /** Stores an answer under the shape of its own evaluation, unless that or the answer is too large; then it is counted. */
   store(scope: AnswerScope, steps: readonly RecordedStep[], stored: StoredAnswer): void {
     if (steps.length > MAX_STEPS) return this.#options.refused.reads.add()
-    const bytes = answerBytes(stored, steps)
-    if (bytes > this.#maxAnswerBytes) return this.#options.refused.size.add()
-    const kept = this.#scopes.get(scope.digest)
-    // A scope that was forgotten starts anew, unless another of its kind has done so already.
-    if (kept === undefined) this.#scopes.set(scope.digest, scope)
-    else if (kept !== scope) return
-    const before = scope.shapes.steps
-    const key = `${scope.id}|${scope.shapes.keyFor(steps)}`
-    this.#steps += scope.shapes.steps - before
-    while (this.#steps > MAX_ALL_STEPS && this.#scopes.size > 1) this.#scopes.pop()
-    this.#answers.set(key, stored, { size: bytes })
+    let values = ''
+    for (const { value } of steps) values += value
+    const bytes = answerBytes(stored, values)
+    if (bytes + 4 * keyLength(steps) > this.#maxAnswerBytes) return this.#options.refused.size.add()
+    if (!this.#scopes.has(scope.digest)) this.#scopes.set(scope.digest, scope)
+    const siblings = this.#answersFor(scope, steps)
+    const former = siblings.get(values)
+    if (former !== undefined) this.#kept.remove(former)
+    const kept = new KeptAnswer(stored, values, siblings, bytes)
+    siblings.set(values, kept)
+    this.#kept.add(kept)
+    // It is not to make room for itself.
+    kept.isUsed = true
+    this.#makeRoom()
+    kept.isUsed = false
   }
 
   clear(): void {
-    this.#answers.clear()
-    this.#scopes.clear()
+    for (let kept = this.#kept.victim(); kept !== undefined; kept = this.#kept.victim()) this.#drop(kept)
+  }
+
+  #answersFor(scope: AnswerScope, steps: readonly RecordedStep[]): ShapeAnswers {
+    const { shapes } = scope
+    const before = shapes.bytes
+    // Where another way of the evaluation makes room for this one, its answers go.
+    const { kept } = shapes.add(
+      steps,
+      (shape) => {
+        this.#shapes++
+        return new ShapeAnswers(scope, shape)
+      },
+      this.#forget,
+    )
+    this.#treeBytes += shapes.bytes - before
+    return kept
+  }
+
+  /** Of a shape that is in its tree no more. */
+  readonly #forget = (answers: ShapeAnswers): void => {
+    this.#shapes--
+    for (const kept of answers.all()) {
+      this.#kept.remove(kept)
+      this.#options.onEvict()
+    }
+  }
+
+  #makeRoom(): void {
+    const { maxEntries, maxBytes, onEvict } = this.#options
+    while (this.size > 1 && (this.size > maxEntries || this.bytes > maxBytes)) {
+      const victim = this.#kept.victim()
+      if (victim === undefined) return
+      this.#drop(victim)
+      onEvict()
+    }
+  }
+
+  #drop(kept: KeptAnswer): void {
+    const { siblings, values } = kept
+    this.#kept.remove(kept)
+    siblings.delete(values)
+    if (!siblings.isEmpty) return
+    const { scope, shape } = siblings
+    const { shapes } = scope
+    this.#treeBytes -= shapes.bytes
+    shapes.remove(shape)
+    this.#treeBytes += shapes.bytes
+    this.#shapes--
+    if (shapes.size === 0 && this.#scopes.get(scope.digest) === scope) this.#scopes.delete(scope.digest)
   }
 
   #servable(stored: StoredAnswer, bag: AttributeBag, handlers: readonly string[], now: number): boolean {
@@ -143,13 +171,4 @@ export class AnswerCache {
       now - stored.createdAt <= this.#options.maxAgeMs()
     )
   }
-}
-
-/** Bytes that an answer takes, roughly, with its key. */
-function answerBytes({ answer, reads }: StoredAnswer, steps: readonly RecordedStep[]): number {
-  const headers = answer.requestHeaders.length + answer.responseHeaders.length
-  const direct = answer.directResponse === undefined ? 0 : 256 + answer.directResponse.body.length
-  let key = 32
-  for (const { value, step } of steps) key += value.length + (step.key?.length ?? 0)
-  return 512 + 2 * (key + answer.status.message.length) + 128 * (headers + reads.length) + direct
 }

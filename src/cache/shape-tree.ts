@@ -2,192 +2,278 @@
 // on what it has read so far. So the reads of all answers form a tree, and walking it with a bag leads to the few
 // shapes (nearly always one) under which that bag's answer can be stored: nothing is scanned, and an answer is found
 // only under the shape of its own evaluation. A path is as long as its evaluation made reads, thousands where many rules
-// are evaluated, so nothing here recurses along one.
+// are evaluated: what no two evaluations answered differently is one node with a list, and nothing recurses along a path.
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { RecordedStep } from './read-collector.ts'
 import type { ReadStep, StepAnswer } from './read-step.ts'
 
-interface Branch {
-  /** The questions that were seen next. More than one only where the next question depends on a value. */
-  next: Question[]
-  shape: Shape | undefined
-}
-
-interface Question {
-  readonly step: ReadStep
-  readonly branches: Map<StepAnswer['outcome'], Branch>
-}
+type Outcome = StepAnswer['outcome']
 
 /** A step of a path, without the value that one request gave. */
 interface PathStep {
   readonly step: ReadStep
-  readonly outcome: StepAnswer['outcome']
+  readonly outcome: Outcome
 }
 
-/** A complete path through the tree. */
-interface Shape {
-  readonly id: number
-  readonly path: readonly PathStep[]
-  /** What it takes of memory, in steps of up to half a kilobyte. */
-  readonly weight: number
-  lastUsed: number
+/** Steps that all evaluations which come here take in the same way, and what comes after them. */
+interface Node<L> {
+  path: readonly PathStep[]
+  /** The questions that were seen next. More than one only where the next question depends on a value. */
+  questions: Question<L>[]
+  shape: Shape<L> | undefined
+  /** The question that leads here, and the answer to it; only the root has none. */
+  readonly asked: Question<L> | undefined
+  readonly outcome: Outcome
 }
 
-/** Characters of a key that count as a step: expressions look keys up that a request names, of any length. */
-const WEIGHED_CHARACTERS = 256
+interface Question<L> {
+  readonly step: ReadStep
+  readonly branches: Map<Outcome, Node<L>>
+  asker: Node<L>
+}
+
+/** A complete path through the tree, and what is kept for it. */
+export class Shape<L> {
+  node: Node<L>
+  readonly kept: L
+
+  constructor(node: Node<L>, keep: (shape: Shape<L>) => L) {
+    this.node = node
+    this.kept = keep(this)
+  }
+}
 
 /** A question that is still to be tried, and the values that led to it. */
-interface Fork {
-  readonly question: Question
+interface Fork<L> {
+  readonly question: Question<L>
   readonly values: string
 }
 
-let shapeIds = 0
+/**
+ * Questions that may come next at one place: further ones take the place of the oldest. And how many are tried for a
+ * request beside the straight way: only where keys are computed from values are there any.
+ */
+const MAX_QUESTIONS = 64
+const MAX_FORKS = 256
 
-/** Bounded by shapes and by what all of them take together; the least recently used shapes make room. */
-export class ShapeTree {
-  readonly #root: Branch = { next: [], shape: undefined }
-  readonly #shapes = new Set<Shape>()
-  readonly #capacity: number
-  readonly #maxSteps: number
-  #steps = 0
-  #tick = 0
+/** What a node, a question and a step take of memory, in bytes; see `test/cache/answer-memory.test.ts`. */
+const NODE_BYTES = 200
+const QUESTION_BYTES = 280
+const PATH_STEP_BYTES = 8
+const OWN_STEP_BYTES = 200
 
-  constructor(capacity: number, maxSteps = Number.POSITIVE_INFINITY) {
-    this.#capacity = capacity
-    this.#maxSteps = maxSteps
-  }
+/** Bounded by whoever owns it: each shape that is not wanted any more is to be removed. */
+export class ShapeTree<L> {
+  #root: Node<L> = rootNode()
+  #size = 0
+  #bytes = 0
 
+  /** Shapes. */
   get size(): number {
-    return this.#shapes.size
+    return this.#size
   }
 
-  /** The steps of all shapes together, long keys weighing as several: what they take of memory. */
-  get steps(): number {
-    return this.#steps
+  /** What all paths take of memory, roughly, in bytes. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /**
-   * Looks for an answer: calls `probe` with the key under each shape that the bag fits until one gives a value. Asks at
-   * most as many questions as the tree has steps.
+   * Looks for an answer: calls `probe` with what is kept for each shape that the bag fits, and the bag's values, until one
+   * gives a result.
    */
-  find<T>(bag: AttributeBag, probe: (key: string) => T | undefined): T | undefined {
-    const forks: Fork[] = []
+  find<T>(bag: AttributeBag, probe: (kept: L, values: string) => T | undefined): T | undefined {
+    let node: Node<L> | undefined = this.#root
+    let values = ''
+    let forks: Fork<L>[] | undefined
     // Where paths part, the same question may come on many of them: a whole map is made a text of once.
     let answers: Map<string, StepAnswer> | undefined
-    let branch: Branch | undefined = this.#root
-    let values = ''
+    let tries = 0
     for (;;) {
-      if (branch?.shape !== undefined) {
-        const found = probe(`${branch.shape.id}|${values}`)
-        if (found !== undefined) {
-          branch.shape.lastUsed = ++this.#tick
-          return found
+      if (node !== undefined) {
+        for (const { step, outcome } of node.path) {
+          const answer = answerOf(step, bag, answers)
+          if (answer.outcome !== outcome) {
+            node = undefined
+            break
+          }
+          values += answer.value
         }
       }
-      if (branch !== undefined) {
-        for (let i = branch.next.length - 1; i > 0; i--) forks.push({ question: branch.next[i] as Question, values })
+      let question: Question<L> | undefined
+      if (node !== undefined) {
+        if (node.shape !== undefined) {
+          const found = probe(node.shape.kept, values)
+          if (found !== undefined) return found
+        }
+        const { questions }: Node<L> = node
+        question = questions[0]
+        if (questions.length > 1) {
+          answers ??= new Map()
+          forks ??= []
+          for (let i = questions.length - 1; i > 0; i--) forks.push({ question: questions[i] as Question<L>, values })
+        }
       }
-      let question: Question | undefined = branch?.next[0]
       if (question === undefined) {
-        const fork = forks.pop()
-        if (fork === undefined) return undefined
+        const fork = forks?.pop()
+        if (fork === undefined || ++tries > MAX_FORKS) return undefined
         question = fork.question
         values = fork.values
       }
-      const { step } = question
-      const answer = answers?.get(step.id) ?? step.answer(bag)
-      if (forks.length > 0 || answers !== undefined) (answers ??= new Map()).set(step.id, answer)
-      branch = question.branches.get(answer.outcome)
+      const answer = answerOf(question.step, bag, answers)
+      node = question.branches.get(answer.outcome)
       values += answer.value
     }
   }
 
-  /** Forgets all shapes. */
-  clear(): void {
-    this.#root.next = []
-    this.#root.shape = undefined
-    this.#shapes.clear()
-    this.#steps = 0
-  }
-
-  /** The key for an answer whose evaluation made these reads; adds the shape when it is new. */
-  keyFor(steps: readonly RecordedStep[]): string {
-    let branch = this.#root
-    let values = ''
-    for (const recorded of steps) {
-      let question = branch.next.find((candidate) => candidate.step.id === recorded.step.id)
-      if (question === undefined) {
-        question = { step: recorded.step, branches: new Map() }
-        branch.next.push(question)
-      }
-      let following = question.branches.get(recorded.outcome)
-      if (following === undefined) {
-        following = { next: [], shape: undefined }
-        question.branches.set(recorded.outcome, following)
-      }
-      branch = following
-      values += recorded.value
+  /**
+   * The shape of an evaluation that made these reads.
+   * @param keep makes what is kept for a shape that is new
+   * @param drop hears of shapes that made room for it, which are gone
+   */
+  add(steps: readonly RecordedStep[], keep: (shape: Shape<L>) => L, drop: (kept: L) => void): Shape<L> {
+    const node = this.#nodeFor(steps, drop)
+    if (node.shape === undefined) {
+      node.shape = new Shape(node, keep)
+      this.#size++
     }
-    const known = branch.shape
-    const shape = known ?? { id: ++shapeIds, path: steps.map(withoutValue), weight: weightOf(steps), lastUsed: 0 }
-    shape.lastUsed = ++this.#tick
-    branch.shape = shape
-    if (known === undefined) this.#add(shape)
-    return `${shape.id}|${values}`
+    return node.shape
   }
 
-  #add(shape: Shape): void {
-    this.#shapes.add(shape)
-    this.#steps += shape.weight
-    while (this.#shapes.size > this.#capacity || this.#steps > this.#maxSteps) if (!this.#evict(shape)) return
-  }
-
-  /** Makes room; false when there is nothing but the shape to be kept. */
-  #evict(kept: Shape): boolean {
-    let oldest: Shape | undefined
-    for (const shape of this.#shapes) {
-      if (shape !== kept && (oldest === undefined || shape.lastUsed < oldest.lastUsed)) oldest = shape
+  /** Forgets a shape of this tree, and all of its path that leads to no other. */
+  remove({ node }: Shape<L>): void {
+    node.shape = undefined
+    this.#size--
+    let barren = node
+    while (barren.questions.length === 0 && barren.shape === undefined) {
+      const { asked } = barren
+      if (asked === undefined) {
+        this.#setPath(barren, [])
+        return
+      }
+      this.#bytes -= NODE_BYTES + bytesOf(barren.path)
+      asked.branches.delete(barren.outcome)
+      if (asked.branches.size > 0) return
+      this.#forget(asked)
+      barren = asked.asker
     }
-    if (oldest === undefined) return false
-    this.#shapes.delete(oldest)
-    this.#steps -= oldest.weight
-    prune(this.#root, oldest.path)
-    return true
+  }
+
+  #nodeFor(steps: readonly RecordedStep[], drop: (kept: L) => void): Node<L> {
+    let node = this.#root
+    let at = 0
+    if (this.#size === 0) this.#setPath(node, steps.map(withoutValue))
+    for (;;) {
+      const { path } = node
+      let shared = 0
+      while (shared < path.length && at < steps.length && isSame(path[shared] as PathStep, steps[at] as RecordedStep)) {
+        shared++
+        at++
+      }
+      if (shared < path.length) this.#split(node, shared)
+      const step = steps[at++]
+      if (step === undefined) return node
+      const question = this.#questionOf(node, step.step, drop)
+      const next = question.branches.get(step.outcome)
+      if (next === undefined) return this.#grow(question, step.outcome, steps.slice(at).map(withoutValue))
+      node = next
+    }
+  }
+
+  #grow(question: Question<L>, outcome: Outcome, path: readonly PathStep[]): Node<L> {
+    const node: Node<L> = { path, questions: [], shape: undefined, asked: question, outcome }
+    question.branches.set(outcome, node)
+    this.#bytes += NODE_BYTES + bytesOf(path)
+    return node
+  }
+
+  /** Makes a node of what comes after the first steps of another's path. */
+  #split(node: Node<L>, at: number): void {
+    const { path, questions, shape } = node
+    const { step, outcome } = path[at] as PathStep
+    node.questions = []
+    node.shape = undefined
+    this.#setPath(node, path.slice(0, at))
+    const rest = this.#grow(this.#ask(node, step), outcome, path.slice(at + 1))
+    rest.questions = questions
+    for (const question of questions) question.asker = rest
+    rest.shape = shape
+    if (shape !== undefined) shape.node = rest
+  }
+
+  #questionOf(node: Node<L>, step: ReadStep, drop: (kept: L) => void): Question<L> {
+    const known = node.questions.find((question) => question.step.id === step.id)
+    if (known !== undefined) return known
+    const [oldest] = node.questions
+    if (oldest !== undefined && node.questions.length >= MAX_QUESTIONS) {
+      // Another shape keeps the place from being taken for barren meanwhile.
+      for (const shape of shapesBehind(oldest)) {
+        this.remove(shape)
+        drop(shape.kept)
+      }
+    }
+    return this.#ask(node, step)
+  }
+
+  #ask(node: Node<L>, step: ReadStep): Question<L> {
+    const question: Question<L> = { step, branches: new Map(), asker: node }
+    node.questions.push(question)
+    this.#bytes += QUESTION_BYTES + bytesOfStep(step)
+    return question
+  }
+
+  #forget(question: Question<L>): void {
+    const { asker } = question
+    asker.questions = asker.questions.filter((other) => other !== question)
+    this.#bytes -= QUESTION_BYTES + bytesOfStep(question.step)
+  }
+
+  #setPath(node: Node<L>, path: readonly PathStep[]): void {
+    this.#bytes += bytesOf(path) - bytesOf(node.path)
+    node.path = path
   }
 }
 
-function withoutValue({ step, outcome }: RecordedStep): PathStep {
-  return { step, outcome }
+function rootNode<L>(): Node<L> {
+  return { path: [], questions: [], shape: undefined, asked: undefined, outcome: 'absent' }
 }
 
-function weightOf(steps: readonly RecordedStep[]): number {
-  let weight = steps.length
-  for (const { step } of steps) weight += Math.floor((step.key?.length ?? 0) / WEIGHED_CHARACTERS)
-  return weight
+function answerOf(step: ReadStep, bag: AttributeBag, answers: Map<string, StepAnswer> | undefined): StepAnswer {
+  if (answers === undefined) return step.answer(bag)
+  let answer = answers.get(step.id)
+  if (answer === undefined) answers.set(step.id, (answer = step.answer(bag)))
+  return answer
 }
 
-/** Removes the shape at the end of a path and every branch that leads nowhere afterwards. */
-function prune(root: Branch, steps: readonly PathStep[]): void {
-  const path: { readonly branch: Branch; readonly question: Question; readonly outcome: StepAnswer['outcome'] }[] = []
-  let end = root
-  for (const { step, outcome } of steps) {
-    const question = end.next.find((candidate) => candidate.step.id === step.id)
-    const following = question?.branches.get(outcome)
-    if (question === undefined || following === undefined) return
-    path.push({ branch: end, question, outcome })
-    end = following
+function isSame({ step, outcome }: PathStep, recorded: RecordedStep): boolean {
+  return outcome === recorded.outcome && step.id === recorded.step.id
+}
+
+/** What is recorded of a predicate holds no value, and is the same object for all evaluations. */
+function withoutValue(recorded: RecordedStep): PathStep {
+  return recorded.value === '' ? recorded : { step: recorded.step, outcome: recorded.outcome }
+}
+
+function bytesOf(path: readonly PathStep[]): number {
+  let bytes = PATH_STEP_BYTES * path.length
+  for (const { step } of path) bytes += bytesOfStep(step)
+  return bytes
+}
+
+/** Predicates are the rules' own; other steps are made for the shape. Expressions look up keys of any length. */
+function bytesOfStep({ kind, name, key }: ReadStep): number {
+  return kind === 'predicate' ? 0 : OWN_STEP_BYTES + 2 * (name.length + 2 * (key?.length ?? 0))
+}
+
+function shapesBehind<L>(question: Question<L>): readonly Shape<L>[] {
+  const found: Shape<L>[] = []
+  const open = [question]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    for (const node of next.branches.values()) {
+      if (node.shape !== undefined) found.push(node.shape)
+      open.push(...node.questions)
+    }
   }
-  end.shape = undefined
-  for (let last = path.pop(); last !== undefined && isBarren(end); last = path.pop()) {
-    const { branch, question, outcome } = last
-    question.branches.delete(outcome)
-    if (question.branches.size === 0) branch.next = branch.next.filter((candidate) => candidate !== question)
-    end = branch
-  }
-}
-
-function isBarren(branch: Branch): boolean {
-  return branch.shape === undefined && branch.next.length === 0
+  return found
 }

@@ -9,7 +9,7 @@ import { MeshTier } from '../cache/mesh-tier.ts'
 import { Protection } from '../cache/protection.ts'
 import type { Revocations } from '../cache/revocations.ts'
 import { VerdictCache } from '../cache/verdict-cache.ts'
-import { CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTED_TOTAL } from '../kernel/metrics/cache.ts'
+import { CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTED_TOTAL, CACHE_SHAPES } from '../kernel/metrics/cache.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { QuotaService } from '../kernel/services.ts'
 import { CheckEngine } from '../policy/check-engine.ts'
@@ -105,6 +105,7 @@ export function createChecks(options: ChecksOptions): Checks {
   const engine = new CheckEngine({ clock, ...parts })
   const entries = meter.gauge(CACHE_ENTRIES)
   const bytes = meter.gauge(CACHE_BYTES)
+  const shapes = meter.gauge(CACHE_SHAPES)()
   return {
     engine,
     quotas,
@@ -112,12 +113,13 @@ export function createChecks(options: ChecksOptions): Checks {
     measure() {
       entries({ grain: 'answer' }).set(answers?.size ?? 0)
       entries({ grain: 'verdict' }).set(local?.size ?? 0)
+      shapes.set(answers?.shapes ?? 0)
       bytes({ grain: 'answer' }).set(answers?.bytes ?? 0)
       bytes({ grain: 'verdict' }).set(local?.bytes ?? 0)
       protection.read()
     },
     view: () => ({
-      answers: answers === undefined ? 'off' : { entries: answers.size, bytes: answers.bytes },
+      answers: answers === undefined ? 'off' : { entries: answers.size, shapes: answers.shapes, bytes: answers.bytes },
       verdicts: local === undefined ? 'off' : { entries: local.size, bytes: local.bytes },
       mesh: link === undefined ? 'off' : link.state(),
       protection: Object.fromEntries(protection.read()),

@@ -73,10 +73,17 @@ describe('the steps of an evaluation', () => {
           expect(again?.step.answer(bag)).toEqual({ outcome, value })
           expect(again?.step.answer(other)).toEqual(step.answer(other))
         }
-        const here = new ShapeTree(1)
-        const there = new ShapeTree(1)
-        const keys = [here.keyFor(log.steps), there.keyFor(arrived.filter((step) => step !== undefined))]
-        expect(there.find(other, (key) => key === keys[1])).toBe(here.find(other, (key) => key === keys[0]))
+        const here = new ShapeTree<true>()
+        const there = new ShapeTree<true>()
+        const [keep, drop] = [() => true as const, () => undefined]
+        here.add(log.steps, keep, drop)
+        there.add(
+          arrived.filter((step) => step !== undefined),
+          keep,
+          drop,
+        )
+        const found = (_: true, values: string) => values
+        expect(there.find(other, found)).toBe(here.find(other, found))
       }),
       { numRuns: 500 },
     )

@@ -13,13 +13,13 @@ import { deny } from './support.ts'
 
 const NOW = 1_000_000
 
-function answers(meter: ReadableMeter, maxBytes = 100_000_000) {
+function answers(meter: ReadableMeter, maxBytes = 100_000_000, onEvict = () => {}) {
   return new AnswerCache({
     maxEntries: 100_000,
     maxBytes,
     revocations: new Revocations(),
     maxAgeMs: () => Number.POSITIVE_INFINITY,
-    onEvict() {},
+    onEvict,
     refused: createRefusals(meter, 'answer'),
   })
 }
@@ -80,39 +80,40 @@ describe('the answer cache', () => {
     expect(meter.value('cache_refused_total', 'answer', 'too_large')).toBe(1)
   })
 
-  it('forgets the shapes of other scopes when all of them together take too much room, and learns them again', () => {
-    const cache = answers(new ReadableMeter())
+  it('makes room for scopes, whose shapes count, and learns them again', () => {
+    const cache = answers(new ReadableMeter(), 1_000_000)
     const scopes = Array.from({ length: 40 }, (_, i) => cache.scope(`rules ${i}`))
-    for (const [i, scope] of scopes.entries()) cache.store(scope, readsOf(MAX_STEPS, '0', `${i} `).steps, stored())
-    const kept = () => scopes.reduce((sum, { shapes }) => sum + shapes.steps, 0)
-    expect(kept()).toBeLessThanOrEqual(131_072)
+    for (const [i, scope] of scopes.entries()) {
+      cache.store(scope, readsOf(MAX_STEPS, '0', `${i} `).steps, stored())
+      expect(cache.bytes).toBeLessThanOrEqual(1_000_000)
+    }
     const [first, last] = [scopes[0], scopes.at(-1)]
     if (first === undefined || last === undefined) throw new Error('no scopes')
-    expect(first.shapes.size).toBe(0)
+    expect([first.shapes.size, last.shapes.size, cache.size]).toEqual([0, 1, cache.shapes])
     expect(cache.find(last, MapBag.of({ a: '0' }), [], NOW)).toBeDefined()
     cache.store(first, readsOf(MAX_STEPS, '0', '0 ').steps, stored())
     expect(cache.find(first, MapBag.of({ a: '0' }), [], NOW)).toBeDefined()
-    expect(kept()).toBeLessThanOrEqual(131_072)
+    cache.clear()
+    expect([cache.size, cache.shapes, cache.bytes]).toEqual([0, 0, 0])
   })
-})
 
-describe('shapes', () => {
-  it('keep no values, and count the text of the keys that a request chose', () => {
-    const cache = answers(new ReadableMeter(), 20_000_000)
-    const scopes = Array.from({ length: 50 }, (_, i) => cache.scope(`rules ${i}`))
-    const before = usedHeap()
-    for (const scope of scopes) {
-      for (let i = 0; i < 60; i++) {
-        const reads = new ReadCollector()
-        reads.attribute('path', Buffer.alloc(5_000, `v${i}`).toString())
-        reads.mapKey('m', Buffer.alloc(60_000, `k${i}`).toString(), undefined)
-        cache.store(scope, reads.steps, stored())
-      }
+  it('keeps thousands of shapes of one scope, those in use above all, and counts what makes room', () => {
+    let evicted = 0
+    const cache = answers(new ReadableMeter(), 10_000_000, () => evicted++)
+    const scope = cache.scope('rules')
+    const used = () => cache.find(scope, MapBag.of({ a: '0' }), [], NOW)
+    let stores = 0
+    while (evicted < 100) {
+      cache.store(scope, readsOf(300, `${stores % 300}`, `${Math.floor(stores / 300)} `).steps, {
+        ...stored(),
+        usesLeft: 1_000_000,
+      })
+      stores++
+      expect(used()).toBeDefined()
     }
-    const kept = scopes.reduce((sum, { shapes }) => sum + shapes.steps, 0)
-    expect(kept).toBeGreaterThan(100_000)
-    expect(kept).toBeLessThanOrEqual(131_072)
-    expect(usedHeap() - before).toBeLessThan(100_000_000)
+    expect(cache.shapes).toBeGreaterThan(2_000)
+    expect(cache.size + evicted).toBe(stores)
+    expect(cache.bytes).toBeLessThanOrEqual(10_000_000)
   })
 })
 

@@ -2,12 +2,37 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { valueToText } from '../../src/adapter-kit/value-text.ts'
 import { canonicalValue } from '../../src/cache/canonical-value.ts'
-import { ReadCollector } from '../../src/cache/read-collector.ts'
-import { ShapeTree } from '../../src/cache/shape-tree.ts'
+import { ReadCollector, type RecordedStep } from '../../src/cache/read-collector.ts'
+import { type Shape, ShapeTree } from '../../src/cache/shape-tree.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { ReadLog } from '../../src/kernel/read-log.ts'
 import { Duration } from '../../src/kernel/time.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
+
+/** A tree of which each shape keeps what was stored for the values that it was reached with. */
+class Answers<T> {
+  readonly tree = new ShapeTree<Map<string, T>>()
+  readonly #capacity: number
+  readonly shapes: Shape<Map<string, T>>[] = []
+  readonly dropped: Map<string, T>[] = []
+
+  /** Beyond the capacity the oldest shapes are removed. */
+  constructor(capacity = Number.POSITIVE_INFINITY) {
+    this.#capacity = capacity
+  }
+
+  store(steps: readonly RecordedStep[], answer: T): void {
+    const keep = () => new Map<string, T>()
+    const shape = this.tree.add(steps, keep, (kept) => this.dropped.push(kept))
+    shape.kept.set(steps.map(({ value }) => value).join(''), answer)
+    if (!this.shapes.includes(shape)) this.shapes.push(shape)
+    while (this.shapes.length > this.#capacity) this.tree.remove(this.shapes.shift() as Shape<Map<string, T>>)
+  }
+
+  find(bag: AttributeBag): T | undefined {
+    return this.tree.find(bag, (kept, values) => kept.get(values))
+  }
+}
 
 /** A random deterministic evaluation: a decision tree over reads. */
 type Program =
@@ -93,6 +118,8 @@ const map = fc
   .map((record) => new Map(Object.entries(record)))
 const bag = fc.record({ a: scalar, b: scalar, c: text, m: map, n: map }, { requiredKeys: [] })
 
+const EMPTY = new ShapeTree().bytes
+
 describe('the shape tree', () => {
   it('finds for every bag exactly what its own evaluation gives, or nothing', () => {
     fc.assert(
@@ -102,19 +129,20 @@ describe('the shape tree', () => {
         fc.integer({ min: 1, max: 20 }),
         (p, records, capacity) => {
           const bags = records.map((values) => MapBag.of(values as Record<string, AttributeValue>))
-          const tree = new ShapeTree(capacity, 4 * capacity)
-          const stored = new Map<string, number>()
+          const answers = new Answers<number>(capacity)
           for (const current of [...bags, ...bags]) {
-            const expected = run(p, current, new ReadCollector())
-            const found = tree.find(current, (key) => stored.get(key))
+            const reads = new ReadCollector()
+            const expected = run(p, current, reads)
+            const found = answers.find(current)
             expect(found ?? expected).toBe(expected)
             if (found !== undefined) continue
-            const reads = new ReadCollector()
-            stored.set(tree.keyFor((run(p, current, reads), reads.steps)), expected)
-            expect(tree.find(current, (key) => stored.get(key))).toBe(expected)
+            answers.store(reads.steps, expected)
+            expect(answers.find(current)).toBe(expected)
           }
-          expect(tree.size).toBeLessThanOrEqual(capacity)
-          expect(tree.steps <= 4 * capacity || tree.size === 1).toBe(true)
+          const { tree, shapes } = answers
+          expect(tree.size).toBe(shapes.length)
+          for (const shape of shapes) tree.remove(shape)
+          expect([tree.size, tree.bytes]).toEqual([0, EMPTY])
         },
       ),
       { numRuns: 400 },
@@ -122,20 +150,19 @@ describe('the shape tree', () => {
   })
 
   it('finds an answer again for an equal bag', () => {
-    const tree = new ShapeTree(8)
+    const answers = new Answers<string>()
     const reads = new ReadCollector()
     reads.attribute('a', 'x')
     reads.mapKey('m', 'k', undefined)
-    const key = tree.keyFor(reads.steps)
-    const probe = (bagToFind: AttributeBag) => tree.find(bagToFind, (found) => (found === key ? 'hit' : undefined))
-    expect(probe(MapBag.of({ a: 'x', m: new Map() }))).toBe('hit')
-    expect(probe(MapBag.of({ a: 'x', m: new Map([['k', '']]) }))).toBeUndefined()
-    expect(probe(MapBag.of({ a: 'x' }))).toBeUndefined()
-    expect(probe(MapBag.of({ a: 'y', m: new Map() }))).toBeUndefined()
+    answers.store(reads.steps, 'hit')
+    expect(answers.find(MapBag.of({ a: 'x', m: new Map() }))).toBe('hit')
+    expect(answers.find(MapBag.of({ a: 'x', m: new Map([['k', '']]) }))).toBeUndefined()
+    expect(answers.find(MapBag.of({ a: 'x' }))).toBeUndefined()
+    expect(answers.find(MapBag.of({ a: 'y', m: new Map() }))).toBeUndefined()
   })
 
   it('asks a bag each question once, however many paths it is on', () => {
-    const tree = new ShapeTree(64)
+    const answers = new Answers<string>()
     let walks = 0
     const headers = {
       size: 1,
@@ -150,40 +177,46 @@ describe('the shape tree', () => {
       reads.attribute('path', `/${i}`)
       reads.mapKey('headers', `/${i}`, undefined)
       reads.wholeMap('headers', headers)
-      tree.keyFor(reads.steps)
+      answers.store(reads.steps, 'hit')
     }
     walks = 0
     let probes = 0
-    tree.find(MapBag.of({ path: '/new', headers }), () => {
+    answers.tree.find(MapBag.of({ path: '/new', headers }), () => {
       probes++
       return undefined
     })
     expect([probes, walks]).toEqual([64, 1])
   })
 
-  it('does not take the absence of a whole map for an empty map', () => {
-    const tree = new ShapeTree(8)
-    const reads = new ReadCollector()
-    reads.attribute('m', undefined)
-    const key = tree.keyFor(reads.steps)
-    const probe = (bagToFind: AttributeBag) => tree.find(bagToFind, (found) => (found === key ? 'hit' : undefined))
-    expect(probe(MapBag.of({}))).toBe('hit')
-    expect(probe(MapBag.of({ m: new Map() }))).toBeUndefined()
-    expect(probe(MapBag.of({ m: new Map([['k', 'v']]) }))).toBeUndefined()
+  it('keeps so many questions at one place, the latest, and tries only so many for a request', () => {
+    const answers = new Answers<string>()
+    for (let i = 0; i < 1_000; i++) {
+      const reads = new ReadCollector()
+      for (const name of ['a', 'b', 'c']) {
+        reads.attribute(name, `/${i}`)
+        reads.mapKey('headers', `${name}${i}`, undefined)
+      }
+      answers.store(reads.steps, `${i}`)
+    }
+    const find = (i: number, path = `/${i}`) =>
+      answers.find(MapBag.of({ a: path, b: path, c: path, headers: new Map() }))
+    expect([find(0), find(999), find(940), answers.tree.size]).toEqual([undefined, '999', '940', 64])
+    expect(answers.dropped).toHaveLength(1_000 - 64)
+    let asked = 0
+    const bag = MapBag.of({ a: '/x', b: '/x', c: '/x', headers: new Map() })
+    const counting: AttributeBag = { get: (name) => (asked++, bag.get(name)), names: () => bag.names() }
+    answers.tree.find(counting, () => undefined)
+    expect(asked).toBeLessThan(1_000)
   })
 
-  it('keeps only the shapes it has room for, the least recently used going first', () => {
-    const tree = new ShapeTree(2)
-    const keyOf = (name: string) => {
-      const reads = new ReadCollector()
-      reads.attribute(name, 'v')
-      return tree.keyFor(reads.steps)
-    }
-    const keys = new Map(['a', 'b'].map((name) => [keyOf(name), name]))
-    tree.find(MapBag.of({ a: 'v' }), (key) => keys.get(key))
-    keys.set(keyOf('c'), 'c')
-    const found = (name: string) => tree.find(MapBag.of({ [name]: 'v' }), (key) => keys.get(key))
-    expect([found('a'), found('b'), found('c')]).toEqual(['a', undefined, 'c'])
+  it('does not take the absence of a whole map for an empty map', () => {
+    const answers = new Answers<string>()
+    const reads = new ReadCollector()
+    reads.attribute('m', undefined)
+    answers.store(reads.steps, 'hit')
+    expect(answers.find(MapBag.of({}))).toBe('hit')
+    expect(answers.find(MapBag.of({ m: new Map() }))).toBeUndefined()
+    expect(answers.find(MapBag.of({ m: new Map([['k', 'v']]) }))).toBeUndefined()
   })
 })
 
@@ -194,9 +227,9 @@ describe('a shape tree with long paths', () => {
     return { id: `is ${i}`, attribute: 'a', mapKey: undefined, test }
   })
   /** The reads of many rules, as the collector would hand them on if it had no bound of its own. */
-  const stepsOf = (path: string) => {
+  const stepsOf = (path: string, count = LENGTH) => {
     const bag = MapBag.of({ a: path })
-    return predicates.flatMap((predicate) => {
+    return predicates.slice(0, count).flatMap((predicate) => {
       const reads = new ReadCollector()
       reads.predicate(predicate, predicate.test(bag))
       return reads.steps
@@ -204,22 +237,22 @@ describe('a shape tree with long paths', () => {
   }
 
   it('finds and forgets shapes of any length', () => {
-    const tree = new ShapeTree(2)
+    const answers = new Answers<string>(2)
     const [none, first, last] = ['/x/', '/0/', `/${LENGTH - 1}/`] as const
-    const keys = new Map<string, string>([none, first].map((path) => [tree.keyFor(stepsOf(path)), path]))
-    const found = (path: string) => tree.find(MapBag.of({ a: path }), (key) => keys.get(key))
+    for (const path of [none, first]) answers.store(stepsOf(path), path)
+    const found = (path: string) => answers.find(MapBag.of({ a: path }))
     expect([found(none), found(first), found(last)]).toEqual([none, first, undefined])
-    keys.set(tree.keyFor(stepsOf(last)), last)
+    answers.store(stepsOf(last), last)
     expect([found(none), found(first), found(last)]).toEqual([undefined, first, last])
-    expect(tree.steps).toBe(2 * LENGTH)
-    tree.clear()
-    expect([found(first), tree.size, tree.steps]).toEqual([undefined, 0, 0])
   })
 
-  it('keeps no more steps than it has room for, save those of the latest shape', () => {
-    const tree = new ShapeTree(8, LENGTH + 10)
-    for (const path of ['/x/', '/0/', '/1/']) tree.keyFor(stepsOf(path))
-    expect([tree.size, tree.steps]).toEqual([1, LENGTH])
+  it('takes some bytes for each step, however many shapes there are', () => {
+    const answers = new Answers<string>()
+    const count = 400
+    for (let i = 0; i < count; i++) answers.store(stepsOf(`/${i}/`, count), `/${i}/`)
+    for (let i = 0; i < count; i++) expect(answers.find(MapBag.of({ a: `/${i}/` }))).toBe(`/${i}/`)
+    // The steps after the one that is true are each shape's own.
+    expect(answers.tree.bytes).toBeLessThan(10 * ((count * count) / 2) + 700 * count)
   })
 })
 

@@ -116,20 +116,20 @@ export const CACHE_DEFECTS: readonly Defect[] = [
     name: 'an answer is stored under the first shape that its request fits',
     plant: () =>
       replace<typeof ShapeTreeModule>(SHAPE_TREE, ({ ShapeTree }) => ({
-        ShapeTree: class extends ShapeTree {
+        ShapeTree: class<L extends { readonly shape: ShapeTreeModule.Shape<L> }> extends ShapeTree<L> {
           // The simulation asks one thing at a time: what was looked for last is what is stored now.
           #bag: AttributeBag | undefined
 
-          override find<T>(bag: AttributeBag, probe: (key: string) => T | undefined): T | undefined {
+          override find<T>(bag: AttributeBag, probe: (kept: L, values: string) => T | undefined): T | undefined {
             this.#bag = bag
             return super.find(bag, probe)
           }
 
-          override keyFor(steps: readonly ReadCollectorModule.RecordedStep[]): string {
-            const first = this.#bag === undefined ? undefined : super.find(this.#bag, (key) => key)
-            return first ?? super.keyFor(steps)
+          override add(...parameters: Parameters<ShapeTreeModule.ShapeTree<L>['add']>): ShapeTreeModule.Shape<L> {
+            const first = this.#bag === undefined ? undefined : super.find(this.#bag, ({ shape }) => shape)
+            return first ?? super.add(...parameters)
           }
-        },
+        } as unknown as typeof ShapeTree,
       })),
   },
   {

@@ -71,8 +71,14 @@ export const CACHE_ENTRIES = gauge({
 export const CACHE_BYTES = gauge({
   name: 'cache_bytes',
   unit: 'bytes',
-  help: 'Bytes of the local tier, estimated.',
+  help: 'Bytes of the local tier with all that it is found by, estimated.',
   labels: { grain: GRAINS },
+})
+
+export const CACHE_SHAPES = gauge({
+  name: 'cache_shapes',
+  unit: 'shapes',
+  help: 'Ways in which the evaluations of kept answers went: as many as answers where rules find no index.',
 })
 
 export const CACHE_MESH_GARBAGE_TOTAL = counter({
