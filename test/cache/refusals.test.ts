@@ -99,21 +99,21 @@ describe('the answer cache', () => {
 
   it('keeps thousands of shapes of one scope, those in use above all, and counts what makes room', () => {
     let evicted = 0
-    const cache = answers(new ReadableMeter(), 10_000_000, () => evicted++)
+    const cache = answers(new ReadableMeter(), 3_000_000, () => evicted++)
     const scope = cache.scope('rules')
     const used = () => cache.find(scope, MapBag.of({ a: '0' }), [], NOW)
     let stores = 0
     while (evicted < 100) {
-      cache.store(scope, readsOf(300, `${stores % 300}`, `${Math.floor(stores / 300)} `).steps, {
+      cache.store(scope, readsOf(100, `${stores % 100}`, `${Math.floor(stores / 100)} `).steps, {
         ...stored(),
         usesLeft: 1_000_000,
       })
       stores++
       expect(used()).toBeDefined()
     }
-    expect(cache.shapes).toBeGreaterThan(2_000)
+    expect(cache.shapes).toBeGreaterThan(1_000)
     expect(cache.size + evicted).toBe(stores)
-    expect(cache.bytes).toBeLessThanOrEqual(10_000_000)
+    expect(cache.bytes).toBeLessThanOrEqual(3_000_000)
   })
 })
 
