@@ -45,7 +45,8 @@ export class PartialMessage {
   }
 
   #grow(atLeast: number): boolean {
-    const size = Math.max(FIRST_BYTES, 2 * this.#bytes.length, atLeast)
+    const doubled = Math.max(FIRST_BYTES, 2 * this.#bytes.length)
+    const size = Math.max(atLeast, Math.min(doubled, this.size ?? FIRST_BYTES))
     if (!this.#budget.take(size - this.#bytes.length)) return false
     const larger = Buffer.allocUnsafeSlow(size)
     this.#bytes.copy(larger, 0, 0, this.#have)
