@@ -10,6 +10,7 @@ const WANTED = 10_000
 /** Beside the connections: what the test runner has open. */
 const SPARE_FILES = 500
 const MAX_BYTES_EACH = 16 * 1024
+const MAX_BYTES_LEFT = 256
 
 function openFileLimit(): number {
   const limit = execFileSync('sh', ['-c', 'ulimit -n']).toString().trim()
@@ -43,5 +44,7 @@ describe('many connections', () => {
     await once(child, 'close')
     await expect.poll(() => served.count('grpc_connections')).toBe(0)
     expect(served.count('grpc_connections_closed_total', 'peer')).toBe(count)
+    // Nothing of them is left.
+    expect((usedHeap() - before) / count).toBeLessThan(MAX_BYTES_LEFT)
   })
 })
