@@ -134,7 +134,13 @@ function run(input: Uint8Array): void {
   const connection = new Connection(socket, {
     clock,
     random: () => 0.5,
-    limits: { clock, maxMessageBytes: 1 << 16, budgetBytes: 1 << 18, onFault: (caught) => (fault = caught) },
+    limits: {
+      clock,
+      maxMessageBytes: 1 << 16,
+      budgetBytes: 1 << 18,
+      onFault: (caught) => (fault = caught),
+      onRefused() {},
+    },
     budget,
     heads,
     times: TIMES,

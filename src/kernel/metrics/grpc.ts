@@ -24,6 +24,13 @@ export const GRPC_STREAMS_RESET_TOTAL = counter({
   labels: { error: ['protocol', 'flow-control', 'closed', 'refused', 'stalled', 'flood'] },
 })
 
+export const GRPC_CALLS_REFUSED_TOTAL = counter({
+  name: 'grpc_calls_refused_total',
+  unit: 'calls',
+  help: 'gRPC calls that ended before their method heard of them, by reason; http: no gRPC; headers: too many; size: a message is too large; memory: too much came at once; slow: the request did not come on; message: malformed.',
+  labels: { reason: ['http', 'headers', 'method', 'encoding', 'timeout', 'size', 'memory', 'slow', 'message'] },
+})
+
 export const GRPC_TLS_LOADS_TOTAL = counter({
   name: 'grpc_tls_loads_total',
   unit: 'loads',

@@ -12,6 +12,7 @@ export class AnsweredCall extends Outgoing {
   constructor(id: number, host: StreamHost, head: RefusedHead) {
     super(id, host)
     this.#head = head
+    host.limits.onRefused(head.reason)
   }
 
   answer(): void {

@@ -1,11 +1,12 @@
 // The peer's side of a stream: DATA frames become messages (gRPC over HTTP/2: a flag, a length and the message).
 
-import { GrpcFailure } from '../grpc-service.ts'
+import type { GrpcFailure } from '../grpc-service.ts'
 import { Code } from '../../kernel/status.ts'
 import { DEFAULT_WINDOW, ErrorCode, readUint32, windowUpdate } from './frames.ts'
 import { inflateLarge, inflateMessage, tooLarge } from './inflate.ts'
 import { Outgoing } from './outgoing.ts'
 import { PartialMessage, PREFIX_BYTES } from './partial-message.ts'
+import { RefusedCall } from './refused-call.ts'
 import type { CallHead } from './request-head.ts'
 import type { StreamHost } from './stream-host.ts'
 
@@ -14,8 +15,8 @@ const UPDATE_BYTES = DEFAULT_WINDOW >> 1
 
 /** Looks (of a second) for which a message may be under way. */
 const MAX_LOOKS = 10
-const TOO_SLOW = new GrpcFailure(Code.DEADLINE_EXCEEDED, 'the request has not come as a whole in time')
-const TOO_MUCH = new GrpcFailure(Code.RESOURCE_EXHAUSTED, 'too much is being received at once')
+const TOO_SLOW = new RefusedCall('slow', Code.DEADLINE_EXCEEDED, 'the request has not come as a whole in time')
+const TOO_MUCH = new RefusedCall('memory', Code.RESOURCE_EXHAUSTED, 'too much is being received at once')
 
 export abstract class Incoming extends Outgoing {
   /** Nothing is read or said any more: the call has ended, or the peer has taken it back. */
@@ -55,7 +56,7 @@ export abstract class Incoming extends Outgoing {
   /** Looks, every second, whether what the method waits for comes. */
   check(): void {
     if (this.over || this.#paused || this.#inflating || this.remoteClosed || !this.waitsForMessage) this.#looks = 0
-    else if (++this.#looks > MAX_LOOKS) this.fail(TOO_SLOW)
+    else if (++this.#looks > MAX_LOOKS) this.#refuse(TOO_SLOW)
   }
 
   /** Whether the peer has begun what it is to go on with at once. */
@@ -106,6 +107,11 @@ export abstract class Incoming extends Outgoing {
     this.#heldBytes = 0
   }
 
+  #refuse(call: RefusedCall): void {
+    if (!this.over) this.host.limits.onRefused(call.reason)
+    this.fail(call)
+  }
+
   #read(bytes: Buffer, start: number, end: number): void {
     let at = start
     while (at < end && !this.over) {
@@ -121,7 +127,7 @@ export abstract class Incoming extends Outgoing {
       const begin = at + PREFIX_BYTES
       const size = readUint32(bytes, at + 1)
       if (size > maxMessageBytes) {
-        this.fail(tooLarge(maxMessageBytes))
+        this.#refuse(tooLarge(maxMessageBytes))
         return end
       }
       if (begin + size <= end) {
@@ -136,8 +142,8 @@ export abstract class Incoming extends Outgoing {
   #readPart(partial: PartialMessage, bytes: Buffer, at: number, end: number): number {
     const { maxMessageBytes } = this.host.limits
     const until = partial.fill(bytes, at, end)
-    if (until < 0) this.fail(TOO_MUCH)
-    else if ((partial.size ?? 0) > PREFIX_BYTES + maxMessageBytes) this.fail(tooLarge(maxMessageBytes))
+    if (until < 0) this.#refuse(TOO_MUCH)
+    else if ((partial.size ?? 0) > PREFIX_BYTES + maxMessageBytes) this.#refuse(tooLarge(maxMessageBytes))
     else {
       const { whole } = partial
       if (whole === undefined) return until
@@ -158,12 +164,13 @@ export abstract class Incoming extends Outgoing {
   #deliver(flag: number, bytes: Buffer): void {
     this.#looks = 0
     if (flag === 0) return this.message(bytes)
-    if (flag !== 1) return this.fail(new GrpcFailure(Code.INTERNAL, `a message begins with the flag ${flag}`))
+    if (flag !== 1)
+      return this.#refuse(new RefusedCall('message', Code.INTERNAL, `a message begins with the flag ${flag}`))
     const { encoding } = this.head
     const { maxMessageBytes } = this.host.limits
     const inflated = inflateMessage(bytes, encoding, maxMessageBytes)
     if (inflated !== undefined) return this.#take(inflated)
-    if (!this.host.budget.take(bytes.length)) return this.fail(TOO_MUCH)
+    if (!this.host.budget.take(bytes.length)) return this.#refuse(TOO_MUCH)
     this.#inflating = true
     inflateLarge(bytes, encoding, maxMessageBytes, {
       wanted: () => !this.over,
@@ -177,15 +184,15 @@ export abstract class Incoming extends Outgoing {
     })
   }
 
-  #take(inflated: Buffer | GrpcFailure): void {
-    if (inflated instanceof GrpcFailure) this.fail(inflated)
+  #take(inflated: Buffer | RefusedCall): void {
+    if (inflated instanceof RefusedCall) this.#refuse(inflated)
     else this.message(inflated)
   }
 
   #hold(bytes: Buffer, start: number, end: number): void {
     const length = end - start
     if (length === 0) return
-    if (!this.host.budget.take(length)) return this.fail(TOO_MUCH)
+    if (!this.host.budget.take(length)) return this.#refuse(TOO_MUCH)
     this.#held ??= []
     this.#held.push(Buffer.from(bytes.subarray(start, end)))
     this.#heldBytes += length
@@ -220,6 +227,6 @@ export abstract class Incoming extends Outgoing {
       return
     this.#allRead = true
     if (this.#partial === undefined) this.complete()
-    else this.fail(new GrpcFailure(Code.INTERNAL, 'the last message is cut off'))
+    else this.#refuse(new RefusedCall('message', Code.INTERNAL, 'the last message is cut off'))
   }
 }

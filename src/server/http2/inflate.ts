@@ -2,8 +2,8 @@
 // loop, and few at a time, since a kilobyte may become a megabyte.
 
 import { gunzip, gunzipSync, inflate, inflateSync } from 'node:zlib'
-import { GrpcFailure } from '../grpc-service.ts'
 import { Code } from '../../kernel/status.ts'
+import { RefusedCall } from './refused-call.ts'
 import type { Encoding } from './request-head.ts'
 
 /** What is inflated on the loop: some 100 µs of work. */
@@ -16,7 +16,7 @@ let large = 0
 /** Those whose turn is to come, in their order. Their callers count for their connections, and what they sent for its budget. */
 const queue: (() => void)[] = []
 
-type Inflated = Buffer | GrpcFailure
+type Inflated = Buffer | RefusedCall
 
 /**
  * The message, or why there is none: it is larger than `maxBytes`, or not compressed in this way; `undefined` where it is large, for
@@ -24,7 +24,7 @@ type Inflated = Buffer | GrpcFailure
  */
 export function inflateMessage(bytes: Buffer, encoding: Encoding, maxBytes: number): Inflated | undefined {
   if (encoding === 'identity')
-    return new GrpcFailure(Code.INTERNAL, 'a message is compressed, but grpc-encoding names nothing')
+    return new RefusedCall('message', Code.INTERNAL, 'a message is compressed, but grpc-encoding names nothing')
   const sync = encoding === 'gzip' ? gunzipSync : inflateSync
   try {
     return sync(bytes, { maxOutputLength: Math.min(AT_ONCE_BYTES, maxBytes) })
@@ -64,12 +64,12 @@ function isTooLarge(caught: unknown): boolean {
   return caught instanceof Error && 'code' in caught && caught.code === 'ERR_BUFFER_TOO_LARGE'
 }
 
-function failureOf(caught: unknown, maxBytes: number): GrpcFailure {
+function failureOf(caught: unknown, maxBytes: number): RefusedCall {
   if (isTooLarge(caught)) return tooLarge(maxBytes)
-  return new GrpcFailure(Code.INTERNAL, 'a message cannot be decompressed')
+  return new RefusedCall('message', Code.INTERNAL, 'a message cannot be decompressed')
 }
 
 /** A message beyond the bound, compressed or not. */
-export function tooLarge(maxBytes: number): GrpcFailure {
-  return new GrpcFailure(Code.RESOURCE_EXHAUSTED, `a message is larger than ${maxBytes} bytes`)
+export function tooLarge(maxBytes: number): RefusedCall {
+  return new RefusedCall('size', Code.RESOURCE_EXHAUSTED, `a message is larger than ${maxBytes} bytes`)
 }

@@ -4,6 +4,7 @@ import { readTimeout } from '../grpc-gate.ts'
 import { GrpcFailure } from '../grpc-service.ts'
 import { Code } from '../../kernel/status.ts'
 import type { HeaderSink } from './hpack/decoder.ts'
+import type { RefusalReason } from './refused-call.ts'
 import { failureOnly, type HttpAnswer, httpAnswer, unreadableEncoding } from './replies.ts'
 import type { Route } from './routes.ts'
 
@@ -26,6 +27,7 @@ export interface CallHead extends Described {
 /** No call of ours: `failure` answers in gRPC, `http` what is no gRPC. */
 export interface RefusedHead extends Described {
   readonly kind: 'refused'
+  readonly reason: RefusalReason
   readonly answer: { readonly failure: Buffer } | { readonly http: HttpAnswer; readonly bodiless: boolean }
 }
 
@@ -111,9 +113,9 @@ export class HeadReader implements HeaderSink {
   finish(whole: boolean): RequestHead {
     const method = this.#method
     if (this.#malformed || (whole && !this.#complete())) return MALFORMED
-    if (!whole) return this.#answered(TOO_LARGE)
-    if (method !== 'POST') return this.#answered(NOT_POST)
-    if (!GRPC_TYPE.test(this.#type)) return this.#answered(NOT_GRPC)
+    if (!whole) return this.#answered('headers', TOO_LARGE)
+    if (method !== 'POST') return this.#answered('http', NOT_POST)
+    if (!GRPC_TYPE.test(this.#type)) return this.#answered('http', NOT_GRPC)
     return this.#call(this.#path ?? '')
   }
 
@@ -167,23 +169,27 @@ export class HeadReader implements HeaderSink {
     const encoding = this.#encoding
     if (route === undefined) {
       const shown = path.slice(0, MAX_SHOWN_PATH)
-      return this.#failed(failureOnly(new GrpcFailure(Code.UNIMPLEMENTED, `no method ${shown} here`)))
+      return this.#failed('method', failureOnly(new GrpcFailure(Code.UNIMPLEMENTED, `no method ${shown} here`)))
     }
     if (timeoutMs === undefined)
-      return this.#failed(failureOnly(new GrpcFailure(Code.INTERNAL, 'grpc-timeout is not 1 to 8 digits and a unit')))
+      return this.#failed(
+        'timeout',
+        failureOnly(new GrpcFailure(Code.INTERNAL, 'grpc-timeout is not 1 to 8 digits and a unit')),
+      )
     if (encoding !== 'identity' && encoding !== 'gzip' && encoding !== 'deflate')
       return this.#failed(
+        'encoding',
         unreadableEncoding(new GrpcFailure(Code.UNIMPLEMENTED, `grpc-encoding ${encoding.slice(0, 40)} is not known`)),
       )
     return { kind: 'call', route, timeoutMs, encoding, contentLength: this.#contentLength }
   }
 
-  #failed(failure: Buffer): RefusedHead {
-    return { kind: 'refused', answer: { failure }, contentLength: this.#contentLength }
+  #failed(reason: RefusalReason, failure: Buffer): RefusedHead {
+    return { kind: 'refused', reason, answer: { failure }, contentLength: this.#contentLength }
   }
 
-  #answered(http: HttpAnswer): RefusedHead {
+  #answered(reason: RefusalReason, http: HttpAnswer): RefusedHead {
     const bodiless = this.#method === 'HEAD'
-    return { kind: 'refused', answer: { http, bodiless }, contentLength: this.#contentLength }
+    return { kind: 'refused', reason, answer: { http, bodiless }, contentLength: this.#contentLength }
   }
 }

@@ -1,7 +1,12 @@
 // The native gRPC server: HTTP/2 of our own over TCP, TLS and Unix sockets.
 
 import { createServer, type Server, type Socket } from 'node:net'
-import { GRPC_CONNECTIONS, GRPC_CONNECTIONS_CLOSED_TOTAL, GRPC_STREAMS_RESET_TOTAL } from '../../kernel/metrics/grpc.ts'
+import {
+  GRPC_CALLS_REFUSED_TOTAL,
+  GRPC_CONNECTIONS,
+  GRPC_CONNECTIONS_CLOSED_TOTAL,
+  GRPC_STREAMS_RESET_TOTAL,
+} from '../../kernel/metrics/grpc.ts'
 import { createFailureLog } from '../failure-log.ts'
 import {
   type GrpcServer,
@@ -69,6 +74,7 @@ class NativeServer implements GrpcServer {
     const maxMessageBytes = options.maxMessageBytes ?? MAX_MESSAGE_BYTES
     const closed = meter.counter(GRPC_CONNECTIONS_CLOSED_TOTAL)
     const resets = meter.counter(GRPC_STREAMS_RESET_TOTAL)
+    const refused = meter.counter(GRPC_CALLS_REFUSED_TOTAL)
     const gauge = meter.gauge(GRPC_CONNECTIONS)()
     this.#closed = (reason) => closed({ reason }).add()
     this.#gauge = (count) => gauge.set(count)
@@ -81,6 +87,7 @@ class NativeServer implements GrpcServer {
         maxMessageBytes,
         budgetBytes: Math.max(CONNECTION_BYTES, 2 * maxMessageBytes),
         onFault: createFailureLog(options),
+        onRefused: (reason) => refused({ reason }).add(),
       },
       budget: new MemoryBudget(Math.max(ALL_BYTES, 8 * maxMessageBytes)),
       heads: new HeadReader(routesOf(services, admission)),

@@ -3,6 +3,7 @@
 import type { Clock } from '../../kernel/ports.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { Output } from './output.ts'
+import type { RefusalReason } from './refused-call.ts'
 
 /** What all streams of a server share. */
 export interface StreamLimits {
@@ -13,6 +14,8 @@ export interface StreamLimits {
   readonly budgetBytes: number
   /** Hears of what a method threw, which no method should. */
   readonly onFault: (caught: unknown, message: string) => void
+  /** Hears of each call that its method does not hear of. */
+  readonly onRefused: (reason: RefusalReason) => void
 }
 
 /** A stream that has data to send and no room. */

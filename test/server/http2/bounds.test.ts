@@ -38,6 +38,8 @@ describe('bounds', () => {
     return stream
   }
 
+  const refused = (reason: string) => served.count('grpc_calls_refused_total', reason)
+
   async function stillServes(): Promise<void> {
     const { body } = await client.response(client.call(ECHO, Buffer.from('hello')))
     expect(body).toEqual(grpcMessage(Buffer.from('hello')))
@@ -59,6 +61,7 @@ describe('bounds', () => {
   ])('a message %s allowed', async (_, size, status) => {
     const { trailers } = await client.response(send(FrameClient.callHeaders(ECHO), grpcMessage(Buffer.alloc(size))))
     expect(trailers['grpc-status']).toBe(status)
+    expect(refused('size')).toBe(status === '0' ? 0 : 1)
     await stillServes()
   })
 
@@ -80,6 +83,7 @@ describe('bounds', () => {
     expect(await ask(MIB)).toEqual({ status: '0', size: MIB + 5 })
     expect(await ask(MIB + 1)).toEqual({ status: RESOURCE_EXHAUSTED, size: 0 })
     expect(await ask(50 * MIB)).toEqual({ status: RESOURCE_EXHAUSTED, size: 0 })
+    expect(refused('size')).toBe(2)
     await stillServes()
   })
 
@@ -114,6 +118,7 @@ describe('bounds', () => {
       headers(stream, Buffer.concat([FrameClient.callHeaders(ECHO), entry, bomb]), Flag.END_HEADERS | Flag.END_STREAM),
     )
     expect((await client.response(stream)).headers[':status']).toBe('431')
+    expect(refused('headers')).toBe(1)
     // The entry that the block has made is there, for this connection.
     const again = Buffer.concat([FrameClient.callHeaders(ECHO), Buffer.from([0x80 | 62])])
     expect((await client.response(send(again, grpcMessage(Buffer.from('x'))))).trailers['grpc-status']).toBe('0')
@@ -126,6 +131,29 @@ describe('bounds', () => {
   ])('a header block with %s ends the connection', async (_, hex) => {
     client.send(headers(client.newStream(), Buffer.from(hex, 'hex')))
     expect((await client.goodbye()).code).toBe(ErrorCode.COMPRESSION_ERROR)
+  })
+
+  it.each([
+    ['method', FrameClient.callHeaders('/test.Transport/None'), '12'],
+    ['encoding', FrameClient.callHeaders(ECHO, [['grpc-encoding', 'br']]), '12'],
+    ['timeout', FrameClient.callHeaders(ECHO, [['grpc-timeout', 'soon']]), '13'],
+    ['http', FrameClient.callHeaders(ECHO, [[':method', 'GET']]), undefined],
+    ['http', FrameClient.callHeaders(ECHO, [['content-type', 'text/plain']]), undefined],
+  ])('a call whose %s is not for us is counted', async (reason, block, status) => {
+    const { trailers } = await client.response(send(block, grpcMessage(Buffer.from('x'))))
+    expect(trailers['grpc-status']).toBe(status)
+    expect(refused(reason)).toBe(1)
+    await stillServes()
+  })
+
+  it.each([
+    ['begins with an unknown flag', Buffer.from([2, 0, 0, 0, 0])],
+    ['is cut off', Buffer.from([0, 0, 0, 0, 9, 1])],
+    ['is compressed and does not say how', Buffer.from([1, 0, 0, 0, 0])],
+  ])('a message that %s is counted', async (_, body) => {
+    const { trailers } = await client.response(send(FrameClient.callHeaders(ECHO), body))
+    expect(trailers['grpc-status']).toBe('13')
+    expect(refused('message')).toBe(1)
   })
 
   it('who closes its side is gone', async () => {

@@ -69,6 +69,7 @@ describe('slow peers', () => {
     await client.settled()
     await served.clock.advance(15_000)
     for (const stream of streams) expect((await client.response(stream)).trailers).toMatchObject({ 'grpc-status': '4' })
+    expect(served.count('grpc_calls_refused_total', 'slow')).toBe(streams.length)
     expect(client.closed).toBe(false)
   })
 
@@ -150,6 +151,7 @@ describe('slow peers', () => {
     }
     const { stream } = await ended
     expect((await client.response(stream)).trailers).toMatchObject({ 'grpc-status': '8' })
+    expect(served.count('grpc_calls_refused_total', 'memory')).toBeGreaterThan(0)
   })
 
   it('calls that were taken back count for as long as their methods go on', async () => {
