@@ -165,16 +165,4 @@ describe('bounds', () => {
     // Its answer finds nobody.
     for (const answer of served.held) answer()
   })
-
-  it('connections beyond the bound are closed and counted', async () => {
-    const small = new Served({ maxConnections: 2 })
-    await small.listen()
-    const clients = [await small.client(), await small.client()]
-    for (const each of clients) await each.settled()
-    const third = await small.client()
-    await third.ended()
-    await expect.poll(() => small.count('grpc_connections_closed_total', 'limit')).toBe(1)
-    for (const each of clients) await each.settled()
-    await small.stop()
-  })
 })

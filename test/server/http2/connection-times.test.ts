@@ -5,7 +5,18 @@ import { Code } from '../../../src/kernel/status.ts'
 import type { NativeServerOptions } from '../../../src/server/http2/server.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import { FrameClient } from '../../helpers/http2/frame-client.ts'
-import { data, ErrorCode, Flag, frame, FrameType, grpcMessage, headers, Setting } from '../../helpers/http2/frames.ts'
+import {
+  data,
+  ErrorCode,
+  Flag,
+  frame,
+  FrameType,
+  grpcMessage,
+  headers,
+  PREFACE,
+  Setting,
+  settings,
+} from '../../helpers/http2/frames.ts'
 import { atEnd, CHAT, SAY, startNative, WAIT } from './support.ts'
 
 const SECOND = 1_000
@@ -22,7 +33,8 @@ describe('a connection', () => {
   it.each([
     ['nothing', Buffer.alloc(0)],
     ['half a preface', Buffer.from('PRI * HTTP/2.0\r\n')],
-    ['the preface alone', Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')],
+    ['the preface alone', PREFACE],
+    ['half of SETTINGS', Buffer.concat([PREFACE, settings([[Setting.MAX_FRAME_SIZE, 16_384]]).subarray(0, 12)])],
   ])('that begins with %s is closed after a while', async (_what, bytes) => {
     const { clock, port, closed, count } = await timed()
     const socket = connect({ port, host: '127.0.0.1' })
@@ -131,7 +143,7 @@ describe('a connection', () => {
 
 describe('a call', () => {
   it('whose request does not come as a whole fails, and frees its place', async () => {
-    const { clock, open, admission } = await timed()
+    const { clock, open, admission, count } = await timed()
     const client = await open()
     const stream = client.newStream()
     client.send(headers(stream, FrameClient.callHeaders(WAIT)), data(stream, Buffer.alloc(3), 0))
@@ -140,6 +152,7 @@ describe('a call', () => {
     await clock.advance(12 * SECOND)
     expect((await client.response(stream)).trailers['grpc-status']).toBe(String(Code.DEADLINE_EXCEEDED))
     expect(admission.view()).toMatchObject({ inFlight: 0 })
+    expect(count('grpc_calls_refused_total{slow}')).toBe(1)
   })
 
   it('whose method forgets its deadline ends a little after it', async () => {

@@ -2,17 +2,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FrameReader } from '../../../src/server/http2/frame-reader.ts'
-import { HeaderIntake } from '../../../src/server/http2/header-intake.ts'
-import { HpackEncoder } from '../../../src/server/http2/hpack/encoder.ts'
-import type { Field } from '../../../src/server/http2/hpack/hpack-error.ts'
-import { encodeFields } from '../../../src/server/http2/hpack/encode-fields.ts'
 import { MemoryBudget } from '../../../src/server/http2/memory-budget.ts'
 import { PartialMessage } from '../../../src/server/http2/partial-message.ts'
 import { RateBound } from '../../../src/server/http2/rate-bound.ts'
-import { HeadReader, type RequestHead } from '../../../src/server/http2/request-head.ts'
-import { routesOf } from '../../../src/server/http2/routes.ts'
-import { Flag, frame, grpcMessage } from '../../helpers/http2/frames.ts'
-import { dependencies } from '../fixtures.ts'
+import { frame, grpcMessage } from '../../helpers/http2/frames.ts'
 
 /** What is cut at the given places, in pieces. */
 function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
@@ -61,56 +54,6 @@ describe('the reader of frames', () => {
     reader.read(Buffer.concat([frame(3), frame(4), frame(5).subarray(0, 4)]), 0)
     reader.read(frame(6), 0)
     expect(seen).toEqual([1, 3])
-  })
-})
-
-describe('the intake of headers', () => {
-  const PATHS = ['/test.A/One', '/test.A/Two', '/test.A/None']
-  const routes = () => {
-    const { admission } = dependencies()
-    const methods = PATHS.slice(0, 2).map((path) => ({ kind: 'unary', path, answer: () => Buffer.alloc(0) }) as const)
-    return routesOf([{ name: 'test.A', methods }], admission)
-  }
-  const request = fc.record({
-    path: fc.constantFrom(...PATHS),
-    timeout: fc.option(fc.integer({ min: 1, max: 3 })),
-    extra: fc.array(fc.tuple(fc.constantFrom('x-a', 'x-b'), fc.constantFrom('1', '2', '3'.repeat(60))), {
-      maxLength: 2,
-    }),
-    /** In literals of its own, without the tables. */
-    plain: fc.boolean(),
-  })
-
-  it('says of a block that it knows what decoding it would say, whatever became of the table meanwhile', () => {
-    const known = routes()
-    fc.assert(
-      fc.property(fc.array(request, { maxLength: 40 }), fc.integer({ min: 0, max: 200 }), (requests, tableBytes) => {
-        const heard: RequestHead[] = []
-        const target = { request: (_id: number, head: RequestHead) => void heard.push(head), trailers() {} }
-        const intake = new HeaderIntake(new HeadReader(known), target)
-        // A small table, from which fields soon go.
-        const encoder = new HpackEncoder(tableBytes)
-        const expected = requests.map(({ path, timeout, extra, plain }, index) => {
-          const fields: Field[] = [
-            [':method', 'POST'],
-            [':scheme', 'http'],
-            [':path', path],
-            ['content-type', 'application/grpc'],
-            ...(timeout === null ? [] : [['grpc-timeout', `${timeout}S`] as const]),
-            ...extra,
-          ]
-          const block = plain ? encodeFields(fields) : encoder.encode(fields)
-          intake.headers(Flag.END_HEADERS, 2 * index + 1, block, 0, block.length)
-          return { path, timeoutMs: timeout === null ? Number.POSITIVE_INFINITY : timeout * 1_000 }
-        })
-        const told = heard.map((head, index) => {
-          if (head.kind !== 'call') return { path: PATHS[2], timeoutMs: expected[index]?.timeoutMs }
-          return { path: head.route.method.path, timeoutMs: head.timeoutMs }
-        })
-        expect(told).toEqual(expected)
-      }),
-      { numRuns: 300 },
-    )
   })
 })
 
