@@ -7,7 +7,11 @@ import { fileURLToPath } from 'node:url'
 import { runCommand } from './cli/commands.ts'
 import type { CommandHost } from './cli/io.ts'
 import { onLibraryOutput } from './process/library-output.ts'
-import { runRole, type StopSignal } from './process/run-role.ts'
+import { isServingProcess, parentChannel, spawnServingProcess } from './process/cluster.ts'
+import { ProcessLink } from './process/process-link.ts'
+import { runNode } from './process/run-node.ts'
+import { type RoleHost, runRole, type StopSignal } from './process/run-role.ts'
+import { runServingProcess } from './process/serving-process.ts'
 import type { Settings } from './settings/settings.ts'
 import { systemClock, systemRandom } from './observe/system.ts'
 
@@ -43,14 +47,25 @@ const launcherGone = new Promise<void>((resolve) => process.once('disconnect', r
 
 // The clock's timers keep no process alive, so that waiting on one of them needs this.
 const alive = setInterval(() => {}, 3_600_000)
-const code = await runCommand(process.argv.slice(2), host)
+const code = isServingProcess
+  ? await runServingProcess(roleHost(), new ProcessLink(parentChannel(), systemClock))
+  : await runCommand(process.argv.slice(2), host)
 clearInterval(alive)
 process.exit(code)
 
 async function startRole(settings: Settings): Promise<number> {
-  const { createProcess } = await import('./compose/compose.ts')
-  return await runRole(settings, {
-    createProcess,
+  if (settings.processes === 1) return await runRole(settings, roleHost())
+  const spawn = () => spawnServingProcess(fileURLToPath(import.meta.url))
+  return await runNode(settings, { ...roleHost(), spawn })
+}
+
+function roleHost(): RoleHost {
+  return {
+    // What serves takes a while to load, and the parent of several processes does without.
+    async createProcess(...given) {
+      const { createProcess } = await import('./compose/compose.ts')
+      return await createProcess(...given)
+    },
     clock: systemClock,
     random: systemRandom,
     version: host.version,
@@ -67,7 +82,7 @@ async function startRole(settings: Settings): Promise<number> {
     },
     onLibraryOutput,
     exit: (status) => process.exit(status),
-  })
+  }
 }
 
 function readVersion(): string {

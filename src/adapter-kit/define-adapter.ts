@@ -136,6 +136,8 @@ export interface AdapterDefinition<C = unknown, H = AnyHandler> {
   readonly staleIfErrorMs?: number
   /** What the backend of reports wants otherwise than most. Deadlines are for the handler to say: `reportTimeout`. */
   readonly reportLimits?: Partial<ExportLimits>
+  /** Set where it counts in its process what is a bound for all: a node of several processes refuses it, and names this. */
+  readonly oneProcess?: { readonly insteadUse: string }
   validate?(config: C): readonly ConfigIssue[]
   create(config: C, env: AdapterEnvironment): H
 }

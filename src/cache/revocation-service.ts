@@ -6,8 +6,9 @@ import { pause } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { REVOCATIONS_IN_TOUCH } from '../kernel/metrics/cache.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
+import type { Siblings } from '../kernel/siblings.ts'
 import type { RedisLink } from '../redis/connection.ts'
-import { APPEND, type Appended, readRecord, SYNC, type SyncReply } from './revocation-log.ts'
+import { APPEND, type Appended, readRecord, readTarget, SYNC, type SyncReply } from './revocation-log.ts'
 import type { Revocations, RevocationTarget } from './revocations.ts'
 
 /** How a revocation was taken up. It holds on every node in `confirmed`; the others are named with how they lag. */
@@ -24,8 +25,10 @@ export interface RevocationReceipt {
 
 export interface RevocationServiceOptions {
   readonly revocations: Revocations
-  /** `undefined`: this process is the whole mesh. */
+  /** `undefined`: this node is the whole mesh. */
   readonly link: RedisLink | undefined
+  /** The other processes of this node; `undefined` where this is the only one. */
+  readonly siblings?: Siblings | undefined
   readonly clock: Clock
   readonly log: Logger
   readonly meter: Meter
@@ -35,6 +38,8 @@ export interface RevocationServiceOptions {
   readonly partitionMaxAgeMs: number
 }
 
+/** What processes of one node ask of each other. */
+const REVOKE = 'revoke'
 const POLL_MS = 250
 /** Without word from the log for this long, the node takes itself for out of touch. */
 const OUT_OF_TOUCH_MS = 2_000
@@ -81,6 +86,7 @@ export class RevocationService {
     }
     this.#inTouchGauge = options.meter.gauge(REVOCATIONS_IN_TOUCH)()
     this.#inTouchGauge.set(options.link === undefined ? 1 : 0)
+    if (options.link === undefined) options.siblings?.answer(REVOKE, (target) => this.#revokeHere(readTarget(target)))
   }
 
   /** Follows the log in the background. */
@@ -111,14 +117,17 @@ export class RevocationService {
 
   /**
    * Revokes, and waits until every live node has confirmed or a few seconds are over. To revoke twice does no harm.
-   * @throws IntermixError REDIS_UNAVAILABLE where Redis failed: what nodes do then is not known, so revoke again.
+   * @throws IntermixError REDIS_UNAVAILABLE where Redis failed, NOT_READY where the other processes of this node cannot be
+   * asked: what they do then is not known, so revoke again.
    */
   async revoke(target: RevocationTarget): Promise<RevocationReceipt> {
-    const { link, revocations, nodeId, partitionMaxAgeMs } = this.#options
+    const { link, nodeId, partitionMaxAgeMs, siblings } = this.#options
     if (link === undefined) {
-      const sequence = revocations.epoch.sequence + 1
-      revocations.apply({ sequence, target })
-      return { sequence, confirmed: [nodeId], unconfirmed: [], silent: [], boundMs: 0 }
+      const sequence = this.#revokeHere(target)
+      // Each process counts its own: they share no verdicts.
+      const others = await siblings?.ask(REVOKE, target)
+      const confirmed = [nodeId, ...(others?.answers.keys() ?? [])]
+      return { sequence, confirmed, unconfirmed: others?.silent ?? [], silent: [], boundMs: 0 }
     }
     const { sequence, generation, log } = this.#keys
     const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS]
@@ -128,6 +137,13 @@ export class RevocationService {
     })
     const nodes = await this.#awaitNodes(link, appended)
     return { sequence: appended.sequence, ...nodes, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }
+  }
+
+  #revokeHere(target: RevocationTarget): number {
+    const { revocations } = this.#options
+    const sequence = revocations.epoch.sequence + 1
+    revocations.apply({ sequence, target })
+    return sequence
   }
 
   async #awaitNodes(link: RedisLink, wanted: Appended): Promise<Uptake> {

@@ -15,6 +15,7 @@ const OPTIONS = {
   defaultNamespace: SETTINGS.defaultNamespace,
   maxEvaluationSteps: SETTINGS.maxEvaluationSteps,
   requireRules: SETTINGS.requireRules,
+  processes: SETTINGS.processes,
 } as const satisfies OptionTable
 
 /** `intermix validate`. */
@@ -31,10 +32,10 @@ export const validate = defineTool({
     return folder === undefined ? undefined : { folder, values }
   },
   async run({ folder, values }, io) {
-    const { defaultNamespace, maxEvaluationSteps, requireRules } = values
     const adapters = await loadAdapters(values.adapters.join(','), { from: io.cwd, known: builtInAdapters() })
+    const options = { ...values, adapters }
     const loaded = await loadConfigFolder(folder)
-    const compiled = compileSnapshot(loaded, { adapters, requireRules, defaultNamespace, maxEvaluationSteps })
+    const compiled = compileSnapshot(loaded, options)
     for (const problem of compiled.problems) io.err(formatProblem(problem))
     const errors = compiled.problems.filter(({ severity }) => severity === 'error').length
     const { objects, rules } = compiled.counts

@@ -6,6 +6,7 @@ import type { LuaScript, ScriptRunner } from '../adapter-kit/script-runner.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { Siblings } from '../kernel/siblings.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import { redisCounters } from '../redis/durable-counters.ts'
 import { scriptFromSource } from '../redis/scripts.ts'
@@ -17,11 +18,15 @@ export interface AdapterEnvironmentsOptions {
   readonly random: Random
   readonly log: Logger
   readonly meter: Meter
+  /** Of this process. */
+  readonly nodeId: string
   readonly prefix: string
   /** Intermix's own durable Redis; `undefined` where there is none. */
   readonly queueLink: RedisLink | undefined
   /** Where adapters offer bodies; `undefined` in a process without that listener. */
   readonly listener: AdapterListener | undefined
+  /** The other processes of this node: each answers for all where one port is asked. */
+  readonly siblings?: Siblings | undefined
 }
 
 interface OwnedEnvironment {
@@ -77,19 +82,15 @@ export class AdapterEnvironments {
 
   /** Opened when first asked for: most handlers count nothing. */
   #counters(handler: HandlerConfig, ends: (() => void)[]): () => DurableCounters {
-    const { queueLink, clock, prefix } = this.#options
-    let counters: DurableCounters | undefined
-    return () => {
-      if (counters !== undefined) return counters
-      if (queueLink === undefined) {
-        counters = new MemoryCounters()
-        return counters
-      }
+    const { queueLink, clock, prefix, nodeId, siblings } = this.#options
+    const open = (): DurableCounters => {
+      if (queueLink === undefined) return new MemoryCounters(siblings === undefined ? 'local' : nodeId)
       const opened = redisCounters({ link: queueLink, clock, handler: handler.name, prefix })
       ends.push(() => opened.close())
-      counters = opened
       return opened
     }
+    let counters: DurableCounters | undefined
+    return () => (counters ??= siblings === undefined ? open() : nodeCounters(open(), handler.name, siblings, ends))
   }
 
   #scripts(url: string | undefined): ScriptRunner {
@@ -115,6 +116,26 @@ export class AdapterEnvironments {
     const link = connectRedis({ url, role: 'queue', clock, random, log, meter })
     this.#links.set(url, link)
     return link
+  }
+}
+
+/** Counters whose registers are those of all processes of the node: whoever is asked answers for all. */
+function nodeCounters(
+  own: DurableCounters,
+  handler: string,
+  siblings: Siblings,
+  ends: (() => void)[],
+): DurableCounters {
+  const name = `registers of ${handler}`
+  ends.push(siblings.answer(name, () => own.registers()))
+  return {
+    apply: (batchId, changes) => own.apply(batchId, changes),
+    async registers() {
+      const [registers, others] = await Promise.all([own.registers(), siblings.ask(name)])
+      const answers = [...others.answers.values()].map((answer) => (answer ?? new Map()) as typeof registers)
+      return new Map([...answers, registers].flatMap((each) => [...each]))
+    },
+    ...(own.forget === undefined ? {} : { forget: (...what) => own.forget?.(...what) ?? Promise.resolve() }),
   }
 }
 

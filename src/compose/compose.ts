@@ -43,6 +43,7 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
       defaultNamespace: settings.defaultNamespace,
       maxEvaluationSteps: settings.maxEvaluationSteps,
       requireRules: settings.requireRules,
+      processes: settings.processes,
     },
     clock,
     log,
@@ -80,8 +81,8 @@ class Composition implements RunningProcess {
     watched: WatchedConfig,
     createGrpc: CreateGrpcServer | undefined,
   ) {
-    const { clock, random, log, meter, health, loopLag } = ports
-    const { role, redisPrefix: prefix, redisTimeoutMs: commandTimeoutMs } = settings
+    const { clock, random, log, meter, health, loopLag, siblings } = ports
+    const { role, nodeId, redisPrefix: prefix, redisTimeoutMs: commandTimeoutMs } = settings
     const serving = role !== 'worker'
     this.#settings = settings
     this.#ports = ports
@@ -93,7 +94,17 @@ class Composition implements RunningProcess {
     this.#links = [cacheLink, queueLink].filter((each) => each !== undefined)
     this.#listener = role === 'node' ? undefined : createAdapterListener(log)
     const listener = this.#listener
-    this.#environments = new AdapterEnvironments({ clock, random, log, meter, prefix, queueLink, listener })
+    this.#environments = new AdapterEnvironments({
+      clock,
+      random,
+      log,
+      meter,
+      nodeId,
+      prefix,
+      queueLink,
+      listener,
+      siblings,
+    })
     this.#tables = new HandlerTables({
       clock,
       log,
@@ -106,7 +117,7 @@ class Composition implements RunningProcess {
     const state = () => this.#config.state()
     const redis = { mesh: settings.cacheMesh ? cacheLink : undefined, revocationLink: queueLink ?? cacheLink }
     this.#policy = serving
-      ? createPolicy({ ...policyChoices(settings), ...redis, clock, random, log, meter, state })
+      ? createPolicy({ ...policyChoices(settings), ...redis, clock, random, log, meter, state, siblings })
       : undefined
     this.#reports = createReports({ settings, clock, random, log, meter, queueLink })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })

@@ -7,6 +7,7 @@ import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { within } from '../kernel/deadline.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { CheckService, QuotaService } from '../kernel/services.ts'
+import type { Siblings } from '../kernel/siblings.ts'
 import { normalTarget, NormalizingCheck } from '../policy/normalizing-check.ts'
 import { NormalizingQuotas } from '../policy/normalizing-quotas.ts'
 import type { RedisLink } from '../redis/connection.ts'
@@ -26,6 +27,8 @@ export interface PolicyChoices extends Pick<ChecksOptions, 'prefix' | 'nodeId' |
 export interface PolicyOptions extends PolicyChoices, Omit<ChecksOptions, 'revocations' | 'maxAgeMs'> {
   /** The Redis of the log of revocations; `undefined`: this process is the whole mesh. */
   readonly revocationLink: RedisLink | undefined
+  /** The other processes of this node. */
+  readonly siblings?: Siblings | undefined
 }
 
 export interface Policy {
@@ -48,9 +51,9 @@ const CONNECT_PATIENCE_MS = 1_000
 
 /** Builds the policy side of a node. It answers from `start()` on, and before it from what is in the process alone. */
 export function createPolicy(options: PolicyOptions): Policy {
-  const { clock, log, meter, revocationLink: link, prefix, nodeId, partitionMaxAgeMs } = options
+  const { clock, meter, revocationLink: link, siblings } = options
   const revocations = new Revocations()
-  const service = new RevocationService({ revocations, link, clock, log, meter, prefix, nodeId, partitionMaxAgeMs })
+  const service = new RevocationService({ ...options, revocations, link, siblings })
   const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
   const { engine, quotas, verdicts } = checks
   const allowed = options.allowedAmbiguities

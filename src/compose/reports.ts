@@ -66,6 +66,7 @@ export function createReports(options: ReportsOptions): Reports {
           spoolBytes: settings.spoolMaxBytes,
           coalesce: { maxRecords: settings.reportBatchMaxEntries, maxWaitMs: settings.reportBatchMaxTimeMs },
           processId: settings.nodeId,
+          spoolShare: settings,
           ...(settings.spoolDir === undefined ? {} : { spoolDirectory: settings.spoolDir }),
         })
   const ledger = async () => (queued ? await new RedisLedger(queueLink, prefix).read() : await pipeline?.totals())

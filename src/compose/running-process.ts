@@ -2,6 +2,7 @@
 
 import type { Operations } from '../kernel/operation.ts'
 import type { Clock, Logger, LoopLag, Random } from '../kernel/ports.ts'
+import type { Siblings } from '../kernel/siblings.ts'
 import type { Health } from '../observe/health.ts'
 import type { PrometheusMeter } from '../observe/meter.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -16,6 +17,8 @@ export interface ProcessPorts {
   readonly health: Health
   /** Whether a missed deadline may be this process's own fault. */
   readonly loopLag: LoopLag
+  /** The other processes of this node; `undefined` where this is the only one. */
+  readonly siblings?: Siblings | undefined
 }
 
 /** What a started process says of itself. */

@@ -24,6 +24,8 @@ export interface CompileSnapshotOptions {
   readonly maxEvaluationSteps?: number
   /** Whether a config without rules is refused; else it is warned of. Default false. */
   readonly requireRules?: boolean
+  /** Processes of the node that is to serve it. Default 1. */
+  readonly processes?: number
 }
 
 export interface CompileContext {

@@ -120,12 +120,21 @@ function build(source: HandlerSource, context: CompileContext): HandlerConfig | 
   const { adapter, params, owner } = source
   const before = problems.errorCount
   const limits = readLimits(adapter, source.settings, context)
+  refuseInProcesses(source, context)
   const parsed = parseParams(params, owner, adapter.config, problems, SETTINGS)
   if (parsed === undefined) return undefined
   reportConfigIssues(validate(adapter, parsed.parsed), params, owner, problems)
   if (problems.errorCount > before) return undefined
   const digest = digestOf([adapter.name, parsed.normalised, parsed.parsed, limits])
   return Object.freeze({ name: source.fullName, adapter, params: parsed.parsed, digest, ...limits })
+}
+
+/** What is granted once in one process is granted as often as there are processes. */
+function refuseInProcesses({ adapter, owner, fullName }: HandlerSource, { options, problems }: CompileContext): void {
+  if (options.processes === 1 || adapter.oneProcess === undefined) return
+  const why = `${adapter.name} counts in each process by itself, and this node has ${options.processes} of them`
+  const advice = `use ${adapter.oneProcess.insteadUse}, or --processes 1`
+  problems.error(owner, 'one-process', `the handler "${fullName}" would grant too much: ${why}; ${advice}.`)
 }
 
 function readLimits(adapter: AnyAdapter, settings: Settings, { options, problems }: CompileContext) {

@@ -27,6 +27,7 @@ const DEFAULTS = {
   defaultReportTimeoutMs: 5_000,
   maxEvaluationSteps: DEFAULT_MAX_STEPS,
   requireRules: false,
+  processes: 1,
 }
 
 /** What came of compiling: a snapshot only when no problem is an error. */

@@ -26,8 +26,10 @@ export interface LoggerOptions {
   readonly write: (line: string) => void
   /** Whether the lines go to a terminal: decides `auto`, and colours. */
   readonly terminal: boolean
-  /** Fields of every JSON line; a person at a terminal knows which process it is. */
+  /** Fields of every JSON line; a person at a terminal knows which node it is. */
   readonly fields?: object
+  /** Fields of every line in either form. */
+  readonly everyLine?: object
 }
 
 /** Creates the logger of a process. An `Error` under `err`, `error` or `cause` is written with its type and stack. */
@@ -41,7 +43,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
   const sink: Sink = pino(
     {
       level: options.level,
-      base: pretty ? {} : { ...options.fields },
+      base: { ...(pretty ? {} : options.fields), ...options.everyLine },
       serializers: { err, error: err, cause: err },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

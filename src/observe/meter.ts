@@ -5,6 +5,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { Children, CounterMetric, GaugeMetric, HistogramMetric, Labels, Metric } from '../kernel/metrics/metric.ts'
 import type { Counter, Gauge, Histogram, Meter } from '../kernel/ports.ts'
 import { createChildren } from './metric-children.ts'
+import type { MetricsSnapshot } from './merged-metrics.ts'
 import { HistogramSeries, type LabelValues, NumberSeries, type Series, SeriesMetric } from './metric-series.ts'
 
 const PREFIX = 'intermix_'
@@ -23,6 +24,8 @@ export interface PrometheusMeter extends Meter {
   readonly contentType: string
   /** All metrics in the Prometheus text format. */
   render(): Promise<string>
+  /** All metrics as data, for `merged-metrics.ts`. */
+  snapshot(): Promise<MetricsSnapshot>
 }
 
 /** Creates a meter with a registry of its own. Metric names get the prefix `intermix_`, those of the process do not. */
@@ -63,6 +66,10 @@ class RegistryMeter implements PrometheusMeter {
 
   async render(): Promise<string> {
     return await this.#registry.metrics()
+  }
+
+  async snapshot(): Promise<MetricsSnapshot> {
+    return (await this.#registry.getMetricsAsJSON()) as unknown as MetricsSnapshot
   }
 
   /** The children of a metric, which is registered when it is first asked for. */

@@ -2,7 +2,7 @@
 // since they look their labels up and check them each time.
 
 import { IntermixError } from '../kernel/errors.ts'
-import type { HistogramMetric, Metric } from '../kernel/metrics/metric.ts'
+import type { GaugeMerge, HistogramMetric, Metric } from '../kernel/metrics/metric.ts'
 import type { Counter, Gauge, Histogram } from '../kernel/ports.ts'
 
 export type LabelValues = Readonly<Record<string, string | number>>
@@ -23,15 +23,17 @@ export class SeriesMetric {
   readonly name: string
   readonly help: string
   readonly type: Metric['type']
-  /** How prom-client merges the values of several processes. */
-  readonly aggregator = 'sum'
+  /** How the values of several processes of a node are merged, in prom-client's words. */
+  readonly aggregator: GaugeMerge
   readonly #labels: readonly string[]
   readonly #series: Series[] = []
 
-  constructor(name: string, { help, type, labels }: Metric) {
+  constructor(name: string, metric: Metric & { readonly merge?: GaugeMerge }) {
+    const { help, type, labels, merge = 'sum' } = metric
     this.name = name
     this.help = help
     this.type = type
+    this.aggregator = merge
     this.#labels = Object.keys(labels)
   }
 

@@ -2,28 +2,39 @@
 
 import type { CreateProcess, RunningProcess, Started } from '../compose/running-process.ts'
 import { BUILD_INFO } from '../kernel/metrics/process.ts'
-import { createAdminServer, type AdminServer } from '../observe/admin-server.ts'
+import { createAdminServer, type AdminServer, type AdminServerOptions } from '../observe/admin-server.ts'
 import { Health } from '../observe/health.ts'
 import { createLogger, type RootLogger } from '../observe/logger.ts'
 import { createLoopMonitor, type LoopMonitor } from '../observe/loop-lag.ts'
-import { createMeter } from '../observe/meter.ts'
+import { createMeter, type PrometheusMeter } from '../observe/meter.ts'
 import { pause, within } from '../kernel/deadline.ts'
 import type { Operation } from '../kernel/operation.ts'
 import type { Clock, Logger, Random } from '../kernel/ports.ts'
-import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
+import type { Siblings } from '../kernel/siblings.ts'
+import type { EmbeddedRedis } from './embedded-redis.ts'
 import type { LibraryLevel } from './library-output.ts'
 import type { Settings } from '../settings/settings.ts'
+import { startPrivateRedis, withPrivateRedis } from './private-redis.ts'
 import { explainStartFailure } from './start-failure.ts'
 import { startSummary } from './start-summary.ts'
 
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 
-/** Why a process is to end: a signal, or that who started it has ended without one. */
-export type StopCause = StopSignal | 'launcher gone'
+/** Why a process is to end: a signal, that who started it has ended without one, or that its node ends. */
+export type StopCause = StopSignal | 'launcher gone' | 'node ends'
 
 /** The process around a role, as main has it. */
-export interface RoleHost {
+export interface RoleHost extends ProcessHost {
   readonly createProcess: CreateProcess
+  /** In place of the summary on standard output. */
+  readonly announce?: (started: Started) => void
+  /** In place of a port of its own. */
+  readonly createAdmin?: (options: AdminServerOptions & { readonly meter: PrometheusMeter }) => AdminServer
+  readonly siblings?: Siblings
+}
+
+/** What every long-running process of ours needs of the outside world. */
+export interface ProcessHost {
   readonly clock: Clock
   readonly random: Random
   readonly version: string
@@ -56,23 +67,15 @@ const MAX_LIBRARY_TEXT = 4_096
 /** Runs a role until a signal ends it. @returns the exit code. */
 export async function runRole(settings: Settings, host: RoleHost): Promise<number> {
   const { clock } = host
-  const log = createLogger({
-    format: settings.logFormat,
-    level: settings.logLevel,
-    terminal: host.terminal,
-    write: (line) => host.write(line),
-    fields: { role: settings.role, node: settings.nodeId },
-  })
-  host.onCrash((error) => {
-    log.fatal({ err: error }, 'an error that nobody handled ends the process')
-    host.exit(1)
-  })
-  host.onLibraryOutput(toldOnce(log))
+  const log = processLog(settings, host)
   const parts = new Parts(settings, host, log)
   const stopped = firstCause(host, log)
   try {
     const started = await Promise.race([parts.start(), stopped])
-    if (typeof started === 'object') host.write(startSummary({ ...started, settings, host, log }))
+    if (typeof started === 'object') {
+      if (host.announce === undefined) host.write(startSummary({ ...started, settings, host, log }))
+      else host.announce(started)
+    }
   } catch (error) {
     const { exitCode, text } = explainStartFailure(error, settings)
     log.debug({ err: error }, 'the start failed')
@@ -91,6 +94,25 @@ export async function runRole(settings: Settings, host: RoleHost): Promise<numbe
   return inTime ? 0 : 1
 }
 
+/** The log of a process, which hears of its end by an error and of what libraries write past it. */
+export function processLog(settings: Settings, host: ProcessHost): RootLogger {
+  const several = settings.processes > 1
+  const log = createLogger({
+    format: settings.logFormat,
+    level: settings.logLevel,
+    terminal: host.terminal,
+    write: (line) => host.write(line),
+    fields: { role: settings.role, node: settings.nodeId },
+    ...(several ? { everyLine: { process: settings.process === 0 ? 'parent' : settings.process } } : {}),
+  })
+  host.onCrash((error) => {
+    log.fatal({ err: error }, 'an error that nobody handled ends the process')
+    host.exit(1)
+  })
+  host.onLibraryOutput(toldOnce(log))
+  return log
+}
+
 /** A library may say the same at every reconnect: the same again is for who looks for details. */
 function toldOnce(log: Logger): (level: LibraryLevel, text: string) => void {
   const told = new Set<string>()
@@ -103,12 +125,12 @@ function toldOnce(log: Logger): (level: LibraryLevel, text: string) => void {
 }
 
 /** Resolves at the first cause; a second signal ends the process at once. */
-async function firstCause(host: RoleHost, log: Logger): Promise<StopCause> {
+export async function firstCause(host: ProcessHost, log: Logger): Promise<StopCause> {
   return await new Promise((resolve) => {
     let first: { readonly signal: StopSignal; readonly at: number } | undefined
     host.onSignal((signal) => {
       const at = host.clock.monotonic()
-      if (signal === 'launcher gone') {
+      if (signal === 'launcher gone' || signal === 'node ends') {
         resolve(signal)
       } else if (first === undefined) {
         first = { signal, at }
@@ -141,7 +163,7 @@ class Parts {
     this.#host = host
     this.#log = log
     const version = { version: host.version, node: process.version, role: settings.role, id: settings.nodeId }
-    this.#admin = createAdminServer({
+    this.#admin = (host.createAdmin ?? createAdminServer)({
       meter: this.#meter,
       health: this.#health,
       debug: this.#debug,
@@ -159,9 +181,11 @@ class Parts {
   async start(): Promise<Started & { readonly redis: EmbeddedRedis | undefined }> {
     const { clock, random, createProcess } = this.#host
     const admin = await this.#admin.listen(this.#settings.adminAddress)
-    const settings = await this.#withRedis()
+    this.#redis = await startPrivateRedis(this.#settings, this.#host, this.#log, () => this.#stopping)
+    const settings = withPrivateRedis(this.#settings, this.#redis)
+    const { siblings } = this.#host
     const loopLag = this.#loopLag
-    const ports = { clock, random, log: this.#log, meter: this.#meter, health: this.#health, loopLag }
+    const ports = { clock, random, log: this.#log, meter: this.#meter, health: this.#health, loopLag, siblings }
     this.#running = await createProcess(settings.role, settings, ports)
     for (const [name, view] of this.#running.debug) this.#debug.set(name, view)
     for (const [name, operation] of this.#running.operations ?? []) this.#operations.set(name, operation)
@@ -203,22 +227,5 @@ class Parts {
       ended.then(() => true),
       () => false,
     )
-  }
-
-  /** Without a word on Redis, `all` starts a private one where the machine has the program, and goes without elsewhere. */
-  async #withRedis(): Promise<Settings> {
-    const { role, redisGiven } = this.#settings
-    if (role !== 'all' || redisGiven) return this.#settings
-    const { searchPath, clock } = this.#host
-    this.#redis = await startEmbeddedRedis({ path: searchPath, clock }).catch((error: unknown) => {
-      this.#log.warn({ err: error }, 'a redis-server was found and did not start')
-      return undefined
-    })
-    const redis = this.#redis
-    if (redis === undefined) return this.#settings
-    void redis.ended.then(() => {
-      if (!this.#stopping) this.#log.warn({ port: redis.port }, 'the private Redis has ended; going on without it')
-    })
-    return { ...this.#settings, cacheRedis: redis.url, queueRedis: redis.url }
   }
 }

@@ -13,8 +13,8 @@ export interface StartFailure {
 
 const LISTENERS = ['grpcAddress', 'httpAddress', 'adminAddress', 'prometheusAddress'] as const
 
-/** What Node and grpc-js put into their messages when they cannot listen. */
-const LISTEN_FAILED = /listen (E[A-Z]+)\D*?(\[?[0-9a-fA-F.:]*?\]?):(\d+)/
+/** What Node (`bind` where a parent listens for its processes) and grpc-js put into their messages when they cannot listen. */
+const LISTEN_FAILED = /(?:listen|bind) (E[A-Z]+)\D*?(\[?[0-9a-fA-F.:]*?\]?):(\d+)/
 
 export function explainStartFailure(error: unknown, settings: Settings): StartFailure {
   if (error instanceof IntermixError) {

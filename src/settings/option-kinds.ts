@@ -1,6 +1,7 @@
 // The kinds of values that flags and environment variables can have: how each is read, written and explained.
 
 import { isIP } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { IntermixError } from '../kernel/errors.ts'
 import { parseIpRange } from '../kernel/ip-range.ts'
 import { Duration, parseDuration } from '../kernel/time.ts'
@@ -22,6 +23,8 @@ export interface KindValues {
   url: string
   duration: number
   integer: number
+  /** A number of processes; `auto` is as many as this machine can run at once. */
+  processes: number
   boolean: boolean
   choice: string
   path: string
@@ -63,6 +66,7 @@ const readers: { readonly [K in Kind]: Reader<K> } = {
   url: readUrl,
   duration: readDuration,
   integer: (text, rules) => (/^-?\d{1,15}$/.test(text) ? within(Number(text), rules, String) : bounds(rules, String)),
+  processes: readProcesses,
   boolean: readBoolean,
   choice: readChoice,
   path: (text) => ({ value: text }),
@@ -87,6 +91,7 @@ export function placeholder(kind: Kind, { choices = [] }: ValueRules): string {
     url: 'URL',
     duration: 'DURATION',
     integer: 'N',
+    processes: 'N|auto',
     boolean: 'on|off',
     choice: choices.join('|'),
     path: 'PATH',
@@ -157,6 +162,12 @@ function readDuration(text: string, rules: ValueRules): ReadValue<'duration'> {
   return millis === undefined ? bounds(all, show, 'with a unit such as 50ms, 10s or 1h30m') : within(millis, all, show)
 }
 
+function readProcesses(text: string, rules: ValueRules): ReadValue<'processes'> {
+  const { max = Infinity } = rules
+  if (text.toLowerCase() === 'auto') return { value: Math.min(availableParallelism(), max) }
+  return /^\d{1,15}$/.test(text) ? within(Number(text), rules, String, 'or auto') : bounds(rules, String, 'or auto')
+}
+
 function readBoolean(text: string): ReadValue<'boolean'> {
   const lower = text.toLowerCase()
   if (['on', 'true', 'yes', '1'].includes(lower)) return { value: true }
@@ -223,9 +234,9 @@ function splitList(text: string): readonly string[] {
 
 type Show = (value: number) => string
 
-function within(value: number, rules: ValueRules, show: Show): { value: number } | { allowed: string } {
+function within(value: number, rules: ValueRules, show: Show, form = ''): { value: number } | { allowed: string } {
   const { min = -Infinity, max = Infinity } = rules
-  return value >= min && value <= max ? { value } : bounds(rules, show)
+  return value >= min && value <= max ? { value } : bounds(rules, show, form)
 }
 
 function bounds({ min, max }: ValueRules, show: Show, form = ''): { allowed: string } {

@@ -14,12 +14,16 @@ export type Role = (typeof ROLES)[number]
 export interface SettingSpec extends OptionSpec {
   readonly roles: readonly Role[]
   readonly group: string
+  /** A bound of the whole node, of which each of its processes has its part. */
+  readonly ofNode?: true
 }
 
 const KIB = 1024
 const MIB = 1024 * KIB
 const SERVING: readonly Role[] = ['node', 'all']
 const DRAINING: readonly Role[] = ['worker', 'all']
+/** More than any machine has use for. */
+const MAX_PROCESSES = 256
 /** As `server/grpc-transport.ts` has them. */
 const TRANSPORTS = ['native', 'grpc-js'] as const
 
@@ -259,6 +263,7 @@ export const SETTINGS = {
     description: 'Bound on calls that are being answered; what comes beyond it is refused at once.',
     group: 'Checks',
     roles: SERVING,
+    ofNode: true,
   },
   checkTimeoutMs: {
     kind: 'duration',
@@ -309,6 +314,7 @@ export const SETTINGS = {
     description: "Bound on the verdicts in the node's own cache.",
     group: 'Checks',
     roles: SERVING,
+    ofNode: true,
   },
   cacheMaxBytes: {
     kind: 'bytes',
@@ -317,6 +323,7 @@ export const SETTINGS = {
     description: "Bound on the memory of the node's own cache.",
     group: 'Checks',
     roles: SERVING,
+    ofNode: true,
   },
   cacheRefreshRate: {
     kind: 'integer',
@@ -326,6 +333,7 @@ export const SETTINGS = {
     description: 'Verdicts of one handler that are refreshed ahead of need, per second; 0 switches it off.',
     group: 'Checks',
     roles: SERVING,
+    ofNode: true,
   },
   reportBatchMaxEntries: {
     kind: 'integer',
@@ -360,11 +368,22 @@ export const SETTINGS = {
     description: 'Bound on reports held while Redis is away; beyond it they are dropped and counted.',
     group: 'Reports',
     roles: SERVING,
+    ofNode: true,
+  },
+  processes: {
+    kind: 'processes',
+    default: 1,
+    min: 1,
+    max: MAX_PROCESSES,
+    description:
+      'Processes that serve, on the same ports; auto: one for each core. Bounds on cache, calls in flight and held reports are of all together.',
+    group: 'Process',
+    roles: SERVING,
   },
   nodeId: {
     kind: 'text',
     placeholder: 'NAME',
-    description: 'Name of this process, different from that of every other.',
+    description: 'Name of this node, different from that of every other; of several processes each adds its number.',
     pattern: { regex: /^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/, allowed: '1 to 63 letters, digits and -, not - first' },
     defaultText: 'host name and a random suffix',
     group: 'Process',

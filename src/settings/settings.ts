@@ -28,6 +28,8 @@ export interface Settings extends Omit<OptionValues<Table>, 'redis' | 'cacheRedi
   readonly queueRedis: string | undefined
   /** Whether anything was said of Redis (`none` included); if not, `all` looks for a redis-server of its own. */
   readonly redisGiven: boolean
+  /** Which of the node's processes this is, from 1. */
+  readonly process: number
 }
 
 export type SettingsResult = { readonly settings: Settings } | { readonly problems: readonly string[] }
@@ -55,7 +57,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
   if (all.length > 0) return { problems: [...new Set(all)] }
   const redisGiven = given.has('redis') || given.has('cacheRedis') || given.has('queueRedis')
   const { redis: _, ...rest } = values
-  return { settings: { ...rest, ...redis, role, redisGiven, nodeId: values.nodeId ?? freshNodeId() } }
+  return { settings: { ...rest, ...redis, role, redisGiven, process: 1, nodeId: values.nodeId ?? freshNodeId() } }
 }
 
 /** The settings that a role has, in the order of the table. */

@@ -5,10 +5,15 @@ import type { CounterChange, DurableCounters, FieldGuard } from '../adapter-kit/
 // Older batches cannot come back: retries of a batch end long before that many others have passed.
 const REMEMBERED_BATCHES = 10_000
 
-/** One register, named `local`, that lives as long as the process. */
+/** One register that lives as long as the process. */
 export class MemoryCounters implements DurableCounters {
+  readonly #name: string
   readonly #fields = new Map<string, number>()
   readonly #batches = new Set<string>()
+
+  constructor(name = 'local') {
+    this.#name = name
+  }
 
   async apply(batchId: string, changes: readonly CounterChange[]): Promise<void> {
     if (this.#batches.has(batchId)) return
@@ -24,10 +29,11 @@ export class MemoryCounters implements DurableCounters {
   }
 
   async registers(): Promise<ReadonlyMap<string, ReadonlyMap<string, number>>> {
-    return new Map([['local', new Map(this.#fields)]])
+    return new Map([[this.#name, new Map(this.#fields)]])
   }
 
-  async forget(_register: string, guard: FieldGuard, fields: readonly string[]): Promise<void> {
+  async forget(register: string, guard: FieldGuard, fields: readonly string[]): Promise<void> {
+    if (register !== this.#name) return
     if (this.#fields.get(guard.field) !== guard.value) return
     for (const field of fields) this.#fields.delete(field)
   }

@@ -10,7 +10,7 @@ import { Coalescer, type CoalescerBounds } from './coalescer.ts'
 import { IntakeLedger, type IntakeTotals } from './intake-ledger.ts'
 import { MemorySpool } from './memory-spool.ts'
 import type { Parcel } from './parcel.ts'
-import { readSpoolFiles, removeSpoolFile, writeSpoolFile } from './spool-file.ts'
+import { readSpoolFiles, removeSpoolFile, type SpoolShare, writeSpoolFile } from './spool-file.ts'
 
 /** Where parcels go: the queue in Redis, or the pipeline in this process. */
 export interface ParcelSink {
@@ -34,8 +34,10 @@ export interface ReportIntakeOptions {
   readonly spoolBytes?: number
   /** When small batches go on their way; 100 records or 200 ms unless set. */
   readonly coalesce?: CoalescerBounds
-  /** Where to keep at the end of the process what could not be handed on; one directory for one process. */
+  /** Where to keep at the end of the process what could not be handed on; one directory for one node. */
   readonly spoolDirectory?: string
+  /** Which of the files there are this process's; all of them unless set. */
+  readonly spoolShare?: SpoolShare
   /** Distinguishes this process's file from those of earlier runs: letters, digits and `-`. */
   readonly processId: string
 }
@@ -207,10 +209,10 @@ export class ReportIntake implements ReportService {
   }
 
   #recover(directory: string): void {
-    const { log } = this.#options
+    const { log, spoolShare = { process: 1, processes: 1 } } = this.#options
     try {
       mkdirSync(directory, { recursive: true })
-      for (const { path, parcels, damaged } of readSpoolFiles(directory)) {
+      for (const { path, parcels, damaged } of readSpoolFiles(directory, spoolShare)) {
         if (damaged) log.warn({ path }, 'a spool file ends in a damaged record; what stands before it is used')
         const file = { path, left: parcels.length }
         for (const parcel of parcels) this.#recovered.set(parcel, file)

@@ -16,6 +16,11 @@ What a process counts of itself, at \`GET :15014/metrics\`, in the Prometheus te
 A counter begins at 0 with the process. A label takes the values listed, or what is said of it. The series of one metric are
 bounded: label values beyond the bound share one series, all of whose labels are \`overflow\`.
 
+A node of several processes (\`--processes\`) answers for all of them: counters and histograms are summed, those of processes
+that have ended included; of gauges the table says whether the sum, the highest or the lowest counts, of the processes that
+answer in time. \`intermix_node_processes_measured\` says how many did. Series named \`process_…\` and \`nodejs_eventloop_lag…\`
+are of each process, with the label \`process\`.
+
 This page is written from \`src/kernel/metrics\` by \`npm run docs:metrics\`; edit those files.
 `
 
@@ -29,9 +34,11 @@ function renderArea({ title, metrics }: CatalogueArea): string {
   return [`## ${title}`, '', '| metric | type | unit | labels | |', '|---|---|---|---|---|', ...rows, ''].join('\n')
 }
 
-function renderRow({ name, type, unit, labels, help }: Metric): string {
+function renderRow(metric: Metric & { readonly merge?: string }): string {
+  const { name, type, unit, labels, help, merge } = metric
   const described = Object.entries(labels).map(([label, values]) => `\`${label}\`: ${renderLabel(values)}`)
-  const cells = [`\`intermix_${name}\``, type, unit, described.join('<br>'), help]
+  const kind = merge === undefined ? type : `${type}, ${merge}`
+  const cells = [`\`intermix_${name}\``, kind, unit, described.join('<br>'), help]
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
 }
 

@@ -38,6 +38,7 @@ export default defineAdapter({
   config,
   doesIo: false,
   staleIfErrorMs: 0,
+  oneProcess: { insteadUse: 'redisquota' },
   validate: ({ quotas }) => duplicateQuotas(quotas),
   create(params, { clock, meter, handlerName }): Handler {
     const counters = new Counters(params.maxCounters)

@@ -64,6 +64,7 @@ export const CACHE_EVICTED_TOTAL = counter({
 export const CACHE_ENTRIES = gauge({
   name: 'cache_entries',
   unit: 'entries',
+  merge: 'sum',
   help: 'Entries of the local tier.',
   labels: { grain: GRAINS },
 })
@@ -71,6 +72,7 @@ export const CACHE_ENTRIES = gauge({
 export const CACHE_BYTES = gauge({
   name: 'cache_bytes',
   unit: 'bytes',
+  merge: 'sum',
   help: 'Bytes of the local tier with all that it is found by, estimated.',
   labels: { grain: GRAINS },
 })
@@ -91,6 +93,7 @@ export const CACHE_MESH_GARBAGE_TOTAL = counter({
 export const CACHE_UNPROTECTED_SHARE = gauge({
   name: 'cache_unprotected_share',
   unit: 'share, 0 to 1',
+  merge: 'max',
   help: 'M(W): share of requests whose verdict would be too old to serve if the backend died now (5 min window).',
   labels: { handler: HANDLER },
 })
@@ -98,6 +101,7 @@ export const CACHE_UNPROTECTED_SHARE = gauge({
 export const CACHE_PREDICTED_NINES = gauge({
   name: 'cache_predicted_nines',
   unit: 'nines',
+  merge: 'min',
   help: 'Nines of availability that M(W) predicts for a backend at 99.9 %.',
   labels: { handler: HANDLER },
 })
@@ -105,6 +109,7 @@ export const CACHE_PREDICTED_NINES = gauge({
 export const CACHE_UNIQUE_KEYS = gauge({
   name: 'cache_unique_keys',
   unit: '0 or 1',
+  merge: 'max',
   help: '1 for an instance whose keys are nearly all unique; its verdicts are kept out of the mesh tier.',
   labels: { handler: HANDLER, instance: 'full name of the instance' },
 })
@@ -112,5 +117,6 @@ export const CACHE_UNIQUE_KEYS = gauge({
 export const REVOCATIONS_IN_TOUCH = gauge({
   name: 'revocations_in_touch',
   unit: '0 or 1',
+  merge: 'min',
   help: '1 while this node follows the mesh-wide revocations.',
 })

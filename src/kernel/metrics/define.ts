@@ -11,9 +11,11 @@ export function counter<const L extends Labels = NoLabels>(definition: Definitio
   return Object.freeze({ labels: {}, ...definition, type: 'counter' }) as unknown as CounterMetric<L>
 }
 
-/** A value that goes up and down. */
-export function gauge<const L extends Labels = NoLabels>(definition: Definition<L>): GaugeMetric<L> {
-  return Object.freeze({ labels: {}, ...definition, type: 'gauge' }) as unknown as GaugeMetric<L>
+/** A value that goes up and down. The values of several processes of a node are summed unless it says otherwise. */
+export function gauge<const L extends Labels = NoLabels>(
+  definition: Definition<L> & Partial<Pick<GaugeMetric, 'merge'>>,
+): GaugeMetric<L> {
+  return Object.freeze({ labels: {}, merge: 'sum', ...definition, type: 'gauge' }) as unknown as GaugeMetric<L>
 }
 
 /** Values sorted into buckets. */

@@ -50,6 +50,7 @@ export const SHED_TOTAL = counter({
 export const OVERLOADED = gauge({
   name: 'overloaded',
   unit: '0 or 1',
+  merge: 'max',
   help: '1 while a queue is standing and calls are shed.',
 })
 

@@ -5,6 +5,7 @@ import { counter, gauge } from './define.ts'
 export const GRPC_CONNECTIONS = gauge({
   name: 'grpc_connections',
   unit: 'connections',
+  merge: 'sum',
   help: 'Open gRPC connections.',
 })
 

@@ -24,6 +24,7 @@ export const HANDLER_DURATION_SECONDS = histogram({
 export const HANDLER_BREAKER_STATE = gauge({
   name: 'handler_breaker_state',
   unit: '0, 1 or 2',
+  merge: 'max',
   help: '0 closed, 1 half open, 2 open',
   labels: { handler: HANDLER },
 })
@@ -31,6 +32,7 @@ export const HANDLER_BREAKER_STATE = gauge({
 export const HANDLER_CONCURRENCY_LIMIT = gauge({
   name: 'handler_concurrency_limit',
   unit: 'calls',
+  merge: 'sum',
   help: 'Calls a handler may have in flight',
   labels: { handler: HANDLER },
 })

@@ -29,8 +29,12 @@ export interface CounterMetric<L extends Labels = Labels> extends Metric<L> {
   readonly type: 'counter'
 }
 
+/** How a gauge of several processes of one node becomes one: what is worse counts, or all together. */
+export type GaugeMerge = 'sum' | 'max' | 'min'
+
 export interface GaugeMetric<L extends Labels = Labels> extends Metric<L> {
   readonly type: 'gauge'
+  readonly merge: GaugeMerge
 }
 
 export interface HistogramMetric<L extends Labels = Labels> extends Metric<L> {

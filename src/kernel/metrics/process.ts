@@ -7,6 +7,7 @@ const REDIS_ROLES = ['cache', 'queue'] as const
 export const BUILD_INFO = gauge({
   name: 'build_info',
   unit: '1',
+  merge: 'max',
   help: 'What runs here; always 1.',
   labels: {
     version: 'version of Intermix',
@@ -31,6 +32,7 @@ export const REDIS_CALLS_TOTAL = counter({
 export const REDIS_UP = gauge({
   name: 'redis_up',
   unit: '0 or 1',
+  merge: 'min',
   help: 'Whether Redis can be used.',
   labels: { role: REDIS_ROLES },
 })
@@ -45,6 +47,7 @@ export const CONFIG_LOADS_TOTAL = counter({
 export const CONFIG_LAST_RELOAD_OK = gauge({
   name: 'config_last_reload_ok',
   unit: '0 or 1',
+  merge: 'min',
   help: '1 when the last config that was seen is served, 0 when an older one is because that one could not be used.',
 })
 
@@ -52,4 +55,35 @@ export const CONFIG_APPLY_FAILURES_TOTAL = counter({
   name: 'config_apply_failures_total',
   unit: 'configs',
   help: 'Good configs that could not be taken into use; the one before is served on.',
+})
+
+const PROCESS_STATES = ['serving', 'starting', 'silent', 'away'] as const
+
+export const NODE_PROCESSES = gauge({
+  name: 'node_processes',
+  unit: 'processes',
+  merge: 'sum',
+  help: 'Processes of a node with several, by state; silent: does not answer, away: has ended and will be started again.',
+  labels: { state: PROCESS_STATES },
+})
+
+export const NODE_PROCESSES_MEASURED = gauge({
+  name: 'node_processes_measured',
+  unit: 'processes',
+  merge: 'sum',
+  help: 'Processes whose gauges are in this answer; of the others their last counts are, and no gauges.',
+})
+
+export const NODE_PROCESS_ENDS_TOTAL = counter({
+  name: 'node_process_ends_total',
+  unit: 'processes',
+  help: 'Processes of a node that ended although nobody had asked the node to; start: before it served, silent: it did not answer and was killed.',
+  labels: { reason: ['crash', 'start', 'silent', 'signal'] },
+})
+
+export const NODE_CONFIGS = gauge({
+  name: 'node_configs',
+  unit: 'configs',
+  merge: 'sum',
+  help: 'Different configs that the processes of a node serve; 1, but for a moment after a change.',
 })

@@ -24,6 +24,7 @@ export const REPORTS_STORED_TOTAL = counter({
 export const REPORTS_HELD = gauge({
   name: 'reports_held',
   unit: 'records',
+  merge: 'sum',
   help: 'Records that the intake holds in memory.',
 })
 
@@ -37,12 +38,14 @@ export const REPORTS_DROPPED_TOTAL = counter({
 export const REPORTS_BACKPRESSURE = gauge({
   name: 'reports_backpressure',
   unit: '0 or 1',
+  merge: 'max',
   help: 'Whether the node holds reports back because the queue or its memory is nearly full.',
 })
 
 export const REPORT_QUEUE_WAITING = gauge({
   name: 'report_queue_waiting',
   unit: 'jobs',
+  merge: 'max',
   help: 'Jobs that wait in the report queue for fan-out.',
 })
 

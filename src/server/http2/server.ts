@@ -104,6 +104,8 @@ class NativeServer implements GrpcServer {
     const listener = await this.#createListener()
     this.#listener = listener
     listener.maxConnections = this.#options.maxConnections ?? MAX_CONNECTIONS
+    // Else the parent of several processes would hand on what none takes for ever.
+    Object.assign(listener, { dropMaxConnection: true })
     listener.on('drop', () => this.#closed('limit'))
     const port = await listen(listener, address)
     listener.on('error', (error) => this.#options.log.error({ err: error }, 'the gRPC listener failed'))

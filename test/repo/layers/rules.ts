@@ -29,7 +29,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   bullmq: ['src/telemetry', 'workers'],
   fastify: ['src/server', 'src/sidecar', 'src/observe'],
   '@grpc/grpc-js': ['src/server', 'src/sidecar'],
-  'prom-client': ['src/observe/meter.ts'],
+  'prom-client': ['src/observe/meter.ts', 'src/observe/merged-metrics.ts'],
 }
 
 function importsPointDown(folder: string, allowed: readonly string[]): IForbiddenRuleType {
