@@ -130,6 +130,8 @@ class NativeServer implements GrpcServer {
       take(socket)
     })
     this.#stopTls = stopWatch
+    // Also who has no certificate that we know, or takes too long.
+    server.on('tlsClientError', () => this.#closed('handshake'))
     server.on('connection', (socket: Socket) => {
       const address = addressOf(socket)
       this.#handshakes.set(address, socket)

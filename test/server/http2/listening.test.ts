@@ -52,7 +52,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
   })
 
   it('speaks nothing but HTTP/2', async () => {
-    const { port } = await startNative({ tls: { cert: first.certificate, key: first.key } })
+    const { port, count } = await startNative({ tls: { cert: first.certificate, key: first.key } })
     const socket = connectTls({
       port,
       host: '127.0.0.1',
@@ -63,6 +63,9 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
     await expect(new Promise((_resolve, reject) => socket.on('error', reject))).rejects.toThrow(
       /no application protocol/,
     )
+    const plain = await FrameClient.open({ port })
+    await plain.ended()
+    await expect.poll(() => count('grpc_connections_closed_total{handshake}')).toBe(2)
   })
 
   it('lets only clients in whom the authority knows', async () => {
@@ -77,6 +80,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
       expect(client?.received ?? []).toEqual([])
     }
     expect(count('grpc_connections{}')).toBe(1)
+    await expect.poll(() => count('grpc_connections_closed_total{handshake}')).toBe(2)
   })
 
   it('takes changed certificates into use, and none that cannot be used', async () => {
