@@ -31,14 +31,14 @@ export const TIMES: ConnectionTimes = {
   graceMs: 60_000,
 }
 
-/** How long a peer has to say that it knows that we go, and to take our last words. */
+/** How long a peer has to say that it knows that we go. */
 const GOODBYE_MS = 5_000
 const JITTER = 0.1
 
 /** What can be seen of a connection. */
 export interface ConnectionView {
   readonly now: number
-  readonly phase: 'opening' | 'open' | 'retiring' | 'closing'
+  readonly phase: 'opening' | 'open' | 'retiring'
   /** Within a header block. */
   readonly within: boolean
   /** Bytes that the peer has not taken. */
@@ -92,16 +92,15 @@ export class ConnectionCare {
       this.#heardAt = Math.max(this.#heardAt, now)
     }
     const lasts = (what: string, holds: boolean): number => this.#lasts(what, holds, now)
-    if (this.#progress !== view.progress) this.#since.delete('stalled')
+    // Who takes what had to wait for it is there. What had not says nothing: the kernel has taken it.
+    if (this.#progress !== view.progress && this.#since.delete('stalled')) this.heard(now)
     this.#progress = view.progress
     if (lasts('stalled', view.unsent > 0) > times.stalledMs) return 'stalled'
-    if (lasts('closing', phase === 'closing') > GOODBYE_MS) return this.reason
-    if (phase === 'closing') return undefined
     if (lasts('opening', phase === 'opening' || view.within) > times.handshakeMs) return 'handshake'
     const silent = now - this.#heardAt
     if (this.#pinged && silent > times.keepaliveMs + times.keepaliveTimeoutMs) return 'dead'
     const retiring = lasts('retiring', phase === 'retiring')
-    if (retiring > times.graceMs) return this.reason
+    if (retiring > times.graceMs && this.reason !== 'peer') return this.reason
     if (retiring > GOODBYE_MS) return 'finish'
     if (phase === 'open') {
       if (now - this.#bornAt > this.#maxAgeMs) return 'age'

@@ -25,6 +25,7 @@ import {
 import { HeaderIntake, MAX_LIST_BYTES } from './header-intake.ts'
 import { DEFAULT_TABLE_BYTES } from './hpack/dynamic-table.ts'
 import { HpackError } from './hpack/hpack-error.ts'
+import { MemoryBudget } from './memory-budget.ts'
 import { Output, type OutputOwner } from './output.ts'
 import { readSettings } from './peer-settings.ts'
 import type { HeadReader } from './request-head.ts'
@@ -36,12 +37,15 @@ export interface ConnectionOptions extends StreamsOptions {
   readonly random: Random
   readonly heads: HeadReader
   readonly times: ConnectionTimes
+  /** For requests of all connections that have not come as a whole. */
+  readonly budget: MemoryBudget
   /** How long what is read now has waited. */
   waitedMs(): number
   onClose(connection: Connection, reason: CloseReason): void
 }
 
-/** How long what the peer still sends is read when we have closed our side. */
+/** How long the peer has to take our last words, and for how long what it still sends is read when they are on their way. */
+const GOODBYE_MS = 5_000
 const LINGER_MS = 250
 
 /** What PINGs say: that the peer is asked to go, and whether it is there. */
@@ -49,12 +53,13 @@ const DRAIN = Buffer.from('draining')
 const ALIVE = Buffer.from('alive?  ')
 
 export class Connection implements StreamsOwner, OutputOwner, FrameSink {
+  readonly budget: MemoryBudget
   readonly output: Output
   readonly bounds: AbuseBounds
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #care: ConnectionCare
-  readonly #reader = new FrameReader(this)
+  readonly #reader: FrameReader
   readonly #streams: Streams
   readonly #headers: HeaderIntake
   #prefaceBytes = 0
@@ -66,15 +71,18 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
   /** `asked`: the peer was told to begin no more streams. `told`: those that it begins are not taken. */
   #goingAway: 'no' | 'asked' | 'told' = 'no'
   #closed: CloseReason | undefined
+  #cancelDestroy = () => {}
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket
     this.#options = options
+    this.budget = new MemoryBudget(options.limits.budgetBytes, options.budget)
     this.output = new Output(socket, this)
+    this.#reader = new FrameReader(this, this.budget)
     this.bounds = new AbuseBounds(options.clock)
     this.#care = new ConnectionCare(options)
     this.#streams = new Streams(this, options)
-    this.#headers = new HeaderIntake(options.heads, this.#streams)
+    this.#headers = new HeaderIntake(options.heads, this.#streams, this.budget)
     socket.on('data', (bytes: Buffer) => this.#read(bytes))
     socket.on('error', () => {})
     socket.on('close', () => this.#gone())
@@ -127,6 +135,7 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
 
   /** Looks whether the peer keeps to its times; called every second. */
   check(now: number): void {
+    if (this.#closed !== undefined) return
     const { output } = this
     const todo = this.#care.check({
       now,
@@ -144,7 +153,6 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
   }
 
   #phase(): ConnectionView['phase'] {
-    if (this.#closed !== undefined) return 'closing'
     if (!this.#settled) return 'opening'
     return this.#goingAway === 'no' ? 'open' : 'retiring'
   }
@@ -216,16 +224,28 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
   #close(reason: CloseReason): void {
     if (this.#closed !== undefined) return
     this.#closed = reason
-    this.#reader.stop()
+    this.#stopReading()
     this.#streams.cancelAll()
     this.output.flush()
     this.#socket.resume()
-    this.#socket.end(() => this.#options.clock.after(LINGER_MS, () => this.#socket.destroy()))
+    this.#destroyAfter(GOODBYE_MS)
+    this.#socket.end(() => this.#destroyAfter(LINGER_MS))
+  }
+
+  #destroyAfter(ms: number): void {
+    this.#cancelDestroy()
+    this.#cancelDestroy = this.#options.clock.after(ms, () => this.#socket.destroy())
+  }
+
+  #stopReading(): void {
+    this.#reader.stop()
+    this.#headers.stop()
   }
 
   #gone(): void {
+    this.#cancelDestroy()
     this.#closed ??= 'peer'
-    this.#reader.stop()
+    this.#stopReading()
     this.#streams.cancelAll()
     this.#options.onClose(this, this.#closed)
   }

@@ -2,6 +2,7 @@
 
 import { ConnectionError } from './connection-error.ts'
 import { ErrorCode, FRAME_BYTES, HEAD_BYTES, readUint32 } from './frames.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 
 export interface FrameSink {
   /** Takes a frame whose payload lies in `bytes` between two offsets. Nobody writes to `bytes` again. */
@@ -13,23 +14,21 @@ const NOTHING = Buffer.alloc(0)
 export class FrameReader {
   readonly #sink: FrameSink
   /** A frame of which not all has come: its bytes so far, in a buffer of its size once that is known. */
-  #partial = NOTHING
+  #partial: Buffer = NOTHING
   #have = 0
   #stopped = false
+  readonly #budget: MemoryBudget
 
-  constructor(sink: FrameSink) {
+  /** What is kept of frames that have not come as a whole is taken of `budget`. */
+  constructor(sink: FrameSink, budget: MemoryBudget) {
     this.#sink = sink
-  }
-
-  /** Whether the peer has begun with a frame, and not finished it. */
-  get within(): boolean {
-    return this.#have > 0
+    this.#budget = budget
   }
 
   /** Reads no further frame, also of what is being read. */
   stop(): void {
     this.#stopped = true
-    this.#partial = NOTHING
+    this.#release()
   }
 
   /** @throws ConnectionError where a frame is larger than allowed. */
@@ -58,15 +57,15 @@ export class FrameReader {
     if (this.#have < HEAD_BYTES) return at
     const size = HEAD_BYTES + payloadBytes(this.#partial, 0)
     if (this.#partial.length < size) {
-      const whole = Buffer.allocUnsafe(size)
+      const whole = this.#allocate(size)
       this.#partial.copy(whole, 0, 0, this.#have)
+      this.#budget.give(this.#partial.length)
       this.#partial = whole
     }
     at = this.#take(bytes, at, size)
     if (this.#have < size) return at
     const whole = this.#partial
-    this.#partial = NOTHING
-    this.#have = 0
+    this.#release()
     this.#emit(whole, 0, size)
     return at
   }
@@ -80,8 +79,20 @@ export class FrameReader {
 
   #keep(bytes: Buffer, at: number): void {
     const size = bytes.length - at >= HEAD_BYTES ? HEAD_BYTES + payloadBytes(bytes, at) : HEAD_BYTES
-    this.#partial = Buffer.allocUnsafe(size)
+    this.#partial = this.#allocate(size)
     this.#take(bytes, at, size)
+  }
+
+  #allocate(size: number): Buffer {
+    if (!this.#budget.take(size))
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too much is being received at once', 'abuse')
+    return Buffer.allocUnsafe(size)
+  }
+
+  #release(): void {
+    this.#budget.give(this.#partial.length)
+    this.#partial = NOTHING
+    this.#have = 0
   }
 }
 

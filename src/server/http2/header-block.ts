@@ -2,6 +2,7 @@
 
 import { ConnectionError } from './connection-error.ts'
 import { ErrorCode } from './frames.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 
 /** What a block may have, encoded, and in how many frames. Nothing that fits into the list of fields that we take needs more. */
 const MAX_BYTES = 128 * 1024
@@ -11,20 +12,31 @@ export class HeaderBlock {
   readonly id: number
   readonly endStream: boolean
   readonly malformed: boolean
+  readonly #budget: MemoryBudget
   readonly #parts: Buffer[] = []
   #bytes = 0
 
-  constructor(id: number, endStream: boolean, malformed: boolean) {
+  constructor(budget: MemoryBudget, id: number, endStream: boolean, malformed: boolean) {
+    this.#budget = budget
     this.id = id
     this.endStream = endStream
     this.malformed = malformed
   }
 
   add(bytes: Buffer, start: number, end: number): void {
-    this.#bytes += end - start
-    if (this.#bytes > MAX_BYTES || this.#parts.length >= MAX_FRAMES)
+    const length = end - start
+    const allowed = this.#bytes + length <= MAX_BYTES && this.#parts.length < MAX_FRAMES
+    if (!allowed || !this.#budget.take(length))
       throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'a header block is too long', 'abuse')
+    this.#bytes += length
     this.#parts.push(Buffer.from(bytes.subarray(start, end)))
+  }
+
+  /** Gives its memory back. */
+  release(): void {
+    this.#budget.give(this.#bytes)
+    this.#bytes = 0
+    this.#parts.length = 0
   }
 
   /** All of it. */

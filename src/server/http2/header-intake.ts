@@ -6,6 +6,7 @@ import { ErrorCode, Flag, MAX_31_BITS, readUint32 } from './frames.ts'
 import { HeadMemo } from './head-memo.ts'
 import { HeaderBlock } from './header-block.ts'
 import { HpackDecoder } from './hpack/decoder.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 import type { HeadReader, RequestHead } from './request-head.ts'
 
 /** The largest list of fields taken, as SETTINGS_MAX_HEADER_LIST_SIZE counts it; larger requests get 431. */
@@ -28,16 +29,25 @@ export class HeaderIntake {
   readonly #target: HeaderTarget
   readonly #decoder = new HpackDecoder({ maxTableBytes: MAX_TABLE_BYTES, maxListBytes: MAX_LIST_BYTES })
   readonly #memo = new HeadMemo()
+  readonly #budget: MemoryBudget
   #block: HeaderBlock | undefined
 
-  constructor(heads: HeadReader, target: HeaderTarget) {
+  /** What is kept of blocks that have not come as a whole is taken of `budget`. */
+  constructor(heads: HeadReader, target: HeaderTarget, budget: MemoryBudget) {
     this.#heads = heads
     this.#target = target
+    this.#budget = budget
   }
 
   /** Between the frames of one block, where no other frame may be. */
   get within(): boolean {
     return this.#block !== undefined
+  }
+
+  /** Reads no more: lets go of a block that has not come as a whole. */
+  stop(): void {
+    this.#block?.release()
+    this.#block = undefined
   }
 
   headers(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
@@ -56,7 +66,7 @@ export class HeaderIntake {
     }
     const endStream = (flags & Flag.END_STREAM) !== 0
     if ((flags & Flag.END_HEADERS) !== 0) return this.#read(id, endStream, malformed, bytes, from, until)
-    this.#block = new HeaderBlock(id, endStream, malformed)
+    this.#block = new HeaderBlock(this.#budget, id, endStream, malformed)
     this.#block.add(bytes, from, until)
   }
 
@@ -68,6 +78,7 @@ export class HeaderIntake {
     if ((flags & Flag.END_HEADERS) === 0) return
     this.#block = undefined
     const whole = block.whole()
+    block.release()
     this.#read(id, block.endStream, block.malformed, whole, 0, whole.length)
   }
 

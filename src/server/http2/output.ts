@@ -10,10 +10,19 @@ const SIZES = [4_096, 16_384, 65_536] as const
 const LARGEST = 65_536
 /** Buffers of a size that are kept for reuse. */
 const KEPT = 64
-/** Bytes that the peer has not taken, beyond which nothing more is asked of it and nothing more sent that can wait. */
+/**
+ * Bytes that the peer has not taken, beyond which nothing more is asked of it and nothing more sent that can wait: of a
+ * connection, and of one while all together hold too many.
+ */
 const HIGH_BYTES = 1024 * 1024
+const CROWDED_BYTES = 65_536
+/** What all connections may hold before they count as too many. */
+const ALL_BYTES = 64 * 1024 * 1024
 
 const NOTHING = Buffer.alloc(0)
+
+/** What all connections of this process hold. */
+let allUnsent = 0
 
 /** Buffers that have been written out. All connections of a process share them. */
 const spare: readonly Buffer[][] = SIZES.map(() => [])
@@ -27,6 +36,10 @@ function takeBuffer(bytes: number): Buffer {
 function giveBuffer(buffer: Buffer): void {
   const kept = spare[SIZES.indexOf(buffer.length as (typeof SIZES)[number])]
   if (kept !== undefined && kept.length < KEPT) kept.push(buffer)
+}
+
+function highBytes(): number {
+  return allUnsent > ALL_BYTES ? CROWDED_BYTES : HIGH_BYTES
 }
 
 /** Connections that have something to send, flushed together when this turn has read its sockets. */
@@ -168,7 +181,8 @@ export class Output {
     this.#sent.push(buffer)
     this.#sentBytes.push(bytes)
     this.#unsent += bytes
-    if (this.#unsent > HIGH_BYTES) this.#full = true
+    allUnsent += bytes
+    if (this.#unsent > highBytes()) this.#full = true
     this.#socket.write(bytes === buffer.length ? buffer : buffer.subarray(0, bytes), this.#onWritten)
   }
 
@@ -197,10 +211,12 @@ export class Output {
 
   readonly #onWritten = (): void => {
     const buffer = this.#sent.shift()
-    this.#unsent -= this.#sentBytes.shift() ?? 0
+    const bytes = this.#sentBytes.shift() ?? 0
+    this.#unsent -= bytes
+    allUnsent -= bytes
     this.progress++
     if (buffer !== undefined) giveBuffer(buffer)
-    if (this.#unsent < HIGH_BYTES / 2) this.#full = false
+    if (this.#unsent < highBytes() / 2) this.#full = false
     this.#owner.taken()
   }
 }

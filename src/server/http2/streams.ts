@@ -7,7 +7,7 @@ import { ConnectionError } from './connection-error.ts'
 import { paddingOf } from './frame-rules.ts'
 import { DEFAULT_WINDOW, ErrorCode, Flag, MAX_31_BITS, resetStream, windowUpdate } from './frames.ts'
 import type { HeaderTarget } from './header-intake.ts'
-import { MemoryBudget } from './memory-budget.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 import type { Output } from './output.ts'
 import type { CallHead, RequestHead } from './request-head.ts'
 import { StreamCall } from './stream-call.ts'
@@ -25,8 +25,6 @@ const STALLED_LOOKS = 30
 
 export interface StreamsOptions {
   readonly limits: StreamLimits
-  /** Of all connections. */
-  readonly budget: MemoryBudget
   readonly maxConcurrentStreams: number
   /** How long a call is taken to wait that does not say. */
   readonly defaultTimeoutMs: number
@@ -36,6 +34,8 @@ export interface StreamsOptions {
 
 /** What streams have of their connection. */
 export interface StreamsOwner {
+  /** For requests that have not come as a whole. */
+  readonly budget: MemoryBudget
   readonly output: Output
   readonly bounds: AbuseBounds
   readonly peer: string
@@ -71,8 +71,8 @@ export class Streams implements StreamHost, HeaderTarget {
     this.#owner = owner
     this.#options = options
     this.limits = options.limits
+    this.budget = owner.budget
     this.output = owner.output
-    this.budget = new MemoryBudget(options.limits.budgetBytes, options.budget)
   }
 
   /** Those that the peer or we have yet to close. */

@@ -9,6 +9,7 @@ import { HpackDecoder } from '../../../src/server/http2/hpack/decoder.ts'
 import { HpackEncoder } from '../../../src/server/http2/hpack/encoder.ts'
 import { encodeFields } from '../../../src/server/http2/hpack/encode-fields.ts'
 import type { Field } from '../../../src/server/http2/hpack/hpack-error.ts'
+import { MemoryBudget } from '../../../src/server/http2/memory-budget.ts'
 import { HeadReader, type RequestHead } from '../../../src/server/http2/request-head.ts'
 import { routesOf } from '../../../src/server/http2/routes.ts'
 import { dependencies } from '../fixtures.ts'
@@ -49,7 +50,7 @@ describe('remembered header blocks', () => {
         const encoder = new HpackEncoder()
         const heads: RequestHead[] = []
         const target = { request: (_id: number, head: RequestHead) => void heads.push(head), trailers: () => {} }
-        const intake = new HeaderIntake(new HeadReader(routes), target)
+        const intake = new HeaderIntake(new HeadReader(routes), target, new MemoryBudget(0))
         const plainReader = new HeadReader(routes)
         const plain = new HpackDecoder({ maxTableBytes: 4096, maxListBytes: MAX_LIST_BYTES })
         const seen = new Set<RequestHead>()

@@ -2,9 +2,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FrameReader } from '../../../src/server/http2/frame-reader.ts'
+import { HeaderIntake } from '../../../src/server/http2/header-intake.ts'
 import { MemoryBudget } from '../../../src/server/http2/memory-budget.ts'
 import { PartialMessage } from '../../../src/server/http2/partial-message.ts'
 import { RateBound } from '../../../src/server/http2/rate-bound.ts'
+import { HeadReader } from '../../../src/server/http2/request-head.ts'
 import { frame, grpcMessage } from '../../helpers/http2/frames.ts'
 
 /** What is cut at the given places, in pieces. */
@@ -28,14 +30,19 @@ describe('the reader of frames', () => {
     fc.assert(
       fc.property(frames, fc.array(fc.nat(), { maxLength: 20 }), fc.nat(5), (sent, places, skipped) => {
         const seen: unknown[] = []
-        const reader = new FrameReader({
-          frame: (type, flags, stream, bytes, start, end) =>
-            seen.push({ type, flags, stream, payload: Buffer.from(bytes.subarray(start, end)) }),
-        })
+        const budget = new MemoryBudget(1_000)
+        const reader = new FrameReader(
+          {
+            frame: (type, flags, stream, bytes, start, end) =>
+              seen.push({ type, flags, stream, payload: Buffer.from(bytes.subarray(start, end)) }),
+          },
+          budget,
+        )
         const bytes = Buffer.concat(sent.map(({ type, ...rest }) => frame(type, rest)))
         // Each piece has something before it that was read already, as the preface is.
         for (const piece of cut(bytes, places)) reader.read(Buffer.concat([Buffer.alloc(skipped), piece]), skipped)
         expect(seen).toEqual(sent)
+        expect(budget.used).toBe(0)
       }),
       { numRuns: 300 },
     )
@@ -43,17 +50,39 @@ describe('the reader of frames', () => {
 
   it('takes none larger than announced, and none once it is stopped', () => {
     const seen: number[] = []
-    const reader = new FrameReader({
-      frame(type) {
-        seen.push(type)
-        if (type === 3) reader.stop()
+    const reader = new FrameReader(
+      {
+        frame(type) {
+          seen.push(type)
+          if (type === 3) reader.stop()
+        },
       },
-    })
+      new MemoryBudget(1_000),
+    )
     reader.read(frame(1, { payload: Buffer.alloc(16_384) }), 0)
     expect(() => reader.read(frame(1, { payload: Buffer.alloc(16_385) }).subarray(0, 9), 0)).toThrow('16385')
     reader.read(Buffer.concat([frame(3), frame(4), frame(5).subarray(0, 4)]), 0)
     reader.read(frame(6), 0)
     expect(seen).toEqual([1, 3])
+  })
+})
+
+describe('what has not come as a whole', () => {
+  it('ends its connection where there is no memory for it, and gives it back', () => {
+    const budget = new MemoryBudget(100)
+    const reader = new FrameReader({ frame() {} }, budget)
+    reader.read(frame(0, { payload: Buffer.alloc(91) }).subarray(0, 50), 0)
+    expect(budget.used).toBe(100)
+    reader.stop()
+    expect(budget.used).toBe(0)
+    const other = new FrameReader({ frame() {} }, budget)
+    expect(() => other.read(frame(0, { payload: Buffer.alloc(92) }).subarray(0, 50), 0)).toThrow('too much')
+    const intake = new HeaderIntake(new HeadReader(new Map()), { request() {}, trailers() {} }, budget)
+    intake.headers(0, 1, Buffer.alloc(60), 0, 60)
+    expect(budget.used).toBe(60)
+    expect(() => intake.continuation(0, 1, Buffer.alloc(41), 0, 41)).toThrow('too long')
+    intake.stop()
+    expect(budget.used).toBe(0)
   })
 })
 
