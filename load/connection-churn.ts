@@ -1,7 +1,6 @@
 // A node whose connections come and go, of peers that behave and of such that do not: `node load/connection-churn.ts
 // [--quick] [--seed N]`. What it holds must not grow with what has been. Exits with 1 where it does.
 
-import { readdirSync } from 'node:fs'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { CheckRequestSchema } from '../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { startBackend } from './backend-control.ts'
@@ -15,12 +14,11 @@ import { serviceOf } from './targets.ts'
 
 const KEYS = 100
 const PEERS = 60
-/** The first half is for what grows once: compiled code, pools of buffers, caches, and the heap to its usual size. */
-const SETTLED_AFTER = 1 / 2
+/** From the third quarter to the last; the first half is for what grows once: compiled code, pools, caches, the heap itself. */
 const MAX_GROWTH_MIB = 16
 
 const MIB = 1024 * 1024
-const MEMORY = ['nodejs_heap_size_used_bytes', 'nodejs_heap_size_total_bytes', 'nodejs_external_memory_bytes']
+const GAUGES = ['nodejs_heap_size_used_bytes', 'nodejs_external_memory_bytes', 'intermix_grpc_connections']
 
 const { quick, seed } = scenarioOptions()
 const durationMs = quick ? 90_000 : 1_200_000
@@ -29,30 +27,16 @@ const everyMs = durationMs / 60
 interface Sample {
   readonly seconds: number
   readonly rssMib: number
-  readonly heapMib: number
-  /** Of the heap, with what is free in it. */
-  readonly heapTotalMib: number
-  /** Buffers and other things beside the heap. */
-  readonly externalMib: number
-  readonly sockets: number
+  /** In use: the heap, and buffers beside it. */
+  readonly heldMib: number
+  readonly connections: number
 }
 
-function openFiles(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).length
-}
-
-/** The straight line through the samples (least squares), as what it rises by over their time. */
-function growth(samples: readonly Sample[], value: (sample: Sample) => number): number {
-  const n = samples.length
-  const meanX = samples.reduce((sum, { seconds }) => sum + seconds, 0) / n
-  const meanY = samples.reduce((sum, sample) => sum + value(sample), 0) / n
-  let covariance = 0
-  let variance = 0
-  for (const sample of samples) {
-    covariance += (sample.seconds - meanX) * (value(sample) - meanY)
-    variance += (sample.seconds - meanX) ** 2
-  }
-  return (covariance / variance) * ((samples.at(-1)?.seconds ?? 0) - (samples[0]?.seconds ?? 0))
+/** What the last quarter of the samples has more than the one before, by what stands for a quarter. */
+function growth(samples: readonly Sample[], quarter: (samples: readonly Sample[]) => number): number {
+  const half = Math.floor(samples.length / 2)
+  const last = Math.floor((samples.length * 3) / 4)
+  return quarter(samples.slice(last)) - quarter(samples.slice(half, last))
 }
 
 function checks(): Peer['checks'] {
@@ -80,7 +64,6 @@ await runScenario(async (defer) => {
   const [node] = cluster.nodes
   if (node === undefined) throw new Error('the cluster has no node')
   const { pid } = node.child
-  const filesBefore = openFiles(pid)
   const port = Number(node.grpcAddress.slice(node.grpcAddress.lastIndexOf(':') + 1))
   const random = seededRandom(seed)
   const counts = { connections: 0, right: 0, wrong: 0, none: 0 }
@@ -107,49 +90,40 @@ await runScenario(async (defer) => {
   const samples: Sample[] = []
   const sampling = setInterval(() => {
     const seconds = (performance.now() - startedAt) / 1_000
-    void Promise.all(MEMORY.map((name) => cluster.counter(name))).then(([heap = 0, total = 0, external = 0]) =>
-      samples.push({
-        seconds,
-        rssMib: memoryOf([pid]).now / MIB,
-        heapMib: heap / MIB,
-        heapTotalMib: total / MIB,
-        externalMib: external / MIB,
-        sockets: openFiles(pid) - filesBefore,
-      }),
+    void Promise.all(GAUGES.map((name) => cluster.counter(name))).then(([heap = 0, external = 0, connections = 0]) =>
+      samples.push({ seconds, rssMib: memoryOf([pid]).now / MIB, heldMib: (heap + external) / MIB, connections }),
     )
   }, everyMs)
   await Promise.all(Array.from({ length: PEERS }, comeAndGo))
   clearInterval(sampling)
-  const settled = samples.slice(Math.floor(samples.length * SETTLED_AFTER))
   const rows = samples.filter((_, index) => index % 6 === 5)
   printTable(
     rows.map((sample) => ({
       second: sample.seconds.toFixed(0),
       'RSS MiB': sample.rssMib.toFixed(1),
-      'heap MiB': sample.heapMib.toFixed(1),
-      'of MiB': sample.heapTotalMib.toFixed(1),
-      'external MiB': sample.externalMib.toFixed(1),
-      sockets: sample.sockets,
+      'held MiB': sample.heldMib.toFixed(1),
+      connections: sample.connections,
     })),
   )
   // Peers that went without a word are noticed when the node next reads or writes.
+  const open = () => cluster.counter('intermix_grpc_connections')
   const deadline = performance.now() + 30_000
-  while (openFiles(pid) > filesBefore + 2 && performance.now() < deadline) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, 200)
-    })
+  while ((await open()) > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 200))
+  const left = await open()
+  const grew = {
+    rssMib: growth(samples, (quarter) => Math.max(...quarter.map(({ rssMib }) => rssMib))),
+    // Between collections it rises: the lowest is what is left by one.
+    heldMib: growth(samples, (quarter) => Math.min(...quarter.map(({ heldMib }) => heldMib))),
   }
-  const left = openFiles(pid) - filesBefore
-  const grew = { rssMib: growth(settled, ({ rssMib: rss }) => rss), heapMib: growth(settled, ({ heapMib }) => heapMib) }
   const seconds = durationMs / 1_000
   say(
     `${counts.connections} connections (${(counts.connections / seconds).toFixed(0)} a second), ${counts.right} answers, ${counts.wrong} wrong, ${counts.none} not decided`,
   )
   say(
-    `in the second half RSS grew by ${grew.rssMib.toFixed(1)} MiB, the heap by ${grew.heapMib.toFixed(1)} MiB; ${left} sockets are left open`,
+    `from the third quarter to the last RSS grew by ${grew.rssMib.toFixed(1)} MiB at its highest, what is held by ${grew.heldMib.toFixed(1)} at its lowest; ${left} connections are left`,
   )
   for (const [what, count] of failures) say(`${count} times ${what}`)
   await saveResults('connection-churn', { quick, seed, ...counts, grew, left, samples, failures: [...failures] })
-  const flat = grew.rssMib < MAX_GROWTH_MIB && left <= 2
+  const flat = grew.rssMib < MAX_GROWTH_MIB && grew.heldMib < MAX_GROWTH_MIB && left === 0
   if (!flat || counts.wrong > 0 || failures.size > 0) process.exitCode = 1
 })
