@@ -25,6 +25,8 @@ export interface ClusterOptions {
   readonly flags?: readonly string[]
   /** Flags of Node itself. */
   readonly nodeFlags?: readonly string[]
+  /** Hears of all that the nodes write. */
+  readonly onOutput?: ((text: string) => void) | undefined
   /** The config; one rule for each backend unless given. */
   readonly config?: string
   /** The folder of the program, where it is not this one. */
@@ -105,6 +107,7 @@ async function startProcess(options: ClusterOptions, config: string, index: numb
       : ['load/node-host.ts', String(nodesPerProcess), nodeId, ...given],
     cwd: root,
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'intermix-load-compile-cache') },
+    onOutput: options.onOutput,
     ready: single ? /"addresses":(\{[^}]*\})/ : /"hosted":(\[.*\])/,
   })
   const found = JSON.parse(child.match[1] ?? '') as Addresses | readonly Addresses[]

@@ -29,6 +29,9 @@ function whole(name: string, text: string | undefined): number | undefined {
   return Number(text)
 }
 
+// Whoever read our output has gone (`… | head`): what was started ends with us.
+process.stdout.on('error', () => process.exit(1))
+
 export function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }

@@ -28,11 +28,13 @@ export interface StartOptions {
   /** Resolves once this appears in the output. */
   readonly ready: RegExp
   readonly timeoutMs?: number
+  /** Hears of all that it writes. */
+  readonly onOutput?: ((text: string) => void) | undefined
 }
 
 /** Starts a process and waits until it says that it is ready; rejects with its output where it does not. */
 export async function start(options: StartOptions): Promise<Running & { readonly match: RegExpMatchArray }> {
-  const { command, args, cwd, env, ready, timeoutMs = 60_000 } = options
+  const { command, args, cwd, env, ready, timeoutMs = 60_000, onOutput } = options
   const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   children.add(child)
   let output = ''
@@ -54,6 +56,7 @@ export async function start(options: StartOptions): Promise<Running & { readonly
       fail(`not ready after ${timeoutMs} ms`)
     }, timeoutMs)
     const collect = (chunk: Buffer) => {
+      onOutput?.(chunk.toString('utf8'))
       output = (output + chunk.toString('utf8')).slice(-OUTPUT_LIMIT)
       const found = output.match(ready)
       if (found === null) return

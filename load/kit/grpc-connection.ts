@@ -218,8 +218,9 @@ class GrpcConnection implements Connection {
       if (said.end !== undefined) this.#finish(stream, said.end, said.why)
       return
     }
-    const decided = said.end ?? this.#calls.get(stream)?.decided ?? 'allow'
-    this.#finish(stream, decided, said.end === undefined ? decided : said.why)
+    const decided = this.#calls.get(stream)?.decided ?? 'allow'
+    if (said.end === undefined) this.#finish(stream, decided, 'the answer says neither allow nor deny')
+    else this.#finish(stream, said.end, said.why)
   }
 
   #data(stream: number, bytes: Buffer, start: number, end: number): void {

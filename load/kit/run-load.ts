@@ -2,17 +2,20 @@
 
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import type { DriverAnswer } from './drive-process.ts'
 import type { Load, LoadResult } from './load.ts'
 
 const DRIVER = fileURLToPath(new URL('drive-process.ts', import.meta.url))
 
-/** Rejects where the driver ends without a result; what it wrote is on standard error. */
+/** @throws Error where the load cannot be driven, or the driver ends without a word. */
 export async function runLoad(load: Load): Promise<LoadResult> {
   const child = fork(DRIVER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-  return await new Promise((resolve, reject) => {
-    child.once('message', (result) => resolve(result as LoadResult))
-    child.once('error', reject)
-    child.once('exit', (code, signal) => reject(new Error(`the driver ended with ${signal ?? code}`)))
+  const answer = await new Promise<DriverAnswer>((resolve) => {
+    child.once('message', (message) => resolve(message as DriverAnswer))
+    child.once('error', (error) => resolve({ error: error.message }))
+    child.once('exit', (code, signal) => resolve({ error: `it ended with ${signal ?? code}` }))
     child.send(load)
   })
+  if ('error' in answer) throw new Error(`the driver: ${answer.error}`)
+  return answer.result
 }

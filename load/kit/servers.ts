@@ -15,7 +15,6 @@ import { type PolicyOptions, policyText } from './policy.ts'
 import { processTree } from './process-usage.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const VALIDITY_SECONDS = 3_600
 const ECHOES = ['fastify', 'http', 'grpc-js']
 
 export interface Server {
@@ -28,7 +27,18 @@ export interface Server {
 }
 
 export interface ServerOptions {
-  readonly rules?: PolicyOptions['rules']
+  readonly rules?: PolicyOptions['rules'] | undefined
+  /** How long verdicts are valid. Default an hour. */
+  readonly validitySeconds?: number
+  /** Of a node's process: flags of Node, and who hears of all that it writes. */
+  readonly nodeFlags?: readonly string[]
+  readonly onOutput?: (text: string) => void
+}
+
+/** A node, whose counters can be read. */
+export interface NodeServer extends Server {
+  /** Sum of a counter over all series whose labels contain `labels`. */
+  counter(name: string, labels?: string): Promise<number>
 }
 
 /** How servers are written, for help texts. */
@@ -39,36 +49,42 @@ export const SERVER_FORMS = `  node [FLAGS]            a node of this working tr
 
 /** Starts the server that `text` names. What it needs besides (backend, checkout) ends with it. */
 export async function startServer(text: string, options: ServerOptions = {}): Promise<Server> {
-  const [what = '', ...flags] = text.trim().split(/\s+/)
-  if (what === 'node') return await startNode(text, { flags, ...options })
-  if (what.startsWith('rev:')) {
-    const checkout = await checkOut(what.slice(4))
-    const node = await startNode(text, { flags, root: checkout.folder, ...options }).catch(async (error: unknown) => {
-      await checkout.remove()
-      throw error
-    })
-    return { ...node, stop: async () => [await node.stop(), await checkout.remove()] }
-  }
-  if (flags.length > 0) throw new Error(`${text}: only a node takes flags`)
-  if (what.startsWith('echo:')) return await startEcho(what.slice(5))
-  const found = /^(?<host>[^#]+):(?<port>\d{1,5})(#(?<pid>\d+))?$/.exec(what)?.groups
+  if (/^(node|rev:\S*)(\s|$)/.test(text)) return await startNode(text, options)
+  if (text.startsWith('echo:')) return await startEcho(text.slice(5))
+  const found = /^(?<host>[^#\s]+):(?<port>\d{1,5})(#(?<pid>\d+))?$/.exec(text)?.groups
   if (found === undefined) throw new Error(`${text}: there is no such server. One of:\n${SERVER_FORMS}`)
   const address = { host: found['host'] ?? '', port: Number(found['port']) }
   const pids = found['pid'] === undefined ? [] : processTree(Number(found['pid']))
   return { name: text, pids, decides: false, address: () => address, stop: async () => {} }
 }
 
-async function startNode(
+/** Starts a node, written in one of the first two forms, without Redis unless its flags name one, and its policy's backend. */
+export async function startNode(text: string, options: ServerOptions = {}): Promise<NodeServer> {
+  const [what = '', ...flags] = text.trim().split(/\s+/)
+  if (what === 'node') return await launchNode(text, options, { flags })
+  if (!what.startsWith('rev:')) throw new Error(`${text}: must be a node, as "node [FLAGS]" or "rev:REVISION [FLAGS]"`)
+  const checkout = await checkOut(what.slice(4))
+  const node = await launchNode(text, options, { flags, root: checkout.folder }).catch(async (error: unknown) => {
+    await checkout.remove()
+    throw error
+  })
+  return { ...node, stop: async () => [await node.stop(), await checkout.remove()] }
+}
+
+async function launchNode(
   name: string,
-  { flags, root, rules }: ServerOptions & { flags: readonly string[]; root?: string },
-): Promise<Server> {
-  const backend = await startBackend({ validitySeconds: VALIDITY_SECONDS })
+  { rules, validitySeconds = 3_600, nodeFlags = [], onOutput }: ServerOptions,
+  { flags, root }: { readonly flags: readonly string[]; readonly root?: string },
+): Promise<NodeServer> {
+  const backend = await startBackend({ validitySeconds })
   const cluster = await startCluster({
     nodes: 1,
     backends: [backend.url],
-    redis: flags.includes('--redis') ? (flags[flags.indexOf('--redis') + 1] ?? '') : 'none',
+    redis: 'none',
     name: 'load',
-    flags: flags.filter((flag, index) => flag !== '--redis' && flags[index - 1] !== '--redis'),
+    flags,
+    nodeFlags,
+    onOutput,
     config: policyText({ backend: backend.url, ...(rules === undefined ? {} : { rules }) }),
     ...(root === undefined ? {} : { root }),
   }).catch(async (error: unknown) => {
@@ -81,6 +97,7 @@ async function startNode(
     name,
     pids: processTree(node.child.pid),
     decides: true,
+    counter: (metric, labels) => cluster.counter(metric, labels),
     address: (door) => addressOf(DOORS[door].protocol === 'http' ? new URL(node.httpUrl).host : node.grpcAddress),
     stop: async () => [await cluster.stop(), await backend.stop()],
   }

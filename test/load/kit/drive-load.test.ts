@@ -27,7 +27,7 @@ function loadAt(port: number, doors: readonly DoorName[], rest: Rest = {}): Load
     parts: doors.map((door) => ({ door, share: 1, address: { host: '127.0.0.1', port } })),
     request: 'bare',
     keys: { count: 20, zipf: 0 },
-    pace: { kind: 'closed', inFlight: 8, seconds: 0.3 },
+    pace: steady(1_000, 0.2),
     settleSeconds: 0,
     connections: 2,
     timeoutMs: 10_000,
@@ -113,6 +113,21 @@ describe('against the real doors', () => {
     expect(Object.keys(result.reasons)[0]).toMatch(/^failed/)
   })
 
+  it('a closed loop has so many under way, and never more', async () => {
+    let [underWay, most] = [0, 0]
+    given.check.decide = async () => {
+      most = Math.max(most, ++underWay)
+      await new Promise((resolve) => setImmediate(resolve))
+      underWay--
+      return { answer: answerOf(), quotas: new Map() }
+    }
+    const pace = { kind: 'closed', inFlight: 7, seconds: 0.2 } as const
+    const result = await driveLoad(loadAt(ports.grpc, ['ext_authz'], { pace }))
+    expect(most).toBe(7)
+    expect(total(result)).toBeGreaterThanOrEqual(7)
+    expect(given.check.asked).toHaveLength(total(result))
+  })
+
   it('a door that is not there is told apart from one that fails', async () => {
     const result = await driveLoad(loadAt(ports.grpc, ['rls']))
     expect(result.counts.missing).toBe(total(result))
@@ -166,7 +181,7 @@ describe('against the real doors', () => {
     const result = await runLoad(loadAt(ports.grpc, ['ext_authz'], { seed: 3 }))
     expect(answered(result)).toBe(given.check.asked.length)
     expect(result.peakBytes).toBeGreaterThan(2 ** 20)
-    await expect(runLoad(loadAt(-1, ['ext_authz']))).rejects.toThrow('the driver ended with 1')
+    await expect(runLoad(loadAt(-1, ['ext_authz']))).rejects.toThrow(/the driver: .*Port should be/)
   })
 })
 
