@@ -142,6 +142,7 @@ function run(input: Uint8Array): void {
       onRefused() {},
     },
     budget,
+    mostCalls: () => 256,
     heads,
     times: TIMES,
     maxConcurrentStreams: 8,

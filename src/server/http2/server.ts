@@ -63,6 +63,7 @@ class NativeServer implements GrpcServer {
   readonly #handshakes = new Map<string, Socket>()
   readonly #closed: (reason: CloseReason | 'limit') => void
   readonly #gauge: (count: number) => void
+  readonly #onFault: (caught: unknown, message: string) => void
   #listener: Server | undefined
   #stopTls = () => {}
   #cancelLook: (() => void) | undefined
@@ -79,6 +80,9 @@ class NativeServer implements GrpcServer {
     this.#closed = (reason) => closed({ reason }).add()
     this.#gauge = (count) => gauge.set(count)
     this.#options = options
+    const maxConcurrentStreams = options.maxConcurrentStreams ?? MAX_CONCURRENT_STREAMS
+    const onFault = createFailureLog(options)
+    this.#onFault = onFault
     this.#connectionOptions = {
       clock,
       random,
@@ -86,13 +90,14 @@ class NativeServer implements GrpcServer {
         clock,
         maxMessageBytes,
         budgetBytes: Math.max(CONNECTION_BYTES, 2 * maxMessageBytes),
-        onFault: createFailureLog(options),
+        onFault,
         onRefused: (reason) => refused({ reason }).add(),
       },
       budget: new MemoryBudget(Math.max(ALL_BYTES, 8 * maxMessageBytes)),
       heads: new HeadReader(routesOf(services, admission)),
       times: { ...TIMES, maxAgeMs: options.maxConnectionAgeMs ?? TIMES.maxAgeMs, ...options.times },
-      maxConcurrentStreams: options.maxConcurrentStreams ?? MAX_CONCURRENT_STREAMS,
+      maxConcurrentStreams,
+      mostCalls: () => this.#connections.size * maxConcurrentStreams,
       defaultTimeoutMs,
       waitedMs: () => admission.waitedMs(),
       countReset: (code) => resets({ error: RESET_ERRORS[code] ?? 'protocol' }).add(),
@@ -108,7 +113,7 @@ class NativeServer implements GrpcServer {
     Object.assign(listener, { dropMaxConnection: true })
     listener.on('drop', () => this.#closed('limit'))
     const port = await listen(listener, address)
-    listener.on('error', (error) => this.#options.log.error({ err: error }, 'the gRPC listener failed'))
+    listener.on('error', (error) => this.#onFault(error, 'the gRPC listener failed'))
     return port
   }
 

@@ -28,6 +28,8 @@ export interface StreamsOptions {
   readonly maxConcurrentStreams: number
   /** How long a call is taken to wait that does not say. */
   readonly defaultTimeoutMs: number
+  /** How many calls all peers together can have waiting here: what is more, they keep back themselves. */
+  readonly mostCalls: () => number
   /** A stream was reset by us, with an error of `ErrorCode`. */
   countReset(code: number): void
 }
@@ -127,8 +129,10 @@ export class Streams implements StreamHost, HeaderTarget {
     const { gate, refusals, method } = head.route
     if (gate !== undefined && refusals !== undefined) {
       const { timeoutMs } = head
+      const { defaultTimeoutMs, mostCalls } = this.#options
       const refusal = gate.door.admit(
-        timeoutMs === Number.POSITIVE_INFINITY ? this.#options.defaultTimeoutMs : timeoutMs,
+        timeoutMs === Number.POSITIVE_INFINITY ? defaultTimeoutMs : timeoutMs,
+        mostCalls(),
       )
       if (refusal !== undefined) {
         this.output.writeFor(id, refusals[refusal])
