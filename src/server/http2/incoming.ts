@@ -30,6 +30,8 @@ export abstract class Incoming extends Outgoing {
   /** What has come while the stream is not read. */
   #held: Buffer[] | undefined
   #heldBytes = 0
+  /** What was kept for the method until its request is whole. */
+  #keptBytes = 0
   #paused = false
   #inflating = false
   /** Looks in a row that a message was waited for. */
@@ -97,6 +99,23 @@ export abstract class Incoming extends Outgoing {
     this.#readHeld()
   }
 
+  /** A message as it can be kept until the request ends; `undefined` where there is no room for it, and the call has failed. */
+  protected keep(message: Uint8Array): Uint8Array | undefined {
+    if (!this.host.budget.take(message.length)) {
+      this.#refuse(TOO_MUCH)
+      return undefined
+    }
+    this.#keptBytes += message.length
+    return apart(message)
+  }
+
+  /** The request is whole, or will not be. */
+  protected kept(): void {
+    if (this.#keptBytes === 0) return
+    this.host.budget.give(this.#keptBytes)
+    this.#keptBytes = 0
+  }
+
   /** Lets go of what was read and not used. */
   protected release(): void {
     this.over = true
@@ -105,6 +124,7 @@ export abstract class Incoming extends Outgoing {
     this.host.budget.give(this.#heldBytes)
     this.#held = undefined
     this.#heldBytes = 0
+    this.kept()
   }
 
   #refuse(call: RefusedCall): void {
@@ -155,13 +175,13 @@ export abstract class Incoming extends Outgoing {
     return end
   }
 
-  /** A view of what the socket gave, or a copy where the view would keep alive much else for longer than the call. */
-  #own(bytes: Buffer, start: number, end: number): Buffer {
+  /** A view of what the socket gave, or a copy where it is kept for longer than the call. */
+  #own(bytes: Buffer, start: number, end: number): Uint8Array {
     const view = bytes.subarray(start, end)
-    return this.head.route.keepsMessages && 2 * view.length < bytes.buffer.byteLength ? Buffer.from(view) : view
+    return this.head.route.keepsMessages ? apart(view) : view
   }
 
-  #deliver(flag: number, bytes: Buffer): void {
+  #deliver(flag: number, bytes: Uint8Array): void {
     this.#looks = 0
     if (flag === 0) return this.message(bytes)
     if (flag !== 1)
@@ -229,4 +249,9 @@ export abstract class Incoming extends Outgoing {
     if (this.#partial === undefined) this.complete()
     else this.#refuse(new RefusedCall('message', Code.INTERNAL, 'the last message is cut off'))
   }
+}
+
+/** The message, or a copy where it would keep alive much else. */
+function apart(message: Uint8Array): Uint8Array {
+  return 2 * message.length < message.buffer.byteLength ? Buffer.from(message) : message
 }

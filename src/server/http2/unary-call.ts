@@ -66,14 +66,16 @@ export class UnaryCall extends Incoming implements GrpcCall {
   protected drained(): void {}
 
   protected message(bytes: Uint8Array): void {
-    if (this.#request === undefined) this.#request = bytes
-    else this.fail(SECOND_REQUEST)
+    if (this.#request !== undefined) this.fail(SECOND_REQUEST)
+    // Most requests end with their message; others are not to take more room than those that have yet to come.
+    else this.#request = this.remoteClosed ? bytes : this.keep(bytes)
   }
 
   protected complete(): void {
     const request = this.#request
     if (request === undefined) return this.fail(NO_REQUEST)
     this.#request = undefined
+    this.kept()
     let replied: GrpcReply | Promise<GrpcReply>
     try {
       replied = this.#method.answer(request, this)

@@ -109,6 +109,39 @@ describe('bounds', () => {
     await stillServes()
   })
 
+  it('a compressed message that is large itself is not inflated on the loop, however little it gives', async () => {
+    const block = FrameClient.callHeaders(ECHO, [['grpc-encoding', 'gzip']])
+    const nothing = Buffer.concat(Array.from({ length: 500 }, () => gzipSync(Buffer.alloc(0))))
+    const stream = send(block, grpcMessage(nothing, 1))
+    await client.settled()
+    expect(client.received.filter((frame) => frame.stream === stream)).toEqual([])
+    expect((await client.response(stream)).body).toEqual(grpcMessage(Buffer.alloc(0)))
+  })
+
+  it('requests that do not end take a bounded room, also when their messages are there', async () => {
+    const streams = Array.from({ length: 20 }, () => {
+      const stream = client.newStream()
+      client.send(headers(stream, FrameClient.callHeaders(ECHO)))
+      return stream
+    })
+    const message = grpcMessage(Buffer.alloc(MIB))
+    for (const stream of streams)
+      for (let at = 0; at < message.length; at += 16_384) {
+        client.send(data(stream, message.subarray(at, at + 16_384), 0))
+        await client.settled()
+      }
+    const statuses = client.received.filter(({ type }) => type === FrameType.HEADERS).length
+    expect(statuses).toBeGreaterThan(0)
+    expect(refused('memory')).toBe(statuses)
+    // Those that were kept go on when they end, and what they took is there for others.
+    const [first = 0] = streams
+    client.send(data(first, Buffer.alloc(0)))
+    expect((await client.response(first)).trailers['grpc-status']).toBe('0')
+    client.send(...streams.slice(1).map((stream) => resetStream(stream)))
+    const again = Array.from({ length: 12 }, () => send(FrameClient.callHeaders(ECHO), message))
+    for (const stream of again) expect((await client.response(stream)).trailers['grpc-status']).toBe('0')
+  })
+
   it('a header list beyond the bound is refused, and the connection goes on', async () => {
     const value = 'x'.repeat(4_000)
     const entry = Buffer.concat([Buffer.from([0x40, 1, 0x61, 0x7f, 0xa1, 0x1e]), Buffer.from(value)])
