@@ -1,7 +1,7 @@
 // Listens at an address or at a Unix socket, where a process that was killed may have left its file.
 
 import { once } from 'node:events'
-import { unlink } from 'node:fs/promises'
+import { lstat, unlink } from 'node:fs/promises'
 import { connect, type Server } from 'node:net'
 import type { ListenAddress } from '../grpc-server.ts'
 
@@ -30,9 +30,10 @@ async function listening(server: Server, where: { host: string; port: number } |
   await once(server, 'listening')
 }
 
-/** Whether the file of a socket is there and nobody listens. */
+/** Whether the file of a socket is there and nobody listens. Other files refuse connections too, and are not ours to remove. */
 async function isLeftOver(path: string, caught: unknown): Promise<boolean> {
   if (!(caught instanceof Error && 'code' in caught && caught.code === 'EADDRINUSE')) return false
+  if (!(await lstat(path)).isSocket()) return false
   const socket = connect(path)
   try {
     await once(socket, 'connect')
