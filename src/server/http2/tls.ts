@@ -1,5 +1,6 @@
 // TLS for the native server, with certificates that are taken into use when their files change.
 
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { createSecureContext, createServer, type SecureContextOptions, type Server } from 'node:tls'
@@ -83,6 +84,10 @@ async function readContext({ cert, key, clientCa }: TlsFiles): Promise<SecureCon
     ...(clientCa !== undefined && { ca: await readPem('client authority', clientCa) }),
   }
   try {
+    // A file that is being written may be empty or cut off: TLS would take that for no certificate, and an authority that is not
+    // there for all that the world trusts.
+    for (const pem of [context.cert, context.ca]) if (pem !== undefined) assertCertificates(String(pem))
+    createPrivateKey(String(context.key))
     createSecureContext(context)
   } catch (caught) {
     const reason = caught instanceof Error ? caught.message : String(caught)
@@ -90,6 +95,12 @@ async function readContext({ cert, key, clientCa }: TlsFiles): Promise<SecureCon
     throw new IntermixError('INVALID_SETTING', `${where}: not usable together for TLS: ${reason}`, { cause: caught })
   }
   return context
+}
+
+/** @throws Error where there is no certificate, or one that cannot be read. */
+function assertCertificates(pem: string): void {
+  const [, ...certificates] = pem.split(/(?=-----BEGIN)/)
+  for (const certificate of certificates.length === 0 ? [pem] : certificates) new X509Certificate(certificate)
 }
 
 async function readPem(what: string, path: string): Promise<string> {

@@ -1,6 +1,6 @@
 // Where the native server listens: TLS whose certificates change, and Unix sockets.
 import { spawnSync } from 'node:child_process'
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -122,6 +122,26 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
   })
 
   it.each([
+    ['an empty', 'cert', () => ''],
+    ['an empty', 'key', () => ''],
+    ['an empty', 'clientCa', () => ''],
+    // Half a certificate behind a whole one.
+    ['a torn', 'clientCa', (pem: string) => pem + pem.slice(0, pem.length / 2)],
+  ] as const)('takes %s %s for no file to use', async (_how, which, broken) => {
+    const clock = new FakeClock()
+    const path = join(await folder(), 'file.pem')
+    const files = { cert: first.certificate, key: first.key, clientCa: first.authority }
+    await copyFile(files[which], path)
+    const { port, count } = await startNative({ clock, tls: { ...files, [which]: path } })
+    await writeFile(path, broken(await readFile(path, 'utf8')))
+    await clock.advance(10_000)
+    await expect.poll(() => count('grpc_tls_loads_total{failed}')).toBe(1)
+    const client = await FrameClient.open({ port, tls: { ...trusting(first), ...asClient(first) } })
+    atEnd(() => client.destroy())
+    expect((await client.response(client.call(SAY, HELLO))).body).toEqual(grpcMessage(HELLO))
+  })
+
+  it.each([
     ['missing', 'nowhere.pem', /certificate for TLS cannot be read: ENOENT/],
     ['no certificate', 'package.json', /package\.json.*not usable together for TLS/],
   ])('says what is wrong with a file that is %s', async (_what, cert, problem) => {
@@ -146,6 +166,13 @@ describe('at a Unix socket', () => {
     client.destroy()
     await server.drain(1_000)
     await expect(FrameClient.open({ path })).rejects.toThrow(/ENOENT/)
+  })
+
+  it('removes no file that is no socket', async () => {
+    const path = join(await folder(), 'precious')
+    await writeFile(path, 'data')
+    await expect(startNative({ path })).rejects.toThrow(/EADDRINUSE/)
+    expect(await readFile(path, 'utf8')).toBe('data')
   })
 
   it('takes the place of a process that was killed, but of none that lives', async () => {
