@@ -8,7 +8,7 @@ import type { CheckOutcome } from '../kernel/services.ts'
 import { Code, type Status } from '../kernel/status.ts'
 import { AnswerBatchWriter } from '../wire/batch/answer-batch-writer.ts'
 import { CheckBatches, type ReadCheck } from '../wire/batch/check-batch.ts'
-import type { Admission, DoorAdmission, Refusal } from './admission.ts'
+import { type Admission, type DoorAdmission, type Refusal, TARGET_MS } from './admission.ts'
 import { MAX_TIMEOUT_MS } from './deadline.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
@@ -23,6 +23,8 @@ const DOOR = 'batch'
 const MAX_WAITING = 4_096
 /** Answers are sent when they are so many bytes, also while more of the same batch are to come. */
 const FULL_BYTES = 64 * 1_024
+/** A turn of the loop reads checks of a stream for so long; the rest of them wait for the next turn. */
+const SLICE_MS = TARGET_MS
 const MAX_DETAILS = 1_000
 
 const REFUSALS: Readonly<Record<Refusal, Status>> = {
@@ -105,7 +107,10 @@ class BatchStream implements GrpcStreamHandler {
   #isPaused = false
   #isClosing = false
   #isOver = false
-  #isFlushing = false
+  /** Messages that came while others were read. */
+  readonly #unread: Uint8Array[] = []
+  /** `goOn` is to be called in the next turn. */
+  #isBooked = false
 
   constructor(common: Common, stream: GrpcStream, onEnd: () => void) {
     this.#common = common
@@ -117,13 +122,10 @@ class BatchStream implements GrpcStreamHandler {
   message(bytes: Uint8Array): void {
     if (this.#isOver || this.#isClosing) return
     this.#common.messages.add()
-    try {
-      this.#batches.read(bytes, this.#common.given.check.vocabulary(), this.#take)
-    } catch (caught) {
-      return this.#fail(caught)
-    }
-    this.#flush()
-    this.#holdBack()
+    const isNext = !this.#hasMore
+    this.#unread.push(bytes)
+    if (isNext) this.#goOn()
+    else this.#holdBack()
   }
 
   /** Answers what was read, and ends then. */
@@ -139,8 +141,7 @@ class BatchStream implements GrpcStreamHandler {
   drained(): void {
     this.#isBlocked = false
     this.#flush()
-    this.#holdBack()
-    this.#endWhenDone()
+    this.#goOn()
   }
 
   /** Tells the caller that this node goes. */
@@ -149,10 +150,57 @@ class BatchStream implements GrpcStreamHandler {
     this.#flush()
   }
 
-  readonly #take = (read: ReadCheck): void => {
+  /** Reads on, sends what is answered, and ends where that is all. */
+  readonly #goOn = (): void => {
+    this.#isBooked = false
+    if (this.#isOver) return
+    try {
+      this.#readSlice()
+    } catch (caught) {
+      return this.#fail(caught)
+    }
+    this.#flush()
+    this.#holdBack()
+    this.#endWhenDone()
+    if (this.#hasMore && !this.#isFull) this.#book()
+  }
+
+  #book(): void {
+    if (this.#isBooked || this.#isOver) return
+    this.#isBooked = true
+    this.#common.given.clock.turn(this.#goOn)
+  }
+
+  /** Whether there are checks that came and were not read. */
+  get #hasMore(): boolean {
+    return this.#batches.isReading || this.#unread.length > 0
+  }
+
+  get #isFull(): boolean {
+    return this.#isBlocked || this.#waiting >= MAX_WAITING
+  }
+
+  #readSlice(): void {
+    const { clock, check } = this.#common.given
+    const vocabulary = check.vocabulary()
+    let now = clock.monotonic()
+    const until = now + SLICE_MS
+    while (now < until && !this.#isFull) {
+      const read = this.#batches.next(vocabulary)
+      if (read !== undefined) {
+        now = clock.monotonic()
+        this.#take(read, now)
+        continue
+      }
+      const message = this.#unread.shift()
+      if (message === undefined) return
+      this.#batches.begin(message)
+    }
+  }
+
+  #take(read: ReadCheck, startedAt: number): void {
     const { given, door, metrics } = this.#common
-    const { check, clock, defaultTimeoutMs } = given
-    const startedAt = clock.monotonic()
+    const { check, defaultTimeoutMs } = given
     const timeoutMs = read.timeoutMs === 0 ? defaultTimeoutMs : Math.min(read.timeoutMs, MAX_TIMEOUT_MS)
     const refusal = door.admit(timeoutMs, undefined, startedAt)
     if (refusal !== undefined) {
@@ -179,7 +227,7 @@ class BatchStream implements GrpcStreamHandler {
   }
 
   async #answerLater(id: number, pending: Promise<CheckOutcome>, startedAt: number): Promise<void> {
-    const { given, door, metrics } = this.#common
+    const { door, metrics } = this.#common
     try {
       const { answer, answeredAt } = await pending
       metrics.finished(answer.status.code, startedAt, answeredAt)
@@ -189,15 +237,8 @@ class BatchStream implements GrpcStreamHandler {
     }
     door.end()
     this.#waiting--
-    if (this.#isFlushing || this.#isOver) return
     // What is answered in one turn of the loop goes out together.
-    this.#isFlushing = true
-    given.clock.turn(() => {
-      this.#isFlushing = false
-      this.#flush()
-      this.#holdBack()
-      this.#endWhenDone()
-    })
+    this.#book()
   }
 
   #answerFailure(id: number, caught: unknown, startedAt: number): void {
@@ -219,7 +260,8 @@ class BatchStream implements GrpcStreamHandler {
 
   /** Flow control does the rest: the caller cannot send more than the window holds. */
   #holdBack(): void {
-    const isFull = this.#isBlocked || this.#waiting >= (this.#isPaused ? MAX_WAITING / 2 : MAX_WAITING)
+    const isBusy = this.#waiting >= (this.#isPaused ? MAX_WAITING / 2 : MAX_WAITING)
+    const isFull = this.#isBlocked || isBusy || this.#unread.length > 0
     if (isFull === this.#isPaused || this.#isOver) return
     this.#isPaused = isFull
     if (isFull) {
@@ -229,7 +271,7 @@ class BatchStream implements GrpcStreamHandler {
   }
 
   #endWhenDone(): void {
-    if (!this.#isClosing || this.#isOver || this.#waiting > 0 || this.#isBlocked) return
+    if (!this.#isClosing || this.#isOver || this.#hasMore || this.#waiting > 0 || this.#isBlocked) return
     this.#flush()
     this.#stream.end()
     this.#end()

@@ -218,11 +218,12 @@ export const TARGETS: readonly Target[] = [
   bytesTarget('envoy check request', [envoyCheck()], (bytes) =>
     read(new EnvoyCheckBag(new EnvoyCheck(bytes), VOCABULARY)),
   ),
-  bytesTarget('batch of checks', checkBatches(), (bytes) =>
-    new CheckBatches(DEFAULT_LIMITS).read(bytes, VOCABULARY, ({ bag, problem }) => {
-      if (problem === undefined) read(bag)
-    }),
-  ),
+  bytesTarget('batch of checks', checkBatches(), (bytes) => {
+    const batches = new CheckBatches(DEFAULT_LIMITS)
+    batches.begin(bytes)
+    for (let check = batches.next(VOCABULARY); check !== undefined; check = batches.next(VOCABULARY))
+      if (check.problem === undefined) read(check.bag)
+  }),
   bytesTarget('batch of answers', answerBatches(), (bytes) => new AnswerBatches().read(bytes, SILENT)),
   bytesTarget('record json', [encodeRecords([MapBag.of(ATTRIBUTES), new MapBag(new Map())])], (bytes) => {
     for (const bag of decodeRecords(bytes)) read(bag)

@@ -254,7 +254,7 @@ describe('a batch stream, seen from its host', () => {
     const { host, handler } = opened(given, admission)
     for (let id = 0; id < 4_096; id++) host.asking.writer.add(id, 60_000, pathBag('/a'))
     handler.message(host.asking.writer.take())
-    expect(host.paused).toBe(true)
+    await expect.poll(() => host.paused).toBe(true)
     for (const each of settle.splice(0, 2_000)) each()
     await expect.poll(() => host.asking.order.length).toBe(2_000)
     expect(host.paused).toBe(true)
@@ -266,6 +266,35 @@ describe('a batch stream, seen from its host', () => {
     await expect.poll(() => host.ended).toBe(true)
     expect(host.asking.order).toHaveLength(4_096)
     expect(given.meter.counts.get('batch_pauses_total{}')).toBe(1)
+  })
+
+  it('leaves the loop to others in the midst of a large batch, and what comes meanwhile waits', () => {
+    const given = dependencies()
+    const turns: (() => void)[] = []
+    let now = 0
+    const turn = (next: () => void) => {
+      turns.push(next)
+      return () => undefined
+    }
+    const clock = { ...given.clock, monotonic: () => now, turn }
+    given.check.decide = () => {
+      now += 1
+      return { answer: answerOf(), quotas: new Map() }
+    }
+    const { host, handler } = opened({ ...given, clock })
+    const ids = Array.from({ length: 12 }, (_, id) => id)
+    for (const id of ids) host.asking.writer.add(id, 0, pathBag('/a'))
+    handler.message(host.asking.writer.take())
+    expect(host.asking.order).toEqual(ids.slice(0, 6))
+    host.asking.writer.add(12, 0, pathBag('/b'))
+    handler.message(host.asking.writer.take())
+    expect([host.asking.order.length, host.paused]).toEqual([6, true])
+    handler.halfClosed()
+    turns.shift()?.()
+    expect([host.asking.order.length, host.ended]).toEqual([12, false])
+    turns.shift()?.()
+    expect([host.asking.order, host.paused, host.ended]).toEqual([[...ids, 12], false, true])
+    expect(turns).toHaveLength(0)
   })
 
   it('refuses single checks where the node has too many in flight', () => {

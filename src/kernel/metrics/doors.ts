@@ -93,7 +93,7 @@ export const BATCH_MESSAGES_TOTAL = counter({
 export const BATCH_PAUSES_TOTAL = counter({
   name: 'batch_pauses_total',
   unit: 'pauses',
-  help: 'Times that a batch stream was not read on, since its answers were not taken or too many checks waited.',
+  help: 'Times that a batch stream was not read on: its answers were not taken, too many checks waited, or one batch took long.',
 })
 
 export const MIXER_IGNORED_ATTRIBUTES_TOTAL = counter({

@@ -22,27 +22,49 @@ export interface ReadCheck {
   readonly problem: IntermixError | undefined
 }
 
+/** The message that is being read. */
+interface Message {
+  readonly reader: WireReader
+  /** For what bags read of it, while the other one goes on. */
+  readonly values: WireReader
+  readonly passing: PassingWords
+  hasReset: boolean
+}
+
 /** The reading side of one connection, with the words that it has been sent. */
 export class CheckBatches {
   readonly #limits: RequestLimits
   #words = new Words()
+  #message: Message | undefined
 
   constructor(limits: RequestLimits) {
     this.#limits = limits
   }
 
+  /** Takes the next message, after the end of the one before. Its bytes must not change while bags live. */
+  begin(message: Uint8Array): void {
+    const reader = new WireReader(message)
+    const { bytes } = reader
+    this.#message = { reader, values: new WireReader(bytes), passing: new PassingWords(bytes), hasReset: false }
+  }
+
+  /** Whether the message may have further checks. */
+  get isReading(): boolean {
+    return this.#message !== undefined
+  }
+
   /**
-   * Hands the checks of a message to `take`, each before the next one is read. The bytes must not change while bags live.
+   * The next check of the message; `undefined` at its end.
    * @throws IntermixError INVALID_REQUEST where the message is malformed or has too many words: the stream is of no more use
    */
-  read(message: Uint8Array, vocabulary: Vocabulary, take: (check: ReadCheck) => void): void {
-    const reader = new WireReader(message)
-    const passing = new PassingWords(reader.bytes)
+  next(vocabulary: Vocabulary): ReadCheck | undefined {
+    const message = this.#message
+    if (message === undefined) return undefined
+    const { reader, values, passing } = message
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       switch (tag >>> 3) {
         case 1:
-          reader.expect(tag, VARINT)
-          if (reader.varint32() !== 0) this.#words = new Words()
+          this.#readReset(message, tag)
           break
         case 2:
           this.#readWord(reader, tag)
@@ -50,13 +72,26 @@ export class CheckBatches {
         case 3:
           readPassing(reader, tag, passing)
           break
-        case 4:
-          take(new CheckReader(reader, tag, { words: this.#words, passing }, vocabulary).finish(this.#limits))
-          break
+        case 4: {
+          const source = { words: this.#words, passing }
+          return new CheckReader(reader, tag, source, vocabulary, this.#limits).finish(values)
+        }
         default:
           reader.skip(tag)
       }
     }
+    this.#message = undefined
+    return undefined
+  }
+
+  /** Once in a message: each makes the node begin a list of words. */
+  #readReset(message: Message, tag: number): void {
+    const { reader } = message
+    reader.expect(tag, VARINT)
+    if (reader.varint32() === 0) return
+    if (message.hasReset) throw reader.malformed('a second reset')
+    message.hasReset = true
+    this.#words = new Words()
   }
 
   #readWord(reader: WireReader, tag: number): void {
@@ -94,6 +129,7 @@ class CheckReader implements Stated {
   readonly #reader: WireReader
   readonly #source: WordSource
   readonly #words: Words
+  readonly #limits: RequestLimits
   #id = 0
   #timeoutMs = 0
   #problem: IntermixError | undefined
@@ -102,7 +138,8 @@ class CheckReader implements Stated {
   /** Slots of maps of headers with capitals in a name. */
   #unfolded: number[] | undefined
 
-  constructor(reader: WireReader, checkTag: number, source: WordSource, vocabulary: Vocabulary) {
+  constructor(reader: WireReader, checkTag: number, source: WordSource, vocabulary: Vocabulary, limits: RequestLimits) {
+    this.#limits = limits
     this.#reader = reader
     this.#source = source
     this.#words = source.words
@@ -112,17 +149,11 @@ class CheckReader implements Stated {
     reader.close(outer)
   }
 
-  finish({ maxAttributeBytes, maxMapEntries }: RequestLimits): ReadCheck {
-    const bag = new BatchBag(this.#source, this.#reader, this)
+  /** @param values over the bytes of the message, for the bag alone */
+  finish(values: WireReader): ReadCheck {
+    const bag = new BatchBag(this.#source, values, this)
     for (const slot of this.#unfolded ?? []) {
       if (this.#problem === undefined) this.#fold(bag, slot)
-    }
-    if (this.#bytes > maxAttributeBytes) {
-      const text = `the attributes have more than ${maxAttributeBytes} bytes; send fewer`
-      this.#problem ??= new RefusedRequest('too-large', text, 'raise --max-attribute-bytes')
-    } else if (this.#entries > maxMapEntries) {
-      const text = `more than ${maxMapEntries} map entries; send fewer`
-      this.#problem ??= new RefusedRequest('too-large', text, 'raise --max-map-entries')
     }
     return { id: this.#id, timeoutMs: this.#timeoutMs, bag, problem: this.#problem }
   }
@@ -206,21 +237,21 @@ class CheckReader implements Stated {
       } else if (tag >>> 3 === 2) {
         const outside = reader.openField(tag)
         const more = pairsOf(reader)
-        for (let index = 0; index < more; index += 2) {
+        this.#countEntries(more / 2)
+        for (let index = 0; index < more && this.#problem === undefined; index += 2) {
           const key = numbers[index] ?? 0
           const value = numbers[index + 1] ?? 0
           this.#count(key)
           this.#count(value)
           hasCapitals ||= this.#hasCapitals(key)
           this.pairs.push(key, value)
+          count++
         }
-        count += more / 2
         reader.close(outside)
       } else reader.skip(tag)
     }
     reader.close(outer)
     this.pairs[at] = count
-    this.#entries += count
     if (hasCapitals && HEADER_MAPS.has(this.#words.texts[name] ?? '')) (this.#unfolded ??= []).push(this.slots.length)
     this.#define(name, KINDS.map, at)
   }
@@ -259,6 +290,8 @@ class CheckReader implements Stated {
   }
 
   #define(name: number, kind: AttributeKind, value: number): void {
+    // What is refused already is only passed over: saying more of it would cost time and be of no use.
+    if (this.#problem !== undefined) return
     const attribute = this.#words.attribute(name)
     if (attribute === -1) return this.#refuse('invalid-value', `no lasting word has the number ${name}`)
     if (attribute === -2) return this.#refuse('contradictory', `the check states ${this.#nameOf(name)} twice`)
@@ -272,26 +305,34 @@ class CheckReader implements Stated {
     this.slots.push(attribute >>> 4, kind, value)
   }
 
-  /** Counts the bytes of a word that has to be text. */
-  #count(word: number): void {
-    if (word >= 0) {
-      const size = this.#words.sizes[word]
-      if (size === undefined || this.#words.texts[word] === undefined) this.#refuseText(word, size !== undefined)
-      else this.#bytes += size
-      return
-    }
-    const { passing } = this.#source
-    const size = passing.size(-word - 1)
-    if (size === undefined || !passing.isText(-word - 1)) this.#refuseText(word, size !== undefined)
-    else this.#bytes += size
+  #countEntries(more: number): void {
+    const { maxMapEntries } = this.#limits
+    this.#entries += more
+    if (this.#entries <= maxMapEntries || this.#problem !== undefined) return
+    const text = `more than ${maxMapEntries} map entries; send fewer`
+    this.#problem = new RefusedRequest('too-large', text, 'raise --max-map-entries')
   }
 
-  #refuseText(word: number, isThere: boolean): void {
-    if (isThere) this.#refuse('ill-formed', `word ${word} is not UTF-8`)
-    else this.#refuse('invalid-value', `no word has the number ${word}`)
+  /**
+   * Counts the bytes of a word that has to be text. Those of a passing word are looked at each time that it is named, so what
+   * is too large is refused before.
+   */
+  #count(word: number): void {
+    if (this.#problem !== undefined) return
+    const { words, passing } = this.#source
+    const size = word >= 0 ? words.sizes[word] : passing.size(-word - 1)
+    if (size === undefined) return this.#refuse('invalid-value', `no word has the number ${word}`)
+    this.#bytes += size
+    const { maxAttributeBytes } = this.#limits
+    if (this.#bytes > maxAttributeBytes) {
+      const text = `the attributes have more than ${maxAttributeBytes} bytes; send fewer`
+      this.#problem = new RefusedRequest('too-large', text, 'raise --max-attribute-bytes')
+    } else if (word >= 0 ? words.texts[word] === undefined : !passing.isText(-word - 1))
+      this.#refuse('ill-formed', `word ${word} is not UTF-8`)
   }
 
   #checkAddress(word: number): void {
+    if (this.#problem !== undefined) return
     const { words, passing } = this.#source
     const size = word >= 0 ? words.sizes[word] : passing.size(-word - 1)
     if (size === undefined) this.#refuse('invalid-value', `no word has the number ${word}`)

@@ -1,6 +1,6 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type AttributeBag, MapBag, type Vocabulary } from '../../../src/kernel/attribute-bag.ts'
 import { RefusedRequest } from '../../../src/kernel/refused-request.ts'
 import { DEFAULT_LIMITS } from '../../../src/kernel/request-limits.ts'
@@ -8,7 +8,7 @@ import { Duration, Timestamp } from '../../../src/kernel/time.ts'
 import { type AttributeValue, isStringMap, type ValueType } from '../../../src/kernel/value.ts'
 import { CheckBatches, type ReadCheck } from '../../../src/wire/batch/check-batch.ts'
 import { CheckBatchWriter } from '../../../src/wire/batch/check-batch-writer.ts'
-import { MAX_WORDS } from '../../../src/wire/batch/words.ts'
+import { MAX_WORDS, PassingWords } from '../../../src/wire/batch/words.ts'
 import { CheckBatchSchema } from '../../../src/wire/generated/intermix/v1/batch_pb.ts'
 import { WireWriter } from '../../../src/wire/wire-writer.ts'
 
@@ -65,11 +65,16 @@ function said(bag: AttributeBag): unknown {
   })
 }
 
-function reader(vocabulary = VOCABULARY) {
+/** @param meanwhile hears of each check before the next one is read */
+function reader(meanwhile: (check: ReadCheck) => void = () => {}) {
   const batches = new CheckBatches(DEFAULT_LIMITS)
   return (message: Uint8Array): ReadCheck[] => {
     const checks: ReadCheck[] = []
-    batches.read(message, vocabulary, (check) => checks.push(check))
+    batches.begin(message)
+    for (let check = batches.next(VOCABULARY); check !== undefined; check = batches.next(VOCABULARY)) {
+      meanwhile(check)
+      checks.push(check)
+    }
     return checks
   }
 }
@@ -124,6 +129,23 @@ describe('batches of checks', () => {
         for (const [bag, wanted] of kept) expect(said(bag)).toEqual(said(wanted))
       }),
       { numRuns: 150 },
+    )
+  })
+
+  it('are read on where they were left, whatever is read of a check before the next one', () => {
+    const names = Object.keys(VALUES)
+    fc.assert(
+      fc.property(fc.array(fc.tuple(attributes, fc.subarray(names)), { maxLength: 5 }), (given) => {
+        const writer = new CheckBatchWriter()
+        for (const [id, [each]] of given.entries()) writer.add(id, 0, MapBag.of(each))
+        const read = reader(({ id, bag }) => {
+          for (const name of given[id]?.[1] ?? []) bag.get(name)
+        })
+        const found = read(writer.take())
+        expect(found.map(({ id, bag }) => [id, said(bag)])).toEqual(
+          given.map(([each], id) => [id, said(MapBag.of(each))]),
+        )
+      }),
     )
   })
 
@@ -202,6 +224,22 @@ describe('batches of checks', () => {
     expect(more?.problem).toBeUndefined()
   })
 
+  it('refuse at once what names a large word again and again', () => {
+    const large = Buffer.alloc(1_024 * 1_024, 0x61)
+    const looked = vi.spyOn(PassingWords.prototype, 'isText')
+    const writer = new WireWriter()
+    writer.bytes(2, Buffer.from('source.labels'), true)
+    writer.bytes(3, large, true)
+    const check = writer.open(4)
+    const field = writer.open(4)
+    packed(writer, 2, ...Array.from({ length: 1_000 }, () => [-1, -1]).flat())
+    writer.close(field)
+    writer.close(check)
+    const [refused] = reader()(writer.take())
+    expect(refused?.problem?.message).toContain('the attributes have more than 262144 bytes')
+    expect(looked).not.toHaveBeenCalled()
+  })
+
   it('have names of headers in lower case', () => {
     const [check] = reader()(
       message(['request.headers', 'X-User', 'ann'], (w) => {
@@ -218,6 +256,7 @@ describe('batches of checks', () => {
     ['numbers that are not packed', message([PATH], (w) => w.uint(3, 2))],
     ['a length beyond the end', Buffer.of(0x22, 0x05, 0x08)],
     ['a group', Buffer.of(0x23, 0x24)],
+    ['a second reset', Buffer.of(8, 1, 8, 1)],
   ])('are malformed with %s', (_, bytes) => {
     expect(() => reader()(bytes)).toThrow('malformed protobuf message')
   })
