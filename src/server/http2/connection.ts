@@ -11,9 +11,11 @@ import {
   DEFAULT_WINDOW,
   ErrorCode,
   Flag,
+  FRAME_BYTES,
   frame,
   FrameType,
   goAway,
+  HEAD_BYTES,
   MAX_31_BITS,
   PREFACE,
   readUint32,
@@ -22,6 +24,7 @@ import {
   SETTINGS_ACK,
   windowUpdate,
 } from './frames.ts'
+import { MAX_BLOCK_BYTES } from './header-block.ts'
 import { HeaderIntake, MAX_LIST_BYTES } from './header-intake.ts'
 import { DEFAULT_TABLE_BYTES } from './hpack/dynamic-table.ts'
 import { HpackError } from './hpack/hpack-error.ts'
@@ -47,6 +50,9 @@ export interface ConnectionOptions extends StreamsOptions {
 /** How long the peer has to take our last words, and for how long what it still sends is read when they are on their way. */
 const GOODBYE_MS = 5_000
 const LINGER_MS = 250
+
+/** Room for a frame and a header block of which not all has come. */
+const FRAME_RESERVE = FRAME_BYTES + MAX_BLOCK_BYTES + HEAD_BYTES
 
 /** What PINGs say: that the peer is asked to go, and whether it is there. */
 const DRAIN = Buffer.from('draining')
@@ -76,7 +82,7 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket
     this.#options = options
-    this.budget = new MemoryBudget(options.limits.budgetBytes, options.budget)
+    this.budget = new MemoryBudget(options.limits.budgetBytes, options.budget, FRAME_RESERVE)
     this.output = new Output(socket, this)
     this.#reader = new FrameReader(this, this.budget)
     this.bounds = new AbuseBounds(options.clock)

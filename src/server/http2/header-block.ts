@@ -5,7 +5,7 @@ import { ErrorCode } from './frames.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 
 /** What a block may have, encoded, and in how many frames. Nothing that fits into the list of fields that we take needs more. */
-const MAX_BYTES = 128 * 1024
+export const MAX_BLOCK_BYTES = 128 * 1024
 const MAX_FRAMES = 64
 
 export class HeaderBlock {
@@ -25,7 +25,7 @@ export class HeaderBlock {
 
   add(bytes: Buffer, start: number, end: number): void {
     const length = end - start
-    const allowed = this.#bytes + length <= MAX_BYTES && this.#parts.length < MAX_FRAMES
+    const allowed = this.#bytes + length <= MAX_BLOCK_BYTES && this.#parts.length < MAX_FRAMES
     if (!allowed || !this.#budget.take(length))
       throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'a header block is too long', 'abuse')
     this.#bytes += length

@@ -190,7 +190,7 @@ export abstract class Incoming extends Outgoing {
     const { maxMessageBytes } = this.host.limits
     const inflated = inflateMessage(bytes, encoding, maxMessageBytes)
     if (inflated !== undefined) return this.#take(inflated)
-    if (!this.host.budget.take(bytes.length)) return this.#refuse(TOO_MUCH)
+    if (!this.host.budget.takeForMessage(bytes.length)) return this.#refuse(TOO_MUCH)
     this.#inflating = true
     inflateLarge(bytes, encoding, maxMessageBytes, {
       wanted: () => !this.over,
@@ -212,7 +212,7 @@ export abstract class Incoming extends Outgoing {
   #hold(bytes: Buffer, start: number, end: number): void {
     const length = end - start
     if (length === 0) return
-    if (!this.host.budget.take(length)) return this.#refuse(TOO_MUCH)
+    if (!this.host.budget.takeForMessage(length)) return this.#refuse(TOO_MUCH)
     this.#held ??= []
     this.#held.push(Buffer.from(bytes.subarray(start, end)))
     this.#heldBytes += length

@@ -47,7 +47,7 @@ export class PartialMessage {
   #grow(atLeast: number): boolean {
     const doubled = Math.max(FIRST_BYTES, 2 * this.#bytes.length)
     const size = Math.max(atLeast, Math.min(doubled, this.size ?? FIRST_BYTES))
-    if (!this.#budget.take(size - this.#bytes.length)) return false
+    if (!this.#budget.takeForMessage(size - this.#bytes.length)) return false
     const larger = Buffer.allocUnsafeSlow(size)
     this.#bytes.copy(larger, 0, 0, this.#have)
     this.#bytes = larger

@@ -107,7 +107,7 @@ describe('a message in parts', () => {
   })
 
   it('takes no more than there is for all', () => {
-    const all = new MemoryBudget(3_000)
+    const all = new MemoryBudget(6_000)
     const [first, second] = [2_500, 2_500].map((bytes) => new PartialMessage(new MemoryBudget(bytes, all)))
     const bytes = grpcMessage(Buffer.alloc(2_400))
     for (const partial of [first, second]) {

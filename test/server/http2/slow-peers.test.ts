@@ -1,7 +1,7 @@
 // Peers that take or give slowly: what is kept for them meanwhile has a bound.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FrameClient } from '../../helpers/http2/frame-client.ts'
-import { data, FrameType, grpcMessage, headers, Setting, windowUpdate } from '../../helpers/http2/frames.ts'
+import { data, Flag, FrameType, grpcMessage, headers, Setting, windowUpdate } from '../../helpers/http2/frames.ts'
 import { ECHO, POUR, Served } from './served.ts'
 
 const MIB = 1024 * 1024
@@ -49,22 +49,43 @@ describe('slow peers', () => {
     await expect.poll(() => served.count('grpc_connections_closed_total', 'stalled')).toBe(1)
   })
 
-  it('requests that do not come as a whole take a bounded room', async () => {
-    const client = await served.client()
+  /** Goes on with many requests and ends none, until one of them is refused. */
+  async function hoard(client: FrameClient): Promise<void> {
     const prefix = Buffer.from([0, 0, 0x3f, 0, 0])
     const streams = Array.from({ length: 50 }, () => {
       const stream = client.newStream()
       client.send(headers(stream, FrameClient.callHeaders(ECHO)), data(stream, prefix, 0))
       return stream
     })
-    // Each may become 4 MiB; what has come is what counts.
-    const ended = client.until('an answer', ({ type }) => type === FrameType.HEADERS)
-    for (let round = 0; round < 70; round++) {
-      for (const stream of streams) client.send(data(stream, Buffer.alloc(5_000), 0))
+    const refused = () => client.received.find(({ type }) => type === FrameType.HEADERS)
+    for (let round = 0; round < 70 && refused() === undefined; round++) {
+      for (const stream of streams) client.send(data(stream, Buffer.alloc(16_000), 0))
       await client.settled()
     }
-    const { stream } = await ended
-    expect((await client.response(stream)).trailers).toMatchObject({ 'grpc-status': '8' })
+    const { trailers } = await client.response(refused()?.stream ?? 0)
+    expect(trailers).toMatchObject({ 'grpc-status': '8' })
+  }
+
+  it('requests that do not come as a whole take a bounded room', async () => {
+    await hoard(await served.client())
     expect(served.count('grpc_calls_refused_total', 'memory')).toBeGreaterThan(0)
+  })
+
+  it('who takes all the room that there is leaves some to others', async () => {
+    for (let peers = 0; peers < 8; peers++) await hoard(await served.client())
+    const client = await served.client()
+    const message = grpcMessage(Buffer.alloc(300_000))
+    const stream = client.newStream()
+    client.send(headers(stream, FrameClient.callHeaders(ECHO)))
+    for (let at = 0; at < message.length; at += 16_000) {
+      const last = at + 16_000 >= message.length ? Flag.END_STREAM : 0
+      const frame = data(stream, message.subarray(at, at + 16_000), last)
+      // In pieces, so that neither the frame nor the message is there as a whole.
+      client.send(frame.subarray(0, 5_000))
+      await client.taken()
+      client.send(frame.subarray(5_000))
+      await client.settled()
+    }
+    expect((await client.response(stream)).trailers).toMatchObject({ 'grpc-status': '0' })
   })
 })
