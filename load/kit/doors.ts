@@ -2,6 +2,7 @@
 
 import { Code } from '../../src/kernel/status.ts'
 import { BYTES, VARINT, WireReader } from '../../src/wire/wire-reader.ts'
+import type { BatchTemplate } from './batch-template.ts'
 import type { Ended } from './connection.ts'
 import type { RequestTemplate } from './request-template.ts'
 import { bareRequests, meshRequests } from './requests.ts'
@@ -10,18 +11,25 @@ interface DoorBasis {
   readonly path: string
   /** Whether answers are the oracle's, so that wrong ones are known. */
   readonly judged: boolean
-  request(kind: RequestKind): RequestTemplate
 }
 
 /** Any door of gRPC with one message either way. */
 export interface GrpcDoor extends DoorBasis {
   readonly protocol: 'grpc'
+  request(kind: RequestKind): RequestTemplate
   /** What an answer says; `bytes` may be cut off behind what is needed. */
   decision(bytes: Buffer, start: number, end: number): Ended
 }
 
 export interface HttpDoor extends DoorBasis {
   readonly protocol: 'http'
+  request(kind: RequestKind): RequestTemplate
+}
+
+/** The stream of batches that our own sidecars use. */
+export interface BatchDoor extends DoorBasis {
+  readonly protocol: 'batch'
+  template(kind: RequestKind): BatchTemplate
 }
 
 /** `mesh`: 30 attributes and 13 headers, as proxies send them; `bare`: no more than the rules read. */
@@ -55,7 +63,13 @@ export const DOORS = {
     // RateLimitResponse.overall_code: OK is 1, OVER_LIMIT 2
     decision: (bytes, start, end) => (numberAt(bytes, start, end, [1]) === 2 ? 'deny' : 'allow'),
   },
-} as const satisfies Readonly<Record<string, GrpcDoor | HttpDoor>>
+  batch: {
+    protocol: 'batch',
+    path: '/intermix.v1.Batches/Check',
+    judged: true,
+    template: (kind) => requests[kind].batch(),
+  },
+} as const satisfies Readonly<Record<string, GrpcDoor | HttpDoor | BatchDoor>>
 
 export type DoorName = keyof typeof DOORS
 export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[]

@@ -5,6 +5,7 @@ import { poissonTimes } from '../schedule.ts'
 import { CallTable } from './call-table.ts'
 import type { Connection, ConnectionEvents, Ended } from './connection.ts'
 import { DOORS } from './doors.ts'
+import { connectBatches } from './batch-connection.ts'
 import { connectGrpc } from './grpc-connection.ts'
 import { connectHttp } from './http-connection.ts'
 import { KeySource } from './key-source.ts'
@@ -201,13 +202,12 @@ class Run {
       ended: (call, how, why) => this.#ended(call, how, why, decides && door.judged),
       read,
     }
-    const given = {
-      address: part.address,
-      path: door.path,
-      request: door.request(this.#load.request),
-      timeoutMs,
-      events,
+    const common = { address: part.address, path: door.path, timeoutMs, events }
+    if (door.protocol === 'batch') {
+      const template = door.template(this.#load.request)
+      return () => connectBatches({ ...common, template })
     }
+    const given = { ...common, request: door.request(this.#load.request) }
     if (door.protocol === 'http') return () => connectHttp({ ...given, decides })
     return () => connectGrpc({ ...given, decision: decides ? door.decision : undefined })
   }

@@ -17,10 +17,11 @@ const MESSAGE_HEAD_BYTES = 5
 export async function runH2load(load: Load): Promise<Readonly<Record<string, string | number>>> {
   const [part] = load.parts
   const { pace } = load
-  if (part === undefined || load.parts.length > 1 || pace.kind !== 'closed' || DOORS[part.door].protocol !== 'grpc')
-    throw new Error('--h2load: only for a closed loop at one gRPC door')
-  const { path, request } = DOORS[part.door]
-  const template = request(load.request)
+  const door = DOORS[part?.door ?? 'http']
+  if (part === undefined || load.parts.length > 1 || pace.kind !== 'closed' || door.protocol !== 'grpc')
+    throw new Error('--h2load: only for a closed loop at one gRPC door of single calls')
+  const { path } = door
+  const template = door.request(load.request)
   const message = Buffer.alloc(MESSAGE_HEAD_BYTES + template.bytes.length)
   message.writeUInt32BE(template.bytes.length, 1)
   writeRequest(template, message, MESSAGE_HEAD_BYTES, 0)

@@ -46,7 +46,8 @@ function meaningOf(fields: Readonly<Record<string, string>>): ReplyHeaders {
   return { end: endOf(code), why: `${codeName(code)}: ${message}` }
 }
 
-function endOf(code: number): Ended {
+/** How a call ended that failed with this code. */
+export function endOf(code: number): Ended {
   if (code === Code.UNAVAILABLE || code === Code.RESOURCE_EXHAUSTED) return 'shed'
   if (code === Code.DEADLINE_EXCEEDED) return 'expired'
   return code === Code.UNIMPLEMENTED ? 'missing' : 'failed'

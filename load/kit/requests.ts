@@ -7,7 +7,8 @@ import { CheckRequestSchema as EnvoyCheckRequestSchema } from '../../src/wire/ge
 import { CheckRequestSchema as MixerCheckRequestSchema } from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
 import { envoyRequest, HEADERS, REQUEST } from '../../test/bench/sample-requests.ts'
 import { type Attributes, compress } from '../../test/wire/mixer/compress.ts'
-import { type RequestTemplate, requestTemplate } from './request-template.ts'
+import { type BatchTemplate, batchTemplate } from './batch-template.ts'
+import { keyDigits, type RequestTemplate, requestTemplate } from './request-template.ts'
 
 export const SERVICES = 10
 
@@ -72,8 +73,19 @@ function rateLimit(digits: string): Uint8Array {
   return writer.join().join().finish()
 }
 
-type Build = () => RequestTemplate
-type Requests = Readonly<Record<'http' | 'mixer' | 'extAuthz' | 'rateLimit', Build>>
+function batch(attributesOf: (digits: string) => Attributes): BatchTemplate {
+  const digits = keyDigits(0)
+  const services = Array.from({ length: SERVICES }, (_, key) => serviceWith(keyDigits(key)))
+  return batchTemplate(attributesOf(digits), { path: pathWith(digits), service: serviceWith(digits), services })
+}
+
+interface Requests {
+  readonly http: () => RequestTemplate
+  readonly mixer: () => RequestTemplate
+  readonly extAuthz: () => RequestTemplate
+  readonly rateLimit: () => RequestTemplate
+  readonly batch: () => BatchTemplate
+}
 
 /** What a mesh's proxy sends: 30 attributes, 13 headers. JSON has neither addresses nor times. */
 export const meshRequests: Requests = {
@@ -81,6 +93,7 @@ export const meshRequests: Requests = {
   mixer: () => requestTemplate((digits) => mixer(mesh(digits))),
   extAuthz: () => requestTemplate(extAuthz),
   rateLimit: () => requestTemplate(rateLimit),
+  batch: () => batch(mesh),
 }
 
 /** The least that the rules need. */
@@ -89,6 +102,7 @@ export const bareRequests: Requests = {
   mixer: () => requestTemplate((digits) => mixer(read(digits))),
   extAuthz: () => requestTemplate(bareExtAuthz),
   rateLimit: () => requestTemplate(rateLimit),
+  batch: () => batch(read),
 }
 
 /** The type of each attribute that these requests have, for a manifest. */

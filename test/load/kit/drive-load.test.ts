@@ -10,6 +10,7 @@ import { answered, type Load, type LoadResult, unanswered } from '../../../load/
 import { runLoad } from '../../../load/kit/run-load.ts'
 import { decisionOn } from '../../../load/oracle.ts'
 import type { AttributeBag } from '../../../src/kernel/attribute-bag.ts'
+import { type AttributeValue, isStringMap } from '../../../src/kernel/value.ts'
 import { Admission } from '../../../src/server/admission.ts'
 import { createHttpServer } from '../../../src/server/http.ts'
 import { answerOf, dependencies, served } from '../../server/fixtures.ts'
@@ -41,6 +42,11 @@ function loadAt(port: number, doors: readonly DoorName[], rest: Rest = {}): Load
 
 function steady(perSecond: number, seconds: number): Load['pace'] {
   return { kind: 'open', phases: [{ from: perSecond, to: perSecond, seconds }] }
+}
+
+/** A map by its entries: each door has a map of its own kind. */
+function plain([name, value]: readonly [string, AttributeValue | undefined]) {
+  return [name, value !== undefined && isStringMap(value) ? Object.fromEntries(value.entries()) : value]
 }
 
 function pathIn(bag: AttributeBag): string {
@@ -84,6 +90,7 @@ describe('against the real doors', () => {
   const DOORS: readonly (readonly [DoorName, 'grpc' | 'http'])[] = [
     ['ext_authz', 'grpc'],
     ['mixer', 'grpc'],
+    ['batch', 'grpc'],
     ['http', 'http'],
   ]
 
@@ -111,6 +118,19 @@ describe('against the real doors', () => {
     expect(answered(result)).toBe(0)
     expect(result.counts.failed).toBe(total(result))
     expect(Object.keys(result.reasons)[0]).toMatch(/^failed/)
+  })
+
+  it('the batch stream asks the same as Mixer', async () => {
+    const asked = async (door: DoorName) => {
+      given.check.asked.length = 0
+      const load = loadAt(ports.grpc, [door], { request: 'mesh', keys: { count: 1, zipf: 0 }, pace: steady(100, 0.2) })
+      expect((await driveLoad(load)).reasons).toEqual({})
+      const bag = given.check.lastBag
+      return [...given.check.vocabulary().keys()].map((name) => [name, bag.get(name)] as const)
+    }
+    const batch = await asked('batch')
+    expect(batch.filter(([, value]) => value !== undefined).length).toBeGreaterThan(8)
+    expect(batch.map(plain)).toEqual((await asked('mixer')).map(plain))
   })
 
   it('a closed loop has so many under way, and never more', async () => {
