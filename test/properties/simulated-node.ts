@@ -3,7 +3,7 @@
 import { Revocations } from '../../src/cache/revocations.ts'
 import type { VerdictCache } from '../../src/cache/verdict-cache.ts'
 import type { VerdictOutcome, VerdictRequest } from '../../src/cache/verdict-request.ts'
-import { type CacheOptions, createChecks } from '../../src/compose/checks.ts'
+import { type CacheOptions, type Checks, createChecks } from '../../src/compose/checks.ts'
 import { RuleSelector } from '../../src/config/rule-index.ts'
 import { atOnce } from '../../src/config/slices.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
@@ -28,6 +28,8 @@ export interface SimulatedNode {
   /** What was logged at debug level. */
   readonly details: string[]
   state(): PolicyState
+  /** What the caches hold. */
+  view(): ReturnType<Checks['view']>
   /** Takes a config into use, as the node does: handlers first. */
   apply(snapshot: Snapshot): Promise<void>
   stop(): Promise<void>
@@ -96,6 +98,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     verdicts: checks.verdicts,
     revocations,
     state: current,
+    view: () => checks.view(),
     apply,
     async stop() {
       checks.stop()
