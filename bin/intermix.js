@@ -5,16 +5,27 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { memoryFlags } from './memory-flags.js'
 import { onNpmGone } from './npm-watch.js'
 
 const source = new URL('../src/main.ts', import.meta.url)
 const entry = existsSync(source) ? source : new URL('../dist/src/main.js', import.meta.url)
 
+const args = process.argv.slice(2)
+
 if (Number(process.versions.node.split('.')[0]) >= 24) {
+  restartWithFlags()
   // As if a launcher had gone: the command listens for that alone.
   onNpmGone(() => process.emit('disconnect'))
   await import(entry.href)
 } else runOn(bundledNode())
+
+/** This process starts anew as itself, under the same id, where that is to be had and nobody holds a channel to it. */
+function restartWithFlags() {
+  const flags = memoryFlags(args)
+  if (flags.length === 0 || process.execve === undefined || process.send !== undefined) return
+  process.execve(process.execPath, [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)])
+}
 
 /** The Node 24 among the optional dependencies, wherever npm has put it. */
 function bundledNode() {
@@ -32,7 +43,7 @@ function bundledNode() {
 function runOn(node) {
   // The channel carries nothing: it closes when this process ends, even by SIGKILL, and tells the child.
   const stdio = ['inherit', 'inherit', 'inherit', 'ipc']
-  const child = spawn(node, [fileURLToPath(entry), ...process.argv.slice(2)], { stdio })
+  const child = spawn(node, [...memoryFlags(args, []), fileURLToPath(entry), ...args], { stdio })
   onNpmGone(() => child.disconnect())
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {

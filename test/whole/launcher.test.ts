@@ -93,6 +93,27 @@ describe('a package without its optional dependencies', () => {
   })
 })
 
+describe("V8's settings", () => {
+  /** The flags of each process that the launcher became, one after the other. */
+  function flagsOf(command: readonly string[], options = '') {
+    const tell = '--import data:text/javascript,console.error(JSON.stringify(process.execArgv))'
+    const env = { ...process.env, NODE_OPTIONS: `${tell} ${options}` }
+    const { stderr, status } = spawnSync(process.execPath, ['bin/intermix.js', ...command], { encoding: 'utf8', env })
+    expect(status).toBe(0)
+    return stderr
+      .split('\n')
+      .filter((line) => line.startsWith('['))
+      .map((line) => JSON.parse(line) as string[])
+  }
+
+  it('are set for a process that serves, but for those that are set already', () => {
+    const [semi, growing] = ['--max-semi-space-size=8', '--heap-growing-percent=40']
+    expect(flagsOf(['node', '--help'])).toEqual([[], [semi, growing]])
+    expect(flagsOf(['node', '--help'], '--max_semi_space_size=16')).toEqual([[], [growing]])
+    expect(flagsOf(['validate', '--help'])).toEqual([[]])
+  })
+})
+
 describe('a launcher that is killed', () => {
   it.each([
     ['npm run', 'npm', ['run', 'intermix', '--', ...ROLE], 'SIGKILL'],

@@ -1,0 +1,19 @@
+// How V8 is to use memory in a process that serves. It takes these settings when it starts, and no later.
+//
+// Young objects: 8 MiB instead of 32, of which V8 holds two such spaces. Hardly anything outlives a check, so that a larger
+// space is no cheaper to clear, but all of it is touched. Old objects: a collection when 40 % have come, where V8 would wait
+// for three times as many. Measured at full rate with one verdict, two cores: 147 MB of memory instead of 211, for the same
+// processor time.
+const FLAGS = ['--max-semi-space-size=8', '--heap-growing-percent=40']
+const SERVING = new Set(['node', 'all', 'worker', 'sidecar'])
+
+/** The flags for a command that are not set already, on the command line or by NODE_OPTIONS. */
+export function memoryFlags([role], execArgv = process.execArgv, nodeOptions = process.env.NODE_OPTIONS ?? '') {
+  if (!SERVING.has(role)) return []
+  const set = [...execArgv, ...nodeOptions.split(' ')].map(nameOf)
+  return FLAGS.filter((flag) => !set.includes(nameOf(flag)))
+}
+
+function nameOf(flag) {
+  return flag.split('=')[0].replaceAll('_', '-')
+}
