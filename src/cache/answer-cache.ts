@@ -103,7 +103,7 @@ export class AnswerCache {
     const former = siblings.get(values)
     if (former !== undefined) this.#kept.remove(former)
     const kept = new KeptAnswer(stored, values, siblings, bytes)
-    siblings.set(values, kept)
+    siblings.set(kept)
     this.#kept.add(kept)
     // It is not to make room for itself.
     kept.isUsed = true
@@ -151,9 +151,9 @@ export class AnswerCache {
   }
 
   #drop(kept: KeptAnswer): void {
-    const { siblings, values } = kept
+    const { siblings } = kept
     this.#kept.remove(kept)
-    siblings.delete(values)
+    siblings.delete(kept)
     if (!siblings.isEmpty) return
     const { scope, shape } = siblings
     const { shapes } = scope

@@ -32,6 +32,7 @@ export interface AnswerScope {
 export class KeptAnswer implements StoredAnswer, Linked<KeptAnswer> {
   readonly answer: Findings
   readonly reads: readonly ReferencedAttribute[]
+  // Whole milliseconds, as in verdicts.
   readonly createdAt: number
   readonly freshUntil: number
   readonly epoch: Epoch
@@ -47,15 +48,15 @@ export class KeptAnswer implements StoredAnswer, Linked<KeptAnswer> {
   newer: KeptAnswer | undefined = undefined
 
   constructor(stored: StoredAnswer, values: string, siblings: ShapeAnswers, bytes: number) {
-    this.answer = stored.answer
+    this.answer = siblings.shared(stored.answer)
     this.reads = stored.reads
-    this.createdAt = stored.createdAt
-    this.freshUntil = stored.freshUntil
+    this.createdAt = Math.floor(stored.createdAt)
+    this.freshUntil = Math.floor(stored.freshUntil)
     this.epoch = stored.epoch
     this.parts = stored.parts
     this.isUseBound = stored.isUseBound
     this.usesLeft = stored.usesLeft
-    this.values = values
+    this.values = flat(values)
     this.siblings = siblings
     this.bytes = bytes
   }
@@ -67,6 +68,7 @@ export class ShapeAnswers {
   readonly shape: Shape<ShapeAnswers>
   #plain: KeptAnswer | undefined
   #byValues: Map<string, KeptAnswer> | undefined
+  #latest: Findings | undefined
 
   constructor(scope: AnswerScope, shape: Shape<ShapeAnswers>) {
     this.scope = scope
@@ -77,14 +79,21 @@ export class ShapeAnswers {
     return values === '' ? this.#plain : this.#byValues?.get(values)
   }
 
-  set(values: string, answer: KeptAnswer): void {
-    if (values === '') this.#plain = answer
-    else (this.#byValues ??= new Map()).set(values, answer)
+  set(answer: KeptAnswer): void {
+    if (answer.values === '') this.#plain = answer
+    else (this.#byValues ??= new Map()).set(answer.values, answer)
   }
 
-  delete(values: string): void {
+  delete({ values }: KeptAnswer): void {
     if (values === '') this.#plain = undefined
     else this.#byValues?.delete(values)
+  }
+
+  /** Most answers of a shape say the same as the one before: then they are the same object. */
+  shared(answer: Findings): Findings {
+    if (this.#latest !== undefined && isAlike(this.#latest, answer)) return this.#latest
+    this.#latest = answer
+    return answer
   }
 
   get isEmpty(): boolean {
@@ -97,14 +106,38 @@ export class ShapeAnswers {
   }
 }
 
-/** An answer with its own objects, and what each part, header and reference of it adds; see `test/cache/cache-memory.test.ts`. */
-const ANSWER_BYTES = 420
+/** In all that is given of a kept answer: its times, uses and tier are told anew each time. */
+function isAlike(one: Findings, two: Findings): boolean {
+  return (
+    one.status.code === two.status.code &&
+    one.status.message === two.status.message &&
+    one.requestHeaders.length + one.responseHeaders.length === 0 &&
+    two.requestHeaders.length + two.responseHeaders.length === 0 &&
+    one.directResponse === two.directResponse &&
+    one.deniedBy?.rule === two.deniedBy?.rule &&
+    one.deniedBy?.handler === two.deniedBy?.handler
+  )
+}
 
-/** Bytes that an answer takes, roughly, with its key. */
+/** The text in one piece: V8 puts texts together by reference, and keeps the pieces. */
+function flat(text: string): string {
+  return ONE_BYTE.test(text) ? Buffer.from(text, 'latin1').toString('latin1') : text
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: values may hold any character
+const ONE_BYTE = /^[\x00-\xff]*$/
+
+/** What is measured by `test/cache/cache-memory.test.ts`: an answer with its place, and what one that denies adds. */
+const ANSWER_BYTES = 270
+const DENIAL_BYTES = 300
+
+/** Bytes that an answer takes, roughly, with its key. Answers of a shape that say the same share what they say. */
 export function answerBytes({ answer, parts }: StoredAnswer, values: string): number {
-  const headers = answer.requestHeaders.length + answer.responseHeaders.length
-  const direct = answer.directResponse === undefined ? 0 : 256 + answer.directResponse.body.length
-  return ANSWER_BYTES + values.length + answer.status.message.length + 8 * parts.length + 128 * headers + direct
+  const { requestHeaders, responseHeaders, directResponse, status } = answer
+  const headers = requestHeaders.length + responseHeaders.length
+  const own = status.code === 0 && headers === 0 ? 0 : DENIAL_BYTES + status.message.length + 128 * headers
+  const direct = directResponse === undefined ? 0 : 256 + directResponse.body.length
+  return ANSWER_BYTES + values.length + 8 * parts.length + own + direct
 }
 
 /** What a step holds of a request beside its value: the key that an expression computed. */

@@ -15,6 +15,7 @@ export interface LocalTierOptions {
 
 export class LocalTier {
   readonly #entries: LRUCache<string, VerdictEntry>
+  readonly #maxEntries: number
   readonly #maxEntryBytes: number
   readonly #refused: Counter
 
@@ -22,8 +23,9 @@ export class LocalTier {
     // One entry may take at most a hundredth of the room.
     this.#maxEntryBytes = Math.max(4096, Math.floor(maxBytes / 100))
     this.#refused = refused
+    this.#maxEntries = maxEntries
+    // Not given the number of entries: it would set up lists for all of them.
     this.#entries = new LRUCache({
-      max: maxEntries,
       maxSize: maxBytes,
       dispose: (_entry, _key, reason) => {
         if (reason === 'evict') onEvict()
@@ -52,6 +54,7 @@ export class LocalTier {
     const size = entryBytes(key, entry)
     if (size <= this.#maxEntryBytes) {
       this.#entries.set(key, entry, { size })
+      while (this.#entries.size > this.#maxEntries) this.#entries.pop()
       return
     }
     // What it was to replace must not outlive it.

@@ -47,16 +47,17 @@ export function entryOf(key: string, raw: RawLookup, sentAt: number, { handler }
   if (raw.ageMs + raw.remainingMs > validForMs + 2) return 'lifetime'
   if (raw.usesHeld > validUses) return 'uses'
   // Counted from before the request was sent, the entry is never taken for younger than it is.
-  const freshUntil = sentAt + raw.remainingMs
+  const from = Math.floor(sentAt)
+  const freshUntil = from + raw.remainingMs
   return {
     ...blob,
     isFetched: true,
-    createdAt: sentAt - raw.ageMs,
+    createdAt: from - raw.ageMs,
     freshUntil,
     staleUntil: freshUntil + handler.staleIfErrorMs,
     usesLeft: raw.uses,
     hits: 0,
-    lastHitAt: sentAt,
+    lastHitAt: from,
   }
 }
 

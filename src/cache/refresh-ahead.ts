@@ -4,7 +4,7 @@
 import { EMPTY_BAG } from '../kernel/attribute-bag.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { instanceBytes } from './instance-bytes.ts'
-import { entryBytes, type VerdictEntry } from './verdict-entry.ts'
+import type { VerdictEntry } from './verdict-entry.ts'
 import type { VerdictRequest } from './verdict-request.ts'
 
 export interface RefreshAheadOptions {
@@ -20,15 +20,19 @@ export interface RefreshAheadOptions {
   readonly refresh: (key: string, request: VerdictRequest, known: VerdictEntry) => void
 }
 
+/** The request that asked first is not kept alive, but for what a backend is asked with. */
 interface Item {
   readonly key: string
-  readonly request: VerdictRequest
-  readonly entry: VerdictEntry
+  readonly source: VerdictRequest['source']
+  readonly instance: VerdictRequest['instance']
+  /** Of the entry that is watched, which is not held: the cache may have dropped it. */
+  readonly createdAt: number
+  readonly freshUntil: number
   readonly bytes: number
 }
 
-/** An item without what its request holds: key, entry and places in lists. */
-const ITEM_BYTES = 400
+/** An item without its instance: itself, its key and its place in a list. */
+const ITEM_BYTES = 170
 const SLOT_MS = 100
 /** The lead before the end: ten times what the last fetch took, within these bounds. */
 const MIN_LEAD_MS = 50
@@ -55,10 +59,16 @@ export class RefreshAhead {
     const lead = Math.min(MAX_LEAD_SHARE * life, Math.max(MIN_LEAD_MS, 10 * entry.fetchMs))
     this.#put(entry.freshUntil - lead, {
       key,
-      request: withoutBag(request),
-      entry,
-      bytes: ITEM_BYTES + entryBytes(key, entry) + instanceBytes(request.instance),
+      source: request.source,
+      instance: request.instance,
+      createdAt: entry.createdAt,
+      freshUntil: entry.freshUntil,
+      bytes: ITEM_BYTES + instanceBytes(request.instance),
     })
+  }
+
+  get bytes(): number {
+    return this.#bytes
   }
 
   stop(): void {
@@ -71,7 +81,7 @@ export class RefreshAhead {
 
   #put(at: number, item: Item): void {
     const { maxItems, maxBytes, onDrop } = this.#options
-    if (this.#items >= maxItems || this.#bytes + item.bytes > maxBytes) return onDrop(item.request.source.handler)
+    if (this.#items >= maxItems || this.#bytes + item.bytes > maxBytes) return onDrop(item.source.handler)
     const slot = Math.max(slotOf(at), this.#nextSlot)
     const items = this.#slots.get(slot)
     if (items === undefined) this.#slots.set(slot, [item])
@@ -104,14 +114,15 @@ export class RefreshAhead {
 
   #consider(item: Item): void {
     const { clock, current, refresh } = this.#options
-    const { key, request, entry } = item
-    if (current(key) !== entry) return
+    const { key, source } = item
+    const entry = current(key)
+    if (entry?.createdAt !== item.createdAt || entry.freshUntil !== item.freshUntil) return
     const now = clock.monotonic()
     const bound = entry.staleUntil - entry.freshUntil
     // Hot: used since it was stored. Warm: used within the last quarter of the stale bound, kept young enough that at
     // least half of the bound is left when an outage begins.
     const wanted = now < entry.freshUntil ? entry.hits > 0 : now - entry.lastHitAt < bound / 4
-    if (wanted && this.#spend(request.source.handler.name)) refresh(key, request, entry)
+    if (wanted && this.#spend(source.handler.name)) refresh(key, requestOf(item), entry)
     else if (now < entry.staleUntil - bound / 2) this.#put(entry.staleUntil - bound / 2, item)
   }
 
@@ -128,9 +139,9 @@ export class RefreshAhead {
   }
 }
 
-/** The request that asked first is not kept alive; a refreshed verdict is checked against revocations when served. */
-function withoutBag(request: VerdictRequest): VerdictRequest {
-  return { ...request, bag: EMPTY_BAG, deadline: Number.POSITIVE_INFINITY }
+/** What is fetched is checked against revocations when it is served. */
+function requestOf({ source, instance }: Item): VerdictRequest {
+  return { source, instance, bag: EMPTY_BAG, deadline: Number.POSITIVE_INFINITY }
 }
 
 function slotOf(time: number): number {

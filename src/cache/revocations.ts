@@ -46,10 +46,17 @@ export class Revocations {
   #handlers = new Map<string, number>()
   #attributes = new Map<string, AttributeRevocations>()
   #values = 0
+  #epoch: Epoch = { generation: this.#generation, sequence: this.#sequence }
 
-  /** The epoch that a verdict must be stamped with: take it before the backend is asked. */
+  /**
+   * The epoch that a verdict must be stamped with: take it before the backend is asked. All that is stamped with the same
+   * one has the same object.
+   */
   get epoch(): Epoch {
-    return { generation: this.#generation, sequence: this.#sequence }
+    if (this.#epoch.sequence !== this.#sequence || this.#epoch.generation !== this.#generation) {
+      this.#epoch = { generation: this.#generation, sequence: this.#sequence }
+    }
+    return this.#epoch
   }
 
   /** Applies a revocation; one that was applied before changes nothing. */

@@ -27,6 +27,8 @@ export interface VerdictCacheOptions extends VerdictRulesOptions {
   readonly cardinality: KeyCardinality
   /** Background refreshes of one handler per second. */
   readonly refreshesPerSecond: number
+  /** What may be kept to make those with. */
+  readonly maxWatchedBytes: number
 }
 
 /** A check joins the fetches of others in this part of its time, and makes one of its own in the rest. */
@@ -63,7 +65,7 @@ export class VerdictCache {
       clock,
       perSecond: options.refreshesPerSecond,
       maxItems: 100_000,
-      maxBytes: 64 * 1024 * 1024,
+      maxBytes: options.maxWatchedBytes,
       onDrop: (handler) => this.#metricsOf(handler).unwatched.add(),
       current: (key) => options.local?.peek(key),
       refresh: (key, request, known) => this.#refresh(key, request, known),
@@ -100,6 +102,11 @@ export class VerdictCache {
   clear(): void {
     this.#options.local?.clear()
     this.#failures.clear()
+  }
+
+  /** What is kept to refresh verdicts with, in bytes. */
+  get watchedBytes(): number {
+    return this.#refreshAhead.bytes
   }
 
   /** Stops background refreshes. */

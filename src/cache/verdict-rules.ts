@@ -62,18 +62,18 @@ export class VerdictRules {
     const validForMs = Math.floor(Math.min(verdict.validForMs, limit ?? Number.POSITIVE_INFINITY))
     // What is computed in this process ends at nobody's cost, so only fetched verdicts are spread.
     const jitter = handler.adapter.doesIo ? JITTER * random() : 0
-    const freshUntil = startedAt + validForMs * (1 - jitter)
+    const freshUntil = Math.floor(startedAt + validForMs * (1 - jitter))
     return {
       verdict: validForMs === verdict.validForMs ? verdict : { ...verdict, validForMs },
-      createdAt: startedAt,
+      createdAt: Math.floor(startedAt),
       freshUntil,
       staleUntil: freshUntil + handler.staleIfErrorMs,
       epoch,
       isFetched: handler.adapter.doesIo,
-      fetchMs: Math.max(0, now - startedAt),
+      fetchMs: Math.max(0, Math.ceil(now - startedAt)),
       usesLeft: verdict.validUses,
       hits: 0,
-      lastHitAt: now,
+      lastHitAt: Math.floor(now),
     }
   }
 }

@@ -63,23 +63,27 @@ export interface Checks {
   stop(): void
 }
 
-/** Shares of the cache's bounds: whole answers, and single verdicts. */
+/** Shares of the cache's entries: whole answers, and single verdicts. */
 const ANSWER_SHARE = 0.5
+/** Shares of its bytes; the rest is for what verdicts are refreshed with. */
+const ANSWER_BYTES_SHARE = 0.45
+const VERDICT_BYTES_SHARE = 0.35
 
 /** Builds what answers checks. Nothing runs in the background but refreshes of what was asked for. */
 export function createChecks(options: ChecksOptions): Checks {
   const { clock, random, log, meter, mesh: link, prefix, nodeId, cache, revocations } = options
   const maxAgeMs = () => options.maxAgeMs()
-  const bounds = {
-    maxEntries: Math.max(1, Math.floor(cache.maxEntries * ANSWER_SHARE)),
-    maxBytes: Math.floor(cache.maxBytes * ANSWER_SHARE),
-  }
+  const maxEntries = Math.max(1, Math.floor(cache.maxEntries * ANSWER_SHARE))
+  const answerBytes = Math.floor(cache.maxBytes * ANSWER_BYTES_SHARE)
+  const verdictBytes = Math.floor(cache.maxBytes * VERDICT_BYTES_SHARE)
+  const maxWatchedBytes = cache.maxBytes - answerBytes - verdictBytes
   const evicted = meter.counter(CACHE_EVICTED_TOTAL)
   const evictedAnswers = evicted({ grain: 'answer' })
   const evictedVerdicts = evicted({ grain: 'verdict' })
   const answers = cache.answers
     ? new AnswerCache({
-        ...bounds,
+        maxEntries,
+        maxBytes: answerBytes,
         revocations,
         maxAgeMs,
         onEvict: () => evictedAnswers.add(),
@@ -87,7 +91,9 @@ export function createChecks(options: ChecksOptions): Checks {
       })
     : undefined
   const refused = createRefusals(meter, 'verdict').size
-  const local = cache.verdicts ? new LocalTier({ ...bounds, onEvict: () => evictedVerdicts.add(), refused }) : undefined
+  const local = cache.verdicts
+    ? new LocalTier({ maxEntries, maxBytes: verdictBytes, onEvict: () => evictedVerdicts.add(), refused })
+    : undefined
   const { sharedNow } = options
   const shared = sharedNow === undefined ? {} : { sharedNow }
   const mesh = link === undefined ? undefined : new MeshTier({ link, clock, meter, prefix, nodeId, ...shared })
@@ -95,7 +101,7 @@ export function createChecks(options: ChecksOptions): Checks {
   const cardinality = new KeyCardinality(log, meter)
   const { refreshesPerSecond } = cache
   const tiers = { local, mesh, revocations, protection, cardinality }
-  const verdicts = new VerdictCache({ clock, random, meter, ...tiers, maxAgeMs, refreshesPerSecond })
+  const verdicts = new VerdictCache({ clock, random, meter, ...tiers, maxAgeMs, refreshesPerSecond, maxWatchedBytes })
   const metrics = createCheckMetrics(meter)
   const { generationFailures } = metrics
   const plans = new CheckPlans(answers)
@@ -115,12 +121,13 @@ export function createChecks(options: ChecksOptions): Checks {
       entries({ grain: 'verdict' }).set(local?.size ?? 0)
       shapes.set(answers?.shapes ?? 0)
       bytes({ grain: 'answer' }).set(answers?.bytes ?? 0)
-      bytes({ grain: 'verdict' }).set(local?.bytes ?? 0)
+      bytes({ grain: 'verdict' }).set((local?.bytes ?? 0) + verdicts.watchedBytes)
       protection.read()
     },
     view: () => ({
       answers: answers === undefined ? 'off' : { entries: answers.size, shapes: answers.shapes, bytes: answers.bytes },
-      verdicts: local === undefined ? 'off' : { entries: local.size, bytes: local.bytes },
+      verdicts:
+        local === undefined ? 'off' : { entries: local.size, bytes: local.bytes, watchedBytes: verdicts.watchedBytes },
       mesh: link === undefined ? 'off' : link.state(),
       protection: Object.fromEntries(protection.read()),
     }),

@@ -18,24 +18,17 @@ interface Interned extends CandidateSet {
   readonly positions: readonly number[]
 }
 
-const MAX_SETS = 32_768
-/** Rule references that all remembered sets may hold together. */
+/** Rule references that all remembered sets may hold together, a set itself counting as some. */
 const MAX_REFERENCES = 1_000_000
+const SET_WEIGHT = 24
 const PAIRABLE = 2 ** 26
 
 /** The sets over one list of rules. Bounded: those not used for longest are forgotten first. */
 export class CandidateSets {
   readonly #rules: readonly RuleConfig[]
-  readonly #byContent = new LRUCache<string, Interned>({
-    max: MAX_SETS,
-    maxSize: MAX_REFERENCES,
-    sizeCalculation: (set) => set.positions.length + 1,
-  })
-  readonly #unions = new LRUCache<number | string, Interned>({
-    max: MAX_SETS,
-    maxSize: MAX_REFERENCES,
-    sizeCalculation: (set) => set.positions.length + 1,
-  })
+  // Not given a number of sets: they would set up lists for all of them, for each purpose of each config.
+  readonly #byContent = new LRUCache<string, Interned>({ maxSize: MAX_REFERENCES, sizeCalculation: weightOf })
+  readonly #unions = new LRUCache<number | string, Interned>({ maxSize: MAX_REFERENCES, sizeCalculation: weightOf })
   #nextId = 0
 
   constructor(rules: readonly RuleConfig[]) {
@@ -65,4 +58,8 @@ export class CandidateSets {
     this.#unions.set(key, set)
     return set
   }
+}
+
+function weightOf({ positions }: Interned): number {
+  return SET_WEIGHT + positions.length
 }

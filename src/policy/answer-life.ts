@@ -23,7 +23,7 @@ export function givenAgain(
     validForMs: Math.max(0, Math.floor(freshUntil - now)),
     validUses,
     tier: 'local',
-    ageMs: Math.max(0, Math.round(now - createdAt)),
+    ageMs: Math.max(0, Math.floor(now - createdAt)),
     referenced,
     requestHeaders: answer.requestHeaders,
     responseHeaders: answer.responseHeaders,

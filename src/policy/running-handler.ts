@@ -15,6 +15,7 @@ import { templatesOf } from '../adapter-kit/templates.ts'
 import type { VerdictSource } from '../cache/verdict-request.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { OK_STATUS } from '../kernel/status.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import {
   DEFAULT_VALID_FOR_MS,
@@ -30,6 +31,7 @@ export class RunningHandler implements VerdictSource {
   readonly #code: AnyHandler
   readonly #guard: Guard
   readonly #templates: ReadonlyMap<string, TemplateDefinition>
+  readonly #latest: { allow?: Verdict; deny?: Verdict } = {}
   #stopped = false
   #calls = 0
   #counted: AnyHandler | undefined
@@ -72,7 +74,7 @@ export class RunningHandler implements VerdictSource {
     const options = key === undefined ? { deadline } : { deadline, key }
     const ask = (call: CallContext) => believe(check.call(methods, instance, call), checkResultProblem)
     const result = this.#guard.run(ask, options)
-    return result instanceof Promise ? this.#count(result).then(toVerdict) : toVerdict(result)
+    return result instanceof Promise ? this.#count(result).then(this.#toVerdict) : this.#toVerdict(result)
   }
 
   quota(instance: Instance, request: QuotaRequest, deadline: number): QuotaResult | Promise<QuotaResult> {
@@ -97,6 +99,16 @@ export class RunningHandler implements VerdictSource {
     const problemOf = (output: unknown) => attributesProblem(output, template)
     const ask = (call: CallContext) => believe(generate.call(methods, instance, call), problemOf)
     return this.#counting(this.#guard.run(ask, { deadline }))
+  }
+
+  /** Most verdicts of a handler say the same as the one before: then they are the same object, of which caches hold many. */
+  readonly #toVerdict = (result: CheckResult): Verdict => {
+    const verdict = verdictOf(result)
+    if (verdict.directResponse !== undefined || verdict.output !== undefined) return verdict
+    const latest = this.#latest[verdict.kind === 'allow' ? 'allow' : 'deny']
+    if (latest !== undefined && isSame(latest, verdict)) return latest
+    this.#latest[verdict.kind === 'allow' ? 'allow' : 'deny'] = verdict
+    return verdict
   }
 
   #counting<T>(result: T | Promise<T>): T | Promise<T> {
@@ -149,13 +161,23 @@ function believe<T>(answer: T | Promise<T>, problemOf: (value: unknown) => strin
   return isThenable(answer) ? Promise.resolve(answer).then(look) : look(answer)
 }
 
-function toVerdict(result: CheckResult): Verdict {
+function verdictOf(result: CheckResult): Verdict {
+  const isPlain = result.status.code === 0 && result.status.message === ''
   return {
     kind: result.status.code === 0 ? 'allow' : 'deny',
-    status: result.status,
+    status: isPlain ? OK_STATUS : result.status,
     validForMs: Math.min(result.validForMs ?? DEFAULT_VALID_FOR_MS, MAX_VALID_FOR_MS),
     validUses: Math.min(result.validUses ?? DEFAULT_VALID_USES, MAX_VALID_USES),
     ...(result.directResponse === undefined ? {} : { directResponse: result.directResponse }),
     ...(result.output === undefined ? {} : { output: result.output }),
   }
+}
+
+function isSame(one: Verdict, two: Verdict): boolean {
+  return (
+    one.status.code === two.status.code &&
+    one.status.message === two.status.message &&
+    one.validForMs === two.validForMs &&
+    one.validUses === two.validUses
+  )
 }
