@@ -53,6 +53,8 @@ const LINGER_MS = 250
 
 /** Room for a frame and a header block of which not all has come. */
 const FRAME_RESERVE = FRAME_BYTES + MAX_BLOCK_BYTES + HEAD_BYTES
+/** What a connection has whatever others do: a frame, and as much of messages. */
+const OWN_BYTES = 2 * (FRAME_BYTES + HEAD_BYTES)
 
 /** What PINGs say: that the peer is asked to go, and whether it is there. */
 const DRAIN = Buffer.from('draining')
@@ -82,7 +84,10 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket
     this.#options = options
-    this.budget = new MemoryBudget(options.limits.budgetBytes, options.budget, FRAME_RESERVE)
+    this.budget = new MemoryBudget(options.limits.budgetBytes, options.budget, {
+      reserve: FRAME_RESERVE,
+      own: OWN_BYTES,
+    })
     this.output = new Output(socket, this)
     this.#reader = new FrameReader(this, this.budget)
     this.bounds = new AbuseBounds(options.clock)

@@ -101,7 +101,7 @@ export abstract class Incoming extends Outgoing {
 
   /** A message as it can be kept until the request ends; `undefined` where there is no room for it, and the call has failed. */
   protected keep(message: Uint8Array): Uint8Array | undefined {
-    if (!this.host.budget.take(message.length)) {
+    if (!this.host.budget.takeForMessage(message.length)) {
       this.#refuse(TOO_MUCH)
       return undefined
     }

@@ -121,6 +121,32 @@ describe('a message in parts', () => {
   })
 })
 
+describe('a budget of memory', () => {
+  it('is never beyond its bounds, gives all back, and leaves each its own', () => {
+    const steps = fc.array(fc.record({ who: fc.nat(3), bytes: fc.nat(60), isMessage: fc.boolean() }), { maxLength: 60 })
+    fc.assert(
+      fc.property(steps, (taken) => {
+        const all = new MemoryBudget(100)
+        const each = Array.from({ length: 4 }, () => new MemoryBudget(80, all, { reserve: 30, own: 20 }))
+        const took: (() => void)[] = []
+        for (const { who, bytes, isMessage } of taken) {
+          const budget = each[who] as MemoryBudget
+          const before = budget.used
+          const isTaken = isMessage ? budget.takeForMessage(bytes) : budget.take(bytes)
+          if (before + bytes <= (isMessage ? 10 : 20)) expect(isTaken).toBe(true)
+          if (isTaken) took.push(() => budget.give(bytes))
+          expect(budget.used).toBe(isTaken ? before + bytes : before)
+          expect(budget.used).toBeLessThanOrEqual(80)
+          expect(all.used).toBe(each.reduce((sum, { used }) => sum + Math.max(0, used - 20), 0))
+          expect(all.used).toBeLessThanOrEqual(100)
+        }
+        for (const give of took) give()
+        expect([all, ...each].map(({ used }) => used)).toEqual([0, 0, 0, 0, 0])
+      }),
+    )
+  })
+})
+
 describe('a bound of a rate', () => {
   it('allows the burst and the rate, and no more than the burst after a rest', () => {
     const bound = new RateBound(10, 100)
