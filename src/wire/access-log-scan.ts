@@ -34,7 +34,7 @@ export function scanAccessLog(message: Uint8Array, limits?: RequestLimits): Acce
   const reader = new WireReader(message)
   let entries = 0
   let counted = 0
-  let identifier: Uint8Array | undefined
+  const identifier: Uint8Array[] = []
   for (let start = reader.pos, tag = reader.tag(); tag !== 0; start = reader.pos, tag = reader.tag()) {
     const field = tag >>> 3
     const isLogs = (field === HTTP_LOGS || field === TCP_LOGS) && isDelimited(tag)
@@ -47,10 +47,9 @@ export function scanAccessLog(message: Uint8Array, limits?: RequestLimits): Acce
     }
     reader.skip(tag)
     if (field !== IDENTIFIER || !isDelimited(tag)) continue
-    const raw = message.subarray(start, reader.pos)
-    identifier = identifier === undefined ? raw : Buffer.concat([identifier, raw])
+    reader.boundParts(identifier.push(message.subarray(start, reader.pos)))
   }
-  return { entries, identifier }
+  return { entries, identifier: identifier.length > 1 ? Buffer.concat(identifier) : identifier[0] }
 }
 
 function isDelimited(tag: number): boolean {

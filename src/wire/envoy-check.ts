@@ -126,8 +126,7 @@ export class EnvoyCheck {
           break
         case 11:
           reader.expect(tag, BYTES)
-          this.metadata ??= []
-          this.metadata.push(reader.pos)
+          reader.boundParts((this.metadata ??= []).push(reader.pos))
           checkMetadata(reader)
           break
         case 12:

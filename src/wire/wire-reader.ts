@@ -8,6 +8,11 @@ export const VARINT = 0
 export const FIXED64 = 1
 export const BYTES = 2
 const FIXED32 = 5
+/**
+ * Parts that a message field which is kept as bytes may come in. Encoders write one, whoever joins two messages writes two, and
+ * each costs more than its bytes.
+ */
+const MAX_PARTS = 100
 /** Tags of varints in the fields 1 and 2. */
 const FIRST = 8
 const SECOND = 16
@@ -206,6 +211,11 @@ export class WireReader {
     this.pos = at
     const end = this.enter()
     return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + this.pos, end - this.pos)
+  }
+
+  /** Refuses a field that comes in more parts than any sender has reason to. */
+  boundParts(parts: number): void {
+    if (parts > MAX_PARTS) throw this.malformed(`one message in more than ${MAX_PARTS} parts`)
   }
 
   /** Passes over `count` bytes. */

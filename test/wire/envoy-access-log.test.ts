@@ -207,6 +207,11 @@ describe('scanning access log messages', () => {
     )
   })
 
+  it('refuses an identifier in so many parts that joining them takes long', () => {
+    const part = encode({ identifier: {} })
+    expect(() => scanAccessLog(Buffer.concat(Array.from({ length: 101 }, () => part)))).toThrow('more than 100 parts')
+  })
+
   it('and decoding take any bytes: a result or INVALID_REQUEST', () => {
     const attempt = (bytes: Uint8Array, read: (bytes: Uint8Array) => unknown): void => {
       try {

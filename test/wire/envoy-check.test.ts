@@ -50,6 +50,16 @@ describe('the size of an ext_authz check', () => {
     expect(() => new EnvoyCheck(withField(4), LIMITS)).toThrow('more than 1000 bytes')
   })
 
+  it('is malformed where its metadata comes in many parts, each of which costs more than its bytes', () => {
+    const bytes = (parts: number) => {
+      const context = new BinaryWriter()
+      for (let part = 0; part < parts; part++) context.tag(11, WireType.LengthDelimited).bytes(new Uint8Array(0))
+      return new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(context.finish()).finish()
+    }
+    expect(() => new EnvoyCheck(bytes(100), LIMITS)).not.toThrow()
+    expect(() => new EnvoyCheck(bytes(101), LIMITS)).toThrow('one message in more than 100 parts')
+  })
+
   it('is malformed where a length leads beyond the end', () => {
     const whole = toBinary(AttributeContextSchema, create(AttributeContextSchema, { contextExtensions: entries(40) }))
     const bytes = new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(whole).finish().subarray(0, -1)

@@ -25,14 +25,15 @@ export function decodeCheckRequest(bytes: Uint8Array): CheckRequest {
   const reader = new WireReader(bytes)
   const quotas = new Map<string, QuotaDemand>()
   let attributes: Uint8Array | undefined
+  let further: Uint8Array[] | undefined
   let globalWordCount = 0
   let deduplicationId = ''
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     const field = tag >>> 3
     if (field === 1) {
       const part = contentOf(reader, tag)
-      // A message field that comes twice means both merged, which for protobuf is one behind the other.
-      attributes = attributes === undefined ? part : Buffer.concat([attributes, part])
+      if (attributes === undefined) attributes = part
+      else reader.boundParts((further ??= []).push(part))
     } else if (field === 2) {
       reader.expect(tag, VARINT)
       globalWordCount = reader.varint32() >>> 0
@@ -40,6 +41,8 @@ export function decodeCheckRequest(bytes: Uint8Array): CheckRequest {
     else if (field === 4) readQuota(reader, tag, quotas)
     else reader.skip(tag)
   }
+  // A message field that comes several times means all of it merged, which for protobuf is one behind the other.
+  if (attributes !== undefined && further !== undefined) attributes = Buffer.concat([attributes, ...further])
   return { attributes: attributes ?? new Uint8Array(0), globalWordCount, deduplicationId, quotas }
 }
 
