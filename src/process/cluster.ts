@@ -1,5 +1,5 @@
 // Processes that share ports, by Node's cluster: the parent accepts connections and hands each to a process that is free.
-// See docs/decisions for why not by SO_REUSEPORT.
+// Why not by SO_REUSEPORT: docs/decisions/14-processes-by-cluster.md.
 
 import cluster, { type Worker } from 'node:cluster'
 import type { Channel } from './process-link.ts'

@@ -10,6 +10,8 @@ import { credentials, makeGenericClientConstructor } from '@grpc/grpc-js'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { freePorts } from '../helpers/ports.ts'
 import { type Child, spawnChild } from '../helpers/process.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { findTool } from '../helpers/tools.ts'
 import { type Intermix, ROOT, startIntermix, sumOfSeries } from './intermix.ts'
 
 const QUICKSTART = 'examples/quickstart'
@@ -91,6 +93,11 @@ async function connections(node: Intermix): Promise<Agent[]> {
   const agents = [1, 2].map(() => new Agent({ keepAlive: true, maxSockets: 1 }))
   for (const agent of agents) await check(node, '/admin', agent)
   return agents
+}
+
+async function revokeAll({ adminUrl }: Intermix): Promise<Response> {
+  const headers = { 'content-type': 'application/json' }
+  return await fetch(`${adminUrl}/v1/revocations`, { method: 'POST', headers, body: '{"kind":"all"}' })
 }
 
 function alive(pid: number): boolean {
@@ -181,13 +188,7 @@ describe('a node of two processes', () => {
       await check(node, '/admin', agent)
       expect((await check(node, '/admin', agent)).tier).toBe('local')
     }
-    const revoke = async () =>
-      await fetch(`${node.adminUrl}/v1/revocations`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: '{"kind":"all"}',
-      })
-    const answer = await revoke()
+    const answer = await revokeAll(node)
     expect(answer.status).toBe(200)
     const receipt = (await answer.json()) as { confirmed: string[] }
     expect(receipt.confirmed.toSorted()).toEqual(['n-1', 'n-2'])
@@ -196,7 +197,7 @@ describe('a node of two processes', () => {
     process.kill(pid, 'SIGSTOP')
     try {
       await expect.poll(async () => (await stateOf(node, 2)).state, { timeout: 10_000 }).toBe('silent')
-      const partly = await revoke()
+      const partly = await revokeAll(node)
       expect(partly.status).toBe(202)
       expect(await partly.json()).toMatchObject({ confirmed: ['n-1'], unconfirmed: ['n-2'] })
     } finally {
@@ -270,6 +271,36 @@ describe('a node of two processes', () => {
     expect(await node.child.exited).toEqual({ code: 0, signal: undefined })
     expect(pids.map(alive)).toEqual([false, false])
     expect(node.child.output().match(/"msg":"stopped"/g)).toHaveLength(3)
+  })
+})
+
+describe('a node of two processes with Redis', () => {
+  it('revokes by the log that all nodes follow, in both processes', async () => {
+    const redis = await startRedis()
+    onTestFinished(async () => await redis.stop())
+    const node = await start(['--redis', redis.url])
+    await expect
+      .poll(async () => await metrics(node), { timeout: 20_000 })
+      .toMatch(/^intermix_revocations_in_touch 1$/m)
+    const agents = await connections(node)
+    onTestFinished(() => agents.forEach((agent) => agent.destroy()))
+    for (const agent of agents) expect((await check(node, '/admin', agent)).tier).toBe('local')
+    const answer = await revokeAll(node)
+    expect(answer.status).toBe(200)
+    const receipt = (await answer.json()) as { confirmed: string[] }
+    expect(receipt.confirmed.toSorted()).toEqual(['n-1', 'n-2'])
+    for (const agent of agents) expect((await check(node, '/admin', agent)).tier).toBe('backend')
+  })
+
+  it('has one private Redis for all', async ({ skip }) => {
+    if (findTool('redis-server') === undefined) skip('no redis-server on the path')
+    const node = await start([], QUICKSTART, 'all')
+    for (const number of [1, 2])
+      await node.child.waitForOutput(new RegExp(`"process":${number},[^\\n]*"redis":"queue"[^\\n]*Redis is up`))
+    const output = node.child.output()
+    const [port] = /private redis-server on 127\.0\.0\.1:(\d+)/.exec(output)?.slice(1) ?? []
+    const used = [...output.matchAll(/"url":"redis:\/\/:\*\*\*@127\.0\.0\.1:(\d+)"/g)].map(([, each]) => each)
+    expect(new Set(used)).toEqual(new Set([port]))
   })
 })
 
