@@ -157,7 +157,7 @@ function run(input: Uint8Array): void {
   for (let chunk = 1 + (input.length % 7); at < input.length; chunk = (chunk * 31 + 7) % MAX_CHUNK_BYTES) {
     wire.emit('data', Buffer.from(input.subarray(at, at + 1 + chunk)))
     at += 1 + chunk
-    connection.output.flush()
+    connection.output.endTurn()
     frames.push(...out.read(wire.take()))
   }
   for (const later of [1_000, 40_000, 80_000]) connection.check(clock.monotonic() + later)

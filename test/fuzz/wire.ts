@@ -11,10 +11,13 @@ class Wire extends EventEmitter {
   readonly remotePort = 4711
   destroyed = false
   writableEnded = false
+  /** How often it was written. */
+  writes = 0
   #written: Buffer[] = []
   #callbacks: Written[] = []
 
   write(bytes: Buffer, written?: Written): boolean {
+    this.writes++
     // The writer uses its buffers again once they are taken.
     this.#written.push(Buffer.from(bytes))
     if (written !== undefined) this.#callbacks.push(written)

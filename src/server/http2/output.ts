@@ -48,7 +48,7 @@ let dirty: Output[] = []
 function flushAll(): void {
   const outputs = dirty
   dirty = []
-  for (const output of outputs) output.flush()
+  for (const output of outputs) output.endTurn()
 }
 
 export interface OutputOwner {
@@ -163,7 +163,18 @@ export class Output {
     buffer.set(message, prefix + 5)
   }
 
-  /** Ends the turn for this connection. */
+  /**
+   * Ends the turn for this connection. While the peer takes nothing, what it is sent waits in one buffer: each turn's own would
+   * hold far more than is in it.
+   */
+  endTurn(): void {
+    this.#owner.beforeFlush()
+    this.#dirty = false
+    if (this.#sent.length === 0 || this.#at >= LARGEST / 2) this.#hand()
+    else if (this.unsent > highBytes()) this.#full = true
+  }
+
+  /** Hands everything to the socket, before it is closed. */
   flush(): void {
     this.#owner.beforeFlush()
     this.#dirty = false
@@ -216,7 +227,8 @@ export class Output {
     allUnsent -= bytes
     this.progress++
     if (buffer !== undefined) giveBuffer(buffer)
-    if (this.#unsent < highBytes() / 2) this.#full = false
+    if (this.#sent.length === 0 && this.#at > 0) this.touch()
+    if (this.unsent < highBytes() / 2) this.#full = false
     this.#owner.taken()
   }
 }
