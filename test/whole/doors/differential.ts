@@ -1,6 +1,6 @@
 // Sends the same odd requests through every door, and finds what is let through that should not be.
 import { type Described, describe } from './attributes.ts'
-import type { Doors, Passage, Proxy } from './doors.ts'
+import { type Doors, PROGRAM_DOORS, type Proxy, type Passage } from './doors.ts'
 import { type Message, textOf } from './message.ts'
 import { denialOf } from './policy.ts'
 import { readingsOf } from './readings.ts'
@@ -53,18 +53,22 @@ type Verdicts = Readonly<Record<string, number>>
 async function verdictOf(doors: Doors, message: Message, found: (what: string) => void): Promise<Verdicts> {
   const described = describe(message)
   if (described === undefined) return {}
-  const { json, mixer } = await askPrograms(doors, described)
-  if (json !== mixer) found(`JSON says ${json}, Mixer ${mixer}`)
+  const { json, ...others } = await askPrograms(doors, described)
+  for (const [door, status] of Object.entries(others)) {
+    if (status !== json) found(`JSON says ${json}, ${door} ${status}`)
+  }
   const denied = readingsOf(message).find((reading) => denialOf(reading) !== undefined)
   if (json === 200 && denied !== undefined) {
     found(`programs are allowed what rule ${denialOf(denied)} denies as ${JSON.stringify(denied.path)}`)
   }
-  return { json, mixer }
+  return { json, ...others }
 }
 
-async function askPrograms(doors: Doors, described: Described): Promise<{ json: number; mixer: number }> {
-  const [json, mixer] = await Promise.all([doors.programs.json(described), doors.programs.mixer(described)])
-  return { json, mixer }
+async function askPrograms(doors: Doors, described: Described) {
+  const [json = 0, mixer = 0, batch = 0] = await Promise.all(
+    PROGRAM_DOORS.map((door) => doors.programs[door](described)),
+  )
+  return { json, mixer, batch }
 }
 
 async function judge(

@@ -1,4 +1,4 @@
-// One node, all the proxies that ask it, and the two doors for programs.
+// One node, all the proxies that ask it, and the doors for programs.
 import { setTimeout } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials, status as grpcStatus } from '@grpc/grpc-js'
@@ -12,6 +12,7 @@ import { startNginx } from '../../helpers/nginx.ts'
 import { findTool, type Tool } from '../../helpers/tools.ts'
 import { compress } from '../../wire/mixer/compress.ts'
 import type { Described } from './attributes.ts'
+import { batchDoor } from './batch-door.ts'
 import { type EchoUpstream, startEchoUpstream } from './echo-upstream.ts'
 import { askOverHttp, leavePathsAlone } from './envoys.ts'
 import { sendHttp2 } from './http2-client.ts'
@@ -30,10 +31,13 @@ export interface Proxy {
   pass(message: Message): Promise<Passage>
 }
 
+export const PROGRAM_DOORS = ['json', 'mixer', 'batch'] as const
+type ProgramDoor = (typeof PROGRAM_DOORS)[number]
+
 export interface Doors {
   readonly proxies: readonly Proxy[]
   /** The verdicts at the doors for programs, as HTTP statuses: 200 passes, 400 is refused. */
-  readonly programs: Readonly<Record<'json' | 'mixer', (described: Described) => Promise<number>>>
+  readonly programs: Readonly<Record<ProgramDoor, (described: Described) => Promise<number>>>
   /** Where the node takes what operators ask. */
   readonly adminUrl: string
   stop(): Promise<void>
@@ -140,7 +144,13 @@ export async function startDoors(options: DoorsOptions = {}): Promise<Doors> {
         () => ask(described),
         (status) => status,
       )
-    const programs = { json: inTime((described) => askJson(node, described)), mixer: inTime(mixer.ask) }
+    const batch = batchDoor(grpcPort)
+    ends.push(async () => batch.close())
+    const programs = {
+      json: inTime((described) => askJson(node, described)),
+      mixer: inTime(mixer.ask),
+      batch: inTime(batch.ask),
+    }
     return { proxies, programs, adminUrl: node.adminUrl, stop }
   } catch (error) {
     await stop()

@@ -1,11 +1,15 @@
-// The long differential of doors: node test/whole/doors/run.ts [--requests 2000] [--seed 1]. Exits with 1 where one door
-// lets through what another refuses or policy denies.
+// The long differential of doors: node test/whole/doors/run.ts [--requests 2000] [--seed 1] [--transport grpc-js].
+// Exits with 1 where one door lets through what another refuses or policy denies.
 import { parseArgs } from 'node:util'
 import { differential, tableOf } from './differential.ts'
 import { missingTools, startDoors } from './doors.ts'
 
 const { values } = parseArgs({
-  options: { requests: { type: 'string', default: '2000' }, seed: { type: 'string', default: '1' } },
+  options: {
+    requests: { type: 'string', default: '2000' },
+    seed: { type: 'string', default: '1' },
+    transport: { type: 'string' },
+  },
 })
 const requests = Number(values.requests)
 const seed = Number(values.seed)
@@ -13,7 +17,7 @@ if (!Number.isInteger(requests) || requests < 1 || !Number.isInteger(seed))
   throw new Error('--requests and --seed take whole numbers')
 
 for (const tool of missingTools()) console.warn(`left out, since it is not here: ${tool}`)
-const doors = await startDoors()
+const doors = await startDoors({ flags: values.transport === undefined ? [] : ['--transport', values.transport] })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void doors.stop().finally(() => process.exit(1)))
 }
