@@ -1,5 +1,5 @@
 // Projects: everything that is quick runs in parallel; what starts whole systems runs after it, one file at a time, so that its
-// latencies are its own. What calls gRPC doors runs once more, on the native transport.
+// latencies are its own. What calls gRPC doors runs once more, over grpc-js.
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
@@ -52,18 +52,18 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'native',
+          name: 'grpc-js',
           include: GRPC_DOORS,
-          env: { INTERMIX_TRANSPORT: 'native' },
+          env: { INTERMIX_TRANSPORT: 'grpc-js' },
           sequence: { groupOrder: 1 },
         },
       },
       {
         extends: true,
         test: {
-          name: 'whole native',
+          name: 'whole grpc-js',
           include: GRPC_END_TO_END,
-          env: { INTERMIX_TRANSPORT: 'native' },
+          env: { INTERMIX_TRANSPORT: 'grpc-js' },
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,

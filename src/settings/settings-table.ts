@@ -84,9 +84,9 @@ export const SETTINGS = {
   },
   transport: {
     kind: 'choice',
-    default: 'grpc-js',
+    default: 'native',
     choices: TRANSPORTS,
-    description: 'What carries gRPC: HTTP/2 of our own, or grpc-js.',
+    description: 'What carries gRPC: HTTP/2 of our own, or grpc-js, which costs several times as much.',
     group: 'Listeners',
     roles: SERVING,
   },
