@@ -28,6 +28,11 @@ export class WireWriter {
     this.#at = 0
   }
 
+  /** Takes back all that was written since the message had this size. */
+  backTo(size: number): void {
+    this.#at = size
+  }
+
   get size(): number {
     return this.#at
   }

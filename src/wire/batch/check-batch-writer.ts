@@ -20,6 +20,7 @@ export class CheckBatchWriter {
   readonly #booleans: number[] = []
   readonly #times: (number | bigint)[] = []
   readonly #durations: (number | bigint)[] = []
+  readonly #values = [this.#texts, this.#addresses, this.#integers, this.#booleans, this.#times, this.#durations]
 
   constructor(bounds?: SentWordsBounds) {
     this.#words = new SentWords(bounds)
@@ -39,8 +40,28 @@ export class CheckBatchWriter {
    * Adds a check.
    * @param id the answer's; no other check that waits for its answer may have it
    * @param timeoutMs how long its caller waits from now; 0 leaves it to the node
+   * @throws what reading the bag throws; the batch is as it was then
    */
   add(id: number, timeoutMs: number, bag: AttributeBag): void {
+    const { size } = this.#checks
+    try {
+      this.#add(id, timeoutMs, bag)
+    } catch (caught) {
+      this.#checks.backTo(size)
+      for (const values of this.#values) values.length = 0
+      throw caught
+    }
+  }
+
+  /** The batch, which the connection must be sent before any later one. */
+  take(): Buffer {
+    const words = this.#words.take()
+    const checks = this.#checks.take()
+    this.#count = 0
+    return words.length === 0 ? checks : Buffer.concat([...words, checks])
+  }
+
+  #add(id: number, timeoutMs: number, bag: AttributeBag): void {
     const checks = this.#checks
     const check = checks.open(CHECKS)
     checks.uint(1, id)
@@ -57,14 +78,6 @@ export class CheckBatchWriter {
     this.#flush(9, this.#durations)
     checks.close(check)
     this.#count++
-  }
-
-  /** The batch, which the connection must be sent before any later one. */
-  take(): Buffer {
-    const words = this.#words.take()
-    const checks = this.#checks.take()
-    this.#count = 0
-    return words.length === 0 ? checks : Buffer.concat([...words, checks])
   }
 
   #write(name: number, value: AttributeValue): void {

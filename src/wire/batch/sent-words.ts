@@ -43,12 +43,14 @@ export class SentWords {
   }
 
   /** The number of a word that is sure to come again. Only where the peer has no room for it at all does it pass. */
-  name(text: string): number {
+  name(given: string): number {
+    const text = asSent(given)
     return this.#numbers.get(text) ?? this.#keep(text, 1) ?? this.#pass(text)
   }
 
   /** The number of a word that may come again. */
-  word(text: string): number {
+  word(given: string): number {
+    const text = asSent(given)
     const known = this.#numbers.get(text)
     if (known !== undefined) return known
     if (text.length > LONGEST_KEPT || !this.#recurs(text)) return this.#pass(text)
@@ -57,8 +59,7 @@ export class SentWords {
 
   /** The number of a word of bytes that need not be text. */
   raw(bytes: Uint8Array): number {
-    // No text of ours begins with half of a surrogate pair.
-    const id = `\udc00${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')}`
+    const id = `${RAW}${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')}`
     const known = this.#numbers.get(id) ?? this.#passing.get(id)
     if (known !== undefined) return known
     if (this.#recurs(id) && this.#hasRoom(bytes.length, SHARE)) {
@@ -126,6 +127,14 @@ export class SentWords {
     this.#passing.set(id, number)
     return number
   }
+}
+
+/** What ids of bytes begin with, and no text as it is sent: half of a surrogate pair. */
+const RAW = '\udc00'
+
+/** The same bytes on the wire, and never taken for the id of others. */
+function asSent(text: string): string {
+  return text.startsWith(RAW) ? `\ufffd${text.slice(1)}` : text
 }
 
 const BEGINNING = Buffer.of(RESET * 8, 1)

@@ -165,6 +165,38 @@ describe('batches of checks', () => {
     expect(sizes[0]).toBeGreaterThan(110)
   })
 
+  it('keep apart a text and an address, whatever the text is made of', () => {
+    const writer = new CheckBatchWriter()
+    const read = reader()
+    // Half of a surrogate pair, and what the bytes of the address would be as characters.
+    const bag = MapBag.of({ 'source.ip': Uint8Array.of(97, 98, 99, 100), 'request.path': '\udc00abcd' })
+    for (let time = 0; time < 3; time++) {
+      writer.add(time, 0, bag)
+      const [check] = read(writer.take())
+      expect(check?.problem).toBeUndefined()
+      expect(check?.bag.get('request.path')).toBe('\ufffdabcd')
+      expect(check?.bag.get('source.ip')).toEqual(Uint8Array.of(97, 98, 99, 100))
+    }
+  })
+
+  it('are whole without a check whose attributes cannot be read', () => {
+    const writer = new CheckBatchWriter()
+    const broken: AttributeBag = {
+      names: () => ['request.path', 'request.size', 'source.labels'],
+      get(name) {
+        if (name === 'source.labels') throw new Error('two readings')
+        return name === 'request.path' ? '/broken' : 7n
+      },
+    }
+    writer.add(1, 0, MapBag.of({ 'request.path': '/a' }))
+    expect(() => writer.add(2, 0, broken)).toThrow('two readings')
+    writer.add(3, 0, MapBag.of({ 'request.path': '/b' }))
+    expect(reader()(writer.take()).map(({ id, bag }) => [id, said(bag)])).toEqual([
+      [1, [['request.path', '/a']]],
+      [3, [['request.path', '/b']]],
+    ])
+  })
+
   const PATH = 'request.path'
   it.each<[string, string, Buffer]>([
     ['a name without a word', 'no lasting word has the number 5', message([PATH], (w) => packed(w, 3, 5, 0))],
