@@ -44,10 +44,12 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
   const receive = (stream: GrpcStream): GrpcStreamHandler => {
     let identifier: Uint8Array | undefined
     let ended = false
+    let failed = false
     const end = (failure?: IntermixError) => {
       if (ended) return
       ended = true
-      open.delete(end)
+      failed = failure !== undefined
+      open.delete(close)
       if (failure !== undefined) return stream.end(new GrpcFailure(Code.INVALID_ARGUMENT, failure.message))
       stream.write(RESPONSE)
       stream.end()
@@ -83,7 +85,8 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
     }
     open.add(close)
     const message = (bytes: Uint8Array) => {
-      if (ended) return
+      // What was under way when we ended it is as good as what came before.
+      if (failed) return
       try {
         take(bytes)
       } catch (caught) {
@@ -94,7 +97,7 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
       }
       if (admission.overloaded) giveWay()
     }
-    return { message, halfClosed: close, closed: close }
+    return { message, halfClosed: close, closed: close, leave: close }
   }
   return {
     name: NAME,

@@ -47,7 +47,10 @@ export interface UnaryMethod extends MethodBasis {
 export interface GrpcStream extends GrpcCall {
   /** Sends one message. @returns `false` where the caller reads slower than we write; then `drained` follows. */
   write(message: Uint8Array): boolean
-  /** Ends the call, with OK where there is no failure. */
+  /**
+   * Ends the call, with OK where there is no failure. What the caller has sent before it knows of that may still come as
+   * messages where there is none, and nothing else.
+   */
   end(failure?: GrpcFailure): void
   /** Reads no further messages for now, so that flow control holds the caller back; some may still come. */
   pause(): void
@@ -64,6 +67,8 @@ export interface GrpcStreamHandler {
   closed(): void
   /** What was written has been taken. */
   drained?(): void
+  /** The connection is to close, and the server goes on: a call that would go on for ever ends, and its caller begins another. */
+  leave?(): void
 }
 
 /** Any number of messages either way. */

@@ -1,9 +1,11 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { Client, type ClientWritableStream, credentials, status as grpcStatus, type ServiceError } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { accessLogService } from '../../src/server/access-log.ts'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
 import { StreamAccessLogsMessageSchema } from '../../src/wire/generated/envoy/service/accesslog/v3/als_pb.ts'
+import { usedHeap } from '../helpers/used-heap.ts'
 import { handAdmission, overload } from './admission-support.ts'
 import { dependencies, served } from './fixtures.ts'
 import { createGrpcServer } from './transport.ts'
@@ -145,6 +147,25 @@ describe('the access log service', () => {
       expect(given.meter.counts.get('requests_refused_total{access_log,too-large}')).toBe(at + 1)
     }
     expect(given.report.batches).toHaveLength(entries.length)
+  })
+
+  it('keeps nothing of streams that have ended', () => {
+    const { methods } = accessLogService({ ...given, admission: handAdmission().admission })
+    const [method] = methods
+    if (method?.kind !== 'stream') throw new Error('no stream')
+    const cycle = () => {
+      for (let streams = 0; streams < 20_000; streams++) {
+        // What a transport keeps of a call.
+        const kept = new Array<number>(100).fill(streams)
+        const end = () => kept.length
+        const stream = { deadline: 0, peer: '', write: () => true, end, pause() {}, resume() {} }
+        method.open(stream).halfClosed()
+      }
+    }
+    cycle()
+    const before = usedHeap()
+    cycle()
+    expect(usedHeap() - before).toBeLessThan(4 * 1024 * 1024)
   })
 
   it('ends open streams when it drains, so that proxies go to another node', async () => {

@@ -127,6 +127,8 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
     // The peer may have begun calls that are under way: they are taken until it is sure to know (section 6.8).
     this.output.write(goAway(MAX_31_BITS, ErrorCode.NO_ERROR, reason))
     this.output.write(frame(FrameType.PING, 0, 0, DRAIN))
+    // A server that drains tells its services itself.
+    if (reason !== 'drain') this.#streams.leave()
   }
 
   /** Takes no more calls, fails those whose request is not there, and closes when the others are answered. */

@@ -13,6 +13,9 @@ const TIME_IS_UP = new GrpcFailure(Code.DEADLINE_EXCEEDED, 'the deadline has pas
 /** What may wait for a peer that does not read: a method that heeds `write` stays far below. */
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024
 
+/** For how long what the peer sends is read that does not know yet that the call has ended. */
+const LINGER_MS = 250
+
 /** Between `open` and the method's handler nothing is read. */
 const NOBODY: GrpcStreamHandler = { message() {}, halfClosed() {}, closed() {} }
 
@@ -20,7 +23,9 @@ export class StreamCall extends Incoming implements GrpcStream {
   readonly deadline: number
   readonly #path: string
   #handler = NOBODY
-  #cancelDeadline = () => {}
+  #cancelTimer = () => {}
+  /** The method has ended it; until it is `over`, what was under way is read. */
+  #ended = false
 
   constructor(id: number, host: StreamHost, head: CallHead) {
     super(id, host, head)
@@ -32,7 +37,7 @@ export class StreamCall extends Incoming implements GrpcStream {
   open(method: StreamMethod): void {
     const { clock } = this.host.limits
     if (this.deadline !== Number.POSITIVE_INFINITY)
-      this.#cancelDeadline = clock.after(Math.max(0, this.deadline - clock.now()), () => this.fail(TIME_IS_UP))
+      this.#cancelTimer = clock.after(Math.max(0, this.deadline - clock.now()), () => this.fail(TIME_IS_UP))
     try {
       this.#handler = method.open(this)
     } catch (caught) {
@@ -45,50 +50,63 @@ export class StreamCall extends Incoming implements GrpcStream {
   }
 
   write(message: Uint8Array): boolean {
-    if (this.over) return true
+    if (this.over || this.#ended) return true
     const room = this.sendMessage(message)
     if (this.queuedBytes > MAX_QUEUED_BYTES) this.host.reset(this.id, ErrorCode.ENHANCE_YOUR_CALM)
     return room
   }
 
   end(failure?: GrpcFailure): void {
-    if (this.over) return
+    if (this.over || this.#ended) return
     this.#close()
     if (failure === undefined) this.sendEnd(this.begun ? OK_TRAILERS : OK_ONLY)
-    else this.sendEnd(this.begun ? failureTrailers(failure) : failureOnly(failure))
+    else {
+      this.release()
+      return this.sendEnd(this.begun ? failureTrailers(failure) : failureOnly(failure))
+    }
+    if (!this.remoteClosed) this.#cancelTimer = this.host.limits.clock.after(LINGER_MS, () => this.#forsake())
+    // What it was held back with is read as well.
+    this.resume()
+  }
+
+  override pause(): void {
+    if (!this.#ended) super.pause()
   }
 
   /** Ends it without its method, which hears of it. */
   fail(failure: GrpcFailure): void {
     if (this.over) return
+    if (this.#ended) return this.#forsake()
     this.end(failure)
     this.#tell()
+  }
+
+  /** The connection is to close, and the server goes on. */
+  leave(): void {
+    if (!this.over && !this.#ended) this.#guard(() => this.#handler.leave?.())
   }
 
   /** The peer takes it back, or has gone. */
   cancel(): void {
     this.dropQueue()
     if (this.over) return
+    const wasEnded = this.#ended
     this.#close()
-    this.#tell()
+    this.release()
+    if (!wasEnded) this.#tell()
   }
 
-  protected get whenSent(): 'reset' {
-    return 'reset'
+  protected get whenSent(): 'reset' | 'keep' {
+    return this.over ? 'reset' : 'keep'
   }
 
   /** Has had no answer yet, and goes on. */
   override get incomplete(): boolean {
-    return !this.over && !this.begun && !this.remoteClosed
+    return !this.over && !this.#ended && !this.begun && !this.remoteClosed
   }
 
   protected drained(): void {
-    if (this.over) return
-    try {
-      this.#handler.drained?.()
-    } catch (caught) {
-      this.#fault(caught)
-    }
+    if (!this.over && !this.#ended) this.#guard(() => this.#handler.drained?.())
   }
 
   protected message(bytes: Uint8Array): void {
@@ -100,8 +118,22 @@ export class StreamCall extends Incoming implements GrpcStream {
   }
 
   protected complete(): void {
+    if (this.#ended) this.#forsake()
+    else this.#guard(() => this.#handler.halfClosed())
+  }
+
+  /** Reads no more of what comes after the end. */
+  #forsake(): void {
+    if (this.over) return
+    this.#cancelTimer()
+    this.release()
+    // Else the end has yet to be sent, and what becomes of the stream is seen then.
+    if (this.queuedBytes === 0) this.host.sent(this.id, this.remoteClosed, 'reset')
+  }
+
+  #guard(step: () => void): void {
     try {
-      this.#handler.halfClosed()
+      step()
     } catch (caught) {
       this.#fault(caught)
     }
@@ -117,12 +149,13 @@ export class StreamCall extends Incoming implements GrpcStream {
 
   #fault(caught: unknown): void {
     this.host.limits.onFault(caught, `${this.#path} threw`)
-    this.end(FAULT)
+    if (this.#ended) this.#forsake()
+    else this.end(FAULT)
   }
 
   #close(): void {
-    this.#cancelDeadline()
-    this.release()
-    this.head.route.gate?.door.end()
+    this.#cancelTimer()
+    if (!this.#ended) this.head.route.gate?.door.end()
+    this.#ended = true
   }
 }

@@ -300,6 +300,11 @@ export class Streams implements StreamHost, HeaderTarget {
     this.#whenDone()
   }
 
+  /** Asks those to end that would go on for ever: the connection is to close. */
+  leave(): void {
+    for (const stream of this.#open.values()) if (stream instanceof StreamCall) stream.leave()
+  }
+
   /** Sends those elsewhere whose request has not come as a whole. */
   failIncomplete(): void {
     for (const stream of this.#open.values())

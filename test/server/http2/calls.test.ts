@@ -359,6 +359,54 @@ describe('a stream', () => {
     expect(await client.reset(stream)).toBe(ErrorCode.NO_ERROR)
   })
 
+  it('that its method has ended well is read for what was under way', async () => {
+    const { client, stream, chat, clock } = await chatting()
+    chat.stream.pause()
+    client.send(data(stream, Buffer.concat([grpcMessage(text('b')), grpcMessage(text('c'))]), 0))
+    await client.settled()
+    expect(chat.heard.join('')).toBe('a')
+    chat.stream.end()
+    expect(chat.heard.join('')).toBe('abc')
+    expect((await client.response(stream)).trailers['grpc-status']).toBe('0')
+    // The peer may not know yet.
+    client.send(data(stream, grpcMessage(text('d')), 0))
+    await client.settled()
+    expect(chat.heard.join('')).toBe('abcd')
+    const resets = () => client.received.filter((each) => each.type === FrameType.RST_STREAM)
+    expect(resets()).toEqual([])
+    await clock.advance(1_000)
+    expect(await client.reset(stream)).toBe(ErrorCode.NO_ERROR)
+    client.send(data(stream, grpcMessage(text('e')), 0))
+    await client.settled()
+    expect(chat).toMatchObject({ heard: ['a', 'b', 'c', 'd'], closed: false, halfClosed: false })
+  })
+
+  it.each([
+    ['the end', (stream: number) => data(stream, grpcMessage(text('b'))), 'ab'],
+    ['a reset', (stream: number) => resetStream(stream), 'a'],
+  ])('that both have ended, the peer by %s, is over', async (_how, last, heard) => {
+    const { client, stream, chat, clock } = await chatting()
+    chat.stream.end()
+    await client.response(stream)
+    client.send(last(stream))
+    await client.settled()
+    await clock.advance(1_000)
+    await client.settled()
+    expect(client.received.filter((each) => each.type === FrameType.RST_STREAM)).toEqual([])
+    expect(chat).toMatchObject({ closed: false, halfClosed: false })
+    expect(chat.heard.join('')).toBe(heard)
+  })
+
+  it('that its peer has ended while it was paused is read to its end when its method ends it', async () => {
+    const { client, stream, chat } = await chatting()
+    chat.stream.pause()
+    client.send(data(stream, Buffer.concat([grpcMessage(text('b')), grpcMessage(text('c'))])))
+    await client.settled()
+    chat.stream.end()
+    expect(chat.heard.join('')).toBe('abc')
+    expect((await client.response(stream)).trailers['grpc-status']).toBe('0')
+  })
+
   it('ends with its deadline, of which its method hears', async () => {
     const { clock, client, stream, chat } = await chatting()
     await clock.advance(4_999)

@@ -112,9 +112,27 @@ describe('a connection', () => {
     await client.settled()
     await clock.advance(31 * SECOND)
     expect(await client.goodbye()).toMatchObject({ debug: 'age' })
+    // It was asked to end: access logs do.
+    expect(chats[0]).toMatchObject({ left: true, closed: false })
     await clock.advance(62 * SECOND)
     await client.ended()
     expect(chats[0]?.closed).toBe(true)
+    await expect.poll(() => closed('age')).toBe(1)
+  })
+
+  it('whose stream ends when it is asked to closes then', async () => {
+    const { clock, open, chats, closed } = await timed({ maxConnectionAgeMs: 30 * SECOND })
+    const client = await open()
+    const stream = client.newStream()
+    client.send(headers(stream, FrameClient.callHeaders(CHAT)))
+    await client.settled()
+    await clock.advance(31 * SECOND)
+    await client.goodbye()
+    chats[0]?.stream.end()
+    client.send(data(stream, grpcMessage(HELLO)))
+    expect((await client.response(stream)).trailers['grpc-status']).toBe('0')
+    await client.ended()
+    expect(chats[0]).toMatchObject({ heard: [HELLO.toString()], closed: false })
     await expect.poll(() => closed('age')).toBe(1)
   })
 

@@ -23,6 +23,7 @@ export interface Chat {
   readonly heard: string[]
   closed: boolean
   halfClosed: boolean
+  left: boolean
   drained: number
 }
 
@@ -69,7 +70,7 @@ export async function startNative(options: Partial<NativeServerOptions> & { read
         kind: 'stream',
         path: CHAT,
         open(stream) {
-          const chat: Chat = { stream, heard: [], closed: false, halfClosed: false, drained: 0 }
+          const chat: Chat = { stream, heard: [], closed: false, halfClosed: false, left: false, drained: 0 }
           chats.push(chat)
           return {
             message: (bytes) => void chat.heard.push(Buffer.from(bytes).toString()),
@@ -78,6 +79,9 @@ export async function startNative(options: Partial<NativeServerOptions> & { read
             },
             closed: () => {
               chat.closed = true
+            },
+            leave: () => {
+              chat.left = true
             },
             drained: () => void chat.drained++,
           }
