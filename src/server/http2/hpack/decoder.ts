@@ -1,8 +1,7 @@
 // Decodes the header blocks of one direction of a connection (RFC 7541).
 
 import { DynamicTable } from './dynamic-table.ts'
-import { isMalformed } from './field-rules.ts'
-import { FIELD_OVERHEAD, HpackError } from './hpack-error.ts'
+import { FIELD_OVERHEAD, HpackError, isMalformed } from './hpack-error.ts'
 import { decodeHuffman } from './huffman-decode.ts'
 import { decodeRepeated } from './literal-memo.ts'
 import { STATIC_LENGTH, STATIC_NAMES, STATIC_VALUES } from './static-table.ts'
