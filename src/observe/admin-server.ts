@@ -14,7 +14,7 @@ import type { PrometheusMeter } from './meter.ts'
 
 export interface AdminServerOptions {
   readonly meter: Pick<PrometheusMeter, 'render' | 'contentType'>
-  readonly health: Health
+  readonly health: Pick<Health, 'ready' | 'checks'>
   /** Views by name. Read at each request, so views may be added later. */
   readonly debug: ReadonlyMap<string, () => unknown>
   /** What can be asked for by `POST /v1/<name>`. Read at each request, as views are. */

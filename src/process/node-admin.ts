@@ -1,9 +1,8 @@
 // The admin port of a node of several processes: one answer for all of them.
 
 import type { OperationReply } from '../kernel/operation.ts'
-import type { Clock } from '../kernel/ports.ts'
 import { type AdminServer, createAdminServer } from '../observe/admin-server.ts'
-import { Health } from '../observe/health.ts'
+import type { Health, HealthCheck } from '../observe/health.ts'
 import type { LogLevel, RootLogger } from '../observe/logger.ts'
 import type { PrometheusMeter } from '../observe/meter.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -14,29 +13,26 @@ import { type Announcement, LOG_LEVEL, OPERATION, VIEW } from './process-message
 export interface NodeAdminOptions {
   readonly settings: Settings
   readonly processes: NodeProcesses
-  readonly clock: Clock
   readonly log: RootLogger
   readonly meter: PrometheusMeter
   readonly version: string
 }
 
-const HEALTH_MS = 250
 /** A revocation waits some seconds for other nodes. */
 const OPERATION_TIMEOUT_MS = 8_000
 
 export class NodeAdmin {
   readonly #options: NodeAdminOptions
-  readonly #health = new Health()
+  readonly #health: NodeHealth
   readonly #views = new Map<string, () => unknown>()
   readonly #operations = new Map<string, (request: object) => Promise<OperationReply>>()
   readonly #server: AdminServer
-  #cancel = () => {}
 
   constructor(options: NodeAdminOptions) {
     const { settings, processes, log, meter, version } = options
     const { role, nodeId: id, adminHosts: hosts } = settings
     this.#options = options
-    this.#health.set('start', false, 'starting')
+    this.#health = new NodeHealth(processes)
     this.#server = createAdminServer({
       meter: { contentType: meter.contentType, render: () => processes.renderMetrics() },
       health: this.#health,
@@ -49,22 +45,19 @@ export class NodeAdmin {
   }
 
   async listen(): Promise<string> {
-    this.#followHealth()
     return await this.#server.listen(this.#options.settings.adminAddress)
   }
 
   /** Ready from now on, as long as a process serves. */
   ready(): void {
-    this.#showHealth()
-    this.#health.set('start', true, 'started')
+    this.#health.waitsFor = undefined
   }
 
   retire(): void {
-    this.#health.set('start', false, 'shutting down')
+    this.#health.waitsFor = 'shutting down'
   }
 
   async close(): Promise<void> {
-    this.#cancel()
     await this.#server.close()
   }
 
@@ -85,29 +78,40 @@ export class NodeAdmin {
     const views = [...answers].map(([process, text]) => [process.name, text && JSON.parse(text as string)] as const)
     return { processes: Object.fromEntries(views), silent: silent.map((process) => process.name) }
   }
+}
 
-  /** Ready while one serves: the others are being started again, and connections go to those that serve. */
-  #showHealth(): void {
-    const { all } = this.#options.processes
-    const serving = all.filter(({ state }) => state === 'serving')
-    this.#health.set('processes', serving.length > 0, `${serving.length} of ${all.length} serve`)
-    for (const { number, pid, state, health, failure = '' } of all) {
-      const parts = health?.checks
-        .filter(({ name }) => name !== 'start')
-        .map(({ name, detail }) => `${name}: ${detail}`)
-      const who = pid === undefined ? state : `${state}, pid ${pid}`
-      this.#health.set(
-        `process ${number}`,
-        true,
-        [who, ...(parts ?? [failure])].filter((part) => part !== '').join('; '),
-      )
-    }
+/**
+ * Ready once each process has had its first start, and while one serves: the others are being started again, and connections
+ * go to those that serve.
+ */
+class NodeHealth implements Pick<Health, 'ready' | 'checks'> {
+  /** Set where the node as a whole is not ready. */
+  waitsFor: string | undefined = 'starting'
+  readonly #processes: NodeProcesses
+
+  constructor(processes: NodeProcesses) {
+    this.#processes = processes
   }
 
-  #followHealth(): void {
-    this.#showHealth()
-    this.#cancel = this.#options.clock.after(HEALTH_MS, () => this.#followHealth())
+  get ready(): boolean {
+    return this.checks().every(({ ok }) => ok)
   }
+
+  checks(): readonly HealthCheck[] {
+    const { all } = this.#processes
+    const serving = all.filter(({ state }) => state === 'serving').length
+    return [
+      { name: 'start', ok: this.waitsFor === undefined, detail: this.waitsFor ?? 'started' },
+      { name: 'processes', ok: serving > 0, detail: `${serving} of ${all.length} serve` },
+      ...all.map((process) => ({ name: `process ${process.number}`, ok: true, detail: detailOf(process) })),
+    ]
+  }
+}
+
+function detailOf({ pid, state, health, failure = '' }: NodeProcess): string {
+  const parts = health?.checks.filter(({ name }) => name !== 'start').map(({ name, detail }) => `${name}: ${detail}`)
+  const who = pid === undefined ? state : `${state}, pid ${pid}`
+  return [who, ...(parts ?? [failure])].filter((part) => part !== '').join('; ')
 }
 
 /** A log whose level is that of all processes. */

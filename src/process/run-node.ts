@@ -78,7 +78,7 @@ class Node {
       spawn: () => host.spawn(),
       onStarted: (process, announcement) => this.#admin.take(process, announcement),
     })
-    this.#admin = new NodeAdmin({ settings, processes: this.#processes, clock, log, meter, version })
+    this.#admin = new NodeAdmin({ settings, processes: this.#processes, log, meter, version })
   }
 
   get gaveUp(): Promise<StartFailed> {

@@ -2,7 +2,7 @@
 // of them.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -100,10 +100,11 @@ async function revokeAll({ adminUrl }: Intermix): Promise<Response> {
   return await fetch(`${adminUrl}/v1/revocations`, { method: 'POST', headers, body: '{"kind":"all"}' })
 }
 
+/** Whether it runs; one that has ended and was not taken note of by its new parent yet does not. */
 function alive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
+    return !existsSync(`/proc/${pid}/stat`) || !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch {
     return false
   }
@@ -437,6 +438,28 @@ describe('a start of two processes', () => {
         .filter((line) => line === told),
     ).toHaveLength(1)
     expect(child.output()).not.toContain('started again')
+  })
+})
+
+describe('signals to a node of two processes', () => {
+  it('let one finish that gets one by itself, and end all at once when a second one comes', async () => {
+    const node = await start(['--redis', 'none', '--lame-duck', '10m'])
+    const { pid } = await stateOf(node, 2)
+    process.kill(pid, 'SIGTERM')
+    await node.child.waitForOutput(/"process":2,"lameDuckMs":600000/)
+    expect((await stateOf(node, 1)).state).toBe('serving')
+    expect((await fetch(`${node.adminUrl}/readyz`)).status).toBe(200)
+    process.kill(pid, 'SIGINT')
+    await node.child.waitForOutput(/"code":130.*a process of this node has ended, and will be started again/)
+    await expect.poll(async () => (await stateOf(node, 2)).state, { timeout: 30_000 }).toBe('serving')
+    const pids = [(await stateOf(node, 1)).pid, (await stateOf(node, 2)).pid]
+    expect(pids).not.toContain(pid)
+    node.child.signal('SIGTERM')
+    for (const number of [1, 2]) await node.child.waitForOutput(new RegExp(`"process":${number},"lameDuckMs":600000`))
+    expect((await fetch(`${node.adminUrl}/readyz`)).status).toBe(503)
+    node.child.signal('SIGINT')
+    expect((await node.child.exited).code).toBe(130)
+    await expect.poll(() => pids.map(alive)).toEqual([false, false])
   })
 })
 
