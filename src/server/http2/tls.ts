@@ -3,7 +3,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import { createSecureContext, createServer, type SecureContextOptions, type Server } from 'node:tls'
+import { createSecureContext, createServer, type Server } from 'node:tls'
 import { IntermixError } from '../../kernel/errors.ts'
 import { GRPC_TLS_LOADS_TOTAL } from '../../kernel/metrics/grpc.ts'
 import type { Clock, Logger, Meter } from '../../kernel/ports.ts'
@@ -77,8 +77,15 @@ export async function createTlsServer(
   }
 }
 
-async function readContext({ cert, key, clientCa }: TlsFiles): Promise<SecureContextOptions> {
-  const context: SecureContextOptions = {
+/** The contents of the files. */
+interface PemContext {
+  readonly cert: string
+  readonly key: string
+  readonly ca?: string
+}
+
+async function readContext({ cert, key, clientCa }: TlsFiles): Promise<PemContext> {
+  const context: PemContext = {
     cert: await readPem('certificate', cert),
     key: await readPem('key', key),
     ...(clientCa !== undefined && { ca: await readPem('client authority', clientCa) }),
@@ -86,8 +93,9 @@ async function readContext({ cert, key, clientCa }: TlsFiles): Promise<SecureCon
   try {
     // A file that is being written may be empty or cut off: TLS would take that for no certificate, and an authority that is not
     // there for all that the world trusts.
-    for (const pem of [context.cert, context.ca]) if (pem !== undefined) assertCertificates(String(pem))
-    createPrivateKey(String(context.key))
+    readCertificates(context.cert)
+    if (context.ca !== undefined) readCertificates(context.ca)
+    createPrivateKey(context.key)
     createSecureContext(context)
   } catch (caught) {
     const reason = caught instanceof Error ? caught.message : String(caught)
@@ -98,9 +106,10 @@ async function readContext({ cert, key, clientCa }: TlsFiles): Promise<SecureCon
 }
 
 /** @throws Error where there is no certificate, or one that cannot be read. */
-function assertCertificates(pem: string): void {
-  const [, ...certificates] = pem.split(/(?=-----BEGIN)/)
-  for (const certificate of certificates.length === 0 ? [pem] : certificates) new X509Certificate(certificate)
+function readCertificates(pem: string): readonly X509Certificate[] {
+  const blocks = pem.split(/(?=-----BEGIN )/).filter((block) => /^-----BEGIN (?:\w+ )?CERTIFICATE-----/.test(block))
+  if (blocks.length === 0) throw new Error('there is no certificate')
+  return blocks.map((block) => new X509Certificate(block))
 }
 
 async function readPem(what: string, path: string): Promise<string> {
@@ -112,6 +121,6 @@ async function readPem(what: string, path: string): Promise<string> {
   }
 }
 
-function sameContext(a: SecureContextOptions, b: SecureContextOptions): boolean {
+function sameContext(a: PemContext, b: PemContext): boolean {
   return a.cert === b.cert && a.key === b.key && a.ca === b.ca
 }

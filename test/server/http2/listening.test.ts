@@ -127,6 +127,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
     ['an empty', 'clientCa', () => ''],
     // Half a certificate behind a whole one.
     ['a torn', 'clientCa', (pem: string) => pem + pem.slice(0, pem.length / 2)],
+    ['a torn', 'clientCa', (pem: string) => pem.slice(0, pem.length / 2) + pem],
   ] as const)('takes %s %s for no file to use', async (_how, which, broken) => {
     const clock = new FakeClock()
     const path = join(await folder(), 'file.pem')
