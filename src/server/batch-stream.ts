@@ -1,7 +1,13 @@
 // The front door for our own sidecars (gRPC): intermix.v1.Batches, checks in batches over one stream. The protocol is told in
 // docs/batch-stream.md.
 
-import { BATCH_MESSAGES_TOTAL, BATCH_PAUSES_TOTAL, BATCH_STREAMS } from '../kernel/metrics/doors.ts'
+import {
+  BATCH_MESSAGES_TOTAL,
+  BATCH_PAUSES_TOTAL,
+  BATCH_STREAMS,
+  BATCH_STREAMS_ENDED_TOTAL,
+  BATCH_WORDS_BYTES,
+} from '../kernel/metrics/doors.ts'
 import type { Counter, Gauge } from '../kernel/ports.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
@@ -25,6 +31,8 @@ const MAX_WAITING = 4_096
 const FULL_BYTES = 64 * 1_024
 /** A turn of the loop reads checks of a stream for so long; the rest of them wait for the next turn. */
 const SLICE_MS = TARGET_MS
+/** Memory for the lasting words of all streams together. */
+const MAX_WORDS_MEMORY = 256 * 1_024 * 1_024
 const MAX_DETAILS = 1_000
 
 const REFUSALS: Readonly<Record<Refusal, Status>> = {
@@ -35,6 +43,7 @@ const REFUSALS: Readonly<Record<Refusal, Status>> = {
 
 interface BatchDependencies extends DoorDependencies {
   readonly admission: Pick<Admission, 'door'>
+  readonly maxWordsMemory?: number
 }
 
 /** What all streams share. */
@@ -44,6 +53,8 @@ interface Common {
   readonly metrics: DoorMetrics
   readonly messages: Counter
   readonly pauses: Counter
+  /** The words of a stream have grown, or shrunk, by so many bytes of memory. */
+  readonly wordsGrown: (bytes: number) => void
   readonly refused: ReturnType<typeof createRefusals>
   readonly logFailure: (caught: unknown, message: string) => void
 }
@@ -53,17 +64,30 @@ interface Common {
  * where its messages cannot be read.
  */
 export function batchService(given: BatchDependencies): GrpcService {
-  const { admission, meter } = given
+  const { admission, meter, maxWordsMemory = MAX_WORDS_MEMORY } = given
+  const open = new Set<BatchStream>()
+  const wordsGauge = meter.gauge(BATCH_WORDS_BYTES)()
+  const ended = meter.counter(BATCH_STREAMS_ENDED_TOTAL)()
+  let wordsMemory = 0
+  const wordsGrown = (bytes: number) => {
+    wordsMemory += bytes
+    wordsGauge.set(wordsMemory)
+    if (bytes <= 0 || wordsMemory <= maxWordsMemory) return
+    const [first, ...others] = open
+    if (first === undefined) return
+    ended.add()
+    others.reduce((most, stream) => (stream.memory > most.memory ? stream : most), first).endForMemory()
+  }
   const common: Common = {
     given,
     door: admission.door(DOOR, 'check'),
     metrics: createDoorMetrics({ ...given, door: DOOR }),
     messages: meter.counter(BATCH_MESSAGES_TOTAL)(),
     pauses: meter.counter(BATCH_PAUSES_TOTAL)(),
+    wordsGrown,
     refused: createRefusals({ ...given, door: DOOR }),
     logFailure: createFailureLog(given),
   }
-  const open = new Set<BatchStream>()
   const streams: Gauge = meter.gauge(BATCH_STREAMS)()
   let isLeaving = false
   return {
@@ -107,6 +131,8 @@ class BatchStream implements GrpcStreamHandler {
   #isPaused = false
   #isClosing = false
   #isOver = false
+  /** What its words took of memory when it was last looked. */
+  #memory = 0
   /** Messages that came while others were read. */
   readonly #unread: Uint8Array[] = []
   /** `goOn` is to be called in the next turn. */
@@ -160,9 +186,29 @@ class BatchStream implements GrpcStreamHandler {
       return this.#fail(caught)
     }
     this.#flush()
+    this.#weighWords()
     this.#holdBack()
     this.#endWhenDone()
     if (this.#hasMore && !this.#isFull) this.#book()
+  }
+
+  /** What its words take of memory, roughly, in bytes. */
+  get memory(): number {
+    return this.#memory
+  }
+
+  /** Gives up what its words take: the caller begins another stream. What waits for an answer it asks again. */
+  endForMemory(): void {
+    this.#stream.end(
+      new GrpcFailure(Code.RESOURCE_EXHAUSTED, 'the words of all streams take too much memory: begin anew'),
+    )
+    this.#end()
+  }
+
+  #weighWords(): void {
+    const before = this.#memory
+    this.#memory = this.#batches.memory + this.#writer.memory
+    if (this.#memory !== before) this.#common.wordsGrown(this.#memory - before)
   }
 
   #book(): void {
@@ -292,5 +338,6 @@ class BatchStream implements GrpcStreamHandler {
     if (this.#isOver) return
     this.#isOver = true
     this.#onEnd()
+    this.#common.wordsGrown(-this.#memory)
   }
 }

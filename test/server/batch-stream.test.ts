@@ -6,6 +6,7 @@ import type { CheckOutcome } from '../../src/kernel/services.ts'
 import { Code, type Status } from '../../src/kernel/status.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
 import { batchService } from '../../src/server/batch-stream.ts'
+import type { GrpcService } from '../../src/server/grpc-service.ts'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
@@ -220,12 +221,44 @@ describe('a batch stream, seen from its host', () => {
     }
   }
 
-  function opened(given = dependencies(), admission = given.admission) {
-    const [method] = batchService({ ...given, admission }).methods
+  /** On a clock that stands still: a turn of the loop is never too long. */
+  function still() {
+    const given = dependencies()
+    return { ...given, clock: { ...given.clock, monotonic: () => 0 } }
+  }
+
+  function opened(given = still(), admission = given.admission) {
+    const { host, handler } = openOn(batchService({ ...given, admission }))
+    return { given, host, handler }
+  }
+
+  function openOn({ methods: [method] }: GrpcService) {
     if (method?.kind !== 'stream') throw new Error('no stream')
     const host = new Host()
-    return { given, host, handler: method.open(host) }
+    return { host, handler: method.open(host) }
   }
+
+  it('is ended where the words of all take too much memory and it has the most of them', () => {
+    const given = still()
+    const service = batchService({ ...given, maxWordsMemory: 40_000 })
+    const [large, small] = [openOn(service), openOn(service)]
+    const ask = ({ host, handler }: typeof large, labels: readonly string[]) => {
+      // What comes a second time is kept by the peer.
+      for (let time = 0; time < 2; time++)
+        host.asking.writer.add(time, 0, MapBag.of({ 'source.labels': new Map(labels.map((text) => [text, text])) }))
+      handler.message(host.asking.writer.take())
+    }
+    const words = (count: number) => Array.from({ length: count }, (_, n) => `${n}`.padStart(60, 'x'))
+    ask(large, words(200))
+    ask(small, words(40))
+    expect([large.host.ended, small.host.ended]).toEqual([false, false])
+    ask(small, words(60))
+    expect([large.host.ended, small.host.ended]).toEqual([true, false])
+    expect(given.meter.counts.get('batch_streams_ended_total{}')).toBe(1)
+    ask(small, words(61))
+    expect(small.host.ended).toBe(false)
+    expect(small.host.asking.order).toHaveLength(6)
+  })
 
   it('writes nothing more to a caller that does not read, and reads nothing more of it, until it does', () => {
     const { host, handler } = opened()
@@ -246,7 +279,7 @@ describe('a batch stream, seen from its host', () => {
   })
 
   it('reads no further where thousands of checks wait, until half of them are answered', async () => {
-    const given = { ...dependencies() }
+    const given = still()
     const settle: (() => void)[] = []
     given.check.decide = () =>
       new Promise((resolve) => settle.push(() => resolve({ answer: answerOf(), quotas: new Map() })))
@@ -254,7 +287,7 @@ describe('a batch stream, seen from its host', () => {
     const { host, handler } = opened(given, admission)
     for (let id = 0; id < 4_096; id++) host.asking.writer.add(id, 60_000, pathBag('/a'))
     handler.message(host.asking.writer.take())
-    await expect.poll(() => host.paused).toBe(true)
+    expect(host.paused).toBe(true)
     for (const each of settle.splice(0, 2_000)) each()
     await expect.poll(() => host.asking.order.length).toBe(2_000)
     expect(host.paused).toBe(true)
@@ -298,7 +331,7 @@ describe('a batch stream, seen from its host', () => {
   })
 
   it('refuses single checks where the node has too many in flight', () => {
-    const given = dependencies()
+    const given = still()
     given.check.decide = () => new Promise(() => undefined)
     const { admission } = handAdmission({ maxInFlight: 2 })
     const { host, handler } = opened(given, admission)

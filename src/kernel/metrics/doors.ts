@@ -96,6 +96,18 @@ export const BATCH_PAUSES_TOTAL = counter({
   help: 'Times that a batch stream was not read on: its answers were not taken, too many checks waited, or one batch took long.',
 })
 
+export const BATCH_WORDS_BYTES = gauge({
+  name: 'batch_words_bytes',
+  unit: 'bytes',
+  help: 'What the lasting words of all batch streams take of memory, roughly.',
+})
+
+export const BATCH_STREAMS_ENDED_TOTAL = counter({
+  name: 'batch_streams_ended_total',
+  unit: 'streams',
+  help: 'Batch streams that were ended since the words of all took too much memory, those with the most first.',
+})
+
 export const MIXER_IGNORED_ATTRIBUTES_TOTAL = counter({
   name: 'mixer_ignored_attributes_total',
   unit: 'attributes',

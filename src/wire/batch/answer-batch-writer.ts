@@ -27,6 +27,11 @@ export class AnswerBatchWriter {
     return this.#answers.size
   }
 
+  /** What the words that the caller has take of memory here, roughly, in bytes. */
+  get memory(): number {
+    return this.#words.memory
+  }
+
   add(id: number, answer: Answer): void {
     const answers = this.#answers
     const open = answers.open(ANSWERS)

@@ -8,7 +8,7 @@ import { HEADER_MAPS } from '../request-headers.ts'
 import { BYTES, FIXED64, VARINT, WireReader } from '../wire-reader.ts'
 import { type AttributeKind, kindName, KINDS, UNDECLARED } from './attribute-kind.ts'
 import { BatchBag, NO_VALUE, type Stated, type WordSource } from './batch-bag.ts'
-import { PassingWords, Words } from './words.ts'
+import { isAddressOf, PassingWords, Words } from './words.ts'
 
 /** Attributes of one check; the vocabulary of Istio has 97. */
 const MAX_ATTRIBUTES = 1_000
@@ -46,6 +46,11 @@ export class CheckBatches {
     const reader = new WireReader(message)
     const { bytes } = reader
     this.#message = { reader, values: new WireReader(bytes), passing: new PassingWords(bytes), hasReset: false }
+  }
+
+  /** What the words of the connection take of memory, roughly, in bytes. */
+  get memory(): number {
+    return this.#words.memory
   }
 
   /** Whether the message may have further checks. */
@@ -336,8 +341,7 @@ class CheckReader implements Stated {
     const { words, passing } = this.#source
     const size = word >= 0 ? words.sizes[word] : passing.size(-word - 1)
     if (size === undefined) this.#refuse('invalid-value', `no word has the number ${word}`)
-    else if (size !== 4 && size !== 16)
-      this.#refuse('invalid-value', `an IP address of ${size} bytes; it must have 4 or 16`)
+    else if (!isAddressOf(size)) this.#refuse('invalid-value', `an IP address of ${size} bytes; it must have 4 or 16`)
   }
 
   #hasCapitals(word: number): boolean {

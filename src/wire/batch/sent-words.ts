@@ -1,7 +1,7 @@
 // The words of a batch stream on the side that sends them: which ones the peer keeps, and which pass with one batch.
 
 import { WireWriter } from '../wire-writer.ts'
-import { MAX_WORDS, MAX_WORDS_BYTES } from './words.ts'
+import { MAX_WORDS, MAX_WORDS_BYTES, WORD_BYTES } from './words.ts'
 
 /** Longer words are never kept: one of a kind, as a rule. */
 const LONGEST_KEPT = 256
@@ -40,6 +40,11 @@ export class SentWords {
 
   constructor(bounds: SentWordsBounds = { maxWords: MAX_WORDS, maxBytes: MAX_WORDS_BYTES }) {
     this.#bounds = bounds
+  }
+
+  /** What the words that the peer has take of memory here, roughly, in bytes. */
+  get memory(): number {
+    return this.#bytes + WORD_BYTES * this.#count
   }
 
   /** The number of a word that is sure to come again. Only where the peer has no room for it at all does it pass. */

@@ -8,6 +8,9 @@ import { KIND_OF, UNDECLARED } from './attribute-kind.ts'
 /** Bounds of one side's lasting words; whoever needs more forgets all and begins anew. */
 export const MAX_WORDS = 65_536
 export const MAX_WORDS_BYTES = 4 * 1_024 * 1_024
+/** What a word takes of memory beside its bytes, on either side, and what one that is no text takes; see `test/wire/batch/words.test.ts`. */
+export const WORD_BYTES = 100
+const RAW_WORD_BYTES = 300
 
 /**
  * Lasting words, in the order in which they came. Words are only added: what was read by them stays right, also when the
@@ -20,16 +23,22 @@ export class Words {
   readonly sizes: number[] = []
   /** By word: the first one with the same text. */
   readonly first: number[] = []
-  /** Words that can be an IP address, by number. */
+  /** Words that can be an IP address and are no text, by number; and others that were one. */
   readonly #addresses = new Map<number, Uint8Array>()
   readonly #numbers = new Map<string, number>()
   readonly #capitals = new Set<number>()
   #bytes = 0
+  #rawWords = 0
   #vocabulary: Vocabulary | undefined
   /** By word, see `attribute`; absent where it was not asked for yet. */
   #attributes: number[] = []
   readonly #stamps: number[] = []
   #stamp = 0
+
+  /** What all words take of memory, roughly. */
+  get memory(): number {
+    return this.#bytes + WORD_BYTES * this.texts.length + RAW_WORD_BYTES * this.#rawWords
+  }
 
   /** Adds the word that lies in the bytes, copied. @throws IntermixError INVALID_REQUEST beyond the bounds */
   add(bytes: Buffer, start: number, end: number): void {
@@ -42,8 +51,10 @@ export class Words {
     const text = isTextAt(bytes, start, end) ? bytes.toString('utf8', start, end) : undefined
     this.texts.push(text)
     this.sizes.push(end - start)
-    if (end - start === 4 || end - start === 16)
+    if (text === undefined && isAddressOf(end - start)) {
       this.#addresses.set(number, Uint8Array.from(bytes.subarray(start, end)))
+      this.#rawWords++
+    }
     const known = text === undefined ? undefined : this.#numbers.get(text)
     this.first.push(known ?? number)
     if (text === undefined || known !== undefined) return
@@ -56,8 +67,15 @@ export class Words {
     return this.#numbers.get(text)
   }
 
+  /** A word of 4 or 16 bytes as these. */
   address(number: number): Uint8Array | undefined {
-    return this.#addresses.get(number)
+    const known = this.#addresses.get(number)
+    const text = this.texts[number]
+    if (known !== undefined || text === undefined) return known
+    const address = Uint8Array.from(Buffer.from(text, 'utf8'))
+    this.#addresses.set(number, address)
+    this.#rawWords++
+    return address
   }
 
   hasCapitals(number: number): boolean {
@@ -90,6 +108,10 @@ export class Words {
     this.#stamps[first] = this.#stamp
     return attribute
   }
+}
+
+export function isAddressOf(size: number): boolean {
+  return size === 4 || size === 16
 }
 
 /** The words of one batch, by their places in its bytes; a text is made when it is asked for. */
