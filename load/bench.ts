@@ -16,7 +16,7 @@ import { printTable, saveResults, say } from './output.ts'
 
 const help = `npm run bench, or node load/bench.ts [OPTIONS]: what a check costs at each door, beside bare echoes
 
-  --rounds N              runs of each row, in turn; default 4, which takes about four minutes
+  --rounds N              runs of each row, in turn; default 3, which takes about four minutes
   --readme                write the table into README.md
   --save-baseline         keep the ratios in load/baseline.json, for node load/compare-baseline.ts
 
@@ -24,14 +24,14 @@ Answers come from the node's own cache: 100 keys, requests of a mesh's proxy (30
 Ratios are of processor time a check, to the echo of the same round; in brackets the smallest and the largest.`
 
 const options = {
-  rounds: { type: 'string', default: '4' },
+  rounds: { type: 'string', default: '3' },
   readme: { type: 'boolean', default: false },
   'save-baseline': { type: 'boolean', default: false },
 } as const
 
 const SETTLE_SECONDS = 1
 const SECONDS = 3
-const HALF_LOAD_SECONDS = 5
+const HALF_LOAD_SECONDS = 4
 
 interface Measured extends BenchRow {
   readonly results: readonly LoadResult[]

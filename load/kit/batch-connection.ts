@@ -48,7 +48,7 @@ class BatchConnection implements Connection {
 
   free(): boolean {
     const client = this.#client
-    if (client.isClosed) return false
+    if (client.isClosed || client.maxStreams === 0) return false
     const bytes = this.#messageBytes(this.#next.length + 1)
     return bytes <= client.window && bytes <= client.windowOf(this.#stream ?? 1)
   }
@@ -168,6 +168,7 @@ class BatchConnection implements Connection {
   }
 
   gone(why: string): void {
+    this.#options.events.lost(why)
     this.#end('failed', why)
     this.#options.events.read(this)
   }

@@ -10,6 +10,8 @@ export type Ended = 'allow' | 'deny' | 'shed' | 'expired' | 'missing' | 'failed'
 export interface ConnectionEvents {
   /** The call has ended. `why` explains other ends than answers. */
   ended(call: number, how: Ended, why?: string): void
+  /** The connection has ended, without our doing. */
+  lost(why: string): void
   /** All that has just come in over this connection is told: time to send more. */
   read(connection: Connection): void
 }

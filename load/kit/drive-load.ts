@@ -185,6 +185,7 @@ class Run {
 
   /** Whose time is up has gone: the call is taken back, and counts as unanswered. */
   #leave(): void {
+    for (const sender of this.#senders) sender.retry()
     const now = this.#now()
     const before = now - this.#load.timeoutMs
     for (let call = this.#calls.oldest(before); call !== undefined; call = this.#calls.oldest(before)) {
@@ -200,6 +201,9 @@ class Run {
     const door = DOORS[part.door]
     const events: ConnectionEvents = {
       ended: (call, how, why) => this.#ended(call, how, why, decides && door.judged),
+      lost: (why) => {
+        if (!this.#closing) this.#tally.lost(why)
+      },
       read,
     }
     const common = { address: part.address, path: door.path, timeoutMs, events }

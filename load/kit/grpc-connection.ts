@@ -111,6 +111,7 @@ class GrpcConnection implements Connection {
   }
 
   gone(why: string): void {
+    this.#options.events.lost(why)
     for (const stream of this.#calls.keys()) this.#finish(stream, 'failed', why)
     this.#options.events.read(this)
   }

@@ -37,7 +37,9 @@ export function connectHttp({ address, path, request, events, decides }: HttpCon
     if (call !== undefined && call !== GONE) events.ended(call, how, why)
   }
   const gone = (why: string): void => {
+    if (closed) return
     closed = true
+    events.lost(why)
     end('failed', why)
     events.read(connection)
   }
@@ -49,8 +51,9 @@ export function connectHttp({ address, path, request, events, decides }: HttpCon
     const answer = text.slice(0, headEnd)
     const length = fieldOf(answer, 'content-length')
     if (length === undefined) {
+      gone('an answer without a content-length, which this client cannot read')
       socket.destroy()
-      return gone('an answer without a content-length, which this client cannot read')
+      return
     }
     if (text.length < headEnd + 4 + Number(length)) return
     const [how, why] = meaningOf(answer, decides)
@@ -74,7 +77,10 @@ export function connectHttp({ address, path, request, events, decides }: HttpCon
       const bytes = out.take()
       if (bytes.length > 0 && !closed) socket.write(bytes)
     },
-    close: () => socket.destroy(),
+    close() {
+      closed = true
+      socket.destroy()
+    },
   }
   return connection
 }

@@ -14,8 +14,6 @@ const MAX_WINDOW = 0x7fff_ffff
 const DEFAULT_WINDOW = 65_535
 /** What a server may send before it hears that there is room for more. */
 const REOPEN_BYTES = 1 << 24
-/** Until the server's settings say more. */
-const FIRST_STREAMS = 100
 
 /** What the server does on streams. */
 export interface StreamEvents {
@@ -42,13 +40,15 @@ export class Http2Client {
   readonly #streamWindows = new Map<number, number>()
   /** The header block that every further stream has; undefined while the table may still change it. */
   #block: Buffer | undefined
-  #maxStreams = FIRST_STREAMS
+  /** None before the server has said how many it takes: it would refuse more. */
+  #maxStreams = 0
   #window = DEFAULT_WINDOW
   #initialWindow = DEFAULT_WINDOW
   #received = 0
   #nextStream = 1
   #rest: Buffer = Buffer.alloc(0)
   #isClosed = false
+  #isGone = false
 
   constructor(options: {
     readonly address: Address
@@ -73,6 +73,7 @@ export class Http2Client {
     ])
     this.out.add(Buffer.concat([frames.PREFACE, settings, frames.windowUpdate(0, MAX_WINDOW - DEFAULT_WINDOW)]))
     this.#socket = connect({ ...address, noDelay: true })
+    this.flush()
     this.#socket.on('data', (chunk: Buffer) => this.#read(chunk))
     this.#socket.on('error', (error) => this.#end(String(error)))
     this.#socket.on('close', () => this.#end('the connection was closed'))
@@ -83,6 +84,7 @@ export class Http2Client {
     return this.#isClosed
   }
 
+  /** How many streams may be open at once. */
   get maxStreams(): number {
     return this.#maxStreams
   }
@@ -138,12 +140,16 @@ export class Http2Client {
     this.#socket.end()
   }
 
+  /** Ends it at once; nothing more is told. */
   close(): void {
     this.#isClosed = true
+    this.#isGone = true
     this.#socket.destroy()
   }
 
   #end(why: string): void {
+    if (this.#isGone) return
+    this.#isGone = true
     this.#isClosed = true
     this.#events.gone(why)
   }
@@ -159,8 +165,8 @@ export class Http2Client {
         at = end
       }
     } catch (error) {
-      this.close()
       this.#end(String(error))
+      this.close()
       return
     }
     this.#rest = bytes.subarray(at)
@@ -193,6 +199,7 @@ export class Http2Client {
   }
 
   #settings(bytes: Buffer, start: number, end: number): void {
+    if (this.#maxStreams === 0) this.#maxStreams = MAX_WINDOW
     for (let at = start; at + 6 <= end; at += 6) {
       const value = bytes.readUInt32BE(at + 2)
       const id = bytes.readUInt16BE(at)

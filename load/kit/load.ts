@@ -61,7 +61,7 @@ export interface Second {
 export interface LoadResult {
   /** Of calls sent after settling. */
   readonly counts: Readonly<Record<Counted, number>>
-  /** Why calls had no answer, and how often; the first few reasons. */
+  /** Why calls had no answer and connections ended, and how often; the first few reasons. */
   readonly reasons: Readonly<Record<string, number>>
   /** Without settling. */
   readonly seconds: number

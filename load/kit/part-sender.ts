@@ -3,6 +3,9 @@
 import type { CallTable } from './call-table.ts'
 import type { Connection } from './connection.ts'
 
+/** A server that is not there is not asked for a connection more often than this. */
+const REOPEN_MS = 5
+
 /** Calls are sent in their order, over the connections in turn; closed ones are replaced. */
 export class PartSender {
   readonly #open: () => Connection
@@ -13,6 +16,9 @@ export class PartSender {
   #head = 0
   #turn = 0
   #full = false
+  #reopenAt = 0
+  /** A connection is to be opened again when it is time. */
+  #reopens = false
 
   constructor(options: { open: () => Connection; connections: number; calls: CallTable }) {
     this.#open = options.open
@@ -35,6 +41,14 @@ export class PartSender {
   resume(connection: Connection): void {
     this.#full = false
     if (this.#head < this.#queue.length) this.#send(connection)
+  }
+
+  /** Sends what waits, where a connection may be opened again. */
+  retry(): void {
+    if (!this.#reopens || performance.now() < this.#reopenAt) return
+    this.#reopens = false
+    this.#full = false
+    this.#send(undefined)
   }
 
   #send(preferred: Connection | undefined): void {
@@ -62,6 +76,10 @@ export class PartSender {
       this.#turn = (this.#turn + 1) % connections.length
       let connection = connections[this.#turn] as Connection
       if (connection.closed()) {
+        const now = performance.now()
+        this.#reopens = now < this.#reopenAt
+        if (this.#reopens) continue
+        this.#reopenAt = now + REOPEN_MS
         connection = this.#open()
         connections[this.#turn] = connection
       }

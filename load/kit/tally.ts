@@ -62,6 +62,11 @@ export class Tally {
     }
   }
 
+  /** A connection ended. */
+  lost(why: string): void {
+    this.#explain(`connection: ${why}`)
+  }
+
   #explain(reason: string): void {
     const known = this.#reasons[reason]
     if (known !== undefined) this.#reasons[reason] = known + 1

@@ -49,7 +49,7 @@ function connect(given: {
     path: CHECK,
     timeoutMs,
     request: requestTemplate(() => message),
-    events: { ended, read: () => {} },
+    events: { ended, lost: () => {}, read: () => {} },
   })
 }
 
