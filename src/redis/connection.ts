@@ -4,6 +4,7 @@ import { onExpiry } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { REDIS_CALLS_TOTAL, REDIS_UP } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
+import { Redis } from 'ioredis'
 import { Breaker } from './breaker.ts'
 import { createRedisClient, type RedisClient } from './create-client.ts'
 import { onRefusal, reasonOf } from './failure-reason.ts'
@@ -63,6 +64,7 @@ class Link implements RedisLink {
   readonly #pending = new Set<(error: IntermixError) => void>()
   readonly #calls: Record<'ok' | 'failed' | 'timeout' | 'stalled' | 'refused', Counter>
   #connected = false
+  #isBatching = false
   #closed = false
   /** `undefined` until the first connection has been made or refused: a Redis that is never there is told of too. */
   #reported: 'up' | 'down' | undefined
@@ -168,6 +170,7 @@ class Link implements RedisLink {
         }),
       )
       this.#pending.add(abort)
+      this.#batch()
       invoke(operation, this.client).then(
         (value) =>
           settle(() => {
@@ -177,6 +180,19 @@ class Link implements RedisLink {
           }),
         (error: unknown) => settle(() => reject(this.#judge(error))),
       )
+    })
+  }
+
+  /** What is sent in one turn of the event loop leaves in one write; Redis then reads and answers it together. */
+  #batch(): void {
+    const { client } = this
+    if (this.#isBatching || !(client instanceof Redis)) return
+    const { stream } = client
+    this.#isBatching = true
+    stream.cork()
+    setImmediate(() => {
+      this.#isBatching = false
+      stream.uncork()
     })
   }
 
