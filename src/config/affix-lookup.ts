@@ -18,7 +18,6 @@ interface Known<T> {
 
 /** Finds what is known under the longest known beginning (or ending) of a value. */
 export class AffixLookup<T> extends SlotLookup<T> {
-  readonly #side: Side
   readonly #id: string
   readonly #trie: AffixTrie<Known<T>>
   readonly #none: Known<T> = { affix: undefined, value: undefined, predicate: undefined }
@@ -26,7 +25,6 @@ export class AffixLookup<T> extends SlotLookup<T> {
   /** `foreign`: see `SlotLookup`. */
   constructor(slot: AttributeSlot, side: Side, known: ReadonlyMap<string, T>, foreign: () => T) {
     super(slot, 'string', foreign)
-    this.#side = side
     this.#trie = new AffixTrie(side)
     for (const [affix, value] of known) this.#trie.set(affix, { affix, value, predicate: undefined })
     const place = JSON.stringify([slot.attribute, slot.mapKey])

@@ -63,7 +63,7 @@ export class AffixTrie<T> {
 
 /** By code units: what is compared are those, and halves of surrogate pairs stay where they are. */
 export function reversed(text: string): string {
-  return text.split('').reverse().join('')
+  return text.split('').toReversed().join('')
 }
 
 function sharedLength(label: string, text: string, from: number): number {

@@ -7,7 +7,6 @@ import { Revocations } from '../../src/cache/revocations.ts'
 import type { VerdictEntry } from '../../src/cache/verdict-entry.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { Predicate } from '../../src/kernel/read-log.ts'
-import { usedHeap } from '../helpers/used-heap.ts'
 import { ReadableMeter } from '../redis/support.ts'
 import { deny } from './support.ts'
 
@@ -98,12 +97,12 @@ describe('the answer cache', () => {
   })
 
   it('keeps thousands of shapes of one scope, those in use above all, and counts what makes room', () => {
-    let evicted = 0
-    const cache = answers(new ReadableMeter(), 3_000_000, () => evicted++)
+    const evicted = { count: 0 }
+    const cache = answers(new ReadableMeter(), 3_000_000, () => evicted.count++)
     const scope = cache.scope('rules')
     const used = () => cache.find(scope, MapBag.of({ a: '0' }), [], NOW)
     let stores = 0
-    while (evicted < 100) {
+    while (evicted.count < 100) {
       cache.store(scope, readsOf(100, `${stores % 100}`, `${Math.floor(stores / 100)} `).steps, {
         ...stored(),
         usesLeft: 1_000_000,
@@ -112,7 +111,7 @@ describe('the answer cache', () => {
       expect(used()).toBeDefined()
     }
     expect(cache.shapes).toBeGreaterThan(1_000)
-    expect(cache.size + evicted).toBe(stores)
+    expect(cache.size + evicted.count).toBe(stores)
     expect(cache.bytes).toBeLessThanOrEqual(3_000_000)
   })
 })

@@ -79,5 +79,5 @@ const NOTHING: Readable = { get: () => undefined }
 
 function nameOfRead(node: Expression): string | undefined {
   if (node.is === 'attribute') return node.name
-  return node.is === 'entry' && node.key.is === 'constant' ? `${node.map}[${node.key.value}]` : undefined
+  return node.is === 'entry' && node.key.is === 'constant' ? `${node.map}[${String(node.key.value)}]` : undefined
 }
