@@ -1,70 +1,104 @@
 // POST /v1/check: the API for programs. The verdict is in the body; the HTTP status only says whether there is one.
 
-import type { FastifyReply } from 'fastify'
-import type { ReferencedAttribute } from '../kernel/read-log.ts'
-import type { CheckOutcome, QuotaGrant } from '../kernel/services.ts'
+import type { CheckOutcome } from '../kernel/services.ts'
+import { httpStatusOf } from '../kernel/status.ts'
+import { checkAnswer } from './check-answer.ts'
 import { readCheckBody } from './check-body.ts'
-import { createDoorMetrics } from './door-metrics.ts'
+import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
 import { callerError } from './failure-log.ts'
-import type { RouteDependencies, Route } from './http-route.ts'
+import type { Route, RouteDependencies } from './http-route.ts'
+import { parseJsonBody, refuseLongBody } from './json-body.ts'
+import { errorBody } from './json-error.ts'
+import type { ErrorListener } from './http-errors.ts'
+
+export const CHECK_PATH = '/v1/check'
+
+/** A response, but for what says how long it is. */
+export interface CheckResponse {
+  readonly status: number
+  /** Names and values in turns. */
+  readonly headers: readonly (string | number)[]
+  readonly body: string
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8'
 
 /** Answers 200 whatever the verdict; 400 for a body that is not valid, 5xx where the node itself cannot answer. */
-export function checkRoute(options: RouteDependencies): Route {
-  const { check, clock, meter, limits } = options
-  const metrics = createDoorMetrics({ meter, clock, door: 'http_check' })
-  return (app) => {
-    const config = { maxBytes: limits.maxAttributeBytes, uniqueNames: true }
-    app.post('/v1/check', { config }, (request, reply) => {
-      const startedAt = clock.monotonic()
-      const finish = (outcome: CheckOutcome) => {
-        metrics.finished(outcome.answer.status.code, startedAt)
-        return sendOutcome(reply, outcome)
-      }
-      const fail = (caught: unknown): never => {
-        metrics.finished(callerError(caught).status.code, startedAt)
-        throw caught
-      }
-      try {
-        const asked = readCheckBody(request.body, check.vocabulary(), options)
-        const outcome = check.check(asked.bag, asked.options)
-        return outcome instanceof Promise ? outcome.then(finish, fail) : finish(outcome)
-      } catch (caught) {
-        return fail(caught)
-      }
-    })
+export class CheckDoor {
+  readonly #given: RouteDependencies
+  readonly #metrics: DoorMetrics
+  readonly #onError: ErrorListener
+
+  constructor(given: RouteDependencies, onError: ErrorListener) {
+    this.#given = given
+    this.#metrics = createDoorMetrics({ ...given, door: 'http_check' })
+    this.#onError = onError
+  }
+
+  /** Answers the body of a request of `peer`. Never throws, never rejects. */
+  answer(body: Buffer, peer: string | undefined): CheckResponse | Promise<CheckResponse> {
+    const { check, clock, limits } = this.#given
+    const startedAt = clock.monotonic()
+    try {
+      refuseLongBody(body, limits.maxAttributeBytes)
+      const json = parseJsonBody(body, { uniqueNames: true })
+      const asked = readCheckBody(json, check.vocabulary(), this.#given)
+      const outcome = check.check(asked.bag, { ...asked.options, startedAt })
+      return outcome instanceof Promise ? this.#later(outcome, startedAt, peer) : this.#respond(outcome, startedAt)
+    } catch (caught) {
+      return this.#fail(caught, startedAt, peer)
+    }
+  }
+
+  async #later(pending: Promise<CheckOutcome>, startedAt: number, peer: string | undefined): Promise<CheckResponse> {
+    try {
+      return this.#respond(await pending, startedAt)
+    } catch (caught) {
+      return this.#fail(caught, startedAt, peer)
+    }
+  }
+
+  #respond(outcome: CheckOutcome, startedAt: number): CheckResponse {
+    const { status, validForMs, tier, ageMs } = outcome.answer
+    this.#metrics.finished(status.code, startedAt, outcome.answeredAt)
+    const headers = [
+      'content-type',
+      JSON_TYPE,
+      'x-intermix-status',
+      status.code,
+      'x-intermix-tier',
+      tier,
+      'x-intermix-age-ms',
+      ageMs,
+      'x-intermix-valid-for-ms',
+      validForMs,
+    ]
+    return { status: 200, headers, body: checkAnswer(outcome) }
+  }
+
+  #fail(caught: unknown, startedAt: number, peer: string | undefined): CheckResponse {
+    const error = callerError(caught)
+    this.#metrics.finished(error.status.code, startedAt)
+    this.#onError(caught, peer, `POST ${CHECK_PATH}`)
+    return {
+      status: httpStatusOf(error.status.code),
+      headers: ['content-type', JSON_TYPE],
+      body: JSON.stringify(errorBody(error)),
+    }
   }
 }
 
-function sendOutcome(reply: FastifyReply, { answer, quotas }: CheckOutcome): FastifyReply {
-  const { status, validForMs, validUses, tier, ageMs } = answer
-  reply.header('x-intermix-status', status.code)
-  reply.header('x-intermix-tier', tier)
-  reply.header('x-intermix-age-ms', ageMs)
-  reply.header('x-intermix-valid-for-ms', validForMs)
-  return reply.send({
-    status: { code: status.code, message: status.message },
-    validForMs,
-    validUses,
-    tier,
-    ageMs,
-    referenced: answer.referenced.map(referencedJson),
-    requestHeaders: answer.requestHeaders,
-    responseHeaders: answer.responseHeaders,
-    directResponse: answer.directResponse,
-    quotas:
-      quotas.size === 0 ? undefined : Object.fromEntries([...quotas].map(([name, grant]) => [name, grantJson(grant)])),
-  })
-}
-
-function referencedJson({ name, key, condition, whole }: ReferencedAttribute): object {
-  return { name, key, condition, whole: whole ? true : undefined }
-}
-
-function grantJson({ status, granted, validForMs, referenced }: QuotaGrant): object {
-  return {
-    status: { code: status.code, message: status.message },
-    granted,
-    validForMs,
-    referenced: referenced.map(referencedJson),
+/** The door behind the router, for requests that do not come by the short way (`direct-check.ts`). */
+export function checkRoute(door: CheckDoor): Route {
+  return (app) => {
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    app.post(CHECK_PATH, async (request, reply) => {
+      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+      const { status, headers, body: text } = await door.answer(body, request.socket.remoteAddress)
+      reply.code(status)
+      for (let at = 0; at < headers.length; at += 2) reply.header(String(headers[at]), headers[at + 1])
+      return reply.send(text)
+    })
   }
 }

@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Admission, DoorAdmission, Priority, Refusal } from './admission.ts'
 import { AUTHZ_PATH } from './forwarded-request.ts'
 
-type Accept = (request: IncomingMessage, response: ServerResponse) => void
+/** `onEnd` has to be called when the request has been answered, or is gone. */
+type Accept = (request: IncomingMessage, response: ServerResponse, onEnd?: () => void) => void
 
 /** Handles one request: refuses it, or hands it on to `accept`. */
 export type RequestGate = (
@@ -49,8 +50,7 @@ export function requestGate(admission: Admission, timeoutMs: number): RequestGat
     if (door === undefined) return accept(request, response)
     const refusal = door.admit(timeoutMs, connections)
     if (refusal === undefined) {
-      response.once('close', door.end)
-      return accept(request, response)
+      return accept(request, response, door.end)
     }
     const body = bodies[refusal]
     response.writeHead(503, {

@@ -3,6 +3,7 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { DirectHandler } from './direct-check.ts'
 import type { RequestGate } from './http-admission.ts'
 
 export interface HttpConnections {
@@ -12,8 +13,11 @@ export interface HttpConnections {
   closeIncomplete(): void
 }
 
-/** Puts `gate` before the server's handler and keeps track of its connections from now on. */
-export function hookHttpServer(server: Server, gate: RequestGate): HttpConnections {
+/**
+ * Puts `gate` before the server's handler and keeps track of its connections from now on.
+ * @param direct is offered requests before that handler, until the server closes
+ */
+export function hookHttpServer(server: Server, gate: RequestGate, direct: DirectHandler): HttpConnections {
   /** The requests being answered in each connection: more than one where a client pipelines. */
   const connections = new Map<Socket, Set<IncomingMessage>>()
   let closing = false
@@ -23,15 +27,16 @@ export function hookHttpServer(server: Server, gate: RequestGate): HttpConnectio
     connections.set(socket, new Set())
     socket.once('close', () => connections.delete(socket))
   })
-  const take = (request: IncomingMessage, response: ServerResponse) => {
+  const take = (request: IncomingMessage, response: ServerResponse, onEnd?: () => void) => {
     const { socket } = request
     const requests = connections.get(socket)
     requests?.add(request)
-    response.once('close', () => {
+    response.on('close', () => {
+      onEnd?.()
       requests?.delete(request)
       if (closing && requests?.size === 0) socket.destroySoon()
     })
-    accept?.(request, response)
+    if (closing || !direct(request, response)) accept?.(request, response)
   }
   server.on('request', (request, response) => gate(request, response, take, connections.size))
   return {

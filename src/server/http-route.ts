@@ -3,15 +3,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { DoorDependencies } from './door-dependencies.ts'
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Largest body of a route, where that is less than the server's. */
-    readonly maxBytes?: number
-    /** Refuses bodies in which an object has a name twice. */
-    readonly uniqueNames?: boolean
-  }
-}
-
 /** Adds routes to the server, in a scope of their own. */
 export type Route = (app: FastifyInstance) => void
 

@@ -5,6 +5,13 @@ import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { refuseRepeatedNames } from './json-names.ts'
 
+/** @throws RefusedRequest `too-large` for more bytes than `maxBytes` */
+export function refuseLongBody(body: Buffer, maxBytes: number): void {
+  if (body.length <= maxBytes) return
+  const message = `the body has more than ${maxBytes} bytes; send fewer attributes`
+  throw new RefusedRequest('too-large', message, 'raise --max-attribute-bytes')
+}
+
 /**
  * Parses a body.
  * @param uniqueNames refuses objects that have a name twice

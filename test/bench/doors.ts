@@ -1,66 +1,19 @@
 // What a check costs at each gRPC door when it is answered from the node's own cache, without any transport: bytes in,
 // bytes out, in processor time. The quickstart's rules. `node test/bench/doors.ts [rounds] [door]`
 
-import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
-import { builtInAdapters } from '../../src/adapters/index.ts'
-import { createPolicy } from '../../src/compose/policy.ts'
-import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
-import { loadConfigFolder } from '../../src/config/load.ts'
-import { RuleSelector } from '../../src/config/rule-index.ts'
-import { atOnce } from '../../src/config/slices.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
-import { createMeter } from '../../src/observe/meter.ts'
-import { systemClock } from '../../src/observe/system.ts'
-import { createGuard } from '../../src/policy/guard.ts'
-import { HandlerTables } from '../../src/policy/handler-table.ts'
-import { Admission } from '../../src/server/admission.ts'
 import { grpcServices } from '../../src/server/grpc-doors.ts'
 import { GrpcFailure, type GrpcStreamHandler } from '../../src/server/grpc-service.ts'
 import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
-import { KeptLog } from '../redis/support.ts'
+import { benchNode } from './bench-node.ts'
 import { envoyRequest, mixerRequest, REQUEST } from './sample-requests.ts'
 
 const BATCH = 20_000
 const [rounds = '12', only = ''] = process.argv.slice(2)
 
-const meter = createMeter({ processMetrics: false })
-const common = { clock: systemClock, random: Math.random, log: new KeptLog(), meter }
-const loaded = await loadConfigFolder('examples/quickstart')
-const { snapshot, problems } = compileSnapshot(loaded, { adapters: builtInAdapters() })
-if (snapshot === undefined) throw new Error(JSON.stringify(problems))
-const tables = new HandlerTables({
-  ...common,
-  environment: () => ({ environment: createTestEnvironment(), dispose: () => undefined }),
-  guard: (handler) => createGuard({ ...common, handler }),
-})
-const state = {
-  snapshot,
-  rules: atOnce(RuleSelector.build(snapshot)),
-  handlers: await tables.build(snapshot.handlers.values()),
-}
-const policy = createPolicy({
-  ...common,
-  mesh: undefined,
-  revocationLink: undefined,
-  prefix: 'bench',
-  nodeId: 'n',
-  cache: { answers: true, verdicts: true, maxEntries: 100_000, maxBytes: 2 ** 27, refreshesPerSecond: 5 },
-  partitionMaxAgeMs: 30_000,
-  normalizes: true,
-  allowedAmbiguities: new Set(),
-  state: () => state,
-})
-await policy.start()
-const services = grpcServices({
-  ...common,
-  check: policy.check,
-  report: { accept: () => {} },
-  // A turn of the loop is what runs between two awaits here.
-  admission: new Admission({ ...common, loopLag: { lagMs: () => 0 }, maxInFlight: 10_000, endOfTurn: queueMicrotask }),
-  nodeId: 'n',
-  defaultTimeoutMs: 1_000,
-})
+const node = await benchNode()
+const services = grpcServices(node.given)
 
 const call = { deadline: Number.POSITIVE_INFINITY, peer: '127.0.0.1:1' }
 
@@ -80,7 +33,7 @@ function unary(name: string, path: string, bytes: Uint8Array): Door {
 /** What is left when there is no protocol: the same request as a bag of values. */
 function policyAlone(): Door {
   const bag = MapBag.of(REQUEST)
-  return { name: 'policy alone', ask: () => policy.check.check(bag, { timeoutMs: 1_000, references: false }) }
+  return { name: 'policy alone', ask: () => node.check.check(bag, { timeoutMs: 1_000, references: false }) }
 }
 
 /** A message that is sent when the connection has all the words: the third of its kind. */
@@ -141,5 +94,4 @@ for (const [index, { name }] of doors.entries()) {
   const at = (share: number) => (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(2)
   console.log(`${name}: ${at(0.5)} µs of processor time a check (fastest round ${at(0)}, slowest ${at(1)})`)
 }
-policy.stop()
-await tables.stop()
+await node.stop()
