@@ -56,6 +56,12 @@ const FRAME_RESERVE = FRAME_BYTES + MAX_BLOCK_BYTES + HEAD_BYTES
 /** What a connection has whatever others do: a frame, and as much of messages. */
 const OWN_BYTES = 2 * (FRAME_BYTES + HEAD_BYTES)
 
+/**
+ * For how long calls are taken of a peer that has said that it knows that we go: peers answer PINGs before they send what they
+ * have in hand (nghttp2 does, and so Envoy and Node), and some callers try once more and no more.
+ */
+const SETTLE_MS = 100
+
 /** What PINGs say: that the peer is asked to go, and whether it is there. */
 const DRAIN = Buffer.from('draining')
 const ALIVE = Buffer.from('alive?  ')
@@ -129,6 +135,11 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
     this.output.write(frame(FrameType.PING, 0, 0, DRAIN))
     // A server that drains tells its services itself.
     if (reason !== 'drain') this.#streams.leave()
+  }
+
+  /** Fails calls whose request is not there: they are to be asked of another. */
+  failIncomplete(): void {
+    if (this.#closed === undefined) this.#streams.failIncomplete()
   }
 
   /** Takes no more calls, fails those whose request is not there, and closes when the others are answered. */
@@ -227,7 +238,7 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
   }
 
   #tellLast(why: string): void {
-    if (this.#goingAway === 'told') return
+    if (this.#goingAway === 'told' || this.#closed !== undefined) return
     this.#goingAway = 'told'
     this.output.write(goAway(this.#streams.lastTaken, ErrorCode.NO_ERROR, why))
     this.#streams.close()
@@ -315,9 +326,8 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
 
   #ping(flags: number, payload: Buffer): void {
     if ((flags & Flag.ACK) === 0) this.output.write(frame(FrameType.PING, Flag.ACK, 0, payload))
-    else if (this.#goingAway === 'asked' && payload.equals(DRAIN)) {
-      this.#tellLast(this.#care.reason)
-    }
+    else if (this.#goingAway === 'asked' && payload.equals(DRAIN))
+      this.#options.clock.after(SETTLE_MS, () => this.#tellLast(this.#care.reason))
   }
 
   /** The peer begins no more streams: what it has begun is answered. */

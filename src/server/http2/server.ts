@@ -27,6 +27,8 @@ import { createTlsServer } from './tls.ts'
 
 /** How often it is looked whether peers keep to their times. */
 const LOOK_MS = 1_000
+/** How long a drain waits for peers to say that they know of it: those that are busy are late, and would lose what they begin. */
+const KNOWN_MS = 1_000
 /** Connections at once; one costs some 10 kB. */
 const MAX_CONNECTIONS = 20_000
 const MIB = 1024 * 1024
@@ -175,8 +177,11 @@ class NativeServer implements GrpcServer {
     this.retire()
     this.#stopTls()
     for (const connection of this.#connections) connection.retire('drain')
-    const cancelFinish = clock.after(Math.min(LINGER_MS, deadlineMs / 2), () => {
+    const cancelEnds = clock.after(Math.min(LINGER_MS, deadlineMs / 2), () => {
       for (const service of services) service.drain?.()
+      for (const connection of this.#connections) connection.failIncomplete()
+    })
+    const cancelFinish = clock.after(Math.min(KNOWN_MS, deadlineMs / 2), () => {
       for (const connection of this.#connections) connection.finish('drain')
       for (const socket of this.#handshakes.values()) socket.destroy()
     })
@@ -186,6 +191,7 @@ class NativeServer implements GrpcServer {
     })
     // Calls back when all its sockets are closed.
     if (listener !== undefined) await new Promise<void>((resolve) => listener.close(() => resolve()))
+    cancelEnds()
     cancelFinish()
     cancelDeadline()
   }
