@@ -90,6 +90,7 @@ class RegistryMeter implements PrometheusMeter {
       if (shape(known.metric) === shape(metric)) return known.children as Children<L, T>
       throw new IntermixError('INTERNAL', `metric ${metric.name} is a ${shape(known.metric)}, not a ${shape(metric)}`)
     }
+    refuseUnscrapable(metric)
     const registered = new SeriesMetric(PREFIX + metric.name, metric)
     this.#registry.registerMetric(registered as unknown as RegisteredMetric)
     const add = (labelValues: readonly string[]) => registered.add(labelValues, create)
@@ -97,6 +98,20 @@ class RegistryMeter implements PrometheusMeter {
     this.#metrics.set(metric.name, { metric, children })
     return children
   }
+}
+
+const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
+const LABEL_NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/
+
+/** Adapters of others bring their own: one wrong name, and Prometheus would take none of the metrics. */
+function refuseUnscrapable(metric: Metric & { readonly buckets?: readonly number[] }): void {
+  const { name, type, labels, buckets = [] } = metric
+  const refuse = (what: string) => new IntermixError('INTERNAL', `metric ${name}: ${what}`)
+  if (!METRIC_NAME.test(PREFIX + name)) throw refuse('its name must be letters, digits and _')
+  const wrong = Object.keys(labels).find((label) => !LABEL_NAME.test(label) || (type === 'histogram' && label === 'le'))
+  if (wrong !== undefined) throw refuse(`${JSON.stringify(wrong)} cannot be the name of a label`)
+  const isAscending = buckets.every((bound, at) => Number.isFinite(bound) && bound > (buckets[at - 1] ?? -Infinity))
+  if (!isAscending) throw refuse('its buckets must be numbers, each above the one before')
 }
 
 /** What has to be equal in two definitions of one metric. */

@@ -48,6 +48,20 @@ describe('the meter', () => {
     expect(() => meter.counter(CALLS)({ handler: 'a' }).add(-1)).toThrow('-1 cannot be counted')
   })
 
+  it('refuses metrics for which Prometheus would take none of them', async () => {
+    const meter = createMeter(bare)
+    meter.counter(CALLS)({ handler: 'a' }).add()
+    const label = (name: string) => ({ ...about, name: 'a_total', labels: { [name]: 'any' } })
+    const buckets = (...bounds: number[]) => histogram({ ...about, name: 'b', buckets: bounds })
+    expect(() => meter.counter(counter({ ...about, name: 'my-calls_total' }))).toThrow('letters, digits and _')
+    expect(() => meter.counter(counter(label('the kind')))).toThrow('"the kind" cannot be the name of a label')
+    expect(() => meter.counter(counter(label('__name__')))).toThrow('"__name__" cannot be the name of a label')
+    expect(() => meter.histogram(histogram({ ...label('le'), buckets: [1] }))).toThrow('"le" cannot be the name')
+    expect(() => meter.histogram(buckets(1, 1))).toThrow('each above the one before')
+    expect(() => meter.histogram(buckets(Number.NaN))).toThrow('each above the one before')
+    expect((await meter.render()).trim().split('\n')).toHaveLength(3)
+  })
+
   it('gives the same child for the same metric and label values', async () => {
     const meter = createMeter(bare)
     const first = meter.counter(CALLS)({ handler: 'a' })
