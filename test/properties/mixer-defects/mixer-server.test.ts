@@ -229,7 +229,7 @@ describe('13: a reload', () => {
     return { clock, log, tables: new HandlerTables({ clock, log, environment, guard: () => guard }) }
   }
   const handler = (digest: string, code: object) =>
-    handlerConfig({ digest, adapter: { name: 'scripted', doesIo: true, create: () => code } as never })
+    handlerConfig({ digest, adapter: { name: 'scripted', doesIo: true, templates: [], create: () => code } as never })
 
   it('does not wait for ever for a handler that does not start', async () => {
     const { clock, tables: handlers, log } = tables()
@@ -243,7 +243,7 @@ describe('13: a reload', () => {
     const { clock, tables: handlers } = tables()
     const stopped: string[] = []
     const code = (name: string) => ({ stop: () => void stopped.push(name) })
-    const staying = handlerConfig({ name: 'stays', adapter: { create: () => code('stays') } as never })
+    const staying = handlerConfig({ name: 'stays', adapter: { templates: [], create: () => code('stays') } as never })
     const first = await handlers.build([handler('d1', code('old')), staying])
     await handlers.build([handler('d2', code('new')), staying])
     first.retire()
