@@ -11,6 +11,9 @@ const HIGH_BYTES = 16_384
 /** A frame of so much is worth the WINDOW_UPDATEs that made room for it. */
 const PAGE_BYTES = 1_024
 
+/** What a call costs beside its bytes while they wait. */
+const WAITING_BYTES = 1_024
+
 export abstract class Outgoing implements Waiting {
   readonly id: number
   /** The peer sends no more. */
@@ -23,6 +26,10 @@ export abstract class Outgoing implements Waiting {
   #queue: Uint8Array[] | undefined
   #from = 0
   #queuedBytes = 0
+  /** What was taken of the budget for it. */
+  #budgetBytes = 0
+  /** Nothing more is sent. */
+  #dropped = false
   /** What comes after the queue. `data`: the last frame of the queue is the last. */
   #end: Buffer | 'data' | undefined
   #full = false
@@ -64,7 +71,10 @@ export abstract class Outgoing implements Waiting {
     this.#stalled = 0
     const until = Math.min(first.length, this.#from + room)
     const bytes = first.subarray(this.#from, until)
-    if (until === first.length) this.#queue.shift()
+    if (until === first.length) {
+      this.#queue.shift()
+      this.#giveBack(first.length + WAITING_BYTES)
+    }
     this.#from = until === first.length ? 0 : until
     const last = this.#queue.length === 0
     this.#sendHeaders()
@@ -137,6 +147,7 @@ export abstract class Outgoing implements Waiting {
 
   /** A frame of headers with END_STREAM, after all that waits. */
   protected sendEnd(trailers: Buffer): void {
+    if (this.#dropped) return
     this.#end = trailers
     if (this.#queue === undefined) this.#finish(trailers)
   }
@@ -155,9 +166,11 @@ export abstract class Outgoing implements Waiting {
 
   /** Sends nothing more, also of what waits. */
   protected dropQueue(): void {
+    this.#dropped = true
     this.#queue = undefined
     this.#queuedBytes = 0
     this.#full = false
+    this.#giveBack(this.#budgetBytes)
   }
 
   #window(): number {
@@ -186,7 +199,17 @@ export abstract class Outgoing implements Waiting {
     this.host.output.writeFor(this.id, RESPONSE_HEADERS)
   }
 
+  #giveBack(bytes: number): void {
+    if (bytes === 0) return
+    this.#budgetBytes -= bytes
+    this.host.unsentBudget.give(bytes)
+  }
+
   #enqueue(bytes: Uint8Array): void {
+    const cost = bytes.length + WAITING_BYTES
+    // Who gives no window is sent no answer.
+    if (!this.host.unsentBudget.take(cost)) return this.host.reset(this.id, ErrorCode.ENHANCE_YOUR_CALM)
+    this.#budgetBytes += cost
     this.#queue ??= []
     this.#queue.push(bytes)
     this.#queuedBytes += bytes.length

@@ -95,6 +95,7 @@ class NativeServer implements GrpcServer {
         onFault,
         onRefused: (reason) => refused({ reason }).add(),
       },
+      unsentBudget: new MemoryBudget(Math.max(ALL_BYTES, 8 * maxMessageBytes)),
       budget: new MemoryBudget(Math.max(ALL_BYTES, 8 * maxMessageBytes)),
       heads: new HeadReader(routesOf(services, admission)),
       times: { ...TIMES, maxAgeMs: options.maxConnectionAgeMs ?? TIMES.maxAgeMs, ...options.times },

@@ -36,6 +36,8 @@ export interface StreamHost {
   readonly limits: StreamLimits
   /** For requests that have not come as a whole. */
   readonly budget: MemoryBudget
+  /** For answers that wait until the peer gives a window. */
+  readonly unsentBudget: MemoryBudget
   readonly output: Output
   /** What the peer takes on each stream before it gives more. */
   readonly initialWindow: number

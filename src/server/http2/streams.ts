@@ -7,7 +7,7 @@ import { ConnectionError } from './connection-error.ts'
 import { paddingOf } from './frame-rules.ts'
 import { DEFAULT_WINDOW, ErrorCode, Flag, MAX_31_BITS, resetStream, windowUpdate } from './frames.ts'
 import type { HeaderTarget } from './header-intake.ts'
-import type { MemoryBudget } from './memory-budget.ts'
+import { MemoryBudget } from './memory-budget.ts'
 import type { Output } from './output.ts'
 import type { CallHead, RequestHead } from './request-head.ts'
 import { StreamCall } from './stream-call.ts'
@@ -23,8 +23,13 @@ const REMEMBERED_RESETS = 256
 /** Looks (of a second) that an answer may wait for the peer to take any of it. */
 const STALLED_LOOKS = 30
 
+/** What may wait on a connection for windows, however much waits on others: the answers of some calls. */
+const OWN_UNSENT_BYTES = 16 * 1024
+
 export interface StreamsOptions {
   readonly limits: StreamLimits
+  /** For answers of all connections that wait until their peers give windows. */
+  readonly unsentBudget: MemoryBudget
   readonly maxConcurrentStreams: number
   /** How long a call is taken to wait that does not say. */
   readonly defaultTimeoutMs: number
@@ -49,6 +54,7 @@ export interface StreamsOwner {
 export class Streams implements StreamHost, HeaderTarget {
   readonly limits: StreamLimits
   readonly budget: MemoryBudget
+  readonly unsentBudget: MemoryBudget
   readonly output: Output
   sendWindow = DEFAULT_WINDOW
   initialWindow = DEFAULT_WINDOW
@@ -74,6 +80,7 @@ export class Streams implements StreamHost, HeaderTarget {
     this.#options = options
     this.limits = options.limits
     this.budget = owner.budget
+    this.unsentBudget = new MemoryBudget(options.limits.budgetBytes, options.unsentBudget, { own: OWN_UNSENT_BYTES })
     this.output = owner.output
   }
 

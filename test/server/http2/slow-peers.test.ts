@@ -88,4 +88,33 @@ describe('slow peers', () => {
     }
     expect((await client.response(stream)).trailers).toMatchObject({ 'grpc-status': '0' })
   })
+
+  it('answers that wait for windows take a bounded room, and leave some to others', async () => {
+    const clients = await Promise.all(
+      Array.from({ length: 40 }, () => served.client({ settings: [[Setting.INITIAL_WINDOW_SIZE, 0]] })),
+    )
+    const message = Buffer.alloc(16_000)
+    for (const client of clients)
+      for (let round = 0; round < 5; round++) {
+        for (let calls = 0; calls < 50; calls++) client.call(ECHO, message)
+        await client.settled()
+      }
+    const held = served.echoed - served.count('grpc_streams_reset_total', 'flood')
+    expect(served.echoed).toBe(40 * 250)
+    expect(held * 16_000).toBeLessThan(65 * MIB)
+    // A call whose window opens after a while.
+    const last = await served.client({ settings: [[Setting.INITIAL_WINDOW_SIZE, 0]] })
+    const stream = last.call(ECHO, Buffer.from('hello'))
+    await last.settled()
+    last.send(windowUpdate(stream, 100))
+    expect((await last.response(stream)).body).toEqual(grpcMessage(Buffer.from('hello')))
+    // What was taken is given back.
+    for (const client of clients) client.destroy()
+    await expect.poll(() => served.count('grpc_connections_closed_total', 'peer')).toBe(40)
+    const again = await served.client({ settings: [[Setting.INITIAL_WINDOW_SIZE, 0]] })
+    const before = served.count('grpc_streams_reset_total', 'flood')
+    for (let calls = 0; calls < 200; calls++) again.call(ECHO, message)
+    await again.settled()
+    expect(served.count('grpc_streams_reset_total', 'flood')).toBe(before)
+  })
 })
