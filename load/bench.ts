@@ -1,7 +1,7 @@
 // The README's table: `npm run bench`, or `node load/bench.ts --help`.
 
 import { readFile, writeFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Baseline } from './kit/baseline.ts'
 import { BENCH_ROWS, type BenchRow } from './kit/bench-rows.ts'
@@ -124,12 +124,15 @@ function markdown(rows: readonly TableRow[]): string {
   )
 }
 
+/** What the machine had to do already: latencies and rates are worth little where that is much. */
+const [otherLoad = 0] = loadavg()
+
 /** Replaces what stands between the marks. */
 async function writeReadme(table: string): Promise<void> {
   const path = fileURLToPath(new URL('../README.md', import.meta.url))
   const text = await readFile(path, 'utf8')
   const day = new Date().toISOString().slice(0, 10)
-  const machine = `${day}, ${cpus().length} cores (${cpus()[0]?.model}), Node ${process.versions.node}:`
+  const machine = `${day}, ${cpus().length} cores (${cpus()[0]?.model}), Node ${process.versions.node}, load average before ${otherLoad.toFixed(1)}:`
   const next = text.replace(/(<!-- bench -->\n)[^]*(<!-- \/bench -->)/, `$1${machine}\n\n${table}\n$2`)
   if (next === text) throw new Error('README.md has no place for the table: <!-- bench --> and <!-- /bench -->')
   await writeFile(path, next)
