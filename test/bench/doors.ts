@@ -53,7 +53,10 @@ function batches(checks: number): Door {
     if (isRead) answers.read(message, sink)
     return true
   }
-  const stream = { ...call, write, end: () => {}, pause: () => {}, resume: () => {} }
+  const end = (failure?: GrpcFailure) => {
+    throw new Error(failure?.details ?? 'the stream has ended')
+  }
+  const stream = { ...call, write, end, pause: () => {}, resume: () => {} }
   const handler: GrpcStreamHandler = method.open(stream)
   const writer = new CheckBatchWriter()
   const bag = MapBag.of(REQUEST)
