@@ -85,6 +85,7 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
   /** `asked`: the peer was told to begin no more streams. `told`: those that it begins are not taken. */
   #goingAway: 'no' | 'asked' | 'told' = 'no'
   #closed: CloseReason | undefined
+  #cancelTell = () => {}
   #cancelDestroy = () => {}
 
   constructor(socket: Socket, options: ConnectionOptions) {
@@ -248,6 +249,7 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
   #close(reason: CloseReason): void {
     if (this.#closed !== undefined) return
     this.#closed = reason
+    this.#cancelTell()
     this.#stopReading()
     this.#streams.cancelAll()
     this.output.flush()
@@ -267,6 +269,7 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
   }
 
   #gone(): void {
+    this.#cancelTell()
     this.#cancelDestroy()
     this.#closed ??= 'peer'
     this.#stopReading()
@@ -326,8 +329,10 @@ export class Connection implements StreamsOwner, OutputOwner, FrameSink {
 
   #ping(flags: number, payload: Buffer): void {
     if ((flags & Flag.ACK) === 0) this.output.write(frame(FrameType.PING, Flag.ACK, 0, payload))
-    else if (this.#goingAway === 'asked' && payload.equals(DRAIN))
-      this.#options.clock.after(SETTLE_MS, () => this.#tellLast(this.#care.reason))
+    else if (this.#goingAway === 'asked' && payload.equals(DRAIN)) {
+      this.#cancelTell()
+      this.#cancelTell = this.#options.clock.after(SETTLE_MS, () => this.#tellLast(this.#care.reason))
+    }
   }
 
   /** The peer begins no more streams: what it has begun is answered. */
