@@ -10,8 +10,19 @@ export interface Plotted {
 }
 
 const WIDTH = 860
-const PANEL = { left: 70, right: 190, height: 240, gap: 70, top: 40 }
-const COLOURS = ['#1b6ca8', '#c8452d', '#3a8f4d', '#8a4fb0', '#b58900', '#555555']
+const PANEL = { left: 70, right: 200, height: 240, gap: 70, top: 56 }
+const COLOURS = [
+  '#1b6ca8',
+  '#c8452d',
+  '#3a8f4d',
+  '#8a4fb0',
+  '#b58900',
+  '#555555',
+  '#17a2b8',
+  '#e377c2',
+  '#8c6d46',
+  '#93b300',
+]
 /** The percentile axis: each step is a tenth of what lies beyond. */
 const SHARES = [0, 0.9, 0.99, 0.999, 0.9999]
 const POINTS_PER_STEP = 20
@@ -22,6 +33,7 @@ interface Scale {
 }
 
 interface Line {
+  /** In the legend; empty for a line that belongs to another one of its colour. */
   readonly name: string
   readonly points: readonly (readonly [x: number, y: number])[]
   readonly colour: number
@@ -73,23 +85,28 @@ function percentilePanel(plotted: readonly Plotted[]): Panel {
 
 function ratePanel(plotted: readonly Plotted[]): Panel {
   const lines = plotted.flatMap(({ name, result }, colour): Line[] => [
-    { name: `${name}: due`, points: result.series.map(({ due }, second) => [second, due]), colour, dashed: true },
-    { name: `${name}: answered`, points: result.series.map(({ answered }, second) => [second, answered]), colour },
+    { name: '', points: result.series.map(({ due }, second) => [second, due]), colour, dashed: true },
+    { name, points: result.series.map(({ answered }, second) => [second, answered]), colour },
   ])
-  return { title: 'checks a second', x: seconds(plotted), y: fromZero(lines), lines }
+  return {
+    title: 'checks a second that were answered (dashed: that were due)',
+    x: seconds(plotted),
+    y: fromZero(lines),
+    lines,
+  }
 }
 
 function timePanel(plotted: readonly Plotted[]): Panel {
   const lines = plotted.flatMap(({ name, result }, colour): Line[] => [
-    { name: `${name}: p99`, points: result.series.map(({ p99 }, second) => [second, p99 / 1_000]), colour },
+    { name, points: result.series.map(({ p99 }, second) => [second, p99 / 1_000]), colour },
     {
-      name: `${name}: p50`,
+      name: '',
       points: result.series.map(({ p50 }, second) => [second, p50 / 1_000]),
       colour,
       dashed: true,
     },
   ])
-  return { title: 'latency in ms over time', x: seconds(plotted), y: logarithmic(lines), lines }
+  return { title: 'p99 in ms over time (dashed: p50)', x: seconds(plotted), y: logarithmic(lines), lines }
 }
 
 function seconds(plotted: readonly Plotted[]): Scale {
@@ -145,12 +162,14 @@ function drawPanel({ title, x, y, lines }: Panel, top: number): string {
       `<path d="M${xAt(value)} ${top}V${bottom}" stroke="#eee"/>`,
       `<text x="${xAt(value)}" y="${bottom + 16}" text-anchor="middle">${escape(label)}</text>`,
     )
-  for (const [index, { name, points, colour, dashed = false }] of lines.entries()) {
+  let row = top - 8
+  for (const { name, points, colour, dashed = false } of lines) {
     const stroke = `stroke="${COLOURS[colour % COLOURS.length]}"${dashed ? ' stroke-dasharray="5 3"' : ''}`
     const path = points.map(([px, py], at) => `${at === 0 ? 'M' : 'L'}${xAt(px)} ${yAt(py)}`).join('')
-    const row = top + 8 + index * 16
+    parts.push(`<path d="${path}" fill="none" stroke-width="1.5" ${stroke}/>`)
+    if (name === '') continue
+    row += 16
     parts.push(
-      `<path d="${path}" fill="none" stroke-width="1.5" ${stroke}/>`,
       `<path d="M${right + 8} ${row}h18" fill="none" stroke-width="1.5" ${stroke}/>`,
       `<text x="${right + 30}" y="${row}" dominant-baseline="middle">${escape(name)}</text>`,
     )
