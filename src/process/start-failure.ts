@@ -15,12 +15,18 @@ const LISTENERS = ['grpcAddress', 'httpAddress', 'adminAddress', 'prometheusAddr
 
 /** What Node (`bind` where a parent listens for its processes) and grpc-js put into their messages when they cannot listen. */
 const LISTEN_FAILED = /(?:listen|bind) (E[A-Z]+)\D*?(\[?[0-9a-fA-F.:]*?\]?):(\d+)/
+const SOCKET_FAILED = /(?:listen|bind) (E[A-Z]+):? ?.*?\//
+const NO_HOST = /getaddrinfo (E[A-Z_]+) (\S+)/
 
 export function explainStartFailure(error: unknown, settings: Settings): StartFailure {
   if (error instanceof IntermixError) {
     return { exitCode: error.code === 'INVALID_SETTING' ? 2 : 1, text: error.message }
   }
   const { message, code, path } = error as NodeJS.ErrnoException
+  const socket = settings.grpcAddress.path === undefined ? null : SOCKET_FAILED.exec(message ?? '')
+  if (socket !== null) return { exitCode: 1, text: socketFailure(socket[1] ?? '', settings) }
+  const unknown = unknownHost(message ?? '', settings)
+  if (unknown !== undefined) return { exitCode: 1, text: unknown }
   const listen = LISTEN_FAILED.exec(message ?? '')
   if (listen !== null) return { exitCode: 1, text: listenFailure(listen, settings) }
   if (path !== undefined && code !== undefined) {
@@ -44,6 +50,7 @@ const LISTEN_REASONS: Readonly<Record<string, string>> = {
   EACCES: 'this user is not allowed to use that port',
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'there is no such host',
+  EAI_AGAIN: 'no name server answers',
 }
 
 function listenFailure([, code = '', host = '', port = '']: RegExpExecArray, settings: Settings): string {
@@ -51,4 +58,24 @@ function listenFailure([, code = '', host = '', port = '']: RegExpExecArray, set
   const where = listener === undefined ? `${host}:${port}` : showAddress(settings[listener])
   const advice = listener === undefined ? '' : `; give another address with ${flagOf(listener)}`
   return `cannot listen on ${where}: ${LISTEN_REASONS[code] ?? code}${advice}`
+}
+
+/** libuv says EACCES also where the folder is not there. */
+const SOCKET_REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process listens there, or a file is there that is no socket',
+  EACCES: 'the folder is not there, or this user may not write to it',
+  EINVAL: 'the path is too long for a socket',
+}
+
+function socketFailure(code: string, settings: Settings): string {
+  const where = showAddress(settings.grpcAddress)
+  return `cannot listen on ${where}: ${SOCKET_REASONS[code] ?? code}; give another path with --grpc-address`
+}
+
+function unknownHost(message: string, settings: Settings): string | undefined {
+  const [, code = '', host] = NO_HOST.exec(message) ?? []
+  const listener = LISTENERS.find((key) => settings[key].host === host)
+  if (listener === undefined) return undefined
+  const why = LISTEN_REASONS[code] ?? code
+  return `cannot listen on ${showAddress(settings[listener])}: ${why}; give another address with ${flagOf(listener)}`
 }

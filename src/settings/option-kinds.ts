@@ -159,13 +159,17 @@ function readDuration(text: string, rules: ValueRules): ReadValue<'duration'> {
   const millis = parseDuration(text)?.toMillis()
   const all = { min: 0, max: LONGEST_DURATION_MS, ...rules }
   const show = (value: number) => showValue('duration', value)
-  return millis === undefined ? bounds(all, show, 'with a unit such as 50ms, 10s or 1h30m') : within(millis, all, show)
+  return millis === undefined
+    ? bounds(all, show, 'a value with a unit such as 50ms, 10s or 1h30m')
+    : within(millis, all, show)
 }
 
 function readProcesses(text: string, rules: ValueRules): ReadValue<'processes'> {
   const { max = Infinity } = rules
   if (text.toLowerCase() === 'auto') return { value: Math.min(availableParallelism(), max) }
-  return /^\d{1,15}$/.test(text) ? within(Number(text), rules, String, 'or auto') : bounds(rules, String, 'or auto')
+  return /^\d{1,15}$/.test(text)
+    ? within(Number(text), rules, String, 'auto or a number')
+    : bounds(rules, String, 'auto or a number')
 }
 
 function readBoolean(text: string): ReadValue<'boolean'> {
@@ -196,7 +200,7 @@ function readBytes(text: string, rules: ValueRules): ReadValue<'bytes'> {
   const match = /^(\d{1,15}(?:\.\d{1,3})?)\s*([a-z]*)$/i.exec(text)
   const unit = BYTE_UNITS[(match?.[2] ?? '?').toLowerCase()]
   const all = { min: 0, max: Number.MAX_SAFE_INTEGER, ...rules }
-  if (match === null || unit === undefined) return bounds(all, showBytes, 'such as 64MiB, 512KiB or 1000000')
+  if (match === null || unit === undefined) return bounds(all, showBytes, 'a value such as 64MiB, 512KiB or 1000000')
   return within(Math.floor(Number(match[1]) * unit), all, showBytes)
 }
 
@@ -243,5 +247,7 @@ function bounds({ min, max }: ValueRules, show: Show, form = ''): { allowed: str
   const from = min === undefined ? '' : `from ${show(min)}`
   const to = max === undefined || max >= LONGEST_DURATION_MS ? '' : `to ${show(max)}`
   const range = [from, to].filter((part) => part !== '').join(' ')
-  return { allowed: ['a value', form, range].filter((part) => part !== '').join(' ') }
+  return {
+    allowed: [form === '' ? 'a value' : form, range].filter((part) => part !== '').join(form === '' ? ' ' : ', '),
+  }
 }

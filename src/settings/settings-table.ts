@@ -86,7 +86,8 @@ export const SETTINGS = {
     kind: 'choice',
     default: 'native',
     choices: TRANSPORTS,
-    description: 'What carries gRPC: HTTP/2 of our own, or grpc-js, which costs several times as much.',
+    description:
+      'What carries gRPC: HTTP/2 of our own, or grpc-js, which costs several times as much and has neither TLS nor Unix sockets.',
     group: 'Listeners',
     roles: SERVING,
   },

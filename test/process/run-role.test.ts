@@ -319,6 +319,21 @@ describe('a start that fails', () => {
     expect(run.errors[0]).not.toContain('    at ')
   })
 
+  it.each([
+    [
+      'unix:/run/a b/grpc',
+      'listen EADDRINUSE: address already in use /run/a b/grpc',
+      'another process listens there, or',
+    ],
+    ['unix:/run/a/grpc', 'bind EACCES /run/a/grpc', 'the folder is not there, or'],
+    ['nohost.invalid:9091', 'getaddrinfo ENOTFOUND nohost.invalid', 'there is no such host'],
+  ])('names the flag of gRPC where %s cannot be listened on', async (address, message, why) => {
+    const run = launch(settingsOf('--redis=none', `--grpc-address=${address}`), { create: failing(new Error(message)) })
+    expect(await run.ended).toBe(1)
+    expect(run.errors[0]).toContain(`intermix all: cannot listen on ${address}: ${why}`)
+    expect(run.errors[0]).toContain('--grpc-address')
+  })
+
   it('names the admin port when that is taken', async () => {
     const first = launch(settingsOf('--redis=none'))
     const admin = (await first.shown(/"admin":"([^"]+)"/))[1]

@@ -23,7 +23,7 @@ describe('the number of processes', () => {
   it.each(['0', '-1', '257', '2.5', 'all', ''])('is refused as %j, with what would be right', (text) => {
     const read = readSettings('node', ['--config=x', '--redis=none', `--processes=${text}`], {})
     expect('problems' in read && read.problems).toEqual([
-      `--processes: "${text}" does not fit; give a value or auto from 1 to 256`,
+      `--processes: "${text}" does not fit; give auto or a number, from 1 to 256`,
     ])
   })
 

@@ -102,8 +102,8 @@ describe('settings', () => {
       '--grcp-address: no such flag; did you mean --grpc-address?',
       '--config (or INTERMIX_CONFIG) is missing: Folder with the config: rules, handlers, instances and manifests in YAML.',
       '--http-address: "8080" does not fit; give HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (port 0 takes a free one)',
-      '--redis-timeout: "50" does not fit; give a value with a unit such as 50ms, 10s or 1h30m from 1ms to 10s',
-      'INTERMIX_CACHE_MAX_BYTES: "lots" does not fit; give a value such as 64MiB, 512KiB or 1000000 from 1MiB',
+      '--redis-timeout: "50" does not fit; give a value with a unit such as 50ms, 10s or 1h30m, from 1ms to 10s',
+      'INTERMIX_CACHE_MAX_BYTES: "lots" does not fit; give a value such as 64MiB, 512KiB or 1000000, from 1MiB',
       '--log-level: "loud" does not fit; give one of debug, info, warn, error',
       'nowhere: node takes flags only',
       'INTERMIX_CACHE_MAX_ENTRYS: no such variable; did you mean INTERMIX_CACHE_MAX_ENTRIES?',
@@ -157,6 +157,7 @@ describe('settings', () => {
     [['--grpc-tls-key=a'], '--grpc-tls-cert: missing'],
     [['--grpc-tls-client-ca=a'], '--grpc-tls-client-ca: needs --grpc-tls-cert'],
     [['--grpc-tls-cert=a', '--grpc-tls-key=b', '--transport=grpc-js'], 'give --transport native'],
+    [['--grpc-address=unix:/x', '--transport=grpc-js'], '--grpc-address: grpc-js listens at no Unix socket'],
   ])('refuse half of what TLS needs: %s', (argv, problem) => {
     expect(problems('node', [...config, '--redis=none', ...argv])).toEqual([expect.stringContaining(problem)])
   })

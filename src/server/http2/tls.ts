@@ -1,6 +1,6 @@
 // TLS for the native server, with certificates that are taken into use when their files change.
 
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { createSecureContext, createServer, type Server } from 'node:tls'
@@ -54,12 +54,12 @@ export async function createTlsServer(
       loads({ outcome: 'applied' }).add()
       log.info({ cert: files.cert }, 'new certificates are in use')
     } catch (caught) {
-      const reason = String(caught)
+      const reason = messageOf(caught)
       // Files that stay as they are stay one failure.
       if (reason === failed) return
       failed = reason
       loads({ outcome: 'failed' }).add()
-      log.error({ err: caught }, 'changed certificates cannot be used; the last good ones serve on')
+      log.error({ reason }, 'changed certificates cannot be used; the last good ones serve on')
     }
   }
   let stopped = false
@@ -85,40 +85,66 @@ interface PemContext {
 }
 
 async function readContext({ cert, key, clientCa }: TlsFiles): Promise<PemContext> {
+  const problems: string[] = []
+  const read = async (flag: string, path: string, check: (pem: string) => unknown): Promise<string> => {
+    let pem = ''
+    try {
+      pem = await readFile(path, 'utf8')
+    } catch (caught) {
+      problems.push(`${flag}: cannot be read: ${messageOf(caught)}`)
+      return pem
+    }
+    try {
+      check(pem)
+    } catch (caught) {
+      problems.push(`${flag}: ${path} cannot be used: ${messageOf(caught)}`)
+    }
+    return pem
+  }
+  // A file that is being written may be empty or cut off: TLS would take that for no certificate, and an authority that is not
+  // there for all that the world trusts.
   const context: PemContext = {
-    cert: await readPem('certificate', cert),
-    key: await readPem('key', key),
-    ...(clientCa !== undefined && { ca: await readPem('client authority', clientCa) }),
+    cert: await read('--grpc-tls-cert', cert, readCertificates),
+    key: await read('--grpc-tls-key', key, readKey),
+    ...(clientCa !== undefined && { ca: await read('--grpc-tls-client-ca', clientCa, readCertificates) }),
+  }
+  if (problems.length === 0) problems.push(...misfits(context, { cert, key }))
+  if (problems.length > 0) throw new IntermixError('INVALID_SETTING', problems.join('\n'))
+  return context
+}
+
+/** What is wrong with files that can be read one by one. */
+function misfits(context: PemContext, { cert, key }: TlsFiles): readonly string[] {
+  if (readCertificates(context.cert)[0]?.checkPrivateKey(readKey(context.key)) === false) {
+    return [
+      `--grpc-tls-key: ${key} is not the key of the first certificate in ${cert}; give the one that belongs to it`,
+    ]
   }
   try {
-    // A file that is being written may be empty or cut off: TLS would take that for no certificate, and an authority that is not
-    // there for all that the world trusts.
-    readCertificates(context.cert)
-    if (context.ca !== undefined) readCertificates(context.ca)
-    createPrivateKey(context.key)
     createSecureContext(context)
+    return []
   } catch (caught) {
-    const reason = caught instanceof Error ? caught.message : String(caught)
-    const where = [cert, key, ...(clientCa === undefined ? [] : [clientCa])].join(', ')
-    throw new IntermixError('INVALID_SETTING', `${where}: not usable together for TLS: ${reason}`, { cause: caught })
+    return [`--grpc-tls-cert: ${cert} and ${key} cannot be used for TLS: ${messageOf(caught)}`]
   }
-  return context
 }
 
 /** @throws Error where there is no certificate, or one that cannot be read. */
 function readCertificates(pem: string): readonly X509Certificate[] {
   const blocks = pem.split(/(?=-----BEGIN )/).filter((block) => /^-----BEGIN (?:\w+ )?CERTIFICATE-----/.test(block))
-  if (blocks.length === 0) throw new Error('there is no certificate')
+  if (blocks.length === 0) throw new Error('there is no certificate in PEM in it')
   return blocks.map((block) => new X509Certificate(block))
 }
 
-async function readPem(what: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (caught) {
-    const reason = caught instanceof Error ? caught.message : String(caught)
-    throw new IntermixError('INVALID_SETTING', `the ${what} for TLS cannot be read: ${reason}`, { cause: caught })
-  }
+/** @throws Error that says what Intermix can do with a key that has a passphrase: nothing. */
+function readKey(pem: string): KeyObject {
+  if (!/-----BEGIN (?:\w+ )*PRIVATE KEY-----/.test(pem)) throw new Error('there is no private key in PEM in it')
+  if (/-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(pem))
+    throw new Error('it has a passphrase; give a key without')
+  return createPrivateKey(pem)
+}
+
+function messageOf(caught: unknown): string {
+  return caught instanceof Error ? caught.message : String(caught)
 }
 
 function sameContext(a: PemContext, b: PemContext): boolean {

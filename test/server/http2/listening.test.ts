@@ -1,4 +1,5 @@
 // Where the native server listens: TLS whose certificates change, and Unix sockets.
+import { createPrivateKey } from 'node:crypto'
 import { spawnSync } from 'node:child_process'
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -143,10 +144,30 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
   })
 
   it.each([
-    ['missing', 'nowhere.pem', /certificate for TLS cannot be read: ENOENT/],
-    ['no certificate', 'package.json', /package\.json.*not usable together for TLS/],
+    ['missing', 'nowhere.pem', /--grpc-tls-cert: cannot be read: ENOENT.*nowhere\.pem/],
+    ['no certificate', 'package.json', /--grpc-tls-cert: package\.json cannot be used: there is no certificate/],
   ])('says what is wrong with a file that is %s', async (_what, cert, problem) => {
     await expect(startNative({ tls: { cert, key: first.key } })).rejects.toThrow(problem)
+  })
+
+  it('says all that is wrong with the files at once, by flag', async () => {
+    const tls = { cert: 'nowhere.pem', key: first.certificate, clientCa: first.key }
+    await expect(startNative({ tls })).rejects.toThrow(
+      /^--grpc-tls-cert: .*ENOENT.*\n--grpc-tls-key: .* no private key.*\n--grpc-tls-client-ca: .* no certificate in PEM/,
+    )
+  })
+
+  it('says that a key has a passphrase', async () => {
+    const key = join(await folder(), 'locked.key')
+    const locked = createPrivateKey(await readFile(first.key, 'utf8'))
+    await writeFile(key, locked.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' }))
+    await expect(startNative({ tls: { cert: first.certificate, key } })).rejects.toThrow(/--grpc-tls-key: .*passphrase/)
+  })
+
+  it('says that a key belongs to another certificate', async () => {
+    await expect(startNative({ tls: { cert: first.certificate, key: second.key } })).rejects.toThrow(
+      /^--grpc-tls-key: .* is not the key of the first certificate in /,
+    )
   })
 
   it('does not wait for half a handshake when it drains', async () => {
