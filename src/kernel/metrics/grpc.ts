@@ -12,7 +12,7 @@ export const GRPC_CONNECTIONS = gauge({
 export const GRPC_CONNECTIONS_CLOSED_TOTAL = counter({
   name: 'grpc_connections_closed_total',
   unit: 'connections',
-  help: 'gRPC connections that have ended, by reason; limit: there were too many, abuse: the peer asked for too much, handshake: TLS failed, as with a certificate of another authority; stalled: the peer did not read, dead: it did not answer a PING.',
+  help: 'gRPC connections that have ended, by reason; limit: there were too many, abuse: the peer asked for too much, handshake: TLS or HTTP/2 did not begin, as with a client certificate of another authority, or HTTP/1; stalled: the peer did not read, dead: it did not answer a PING.',
   labels: {
     reason: ['peer', 'protocol', 'abuse', 'handshake', 'stalled', 'dead', 'idle', 'age', 'drain', 'limit'],
   },
