@@ -375,7 +375,7 @@ export const DirectResponseSchema: GenMessage<DirectResponse> = /*@__PURE__*/
  */
 export const Batches: GenService<{
   /**
-   * Batches either way, as long as the connection lasts. Answers come as they are ready, in any order.
+   * Batches either way, as long as the stream lasts. Answers come as they are ready, in any order.
    *
    * @generated from rpc intermix.v1.Batches.Check
    */
