@@ -18,7 +18,7 @@ ${SERVER_FORMS}
 ${LOAD_HELP}
   --name NAME             of load/results/NAME.json and .svg; default "side-by-side"
 
-Flags of a node belong to its server: --b "node --transport native". The ratio is that of b to a, pair by pair: its median,
+Flags of a node belong to its server: --b "node --transport grpc-js". The ratio is that of b to a, pair by pair: its median,
 and the smallest and largest. A difference is one where the 95 % interval of the median leaves 1 out.`
 
 const options = {
