@@ -131,13 +131,24 @@ function flat(text: string): string {
 const ANSWER_BYTES = 270
 const DENIAL_BYTES = 300
 
+const HEADER_BYTES = 128
+/** V8 keeps a text in bytes unless one of its characters takes two: then all do. */
+const WIDE = /[^\0-\xff]/
+
+const textBytes = (text: string) => (WIDE.test(text) ? 2 : 1) * text.length
+
 /** Bytes that an answer takes, roughly, with its key. Answers of a shape that say the same share what they say. */
 export function answerBytes({ answer, parts }: StoredAnswer, values: string): number {
-  const { requestHeaders, responseHeaders, directResponse, status } = answer
-  const headers = requestHeaders.length + responseHeaders.length
-  const own = status.code === 0 && headers === 0 ? 0 : DENIAL_BYTES + status.message.length + 128 * headers
-  const direct = directResponse === undefined ? 0 : 256 + directResponse.body.length
-  return ANSWER_BYTES + values.length + 8 * parts.length + own + direct
+  const { requestHeaders, responseHeaders, directResponse: direct, status } = answer
+  let bytes = ANSWER_BYTES + textBytes(values) + 8 * parts.length
+  if (status.code !== 0 || requestHeaders.length + responseHeaders.length > 0)
+    bytes += DENIAL_BYTES + textBytes(status.message)
+  for (const { value } of requestHeaders) bytes += HEADER_BYTES + textBytes(value)
+  for (const { value } of responseHeaders) bytes += HEADER_BYTES + textBytes(value)
+  if (direct === undefined) return bytes
+  bytes += 256 + textBytes(direct.body)
+  for (const [name, value] of Object.entries(direct.headers)) bytes += HEADER_BYTES + textBytes(name) + textBytes(value)
+  return bytes
 }
 
 /** What a step holds of a request beside its value: the key that an expression computed. */

@@ -91,6 +91,31 @@ it.each([
   )
 })
 
+const long = (i: number, letter: string) => Buffer.from(`${letter.repeat(1_000)}${i}`).toString()
+
+it.each([
+  ['one byte a character', 'x'],
+  ['two bytes a character', 'ž'],
+])('counts what answers hold of requests: %s', (_name, letter) => {
+  const cache = answersOf()
+  const scope = cache.scope('rules')
+  const put = (i: number) => {
+    const reads = new ReadCollector()
+    reads.attribute('source.principal', long(i, letter))
+    const stored = storedOf(ALLOW, i, [])
+    const header = (name: string) => ({ name, value: long(i, letter), operation: 'REPLACE' as const })
+    const answer = { ...stored.answer, requestHeaders: [header('x-user')], responseHeaders: [header('x-seen')] }
+    cache.store(scope, reads.steps, { ...stored, answer })
+  }
+  put(-1)
+  expectCounted(
+    () => cache.bytes,
+    () => {
+      for (let i = 0; i < 5_000; i++) put(i)
+    },
+  )
+})
+
 it.each([
   ['one of many rules matches', 1_000, 1],
   ['each has rules of its own', 2_000, 2_000],
