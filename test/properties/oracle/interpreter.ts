@@ -54,8 +54,12 @@ class Interpreter {
         return this.#or(this.#attribute(node.name, node.type), this.#isCel ? ZERO[node.type] : ABSENT)
       case 'entry':
         return this.#entry(node.map, node.key)
-      case 'else':
+      case 'else': {
+        // CEL asks whether the key is there, as `key in map` does.
+        const key = this.#isCel && node.left.is === 'entry' ? this.value(node.left.key) : ''
+        if (!isValue(key)) return key
         return this.#isPresent(node.left) ? this.value(node.left) : this.value(node.right)
+      }
       case 'and':
       case 'or':
         return this.#logical(node.left, node.right, node.is === 'or')
@@ -166,6 +170,9 @@ class Interpreter {
       const value = this.#attribute(node.name, 'STRING')
       return value instanceof Unknown ? value : value !== ABSENT
     }
+    // `key in map`: the key stands first.
+    const key = node.is === 'holds' ? this.value(node.key) : ''
+    if (!isValue(key)) return key
     const map = this.#or(this.#attribute(node.map, 'STRING_MAP'), ZERO.STRING_MAP)
     if (!isValue(map)) return map
     const keys = [...(map as ReadonlyMap<string, string>).keys()]
@@ -177,7 +184,7 @@ class Interpreter {
         return isValue(other) ? isSame(map, other) : other
       }
       case 'holds':
-        return this.#with(node.key, (key) => keys.includes(key as string))
+        return keys.includes(key as string)
       default:
         return this.#quantified(keys, node.body, node.is === 'some')
     }
