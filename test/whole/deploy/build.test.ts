@@ -84,8 +84,8 @@ describe('the image', () => {
     const flags = Object.entries({ grpc, http, admin, prometheus }).map(
       ([name, port]) => `--${name}-address=127.0.0.1:${port}`,
     )
-    const [, entry = ''] = instruction('ENTRYPOINT')
-    const args = [entry, ...instruction('CMD'), '--redis', 'none', ...flags]
+    const [, ...entry] = instruction('ENTRYPOINT')
+    const args = [...entry, ...instruction('CMD'), '--redis', 'none', ...flags]
     const [, ...checkArgs] = instruction('  CMD').map((part) => part.replace('15014', String(admin)))
     const healthy = () => spawnSync(process.execPath, checkArgs).status
     expect(healthy()).toBe(1)
