@@ -29,8 +29,11 @@ const DOOR = 'batch'
 const MAX_WAITING = 4_096
 /** Answers are sent when they are so many bytes, also while more of the same batch are to come. */
 const FULL_BYTES = 64 * 1_024
-/** A turn of the loop reads checks of a stream for so long; the rest of them wait for the next turn. */
-const SLICE_MS = TARGET_MS
+/**
+ * A turn of the loop reads checks of a stream for so long, in ms; the rest of them wait for the next turn. A turn of one large
+ * batch alone has to be short for the admission, or it would take that for a queue of many calls.
+ */
+const SLICE_MS = TARGET_MS / 2
 /** Memory for the lasting words of all streams together. */
 const MAX_WORDS_MEMORY = 256 * 1_024 * 1_024
 const MAX_DETAILS = 1_000

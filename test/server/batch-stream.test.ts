@@ -311,7 +311,7 @@ describe('a batch stream, seen from its host', () => {
     }
     const clock = { ...given.clock, monotonic: () => now, turn }
     given.check.decide = () => {
-      now += 1
+      now += 0.5
       return { answer: answerOf(), quotas: new Map() }
     }
     const { host, handler } = opened({ ...given, clock })
