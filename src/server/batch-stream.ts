@@ -11,14 +11,15 @@ import {
 import type { Counter, Gauge } from '../kernel/ports.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
-import { Code, type Status } from '../kernel/status.ts'
+import { Code } from '../kernel/status.ts'
 import { AnswerBatchWriter } from '../wire/batch/answer-batch-writer.ts'
 import { CheckBatches, type ReadCheck } from '../wire/batch/check-batch.ts'
-import { type Admission, type DoorAdmission, type Refusal, TARGET_MS } from './admission.ts'
+import { type Admission, type DoorAdmission, TARGET_MS } from './admission.ts'
 import { MAX_TIMEOUT_MS } from './deadline.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
+import { refusalsOf } from './grpc-gate.ts'
 import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
 import { refusalAnswer } from './refusal-answer.ts'
 import { createRefusals } from './refusals.ts'
@@ -38,11 +39,7 @@ const SLICE_MS = TARGET_MS / 2
 const MAX_WORDS_MEMORY = 256 * 1_024 * 1_024
 const MAX_DETAILS = 1_000
 
-const REFUSALS: Readonly<Record<Refusal, Status>> = {
-  overload: { code: Code.UNAVAILABLE, message: 'overloaded: ask another node' },
-  in_flight: { code: Code.UNAVAILABLE, message: 'too many calls in flight: ask another node' },
-  deadline: { code: Code.DEADLINE_EXCEEDED, message: 'the deadline has passed before the check was read' },
-}
+const REFUSALS = refusalsOf('check', 'check')
 
 interface BatchDependencies extends DoorDependencies {
   readonly admission: Pick<Admission, 'door'>

@@ -1,6 +1,6 @@
 // Admission of calls, for any gRPC host: who is asked about a method's calls, and what a refused caller is told.
 
-import { Code } from '../kernel/status.ts'
+import { Code, type Status } from '../kernel/status.ts'
 import type { Admission, DoorAdmission, Priority, Refusal } from './admission.ts'
 import { GrpcFailure, type GrpcMethod } from './grpc-service.ts'
 
@@ -13,18 +13,28 @@ export interface MethodGate {
   readonly failures: Readonly<Record<Refusal, GrpcFailure>>
 }
 
+/** What a caller is told, by why it is refused. `unit` is what was: a call, or one check of a batch. */
+export function refusalsOf(priority: Priority, unit: 'call' | 'check'): Readonly<Record<Refusal, Status>> {
+  const code = CODES[priority]
+  return {
+    overload: { code, message: 'overloaded: ask another node' },
+    in_flight: { code, message: 'too many calls in flight: ask another node' },
+    deadline: { code: Code.DEADLINE_EXCEEDED, message: `the deadline has passed before the ${unit} was read` },
+  }
+}
+
 /** The gate of a method; methods without a door (health, streams without an answer) have none, and always come in. */
 export function gateOf(admission: Admission, { door }: GrpcMethod): MethodGate | undefined {
   if (door === undefined) return undefined
-  const code = CODES[door.priority]
+  const { overload, in_flight, deadline } = refusalsOf(door.priority, 'call')
   return {
     door: admission.door(door.name, door.priority),
-    failures: {
-      overload: new GrpcFailure(code, 'overloaded: ask another node'),
-      in_flight: new GrpcFailure(code, 'too many calls in flight: ask another node'),
-      deadline: new GrpcFailure(Code.DEADLINE_EXCEEDED, 'the deadline has passed before the call was read'),
-    },
+    failures: { overload: failure(overload), in_flight: failure(in_flight), deadline: failure(deadline) },
   }
+}
+
+function failure({ code, message }: Status): GrpcFailure {
+  return new GrpcFailure(code, message)
 }
 
 /** What a call hears that has not come as a whole when the server goes. */
