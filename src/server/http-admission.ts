@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Admission, DoorAdmission, Priority, Refusal } from './admission.ts'
+import { CHECK_PATH } from './check-route.ts'
 import { AUTHZ_PATH } from './forwarded-request.ts'
 
 /** `onEnd` has to be called when the request has been answered, or is gone. */
@@ -19,7 +20,7 @@ export type RequestGate = (
 /** Paths that are shed in an overload, and all below them. Others (what operators ask) always come in. */
 const DOORS: readonly { readonly path: string; readonly name: string; readonly priority: Priority }[] = [
   { path: AUTHZ_PATH, name: 'forward_auth', priority: 'check' },
-  { path: '/v1/check', name: 'http_check', priority: 'check' },
+  { path: CHECK_PATH, name: 'http_check', priority: 'check' },
   { path: '/v1/report', name: 'http_report', priority: 'report' },
 ]
 
