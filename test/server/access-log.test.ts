@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf'
-import { Client, type ClientWritableStream, credentials, status as grpcStatus, type ServiceError } from '@grpc/grpc-js'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Client, type ClientWritableStream, status as grpcStatus, type ServiceError } from '@grpc/grpc-js'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { accessLogService } from '../../src/server/access-log.ts'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
@@ -8,7 +8,7 @@ import { StreamAccessLogsMessageSchema } from '../../src/wire/generated/envoy/se
 import { usedHeap } from '../helpers/used-heap.ts'
 import { handAdmission, overload } from './admission-support.ts'
 import { dependencies, served } from './fixtures.ts'
-import { createGrpcServer } from './transport.ts'
+import { serveGrpc } from './grpc-client.ts'
 
 const PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs'
 
@@ -31,13 +31,7 @@ describe('the access log service', () => {
 
   beforeEach(async () => {
     given = dependencies()
-    server = createGrpcServer(served(given))
-    const port = await server.listen({ host: '127.0.0.1', port: 0 })
-    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
-  })
-  afterEach(async () => {
-    client.close()
-    await server.drain(1_000)
+    ;({ server, client } = await serveGrpc(served(given)))
   })
 
   interface OpenStream {
@@ -106,10 +100,7 @@ describe('the access log service', () => {
 
   it('is not read on while checks are shed, and loses nothing', async () => {
     const setting = handAdmission()
-    const busy = createGrpcServer(served({ ...given, admission: setting.admission }))
-    const port = await busy.listen({ host: '127.0.0.1', port: 0 })
-    client.close()
-    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
+    ;({ client } = await serveGrpc(served({ ...given, admission: setting.admission })))
     overload(setting)
     const { stream, ended } = open()
     stream.write(httpLogs(['/a'], 'proxy-1'))
@@ -124,7 +115,6 @@ describe('the access log service', () => {
     setting.admission.door('any', 'check').admit(1)
     expect(await ended).toBeNull()
     expect(given.report.batches.length).toBe(101)
-    await busy.drain(1_000)
   })
 
   it('ends a stream with an entry that is too large, keeping what came before, and counts it', async () => {

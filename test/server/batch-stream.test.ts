@@ -1,5 +1,5 @@
-import { Client, type ClientDuplexStream, credentials, type StatusObject, status as grpcStatus } from '@grpc/grpc-js'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Client, type ClientDuplexStream, type StatusObject, status as grpcStatus } from '@grpc/grpc-js'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
@@ -12,7 +12,7 @@ import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
 import { handAdmission } from './admission-support.ts'
 import { answerOf, dependencies, served } from './fixtures.ts'
-import { createGrpcServer } from './transport.ts'
+import { serveGrpc } from './grpc-client.ts'
 
 const PATH = '/intermix.v1.Batches/Check'
 const pathBag = (path: string) => MapBag.of({ 'request.path': path })
@@ -48,13 +48,7 @@ describe('the batch stream', () => {
 
   beforeEach(async () => {
     given = dependencies()
-    server = createGrpcServer(served(given))
-    const port = await server.listen({ host: '127.0.0.1', port: 0 })
-    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
-  })
-  afterEach(async () => {
-    client.close()
-    await server.drain(1_000)
+    ;({ server, client } = await serveGrpc(served(given)))
   })
 
   function open() {

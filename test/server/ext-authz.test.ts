@@ -1,12 +1,11 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
-import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
+import { type Client, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { Code, codeName } from '../../src/kernel/status.ts'
 import type { StringMap } from '../../src/kernel/value.ts'
-import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import {
   CheckRequestSchema,
   type CheckRequest,
@@ -15,8 +14,8 @@ import {
 } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { encodeCheckResponse } from '../../src/server/ext-authz-response.ts'
 import { answerOf, dependencies, type RecordingCheck, served } from './fixtures.ts'
+import { serveGrpc } from './grpc-client.ts'
 import { clientMethod } from './grpc-method.ts'
-import { createGrpcServer } from './transport.ts'
 
 /** The least that says which request a check is about. */
 const DESCRIBED = { attributes: { request: { http: { method: 'GET', path: '/' } } } }
@@ -24,20 +23,13 @@ const DESCRIBED = { attributes: { request: { http: { method: 'GET', path: '/' } 
 describe('ext_authz over gRPC', () => {
   let given: ReturnType<typeof dependencies>
   let check: RecordingCheck
-  let server: GrpcServer
   let client: Client
   const method = clientMethod('/envoy.service.auth.v3.Authorization/Check', CheckRequestSchema, CheckResponseSchema)
 
   beforeEach(async () => {
     given = dependencies()
     check = given.check
-    server = createGrpcServer(served(given))
-    const port = await server.listen({ host: '127.0.0.1', port: 0 })
-    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
-  })
-  afterEach(async () => {
-    client.close()
-    await server.drain(1_000)
+    ;({ client } = await serveGrpc(served(given)))
   })
 
   function ask(request: MessageInitShape<typeof CheckRequestSchema>, deadline?: Date): Promise<CheckResponse> {

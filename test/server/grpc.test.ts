@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf'
-import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Client, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
+import { beforeEach, describe, expect, it } from 'vitest'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { GRPC_DOORS, grpcServices } from '../../src/server/grpc-doors.ts'
 import { GrpcFailure, type GrpcService } from '../../src/server/grpc-service.ts'
@@ -12,6 +12,7 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
 } from '../../src/wire/generated/grpc/health/v1/health_pb.ts'
 import { answerOf, dependencies, served } from './fixtures.ts'
+import { serveGrpc } from './grpc-client.ts'
 import { healthCheck, healthWatch } from './grpc-method.ts'
 import { createGrpcServer } from './transport.ts'
 
@@ -77,17 +78,8 @@ describe('the gRPC server', () => {
   beforeEach(async () => {
     given = dependencies()
     chats = []
-    server = createGrpcServer({
-      ...given,
-      services: grpcServices(given, [...GRPC_DOORS, () => echo]),
-      maxMessageBytes: 1_000,
-    })
-    const port = await server.listen({ host: '127.0.0.1', port: 0 })
-    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
-  })
-  afterEach(async () => {
-    client.close()
-    await server.drain(1_000)
+    const services = grpcServices(given, [...GRPC_DOORS, () => echo])
+    ;({ server, client } = await serveGrpc({ ...given, services, maxMessageBytes: 1_000 }))
   })
 
   function call(path: string, bytes: Buffer): Promise<Buffer> {

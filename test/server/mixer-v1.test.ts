@@ -1,6 +1,6 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
-import { Client, credentials, type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
-import { afterEach, describe, expect, it } from 'vitest'
+import { type ServiceError, status as grpcStatus } from '@grpc/grpc-js'
+import { describe, expect, it } from 'vitest'
 import type { AttributeBag, Vocabulary } from '../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
@@ -21,7 +21,7 @@ import { decodeMixerReport } from '../../src/wire/mixer/decode-report.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { compress } from '../wire/mixer/compress.ts'
 import { dependencies, served } from './fixtures.ts'
-import { createGrpcServer } from './transport.ts'
+import { serveGrpc } from './grpc-client.ts'
 
 const VOCABULARY: Vocabulary = new Map([
   ['source.name', 'STRING'],
@@ -49,11 +49,6 @@ class ServerClock extends FakeClock {
   }
 }
 
-const closing: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0)) await close()
-})
-
 async function start(check: Check) {
   const batches: ReportBatch[] = []
   const lines: string[] = []
@@ -71,13 +66,7 @@ async function start(check: Check) {
     defaultTimeoutMs: 1_000,
   }
   const { admission } = dependencies()
-  const server = createGrpcServer(served({ ...shared, admission }))
-  const port = await server.listen({ host: '127.0.0.1', port: 0 })
-  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
-  closing.push(async () => {
-    client.close()
-    await server.drain(1_000)
-  })
+  const { client } = await serveGrpc(served({ ...shared, admission }))
   const call = (method: string, request: Uint8Array, deadline?: number) =>
     new Promise<Uint8Array>((resolve, reject) => {
       const write = (bytes: Uint8Array) => Buffer.from(bytes)
