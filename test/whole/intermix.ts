@@ -22,31 +22,31 @@ export interface IntermixOptions {
   readonly flags: readonly string[]
 }
 
+/** Starts the command with these arguments. */
+export function startCommand(args: readonly string[]): Promise<Child> {
+  return spawnChild(process.execPath, ['src/main.ts', ...args], { cwd: ROOT })
+}
+
 /** Starts the command and waits until it says that it is ready. */
 export async function startIntermix(options: IntermixOptions): Promise<Intermix> {
   const { role, config, nodeId, flags } = options
   const [grpc = 0, http = 0, admin = 0, prometheus = 0] = await freePorts(4)
   const serving = ['--grpc-address', `127.0.0.1:${grpc}`, '--http-address', `127.0.0.1:${http}`]
   const draining = ['--prometheus-address', `127.0.0.1:${prometheus}`]
-  const child = await spawnChild(
-    process.execPath,
-    [
-      'src/main.ts',
-      role,
-      '--config',
-      config,
-      '--node-id',
-      nodeId,
-      '--admin-address',
-      `127.0.0.1:${admin}`,
-      '--log-format',
-      'json',
-      ...(role === 'worker' ? [] : serving),
-      ...(role === 'node' ? [] : draining),
-      ...flags,
-    ],
-    { cwd: ROOT },
-  )
+  const child = await startCommand([
+    role,
+    '--config',
+    config,
+    '--node-id',
+    nodeId,
+    '--admin-address',
+    `127.0.0.1:${admin}`,
+    '--log-format',
+    'json',
+    ...(role === 'worker' ? [] : serving),
+    ...(role === 'node' ? [] : draining),
+    ...flags,
+  ])
   const adminUrl = `http://127.0.0.1:${admin}`
   await child.waitForPort(admin)
   await waitUntilReady(child, `${adminUrl}/readyz`)

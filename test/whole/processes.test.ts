@@ -9,10 +9,10 @@ import { join } from 'node:path'
 import { credentials, makeGenericClientConstructor } from '@grpc/grpc-js'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { freePorts } from '../helpers/ports.ts'
-import { type Child, spawnChild } from '../helpers/process.ts'
+import type { Child } from '../helpers/process.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { findTool } from '../helpers/tools.ts'
-import { type Intermix, ROOT, startIntermix, sumOfSeries } from './intermix.ts'
+import { type Intermix, ROOT, startCommand, startIntermix, sumOfSeries } from './intermix.ts'
 
 const QUICKSTART = 'examples/quickstart'
 const ADDRESSES = ['grpc', 'http', 'admin'].map((name) => `--${name}-address=127.0.0.1:0`)
@@ -34,7 +34,7 @@ async function start(flags: readonly string[], config = QUICKSTART, role: 'node'
 }
 
 async function command(args: readonly string[]): Promise<Child> {
-  const child = await spawnChild(process.execPath, ['src/main.ts', ...args], { cwd: ROOT })
+  const child = await startCommand(args)
   started.push(child)
   return child
 }

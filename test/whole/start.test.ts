@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { startRedis } from '../helpers/redis.ts'
 import { freePorts } from '../helpers/ports.ts'
-import { type Child, spawnChild } from '../helpers/process.ts'
-import { type Intermix, ROOT, startIntermix } from './intermix.ts'
+import type { Child } from '../helpers/process.ts'
+import { type Intermix, startCommand, startIntermix } from './intermix.ts'
 
 const QUICKSTART = 'examples/quickstart'
 const started: Child[] = []
@@ -18,7 +18,7 @@ async function quickstart(flags: readonly string[] = []): Promise<Intermix> {
 }
 
 async function command(args: readonly string[]): Promise<Child> {
-  const child = await spawnChild(process.execPath, ['src/main.ts', ...args], { cwd: ROOT })
+  const child = await startCommand(args)
   started.push(child)
   return child
 }
