@@ -43,7 +43,7 @@ function launch(settings: Settings, options: LaunchOptions = {}) {
   const watchers = new Set<() => void>()
   let signal: (signal: StopCause) => void = () => {}
   let crash: (error: unknown) => void = () => {}
-  let librarySays: (level: LibraryLevel, text: string) => void = () => {}
+  let sayAsLibrary: (level: LibraryLevel, text: string) => void = () => {}
   const host: RoleHost = {
     createProcess: options.create ?? quick,
     clock: options.clock ?? systemClock,
@@ -63,7 +63,7 @@ function launch(settings: Settings, options: LaunchOptions = {}) {
       crash = listener
     },
     onLibraryOutput: (listener) => {
-      librarySays = listener
+      sayAsLibrary = listener
     },
     exit: (code) => exits.push(code),
   }
@@ -90,7 +90,7 @@ function launch(settings: Settings, options: LaunchOptions = {}) {
     exits,
     signal: (name: StopCause) => signal(name),
     crash: (e: unknown) => crash(e),
-    librarySays: (text: string) => librarySays('warn', text),
+    sayAsLibrary: (text: string) => sayAsLibrary('warn', text),
     output: () => output,
   }
   return run
@@ -137,8 +137,8 @@ describe('a role', () => {
   it('logs what libraries write, each text once unless somebody looks for details', async () => {
     const run = launch(settingsOf('--redis=none'))
     await run.shown(/"admin"/)
-    for (let i = 0; i < 3; i++) run.librarySays('no password is needed')
-    for (let i = 0; i < 200; i++) run.librarySays(`number ${i}`)
+    for (let i = 0; i < 3; i++) run.sayAsLibrary('no password is needed')
+    for (let i = 0; i < 200; i++) run.sayAsLibrary(`number ${i}`)
     const said = run.lines().filter(({ from }) => from === 'a library')
     expect(said).toHaveLength(100)
     expect(said[0]).toMatchObject({ level: 'warn', msg: 'no password is needed' })
