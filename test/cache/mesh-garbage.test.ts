@@ -114,6 +114,14 @@ describe('an entry of the mesh tier', () => {
     expect((await found.ask()).said).toBe('unknown')
   })
 
+  it('is replaced where it has neither a blob nor a time', async () => {
+    const found = await stored()
+    await set(found.entry, 'b', '', 'c', 'nan')
+    found.backend.answer = deny(10_000)
+    expect((await found.ask()).said).toBe('backend deny')
+    expect((await found.ask()).said).toBe('mesh deny')
+  })
+
   it('is believed as long as it says, with every kind of value', async () => {
     const output = { text: 'a', count: 5n, share: 0.5, yes: true, map: new Map([['k', 'v']]) }
     const found = await stored({ ...allow(VALID_MS, 1_000), directResponse: DIRECT, output })

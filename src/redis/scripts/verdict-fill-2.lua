@@ -11,7 +11,8 @@ if ARGV[6] ~= '' then
   local now = tonumber(ARGV[7]) or t[1] * 1000 + math.floor(t[2] / 1000)
   local created, keep = tonumber(ARGV[2]), tonumber(ARGV[4]) - now
   local found = redis.pcall('HGET', KEYS[1], 'c')
-  local there = type(found) == 'string' and tonumber(found) or nil
+  -- What no node wrote stands in the way of nothing; a comparison with nan would.
+  local there = type(found) == 'string' and string.match(found, '^%d+$') and tonumber(found) or nil
   if keep > 0 and (not there or there <= created or there > now + 1000) then
     redis.call('DEL', KEYS[1])
     redis.call('HSET', KEYS[1], 'b', ARGV[6], 'u', ARGV[5], 'c', ARGV[2], 'f', ARGV[3])
