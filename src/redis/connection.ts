@@ -62,9 +62,10 @@ class Link implements RedisLink {
   readonly #upListeners = new Set<() => void>()
   readonly #downListeners = new Set<() => void>()
   readonly #pending = new Set<(error: IntermixError) => void>()
+  /** Of calls that wait for this turn of the event loop to end. */
+  readonly #unsent: (() => void)[] = []
   readonly #calls: Record<'ok' | 'failed' | 'timeout' | 'stalled' | 'refused', Counter>
   #connected = false
-  #isBatching = false
   #closed = false
   /** `undefined` until the first connection has been made or refused: a Redis that is never there is told of too. */
   #reported: 'up' | 'down' | undefined
@@ -152,25 +153,30 @@ class Link implements RedisLink {
   #bounded<T>(operation: (client: RedisClient) => Promise<T>, timeoutMs: number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const { clock } = this.#options
-      const listeningFrom = clock.attentive()
+      let cancel = () => {}
       const settle = (finish: () => void) => {
         if (!this.#pending.delete(abort)) return
         cancel()
         finish()
       }
       const abort = (error: IntermixError) => settle(() => reject(error))
-      const cancel = onExpiry(clock, timeoutMs, () =>
-        settle(() => {
-          // Where this process did not listen, Redis has not failed.
-          const heard = clock.attentive() - listeningFrom >= timeoutMs / 2
-          this.#calls[heard ? 'timeout' : 'stalled'].add()
-          if (heard) this.#breaker.failed()
-          const message = `Redis did not answer within ${timeoutMs} ms`
-          reject(heard ? unavailable(message) : new IntermixError('REDIS_UNAVAILABLE', message, { backend: 'unheard' }))
-        }),
-      )
       this.#pending.add(abort)
-      this.#batch()
+      this.#batch(() => {
+        if (!this.#pending.has(abort)) return
+        const listeningFrom = clock.attentive()
+        cancel = onExpiry(clock, timeoutMs, () =>
+          settle(() => {
+            // Where this process did not listen, Redis has not failed.
+            const heard = clock.attentive() - listeningFrom >= timeoutMs / 2
+            this.#calls[heard ? 'timeout' : 'stalled'].add()
+            if (heard) this.#breaker.failed()
+            const message = `Redis did not answer within ${timeoutMs} ms`
+            reject(
+              heard ? unavailable(message) : new IntermixError('REDIS_UNAVAILABLE', message, { backend: 'unheard' }),
+            )
+          }),
+        )
+      })
       invoke(operation, this.client).then(
         (value) =>
           settle(() => {
@@ -183,16 +189,20 @@ class Link implements RedisLink {
     })
   }
 
-  /** What is sent in one turn of the event loop leaves in one write; Redis then reads and answers it together. */
-  #batch(): void {
+  /**
+   * What is sent in one turn of the event loop leaves in one write; Redis then reads and answers it together. `sent` is
+   * called when it has left: a turn that takes long takes nothing of the time that Redis has for its answer.
+   */
+  #batch(sent: () => void): void {
     const { client } = this
-    if (this.#isBatching || !(client instanceof Redis)) return
+    if (!(client instanceof Redis)) return sent()
+    this.#unsent.push(sent)
+    if (this.#unsent.length > 1) return
     const { stream } = client
-    this.#isBatching = true
     stream.cork()
     setImmediate(() => {
-      this.#isBatching = false
       stream.uncork()
+      for (const waiting of this.#unsent.splice(0)) waiting()
     })
   }
 

@@ -106,6 +106,7 @@ describe('a link to Redis', () => {
     await untilUp(own)
     redis.pause()
     const asked = Array.from({ length: 6 }, () => own.run((client) => client.get('a')).catch((error: unknown) => error))
+    await new Promise((sent) => setImmediate(sent))
     standStill(600)
     for (const error of await Promise.all(asked)) expect(error).toMatchObject({ code: 'REDIS_UNAVAILABLE' })
     expect(own.state()).toBe('up')
