@@ -22,7 +22,14 @@ const shape = z.object({
   doesIo: z.boolean('must say whether a check leaves the process (true or false)'),
   staleIfErrorMs: z.number().min(0).optional(),
   reportLimits: reportLimits.optional(),
+  aggregations: z
+    .record(
+      z.string(),
+      z.custom((value) => typeof value === 'function', 'must be a function'),
+    )
+    .optional(),
   validate: z.custom((value) => value === undefined || typeof value === 'function', 'must be a function').optional(),
+  aggregation: z.custom((value) => value === undefined || typeof value === 'function', 'must be a function').optional(),
   create: z.custom((value) => typeof value === 'function', 'must be a function'),
 })
 

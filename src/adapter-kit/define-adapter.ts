@@ -5,6 +5,7 @@ import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { Status } from '../kernel/status.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import type { DirectResponse } from '../kernel/verdict.ts'
+import type { Aggregation } from './aggregation.ts'
 import type { DurableCounters } from './durable-counters.ts'
 import type { ExportLimits } from './exporter/limits.ts'
 import type { Instance } from './instance.ts'
@@ -71,20 +72,27 @@ interface Startable {
   stop?(): Awaitable<void>
 }
 
+/** By template: takes what an aggregation of the adapter has added up, as `report` takes instances. */
+interface Aggregating {
+  readonly aggregate?: Readonly<Record<string, ((content: object, call: ReportContext) => Awaitable<void>) | undefined>>
+}
+
 /**
  * A running handler that takes some templates: under each variety a method for each of them, by name. `start` may do
  * I/O, `stop` must be safe without `start` and safe twice.
  */
-export type Handler<T extends TemplateDefinition = BuiltInTemplate> = Startable & {
-  readonly [V in Variety]?: {
-    readonly [K in Extract<T, { readonly variety: V }> as K['name']]?: Methods<InstanceOf<K>>[V]
+export type Handler<T extends TemplateDefinition = BuiltInTemplate> = Startable &
+  Aggregating & {
+    readonly [V in Variety]?: {
+      readonly [K in Extract<T, { readonly variety: V }> as K['name']]?: Methods<InstanceOf<K>>[V]
+    }
   }
-}
 
 /** A running handler of whatever templates, as it is called: by name. */
-export type AnyHandler = Startable & {
-  readonly [V in Variety]?: Readonly<Record<string, Methods<Instance>[V] | undefined>>
-}
+export type AnyHandler = Startable &
+  Aggregating & {
+    readonly [V in Variety]?: Readonly<Record<string, Methods<Instance>[V] | undefined>>
+  }
 
 /** What an adapter may use of the outside world. Anything else makes it untestable. */
 export interface AdapterEnvironment {
@@ -139,6 +147,11 @@ export interface AdapterDefinition<C = unknown, H = AnyHandler> {
   /** Set where it counts in its process what is a bound for all: a node of several processes refuses it, and names this. */
   readonly oneProcess?: { readonly insteadUse: string }
   validate?(config: C): readonly ConfigIssue[]
+  /**
+   * How instances of a template of variety report are added up before they are queued, where they are. The handler then
+   * has a method `aggregate` for it, and still takes single instances of it, which may lie in queues and dead letters.
+   */
+  aggregation?(template: string, config: C): Aggregation | undefined
   create(config: C, env: AdapterEnvironment): H
 }
 

@@ -14,6 +14,7 @@ export { Code, OK_STATUS, type Status } from '../kernel/status.ts'
 export { Duration, Timestamp } from '../kernel/time.ts'
 export type { AttributeValue, StringMap } from '../kernel/value.ts'
 export type { DirectResponse } from '../kernel/verdict.ts'
+export type { Aggregate, Aggregation, Aggregator } from './aggregation.ts'
 export { adapterConformance } from './conformance.ts'
 export type { ConformanceCase, ConformanceOptions } from './conformance-case.ts'
 export {

@@ -26,6 +26,8 @@ import {
 } from '../kernel/verdict.ts'
 import { type Guard, isThenable } from './guard.ts'
 
+type ReportMethod<A> = (batch: A, call: ReportContext) => void | Promise<void>
+
 export class RunningHandler implements VerdictSource {
   readonly handler: HandlerConfig
   readonly #code: AnyHandler
@@ -131,15 +133,19 @@ export class RunningHandler implements VerdictSource {
 
   /** By the adapter's word of what it takes: methods of a class are no entries. */
   #countingReports(): AnyHandler {
-    const { report: methods } = this.#code
+    const { report, aggregate } = this.#code
+    return { report: this.#countingEach(report), aggregate: this.#countingEach(aggregate) }
+  }
+
+  #countingEach<A>(methods: Readonly<Record<string, ReportMethod<A> | undefined>> | undefined) {
     const counted = [...this.#templates.keys()].flatMap((template) => {
-      const report = methods?.[template]
-      if (report === undefined) return []
-      const counting = (instances: readonly Instance[], context: ReportContext) =>
-        this.#count(Promise.resolve(report.call(methods, instances, context)), context.signal)
+      const method = methods?.[template]
+      if (method === undefined) return []
+      const counting = (batch: A, context: ReportContext) =>
+        this.#count(Promise.resolve(method.call(methods, batch, context)), context.signal)
       return [[template, counting] as const]
     })
-    return { report: Object.fromEntries(counted) }
+    return Object.fromEntries(counted)
   }
 
   #unsupported(template: string): IntermixError {

@@ -10,12 +10,17 @@ export interface DeliverBatch {
   /** Fully qualified handler name. */
   readonly handler: string
   readonly template: string
+  /** How many instances it stands for: those that it lists, or those that were added up. */
+  readonly count: number
+  /** None where they were added up. */
   readonly instances: readonly Instance[]
+  /** What an aggregation of the adapter made of them. */
+  readonly aggregate?: object
   /** How often it came back from the dead letters. */
   readonly replays: number
 }
 
-/** The job data of a batch. `count` is the number of instances, for tools. */
+/** The job data of a batch. */
 export interface DeliverJob {
   readonly version: 1
   readonly id: string
@@ -24,15 +29,25 @@ export interface DeliverJob {
   readonly count: number
   readonly replays: number
   readonly instances: readonly InstanceJson[]
+  readonly aggregate?: object
 }
 
 export function batchToJob({ instances, ...head }: DeliverBatch): DeliverJob {
-  return { version: 1, ...head, count: instances.length, instances: instances.map(instanceToJson) }
+  return { version: 1, ...head, instances: instances.map(instanceToJson) }
 }
 
 /** @throws IntermixError INVALID_REQUEST where the data is of another version or damaged. */
 export function batchFromJob(job: unknown): DeliverBatch {
-  const { version, id, handler, template, instances, replays = 0 } = (job ?? {}) as Partial<DeliverJob>
+  const {
+    version,
+    id,
+    handler,
+    template,
+    count,
+    instances,
+    aggregate,
+    replays = 0,
+  } = (job ?? {}) as Partial<DeliverJob>
   if (version !== 1) {
     throw new IntermixError(
       'INVALID_REQUEST',
@@ -42,5 +57,10 @@ export function batchFromJob(job: unknown): DeliverBatch {
   if (typeof id !== 'string' || typeof handler !== 'string' || template === undefined || !Array.isArray(instances)) {
     throw new IntermixError('INVALID_REQUEST', 'a deliver job lacks its id, handler, template or instances')
   }
-  return { id, handler, template, replays, instances: (instances as InstanceJson[]).map(instanceFromJson) }
+  const listed = (instances as InstanceJson[]).map(instanceFromJson)
+  if (aggregate === undefined) return { id, handler, template, replays, count: listed.length, instances: listed }
+  if (!Number.isSafeInteger(count) || typeof aggregate !== 'object' || aggregate === null) {
+    throw new IntermixError('INVALID_REQUEST', 'a deliver job lacks the count of what was added up')
+  }
+  return { id, handler, template, replays, count: count as number, instances: [], aggregate }
 }

@@ -94,6 +94,7 @@ function cut(parcelId: string, key: string, { handler, template, instances }: Gr
     handler: handler.name,
     template,
     replays: 0,
+    count: piece.length,
     instances: piece,
   }))
 }

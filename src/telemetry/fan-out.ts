@@ -52,9 +52,9 @@ export function countRecords(
 
 async function hand(batch: DeliverBatch, ports: FanOutPorts): Promise<void> {
   const { ledger, log } = ports
-  const { id, handler, instances } = batch
-  await ledger.count(`${id}:accepted`, handler, 'accepted', instances.length)
+  const { id, handler, count } = batch
+  await ledger.count(`${id}:accepted`, handler, 'accepted', count)
   if (await ports.queueOf(handler).add(batch)) return
-  log.warn({ id, handler, instances: instances.length }, 'a batch was dropped: the queue of its handler is full')
-  await ledger.count(`${id}:dropped`, handler, 'dropped:queue-full', instances.length)
+  log.warn({ id, handler, instances: count }, 'a batch was dropped: the queue of its handler is full')
+  await ledger.count(`${id}:dropped`, handler, 'dropped:queue-full', count)
 }

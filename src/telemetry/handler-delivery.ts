@@ -84,8 +84,7 @@ export class HandlerDelivery {
     }
     const outcome = await this.#exporter(batch, before)
     if (outcome.kind === 'delivered') {
-      const count = batch.instances.length
-      await persistently(clock, () => ledger.count(`${batch.id}:delivered`, handler, 'delivered', count))
+      await persistently(clock, () => ledger.count(`${batch.id}:delivered`, handler, 'delivered', batch.count))
     }
     return outcome
   }
@@ -105,12 +104,17 @@ export class HandlerDelivery {
 }
 
 // Called as a method, so that handlers may be classes.
-function pushTo({ report }: AnyHandler): Push<DeliverBatch> {
+function pushTo({ report, aggregate }: AnyHandler): Push<DeliverBatch> {
   return (batch, call) => {
-    if (report?.[batch.template] === undefined) {
-      throw new IntermixError('INVALID_CONFIG', `handler ${batch.handler} does not take template ${batch.template}`)
+    const { handler, template } = batch
+    const context = { ...call, batchId: batch.id }
+    if (batch.aggregate === undefined && report?.[template] !== undefined) {
+      return report[template]?.(batch.instances, context)
     }
-    return report[batch.template]?.(batch.instances, { ...call, batchId: batch.id })
+    if (batch.aggregate !== undefined && aggregate?.[template] !== undefined) {
+      return aggregate[template]?.(batch.aggregate, context)
+    }
+    throw new IntermixError('INVALID_CONFIG', `handler ${handler} does not take template ${template}`)
   }
 }
 

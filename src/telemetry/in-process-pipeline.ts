@@ -117,9 +117,9 @@ export class InProcessPipeline implements ParcelSink {
   }
 
   async #queue(handler: string, batch: DeliverBatch): Promise<boolean> {
-    this.#held += batch.instances.length
+    this.#held += batch.count
     const isTaken = await this.#lane(handler).queue.add(batch)
-    if (!isTaken) this.#held -= batch.instances.length
+    if (!isTaken) this.#held -= batch.count
     return isTaken
   }
 
@@ -131,11 +131,11 @@ export class InProcessPipeline implements ParcelSink {
     const queue = new MemoryQueue<DeliverBatch>({
       clock: this.#options.clock,
       limits: () => delivery.limits,
-      sizeOf: (batch) => batch.instances.length,
+      sizeOf: (batch) => batch.count,
       consume: (batch, before) => delivery.consume(batch, before),
       ended: (batch, { why, error }) => {
-        const { id, instances } = batch
-        const fields = { id, handler, reason: reasonOf(error), instances: instances.length }
+        const { id, count } = batch
+        const fields = { id, handler, reason: reasonOf(error), instances: count }
         this.#options.log.warn(fields, 'a batch could not be delivered')
         return this.#drop(batch, why)
       },
@@ -159,12 +159,12 @@ export class InProcessPipeline implements ParcelSink {
     await countRecords(this.#ledger, batch.id, 'dropped:unreadable', batch.count)
   }
 
-  #drop({ id, handler, instances }: DeliverBatch, reason: string): Promise<void> {
-    return this.#ledger.count(`${id}:dropped`, handler, `dropped:${reason}`, instances.length)
+  #drop({ id, handler, count }: DeliverBatch, reason: string): Promise<void> {
+    return this.#ledger.count(`${id}:dropped`, handler, `dropped:${reason}`, count)
   }
 
   #release(batch: DeliverBatch): void {
-    this.#held -= batch.instances.length
+    this.#held -= batch.count
     this.#announce()
     this.#settle()
   }
