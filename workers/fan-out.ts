@@ -25,7 +25,7 @@ export class FanOut {
     this.#formats = formats
     this.#rules = rules
     this.#parcels = new JobQueue(context, {
-      queue: names.reports,
+      queue: names.reports(),
       concurrency: tuning.concurrency,
       read: parcelFromJob,
       consume: retryByClass((parcel, before) => this.#expand(parcel, before + 1), { retries: tuning.retries, random }),
@@ -75,8 +75,8 @@ export class FanOut {
     return queue
   }
 
-  #unreadable(batch: ReportBatch, reason: string, { replays }: Parcel, attempts: number): Promise<void> {
-    const job = parcelToJob(parcelOf([batch], batch.id, replays))
+  #unreadable(batch: ReportBatch, reason: string, { replays, rules }: Parcel, attempts: number): Promise<void> {
+    const job = parcelToJob(parcelOf([batch], batch.id, replays, rules))
     return this.#letter({ id: batch.id, job, count: batch.count, reason, attempts })
   }
 

@@ -163,7 +163,7 @@ export class WorkerRuntime {
       }
     }
     const fanOut = this.#fanOut
-    if (fanOut !== undefined) await this.#sweep(names.reports, (job, reason) => fanOut.bury(job, reason))
+    if (fanOut !== undefined) await this.#sweep(names.reports(), (job, reason) => fanOut.bury(job, reason))
     for (const [name, deliver] of this.#delivers) {
       await this.#sweep(names.deliver(name), (job, reason) => deliver.bury(job, reason))
     }

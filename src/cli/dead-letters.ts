@@ -8,9 +8,11 @@ import { createMeter } from '../observe/meter.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import { redactRedisUrl } from '../redis/redis-url.ts'
 import { type DeadLetter, DeadLetters } from '../telemetry/dead-letters.ts'
+import { meshPrefix } from '../telemetry/queue-names.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { defineTool, pickAction } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
+import { SETTINGS } from '../settings/settings-table.ts'
 import type { OptionTable, OptionValues } from '../settings/options.ts'
 
 const OPTIONS = {
@@ -38,6 +40,13 @@ const OPTIONS = {
     placeholder: 'NAME',
     description: 'What the keys in Redis begin with.',
     pattern: { regex: /^[A-Za-z0-9_-]{1,64}$/, allowed: '1 to 64 letters, digits, - or _' },
+  },
+  mesh: {
+    kind: 'text',
+    placeholder: 'NAME',
+    description: 'The installation whose dead letters they are, as its workers name it.',
+    defaultText: 'none',
+    pattern: SETTINGS.mesh.pattern,
   },
 } as const satisfies OptionTable
 
@@ -88,7 +97,7 @@ export const deadLetters = defineTool({
     const link = connectRedis({ url, role: 'queue', clock, random, log, meter: createMeter({ processMetrics: false }) })
     try {
       await untilUp(link, url, clock)
-      const prefix = task.values.redisPrefix
+      const prefix = meshPrefix(task.values.redisPrefix, task.values.mesh)
       const letters = new DeadLetters({ link, prefix, ledger: new RedisLedger(link, prefix) })
       const code = await act({ ...task, letters, io })
       await letters.close()

@@ -20,6 +20,7 @@ export interface AdapterEnvironmentsOptions {
   readonly meter: Meter
   /** Of this process. */
   readonly nodeId: string
+  /** What the keys of counters begin with. */
   readonly prefix: string
   /** Intermix's own durable Redis; `undefined` where there is none. */
   readonly queueLink: RedisLink | undefined

@@ -21,6 +21,7 @@ import { createGuard } from '../policy/guard.ts'
 import { explainCheck, type ExplainScope } from '../policy/explain.ts'
 import { HandlerTables } from '../policy/handler-table.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
+import { meshPrefix } from '../telemetry/queue-names.ts'
 import { type AdapterListener, createAdapterListener } from '../server/adapter-listener.ts'
 import { Admission } from '../server/admission.ts'
 import { grpcServices } from '../server/grpc-doors.ts'
@@ -82,7 +83,7 @@ class Composition implements RunningProcess {
     createGrpc: CreateGrpcServer | undefined,
   ) {
     const { clock, random, log, meter, health, loopLag, siblings } = ports
-    const { role, nodeId, redisPrefix: prefix, redisTimeoutMs: commandTimeoutMs } = settings
+    const { role, nodeId, redisPrefix, mesh, redisTimeoutMs: commandTimeoutMs } = settings
     const serving = role !== 'worker'
     this.#settings = settings
     this.#ports = ports
@@ -100,7 +101,7 @@ class Composition implements RunningProcess {
       log,
       meter,
       nodeId,
-      prefix,
+      prefix: meshPrefix(redisPrefix, mesh),
       queueLink,
       listener,
       siblings,

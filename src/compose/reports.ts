@@ -9,6 +9,7 @@ import { ReportDispatcher } from '../policy/report-dispatch.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { ReportDispatch } from '../telemetry/expand.ts'
 import { InProcessPipeline } from '../telemetry/in-process-pipeline.ts'
+import { meshPrefix } from '../telemetry/queue-names.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { ReportIntake } from '../telemetry/report-intake.ts'
 import { ReportQueue } from '../telemetry/report-queue.ts'
@@ -35,7 +36,8 @@ export interface Reports {
 
 export function createReports(options: ReportsOptions): Reports {
   const { settings, clock, random, log, meter, queueLink } = options
-  const { queueRedis, redisPrefix: prefix, role } = settings
+  const { queueRedis, role } = settings
+  const prefix = meshPrefix(settings.redisPrefix, settings.mesh)
   const dispatcher = new ReportDispatcher({ clock, random, meter, log })
   const states = new WeakMap<Snapshot, PolicyState>()
   const dispatchFor =

@@ -17,6 +17,7 @@ import { type ConfigObject, readObject } from './objects.ts'
 import type { LoadedConfig } from './parse-text.ts'
 import { compareText, placeOf, ProblemList, sortProblems } from './problem-list.ts'
 import { Remembered } from './remembered.ts'
+import { reportDigest } from './report-digest.ts'
 import type { Sliced } from './slices.ts'
 import type { HandlerConfig, RuleConfig, Snapshot } from './snapshot.ts'
 import { type RulesByObject, warnOfDoubts } from './warnings.ts'
@@ -89,6 +90,7 @@ export class SnapshotCompiler {
     if (problems.errorCount > 0) return { snapshot: undefined, problems: sorted, counts }
     const snapshot: Snapshot = Object.freeze({
       id: yield* this.#digest(roots),
+      reportDigest: yield* reportDigest(rules.values(), memory.vocabulary, this.#options.defaultNamespace),
       vocabulary: memory.vocabulary,
       handlers: defined(registries.handlers),
       instances: defined(registries.instances),

@@ -101,6 +101,8 @@ export interface RuleConfig {
 export interface Snapshot {
   /** SHA-256 (hex) over the source documents. */
   readonly id: string
+  /** SHA-256 (hex) over what decides what a record of a report becomes (`report-digest.ts`). */
+  readonly reportDigest: string
   readonly vocabulary: Vocabulary
   readonly handlers: ReadonlyMap<string, HandlerConfig>
   readonly instances: ReadonlyMap<string, InstanceConfig>

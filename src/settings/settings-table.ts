@@ -239,6 +239,16 @@ export const SETTINGS = {
     group: 'Redis',
     roles: ROLES,
   },
+  mesh: {
+    kind: 'text',
+    placeholder: 'NAME',
+    description:
+      'Name of the installation that nodes and workers belong to: several may share a Redis and its prefix, and never take reports of each other.',
+    defaultText: 'none: one installation for a prefix',
+    pattern: { regex: /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, allowed: '1 to 32 lower-case letters, digits and -' },
+    group: 'Redis',
+    roles: ROLES,
+  },
   redisTimeoutMs: {
     kind: 'duration',
     default: 50,

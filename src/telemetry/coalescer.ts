@@ -22,6 +22,8 @@ export class Coalescer {
   #waiting: ReportBatch[] = []
   #records = 0
   #bytes = 0
+  /** Under which report rules what waits was accepted. */
+  #rules: string | undefined
   #cancel: (() => void) | undefined
 
   constructor(clock: Clock, emit: (parcel: Parcel) => void, bounds: CoalescerBounds = DEFAULT_BOUNDS) {
@@ -35,11 +37,13 @@ export class Coalescer {
     return this.#records
   }
 
-  add(batch: ReportBatch): void {
+  add(batch: ReportBatch, rules?: string): void {
+    if (rules !== this.#rules) this.flush()
+    this.#rules = rules
     const size = batch.payload.byteLength
     const { maxRecords, maxWaitMs } = this.#bounds
     if (batch.count >= maxRecords || size >= MAX_BYTES) {
-      this.#emit(parcelOf([batch]))
+      this.#emit(parcelOf([batch], batch.id, 0, rules))
       return
     }
     if (this.#records + batch.count > maxRecords || this.#bytes + size > MAX_BYTES) this.flush()
@@ -60,6 +64,6 @@ export class Coalescer {
     this.#waiting = []
     this.#records = 0
     this.#bytes = 0
-    this.#emit(parcelOf([first, ...rest]))
+    this.#emit(parcelOf([first, ...rest], first.id, 0, this.#rules))
   }
 }

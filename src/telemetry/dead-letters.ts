@@ -93,10 +93,13 @@ export class DeadLetters {
     const names = queueNames(this.#options.prefix)
     const replays = letter.replays + 1
     const { content } = letter
-    const target = content.kind === 'reports' ? names.reports : names.deliver(letter.handler)
-    // What the fan-out makes of replayed reports needs ids of its own: those of the first try may be remembered.
+    const target = content.kind === 'reports' ? names.reports() : names.deliver(letter.handler)
+    // What the fan-out makes of replayed reports needs ids of its own: those of the first try may be remembered. They are
+    // evaluated under the rules of now, which may have been mended meanwhile.
     const data =
-      content.kind === 'reports' ? { ...content.job, id: `${letter.id}-again`, replays } : { ...content.job, replays }
+      content.kind === 'reports'
+        ? { ...content.job, id: `${letter.id}-again`, replays, rules: undefined }
+        : { ...content.job, replays }
     const queue = new LinkQueue(this.#options.link, target, names.keyPrefix(target))
     try {
       await queue.run(

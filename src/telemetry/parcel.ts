@@ -13,6 +13,8 @@ export interface Parcel {
   readonly bytes: number
   /** How often it came back from the dead letters. */
   readonly replays: number
+  /** Digest of the report rules under which it was accepted, and is to be evaluated; `undefined`: of whoever takes it. */
+  readonly rules: string | undefined
 }
 
 /** The job data of a parcel: a plain header for tools, payloads in base64. */
@@ -21,6 +23,7 @@ export interface ParcelJob {
   readonly id: string
   readonly count: number
   readonly replays: number
+  readonly rules?: string | undefined
   readonly batches: readonly {
     readonly id: string
     readonly format: string
@@ -33,14 +36,19 @@ export interface ParcelJob {
 const OVERHEAD_BYTES = 256
 
 /** Puts batches together; there is at least one. */
-export function parcelOf(batches: readonly [ReportBatch, ...ReportBatch[]], id = batches[0].id, replays = 0): Parcel {
+export function parcelOf(
+  batches: readonly [ReportBatch, ...ReportBatch[]],
+  id = batches[0].id,
+  replays = 0,
+  rules?: string,
+): Parcel {
   let count = 0
   let bytes = 0
   for (const batch of batches) {
     count += batch.count
     bytes += batch.payload.byteLength + OVERHEAD_BYTES
   }
-  return { id, batches, count, bytes, replays }
+  return { id, batches, count, bytes, replays, rules }
 }
 
 export function parcelToJob(parcel: Parcel): ParcelJob {
@@ -51,12 +59,13 @@ export function parcelToJob(parcel: Parcel): ParcelJob {
     acceptedAt,
     payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('base64'),
   }))
-  return { version: 1, id: parcel.id, count: parcel.count, replays: parcel.replays, batches }
+  const { id, count, replays, rules } = parcel
+  return { version: 1, id, count, replays, rules, batches }
 }
 
 /** @throws IntermixError INVALID_REQUEST where the data is of another version or damaged. */
 export function parcelFromJob(job: unknown): Parcel {
-  const { version, id, replays, batches } = (job ?? {}) as Partial<ParcelJob>
+  const { version, id, replays, rules, batches } = (job ?? {}) as Partial<ParcelJob>
   if (version !== 1) {
     throw new IntermixError(
       'INVALID_REQUEST',
@@ -71,5 +80,5 @@ export function parcelFromJob(job: unknown): Parcel {
     return { ...batch, payload: new Uint8Array(Buffer.from(batch.payload, 'base64')) }
   })
   if (first === undefined) throw new IntermixError('INVALID_REQUEST', 'a report job holds no batch')
-  return parcelOf([first, ...rest], id, replays)
+  return parcelOf([first, ...rest], id, replays, rules)
 }

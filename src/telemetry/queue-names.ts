@@ -4,7 +4,11 @@ import { createHash } from 'node:crypto'
 
 /** Names under a prefix of letters, digits, `-`, `_` and `.`. */
 export interface QueueNames {
-  readonly reports: string
+  /**
+   * The queue of what was accepted under the report rules with this digest. Without one: of what any worker may evaluate
+   * under the rules that it has, as replayed reports and those of versions that knew no digest.
+   */
+  reports(rules?: string): string
   readonly deadLetters: string
   deliver(handler: string): string
   /** The key prefix that BullMQ gets for a queue. */
@@ -17,9 +21,17 @@ export interface QueueNames {
 
 const DEFAULT_QUEUE_PREFIX = 'intermix'
 
+/** Digits of a digest in the name of a queue. */
+const DIGEST_DIGITS = 16
+
+/** What the names of a mesh begin with: meshes share a Redis, and nothing of their reports. */
+export function meshPrefix(prefix: string, mesh: string | undefined): string {
+  return mesh === undefined ? prefix : `${prefix}.${mesh}`
+}
+
 export function queueNames(prefix: string = DEFAULT_QUEUE_PREFIX): QueueNames {
   return {
-    reports: `${prefix}-reports`,
+    reports: (rules) => `${prefix}-reports${rules === undefined ? '' : `-${rules.slice(0, DIGEST_DIGITS)}`}`,
     deadLetters: `${prefix}-dead-letters`,
     deliver: (handler) => `${prefix}-deliver-${createHash('sha256').update(handler).digest('hex').slice(0, 16)}`,
     keyPrefix: (queue) => `{${queue}}`,

@@ -38,6 +38,8 @@ export interface ReportIntakeOptions {
   readonly spoolDirectory?: string
   /** Which of the files there are this process's; all of them unless set. */
   readonly spoolShare?: SpoolShare
+  /** Digest of the report rules of this moment: what is accepted now is evaluated under them, whenever that is. */
+  readonly rules?: () => string | undefined
   /** Distinguishes this process's file from those of earlier runs: letters, digits and `-`. */
   readonly processId: string
 }
@@ -88,7 +90,7 @@ export class ReportIntake implements ReportService {
     this.#ledger.accepted(count)
     if (this.#closed) this.#ledger.dropped('closed', count)
     else if (!BATCH_ID.test(batch.id) || count === 0) this.#ledger.dropped('invalid', count)
-    else this.#coalescer.add(batch)
+    else this.#coalescer.add(batch, this.#options.rules?.())
   }
 
   /** The ledger of this process; its sum holds at every moment. */

@@ -40,7 +40,7 @@ export class ReportQueue implements ParcelSink {
   constructor(options: ReportQueueOptions) {
     const names = queueNames(options.prefix)
     this.#options = options
-    this.#queue = new LinkQueue(options.link, names.reports, names.keyPrefix(names.reports))
+    this.#queue = new LinkQueue(options.link, names.reports(), names.keyPrefix(names.reports()))
     this.#paused = options.meter.gauge(REPORTS_BACKPRESSURE)()
     this.#paused.set(0)
     this.#waiting = options.meter.gauge(REPORT_QUEUE_WAITING)()

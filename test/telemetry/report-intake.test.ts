@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
 import type { ReportBatch } from '../../src/kernel/report.ts'
-import type { Parcel } from '../../src/telemetry/parcel.ts'
+import { type Parcel, parcelFromJob, parcelToJob } from '../../src/telemetry/parcel.ts'
 import { type ParcelSink, ReportIntake } from '../../src/telemetry/report-intake.ts'
 import { REPORT_FORMATS } from '../../src/wire/report-formats.ts'
 import { FakeClock } from '../helpers/clock.ts'
@@ -60,6 +60,7 @@ interface World {
   readonly clock?: Clock
   readonly spoolBytes?: number
   readonly spoolDirectory?: string
+  readonly rules?: () => string
 }
 
 function intakeWith({ sink = new TestSink(), clock = new FakeClock(), ...rest }: World = {}) {
@@ -101,6 +102,28 @@ describe('the report intake', () => {
     for (let i = 0; i < 250; i++) intake.accept(batch(`m-${i}`, 1))
     expect(sink.taken.slice(2).map((parcel) => parcel.count)).toEqual([100, 100])
     expectBalanced(intake)
+  })
+
+  it('puts nothing together that was accepted under different rules, and says of each parcel which they were', async () => {
+    let rules = 'a'
+    const { intake, sink, clock } = intakeWith({ rules: () => rules })
+    intake.accept(batch('a-1', 1))
+    intake.accept(batch('a-2', 1))
+    rules = 'b'
+    intake.accept(batch('b-1', 500))
+    intake.accept(batch('b-2', 1))
+    await clock.advance(200)
+    const seen = sink.taken.map((parcel) => [parcel.rules, ...parcel.batches.map(({ id }) => id)])
+    expect(seen).toEqual([
+      ['a', 'a-1', 'a-2'],
+      ['b', 'b-1'],
+      ['b', 'b-2'],
+    ])
+    expect(sink.taken.map((parcel) => parcelFromJob(JSON.parse(JSON.stringify(parcelToJob(parcel)))).rules)).toEqual([
+      'a',
+      'b',
+      'b',
+    ])
   })
 
   it('bounds a parcel by bytes', () => {

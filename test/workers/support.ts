@@ -3,6 +3,7 @@
 import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
 import type { ExportLimits } from '../../src/adapter-kit/exporter/limits.ts'
 import noop from '../../src/adapters/noop/index.ts'
+import { digestOf } from '../../src/config/digest.ts'
 import type { HandlerConfig, Snapshot } from '../../src/config/snapshot.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { ReportBatch, ReportFormats } from '../../src/kernel/report.ts'
@@ -33,6 +34,7 @@ export function snapshotOf(
   const configs = handlers.map((name) => [name, { name, adapter, reportTimeoutMs } as HandlerConfig] as const)
   return {
     id: handlers.join(','),
+    reportDigest: digestOf(handlers),
     vocabulary: new Map(),
     handlers: new Map(configs),
     instances: new Map(),
