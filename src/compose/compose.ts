@@ -9,6 +9,7 @@ import type { Settings } from '../settings/settings.ts'
 import { AdapterEnvironments } from './adapter-environments.ts'
 import { grpcChoices } from './grpc-choices.ts'
 import { LiveConfig } from './live-config.ts'
+import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type Reports } from './reports.ts'
@@ -175,7 +176,7 @@ class Composition implements RunningProcess {
     const limits = { maxMapEntries, maxAttributeBytes }
     const admission = this.#admission
     const common = { clock, random, log, meter, admission, nodeId, defaultTimeoutMs, limits }
-    const given = { ...common, check: policy.check, report: intake }
+    const given = { ...common, check: policy.check, report: intake, reportAcks: reportAcks(this.#settings.reportAck) }
     const grpc = createGrpc({
       ...common,
       ...grpcChoices(this.#settings),

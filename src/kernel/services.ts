@@ -1,6 +1,7 @@
 // What the front doors (gRPC, HTTP, embedded) ask of the node, whatever stands behind it.
 
 import type { AttributeBag, Vocabulary } from './attribute-bag.ts'
+import type { IntermixError } from './errors.ts'
 import type { ReferencedAttribute } from './read-log.ts'
 import type { ReportBatch } from './report.ts'
 import type { Status } from './status.ts'
@@ -71,7 +72,29 @@ export interface QuotaService {
   ): Promise<ReadonlyMap<string, QuotaGrant>>
 }
 
+/**
+ * What "accepted" promises of a report. `memory`: this process has it, and hands it on as long as it lives. `queued`: the
+ * queue has it, or a disk from which the next start reads it; without Redis, the pipeline of this process has taken it.
+ */
+export const REPORT_ACKS = ['memory', 'queued'] as const
+export type ReportAck = (typeof REPORT_ACKS)[number]
+
+/** Why a batch was refused, as a whole; `undefined` where it was accepted. */
+export type ReportOutcome = IntermixError | undefined
+
+/** The front doors that take reports, by the names that settings give them. */
+export const REPORT_DOORS = ['http', 'mixer', 'access_log'] as const
+export type ReportDoor = (typeof REPORT_DOORS)[number]
+
+/** What each door promises. Those whose callers send a refused report again wait for the queue. */
+export type ReportAcks = Readonly<Record<ReportDoor, ReportAck>>
+export const DEFAULT_REPORT_ACKS: ReportAcks = { http: 'queued', mixer: 'memory', access_log: 'memory' }
+
 export interface ReportService {
-  /** Takes a batch and returns at once; what cannot be held is dropped and counted, never an error for the caller. */
-  accept(batch: ReportBatch): void
+  /**
+   * Takes a batch or refuses it, at once where nothing has to be waited for. What was accepted never gives way to newer
+   * reports. Neither throws nor rejects: a refusal is OVERLOADED or another retryable error where the same batch may be
+   * taken later, INVALID_REQUEST where it will never be.
+   */
+  accept(batch: ReportBatch, ack: ReportAck): ReportOutcome | Promise<ReportOutcome>
 }

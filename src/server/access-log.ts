@@ -3,10 +3,12 @@
 import { IntermixError } from '../kernel/errors.ts'
 import {
   ACCESS_LOG_ENTRIES_TOTAL,
+  ACCESS_LOG_LOST_TOTAL,
   ACCESS_LOG_MALFORMED_TOTAL,
   ACCESS_LOG_PAUSES_TOTAL,
 } from '../kernel/metrics/doors.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
+import { DEFAULT_REPORT_ACKS } from '../kernel/services.ts'
 import { Code } from '../kernel/status.ts'
 import { scanAccessLog } from '../wire/access-log-scan.ts'
 import { ENVOY_ALS } from '../wire/report-formats.ts'
@@ -15,6 +17,7 @@ import { createBatchIds } from './batch-ids.ts'
 import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createRefusals } from './refusals.ts'
+import { ReportFlow } from './report-flow.ts'
 
 const NAME = 'envoy.service.accesslog.v3.AccessLogService'
 
@@ -33,23 +36,39 @@ const RESPONSE = new Uint8Array(0)
  * stream and put before each later message: fields of protobuf messages may be joined as bytes.
  */
 export function accessLogService(dependencies: AccessLogDependencies): GrpcService {
-  const { report, clock, meter, admission, limits = DEFAULT_LIMITS } = dependencies
+  const { report, reportAcks = DEFAULT_REPORT_ACKS, clock, meter, admission, limits = DEFAULT_LIMITS } = dependencies
   const nextBatchId = createBatchIds(dependencies)
   const refused = createRefusals({ ...dependencies, door: 'access_log' })
   const entries = meter.counter(ACCESS_LOG_ENTRIES_TOTAL)()
+  const lost = meter.counter(ACCESS_LOG_LOST_TOTAL)()
   const malformed = meter.counter(ACCESS_LOG_MALFORMED_TOTAL)()
   const paused = meter.counter(ACCESS_LOG_PAUSES_TOTAL)()
   const open = new Set<() => void>()
 
   const receive = (stream: GrpcStream): GrpcStreamHandler => {
     let identifier: Uint8Array | undefined
+    let halfClosed = false
     let ended = false
     let failed = false
+    const flow = new ReportFlow({
+      report,
+      ack: reportAcks.access_log,
+      clock,
+      onRoom: () => {
+        if (halfClosed && flow.isEmpty) end()
+        else giveWay()
+      },
+      onLost: ({ count }, why) => {
+        lost.add(count)
+        if (why !== undefined) refused(why, stream.peer)
+      },
+    })
     const end = (failure?: IntermixError) => {
       if (ended) return
       ended = true
       failed = failure !== undefined
       open.delete(close)
+      flow.end()
       if (failure !== undefined) return stream.end(new GrpcFailure(Code.INVALID_ARGUMENT, failure.message))
       stream.write(RESPONSE)
       stream.end()
@@ -63,7 +82,7 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
       if (scan.identifier !== undefined) identifier = Uint8Array.from(scan.identifier)
       if (scan.entries === 0) return
       entries.add(scan.entries)
-      report.accept({
+      flow.add({
         id: nextBatchId(),
         format: ENVOY_ALS.name,
         count: scan.entries,
@@ -72,15 +91,18 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
       })
     }
     // Flow control does the rest: the proxy holds back, and drops by its own rules.
+    let isPaused = false
     let cancelPause = () => {}
     const giveWay = () => {
       cancelPause()
-      if (!admission.overloaded || ended) {
-        stream.resume()
+      if (ended || !(admission.overloaded || flow.isFull)) {
+        if (isPaused) stream.resume()
+        isPaused = false
         return
       }
+      if (!isPaused) stream.pause()
+      isPaused = true
       paused.add()
-      stream.pause()
       cancelPause = clock.after(PAUSE_MS, giveWay)
     }
     open.add(close)
@@ -95,9 +117,17 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
         refused(error, stream.peer)
         end(error)
       }
-      if (admission.overloaded) giveWay()
+      if (admission.overloaded || flow.isFull) giveWay()
     }
-    return { message, halfClosed: close, closed: close, leave: close }
+    return {
+      message,
+      halfClosed() {
+        halfClosed = true
+        if (flow.isEmpty) end()
+      },
+      closed: close,
+      leave: close,
+    }
   }
   return {
     name: NAME,

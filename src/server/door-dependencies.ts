@@ -2,11 +2,13 @@
 
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
-import type { CheckService, ReportService } from '../kernel/services.ts'
+import type { CheckService, ReportAcks, ReportService } from '../kernel/services.ts'
 
 export interface DoorDependencies {
   readonly check: CheckService
   readonly report: ReportService
+  /** What each door's answer to a report promises; the defaults of `kernel/services.ts` unless set. */
+  readonly reportAcks?: ReportAcks
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger

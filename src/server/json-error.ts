@@ -22,7 +22,8 @@ export function errorBody(error: IntermixError): object {
   return { error: { code: error.code, message: error.message, problems } }
 }
 
-/** Sends an error. `httpStatus` defaults to the one of the error's code. */
+/** Sends an error, and when to try again where it says so. `httpStatus` defaults to the one of the error's code. */
 export function sendError(reply: FastifyReply, error: IntermixError, httpStatus?: number): FastifyReply {
+  if (error.retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1_000)))
   return reply.code(httpStatus ?? httpStatusOf(error.status.code)).send(errorBody(error))
 }

@@ -5,7 +5,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import { MIXER_IGNORED_ATTRIBUTES_TOTAL, MIXER_UNSHAREABLE_ANSWERS_TOTAL } from '../kernel/metrics/doors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
-import type { CheckOptions, CheckOutcome } from '../kernel/services.ts'
+import { type CheckOptions, type CheckOutcome, DEFAULT_REPORT_ACKS, type ReportOutcome } from '../kernel/services.ts'
 import { Code } from '../kernel/status.ts'
 import { type CheckRequest, decodeCheckRequest } from '../wire/mixer/check-request.ts'
 import { type Asked, encodeCheckResponse } from '../wire/mixer/check-response.ts'
@@ -146,35 +146,44 @@ class MixerDoor {
       : encodeCheckResponse({ answer: refusal, quotas: new Map() }, NOTHING_ASKED).bytes
   }
 
-  report(bytes: Uint8Array, call: GrpcCall): GrpcReply {
+  report(bytes: Uint8Array, call: GrpcCall): GrpcReply | Promise<GrpcReply> {
     const startedAt = this.#given.clock.monotonic()
     try {
-      const problems = this.#accept(bytes)
-      const code = problems.length === 0 ? Code.OK : Code.UNKNOWN
-      this.#reports.finished(code, startedAt)
-      return problems.length === 0 ? NOTHING : new GrpcFailure(code, headerText(listProblems(problems)))
+      const { outcome, problems } = this.#accept(bytes)
+      return outcome instanceof Promise
+        ? outcome.then((refusal) => this.#answerReport(refusal, problems, startedAt, call))
+        : this.#answerReport(outcome, problems, startedAt, call)
     } catch (caught) {
-      const error = this.#failure(caught, call.peer)
-      this.#reports.finished(error.code, startedAt)
-      return error
+      return this.#answerReport(caught, [], startedAt, call)
     }
   }
 
+  /** @param refusal why nothing was taken, if so */
+  #answerReport(refusal: unknown, problems: readonly string[], startedAt: number, call: GrpcCall): GrpcReply {
+    if (refusal !== undefined) {
+      const error = this.#failure(refusal, call.peer)
+      this.#reports.finished(error.code, startedAt)
+      return error
+    }
+    const code = problems.length === 0 ? Code.OK : Code.UNKNOWN
+    this.#reports.finished(code, startedAt)
+    return problems.length === 0 ? NOTHING : new GrpcFailure(code, headerText(listProblems(problems)))
+  }
+
   /** Hands the report on as it came and tells what is wrong with some of its records. */
-  #accept(payload: Uint8Array): string[] {
+  #accept(payload: Uint8Array): { outcome: ReportOutcome | Promise<ReportOutcome>; problems: readonly string[] } {
     const { records, globalWordCount } = readMixerReport(payload, this.#limits)
-    if (records.length === 0) return []
-    refuseUnknownWords(globalWordCount)
     const problems: string[] = []
+    if (records.length === 0) return { outcome: undefined, problems }
+    refuseUnknownWords(globalWordCount)
     for (const [at, { problem }] of records.entries()) {
       if (problem !== undefined) problems.push(`record ${at}: ${problem}`)
     }
     const count = records.length - problems.length
-    if (count > 0) {
-      const acceptedAt = this.#given.clock.now()
-      this.#given.report.accept({ id: this.#nextBatchId(), format: MIXER_REPORT.name, count, payload, acceptedAt })
-    }
-    return problems
+    if (count === 0) return { outcome: undefined, problems }
+    const { clock, report, reportAcks = DEFAULT_REPORT_ACKS } = this.#given
+    const batch = { id: this.#nextBatchId(), format: MIXER_REPORT.name, count, payload, acceptedAt: clock.now() }
+    return { outcome: report.accept(batch, reportAcks.mixer), problems }
   }
 
   #failure(caught: unknown, peer: string): GrpcFailure {

@@ -1,10 +1,11 @@
-// POST /v1/report: reports from programs. They are taken at once; delivery is the workers' business.
+// POST /v1/report: reports from programs. 202 says that they are safe (--report-ack); delivery is the workers' business.
 
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
 import { HTTP_REPORT_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
 import { fieldProblem, type Problem } from '../kernel/problem.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
+import { DEFAULT_REPORT_ACKS } from '../kernel/services.ts'
 import { suggest } from '../kernel/suggest.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
 import { encodeRecords } from '../wire/record-json.ts'
@@ -18,21 +19,23 @@ const MAX_PROBLEMS = 50
 
 /** Takes `{"records": [{"source.ip": …}, …]}` as a whole or, with 400 and all problems, not at all. */
 export function reportRoute(dependencies: RouteDependencies): Route {
-  const { check, report, clock, meter, limits } = dependencies
+  const { check, report, clock, meter, limits, reportAcks = DEFAULT_REPORT_ACKS } = dependencies
   const nextBatchId = createBatchIds(dependencies)
   const records = meter.counter(HTTP_REPORT_RECORDS_TOTAL)()
   return (app) => {
-    app.post('/v1/report', (request, reply) => {
+    app.post('/v1/report', async (request, reply) => {
       const bags = readRecords(request.body, check.vocabulary(), limits)
       if (bags.length > 0) {
-        records.add(bags.length)
-        report.accept({
+        const batch = {
           id: nextBatchId(),
           format: ATTRIBUTES.name,
           count: bags.length,
           payload: encodeRecords(bags),
           acceptedAt: clock.now(),
-        })
+        }
+        const refusal = await report.accept(batch, reportAcks.http)
+        if (refusal !== undefined) throw refusal
+        records.add(bags.length)
       }
       return reply.code(202).send({ accepted: bags.length })
     })

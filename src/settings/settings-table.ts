@@ -3,6 +3,7 @@
 import { DEFAULT_MAX_STEPS } from '../expression/steps.ts'
 import { PRIVATE_RANGES } from '../kernel/ip-range.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
+import { DEFAULT_REPORT_ACKS, REPORT_ACKS, REPORT_DOORS } from '../kernel/services.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/logger.ts'
 import { PATH_AMBIGUITY_NAMES } from '../wire/ambiguity.ts'
 import type { OptionSpec } from './options.ts'
@@ -26,6 +27,8 @@ const DRAINING: readonly Role[] = ['worker', 'all']
 const MAX_PROCESSES = 256
 /** As `server/grpc-transport.ts` has them. */
 const TRANSPORTS = ['native', 'grpc-js'] as const
+
+const REPORT_ACK_CHOICES = REPORT_ACKS.flatMap((ack) => [ack, ...REPORT_DOORS.map((door) => `${door}=${ack}`)])
 
 export const SETTINGS = {
   config: {
@@ -361,6 +364,16 @@ export const SETTINGS = {
     min: 1,
     max: 60_000,
     description: 'How long a batch waits for more reports.',
+    group: 'Reports',
+    roles: SERVING,
+  },
+  reportAck: {
+    kind: 'list',
+    default: [],
+    choices: REPORT_ACK_CHOICES,
+    placeholder: '[DOOR=]ACK,…',
+    description: `When a report counts as accepted: memory, once the node has it; queued, once Redis or the disk has it. For all doors, or for one (${REPORT_DOORS.join(', ')}).`,
+    defaultText: REPORT_DOORS.map((door) => `${door}=${DEFAULT_REPORT_ACKS[door]}`).join(','),
     group: 'Reports',
     roles: SERVING,
   },

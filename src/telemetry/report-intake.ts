@@ -5,7 +5,7 @@ import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
-import type { ReportService } from '../kernel/services.ts'
+import type { ReportAck, ReportOutcome, ReportService } from '../kernel/services.ts'
 import { Coalescer, type CoalescerBounds } from './coalescer.ts'
 import { IntakeLedger, type IntakeTotals } from './intake-ledger.ts'
 import { MemorySpool } from './memory-spool.ts'
@@ -84,13 +84,19 @@ export class ReportIntake implements ReportService {
     if (options.spoolDirectory !== undefined) this.#recover(options.spoolDirectory)
   }
 
-  /** Never throws and never waits; what cannot be held is counted as dropped. */
-  accept(batch: ReportBatch): void {
+  accept(batch: ReportBatch, _ack: ReportAck = 'memory'): ReportOutcome {
     const count = Number.isSafeInteger(batch.count) && batch.count > 0 ? batch.count : 0
     this.#ledger.accepted(count)
-    if (this.#closed) this.#ledger.dropped('closed', count)
-    else if (!BATCH_ID.test(batch.id) || count === 0) this.#ledger.dropped('invalid', count)
-    else this.#coalescer.add(batch, this.#options.rules?.())
+    if (this.#closed) {
+      this.#ledger.dropped('closed', count)
+      return new IntermixError('NOT_READY', 'the node is shutting down')
+    }
+    if (!BATCH_ID.test(batch.id) || count === 0) {
+      this.#ledger.dropped('invalid', count)
+      return new IntermixError('INVALID_REQUEST', 'a batch of reports needs an id and a count of records')
+    }
+    this.#coalescer.add(batch, this.#options.rules?.())
+    return undefined
   }
 
   /** The ledger of this process; its sum holds at every moment. */

@@ -52,7 +52,7 @@ export async function benchNode() {
     given: {
       ...common,
       check: policy.check,
-      report: { accept: () => {} },
+      report: { accept: () => undefined },
       admission: new Admission({
         ...common,
         loopLag: { lagMs: () => 0 },

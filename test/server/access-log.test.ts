@@ -1,6 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { type Client, type ClientWritableStream, status as grpcStatus, type ServiceError } from '@grpc/grpc-js'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { IntermixError } from '../../src/kernel/errors.ts'
 import { accessLogService } from '../../src/server/access-log.ts'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
@@ -115,6 +116,56 @@ describe('the access log service', () => {
     setting.admission.door('any', 'check').admit(1)
     expect(await ended).toBeNull()
     expect(given.report.batches.length).toBe(101)
+  })
+
+  const NO_ROOM = new IntermixError('OVERLOADED', 'no room')
+
+  it('is not read on while the node has no room for its reports, and loses nothing of it', async () => {
+    given.report.decide = () => NO_ROOM
+    const { stream, ended } = open()
+    for (let message = 0; message < 300; message++) stream.write(httpLogs([`/${message}${'x'.repeat(2_000)}`]))
+    stream.end()
+    await expect.poll(() => given.meter.counts.get('access_log_pauses_total{}')).toBeGreaterThan(1)
+    // What the node holds meanwhile is what flow control lets through.
+    expect(given.meter.counts.get('access_log_entries_total{}')).toBeLessThan(300)
+    expect(given.report.batches).toEqual([])
+    given.report.decide = () => undefined
+    expect(await ended).toBeNull()
+    const paths = given.report.batches.map(({ payload }) => decodeAccessLog(payload)[0]?.get('request.path'))
+    expect(paths.map((path) => Number.parseInt(String(path).slice(1), 10))).toEqual([...Array(300).keys()])
+    expect(given.meter.counts.has('access_log_lost_total{}')).toBe(false)
+  })
+
+  it('waits for its promises before it answers, and reads no more than so much ahead of them', async () => {
+    const promises: ((refusal?: IntermixError) => void)[] = []
+    given.report.decide = () => new Promise((resolve) => void promises.push(resolve))
+    const { stream, ended } = open()
+    for (let message = 0; message < 300; message++) stream.write(httpLogs([`/${message}${'x'.repeat(10_000)}`]))
+    stream.end()
+    await expect.poll(() => given.meter.counts.get('access_log_pauses_total{}')).toBeGreaterThan(1)
+    expect(promises.length).toBeLessThan(150)
+    let isEnded = false
+    void ended.then(() => (isEnded = true))
+    promises.shift()?.(NO_ROOM)
+    for (let kept = 1; kept < 301; kept++) {
+      await expect.poll(() => promises.length).toBeGreaterThan(0)
+      expect(isEnded).toBe(false)
+      promises.shift()?.()
+    }
+    expect(await ended).toBeNull()
+    expect(given.report.batches.length).toBe(300)
+  })
+
+  it('counts what it had no room for until its stream was over, and what it will never take', async () => {
+    given.report.decide = ({ count }) => (count === 3 ? new IntermixError('INVALID_REQUEST', 'too large') : NO_ROOM)
+    const { stream, ended } = open()
+    stream.write(httpLogs(['/a', '/b', '/c']))
+    await expect.poll(() => given.meter.counts.get('access_log_lost_total{}')).toBe(3)
+    stream.write(httpLogs(['/a', '/b']))
+    await expect.poll(() => given.meter.counts.get('access_log_pauses_total{}')).toBeGreaterThan(0)
+    stream.cancel()
+    await ended
+    await expect.poll(() => given.meter.counts.get('access_log_lost_total{}')).toBe(5)
   })
 
   it('ends a stream with an entry that is too large, keeping what came before, and counts it', async () => {

@@ -3,7 +3,14 @@ import { EventEmitter, once } from 'node:events'
 import type { AttributeBag, Vocabulary } from '../../src/kernel/attribute-bag.ts'
 import type { Logger, LoopLag } from '../../src/kernel/ports.ts'
 import type { ReportBatch } from '../../src/kernel/report.ts'
-import type { CheckOptions, CheckOutcome, CheckService, ReportService } from '../../src/kernel/services.ts'
+import type {
+  CheckOptions,
+  CheckOutcome,
+  CheckService,
+  ReportAck,
+  ReportOutcome,
+  ReportService,
+} from '../../src/kernel/services.ts'
 import type { ValueType } from '../../src/kernel/value.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
 import { systemClock } from '../../src/observe/system.ts'
@@ -76,9 +83,20 @@ class RecordingReport implements ReportService {
   readonly batches: ReportBatch[] = []
   readonly #accepted = new EventEmitter()
 
-  accept(batch: ReportBatch): void {
+  /** Decides on each batch; refused ones are not kept. */
+  decide: (batch: ReportBatch, ack: ReportAck) => ReportOutcome | Promise<ReportOutcome> = () => undefined
+
+  accept(batch: ReportBatch, ack: ReportAck): ReportOutcome | Promise<ReportOutcome> {
+    const outcome = this.decide(batch, ack)
+    if (outcome instanceof Promise) return outcome.then((refusal) => this.#keep(batch, refusal))
+    return this.#keep(batch, outcome)
+  }
+
+  #keep(batch: ReportBatch, refusal: ReportOutcome): ReportOutcome {
+    if (refusal !== undefined) return refusal
     this.batches.push(batch)
     this.#accepted.emit('batch')
+    return undefined
   }
 
   /** Resolves once `count` batches are there. */

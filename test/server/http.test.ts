@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { IntermixError } from '../../src/kernel/errors.ts'
+import type { ReportAck } from '../../src/kernel/services.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { parseDuration } from '../../src/kernel/time.ts'
 import { Code } from '../../src/kernel/status.ts'
@@ -289,6 +290,30 @@ describe('the HTTP API', () => {
   })
 
   describe('POST /v1/report', () => {
+    it('says why a report is not taken, and when to send it again', async () => {
+      given.report.decide = async () => new IntermixError('OVERLOADED', 'no room', { retryAfterMs: 1_500 })
+      const response = await post('/v1/report', { records: [{ 'response.code': 200 }] })
+      expect(response.statusCode).toBe(503)
+      expect(response.headers['retry-after']).toBe('2')
+      expect(response.json<ErrorBody>().error).toMatchObject({ code: 'OVERLOADED', message: 'no room' })
+      expect(given.meter.counts.get('http_report_records_total{}')).toBeUndefined()
+    })
+
+    it('answers when the promise of its door is kept', async () => {
+      const kept = Promise.withResolvers<undefined>()
+      const asked: ReportAck[] = []
+      given.report.decide = (_, ack) => {
+        asked.push(ack)
+        return kept.promise
+      }
+      const response = post('/v1/report', { records: [{ 'response.code': 200 }] })
+      await expect.poll(() => asked).toEqual(['queued'])
+      expect(given.report.batches).toEqual([])
+      kept.resolve(undefined)
+      expect((await response).statusCode).toBe(202)
+      expect(given.report.batches).toHaveLength(1)
+    })
+
     it('takes records as one batch', async () => {
       const response = await post('/v1/report', {
         records: [

@@ -5,7 +5,7 @@ import type { AttributeBag, Vocabulary } from '../../src/kernel/attribute-bag.ts
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
 import type { ReportBatch } from '../../src/kernel/report.ts'
-import type { CheckOptions, CheckOutcome, QuotaGrant } from '../../src/kernel/services.ts'
+import type { CheckOptions, CheckOutcome, QuotaGrant, ReportOutcome } from '../../src/kernel/services.ts'
 import { Code } from '../../src/kernel/status.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
 import { createLogger } from '../../src/observe/logger.ts'
@@ -49,7 +49,7 @@ class ServerClock extends FakeClock {
   }
 }
 
-async function start(check: Check) {
+async function start(check: Check, outcome: ReportOutcome | Promise<ReportOutcome> = undefined) {
   const batches: ReportBatch[] = []
   const lines: string[] = []
   const write = (line: string) => void lines.push(line)
@@ -57,7 +57,12 @@ async function start(check: Check) {
   const meter = createMeter({ processMetrics: false })
   const shared = {
     check: { vocabulary: () => VOCABULARY, check },
-    report: { accept: (batch: ReportBatch) => void batches.push(batch) },
+    report: {
+      accept: (batch: ReportBatch) => {
+        batches.push(batch)
+        return outcome
+      },
+    },
     clock,
     random: () => 0.5,
     log: createLogger({ level: 'info', format: 'json', terminal: false, fields: {}, write }),
@@ -330,6 +335,15 @@ describe('mixerService: Report', () => {
     expect(bags.map((bag) => bag.get('source.name'))).toEqual(['a', 'b'])
     expect(new Set(node.batches.map(({ id }) => id)).size).toBe(2)
     for (const { id } of node.batches) expect(id).toMatch(/^[A-Za-z0-9-]+$/)
+  })
+
+  it('is unavailable where the node cannot take it, at once or later', async () => {
+    const refusal = new IntermixError('OVERLOADED', 'no room')
+    for (const outcome of [refusal, Promise.resolve(refusal)]) {
+      const node = await start(failing(new Error('not asked')), outcome)
+      const report = node.report({ attributes: [compress({ 'source.name': 'a' })], globalWordCount: 222 })
+      await expect(report).rejects.toMatchObject({ code: grpcStatus.UNAVAILABLE, details: 'no room' })
+    }
   })
 
   it('takes an empty report without a word', async () => {

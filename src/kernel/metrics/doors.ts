@@ -66,6 +66,12 @@ export const ACCESS_LOG_ENTRIES_TOTAL = counter({
   help: 'Access log entries that proxies sent.',
 })
 
+export const ACCESS_LOG_LOST_TOTAL = counter({
+  name: 'access_log_lost_total',
+  unit: 'entries',
+  help: 'Access log entries that were read and not taken: too large for the node, or it had no room until their stream was over.',
+})
+
 export const ACCESS_LOG_MALFORMED_TOTAL = counter({
   name: 'access_log_malformed_total',
   unit: 'streams',
@@ -75,7 +81,7 @@ export const ACCESS_LOG_MALFORMED_TOTAL = counter({
 export const ACCESS_LOG_PAUSES_TOTAL = counter({
   name: 'access_log_pauses_total',
   unit: 'pauses',
-  help: 'Times that an access log stream was not read on for a moment, since checks come first.',
+  help: 'Times that an access log stream was not read on for a moment, since checks come first or the node has no room for its reports.',
 })
 
 export const BATCH_STREAMS = gauge({

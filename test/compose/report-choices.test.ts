@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest'
+import { reportAcks } from '../../src/compose/report-choices.ts'
+import { DEFAULT_REPORT_ACKS } from '../../src/kernel/services.ts'
+import { readSettings } from '../../src/settings/settings.ts'
+
+function read(...flags: readonly string[]) {
+  const result = readSettings(
+    'node',
+    ['--config', 'x', '--redis', 'none', ...flags.flatMap((flag) => ['--report-ack', flag])],
+    {},
+  )
+  return 'settings' in result ? reportAcks(result.settings.reportAck) : result.problems
+}
+
+describe('--report-ack', () => {
+  it('is queued where callers try again, and memory elsewhere', () => {
+    expect(read()).toEqual(DEFAULT_REPORT_ACKS)
+  })
+
+  it('holds for all doors but those that have their own, in any order', () => {
+    expect(read('mixer=memory,queued')).toEqual({ http: 'queued', mixer: 'memory', access_log: 'queued' })
+    expect(read('memory', 'access_log=queued')).toEqual({ http: 'memory', mixer: 'memory', access_log: 'queued' })
+  })
+
+  it('names what it could be', () => {
+    expect(read('mixer=disk')).toEqual([expect.stringContaining('mixer=queued')])
+    expect(read('otlp=memory')).toEqual([expect.stringContaining('access_log=memory')])
+  })
+})
