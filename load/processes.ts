@@ -14,8 +14,8 @@ export interface Running {
   output(): string
   running(): boolean
   signal(signal: NodeJS.Signals): void
-  /** SIGTERM, after a while SIGKILL; resolves when the process has ended. */
-  stop(): Promise<void>
+  /** SIGTERM, after a while (5 s unless told) SIGKILL; resolves when the process has ended. */
+  stop(graceMs?: number): Promise<void>
   /** SIGKILL; resolves when the process has ended. */
   kill(): Promise<void>
 }
@@ -84,8 +84,8 @@ export async function start(options: StartOptions): Promise<Running & { readonly
     signal: (signal) => {
       if (alive()) child.kill(signal)
     },
-    async stop() {
-      const timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS)
+    async stop(graceMs = GRACE_MS) {
+      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
       if (alive()) {
         child.kill('SIGCONT')
         child.kill('SIGTERM')

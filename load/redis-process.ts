@@ -11,16 +11,17 @@ export interface RedisProcess {
   pause(): void
   resume(): void
   kill(): Promise<void>
-  /** Starts it again, empty, after `kill`. */
+  /** Starts it again after `kill`: empty, or with what its append-only file holds. */
   restart(): Promise<void>
   stop(): Promise<void>
 }
 
-/** Starts a redis-server without persistence on a free port. */
-export async function startRedis(): Promise<RedisProcess> {
+/** Starts a redis-server on a free port, without persistence unless further arguments say otherwise. */
+export async function startRedis(further: readonly string[] = []): Promise<RedisProcess> {
   const [port = 0] = await freePorts(1)
   const directory = await mkdtemp(join(tmpdir(), 'intermix-load-redis-'))
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no']
+  const base = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no']
+  const args = [...base, ...further]
   const launch = () => start({ command: 'redis-server', args, ready: /Ready to accept connections/ })
   let child: Running = await launch()
   return {

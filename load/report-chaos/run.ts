@@ -1,0 +1,120 @@
+// One chaos run: load and faults for a while, then everything is healed and given time, and then it is judged.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { seededRandom } from '../random.ts'
+import { Books, type Call, type Door, type DoorCounts, DOORS } from './books.ts'
+import { type Fault, type Pace, schedule } from './faults.ts'
+import { Fleet, type Fsync } from './fleet.ts'
+import { inflict, USUAL_FAILURES } from './inflict.ts'
+import { type Accounts, readAccounts } from './accounts.ts'
+import { type Receiver, startReceiver } from './receiver.ts'
+import { startSenders } from './senders.ts'
+
+/** What an acknowledgement promises. */
+export type Ack = 'queued' | 'memory'
+
+export interface ChaosOptions {
+  readonly ack: Ack
+  readonly fsync: Fsync
+  readonly seed: number
+  readonly pace: Pace
+  /** Milliseconds between two calls at the same door. */
+  readonly everyMs: number
+  /** How long the way of reports may take to become empty when all is well again. */
+  readonly drainMs: number
+  readonly maxMemoryBytes: number
+  /** Flags of Node for all nodes and workers. */
+  readonly runtimeFlags?: readonly string[]
+  readonly onFault?: (fault: Fault) => void
+}
+
+export interface Outcome {
+  readonly options: ChaosOptions
+  readonly faults: readonly Fault[]
+  readonly doors: Readonly<Record<Door, DoorCounts>>
+  readonly delivered: number
+  readonly missing: number
+  readonly doubled: number
+  readonly invented: number
+  readonly receiver: Pick<Receiver, 'calls' | 'changed'>
+  /** Records that the workers' counters have in the end. */
+  readonly counted: number
+  readonly accounts: Accounts
+  readonly drainedMs: number
+  /** Calls of which acknowledged records are missing. */
+  readonly incomplete: readonly Call[]
+  /** Warnings and errors of all processes, by message. */
+  readonly complaints: Readonly<Record<string, number>>
+}
+
+const STEP_MS = 500
+
+export async function chaosRun(options: ChaosOptions, defer: (end: () => Promise<unknown>) => void): Promise<Outcome> {
+  const random = seededRandom(options.seed)
+  const books = new Books()
+  const receiver = await startReceiver(seededRandom(options.seed + 1), (record) => books.arrived(record))
+  defer(() => receiver.stop())
+  const fleet = await Fleet.start({ ...options, nodeFlags: [], receiver })
+  defer(() => fleet.stop())
+  receiver.failing = USUAL_FAILURES
+  const faults = schedule(options.pace, random)
+  const senders = startSenders(books, fleet.nodes, options.everyMs)
+  await inflictAll(fleet, faults, options)
+  await senders.stop()
+  receiver.failing = 0
+  await fleet.heal()
+  const healedAt = performance.now()
+  const accounts = await drained(fleet, books, options.drainMs)
+  return {
+    options,
+    faults,
+    doors: Object.fromEntries(DOORS.map((door) => [door, books.counts(door)])) as Record<Door, DoorCounts>,
+    delivered: books.delivered,
+    missing: books.missing,
+    doubled: books.doubled,
+    invented: books.invented,
+    receiver: { calls: receiver.calls, changed: receiver.changed },
+    counted: await fleet.counted(),
+    accounts,
+    drainedMs: performance.now() - healedAt,
+    incomplete: books.incomplete(),
+    complaints: complaintsOf(fleet),
+  }
+}
+
+async function inflictAll(fleet: Fleet, faults: readonly Fault[], { pace, onFault }: ChaosOptions): Promise<void> {
+  const startedAt = performance.now()
+  const passed = () => performance.now() - startedAt
+  const targets = Map.groupBy(faults, ({ target }) => target).values()
+  // Of one target, one after the other: what takes longer than planned holds up what comes after it.
+  const each = async (own: readonly Fault[]) => {
+    for (const fault of own) {
+      await sleep(Math.max(0, fault.at - passed()))
+      onFault?.(fault)
+      await inflict(fleet, fault)
+    }
+  }
+  await Promise.all([...targets].map(each))
+  await sleep(Math.max(0, pace.durationMs - passed()))
+}
+
+/** Waits until nothing is on its way any more. */
+async function drained(fleet: Fleet, books: Books, patienceMs: number): Promise<Accounts> {
+  const until = performance.now() + patienceMs
+  for (;;) {
+    const before = books.delivered
+    await sleep(STEP_MS)
+    const accounts = await readAccounts(fleet)
+    const isStill = books.delivered === before && accounts.onTheWay === 0
+    if (performance.now() > until) return accounts
+    if (isStill && (await fleet.counted()) === books.delivered) return accounts
+  }
+}
+
+function complaintsOf(fleet: Fleet): Record<string, number> {
+  const sums: Record<string, number> = {}
+  for (const { complaints } of fleet.members) {
+    for (const [message, count] of complaints) sums[message] = (sums[message] ?? 0) + count
+  }
+  return sums
+}
