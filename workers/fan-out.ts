@@ -4,7 +4,7 @@ import type { Job } from 'bullmq'
 import { retryByClass } from '../src/adapter-kit/exporter/retry.ts'
 import type { ReportBatch, ReportFormats } from '../src/kernel/report.ts'
 import { letterId } from '../src/telemetry/dead-letters.ts'
-import { countRecords, fanOut, type FanOutRules } from '../src/telemetry/fan-out.ts'
+import { fanOut, type FanOutRules } from '../src/telemetry/fan-out.ts'
 import { FAN_OUT } from '../src/telemetry/ledger.ts'
 import { type Parcel, type ParcelJob, parcelFromJob, parcelOf, parcelToJob } from '../src/telemetry/parcel.ts'
 import { DeliverQueue } from './deliver-queue.ts'
@@ -54,7 +54,9 @@ export class FanOut {
     const data = job.data as ParcelJob
     const count = Number.isSafeInteger(data.count) ? data.count : 0
     const id = typeof data.id === 'string' ? data.id : `job-${job.id}`
-    if (!(data.replays > 0)) await countRecords(this.#context.ledger, id, 'accepted', count)
+    const replays = data.replays > 0 ? data.replays : 0
+    const letters = [{ id: letterId(id, replays), count, bytes: JSON.stringify(data).length }]
+    await this.#context.ledger.arrive({ parcel: { id, count, replays }, batches: [], letters, dropped: [] })
     await this.#letter({ id, job: data, count, reason, attempts: job.attemptsMade + 1, firstFailureAt })
   }
 
@@ -65,7 +67,10 @@ export class FanOut {
       ledger,
       log,
       queueOf: (handler) => this.#queueOf(handler),
-      unreadable: (batch, reason) => this.#unreadable(batch, reason, parcel, attempts),
+      letters: {
+        idOf: (batch) => letterId(batch.id, parcel.replays),
+        keep: (batch, reason) => this.#unreadable(batch, reason, parcel, attempts),
+      },
     })
   }
 

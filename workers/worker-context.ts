@@ -5,7 +5,7 @@ import type { Clock, Logger, Meter, Random } from '../src/kernel/ports.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
 import type { RedisClient } from '../src/redis/create-client.ts'
 import type { DeadLetters } from '../src/telemetry/dead-letters.ts'
-import type { Ledger } from '../src/telemetry/ledger.ts'
+import type { SharedLedger } from '../src/telemetry/ledger.ts'
 import type { QueueNames } from '../src/telemetry/queue-names.ts'
 
 /** How workers take jobs and notice that another worker has died. Times in milliseconds. */
@@ -29,7 +29,7 @@ export interface WorkerContext {
   /** For everything else: bounded. */
   readonly link: RedisLink
   readonly names: QueueNames
-  readonly ledger: Ledger
+  readonly ledger: SharedLedger
   readonly deadLetters: DeadLetters
   readonly clock: Clock
   readonly random: Random

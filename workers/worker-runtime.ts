@@ -12,7 +12,7 @@ import { createRedisClient } from '../src/redis/create-client.ts'
 import { DeadLetters } from '../src/telemetry/dead-letters.ts'
 import type { ReportDispatch } from '../src/telemetry/expand.ts'
 import { deliverTargets } from '../src/telemetry/handler-delivery.ts'
-import { FAN_OUT, meteredLedger } from '../src/telemetry/ledger.ts'
+import { FAN_OUT } from '../src/telemetry/ledger.ts'
 import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { queueNames } from '../src/telemetry/queue-names.ts'
 import { RedisLedger } from '../src/telemetry/redis-ledger.ts'
@@ -61,7 +61,7 @@ export class WorkerRuntime {
   constructor(options: WorkerRuntimeOptions) {
     const { link, clock, random, log, meter, prefix } = options
     this.#options = options
-    const ledger = meteredLedger(new RedisLedger(link, prefix), meter)
+    const ledger = new RedisLedger(link, prefix, meter)
     const connection = createRedisClient(
       options.redisUrl,
       { maxRetriesPerRequest: null, enableOfflineQueue: true, autoResendUnfulfilledCommands: true },

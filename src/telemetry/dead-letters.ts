@@ -5,7 +5,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { DeliverJob } from './deliver-batch.ts'
 import { jobOptions } from './job-options.ts'
-import type { Ledger } from './ledger.ts'
+import type { DeadBatch, SharedLedger } from './ledger.ts'
 import { LinkQueue } from './link-queue.ts'
 import type { ParcelJob } from './parcel.ts'
 import { queueNames } from './queue-names.ts'
@@ -41,7 +41,7 @@ const TIMEOUT_MS = 5000
 
 export interface DeadLettersOptions {
   readonly link: RedisLink
-  readonly ledger: Ledger
+  readonly ledger: SharedLedger
   readonly prefix?: string
   /** Beyond this many the oldest are dropped and counted. 10 000 unless set. */
   readonly maxLetters?: number
@@ -61,7 +61,7 @@ export class DeadLetters {
   /** Adds a letter; adding it again does nothing. Makes room by dropping the oldest. */
   async add(letter: DeadLetter): Promise<void> {
     await this.#run((queue) => queue.add('dead-letter', letter, { jobId: letter.id }))
-    await this.#options.ledger.count(`${letter.id}:dead`, letter.handler, 'dead', letter.count)
+    await this.#options.ledger.bury(entryOf(letter))
     const excess = (await this.count()) - (this.#options.maxLetters ?? DEFAULT_MAX_DEAD_LETTERS)
     if (excess <= 0) return
     for (const oldest of await this.#page(0, Math.min(excess, PAGE))) await this.#discard(oldest, 'dead-letters-full')
@@ -100,6 +100,8 @@ export class DeadLetters {
       content.kind === 'reports'
         ? { ...content.job, id: `${letter.id}-again`, replays, rules: undefined }
         : { ...content.job, replays }
+    // Before it can be delivered: what has ended is never taken out again.
+    await this.#options.ledger.take(entryOf(letter), content.kind === 'reports' ? `${letter.id}-again` : undefined)
     const queue = new LinkQueue(this.#options.link, target, names.keyPrefix(target))
     try {
       await queue.run(
@@ -109,7 +111,7 @@ export class DeadLetters {
     } finally {
       await queue.close()
     }
-    await this.#take(letter)
+    await this.#remove(letter.id)
     return letter
   }
 
@@ -131,13 +133,12 @@ export class DeadLetters {
   }
 
   async #discard(letter: DeadLetter, reason: string): Promise<void> {
-    const { id, handler, count } = letter
-    await this.#options.ledger.count(`${id}:dropped`, handler, `dropped:${reason}`, count)
-    await this.#take(letter)
+    const { id, handler, life } = entryOf(letter)
+    await this.#options.ledger.settle({ id, handler, life, dropped: { [reason]: letter.count } })
+    await this.#remove(letter.id)
   }
 
-  async #take({ id, handler, count }: DeadLetter): Promise<void> {
-    await this.#options.ledger.count(`${id}:taken`, handler, 'taken', count)
+  async #remove(id: string): Promise<void> {
     await this.#run((queue) => queue.remove(id))
   }
 
@@ -149,4 +150,10 @@ export class DeadLetters {
   #run<T>(operation: (queue: Queue) => Promise<T>): Promise<T> {
     return this.#queue.run(operation, TIMEOUT_MS)
   }
+}
+
+/** A letter as the ledger has it: a batch keeps its id, whereas what becomes of reports again has ids of its own. */
+function entryOf({ id, handler, count, replays, content }: DeadLetter): DeadBatch {
+  const batch = content.kind === 'instances' && typeof content.job.id === 'string' ? content.job.id : id
+  return { id: batch, handler, count, bytes: JSON.stringify(content).length, life: replays }
 }

@@ -20,6 +20,9 @@ export interface DeliverBatch {
   readonly replays: number
 }
 
+/** What the queue keeps of a job beside its content. */
+const HEAD_BYTES = 400
+
 /** The job data of a batch. */
 export interface DeliverJob {
   readonly version: 1
@@ -63,4 +66,15 @@ export function batchFromJob(job: unknown): DeliverBatch {
     throw new IntermixError('INVALID_REQUEST', 'a deliver job lacks the count of what was added up')
   }
   return { id, handler, template, replays, count: count as number, instances: [], aggregate }
+}
+
+/** Roughly the bytes that a batch takes in a queue: as if all its instances were as long as the first one. */
+export function sizeOf({ count, instances, aggregate }: DeliverBatch): number {
+  const [first] = instances
+  const content = first === undefined ? JSON.stringify(aggregate ?? {}).length : jsonSize(first) * count
+  return HEAD_BYTES + content
+}
+
+function jsonSize(instance: Instance): number {
+  return JSON.stringify(instanceToJson(instance)).length
 }

@@ -5,9 +5,9 @@ import type { SendingQueue } from '../adapter-kit/exporter/sending-queue.ts'
 import type { Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Logger } from '../kernel/ports.ts'
 import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
-import type { DeliverBatch } from './deliver-batch.ts'
+import { type DeliverBatch, sizeOf } from './deliver-batch.ts'
 import { expandParcel, type ReportDispatch } from './expand.ts'
-import { FAN_OUT, type Ledger } from './ledger.ts'
+import { FAN_OUT, type Ledger, type LedgerBatch, type LedgerLetter } from './ledger.ts'
 import type { Parcel } from './parcel.ts'
 
 /** How to read and evaluate reports; replaced as a whole when the config changes. */
@@ -21,40 +21,55 @@ export interface FanOutPorts {
   readonly ledger: Ledger
   readonly log: Logger
   /** Where the batches for a handler wait. */
-  queueOf(handler: string): SendingQueue<DeliverBatch>
-  /** Accounts for reports that cannot be read or evaluated, kept or dropped. */
-  unreadable(batch: ReportBatch, reason: string): Promise<void>
+  readonly queueOf: (handler: string) => SendingQueue<DeliverBatch>
+  /** Keeps reports that cannot be read or evaluated, under an id; without it they are dropped. */
+  readonly letters?: {
+    idOf(batch: ReportBatch): string
+    keep(batch: ReportBatch, reason: string): Promise<void>
+  }
+  /** Bytes that may wait for a handler; unbounded unless given. */
+  readonly shareOf?: (handler: string) => number | undefined
 }
 
 /** Once it settles, each record of the parcel is accounted for. After a rejection the same again doubles nothing. */
 export async function fanOut(parcel: Parcel, rules: FanOutRules, ports: FanOutPorts): Promise<void> {
-  // Counted first: what is in between after a crash counts as held, not as never seen.
-  if (parcel.replays === 0) await countRecords(ports.ledger, parcel.id, 'accepted', parcel.count)
+  const { ledger, letters, log } = ports
   const { batches, failed } = await expandParcel(parcel, { formats: ports.formats, ...rules })
-  await Promise.all(batches.map((batch) => hand(batch, ports)))
-  let lost = 0
-  for (const { batch, reason } of failed) {
-    lost += batch.count
-    await ports.unreadable(batch, reason)
+  // Counted before it is queued: what is in between after a crash counts as held, not as never seen.
+  const { isFirst, waits, kept } = await ledger.arrive({
+    parcel,
+    batches: batches.map((batch) => entryOf(batch, ports)),
+    letters: letters === undefined ? [] : failed.map(({ batch }) => letterOf(batch, letters.idOf(batch))),
+    dropped:
+      letters === undefined
+        ? failed.map(({ batch: { count } }) => ({ handler: FAN_OUT, reason: 'unreadable', count }))
+        : [],
+  })
+  await Promise.all(batches.map((batch, i) => (waits[i] ? hand(batch, ports) : isFirst && warn(batch, log))))
+  for (const [i, { batch, reason }] of failed.entries()) {
+    if (letters === undefined)
+      log.warn({ id: batch.id, reason, records: batch.count }, 'reports could not be evaluated')
+    else if (kept[i]) await letters.keep(batch, reason)
   }
-  if (parcel.count > lost) await countRecords(ports.ledger, parcel.id, 'delivered', parcel.count - lost)
 }
 
-/** Counts records of a parcel, or of a batch in it, at the fan-out. */
-export function countRecords(
-  ledger: Ledger,
-  id: string,
-  event: 'accepted' | 'delivered' | 'dropped:unreadable',
-  count: number,
-): Promise<void> {
-  return ledger.count(`${id}:${FAN_OUT}:${event}`, FAN_OUT, event, count)
+function letterOf({ count, payload }: Pick<ReportBatch, 'count' | 'payload'>, id: string): LedgerLetter {
+  return { id, count, bytes: payload.byteLength }
 }
 
-async function hand(batch: DeliverBatch, ports: FanOutPorts): Promise<void> {
-  const { ledger, log } = ports
+function entryOf(batch: DeliverBatch, { shareOf }: FanOutPorts): LedgerBatch {
   const { id, handler, count } = batch
-  await ledger.count(`${id}:accepted`, handler, 'accepted', count)
-  if (await ports.queueOf(handler).add(batch)) return
+  const share = shareOf?.(handler)
+  return { id, handler, count, bytes: sizeOf(batch), ...(share === undefined ? {} : { share }) }
+}
+
+async function hand(batch: DeliverBatch, { ledger, log, queueOf }: FanOutPorts): Promise<void> {
+  const { id, handler, count } = batch
+  if (await queueOf(handler).add(batch)) return
+  warn(batch, log)
+  await ledger.settle({ id, handler, dropped: { 'queue-full': count } })
+}
+
+function warn({ id, handler, count }: DeliverBatch, log: Logger): void {
   log.warn({ id, handler, instances: count }, 'a batch was dropped: the queue of its handler is full')
-  await ledger.count(`${id}:dropped`, handler, 'dropped:queue-full', count)
 }

@@ -84,7 +84,8 @@ export class HandlerDelivery {
     }
     const outcome = await this.#exporter(batch, before)
     if (outcome.kind === 'delivered') {
-      await persistently(clock, () => ledger.count(`${batch.id}:delivered`, handler, 'delivered', batch.count))
+      const { id, count } = batch
+      await persistently(clock, () => ledger.settle({ id, handler, delivered: count }))
     }
     return outcome
   }
@@ -119,7 +120,7 @@ function pushTo({ report, aggregate }: AnyHandler): Push<DeliverBatch> {
 }
 
 /** Retries what must not be forgotten once a backend has been called. */
-export async function persistently(clock: Clock, task: () => Promise<void>): Promise<void> {
+export async function persistently(clock: Clock, task: () => Promise<unknown>): Promise<void> {
   for (let wait = 100; ; wait *= 2) {
     try {
       await task()

@@ -8,12 +8,13 @@ import type { Snapshot } from '../config/snapshot.ts'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
-import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
+import type { ReportFormats } from '../kernel/report.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
 import type { ReportDispatch } from './expand.ts'
-import { countRecords, fanOut, type FanOutPorts, type FanOutRules } from './fan-out.ts'
+import { fanOut, type FanOutPorts, type FanOutRules } from './fan-out.ts'
 import { type DeliverTarget, deliverTargets, HandlerDelivery } from './handler-delivery.ts'
-import { type HandlerTotals, type Ledger, MemoryLedger, meteredLedger } from './ledger.ts'
+import type { HandlerTotals, Ledger } from './ledger.ts'
+import { MemoryLedger } from './memory-ledger.ts'
 import type { Parcel } from './parcel.ts'
 import type { ParcelSink } from './report-intake.ts'
 
@@ -54,13 +55,12 @@ export class InProcessPipeline implements ParcelSink {
   constructor(options: InProcessPipelineOptions) {
     const { formats, log, meter } = options
     this.#options = options
-    this.#ledger = meteredLedger(new MemoryLedger(), meter)
+    this.#ledger = new MemoryLedger(meter)
     this.#fanOut = {
       formats,
       log,
       ledger: this.#ledger,
       queueOf: (handler) => ({ add: (batch) => this.#queue(handler, batch) }),
-      unreadable: (batch, reason) => this.#unreadable(batch, reason),
     }
   }
 
@@ -154,13 +154,8 @@ export class InProcessPipeline implements ParcelSink {
     if (delivery.target === undefined && queue.held === 0) this.#lanes.delete(handler)
   }
 
-  async #unreadable(batch: ReportBatch, reason: string): Promise<void> {
-    this.#options.log.warn({ id: batch.id, reason, records: batch.count }, 'reports could not be evaluated')
-    await countRecords(this.#ledger, batch.id, 'dropped:unreadable', batch.count)
-  }
-
-  #drop({ id, handler, count }: DeliverBatch, reason: string): Promise<void> {
-    return this.#ledger.count(`${id}:dropped`, handler, `dropped:${reason}`, count)
+  async #drop({ id, handler, count }: DeliverBatch, reason: string): Promise<void> {
+    await this.#ledger.settle({ id, handler, dropped: { [reason]: count } })
   }
 
   #release(batch: DeliverBatch): void {

@@ -13,10 +13,15 @@ export interface QueueNames {
   deliver(handler: string): string
   /** The key prefix that BullMQ gets for a queue. */
   keyPrefix(queue: string): string
-  /** Hash of the ledger of handlers. */
-  readonly ledger: string
-  /** Key that says a ledger event was counted. */
-  ledgerEvent(id: string): string
+  /** Keys of the ledger, in one slot. */
+  readonly ledger: LedgerKeys
+}
+
+export interface LedgerKeys {
+  readonly totals: string
+  readonly held: string
+  readonly arrived: string
+  readonly seen: readonly [string, string]
 }
 
 const DEFAULT_QUEUE_PREFIX = 'intermix'
@@ -35,7 +40,11 @@ export function queueNames(prefix: string = DEFAULT_QUEUE_PREFIX): QueueNames {
     deadLetters: `${prefix}-dead-letters`,
     deliver: (handler) => `${prefix}-deliver-${createHash('sha256').update(handler).digest('hex').slice(0, 16)}`,
     keyPrefix: (queue) => `{${queue}}`,
-    ledger: `{${prefix}-ledger}`,
-    ledgerEvent: (id) => `{${prefix}-ledger}:seen:${id}`,
+    ledger: {
+      totals: `{${prefix}-ledger}:totals`,
+      held: `{${prefix}-ledger}:held`,
+      arrived: `{${prefix}-ledger}:arrived`,
+      seen: [`{${prefix}-ledger}:seen-even`, `{${prefix}-ledger}:seen-odd`],
+    },
   }
 }

@@ -90,7 +90,7 @@ describe('workers', () => {
     await until(() => a.total === 2500 && b.total === 3, 'all is delivered')
     expect(a.batches.size).toBe(3)
     await until(async () => (await totals('a'))?.held === 0 && (await totals('b'))?.held === 0, 'all is counted')
-    expect(await totals('a')).toEqual({ accepted: 2500, delivered: 2500, held: 0, deadLetters: 0, dropped: {} })
+    expect(await totals('a')).toMatchObject({ accepted: 2500, delivered: 2500, held: 0, deadLetters: 0, dropped: {} })
     expect(await totals('fan-out')).toMatchObject({ accepted: 2503, delivered: 2503, held: 0 })
   })
 
@@ -225,7 +225,7 @@ describe('workers', () => {
     const count = first?.count ?? 0
     await until(() => handler.batches.get(first?.id ?? '') === count, 'it is delivered')
     await until(async () => (await totals('a'))?.held === 0, 'it is counted')
-    expect(await totals('a')).toEqual({
+    expect(await totals('a')).toMatchObject({
       accepted: 5,
       delivered: count,
       held: 0,
