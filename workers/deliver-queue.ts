@@ -10,20 +10,17 @@ const ADD_TIMEOUT_MS = 5000
 
 /** Takes every batch: nodes hold back before Redis is full. */
 export class DeliverQueue implements SendingQueue<DeliverBatch> {
-  readonly #context: WorkerContext
   readonly #queue: LinkQueue
 
   constructor(context: WorkerContext, handler: string) {
     const { link, names } = context
     const name = names.deliver(handler)
-    this.#context = context
     this.#queue = new LinkQueue(link, name, names.keyPrefix(name))
   }
 
   /** @throws IntermixError REDIS_UNAVAILABLE */
   async add(batch: DeliverBatch): Promise<boolean> {
-    const options = jobOptions(batch.id, this.#context.tuning.retries)
-    await this.#queue.run((to) => to.add('deliver', batchToJob(batch), options), ADD_TIMEOUT_MS)
+    await this.#queue.run((to) => to.add('deliver', batchToJob(batch), jobOptions(batch.id)), ADD_TIMEOUT_MS)
     return true
   }
 

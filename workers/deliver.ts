@@ -1,10 +1,11 @@
 // Delivers one handler's batches: each handler has a queue and a worker of its own, so a slow one delays no other.
 
-import type { Job } from 'bullmq'
+import { DEFAULT_EXPORT_LIMITS } from '../src/adapter-kit/exporter/limits.ts'
 import { letterId } from '../src/telemetry/dead-letters.ts'
-import { batchFromJob, type DeliverBatch, type DeliverJob } from '../src/telemetry/deliver-batch.ts'
+import { batchFromJob, batchToJob, type DeliverBatch, type DeliverJob } from '../src/telemetry/deliver-batch.ts'
 import { type DeliverTarget, HandlerDelivery, persistently } from '../src/telemetry/handler-delivery.ts'
 import { JobQueue } from './job-queue.ts'
+import type { DeadJob } from './job-try.ts'
 import type { WorkerContext } from './worker-context.ts'
 
 /** The delivery to one handler; without a target it turns what waits into dead letters. */
@@ -20,9 +21,10 @@ export class Deliver {
     this.#delivery = new HandlerDelivery({ ...context, handler: handlerName }, target)
     this.#queue = new JobQueue(context, {
       queue: context.names.deliver(handlerName),
-      concurrency: target?.limits.concurrency ?? context.tuning.concurrency,
+      limits: target?.limits ?? { ...DEFAULT_EXPORT_LIMITS, concurrency: context.tuning.concurrency },
       read: batchFromJob,
-      consume: (batch, before) => this.#delivery.consume(batch, before),
+      write: batchToJob,
+      consume: (batch, attempt) => this.#delivery.consume(batch, attempt),
       bury: (job, reason, firstFailureAt) => this.bury(job, reason, firstFailureAt),
     })
   }
@@ -35,7 +37,7 @@ export class Deliver {
   /** Follows the config; jobs in work keep the target that they have. */
   retarget(target: DeliverTarget): void {
     this.#delivery.target = target
-    this.#queue.concurrency = target.limits.concurrency
+    this.#queue.limits = target.limits
   }
 
   stop(deadlineMs: number): Promise<void> {
@@ -43,7 +45,7 @@ export class Deliver {
   }
 
   /** Makes a dead letter of a job. */
-  async bury(job: Job, reason: string, firstFailureAt = this.#context.clock.now()): Promise<void> {
+  async bury(job: DeadJob, reason: string, firstFailureAt = this.#context.clock.now()): Promise<void> {
     const { deadLetters, clock, log } = this.#context
     const data = job.data as DeliverJob
     log.warn({ id: data.id, handler: this.#name, reason, instances: data.count }, 'a batch became a dead letter')

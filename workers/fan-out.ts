@@ -1,6 +1,6 @@
 // Consumes report parcels from Redis: gives each handler its own jobs, and makes dead letters of what cannot be read.
 
-import type { Job } from 'bullmq'
+import { exportLimits } from '../src/adapter-kit/exporter/limits.ts'
 import { retryByClass } from '../src/adapter-kit/exporter/retry.ts'
 import type { ReportBatch, ReportFormats } from '../src/kernel/report.ts'
 import { letterId } from '../src/telemetry/dead-letters.ts'
@@ -9,6 +9,7 @@ import { FAN_OUT } from '../src/telemetry/ledger.ts'
 import { type Parcel, type ParcelJob, parcelFromJob, parcelOf, parcelToJob } from '../src/telemetry/parcel.ts'
 import { DeliverQueue } from './deliver-queue.ts'
 import { JobQueue } from './job-queue.ts'
+import type { DeadJob } from './job-try.ts'
 import type { WorkerContext } from './worker-context.ts'
 
 /** The fan-out of one process. */
@@ -21,14 +22,16 @@ export class FanOut {
 
   constructor(context: WorkerContext, formats: ReportFormats, rules: FanOutRules) {
     const { names, random, tuning } = context
+    const { retries } = exportLimits({ retries: tuning.retries })
     this.#context = context
     this.#formats = formats
     this.#rules = rules
     this.#parcels = new JobQueue(context, {
       queue: names.reports(),
-      concurrency: tuning.concurrency,
+      limits: { concurrency: tuning.concurrency },
       read: parcelFromJob,
-      consume: retryByClass((parcel, before) => this.#expand(parcel, before + 1), { retries: tuning.retries, random }),
+      write: parcelToJob,
+      consume: retryByClass((parcel, { before }) => this.#expand(parcel, before + 1), { retries, random }),
       bury: (job, reason, firstFailureAt) => this.bury(job, reason, firstFailureAt),
     })
   }
@@ -50,7 +53,7 @@ export class FanOut {
   }
 
   /** Makes a dead letter of a whole job. */
-  async bury(job: Job, reason: string, firstFailureAt = this.#context.clock.now()): Promise<void> {
+  async bury(job: DeadJob, reason: string, firstFailureAt = this.#context.clock.now()): Promise<void> {
     const data = job.data as ParcelJob
     const count = Number.isSafeInteger(data.count) ? data.count : 0
     const id = typeof data.id === 'string' ? data.id : `job-${job.id}`

@@ -1,6 +1,6 @@
 // What the parts of a worker process share.
 
-import type { RetryLimits } from '../src/adapter-kit/exporter/limits.ts'
+import type { ExportWishes } from '../src/adapter-kit/exporter/limits.ts'
 import type { Clock, Logger, Meter, Random } from '../src/kernel/ports.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
 import type { RedisClient } from '../src/redis/create-client.ts'
@@ -16,7 +16,7 @@ export interface WorkerTuning {
   readonly lockDurationMs: number
   /** How often abandoned jobs are looked for. */
   readonly stalledIntervalMs: number
-  readonly retries: RetryLimits
+  readonly retries: NonNullable<ExportWishes['retries']>
   /** How long a handler must be missing from the config before what waits for it becomes dead letters. */
   readonly orphanGraceMs: number
   /** How often failed jobs and vanished handlers are looked for. */

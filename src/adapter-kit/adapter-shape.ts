@@ -7,9 +7,11 @@ import { BUILT_IN_TEMPLATES } from './templates.ts'
 const NAME = /^[a-z][a-z0-9]{0,62}$/
 
 const count = z.int('must be a whole number').min(1, 'must be at least 1')
-const retries = z.strictObject({ attempts: count, firstDelayMs: z.number().min(0) })
+const ms = z.number().min(0)
+// Adapters of other people still say `attempts`; an age bounds tries now.
+const retries = z.strictObject({ attempts: z.unknown(), firstDelayMs: ms, maxDelayMs: ms, maxAgeMs: ms }).partial()
 const reportLimits = z
-  .strictObject({ maxInstances: count, concurrency: count, queueInstances: count, retries })
+  .strictObject({ maxInstances: count, concurrency: count, ordered: z.boolean(), queueInstances: count, retries })
   .partial()
 
 const shape = z.object({

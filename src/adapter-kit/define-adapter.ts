@@ -7,7 +7,7 @@ import type { AttributeValue } from '../kernel/value.ts'
 import type { DirectResponse } from '../kernel/verdict.ts'
 import type { Aggregation } from './aggregation.ts'
 import type { DurableCounters } from './durable-counters.ts'
-import type { ExportLimits } from './exporter/limits.ts'
+import type { ExportWishes } from './exporter/limits.ts'
 import type { Instance } from './instance.ts'
 import type { ScriptRunner } from './script-runner.ts'
 import type { InstanceOf, TemplateDefinition, Variety } from './template.ts'
@@ -143,7 +143,7 @@ export interface AdapterDefinition<C = unknown, H = AnyHandler> {
   /** How long a verdict may be served stale while the backend fails, in ms. Default 10 min; 0 for quotas. */
   readonly staleIfErrorMs?: number
   /** What the backend of reports wants otherwise than most. Deadlines are for the handler to say: `reportTimeout`. */
-  readonly reportLimits?: Partial<ExportLimits>
+  readonly reportLimits?: ExportWishes
   /** Set where it counts in its process what is a bound for all: a node of several processes refuses it, and names this. */
   readonly oneProcess?: { readonly insteadUse: string }
   validate?(config: C): readonly ConfigIssue[]

@@ -30,7 +30,7 @@ export {
   type ReportContext,
 } from './define-adapter.ts'
 export type { CounterChange, DurableCounters } from './durable-counters.ts'
-export type { ExportLimits, RetryLimits } from './exporter/limits.ts'
+export type { ExportWishes, RetryLimits } from './exporter/limits.ts'
 export { fetchText, type TextRequest, type TextResponse } from './fetch-text.ts'
 export type { FieldValue, Instance, ValueMap } from './instance.ts'
 export { RefreshingSource, type RefreshingSourceOptions } from './refreshing-source.ts'

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import { cutBatches } from '../adapter-kit/exporter/cut-batches.ts'
-import { DEFAULT_EXPORT_LIMITS } from '../adapter-kit/exporter/limits.ts'
+import { exportLimits } from '../adapter-kit/exporter/limits.ts'
 import type { Instance } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
@@ -88,7 +88,7 @@ function collect(groups: Map<string, Group>, { handler, instance }: DispatchedIn
 
 function cut(parcelId: string, key: string, { handler, template, instances }: Group): DeliverBatch[] {
   const digest = createHash('sha256').update(key).digest('hex').slice(0, 12)
-  const { maxInstances } = { ...DEFAULT_EXPORT_LIMITS, ...handler.adapter.reportLimits }
+  const { maxInstances } = exportLimits(handler.adapter.reportLimits)
   return cutBatches(instances, maxInstances).map((piece, i) => ({
     id: `${parcelId}-${digest}-${i}`,
     handler: handler.name,

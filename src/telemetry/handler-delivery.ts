@@ -3,8 +3,13 @@
 
 import type { AnyHandler } from '../adapter-kit/define-adapter.ts'
 import { createExporter } from '../adapter-kit/exporter/exporter.ts'
-import { DEFAULT_EXPORT_LIMITS, type ExportLimits } from '../adapter-kit/exporter/limits.ts'
-import type { Consume, Outcome } from '../adapter-kit/exporter/sending-queue.ts'
+import {
+  DEFAULT_EXPORT_LIMITS,
+  type ExportLimits,
+  exportLimits,
+  type ExportWishes,
+} from '../adapter-kit/exporter/limits.ts'
+import type { Attempt, Consume, Outcome } from '../adapter-kit/exporter/sending-queue.ts'
 import type { Push } from '../adapter-kit/exporter/timeout.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { pause } from '../kernel/deadline.ts'
@@ -25,13 +30,13 @@ export interface DeliverTarget {
 export function deliverTargets(
   snapshot: Snapshot,
   handlers: ReadonlyMap<string, AnyHandler>,
-  base: Partial<ExportLimits> = {},
+  base: ExportWishes = {},
 ): ReadonlyMap<string, DeliverTarget> {
   const targets = new Map<string, DeliverTarget>()
   for (const [name, handler] of handlers) {
     const config = snapshot.handlers.get(name)
     if (config === undefined || handler.report === undefined) continue
-    const limits = { ...DEFAULT_EXPORT_LIMITS, ...base, ...config.adapter.reportLimits }
+    const limits = exportLimits(base, config.adapter.reportLimits)
     targets.set(name, { handler, timeoutMs: config.reportTimeoutMs, limits })
   }
   return targets
@@ -76,13 +81,13 @@ export class HandlerDelivery {
   }
 
   /** One try of a batch; that it was delivered is counted. Rejects where the ledger is out of reach for long. */
-  async consume(batch: DeliverBatch, before: number): Promise<Outcome> {
+  async consume(batch: DeliverBatch, attempt: Attempt): Promise<Outcome<DeliverBatch>> {
     const { clock, ledger, handler } = this.#options
     if (this.#exporter === undefined) {
       const error = new IntermixError('NOT_FOUND', `handler ${handler} is not in the config any more`)
       return { kind: 'ended', why: 'no-handler', error }
     }
-    const outcome = await this.#exporter(batch, before)
+    const outcome = await this.#exporter(batch, attempt)
     if (outcome.kind === 'delivered') {
       const { id, count } = batch
       await persistently(clock, () => ledger.settle({ id, handler, delivered: count }))
@@ -98,6 +103,7 @@ export class HandlerDelivery {
       random,
       timeoutMs,
       retries: limits.retries,
+      ordered: limits.ordered,
       observer: this.#watch,
       ...(mayRetry === undefined ? {} : { mayRetry }),
     })

@@ -111,7 +111,7 @@ export class InProcessPipeline implements ParcelSink {
     for (const { queue } of this.#lanes.values()) {
       for (const batch of queue.clear()) {
         await this.#drop(batch, 'shutdown')
-        this.#release(batch)
+        this.#release(batch.count)
       }
     }
   }
@@ -132,16 +132,16 @@ export class InProcessPipeline implements ParcelSink {
       clock: this.#options.clock,
       limits: () => delivery.limits,
       sizeOf: (batch) => batch.count,
-      consume: (batch, before) => delivery.consume(batch, before),
+      consume: (batch, attempt) => delivery.consume(batch, attempt),
       ended: (batch, { why, error }) => {
         const { id, count } = batch
         const fields = { id, handler, reason: reasonOf(error), instances: count }
         this.#options.log.warn(fields, 'a batch could not be delivered')
         return this.#drop(batch, why)
       },
-      released: (batch) => {
+      released: (count) => {
         this.#tidy(handler, lane)
-        this.#release(batch)
+        this.#release(count)
       },
     })
     const lane = { delivery, queue }
@@ -158,8 +158,8 @@ export class InProcessPipeline implements ParcelSink {
     await this.#ledger.settle({ id, handler, dropped: { [reason]: count } })
   }
 
-  #release(batch: DeliverBatch): void {
-    this.#held -= batch.count
+  #release(count: number): void {
+    this.#held -= count
     this.#announce()
     this.#settle()
   }

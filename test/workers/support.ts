@@ -1,7 +1,7 @@
 // A small world for worker tests: records are JSON objects of strings, and each record goes to one or more handlers.
 
 import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
-import type { ExportLimits } from '../../src/adapter-kit/exporter/limits.ts'
+import type { ExportWishes } from '../../src/adapter-kit/exporter/limits.ts'
 import noop from '../../src/adapters/noop/index.ts'
 import { digestOf } from '../../src/config/digest.ts'
 import type { HandlerConfig, Snapshot } from '../../src/config/snapshot.ts'
@@ -25,11 +25,7 @@ export function batchTo(handler: string, count: number, id = `batch-${process.pi
 }
 
 /** A config that knows these handlers. */
-export function snapshotOf(
-  handlers: readonly string[],
-  reportTimeoutMs = 1000,
-  reportLimits?: Partial<ExportLimits>,
-): Snapshot {
+export function snapshotOf(handlers: readonly string[], reportTimeoutMs = 1000, reportLimits?: ExportWishes): Snapshot {
   const adapter = { ...noop, ...(reportLimits === undefined ? {} : { reportLimits }) }
   const configs = handlers.map((name) => [name, { name, adapter, reportTimeoutMs } as HandlerConfig] as const)
   return {

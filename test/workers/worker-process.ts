@@ -43,7 +43,7 @@ const runtime = new WorkerRuntime({
   meter,
   formats: jsonFormats,
   dispatchFor: dispatchByName,
-  tuning: { lockDurationMs: 1500, stalledIntervalMs: 500, retries: { attempts: 8, firstDelayMs: 50 } },
+  tuning: { lockDurationMs: 1500, stalledIntervalMs: 500, retries: { firstDelayMs: 50 } },
 })
 runtime.start(snapshotOf(['prom'], 5000), new Map([['prom', handler]]))
 const server = createServer((_request, response) => {

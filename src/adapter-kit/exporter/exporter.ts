@@ -23,9 +23,9 @@ export function createExporter<B>(push: Push<B>, options: ExporterOptions): Cons
 }
 
 function observed<B>(send: Send<B>, observer: Observer): Send<B> {
-  return async (batch, before) => {
+  return async (batch, attempt) => {
     try {
-      await send(batch, before)
+      await send(batch, attempt)
     } catch (error) {
       observer.failed(error)
       throw error

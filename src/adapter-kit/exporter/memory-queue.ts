@@ -2,9 +2,7 @@
 
 import type { Clock } from '../../kernel/ports.ts'
 import type { ExportLimits } from './limits.ts'
-import type { Consume, Outcome, SendingQueue } from './sending-queue.ts'
-
-type Ended = Extract<Outcome, { kind: 'ended' }>
+import type { Again, Consume, Ended, Hold, Outcome, SendingQueue } from './sending-queue.ts'
 
 export interface MemoryQueueOptions<B> {
   readonly clock: Clock
@@ -15,16 +13,18 @@ export interface MemoryQueueOptions<B> {
   readonly consume: Consume<B>
   /** Accounts for a batch that gets no further try. */
   readonly ended: (batch: B, outcome: Ended) => void | Promise<void>
-  /** Called when a batch is no longer held, delivered or ended. */
-  readonly released: (batch: B) => void
+  /** Called with what is held less from now on, delivered or ended. */
+  readonly released: (size: number) => void
 }
 
 interface Waiting<B> {
   readonly batch: B
   readonly before: number
+  /** When it was queued, on the monotonic clock. */
+  readonly since: number
 }
 
-/** First in, first out; what is tried again comes after what waits by then. */
+/** First in, first out; what is tried again comes after what waits by then, unless the outcome holds the queue. */
 export class MemoryQueue<B> implements SendingQueue<B> {
   readonly #options: MemoryQueueOptions<B>
   readonly #waiting: Waiting<B>[] = []
@@ -32,6 +32,8 @@ export class MemoryQueue<B> implements SendingQueue<B> {
   readonly #delayed = new Map<Waiting<B>, () => void>()
   #underWay = 0
   #held = 0
+  #pausedUntil = Number.NEGATIVE_INFINITY
+  #cancelPause: (() => void) | undefined
 
   constructor(options: MemoryQueueOptions<B>) {
     this.#options = options
@@ -44,10 +46,11 @@ export class MemoryQueue<B> implements SendingQueue<B> {
 
   /** The one batch that goes beyond the bound is not taken; an empty queue takes every batch. */
   async add(batch: B): Promise<boolean> {
-    const size = this.#options.sizeOf(batch)
-    if (this.#held > 0 && this.#held + size > this.#options.limits().queueInstances) return false
+    const { sizeOf, limits, clock } = this.#options
+    const size = sizeOf(batch)
+    if (this.#held > 0 && this.#held + size > limits().queueInstances) return false
     this.#held += size
-    this.#waiting.push({ batch, before: 0 })
+    this.#waiting.push({ batch, before: 0, since: clock.monotonic() })
     this.#run()
     return true
   }
@@ -58,12 +61,22 @@ export class MemoryQueue<B> implements SendingQueue<B> {
     const left = [...this.#delayed.keys(), ...this.#waiting].map(({ batch }) => batch)
     this.#delayed.clear()
     this.#waiting.length = 0
+    this.#cancelPause?.()
     for (const batch of left) this.#held -= this.#options.sizeOf(batch)
     return left
   }
 
+  /** Gives what waits at once, whatever it waits for: at the end of a process nothing is worth waiting for. */
+  hurry(): void {
+    for (const cancel of this.#delayed.values()) cancel()
+    this.#waiting.push(...this.#delayed.keys())
+    this.#delayed.clear()
+    this.#resume()
+  }
+
   #run(): void {
-    while (this.#underWay < this.#options.limits().concurrency) {
+    const { limits, clock } = this.#options
+    while (this.#underWay < limits().concurrency && clock.monotonic() >= this.#pausedUntil) {
       const next = this.#waiting.shift()
       if (next === undefined) return
       this.#underWay++
@@ -74,23 +87,66 @@ export class MemoryQueue<B> implements SendingQueue<B> {
     }
   }
 
-  async #try({ batch, before }: Waiting<B>): Promise<void> {
-    const { consume, ended, released, sizeOf } = this.#options
-    const outcome = await consume(batch, before).catch(
-      (error: unknown): Ended => ({ kind: 'ended', why: 'failed', error }),
-    )
-    if (outcome.kind === 'again') return this.#later({ batch, before: before + 1 }, outcome.afterMs)
-    if (outcome.kind === 'ended') await ended(batch, outcome)
-    this.#held -= sizeOf(batch)
-    released(batch)
+  async #try(waiting: Waiting<B>): Promise<void> {
+    const { clock, consume, sizeOf } = this.#options
+    const { before, since } = waiting
+    let { batch } = waiting
+    for (;;) {
+      const attempt = { before, ageMs: clock.monotonic() - since, takenOver: false }
+      const outcome = await consume(batch, attempt).catch(lost)
+      if (outcome.kind !== 'part') return this.#settle({ batch, before, since }, outcome)
+      for (const part of outcome.ended) await this.#options.ended(part.batch, part.outcome)
+      this.#release(sizeOf(batch) - sizeOf(outcome.rest))
+      batch = outcome.rest
+      if (outcome.next !== undefined) return this.#later({ batch, before: before + 1, since }, outcome.next)
+    }
   }
 
-  #later(waiting: Waiting<B>, delayMs: number): void {
-    const cancel = this.#options.clock.after(delayMs, () => {
+  async #settle(waiting: Waiting<B>, outcome: Exclude<Outcome<B>, { kind: 'part' }>): Promise<void> {
+    if (outcome.kind === 'again' || outcome.kind === 'hold') {
+      return this.#later({ ...waiting, before: waiting.before + 1 }, outcome)
+    }
+    if (outcome.kind === 'ended') await this.#options.ended(waiting.batch, outcome)
+    this.#release(this.#options.sizeOf(waiting.batch))
+  }
+
+  #release(size: number): void {
+    this.#held -= size
+    this.#options.released(size)
+  }
+
+  #later(waiting: Waiting<B>, outcome: Again | Hold): void {
+    if (outcome.kind === 'hold') {
+      this.#waiting.unshift(waiting)
+      return this.#pause(outcome.afterMs)
+    }
+    if (outcome.pauseMs !== undefined) this.#pause(outcome.pauseMs)
+    const cancel = this.#options.clock.after(outcome.afterMs, () => {
       this.#delayed.delete(waiting)
       this.#waiting.push(waiting)
       this.#run()
     })
     this.#delayed.set(waiting, cancel)
   }
+
+  #pause(ms: number): void {
+    const { clock } = this.#options
+    const until = clock.monotonic() + ms
+    if (until <= this.#pausedUntil) return
+    this.#pausedUntil = until
+    this.#cancelPause?.()
+    this.#cancelPause = clock.after(ms, () => this.#resume())
+  }
+
+  #resume(): void {
+    this.#cancelPause?.()
+    this.#cancelPause = undefined
+    this.#pausedUntil = Number.NEGATIVE_INFINITY
+    this.#run()
+  }
+}
+
+// In memory there is no way to account for it later.
+function lost(error: unknown): Ended {
+  return { kind: 'ended', why: 'failed', error }
 }

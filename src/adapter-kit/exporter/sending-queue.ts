@@ -1,18 +1,56 @@
 // The queue stage as a port: where batches wait for their tries, in this process (`memory-queue.ts`) or in Redis.
 
+/** What is known of a batch when it gets a try. */
+export interface Attempt {
+  /** Tries that failed before this one. */
+  readonly before: number
+  /** Milliseconds since it was first queued; a replay of a dead letter is queued anew. */
+  readonly ageMs: number
+  /** Whether it was given out before, and nothing was heard of it: it may have been delivered. */
+  readonly takenOver: boolean
+}
+
+/** The queue gives the batch again, no sooner than that, and until `pauseMs` have passed it gives no other one either. */
+export interface Again {
+  readonly kind: 'again'
+  readonly afterMs: number
+  readonly pauseMs?: number
+  readonly error: unknown
+}
+
+/** The queue gives nothing until then, and this batch next. */
+export interface Hold {
+  readonly kind: 'hold'
+  readonly afterMs: number
+  readonly error: unknown
+}
+
+/** No further try: `refused` for good, `failed` for too long, or there is `no-handler` for it. */
+export interface Ended {
+  readonly kind: 'ended'
+  readonly why: 'refused' | 'failed' | 'no-handler'
+  readonly error: unknown
+}
+
+/** A part of the batch is done with. What was delivered of it is for the try of `rest` to count, which may be empty. */
+export interface Part<B> {
+  readonly kind: 'part'
+  /** Batches of their own that get no further try. */
+  readonly ended: readonly { readonly batch: B; readonly outcome: Ended }[]
+  /** What takes the place of the batch, under an id of its own. */
+  readonly rest: B
+  /** When the rest is given again. Default: at once. */
+  readonly next?: Again | Hold
+}
+
 /** What became of one try of a batch. */
-export type Outcome =
-  | { readonly kind: 'delivered' }
-  /** The queue gives it again, no sooner than that. */
-  | { readonly kind: 'again'; readonly afterMs: number; readonly error: unknown }
-  /** No further try: `refused` for good, `failed` too often, or there is `no-handler` for it. */
-  | { readonly kind: 'ended'; readonly why: 'refused' | 'failed' | 'no-handler'; readonly error: unknown }
+export type Outcome<B> = { readonly kind: 'delivered' } | Again | Hold | Ended | Part<B>
 
 /**
- * What a queue gives its batches to: `before` is how many tries failed before this one. It accounts for what is delivered;
- * what has ended is the queue's to account for. A rejection means that this could not be done.
+ * What a queue gives its batches to. It accounts for what is delivered; what has ended is the queue's to account for. A
+ * rejection means that this could not be done: the queue gives the batch again, as taken over.
  */
-export type Consume<B> = (batch: B, before: number) => Promise<Outcome>
+export type Consume<B> = (batch: B, attempt: Attempt) => Promise<Outcome<B>>
 
 /** Where batches for one handler wait, each for its next try. */
 export interface SendingQueue<B> {

@@ -11,41 +11,42 @@ function exporterTo(push: Push<string>) {
     delivered: () => void seen.push('delivered'),
     failed: (error: unknown) => void seen.push((error as Error).message),
   }
-  const retries = { attempts: 2, firstDelayMs: 10 }
-  const consume = createExporter(push, { clock, random: () => 0, timeoutMs: 50, name: 'backend', retries, observer })
-  return { clock, seen, consume }
+  const retries = { firstDelayMs: 10, maxDelayMs: 1000, maxAgeMs: 100 }
+  const consume = createExporter(push, { clock, random: () => 0.5, timeoutMs: 50, name: 'backend', retries, observer })
+  const give = (batch: string, ageMs = 0) => consume(batch, { before: 0, ageMs, takenOver: false })
+  return { clock, seen, give }
 }
 
 describe('the exporter chain', () => {
   it('gives the adapter the batch and its deadline, and sees that it was delivered', async () => {
     const calls: unknown[] = []
-    const { consume, seen } = exporterTo((batch, { deadline, signal }) => {
+    const { give, seen } = exporterTo((batch, { deadline, signal }) => {
       calls.push([batch, deadline, signal.aborted])
     })
-    expect(await consume('b-1', 0)).toEqual({ kind: 'delivered' })
+    expect(await give('b-1')).toEqual({ kind: 'delivered' })
     expect(calls).toEqual([['b-1', 50, false]])
     expect(seen).toEqual(['delivered'])
   })
 
-  it('sees each failed try, thrown or rejected, and ends after the last', async () => {
+  it('sees each failed try, thrown or rejected, and ends what is too old', async () => {
     const error = new IntermixError('BACKEND_FAILED', 'away')
     let calls = 0
-    const { consume, seen } = exporterTo(() => {
+    const { give, seen } = exporterTo(() => {
       if (++calls === 1) throw error
       return Promise.reject(error)
     })
-    expect(await consume('b-1', 0)).toEqual({ kind: 'again', afterMs: 10, error })
-    expect(await consume('b-1', 1)).toEqual({ kind: 'ended', why: 'failed', error })
+    expect(await give('b-1')).toEqual({ kind: 'again', afterMs: 5, error })
+    expect(await give('b-1', 100)).toEqual({ kind: 'ended', why: 'failed', error })
     expect(seen).toEqual(['away', 'away'])
   })
 
   it('gives up a call that does not come back, tells it so, and tries again', async () => {
     let signal: AbortSignal | undefined
-    const { consume, seen, clock } = exporterTo((_batch, call) => {
+    const { give, seen, clock } = exporterTo((_batch, call) => {
       signal = call.signal
       return new Promise(() => undefined)
     })
-    const pending = consume('b-1', 0)
+    const pending = give('b-1')
     await clock.advance(49)
     expect(seen).toEqual([])
     await clock.advance(1)

@@ -1,27 +1,29 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { DEFAULT_EXPORT_LIMITS } from '../../../src/adapter-kit/exporter/limits.ts'
 import { retryByClass, type Send } from '../../../src/adapter-kit/exporter/retry.ts'
 import { IntermixError } from '../../../src/kernel/errors.ts'
 
-const retries = { attempts: 8, firstDelayMs: 1000 }
+const { retries } = DEFAULT_EXPORT_LIMITS
 const HOUR_MS = 3_600_000
 
-function consume(error: unknown, { random = 0, mayRetry = true } = {}) {
+function failing(error: unknown, { random = 0.5, mayRetry = true, ordered = false } = {}) {
   const send: Send<string> = async () => {
     throw error
   }
-  return retryByClass(send, { retries, random: () => random, mayRetry: () => mayRetry })
+  const consume = retryByClass(send, { retries, random: () => random, mayRetry: () => mayRetry, ordered })
+  return (before: number, ageMs = 0) => consume('b', { before, ageMs, takenOver: false })
 }
 
 describe('retry by class', () => {
-  it('takes what is sent as delivered', async () => {
-    const send: Send<string> = () => Promise.resolve()
-    expect(await retryByClass(send, { retries, random: () => 0 })('b', 3)).toEqual({ kind: 'delivered' })
+  it('takes what is sent as delivered, however old', async () => {
+    const consume = retryByClass<string>(() => Promise.resolve(), { retries, random: () => 0 })
+    expect(await consume('b', { before: 3, ageMs: 99 * HOUR_MS, takenOver: false })).toEqual({ kind: 'delivered' })
   })
 
   it.each(['BACKEND_REFUSED', 'INVALID_REQUEST', 'INVALID_CONFIG'] as const)('ends at once after %s', async (code) => {
     const error = new IntermixError(code, 'no', { retryAfterMs: 10 })
-    expect(await consume(error)('b', 0)).toEqual({ kind: 'ended', why: 'refused', error })
+    expect(await failing(error)(0)).toEqual({ kind: 'ended', why: 'refused', error })
   })
 
   it.each([
@@ -29,30 +31,39 @@ describe('retry by class', () => {
     'not even an error',
     new IntermixError('BACKEND_FAILED', 'away'),
     new IntermixError('DEADLINE_EXCEEDED', 'slow'),
-  ])('tries again after %s, until the last try', async (error) => {
-    expect(await consume(error)('b', 0)).toEqual({ kind: 'again', afterMs: 1000, error })
-    expect(await consume(error)('b', 6)).toEqual({ kind: 'again', afterMs: 64_000, error })
-    expect(await consume(error)('b', 7)).toEqual({ kind: 'ended', why: 'failed', error })
-    expect(await consume(error)('b', 70)).toEqual({ kind: 'ended', why: 'failed', error })
+  ])('tries again after %s, however often, until the batch is a day old', async (error) => {
+    const consume = failing(error)
+    expect(await consume(0)).toEqual({ kind: 'again', afterMs: 500, error })
+    expect(await consume(3)).toEqual({ kind: 'again', afterMs: 4000, error })
+    expect(await consume(5000, 24 * HOUR_MS - 1)).toEqual({ kind: 'again', afterMs: 30_000, error })
+    expect(await consume(1, 24 * HOUR_MS)).toEqual({ kind: 'ended', why: 'failed', error })
   })
 
   it('does not try again when there is no time for it', async () => {
     const error = new IntermixError('BACKEND_FAILED', 'away')
-    expect(await consume(error, { mayRetry: false })('b', 0)).toMatchObject({ kind: 'ended', why: 'failed' })
+    expect(await failing(error, { mayRetry: false })(0)).toMatchObject({ kind: 'ended', why: 'failed' })
   })
 
-  it('waits as long as the backend asks, an hour at most, and never less than its own delay less the jitter', async () => {
+  it('holds the queue where the order counts', async () => {
+    const error = new IntermixError('BACKEND_FAILED', 'away')
+    expect(await failing(error, { ordered: true })(0)).toEqual({ kind: 'hold', afterMs: 500, error })
+  })
+
+  it('has the queue wait as long as the backend asks, an hour at most, and a batch never less than its delay', async () => {
     const asked = fc.oneof(fc.double(), fc.integer({ min: 0, max: 2 * HOUR_MS }), fc.constant(undefined))
     const unit = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
     await fc.assert(
-      fc.asyncProperty(asked, unit, fc.nat(6), async (retryAfterMs, share, before) => {
+      fc.asyncProperty(asked, unit, fc.nat(2000), async (retryAfterMs, share, before) => {
         const error = new IntermixError('OVERLOADED', 'later', { retryAfterMs })
-        const outcome = await consume(error, { random: share })('b', before)
-        const afterMs = outcome.kind === 'again' ? outcome.afterMs : Number.NaN
-        const delayMs = 1000 * 2 ** before
+        const outcome = await failing(error, { random: share })(before)
         const patienceMs = Math.min(Math.max(retryAfterMs ?? 0, 0) || 0, HOUR_MS)
-        expect(afterMs).toBeGreaterThanOrEqual(Math.max(delayMs / 2, patienceMs))
-        expect(afterMs).toBeLessThanOrEqual(Math.max(delayMs, patienceMs))
+        const delayMs = share * Math.min(60_000, 1000 * 2 ** before)
+        expect(outcome).toEqual({
+          kind: 'again',
+          afterMs: Math.max(delayMs, patienceMs),
+          error,
+          ...(patienceMs > 0 ? { pauseMs: patienceMs } : {}),
+        })
       }),
     )
   })
