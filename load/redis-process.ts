@@ -8,6 +8,8 @@ import { type Running, freePorts, start } from './processes.ts'
 export interface RedisProcess {
   readonly port: number
   readonly url: string
+  /** Of the process that runs now. */
+  pid(): number
   pause(): void
   resume(): void
   kill(): Promise<void>
@@ -27,6 +29,7 @@ export async function startRedis(further: readonly string[] = []): Promise<Redis
   return {
     port,
     url: `redis://127.0.0.1:${port}`,
+    pid: () => child.pid,
     pause: () => child.signal('SIGSTOP'),
     resume: () => child.signal('SIGCONT'),
     kill: () => child.kill(),
