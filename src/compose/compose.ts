@@ -12,7 +12,7 @@ import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
 import { createPolicy, type Policy } from './policy.ts'
-import { createReports, type Reports } from './reports.ts'
+import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
 import { folderSource } from '../config/folder-source.ts'
 import { WatchedConfig } from '../config/watch.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
@@ -52,7 +52,7 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
     meter,
   })
   const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
-  return new Composition(settings, ports, watched, createGrpc)
+  return new Composition(settings, ports, watched, createGrpc, await loadWorker(settings))
 }
 
 interface Door {
@@ -82,6 +82,7 @@ class Composition implements RunningProcess {
     ports: ProcessPorts,
     watched: WatchedConfig,
     createGrpc: CreateGrpcServer | undefined,
+    createWorker: CreateWorker | undefined,
   ) {
     const { clock, random, log, meter, health, loopLag, siblings } = ports
     const { role, nodeId, redisPrefix, mesh, redisTimeoutMs: commandTimeoutMs } = settings
@@ -121,7 +122,7 @@ class Composition implements RunningProcess {
     this.#policy = serving
       ? createPolicy({ ...policyChoices(settings), ...redis, clock, random, log, meter, state, siblings })
       : undefined
-    this.#reports = createReports({ settings, clock, random, log, meter, queueLink })
+    this.#reports = createReports({ settings, clock, random, log, meter, queueLink, createWorker })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
     this.#doors = this.#createDoors(createGrpc)
     this.operations = this.#createOperations()

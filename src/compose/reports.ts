@@ -14,7 +14,7 @@ import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { ReportIntake } from '../telemetry/report-intake.ts'
 import { ReportQueue } from '../telemetry/report-queue.ts'
 import { REPORT_FORMATS as formats } from '../wire/report-formats.ts'
-import { WorkerRuntime } from '../../workers/worker-runtime.ts'
+import type { WorkerRuntime, WorkerRuntimeOptions } from '../../workers/worker-runtime.ts'
 
 export interface ReportsOptions {
   readonly settings: Settings
@@ -23,6 +23,16 @@ export interface ReportsOptions {
   readonly log: Logger
   readonly meter: Meter
   readonly queueLink: RedisLink | undefined
+  readonly createWorker: CreateWorker | undefined
+}
+
+export type CreateWorker = (options: WorkerRuntimeOptions) => WorkerRuntime
+
+/** What drains the queues in Redis, for a process that does. It is loaded late: a node that has no queue needs none of it. */
+export async function loadWorker({ role, queueRedis }: Settings): Promise<CreateWorker | undefined> {
+  if (role === 'node' || queueRedis === undefined) return undefined
+  const { WorkerRuntime } = await import('../../workers/worker-runtime.ts')
+  return (options) => new WorkerRuntime(options)
 }
 
 export interface Reports {
@@ -35,8 +45,8 @@ export interface Reports {
 }
 
 export function createReports(options: ReportsOptions): Reports {
-  const { settings, clock, random, log, meter, queueLink } = options
-  const { queueRedis, role } = settings
+  const { settings, clock, random, log, meter, queueLink, createWorker } = options
+  const { queueRedis } = settings
   const prefix = meshPrefix(settings.redisPrefix, settings.mesh)
   const dispatcher = new ReportDispatcher({ clock, random, meter, log })
   const states = new WeakMap<Snapshot, PolicyState>()
@@ -51,8 +61,8 @@ export function createReports(options: ReportsOptions): Reports {
   const pipeline = queued ? undefined : new InProcessPipeline(common)
   const queue = queued ? new ReportQueue({ link: queueLink, clock, log, meter, prefix }) : undefined
   const worker =
-    queued && role !== 'node'
-      ? new WorkerRuntime({ ...common, redisUrl: queueRedis, link: queueLink, prefix })
+    queued && createWorker !== undefined
+      ? createWorker({ ...common, redisUrl: queueRedis, link: queueLink, prefix })
       : undefined
   const sink = pipeline ?? queue
   const intake =

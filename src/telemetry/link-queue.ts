@@ -1,6 +1,6 @@
 // A BullMQ queue on a bounded link: made when Redis is there, made anew when its making failed.
 
-import { Queue } from 'bullmq'
+import type { Queue } from 'bullmq'
 import type { RedisLink } from '../redis/connection.ts'
 
 /** Runs operations on a queue; each fails at once while Redis is away and never takes longer than its timeout. */
@@ -33,6 +33,8 @@ export class LinkQueue {
   }
 
   async #make(): Promise<Queue> {
+    // Late: it is large, and a process without a queue in Redis has no use for it.
+    const { Queue } = await import('bullmq')
     const queue = new Queue(this.#name, {
       connection: this.#link.client,
       prefix: this.#keyPrefix,

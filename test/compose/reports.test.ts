@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createReports, type Reports } from '../../src/compose/reports.ts'
+import { createReports, loadWorker, type Reports } from '../../src/compose/reports.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
@@ -57,12 +57,17 @@ interface Parts {
   readonly args?: readonly string[]
 }
 
-function create(role: Role, { clock, redis, args = [] }: Parts): Reports {
+async function create(role: Role, { clock, redis, args = [] }: Parts): Promise<Reports> {
   const given = ['--config', directory, '--redis', redis?.url ?? 'none', ...args]
   const read = readSettings(role, given, {})
   if ('problems' in read) throw new Error(read.problems.join('\n'))
   const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter() }
-  const reports = createReports({ settings: read.settings, ...ports, queueLink: redis?.link })
+  const reports = createReports({
+    settings: read.settings,
+    ...ports,
+    queueLink: redis?.link,
+    createWorker: await loadWorker(read.settings),
+  })
   ends.push(() => reports.stop(100))
   return reports
 }
@@ -88,7 +93,7 @@ async function ledger({ debug }: Reports) {
 describe('reports in one process without Redis', () => {
   it('are held until there is a config, delivered under it, and under the next one after a reload', async () => {
     const clock = new FakeClock()
-    const reports = create('all', { clock, args: ['--report-batch-max-entries', '1'] })
+    const reports = await create('all', { clock, args: ['--report-batch-max-entries', '1'] })
     send(reports, '/early')
     await clock.advance(1_000)
     expect((await ledger(reports)).intake).toMatchObject({ accepted: 1, held: 1 })
@@ -110,7 +115,7 @@ describe('reports in one process without Redis', () => {
 
   it('are delivered at the end, those that wait for more of their batch too', async () => {
     const clock = new FakeClock()
-    const reports = create('all', { clock })
+    const reports = await create('all', { clock })
     const node = await use(lines('out'))
     reports.follow(node.state())
     send(reports, '/a', '/b')
@@ -124,13 +129,13 @@ describe('reports in one process without Redis', () => {
   it('go to the folder that the settings name where nobody takes them, and come back from it', async () => {
     const clock = new FakeClock()
     const args = ['--spool-dir', join(directory, 'spool')]
-    const first = create('node', { clock, args })
+    const first = await create('node', { clock, args })
     send(first, '/kept')
     const stopped = first.stop(1_000)
     await clock.advance(1_000)
     await stopped
     expect((await ledger(first)).intake).toMatchObject({ accepted: 1, stored: 1, dropped: {} })
-    const second = create('node', { clock, args })
+    const second = await create('node', { clock, args })
     second.follow((await use(lines('out'))).state())
     await expect.poll(() => written('out')).toEqual(['/kept'])
   })
@@ -148,13 +153,13 @@ describe('reports over Redis', () => {
 
   it('are queued by a node, which delivers none, and delivered by a worker, which takes none', async () => {
     const parts = { clock: realClock, redis: await redis() }
-    const node = create('node', parts)
+    const node = await create('node', parts)
     const nodeConfig = await use(lines('node'))
     node.follow(nodeConfig.state())
     send(node, '/a', '/b')
     await expect.poll(async () => (await ledger(node)).intake).toMatchObject({ delivered: 2 })
     expect((await ledger(node)).handlers).toEqual({})
-    const worker = create('worker', parts)
+    const worker = await create('worker', parts)
     expect(worker.intake).toBeUndefined()
     worker.follow((await use(lines('worker'))).state())
     await expect.poll(() => written('worker')).toEqual(['/a', '/b'])
@@ -165,7 +170,7 @@ describe('reports over Redis', () => {
   })
 
   it('are queued and delivered by one process that plays both', async () => {
-    const all = create('all', { clock: realClock, redis: await redis() })
+    const all = await create('all', { clock: realClock, redis: await redis() })
     all.follow((await use(lines('all'))).state())
     send(all, '/a')
     await expect.poll(() => written('all')).toEqual(['/a'])
