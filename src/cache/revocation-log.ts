@@ -2,6 +2,7 @@
 // is believed.
 
 import { IntermixError } from '../kernel/errors.ts'
+import { parseJson } from '../kernel/parse-json.ts'
 import { defineScript } from '../redis/scripts.ts'
 import type { Revocation, RevocationTarget } from './revocations.ts'
 
@@ -52,7 +53,7 @@ export function readRecord(record: string, last: number): (Revocation & { readon
   const [, sequence, mark = '', target = ''] = /^(\d{1,15}) (\S+) (.+)$/s.exec(record) ?? []
   if (sequence === undefined || Number(sequence) > last) return undefined
   try {
-    return { sequence: Number(sequence), mark, target: readTarget(JSON.parse(target)) }
+    return { sequence: Number(sequence), mark, target: readTarget(parseJson(target)) }
   } catch {
     return undefined
   }

@@ -6,6 +6,7 @@ import { checkResultProblem } from '../adapter-kit/results.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import { decodeValue, encodeValue } from '../kernel/value-json.ts'
 import { type DirectResponse, MAX_VALID_FOR_MS, MAX_VALID_USES, type Verdict } from '../kernel/verdict.ts'
+import { parseJson } from '../kernel/parse-json.ts'
 import type { Epoch } from './revocations.ts'
 
 const VERSION = 1
@@ -55,7 +56,7 @@ export function decodeBlob(key: string, text: string): VerdictBlob | undefined {
 
 function parseRecord(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    const parsed: unknown = JSON.parse(text)
+    const parsed: unknown = parseJson(text)
     return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : undefined
   } catch {
     return undefined

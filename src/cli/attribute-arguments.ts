@@ -3,6 +3,7 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
+import { parseJson } from '../kernel/parse-json.ts'
 import type { CommandIo } from './io.ts'
 import type { OptionTable } from '../settings/options.ts'
 
@@ -77,7 +78,7 @@ export async function readJsonObject(
 /** @throws IntermixError INVALID_SETTING when the text is no JSON. */
 export function readJson(flag: string, text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch (error) {
     throw new IntermixError('INVALID_SETTING', `${flag}: not JSON: ${(error as Error).message}`, { cause: error })
   }

@@ -2,6 +2,7 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
+import { parseJson } from '../kernel/parse-json.ts'
 import type { CommandIo } from './io.ts'
 import type { OptionTable } from '../settings/options.ts'
 
@@ -101,7 +102,7 @@ function problemText(problem: unknown): string {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return undefined
   }

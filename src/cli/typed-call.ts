@@ -2,6 +2,7 @@
 // as text, which fits most types, and where the node wants a boolean or a map they go out once more as JSON.
 
 import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
+import { parseJson } from '../kernel/parse-json.ts'
 import type { CommandIo } from './io.ts'
 import { callNode, type NodeAnswer, type NodeRequest } from './node-client.ts'
 
@@ -40,7 +41,7 @@ function retype(attributes: JsonObject, body: JsonObject): JsonObject | undefine
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return undefined
   }

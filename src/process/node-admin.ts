@@ -1,6 +1,7 @@
 // The admin port of a node of several processes: one answer for all of them.
 
 import type { OperationReply } from '../kernel/operation.ts'
+import { parseJson } from '../kernel/parse-json.ts'
 import { type AdminServer, createAdminServer } from '../observe/admin-server.ts'
 import type { Health, HealthCheck } from '../observe/health.ts'
 import type { LogLevel, RootLogger } from '../observe/logger.ts'
@@ -75,7 +76,7 @@ export class NodeAdmin {
 
   async #view(name: string): Promise<object> {
     const { answers, silent } = await this.#options.processes.ask(VIEW, name)
-    const views = [...answers].map(([process, text]) => [process.name, text && JSON.parse(text as string)] as const)
+    const views = [...answers].map(([process, text]) => [process.name, text && parseJson(text as string)] as const)
     return { processes: Object.fromEntries(views), silent: silent.map((process) => process.name) }
   }
 }

@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer'
 import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
+import { parseJson } from '../kernel/parse-json.ts'
 import { refuseRepeatedNames } from './json-names.ts'
 
 /** @throws RefusedRequest `too-large` for more bytes than `maxBytes` */
@@ -52,7 +53,7 @@ function illFormed(path: string): RefusedRequest {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch (error) {
     if (text.trim() === '') throw new IntermixError('INVALID_REQUEST', 'the body is empty and must be JSON')
     // What the engine quotes of the text may begin or end within a pair.

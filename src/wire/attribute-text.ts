@@ -4,6 +4,7 @@ import { parseIp } from '../kernel/ip-address.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
 import { parseDuration, parseTimestamp } from '../kernel/time.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
+import { parseJson } from '../kernel/parse-json.ts'
 
 /** What a text of each type looks like, to finish the sentence "must be …". */
 export const TEXT_FORMS: Readonly<Record<ValueType, string>> = {
@@ -56,7 +57,7 @@ function readDouble(text: string): number | undefined {
 function readMap(text: string): AttributeValue | undefined {
   let json: unknown
   try {
-    json = JSON.parse(text)
+    json = parseJson(text)
   } catch {
     return undefined
   }

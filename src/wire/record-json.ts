@@ -5,6 +5,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
 import type { AttributeValue } from '../kernel/value.ts'
 import { decodeValue, type EncodedValue, encodeValue } from '../kernel/value-json.ts'
+import { parseJson } from '../kernel/parse-json.ts'
 
 /** Encodes records for a batch of format `attributes`. */
 export function encodeRecords(bags: readonly AttributeBag[]): Uint8Array {
@@ -40,7 +41,7 @@ export function decodeRecords(payload: Uint8Array): AttributeBag[] {
 function parse(payload: Uint8Array): unknown[] {
   let json: unknown
   try {
-    json = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('utf8'))
+    json = parseJson(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('utf8'))
   } catch (caught) {
     throw new IntermixError('INVALID_REQUEST', 'not a batch of records: malformed JSON', { cause: caught })
   }

@@ -6,6 +6,7 @@ import type { TextResponse } from '../../adapter-kit/fetch-text.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { Code, codeName, OK_STATUS, type Status } from '../../kernel/status.ts'
 import type { DirectResponse } from '../../kernel/verdict.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
 import type { HttpConfig } from './config.ts'
 
 const DENIALS: Readonly<Record<number, number>> = {
@@ -59,7 +60,7 @@ function readDetails(response: TextResponse): Details {
   if (!isJson || response.text === '') return {}
   let body: unknown
   try {
-    body = JSON.parse(response.text)
+    body = parseJson(response.text)
   } catch (error) {
     throw answered('the backend announced JSON and sent something else', error)
   }

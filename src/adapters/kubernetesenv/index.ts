@@ -14,6 +14,7 @@ import { RefreshingSource } from '../../adapter-kit/refreshing-source.ts'
 import { goDuration, httpUrl } from '../../adapter-kit/schema.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { AttributeValue } from '../../kernel/value.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
 import { type Pod, PodIndex, podPage } from './pods.ts'
 
 const DAY_MS = 24 * 3_600_000
@@ -137,7 +138,7 @@ async function authorization(tokenPath: string): Promise<Readonly<Record<string,
 
 function readPage(text: string): z.output<typeof podPage> {
   try {
-    return podPage.parse(JSON.parse(text))
+    return podPage.parse(parseJson(text))
   } catch (error) {
     throw new IntermixError('BACKEND_FAILED', 'the Kubernetes API sent no list of pods', { cause: error })
   }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { CheckResult } from '../../adapter-kit/define-adapter.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { Code, OK_STATUS } from '../../kernel/status.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
 
 const decision = z.union([
   z.boolean().transform((allow) => ({ allow, reason: undefined, validForMs: undefined, headers: undefined })),
@@ -45,7 +46,7 @@ export function readDecision(text: string, { path, validForMs, validUses }: Deci
 function resultOf(text: string, path: string): unknown {
   let body: unknown
   try {
-    body = JSON.parse(text)
+    body = parseJson(text)
   } catch (error) {
     throw new IntermixError('BACKEND_FAILED', `OPA sent no JSON for ${path}`, { cause: error, backend: 'answered' })
   }
