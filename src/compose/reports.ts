@@ -46,7 +46,7 @@ export interface Reports {
 
 export function createReports(options: ReportsOptions): Reports {
   const { settings, clock, random, log, meter, queueLink, createWorker } = options
-  const { queueRedis } = settings
+  const { queueRedis, role } = settings
   const prefix = meshPrefix(settings.redisPrefix, settings.mesh)
   const dispatcher = new ReportDispatcher({ clock, random, meter, log })
   const states = new WeakMap<Snapshot, PolicyState>()

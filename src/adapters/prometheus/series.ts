@@ -1,6 +1,7 @@
 // How series are kept in durable counters: which fields a change touches, and what a register's fields mean.
 
 import type { CounterChange } from '../../adapter-kit/durable-counters.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
 import type { MetricDefinition } from './metric-definition.ts'
 
 /** What a field holds: `v` a value or sum, `b<i>` the count of a bucket (the last one is +Inf), `t` the time of change. */
@@ -56,7 +57,7 @@ export function readRegister(
 ): Map<string, Map<string, Series>> {
   const found = new Map<string, Map<string, Series>>()
   for (const [field, value] of fields) {
-    const [name = '', digest, part = '', ...labels] = JSON.parse(field) as string[]
+    const [name = '', digest, part = '', ...labels] = parseJson(field) as string[]
     const metric = metrics.get(name)
     if (metric === undefined || metric.digest !== digest) continue
     const ofMetric = found.get(name) ?? new Map<string, Series>()
