@@ -20,7 +20,12 @@ const GRPC_END_TO_END = ['test/whole/envoy.test.ts', 'test/whole/doors/*.test.ts
 
 export default defineConfig({
   // As in the running program, which does it for the adapters of others.
-  resolve: { alias: { 'intermix/adapter-kit': fileURLToPath(new URL('src/adapter-kit/index.ts', import.meta.url)) } },
+  resolve: {
+    alias: {
+      'intermix/adapter-kit': fileURLToPath(new URL('src/adapter-kit/index.ts', import.meta.url)),
+      'fast-check': fileURLToPath(new URL('test/helpers/seeded-fast-check.ts', import.meta.url)),
+    },
+  },
   test: {
     pool: 'forks',
     testTimeout: 20_000,
