@@ -7,6 +7,7 @@ import type { AttributeValue } from '../kernel/value.ts'
 import type { DirectResponse } from '../kernel/verdict.ts'
 import type { Aggregation } from './aggregation.ts'
 import type { DurableCounters } from './durable-counters.ts'
+import type { Exposed } from './exposed-part.ts'
 import type { ExportWishes } from './exporter/limits.ts'
 import type { Instance } from './instance.ts'
 import type { ScriptRunner } from './script-runner.ts'
@@ -110,9 +111,10 @@ export interface AdapterEnvironment {
   readonly counters: DurableCounters
   /**
    * Serves an HTTP GET path of the process-wide adapter listener (`--prometheus-address`) until the handler stops.
-   * `render` gives the body.
+   * `render` gives the body, whole or in parts; parts of one key are put together with those of other handlers and of
+   * the node's other processes.
    */
-  expose(path: string, contentType: string, render: () => Awaitable<string>): void
+  expose(path: string, contentType: string, render: () => Awaitable<Exposed>): void
   /**
    * Scripts on the Redis at `url` (`redis://…`), or on Intermix's own durable Redis where no URL is given. Absent, or
    * throwing `NOT_READY`, where there is no such Redis. Connects lazily; nothing has to be closed by the adapter.

@@ -29,7 +29,8 @@ export {
   type QuotaResult,
   type ReportContext,
 } from './define-adapter.ts'
-export type { CounterChange, DurableCounters } from './durable-counters.ts'
+export type { CounterChange, CounterEntry, CounterGroup, DurableCounters, HeldRegisters } from './durable-counters.ts'
+export type { Exposed, ExposedPart } from './exposed-part.ts'
 export type { ExportWishes, RetryLimits } from './exporter/limits.ts'
 export { fetchText, type TextRequest, type TextResponse } from './fetch-text.ts'
 export type { FieldValue, Instance, ValueMap } from './instance.ts'

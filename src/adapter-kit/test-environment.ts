@@ -4,7 +4,8 @@
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import type { AdapterEnvironment, CallContext } from './define-adapter.ts'
-import type { CounterChange, DurableCounters } from './durable-counters.ts'
+import { piecesOf, partsOf } from './exposed-part.ts'
+import { MemoryCounters } from './memory-counters.ts'
 
 /** A clock that moves only by `advance`. */
 export class ManualClock implements Clock {
@@ -78,7 +79,7 @@ export interface TestEnvironmentOptions {
 export interface TestEnvironment extends AdapterEnvironment {
   readonly fetches: string[]
   readonly schedules: { readonly everyMs: number; readonly task: (signal: AbortSignal) => void | Promise<void> }[]
-  readonly exposed: Map<string, () => string | Promise<string>>
+  readonly exposed: Map<string, () => Promise<string>>
   readonly logged: { readonly level: string; readonly message: string; readonly fields: object }[]
 }
 
@@ -88,10 +89,11 @@ export function createTestEnvironment(options: TestEnvironmentOptions = {}): Tes
   const schedules: TestEnvironment['schedules'] = []
   const exposed: TestEnvironment['exposed'] = new Map()
   const logged: { level: string; message: string; fields: object }[] = []
+  const clock = options.clock ?? new ManualClock()
   const request = options.fetch ?? (() => Promise.reject(new IntermixError('BACKEND_FAILED', 'there is no network')))
   return {
     handlerName: 'test.handler.default',
-    clock: options.clock ?? new ManualClock(),
+    clock,
     random: () => 0.5,
     log: recordingLogger(logged),
     meter: silentMeter(),
@@ -102,9 +104,9 @@ export function createTestEnvironment(options: TestEnvironmentOptions = {}): Tes
     schedule: (everyMs, task) => {
       schedules.push({ everyMs, task })
     },
-    counters: new MemoryCounters(),
+    counters: new MemoryCounters(clock),
     expose: (path, _contentType, render) => {
-      exposed.set(path, render)
+      exposed.set(path, async () => piecesOf(partsOf(await render())).join(''))
     },
     ...(options.redis === undefined ? {} : { redis: options.redis }),
     fetches,
@@ -143,23 +145,5 @@ function silentMeter(): Meter {
     counter: () => () => ({ add: nothing }),
     gauge: () => () => ({ set: nothing }),
     histogram: () => () => ({ observe: nothing }),
-  }
-}
-
-class MemoryCounters implements DurableCounters {
-  readonly #register = new Map<string, number>()
-  readonly #batches = new Set<string>()
-
-  apply(batchId: string, changes: readonly CounterChange[]): Promise<void> {
-    if (this.#batches.has(batchId)) return Promise.resolve()
-    this.#batches.add(batchId)
-    for (const { field, add = 0, set } of changes) {
-      this.#register.set(field, (set ?? this.#register.get(field) ?? 0) + add)
-    }
-    return Promise.resolve()
-  }
-
-  registers(): Promise<ReadonlyMap<string, ReadonlyMap<string, number>>> {
-    return Promise.resolve(new Map([['test', this.#register]]))
   }
 }

@@ -2,16 +2,17 @@
 
 import type { AdapterEnvironment } from '../adapter-kit/define-adapter.ts'
 import type { DurableCounters } from '../adapter-kit/durable-counters.ts'
+import { MemoryCounters } from '../adapter-kit/memory-counters.ts'
 import type { LuaScript, ScriptRunner } from '../adapter-kit/script-runner.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { Siblings } from '../kernel/siblings.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
-import { redisCounters } from '../redis/durable-counters.ts'
+import { RedisCounters } from '../redis/counters/redis-counters.ts'
 import { scriptFromSource } from '../redis/scripts.ts'
 import type { AdapterListener } from '../server/adapter-listener.ts'
-import { MemoryCounters } from '../telemetry/durable-counters.ts'
+import { exposedByAll } from './exposed-by-all.ts'
 
 export interface AdapterEnvironmentsOptions {
   readonly clock: Clock
@@ -48,7 +49,7 @@ export class AdapterEnvironments {
 
   /** The environment of one handler. */
   create(handler: HandlerConfig): OwnedEnvironment {
-    const { clock, random, meter, listener } = this.#options
+    const { clock, random, meter, listener, siblings } = this.#options
     const log = this.#options.log.child({ handler: handler.name })
     const ends: (() => void)[] = []
     const counters = this.#counters(handler, ends)
@@ -64,7 +65,10 @@ export class AdapterEnvironments {
         return counters()
       },
       expose: (path, contentType, render) => {
-        if (listener !== undefined) ends.push(listener.expose(path, contentType, render))
+        if (listener === undefined) return
+        const all = siblings === undefined ? undefined : exposedByAll(`${path} of ${handler.name}`, render, siblings)
+        if (all !== undefined) ends.push(all.end)
+        ends.push(listener.expose(path, contentType, all?.render ?? render))
       },
       redis: (url) => this.#scripts(url),
     }
@@ -83,15 +87,16 @@ export class AdapterEnvironments {
 
   /** Opened when first asked for: most handlers count nothing. */
   #counters(handler: HandlerConfig, ends: (() => void)[]): () => DurableCounters {
-    const { queueLink, clock, prefix, nodeId, siblings } = this.#options
+    const { queueLink, clock, prefix, nodeId, siblings, listener } = this.#options
     const open = (): DurableCounters => {
-      if (queueLink === undefined) return new MemoryCounters(siblings === undefined ? 'local' : nodeId)
-      const opened = redisCounters({ link: queueLink, clock, handler: handler.name, prefix })
+      // Nothing is counted in a process that nobody can ask for it.
+      if (queueLink === undefined || listener === undefined) return new MemoryCounters(clock, siblings && nodeId)
+      const opened = new RedisCounters({ link: queueLink, clock, handler: handler.name, prefix })
       ends.push(() => opened.close())
       return opened
     }
     let counters: DurableCounters | undefined
-    return () => (counters ??= siblings === undefined ? open() : nodeCounters(open(), handler.name, siblings, ends))
+    return () => (counters ??= open())
   }
 
   #scripts(url: string | undefined): ScriptRunner {
@@ -117,26 +122,6 @@ export class AdapterEnvironments {
     const link = connectRedis({ url, role: 'queue', clock, random, log, meter })
     this.#links.set(url, link)
     return link
-  }
-}
-
-/** Counters whose registers are those of all processes of the node: whoever is asked answers for all. */
-function nodeCounters(
-  own: DurableCounters,
-  handler: string,
-  siblings: Siblings,
-  ends: (() => void)[],
-): DurableCounters {
-  const name = `registers of ${handler}`
-  ends.push(siblings.answer(name, () => own.registers()))
-  return {
-    apply: (batchId, changes) => own.apply(batchId, changes),
-    async registers() {
-      const [registers, others] = await Promise.all([own.registers(), siblings.ask(name)])
-      const answers = [...others.answers.values()].map((answer) => (answer ?? new Map()) as typeof registers)
-      return new Map([...answers, registers].flatMap((each) => [...each]))
-    },
-    ...(own.forget === undefined ? {} : { forget: (...what) => own.forget?.(...what) ?? Promise.resolve() }),
   }
 }
 

@@ -1,10 +1,13 @@
 // The listener on which adapters offer what they have to be asked for: the metrics that the prometheus adapter makes.
 
+import { pipeline, Readable } from 'node:stream'
+import { constants, createGzip } from 'node:zlib'
 import Fastify from 'fastify'
+import { type Exposed, joinParts, partsOf, piecesOf } from '../adapter-kit/exposed-part.ts'
 import type { Logger } from '../kernel/ports.ts'
 
 /** Renders one body. */
-type Render = () => string | Promise<string>
+type Render = () => Exposed | Promise<Exposed>
 
 export interface AdapterListener {
   /** Offers a body at a path until the returned function is called. Several bodies at one path are joined. */
@@ -18,6 +21,7 @@ export interface AdapterListener {
 export function createAdapterListener(log: Logger): AdapterListener {
   const offers = new Map<string, Set<{ readonly contentType: string; readonly render: Render }>>()
   const app = Fastify({ logger: false, forceCloseConnections: true, routerOptions: { ignoreTrailingSlash: true } })
+  // Fastify answers HEAD of itself, with the head of what GET answers.
   app.get('/*', async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
     const found = [...(offers.get(path) ?? [])]
@@ -29,8 +33,13 @@ export function createAdapterListener(log: Logger): AdapterListener {
         .send({ error: `nothing is offered here; ${known === '' ? 'no adapter offers anything' : `try ${known}`}` })
     }
     try {
-      const bodies = await Promise.all(found.map(async ({ render }) => await render()))
-      return await reply.type(first.contentType).send(bodies.join(''))
+      const bodies = await Promise.all(found.map(async ({ render }) => partsOf(await render())))
+      const pieces = piecesOf(joinParts(bodies))
+      const compressed = request.method === 'GET' && takesGzip(request.headers['accept-encoding'])
+      void reply.type(first.contentType).header('vary', 'accept-encoding')
+      if (compressed) return await reply.header('content-encoding', 'gzip').send(gzipped(pieces))
+      const length = pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0)
+      return await reply.header('content-length', length).send(Readable.from(pieces.map(Buffer.from)))
     } catch (error) {
       log.warn({ path, err: error }, 'an adapter could not render what it offers')
       return await reply.code(503).send({ error: 'not available now; the log says why' })
@@ -56,4 +65,18 @@ export function createAdapterListener(log: Logger): AdapterListener {
       await app.close()
     },
   }
+}
+
+/** Compressed off the main thread, at the level that costs least: texts of metrics shrink well at any. */
+function gzipped(pieces: readonly string[]): Readable {
+  const gzip = createGzip({ level: constants.Z_BEST_SPEED })
+  // The response ends with the stream; what went wrong with a peer that is gone is nobody's business.
+  pipeline(Readable.from(pieces), gzip, () => undefined)
+  return gzip
+}
+
+function takesGzip(header: string | string[] | undefined): boolean {
+  return String(header ?? '')
+    .split(',')
+    .some((coding) => /^\s*(gzip|\*)\s*(;\s*q=(1|0\.\d*[1-9]))?/i.test(coding) && !/;\s*q=0(\.0*)?\s*$/i.test(coding))
 }

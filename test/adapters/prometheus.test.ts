@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { createTestEnvironment, ManualClock } from '../../src/adapter-kit/test-environment.ts'
 import type { AdapterEnvironment } from '../../src/adapter-kit/define-adapter.ts'
 import type { MetricInstance } from '../../src/adapter-kit/templates.ts'
+import { MemoryCounters } from '../../src/adapter-kit/memory-counters.ts'
 import prometheus from '../../src/adapters/prometheus/index.ts'
 import { Duration } from '../../src/kernel/time.ts'
-import { MemoryCounters } from '../../src/telemetry/durable-counters.ts'
 import { ReadableMeter } from '../redis/support.ts'
 
 const requests = { name: 'requests_total', instanceName: 'requests.instance.default', kind: 'COUNTER' }
@@ -13,7 +13,7 @@ function start(params: unknown) {
   const clock = new ManualClock()
   const base = createTestEnvironment({ clock })
   const meter = new ReadableMeter()
-  const env: AdapterEnvironment = { ...base, meter, counters: new MemoryCounters() }
+  const env: AdapterEnvironment = { ...base, meter, counters: new MemoryCounters(clock) }
   const handler = prometheus.create(prometheus.config.parse(params), env)
   void handler.start?.()
   let serial = 0
@@ -43,8 +43,8 @@ describe('the prometheus adapter', () => {
       [
         '# HELP istio_requests_total All\\nof them',
         '# TYPE istio_requests_total counter',
-        'istio_requests_total{a_b="x",c="q\\"\\\\\\n",worker="local"} 7',
-        'istio_requests_total{a_b="",c="",worker="local"} 0.5',
+        'istio_requests_total{a_b="x",c="q\\"\\\\\\n",worker="0"} 7',
+        'istio_requests_total{a_b="",c="",worker="0"} 0.5',
         '',
       ].join('\n'),
     )
@@ -57,11 +57,11 @@ describe('the prometheus adapter', () => {
     })
     await report(...[50, 100, 500, 2000].map((millis) => metric(Duration.fromMillis(millis))))
     expect((await render())?.split('\n').slice(2, -1)).toEqual([
-      'seconds_bucket{worker="local",le="0.1"} 2',
-      'seconds_bucket{worker="local",le="1"} 3',
-      'seconds_bucket{worker="local",le="+Inf"} 4',
-      'seconds_sum{worker="local"} 2.65',
-      'seconds_count{worker="local"} 4',
+      'seconds_bucket{worker="0",le="0.1"} 2',
+      'seconds_bucket{worker="0",le="1"} 3',
+      'seconds_bucket{worker="0",le="+Inf"} 4',
+      'seconds_sum{worker="0"} 2.65',
+      'seconds_count{worker="0"} 4',
     ])
   })
 
@@ -92,16 +92,16 @@ describe('the prometheus adapter', () => {
   it('sets gauges to the last value', async () => {
     const { report, render } = start({ metrics: [{ ...requests, kind: 'GAUGE' }] })
     await report(metric(5n), metric('-2.5'))
-    expect(await render()).toContain('istio_requests_total{worker="local"} -2.5\n')
+    expect(await render()).toContain('istio_requests_total{worker="0"} -2.5\n')
   })
 
   it('folds label sets beyond the limit into one series and counts them', async () => {
     const { report, render, meter } = start({ metrics: [{ ...requests, labelNames: ['n'], cardinalityLimit: 2 }] })
     await report(...['a', 'b', 'c', 'd', 'a'].map((n) => metric(1n, { n })))
     expect((await render())?.split('\n').slice(2, -1)).toEqual([
-      'istio_requests_total{n="a",worker="local"} 2',
-      'istio_requests_total{n="b",worker="local"} 1',
-      'istio_requests_total{n="overflow",worker="local"} 2',
+      'istio_requests_total{n="a",worker="0"} 2',
+      'istio_requests_total{n="b",worker="0"} 1',
+      'istio_requests_total{n="overflow",worker="0"} 2',
     ])
     expect(meter.value('prometheus_adapter_exceptions_total', 'test.handler.default', 'cardinality')).toBe(2)
   })
@@ -109,7 +109,7 @@ describe('the prometheus adapter', () => {
   it('leaves out and counts what has no number, what would lower a counter, and unknown instances', async () => {
     const { report, render, meter } = start({ metrics: [requests] })
     await report(metric(undefined), metric('many'), metric(-1n), metric(1n, {}, 'other.instance.default'), metric(1n))
-    expect(await render()).toContain('istio_requests_total{worker="local"} 1\n')
+    expect(await render()).toContain('istio_requests_total{worker="0"} 1\n')
     const skipped = (reason: string) =>
       meter.value('prometheus_adapter_exceptions_total', 'test.handler.default', reason)
     expect([skipped('no-number'), skipped('negative-counter'), skipped('unknown-instance')]).toEqual([2, 1, 1])
@@ -130,8 +130,8 @@ describe('the prometheus adapter', () => {
     await report(metric(1n, { n: 'newer' }))
     await report(metric(1n, { n: 'new' }))
     expect((await render())?.split('\n').slice(2, -1)).toEqual([
-      'istio_requests_total{n="new",worker="local"} 2',
-      'istio_requests_total{n="newer",worker="local"} 1',
+      'istio_requests_total{n="new",worker="0"} 2',
+      'istio_requests_total{n="newer",worker="0"} 1',
     ])
   })
 

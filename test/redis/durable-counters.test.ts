@@ -1,103 +1,234 @@
 import { describe, expect, it } from 'vitest'
-import { redisCounters } from '../../src/redis/durable-counters.ts'
-import { MemoryCounters } from '../../src/telemetry/durable-counters.ts'
+import type { CounterGroup, DurableCounters } from '../../src/adapter-kit/durable-counters.ts'
+import { MemoryCounters } from '../../src/adapter-kit/memory-counters.ts'
+import { RedisCounters } from '../../src/redis/counters/redis-counters.ts'
 import { sharedRedis } from './shared-redis.ts'
 import { realClock, until } from './support.ts'
 
 const { link } = await sharedRedis({ commandTimeoutMs: 1_000 })
 
-const open = (handler: string, leaseMs?: number) =>
-  redisCounters({ link, clock: realClock, handler, ...(leaseMs === undefined ? {} : { leaseMs }) })
+const GROUP: CounterGroup = { name: 'g', maxFields: 1000, overflow: 'other', maxBytes: 1_000_000 }
+
+const open = (handler: string, leaseMs?: number, clock = realClock) =>
+  new RedisCounters({ link, clock, handler, ...(leaseMs === undefined ? {} : { leaseMs }) })
+
+/** Numbers by register and field. */
+async function numbersOf(counters: DurableCounters, group = 'g'): Promise<Record<string, Record<string, number[]>>> {
+  const { registers } = await counters.held()
+  return Object.fromEntries(
+    [...registers].map(([register, groups]) => [
+      register,
+      Object.fromEntries([...(groups.get(group) ?? [])].map(([field, { numbers }]) => [field, [...numbers]])),
+    ]),
+  )
+}
+
+const add = (field: string, ...numbers: number[]) => [{ group: GROUP, field, add: numbers }]
+
+/** Beats never come, as in a process that stood still; shorter waits end. */
+const withoutBeats = {
+  ...realClock,
+  after: (ms: number, call: () => void) => (ms > 100 ? () => undefined : realClock.after(ms, call)),
+}
+
+async function sumOf(counters: readonly RedisCounters[], field: string): Promise<number> {
+  const all = await Promise.all(counters.map((each) => numbersOf(each)))
+  return all
+    .flatMap((registers) => Object.values(registers))
+    .reduce((sum, fields) => sum + (fields[field]?.[0] ?? 0), 0)
+}
 
 describe.each(['memory', 'Redis'])('durable counters in %s', (kind) => {
+  const create = (name: string) => (kind === 'Redis' ? open(name) : new MemoryCounters(realClock))
+  const close = (counters: DurableCounters) => {
+    if (counters instanceof RedisCounters) counters.close()
+  }
+
   it('apply all changes of a batch, once', async () => {
-    const counters = kind === 'Redis' ? open('once') : new MemoryCounters()
-    await counters.apply('b-1', [
-      { field: 'a', add: 2 },
-      { field: 'b', set: 7 },
-    ])
-    await counters.apply('b-1', [{ field: 'a', add: 2 }])
-    await counters.apply('b-2', [
-      { field: 'a', add: 0.5 },
-      { field: 'b', set: 3 },
-    ])
-    const [register] = [...(await counters.registers()).values()]
-    expect(Object.fromEntries(register ?? [])).toEqual({ a: 2.5, b: 3 })
-    if (kind === 'Redis') (counters as ReturnType<typeof open>).close()
+    const counters = create('once')
+    await counters.apply('b-1', [...add('a', 2, 1), { group: GROUP, field: 'b', set: [7] }])
+    await counters.apply('b-1', add('a', 2, 1))
+    await counters.apply('b-2', [...add('a', 0.5, 0), { group: GROUP, field: 'b', set: [3] }])
+    await counters.apply('b-3', add('a', 0, 4))
+    expect(await numbersOf(counters)).toEqual({ 0: { a: [2.5, 5], b: [3] } })
+    close(counters)
   })
 
-  it('forget fields only when the guard is as it was', async () => {
-    const counters = kind === 'Redis' ? open('forget') : new MemoryCounters()
-    await counters.apply('b-1', [
-      { field: 't', set: 5 },
-      { field: 'v', add: 1 },
-    ])
-    const [register = ''] = [...(await counters.registers()).keys()]
-    await counters.forget?.(register, { field: 't', value: 4 }, ['t', 'v'])
-    expect((await counters.registers()).get(register)?.size).toBe(2)
-    await counters.forget?.(register, { field: 't', value: 5 }, ['t', 'v'])
-    expect((await counters.registers()).get(register)?.size ?? 0).toBe(0)
-    if (kind === 'Redis') (counters as ReturnType<typeof open>).close()
+  it('forget what is over, and let in others in its place', async () => {
+    const counters = create('forget')
+    const group = { ...GROUP, maxFields: 1 }
+    expect(await counters.apply('b-1', [{ group, field: 'a', add: [1] }])).toBe(0)
+    expect(await counters.apply('b-2', [{ group, field: 'b', add: [1] }])).toBe(1)
+    await counters.forget(({ field }) => field === 'a')
+    expect(await counters.apply('b-3', [{ group, field: 'c', add: [1] }])).toBe(0)
+    expect(await numbersOf(counters)).toEqual({ 0: { other: [1], c: [1] } })
+    await counters.forget(() => true)
+    expect(await numbersOf(counters)).toEqual({ 0: {} })
+    close(counters)
+  })
+
+  it('fold fields beyond the bounds of number and bytes into the overflow of their group', async () => {
+    const counters = create('bounds')
+    const few = { ...GROUP, name: 'few', maxFields: 2 }
+    const changes = ['a', 'b', 'c', 'd', 'a'].map((field) => ({ group: few, field, add: [1] }))
+    expect(await counters.apply('b-1', changes)).toBe(2)
+    expect(await counters.apply('b-2', changes)).toBe(2)
+    expect(await numbersOf(counters, 'few')).toEqual({ 0: { a: [4], b: [2], other: [4] } })
+    const small = { ...GROUP, name: 'small', maxBytes: 1000 }
+    expect(await counters.apply('b-3', [{ group: small, field: 'x'.repeat(1000), add: [1] }])).toBe(1)
+    expect(await counters.apply('b-4', [{ group: small, field: 'x', add: [1] }])).toBe(0)
+    expect(await numbersOf(counters, 'small')).toEqual({ 0: { x: [1], other: [1] } })
+    close(counters)
+  })
+
+  it('differ in revision when, and only when, something has changed', async () => {
+    const counters = create('revision')
+    await counters.apply('b-1', add('a', 1))
+    const { revision } = await counters.held()
+    expect((await counters.held()).revision).toBe(revision)
+    await counters.apply('b-2', add('a', 1))
+    expect((await counters.held()).revision).not.toBe(revision)
+    close(counters)
   })
 })
 
 describe('durable counters in Redis', () => {
-  it('give each register to exactly one live process, and adopt those of dead ones', async () => {
-    const [a, b] = [open('adopt', 500), open('adopt', 500)]
-    // Its heartbeat never comes, as in a process that was stopped.
-    const still = { ...realClock, after: () => () => undefined }
-    const dead = redisCounters({ link, clock: still, handler: 'adopt', leaseMs: 500 })
-    await a.apply('b-1', [{ field: 'x', add: 1 }])
-    await b.apply('b-2', [{ field: 'x', add: 2 }])
-    await dead.apply('b-3', [{ field: 'x', add: 4 }])
-    const names = async () => (await Promise.all([a.registers(), b.registers()])).flatMap((map) => [...map.keys()])
-    expect(await names()).toHaveLength(2)
-    await until(async () => (await names()).length === 3, 'the dead one is adopted')
-    const all = await Promise.all([a.registers(), b.registers()])
-    expect(all.flatMap((map) => [...map.values()]).reduce((sum, register) => sum + (register.get('x') ?? 0), 0)).toBe(7)
-    expect(new Set(await names()).size).toBe(3)
-    // Taken for dead, but not dead: it goes on with a new register, and its old one stays where it is.
-    await dead.apply('b-4', [{ field: 'x', add: 8 }])
-    const late = await dead.registers()
-    expect([...late.values()].map((register) => register.get('x'))).toEqual([8])
-    dead.close()
-    a.close()
-    b.close()
+  it('take up where a process ended that closed them', async () => {
+    const first = open('restart')
+    await first.apply('b-1', add('x', 1))
+    first.close()
+    const second = open('restart')
+    await second.apply('b-1', add('x', 1))
+    await second.apply('b-2', add('x', 2))
+    expect(await numbersOf(second)).toEqual({ 0: { x: [3] } })
+    second.close()
   })
 
-  it('leave out what is no number, and keep a register of which nobody can tell since when it is adopted', async () => {
+  it('give each slot to exactly one live process, and those of the dead to another one', async () => {
+    const [a, b] = [open('adopt', 500), open('adopt', 500)]
+    await a.apply('b-1', add('x', 1))
+    await b.apply('b-2', add('x', 2))
+    const dead = open('adopt', 500, withoutBeats)
+    await dead.apply('b-3', add('x', 4))
+    const names = async () =>
+      (await Promise.all([a, b].map((each) => numbersOf(each)))).flatMap((registers) => Object.keys(registers)).sort()
+    expect(await names()).toEqual(['0', '1'])
+    await until(async () => (await names()).join() === '0,1,2', 'the dead one is adopted')
+    expect(await sumOf([a, b], 'x')).toBe(7)
+    // Taken for dead, but not dead: what it still holds is not its own any more, and it is given another one.
+    await dead.apply('b-4', add('x', 8))
+    expect(await sumOf([a, b, dead], 'x')).toBe(15)
+    for (const each of [a, b, dead]) each.close()
+  })
+
+  it('hand an adopted slot to a process that has none, so that restarts make no more of them', async () => {
+    const survivor = open('hand-over', 500)
+    await survivor.apply('b-0', add('x', 1))
+    for (let life = 1; life <= 4; life++) {
+      const next = open('hand-over', 500)
+      await next.apply(`b-${life}`, add('x', 1))
+      expect(await sumOf([survivor, next], 'x')).toBe(life + 1)
+      next.close()
+      await until(async () => Object.keys(await numbersOf(survivor)).length === 2, 'it is adopted')
+    }
+    expect(await numbersOf(survivor)).toEqual({ 0: { x: [1] }, 1: { x: [4] } })
+    survivor.close()
+  })
+
+  it('apply a batch that two processes try at once only once, many at a time', async () => {
+    const [a, b] = [open('race'), open('race')]
+    const batches = Array.from({ length: 200 }, (_, i) => `b-${i}`)
+    await Promise.all(batches.flatMap((id) => [a, b, a].map((counters) => counters.apply(id, add('x', 1)))))
+    expect(await sumOf([a, b], 'x')).toBe(200)
+    for (const each of [a, b]) each.close()
+  })
+
+  it('have one bound over all processes, which a label set that others have counts towards once', async () => {
+    const [a, b] = [open('one-bound'), open('one-bound')]
+    const group = { ...GROUP, maxFields: 2 }
+    const count = (counters: RedisCounters, id: string, field: string) =>
+      counters.apply(id, [{ group, field, add: [1] }])
+    expect(await count(a, '1', 'x')).toBe(0)
+    expect(await count(b, '2', 'x')).toBe(0)
+    expect(await count(b, '3', 'y')).toBe(0)
+    expect(await count(a, '4', 'z')).toBe(1)
+    expect(await count(a, '5', 'y')).toBe(0)
+    await b.forget(() => true)
+    expect(await count(a, '6', 'z')).toBe(1)
+    await a.forget(({ field }) => field === 'y')
+    expect(await count(a, '7', 'z')).toBe(0)
+    for (const each of [a, b]) each.close()
+  })
+
+  it('write nothing to a slot that was given away while they stood still', async () => {
+    const asleep = open('fenced', 500, { ...withoutBeats, monotonic: () => 0 })
+    await asleep.apply('b-1', add('x', 1))
+    const awake = open('fenced', 500)
+    await until(async () => (await sumOf([awake], 'x')) === 1, 'the slot is adopted')
+    await awake.apply('b-2', add('x', 2))
+    // By its own clock no time has passed: only the script knows better.
+    await asleep.apply('b-3', add('x', 4))
+    expect(await sumOf([awake, asleep], 'x')).toBe(7)
+    for (const each of [awake, asleep]) each.close()
+  })
+
+  it('leave out what is no entry, and start from what else there is', async () => {
     const counters = open('garbage')
-    await counters.apply('b-1', [{ field: 'a', add: 2 }])
-    const [register = ''] = [...(await counters.registers()).keys()]
+    await counters.apply('b-1', add('a', 2))
+    counters.close()
     const base = '{intermix-counters-garbage}:'
-    await link.run((client) => client.hset(`${base}register:${register}`, 'b', 'many', 'c', '1e999'))
-    await link.run((client) => client.zadd(`${base}leases`, '1', 'lost'))
-    await link.run((client) => client.hset(`${base}adopted`, register, 'long ago', 'lost', '9'.repeat(30)))
-    const found = await counters.registers()
-    expect([...found.keys()].sort()).toEqual([register, 'lost'].sort())
-    expect([...(found.get(register) ?? [])]).toEqual([['a', 2]])
+    await link.run((client) => client.hset(`${base}slot:0`, 'b', 'many', 'g|c', '5 1e999', 'g|d', '', 'g|e', '7 1'))
+    await link.run((client) => client.hset(`${base}slots`, 'u:0', 'long ago', 'gen-since', '9'.repeat(30)))
+    const again = open('garbage')
+    expect(await numbersOf(again)).toEqual({ 0: { a: [2], e: [1] } })
+    await again.apply('b-2', add('a', 1))
+    expect(await numbersOf(again)).toEqual({ 0: { a: [3], e: [1] } })
+    again.close()
+  })
+
+  it('show no less than before where Redis has lost the latest writes, and count right from there', async () => {
+    const counters = open('tail')
+    await counters.apply('b-1', add('x', 5))
+    const base = '{intermix-counters-tail}:'
+    const kept = await link.run((client) => client.hgetall(`${base}slot:0`))
+    await counters.apply('b-2', add('x', 3))
+    // As after a crash of Redis: the last writes are gone, also that the batch was applied.
+    await link.run(async (client) => {
+      await client.hset(`${base}slot:0`, kept)
+      await client.hincrby(`${base}slots`, 'v:0', -1)
+      await client.srem(`${base}batches:1`, 'b-2')
+    })
+    await counters.apply('b-3', add('y', 1))
+    const shown = async () => {
+      const entry = (await counters.held()).registers.get('0')?.get('g')?.get('x')
+      return [entry?.numbers[0], entry?.floor?.[0]]
+    }
+    expect(await shown()).toEqual([5, 8])
+    await counters.apply('b-2', add('x', 3))
+    await counters.apply('b-4', add('x', 1))
+    expect((await shown())[0]).toBe(9)
     counters.close()
   })
 
-  it('give away their registers when they are closed', async () => {
-    const [a, b] = [open('close'), open('close')]
-    await a.apply('b-1', [{ field: 'x', add: 1 }])
-    expect((await b.registers()).size).toBe(1)
-    a.close()
-    await until(async () => (await b.registers()).size === 2, 'they are adopted')
-    b.close()
-  })
-
-  it('apply a batch that two processes try at once only once', async () => {
-    const [a, b] = [open('race'), open('race')]
-    for (let i = 0; i < 50; i++) {
-      await Promise.all([a, b].map((counters) => counters.apply(`b-${i}`, [{ field: 'x', add: 1 }])))
-    }
-    const all = await Promise.all([a.registers(), b.registers()])
-    expect(all.flatMap((map) => [...map.values()]).reduce((sum, register) => sum + (register.get('x') ?? 0), 0)).toBe(
-      50,
-    )
-    a.close()
-    b.close()
+  it('answer from memory while Redis is away, and say for how long', async () => {
+    let now = 0
+    const clock = { ...realClock, monotonic: () => realClock.monotonic() + now }
+    let down = false
+    const failing = {
+      ...link,
+      state: () => (down ? 'down' : link.state()),
+      run: link.run.bind(link),
+      onUp: link.onUp.bind(link),
+      onDown: link.onDown.bind(link),
+    } as typeof link
+    const counters = new RedisCounters({ link: failing, clock, handler: 'away' })
+    await counters.apply('b-1', add('x', 1))
+    expect((await counters.held()).staleMs).toBe(0)
+    down = true
+    now = 60_000
+    const held = await counters.held()
+    expect(held.staleMs).toBeGreaterThanOrEqual(60_000)
+    expect(held.registers.get('0')?.get('g')?.get('x')?.numbers).toEqual([1])
+    counters.close()
   })
 })

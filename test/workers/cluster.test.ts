@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { RedisLink } from '../../src/redis/connection.ts'
-import { redisCounters } from '../../src/redis/durable-counters.ts'
+import { RedisCounters } from '../../src/redis/counters/redis-counters.ts'
 import { DeadLetters } from '../../src/telemetry/dead-letters.ts'
 import { parcelOf } from '../../src/telemetry/parcel.ts'
 import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
@@ -58,9 +58,11 @@ describe('reports on a Redis cluster', () => {
     bad.failWith = undefined
     await letters.replay(letter?.id ?? '')
     await until(() => bad.total === 4, 'the replayed one is delivered')
-    const counters = redisCounters({ link: opened, clock: realClock, handler: 'good' })
-    await counters.apply('b-1', [{ field: 'x', add: 1 }])
-    expect([...(await counters.registers()).values()].map((fields) => fields.get('x'))).toEqual([1])
+    const counters = new RedisCounters({ link: opened, clock: realClock, handler: 'good' })
+    const group = { name: 'g', maxFields: 10, overflow: 'other', maxBytes: 1_000_000 }
+    await counters.apply('b-1', [{ group, field: 'x', add: [1] }])
+    const { registers } = await counters.held()
+    expect([...registers.values()].map((groups) => groups.get('g')?.get('x')?.numbers)).toEqual([[1]])
     counters.close()
     await runtime.stop(1000)
     await letters.close()

@@ -2,8 +2,9 @@
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { partsOf, piecesOf } from '../../src/adapter-kit/exposed-part.ts'
 import prometheus from '../../src/adapters/prometheus/index.ts'
-import { redisCounters } from '../../src/redis/durable-counters.ts'
+import { RedisCounters } from '../../src/redis/counters/redis-counters.ts'
 import { WorkerRuntime } from '../../workers/worker-runtime.ts'
 import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, untilUp } from '../redis/support.ts'
 import { dispatchByName, jsonFormats, snapshotOf } from './support.ts'
@@ -13,8 +14,8 @@ const { link } = testLink(redisUrl, 1000)
 await untilUp(link)
 const log = new KeptLog()
 const meter = new ReadableMeter()
-const counters = redisCounters({ link, clock: realClock, handler: 'prom', leaseMs: Number(leaseMs) })
-let render: (() => string | Promise<string>) | undefined
+const counters = new RedisCounters({ link, clock: realClock, handler: 'prom', leaseMs: Number(leaseMs) })
+let render: (() => Promise<string>) | undefined
 const handler = prometheus.create(
   prometheus.config.parse({
     metrics: [{ name: 'requests_total', instanceName: 'requests', kind: 'COUNTER', labelNames: ['n'] }],
@@ -29,7 +30,7 @@ const handler = prometheus.create(
     schedule: () => undefined,
     counters,
     expose: (_path, _type, body) => {
-      render = body
+      render = async () => piecesOf(partsOf(await body())).join('')
     },
   },
 )

@@ -30,12 +30,19 @@ const metric = z.strictObject({
   kind: z.enum(['UNSPECIFIED', 'GAUGE', 'COUNTER', 'DISTRIBUTION']),
   labelNames: z.array(z.string()).max(100).default([]),
   buckets: buckets.optional(),
-  /** Label sets of this metric in one worker; further ones share one series whose labels are all `overflow`. */
+  /** Label sets of this metric in all workers together; further ones share one series whose labels are all `overflow`. */
   cardinalityLimit: z.int().min(1).max(1_000_000).default(10_000),
 })
 
 export const prometheusConfig = z.strictObject({
   metrics: z.array(metric).max(1000).default([]),
+  /** Names, labels and numbers written as Mixer's adapter wrote them. */
+  mixerText: z.boolean().default(false),
+  /** What all series of all workers may take when they are scraped; further label sets are counted as `overflow`. */
+  maxBytes: z
+    .int()
+    .min(1024)
+    .default(128 * 1024 * 1024),
   metricsExpirationPolicy: z
     .strictObject({
       /** Series that nothing has changed for this long are removed. */

@@ -2,7 +2,9 @@
 
 import { createHash } from 'node:crypto'
 import type { ConfigIssue } from '../../adapter-kit/define-adapter.ts'
-import type { MetricConfig } from './config.ts'
+import type { CounterGroup } from '../../adapter-kit/durable-counters.ts'
+import type { MetricConfig, PrometheusConfig } from './config.ts'
+import { fieldOf } from './series.ts'
 
 export interface MetricDefinition {
   /** Full name, such as `istio_requests_total`. */
@@ -15,17 +17,25 @@ export interface MetricDefinition {
   readonly labels: readonly string[]
   /** Upper bounds without +Inf; empty unless a histogram. */
   readonly bounds: readonly number[]
-  readonly cardinalityLimit: number
-  /** Changes when numbers kept under an older definition have lost their meaning. */
-  readonly digest: string
+  /** Where its series are counted. Another one when numbers kept under an older definition have lost their meaning. */
+  readonly group: CounterGroup
 }
+
+/** What all metrics of a handler have in common. */
+export type MetricDefaults = Pick<PrometheusConfig, 'mixerText' | 'maxBytes'>
+
+const OVERFLOW = 'overflow'
 
 const TYPES = { UNSPECIFIED: undefined, GAUGE: 'gauge', COUNTER: 'counter', DISTRIBUTION: 'histogram' } as const
 // Bounds that the Prometheus client of Mixer's time used where none were given.
 const DEFAULT_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /** Reads a metric's config. Without a definition there is at least one issue, its path relative to the metric. */
-export function defineMetric(config: MetricConfig): { definition?: MetricDefinition; problems: ConfigIssue[] } {
+export function defineMetric(
+  config: MetricConfig,
+  { mixerText, maxBytes }: MetricDefaults,
+): { definition?: MetricDefinition; problems: ConfigIssue[] } {
+  const validName = mixerText ? mixerName : usualName
   const problems: ConfigIssue[] = []
   const type = TYPES[config.kind]
   if (type === undefined) problems.push({ path: ['kind'], message: 'must be GAUGE, COUNTER or DISTRIBUTION' })
@@ -51,17 +61,18 @@ export function defineMetric(config: MetricConfig): { definition?: MetricDefinit
     }
   }
   if (type === undefined || problems.length > 0) return { problems }
-  const name = validName([config.namespace, config.name ?? config.instanceName].filter((part) => part !== '').join('_'))
+  const namespace = mixerText && config.namespace === '' ? 'istio' : config.namespace
+  const parts = [namespace, config.name ?? config.instanceName].filter((part) => part !== '')
+  const name = usualName(parts.map((part) => (mixerText ? mixerName(part) : part)).join('_'))
   const digest = createHash('sha256')
     .update(JSON.stringify([type, labels, bounds]))
     .digest('hex')
     .slice(0, 8)
   const { description, instanceName, labelNames, cardinalityLimit } = config
-  const help = description === '' ? name : description
-  return {
-    definition: { name, help, type, instanceName, dimensions: labelNames, labels, bounds, cardinalityLimit, digest },
-    problems,
-  }
+  const help = description !== '' ? description : mixerText ? (config.name ?? instanceName) : name
+  const overflow = fieldOf(labels.map(() => OVERFLOW))
+  const group = { name: `${name}:${digest}`, maxFields: cardinalityLimit, overflow, maxBytes }
+  return { definition: { name, help, type, instanceName, dimensions: labelNames, labels, bounds, group }, problems }
 }
 
 function boundsOf({ buckets }: MetricConfig): readonly number[] {
@@ -79,7 +90,12 @@ function boundsOf({ buckets }: MetricConfig): readonly number[] {
 }
 
 /** A name with `_` for each character that Prometheus does not allow. */
-function validName(text: string): string {
+function usualName(text: string): string {
   const name = text.replace(/[^A-Za-z0-9_]/g, '_')
   return /^\d/.test(name) ? `_${name}` : name
+}
+
+/** The same as Mixer had it: without hyphens, and without a leading `/`. */
+function mixerName(text: string): string {
+  return usualName(text.replace(/^\//, '').replaceAll('-', ''))
 }

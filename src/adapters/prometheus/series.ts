@@ -1,74 +1,60 @@
-// How series are kept in durable counters: which fields a change touches, and what a register's fields mean.
+// How series are kept in durable counters: one group of fields a metric, one field a series, and what its numbers mean.
 
 import type { CounterChange } from '../../adapter-kit/durable-counters.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
 import type { MetricDefinition } from './metric-definition.ts'
 
-/** What a field holds: `v` a value or sum, `b<i>` the count of a bucket (the last one is +Inf), `t` the time of change. */
-type Part = 'v' | 't' | `b${number}`
+/**
+ * What is added to (or, for a gauge, set in) one series: the value or sum, then for a histogram the count of each
+ * bucket, not cumulated; the last one is +Inf.
+ */
+export type SeriesNumbers = number[]
 
-/** One series of a register, with its fields as they were read. */
-export interface Series {
-  readonly labels: readonly string[]
-  value: number
-  /** Milliseconds since the epoch of the last change. */
-  changedAt: number
-  /** Counts by bucket, not cumulated; empty unless a histogram. */
-  readonly buckets: number[]
-  readonly fields: string[]
+/** The field of a series, which `labelsOf` reads again. */
+export function fieldOf(labels: readonly string[]): string {
+  return JSON.stringify(labels)
 }
 
-export function fieldOf(metric: MetricDefinition, part: Part, labels: readonly string[]): string {
-  return JSON.stringify([metric.name, metric.digest, part, ...labels])
+export function labelsOf(field: string): readonly string[] {
+  return parseJson(field) as string[]
 }
 
-/** Sums up the changes of a batch, so that each field is touched once. */
+/** Observes a value in the numbers of a series. */
+export function observe(metric: MetricDefinition, numbers: SeriesNumbers, value: number): void {
+  if (metric.type === 'gauge') numbers[0] = value
+  else numbers[0] = (numbers[0] ?? 0) + value
+  if (metric.type !== 'histogram') return
+  const found = metric.bounds.findIndex((bound) => value <= bound)
+  const at = 1 + (found < 0 ? metric.bounds.length : found)
+  numbers[at] = (numbers[at] ?? 0) + 1
+}
+
+/** No observation yet. */
+export function noNumbers(metric: MetricDefinition): SeriesNumbers {
+  return Array.from({ length: metric.type === 'histogram' ? metric.bounds.length + 2 : 1 }, () => 0)
+}
+
+/** Sums up the changes of a batch, so that each series is touched once. */
 export class ChangeSet {
-  readonly #adds = new Map<string, number>()
-  readonly #sets = new Map<string, number>()
+  readonly #byMetric = new Map<MetricDefinition, Map<string, SeriesNumbers>>()
 
-  observe(metric: MetricDefinition, labels: readonly string[], value: number, now: number): void {
-    const field = fieldOf(metric, 'v', labels)
-    if (metric.type === 'gauge') this.#sets.set(field, value)
-    else this.#add(field, value)
-    if (metric.type === 'histogram') {
-      const bucket = metric.bounds.findIndex((bound) => value <= bound)
-      this.#add(fieldOf(metric, `b${bucket < 0 ? metric.bounds.length : bucket}`, labels), 1)
-    }
-    this.#sets.set(fieldOf(metric, 't', labels), now)
+  observe(metric: MetricDefinition, labels: readonly string[], value: number): void {
+    const byField = this.#byMetric.get(metric) ?? new Map<string, SeriesNumbers>()
+    this.#byMetric.set(metric, byField)
+    const field = fieldOf(labels)
+    const numbers = byField.get(field) ?? noNumbers(metric)
+    byField.set(field, numbers)
+    observe(metric, numbers, value)
   }
 
   get changes(): CounterChange[] {
-    return [
-      ...[...this.#adds].map(([field, add]) => ({ field, add })),
-      ...[...this.#sets].map(([field, set]) => ({ field, set })),
-    ]
-  }
-
-  #add(field: string, amount: number): void {
-    this.#adds.set(field, (this.#adds.get(field) ?? 0) + amount)
+    return [...this.#byMetric].flatMap(([metric, byField]) =>
+      [...byField].map(([field, numbers]) => changeOf(metric, field, numbers)),
+    )
   }
 }
 
-/** Reads a register: series by metric name, then by label values. Fields of older definitions are left out. */
-export function readRegister(
-  fields: ReadonlyMap<string, number>,
-  metrics: ReadonlyMap<string, MetricDefinition>,
-): Map<string, Map<string, Series>> {
-  const found = new Map<string, Map<string, Series>>()
-  for (const [field, value] of fields) {
-    const [name = '', digest, part = '', ...labels] = parseJson(field) as string[]
-    const metric = metrics.get(name)
-    if (metric === undefined || metric.digest !== digest) continue
-    const ofMetric = found.get(name) ?? new Map<string, Series>()
-    found.set(name, ofMetric)
-    const key = JSON.stringify(labels)
-    const series = ofMetric.get(key) ?? { labels, value: 0, changedAt: 0, buckets: [], fields: [] }
-    ofMetric.set(key, series)
-    series.fields.push(field)
-    if (part === 'v') series.value = value
-    else if (part === 't') series.changedAt = value
-    else series.buckets[Number(part.slice(1))] = value
-  }
-  return found
+export function changeOf(metric: MetricDefinition, field: string, numbers: SeriesNumbers): CounterChange {
+  const { group } = metric
+  return metric.type === 'gauge' ? { group, field, set: numbers } : { group, field, add: numbers }
 }

@@ -47,6 +47,22 @@ export const MEMQUOTA_REFUSED_TOTAL = counter({
 export const PROMETHEUS_ADAPTER_EXCEPTIONS_TOTAL = counter({
   name: 'prometheus_adapter_exceptions_total',
   unit: 'instances',
-  help: 'Instances that the prometheus adapter folded into an overflow series or could not count.',
+  help: 'Instances that the prometheus adapter could not count, and label sets of a batch that it folded into an overflow series.',
   labels: { handler: HANDLER, reason: ['unknown-instance', 'no-number', 'negative-counter', 'cardinality'] },
+})
+
+export const PROMETHEUS_ADAPTER_SERIES = gauge({
+  name: 'prometheus_adapter_series',
+  unit: 'series',
+  merge: 'sum',
+  help: 'Series that the prometheus adapter offered at the latest scrape of this process; a histogram is one',
+  labels: { handler: HANDLER },
+})
+
+export const PROMETHEUS_ADAPTER_STALE_SECONDS = gauge({
+  name: 'prometheus_adapter_stale_seconds',
+  unit: 'seconds',
+  merge: 'max',
+  help: 'How long, at the latest scrape, Redis had not confirmed that the exposed counts are those of this process',
+  labels: { handler: HANDLER },
 })
