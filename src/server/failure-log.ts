@@ -8,8 +8,10 @@ export function createFailureLog(options: {
   readonly log: Logger
   readonly clock: Clock
   readonly everyMs?: number
+  /** `error` unless set; a `warn` is about others, so that it has the reason and no stack. */
+  readonly level?: 'warn' | 'error'
 }): (caught: unknown, message: string) => void {
-  const { log, clock, everyMs = 1_000 } = options
+  const { log, clock, everyMs = 1_000, level = 'error' } = options
   let openAt = Number.NEGATIVE_INFINITY
   let leftOut = 0
   return (caught, message) => {
@@ -18,7 +20,9 @@ export function createFailureLog(options: {
       leftOut += 1
       return
     }
-    log.error({ err: caught, leftOut }, message)
+    const what =
+      level === 'error' ? { err: caught } : { reason: caught instanceof Error ? caught.message : String(caught) }
+    log[level]({ ...what, leftOut }, message)
     openAt = now + everyMs
     leftOut = 0
   }

@@ -29,6 +29,8 @@ import { createTlsServer } from './tls.ts'
 const LOOK_MS = 1_000
 /** How long a drain waits for peers to say that they know of it: those that are busy are late, and would lose what they begin. */
 const KNOWN_MS = 1_000
+/** How often failed handshakes leave a line. */
+const HANDSHAKE_LOG_MS = 10_000
 /** Connections at once; one costs some 10 kB. */
 const MAX_CONNECTIONS = 20_000
 const MIB = 1024 * 1024
@@ -61,8 +63,8 @@ class NativeServer implements GrpcServer {
   readonly #options: NativeServerOptions
   readonly #connectionOptions: ConnectionOptions
   readonly #connections = new Set<Connection>()
-  /** Sockets whose TLS is not there yet, by address. */
-  readonly #handshakes = new Map<string, Socket>()
+  /** Sockets whose TLS is not there yet, by address; those of a Unix socket, which have none, as long as they live. */
+  readonly #handshakes = new Map<string | Socket, Socket>()
   readonly #closed: (reason: CloseReason | 'limit') => void
   readonly #gauge: (count: number) => void
   readonly #onFault: (caught: unknown, message: string) => void
@@ -134,16 +136,21 @@ class NativeServer implements GrpcServer {
     const take = (socket: Socket) => this.#take(socket)
     if (tls === undefined) return createServer({ noDelay: true }, take)
     const { server, stopWatch } = await createTlsServer(tls, this.#options, (socket) => {
-      this.#handshakes.delete(addressOf(socket))
+      this.#handshakes.delete(keyOf(socket))
       take(socket)
     })
     this.#stopTls = stopWatch
+    const { log, clock } = this.#options
+    const tell = createFailureLog({ log, clock, everyMs: HANDSHAKE_LOG_MS, level: 'warn' })
     // Also who has no certificate that we know, or takes too long.
-    server.on('tlsClientError', () => this.#closed('handshake'))
+    server.on('tlsClientError', (error, { remoteAddress = 'a Unix socket' }) => {
+      this.#closed('handshake')
+      tell(error, `a client at ${remoteAddress} was not let in: no TLS came about`)
+    })
     server.on('connection', (socket: Socket) => {
-      const address = addressOf(socket)
-      this.#handshakes.set(address, socket)
-      socket.once('close', () => this.#handshakes.delete(address))
+      const key = keyOf(socket)
+      this.#handshakes.set(key, socket)
+      socket.once('close', () => this.#handshakes.delete(key))
     })
     return server
   }
@@ -184,7 +191,7 @@ class NativeServer implements GrpcServer {
     })
     const cancelFinish = clock.after(Math.min(KNOWN_MS, deadlineMs / 2), () => {
       for (const connection of this.#connections) connection.finish('drain')
-      for (const socket of this.#handshakes.values()) socket.destroy()
+      for (const [key, socket] of this.#handshakes) if (typeof key === 'string') socket.destroy()
     })
     const cancelDeadline = clock.after(deadlineMs, () => {
       for (const connection of this.#connections) connection.destroy('drain')
@@ -198,6 +205,7 @@ class NativeServer implements GrpcServer {
   }
 }
 
-function addressOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress}:${remotePort}`
+function keyOf(socket: Socket): string | Socket {
+  const { remoteAddress, remotePort } = socket
+  return remoteAddress === undefined ? socket : `${remoteAddress}:${remotePort}`
 }

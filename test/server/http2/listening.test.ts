@@ -71,7 +71,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
 
   it('lets only clients in whom the authority knows', async () => {
     const tls = { cert: first.certificate, key: first.key, clientCa: second.authority }
-    const { port, count } = await startNative({ tls })
+    const { port, count, log } = await startNative({ tls })
     const known = await FrameClient.open({ port, tls: { ...trusting(first), ...asClient(second) } })
     atEnd(() => known.destroy())
     expect((await known.response(known.call(SAY, HELLO))).body).toEqual(grpcMessage(HELLO))
@@ -82,6 +82,9 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
     }
     expect(count('grpc_connections{}')).toBe(1)
     await expect.poll(() => count('grpc_connections_closed_total{handshake}')).toBe(2)
+    expect(log.warnings.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^a client at 127\.0\.0\.1 was not let in/),
+    ])
   })
 
   it('takes changed certificates into use, and none that cannot be used', async () => {
@@ -176,6 +179,16 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
     atEnd(() => socket.destroy())
     await new Promise((resolve) => socket.once('connect', resolve))
     await server.drain(3_600_000)
+  })
+
+  it('does not wait for halves of handshakes at a Unix socket for longer than it may', async () => {
+    const path = join(await folder(), 'grpc')
+    const { server } = await startNative({ path, tls: { cert: first.certificate, key: first.key } })
+    for (const socket of [connect({ path, allowHalfOpen: true }), connect({ path, allowHalfOpen: true })]) {
+      socket.on('error', () => undefined)
+      await new Promise((resolve) => socket.once('connect', resolve))
+    }
+    await server.drain(100)
   })
 })
 
