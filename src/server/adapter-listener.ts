@@ -39,7 +39,7 @@ export function createAdapterListener(log: Logger): AdapterListener {
       void reply.type(first.contentType).header('vary', 'accept-encoding')
       if (compressed) return await reply.header('content-encoding', 'gzip').send(gzipped(pieces))
       const length = pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0)
-      return await reply.header('content-length', length).send(Readable.from(pieces.map(Buffer.from)))
+      return await reply.header('content-length', length).send(Readable.from(pieces.map((piece) => Buffer.from(piece))))
     } catch (error) {
       log.warn({ path, err: error }, 'an adapter could not render what it offers')
       return await reply.code(503).send({ error: 'not available now; the log says why' })

@@ -3,8 +3,7 @@
 import { shownNumbers } from '../../adapter-kit/counter-register.ts'
 import type { CounterEntry } from '../../adapter-kit/durable-counters.ts'
 import { goNumber } from './go-number.ts'
-import type { MetricDefinition } from './metric-definition.ts'
-import { labelsOf } from './series.ts'
+import { labelsOf, type MetricDefinition } from './metric-definition.ts'
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 

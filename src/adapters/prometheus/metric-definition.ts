@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto'
 import type { ConfigIssue } from '../../adapter-kit/define-adapter.ts'
 import type { CounterGroup } from '../../adapter-kit/durable-counters.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
 import type { MetricConfig, PrometheusConfig } from './config.ts'
-import { fieldOf } from './series.ts'
 
 export interface MetricDefinition {
   /** Full name, such as `istio_requests_total`. */
@@ -73,6 +73,15 @@ export function defineMetric(
   const overflow = fieldOf(labels.map(() => OVERFLOW))
   const group = { name: `${name}:${digest}`, maxFields: cardinalityLimit, overflow, maxBytes }
   return { definition: { name, help, type, instanceName, dimensions: labelNames, labels, bounds, group }, problems }
+}
+
+/** The field of a series, which `labelsOf` reads again. */
+export function fieldOf(labels: readonly string[]): string {
+  return JSON.stringify(labels)
+}
+
+export function labelsOf(field: string): readonly string[] {
+  return parseJson(field) as string[]
 }
 
 function boundsOf({ buckets }: MetricConfig): readonly number[] {

@@ -1,23 +1,13 @@
 // How series are kept in durable counters: one group of fields a metric, one field a series, and what its numbers mean.
 
 import type { CounterChange } from '../../adapter-kit/durable-counters.ts'
-import { parseJson } from '../../kernel/parse-json.ts'
-import type { MetricDefinition } from './metric-definition.ts'
+import { fieldOf, type MetricDefinition } from './metric-definition.ts'
 
 /**
  * What is added to (or, for a gauge, set in) one series: the value or sum, then for a histogram the count of each
  * bucket, not cumulated; the last one is +Inf.
  */
 export type SeriesNumbers = number[]
-
-/** The field of a series, which `labelsOf` reads again. */
-export function fieldOf(labels: readonly string[]): string {
-  return JSON.stringify(labels)
-}
-
-export function labelsOf(field: string): readonly string[] {
-  return parseJson(field) as string[]
-}
 
 /** Observes a value in the numbers of a series. */
 export function observe(metric: MetricDefinition, numbers: SeriesNumbers, value: number): void {

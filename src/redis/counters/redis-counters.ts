@@ -110,14 +110,15 @@ export class RedisCounters implements DurableCounters {
       const { writes } = draft
       const fresh = writes.filter(({ isNew }) => isNew)
       const now = this.#clock.now()
-      const args = [
-        ...[slot.number, this.#me, slot.version, this.#key('batches:'), REMEMBER_MS, maxBytesOf(batches)],
-        ...[ids.size, fresh.length, ...ids],
-        ...fresh.flatMap(({ key, group, field, numbers }) => [
-          ...[digestOf(key), group.name, group.maxFields, exposedBytes(field, numbers)],
-        ]),
-        ...writes.flatMap(({ key, numbers }) => [key, entryText(numbers, now)]),
-      ]
+      const head = [slot.number, this.#me, slot.version, this.#key('batches:'), REMEMBER_MS, maxBytesOf(batches)]
+      const admissions = fresh.flatMap(({ key, group, field, numbers }) => [
+        digestOf(key),
+        group.name,
+        group.maxFields,
+        exposedBytes(field, numbers),
+      ])
+      const entries = writes.flatMap(({ key, numbers }) => [key, entryText(numbers, now)])
+      const args = [...head, ids.size, fresh.length, ...ids, ...admissions, ...entries]
       const [said, ...rest] = await this.#run((client) => applyBatches.run(client, this.#keys(slot), args))
       if (said === 'done') {
         slot.commit(writes, now, rest[0] ?? 0)
@@ -174,5 +175,5 @@ function digestOf(key: string): string {
 
 function readReply(raw: unknown): [string, ...number[]] {
   const [said, ...rest] = raw as [string, ...(number | string)[]]
-  return [String(said), ...rest.map(Number)]
+  return [said, ...rest.map(Number)]
 }
