@@ -7,6 +7,7 @@ import type { RedisClient } from '../src/redis/create-client.ts'
 import type { DeadLetters } from '../src/telemetry/dead-letters.ts'
 import type { SharedLedger } from '../src/telemetry/ledger.ts'
 import type { QueueNames } from '../src/telemetry/queue-names.ts'
+import type { WorkerMemory } from './worker-memory.ts'
 
 /** How workers take jobs and notice that another worker has died. Times in milliseconds. */
 export interface WorkerTuning {
@@ -29,6 +30,7 @@ export interface WorkerContext {
   /** For everything else: bounded. */
   readonly link: RedisLink
   readonly names: QueueNames
+  readonly memory: WorkerMemory
   readonly ledger: SharedLedger
   readonly deadLetters: DeadLetters
   readonly clock: Clock

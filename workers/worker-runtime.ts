@@ -15,10 +15,12 @@ import { deliverTargets } from '../src/telemetry/handler-delivery.ts'
 import { FAN_OUT } from '../src/telemetry/ledger.ts'
 import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { queueNames } from '../src/telemetry/queue-names.ts'
+import { QueueStanding } from '../src/telemetry/queue-standing.ts'
 import { RedisLedger } from '../src/telemetry/redis-ledger.ts'
 import { Deliver } from './deliver.ts'
 import { FanOut } from './fan-out.ts'
 import type { WorkerContext, WorkerTuning } from './worker-context.ts'
+import { WorkerMemory } from './worker-memory.ts'
 
 export interface WorkerRuntimeOptions {
   /** Redis of the queue, for BullMQ's own connections. */
@@ -34,6 +36,11 @@ export interface WorkerRuntimeOptions {
   /** Compiles the report rules of a snapshot. */
   readonly dispatchFor: (snapshot: Snapshot) => ReportDispatch
   readonly maxDeadLetters?: number
+  /** Bounds in bytes of what one handler's batches, and all dead letters, may take in Redis; by its size unless set. */
+  readonly handlerQueueMaxBytes?: number | undefined
+  readonly deadLettersMaxBytes?: number | undefined
+  /** Where to tell of what is amiss; only the log unless set. */
+  readonly standing?: QueueStanding
   readonly tuning?: Partial<WorkerTuning>
 }
 
@@ -68,10 +75,14 @@ export class WorkerRuntime {
       random,
     )
     connection.on('error', (error: Error) => log.debug({ err: error }, 'Redis error'))
+    const names = queueNames(prefix)
+    const { handlerQueueMaxBytes, deadLettersMaxBytes, standing = new QueueStanding(log) } = options
+    const bounds = { handlerQueueMaxBytes, deadLettersMaxBytes }
     this.#context = {
       connection,
       link,
-      names: queueNames(prefix),
+      names,
+      memory: new WorkerMemory({ link, clock, random, standing, queue: names.reports, ...bounds }),
       ledger,
       deadLetters: new DeadLetters({
         link,
@@ -105,6 +116,7 @@ export class WorkerRuntime {
     if (this.#stopped) return
     this.#stopped = true
     this.#cancelUpkeep?.()
+    this.#context.memory.close()
     await Promise.all([
       this.#fanOut?.stop(deadlineMs),
       ...[...this.#delivers.values()].map((deliver) => deliver.stop(deadlineMs)),

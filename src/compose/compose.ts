@@ -122,7 +122,7 @@ class Composition implements RunningProcess {
     this.#policy = serving
       ? createPolicy({ ...policyChoices(settings), ...redis, clock, random, log, meter, state, siblings })
       : undefined
-    this.#reports = createReports({ settings, clock, random, log, meter, queueLink, createWorker })
+    this.#reports = createReports({ settings, clock, random, log, meter, queueLink, health, createWorker })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
     this.#doors = this.#createDoors(createGrpc)
     this.operations = this.#createOperations()

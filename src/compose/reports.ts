@@ -4,6 +4,7 @@ import type { AnyHandler } from '../adapter-kit/define-adapter.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { Health } from '../observe/health.ts'
 import type { PolicyState } from '../policy/handler-table.ts'
 import { ReportDispatcher } from '../policy/report-dispatch.ts'
 import type { RedisLink } from '../redis/connection.ts'
@@ -11,6 +12,7 @@ import type { ReportDispatch } from '../telemetry/expand.ts'
 import { InProcessPipeline } from '../telemetry/in-process-pipeline.ts'
 import { meshPrefix } from '../telemetry/queue-names.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
+import { QueueStanding } from '../telemetry/queue-standing.ts'
 import { ReportIntake } from '../telemetry/report-intake.ts'
 import { ReportQueue } from '../telemetry/report-queue.ts'
 import { REPORT_FORMATS as formats } from '../wire/report-formats.ts'
@@ -24,6 +26,7 @@ export interface ReportsOptions {
   readonly meter: Meter
   readonly queueLink: RedisLink | undefined
   readonly createWorker: CreateWorker | undefined
+  readonly health: Health
 }
 
 export type CreateWorker = (options: WorkerRuntimeOptions) => WorkerRuntime
@@ -45,7 +48,7 @@ export interface Reports {
 }
 
 export function createReports(options: ReportsOptions): Reports {
-  const { settings, clock, random, log, meter, queueLink, createWorker } = options
+  const { settings, clock, random, log, meter, queueLink, health, createWorker } = options
   const { queueRedis, role } = settings
   const prefix = meshPrefix(settings.redisPrefix, settings.mesh)
   const dispatcher = new ReportDispatcher({ clock, random, meter, log })
@@ -58,11 +61,20 @@ export function createReports(options: ReportsOptions): Reports {
     }
   const common = { clock, random, log, meter, formats, dispatchFor }
   const queued = queueLink !== undefined && queueRedis !== undefined
+  const standing = queued ? new QueueStanding(log, (detail) => health.set('report queue', true, detail)) : undefined
+  const shared = { ...(standing === undefined ? {} : { standing }), prefix }
   const pipeline = queued ? undefined : new InProcessPipeline(common)
-  const queue = queued ? new ReportQueue({ link: queueLink, clock, log, meter, prefix }) : undefined
+  const queue = queued ? new ReportQueue({ ...shared, link: queueLink, clock, log, meter }) : undefined
   const worker =
     queued && createWorker !== undefined
-      ? createWorker({ ...common, redisUrl: queueRedis, link: queueLink, prefix })
+      ? createWorker({
+          ...common,
+          ...shared,
+          redisUrl: queueRedis,
+          link: queueLink,
+          handlerQueueMaxBytes: settings.handlerQueueMaxBytes,
+          deadLettersMaxBytes: settings.deadLettersMaxBytes,
+        })
       : undefined
   const sink = pipeline ?? queue
   const intake =

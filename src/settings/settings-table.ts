@@ -394,6 +394,23 @@ export const SETTINGS = {
     roles: SERVING,
     ofNode: true,
   },
+  handlerQueueMaxBytes: {
+    kind: 'bytes',
+    min: MIB,
+    description:
+      'What the reports of one handler may take in the queue while its backend takes none; beyond it they are dropped and counted.',
+    defaultText: 'a quarter of the memory of Redis; 256 MB where that has no limit',
+    group: 'Reports',
+    roles: DRAINING,
+  },
+  deadLettersMaxBytes: {
+    kind: 'bytes',
+    min: MIB,
+    description: 'What all dead letters may take in Redis; beyond it the oldest are dropped and counted.',
+    defaultText: '8 % of the memory of Redis; 64 MB where that has no limit',
+    group: 'Reports',
+    roles: DRAINING,
+  },
   processes: {
     kind: 'processes',
     default: 1,

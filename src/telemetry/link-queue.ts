@@ -3,6 +3,9 @@
 import type { Queue } from 'bullmq'
 import type { RedisLink } from '../redis/connection.ts'
 
+/** BullMQ keeps events for listeners that we do not have: 10 000 a queue, some 1.5 MB, unless told otherwise. */
+const MAX_EVENTS = 100
+
 /** Runs operations on a queue; each fails at once while Redis is away and never takes longer than its timeout. */
 export class LinkQueue {
   readonly #link: RedisLink
@@ -39,6 +42,7 @@ export class LinkQueue {
       connection: this.#link.client,
       prefix: this.#keyPrefix,
       skipVersionCheck: true,
+      streams: { events: { maxLen: MAX_EVENTS } },
     })
     // The link logs what happens to its connection; without a listener each error would end the process.
     queue.on('error', () => undefined)

@@ -1,20 +1,27 @@
 // The intake's way into Redis: bounded adds that a retry does not double, and a halt before Redis is full.
 
+import { IntermixError } from '../kernel/errors.ts'
 import { REPORT_QUEUE_WAITING, REPORTS_BACKPRESSURE } from '../kernel/metrics/reports.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { jobOptions } from './job-options.ts'
 import { LinkQueue } from './link-queue.ts'
+import { MemoryCredit } from './memory-credit.ts'
 import { type Parcel, parcelToJob } from './parcel.ts'
+import { type MemoryLook, QueueMemory } from './queue-memory.ts'
 import { queueNames } from './queue-names.ts'
+import { fullness, QueueStanding } from './queue-standing.ts'
 import type { ParcelSink } from './report-intake.ts'
 
 const ADD_TIMEOUT_MS = 50
 const WATCH_EVERY_MS = 1000
-const WATCH_TIMEOUT_MS = 500
-const PAUSE_AT_MEMORY = 0.7
-const RESUME_AT_MEMORY = 0.5
+const WARM_UP_TIMEOUT_MS = 500
+/** The rest is for the workers: what they make of reports is larger than reports are. */
+const MARKS = { stopAt: 0.7, resumeAt: 0.65 }
 const DEFAULT_HIGH_WATER = 100_000
+/** A job in Redis by the bytes of its parcel: base64, and what Redis adds; and while it is read, it is there twice. */
+const BYTES_PER_BYTE = 2
+const BYTES_PER_JOB = 2048
 
 export interface ReportQueueOptions {
   readonly link: RedisLink
@@ -24,27 +31,45 @@ export interface ReportQueueOptions {
   readonly prefix?: string
   /** Waiting jobs at which the node holds back; it resumes at half of it. 100 000 unless set. */
   readonly highWater?: number
+  /** Where to tell of what is amiss; only the log unless set. */
+  readonly standing?: QueueStanding
 }
 
 /** Puts parcels on the report queue. */
 export class ReportQueue implements ParcelSink {
   readonly #options: ReportQueueOptions
   readonly #queue: LinkQueue
+  readonly #memory: QueueMemory
+  readonly #credit: MemoryCredit
+  readonly #standing: QueueStanding
   readonly #listeners: (() => void)[] = []
   readonly #paused: Gauge
   readonly #waiting: Gauge
-  #holding = false
+  readonly #unlisten: readonly (() => void)[]
+  #backlog = false
+  #wasReady = false
   #closed = false
   #cancelWatch: (() => void) | undefined
 
   constructor(options: ReportQueueOptions) {
+    const { link, clock, meter } = options
     const names = queueNames(options.prefix)
     this.#options = options
-    this.#queue = new LinkQueue(options.link, names.reports(), names.keyPrefix(names.reports()))
-    this.#paused = options.meter.gauge(REPORTS_BACKPRESSURE)()
+    this.#queue = new LinkQueue(link, names.reports(), names.keyPrefix(names.reports()))
+    this.#memory = new QueueMemory({ link, queue: names.reports() })
+    this.#credit = new MemoryCredit(this.#memory, clock, MARKS)
+    this.#standing = options.standing ?? new QueueStanding(options.log)
+    this.#paused = meter.gauge(REPORTS_BACKPRESSURE)()
     this.#paused.set(0)
-    this.#waiting = options.meter.gauge(REPORT_QUEUE_WAITING)()
-    options.link.onUp(() => void this.#warmUp())
+    this.#waiting = meter.gauge(REPORT_QUEUE_WAITING)()
+    this.#unlisten = [
+      this.#memory.onLook((look) => this.#looked(look)),
+      link.onDown(() => {
+        this.#wasReady = false
+        this.#credit.reset()
+      }),
+      link.onUp(() => void this.#warmUp()),
+    ]
     this.#watchLater()
   }
 
@@ -57,7 +82,10 @@ export class ReportQueue implements ParcelSink {
     if (this.ready()) callback()
   }
 
+  /** @throws IntermixError OVERLOADED where Redis has no room for it, REDIS_UNAVAILABLE */
   async add(parcel: Parcel): Promise<void> {
+    if (this.#backlog) throw new IntermixError('OVERLOADED', 'too many jobs wait in the report queue')
+    await this.#credit.acquire(parcel.bytes * BYTES_PER_BYTE + BYTES_PER_JOB)
     await this.#queue.run((queue) => queue.add('reports', parcelToJob(parcel), jobOptions(parcel.id)), ADD_TIMEOUT_MS)
   }
 
@@ -65,56 +93,48 @@ export class ReportQueue implements ParcelSink {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelWatch?.()
+    for (const unlisten of this.#unlisten) unlisten()
+    this.#credit.close()
     await this.#queue.close()
   }
 
-  // The first add after a start loads scripts, which can take longer than an add may.
+  get #holding(): boolean {
+    return this.#backlog || this.#credit.holding
+  }
+
+  // The first add after a start loads scripts, which can take longer than an add may; and Redis may be full by now.
   async #warmUp(): Promise<void> {
-    await this.#queue.run(() => Promise.resolve(), WATCH_TIMEOUT_MS).catch(() => undefined)
+    await Promise.allSettled([this.#queue.run(() => Promise.resolve(), WARM_UP_TIMEOUT_MS), this.#memory.look()])
     this.#announce()
   }
 
   #announce(): void {
-    if (this.ready()) for (const listener of this.#listeners) listener()
+    const ready = this.ready()
+    const becameReady = ready && !this.#wasReady
+    this.#wasReady = ready
+    if (becameReady) for (const listener of this.#listeners) listener()
   }
 
   #watchLater(): void {
     if (this.#closed) return
     this.#cancelWatch = this.#options.clock.after(WATCH_EVERY_MS, () => {
       // A failed look says nothing: the link itself knows when Redis is away.
-      void this.#watch().then(
-        () => this.#watchLater(),
-        () => this.#watchLater(),
-      )
+      const look = this.#options.link.state() === 'down' ? Promise.resolve() : this.#memory.look()
+      void Promise.allSettled([look]).then(() => this.#watchLater())
     })
   }
 
-  async #watch(): Promise<void> {
-    if (this.#options.link.state() === 'down') return
-    const [info, waiting] = await Promise.all([
-      this.#options.link.run((client) => client.info('memory'), WATCH_TIMEOUT_MS),
-      this.#queue.run((queue) => queue.getWaitingCount(), WATCH_TIMEOUT_MS),
-    ])
-    this.#waiting.set(waiting)
-    const memory = memoryShare(info)
-    const highWater = this.#options.highWater ?? DEFAULT_HIGH_WATER
-    const full = memory >= PAUSE_AT_MEMORY || waiting > highWater
-    const relaxed = memory < RESUME_AT_MEMORY && waiting <= highWater / 2
-    if (!this.#holding && full) {
-      this.#holding = true
-      this.#options.log.warn({ memory, waiting }, 'the report queue is nearly full: reports are held in memory')
-    } else if (this.#holding && relaxed) {
-      this.#holding = false
-      this.#options.log.info({ memory, waiting }, 'the report queue has room again')
-      this.#announce()
-    }
+  #looked(look: MemoryLook): void {
+    const { highWater = DEFAULT_HIGH_WATER } = this.#options
+    this.#waiting.set(look.waiting)
+    this.#backlog = look.waiting > (this.#backlog ? highWater / 2 : highWater)
+    const held = 'reports are held in this node'
+    const full = `${fullness(look)}: ${held} until that is less than ${MARKS.resumeAt * 100} %`
+    this.#standing.set('memory', this.#credit.holding ? `Redis is nearly full, ${full}` : undefined)
+    const backlog = `more than ${highWater} jobs wait for workers: ${held} until it is half of that`
+    this.#standing.set('backlog', this.#backlog ? backlog : undefined)
+    this.#standing.checkPolicy(look)
     this.#paused.set(this.#holding ? 1 : 0)
+    this.#announce()
   }
-}
-
-/** Used memory as a share of the limit; 0 where there is no limit. */
-function memoryShare(info: string): number {
-  const read = (field: string) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
-  const limit = read('maxmemory')
-  return limit === 0 ? 0 : read('used_memory') / limit
 }

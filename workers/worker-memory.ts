@@ -1,0 +1,165 @@
+// How a worker treats the memory of Redis: deliveries free it and go on to the last; the fan-out needs more than it frees,
+// and stops while there is a reserve left for them.
+
+import { pause } from '../src/kernel/deadline.ts'
+import { IntermixError } from '../src/kernel/errors.ts'
+import type { Clock, Random } from '../src/kernel/ports.ts'
+import { redisTrouble } from '../src/redis/trouble.ts'
+import type { RedisLink } from '../src/redis/connection.ts'
+import { deadLetterShare, handlerShare } from '../src/telemetry/handler-share.ts'
+import { MemoryCredit } from '../src/telemetry/memory-credit.ts'
+import { type MemoryLook, QueueMemory } from '../src/telemetry/queue-memory.ts'
+import { fullness, type QueueStanding } from '../src/telemetry/queue-standing.ts'
+
+const WATCH_EVERY_MS = 1000
+const MARKS = { stopAt: 0.85, resumeAt: 0.82 }
+const FIRST_WAIT_MS = 50
+const MAX_WAIT_MS = 1000
+
+export interface WorkerMemoryOptions {
+  readonly link: RedisLink
+  readonly clock: Clock
+  readonly random: Random
+  readonly standing: QueueStanding
+  /** Name of a queue that lies there always: where no other is named, its server is meant. */
+  readonly queue: string
+  /** The operator's bounds, in bytes. */
+  readonly handlerQueueMaxBytes?: number | undefined
+  readonly deadLettersMaxBytes?: number | undefined
+}
+
+interface Server {
+  readonly memory: QueueMemory
+  readonly credit: MemoryCredit
+}
+
+/** Memory of the servers that hold the queues; on a cluster each queue has its own, else all have the same. */
+export class WorkerMemory {
+  readonly #options: WorkerMemoryOptions
+  readonly #servers = new Map<string, Server>()
+  readonly #listeners = new Set<() => void>()
+  #held = 0
+  #cancelWatch: (() => void) | undefined
+  #closed = false
+
+  constructor(options: WorkerMemoryOptions) {
+    this.#options = options
+    this.#server(options.queue)
+    this.#watchLater()
+  }
+
+  /** Bytes that the batches of one handler may take now. */
+  get handlerShare(): number {
+    return handlerShare(this.#look, this.#held, this.#options.handlerQueueMaxBytes)
+  }
+
+  /** Bytes that dead letters may take. */
+  get deadLetterShare(): number {
+    return deadLetterShare(this.#look, this.#options.deadLettersMaxBytes)
+  }
+
+  /** What all handlers together hold, in bytes, as the ledger has it. */
+  set held(bytes: number) {
+    this.#held = bytes
+  }
+
+  /** Whether the fan-out waits for memory. */
+  get holding(): boolean {
+    return [...this.#servers.values()].some(({ credit }) => credit.holding)
+  }
+
+  /** Whether Redis takes no writes at all, as far as is known. */
+  get full(): boolean {
+    return [...this.#servers.values()].some(({ memory: { last } }) => last !== undefined && isFull(last))
+  }
+
+  /** Calls back after each look; the returned function ends that. */
+  onLook(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Looks again soon: a write was refused. */
+  suspect(): void {
+    for (const { memory } of this.#servers.values()) void memory.look().catch(() => undefined)
+  }
+
+  /**
+   * Waits until there is room in a queue for a write of so many bytes.
+   * @throws IntermixError OVERLOADED once this process ends.
+   */
+  async room(queue: string, bytes: number): Promise<void> {
+    const { credit } = this.#server(queue)
+    if (!credit.take(bytes)) await this.outlast(() => credit.acquire(bytes))
+  }
+
+  /**
+   * Runs a task, again and again while Redis is full or away: that is no failure of what is in hand.
+   * @throws what the task throws else; and its latest error once this process ends.
+   */
+  async outlast<T>(task: () => Promise<T>): Promise<T> {
+    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)) {
+      try {
+        return await task()
+      } catch (error) {
+        const full = error instanceof IntermixError && error.code === 'OVERLOADED'
+        if (this.#closed || (!full && redisTrouble(error) === undefined)) throw error
+        await pause(this.#options.clock, waitMs * (0.5 + this.#options.random() / 2))
+      }
+    }
+  }
+
+  /** Ends all waiting. */
+  close(): void {
+    this.#closed = true
+    this.#cancelWatch?.()
+    for (const { credit } of this.#servers.values()) credit.close()
+    this.#servers.clear()
+  }
+
+  get #look(): MemoryLook | undefined {
+    let fullest: MemoryLook | undefined
+    for (const { memory } of this.#servers.values()) {
+      const { last } = memory
+      if (last === undefined || last.limit === 0) continue
+      if (fullest === undefined || last.used / last.limit > fullest.used / fullest.limit) fullest = last
+    }
+    return fullest
+  }
+
+  #server(queue: string): Server {
+    const { link, clock } = this.#options
+    const name = link.client.isCluster ? queue : this.#options.queue
+    const known = this.#servers.get(name)
+    if (known !== undefined) return known
+    const memory = new QueueMemory({ link, queue: name })
+    const server = { memory, credit: new MemoryCredit(memory, clock, MARKS) }
+    memory.onLook((look) => this.#looked(look))
+    this.#servers.set(name, server)
+    return server
+  }
+
+  #looked(look: MemoryLook): void {
+    const { standing } = this.#options
+    const after = `the rest is for deliveries, and the fan-out waits until it is less than ${MARKS.resumeAt * 100} %`
+    const fullest = this.#look ?? look
+    standing.set('fan-out', this.holding ? `Redis is nearly full, ${fullness(fullest)}: ${after}` : undefined)
+    const stuck = `Redis is full, ${fullness(fullest)}: workers wait until it takes writes again; give it more, or free some`
+    standing.set('full', this.full ? stuck : undefined)
+    standing.checkPolicy(look)
+    for (const listener of this.#listeners) listener()
+  }
+
+  #watchLater(): void {
+    if (this.#closed) return
+    this.#cancelWatch = this.#options.clock.after(WATCH_EVERY_MS, () => {
+      const { link } = this.#options
+      const looks = link.state() === 'down' ? [] : [...this.#servers.values()].map(({ memory }) => memory.look())
+      void Promise.allSettled(looks).then(() => this.#watchLater())
+    })
+  }
+}
+
+function isFull({ used, limit }: MemoryLook): boolean {
+  return limit > 0 && used >= limit
+}
