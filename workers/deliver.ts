@@ -21,11 +21,13 @@ export class Deliver {
     this.#delivery = new HandlerDelivery({ ...context, handler: handlerName }, target)
     this.#queue = new JobQueue(context, {
       queue: context.names.deliver(handlerName),
+      label: handlerName,
+      needsRoom: false,
       limits: target?.limits ?? { ...DEFAULT_EXPORT_LIMITS, concurrency: context.tuning.concurrency },
       read: batchFromJob,
       write: batchToJob,
       consume: (batch, attempt) => this.#delivery.consume(batch, attempt),
-      bury: (job, reason, firstFailureAt) => this.bury(job, reason, firstFailureAt),
+      bury: (job, reason, firstFailureAt) => this.#bury(job, reason, firstFailureAt),
     })
   }
 
@@ -45,7 +47,7 @@ export class Deliver {
   }
 
   /** Makes a dead letter of a job. */
-  async bury(job: DeadJob, reason: string, firstFailureAt = this.#context.clock.now()): Promise<void> {
+  async #bury(job: DeadJob, reason: string, firstFailureAt = this.#context.clock.now()): Promise<void> {
     const { deadLetters, clock, log } = this.#context
     const data = job.data as DeliverJob
     log.warn({ id: data.id, handler: this.#name, reason, instances: data.count }, 'a batch became a dead letter')

@@ -21,18 +21,23 @@ export class FanOut {
   #rules: FanOutRules
 
   constructor(context: WorkerContext, formats: ReportFormats, rules: FanOutRules) {
-    const { names, random, tuning } = context
+    const { names, random, tuning, memory } = context
     const { retries } = exportLimits({ retries: tuning.retries })
     this.#context = context
     this.#formats = formats
     this.#rules = rules
     this.#parcels = new JobQueue(context, {
       queue: names.reports(),
+      label: FAN_OUT,
+      needsRoom: true,
       limits: { concurrency: tuning.concurrency },
       read: parcelFromJob,
       write: parcelToJob,
-      consume: retryByClass((parcel, { before }) => this.#expand(parcel, before + 1), { retries, random }),
-      bury: (job, reason, firstFailureAt) => this.bury(job, reason, firstFailureAt),
+      consume: retryByClass((parcel, { before }) => memory.outlast(() => this.#expand(parcel, before + 1)), {
+        retries,
+        random,
+      }),
+      bury: (job, reason, firstFailureAt) => this.#bury(job, reason, firstFailureAt),
     })
   }
 
@@ -53,7 +58,7 @@ export class FanOut {
   }
 
   /** Makes a dead letter of a whole job. */
-  async bury(job: DeadJob, reason: string, firstFailureAt = this.#context.clock.now()): Promise<void> {
+  async #bury(job: DeadJob, reason: string, firstFailureAt = this.#context.clock.now()): Promise<void> {
     const data = job.data as ParcelJob
     const count = Number.isSafeInteger(data.count) ? data.count : 0
     const id = typeof data.id === 'string' ? data.id : `job-${job.id}`
@@ -64,12 +69,13 @@ export class FanOut {
   }
 
   #expand(parcel: Parcel, attempts: number): Promise<void> {
-    const { ledger, log } = this.#context
+    const { ledger, log, memory } = this.#context
     return fanOut(parcel, this.#rules, {
       formats: this.#formats,
       ledger,
       log,
       queueOf: (handler) => this.#queueOf(handler),
+      shareOf: () => memory.handlerShare,
       letters: {
         idOf: (batch) => letterId(batch.id, parcel.replays),
         keep: (batch, reason) => this.#unreadable(batch, reason, parcel, attempts),

@@ -1,15 +1,13 @@
 // The queue stage in Redis: BullMQ keeps the jobs and their delays, and what becomes of each try is decided elsewhere.
 
-import { type Job, Worker } from 'bullmq'
+import type { Job } from 'bullmq'
 import type { ExportLimits } from '../src/adapter-kit/exporter/limits.ts'
-import { pause, within } from '../src/kernel/deadline.ts'
+import { pause } from '../src/kernel/deadline.ts'
 import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { type JobTryOptions, tryJob } from './job-try.ts'
+import { QueueWatch } from './queue-watch.ts'
+import { Taking } from './taking.ts'
 import type { WorkerContext } from './worker-context.ts'
-
-const MAX_STALLED_COUNT = 5
-/** Without Redis no job in work can be acknowledged, so that waiting for its end would only hold up the process. */
-const AWAY_DEADLINE_MS = 500
 
 const ORDER_AGAIN_MS = 1000
 
@@ -19,45 +17,49 @@ export type JobQueueLimits = Pick<ExportLimits, 'concurrency'> & Partial<Pick<Ex
 export interface JobQueueOptions<B> extends JobTryOptions<B> {
   /** Name of the queue. */
   readonly queue: string
+  /** What it is called in metrics and logs. */
+  readonly label: string
   readonly limits: JobQueueLimits
+  /** Whether its jobs make more than they free, so that it leaves the last of the memory to others. */
+  readonly needsRoom: boolean
 }
 
-/** Gives the jobs of a queue to `consume`, by BullMQ's own worker. */
+/** Gives the jobs of a queue to `consume`, and looks after the queue. */
 export class JobQueue<B> {
   readonly #context: WorkerContext
   readonly #options: JobQueueOptions<B>
-  readonly #worker: Worker
+  readonly #taking: Taking
+  readonly #watch: QueueWatch
   readonly #queue: LinkQueue
+  readonly #stopListening: () => void
   #limits: JobQueueLimits
   #pausedUntil = Number.NEGATIVE_INFINITY
   #stopped = false
 
   constructor(context: WorkerContext, options: JobQueueOptions<B>) {
-    const { queue, limits } = options
-    const { lockDurationMs, stalledIntervalMs } = context.tuning
+    const { queue, label, limits, needsRoom } = options
+    const { memory, clock, link, names } = context
+    const bury: typeof options.bury = (...spent) => memory.outlast(() => options.bury(...spent))
     this.#context = context
-    this.#options = options
+    this.#options = { ...options, bury }
     this.#limits = limits
-    this.#queue = new LinkQueue(context.link, queue, context.names.keyPrefix(queue))
-    this.#worker = new Worker(queue, (job, token) => this.#process(job, token), {
-      connection: context.connection,
-      prefix: context.names.keyPrefix(queue),
+    this.#queue = new LinkQueue(link, queue, names.keyPrefix(queue))
+    const taking = new Taking(context, {
+      queue,
       concurrency: limits.concurrency,
-      // Without a limiter BullMQ heeds no pause; this one limits nothing by itself.
-      limiter: { max: Number.MAX_SAFE_INTEGER, duration: 1000 },
-      autorun: false,
-      lockDuration: lockDurationMs,
-      stalledInterval: stalledIntervalMs,
-      maxStalledCount: MAX_STALLED_COUNT,
-      skipVersionCheck: true,
+      ready: limits.ordered === undefined ? Promise.resolve() : this.#order(limits.ordered),
+      process: (job, token) => this.#process(job, token),
+      garbled: () => this.#watch.suspect(),
     })
-    this.#worker.on('error', (error) => context.log.debug({ queue, err: error }, 'worker error'))
-    const ready = limits.ordered === undefined ? Promise.resolve() : this.#order(limits.ordered)
-    void ready
-      .then(async () => {
-        if (!this.#stopped) await this.#worker.run()
-      })
-      .catch(() => undefined)
+    this.#taking = taking
+    this.#watch = new QueueWatch(context, {
+      name: queue,
+      queue: this.#queue,
+      label,
+      taking,
+      bury: (job, reason) => bury(job, reason, clock.now()),
+    })
+    this.#stopListening = memory.onLook(() => taking.hold('memory', needsRoom && memory.holding))
   }
 
   /** Follows the config. */
@@ -65,7 +67,7 @@ export class JobQueue<B> {
     const { ordered } = limits
     if (ordered !== undefined && ordered !== this.#limits.ordered) void this.#order(ordered)
     this.#limits = limits
-    this.#worker.concurrency = limits.concurrency
+    this.#taking.concurrency = limits.concurrency
   }
 
   /**
@@ -73,17 +75,16 @@ export class JobQueue<B> {
    * by another worker.
    */
   async stop(deadlineMs: number): Promise<void> {
-    const { clock, link } = this.#context
     this.#stopped = true
-    await this.#queue.close()
-    const patienceMs = link.state() === 'down' ? Math.min(deadlineMs, AWAY_DEADLINE_MS) : deadlineMs
-    const closed = this.#worker.close().catch(() => undefined)
-    await within(clock, patienceMs, closed, () => {
-      this.#worker.disconnect().catch(() => undefined)
-    })
+    this.#stopListening()
+    this.#watch.stop()
+    await Promise.all([this.#queue.close(), this.#taking.stop(deadlineMs)])
   }
 
-  async #process(job: Job, token = ''): Promise<void> {
+  async #process(job: Job, token: string): Promise<void> {
+    if (typeof (job.data as { id?: unknown } | null)?.id !== 'string') {
+      return this.#watch.buryDamaged(job, 'its data is gone, or not that of a batch')
+    }
     const { clock, random } = this.#context
     const ordered = this.#limits.ordered === true
     await tryJob(job, token, this.#options, { clock, random, ordered, pause: (ms) => this.#pause(ms) })
@@ -94,7 +95,7 @@ export class JobQueue<B> {
     const until = this.#context.clock.monotonic() + ms
     if (until <= this.#pausedUntil) return
     this.#pausedUntil = until
-    await this.#worker.rateLimit(Math.max(1, Math.ceil(ms)))
+    await this.#taking.rateLimit(ms)
   }
 
   /** One job at a time over all processes where the order counts. Tried until Redis is there. */

@@ -20,8 +20,10 @@ export interface WorkerTuning {
   readonly retries: NonNullable<ExportWishes['retries']>
   /** How long a handler must be missing from the config before what waits for it becomes dead letters. */
   readonly orphanGraceMs: number
-  /** How often failed jobs and vanished handlers are looked for. */
+  /** How often queues are looked at: for how they stand, failed jobs and vanished handlers. */
   readonly maintenanceMs: number
+  /** A worker that takes nothing for so long, while jobs wait that it could take, is replaced. */
+  readonly deafMs: number
 }
 
 export interface WorkerContext {

@@ -1,7 +1,6 @@
 // A worker's life: one fan-out, one delivery per handler, and the upkeep that no job triggers.
 
 import { randomUUID } from 'node:crypto'
-import type { Job } from 'bullmq'
 import type { AnyHandler } from '../src/adapter-kit/define-adapter.ts'
 import { DEFAULT_EXPORT_LIMITS } from '../src/adapter-kit/exporter/limits.ts'
 import type { Snapshot } from '../src/config/snapshot.ts'
@@ -13,7 +12,6 @@ import { DeadLetters } from '../src/telemetry/dead-letters.ts'
 import type { ReportDispatch } from '../src/telemetry/expand.ts'
 import { deliverTargets } from '../src/telemetry/handler-delivery.ts'
 import { FAN_OUT } from '../src/telemetry/ledger.ts'
-import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { queueNames } from '../src/telemetry/queue-names.ts'
 import { QueueStanding } from '../src/telemetry/queue-standing.ts'
 import { RedisLedger } from '../src/telemetry/redis-ledger.ts'
@@ -50,9 +48,9 @@ const DEFAULT_TUNING: WorkerTuning = {
   stalledIntervalMs: 10_000,
   retries: DEFAULT_EXPORT_LIMITS.retries,
   orphanGraceMs: 60_000,
-  maintenanceMs: 10_000,
+  maintenanceMs: 5_000,
+  deafMs: 15_000,
 }
-const FAILED_PAGE = 100
 
 /** Drains the report queues with the handlers that it is given; starting and stopping those is the caller's business. */
 export class WorkerRuntime {
@@ -82,7 +80,7 @@ export class WorkerRuntime {
       connection,
       link,
       names,
-      memory: new WorkerMemory({ link, clock, random, standing, queue: names.reports, ...bounds }),
+      memory: new WorkerMemory({ link, clock, random, standing, queue: names.reports(), ...bounds }),
       ledger,
       deadLetters: new DeadLetters({
         link,
@@ -156,7 +154,7 @@ export class WorkerRuntime {
 
   async #upkeep(): Promise<void> {
     if (this.#context.link.state() === 'down') return
-    const { clock, ledger, names, tuning } = this.#context
+    const { clock, ledger, tuning } = this.#context
     for (const [name, totals] of await ledger.read()) {
       if (name === FAN_OUT || this.#stopped) continue
       const waiting = totals.held - totals.deadLetters > 0
@@ -173,24 +171,6 @@ export class WorkerRuntime {
       } else if (deliver === undefined) {
         this.#missing.delete(name)
       }
-    }
-    const fanOut = this.#fanOut
-    if (fanOut !== undefined) await this.#sweep(names.reports(), (job, reason) => fanOut.bury(job, reason))
-    for (const [name, deliver] of this.#delivers) {
-      await this.#sweep(names.deliver(name), (job, reason) => deliver.bury(job, reason))
-    }
-  }
-
-  /** Jobs that BullMQ itself gave up, as those that killed several workers, become dead letters too. */
-  async #sweep(name: string, bury: (job: Job, reason: string) => Promise<void>): Promise<void> {
-    const queue = new LinkQueue(this.#context.link, name, this.#context.names.keyPrefix(name))
-    try {
-      for (const job of await queue.run((from) => from.getFailed(0, FAILED_PAGE - 1), FAILED_PAGE * 50)) {
-        await bury(job, job.failedReason ?? 'the job failed')
-        await queue.run((from) => from.remove(job.id ?? ''))
-      }
-    } finally {
-      await queue.close()
     }
   }
 }

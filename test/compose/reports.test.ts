@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createReports, loadWorker, type Reports } from '../../src/compose/reports.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
+import { Health } from '../../src/observe/health.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { encodeRecords } from '../../src/wire/record-json.ts'
@@ -61,7 +62,7 @@ async function create(role: Role, { clock, redis, args = [] }: Parts): Promise<R
   const given = ['--config', directory, '--redis', redis?.url ?? 'none', ...args]
   const read = readSettings(role, given, {})
   if ('problems' in read) throw new Error(read.problems.join('\n'))
-  const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter() }
+  const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter(), health: new Health() }
   const reports = createReports({
     settings: read.settings,
     ...ports,

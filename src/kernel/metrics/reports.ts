@@ -49,6 +49,66 @@ export const REPORT_QUEUE_WAITING = gauge({
   help: 'Jobs that wait in the report queue for fan-out.',
 })
 
+const QUEUE = '`fan-out`, or the full name of the handler'
+
+export const REPORT_QUEUE_JOBS = gauge({
+  name: 'report_queue_jobs',
+  unit: 'jobs',
+  merge: 'max',
+  help: 'Jobs in a queue in Redis, as the workers that take from it last saw it: waiting, delayed until their next try, active, or given up by BullMQ.',
+  labels: { queue: QUEUE, state: ['waiting', 'delayed', 'active', 'failed'] },
+})
+
+export const REPORT_QUEUE_OLDEST_SECONDS = gauge({
+  name: 'report_queue_oldest_seconds',
+  unit: 'seconds',
+  merge: 'max',
+  help: 'Age of the oldest job in a queue in Redis, as far as the ends of its lists tell.',
+  labels: { queue: QUEUE },
+})
+
+export const REPORT_WORKERS_REPLACED_TOTAL = counter({
+  name: 'report_workers_replaced_total',
+  unit: 'workers',
+  help: 'Workers of a queue that were replaced because jobs waited and they took none.',
+  labels: { queue: QUEUE },
+})
+
+export const REPORT_JOBS_DAMAGED_TOTAL = counter({
+  name: 'report_jobs_damaged_total',
+  unit: 'jobs',
+  help: 'Jobs whose data in Redis was gone or could not be read; what is left of them is a dead letter.',
+  labels: { queue: QUEUE },
+})
+
+export const REPORT_DEAD_LETTERS = gauge({
+  name: 'report_dead_letters',
+  unit: 'dead letters',
+  merge: 'max',
+  help: 'Dead letters in Redis.',
+})
+
+export const REPORT_DEAD_LETTER_BYTES = gauge({
+  name: 'report_dead_letter_bytes',
+  unit: 'bytes',
+  merge: 'max',
+  help: 'Bytes of the dead letters in Redis.',
+})
+
+export const REPORT_MEMORY_USED = gauge({
+  name: 'report_memory_used_ratio',
+  unit: '0 to 1',
+  merge: 'max',
+  help: 'Memory in use of what the Redis of the queues may use; 0 where it has no limit. Nodes hold reports back at 0.7, the fan-out stops at 0.85.',
+})
+
+export const REPORT_HANDLER_SHARE_BYTES = gauge({
+  name: 'report_handler_share_bytes',
+  unit: 'bytes',
+  merge: 'max',
+  help: 'What the batches of one handler may take in the queue now; beyond it they are dropped.',
+})
+
 export const REPORT_INSTANCES_TOTAL = counter({
   name: 'report_instances_total',
   unit: 'instances',
