@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { AnyHandler } from '../src/adapter-kit/define-adapter.ts'
 import { DEFAULT_EXPORT_LIMITS } from '../src/adapter-kit/exporter/limits.ts'
 import type { Snapshot } from '../src/config/snapshot.ts'
+import { REPORT_DEAD_LETTER_BYTES, REPORT_DEAD_LETTERS } from '../src/kernel/metrics/reports.ts'
 import type { Clock, Logger, Meter, Random } from '../src/kernel/ports.ts'
 import type { ReportFormats } from '../src/kernel/report.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
@@ -76,15 +77,17 @@ export class WorkerRuntime {
     const names = queueNames(prefix)
     const { handlerQueueMaxBytes, deadLettersMaxBytes, standing = new QueueStanding(log) } = options
     const bounds = { handlerQueueMaxBytes, deadLettersMaxBytes }
+    const memory = new WorkerMemory({ link, clock, random, meter, standing, queue: names.reports(), ...bounds })
     this.#context = {
       connection,
       link,
       names,
-      memory: new WorkerMemory({ link, clock, random, standing, queue: names.reports(), ...bounds }),
+      memory,
       ledger,
       deadLetters: new DeadLetters({
         link,
         ledger,
+        maxBytes: () => memory.deadLetterShare,
         ...(prefix === undefined ? {} : { prefix }),
         ...(options.maxDeadLetters === undefined ? {} : { maxLetters: options.maxDeadLetters }),
       }),
@@ -154,8 +157,12 @@ export class WorkerRuntime {
 
   async #upkeep(): Promise<void> {
     if (this.#context.link.state() === 'down') return
-    const { clock, ledger, tuning } = this.#context
-    for (const [name, totals] of await ledger.read()) {
+    const { clock, ledger, tuning, deadLetters, memory, meter } = this.#context
+    const handlers = await ledger.read()
+    memory.held = [...handlers.values()].reduce((sum, { bytes }) => sum + bytes, 0)
+    meter.gauge(REPORT_DEAD_LETTERS)().set(await deadLetters.count())
+    meter.gauge(REPORT_DEAD_LETTER_BYTES)().set(await deadLetters.bytes())
+    for (const [name, totals] of handlers) {
       if (name === FAN_OUT || this.#stopped) continue
       const waiting = totals.held - totals.deadLetters > 0
       const deliver = this.#delivers.get(name)

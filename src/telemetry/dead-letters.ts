@@ -37,6 +37,8 @@ export function letterId(batchId: string, replays: number): string {
 
 const DEFAULT_MAX_DEAD_LETTERS = 10_000
 const PAGE = 100
+/** So many are dropped in one go, at most: what is dropped is read, and may be large. */
+const DROP_PAGE = 10
 const TIMEOUT_MS = 5000
 
 export interface DeadLettersOptions {
@@ -45,6 +47,8 @@ export interface DeadLettersOptions {
   readonly prefix?: string
   /** Beyond this many the oldest are dropped and counted. 10 000 unless set. */
   readonly maxLetters?: number
+  /** Bytes of all letters beyond which the oldest are dropped and counted, asked each time. Unbounded unless set. */
+  readonly maxBytes?: () => number
 }
 
 /** The dead letters in Redis. */
@@ -62,9 +66,14 @@ export class DeadLetters {
   async add(letter: DeadLetter): Promise<void> {
     await this.#run((queue) => queue.add('dead-letter', letter, { jobId: letter.id }))
     await this.#options.ledger.bury(entryOf(letter))
-    const excess = (await this.count()) - (this.#options.maxLetters ?? DEFAULT_MAX_DEAD_LETTERS)
-    if (excess <= 0) return
-    for (const oldest of await this.#page(0, Math.min(excess, PAGE))) await this.#discard(oldest, 'dead-letters-full')
+    await this.#makeRoom()
+  }
+
+  /** Bytes of all letters, as the ledger has them. */
+  async bytes(): Promise<number> {
+    let bytes = 0
+    for (const { deadBytes } of (await this.#options.ledger.read()).values()) bytes += deadBytes
+    return bytes
   }
 
   count(): Promise<number> {
@@ -124,6 +133,22 @@ export class DeadLetters {
 
   async close(): Promise<void> {
     await this.#queue.close()
+  }
+
+  async #makeRoom(): Promise<void> {
+    const { maxLetters = DEFAULT_MAX_DEAD_LETTERS, maxBytes } = this.#options
+    let letters = (await this.count()) - maxLetters
+    let bytes = maxBytes === undefined ? 0 : (await this.bytes()) - maxBytes()
+    while (letters > 0 || bytes > 0) {
+      const oldest = await this.#page(0, DROP_PAGE)
+      for (const letter of oldest) {
+        if (letters <= 0 && bytes <= 0) return
+        await this.#discard(letter, 'dead-letters-full')
+        letters -= 1
+        bytes -= entryOf(letter).bytes
+      }
+      if (oldest.length < DROP_PAGE) return
+    }
   }
 
   async #existing(id: string): Promise<DeadLetter> {

@@ -101,6 +101,8 @@ export interface HandlerTotals {
   readonly dropped: Readonly<Record<string, number>>
   /** What waits takes so many bytes in its queue, as far as is known. */
   readonly bytes: number
+  /** The same of its dead letters. */
+  readonly deadBytes: number
 }
 
 /** Counts by what happened: `accepted`, `delivered`, `held`, `dropped:` and the reason … */
@@ -124,6 +126,7 @@ export function totalsOf(counts: HandlerCounts): HandlerTotals {
     deadLetters: count('dead'),
     dropped: droppedOf(counts),
     bytes: count('bytes'),
+    deadBytes: count('deadBytes'),
   }
 }
 
