@@ -3,7 +3,7 @@
 
 import { pause } from '../src/kernel/deadline.ts'
 import { IntermixError } from '../src/kernel/errors.ts'
-import { REPORT_HANDLER_SHARE_BYTES, REPORT_MEMORY_USED } from '../src/kernel/metrics/reports.ts'
+import { REPORT_HANDLER_SHARE_BYTES, REPORT_MEMORY_USED_RATIO } from '../src/kernel/metrics/reports.ts'
 import type { Clock, Meter, Random } from '../src/kernel/ports.ts'
 import { redisTrouble } from '../src/redis/trouble.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
@@ -145,7 +145,9 @@ export class WorkerMemory {
     const { standing, meter } = this.#options
     const after = `the rest is for deliveries, and the fan-out waits until it is less than ${MARKS.resumeAt * 100} %`
     const fullest = this.#look ?? look
-    meter.gauge(REPORT_MEMORY_USED)().set(fullest.limit === 0 ? 0 : fullest.used / fullest.limit)
+    meter
+      .gauge(REPORT_MEMORY_USED_RATIO)()
+      .set(fullest.limit === 0 ? 0 : fullest.used / fullest.limit)
     meter.gauge(REPORT_HANDLER_SHARE_BYTES)().set(this.handlerShare)
     standing.set('fan-out', this.holding ? `Redis is nearly full, ${fullness(fullest)}: ${after}` : undefined)
     const stuck = `Redis is full, ${fullness(fullest)}: workers wait until it takes writes again; give it more, or free some`

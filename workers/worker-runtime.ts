@@ -160,8 +160,12 @@ export class WorkerRuntime {
     const { clock, ledger, tuning, deadLetters, memory, meter } = this.#context
     const handlers = await ledger.read()
     memory.held = [...handlers.values()].reduce((sum, { bytes }) => sum + bytes, 0)
-    meter.gauge(REPORT_DEAD_LETTERS)().set(await deadLetters.count())
-    meter.gauge(REPORT_DEAD_LETTER_BYTES)().set(await deadLetters.bytes())
+    meter
+      .gauge(REPORT_DEAD_LETTERS)()
+      .set(await deadLetters.count())
+    meter
+      .gauge(REPORT_DEAD_LETTER_BYTES)()
+      .set(await deadLetters.bytes())
     for (const [name, totals] of handlers) {
       if (name === FAN_OUT || this.#stopped) continue
       const waiting = totals.held - totals.deadLetters > 0

@@ -95,7 +95,7 @@ export const REPORT_DEAD_LETTER_BYTES = gauge({
   help: 'Bytes of the dead letters in Redis.',
 })
 
-export const REPORT_MEMORY_USED = gauge({
+export const REPORT_MEMORY_USED_RATIO = gauge({
   name: 'report_memory_used_ratio',
   unit: '0 to 1',
   merge: 'max',
