@@ -50,6 +50,7 @@ export class Deliver {
   async #bury(job: DeadJob, reason: string, firstFailureAt = this.#context.clock.now()): Promise<void> {
     const { deadLetters, clock, log } = this.#context
     const data = job.data as DeliverJob
+    const target = this.#delivery.target?.address
     log.warn({ id: data.id, handler: this.#name, reason, instances: data.count }, 'a batch became a dead letter')
     await persistently(clock, () =>
       deadLetters.add({
@@ -57,6 +58,7 @@ export class Deliver {
         id: letterId(typeof data.id === 'string' ? data.id : `job-${job.id}`, data.replays ?? 0),
         handler: this.#name,
         template: data.template ?? '',
+        ...(target === undefined ? {} : { target }),
         count: Number.isSafeInteger(data.count) ? data.count : 0,
         reason,
         attempts: job.attemptsMade + 1,

@@ -31,6 +31,7 @@ const shape = z.object({
     )
     .optional(),
   validate: z.custom((value) => value === undefined || typeof value === 'function', 'must be a function').optional(),
+  target: z.custom((value) => value === undefined || typeof value === 'function', 'must be a function').optional(),
   aggregation: z.custom((value) => value === undefined || typeof value === 'function', 'must be a function').optional(),
   create: z.custom((value) => typeof value === 'function', 'must be a function'),
 })

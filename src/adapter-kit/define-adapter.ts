@@ -149,6 +149,8 @@ export interface AdapterDefinition<C = unknown, H = AnyHandler> {
   /** Set where it counts in its process what is a bound for all: a node of several processes refuses it, and names this. */
   readonly oneProcess?: { readonly insteadUse: string }
   validate?(config: C): readonly ConfigIssue[]
+  /** Where a handler sends reports, for people who read dead letters: an address, without secrets. */
+  target?(config: C): string
   /**
    * How instances of a template of variety report are added up before they are queued, where they are. The handler then
    * has a method `aggregate` for it, and still takes single instances of it, which may lie in queues and dead letters.

@@ -7,13 +7,17 @@ import { createLogger } from '../observe/logger.ts'
 import { createMeter } from '../observe/meter.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import { redactRedisUrl } from '../redis/redis-url.ts'
-import { type DeadLetter, DeadLetters } from '../telemetry/dead-letters.ts'
+import { DeadLetters, type LetterFilter } from '../telemetry/dead-letters.ts'
 import { meshPrefix } from '../telemetry/queue-names.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { defineTool, pickAction } from './command.ts'
+import { counted, headOf, letterLine, letterText, recordsOf } from './dead-letter-text.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { SETTINGS } from '../settings/settings-table.ts'
 import type { OptionTable, OptionValues } from '../settings/options.ts'
+
+/** How many are listed unless told. */
+const LISTED = 100
 
 const OPTIONS = {
   handler: {
@@ -22,14 +26,33 @@ const OPTIONS = {
     placeholder: 'NAME',
     description: 'Only those of one handler, by its full name; fan-out for reports that could not be read.',
   },
-  all: { kind: 'boolean', default: false, env: false, description: 'Replay or drop all that --handler leaves.' },
+  template: { kind: 'text', env: false, placeholder: 'NAME', description: 'Only those of one template.' },
+  reason: {
+    kind: 'text',
+    env: false,
+    placeholder: 'TEXT',
+    description: 'Only those whose reason contains the text, whatever its case.',
+  },
+  olderThanMs: {
+    kind: 'duration',
+    min: 1,
+    env: false,
+    description: 'Only those whose last failure is longer ago.',
+  },
+  newerThanMs: {
+    kind: 'duration',
+    min: 1,
+    env: false,
+    description: 'Only those whose last failure is not as long ago.',
+  },
+  all: { kind: 'boolean', default: false, env: false, description: 'Replay or drop all that the other flags leave.' },
   limit: {
     kind: 'integer',
-    default: 100,
     min: 1,
     max: 100_000,
     env: false,
-    description: 'How many to list at most, oldest first.',
+    description: 'How many at most, oldest first.',
+    defaultText: `list: ${LISTED}; replay and drop: all`,
   },
   json: { kind: 'boolean', default: false, env: false, description: 'One JSON object a line.' },
   redis: { kind: 'redis', placeholder: 'URL', description: 'Redis of the nodes and workers.' },
@@ -52,9 +75,18 @@ const OPTIONS = {
 
 type Values = OptionValues<typeof OPTIONS>
 
+const FILTERS = [
+  ['--handler', 'handler'],
+  ['--template', 'template'],
+  ['--reason', 'reason'],
+  ['--older-than', 'olderThanMs'],
+  ['--newer-than', 'newerThanMs'],
+  ['--limit', 'limit'],
+] as const
+
 const ACTIONS = {
   list: { usage: '', summary: 'List them, oldest first.' },
-  show: { usage: 'ID', summary: 'Show one with all that is in it.' },
+  show: { usage: 'ID', summary: 'Show one with its records.' },
   replay: { usage: 'ID|--all', summary: 'Send one or all again.' },
   drop: { usage: 'ID|--all', summary: 'Drop one or all.' },
 } as const
@@ -62,7 +94,8 @@ const ACTIONS = {
 type Action = keyof typeof ACTIONS
 
 const CONNECT_MS = 3000
-const PAGE = 1000
+/** Letters between two lines that say how far it has got. */
+const TELL_EVERY = 500
 
 /** `intermix dead-letters`. */
 export const deadLetters = defineTool({
@@ -76,7 +109,8 @@ export const deadLetters = defineTool({
   ],
   examples: [
     'intermix dead-letters list --handler statsd.handler.istio-system',
-    'intermix dead-letters replay --all --handler statsd.handler.istio-system',
+    'intermix dead-letters replay --all --handler statsd.handler.istio-system --reason "HTTP 401"',
+    'intermix dead-letters drop --all --older-than 72h',
   ],
   read({ values, positionals: [word, id, ...rest] }, problems) {
     const action = pickAction(ACTIONS, word, problems)
@@ -117,14 +151,16 @@ interface Call {
 
 function misuse({ action, id, rest, values }: Call): string[] {
   const found = rest.map((text) => `${text}: ${action} takes no further argument`)
+  const filters = FILTERS.filter(([, key]) => values[key] !== undefined).map(([flag]) => flag)
+  const choosesOne = action !== 'list' && id !== undefined
   if (action === 'list' && id !== undefined) found.push(`${id}: list takes flags only; use show for one`)
   if (action === 'show' && id === undefined) found.push('show: give the ID that list shows')
   if (action === 'replay' || action === 'drop') {
     if (values.all === (id !== undefined)) found.push(`${action}: give either an ID or --all`)
-    if (id !== undefined && values.handler !== undefined) found.push('--handler: goes with --all, not with an ID')
   } else if (values.all) {
     found.push(`--all: goes with replay and drop, not with ${action}`)
   }
+  if (choosesOne && filters.length > 0) found.push(`${filters.join(', ')}: goes with list or --all, not with an ID`)
   return found
 }
 
@@ -152,55 +188,72 @@ interface Task {
   readonly io: CommandIo
 }
 
-async function act({ action, id, values, letters, io }: Task): Promise<number> {
-  const filter = values.handler === undefined ? {} : { handler: values.handler }
-  if (action === 'list') return await list(letters, io, { ...filter, limit: values.limit, json: values.json })
-  if (action === 'show') {
-    const letter = await letters.get(id ?? '')
-    if (letter === undefined) throw new IntermixError('NOT_FOUND', `there is no dead letter '${id}'`)
-    io.out(JSON.stringify(letter, undefined, values.json ? undefined : 2))
-    return EXIT.ok
+async function act(task: Task): Promise<number> {
+  if (task.action === 'list') return await list(task)
+  if (task.action === 'show') return await show(task)
+  return await settle(task, task.action)
+}
+
+async function list({ values, letters, io }: Task): Promise<number> {
+  const limit = values.limit ?? LISTED
+  let shown = 0
+  for await (const letter of letters.matching(filterOf(values, io.clock))) {
+    io.out(values.json ? JSON.stringify(headOf(letter)) : letterLine(letter, io.clock.now()))
+    if (++shown >= limit) break
   }
-  const one = (letter: string) => (action === 'replay' ? letters.replay(letter) : letters.drop(letter))
-  const done = id === undefined ? await each(letters, filter, one) : [await one(id)]
-  const records = done.reduce((sum, letter) => sum + letter.count, 0)
+  if (!values.json) io.out(`${shown} of ${await letters.count()} dead letters shown`)
+  return EXIT.ok
+}
+
+async function show({ id = '', values, letters, io }: Task): Promise<number> {
+  const letter = await letters.get(id)
+  if (letter === undefined) throw new IntermixError('NOT_FOUND', `there is no dead letter '${id}'`)
+  const { records, problem } = recordsOf(letter)
+  if (values.json) io.out(JSON.stringify({ ...headOf(letter), records, ...(problem === undefined ? {} : { problem }) }))
+  else io.out(letterText(letter, io.clock.now()))
+  return EXIT.ok
+}
+
+/** Replays or drops one, or all that are meant of those that are there at the start: a replayed one may soon be back. */
+async function settle({ id, values, letters, io }: Task, action: 'replay' | 'drop'): Promise<number> {
   const verb = action === 'replay' ? 'replayed' : 'dropped'
-  io.out(`${verb} ${counted(done.length, 'dead letter')} with ${counted(records, 'record')}`)
-  return EXIT.ok
-}
-
-/** Only what is there at the start: a replayed letter may soon be back. */
-async function each(
-  letters: DeadLetters,
-  filter: { readonly handler?: string },
-  one: (id: string) => Promise<DeadLetter>,
-): Promise<DeadLetter[]> {
-  const done: DeadLetter[] = []
-  const total = await letters.count()
-  for (const { id } of await letters.list({ ...filter, limit: Math.max(total, PAGE) })) done.push(await one(id))
-  return done
-}
-
-async function list(
-  letters: DeadLetters,
-  io: CommandIo,
-  options: { readonly handler?: string; readonly limit: number; readonly json: boolean },
-): Promise<number> {
-  const found = await letters.list(options)
-  for (const letter of found) {
-    const { content: _, ...head } = letter
-    io.out(options.json ? JSON.stringify(head) : line(letter))
+  const done = { letters: 0, records: 0 }
+  const summary = () => `${verb} ${counted(done.letters, 'dead letter')} with ${counted(done.records, 'record')}`
+  const one = async (letter: string) => {
+    const settled = await (action === 'replay' ? letters.replay(letter) : letters.drop(letter))
+    done.letters++
+    done.records += settled.count
+    if (values.json) io.out(JSON.stringify({ action: verb, ...headOf(settled) }))
   }
-  if (!options.json) io.out(`${found.length} of ${await letters.count()} dead letters shown`)
+  if (id === undefined) {
+    let next = TELL_EVERY
+    const tell = (looked: number, total: number) => {
+      if (looked < next) return
+      next = looked + TELL_EVERY
+      io.err(`looked at ${looked} of ${total}: ${summary()}`)
+    }
+    try {
+      for await (const letter of letters.matching(filterOf(values, io.clock), tell)) {
+        await one(letter.id).catch(unlessGone)
+        if (done.letters === values.limit) break
+      }
+    } catch (error) {
+      const { code, message } = IntermixError.from(error)
+      throw new IntermixError(code, `${message}; before that, it ${summary()}`, { cause: error })
+    }
+  } else {
+    await one(id)
+  }
+  if (!values.json) io.out(summary())
   return EXIT.ok
 }
 
-function line({ id, handler, template, count, attempts, lastFailureAt, reason }: DeadLetter): string {
-  const what = template === '' ? 'reports' : template
-  const when = new Date(lastFailureAt).toISOString()
-  return `${id}  ${handler}  ${what} x${count}  ${attempts} attempts, last ${when}: ${reason}`
+/** Somebody else was faster with this one. */
+function unlessGone(error: unknown): void {
+  if (IntermixError.from(error).code !== 'NOT_FOUND') throw error
 }
 
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
+function filterOf({ handler, template, reason, olderThanMs, newerThanMs }: Values, clock: Clock): LetterFilter {
+  const ago = (ms: number | undefined) => (ms === undefined ? undefined : clock.now() - ms)
+  return { handler, template, reason, before: ago(olderThanMs), after: ago(newerThanMs) }
 }

@@ -18,6 +18,8 @@ export interface DeadLetter {
   readonly handler: string
   /** Template of the instances; empty for reports. */
   readonly template: string
+  /** Where the handler would have sent it, as far as its adapter can say (`AdapterDefinition.target`). */
+  readonly target?: string
   readonly count: number
   readonly reason: string
   readonly attempts: number
@@ -35,10 +37,32 @@ export function letterId(batchId: string, replays: number): string {
   return replays === 0 ? batchId : `${batchId}-r${replays}`
 }
 
+/** Which letters are meant; what is left out holds for all. */
+export interface LetterFilter {
+  /** Full name of the handler. */
+  readonly handler?: string | undefined
+  readonly template?: string | undefined
+  /** Text that the reason contains, whatever its case. */
+  readonly reason?: string | undefined
+  /** Bounds of the last failure, in milliseconds since the epoch. */
+  readonly before?: number | undefined
+  readonly after?: number | undefined
+}
+
+/** Whether a filter means this letter. */
+function isMeant(letter: DeadLetter, { handler, template, reason, before, after }: LetterFilter): boolean {
+  return (
+    (handler === undefined || letter.handler === handler) &&
+    (template === undefined || letter.template === template) &&
+    (reason === undefined || letter.reason.toLowerCase().includes(reason.toLowerCase())) &&
+    (before === undefined || letter.lastFailureAt < before) &&
+    (after === undefined || letter.lastFailureAt > after)
+  )
+}
+
 const DEFAULT_MAX_DEAD_LETTERS = 10_000
-const PAGE = 100
-/** So many are dropped in one go, at most: what is dropped is read, and may be large. */
-const DROP_PAGE = 10
+/** Letters read at once: a letter holds a whole batch, and there may be thousands. */
+const READ_AT_ONCE = 10
 const TIMEOUT_MS = 5000
 
 export interface DeadLettersOptions {
@@ -55,6 +79,8 @@ export interface DeadLettersOptions {
 export class DeadLetters {
   readonly #options: DeadLettersOptions
   readonly #queue: LinkQueue
+  /** Queues that letters were put back on: as many as there are handlers. */
+  readonly #targets = new Map<string, LinkQueue>()
 
   constructor(options: DeadLettersOptions) {
     const names = queueNames(options.prefix)
@@ -80,15 +106,31 @@ export class DeadLetters {
     return this.#run((queue) => queue.getWaitingCount())
   }
 
-  /** Oldest first. */
-  async list(filter: { readonly handler?: string; readonly limit: number }): Promise<DeadLetter[]> {
-    const found: DeadLetter[] = []
-    for (let at = 0; found.length < filter.limit; at += PAGE) {
-      const page = await this.#page(at, PAGE)
-      found.push(...page.filter((letter) => filter.handler === undefined || letter.handler === filter.handler))
-      if (page.length < PAGE) break
+  /**
+   * Those that the filter means of the letters that are there now, oldest first. Holds a few at a time, and their ids.
+   * @param onLooked called with how many were looked at so far, of how many
+   */
+  async *matching(
+    filter: LetterFilter = {},
+    onLooked: (looked: number, total: number) => void = () => undefined,
+  ): AsyncGenerator<DeadLetter, void> {
+    const ids = await this.#run((queue) => queue.getRanges(['waiting'], 0, -1, true))
+    for (let at = 0; at < ids.length; at += READ_AT_ONCE) {
+      const letters = await Promise.all(ids.slice(at, at + READ_AT_ONCE).map((id) => this.get(id)))
+      // One that is not there any more was replayed or dropped by somebody else.
+      for (const letter of letters) if (letter !== undefined && isMeant(letter, filter)) yield letter
+      onLooked(Math.min(ids.length, at + READ_AT_ONCE), ids.length)
     }
-    return found.slice(0, filter.limit)
+  }
+
+  /** The first of those that `matching` finds. */
+  async list({ limit, ...filter }: LetterFilter & { readonly limit: number }): Promise<DeadLetter[]> {
+    const found: DeadLetter[] = []
+    for await (const letter of this.matching(filter)) {
+      found.push(letter)
+      if (found.length >= limit) break
+    }
+    return found
   }
 
   async get(id: string): Promise<DeadLetter | undefined> {
@@ -111,15 +153,10 @@ export class DeadLetters {
         : { ...content.job, replays }
     // Before it can be delivered: what has ended is never taken out again.
     await this.#options.ledger.take(entryOf(letter), content.kind === 'reports' ? `${letter.id}-again` : undefined)
-    const queue = new LinkQueue(this.#options.link, target, names.keyPrefix(target))
-    try {
-      await queue.run(
-        (to) => to.add(content.kind === 'reports' ? 'reports' : 'deliver', data, jobOptions(`${id}-again`)),
-        TIMEOUT_MS,
-      )
-    } finally {
-      await queue.close()
-    }
+    await this.#queueOf(target).run(
+      (to) => to.add(content.kind === 'reports' ? 'reports' : 'deliver', data, jobOptions(`${id}-again`)),
+      TIMEOUT_MS,
+    )
     await this.#remove(letter.id)
     return letter
   }
@@ -132,7 +169,16 @@ export class DeadLetters {
   }
 
   async close(): Promise<void> {
-    await this.#queue.close()
+    await Promise.all([this.#queue, ...this.#targets.values()].map((queue) => queue.close()))
+  }
+
+  #queueOf(name: string): LinkQueue {
+    let queue = this.#targets.get(name)
+    if (queue === undefined) {
+      queue = new LinkQueue(this.#options.link, name, queueNames(this.#options.prefix).keyPrefix(name))
+      this.#targets.set(name, queue)
+    }
+    return queue
   }
 
   async #makeRoom(): Promise<void> {
@@ -140,14 +186,14 @@ export class DeadLetters {
     let letters = (await this.count()) - maxLetters
     let bytes = maxBytes === undefined ? 0 : (await this.bytes()) - maxBytes()
     while (letters > 0 || bytes > 0) {
-      const oldest = await this.#page(0, DROP_PAGE)
+      const oldest = await this.#page(0, READ_AT_ONCE)
       for (const letter of oldest) {
         if (letters <= 0 && bytes <= 0) return
         await this.#discard(letter, 'dead-letters-full')
         letters -= 1
         bytes -= entryOf(letter).bytes
       }
-      if (oldest.length < DROP_PAGE) return
+      if (oldest.length < READ_AT_ONCE) return
     }
   }
 

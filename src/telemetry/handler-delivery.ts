@@ -24,6 +24,8 @@ export interface DeliverTarget {
   readonly handler: AnyHandler
   readonly timeoutMs: number
   readonly limits: ExportLimits
+  /** Where it sends reports, as far as its adapter says. */
+  readonly address?: string | undefined
 }
 
 /** The handlers of a config that take reports, by name. `base` holds for what their adapters do not say. */
@@ -37,7 +39,8 @@ export function deliverTargets(
     const config = snapshot.handlers.get(name)
     if (config === undefined || handler.report === undefined) continue
     const limits = exportLimits(base, config.adapter.reportLimits)
-    targets.set(name, { handler, timeoutMs: config.reportTimeoutMs, limits })
+    const address = config.adapter.target?.(config.params)
+    targets.set(name, { handler, timeoutMs: config.reportTimeoutMs, limits, address })
   }
   return targets
 }

@@ -1,8 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/cli/commands.ts'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
+import { Timestamp } from '../../src/kernel/time.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { type DeadLetter, DeadLetters } from '../../src/telemetry/dead-letters.ts'
+import { instanceToJson } from '../../src/telemetry/instance-json.ts'
+import { parcelOf, parcelToJob } from '../../src/telemetry/parcel.ts'
 import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
+import { encodeRecords } from '../../src/wire/record-json.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
 import { testLink, untilUp } from '../redis/support.ts'
 import { testIo } from './support.ts'
@@ -26,7 +31,16 @@ afterEach(async () => {
   await redis.stop()
 })
 
-function letter(id: string, handler: string, count: number): DeadLetter {
+const NOW = Date.now()
+
+function letter(id: string, handler: string, count: number, more: Partial<DeadLetter> = {}): DeadLetter {
+  const instances = Array.from({ length: count }, (_, n) =>
+    instanceToJson({
+      name: 'size.instance.istio-system',
+      template: 'metric',
+      fields: { value: 2n ** 40n + BigInt(n), dimensions: { ip: Uint8Array.of(10, 0, 0, 1), at: new Timestamp(0n) } },
+    }),
+  )
   return {
     version: 1,
     id,
@@ -35,14 +49,23 @@ function letter(id: string, handler: string, count: number): DeadLetter {
     count,
     reason: 'schema mismatch',
     attempts: 8,
-    firstFailureAt: 1_700_000_000_000,
-    lastFailureAt: 1_700_000_060_000,
+    firstFailureAt: NOW - 7_200_000,
+    lastFailureAt: NOW - 3_600_000,
     replays: 0,
-    content: {
-      kind: 'instances',
-      job: { version: 1, id, handler, template: 'metric', count, replays: 0, instances: [] },
-    },
+    content: { kind: 'instances', job: { version: 1, id, handler, template: 'metric', count, replays: 0, instances } },
+    ...more,
   }
+}
+
+/** Reports that nobody could read, as three doors brought them. */
+function unread(id: string): DeadLetter {
+  const records = encodeRecords([MapBag.of({ 'request.path': '/a', 'response.code': 200n })])
+  const batches = [
+    { id: 'r-1', format: 'attributes', count: 1, payload: records, acceptedAt: 0 },
+    { id: 'r-2', format: 'unheard-of', count: 1, payload: records, acceptedAt: 0 },
+  ] as const
+  const job = parcelToJob(parcelOf(batches, id))
+  return letter(id, 'fan-out', 2, { template: '', reason: 'cannot be read', content: { kind: 'reports', job } })
 }
 
 async function run(...args: string[]) {
@@ -52,28 +75,84 @@ async function run(...args: string[]) {
 }
 
 describe('intermix dead-letters', () => {
-  it('lists the oldest first, of one handler if told', async () => {
-    await letters.add(letter('b-1', 'a', 2))
-    await letters.add(letter('b-2', 'b', 3))
-    const all = await run('list')
-    expect(all.lines[0]).toBe('b-1  a  metric x2  8 attempts, last 2023-11-14T22:14:20.000Z: schema mismatch')
-    expect(all.lines).toHaveLength(3)
-    expect((await run('list', '--handler', 'b')).lines).toEqual([
-      expect.stringContaining('b-2'),
-      '1 of 2 dead letters shown',
+  it('lists the oldest first, with how long ago they failed and where they were to go', async () => {
+    await letters.add(letter('b-1', 'a', 2, { target: 'http://backend:80/reports' }))
+    await letters.add(letter('b-2', 'b', 3, { attempts: 1 }))
+    const { lines } = await run('list')
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^b-1 {2}a \(http:\/\/backend:80\/reports\) {2}metric x2 {2}8 tries, last 1h0m\d+s ago: schema mismatch$/,
+      ),
+      expect.stringMatching(/^b-2 {2}b {2}metric x3 {2}1 try, last 1h0m\d+s ago: schema mismatch$/),
+      '2 of 2 dead letters shown',
     ])
-    expect(JSON.parse((await run('list', '--json', '--limit', '1')).lines[0] ?? '')).toMatchObject({ id: 'b-1' })
+    const [first] = (await run('list', '--json', '--limit', '1')).lines.map((line) => JSON.parse(line) as object)
+    expect(first).toMatchObject({ id: 'b-1', target: 'http://backend:80/reports', count: 2 })
+    expect(first).not.toHaveProperty('content')
   })
 
-  it('shows one with all that is in it', async () => {
-    await letters.add(letter('b-1', 'a', 2))
+  it.each<[string[], string[]]>([
+    [['--handler', 'b'], ['b-2']],
+    [['--template', 'logentry'], ['b-3']],
+    [
+      ['--reason', 'http 401'],
+      ['b-2', 'b-4'],
+    ],
+    [['--older-than', '90m'], ['b-1']],
+    [
+      ['--newer-than', '90m'],
+      ['b-2', 'b-3', 'b-4'],
+    ],
+    [
+      ['--newer-than', '90m', '--limit', '2'],
+      ['b-2', 'b-3'],
+    ],
+    [['--reason', 'HTTP 401', '--handler', 'a'], ['b-4']],
+  ])('takes those that %j means, for a list and for all that is done to them', async (flags, ids) => {
+    await letters.add(letter('b-1', 'a', 1, { lastFailureAt: NOW - 7_000_000 }))
+    await letters.add(letter('b-2', 'b', 1, { reason: 'answered with HTTP 401' }))
+    await letters.add(letter('b-3', 'a', 1, { template: 'logentry' }))
+    await letters.add(letter('b-4', 'a', 1, { reason: 'answered with HTTP 401' }))
+    const named = (lines: readonly string[]) => lines.map((line) => (JSON.parse(line) as DeadLetter).id)
+    expect(named((await run('list', '--json', ...flags)).lines)).toEqual(ids)
+    const dropped = await run('drop', '--all', '--json', ...flags)
+    expect(named(dropped.lines)).toEqual(ids)
+    expect(JSON.parse(dropped.lines[0] ?? '')).toMatchObject({ action: 'dropped', count: 1 })
+    expect(await letters.count()).toBe(4 - ids.length)
+  })
+
+  it('shows one with its records, as they would be said', async () => {
+    await letters.add(letter('b-1', 'a', 2, { target: 'http://backend/reports' }))
     const { code, lines } = await run('show', 'b-1')
     expect(code).toBe(0)
-    expect(JSON.parse(lines.join('\n'))).toEqual(letter('b-1', 'a', 2))
+    expect(lines.slice(0, 5)).toEqual([
+      'b-1',
+      '  handler        a',
+      '  target         http://backend/reports',
+      '  holds          metric x2',
+      '  reason         schema mismatch',
+    ])
+    expect(lines.slice(-2).map((line) => JSON.parse(line) as object)).toEqual(
+      [0, 1].map((n) => ({
+        name: 'size.instance.istio-system',
+        fields: { value: 2 ** 40 + n, dimensions: { ip: '10.0.0.1', at: '1970-01-01T00:00:00Z' } },
+      })),
+    )
+    const said = JSON.parse((await run('show', 'b-1', '--json')).lines.join('\n')) as { records: object[] }
+    expect(said).toMatchObject({ id: 'b-1', records: [{ fields: { value: 2 ** 40 } }, {}] })
     expect(await run('show', 'b-9')).toMatchObject({
       code: 1,
       errors: ["intermix dead-letters: there is no dead letter 'b-9'"],
     })
+  })
+
+  it('shows reports as far as they can be read, and why no further', async () => {
+    await letters.add(unread('p-1'))
+    const { lines } = await run('show', 'p-1')
+    expect(lines.find((line) => line.includes('unreadable'))).toContain('r-2: the format unheard-of is not known here')
+    expect(lines.slice(-1)).toEqual(['{"request.path":"/a","response.code":200}'])
+    await letters.add(letter('b-1', 'a', 1, { content: { kind: 'instances', job: { version: 9 } as never } }))
+    expect((await run('show', 'b-1')).lines.join('\n')).toContain('unreadable     a deliver job has version 9')
   })
 
   it('replays and drops one or all of a handler, and counts them', async () => {
@@ -93,6 +172,8 @@ describe('intermix dead-letters', () => {
     [['replay'], 'give either an ID or --all'],
     [['drop', 'x', '--all'], 'give either an ID or --all'],
     [['list', '--all'], '--all: goes with replay and drop'],
+    [['drop', 'x', '--reason', 'y', '--limit', '1'], '--reason, --limit: goes with list or --all, not with an ID'],
+    [['list', '--older-than', 'yesterday'], '--older-than'],
     [['list', '--queue-redis', 'none'], 'give the URL of the Redis'],
   ])('refuses %j', async (args, message) => {
     const { code, errors } = await run(...args)

@@ -23,8 +23,8 @@ export interface IntermixOptions {
 }
 
 /** Starts the command with these arguments. */
-export function startCommand(args: readonly string[]): Promise<Child> {
-  return spawnChild(process.execPath, ['src/main.ts', ...args], { cwd: ROOT })
+export function startCommand(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Child> {
+  return spawnChild(process.execPath, ['src/main.ts', ...args], { cwd: ROOT, env })
 }
 
 /** Starts the command and waits until it says that it is ready. */

@@ -25,6 +25,11 @@ export default defineAdapter({
   config,
   doesIo: true,
   validate,
+  // Without the query, which may hold a key.
+  target({ url }) {
+    const { origin, pathname } = new URL(url)
+    return `${origin}${pathname}`
+  },
   create(params, env): Handler {
     const { url, method, maxBytes } = params
     const headers = { 'content-type': 'application/json', accept: 'application/json', ...params.headers }
