@@ -7,28 +7,41 @@ import { letterId } from '../src/telemetry/dead-letters.ts'
 import { fanOut, type FanOutRules } from '../src/telemetry/fan-out.ts'
 import { FAN_OUT } from '../src/telemetry/ledger.ts'
 import { type Parcel, type ParcelJob, parcelFromJob, parcelOf, parcelToJob } from '../src/telemetry/parcel.ts'
-import { DeliverQueue } from './deliver-queue.ts'
+import type { DeliverQueue } from './deliver-queue.ts'
 import { JobQueue } from './job-queue.ts'
 import type { DeadJob } from './job-try.ts'
 import type { WorkerContext } from './worker-context.ts'
 
-/** The fan-out of one process. */
+export interface FanOutOptions {
+  readonly formats: ReportFormats
+  /** Of the rules whose queue it is; `undefined`: of reports that name no rules. */
+  readonly digest: string | undefined
+  readonly rules: FanOutRules
+  queueOf(handler: string): DeliverQueue
+}
+
+/** What a queue of reports is called in metrics and logs. */
+function labelOf(digest: string | undefined): string {
+  return digest === undefined ? FAN_OUT : `${FAN_OUT} ${digest.slice(0, 8)}`
+}
+
+/** Takes from one queue of reports. */
 export class FanOut {
   readonly #context: WorkerContext
-  readonly #formats: ReportFormats
+  readonly #options: FanOutOptions
   readonly #parcels: JobQueue<Parcel>
-  readonly #queues = new Map<string, DeliverQueue>()
-  #rules: FanOutRules
+  /** Jobs that start from now on follow these. */
+  rules: FanOutRules
 
-  constructor(context: WorkerContext, formats: ReportFormats, rules: FanOutRules) {
+  constructor(context: WorkerContext, options: FanOutOptions) {
     const { names, random, tuning, memory } = context
     const { retries } = exportLimits({ retries: tuning.retries })
     this.#context = context
-    this.#formats = formats
-    this.#rules = rules
+    this.#options = options
+    this.rules = options.rules
     this.#parcels = new JobQueue(context, {
-      queue: names.reports(),
-      label: FAN_OUT,
+      queue: names.reports(options.digest),
+      label: labelOf(options.digest),
       needsRoom: true,
       limits: { concurrency: tuning.concurrency },
       read: parcelFromJob,
@@ -41,20 +54,8 @@ export class FanOut {
     })
   }
 
-  /** Jobs that start from now on follow the new rules. */
-  reload(rules: FanOutRules, handlers: ReadonlySet<string>): void {
-    this.#rules = rules
-    for (const [handler, queue] of this.#queues) {
-      if (handlers.has(handler)) continue
-      this.#queues.delete(handler)
-      void queue.close()
-    }
-  }
-
-  async stop(deadlineMs: number): Promise<void> {
-    await this.#parcels.stop(deadlineMs)
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()))
-    this.#queues.clear()
+  stop(deadlineMs: number): Promise<void> {
+    return this.#parcels.stop(deadlineMs)
   }
 
   /** Makes a dead letter of a whole job. */
@@ -70,23 +71,17 @@ export class FanOut {
 
   #expand(parcel: Parcel, attempts: number): Promise<void> {
     const { ledger, log, memory } = this.#context
-    return fanOut(parcel, this.#rules, {
-      formats: this.#formats,
+    return fanOut(parcel, this.rules, {
+      formats: this.#options.formats,
       ledger,
       log,
-      queueOf: (handler) => this.#queueOf(handler),
+      queueOf: (handler) => this.#options.queueOf(handler),
       shareOf: () => memory.handlerShare,
       letters: {
         idOf: (batch) => letterId(batch.id, parcel.replays),
         keep: (batch, reason) => this.#unreadable(batch, reason, parcel, attempts),
       },
     })
-  }
-
-  #queueOf(handler: string): DeliverQueue {
-    let queue = this.#queues.get(handler)
-    if (queue === undefined) this.#queues.set(handler, (queue = new DeliverQueue(this.#context, handler)))
-    return queue
   }
 
   #unreadable(batch: ReportBatch, reason: string, { replays, rules }: Parcel, attempts: number): Promise<void> {

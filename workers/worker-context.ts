@@ -18,8 +18,15 @@ export interface WorkerTuning {
   /** How often abandoned jobs are looked for. */
   readonly stalledIntervalMs: number
   readonly retries: NonNullable<ExportWishes['retries']>
-  /** How long a handler must be missing from the config before what waits for it becomes dead letters. */
+  /**
+   * How long a handler that has gone from the config still delivers what waits for it, and how long it must then be missing
+   * before the rest becomes dead letters.
+   */
   readonly orphanGraceMs: number
+  /** How long nothing may have come under former report rules before they are forgotten. */
+  readonly formerRulesMs: number
+  /** How long reports must have waited that nobody has the rules for before they are evaluated under the present ones. */
+  readonly adoptMs: number
   /** How often queues are looked at: for how they stand, failed jobs and vanished handlers. */
   readonly maintenanceMs: number
   /** A worker that takes nothing for so long, while jobs wait that it could take, is replaced. */
@@ -33,6 +40,7 @@ export interface WorkerContext {
   readonly link: RedisLink
   readonly names: QueueNames
   readonly memory: WorkerMemory
+  readonly mesh: string | undefined
   readonly ledger: SharedLedger
   readonly deadLetters: DeadLetters
   readonly clock: Clock

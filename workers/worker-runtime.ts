@@ -16,8 +16,10 @@ import { FAN_OUT } from '../src/telemetry/ledger.ts'
 import { queueNames } from '../src/telemetry/queue-names.ts'
 import { QueueStanding } from '../src/telemetry/queue-standing.ts'
 import { RedisLedger } from '../src/telemetry/redis-ledger.ts'
+import type { RuleVersion } from '../src/telemetry/rule-versions.ts'
+import type { ServiceWatch } from '../src/telemetry/service-watch.ts'
 import { Deliver } from './deliver.ts'
-import { FanOut } from './fan-out.ts'
+import { ReportQueues } from './report-queues.ts'
 import type { WorkerContext, WorkerTuning } from './worker-context.ts'
 import { WorkerMemory } from './worker-memory.ts'
 
@@ -27,6 +29,12 @@ export interface WorkerRuntimeOptions {
   /** Link to the same Redis; stays open when the runtime stops. */
   readonly link: RedisLink
   readonly prefix?: string
+  /** The mesh that `prefix` stands for. */
+  readonly mesh?: string | undefined
+  /** Tells who serves which queue; without it, former rules are kept and nothing is taken on. */
+  readonly watch?: Pick<ServiceWatch, 'onLook' | 'last'>
+  /** Hears when this worker has begun or ceased to take from queues. */
+  readonly onChange?: () => void
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -49,8 +57,18 @@ const DEFAULT_TUNING: WorkerTuning = {
   stalledIntervalMs: 10_000,
   retries: DEFAULT_EXPORT_LIMITS.retries,
   orphanGraceMs: 60_000,
+  formerRulesMs: 30_000,
+  adoptMs: 300_000,
   maintenanceMs: 5_000,
   deafMs: 15_000,
+}
+
+/** How a worker uses a config. */
+export interface ConfigUse {
+  /** Keeps its handlers running until the function that it returns is called. */
+  readonly hold?: RuleVersion['hold']
+  /** Whether this worker evaluates reports; it does unless set. */
+  readonly takesReports?: boolean
 }
 
 /** Drains the report queues with the handlers that it is given; starting and stopping those is the caller's business. */
@@ -60,7 +78,8 @@ export class WorkerRuntime {
   readonly #delivers = new Map<string, Deliver>()
   /** When a handler was first missed, on the monotonic clock. */
   readonly #missing = new Map<string, number>()
-  #fanOut: FanOut | undefined
+  readonly #reports: ReportQueues
+  #config: Snapshot | undefined
   #cancelUpkeep: (() => void) | undefined
   #stopped = false
 
@@ -83,6 +102,7 @@ export class WorkerRuntime {
       link,
       names,
       memory,
+      mesh: options.mesh,
       ledger,
       deadLetters: new DeadLetters({
         link,
@@ -97,19 +117,40 @@ export class WorkerRuntime {
       meter,
       tuning: { ...DEFAULT_TUNING, ...options.tuning },
     }
+    this.#reports = new ReportQueues(this.#context, options.formats)
+    options.watch?.onLook((services) => {
+      if (!this.#stopped && this.#reports.looked(services)) this.#retarget()
+    })
   }
 
   /** Starts taking jobs. With Redis away it waits in the background. Only once. */
-  start(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>): void {
-    this.#fanOut = new FanOut(this.#context, this.#options.formats, this.#rules(snapshot))
-    this.#retarget(snapshot, handlers)
+  start(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>, more: ConfigUse = {}): void {
+    this.reload(snapshot, handlers, more)
     this.#upkeepLater()
   }
 
-  /** Follows a new config; jobs in work end under the old one. */
-  reload(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>): void {
-    this.#fanOut?.reload(this.#rules(snapshot), new Set(handlers.keys()))
-    this.#retarget(snapshot, handlers)
+  /** Follows a new config; jobs in work end under the old one, and so do reports that were accepted under its rules. */
+  reload(
+    snapshot: Snapshot,
+    handlers: ReadonlyMap<string, AnyHandler>,
+    { hold, takesReports = true }: ConfigUse = {},
+  ): void {
+    const { concurrency, retries } = this.#context.tuning
+    const rules = { vocabulary: snapshot.vocabulary, dispatch: this.#options.dispatchFor(snapshot) }
+    const targets = deliverTargets(snapshot, handlers, { concurrency, retries })
+    this.#config = snapshot
+    this.#reports.follow({ digest: snapshot.reportDigest, rules, targets, hold }, takesReports)
+    this.#retarget()
+  }
+
+  /** Digests of the report rules under which this worker evaluates. */
+  get evaluates(): readonly string[] {
+    return this.#reports.evaluates
+  }
+
+  /** Full names of the handlers to which it delivers. */
+  get delivers(): readonly string[] {
+    return [...this.#delivers].flatMap(([name, { target }]) => (target === undefined ? [] : [name]))
   }
 
   /** Lets jobs in work end for at most `deadlineMs`; other workers take over what did not. */
@@ -119,31 +160,35 @@ export class WorkerRuntime {
     this.#cancelUpkeep?.()
     this.#context.memory.close()
     await Promise.all([
-      this.#fanOut?.stop(deadlineMs),
+      this.#reports.stop(deadlineMs),
       ...[...this.#delivers.values()].map((deliver) => deliver.stop(deadlineMs)),
     ])
     await this.#context.deadLetters.close()
     this.#context.connection.disconnect()
   }
 
-  #rules(snapshot: Snapshot) {
-    return { vocabulary: snapshot.vocabulary, dispatch: this.#options.dispatchFor(snapshot) }
-  }
-
-  #retarget(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>): void {
-    const { concurrency, retries } = this.#context.tuning
-    for (const [name, target] of deliverTargets(snapshot, handlers, { concurrency, retries })) {
+  #retarget(): void {
+    const { targets } = this.#reports
+    for (const [name, target] of targets) {
       this.#missing.delete(name)
       const deliver = this.#delivers.get(name)
       if (deliver === undefined) this.#delivers.set(name, new Deliver(this.#context, name, target))
       else deliver.retarget(target)
     }
     for (const [name, deliver] of this.#delivers) {
-      if (handlers.has(name)) continue
+      if (targets.has(name)) continue
       // Its jobs wait: the handler may be back with the next config, or be known to other workers.
       this.#delivers.delete(name)
       void deliver.stop(this.#context.tuning.lockDurationMs)
     }
+    this.#options.onChange?.()
+  }
+
+  /** Whether a handler is nobody's: no config here has it, and no living worker delivers to it. */
+  #isOrphan(name: string): boolean {
+    if (this.#config?.handlers.has(name)) return false
+    const { watch } = this.#options
+    return watch === undefined || watch.last?.members.every(({ delivers }) => !delivers.includes(name)) === true
   }
 
   #upkeepLater(): void {
@@ -170,7 +215,7 @@ export class WorkerRuntime {
       if (name === FAN_OUT || this.#stopped) continue
       const waiting = totals.held - totals.deadLetters > 0
       const deliver = this.#delivers.get(name)
-      if (deliver === undefined && waiting) {
+      if (deliver === undefined && waiting && this.#isOrphan(name)) {
         const since = this.#missing.get(name) ?? clock.monotonic()
         this.#missing.set(name, since)
         if (clock.monotonic() - since < tuning.orphanGraceMs) continue

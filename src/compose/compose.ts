@@ -8,12 +8,14 @@ import { type Address, showAddress } from '../settings/option-kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import { AdapterEnvironments } from './adapter-environments.ts'
 import { grpcChoices } from './grpc-choices.ts'
+import { checkHandlers, chooseHandlers } from './handler-choice.ts'
 import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
 import { folderSource } from '../config/folder-source.ts'
+import type { Snapshot } from '../config/snapshot.ts'
 import { WatchedConfig } from '../config/watch.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
@@ -51,6 +53,7 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
     log,
     meter,
   })
+  checkHandlers(watched.current(), settings)
   const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
   return new Composition(settings, ports, watched, createGrpc, await loadWorker(settings))
 }
@@ -116,7 +119,8 @@ class Composition implements RunningProcess {
     })
     const draining = role !== 'node' || queueLink === undefined
     const varieties = new Set([...(serving ? NODE_VARIETIES : []), ...(draining ? WORKER_VARIETIES : [])])
-    this.#config = new LiveConfig({ watched, tables: this.#tables, varieties, clock, log, meter, health })
+    const choose = (snapshot: Snapshot) => chooseHandlers(snapshot, settings)
+    this.#config = new LiveConfig({ watched, tables: this.#tables, varieties, choose, clock, log, meter, health })
     const state = () => this.#config.state()
     const redis = { mesh: settings.cacheMesh ? cacheLink : undefined, revocationLink: queueLink ?? cacheLink }
     this.#policy = serving

@@ -3,6 +3,7 @@
 // meanwhile the newest is next. One that cannot be taken into use changes nothing, and the one after it is tried again.
 
 import type { Variety } from '../adapter-kit/template.ts'
+import type { HandlerChoice } from './handler-choice.ts'
 import type { WatchedConfig } from '../config/watch.ts'
 import { RuleSelector } from '../config/rule-index.ts'
 import type { HandlerConfig, Snapshot } from '../config/snapshot.ts'
@@ -17,6 +18,8 @@ export interface LiveConfigOptions {
   readonly tables: HandlerTables
   /** What this process does: only handlers for these run. */
   readonly varieties: ReadonlySet<Variety>
+  /** Which of those handlers run, under a config; all unless set. */
+  readonly choose?: (snapshot: Snapshot) => Pick<HandlerChoice, 'runs'>
   readonly clock: Clock
   readonly log: Logger
   readonly meter: Meter
@@ -103,9 +106,9 @@ export class LiveConfig {
   }
 
   async #apply(snapshot: Snapshot): Promise<void> {
-    const { tables, varieties, clock, log } = this.#options
+    const { tables, clock, log } = this.#options
     const rules = await inSlices(RuleSelector.build(snapshot), clock)
-    const handlers = await tables.build(handlersOf(snapshot, varieties))
+    const handlers = await tables.build(handlersOf(snapshot, this.#options))
     const state = { snapshot, rules, handlers }
     const before = this.#state
     try {
@@ -141,12 +144,19 @@ export class LiveConfig {
   }
 }
 
-/** The handlers that rules use with instances of these varieties, each once. */
-function handlersOf(snapshot: Snapshot, varieties: ReadonlySet<Variety>): readonly HandlerConfig[] {
+/** The handlers that rules use with instances of these varieties, each once, as far as they run here. */
+function handlersOf(
+  snapshot: Snapshot,
+  { varieties, choose }: Pick<LiveConfigOptions, 'varieties' | 'choose'>,
+): readonly HandlerConfig[] {
+  const runs = choose?.(snapshot).runs ?? (() => true)
   const found = new Map<string, HandlerConfig>()
   for (const rule of snapshot.rules) {
     for (const { handler, instances } of rule.actions) {
-      if (instances.some((instance) => varieties.has(instance.template.variety))) found.set(handler.name, handler)
+      const isUsed = instances.some(
+        ({ template: { variety } }) => varieties.has(variety) && runs(handler.name, variety),
+      )
+      if (isUsed) found.set(handler.name, handler)
     }
   }
   return [...found.values()]

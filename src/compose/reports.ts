@@ -7,9 +7,12 @@ import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { Health } from '../observe/health.ts'
 import type { PolicyState } from '../policy/handler-table.ts'
 import { ReportDispatcher } from '../policy/report-dispatch.ts'
+import { chooseHandlers } from './handler-choice.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { ReportDispatch } from '../telemetry/expand.ts'
 import { InProcessPipeline } from '../telemetry/in-process-pipeline.ts'
+import { MeshPresence } from '../telemetry/mesh-presence.ts'
+import type { ProcessEntry } from '../telemetry/process-registry.ts'
 import { meshPrefix } from '../telemetry/queue-names.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { QueueStanding } from '../telemetry/queue-standing.ts'
@@ -64,7 +67,23 @@ export function createReports(options: ReportsOptions): Reports {
   const standing = queued ? new QueueStanding(log, (detail) => health.set('report queue', true, detail)) : undefined
   const shared = { ...(standing === undefined ? {} : { standing }), prefix }
   const pipeline = queued ? undefined : new InProcessPipeline(common)
-  const queue = queued ? new ReportQueue({ ...shared, link: queueLink, clock, log, meter }) : undefined
+  const ledger = queued ? new RedisLedger(queueLink, prefix) : undefined
+  let current: string | undefined
+  const presence =
+    queued && ledger !== undefined
+      ? new MeshPresence({
+          link: queueLink,
+          clock,
+          log,
+          meter,
+          prefix: settings.redisPrefix,
+          mesh: settings.mesh,
+          ledger,
+          self: () => self(),
+        })
+      : undefined
+  const note = async (rules: string) => await presence?.note(rules)
+  const queue = queued ? new ReportQueue({ ...shared, link: queueLink, clock, log, meter, note }) : undefined
   const worker =
     queued && createWorker !== undefined
       ? createWorker({
@@ -72,6 +91,9 @@ export function createReports(options: ReportsOptions): Reports {
           ...shared,
           redisUrl: queueRedis,
           link: queueLink,
+          mesh: settings.mesh,
+          ...(presence === undefined ? {} : { watch: presence.watch }),
+          onChange: () => presence?.tell(),
           handlerQueueMaxBytes: settings.handlerQueueMaxBytes,
           deadLettersMaxBytes: settings.deadLettersMaxBytes,
         })
@@ -89,28 +111,55 @@ export function createReports(options: ReportsOptions): Reports {
           meter,
           spoolBytes: settings.spoolMaxBytes,
           coalesce: { maxRecords: settings.reportBatchMaxEntries, maxWaitMs: settings.reportBatchMaxTimeMs },
+          rules: () => current,
           processId: settings.nodeId,
           spoolShare: settings,
           ...(settings.spoolDir === undefined ? {} : { spoolDirectory: settings.spoolDir }),
         })
-  const ledger = async () => (queued ? await new RedisLedger(queueLink, prefix).read() : await pipeline?.totals())
+  const self = (): Omit<ProcessEntry, 'mesh'> | undefined =>
+    current === undefined
+      ? undefined
+      : {
+          id: settings.nodeId,
+          rules: current,
+          adds: intake === undefined ? [] : [...new Set([current, ...(queue?.adds ?? [])])],
+          evaluates: worker?.evaluates ?? [],
+          delivers: worker?.delivers ?? [],
+        }
+  const view = async () => {
+    const handlers = (await (ledger?.read() ?? pipeline?.totals())) ?? new Map()
+    const services = presence?.watch.last
+    return { intake: intake?.totals(), handlers: Object.fromEntries(handlers), ...(services ?? {}) }
+  }
   let working = false
   return {
     intake,
     follow(state) {
       states.set(state.snapshot, state)
-      const handlers = new Map<string, AnyHandler>([...state.handlers].map(([name, { code }]) => [name, code]))
-      pipeline?.reload(state.snapshot, handlers)
-      if (working) worker?.reload(state.snapshot, handlers)
-      else worker?.start(state.snapshot, handlers)
+      const { takesReports, runs, problems } = chooseHandlers(state.snapshot, settings)
+      for (const problem of problems) log.warn({}, problem)
+      const own = [...state.handlers].filter(([name]) => runs(name, 'report'))
+      const handlers = new Map<string, AnyHandler>(own.map(([name, { code }]) => [name, code]))
+      const hold = () => holdHandlers(state)
+      pipeline?.reload(state.snapshot, handlers, hold)
+      current = state.snapshot.reportDigest
+      if (working) worker?.reload(state.snapshot, handlers, { hold, takesReports })
+      else worker?.start(state.snapshot, handlers, { hold, takesReports })
       working = true
+      presence?.tell()
     },
-    debug: new Map<string, () => unknown>([
-      ['reports', async () => ({ intake: intake?.totals(), handlers: Object.fromEntries((await ledger()) ?? []) })],
-    ]),
+    debug: new Map<string, () => unknown>([['reports', view]]),
     async stop(deadlineMs) {
       await intake?.flush(deadlineMs)
       await Promise.all([worker?.stop(deadlineMs), pipeline?.stop(deadlineMs), queue?.close()])
+      await presence?.stop()
     },
   }
+}
+
+/** Former report rules need the handlers of their config, until the returned function is called. */
+function holdHandlers({ handlers }: PolicyState): () => void {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  void handlers.hold(promise)
+  return resolve
 }

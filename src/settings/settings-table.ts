@@ -349,6 +349,23 @@ export const SETTINGS = {
     roles: SERVING,
     ofNode: true,
   },
+  handlers: {
+    kind: 'list',
+    default: [],
+    placeholder: 'NAME,…',
+    description:
+      'Handlers that this worker delivers reports to, in full or by their names alone; the others it leaves.',
+    defaultText: 'all of the config',
+    group: 'Reports',
+    roles: ['worker'],
+  },
+  fanOut: {
+    kind: 'boolean',
+    default: false,
+    description: 'Beside --handlers: evaluate reports for all handlers, too. Without --handlers a worker always does.',
+    group: 'Reports',
+    roles: ['worker'],
+  },
   reportBatchMaxEntries: {
     kind: 'integer',
     default: 100,

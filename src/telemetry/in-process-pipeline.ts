@@ -16,6 +16,7 @@ import { type DeliverTarget, deliverTargets, HandlerDelivery } from './handler-d
 import type { HandlerTotals, Ledger } from './ledger.ts'
 import { MemoryLedger } from './memory-ledger.ts'
 import type { Parcel } from './parcel.ts'
+import { type RuleVersion, RuleVersions } from './rule-versions.ts'
 import type { ParcelSink } from './report-intake.ts'
 
 export interface InProcessPipelineOptions {
@@ -31,6 +32,8 @@ export interface InProcessPipelineOptions {
 }
 
 const DEFAULT_MAX_INSTANCES = 100_000
+/** How long what was accepted under former report rules may still come, and have their handlers deliver it. */
+const FORMER_RULES_MS = 60_000
 
 /** A handler's queue, and what it is delivered by. */
 interface Lane {
@@ -46,8 +49,8 @@ export class InProcessPipeline implements ParcelSink {
   readonly #lanes = new Map<string, Lane>()
   readonly #readyListeners: (() => void)[] = []
   readonly #idleListeners = new Set<() => void>()
-  #rules: FanOutRules | undefined
-  #targets: ReadonlyMap<string, DeliverTarget> = new Map()
+  readonly #versions = new RuleVersions()
+  readonly #cancelForget = new Map<string, () => void>()
   #held = 0
   #expanding = 0
   #stopped = false
@@ -65,19 +68,19 @@ export class InProcessPipeline implements ParcelSink {
   }
 
   /** Takes over a config and its running handlers, the first one too. Batches under way end with their handler. */
-  reload(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>): void {
-    this.#rules = { vocabulary: snapshot.vocabulary, dispatch: this.#options.dispatchFor(snapshot) }
-    this.#targets = deliverTargets(snapshot, handlers)
-    for (const [name, lane] of this.#lanes) {
-      lane.delivery.target = this.#targets.get(name)
-      this.#tidy(name, lane)
-    }
+  reload(snapshot: Snapshot, handlers: ReadonlyMap<string, AnyHandler>, hold?: RuleVersion['hold']): void {
+    const rules = { vocabulary: snapshot.vocabulary, dispatch: this.#options.dispatchFor(snapshot) }
+    const version = { digest: snapshot.reportDigest, rules, targets: deliverTargets(snapshot, handlers), hold }
+    const before = this.#versions.current
+    this.#versions.follow(version)
+    if (before !== undefined && before.digest !== version.digest) this.#forgetLater(before)
+    this.#retarget()
     this.#announce()
   }
 
   ready(): boolean {
     const capacity = this.#options.maxInstances ?? DEFAULT_MAX_INSTANCES
-    return this.#rules !== undefined && !this.#stopped && this.#held < capacity
+    return this.#versions.current !== undefined && !this.#stopped && this.#held < capacity
   }
 
   onReady(callback: () => void): void {
@@ -87,7 +90,7 @@ export class InProcessPipeline implements ParcelSink {
 
   /** Evaluates a parcel and queues what comes of it. @throws IntermixError OVERLOADED before anything is done. */
   async add(parcel: Parcel): Promise<void> {
-    const rules = this.#rules
+    const { rules } = this.#versions.of(parcel.rules ?? '') ?? this.#versions.current ?? {}
     if (rules === undefined || !this.ready()) throw new IntermixError('OVERLOADED', 'the report pipeline takes no more')
     this.#expanding++
     try {
@@ -107,6 +110,7 @@ export class InProcessPipeline implements ParcelSink {
   async stop(deadlineMs: number): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
+    for (const cancel of this.#cancelForget.values()) cancel()
     await this.#untilIdle(deadlineMs)
     for (const { queue } of this.#lanes.values()) {
       for (const batch of queue.clear()) {
@@ -114,6 +118,25 @@ export class InProcessPipeline implements ParcelSink {
         this.#release(batch.count)
       }
     }
+  }
+
+  /** Follows the handlers of all versions. */
+  #retarget(): void {
+    const { targets } = this.#versions
+    for (const [name, lane] of this.#lanes) {
+      lane.delivery.target = targets.get(name)
+      this.#tidy(name, lane)
+    }
+  }
+
+  #forgetLater({ digest }: RuleVersion): void {
+    this.#cancelForget.get(digest)?.()
+    const forget = () => {
+      this.#cancelForget.delete(digest)
+      this.#versions.drop(digest)
+      this.#retarget()
+    }
+    this.#cancelForget.set(digest, this.#options.clock.after(FORMER_RULES_MS, forget))
   }
 
   async #queue(handler: string, batch: DeliverBatch): Promise<boolean> {
@@ -127,7 +150,7 @@ export class InProcessPipeline implements ParcelSink {
     const existing = this.#lanes.get(handler)
     if (existing !== undefined) return existing
     const options = { ...this.#options, ledger: this.#ledger, handler, mayRetry: () => !this.#stopped }
-    const delivery = new HandlerDelivery(options, this.#targets.get(handler))
+    const delivery = new HandlerDelivery(options, this.#versions.targets.get(handler))
     const queue = new MemoryQueue<DeliverBatch>({
       clock: this.#options.clock,
       limits: () => delivery.limits,

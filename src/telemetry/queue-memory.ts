@@ -29,20 +29,18 @@ const queueLook = defineScript({
 export interface QueueMemoryOptions {
   readonly link: RedisLink
   /** Name of the queue: on a cluster, the server that owns its slot is asked. */
-  readonly queue: string
+  readonly queue: string | (() => string)
 }
 
 /** Looks at a server's memory; all who ask meanwhile share one look. */
 export class QueueMemory {
   readonly #options: QueueMemoryOptions
-  readonly #key: string
   readonly #listeners = new Set<(look: MemoryLook) => void>()
   #underWay: Promise<MemoryLook> | undefined
   #last: MemoryLook | undefined
 
   constructor(options: QueueMemoryOptions) {
     this.#options = options
-    this.#key = `${queueNames().keyPrefix(options.queue)}:${options.queue}:wait`
   }
 
   /** What the latest look found; `undefined` before the first. */
@@ -68,8 +66,10 @@ export class QueueMemory {
   }
 
   async #look(): Promise<MemoryLook> {
-    const { link } = this.#options
-    this.#last = await link.run((client) => queueLook.run(client, [this.#key], []), LOOK_TIMEOUT_MS)
+    const { link, queue } = this.#options
+    const name = typeof queue === 'string' ? queue : queue()
+    const key = `${queueNames().keyPrefix(name)}:${name}:wait`
+    this.#last = await link.run((client) => queueLook.run(client, [key], []), LOOK_TIMEOUT_MS)
     for (const listener of this.#listeners) listener(this.#last)
     return this.#last
   }

@@ -1,4 +1,5 @@
-// The names of queues and keys: each queue has a hash tag of its own, so that a cluster can spread them.
+// The names of queues and keys. Each queue has a hash tag of its own, so that a cluster can spread them; those of reports
+// that were accepted under different rules share one, and with it the server whose memory is looked at.
 
 import { createHash } from 'node:crypto'
 
@@ -28,6 +29,7 @@ const DEFAULT_QUEUE_PREFIX = 'intermix'
 
 /** Digits of a digest in the name of a queue. */
 const DIGEST_DIGITS = 16
+const RULES_IN_NAME = /(?<=-reports)-[0-9a-f]{16}$/
 
 /** What the names of a mesh begin with: meshes share a Redis, and nothing of their reports. */
 export function meshPrefix(prefix: string, mesh: string | undefined): string {
@@ -39,7 +41,7 @@ export function queueNames(prefix: string = DEFAULT_QUEUE_PREFIX): QueueNames {
     reports: (rules) => `${prefix}-reports${rules === undefined ? '' : `-${rules.slice(0, DIGEST_DIGITS)}`}`,
     deadLetters: `${prefix}-dead-letters`,
     deliver: (handler) => `${prefix}-deliver-${createHash('sha256').update(handler).digest('hex').slice(0, 16)}`,
-    keyPrefix: (queue) => `{${queue}}`,
+    keyPrefix: (queue) => `{${queue.replace(RULES_IN_NAME, '')}}`,
     ledger: {
       totals: `{${prefix}-ledger}:totals`,
       held: `{${prefix}-ledger}:held`,

@@ -1,17 +1,18 @@
 // The intake's way into Redis: bounded adds that a retry does not double, and a halt before Redis is full.
 
+import type { Queue } from 'bullmq'
 import { IntermixError } from '../kernel/errors.ts'
 import { REPORT_QUEUE_WAITING, REPORTS_BACKPRESSURE } from '../kernel/metrics/reports.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { jobOptions } from './job-options.ts'
-import { LinkQueue } from './link-queue.ts'
 import { MemoryCredit } from './memory-credit.ts'
 import { type Parcel, parcelToJob } from './parcel.ts'
 import { type MemoryLook, QueueMemory } from './queue-memory.ts'
 import { queueNames } from './queue-names.ts'
 import { fullness, QueueStanding } from './queue-standing.ts'
 import type { ParcelSink } from './report-intake.ts'
+import { RuleQueues } from './rule-queues.ts'
 
 const ADD_TIMEOUT_MS = 50
 const WATCH_EVERY_MS = 1000
@@ -33,12 +34,14 @@ export interface ReportQueueOptions {
   readonly highWater?: number
   /** Where to tell of what is amiss; only the log unless set. */
   readonly standing?: QueueStanding
+  /** Makes the queue of some report rules known to others, before the first parcel is added to it. */
+  readonly note?: (rules: string) => Promise<void>
 }
 
 /** Puts parcels on the report queue. */
 export class ReportQueue implements ParcelSink {
   readonly #options: ReportQueueOptions
-  readonly #queue: LinkQueue
+  readonly #queues: RuleQueues
   readonly #memory: QueueMemory
   readonly #credit: MemoryCredit
   readonly #standing: QueueStanding
@@ -55,8 +58,8 @@ export class ReportQueue implements ParcelSink {
     const { link, clock, meter } = options
     const names = queueNames(options.prefix)
     this.#options = options
-    this.#queue = new LinkQueue(link, names.reports(), names.keyPrefix(names.reports()))
-    this.#memory = new QueueMemory({ link, queue: names.reports() })
+    this.#queues = new RuleQueues(options)
+    this.#memory = new QueueMemory({ link, queue: () => names.reports(this.#queues.latest) })
     this.#credit = new MemoryCredit(this.#memory, clock, MARKS)
     this.#standing = options.standing ?? new QueueStanding(options.log)
     this.#paused = meter.gauge(REPORTS_BACKPRESSURE)()
@@ -73,6 +76,11 @@ export class ReportQueue implements ParcelSink {
     this.#watchLater()
   }
 
+  /** Digests of the rules under which something was added lately. */
+  get adds(): readonly string[] {
+    return this.#queues.open
+  }
+
   ready(): boolean {
     return !this.#holding && this.#options.link.state() === 'up'
   }
@@ -86,7 +94,8 @@ export class ReportQueue implements ParcelSink {
   async add(parcel: Parcel): Promise<void> {
     if (this.#backlog) throw new IntermixError('OVERLOADED', 'too many jobs wait in the report queue')
     await this.#credit.acquire(parcel.bytes * BYTES_PER_BYTE + BYTES_PER_JOB)
-    await this.#queue.run((queue) => queue.add('reports', parcelToJob(parcel), jobOptions(parcel.id)), ADD_TIMEOUT_MS)
+    const add = (queue: Queue) => queue.add('reports', parcelToJob(parcel), jobOptions(parcel.id))
+    await this.#queues.run(parcel.rules, add, ADD_TIMEOUT_MS)
   }
 
   /** Stops watching; the link stays open. */
@@ -95,7 +104,7 @@ export class ReportQueue implements ParcelSink {
     this.#cancelWatch?.()
     for (const unlisten of this.#unlisten) unlisten()
     this.#credit.close()
-    await this.#queue.close()
+    await this.#queues.close()
   }
 
   get #holding(): boolean {
@@ -104,7 +113,8 @@ export class ReportQueue implements ParcelSink {
 
   // The first add after a start loads scripts, which can take longer than an add may; and Redis may be full by now.
   async #warmUp(): Promise<void> {
-    await Promise.allSettled([this.#queue.run(() => Promise.resolve(), WARM_UP_TIMEOUT_MS), this.#memory.look()])
+    const warm = this.#queues.run(undefined, () => Promise.resolve(), WARM_UP_TIMEOUT_MS)
+    await Promise.allSettled([warm, this.#memory.look()])
     this.#announce()
   }
 

@@ -8,6 +8,7 @@ import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { InProcessPipeline } from '../../src/telemetry/in-process-pipeline.ts'
+import { parcelOf } from '../../src/telemetry/parcel.ts'
 import { ReportIntake } from '../../src/telemetry/report-intake.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { startHttpBackend } from '../helpers/http-backend.ts'
@@ -212,10 +213,35 @@ describe('the pipeline in one process', () => {
     load()
     intake.accept(batchTo('a', 100))
     await expect.poll(() => handler.calls).toBe(1)
-    pipeline.reload(snapshotOf(['b']), new Map([['b', new CountingHandler()]]))
+    const ends: string[] = []
+    const hold = () => () => void ends.push('b is let go')
+    pipeline.reload(snapshotOf(['b']), new Map([['b', new CountingHandler()]]), hold)
     await clock.advance(1000)
+    await expect.poll(() => handler.calls).toBeGreaterThan(1)
+    const { calls } = handler
+    expect((await pipeline.totals()).get('a')).toMatchObject({ held: 100 })
+    await clock.advance(120_000)
     const dropped = { 'no-handler': 100 }
     await expect.poll(async () => (await pipeline.totals()).get('a')).toMatchObject({ held: 0, dropped })
-    expect(handler.calls).toBe(1)
+    expect(handler.calls).toBeLessThan(calls + 20)
+    pipeline.reload(snapshotOf(['c']), new Map([['c', new CountingHandler()]]))
+    expect(ends).toEqual([])
+    await clock.advance(60_000)
+    expect(ends).toEqual(['b is let go'])
+  })
+
+  it('evaluates what was accepted before a config changed by the rules of then, for the handlers of then', async () => {
+    const [before, after] = [new CountingHandler(), new CountingHandler()]
+    const { pipeline } = start({})
+    pipeline.reload(snapshotOf(['before']), new Map([['before', before]]))
+    pipeline.reload(snapshotOf(['after']), new Map([['after', after]]))
+    const both = [batchTo('before', 3), batchTo('after', 4)] as const
+    await pipeline.add(parcelOf(both, 'then', 0, snapshotOf(['before']).reportDigest))
+    await expect.poll(() => before.total).toBe(3)
+    await pipeline.add(parcelOf(both, 'now', 0, snapshotOf(['after']).reportDigest))
+    await expect.poll(() => after.total).toBe(4)
+    await pipeline.add(parcelOf(both, 'of nobody', 0, snapshotOf(['other']).reportDigest))
+    await expect.poll(() => after.total).toBe(8)
+    expect(before.total).toBe(3)
   })
 })

@@ -273,19 +273,6 @@ describe('workers', () => {
     expect((await letters.list({ limit: 1 }))[0]?.reason).toContain('longer than 50 ms')
   })
 
-  it('make dead letters of what waits for a handler that has vanished', async () => {
-    const handler = new CountingHandler()
-    handler.failWith = () => new Error('away')
-    const tuning = { retries: { firstDelayMs: 1000 } }
-    const runtime = startRuntime({ a: handler }, { tuning })
-    await add(parcelOf([batchTo('a', 6)]))
-    await until(() => handler.calls > 0, 'the first try has failed')
-    runtime.reload(snapshotOf(['b']), new Map([['b', new CountingHandler()]]))
-    await until(async () => (await letters.count()) === 1, 'it is a dead letter')
-    expect((await letters.list({ limit: 1 }))[0]?.reason).toContain('not in the config any more')
-    expect(await totals('a')).toMatchObject({ accepted: 6, held: 6, deadLetters: 6 })
-  })
-
   it('make dead letters of jobs that BullMQ itself gave up', async () => {
     const handler = new CountingHandler()
     handler.failWith = () => new Error('away')

@@ -49,7 +49,8 @@ export const REPORT_QUEUE_WAITING = gauge({
   help: 'Jobs that wait in the report queue for fan-out.',
 })
 
-const QUEUE = '`fan-out`, or the full name of the handler'
+const QUEUE =
+  '`fan-out` and the first digits of the digest of its report rules (none for reports that name no rules), or the full name of the handler'
 
 export const REPORT_QUEUE_JOBS = gauge({
   name: 'report_queue_jobs',
@@ -135,4 +136,11 @@ export const REPORT_INSTANCE_FAILURES_TOTAL = counter({
   unit: 'instances',
   help: 'Report instances that could not be filled; the record was not given to that handler.',
   labels: { instance: 'full name of the instance', reason: EVALUATION_FAILURES },
+})
+
+export const REPORT_QUEUES_UNSERVED = gauge({
+  name: 'report_queues_unserved',
+  unit: 'queues',
+  merge: 'max',
+  help: 'Queues of reports and of handlers in which something waits and from which no living process takes; the log and /debug/reports name them.',
 })

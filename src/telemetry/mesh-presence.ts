@@ -1,0 +1,58 @@
+// A process among those that share a Redis: it says what it adds and serves, and sees what the others do.
+
+import type { Clock, Logger, Meter } from '../kernel/ports.ts'
+import type { RedisLink } from '../redis/connection.ts'
+import type { Ledger } from './ledger.ts'
+import { type ProcessEntry, ProcessRegistry } from './process-registry.ts'
+import { QueueServices } from './queue-services.ts'
+import { ServiceWatch } from './service-watch.ts'
+
+export interface MeshPresenceOptions {
+  readonly link: RedisLink
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: Meter
+  /** Of all meshes on that Redis. */
+  readonly prefix: string
+  readonly mesh: string | undefined
+  /** Of this mesh. */
+  readonly ledger: Pick<Ledger, 'read'>
+  /** What this process is at the moment; `undefined` before it is anything. */
+  readonly self: () => Omit<ProcessEntry, 'mesh'> | undefined
+  /** How often it looks at the others, in ms. */
+  readonly lookMs?: number
+  readonly patienceMs?: number
+}
+
+export class MeshPresence {
+  readonly watch: ServiceWatch
+  readonly #registry: ProcessRegistry
+
+  constructor(options: MeshPresenceOptions) {
+    const { mesh, self, lookMs } = options
+    const entry = () => {
+      const said = self()
+      return said && { ...said, mesh }
+    }
+    this.#registry = new ProcessRegistry({ ...options, self: entry })
+    const services = new QueueServices({ ...options, registry: this.#registry })
+    this.watch = new ServiceWatch({ ...options, services, ...(lookMs === undefined ? {} : { everyMs: lookMs }) })
+    this.watch.start()
+  }
+
+  /** Says at once what this process is now. */
+  tell(): void {
+    this.#registry.tell()
+  }
+
+  /** Makes the queue of some report rules known to others, before the first job is added to it. */
+  note(rules: string): Promise<void> {
+    return this.#registry.note(rules)
+  }
+
+  /** Says that this process is gone. */
+  async stop(): Promise<void> {
+    this.watch.stop()
+    await this.#registry.close()
+  }
+}
