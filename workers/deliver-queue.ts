@@ -25,10 +25,15 @@ export class DeliverQueue implements SendingQueue<DeliverBatch> {
     this.#queue = new LinkQueue(link, name, names.keyPrefix(name))
   }
 
-  /** @throws IntermixError REDIS_UNAVAILABLE */
-  async add(batch: DeliverBatch): Promise<boolean> {
+  /**
+   * @param first puts it before all that waits, as if queued at that time
+   * @throws IntermixError REDIS_UNAVAILABLE
+   */
+  async add(batch: DeliverBatch, first?: { readonly since: number }): Promise<boolean> {
+    const place = first === undefined ? {} : { lifo: true, timestamp: first.since }
+    const options = { ...jobOptions(batch.id), ...place }
     await this.#memory.room(this.#name, BYTES_PER_JOB + BYTES_PER_BYTE * sizeOf(batch))
-    await this.#queue.run((to) => to.add('deliver', batchToJob(batch), jobOptions(batch.id)), ADD_TIMEOUT_MS)
+    await this.#queue.run((to) => to.add('deliver', batchToJob(batch), options), ADD_TIMEOUT_MS)
     return true
   }
 

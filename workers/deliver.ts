@@ -1,9 +1,11 @@
 // Delivers one handler's batches: each handler has a queue and a worker of its own, so a slow one delays no other.
 
+import type { Attempt, Outcome } from '../src/adapter-kit/exporter/sending-queue.ts'
 import { DEFAULT_EXPORT_LIMITS } from '../src/adapter-kit/exporter/limits.ts'
 import { letterId } from '../src/telemetry/dead-letters.ts'
 import { batchFromJob, batchToJob, type DeliverBatch, type DeliverJob } from '../src/telemetry/deliver-batch.ts'
 import { type DeliverTarget, HandlerDelivery, persistently } from '../src/telemetry/handler-delivery.ts'
+import { DeliverQueue } from './deliver-queue.ts'
 import { JobQueue } from './job-queue.ts'
 import type { DeadJob } from './job-try.ts'
 import type { WorkerContext } from './worker-context.ts'
@@ -14,11 +16,13 @@ export class Deliver {
   readonly #name: string
   readonly #delivery: HandlerDelivery
   readonly #queue: JobQueue<DeliverBatch>
+  readonly #parts: DeliverQueue
 
   constructor(context: WorkerContext, handlerName: string, target: DeliverTarget | undefined) {
     this.#context = context
     this.#name = handlerName
     this.#delivery = new HandlerDelivery({ ...context, handler: handlerName }, target)
+    this.#parts = new DeliverQueue(context, handlerName)
     this.#queue = new JobQueue(context, {
       queue: context.names.deliver(handlerName),
       label: handlerName,
@@ -26,7 +30,8 @@ export class Deliver {
       limits: target?.limits ?? { ...DEFAULT_EXPORT_LIMITS, concurrency: context.tuning.concurrency },
       read: batchFromJob,
       write: batchToJob,
-      consume: (batch, attempt) => this.#delivery.consume(batch, attempt),
+      consume: (batch, attempt) => this.#consume(batch, attempt),
+      add: async (batch, since) => void (await this.#parts.add(batch, { since })),
       bury: (job, reason, firstFailureAt) => this.#bury(job, reason, firstFailureAt),
     })
   }
@@ -42,8 +47,17 @@ export class Deliver {
     this.#queue.limits = target.limits
   }
 
-  stop(deadlineMs: number): Promise<void> {
-    return this.#queue.stop(deadlineMs)
+  async stop(deadlineMs: number): Promise<void> {
+    await this.#queue.stop(deadlineMs)
+    await this.#parts.close()
+  }
+
+  async #consume(batch: DeliverBatch, attempt: Attempt): Promise<Outcome<DeliverBatch>> {
+    try {
+      return await this.#delivery.consume(batch, attempt)
+    } finally {
+      this.#queue.concurrency = this.#delivery.concurrency
+    }
   }
 
   /** Makes a dead letter of a job. */

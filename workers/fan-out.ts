@@ -1,7 +1,7 @@
 // Consumes report parcels from Redis: gives each handler its own jobs, and makes dead letters of what cannot be read.
 
 import { exportLimits } from '../src/adapter-kit/exporter/limits.ts'
-import { retryByClass } from '../src/adapter-kit/exporter/retry.ts'
+import { retryWhole } from '../src/adapter-kit/exporter/retry.ts'
 import type { ReportBatch, ReportFormats } from '../src/kernel/report.ts'
 import { letterId } from '../src/telemetry/dead-letters.ts'
 import { fanOut, type FanOutRules } from '../src/telemetry/fan-out.ts'
@@ -34,7 +34,7 @@ export class FanOut {
   rules: FanOutRules
 
   constructor(context: WorkerContext, options: FanOutOptions) {
-    const { names, random, tuning, memory } = context
+    const { names, clock, random, tuning, memory } = context
     const { retries } = exportLimits({ retries: tuning.retries })
     this.#context = context
     this.#options = options
@@ -46,9 +46,10 @@ export class FanOut {
       limits: { concurrency: tuning.concurrency },
       read: parcelFromJob,
       write: parcelToJob,
-      consume: retryByClass((parcel, { before }) => memory.outlast(() => this.#expand(parcel, before + 1)), {
-        retries,
+      consume: retryWhole((parcel, { before }) => memory.outlast(() => this.#expand(parcel, before + 1)), {
+        clock,
         random,
+        retries,
       }),
       bury: (job, reason, firstFailureAt) => this.#bury(job, reason, firstFailureAt),
     })

@@ -44,10 +44,11 @@ export class JobQueue<B> {
     this.#options = { ...options, bury }
     this.#limits = limits
     this.#queue = new LinkQueue(link, queue, names.keyPrefix(queue))
+    const ordering = limits.ordered === undefined ? Promise.resolve() : this.#order(limits.ordered)
     const taking = new Taking(context, {
       queue,
       concurrency: limits.concurrency,
-      ready: limits.ordered === undefined ? Promise.resolve() : this.#order(limits.ordered),
+      ready: limits.ordered === true ? ordering : Promise.resolve(),
       process: (job, token) => this.#process(job, token),
       garbled: () => this.#watch.suspect(),
     })
@@ -67,7 +68,12 @@ export class JobQueue<B> {
     const { ordered } = limits
     if (ordered !== undefined && ordered !== this.#limits.ordered) void this.#order(ordered)
     this.#limits = limits
-    this.#taking.concurrency = limits.concurrency
+    this.concurrency = limits.concurrency
+  }
+
+  /** Jobs at once, within the limit. */
+  set concurrency(jobs: number) {
+    this.#taking.concurrency = Math.min(jobs, this.#limits.concurrency)
   }
 
   /**

@@ -17,6 +17,8 @@ export interface JobTryOptions<B> {
   readonly read: (data: unknown) => B
   readonly write: (batch: B) => object
   readonly consume: Consume<B>
+  /** Puts a batch before all that waits in the queue, once; it counts as queued at `since`, in ms since the epoch. */
+  readonly add?: (batch: B, since: number) => Promise<void>
   /** Keeps a job that gets no further try. After a rejection the job is tried again. */
   readonly bury: (job: DeadJob, reason: string, firstFailureAt: number) => Promise<void>
 }
@@ -56,7 +58,7 @@ export async function tryJob<B>(job: Job, token: string, options: JobTryOptions<
 
 async function consumeJob<B>(
   job: Job,
-  { read, write, consume, bury }: JobTryOptions<B>,
+  { read, write, consume, bury, add }: JobTryOptions<B>,
   { clock }: JobTryPorts,
 ): Promise<Again | Hold | undefined> {
   const noted = (typeof job.progress === 'object' ? job.progress : {}) as { firstFailureAt?: number }
@@ -82,10 +84,15 @@ async function consumeJob<B>(
       return undefined
     }
     if (outcome.kind === 'part') {
-      const { id, attemptsMade } = job
+      const { id, attemptsMade, timestamp } = job
+      if (outcome.ledger !== undefined) {
+        await job.updateData(write(outcome.ledger.note))
+        await outcome.ledger.count()
+      }
       for (const part of outcome.ended) {
         await bury({ id, attemptsMade, data: write(part.batch) }, reasonOf(part.outcome.error), firstFailureAt)
       }
+      for (const more of outcome.more.toReversed()) await add?.(more, timestamp)
       batch = outcome.rest
       await job.updateData(write(batch))
       if (outcome.next === undefined) continue

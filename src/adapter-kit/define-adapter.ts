@@ -44,6 +44,20 @@ export interface ReportContext extends CallContext {
   readonly batchId: string
 }
 
+/** Which instances of a batch a backend did not take. Where a method returns nothing, it took all of them. */
+export interface ReportResult {
+  readonly failed: readonly FailedInstance[]
+}
+
+export interface FailedInstance {
+  /** Its place in the batch, from 0. */
+  readonly index: number
+  /** For a dead letter or a log. */
+  readonly reason: string
+  /** Whether it may be taken another time; else it is refused for good. */
+  readonly retry: boolean
+}
+
 export interface QuotaRequest {
   readonly amount: number
   readonly bestEffort: boolean
@@ -63,7 +77,7 @@ type Output = Readonly<Record<string, AttributeValue>>
 /** How a template is handled, by its variety. */
 interface Methods<I> {
   check(instance: I, call: CallContext): Awaitable<CheckResult>
-  report(instances: readonly I[], call: ReportContext): Awaitable<void>
+  report(instances: readonly I[], call: ReportContext): Awaitable<ReportResult | void>
   quota(instance: I, request: QuotaRequest, call: CallContext): Awaitable<QuotaResult>
   attributes(instance: I, call: CallContext): Awaitable<Output>
 }

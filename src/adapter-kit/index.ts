@@ -24,10 +24,12 @@ export {
   type CheckResult,
   type ConfigIssue,
   defineAdapter,
+  type FailedInstance,
   type Handler,
   type QuotaRequest,
   type QuotaResult,
   type ReportContext,
+  type ReportResult,
 } from './define-adapter.ts'
 export type { CounterChange, CounterEntry, CounterGroup, DurableCounters, HeldRegisters } from './durable-counters.ts'
 export type { Exposed, ExposedPart } from './exposed-part.ts'

@@ -36,6 +36,26 @@ export function quotaResultProblem(value: unknown, request: QuotaRequest): strin
   return undefined
 }
 
+/** Says why a value is no `ReportResult` of a batch of so many instances; `undefined` where it is one, or nothing. */
+export function reportResultProblem(value: unknown, size: number): string | undefined {
+  if (value === undefined) return undefined
+  const failed = isRecord(value) ? value['failed'] : undefined
+  if (!Array.isArray(failed)) return 'a report must answer nothing, or an object with a list of what failed'
+  const places = new Set<unknown>()
+  for (const each of failed as readonly unknown[]) {
+    const { index, reason, retry } = isRecord(each) ? each : {}
+    if (!Number.isInteger(index) || (index as number) < 0 || (index as number) >= size) {
+      return `failed: index must be a place in the batch, from 0 to ${size - 1}`
+    }
+    if (places.has(index)) return `failed: index ${String(index)} stands twice`
+    places.add(index)
+    if (typeof reason !== 'string' || typeof retry !== 'boolean') {
+      return 'failed: reason must be a string and retry true or false'
+    }
+  }
+  return undefined
+}
+
 /** Says which field of a generator's output is unknown or of another type; `undefined` where all are right. */
 export function attributesProblem(value: unknown, template: TemplateDefinition): string | undefined {
   if (!isRecord(value)) return 'a generator must answer an object of output fields'

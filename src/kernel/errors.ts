@@ -17,6 +17,7 @@ const TABLE = {
   CANCELLED: { status: Code.CANCELLED, retryable: true },
   BACKEND_FAILED: { status: Code.UNAVAILABLE, retryable: true },
   BACKEND_REFUSED: { status: Code.INTERNAL, retryable: false },
+  TOO_LARGE: { status: Code.INVALID_ARGUMENT, retryable: false },
   REDIS_UNAVAILABLE: { status: Code.UNAVAILABLE, retryable: true },
   INTERNAL: { status: Code.INTERNAL, retryable: false },
 } as const satisfies Record<string, { status: number; retryable: boolean }>

@@ -26,7 +26,7 @@ import {
 } from '../kernel/verdict.ts'
 import { type Guard, isThenable } from './guard.ts'
 
-type ReportMethod<A> = (batch: A, call: ReportContext) => void | Promise<void>
+type ReportMethod<A, R> = (batch: A, call: ReportContext) => R | Promise<R>
 
 export class RunningHandler implements VerdictSource {
   readonly handler: HandlerConfig
@@ -137,7 +137,7 @@ export class RunningHandler implements VerdictSource {
     return { report: this.#countingEach(report), aggregate: this.#countingEach(aggregate) }
   }
 
-  #countingEach<A>(methods: Readonly<Record<string, ReportMethod<A> | undefined>> | undefined) {
+  #countingEach<A, R>(methods: Readonly<Record<string, ReportMethod<A, R> | undefined>> | undefined) {
     const counted = [...this.#templates.keys()].flatMap((template) => {
       const method = methods?.[template]
       if (method === undefined) return []

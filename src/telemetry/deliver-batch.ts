@@ -18,6 +18,20 @@ export interface DeliverBatch {
   readonly aggregate?: object
   /** How often it came back from the dead letters. */
   readonly replays: number
+  /** The batch that this is what goes on of, while the ledger may not know that yet. */
+  readonly owed?: Owed
+}
+
+/** What a batch has become beside its rest: one that was taken apart is none any more. */
+export interface Owed {
+  readonly id: string
+  readonly delivered: number
+  readonly ended: readonly {
+    readonly batch: DeliverBatch
+    readonly why: 'refused' | 'failed'
+    readonly reason: string
+  }[]
+  readonly more: readonly DeliverBatch[]
 }
 
 /** What the queue keeps of a job beside its content. */
@@ -33,10 +47,19 @@ export interface DeliverJob {
   readonly replays: number
   readonly instances: readonly InstanceJson[]
   readonly aggregate?: object
+  readonly owed?: OwedJob
 }
 
-export function batchToJob({ instances, ...head }: DeliverBatch): DeliverJob {
-  return { version: 1, ...head, instances: instances.map(instanceToJson) }
+interface OwedJob extends Omit<Owed, 'ended' | 'more'> {
+  readonly ended: readonly (Omit<Owed['ended'][number], 'batch'> & { readonly batch: DeliverJob })[]
+  readonly more: readonly DeliverJob[]
+}
+
+export function batchToJob({ instances, owed, ...head }: DeliverBatch): DeliverJob {
+  const job = { version: 1 as const, ...head, instances: instances.map(instanceToJson) }
+  if (owed === undefined) return job
+  const ended = owed.ended.map((each) => ({ ...each, batch: batchToJob(each.batch) }))
+  return { ...job, owed: { ...owed, ended, more: owed.more.map(batchToJob) } }
 }
 
 /** @throws IntermixError INVALID_REQUEST where the data is of another version or damaged. */
@@ -49,6 +72,7 @@ export function batchFromJob(job: unknown): DeliverBatch {
     count,
     instances,
     aggregate,
+    owed,
     replays = 0,
   } = (job ?? {}) as Partial<DeliverJob>
   if (version !== 1) {
@@ -61,11 +85,17 @@ export function batchFromJob(job: unknown): DeliverBatch {
     throw new IntermixError('INVALID_REQUEST', 'a deliver job lacks its id, handler, template or instances')
   }
   const listed = (instances as InstanceJson[]).map(instanceFromJson)
-  if (aggregate === undefined) return { id, handler, template, replays, count: listed.length, instances: listed }
+  const head = { id, handler, template, replays, ...(owed === undefined ? {} : { owed: owedFromJob(owed) }) }
+  if (aggregate === undefined) return { ...head, count: listed.length, instances: listed }
   if (!Number.isSafeInteger(count) || typeof aggregate !== 'object' || aggregate === null) {
     throw new IntermixError('INVALID_REQUEST', 'a deliver job lacks the count of what was added up')
   }
-  return { id, handler, template, replays, count: count as number, instances: [], aggregate }
+  return { ...head, count: count as number, instances: [], aggregate }
+}
+
+function owedFromJob(owed: OwedJob): Owed {
+  const ended = owed.ended.map((each) => ({ ...each, batch: batchFromJob(each.batch) }))
+  return { ...owed, ended, more: owed.more.map(batchFromJob) }
 }
 
 /** Roughly the bytes that a batch takes in a queue: as if all its instances were as long as the first one. */

@@ -1,7 +1,7 @@
 // Watches the deliveries to one handler's backend: batches are tried again for minutes, and say nothing by themselves.
 
 import type { Observer } from '../adapter-kit/exporter/exporter.ts'
-import { failureClass, reasonOf } from '../adapter-kit/exporter/failure-class.ts'
+import { isAnswer, reasonOf } from '../adapter-kit/exporter/failure-class.ts'
 import { REPORT_TRIES_FAILED_TOTAL } from '../kernel/metrics/reports.ts'
 import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 import { BackendPresence } from '../policy/backend-presence.ts'
@@ -42,7 +42,7 @@ export class DeliveryWatch implements Observer {
   /** @param error a backend that refuses a batch for good is there, so that it counts and tells nothing here */
   failed(error: unknown): void {
     this.#failures.add()
-    if (failureClass(error) === 'permanent') return
+    if (isAnswer(error)) return
     this.#inARow += 1
     if (this.#inARow >= FAILURES_IN_A_ROW) this.#presence.set('failing', reasonOf(error))
   }

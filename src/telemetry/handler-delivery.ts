@@ -9,13 +9,17 @@ import {
   exportLimits,
   type ExportWishes,
 } from '../adapter-kit/exporter/limits.ts'
-import type { Attempt, Consume, Outcome } from '../adapter-kit/exporter/sending-queue.ts'
+import { Pace } from '../adapter-kit/exporter/pace.ts'
+import type { Attempt, Consume, Outcome, Part } from '../adapter-kit/exporter/sending-queue.ts'
 import type { Push } from '../adapter-kit/exporter/timeout.ts'
+import { reportResultProblem } from '../adapter-kit/results.ts'
+import { reasonOf } from '../adapter-kit/exporter/failure-class.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { pause } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
-import type { DeliverBatch } from './deliver-batch.ts'
+import { BATCH_PARTS } from './batch-parts.ts'
+import { type DeliverBatch, type Owed, sizeOf } from './deliver-batch.ts'
 import { DeliveryWatch } from './delivery-watch.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -59,6 +63,7 @@ export interface HandlerDeliveryOptions {
 export class HandlerDelivery {
   readonly #options: HandlerDeliveryOptions
   readonly #watch: DeliveryWatch
+  readonly #pace: Pace
   #target: DeliverTarget | undefined
   #exporter: Consume<DeliverBatch> | undefined
 
@@ -66,6 +71,7 @@ export class HandlerDelivery {
   constructor(options: HandlerDeliveryOptions, target: DeliverTarget | undefined) {
     this.#options = options
     this.#watch = new DeliveryWatch(options)
+    this.#pace = new Pace(options.clock, options.random, DEFAULT_EXPORT_LIMITS.concurrency)
     this.target = target
   }
 
@@ -76,6 +82,7 @@ export class HandlerDelivery {
   /** Batches under way end with the target that they had. */
   set target(target: DeliverTarget | undefined) {
     this.#target = target
+    this.#pace.most = this.limits.concurrency
     this.#exporter = target && this.#exporterTo(target)
   }
 
@@ -83,19 +90,53 @@ export class HandlerDelivery {
     return this.#target?.limits ?? DEFAULT_EXPORT_LIMITS
   }
 
+  /** Calls at once, for now: fewer than the limit while the backend has trouble. */
+  get concurrency(): number {
+    return this.#pace.concurrency
+  }
+
   /** One try of a batch; that it was delivered is counted. Rejects where the ledger is out of reach for long. */
   async consume(batch: DeliverBatch, attempt: Attempt): Promise<Outcome<DeliverBatch>> {
     const { clock, ledger, handler } = this.#options
+    const { owed, ...rest } = batch
+    if (owed !== undefined) return this.#counted(owed, rest)
+    if (batch.count === 0) return { kind: 'delivered' }
     if (this.#exporter === undefined) {
       const error = new IntermixError('NOT_FOUND', `handler ${handler} is not in the config any more`)
       return { kind: 'ended', why: 'no-handler', error }
     }
     const outcome = await this.#exporter(batch, attempt)
+    if (outcome.kind === 'part') return this.#inParts(batch, outcome)
     if (outcome.kind === 'delivered') {
       const { id, count } = batch
       await persistently(clock, () => ledger.settle({ id, handler, delivered: count }))
     }
     return outcome
+  }
+
+  #inParts({ id }: DeliverBatch, part: Part<DeliverBatch>): Part<DeliverBatch> {
+    const ended = part.ended.map(({ batch, outcome }) => {
+      return {
+        batch,
+        why: outcome.why === 'failed' ? outcome.why : ('refused' as const),
+        reason: reasonOf(outcome.error),
+      }
+    })
+    const { delivered, more, rest, next } = part
+    return { ...this.#counted({ id, delivered, more, ended }, rest), ...(next === undefined ? {} : { next }) }
+  }
+
+  /** What a queue has to do for a batch that was taken apart; the same again does nothing twice. */
+  #counted(owed: Owed, rest: DeliverBatch): Part<DeliverBatch> {
+    const { clock, ledger, handler } = this.#options
+    const { id, delivered, more } = owed
+    const ended = owed.ended.map(({ batch, why, reason }) => {
+      return { batch, outcome: { kind: 'ended' as const, why, error: new IntermixError('BACKEND_REFUSED', reason) } }
+    })
+    const parts = [rest, ...more, ...ended.map(({ batch }) => batch)].filter(({ count }) => count > 0)
+    const waits = parts.map((batch) => ({ id: batch.id, count: batch.count, bytes: sizeOf(batch) }))
+    const count = () => persistently(clock, () => ledger.settle({ id, handler, delivered, rest: waits }))
+    return { kind: 'part', delivered, ended, more, rest, ledger: { note: { ...rest, owed }, count } }
   }
 
   #exporterTo({ handler, timeoutMs, limits }: DeliverTarget): Consume<DeliverBatch> {
@@ -108,6 +149,8 @@ export class HandlerDelivery {
       retries: limits.retries,
       ordered: limits.ordered,
       observer: this.#watch,
+      pace: this.#pace,
+      parts: BATCH_PARTS,
       ...(mayRetry === undefined ? {} : { mayRetry }),
     })
   }
@@ -119,13 +162,22 @@ function pushTo({ report, aggregate }: AnyHandler): Push<DeliverBatch> {
     const { handler, template } = batch
     const context = { ...call, batchId: batch.id }
     if (batch.aggregate === undefined && report?.[template] !== undefined) {
-      return report[template]?.(batch.instances, context)
+      return believed(report[template]?.(batch.instances, context), batch.count)
     }
     if (batch.aggregate !== undefined && aggregate?.[template] !== undefined) {
       return aggregate[template]?.(batch.aggregate, context)
     }
     throw new IntermixError('INVALID_CONFIG', `handler ${handler} does not take template ${template}`)
   }
+}
+
+type Answer = Awaited<ReturnType<Push<DeliverBatch>>>
+
+async function believed(pending: Answer | Promise<Answer>, size: number): Promise<Answer> {
+  const answer = await pending
+  const problem = reportResultProblem(answer, size)
+  if (problem !== undefined) throw new IntermixError('INTERNAL', `the adapter's answer makes no sense: ${problem}`)
+  return answer
 }
 
 /** Retries what must not be forgotten once a backend has been called. */

@@ -111,6 +111,7 @@ export class InProcessPipeline implements ParcelSink {
     if (this.#stopped) return
     this.#stopped = true
     for (const cancel of this.#cancelForget.values()) cancel()
+    for (const { queue } of this.#lanes.values()) queue.hurry()
     await this.#untilIdle(deadlineMs)
     for (const { queue } of this.#lanes.values()) {
       for (const batch of queue.clear()) {
@@ -153,7 +154,7 @@ export class InProcessPipeline implements ParcelSink {
     const delivery = new HandlerDelivery(options, this.#versions.targets.get(handler))
     const queue = new MemoryQueue<DeliverBatch>({
       clock: this.#options.clock,
-      limits: () => delivery.limits,
+      limits: () => ({ concurrency: delivery.concurrency, queueInstances: delivery.limits.queueInstances }),
       sizeOf: (batch) => batch.count,
       consume: (batch, attempt) => delivery.consume(batch, attempt),
       ended: (batch, { why, error }) => {

@@ -1,7 +1,8 @@
-// The chain that every report goes through on its way to a backend: queue → batch → observe → retry by class → timeout →
+// The chain that every report goes through on its way to a backend: queue → batch → retry by class → observe → timeout →
 // the adapter's own call, as in the exporter helper of the OpenTelemetry Collector. Batches are cut (`cut-batches.ts`)
 // before they are queued, so that a piece keeps its id however often it is tried.
 
+import type { Parts } from './parts.ts'
 import type { RetryOptions, Send } from './retry.ts'
 import { retryByClass } from './retry.ts'
 import type { Consume } from './sending-queue.ts'
@@ -13,23 +14,25 @@ export interface Observer {
   failed(error: unknown): void
 }
 
-export interface ExporterOptions extends RetryOptions, TimeoutOptions {
+export interface ExporterOptions<B> extends RetryOptions, TimeoutOptions {
+  readonly parts: Parts<B>
   readonly observer: Observer
 }
 
 /** What stands behind a queue. */
-export function createExporter<B>(push: Push<B>, options: ExporterOptions): Consume<B> {
-  return retryByClass(observed(withTimeout(push, options), options.observer), options)
+export function createExporter<B>(push: Push<B>, options: ExporterOptions<B>): Consume<B> {
+  return retryByClass(observed(withTimeout(push, options), options.observer), options.parts, options)
 }
 
 function observed<B>(send: Send<B>, observer: Observer): Send<B> {
-  return async (batch, attempt) => {
+  return async (batch) => {
     try {
-      await send(batch, attempt)
+      const answer = await send(batch)
+      observer.delivered()
+      return answer
     } catch (error) {
       observer.failed(error)
       throw error
     }
-    observer.delivered()
   }
 }

@@ -95,8 +95,11 @@ export class MemoryQueue<B> implements SendingQueue<B> {
       const attempt = { before, ageMs: clock.monotonic() - since, takenOver: false }
       const outcome = await consume(batch, attempt).catch(lost)
       if (outcome.kind !== 'part') return this.#settle({ batch, before, since }, outcome)
+      await outcome.ledger?.count()
       for (const part of outcome.ended) await this.#options.ended(part.batch, part.outcome)
-      this.#release(sizeOf(batch) - sizeOf(outcome.rest))
+      const goesOn = [outcome.rest, ...outcome.more]
+      this.#waiting.unshift(...outcome.more.map((more) => ({ batch: more, before: 0, since })))
+      this.#release(sizeOf(batch) - goesOn.reduce((sum, each) => sum + sizeOf(each), 0))
       batch = outcome.rest
       if (outcome.next !== undefined) return this.#later({ batch, before: before + 1, since }, outcome.next)
     }

@@ -32,15 +32,24 @@ export interface Ended {
   readonly error: unknown
 }
 
-/** A part of the batch is done with. What was delivered of it is for the try of `rest` to count, which may be empty. */
+/** The batch has become several ones, each under an id of its own. */
 export interface Part<B> {
   readonly kind: 'part'
-  /** Batches of their own that get no further try. */
+  /** How many of its instances were delivered. */
+  readonly delivered: number
+  /** What gets no further try. */
   readonly ended: readonly { readonly batch: B; readonly outcome: Ended }[]
-  /** What takes the place of the batch, under an id of its own. */
+  /** What comes right after the rest. */
+  readonly more: readonly B[]
+  /** What takes the place of the batch; it may be empty. */
   readonly rest: B
   /** When the rest is given again. Default: at once. */
   readonly next?: Again | Hold
+  /**
+   * Set where the parts are in a ledger: what a queue keeps in place of the batch until it has counted the parts, ended
+   * some and added others; given again, after a crash, it has the queue do that once more.
+   */
+  readonly ledger?: { readonly note: B; count(): Promise<void> }
 }
 
 /** What became of one try of a batch. */

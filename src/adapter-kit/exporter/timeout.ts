@@ -3,11 +3,13 @@
 import { within } from '../../kernel/deadline.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock } from '../../kernel/ports.ts'
-import type { CallContext } from '../define-adapter.ts'
+import type { CallContext, ReportResult } from '../define-adapter.ts'
 import type { Send } from './retry.ts'
 
-/** Sends a batch once. May throw at once or reject. */
-export type Push<B> = (batch: B, call: CallContext) => void | Promise<void>
+/** Sends a batch once. May throw at once or reject; what it returns says which instances were not taken. */
+export type Push<B> = (batch: B, call: CallContext) => Answer | Promise<Answer>
+
+type Answer = ReportResult | undefined | void
 
 export interface TimeoutOptions {
   readonly clock: Clock
@@ -22,15 +24,16 @@ export function withTimeout<B>(push: Push<B>, { clock, timeoutMs, name }: Timeou
   return async (batch) => {
     const abort = new AbortController()
     const call = { signal: abort.signal, deadline: clock.monotonic() + timeoutMs }
-    await within(clock, timeoutMs, promised(push, batch, call), () => {
+    const answer = await within(clock, timeoutMs, promised(push, batch, call), () => {
       const error = new IntermixError('DEADLINE_EXCEEDED', `${name} took longer than ${timeoutMs} ms`)
       abort.abort(error)
       throw error
     })
+    return answer ?? undefined
   }
 }
 
 // A synchronous throw becomes a rejection.
-async function promised<B>(push: Push<B>, batch: B, call: CallContext): Promise<void> {
-  await push(batch, call)
+async function promised<B>(push: Push<B>, batch: B, call: CallContext): Promise<Answer> {
+  return push(batch, call)
 }

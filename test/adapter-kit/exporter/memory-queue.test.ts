@@ -4,7 +4,7 @@ import { MemoryQueue } from '../../../src/adapter-kit/exporter/memory-queue.ts'
 import type { Consume, Outcome } from '../../../src/adapter-kit/exporter/sending-queue.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 
-type Fate = 'again' | 'pause' | 'hold' | 'ended' | 'lost' | 'part' | 'part-again'
+type Fate = 'again' | 'pause' | 'hold' | 'ended' | 'lost' | 'part' | 'part-again' | 'halves'
 
 interface Batch {
   readonly id: number
@@ -31,11 +31,26 @@ function outcomeOf(fate: Exclude<Fate, 'lost'>, batch: Batch): Outcome<Batch> {
       return { kind: 'hold', afterMs: 5, error: 'away' }
     case 'ended':
       return { kind: 'ended', why: 'refused', error: 'no' }
+    case 'halves': {
+      const half = Math.floor(batch.size / 2)
+      const [rest, more] = [
+        { ...batch, size: batch.size - half },
+        { ...batch, size: half },
+      ]
+      return { kind: 'part', delivered: 0, ended: [], more: [more], rest }
+    }
     case 'part':
     case 'part-again': {
       const { refused, rest } = thirds(batch)
       const ended = [{ batch: refused, outcome: { kind: 'ended', why: 'refused', error: 'no' } as const }]
-      return { kind: 'part', ended, rest, ...(fate === 'part' ? {} : { next: AGAIN }) }
+      return {
+        kind: 'part',
+        delivered: refused.size,
+        ended,
+        more: [],
+        rest,
+        ...(fate === 'part' ? {} : { next: AGAIN }),
+      }
     }
   }
 }
@@ -58,7 +73,7 @@ function queueOf({ concurrency = 4, queueInstances = Number.POSITIVE_INFINITY } 
     if (fate === 'lost') throw new Error('the ledger is out of reach')
     const outcome: Outcome<Batch> = fate === undefined ? { kind: 'delivered' } : outcomeOf(fate, batch)
     if (outcome.kind === 'delivered') sums.delivered += batch.size
-    if (outcome.kind === 'part') sums.delivered += Math.floor(batch.size / 3)
+    if (outcome.kind === 'part') sums.delivered += outcome.delivered
     return outcome
   }
   const fates = new Map<number, readonly Fate[]>()
@@ -157,7 +172,7 @@ describe('the queue in memory', () => {
   })
 
   it('holds, delivers or ends each instance, once, at every moment, within its bounds', async () => {
-    const fate = fc.constantFrom<Fate>('again', 'again', 'pause', 'hold', 'ended', 'lost', 'part', 'part-again')
+    const fate = fc.constantFrom<Fate>('again', 'again', 'pause', 'hold', 'ended', 'lost', 'part', 'halves')
     const tries = fc.array(fate, { maxLength: 4 })
     const batches = fc.array(fc.record({ size: fc.integer({ min: 1, max: 50 }), tries, pause: fc.nat(8) }))
     const limits = fc.record({

@@ -1,23 +1,26 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_EXPORT_LIMITS } from '../../../src/adapter-kit/exporter/limits.ts'
-import { retryByClass, type Send } from '../../../src/adapter-kit/exporter/retry.ts'
+import { retryByClass, retryWhole, type Send } from '../../../src/adapter-kit/exporter/retry.ts'
+import { FakeClock } from '../../helpers/clock.ts'
+import { type Letters, LETTERS } from './text-parts.ts'
 import { IntermixError } from '../../../src/kernel/errors.ts'
 
 const { retries } = DEFAULT_EXPORT_LIMITS
 const HOUR_MS = 3_600_000
 
 function failing(error: unknown, { random = 0.5, mayRetry = true, ordered = false } = {}) {
-  const send: Send<string> = async () => {
+  const send: Send<Letters> = async () => {
     throw error
   }
-  const consume = retryByClass(send, { retries, random: () => random, mayRetry: () => mayRetry, ordered })
-  return (before: number, ageMs = 0) => consume('b', { before, ageMs, takenOver: false })
+  const options = { clock: new FakeClock(), retries, random: () => random, mayRetry: () => mayRetry, ordered }
+  const consume = retryByClass(send, LETTERS, options)
+  return (before: number, ageMs = 0) => consume({ id: 'b', text: 'abc' }, { before, ageMs, takenOver: false })
 }
 
 describe('retry by class', () => {
   it('takes what is sent as delivered, however old', async () => {
-    const consume = retryByClass<string>(() => Promise.resolve(), { retries, random: () => 0 })
+    const consume = retryWhole<string>(() => Promise.resolve(), { clock: new FakeClock(), retries, random: () => 0 })
     expect(await consume('b', { before: 3, ageMs: 99 * HOUR_MS, takenOver: false })).toEqual({ kind: 'delivered' })
   })
 
