@@ -21,7 +21,10 @@ export class Deliver {
   constructor(context: WorkerContext, handlerName: string, target: DeliverTarget | undefined) {
     this.#context = context
     this.#name = handlerName
-    this.#delivery = new HandlerDelivery({ ...context, handler: handlerName }, target)
+    this.#delivery = new HandlerDelivery(
+      { ...context, handler: handlerName, hasSettled: (id) => context.ledger.hasSettled(handlerName, id) },
+      target,
+    )
     this.#parts = new DeliverQueue(context, handlerName)
     this.#queue = new JobQueue(context, {
       queue: context.names.deliver(handlerName),

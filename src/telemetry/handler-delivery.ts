@@ -58,12 +58,20 @@ export interface HandlerDeliveryOptions {
   /** Full name of the handler. */
   readonly handler: string
   readonly mayRetry?: () => boolean
+  /** Whether a batch has ended, as far as is remembered; asked of those that others had before. */
+  readonly hasSettled?: (id: string) => Promise<boolean>
 }
+
+/** Batches that a process remembers to have delivered: Redis may be away when that should be written down. */
+const REMEMBERED = 2000
+const DELIVERED = { kind: 'delivered' } as const
 
 export class HandlerDelivery {
   readonly #options: HandlerDeliveryOptions
   readonly #watch: DeliveryWatch
   readonly #pace: Pace
+  /** Ids with their lives, oldest first. */
+  readonly #delivered = new Set<string>()
   #target: DeliverTarget | undefined
   #exporter: Consume<DeliverBatch> | undefined
 
@@ -100,18 +108,31 @@ export class HandlerDelivery {
     const { clock, ledger, handler } = this.#options
     const { owed, ...rest } = batch
     if (owed !== undefined) return this.#counted(owed, rest)
-    if (batch.count === 0) return { kind: 'delivered' }
+    if (batch.count === 0) return DELIVERED
+    const { id, count, replays } = batch
+    const life = `${id} ${replays}`
+    const isKnown = this.#delivered.has(life)
+    if (!isKnown && attempt.takenOver && (await this.#options.hasSettled?.(id)) === true) return DELIVERED
     if (this.#exporter === undefined) {
       const error = new IntermixError('NOT_FOUND', `handler ${handler} is not in the config any more`)
       return { kind: 'ended', why: 'no-handler', error }
     }
-    const outcome = await this.#exporter(batch, attempt)
+    const outcome = isKnown ? DELIVERED : await this.#exporter(batch, attempt)
     if (outcome.kind === 'part') return this.#inParts(batch, outcome)
     if (outcome.kind === 'delivered') {
-      const { id, count } = batch
+      this.#remember(life)
       await persistently(clock, () => ledger.settle({ id, handler, delivered: count }))
     }
     return outcome
+  }
+
+  #remember(life: string): void {
+    this.#delivered.add(life)
+    if (this.#delivered.size <= REMEMBERED) return
+    for (const oldest of this.#delivered) {
+      this.#delivered.delete(oldest)
+      break
+    }
   }
 
   #inParts({ id }: DeliverBatch, part: Part<DeliverBatch>): Part<DeliverBatch> {
