@@ -87,21 +87,16 @@ export class JobQueue<B> {
     await Promise.all([this.#queue.close(), this.#taking.stop(deadlineMs)])
   }
 
-<<<<<<< HEAD
   async #process(job: Job, token: string): Promise<void> {
     if (typeof (job.data as { id?: unknown } | null)?.id !== 'string') {
       return this.#watch.buryDamaged(job, 'its data is gone, or not that of a batch')
     }
-    const { clock, random } = this.#context
-=======
-  async #process(job: Job, token = ''): Promise<void> {
     const { clock, random, tuning } = this.#context
     // A process that stood still may hold a job that another one has taken over meanwhile.
     const heldMs = clock.now() - (job.processedOn ?? clock.now())
     if (heldMs > tuning.lockDurationMs / 2 && (await job.extendLock(token, tuning.lockDurationMs)) === 0) {
       throw new Error('the job was taken over')
     }
->>>>>>> c9ff1ee (Do not deliver again what is known to have been delivered)
     const ordered = this.#limits.ordered === true
     await tryJob(job, token, this.#options, { clock, random, ordered, pause: (ms) => this.#pause(ms) })
   }
