@@ -54,6 +54,36 @@ describe('the stdio adapter', () => {
     ])
   })
 
+  it('keeps its own keys, and puts variables and dimensions of the same names one level down, in both forms', async () => {
+    const taken = { level: 'gold', time: 'noon', instance: 'i-1', monitoredResource: 'disk', variables: 'v' }
+    const metric = {
+      name: 'm',
+      template: 'metric',
+      fields: { value: 3n, dimensions: { ...taken, value: 'v', code: 200n } },
+    }
+    const json = start({ outputAsJson: true })
+    await json.handler.report?.logentry?.([entry('error', { ...taken, value: 9n })], call)
+    await json.handler.report?.metric?.([metric], call)
+    const head = { time: '2023-11-14T22:13:20Z', level: 'error', instance: 'access.instance.default' }
+    expect(json.lines().map((line) => JSON.parse(line) as unknown)).toEqual([
+      { ...head, value: 9, variables: taken },
+      {
+        level: 'info',
+        time: '2023-11-14T22:13:20.000Z',
+        instance: 'm',
+        value: 3,
+        code: 200,
+        variables: { ...taken, value: 'v' },
+      },
+    ])
+    rmSync(json.outputPath)
+    const text = start({})
+    await text.handler.report?.metric?.([metric], call)
+    const [time, level, instance, values = ''] = text.lines()[0]?.split('\t') ?? []
+    expect([time, level, instance]).toEqual(['2023-11-14T22:13:20.000Z', 'info', 'm'])
+    expect(JSON.parse(values)).toEqual({ value: 3, code: 200, variables: { ...taken, value: 'v' } })
+  })
+
   it.each([undefined, new Timestamp(0n)])(
     'dates an entry without a time (%s) with its own clock',
     async (timestamp) => {

@@ -10,8 +10,14 @@ interface Line {
   readonly level: Level
   readonly time: string
   readonly instance: string
-  readonly values: Readonly<Record<string, Json>>
+  readonly values: Values
 }
+
+type Values = Readonly<Record<string, Json>>
+
+/** Keys of a line that say what they always say: what the config gives such a name stands under `variables`, one level down. */
+const RESERVED: ReadonlySet<string> = new Set(['level', 'time', 'instance', 'monitoredResource', 'variables'])
+const RESERVED_IN_METRICS: ReadonlySet<string> = new Set([...RESERVED, 'value'])
 
 const USUAL_LEVELS: Readonly<Record<string, Level>> = {
   INFORMATIONAL: 'INFO',
@@ -39,13 +45,13 @@ export function logLine({ name, fields }: LogEntryInstance, level: Level, now: n
   const { timestamp, variables } = fields
   const given = timestamp instanceof Timestamp && timestamp.epochNanos === 0n ? undefined : timestamp
   const time = given === undefined ? new Date(now).toISOString() : valueToText(given)
-  return { level, time, instance: name, values: { ...record(variables), ...resource(fields) } }
+  return { level, time, instance: name, values: { ...named(variables, RESERVED), ...resource(fields) } }
 }
 
 export function metricLine({ name, fields }: MetricInstance, level: Level, now: number): Line {
   const values = {
     ...(fields.value === undefined ? {} : { value: fieldToJson(fields.value) }),
-    ...record(fields.dimensions),
+    ...named(fields.dimensions, RESERVED_IN_METRICS),
   }
   return { level, time: new Date(now).toISOString(), instance: name, values: { ...values, ...resource(fields) } }
 }
@@ -57,14 +63,23 @@ export function renderLine({ level, time, instance, values }: Line, asJson: bool
   return `${time}\t${name}\t${instance}\t${JSON.stringify(values)}\n`
 }
 
-function record(values: Readonly<Record<string, FieldValue>> | undefined): Readonly<Record<string, Json>> {
+/** Values by the names of the config, without touching what is reserved. */
+function named(values: Readonly<Record<string, FieldValue>> | undefined, reserved: ReadonlySet<string>): Values {
+  const all = record(values)
+  const taken = Object.entries(all).filter(([name]) => reserved.has(name))
+  if (taken.length === 0) return all
+  const free = Object.entries(all).filter(([name]) => !reserved.has(name))
+  return { ...Object.fromEntries(free), variables: Object.fromEntries(taken) }
+}
+
+function record(values: Readonly<Record<string, FieldValue>> | undefined): Values {
   return Object.fromEntries(Object.entries(values ?? {}).map(([key, value]) => [key, fieldToJson(value)]))
 }
 
 function resource(fields: {
   readonly monitoredResourceType?: string
   readonly monitoredResourceDimensions?: Readonly<Record<string, FieldValue>>
-}): Readonly<Record<string, Json>> {
+}): Values {
   const { monitoredResourceType: type, monitoredResourceDimensions: dimensions } = fields
   if (type === undefined || type === '') return {}
   return { monitoredResource: { type, dimensions: record(dimensions) } }
