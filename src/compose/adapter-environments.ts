@@ -19,8 +19,8 @@ export interface AdapterEnvironmentsOptions {
   readonly random: Random
   readonly log: Logger
   readonly meter: Meter
-  /** Of this process. */
-  readonly nodeId: string
+  /** Which of the node's processes this is, from 1. */
+  readonly process: number
   /** What the keys of counters begin with. */
   readonly prefix: string
   /** Intermix's own durable Redis; `undefined` where there is none. */
@@ -29,6 +29,12 @@ export interface AdapterEnvironmentsOptions {
   readonly listener: AdapterListener | undefined
   /** The other processes of this node: each answers for all where one port is asked. */
   readonly siblings?: Siblings | undefined
+}
+
+interface SharedCounters {
+  readonly counters: DurableCounters
+  readonly close: () => void
+  users: number
 }
 
 interface OwnedEnvironment {
@@ -42,6 +48,8 @@ const MAX_LINKS = 32
 export class AdapterEnvironments {
   readonly #options: AdapterEnvironmentsOptions
   readonly #links = new Map<string, RedisLink>()
+  /** By handler. */
+  readonly #counted = new Map<string, SharedCounters>()
 
   constructor(options: AdapterEnvironmentsOptions) {
     this.#options = options
@@ -68,7 +76,7 @@ export class AdapterEnvironments {
         if (listener === undefined) return
         const all = siblings === undefined ? undefined : exposedByAll(`${path} of ${handler.name}`, render, siblings)
         if (all !== undefined) ends.push(all.end)
-        ends.push(listener.expose(path, contentType, all?.render ?? render))
+        ends.push(listener.expose(path, contentType, all?.render ?? render, handler.name))
       },
       redis: (url) => this.#scripts(url),
     }
@@ -85,18 +93,34 @@ export class AdapterEnvironments {
     this.#links.clear()
   }
 
-  /** Opened when first asked for: most handlers count nothing. */
+  /**
+   * Opened when first asked for: most handlers count nothing. A handler that takes the place of one of its name goes on with
+   * the counters of that one.
+   */
   #counters(handler: HandlerConfig, ends: (() => void)[]): () => DurableCounters {
-    const { queueLink, clock, prefix, nodeId, siblings, listener } = this.#options
-    const open = (): DurableCounters => {
-      // Nothing is counted in a process that nobody can ask for it.
-      if (queueLink === undefined || listener === undefined) return new MemoryCounters(clock, siblings && nodeId)
-      const opened = new RedisCounters({ link: queueLink, clock, handler: handler.name, prefix })
-      ends.push(() => opened.close())
-      return opened
+    const join = (): DurableCounters => {
+      const shared = this.#counted.get(handler.name) ?? { ...this.#openCounters(handler), users: 0 }
+      this.#counted.set(handler.name, shared)
+      shared.users++
+      ends.push(() => {
+        if (--shared.users > 0) return
+        this.#counted.delete(handler.name)
+        shared.close()
+      })
+      return shared.counters
     }
     let counters: DurableCounters | undefined
-    return () => (counters ??= open())
+    return () => (counters ??= join())
+  }
+
+  #openCounters(handler: HandlerConfig): Omit<SharedCounters, 'users'> {
+    const { queueLink, clock, prefix, process, listener } = this.#options
+    // Nothing is counted in a process that nobody can ask for it.
+    if (queueLink === undefined || listener === undefined) {
+      return { counters: new MemoryCounters(clock, String(process - 1)), close: () => undefined }
+    }
+    const counters = new RedisCounters({ link: queueLink, clock, handler: handler.name, prefix })
+    return { counters, close: () => counters.close() }
   }
 
   #scripts(url: string | undefined): ScriptRunner {

@@ -105,7 +105,7 @@ class Composition implements RunningProcess {
       random,
       log,
       meter,
-      nodeId,
+      process: settings.process,
       prefix: meshPrefix(redisPrefix, mesh),
       queueLink,
       listener,

@@ -10,8 +10,11 @@ import type { Logger } from '../kernel/ports.ts'
 type Render = () => Exposed | Promise<Exposed>
 
 export interface AdapterListener {
-  /** Offers a body at a path until the returned function is called. Several bodies at one path are joined. */
-  expose(path: string, contentType: string, render: Render): () => void
+  /**
+   * Offers a body at a path until the returned function is called, in place of what that handler offered there. Bodies of
+   * several handlers at one path are joined.
+   */
+  expose(path: string, contentType: string, render: Render, handler: string): () => void
   /** @returns `host:port`. Rejects where the address cannot be had. */
   listen(address: { readonly host: string; readonly port: number }): Promise<string>
   close(): Promise<void>
@@ -19,12 +22,12 @@ export interface AdapterListener {
 
 /** Creates the listener; nothing is opened yet. */
 export function createAdapterListener(log: Logger): AdapterListener {
-  const offers = new Map<string, Set<{ readonly contentType: string; readonly render: Render }>>()
+  const offers = new Map<string, Map<string, { readonly contentType: string; readonly render: Render }>>()
   const app = Fastify({ logger: false, forceCloseConnections: true, routerOptions: { ignoreTrailingSlash: true } })
   // Fastify answers HEAD of itself, with the head of what GET answers.
   app.get('/*', async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
-    const found = [...(offers.get(path) ?? [])]
+    const found = [...(offers.get(path)?.values() ?? [])]
     const [first] = found
     if (first === undefined) {
       const known = [...offers.keys()].sort((a, b) => (a < b ? -1 : 1)).join(', ')
@@ -46,14 +49,14 @@ export function createAdapterListener(log: Logger): AdapterListener {
     }
   })
   return {
-    expose(path, contentType, render) {
+    expose(path, contentType, render, handler) {
       const offer = { contentType, render }
-      const at = offers.get(path) ?? new Set()
+      const at = offers.get(path) ?? new Map<string, typeof offer>()
       offers.set(path, at)
-      at.add(offer)
+      at.set(handler, offer)
       return () => {
-        at.delete(offer)
-        if (at.size === 0) offers.delete(path)
+        if (at.get(handler) === offer) at.delete(handler)
+        if (at.size === 0 && offers.get(path) === at) offers.delete(path)
       }
     },
     async listen({ host, port }) {

@@ -392,12 +392,12 @@ describe('reports of a node of two processes', () => {
         const [page] = (await once(answer, 'response')) as [AsyncIterable<Buffer>]
         let text = ''
         for await (const part of page) text += part.toString()
-        return [...text.matchAll(/^(\w*requests?\w*total|\w*requestcount\w*)\{.*worker="(n-\d)"\} (\d+)$/gm)]
+        return [...text.matchAll(/^(\w*requests?\w*total|\w*requestcount\w*)\{.*worker="(\d)"\} (\d+)$/gm)]
       }
       await expect
         .poll(async () => (await scraped()).reduce((sum, [, , , count]) => sum + Number(count), 0), { timeout: 20_000 })
         .toBe(total)
-      expect(new Set((await scraped()).map(([, , worker]) => worker))).toEqual(new Set(['n-1', 'n-2']))
+      expect(new Set((await scraped()).map(([, , worker]) => worker))).toEqual(new Set(['0', '1']))
     }
   })
 })

@@ -143,6 +143,7 @@ export class SlotHolder {
 
   async #claimNow(): Promise<void> {
     const { link, clock, me, keys, alone } = this.#options
+    if (this.#closed) throw new IntermixError('NOT_READY', 'this process counts no more')
     const startedAt = clock.monotonic()
     // After an outage the living have had no chance to renew theirs; a process without a slot has to begin somewhere.
     const mayTake = this.#mine === undefined || startedAt - this.#upSince >= this.#leaseMs
