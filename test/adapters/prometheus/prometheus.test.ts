@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { createTestEnvironment, ManualClock } from '../../src/adapter-kit/test-environment.ts'
-import type { AdapterEnvironment } from '../../src/adapter-kit/define-adapter.ts'
-import type { MetricInstance } from '../../src/adapter-kit/templates.ts'
-import { MemoryCounters } from '../../src/adapter-kit/memory-counters.ts'
-import prometheus from '../../src/adapters/prometheus/index.ts'
-import { Duration } from '../../src/kernel/time.ts'
-import { ReadableMeter } from '../redis/support.ts'
+import { createTestEnvironment, ManualClock } from '../../../src/adapter-kit/test-environment.ts'
+import type { AdapterEnvironment } from '../../../src/adapter-kit/define-adapter.ts'
+import type { MetricInstance } from '../../../src/adapter-kit/templates.ts'
+import { MemoryCounters } from '../../../src/adapter-kit/memory-counters.ts'
+import prometheus from '../../../src/adapters/prometheus/index.ts'
+import { Duration } from '../../../src/kernel/time.ts'
+import { ReadableMeter } from '../../redis/support.ts'
 
 const requests = { name: 'requests_total', instanceName: 'requests.instance.default', kind: 'COUNTER' }
 
