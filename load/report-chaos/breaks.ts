@@ -13,8 +13,8 @@ export const BREAKS = {
   /** Every failure of a backend is the batch's last. */
   retry: {
     file: 'src/adapter-kit/exporter/retry.ts',
-    find: 'isTooOld || mayRetry?.() === false',
-    put: 'isTooOld || true',
+    find: 'ageMs >= retries.maxAgeMs || mayRetry?.() === false',
+    put: 'ageMs >= 0',
   },
 } as const satisfies Readonly<Record<string, Break>>
 
