@@ -121,7 +121,11 @@ class Group {
     const { maxInstances } = exportLimits(this.#handler.adapter.reportLimits)
     const contents = [
       ...cutBatches(this.#instances, maxInstances).map((instances) => ({ count: instances.length, instances })),
-      ...(this.#aggregator?.take() ?? []).map(({ count, content }) => ({ count, instances: [], aggregate: content })),
+      ...(this.#aggregator?.take() ?? []).map(({ content, ...rest }) => ({
+        ...rest,
+        instances: [],
+        aggregate: content,
+      })),
     ]
     const head = { handler: this.#handler.name, template: this.#template, replays: 0 }
     return contents.map((content, i) => ({ id: `${parcelId}-${digest}-${i}`, ...head, ...content }))
