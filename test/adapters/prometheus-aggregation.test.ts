@@ -5,7 +5,6 @@ import { describe, expect, it } from 'vitest'
 import { createTestEnvironment, ManualClock } from '../../src/adapter-kit/test-environment.ts'
 import type { AdapterEnvironment } from '../../src/adapter-kit/define-adapter.ts'
 import type { Instance } from '../../src/adapter-kit/instance.ts'
-import type { MetricInstance } from '../../src/adapter-kit/templates.ts'
 import { MemoryCounters } from '../../src/adapter-kit/memory-counters.ts'
 import prometheus from '../../src/adapters/prometheus/index.ts'
 import { Duration } from '../../src/kernel/time.ts'
@@ -85,7 +84,7 @@ describe('metrics that were added up', () => {
         },
       })) as unknown as Instance[]
       const [single, summed] = [start(), start()]
-      await single.handler.report?.metric?.(instances as readonly MetricInstance[], single.call())
+      await single.handler.report?.metric?.(instances, single.call())
       const pieces = addUp(instances, true)
       expect(addUp(instances, false)).toEqual(pieces)
       expect(pieces.reduce((sum, { count }) => sum + count, 0)).toBe(instances.length)

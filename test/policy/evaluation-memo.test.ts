@@ -5,12 +5,12 @@ import { EvaluationMemo } from '../../src/policy/evaluation-memo.ts'
 
 /** Reads `a`, and `b` where `a` is "two". */
 function evaluate(bag: AttributeBag, log?: ReadLog): string {
-  const a = bag.get('a')
+  const a = bag.get('a') as string | undefined
   log?.attribute('a', a)
   if (a !== 'two') return String(a)
-  const b = bag.get('b')
+  const b = bag.get('b') as string | undefined
   log?.attribute('b', b)
-  return `${a} ${b}`
+  return `two ${b ?? ''}`
 }
 
 function use(memo: EvaluationMemo<string>, values: Readonly<Record<string, string>>): { value: string; was: string } {

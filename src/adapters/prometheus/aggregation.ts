@@ -2,13 +2,14 @@
 
 import type { Aggregate, Aggregation, Aggregator } from '../../adapter-kit/aggregation.ts'
 import type { CounterChange } from '../../adapter-kit/durable-counters.ts'
+import { cutBatches } from '../../adapter-kit/exporter/cut-batches.ts'
 import type { FieldValue, Instance } from '../../adapter-kit/instance.ts'
 import type { MetricInstance } from '../../adapter-kit/templates.ts'
 import type { AttributeValue } from '../../kernel/value.ts'
 import type { PrometheusConfig } from './config.ts'
-import type { MetricDefinition } from './metric-definition.ts'
+import { fieldOf, type MetricDefinition } from './metric-definition.ts'
 import { labelsFor, MetricTable, numberFor } from './metric-table.ts'
-import { changeOf, fieldOf, noNumbers, observe, type SeriesNumbers } from './series.ts'
+import { changeOf, noNumbers, observe, type SeriesNumbers } from './series.ts'
 
 /** Why an observation counts in no series. */
 export type Skip = 'unknown-instance' | 'no-number' | 'negative-counter'
@@ -76,7 +77,7 @@ class MetricSums implements Aggregator<readonly Row[]> {
 
   series(instance: Instance): readonly Row[] {
     return this.#table.of(instance.name).map((metric) => {
-      const field = this.#fields.of(metric, instance as MetricInstance)
+      const field = this.#fields.of(metric, instance)
       const rows = this.#rows.get(metric) ?? new Map<string, Row>()
       this.#rows.set(metric, rows)
       const row = rows.get(field) ?? { metric, field, numbers: noNumbers(metric), count: 0, isObserved: false }
@@ -108,12 +109,9 @@ class MetricSums implements Aggregator<readonly Row[]> {
     const observed = rows.filter(({ isObserved }) => isObserved)
     let loose = this.#loose
     for (const { isObserved, count } of rows) if (!isObserved) loose += count
-    const pieces: Aggregate[] = []
-    for (let at = 0; at < observed.length || (at === 0 && loose > 0); at += MAX_ROWS) {
-      const piece = pieceOf(observed.slice(at, at + MAX_ROWS), at === 0 ? [...this.#skipped] : [])
-      pieces.push(at === 0 ? { ...piece, count: piece.count + loose } : piece)
-    }
-    return pieces
+    const cut = cutBatches(observed, MAX_ROWS)
+    const pieces = cut.length === 0 && loose > 0 ? [[]] : cut
+    return pieces.map((piece, i) => (i === 0 ? pieceOf(piece, loose, [...this.#skipped]) : pieceOf(piece)))
   }
 
   #skip(reason: Skip): void {
@@ -121,10 +119,10 @@ class MetricSums implements Aggregator<readonly Row[]> {
   }
 }
 
-function pieceOf(rows: readonly Row[], skipped: MetricSumsJson['skipped']): Aggregate {
+function pieceOf(rows: readonly Row[], loose = 0, skipped: MetricSumsJson['skipped'] = []): Aggregate {
   const groups = new Map<string, number>()
   const fields = new Map<string, number>()
-  let count = 0
+  let count = loose
   let bytes = 0
   const json = rows.map(({ metric, field, numbers, count: instances }) => {
     count += instances
