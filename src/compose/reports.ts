@@ -129,7 +129,7 @@ export function createReports(options: ReportsOptions): Reports {
   const view = async () => {
     const handlers = (await (ledger?.read() ?? pipeline?.totals())) ?? new Map()
     const services = presence?.watch.last
-    return { intake: intake?.totals(), handlers: Object.fromEntries(handlers), ...(services ?? {}) }
+    return { intake: intake?.totals(), handlers: Object.fromEntries(handlers), ...services }
   }
   let working = false
   return {
