@@ -16,7 +16,7 @@ export type { AttributeValue, StringMap } from '../kernel/value.ts'
 export type { DirectResponse } from '../kernel/verdict.ts'
 export type { Aggregate, Aggregation, Aggregator } from './aggregation.ts'
 export { adapterConformance } from './conformance.ts'
-export type { ConformanceCase, ConformanceOptions } from './conformance-case.ts'
+export type { ConformanceCase, ConformanceOptions, ReportBackends } from './conformance-case.ts'
 export {
   type AdapterDefinition,
   type AdapterEnvironment,
