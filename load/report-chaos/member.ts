@@ -11,7 +11,8 @@ export interface MemberOptions {
   readonly role: 'node' | 'worker'
   readonly name: string
   readonly flags: readonly string[]
-  readonly env: Readonly<Record<string, string>>
+  /** Flags of Node itself. */
+  readonly nodeFlags?: readonly string[]
 }
 
 export type Addresses = Readonly<Record<'grpc' | 'http' | 'admin' | 'prometheus', string>>
@@ -39,14 +40,13 @@ export class Member {
   async up(): Promise<void> {
     this.resume()
     if (this.#child?.running() === true) return
-    const { role, name, flags, env } = this.#options
+    const { role, name, flags, nodeFlags = [] } = this.#options
     const doors = role === 'node' ? ['--grpc-address', '--http-address'] : ['--prometheus-address']
     const addresses = [...doors, '--admin-address'].flatMap((flag) => [flag, '127.0.0.1:0'])
     this.#child = await start({
       command: process.execPath,
-      args: ['src/main.ts', role, '--node-id', name, ...addresses, '--log-format', 'json', ...flags],
+      args: [...nodeFlags, 'src/main.ts', role, '--node-id', name, ...addresses, '--log-format', 'json', ...flags],
       cwd: ROOT,
-      env,
       ready: /"addresses":(\{[^}]*\})/,
       onOutput: (text) => this.#listen(text),
     })

@@ -140,6 +140,7 @@ class Composition implements RunningProcess {
 
   async start(): Promise<Started> {
     const { settings } = { settings: this.#settings }
+    await this.#reports.start()
     this.#config.onState((state) => this.#reports.follow(state))
     const { snapshot } = await this.#config.start()
     await this.#policy?.start()
@@ -162,13 +163,16 @@ class Composition implements RunningProcess {
     // Doors first, so that what they still take is handed on; handlers last, because others use them until then.
     await Promise.all([...this.#doors.values()].map((door) => door.drain(left() / 2)))
     await this.#config.stop()
-    await this.#reports.stop(left())
-    this.#policy?.stop()
-    await this.#tables.stop()
-    await this.#listener?.close()
-    this.#watched.close()
-    this.#environments.close()
-    for (const link of this.#links) link.close()
+    try {
+      await this.#reports.stop(left())
+    } finally {
+      this.#policy?.stop()
+      await this.#tables.stop()
+      await this.#listener?.close()
+      this.#watched.close()
+      this.#environments.close()
+      for (const link of this.#links) link.close()
+    }
   }
 
   #createDoors(createGrpc: CreateGrpcServer | undefined): ReadonlyMap<string, Door> {

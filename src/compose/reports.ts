@@ -3,6 +3,7 @@
 import type { AnyHandler } from '../adapter-kit/define-adapter.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Snapshot } from '../config/snapshot.ts'
+import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { Health } from '../observe/health.ts'
 import type { PolicyState } from '../policy/handler-table.ts'
@@ -17,6 +18,7 @@ import { meshPrefix } from '../telemetry/queue-names.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { QueueStanding } from '../telemetry/queue-standing.ts'
 import { ReportIntake } from '../telemetry/report-intake.ts'
+import { DiskSpool } from '../telemetry/spool/disk-spool.ts'
 import { ReportQueue } from '../telemetry/report-queue.ts'
 import { REPORT_FORMATS as formats } from '../wire/report-formats.ts'
 import type { WorkerRuntime, WorkerRuntimeOptions } from '../../workers/worker-runtime.ts'
@@ -44,10 +46,24 @@ export async function loadWorker({ role, queueRedis }: Settings): Promise<Create
 export interface Reports {
   /** Takes reports; `undefined` in a worker. */
   readonly intake: ReportIntake | undefined
+  /** Opens the disk spool. Rejects with INVALID_SETTING where it cannot be used. */
+  start(): Promise<void>
   /** Follows the config; the first call begins the work. */
   follow(state: PolicyState): void
   readonly debug: ReadonlyMap<string, () => unknown>
+  /** Rejects, when all has ended, where reports were lost. */
   stop(deadlineMs: number): Promise<void>
+}
+
+/** Of the time for an end, the part for what was accepted to leave this process; the rest is for what is being delivered. */
+const INTAKE_SHARE = 0.6
+
+/** `undefined` where no folder is set: reports are held in memory only. */
+function diskSpool({ settings, clock, random, log }: ReportsOptions): DiskSpool | undefined {
+  const { spoolDir: directory, spoolDiskMaxBytes: maxBytes, spoolFsync: fsync, nodeId: processId } = settings
+  return directory === undefined
+    ? undefined
+    : new DiskSpool({ directory, maxBytes, fsync, clock, random, log, processId })
 }
 
 export function createReports(options: ReportsOptions): Reports {
@@ -112,9 +128,7 @@ export function createReports(options: ReportsOptions): Reports {
           spoolBytes: settings.spoolMaxBytes,
           coalesce: { maxRecords: settings.reportBatchMaxEntries, maxWaitMs: settings.reportBatchMaxTimeMs },
           rules: () => current,
-          processId: settings.nodeId,
-          spoolShare: settings,
-          ...(settings.spoolDir === undefined ? {} : { spoolDirectory: settings.spoolDir }),
+          disk: diskSpool(options),
         })
   const self = (): Omit<ProcessEntry, 'mesh'> | undefined =>
     current === undefined
@@ -128,11 +142,15 @@ export function createReports(options: ReportsOptions): Reports {
         }
   const view = async () => {
     const handlers = (await (ledger?.read() ?? pipeline?.totals())) ?? new Map()
-    return { intake: intake?.totals(), handlers: Object.fromEntries(handlers), ...(await presence?.look()) }
+    const services = presence?.watch.last
+    return { intake: intake?.totals(), handlers: Object.fromEntries(handlers), ...(services ?? {}) }
   }
   let working = false
   return {
     intake,
+    async start() {
+      await intake?.start()
+    },
     follow(state) {
       states.set(state.snapshot, state)
       const { takesReports, runs, problems } = chooseHandlers(state.snapshot, settings)
@@ -149,9 +167,13 @@ export function createReports(options: ReportsOptions): Reports {
     },
     debug: new Map<string, () => unknown>([['reports', view]]),
     async stop(deadlineMs) {
-      await intake?.flush(deadlineMs)
-      await Promise.all([worker?.stop(deadlineMs), pipeline?.stop(deadlineMs), queue?.close()])
+      const endAt = clock.monotonic() + deadlineMs
+      const totals = await intake?.flush(deadlineMs * INTAKE_SHARE)
+      const leftMs = Math.max(0, endAt - clock.monotonic())
+      await Promise.all([worker?.stop(leftMs), pipeline?.stop(leftMs), queue?.close()])
       await presence?.stop()
+      const lost = totals?.dropped.shutdown ?? 0
+      if (lost > 0) throw new IntermixError('REDIS_UNAVAILABLE', `${lost} reports found no way out of this process`)
     },
   }
 }

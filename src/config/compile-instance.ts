@@ -107,7 +107,6 @@ function build(source: InstanceSource, context: CompileContext): InstanceConfig 
     template,
     digest,
     build,
-    plan,
     bindings,
     outputs: outputNames(template),
     expressions,

@@ -35,14 +35,14 @@ export class ReportFailures {
     this.#say(rule, failure, 'a report rule is passed over: its match cannot be evaluated')
   }
 
-  instanceFailed(rule: string, instance: string, failure: EvaluationError): void {
+  instanceFailed(instance: string, failure: EvaluationError): void {
     this.#instances({ instance, reason: failure.kind }).add()
-    this.#say(`${rule} ${instance}`, failure, 'a report is not made: its instance cannot be filled', { rule, instance })
+    this.#say(instance, failure, 'a report is not made: its instance cannot be filled')
   }
 
-  #say(name: string, { kind, part }: EvaluationError, what: string, of: object = { name }): void {
+  #say(name: string, { kind, part }: EvaluationError, what: string): void {
     const { clock, log } = this.#options
-    const about = { ...of, reason: kind, expression: part }
+    const about = { name, reason: kind, part }
     const now = clock.monotonic()
     const before = this.#said.get(name)
     if (before !== undefined && now - before < QUIET_MS) return log.debug(about, what)

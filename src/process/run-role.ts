@@ -64,6 +64,12 @@ const SAME_SIGNAL_MS = 500
 const MAX_LIBRARY_TEXTS = 100
 const MAX_LIBRARY_TEXT = 4_096
 
+/** The part of --shutdown-timeout that the parts of a process may plan with. */
+const PLANNED_SHARE = 0.8
+
+/** How a process ended: as it should, with something lost, or before it was finished. */
+type End = 'well' | 'badly' | 'late'
+
 /** Runs a role until a signal ends it. @returns the exit code. */
 export async function runRole(settings: Settings, host: RoleHost): Promise<number> {
   const { clock } = host
@@ -87,11 +93,12 @@ export async function runRole(settings: Settings, host: RoleHost): Promise<numbe
   await parts.retire(log)
   const began = clock.monotonic()
   log.info({ cause }, 'shutting down')
-  const inTime = await parts.stop(settings.shutdownTimeoutMs)
+  const end = await parts.stop(settings.shutdownTimeoutMs)
   const tookMs = Math.round(clock.monotonic() - began)
-  if (inTime) log.info({ tookMs }, 'stopped')
-  else log.error({ tookMs }, 'stopped before everything in flight was finished: --shutdown-timeout has passed')
-  return inTime ? 0 : 1
+  if (end === 'late')
+    log.error({ tookMs }, 'stopped before everything in flight was finished: --shutdown-timeout has passed')
+  else log.info({ tookMs }, 'stopped')
+  return end === 'well' ? 0 : 1
 }
 
 /** The log of a process, which hears of its end by an error and of what libraries write past it. */
@@ -205,27 +212,27 @@ class Parts {
     await pause(this.#host.clock, lameDuckMs)
   }
 
-  /** @returns whether everything ended within `deadlineMs`. */
-  async stop(deadlineMs: number): Promise<boolean> {
+  /** @returns how it went: whether everything ended within `deadlineMs`, and nothing was lost. */
+  async stop(deadlineMs: number): Promise<End> {
     this.#stopping = true
     this.#health.set('start', false, 'shutting down')
-    const ended = this.#running?.stop(deadlineMs).catch((error: unknown) => {
-      this.#log.error({ err: error }, 'stopping failed')
-    })
-    const inTime = await this.#within(ended, deadlineMs)
+    const end = await this.#end(deadlineMs)
     await this.#admin.close()
     await this.#redis?.stop()
     this.#loopLag.stop()
-    return inTime
+    return end
   }
 
-  async #within(ended: Promise<void> | undefined, deadlineMs: number): Promise<boolean> {
-    if (ended === undefined) return true
-    return within(
-      this.#host.clock,
-      deadlineMs,
-      ended.then(() => true),
-      () => false,
+  /** What runs is told of an earlier end than it is given: what it does last, such as writing down reports, is not cut off. */
+  async #end(deadlineMs: number): Promise<End> {
+    if (this.#running === undefined) return 'well'
+    const ended = this.#running.stop(deadlineMs * PLANNED_SHARE).then(
+      (): End => 'well',
+      (error: unknown): End => {
+        this.#log.error({ err: error }, 'stopping failed')
+        return 'badly'
+      },
     )
+    return await within(this.#host.clock, deadlineMs, ended, (): End => 'late')
   }
 }

@@ -21,6 +21,7 @@ export interface SettingSpec extends OptionSpec {
 
 const KIB = 1024
 const MIB = 1024 * KIB
+const GIB = 1024 * MIB
 const SERVING: readonly Role[] = ['node', 'all']
 const DRAINING: readonly Role[] = ['worker', 'all']
 /** More than any machine has use for. */
@@ -29,6 +30,9 @@ const MAX_PROCESSES = 256
 const TRANSPORTS = ['native', 'grpc-js'] as const
 
 const REPORT_ACK_CHOICES = REPORT_ACKS.flatMap((ack) => [ack, ...REPORT_DOORS.map((door) => `${door}=${ack}`)])
+
+/** As `telemetry/spool/disk-spool.ts` has them. */
+const SPOOL_FSYNCS = ['always', 'interval', 'never'] as const
 
 export const SETTINGS = {
   config: {
@@ -397,8 +401,27 @@ export const SETTINGS = {
   spoolDir: {
     kind: 'path',
     placeholder: 'DIR',
-    description: 'Folder for reports that Redis does not take; they outlive the process there.',
+    description:
+      'Folder for reports that Redis does not take at once; they outlive the process there, and the next one hands them on.',
     defaultText: 'in memory',
+    group: 'Reports',
+    roles: SERVING,
+  },
+  spoolDiskMaxBytes: {
+    kind: 'bytes',
+    default: GIB,
+    min: MIB,
+    description: 'Bound on the files in --spool-dir; beyond it reports are held in memory, then refused.',
+    group: 'Reports',
+    roles: SERVING,
+    ofNode: true,
+  },
+  spoolFsync: {
+    kind: 'choice',
+    default: 'always',
+    choices: SPOOL_FSYNCS,
+    description:
+      'When --spool-dir is synced: always before a report counts as accepted; interval (each second) and never survive a crash of the process, not one of the machine.',
     group: 'Reports',
     roles: SERVING,
   },
@@ -406,7 +429,7 @@ export const SETTINGS = {
     kind: 'bytes',
     default: 64 * MIB,
     min: MIB,
-    description: 'Bound on reports held while Redis is away; beyond it they are dropped and counted.',
+    description: 'Bound on reports held in memory; beyond it they are refused, access logs at 80% of it.',
     group: 'Reports',
     roles: SERVING,
     ofNode: true,

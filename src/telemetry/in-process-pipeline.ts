@@ -11,13 +11,13 @@ import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { ReportFormats } from '../kernel/report.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
 import type { ReportDispatch } from './expand.ts'
-import { fanOut, type FanOutPorts } from './fan-out.ts'
-import { deliverTargets, HandlerDelivery } from './handler-delivery.ts'
+import { fanOut, type FanOutPorts, type FanOutRules } from './fan-out.ts'
+import { type DeliverTarget, deliverTargets, HandlerDelivery } from './handler-delivery.ts'
 import type { HandlerTotals, Ledger } from './ledger.ts'
 import { MemoryLedger } from './memory-ledger.ts'
 import type { Parcel } from './parcel.ts'
+import type { ParcelSink } from './parcel-road.ts'
 import { type RuleVersion, RuleVersions } from './rule-versions.ts'
-import type { ParcelSink } from './report-intake.ts'
 
 export interface InProcessPipelineOptions {
   readonly clock: Clock

@@ -35,6 +35,11 @@ export interface ParcelJob {
 
 const OVERHEAD_BYTES = 256
 
+/** What a batch weighs in memory, about. */
+export function bytesOf({ payload }: ReportBatch): number {
+  return payload.byteLength + OVERHEAD_BYTES
+}
+
 /** Puts batches together; there is at least one. */
 export function parcelOf(
   batches: readonly [ReportBatch, ...ReportBatch[]],
@@ -46,7 +51,7 @@ export function parcelOf(
   let bytes = 0
   for (const batch of batches) {
     count += batch.count
-    bytes += batch.payload.byteLength + OVERHEAD_BYTES
+    bytes += bytesOf(batch)
   }
   return { id, batches, count, bytes, replays, rules }
 }

@@ -1,30 +1,20 @@
-// The node's side of reports: takes them at once, and hands them to the queue as fast as the queue takes them.
+// The node's side of reports: takes what it can keep, refuses the rest, and hands on as fast as the queue takes.
 
-import { mkdirSync } from 'node:fs'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
 import type { ReportAck, ReportOutcome, ReportService } from '../kernel/services.ts'
 import { Coalescer, type CoalescerBounds } from './coalescer.ts'
-import { IntakeLedger, type IntakeTotals } from './intake-ledger.ts'
-import { MemorySpool } from './memory-spool.ts'
-import type { Parcel } from './parcel.ts'
-import { readSpoolFiles, removeSpoolFile, type SpoolShare, writeSpoolFile } from './spool-file.ts'
-
-/** Where parcels go: the queue in Redis, or the pipeline in this process. */
-export interface ParcelSink {
-  /** Whether it makes sense to try now: connected, and not told to hold back. */
-  ready(): boolean
-  /** Calls back whenever it becomes ready. */
-  onReady(callback: () => void): void
-  /** Settles soon. After a rejection the parcel is tried again with the same id, which must not double it. */
-  add(parcel: Parcel): Promise<void>
-}
+import { IntakeLedger, type IntakeRefusal, type IntakeTotals } from './intake-ledger.ts'
+import { bytesOf, type Parcel } from './parcel.ts'
+import { type Departure, type Held, ParcelRoad, type ParcelSink } from './parcel-road.ts'
+import type { DiskSpool } from './spool/disk-spool.ts'
+import { SpoolReplay } from './spool-replay.ts'
 
 export interface ReportIntakeOptions {
   readonly sink: ParcelSink
-  /** Tell which reports give way first where there is no room for all. */
+  /** Tell which reports are refused first where there is no room for all. */
   readonly formats: ReportFormats
   readonly clock: Clock
   readonly random: Random
@@ -34,216 +24,238 @@ export interface ReportIntakeOptions {
   readonly spoolBytes?: number
   /** When small batches go on their way; 100 records or 200 ms unless set. */
   readonly coalesce?: CoalescerBounds
-  /** Where to keep at the end of the process what could not be handed on; one directory for one node. */
-  readonly spoolDirectory?: string
-  /** Which of the files there are this process's; all of them unless set. */
-  readonly spoolShare?: SpoolShare
+  /** Where to keep what the queue does not take; in memory only unless set. */
+  readonly disk?: DiskSpool | undefined
   /** Digest of the report rules of this moment: what is accepted now is evaluated under them, whenever that is. */
   readonly rules?: () => string | undefined
-  /** Distinguishes this process's file from those of earlier runs: letters, digits and `-`. */
-  readonly processId: string
 }
 
 const DEFAULT_SPOOL_BYTES = 64 * 1024 * 1024
-const MAX_IN_FLIGHT = 16
-const FIRST_RETRY_MS = 100
-const MAX_RETRY_MS = 2000
+/** What is sparable is refused beyond this part of the bound, so that the rest is for what is not. */
+const SPARABLE_SHARE = 0.8
 const BATCH_ID = /^[A-Za-z0-9-]{1,128}$/
+/** Awaited parcels on their way at once; while they are, further batches gather. */
+const MAX_AWAITED = 2
+/** Longer than the road keeps anybody waiting: for a sink that never settles. */
+const PROMISE_TIMEOUT_MS = 10_000
+const RETRY = { retryAfterMs: 1_000 }
+/** Of the time for an end, the part in which the queue may take what is here; in the rest it is written to disk. */
+const HAND_ON_SHARE = 0.5
 
-type SpoolEntry = NonNullable<ReturnType<MemorySpool['take']>>
+type Settle = (outcome: ReportOutcome) => void
 
-/** Takes reports. Everything passes through one bounded spool, whether the queue is there or not. */
 export class ReportIntake implements ReportService {
   readonly #options: ReportIntakeOptions
+  readonly #capacity: number
   readonly #ledger: IntakeLedger
-  readonly #spool: MemorySpool
-  readonly #coalescer: Coalescer
-  readonly #inFlight = new Set<SpoolEntry>()
-  readonly #emptyListeners = new Set<() => void>()
-  /** Files of an earlier run, by parcel that still waits; a file goes when its last parcel has. */
-  readonly #recovered = new Map<Parcel, { path: string; left: number }>()
-  #failures = 0
-  #cancelRetry: (() => void) | undefined
+  readonly #road: ParcelRoad
+  readonly #replay: SpoolReplay | undefined
+  /** For reports that nobody waits for. */
+  readonly #patient: Coalescer
+  /** For those whose sender is waiting. */
+  readonly #awaited: Coalescer
+  readonly #promises = new Map<ReportBatch, Settle>()
+  #bytes = 0
+  #heldRecords = 0
+  #awaitedUnderWay = 0
+  #cancelTurn: (() => void) | undefined
+  #isFull = false
   #closed = false
-  #stopped = false
 
   constructor(options: ReportIntakeOptions) {
+    const { clock, coalesce, disk, meter, spoolBytes = DEFAULT_SPOOL_BYTES } = options
     this.#options = options
-    this.#ledger = new IntakeLedger(options.meter)
-    this.#spool = new MemorySpool(options.spoolBytes ?? DEFAULT_SPOOL_BYTES, options.formats, (parcel, reason) => {
-      this.#ledger.dropped(reason, parcel.count)
-      this.#settled(parcel)
-    })
-    this.#coalescer = new Coalescer(options.clock, (parcel) => this.#enqueue(parcel), options.coalesce)
-    options.sink.onReady(() => {
-      this.#cancelRetry?.()
-      this.#cancelRetry = undefined
-      this.#failures = 0
-      this.#pump()
-    })
-    if (options.spoolDirectory !== undefined) this.#recover(options.spoolDirectory)
+    this.#capacity = spoolBytes
+    this.#ledger = new IntakeLedger(meter)
+    this.#road = new ParcelRoad({ ...options, disk, onLeft: (held, how) => this.#left(held, how) })
+    this.#patient = new Coalescer(clock, (parcel) => this.#send(parcel, false), coalesce)
+    this.#awaited = new Coalescer(clock, (parcel) => this.#send(parcel, true), coalesce)
+    this.#replay =
+      disk === undefined
+        ? undefined
+        : new SpoolReplay({
+            ...options,
+            disk,
+            onHandedOn: (records) => this.#counted(() => this.#ledger.delivered(records)),
+          })
   }
 
-  accept(batch: ReportBatch, _ack: ReportAck = 'memory'): ReportOutcome {
-    const count = Number.isSafeInteger(batch.count) && batch.count > 0 ? batch.count : 0
-    this.#ledger.accepted(count)
-    if (this.#closed) {
-      this.#ledger.dropped('closed', count)
-      return new IntermixError('NOT_READY', 'the node is shutting down')
-    }
-    if (!BATCH_ID.test(batch.id) || count === 0) {
-      this.#ledger.dropped('invalid', count)
-      return new IntermixError('INVALID_REQUEST', 'a batch of reports needs an id and a count of records')
-    }
-    this.#coalescer.add(batch, this.#options.rules?.())
+  /** Opens the disk spool, and begins with what lies there. @throws IntermixError INVALID_SETTING where it cannot be used. */
+  async start(): Promise<void> {
+    await this.#options.disk?.open({
+      onLeft: () => this.#replay?.poke(),
+      onRecovered: (records) => this.#counted(() => this.#ledger.recovered(records)),
+      onLost: (records) => this.#counted(() => this.#ledger.dropped('damaged', records)),
+    })
+    this.#replay?.poke()
+  }
+
+  accept(batch: ReportBatch, ack?: 'memory'): ReportOutcome
+  accept(batch: ReportBatch, ack: ReportAck): ReportOutcome | Promise<ReportOutcome>
+  accept(batch: ReportBatch, ack: ReportAck = 'memory'): ReportOutcome | Promise<ReportOutcome> {
+    const refusal = this.#refusalOf(batch, ack)
+    if (refusal !== undefined) return refusal
+    this.#bytes += bytesOf(batch)
+    if (ack === 'queued') return this.#promise(batch)
+    this.#heldRecords += batch.count
+    this.#ledger.accepted(batch.count)
+    this.#patient.add(batch, this.#options.rules?.())
     return undefined
   }
 
   /** The ledger of this process; its sum holds at every moment. */
   totals(): IntakeTotals {
-    return this.#ledger.totals(this.#held)
+    return this.#ledger.totals(this.#heldRecords, this.#options.disk?.records ?? 0)
   }
 
-  /** Bytes that the spool holds. */
-  get spooledBytes(): number {
-    return this.#spool.bytes
+  /** Bytes held in memory. */
+  get heldBytes(): number {
+    return this.#bytes
   }
 
   /**
-   * Ends the intake: tries for `deadlineMs` to hand on everything; what then remains is written to disk, or counted as
-   * dropped where there is no directory.
+   * Ends the intake: lets the queue take what it can, writes what remains to disk, and counts as dropped what remains even
+   * then. All of it takes no longer than `deadlineMs`.
    */
   async flush(deadlineMs: number): Promise<IntakeTotals> {
+    const { clock, disk } = this.#options
+    const endAt = clock.monotonic() + deadlineMs
+    const left = () => Math.max(0, endAt - clock.monotonic())
     this.#closed = true
-    this.#coalescer.flush()
-    this.#pump()
-    await this.#untilEmpty(deadlineMs)
-    this.#stopped = true
-    this.#cancelRetry?.()
-    this.#keep(this.#remaining())
-    return this.totals()
+    this.#replay?.stop()
+    this.#cancelTurn?.()
+    this.#patient.flush()
+    this.#awaited.flush()
+    await this.#road.untilEmpty(disk === undefined ? deadlineMs : deadlineMs * HAND_ON_SHARE)
+    this.#road.stop()
+    await this.#road.untilEmpty(left())
+    for (const { parcel, isAwaited } of this.#road.takeRest()) this.#drop(parcel, isAwaited)
+    const totals = this.totals()
+    if (disk !== undefined) await within(clock, left(), disk.close(), () => undefined)
+    this.#tell(totals)
+    return totals
   }
 
-  get #held(): number {
-    return this.#coalescer.held + this.#spool.records
-  }
-
-  #enqueue(parcel: Parcel): void {
-    this.#spool.push(parcel)
-    this.#ledger.holds(this.#held)
-    this.#pump()
-  }
-
-  #pump(): void {
-    while (this.#inFlight.size < MAX_IN_FLIGHT && this.#cancelRetry === undefined && !this.#stopped) {
-      if (!this.#options.sink.ready()) return
-      const entry = this.#spool.take()
-      if (entry === undefined) return
-      this.#inFlight.add(entry)
-      void this.#send(entry)
+  #refusalOf(batch: ReportBatch, ack: ReportAck): IntermixError | undefined {
+    const { count, id, format } = batch
+    if (this.#closed) return this.#refuse('closed', count, new IntermixError('NOT_READY', 'the node is shutting down'))
+    if (!BATCH_ID.test(id) || !Number.isSafeInteger(count) || count <= 0)
+      return this.#refuse(
+        'invalid',
+        0,
+        new IntermixError('INVALID_REQUEST', 'a batch of reports lacks an id or a count'),
+      )
+    const bytes = bytesOf(batch)
+    const isSparable = this.#options.formats.get(format)?.sparable === true
+    const room = isSparable ? this.#capacity * SPARABLE_SHARE : this.#capacity
+    if (bytes > room)
+      return this.#refuse(
+        'too-large',
+        count,
+        new IntermixError('INVALID_REQUEST', `a report of ${bytes} bytes is too large: --spool-max-bytes`),
+      )
+    if (this.#bytes + bytes > room) {
+      this.#fill(true)
+      return this.#refuse(
+        'full',
+        count,
+        new IntermixError('OVERLOADED', 'the node holds as many reports as --spool-max-bytes allows', RETRY),
+      )
     }
+    if (ack === 'queued' && !this.#road.canPromise)
+      return this.#refuse(
+        'unqueued',
+        count,
+        new IntermixError('REDIS_UNAVAILABLE', 'the report queue takes nothing now', RETRY),
+      )
+    return undefined
   }
 
-  async #send(entry: SpoolEntry): Promise<void> {
-    try {
-      await this.#options.sink.add(entry.parcel)
-      if (!this.#inFlight.delete(entry)) return
-      this.#failures = 0
-      this.#ledger.delivered(entry.parcel.count)
-      this.#spool.release(entry.parcel)
-      this.#settled(entry.parcel)
-    } catch (error) {
-      if (!this.#inFlight.delete(entry)) return
-      this.#spool.putBack(entry)
-      this.#options.log.debug({ err: error, parcel: entry.parcel.id }, 'a report parcel waits')
-      this.#retryLater()
-    }
-    this.#pump()
+  #refuse(reason: IntakeRefusal, count: number, error: IntermixError): IntermixError {
+    this.#ledger.refused(reason, count)
+    return error
   }
 
-  #retryLater(): void {
-    if (this.#cancelRetry !== undefined || this.#stopped) return
-    const { clock, random } = this.#options
-    const wait = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures++, 10), MAX_RETRY_MS) * (0.5 + random() / 2)
-    this.#cancelRetry = clock.after(wait, () => {
-      this.#cancelRetry = undefined
-      this.#pump()
+  async #promise(batch: ReportBatch): Promise<ReportOutcome> {
+    const { promise, resolve } = Promise.withResolvers<ReportOutcome>()
+    this.#promises.set(batch, resolve)
+    this.#awaited.add(batch, this.#options.rules?.())
+    this.#hurry()
+    return await within(this.#options.clock, PROMISE_TIMEOUT_MS, promise, () => {
+      return new IntermixError('DEADLINE_EXCEEDED', 'whether the report was taken is not known yet', RETRY)
     })
   }
 
-  #settled(parcel: Parcel): void {
-    this.#ledger.holds(this.#held)
-    const file = this.#recovered.get(parcel)
-    if (file !== undefined) {
-      this.#recovered.delete(parcel)
-      file.left--
-      if (file.left === 0) this.#removeFile(file.path)
-    }
-    if (this.#spool.records === 0) for (const listener of this.#emptyListeners) listener()
+  /** Sends what is awaited at the end of this turn of the event loop, unless enough is under way for others to gather. */
+  #hurry(): void {
+    if (this.#awaited.held === 0 || this.#awaitedUnderWay >= MAX_AWAITED) return
+    this.#cancelTurn ??= this.#options.clock.turn(() => {
+      this.#cancelTurn = undefined
+      if (this.#awaitedUnderWay < MAX_AWAITED) this.#awaited.flush()
+    })
   }
 
-  async #untilEmpty(deadlineMs: number): Promise<void> {
-    if (this.#spool.records === 0) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#emptyListeners.add(resolve)
-    await within(this.#options.clock, deadlineMs, promise, () => undefined)
-    this.#emptyListeners.delete(resolve)
+  #send(parcel: Parcel, isAwaited: boolean): void {
+    if (isAwaited) this.#awaitedUnderWay++
+    this.#road.add({ parcel, isAwaited, since: this.#options.clock.monotonic() })
   }
 
-  /** Everything still here, oldest first. What is in flight may have arrived: its id keeps it from being doubled. */
-  #remaining(): Parcel[] {
-    const entries = [...this.#inFlight]
-    this.#inFlight.clear()
-    for (let entry = this.#spool.take(); entry !== undefined; entry = this.#spool.take()) entries.push(entry)
-    return entries.sort((a, b) => a.order - b.order).map((entry) => entry.parcel)
+  #left({ parcel, isAwaited }: Held, how: Departure): void {
+    this.#bytes -= parcel.bytes
+    this.#fill(false)
+    const refusal = typeof how === 'string' ? undefined : how
+    if (isAwaited) this.#keepPromises(parcel, refusal)
+    else this.#heldRecords -= parcel.count
+    if (how === 'queued') this.#ledger.delivered(parcel.count)
+    else if (how === 'stored') {
+      this.#ledger.stored(parcel.count)
+      this.#replay?.poke()
+    }
+    this.#show()
   }
 
-  #keep(parcels: readonly Parcel[]): void {
-    const { spoolDirectory, processId, log } = this.#options
-    let written = new Set<Parcel>()
-    if (spoolDirectory !== undefined && parcels.length > 0) {
-      try {
-        written = new Set(writeSpoolFile(spoolDirectory, `${this.#options.clock.now()}-${processId}`, parcels))
-      } catch (error) {
-        log.error({ err: error, directory: spoolDirectory }, 'reports could not be written to the spool directory')
-      }
-    }
-    for (const parcel of parcels) {
-      this.#spool.release(parcel)
-      if (written.has(parcel)) this.#ledger.stored(parcel.count)
-      else this.#ledger.dropped('shutdown', parcel.count)
-      this.#settled(parcel)
-    }
+  #counted(count: () => void): void {
+    count()
+    this.#show()
   }
 
-  #recover(directory: string): void {
-    const { log, spoolShare = { process: 1, processes: 1 } } = this.#options
-    try {
-      mkdirSync(directory, { recursive: true })
-      for (const { path, parcels, damaged } of readSpoolFiles(directory, spoolShare)) {
-        if (damaged) log.warn({ path }, 'a spool file ends in a damaged record; what stands before it is used')
-        const file = { path, left: parcels.length }
-        for (const parcel of parcels) this.#recovered.set(parcel, file)
-        if (parcels.length === 0) this.#removeFile(path)
-        for (const parcel of parcels) {
-          this.#ledger.accepted(parcel.count)
-          this.#enqueue(parcel)
-        }
-      }
-    } catch (error) {
-      throw new IntermixError(
-        'INVALID_SETTING',
-        `the spool directory '${directory}' cannot be used; it must be a directory that this process may write to`,
-        { cause: error },
-      )
-    }
+  #show(): void {
+    this.#ledger.holds(this.#heldRecords, this.#options.disk?.records ?? 0)
   }
 
-  #removeFile(path: string): void {
-    try {
-      removeSpoolFile(path)
-    } catch (error) {
-      this.#options.log.warn({ err: error, path }, 'a spool file that is done with could not be removed')
+  #keepPromises(parcel: Parcel, refusal: IntermixError | undefined): void {
+    this.#awaitedUnderWay--
+    // What was promised nothing yet, and is refused, was never accepted.
+    if (refusal === undefined) this.#ledger.accepted(parcel.count)
+    else this.#ledger.refused('unqueued', parcel.count)
+    for (const batch of parcel.batches) {
+      this.#promises.get(batch)?.(refusal)
+      this.#promises.delete(batch)
     }
+    this.#hurry()
+  }
+
+  #drop(parcel: Parcel, isAwaited: boolean): void {
+    this.#bytes -= parcel.bytes
+    if (isAwaited) return this.#keepPromises(parcel, new IntermixError('NOT_READY', 'the node is shutting down'))
+    this.#heldRecords -= parcel.count
+    this.#ledger.dropped('shutdown', parcel.count)
+  }
+
+  /** Tells once when reports begin to be refused for want of room, and when there is room again. */
+  #fill(isFull: boolean): void {
+    if (this.#isFull === isFull || (!isFull && this.#bytes > this.#capacity / 2)) return
+    this.#isFull = isFull
+    const facts = { bytes: this.#bytes, records: this.#heldRecords }
+    if (isFull) this.#options.log.warn(facts, 'reports are refused: as many are held as --spool-max-bytes allows')
+    else this.#options.log.info(facts, 'reports are taken again')
+  }
+
+  #tell({ delivered, stored, dropped }: IntakeTotals): void {
+    const { log, disk } = this.#options
+    const lost = dropped.shutdown ?? 0
+    const facts = { delivered, stored, folder: disk?.folder, lost }
+    if (lost > 0) log.error(facts, 'reports were lost at the end: neither the queue nor a disk has taken them')
+    else if (stored > 0) log.warn(facts, 'reports wait in the spool directory for the next start')
   }
 }

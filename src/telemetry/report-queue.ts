@@ -8,10 +8,10 @@ import type { RedisLink } from '../redis/connection.ts'
 import { jobOptions } from './job-options.ts'
 import { MemoryCredit } from './memory-credit.ts'
 import { type Parcel, parcelToJob } from './parcel.ts'
+import type { ParcelSink } from './parcel-road.ts'
 import { type MemoryLook, QueueMemory } from './queue-memory.ts'
 import { queueNames } from './queue-names.ts'
 import { fullness, QueueStanding } from './queue-standing.ts'
-import type { ParcelSink } from './report-intake.ts'
 import { RuleQueues } from './rule-queues.ts'
 
 const ADD_TIMEOUT_MS = 50

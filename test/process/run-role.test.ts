@@ -204,7 +204,7 @@ describe('a role', () => {
     expect(steps).toEqual(['retire, ready: false'])
     await clock.advance(1)
     expect(await run.ended).toBe(0)
-    expect(steps.slice(1)).toEqual(['stop within 10000 at 5000'])
+    expect(steps.slice(1)).toEqual(['stop within 8000 at 5000'])
   })
 
   it('ends when its launcher has, unless it is ending already', async () => {
@@ -242,7 +242,8 @@ describe('a role', () => {
     await run.shown(/"started"/)
     run.signal('SIGTERM')
     expect(await run.ended).toBe(1)
-    expect(deadlines).toEqual([30])
+    // It may plan with less than it has, so that what it does last is not cut off.
+    expect(deadlines).toEqual([24])
     expect(run.output()).toContain('--shutdown-timeout has passed')
   })
 

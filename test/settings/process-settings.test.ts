@@ -48,7 +48,14 @@ describe('the settings of one process', () => {
 
   it('share out the bounds of memory, and no others', () => {
     const shared = Object.entries(SETTINGS).flatMap(([key, spec]) => ('ofNode' in spec ? [key] : []))
-    expect(shared).toEqual(['maxInFlight', 'cacheMaxEntries', 'cacheMaxBytes', 'cacheRefreshRate', 'spoolMaxBytes'])
+    expect(shared).toEqual([
+      'maxInFlight',
+      'cacheMaxEntries',
+      'cacheMaxBytes',
+      'cacheRefreshRate',
+      'spoolDiskMaxBytes',
+      'spoolMaxBytes',
+    ])
   })
 
   it('have names that are allowed and differ, however long that of the node is', () => {

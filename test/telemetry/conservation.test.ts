@@ -51,7 +51,6 @@ function world() {
     sink: pipeline,
     formats: jsonFormats,
     ...ports,
-    processId: 'p',
     spoolBytes: 20_000,
   })
   const moods = new Map<Name, Mood>()
@@ -100,12 +99,14 @@ describe('reports in one process', () => {
         const { clock, pipeline, intake, moods, use, took } = made
         let accepted = 0
         for (const each of steps) {
-          if (each.kind === 'report') intake.accept(batchTo(each.to, each.count))
-          else if (each.kind === 'garbage') intake.accept({ ...batchTo('a', each.count), payload: Buffer.from('?') })
+          let refusal: unknown
+          if (each.kind === 'report') refusal = intake.accept(batchTo(each.to, each.count))
+          else if (each.kind === 'garbage')
+            refusal = intake.accept({ ...batchTo('a', each.count), payload: Buffer.from('?') })
           else if (each.kind === 'mood') moods.set(each.of, each.mood)
           else if (each.kind === 'config') use(each.names)
           else await clock.advance(each.ms)
-          if ('count' in each) accepted += each.count
+          if ('count' in each && refusal === undefined) accepted += each.count
           await clock.advance(0)
           await balance(made)
           expect(intake.totals().accepted).toBe(accepted)

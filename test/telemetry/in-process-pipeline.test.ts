@@ -31,7 +31,7 @@ function start(handlers: Record<string, Handler>, { maxInstances, reportLimits }
     dispatchFor: dispatchByName,
     ...(maxInstances === undefined ? {} : { maxInstances }),
   })
-  const intake = new ReportIntake({ sink: pipeline, formats: jsonFormats, ...ports, processId: 'p1' })
+  const intake = new ReportIntake({ sink: pipeline, formats: jsonFormats, ...ports })
   const load = () =>
     pipeline.reload(snapshotOf(Object.keys(handlers), 1000, reportLimits), new Map(Object.entries(handlers)))
   return { clock, pipeline, intake, load, log, meter }

@@ -1,65 +1,18 @@
-import { mkdtempSync, readdirSync, rmSync, truncateSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
-import { IntermixError } from '../../src/kernel/errors.ts'
+import { describe, expect, it } from 'vitest'
+import type { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
-import type { ReportBatch } from '../../src/kernel/report.ts'
-import { type Parcel, parcelFromJob, parcelToJob } from '../../src/telemetry/parcel.ts'
-import { type ParcelSink, ReportIntake } from '../../src/telemetry/report-intake.ts'
+import type { ReportOutcome } from '../../src/kernel/services.ts'
+import { parcelFromJob, parcelToJob } from '../../src/telemetry/parcel.ts'
+import { ReportIntake } from '../../src/telemetry/report-intake.ts'
 import { REPORT_FORMATS } from '../../src/wire/report-formats.ts'
 import { FakeClock } from '../helpers/clock.ts'
+import { batch, expectBalanced, settled, TestSink } from './intake-support.ts'
 import { fixedRandom, KeptLog, ReadableMeter } from '../redis/support.ts'
-
-/** A sink whose readiness and answers the test decides. */
-class TestSink implements ParcelSink {
-  isReady = true
-  fail = false
-  hang = false
-  readonly taken: Parcel[] = []
-  #listeners: (() => void)[] = []
-
-  ready(): boolean {
-    return this.isReady
-  }
-
-  onReady(callback: () => void): void {
-    this.#listeners.push(callback)
-  }
-
-  becomeReady(): void {
-    this.isReady = true
-    for (const listener of this.#listeners) listener()
-  }
-
-  async add(parcel: Parcel): Promise<void> {
-    if (this.hang) await new Promise(() => undefined)
-    if (this.fail) throw new IntermixError('REDIS_UNAVAILABLE', 'away')
-    this.taken.push(parcel)
-  }
-
-  get ids(): string[] {
-    return this.taken.flatMap((parcel) => parcel.batches.map((batch) => batch.id))
-  }
-}
-
-const directories: string[] = []
-
-afterEach(() => {
-  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true })
-})
-
-function spoolDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'intermix-spool-'))
-  directories.push(directory)
-  return directory
-}
 
 interface World {
   readonly sink?: TestSink
   readonly clock?: Clock
   readonly spoolBytes?: number
-  readonly spoolDirectory?: string
   readonly rules?: () => string
 }
 
@@ -73,20 +26,9 @@ function intakeWith({ sink = new TestSink(), clock = new FakeClock(), ...rest }:
     random: fixedRandom,
     log,
     meter,
-    processId: 'p1',
     ...rest,
   })
   return { intake, sink, clock: clock as FakeClock, log, meter }
-}
-
-function batch(id: string, count: number, bytes = 100, format = 'attributes'): ReportBatch {
-  return { id, format, count, payload: new Uint8Array(bytes), acceptedAt: 0 }
-}
-
-function expectBalanced(intake: ReportIntake) {
-  const { accepted, delivered, held, stored, dropped } = intake.totals()
-  const lost = Object.values(dropped).reduce((sum, count) => sum + count, 0)
-  expect(delivered + held + stored + lost).toBe(accepted)
 }
 
 describe('the report intake', () => {
@@ -154,36 +96,39 @@ describe('the report intake', () => {
     expect(intake.totals()).toMatchObject({ delivered: 2000, held: 0 })
   })
 
-  it('drops the oldest access logs first where there is no room, then the oldest others, and counts them', () => {
-    const { intake, sink, meter } = intakeWith({ spoolBytes: 10 * 1256 })
+  it('refuses what it has no room for, access logs first, and never gives up what it has accepted', async () => {
+    const { intake, sink, meter, log } = intakeWith({ spoolBytes: 10 * 1256 })
     sink.isReady = false
-    for (let i = 0; i < 5; i++) intake.accept(batch(`log-${i}`, 100, 1000, 'envoy-als'))
-    for (let i = 0; i < 12; i++) intake.accept(batch(`metric-${i}`, 100, 1000))
-    intake.accept(batch('late-log', 100, 1000, 'envoy-als'))
-    intake.accept(batch('huge', 100, 20_000))
+    const answers = (format: string, ids: readonly string[]) =>
+      ids.map((id) => (intake.accept(batch(id, 100, 1000, format)) as IntermixError | undefined)?.code)
+    expect(answers('envoy-als', ['log-1', 'log-2'])).toEqual([undefined, undefined])
+    expect(answers('attributes', ['m-1', 'm-2', 'm-3', 'm-4', 'm-5', 'm-6'])).toEqual(Array(6).fill(undefined))
+    // 80 % are held.
+    expect(answers('envoy-als', ['log-3'])).toEqual(['OVERLOADED'])
+    expect(answers('otlp', ['foreign'])).toEqual([undefined])
+    expect(answers('attributes', ['m-7', 'm-8', 'm-9'])).toEqual([undefined, 'OVERLOADED', 'OVERLOADED'])
+    expect(
+      answers(
+        'attributes',
+        ['huge'].map((id) => id),
+      ),
+    ).toEqual(['OVERLOADED'])
+    expect(intake.accept(batch('too-large', 100, 20_000))).toMatchObject({ code: 'INVALID_REQUEST' })
     expect(intake.totals()).toMatchObject({
-      accepted: 1900,
+      accepted: 1000,
       held: 1000,
-      dropped: { 'spool-full': 800, 'too-large': 100 },
+      dropped: {},
+      refused: { full: 400, 'too-large': 100 },
     })
-    expect(intake.spooledBytes).toBeLessThanOrEqual(10 * 1256)
-    expect(meter.value('reports_dropped_total', 'spool-full')).toBe(800)
+    expect(intake.heldBytes).toBe(10 * 1256)
+    expect(meter.value('reports_refused_total', 'full')).toBe(400)
+    expect(log.lines.filter((line) => line.includes('reports are refused'))).toHaveLength(1)
     sink.becomeReady()
-    return expect.poll(() => sink.ids).toEqual(Array.from({ length: 10 }, (_, i) => `metric-${i + 2}`))
-  })
-
-  it('drops what is of a format of another version no sooner than metrics', () => {
-    const { intake, sink } = intakeWith({ spoolBytes: 3 * 1256 })
-    sink.isReady = false
-    for (const [id, format] of [
-      ['foreign', 'otlp'],
-      ['log', 'envoy-als'],
-      ['metric', 'attributes'],
-      ['last', 'attributes'],
-    ] as const)
-      intake.accept(batch(id, 100, 1000, format))
-    sink.becomeReady()
-    return expect.poll(() => sink.ids).toEqual(['foreign', 'metric', 'last'])
+    await expect.poll(() => sink.taken.length).toBe(10)
+    expect(sink.ids).not.toContain('m-8')
+    expect(intake.heldBytes).toBe(0)
+    expect(answers('envoy-als', ['log-4'])).toEqual([undefined])
+    expectBalanced(intake)
   })
 
   it('takes a batch in a moment even when the sink hangs', () => {
@@ -195,13 +140,13 @@ describe('the report intake', () => {
     expectBalanced(intake)
   })
 
-  it('counts what is no batch, and what comes after the end', async () => {
+  it('refuses what is no batch, and what comes after the end', async () => {
     const { intake } = intakeWith()
-    intake.accept(batch('bad id', 3))
-    intake.accept(batch('b', Number.NaN))
+    expect(intake.accept(batch('bad id', 3))).toMatchObject({ code: 'INVALID_REQUEST' })
+    expect(intake.accept(batch('b', Number.NaN))).toMatchObject({ code: 'INVALID_REQUEST' })
     await intake.flush(10)
-    intake.accept(batch('late', 2))
-    expect(intake.totals()).toMatchObject({ accepted: 5, dropped: { invalid: 3, closed: 2 } })
+    expect(intake.accept(batch('late', 2))).toMatchObject({ code: 'NOT_READY' })
+    expect(intake.totals()).toMatchObject({ accepted: 0, dropped: {}, refused: { invalid: 0, closed: 2 } })
     expectBalanced(intake)
   })
 
@@ -220,44 +165,81 @@ describe('the report intake', () => {
     await clock.advance(1000)
     expect(await flushed).toMatchObject({ accepted: 3000, delivered: 0, held: 0, dropped: { shutdown: 3000 } })
   })
+})
 
-  it('writes what is left to disk and hands it on after the next start, with the same ids', async () => {
-    const directory = spoolDirectory()
-    const first = intakeWith({ spoolDirectory: directory })
-    first.sink.isReady = false
-    for (let i = 0; i < 30; i++) first.intake.accept(batch(`b-${i}`, 100, i))
-    const flushed = first.intake.flush(1000)
-    await first.clock.advance(1000)
-    expect(await flushed).toMatchObject({ stored: 3000, held: 0, dropped: {} })
-    const second = intakeWith({ spoolDirectory: directory })
-    await expect.poll(() => second.sink.ids).toEqual(Array.from({ length: 30 }, (_, i) => `b-${i}`))
-    expect(second.sink.taken[7]?.batches[0]?.payload).toEqual(new Uint8Array(7))
-    await expect.poll(() => readdirSync(directory)).toEqual([])
-    expect(second.intake.totals()).toMatchObject({ accepted: 3000, delivered: 3000 })
+describe('the report intake, asked to have a report queued', () => {
+  it('answers when the queue has it, at the end of the turn, and together with what came in the same turn', async () => {
+    const { intake, sink, clock } = intakeWith()
+    const answers = ['a', 'b', 'c'].map((id) => intake.accept(batch(id, 2), 'queued'))
+    expect(intake.totals()).toMatchObject({ accepted: 0, held: 0 })
+    await clock.advance(0)
+    expect(await settled(answers)).toEqual([undefined, undefined, undefined])
+    expect(sink.taken.map(({ count }) => count)).toEqual([6])
+    expect(intake.totals()).toMatchObject({ accepted: 6, delivered: 6, held: 0 })
   })
 
-  it('uses what stands before a damaged record, and keeps the file until all is handed on', async () => {
-    const directory = spoolDirectory()
-    const first = intakeWith({ spoolDirectory: directory })
-    first.sink.isReady = false
-    for (let i = 0; i < 3; i++) first.intake.accept(batch(`b-${i}`, 100))
-    const flushed = first.intake.flush(10)
-    await first.clock.advance(10)
-    await flushed
-    const file = join(directory, readdirSync(directory)[0] ?? '')
-    truncateSync(file, statSync(file).size - 5)
-    const sink = new TestSink()
+  it('gathers what comes while adds are under way', async () => {
+    const { intake, sink, clock } = intakeWith()
+    sink.hang = true
+    const answers: (ReportOutcome | Promise<ReportOutcome>)[] = []
+    for (let i = 0; i < 50; i++) {
+      answers.push(intake.accept(batch(`b-${i}`, 1), 'queued'))
+      await clock.advance(1)
+    }
+    expect(sink.mostUnderWay).toBe(2)
+    sink.letGo()
+    await clock.advance(0)
+    await clock.advance(0)
+    expect(await settled(answers)).toEqual(Array(50).fill(undefined))
+    expect(sink.taken.map(({ count }) => count)).toEqual([1, 1, 48])
+    expect(intake.heldBytes).toBe(0)
+  })
+
+  it('refuses at once while the queue is away, and after two seconds where it fails', async () => {
+    const { intake, sink, clock } = intakeWith()
     sink.isReady = false
-    const second = intakeWith({ spoolDirectory: directory, sink })
-    expect(second.intake.totals().held).toBe(200)
-    expect(second.log.lines.join()).toContain('damaged')
-    expect(readdirSync(directory)).toHaveLength(1)
-    sink.becomeReady()
-    await expect.poll(() => readdirSync(directory)).toEqual([])
-    expect(sink.ids).toEqual(['b-0', 'b-1'])
+    expect(intake.accept(batch('away', 1), 'queued')).toMatchObject({ code: 'REDIS_UNAVAILABLE', retryAfterMs: 1_000 })
+    sink.isReady = true
+    sink.fail = true
+    const failing = intake.accept(batch('failing', 1), 'queued') as Promise<IntermixError>
+    await clock.advance(2_000)
+    expect((await failing).code).toBe('REDIS_UNAVAILABLE')
+    expect(intake.totals()).toMatchObject({ accepted: 0, held: 0, refused: { unqueued: 2 } })
+    sink.fail = false
+    await clock.advance(5_000)
+    expect(sink.ids).toEqual([])
+    expect(intake.heldBytes).toBe(0)
   })
 
-  it('refuses a spool directory that it cannot use', () => {
-    expect(() => intakeWith({ spoolDirectory: '/dev/null/spool' })).toThrow('must be a directory')
+  it('gets over a moment in which the queue fails', async () => {
+    const { intake, sink, clock } = intakeWith()
+    sink.fail = true
+    const answer = intake.accept(batch('a', 1), 'queued')
+    await clock.advance(50)
+    sink.fail = false
+    await clock.advance(1_000)
+    expect(await answer).toBeUndefined()
+    expect(sink.ids).toEqual(['a'])
+  })
+
+  it('says that it does not know where the queue does not answer, and refuses what waits at its end', async () => {
+    const { intake, sink, clock } = intakeWith()
+    sink.hang = true
+    const unknown = intake.accept(batch('a', 1), 'queued') as Promise<IntermixError>
+    await clock.advance(10_000)
+    expect((await unknown).code).toBe('DEADLINE_EXCEEDED')
+    const waiting = intake.accept(batch('b', 1), 'queued') as Promise<IntermixError>
+    const ended = intake.flush(100)
+    await clock.advance(100)
+    expect((await ended).dropped).toEqual({})
+    expect((await waiting).retryable).toBe(true)
+  })
+})
+
+describe('accepting in memory', () => {
+  it('makes no promise and no timer for each batch', () => {
+    const { intake, clock } = intakeWith()
+    for (let i = 0; i < 50; i++) expect(intake.accept(batch(`b-${i}`, 1))).toBeUndefined()
+    expect(clock.pending).toBe(1)
   })
 })

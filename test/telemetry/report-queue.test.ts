@@ -30,7 +30,7 @@ function open(options: { highWater?: number } = {}) {
   meter = new ReadableMeter()
   const ports = { clock: realClock, log: new KeptLog(), meter }
   queue = new ReportQueue({ link, ...ports, ...options })
-  intake = new ReportIntake({ sink: queue, formats: REPORT_FORMATS, ...ports, random: fixedRandom, processId: 'p1' })
+  intake = new ReportIntake({ sink: queue, formats: REPORT_FORMATS, ...ports, random: fixedRandom })
 }
 
 /** Accepts batches and tells how long the longest took, in milliseconds. */

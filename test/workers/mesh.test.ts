@@ -33,13 +33,6 @@ afterEach(async () => {
 
 const digestOf = (...handlers: string[]) => snapshotOf(handlers).reportDigest
 const LOOK_MS = 30
-const SHORT: Partial<WorkerTuning> = {
-  retries: { firstDelayMs: 10 },
-  maintenanceMs: 50,
-  orphanGraceMs: 200,
-  formerRulesMs: 200,
-  adoptMs: 200,
-}
 
 interface Self {
   rules: string
@@ -52,13 +45,8 @@ function presenceOf(mesh: string | undefined, self: () => { adds: readonly strin
   const log = new KeptLog()
   const meter = new ReadableMeter()
   const id = `process-${++serial}`
-  const ports = { link, clock: realClock, log, meter }
   const presence = new MeshPresence({
-    ...ports,
-    prefix: 'shared',
-    mesh,
-    lookMs: LOOK_MS,
-    patienceMs: LOOK_MS,
+    ...{ link, clock: realClock, log, meter, prefix: 'shared', mesh, lookMs: LOOK_MS, patienceMs: LOOK_MS },
     ledger: new RedisLedger(link, meshPrefix('shared', mesh)),
     self: () => {
       const { rules, adds, runtime } = self()
@@ -119,19 +107,16 @@ function startWorker(handlers: Record<string, Handler>, { mesh, tuning, config, 
   const ports = presenceOf(mesh, () => ({ ...self, runtime }))
   const { presence, log, meter } = ports
   const runtime: WorkerRuntime = new WorkerRuntime({
-    redisUrl: redis.url,
-    link,
-    clock: realClock,
-    random: fixedRandom,
-    log,
-    meter,
-    mesh,
+    ...{ redisUrl: redis.url, link, clock: realClock, random: fixedRandom, log, meter, mesh },
     prefix: meshPrefix('shared', mesh),
     formats: jsonFormats,
     dispatchFor: dispatchByName,
     watch: presence.watch,
     onChange: () => presence.tell(),
-    tuning: { ...SHORT, ...tuning },
+    tuning: {
+      ...{ retries: { firstDelayMs: 10 }, maintenanceMs: 50, orphanGraceMs: 200, formerRulesMs: 200, adoptMs: 200 },
+      ...tuning,
+    },
   })
   ends.push(() => runtime.stop(1000))
   runtime.start(snapshot, new Map(Object.entries(handlers)), use)

@@ -18,7 +18,7 @@ export const REPORTS_QUEUED_TOTAL = counter({
 export const REPORTS_STORED_TOTAL = counter({
   name: 'reports_stored_total',
   unit: 'records',
-  help: 'Records written to disk at the end of the process.',
+  help: 'Records written to the disk spool.',
 })
 
 export const REPORTS_HELD = gauge({
@@ -28,11 +28,25 @@ export const REPORTS_HELD = gauge({
   help: 'Records that the intake holds in memory.',
 })
 
+export const REPORTS_SPOOLED = gauge({
+  name: 'reports_spooled',
+  unit: 'records',
+  merge: 'sum',
+  help: 'Records in the disk spool that were not handed to the queue yet.',
+})
+
+export const REPORTS_REFUSED_TOTAL = counter({
+  name: 'reports_refused_total',
+  unit: 'records',
+  help: 'Records that the intake did not take, by reason: no room in memory, a report too large or invalid, the process ending, or no queue nor disk where the door promises one. Access log streams try again, and count each time.',
+  labels: { reason: ['full', 'too-large', 'invalid', 'closed', 'unqueued'] },
+})
+
 export const REPORTS_DROPPED_TOTAL = counter({
   name: 'reports_dropped_total',
   unit: 'records',
-  help: 'Records that the intake dropped, by reason.',
-  labels: { reason: ['spool-full', 'too-large', 'shutdown', 'closed', 'invalid'] },
+  help: 'Records that the intake had accepted and dropped: at its end, with neither queue nor disk to take them, or from a file of the spool that became unreadable.',
+  labels: { reason: ['shutdown', 'damaged'] },
 })
 
 export const REPORTS_BACKPRESSURE = gauge({
