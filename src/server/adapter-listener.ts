@@ -1,6 +1,7 @@
 // The listener on which adapters offer what they have to be asked for: the metrics that the prometheus adapter makes.
 
 import { pipeline, Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { constants, createGzip } from 'node:zlib'
 import Fastify from 'fastify'
 import { type Exposed, joinParts, partsOf, piecesOf } from '../adapter-kit/exposed-part.ts'
@@ -22,6 +23,8 @@ export interface AdapterListener {
 
 /** A longer body is encoded and sent in pieces, so that the process does other work meanwhile. */
 const MAX_WHOLE_CHARS = 1024 * 1024
+
+const MAX_CHARS_AT_ONCE = 256 * 1024
 
 /** Creates the listener; nothing is opened yet. */
 export function createAdapterListener(log: Logger): AdapterListener {
@@ -46,7 +49,7 @@ export function createAdapterListener(log: Logger): AdapterListener {
       if (compressed) return await reply.header('content-encoding', 'gzip').send(gzipped(pieces))
       const chars = pieces.reduce((sum, piece) => sum + piece.length, 0)
       if (chars <= MAX_WHOLE_CHARS) return await reply.send(pieces.join(''))
-      return await reply.send(Readable.from(pieces))
+      return await reply.send(Readable.from(paced(pieces)))
     } catch (error) {
       log.warn({ path, err: error }, 'an adapter could not render what it offers')
       return await reply.code(503).send({ error: 'not available now; the log says why' })
@@ -74,11 +77,24 @@ export function createAdapterListener(log: Logger): AdapterListener {
   }
 }
 
+/** Pieces with pauses: a socket that takes all at once would have all encoded at once. */
+async function* paced(pieces: readonly string[]): AsyncGenerator<string> {
+  let chars = 0
+  for (const piece of pieces) {
+    chars += piece.length
+    if (chars > MAX_CHARS_AT_ONCE) {
+      await setImmediate()
+      chars = 0
+    }
+    yield piece
+  }
+}
+
 /** Compressed off the main thread, at the level that costs least: texts of metrics shrink well at any. */
 function gzipped(pieces: readonly string[]): Readable {
   const gzip = createGzip({ level: constants.Z_BEST_SPEED })
   // The response ends with the stream; what went wrong with a peer that is gone is nobody's business.
-  pipeline(Readable.from(pieces), gzip, () => undefined)
+  pipeline(Readable.from(paced(pieces)), gzip, () => undefined)
   return gzip
 }
 
