@@ -2,6 +2,9 @@
 
 import { runCommand } from './kit/command.ts'
 import { printTable, runScenario, saveResults, say } from './output.ts'
+import { seededRandom } from './random.ts'
+import { BREAKS } from './report-chaos/breaks.ts'
+import { schedule } from './report-chaos/faults.ts'
 import { type Ack, chaosRun, type ChaosOptions, type Outcome } from './report-chaos/run.ts'
 import type { Fsync } from './report-chaos/fleet.ts'
 import { violations } from './report-chaos/verdict.ts'
@@ -19,6 +22,7 @@ append-only file and a backend, of which each is killed, stopped, paused or made
   --fsync WHEN       everysec or always, of Redis' file; default both
   --seed N           another schedule of faults
   --faults           say each fault as it comes
+  --break NAME       plant a fault into the program, which must be found: ${Object.keys(BREAKS).join(' or ')}
 
 Exits with 1 where a promise was broken: with queued, each acknowledged record arrives; with memory, the ledger says what is
 missing; with both, none arrives twice under two ids, and the counters of the workers say what the backend has.`
@@ -30,19 +34,26 @@ const options = {
   fsync: { type: 'string' },
   seed: { type: 'string', default: '1' },
   faults: { type: 'boolean', default: false },
+  break: { type: 'string' },
 } as const
 
 await runCommand({ options, help }, async (values) => {
   const minutes = values.minutes === undefined ? (values.quick ? QUICK_SECONDS / 60 : MINUTES) : Number(values.minutes)
   const acks = chosen<Ack>('ack', values.ack, ['queued', 'memory'])
   const fsyncs = chosen<Fsync>('fsync', values.fsync, ['everysec', 'always'])
+  const [plant] =
+    values.break === undefined ? [] : chosen('break', values.break, Object.keys(BREAKS) as (keyof typeof BREAKS)[])
+  const durationMs = minutes * 60_000
+  const faults = schedule({ durationMs, calmMs: 6_000, longestMs: 8_000 }, seededRandom(Number(values.seed)))
   const rows: Outcome[] = []
   for (const [ack, fsync] of acks.flatMap((a) => fsyncs.map((f): [Ack, Fsync] => [a, f]))) {
     const given: ChaosOptions = {
       ack,
       fsync,
       seed: Number(values.seed),
-      pace: { durationMs: minutes * 60_000, calmMs: 6_000, longestMs: 8_000 },
+      durationMs,
+      faults,
+      plant,
       everyMs: 100,
       drainMs: 180_000,
       maxMemoryBytes: 64 * MIB,
@@ -68,14 +79,14 @@ function chosen<T extends string>(name: string, text: string | undefined, all: r
 }
 
 function row(outcome: Outcome) {
-  const { options, doors, receiver, delivered, missing, doubled, counted, accounts, drainedMs, faults } = outcome
+  const { options, doors, receiver, delivered, missing, doubled, counted, accounts, drainedMs } = outcome
   const sum = (what: 'sent' | 'acknowledged' | 'refused' | 'unknown') =>
     Object.values(doors).reduce((total, counts) => total + counts[what], 0)
   const { taken, repeated } = receiver.calls
   return {
     ack: options.ack,
     fsync: options.fsync,
-    faults: faults.length,
+    faults: options.faults.length,
     sent: sum('sent'),
     acknowledged: sum('acknowledged'),
     refused: sum('refused'),

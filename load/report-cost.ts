@@ -168,7 +168,7 @@ await runCommand({ options, help }, async (values, defer) => {
     for (const door of values.door.split(',') as ReportDoor[]) {
       const ends: (() => Promise<unknown>)[] = []
       const end = async () => {
-        for (const each of ends.splice(0).reverse()) await each()
+        for (const each of ends.splice(0).toReversed()) await each()
       }
       defer(end)
       const arm = await startArm(name, { root: values.root, config, profile: values.profile }, (each) =>

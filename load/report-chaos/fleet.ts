@@ -20,8 +20,8 @@ export interface FleetOptions {
   readonly maxMemoryBytes: number
   /** Further flags of the nodes. */
   readonly nodeFlags: readonly string[]
-  /** Flags of Node itself, for all. */
-  readonly runtimeFlags?: readonly string[]
+  /** Environment of nodes and workers. */
+  readonly env: Readonly<Record<string, string>>
   readonly receiver: Receiver
 }
 
@@ -34,7 +34,7 @@ export class Fleet {
   readonly #directory: string
 
   private constructor(options: FleetOptions, redis: RedisProcess, directory: string) {
-    const { nodeFlags, runtimeFlags = [], receiver, maxMemoryBytes } = options
+    const { nodeFlags, env, receiver, maxMemoryBytes } = options
     this.redis = redis
     this.receiver = receiver
     this.maxMemoryBytes = maxMemoryBytes
@@ -43,7 +43,7 @@ export class Fleet {
     const named = (role: 'node' | 'worker', count: number, flags: (name: string) => readonly string[]) =>
       Array.from({ length: count }, (_, index) => {
         const name = `${role}-${index + 1}`
-        return new Member({ role, name, flags: [...common, ...flags(name)], nodeFlags: runtimeFlags })
+        return new Member({ role, name, flags: [...common, ...flags(name)], env })
       })
     this.nodes = named('node', NODES, (name) => ['--spool-dir', join(directory, name), ...nodeFlags])
     this.workers = named('worker', WORKERS, () => [])

@@ -11,8 +11,7 @@ export interface MemberOptions {
   readonly role: 'node' | 'worker'
   readonly name: string
   readonly flags: readonly string[]
-  /** Flags of Node itself. */
-  readonly nodeFlags?: readonly string[]
+  readonly env: Readonly<Record<string, string>>
 }
 
 export type Addresses = Readonly<Record<'grpc' | 'http' | 'admin' | 'prometheus', string>>
@@ -40,13 +39,14 @@ export class Member {
   async up(): Promise<void> {
     this.resume()
     if (this.#child?.running() === true) return
-    const { role, name, flags, nodeFlags = [] } = this.#options
+    const { role, name, flags, env } = this.#options
     const doors = role === 'node' ? ['--grpc-address', '--http-address'] : ['--prometheus-address']
     const addresses = [...doors, '--admin-address'].flatMap((flag) => [flag, '127.0.0.1:0'])
     this.#child = await start({
       command: process.execPath,
-      args: [...nodeFlags, 'src/main.ts', role, '--node-id', name, ...addresses, '--log-format', 'json', ...flags],
+      args: ['src/main.ts', role, '--node-id', name, ...addresses, '--log-format', 'json', ...flags],
       cwd: ROOT,
+      env,
       ready: /"addresses":(\{[^}]*\})/,
       onOutput: (text) => this.#listen(text),
     })

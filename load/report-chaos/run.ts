@@ -3,7 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seededRandom } from '../random.ts'
 import { Books, type Call, type Door, type DoorCounts, DOORS } from './books.ts'
-import { type Fault, type Pace, schedule } from './faults.ts'
+import { type BREAKS, BREAK_VARIABLE } from './breaks.ts'
+import type { Fault } from './faults.ts'
 import { Fleet, type Fsync } from './fleet.ts'
 import { inflict, USUAL_FAILURES } from './inflict.ts'
 import { type Accounts, readAccounts } from './accounts.ts'
@@ -17,20 +18,20 @@ export interface ChaosOptions {
   readonly ack: Ack
   readonly fsync: Fsync
   readonly seed: number
-  readonly pace: Pace
+  readonly durationMs: number
+  readonly faults: readonly Fault[]
   /** Milliseconds between two calls at the same door. */
   readonly everyMs: number
   /** How long the way of reports may take to become empty when all is well again. */
   readonly drainMs: number
   readonly maxMemoryBytes: number
-  /** Flags of Node for all nodes and workers. */
-  readonly runtimeFlags?: readonly string[]
+  /** What is planted into nodes and workers, to see that it is found. */
+  readonly plant?: keyof typeof BREAKS | undefined
   readonly onFault?: (fault: Fault) => void
 }
 
 export interface Outcome {
   readonly options: ChaosOptions
-  readonly faults: readonly Fault[]
   readonly doors: Readonly<Record<Door, DoorCounts>>
   readonly delivered: number
   readonly missing: number
@@ -48,18 +49,20 @@ export interface Outcome {
 }
 
 const STEP_MS = 500
+/** How long the counters may take to follow when all is delivered. */
+const STILL_MS = 20_000
+const PLANT = new URL('plant.ts', import.meta.url).href
 
 export async function chaosRun(options: ChaosOptions, defer: (end: () => Promise<unknown>) => void): Promise<Outcome> {
-  const random = seededRandom(options.seed)
   const books = new Books()
-  const receiver = await startReceiver(seededRandom(options.seed + 1), (record) => books.arrived(record))
+  const receiver = await startReceiver(seededRandom(options.seed), (record) => books.arrived(record))
   defer(() => receiver.stop())
-  const fleet = await Fleet.start({ ...options, nodeFlags: [], receiver })
+  const env = options.plant === undefined ? {} : { NODE_OPTIONS: `--import ${PLANT}`, [BREAK_VARIABLE]: options.plant }
+  const fleet = await Fleet.start({ ...options, nodeFlags: ['--report-ack', options.ack], env, receiver })
   defer(() => fleet.stop())
   receiver.failing = USUAL_FAILURES
-  const faults = schedule(options.pace, random)
   const senders = startSenders(books, fleet.nodes, options.everyMs)
-  await inflictAll(fleet, faults, options)
+  await inflictAll(fleet, options)
   await senders.stop()
   receiver.failing = 0
   await fleet.heal()
@@ -67,7 +70,6 @@ export async function chaosRun(options: ChaosOptions, defer: (end: () => Promise
   const accounts = await drained(fleet, books, options.drainMs)
   return {
     options,
-    faults,
     doors: Object.fromEntries(DOORS.map((door) => [door, books.counts(door)])) as Record<Door, DoorCounts>,
     delivered: books.delivered,
     missing: books.missing,
@@ -82,7 +84,7 @@ export async function chaosRun(options: ChaosOptions, defer: (end: () => Promise
   }
 }
 
-async function inflictAll(fleet: Fleet, faults: readonly Fault[], { pace, onFault }: ChaosOptions): Promise<void> {
+async function inflictAll(fleet: Fleet, { faults, durationMs, onFault }: ChaosOptions): Promise<void> {
   const startedAt = performance.now()
   const passed = () => performance.now() - startedAt
   const targets = Map.groupBy(faults, ({ target }) => target).values()
@@ -95,19 +97,20 @@ async function inflictAll(fleet: Fleet, faults: readonly Fault[], { pace, onFaul
     }
   }
   await Promise.all([...targets].map(each))
-  await sleep(Math.max(0, pace.durationMs - passed()))
+  await sleep(Math.max(0, durationMs - passed()))
 }
 
-/** Waits until nothing is on its way any more. */
+/** Waits until nothing is on its way any more, nor moves. */
 async function drained(fleet: Fleet, books: Books, patienceMs: number): Promise<Accounts> {
   const until = performance.now() + patienceMs
-  for (;;) {
-    const before = books.delivered
+  let stillSince = performance.now()
+  for (let before = books.delivered; ; before = books.delivered) {
     await sleep(STEP_MS)
     const accounts = await readAccounts(fleet)
-    const isStill = books.delivered === before && accounts.onTheWay === 0
-    if (performance.now() > until) return accounts
-    if (isStill && (await fleet.counted()) === books.delivered) return accounts
+    const now = performance.now()
+    if (books.delivered !== before || accounts.onTheWay !== 0) stillSince = now
+    const isDone = now > stillSince && (await fleet.counted()) === books.delivered
+    if (isDone || now > until || now - stillSince > STILL_MS) return accounts
   }
 }
 

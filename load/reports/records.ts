@@ -81,7 +81,7 @@ export function mixerReport(number: number, sets: number): Uint8Array {
 function textOf(value: Attributes[string] | undefined): string {
   if (value instanceof Map) return JSON.stringify([...value])
   if (value instanceof Timestamp) return `${value.epochNanos}`
-  return value instanceof Duration ? `${value.nanos}` : String(value)
+  return value instanceof Duration ? `${value.nanos}` : `${value as string | bigint | number | boolean | undefined}`
 }
 
 /** A message of 100 access log entries, as Envoy streams them. */

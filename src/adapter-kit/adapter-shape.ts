@@ -8,6 +8,7 @@ const NAME = /^[a-z][a-z0-9]{0,62}$/
 
 const count = z.int('must be a whole number').min(1, 'must be at least 1')
 const ms = z.number().min(0)
+const callMs = z.number().min(1, 'must be at least 1').max(600_000, 'must be at most 600000')
 // Adapters of other people still say `attempts`; an age bounds tries now.
 const retries = z.strictObject({ attempts: z.unknown(), firstDelayMs: ms, maxDelayMs: ms, maxAgeMs: ms }).partial()
 const reportLimits = z
@@ -24,6 +25,7 @@ const shape = z.object({
   doesIo: z.boolean('must say whether a check leaves the process (true or false)'),
   staleIfErrorMs: z.number().min(0).optional(),
   reportLimits: reportLimits.optional(),
+  timeouts: z.strictObject({ checkMs: callMs, reportMs: callMs }).partial().optional(),
   aggregations: z
     .record(
       z.string(),

@@ -15,11 +15,14 @@ export interface Aggregation {
 }
 
 export interface Aggregator<S = unknown> {
-  /** Where instances with these fields are added up; the observed one is left out. The same instance gives the same series. */
+  /** Where instances with these fields are added up; the observed one is left out. Asked once of an instance object. */
   series(instance: Instance): S
   /** Adds one. `undefined` where the config does not set the field. Never throws: what cannot be added is counted within. */
   observe(series: S, value: FieldValue | undefined): void
-  /** What was added up, in pieces of a size that a queue takes; to be called once. */
+  /**
+   * What was added up, in pieces of a size that a queue takes; to be called once. The same reports must give the same
+   * pieces, whichever of them came with the same instance object: a fan-out that is done again must not count twice.
+   */
   take(): readonly Aggregate[]
 }
 
@@ -29,4 +32,6 @@ export interface Aggregate {
   readonly count: number
   /** Plain data that JSON keeps as it is, for the handler's `aggregate` method of this template. */
   readonly content: object
+  /** What the content takes as JSON, roughly. */
+  readonly bytes: number
 }

@@ -2,11 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { IntermixError } from '../kernel/errors.ts'
-import type { ConformanceCase, Subject } from './conformance-case.ts'
+import type { ConformanceCase, ConformanceOptions, Subject } from './conformance-case.ts'
 import { sampleFields } from './conformance-samples.ts'
 import type { CallContext, QuotaRequest } from './define-adapter.ts'
 import type { Instance } from './instance.ts'
-import { attributesProblem, checkResultProblem, quotaResultProblem } from './results.ts'
+import { reportCases } from './conformance-reports.ts'
+import { attributesProblem, checkResultProblem, quotaResultProblem, reportResultProblem } from './results.ts'
 import type { TemplateDefinition } from './template.ts'
 import { createCall, type TestEnvironmentOptions } from './test-environment.ts'
 
@@ -17,7 +18,11 @@ const REQUEST: QuotaRequest = { amount: 2, bestEffort: false, deduplicationId: '
 const PROMPTLY_MS = 2_000
 
 /** The cases for one template of an adapter. */
-export function callCases(template: TemplateDefinition, build: Build): readonly ConformanceCase[] {
+export function callCases(
+  template: TemplateDefinition,
+  build: Build,
+  { reportBackends }: ConformanceOptions,
+): readonly ConformanceCase[] {
   const named = (what: string, run: () => Promise<void>) => ({ name: `${template.name}: ${what}`, run })
   const cases = [
     named('gives a well-formed answer, and the same one to the same question', () =>
@@ -47,7 +52,16 @@ export function callCases(template: TemplateDefinition, build: Build): readonly 
     ),
   ]
   return template.variety === 'report'
-    ? [...cases, named('takes an empty batch', () => emptyBatch(template, build))]
+    ? [
+        ...cases,
+        named('takes an empty batch', () => emptyBatch(template, build)),
+        ...reportCases(template, {
+          backends: reportBackends,
+          using: (overrides, use) => using(build(overrides), use),
+          instanceFor: (subject) => sampleInstance(subject, template),
+          named,
+        }),
+      ]
     : cases
 }
 
@@ -114,7 +128,7 @@ async function invoke({ handler }: Subject, template: TemplateDefinition, instan
       break
     case 'report':
       result = await methodOf(handler.report, template)([instance], { ...context, batchId: 'conformance-1' })
-      problem = result === undefined ? undefined : 'a report answers nothing'
+      problem = reportResultProblem(result, 1)
       break
   }
   assert.equal(problem, undefined)

@@ -18,6 +18,24 @@ export interface ConformanceOptions {
   /** How the backend answers, for adapters that need one. Default: it cannot be reached. */
   readonly fetch?: typeof fetch
   readonly redis?: NonNullable<TestEnvironmentOptions['redis']>
+  /** How a backend of reports says that it does not take a batch. */
+  readonly reportBackends?: ReportBackends
+}
+
+/** Backends that do not take a batch of three instances, each in the words of its kind. */
+export interface ReportBackends {
+  /** Refuses it for good. Default: HTTP status 400. */
+  readonly permanent?: typeof fetch
+  /** Fails. Default: HTTP status 503. */
+  readonly retryable?: typeof fetch
+  /** Wants to be asked later. Default: HTTP status 429 with `Retry-After: 7`. */
+  readonly throttled?: typeof fetch
+  /** How much later, in ms, where `throttled` is given. */
+  readonly throttledMs?: number
+  /** Takes the first instance, refuses the second for good, and asks for the third again. Default: there is none such. */
+  readonly partly?: typeof fetch
+  /** Takes smaller batches only. Default: there is none such. */
+  readonly tooLarge?: typeof fetch
 }
 
 /** A handler in an environment of its own, for one case. */

@@ -47,7 +47,7 @@ export function adapterConformance(adapter: AnyAdapter, options: ConformanceOpti
         assert.equal(used.clock.pending, 0, 'stop must cancel timers')
       },
     },
-    ...[...templatesOf(adapter).values()].flatMap((template) => callCases(template, build)),
+    ...[...templatesOf(adapter).values()].flatMap((template) => callCases(template, build, options)),
   ]
 }
 

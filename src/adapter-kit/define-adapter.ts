@@ -158,8 +158,13 @@ export interface AdapterDefinition<C = unknown, H = AnyHandler> {
   readonly doesIo: boolean
   /** How long a verdict may be served stale while the backend fails, in ms. Default 10 min; 0 for quotas. */
   readonly staleIfErrorMs?: number
-  /** What the backend of reports wants otherwise than most. Deadlines are for the handler to say: `reportTimeout`. */
+  /** What the backend of reports wants otherwise than most. */
   readonly reportLimits?: ExportWishes
+  /**
+   * Milliseconds for one call, by what it is for, where the handler says nothing: `timeout` and `reportTimeout`. Unless
+   * given, what the node is set to: 200 for checks, 5000 for a batch of reports.
+   */
+  readonly timeouts?: { readonly checkMs?: number; readonly reportMs?: number }
   /** Set where it counts in its process what is a bound for all: a node of several processes refuses it, and names this. */
   readonly oneProcess?: { readonly insteadUse: string }
   validate?(config: C): readonly ConfigIssue[]

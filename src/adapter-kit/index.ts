@@ -16,7 +16,7 @@ export type { AttributeValue, StringMap } from '../kernel/value.ts'
 export type { DirectResponse } from '../kernel/verdict.ts'
 export type { Aggregate, Aggregation, Aggregator } from './aggregation.ts'
 export { adapterConformance } from './conformance.ts'
-export type { ConformanceCase, ConformanceOptions } from './conformance-case.ts'
+export type { ConformanceCase, ConformanceOptions, ReportBackends } from './conformance-case.ts'
 export {
   type AdapterDefinition,
   type AdapterEnvironment,
@@ -37,6 +37,7 @@ export type { ExportWishes, RetryLimits } from './exporter/limits.ts'
 export { fetchText, type TextRequest, type TextResponse } from './fetch-text.ts'
 export type { FieldValue, Instance, ValueMap } from './instance.ts'
 export { RefreshingSource, type RefreshingSourceOptions } from './refreshing-source.ts'
+export { retryAfterMs } from './retry-after.ts'
 export { goDuration, type GoDurationOptions, httpUrl, statusCode } from './schema.ts'
 export type { LuaScript, ScriptRunner } from './script-runner.ts'
 export { defineTemplate, type InstanceOf, type TemplateDefinition } from './template.ts'

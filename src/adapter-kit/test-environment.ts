@@ -4,6 +4,7 @@
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import type { AdapterEnvironment, CallContext } from './define-adapter.ts'
+import type { DurableCounters } from './durable-counters.ts'
 import { piecesOf, partsOf } from './exposed-part.ts'
 import { MemoryCounters } from './memory-counters.ts'
 
@@ -73,6 +74,8 @@ export interface TestEnvironmentOptions {
   readonly fetch?: typeof fetch
   readonly redis?: NonNullable<AdapterEnvironment['redis']>
   readonly clock?: Clock
+  /** Default: in memory. */
+  readonly counters?: DurableCounters
 }
 
 /** The environment together with what the adapter did in it. */
@@ -104,7 +107,7 @@ export function createTestEnvironment(options: TestEnvironmentOptions = {}): Tes
     schedule: (everyMs, task) => {
       schedules.push({ everyMs, task })
     },
-    counters: new MemoryCounters(clock),
+    counters: options.counters ?? new MemoryCounters(clock),
     expose: (path, _contentType, render) => {
       exposed.set(path, async () => piecesOf(partsOf(await render())).join(''))
     },

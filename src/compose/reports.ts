@@ -142,8 +142,7 @@ export function createReports(options: ReportsOptions): Reports {
         }
   const view = async () => {
     const handlers = (await (ledger?.read() ?? pipeline?.totals())) ?? new Map()
-    const services = presence?.watch.last
-    return { intake: intake?.totals(), handlers: Object.fromEntries(handlers), ...(services ?? {}) }
+    return { intake: intake?.totals(), handlers: Object.fromEntries(handlers), ...(await presence?.look()) }
   }
   let working = false
   return {

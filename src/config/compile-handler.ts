@@ -151,9 +151,13 @@ function readLimits(adapter: AnyAdapter, settings: Settings, { options, problems
     problems.warn(settings.reportTimeout, 'ignored-field', message)
   }
   return {
-    timeoutMs: timeoutMs ?? options.defaultTimeoutMs,
+    timeoutMs: timeoutMs ?? adapter.timeouts?.checkMs ?? options.defaultTimeoutMs,
     // Where reports are all that the adapter takes, there is nothing else that a timeout could be for.
-    reportTimeoutMs: reportTimeoutMs ?? (onlyReports ? timeoutMs : undefined) ?? options.defaultReportTimeoutMs,
+    reportTimeoutMs:
+      reportTimeoutMs ??
+      (onlyReports ? timeoutMs : undefined) ??
+      adapter.timeouts?.reportMs ??
+      options.defaultReportTimeoutMs,
     staleIfErrorMs:
       read(settings.staleIfError, STALE_BOUNDS) ?? adapter.staleIfErrorMs ?? (onlyQuotas ? 0 : DEFAULT_STALE_MS),
     staleWhileRevalidateMs: read(settings.staleWhileRevalidate, STALE_BOUNDS) ?? 0,

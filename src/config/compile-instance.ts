@@ -107,6 +107,7 @@ function build(source: InstanceSource, context: CompileContext): InstanceConfig 
     template,
     digest,
     build,
+    plan,
     bindings,
     outputs: outputNames(template),
     expressions,

@@ -20,15 +20,16 @@ type Build = (bag: AttributeBag, log?: ReadLog) => Instance | EvaluationError
 /** A function that fills the instance; the first field that cannot be evaluated makes it fail as a whole. */
 export function instanceBuilder(name: string, template: string, plan: readonly FieldPlan[]): Build {
   return (bag, log) => {
-    const fields = fill(plan, bag, log)
+    const fields = fillFields(plan, bag, log)
     return fields instanceof EvaluationError ? fields : { name, template, fields }
   }
 }
 
-function fill(
+/** Fills these fields; the first one that cannot be evaluated is told. */
+export function fillFields(
   plan: readonly FieldPlan[],
   bag: AttributeBag,
-  log: ReadLog | undefined,
+  log?: ReadLog,
 ): Record<string, FieldValue> | EvaluationError {
   const fields: Record<string, FieldValue> = {}
   for (const field of plan) {
@@ -39,9 +40,9 @@ function fill(
   return fields
 }
 
-function fillField(field: FieldPlan, bag: AttributeBag, log: ReadLog | undefined): FieldValue | EvaluationError {
+export function fillField(field: FieldPlan, bag: AttributeBag, log?: ReadLog): FieldValue | EvaluationError {
   if (field.kind === 'value') return evaluate(field.expression, field.name, bag, log)
-  if (field.kind === 'message') return fill(field.fields, bag, log)
+  if (field.kind === 'message') return fillFields(field.fields, bag, log)
   const values: Record<string, FieldValue> = Object.create(null)
   for (const [key, expression] of field.entries) {
     const value = evaluate(expression, `${field.name}.${key}`, bag, log)

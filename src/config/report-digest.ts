@@ -28,10 +28,16 @@ function partOf({ name, namespace, match, mode, sampling, actions }: RuleConfig)
   return [name, namespace, match && [match.dialect, match.source], mode, sampling, actions.flatMap(callsOf)]
 }
 
-/** Params of a handler count only where they decide what others get: a generator's decide attributes. */
+/**
+ * Params of a handler count only where they decide what the fan-out makes: a generator's decide attributes, and those of
+ * an adapter that adds up decide what is added to what.
+ */
 function callsOf({ handler, instances }: ActionConfig): unknown[] {
   const calls = instances.filter(({ template: { variety } }) => variety === 'report' || variety === 'attributes')
   if (calls.length === 0) return []
-  const generates = calls.some(({ template }) => template.variety === 'attributes')
-  return [[handler.name, handler.adapter.name, generates ? handler.digest : '', calls.map(({ digest }) => digest)]]
+  const decides = calls.some(
+    ({ template: { name, variety } }) =>
+      variety === 'attributes' || handler.adapter.aggregation?.(name, handler.params) !== undefined,
+  )
+  return [[handler.name, handler.adapter.name, decides ? handler.digest : '', calls.map(({ digest }) => digest)]]
 }

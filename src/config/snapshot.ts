@@ -7,6 +7,7 @@ import type { CompiledExpression, EvaluationError } from '../expression/compiled
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Problem } from '../kernel/problem.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
+import type { FieldPlan } from './instance-builder.ts'
 import type { HeaderOperation } from '../kernel/header-operation.ts'
 
 export type FailPolicy = 'open' | 'closed'
@@ -45,6 +46,8 @@ export interface InstanceConfig {
   /** SHA-256 (hex) over template, params and dialect. */
   readonly digest: string
   build(bag: AttributeBag, log?: ReadLog): Instance | EvaluationError
+  /** How `build` fills the fields, for whoever wants some of them only. */
+  readonly plan: readonly FieldPlan[]
   /**
    * Values to add to the bag, computed from a generator's output (attribute name → expression over `$out.*` and the
    * bag); only for templates of variety `attributes`.

@@ -12,6 +12,11 @@ export interface AttributeBag {
    * A bag without this method knows all it lacks to be absent; one that wraps a bag which has it hands it on.
    */
   unknown?(name: string): IntermixError | undefined
+  /**
+   * The attributes that may have another value than in a bag of the same report before it; `undefined` where that is not
+   * known. All others have the same.
+   */
+  changesSince?(earlier: AttributeBag): Iterable<string> | undefined
 }
 
 /** The attribute vocabulary: each name with its type, merged from all attribute manifests. */

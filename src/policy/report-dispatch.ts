@@ -1,6 +1,7 @@
 // The report side of the rules: which instances a record makes, and for which handlers.
 
-import type { Instance } from '../adapter-kit/instance.ts'
+import type { Aggregation } from '../adapter-kit/aggregation.ts'
+import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
 import { sharingSteps } from '../expression/steps.ts'
@@ -9,11 +10,17 @@ import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { generateAttributes, generationFailures } from './attribute-generation.ts'
 import type { PolicyState } from './handler-table.ts'
 import { ReportFailures } from './report-failures.ts'
-import { type MatchFailed, matchRule } from './rule-match.ts'
+import { type Part, ReportPlan, type SeriesOf } from './report-plan.ts'
+import type { MatchFailed } from './rule-match.ts'
 
+/** What a record makes for a handler. */
 export interface Dispatch {
   readonly handler: HandlerConfig
-  readonly instance: Instance
+  /** Without the observed field where it is to be added up; `undefined` where it could not be evaluated. */
+  readonly instance: Instance | undefined
+  readonly aggregation?: Aggregation
+  /** What the aggregation observes. */
+  readonly observed?: FieldValue | undefined
 }
 
 export interface ReportDispatcherOptions {
@@ -30,6 +37,7 @@ export class ReportDispatcher {
   readonly #options: ReportDispatcherOptions
   readonly #generationFailures: Counter
   readonly #failures: ReportFailures
+  readonly #plans = new WeakMap<PolicyState, ReportPlan>()
 
   constructor(options: ReportDispatcherOptions) {
     this.#options = options
@@ -37,7 +45,7 @@ export class ReportDispatcher {
     this.#failures = new ReportFailures(options)
   }
 
-  /** The instances of one record, in rule order. */
+  /** What one record makes, in rule order. */
   dispatch(state: PolicyState, record: AttributeBag): readonly Dispatch[] | Promise<readonly Dispatch[]> {
     if (!state.rules.generatesAttributes) return this.#fill(state, record)
     const generators = state.rules.attributes(record).rules
@@ -58,18 +66,36 @@ export class ReportDispatcher {
 
   #fillAll(state: PolicyState, bag: AttributeBag): readonly Dispatch[] {
     const dispatches: Dispatch[] = []
-    for (const rule of state.rules.report(bag).rules) {
-      if (matchRule(rule, bag, undefined, this.#matchFailed) !== true) continue
+    for (const { rule, parts } of this.#planOf(state).matching(bag, this.#matchFailed)) {
       if (rule.mode === 'shadow' || (rule.sampling < 1 && this.#options.random() >= rule.sampling)) continue
-      for (const { handler, instances } of rule.actions) {
-        for (const config of instances) {
-          if (config.template.variety !== 'report') continue
-          const instance = config.build(bag)
-          if (instance instanceof EvaluationError) this.#failures.instanceFailed(config.name, instance)
-          else dispatches.push({ handler, instance })
+      for (const part of parts) {
+        const made = part.sum === undefined ? make(part, bag) : add(part.handler, part.sum, bag)
+        if (!(made instanceof EvaluationError)) dispatches.push(made)
+        else {
+          this.#failures.instanceFailed(rule.name, part.config.name, made)
+          dispatches.push({ handler: part.handler, instance: undefined })
         }
       }
     }
     return dispatches
   }
+
+  #planOf(state: PolicyState): ReportPlan {
+    let plan = this.#plans.get(state)
+    if (plan === undefined) this.#plans.set(state, (plan = new ReportPlan(state)))
+    return plan
+  }
+}
+
+function make({ handler, config }: Part, bag: AttributeBag): Dispatch | EvaluationError {
+  const instance = config.build(bag)
+  return instance instanceof EvaluationError ? instance : { handler, instance }
+}
+
+function add(handler: HandlerConfig, sum: SeriesOf, bag: AttributeBag): Dispatch | EvaluationError {
+  const instance = sum.series(bag)
+  if (instance instanceof EvaluationError) return instance
+  const observed = sum.observe(bag)
+  if (observed instanceof EvaluationError) return observed
+  return { handler, instance, aggregation: sum.aggregation, observed }
 }

@@ -35,14 +35,14 @@ export class ReportFailures {
     this.#say(rule, failure, 'a report rule is passed over: its match cannot be evaluated')
   }
 
-  instanceFailed(instance: string, failure: EvaluationError): void {
+  instanceFailed(rule: string, instance: string, failure: EvaluationError): void {
     this.#instances({ instance, reason: failure.kind }).add()
-    this.#say(instance, failure, 'a report is not made: its instance cannot be filled')
+    this.#say(`${rule} ${instance}`, failure, 'a report is not made: its instance cannot be filled', { rule, instance })
   }
 
-  #say(name: string, { kind, part }: EvaluationError, what: string): void {
+  #say(name: string, { kind, part }: EvaluationError, what: string, of: object = { name }): void {
     const { clock, log } = this.#options
-    const about = { name, reason: kind, part }
+    const about = { ...of, reason: kind, expression: part }
     const now = clock.monotonic()
     const before = this.#said.get(name)
     if (before !== undefined && now - before < QUIET_MS) return log.debug(about, what)

@@ -16,6 +16,8 @@ export interface DeliverBatch {
   readonly instances: readonly Instance[]
   /** What an aggregation of the adapter made of them. */
   readonly aggregate?: object
+  /** What the content takes as JSON, where that is known. */
+  readonly bytes?: number
   /** How often it came back from the dead letters. */
   readonly replays: number
   /** The batch that this is what goes on of, while the ledger may not know that yet. */
@@ -55,7 +57,7 @@ interface OwedJob extends Omit<Owed, 'ended' | 'more'> {
   readonly more: readonly DeliverJob[]
 }
 
-export function batchToJob({ instances, owed, ...head }: DeliverBatch): DeliverJob {
+export function batchToJob({ instances, owed, bytes: _, ...head }: DeliverBatch): DeliverJob {
   const job = { version: 1 as const, ...head, instances: instances.map(instanceToJson) }
   if (owed === undefined) return job
   const ended = owed.ended.map((each) => ({ ...each, batch: batchToJob(each.batch) }))
@@ -99,10 +101,10 @@ function owedFromJob(owed: OwedJob): Owed {
 }
 
 /** Roughly the bytes that a batch takes in a queue: as if all its instances were as long as the first one. */
-export function sizeOf({ count, instances, aggregate }: DeliverBatch): number {
+export function sizeOf({ instances, aggregate, bytes }: DeliverBatch): number {
   const [first] = instances
-  const content = first === undefined ? JSON.stringify(aggregate ?? {}).length : jsonSize(first) * count
-  return HEAD_BYTES + content
+  if (first !== undefined) return HEAD_BYTES + jsonSize(first) * instances.length
+  return HEAD_BYTES + (bytes ?? JSON.stringify(aggregate ?? {}).length)
 }
 
 function jsonSize(instance: Instance): number {

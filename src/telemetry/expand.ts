@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto'
 import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import { cutBatches } from '../adapter-kit/exporter/cut-batches.ts'
 import { exportLimits } from '../adapter-kit/exporter/limits.ts'
-import type { Instance } from '../adapter-kit/instance.ts'
+import type { Aggregation, Aggregator } from '../adapter-kit/aggregation.ts'
+import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
@@ -12,10 +13,15 @@ import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
 import type { Parcel } from './parcel.ts'
 
-/** One instance for one handler, made from one record by the report rules. */
+/** What one record makes for one handler by the report rules. */
 export interface DispatchedInstance {
   readonly handler: HandlerConfig
-  readonly instance: Instance
+  /** Without the observed field where it is to be added up; `undefined` where it could not be evaluated. */
+  readonly instance: Instance | undefined
+  /** The same object for all of a handler and template. */
+  readonly aggregation?: Aggregation
+  /** What the aggregation observes. */
+  readonly observed?: FieldValue | undefined
 }
 
 /** A promise where attribute generators do I/O. */
@@ -33,13 +39,8 @@ interface Expansion {
   readonly batches: readonly DeliverBatch[]
   /** Batches that could not be decoded or evaluated, with the reason. */
   readonly failed: readonly { readonly batch: ReportBatch; readonly reason: string }[]
-}
-
-/** What goes to one handler as one template. */
-interface Group {
-  readonly handler: HandlerConfig
-  readonly template: string
-  readonly instances: Instance[]
+  /** Instances that could not be evaluated while others of the same report could, by handler. */
+  readonly notEvaluated: ReadonlyMap<string, number>
 }
 
 const RECORDS_BETWEEN_YIELDS = 500
@@ -50,21 +51,27 @@ const RECORDS_BETWEEN_YIELDS = 500
  */
 export async function expandParcel(parcel: Parcel, options: ExpandOptions): Promise<Expansion> {
   const groups = new Map<string, Group>()
+  const notEvaluated = new Map<string, number>()
   const failed: { batch: ReportBatch; reason: string }[] = []
   let sinceYield = 0
   for (const batch of parcel.batches) {
     try {
       const dispatched: DispatchedInstance[] = []
       for (const bag of decode(batch, options)) {
-        for (const item of await options.dispatch(bag)) dispatched.push(item)
+        const made = options.dispatch(bag)
+        for (const item of made instanceof Promise ? await made : made) dispatched.push(item)
         if (++sinceYield % RECORDS_BETWEEN_YIELDS === 0) await yieldToOthers()
       }
-      for (const item of dispatched) collect(groups, item)
+      for (const item of dispatched) {
+        const { handler, instance } = item
+        if (instance !== undefined) groupOf(groups, handler, instance.template).add(instance, item)
+        else notEvaluated.set(handler.name, (notEvaluated.get(handler.name) ?? 0) + 1)
+      }
     } catch (error) {
       failed.push({ batch, reason: error instanceof Error ? error.message : String(error) })
     }
   }
-  return { batches: [...groups].flatMap(([key, group]) => cut(parcel.id, key, group)), failed }
+  return { batches: [...groups].flatMap(([key, group]) => group.batches(parcel.id, key)), failed, notEvaluated }
 }
 
 function decode({ format: name, payload }: ReportBatch, { formats, vocabulary }: ExpandOptions): AttributeBag[] {
@@ -78,23 +85,49 @@ function decode({ format: name, payload }: ReportBatch, { formats, vocabulary }:
 }
 
 // Handler names hold no spaces.
-function collect(groups: Map<string, Group>, { handler, instance }: DispatchedInstance): void {
-  const { template } = instance
+function groupOf(groups: Map<string, Group>, handler: HandlerConfig, template: string): Group {
   const key = `${handler.name} ${template}`
-  const group = groups.get(key)
-  if (group === undefined) groups.set(key, { handler, template, instances: [instance] })
-  else group.instances.push(instance)
+  let group = groups.get(key)
+  if (group === undefined) groups.set(key, (group = new Group(handler, template)))
+  return group
 }
 
-function cut(parcelId: string, key: string, { handler, template, instances }: Group): DeliverBatch[] {
-  const digest = createHash('sha256').update(key).digest('hex').slice(0, 12)
-  const { maxInstances } = exportLimits(handler.adapter.reportLimits)
-  return cutBatches(instances, maxInstances).map((piece, i) => ({
-    id: `${parcelId}-${digest}-${i}`,
-    handler: handler.name,
-    template,
-    replays: 0,
-    count: piece.length,
-    instances: piece,
-  }))
+/** What goes to one handler as one template, listed or added up. */
+class Group {
+  readonly #handler: HandlerConfig
+  readonly #template: string
+  readonly #instances: Instance[] = []
+  readonly #series = new Map<Instance, unknown>()
+  #aggregator: Aggregator | undefined
+
+  constructor(handler: HandlerConfig, template: string) {
+    this.#handler = handler
+    this.#template = template
+  }
+
+  add(instance: Instance, { aggregation, observed }: Omit<DispatchedInstance, 'instance'>): void {
+    if (aggregation === undefined) {
+      this.#instances.push(instance)
+      return
+    }
+    const aggregator = (this.#aggregator ??= aggregation.open())
+    let series = this.#series.get(instance)
+    if (series === undefined) this.#series.set(instance, (series = aggregator.series(instance)))
+    aggregator.observe(series, observed)
+  }
+
+  batches(parcelId: string, key: string): DeliverBatch[] {
+    const digest = createHash('sha256').update(key).digest('hex').slice(0, 12)
+    const { maxInstances } = exportLimits(this.#handler.adapter.reportLimits)
+    const contents = [
+      ...cutBatches(this.#instances, maxInstances).map((instances) => ({ count: instances.length, instances })),
+      ...(this.#aggregator?.take() ?? []).map(({ content, ...rest }) => ({
+        ...rest,
+        instances: [],
+        aggregate: content,
+      })),
+    ]
+    const head = { handler: this.#handler.name, template: this.#template, replays: 0 }
+    return contents.map((content, i) => ({ id: `${parcelId}-${digest}-${i}`, ...head, ...content }))
+  }
 }

@@ -34,16 +34,18 @@ export interface FanOutPorts {
 /** Once it settles, each record of the parcel is accounted for. After a rejection the same again doubles nothing. */
 export async function fanOut(parcel: Parcel, rules: FanOutRules, ports: FanOutPorts): Promise<void> {
   const { ledger, letters, log } = ports
-  const { batches, failed } = await expandParcel(parcel, { formats: ports.formats, ...rules })
+  const { batches, failed, notEvaluated } = await expandParcel(parcel, { formats: ports.formats, ...rules })
   // Counted before it is queued: what is in between after a crash counts as held, not as never seen.
   const { isFirst, waits, kept } = await ledger.arrive({
     parcel,
     batches: batches.map((batch) => entryOf(batch, ports)),
     letters: letters === undefined ? [] : failed.map(({ batch }) => letterOf(batch, letters.idOf(batch))),
-    dropped:
-      letters === undefined
+    dropped: [
+      ...[...notEvaluated].map(([handler, count]) => ({ handler, reason: 'not-evaluated', count })),
+      ...(letters === undefined
         ? failed.map(({ batch: { count } }) => ({ handler: FAN_OUT, reason: 'unreadable', count }))
-        : [],
+        : []),
+    ],
   })
   await Promise.all(batches.map((batch, i) => (waits[i] ? hand(batch, ports) : isFirst && warn(batch, log))))
   for (const [i, { batch, reason }] of failed.entries()) {

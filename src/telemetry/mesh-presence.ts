@@ -4,7 +4,7 @@ import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { Ledger } from './ledger.ts'
 import { type ProcessEntry, ProcessRegistry } from './process-registry.ts'
-import { QueueServices } from './queue-services.ts'
+import { QueueServices, type Services } from './queue-services.ts'
 import { ServiceWatch } from './service-watch.ts'
 
 export interface MeshPresenceOptions {
@@ -27,6 +27,7 @@ export interface MeshPresenceOptions {
 export class MeshPresence {
   readonly watch: ServiceWatch
   readonly #registry: ProcessRegistry
+  readonly #services: QueueServices
 
   constructor(options: MeshPresenceOptions) {
     const { mesh, self, lookMs } = options
@@ -35,9 +36,18 @@ export class MeshPresence {
       return said && { ...said, mesh }
     }
     this.#registry = new ProcessRegistry({ ...options, self: entry })
-    const services = new QueueServices({ ...options, registry: this.#registry })
-    this.watch = new ServiceWatch({ ...options, services, ...(lookMs === undefined ? {} : { everyMs: lookMs }) })
+    this.#services = new QueueServices({ ...options, registry: this.#registry })
+    this.watch = new ServiceWatch({
+      ...options,
+      services: this.#services,
+      ...(lookMs === undefined ? {} : { everyMs: lookMs }),
+    })
     this.watch.start()
+  }
+
+  /** Who serves what now, or at the latest look where Redis is away. */
+  look(): Promise<Services | undefined> {
+    return this.#services.look().catch(() => this.watch.last)
   }
 
   /** Says at once what this process is now. */

@@ -20,7 +20,7 @@ interface Kept extends RuleVersion {
 }
 
 /** Versions that are kept beside the current one. */
-export const MAX_FORMER = 8
+const MAX_FORMER = 8
 
 export class RuleVersions {
   /** By digest, the current one last. */

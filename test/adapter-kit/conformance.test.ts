@@ -3,9 +3,12 @@ import { z } from 'zod'
 import {
   adapterConformance,
   type AdapterDefinition,
+  type CallContext,
   type CheckResult,
+  type ConformanceOptions,
   defineAdapter,
   type Handler,
+  IntermixError,
 } from '../../src/adapter-kit/index.ts'
 
 const allow: CheckResult = { status: { code: 0, message: '' }, validForMs: 1_000, validUses: 1 }
@@ -120,6 +123,55 @@ describe('the conformance suite', () => {
     ],
   ])('finds %s', async (_name, adapter, message) => {
     expect((await failures(adapter)).join('\n')).toMatch(message)
+  })
+
+  const posting = (judge: (response: Response) => unknown): AdapterDefinition => ({
+    ...sound,
+    templates: ['metric'],
+    create: (_config, env) =>
+      ({
+        report: {
+          metric: async (_instances: unknown, { signal }: CallContext) => {
+            const response = await env.fetch('http://x/', { signal }).catch(() => {
+              throw new IntermixError('BACKEND_FAILED', 'out of reach')
+            })
+            return judge(response)
+          },
+        },
+      }) as unknown as Handler,
+  })
+  const failure = (code: 'BACKEND_FAILED' | 'BACKEND_REFUSED', retryAfterMs?: number) => {
+    throw new IntermixError(code, 'no', { retryAfterMs })
+  }
+  const heedful = ({ status }: Response) => {
+    if (status === 400) failure('BACKEND_REFUSED')
+    if (status === 429) failure('BACKEND_FAILED', 7000)
+    if (status >= 500) failure('BACKEND_FAILED')
+  }
+  const fine: ConformanceOptions = { fetch: () => Promise.resolve(new Response('')) }
+
+  it('passes an adapter of reports that tells its failures apart', async () => {
+    expect(await failures(posting(heedful), fine)).toEqual([])
+  })
+
+  it.each<[string, (response: Response) => unknown, RegExp, ConformanceOptions?]>([
+    ['a refusal that is tried again', ({ ok }) => ok || failure('BACKEND_FAILED', 7000), /refuses for good .*again/],
+    ['a failure that is final', ({ ok }) => ok || failure('BACKEND_REFUSED'), /fails to take .*ended/],
+    ['a failure that is taken for success', () => undefined, /fails to take .*delivered/],
+    [
+      'a throttling backend that is not heard',
+      (response) => (response.status === 429 ? failure('BACKEND_FAILED') : heedful(response)),
+      /throttling backend asks \(it waits 0 ms/,
+    ],
+    ['an answer of a report that is none', () => ({ failed: 3 }), /a list of what failed/],
+    [
+      'instances that a backend did not take and nobody heard of',
+      heedful,
+      /which instances of a batch/,
+      { ...fine, reportBackends: { partly: () => Promise.resolve(new Response('1 of 3')) } },
+    ],
+  ])('finds %s', async (_name, judge, message, options = fine) => {
+    expect((await failures(posting(judge), options)).join('\n')).toMatch(message)
   })
 
   it('finds a call that hangs although it was given up', { timeout: 10_000 }, async () => {

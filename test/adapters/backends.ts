@@ -12,7 +12,19 @@ export const conformanceOptions = (
   redis: () => ScriptRunner,
   folder: string,
 ): Readonly<Record<string, ConformanceOptions>> => ({
-  http: { params: { url: 'http://backend.example/check' }, fetch: json({}) },
+  http: {
+    params: { url: 'http://backend.example/check' },
+    fetch: json({}),
+    reportBackends: {
+      partly: json({
+        failed: [
+          { index: 1, reason: 'no label' },
+          { index: 2, reason: 'busy', retry: true },
+        ],
+      }),
+      tooLarge: () => Promise.resolve(new Response('', { status: 413 })),
+    },
+  },
   kubernetesenv: {
     params: { apiServerUrl: 'http://kubernetes.example', tokenPath: '' },
     fetch: json({ items: [{ metadata: { name: 'web-0', namespace: 'shop' }, status: { podIP: '10.0.0.1' } }] }),

@@ -69,6 +69,16 @@ const meter = defineAdapter({
   create: () => ({}),
 })
 
+const patient = defineAdapter({
+  name: 'patient',
+  description: 'Has a backend that takes its time.',
+  templates: ['listentry', 'metric'],
+  config: z.object({}),
+  doesIo: true,
+  timeouts: { checkMs: 400, reportMs: 20_000 },
+  create: () => ({}),
+})
+
 const pods = defineAdapter({
   name: 'pods',
   description: 'Knows pods.',
@@ -89,5 +99,5 @@ const door = defineAdapter({
 
 /** The catalogue of these adapters. */
 export const TEST_ADAPTERS: ReadonlyMap<string, AnyAdapter> = new Map(
-  [denier, lister, limiter, both, meter, pods, door].map((adapter: AnyAdapter) => [adapter.name, adapter]),
+  [denier, lister, limiter, both, meter, patient, pods, door].map((adapter: AnyAdapter) => [adapter.name, adapter]),
 )

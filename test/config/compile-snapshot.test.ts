@@ -178,6 +178,16 @@ apiVersion: intermix.dev/v1
 kind: handler
 metadata: {name: f}
 spec: {adapter: meter, timeout: 3s}
+---
+apiVersion: intermix.dev/v1
+kind: handler
+metadata: {name: g}
+spec: {adapter: patient}
+---
+apiVersion: intermix.dev/v1
+kind: handler
+metadata: {name: h}
+spec: {adapter: patient, timeout: 50ms, reportTimeout: 1m}
 `)
     const limits = (name: string) => {
       const { timeoutMs, reportTimeoutMs, staleIfErrorMs, staleWhileRevalidateMs, maxDenyValidForMs } =
@@ -190,6 +200,8 @@ spec: {adapter: meter, timeout: 3s}
     expect(limits('d')).toEqual([200, 5000, 0, 0, undefined])
     expect(limits('e')).toEqual([2000, 9000, 600_000, 0, undefined])
     expect(limits('f')).toEqual([3000, 3000, 600_000, 0, undefined])
+    expect(limits('g')).toEqual([400, 20_000, 600_000, 0, undefined])
+    expect(limits('h')).toEqual([50, 60_000, 600_000, 0, undefined])
   })
 
   it('warns of a report timeout where nothing is reported', () => {

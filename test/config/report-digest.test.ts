@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { AnyAdapter } from '../../src/adapter-kit/define-adapter.ts'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import { TEST_ADAPTERS } from './adapters.ts'
@@ -97,5 +98,18 @@ describe('the digest of report rules', () => {
       }).snapshot?.reportDigest,
     ]
     expect(new Set([usual, ...others]).size).toBe(others.length + 1)
+  })
+
+  it('is that of the params, too, where reports are added up by them before they are queued', () => {
+    const meter = TEST_ADAPTERS.get('meter') as AnyAdapter
+    const open = () => ({ series: () => 0, observe: () => undefined, take: () => [] })
+    const adding: AnyAdapter = { ...meter, aggregation: () => ({ observed: 'value', open }) }
+    const digest = (label: string) => {
+      const loaded = parseConfigText('test.yaml', reporting({ label }).join('\n---\n'))
+      return compileSnapshot(loaded, { adapters: new Map([...TEST_ADAPTERS, ['meter', adding]]) }).snapshot
+        ?.reportDigest
+    }
+    expect(digest('{a: x}')).toBe(digest('{a: x}'))
+    expect(digest('{a: x}')).not.toBe(digest('{a: y}'))
   })
 })

@@ -118,7 +118,7 @@ describe('what the request brought', () => {
       log: new KeptLog(),
     })
     const [dispatched] = await dispatcher.dispatch(node.state(), MapBag.of({ 'source.ip': ip('8.8.8.8') }))
-    expect(dispatched?.instance.fields['variables']).toEqual({ ip: ip('8.8.8.8'), workload: 'unknown' })
+    expect(dispatched?.instance?.fields['variables']).toEqual({ ip: ip('8.8.8.8'), workload: 'unknown' })
   })
 
   it('is what explain shows, and only what was generated as generated', async () => {

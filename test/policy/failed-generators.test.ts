@@ -297,7 +297,7 @@ describe('elsewhere', () => {
     const dispatcher = new ReportDispatcher({ clock: node.clock, random: () => 0, meter, log: new KeptLog() })
     outages.add('web')
     const [dispatched] = await dispatcher.dispatch(node.state(), MapBag.of(WEB))
-    expect(dispatched?.instance.fields['variables']).toEqual({ from: 'none' })
+    expect(dispatched?.instance?.fields['variables']).toEqual({ from: 'none' })
     expect(meter.value('attribute_generation_failures_total')).toBe(1)
   })
 

@@ -252,7 +252,7 @@ describe('a report whose match fails', () => {
     const dispatcher = new ReportDispatcher({ clock: node.clock, random: () => 0, log, meter })
     const dispatch = async (level: string) => await dispatcher.dispatch(node.state(), MapBag.of(request(level)))
     for (let i = 0; i < 3; i++) expect(await dispatch('one')).toEqual([])
-    expect(await dispatch('1')).toEqual([])
+    expect(await dispatch('1')).toMatchObject([{ instance: undefined }])
     expect(meter.value('report_rule_match_failures_total', 'log.rule.istio-system', 'failed')).toBe(3)
     expect(meter.value('report_instance_failures_total', 'line.instance.istio-system', 'absent')).toBe(1)
     const warnings = () => log.lines.filter((line) => line.startsWith('warn'))

@@ -18,7 +18,9 @@ async function start(documents: readonly string[], random = () => 0.5) {
   const dispatcher = new ReportDispatcher({ clock: node.clock, random, meter, log: new KeptLog() })
   const raw = (record: Attributes) => dispatcher.dispatch(node.state(), MapBag.of(record))
   const dispatch = async (record: Attributes) =>
-    (await raw(record)).map(({ handler, instance }) => `${short(handler.name)} ${short(instance.name)}`)
+    (await raw(record)).map(
+      ({ handler, instance }) => `${short(handler.name)} ${instance === undefined ? 'nothing' : short(instance.name)}`,
+    )
   return { node, meter, raw, dispatch }
 }
 
@@ -87,9 +89,9 @@ describe('the report dispatcher', () => {
     expect(dispatched).toMatchObject([{ instance: { fields: { variables: { value: '/a' } } } }])
   })
 
-  it('leaves out what cannot be filled, counts it, and makes the rest', async () => {
+  it('tells what cannot be filled, counts it, and makes the rest', async () => {
     const { dispatch, meter } = await start([rule('a', '', [['lines', 'method', 'path']])])
-    expect(await dispatch({ 'request.path': '/a' })).toEqual(['lines path'])
+    expect(await dispatch({ 'request.path': '/a' })).toEqual(['lines nothing', 'lines path'])
     expect(meter.value('report_instance_failures_total', 'method.instance.istio-system', 'absent')).toBe(1)
   })
 
@@ -129,7 +131,7 @@ describe('the report dispatcher', () => {
     ])
     const known = { ...RECORD, 'source.ip': ip('10.0.0.1') }
     expect(await dispatch(known)).toEqual(['nothing owner', 'lines owner'])
-    expect((await raw(known)).map(({ instance }) => instance.fields['variables'])).toEqual([
+    expect((await raw(known)).map(({ instance }) => instance?.fields['variables'])).toEqual([
       { value: 'web' },
       { value: 'web' },
     ])

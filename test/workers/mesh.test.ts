@@ -33,6 +33,13 @@ afterEach(async () => {
 
 const digestOf = (...handlers: string[]) => snapshotOf(handlers).reportDigest
 const LOOK_MS = 30
+const SHORT: Partial<WorkerTuning> = {
+  retries: { firstDelayMs: 10 },
+  maintenanceMs: 50,
+  orphanGraceMs: 200,
+  formerRulesMs: 200,
+  adoptMs: 200,
+}
 
 interface Self {
   rules: string
@@ -45,8 +52,13 @@ function presenceOf(mesh: string | undefined, self: () => { adds: readonly strin
   const log = new KeptLog()
   const meter = new ReadableMeter()
   const id = `process-${++serial}`
+  const ports = { link, clock: realClock, log, meter }
   const presence = new MeshPresence({
-    ...{ link, clock: realClock, log, meter, prefix: 'shared', mesh, lookMs: LOOK_MS, patienceMs: LOOK_MS },
+    ...ports,
+    prefix: 'shared',
+    mesh,
+    lookMs: LOOK_MS,
+    patienceMs: LOOK_MS,
     ledger: new RedisLedger(link, meshPrefix('shared', mesh)),
     self: () => {
       const { rules, adds, runtime } = self()
@@ -107,16 +119,19 @@ function startWorker(handlers: Record<string, Handler>, { mesh, tuning, config, 
   const ports = presenceOf(mesh, () => ({ ...self, runtime }))
   const { presence, log, meter } = ports
   const runtime: WorkerRuntime = new WorkerRuntime({
-    ...{ redisUrl: redis.url, link, clock: realClock, random: fixedRandom, log, meter, mesh },
+    redisUrl: redis.url,
+    link,
+    clock: realClock,
+    random: fixedRandom,
+    log,
+    meter,
+    mesh,
     prefix: meshPrefix('shared', mesh),
     formats: jsonFormats,
     dispatchFor: dispatchByName,
     watch: presence.watch,
     onChange: () => presence.tell(),
-    tuning: {
-      ...{ retries: { firstDelayMs: 10 }, maintenanceMs: 50, orphanGraceMs: 200, formerRulesMs: 200, adoptMs: 200 },
-      ...tuning,
-    },
+    tuning: { ...SHORT, ...tuning },
   })
   ends.push(() => runtime.stop(1000))
   runtime.start(snapshot, new Map(Object.entries(handlers)), use)

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { CheckResult } from '../../adapter-kit/define-adapter.ts'
 import type { TextResponse } from '../../adapter-kit/fetch-text.ts'
+import { retryAfterMs } from '../../adapter-kit/retry-after.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { Code, codeName, OK_STATUS, type Status } from '../../kernel/status.ts'
 import type { DirectResponse } from '../../kernel/verdict.ts'
@@ -16,6 +17,9 @@ const DENIALS: Readonly<Record<number, number>> = {
   429: Code.RESOURCE_EXHAUSTED,
 }
 
+/** For a backend that is asked too much and does not say for how long. */
+const UNTOLD_PAUSE_MS = 1000
+
 const details = z.object({
   status: z.object({ code: z.int().min(0).max(16), message: z.string().default('') }).optional(),
   validForMs: z.number().min(0).optional(),
@@ -24,13 +28,13 @@ const details = z.object({
 
 type Details = z.output<typeof details>
 
-/** Reads a backend's answer. Throws `BACKEND_FAILED` or `BACKEND_REFUSED` where it is no verdict. */
-export function readAnswer(response: TextResponse, config: HttpConfig): CheckResult {
+/** Reads a backend's answer, got at `now` (milliseconds since the epoch). Throws `BACKEND_FAILED` or `BACKEND_REFUSED` where it is no verdict. */
+export function readAnswer(response: TextResponse, config: HttpConfig, now: number): CheckResult {
   const code = codeOf(response.status, config)
   const said = readDetails(response)
   const result: CheckResult = {
     status: statusOf(code, response, said),
-    validForMs: Math.floor(validityOf(response, said, config)),
+    validForMs: Math.floor(validityOf(response, said, config, now)),
     validUses: Math.floor(said.validUses ?? config.validUseCount),
   }
   const isOwnDenial = code !== Code.OK && said.status === undefined && config.passDenial
@@ -55,9 +59,13 @@ function statusOf(code: number, response: TextResponse, said: Details): Status {
   return code === Code.OK ? OK_STATUS : { code, message: `${codeName(code)} (HTTP status ${response.status})` }
 }
 
+/** Whether a body says to be JSON. */
+export function isJson(headers: Headers): boolean {
+  return /^application\/(?:[\w.-]+\+)?json\b/i.test(headers.get('content-type') ?? '')
+}
+
 function readDetails(response: TextResponse): Details {
-  const isJson = /^application\/(?:[\w.-]+\+)?json\b/i.test(response.headers.get('content-type') ?? '')
-  if (!isJson || response.text === '') return {}
+  if (!isJson(response.headers) || response.text === '') return {}
   let body: unknown
   try {
     body = parseJson(response.text)
@@ -74,11 +82,14 @@ function readDetails(response: TextResponse): Details {
 }
 
 /** Milliseconds of validity: what the backend says (headers and body, the shorter), or else the configured ones. */
-function validityOf({ status, headers }: TextResponse, said: Details, config: HttpConfig): number {
+function validityOf({ status, headers }: TextResponse, said: Details, config: HttpConfig, now: number): number {
   const fromHeaders = cacheControlMs(headers)
   if (fromHeaders === undefined) {
     // "Too many requests" passes by: it must not be remembered as long as a refusal in earnest.
-    const usual = status === 429 ? Math.min(retryAfterMs(headers), config.validDuration) : config.validDuration
+    const usual =
+      status === 429
+        ? Math.min(retryAfterMs(headers, now) ?? UNTOLD_PAUSE_MS, config.validDuration)
+        : config.validDuration
     return said.validForMs ?? usual
   }
   return Math.min(fromHeaders, said.validForMs ?? fromHeaders)
@@ -97,11 +108,6 @@ function cacheControlMs(headers: Headers): number | undefined {
   if (!/^\d{1,9}$/.test(seconds)) return 0
   const age = headers.get('age') ?? '0'
   return Math.max(0, Number(seconds) - (/^\d{1,9}$/.test(age) ? Number(age) : 0)) * 1_000
-}
-
-function retryAfterMs(headers: Headers): number {
-  const seconds = headers.get('retry-after') ?? '1'
-  return /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : 1_000
 }
 
 function directResponse(response: TextResponse, config: HttpConfig): DirectResponse {

@@ -38,7 +38,7 @@ export default defineAdapter({
       const { template, name, fields } = instance
       const body = JSON.stringify({ template, instance: name, fields: fieldToJson(fields) })
       const response = await fetchText({ fetch, clock, url, method, headers, body, maxBytes, signal })
-      return readAnswer(response, params)
+      return readAnswer(response, params, clock.now())
     }
     return {
       check: { checknothing: ask, listentry: ask, apikey: ask, authorization: ask },

@@ -17,6 +17,7 @@ import {
   PROMETHEUS_ADAPTER_STALE_SECONDS,
 } from '../../kernel/metrics/handlers.ts'
 import type { LabelValue } from '../../kernel/metrics/metric.ts'
+import { metricAggregation, readMetricSums } from './aggregation.ts'
 import { type PrometheusConfig, prometheusConfig } from './config.ts'
 import { Exposition } from './exposition.ts'
 import { CONTENT_TYPE, ExpositionText } from './exposition-text.ts'
@@ -48,6 +49,7 @@ export default defineAdapter({
     }
     return issues
   },
+  aggregation: (template, config) => (template === 'metric' ? metricAggregation(config) : undefined),
   create: (config, env) => new PrometheusHandler(config, env),
 })
 
@@ -58,6 +60,9 @@ class PrometheusHandler implements Handler {
   readonly #skipped: (reason: LabelValue<typeof PROMETHEUS_ADAPTER_EXCEPTIONS_TOTAL, 'reason'>, count?: number) => void
   readonly report = {
     metric: (instances: readonly MetricInstance[], call: ReportContext) => this.#count(instances, call.batchId),
+  }
+  readonly aggregate = {
+    metric: (content: object, call: ReportContext) => this.#addUp(content, call.batchId),
   }
 
   constructor(config: PrometheusConfig, env: AdapterEnvironment) {
@@ -102,6 +107,13 @@ class PrometheusHandler implements Handler {
       }
     }
     await this.#apply(changes.changes, batchId)
+  }
+
+  async #addUp(content: object, batchId: string): Promise<void> {
+    const { changes, skipped, obsolete } = readMetricSums(content, this.#metrics.byGroup)
+    await this.#apply(changes, batchId)
+    for (const [reason, count] of skipped) this.#skipped(reason, count)
+    if (obsolete > 0) this.#skipped('obsolete-definition', obsolete)
   }
 
   async #apply(changes: readonly CounterChange[], batchId: string): Promise<void> {

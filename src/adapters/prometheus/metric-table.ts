@@ -9,11 +9,14 @@ import { defineMetric, type MetricDefinition } from './metric-definition.ts'
 
 export class MetricTable {
   readonly all: readonly MetricDefinition[]
+  /** By the name of the group of its series. */
+  readonly byGroup: ReadonlyMap<string, MetricDefinition>
   readonly #byInstance = new Map<string, MetricDefinition[]>()
 
   /** What has problems is left out: `validate` has told of it. */
   constructor(config: PrometheusConfig) {
     this.all = config.metrics.flatMap((metric) => defineMetric(metric, config).definition ?? [])
+    this.byGroup = new Map(this.all.map((metric) => [metric.group.name, metric]))
     for (const metric of this.all) {
       this.#byInstance.set(metric.instanceName, [...(this.#byInstance.get(metric.instanceName) ?? []), metric])
     }

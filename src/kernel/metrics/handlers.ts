@@ -47,8 +47,11 @@ export const MEMQUOTA_REFUSED_TOTAL = counter({
 export const PROMETHEUS_ADAPTER_EXCEPTIONS_TOTAL = counter({
   name: 'prometheus_adapter_exceptions_total',
   unit: 'instances',
-  help: 'Instances that the prometheus adapter could not count, and label sets of a batch that it folded into an overflow series.',
-  labels: { handler: HANDLER, reason: ['unknown-instance', 'no-number', 'negative-counter', 'cardinality'] },
+  help: 'Instances that the prometheus adapter could not count, and label sets of a batch that it folded into an overflow series or whose metric was defined otherwise when they were added up.',
+  labels: {
+    handler: HANDLER,
+    reason: ['unknown-instance', 'no-number', 'negative-counter', 'cardinality', 'obsolete-definition'],
+  },
 })
 
 export const PROMETHEUS_ADAPTER_SERIES = gauge({

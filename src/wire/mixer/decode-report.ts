@@ -2,6 +2,7 @@
 
 import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { AttributeValue } from '../../kernel/value.ts'
+import type { AttributeIndex } from './attribute-index.ts'
 import { CompressedAttributesBag } from './compressed-attributes-bag.ts'
 import { readMixerReport } from './report-request.ts'
 import { WireReader } from '../wire-reader.ts'
@@ -22,7 +23,7 @@ export function decodeMixerReport(payload: Uint8Array, vocabulary: Vocabulary): 
     const bag = bags[at]
     if (bag !== undefined) for (const name of index.names()) history.state(name, at, bag)
   }
-  return bags.map((_, at) => new DeltaBag(history, at))
+  return good.map(({ index }, at) => new DeltaBag(history, at, index))
 }
 
 interface Statements {
@@ -66,10 +67,18 @@ class History {
 class DeltaBag implements AttributeBag {
   readonly #history: History
   readonly #at: number
+  readonly #stated: AttributeIndex
 
-  constructor(history: History, at: number) {
+  constructor(history: History, at: number, stated: AttributeIndex) {
     this.#history = history
     this.#at = at
+    this.#stated = stated
+  }
+
+  changesSince(earlier: AttributeBag): Iterable<string> | undefined {
+    if (!(earlier instanceof DeltaBag) || earlier.#history !== this.#history) return undefined
+    if (earlier.#at === this.#at) return []
+    return earlier.#at === this.#at - 1 ? this.#stated.names() : undefined
   }
 
   get(name: string): AttributeValue | undefined {
