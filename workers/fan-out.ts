@@ -70,9 +70,10 @@ export class FanOut {
     await this.#letter({ id, job: data, count, reason, attempts: job.attemptsMade + 1, firstFailureAt })
   }
 
-  #expand(parcel: Parcel, attempts: number): Promise<void> {
-    const { ledger, log, memory } = this.#context
-    return fanOut(parcel, this.rules, {
+  async #expand(parcel: Parcel, attempts: number): Promise<void> {
+    const { ledger, log, memory, names } = this.#context
+    await memory.room(names.reports(), 0)
+    await fanOut(parcel, this.rules, {
       formats: this.#options.formats,
       ledger,
       log,

@@ -26,6 +26,10 @@ export class MemoryCredit {
   readonly #marks: MemoryMarks
   readonly #stopListening: () => void
   #left = 0
+  /** Bytes let through since the latest look: they may have been on their way when the next one was made. */
+  #taken = 0
+  /** What the latest look found, less those. */
+  #room = 0
   #until = 0
   #next = FIRST_CREDIT_BYTES
   #holding = false
@@ -48,6 +52,7 @@ export class MemoryCredit {
   take(bytes: number): boolean {
     if (this.#holding || this.#left < bytes || this.#clock.monotonic() >= this.#until) return false
     this.#left -= bytes
+    this.#taken += bytes
     return true
   }
 
@@ -58,8 +63,9 @@ export class MemoryCredit {
   async acquire(bytes: number): Promise<void> {
     while (!this.take(bytes)) {
       const { used, limit } = await this.#memory.look()
-      const room = this.#marks.stopAt * limit - used
-      if (this.#holding || (limit > 0 && bytes > Math.max(room, 0) && used > limit / 2)) {
+      // Where there is much room, a write may be larger than what is left to the mark.
+      const isTooLarge = bytes > this.#room && used > limit / 2
+      if (this.#holding || (limit > 0 && isTooLarge)) {
         const share = `${Math.round((100 * used) / limit)} % of ${limit} bytes`
         throw new IntermixError('OVERLOADED', `the memory of Redis is used to ${share}`)
       }
@@ -84,8 +90,9 @@ export class MemoryCredit {
     const held = this.#holding
     this.#holding = limit > 0 && used >= (held ? resumeAt : stopAt) * limit
     if (this.#holding) return this.reset()
-    const room = limit === 0 ? Number.POSITIVE_INFINITY : stopAt * limit - used
-    this.#left = Math.min(room * ROOM_PER_LOOK, this.#next)
+    this.#room = limit === 0 ? Number.POSITIVE_INFINITY : stopAt * limit - used - this.#taken
+    this.#taken = 0
+    this.#left = Math.min(this.#room * ROOM_PER_LOOK, this.#next)
     this.#unused = true
     this.#until = this.#clock.monotonic() + CREDIT_MS
     this.#next = Math.min(this.#next * 2, MAX_CREDIT_BYTES)
