@@ -6,7 +6,7 @@ import type { Clock } from '../kernel/ports.ts'
 import type { MemoryLook, QueueMemory } from './queue-memory.ts'
 
 /** Of the room that a look finds, one writer takes so much: others look at the same time. */
-const ROOM_PER_LOOK = 1 / 16
+const ROOM_PER_LOOK = 1 / 64
 /** The first credit after Redis was away or full; each further one is twice as large. */
 const FIRST_CREDIT_BYTES = 64 * 1024
 const MAX_CREDIT_BYTES = 4 * 1024 * 1024
@@ -65,7 +65,8 @@ export class MemoryCredit {
       const { used, limit } = await this.#memory.look()
       // Where there is much room, a write may be larger than what is left to the mark.
       const isTooLarge = bytes > this.#room && used > limit / 2
-      if (this.#holding || (limit > 0 && isTooLarge)) {
+      if (limit > 0 && isTooLarge) this.#holding = true
+      if (this.#holding) {
         const share = `${Math.round((100 * used) / limit)} % of ${limit} bytes`
         throw new IntermixError('OVERLOADED', `the memory of Redis is used to ${share}`)
       }
