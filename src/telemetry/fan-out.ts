@@ -47,7 +47,17 @@ export async function fanOut(parcel: Parcel, rules: FanOutRules, ports: FanOutPo
         : []),
     ],
   })
-  await Promise.all(batches.map((batch, i) => (waits[i] ? hand(batch, ports) : isFirst && warn(batch, log))))
+  const waiting = Map.groupBy(
+    batches.filter((_, i) => waits[i]),
+    ({ handler }) => handler,
+  )
+  if (isFirst) for (const [i, batch] of batches.entries()) if (!waits[i]) warn(batch, log)
+  // One after the other for each handler: some want them in order.
+  await Promise.all(
+    [...waiting.values()].map(async (inOrder) => {
+      for (const batch of inOrder) await hand(batch, ports)
+    }),
+  )
   for (const [i, { batch, reason }] of failed.entries()) {
     if (letters === undefined)
       log.warn({ id: batch.id, reason, records: batch.count }, 'reports could not be evaluated')

@@ -27,7 +27,10 @@ export interface InProcessPipelineOptions {
   readonly formats: ReportFormats
   /** Compiles the report rules of a snapshot. */
   readonly dispatchFor: (snapshot: Snapshot) => ReportDispatch
-  /** Instances held at most; beyond it parcels wait in the intake's spool. 100 000 unless set. */
+  /**
+   * Instances held, about: each handler of reports has an equal share. What is for a handler whose share is used up is
+   * dropped while others have room; where none has, parcels wait in the intake's spool. 100 000 unless set.
+   */
   readonly maxInstances?: number
 }
 
@@ -45,7 +48,7 @@ interface Lane {
 export class InProcessPipeline implements ParcelSink {
   readonly #options: InProcessPipelineOptions
   readonly #ledger: Ledger
-  readonly #fanOut: FanOutPorts
+  readonly #fanOut: Omit<FanOutPorts, 'queueOf'>
   readonly #lanes = new Map<string, Lane>()
   readonly #readyListeners: (() => void)[] = []
   readonly #idleListeners = new Set<() => void>()
@@ -63,7 +66,6 @@ export class InProcessPipeline implements ParcelSink {
       formats,
       log,
       ledger: this.#ledger,
-      queueOf: (handler) => ({ add: (batch) => this.#queue(handler, batch) }),
     }
   }
 
@@ -79,8 +81,9 @@ export class InProcessPipeline implements ParcelSink {
   }
 
   ready(): boolean {
-    const capacity = this.#options.maxInstances ?? DEFAULT_MAX_INSTANCES
-    return this.#versions.current !== undefined && !this.#stopped && this.#held < capacity
+    if (this.#versions.current === undefined || this.#stopped) return false
+    const { targets } = this.#versions
+    return targets.size === 0 || [...targets.keys()].some((handler) => !this.#isFull(handler))
   }
 
   onReady(callback: () => void): void {
@@ -94,7 +97,12 @@ export class InProcessPipeline implements ParcelSink {
     if (rules === undefined || !this.ready()) throw new IntermixError('OVERLOADED', 'the report pipeline takes no more')
     this.#expanding++
     try {
-      await fanOut(parcel, rules, this.#fanOut)
+      // Looked at once for a parcel, so that there is room for all of it or for nothing.
+      const full = new Set([...this.#lanes.keys()].filter((handler) => this.#isFull(handler)))
+      const queueOf = (handler: string) => ({
+        add: async (batch: DeliverBatch) => !full.has(handler) && (await this.#queue(handler, batch)),
+      })
+      await fanOut(parcel, rules, { ...this.#fanOut, queueOf })
     } finally {
       this.#expanding--
       this.#settle()
@@ -138,6 +146,12 @@ export class InProcessPipeline implements ParcelSink {
       this.#retarget()
     }
     this.#cancelForget.set(digest, this.#options.clock.after(FORMER_RULES_MS, forget))
+  }
+
+  #isFull(handler: string): boolean {
+    const most = this.#options.maxInstances ?? DEFAULT_MAX_INSTANCES
+    const held = this.#lanes.get(handler)?.queue.held ?? 0
+    return held >= most / Math.max(1, this.#versions.targets.size)
   }
 
   async #queue(handler: string, batch: DeliverBatch): Promise<boolean> {

@@ -143,6 +143,59 @@ describe('the pipeline in one process', () => {
     await expect.poll(() => counting.total).toBe(6000)
   })
 
+  it('has a handler that is stuck use up its own share only', async () => {
+    const stuck: Handler = { report: { metric: () => new Promise(() => undefined) } }
+    const other = new CountingHandler()
+    const { intake, pipeline, load } = start({ stuck, other }, { maxInstances: 1000 })
+    load()
+    for (let i = 0; i < 20; i++) {
+      intake.accept(batchTo('stuck', 100))
+      intake.accept(batchTo('other', 100))
+      await expect.poll(() => other.total).toBe(100 * (i + 1))
+    }
+    const totals = (await pipeline.totals()).get('stuck')
+    expect(totals).toMatchObject({ accepted: 2000, held: 500, dropped: { 'queue-full': 1500 } })
+    expect(pipeline.ready()).toBe(true)
+  })
+
+  it('delivers 90 000 records after an outage of three minutes, with few tries and none dropped', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new IntermixError('BACKEND_FAILED', 'away')
+    const { intake, pipeline, clock, load } = start({ a: handler })
+    load()
+    for (let second = 0; second < 180; second++) {
+      for (let i = 0; i < 5; i++) intake.accept(batchTo('a', 100))
+      await clock.advance(1000)
+    }
+    const tries = handler.calls
+    expect(tries).toBeLessThan(40)
+    await expect.poll(async () => (await pipeline.totals()).get('a')?.accepted).toBe(90_000)
+    handler.failWith = undefined
+    await clock.advance(30_000)
+    await expect.poll(() => handler.total).toBe(90_000)
+    expect((await pipeline.totals()).get('a')).toMatchObject({ delivered: 90_000, held: 0, dropped: {} })
+    expect(handler.calls).toBe(tries + 900)
+  })
+
+  it('keeps the order of a handler that wants it, past failures', async () => {
+    const ids: string[] = []
+    let tries = 0
+    const handler: Handler = {
+      report: {
+        metric: (_instances, { batchId }) => {
+          if (++tries % 3 === 0) throw new IntermixError('BACKEND_FAILED', 'away')
+          ids.push(batchId)
+        },
+      },
+    }
+    const { intake, clock, load } = start({ a: handler }, { reportLimits: { ordered: true, maxInstances: 10 } })
+    load()
+    intake.accept(batchTo('a', 300))
+    for (let i = 0; i < 40; i++) await clock.advance(1000)
+    await expect.poll(() => ids.length).toBe(30)
+    expect(ids.map((id) => Number(id.slice(id.lastIndexOf('-') + 1)))).toEqual(Array.from({ length: 30 }, (_, n) => n))
+  })
+
   it('counts at its end what could not be delivered', async () => {
     const stuck: Handler = { report: { metric: () => Promise.reject(new Error('away')) } }
     const { intake, pipeline, clock, load } = start({ a: stuck })
