@@ -85,6 +85,11 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map(
       summary: 'Show what could not be delivered to telemetry backends, send it again or drop it.',
       load: async () => (await import('./dead-letters.ts')).deadLetters,
     },
+    ledger: {
+      heading: 'Tools',
+      summary: 'Show where reports are, what became of them, and where something is missing.',
+      load: async () => (await import('./ledger.ts')).ledger,
+    },
     version: { heading: 'Tools', summary: 'Print the version.', load: () => version },
     help: { heading: 'Tools', summary: 'Print this, or the help of a command.', load: () => help },
   }),

@@ -42,7 +42,8 @@ export interface NodeRequest {
   readonly address: string
   readonly timeoutMs: number
   readonly path: string
-  readonly body: unknown
+  /** Sent as JSON; without it nothing is sent, but asked for. */
+  readonly body?: unknown
 }
 
 /** A JSON answer; `refused` says that the HTTP status was none of success. */
@@ -52,7 +53,7 @@ export interface NodeAnswer {
 }
 
 /**
- * POSTs JSON.
+ * POSTs JSON, or GETs where there is nothing to send.
  * @throws IntermixError BACKEND_FAILED when nothing or no JSON object comes back: a sentence for the person who asked.
  */
 export async function callNode(io: CommandIo, request: NodeRequest): Promise<NodeAnswer> {
@@ -61,9 +62,13 @@ export async function callNode(io: CommandIo, request: NodeRequest): Promise<Nod
   let text: string
   try {
     const response = await io.fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(request.body),
+      ...(request.body === undefined
+        ? {}
+        : {
+            method: 'POST',
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify(request.body),
+          }),
       signal: AbortSignal.timeout(request.timeoutMs),
     })
     httpStatus = response.status

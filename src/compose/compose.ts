@@ -30,6 +30,7 @@ import { Admission } from '../server/admission.ts'
 import { grpcServices } from '../server/grpc-doors.ts'
 import type { CreateGrpcServer, GrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
+import { type BatchIds, createBatchIds } from '../server/batch-ids.ts'
 import { createHttpServer, type HttpServer } from '../server/http.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
 
@@ -78,6 +79,7 @@ class Composition implements RunningProcess {
   readonly #policy: Policy | undefined
   readonly #reports: Reports
   readonly #admission: Admission
+  readonly #batchIds: BatchIds
   readonly #doors: ReadonlyMap<string, Door>
 
   constructor(
@@ -126,7 +128,9 @@ class Composition implements RunningProcess {
     this.#policy = serving
       ? createPolicy({ ...policyChoices(settings), ...redis, clock, random, log, meter, state, siblings })
       : undefined
-    this.#reports = createReports({ settings, clock, random, log, meter, queueLink, health, createWorker })
+    this.#batchIds = createBatchIds({ nodeId, clock, random })
+    const { process } = this.#batchIds
+    this.#reports = createReports({ settings, process, clock, random, log, meter, queueLink, health, createWorker })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
     this.#doors = this.#createDoors(createGrpc)
     this.operations = this.#createOperations()
@@ -180,11 +184,12 @@ class Composition implements RunningProcess {
     const { intake } = this.#reports
     if (policy === undefined || intake === undefined || createGrpc === undefined) return new Map()
     const { clock, random, log, meter } = this.#ports
-    const { nodeId, maxMessageSize, trustForwarded, grpcAddress, httpAddress } = this.#settings
+    const { maxMessageSize, trustForwarded, grpcAddress, httpAddress } = this.#settings
     const { checkTimeoutMs: defaultTimeoutMs, maxHeaderBytes, maxMapEntries, maxAttributeBytes } = this.#settings
     const limits = { maxMapEntries, maxAttributeBytes }
     const admission = this.#admission
-    const common = { clock, random, log, meter, admission, nodeId, defaultTimeoutMs, limits }
+    const nextBatchId = this.#batchIds.next
+    const common = { clock, random, log, meter, admission, nextBatchId, defaultTimeoutMs, limits }
     const given = { ...common, check: policy.check, report: intake, reportAcks: reportAcks(this.#settings.reportAck) }
     const grpc = createGrpc({
       ...common,

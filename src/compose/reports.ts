@@ -11,6 +11,7 @@ import { ReportDispatcher } from '../policy/report-dispatch.ts'
 import { chooseHandlers } from './handler-choice.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { ReportDispatch } from '../telemetry/expand.ts'
+import { ownBooks, sharedBooks } from './ledger-books.ts'
 import { InProcessPipeline } from '../telemetry/in-process-pipeline.ts'
 import { MeshPresence } from '../telemetry/mesh-presence.ts'
 import type { ProcessEntry } from '../telemetry/process-registry.ts'
@@ -25,6 +26,8 @@ import type { WorkerRuntime, WorkerRuntimeOptions } from '../../workers/worker-r
 
 export interface ReportsOptions {
   readonly settings: Settings
+  /** Name of this process, as the ids of its batches have it. */
+  readonly process: string
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -115,11 +118,15 @@ export function createReports(options: ReportsOptions): Reports {
         })
       : undefined
   const sink = pipeline ?? queue
+  const names = { process: options.process, node: settings.nodeId }
+  const books = queued
+    ? sharedBooks({ ...names, link: queueLink, prefix, clock, log, meter, watches: worker !== undefined })
+    : ownBooks(names, async () => (await pipeline?.totals()) ?? new Map())
   const intake =
     role === 'worker' || sink === undefined
       ? undefined
       : new ReportIntake({
-          sink,
+          sink: books.counting(sink),
           formats,
           clock,
           random,
@@ -144,6 +151,7 @@ export function createReports(options: ReportsOptions): Reports {
     const handlers = (await (ledger?.read() ?? pipeline?.totals())) ?? new Map()
     return { intake: intake?.totals(), handlers: Object.fromEntries(handlers), ...(await presence?.look()) }
   }
+  books.start(intake && (() => intake.totals()))
   let working = false
   return {
     intake,
@@ -164,12 +172,15 @@ export function createReports(options: ReportsOptions): Reports {
       working = true
       presence?.tell()
     },
-    debug: new Map<string, () => unknown>([['reports', view]]),
+    debug: new Map<string, () => unknown>([
+      ['reports', view],
+      ['ledger', () => books.look()],
+    ]),
     async stop(deadlineMs) {
       const endAt = clock.monotonic() + deadlineMs
       const totals = await intake?.flush(deadlineMs * INTAKE_SHARE)
       const leftMs = Math.max(0, endAt - clock.monotonic())
-      await Promise.all([worker?.stop(leftMs), pipeline?.stop(leftMs), queue?.close()])
+      await Promise.all([worker?.stop(leftMs), pipeline?.stop(leftMs), queue?.close(), books.stop()])
       await presence?.stop()
       const lost = totals?.dropped.shutdown ?? 0
       if (lost > 0) throw new IntermixError('REDIS_UNAVAILABLE', `${lost} reports found no way out of this process`)

@@ -13,7 +13,6 @@ import { Code } from '../kernel/status.ts'
 import { scanAccessLog } from '../wire/access-log-scan.ts'
 import { ENVOY_ALS } from '../wire/report-formats.ts'
 import type { Admission } from './admission.ts'
-import { createBatchIds } from './batch-ids.ts'
 import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createRefusals } from './refusals.ts'
@@ -36,8 +35,15 @@ const RESPONSE = new Uint8Array(0)
  * stream and put before each later message: fields of protobuf messages may be joined as bytes.
  */
 export function accessLogService(dependencies: AccessLogDependencies): GrpcService {
-  const { report, reportAcks = DEFAULT_REPORT_ACKS, clock, meter, admission, limits = DEFAULT_LIMITS } = dependencies
-  const nextBatchId = createBatchIds(dependencies)
+  const {
+    report,
+    nextBatchId,
+    reportAcks = DEFAULT_REPORT_ACKS,
+    clock,
+    meter,
+    admission,
+    limits = DEFAULT_LIMITS,
+  } = dependencies
   const refused = createRefusals({ ...dependencies, door: 'access_log' })
   const entries = meter.counter(ACCESS_LOG_ENTRIES_TOTAL)()
   const lost = meter.counter(ACCESS_LOG_LOST_TOTAL)()

@@ -13,8 +13,8 @@ export interface DoorDependencies {
   readonly random: Random
   readonly log: Logger
   readonly meter: Meter
-  /** Name of this node, the first part of report batches' ids. */
-  readonly nodeId: string
+  /** Names batches of reports. One for all doors of a process: what comes before the last `-` says which process it was. */
+  readonly nextBatchId: () => string
   /** How long a check may take whose caller sets no deadline, in ms. */
   readonly defaultTimeoutMs: number
   /** Bounds of one request's attributes, and of one entry of an access log. */

@@ -19,7 +19,7 @@ const NAME = 'envoy.service.auth.v3.Authorization'
 const DOOR = 'ext_authz'
 const MAX_DETAILS = 1_000
 
-type ExtAuthzDependencies = Omit<DoorDependencies, 'report' | 'random' | 'nodeId'>
+type ExtAuthzDependencies = Omit<DoorDependencies, 'report' | 'random' | 'nextBatchId'>
 
 /**
  * The Authorization service. What policy denies is denied in an OK call, and so is a request that is refused for what it

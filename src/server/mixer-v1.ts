@@ -13,7 +13,6 @@ import { type Anomaly, CompressedAttributesBag } from '../wire/mixer/compressed-
 import { GLOBAL_WORDS } from '../wire/mixer/dictionary.ts'
 import { readMixerReport } from '../wire/mixer/report-request.ts'
 import { MIXER_REPORT } from '../wire/report-formats.ts'
-import { createBatchIds } from './batch-ids.ts'
 import { timeoutOf } from './deadline.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics } from './door-metrics.ts'
@@ -65,7 +64,6 @@ export function mixerService(dependencies: DoorDependencies): GrpcService {
 
 class MixerDoor {
   readonly #given: DoorDependencies
-  readonly #nextBatchId: () => string
   readonly #limits: RequestLimits
   readonly #logFailure: (caught: unknown, message: string) => void
   readonly #refused: ReturnType<typeof createRefusals>
@@ -77,7 +75,6 @@ class MixerDoor {
   constructor(dependencies: DoorDependencies) {
     const { meter, clock } = dependencies
     this.#given = dependencies
-    this.#nextBatchId = createBatchIds(dependencies)
     this.#limits = dependencies.limits ?? DEFAULT_LIMITS
     this.#logFailure = createFailureLog(dependencies)
     this.#refused = createRefusals({ ...dependencies, door: 'mixer' })
@@ -181,8 +178,8 @@ class MixerDoor {
     }
     const count = records.length - problems.length
     if (count === 0) return { outcome: undefined, problems }
-    const { clock, report, reportAcks = DEFAULT_REPORT_ACKS } = this.#given
-    const batch = { id: this.#nextBatchId(), format: MIXER_REPORT.name, count, payload, acceptedAt: clock.now() }
+    const { clock, report, nextBatchId, reportAcks = DEFAULT_REPORT_ACKS } = this.#given
+    const batch = { id: nextBatchId(), format: MIXER_REPORT.name, count, payload, acceptedAt: clock.now() }
     return { outcome: report.accept(batch, reportAcks.mixer), problems }
   }
 

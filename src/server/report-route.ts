@@ -10,7 +10,6 @@ import { suggest } from '../kernel/suggest.ts'
 import { parseAttributes } from '../wire/parse-attributes.ts'
 import { encodeRecords } from '../wire/record-json.ts'
 import { ATTRIBUTES } from '../wire/report-formats.ts'
-import { createBatchIds } from './batch-ids.ts'
 import { RequestProblems } from './json-error.ts'
 import type { RouteDependencies, Route } from './http-route.ts'
 
@@ -19,8 +18,7 @@ const MAX_PROBLEMS = 50
 
 /** Takes `{"records": [{"source.ip": …}, …]}` as a whole or, with 400 and all problems, not at all. */
 export function reportRoute(dependencies: RouteDependencies): Route {
-  const { check, report, clock, meter, limits, reportAcks = DEFAULT_REPORT_ACKS } = dependencies
-  const nextBatchId = createBatchIds(dependencies)
+  const { check, report, nextBatchId, clock, meter, limits, reportAcks = DEFAULT_REPORT_ACKS } = dependencies
   const records = meter.counter(HTTP_REPORT_RECORDS_TOTAL)()
   return (app) => {
     app.post('/v1/report', async (request, reply) => {

@@ -68,6 +68,11 @@ export function parcelToJob(parcel: Parcel): ParcelJob {
   return { version: 1, id, count, replays, rules, batches }
 }
 
+/** The process whose doors took a batch: ids begin with its name (`server/batch-ids.ts`). */
+export function processOf(batchId: string): string {
+  return batchId.slice(0, Math.max(batchId.lastIndexOf('-'), 0)) || batchId
+}
+
 /** @throws IntermixError INVALID_REQUEST where the data is of another version or damaged. */
 export function parcelFromJob(job: unknown): Parcel {
   const { version, id, replays, rules, batches } = (job ?? {}) as Partial<ParcelJob>

@@ -22,6 +22,7 @@ export interface LedgerKeys {
   readonly totals: string
   readonly held: string
   readonly arrived: string
+  readonly nodes: string
   readonly seen: readonly [string, string]
 }
 
@@ -46,6 +47,7 @@ export function queueNames(prefix: string = DEFAULT_QUEUE_PREFIX): QueueNames {
       totals: `{${prefix}-ledger}:totals`,
       held: `{${prefix}-ledger}:held`,
       arrived: `{${prefix}-ledger}:arrived`,
+      nodes: `{${prefix}-ledger}:nodes`,
       seen: [`{${prefix}-ledger}:seen-even`, `{${prefix}-ledger}:seen-odd`],
     },
   }

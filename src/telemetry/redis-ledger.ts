@@ -9,12 +9,14 @@ import {
   type Arrived,
   type DeadBatch,
   FAN_OUT,
+  type HandlerCounts,
   type HandlerTotals,
   ledgerSeries,
   type Settlement,
   type SharedLedger,
   totalsOf,
 } from './ledger.ts'
+import { processOf } from './parcel.ts'
 import { queueNames } from './queue-names.ts'
 
 interface Reply {
@@ -96,6 +98,11 @@ export class RedisLedger implements SharedLedger {
   }
 
   async read(): Promise<ReadonlyMap<string, HandlerTotals>> {
+    return new Map([...(await this.counts())].map(([handler, counts]) => [handler, totalsOf(counts)]))
+  }
+
+  /** All that is counted, by handler. */
+  async counts(): Promise<ReadonlyMap<string, HandlerCounts>> {
     const fields = await this.#link.run((client) => client.hgetall(this.#keys.totals), TIMEOUT_MS)
     const handlers = new Map<string, Map<string, number>>()
     for (const [field, value] of Object.entries(fields)) {
@@ -103,7 +110,20 @@ export class RedisLedger implements SharedLedger {
       const counts = handlers.get(handler) ?? new Map<string, number>()
       handlers.set(handler, counts.set(what, Number(value)))
     }
-    return new Map([...handlers].map(([handler, counts]) => [handler, totalsOf(counts)]))
+    return handlers
+  }
+
+  /** What came to the fan-out, by the process that had accepted it. */
+  async arrivals(): Promise<ReadonlyMap<string, { readonly records: number; readonly parcels: number }>> {
+    const fields = await this.#link.run((client) => client.hgetall(this.#keys.arrived), TIMEOUT_MS)
+    const processes = new Set(Object.keys(fields).map((field) => partsOf(field)[0]))
+    const count = (process: string, what: string) => Number(fields[`${process} ${what}`] ?? 0)
+    return new Map(
+      [...processes].map((process) => [
+        process,
+        { records: count(process, 'records'), parcels: count(process, 'parcels') },
+      ]),
+    )
   }
 
   async #run(...events: readonly object[]): Promise<readonly unknown[]> {
@@ -127,9 +147,4 @@ function partsOf(field: string): [handler: string, what: string] {
 /** Fourteen characters take no more memory in Redis than eight: 84 bits tell all batches of a day apart. */
 function entryId(kind: string, id: string): string {
   return hash('sha1', `${kind} ${id}`, 'base64url').slice(0, 14)
-}
-
-/** The process whose doors took the reports: the ids of their batches begin with its name. */
-export function processOf(batchId: string): string {
-  return batchId.slice(0, Math.max(batchId.lastIndexOf('-'), 0)) || batchId
 }

@@ -59,7 +59,7 @@ export async function benchNode() {
         maxInFlight: 10_000,
         endOfTurn: queueMicrotask,
       }),
-      nodeId: 'n',
+      nextBatchId: () => 'b-0',
       defaultTimeoutMs: 1_000,
     },
     async stop() {

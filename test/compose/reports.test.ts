@@ -65,6 +65,7 @@ async function create(role: Role, { clock, redis, args = [] }: Parts): Promise<R
   const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter(), health: new Health() }
   const reports = createReports({
     settings: read.settings,
+    process: 'p-1',
     ...ports,
     queueLink: redis?.link,
     createWorker: await loadWorker(read.settings),

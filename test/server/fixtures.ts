@@ -16,6 +16,7 @@ import type { Answer } from '../../src/kernel/verdict.ts'
 import { systemClock } from '../../src/observe/system.ts'
 import { Admission } from '../../src/server/admission.ts'
 import { type GrpcDoorDependencies, grpcServices } from '../../src/server/grpc-doors.ts'
+import { createBatchIds } from '../../src/server/batch-ids.ts'
 import { ReadableMeter } from '../redis/support.ts'
 
 const VOCABULARY: Vocabulary = new Map<string, ValueType>([
@@ -146,7 +147,7 @@ export function dependencies() {
     log,
     meter,
     admission: new Admission({ clock: systemClock, log, meter, loopLag: prompt, maxInFlight: 100 }),
-    nodeId: 'node-a',
+    nextBatchId: createBatchIds({ nodeId: 'node-a', clock: systemClock, random: () => 0.25 }).next,
     defaultTimeoutMs: 1_000,
   }
 }

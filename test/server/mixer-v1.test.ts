@@ -17,6 +17,7 @@ import {
   ReferencedAttributes_Condition,
   ReportRequestSchema,
 } from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
+import { createBatchIds } from '../../src/server/batch-ids.ts'
 import { decodeMixerReport } from '../../src/wire/mixer/decode-report.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { compress } from '../wire/mixer/compress.ts'
@@ -67,7 +68,7 @@ async function start(check: Check, outcome: ReportOutcome | Promise<ReportOutcom
     random: () => 0.5,
     log: createLogger({ level: 'info', format: 'json', terminal: false, fields: {}, write }),
     meter,
-    nodeId: 'node-1',
+    nextBatchId: createBatchIds({ nodeId: 'node-1', clock, random: () => 0.5 }).next,
     defaultTimeoutMs: 1_000,
   }
   const { admission } = dependencies()

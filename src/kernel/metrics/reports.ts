@@ -131,6 +131,14 @@ export const REPORT_INSTANCES_TOTAL = counter({
   labels: { handler: HANDLER, event: '`accepted`, `delivered`, `dead`, `taken` or `dropped:` and the reason' },
 })
 
+export const REPORT_LEDGER_MISMATCH = gauge({
+  name: 'report_ledger_mismatch',
+  unit: 'records',
+  merge: 'max',
+  help: 'Records that are missing without a reason, at least, by where they were last seen; 0 where the ledger adds up. `intermix ledger` names them.',
+  labels: { where: ['node', 'queue', 'handler'] },
+})
+
 export const REPORT_TRIES_FAILED_TOTAL = counter({
   name: 'report_tries_failed_total',
   unit: 'deliveries',

@@ -1,9 +1,10 @@
 -- Counts what became of report batches: each event once, each instance in one place at a time.
 -- KEYS: 1 totals: hash of `handler what` → number; 2 held: hash of batch → `count bytes life dead`; 3 arrived: hash of
---       `process records|parcels` → number; 4 and 5: sets of what was seen in even and in odd hours
+--       `process records|parcels|at` → number; 4 and 5: sets of what was seen in even and in odd hours
 -- ARGV: 1 a JSON list of events: {"kind", "id", ...}; which there are stands in telemetry/redis-ledger.ts
 -- Returns: JSON {"results": a list for each event, "changed": `handler what` → by how much}
-local hour = math.floor(redis.call('TIME')[1] / 3600)
+local seconds = redis.call('TIME')[1]
+local hour = math.floor(seconds / 3600)
 local fresh, former = KEYS[4 + hour % 2], KEYS[5 - hour % 2]
 local changed = {}
 
@@ -74,6 +75,7 @@ function events.arrive(event)
   if event.process then
     redis.call('HINCRBY', KEYS[3], event.process .. ' records', event.count)
     redis.call('HINCRBY', KEYS[3], event.process .. ' parcels', 1)
+    redis.call('HSET', KEYS[3], event.process .. ' at', seconds * 1000)
   end
   local read = event.count
   for i, batch in ipairs(event.batches) do

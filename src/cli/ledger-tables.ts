@@ -1,0 +1,75 @@
+// The ledger as tables.
+
+import type { LedgerReport } from '../telemetry/ledger-report.ts'
+
+/** The lines of all tables, and of what does not add up. */
+export function ledgerTables({ nodes, queues, handlers, findings }: LedgerReport): string[] {
+  const settled = findings.filter((finding) => !finding.isUnsettled)
+  const unsettled = findings.filter((finding) => finding.isUnsettled)
+  return [
+    ...table(
+      'Nodes, in records',
+      ['PROCESS', 'STATE', 'REFUSED', 'ACCEPTED', 'QUEUED', 'ARRIVED', 'HELD', 'STORED', 'DROPPED', 'LOST'],
+      nodes.map((node) => [
+        node.process,
+        node.state,
+        droppedText(node.refused),
+        node.accepted,
+        node.delivered,
+        node.arrived ?? '',
+        node.held,
+        node.stored,
+        droppedText(node.dropped),
+        node.lost,
+      ]),
+    ),
+    ...table(
+      'Queues, in jobs',
+      ['QUEUE', 'JOBS', 'BEGUN'],
+      queues.map(({ name, jobs, begun }) => [name, jobs, begun]),
+    ),
+    ...table(
+      'Fan-out, in records, and handlers, in instances',
+      ['HANDLER', 'ACCEPTED', 'DELIVERED', 'HELD', 'DEAD', 'BYTES', 'DROPPED'],
+      Object.entries(handlers).map(([name, totals]) => [
+        name,
+        totals.accepted,
+        totals.delivered,
+        totals.held,
+        totals.deadLetters,
+        totals.bytes,
+        droppedText(totals.dropped),
+      ]),
+    ),
+    ...unsettled.map((finding) => `on its way, or missing: ${findingText(finding)}`),
+    ...settled.map((finding) => `MISSING: ${findingText(finding)}`),
+    ...(settled.length === 0 ? ['everything adds up'] : []),
+  ]
+}
+
+function findingText({ where, name, atLeast, message }: LedgerReport['findings'][number]): string {
+  return `${where} ${name}: at least ${atLeast}: ${message}`
+}
+
+/** The sum, and its parts by reason. */
+function droppedText(dropped: Readonly<Record<string, number | undefined>>): string {
+  const parts = Object.entries(dropped).filter(([, count = 0]) => count !== 0)
+  if (parts.length === 0) return '0'
+  const sum = parts.reduce((total, [, count = 0]) => total + count, 0)
+  return `${sum} (${parts.map(([reason, count]) => `${reason} ${count}`).join(', ')})`
+}
+
+type Cell = string | number
+
+/** Numbers stand to the right, under their head. */
+function table(title: string, heads: readonly string[], rows: readonly (readonly Cell[])[]): string[] {
+  if (rows.length === 0) return []
+  const widths = heads.map((head, i) => Math.max(head.length, ...rows.map((row) => String(row[i]).length)))
+  const line = (cells: readonly Cell[], isNumber: (i: number) => boolean) =>
+    cells
+      .map((cell, i) => (isNumber(i) ? String(cell).padStart(widths[i] ?? 0) : String(cell).padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd()
+  const isNumber = (i: number) => rows.every((row) => typeof row[i] === 'number' || row[i] === '')
+  return [title, ...[heads, ...rows].map((cells) => `  ${line(cells, isNumber)}`), '']
+}

@@ -1,0 +1,153 @@
+// Holds what was counted against what is there: nodes, queues, handlers. Each look is compared with the one before, so that
+// what is under way is not taken for lost.
+
+import type { Job, Queue } from 'bullmq'
+import { REPORT_LEDGER_MISMATCH } from '../kernel/metrics/reports.ts'
+import type { Clock, Gauge, Meter } from '../kernel/ports.ts'
+import type { RedisLink } from '../redis/connection.ts'
+import { FAN_OUT } from './ledger.ts'
+import type { LedgerFacts, NodeFacts, QueueFacts } from './ledger-facts.ts'
+import { findingsOf, isGone, type LedgerFinding, lossOf } from './ledger-findings.ts'
+import { type LedgerReport, reportOf } from './ledger-report.ts'
+import { LinkQueue } from './link-queue.ts'
+import type { NodeNumbers } from './node-signs.ts'
+import { queueNames } from './queue-names.ts'
+import { RedisLedger } from './redis-ledger.ts'
+
+const TIMEOUT_MS = 2_000
+const BEGUN = ['active', 'delayed', 'failed'] as const
+const WAITING = ['waiting', 'prioritized', 'waiting-children'] as const
+/** Between the ledger and the queue, where nothing is interrupted. */
+const UNDER_WAY_MS = 1_000
+/** What an interrupted fan-out has counted is queued by then: another worker has taken over its job. */
+const SETTLED_AFTER_MS = 60_000
+
+export interface LedgerAuditOptions {
+  readonly link: RedisLink
+  readonly clock: Clock
+  readonly meter: Meter
+  readonly prefix?: string
+}
+
+export class LedgerAudit {
+  readonly #options: LedgerAuditOptions
+  readonly #ledger: RedisLedger
+  readonly #gauges: ReadonlyMap<LedgerFinding['where'], Gauge>
+  readonly #queues = new Map<string, LinkQueue>()
+  #before: { readonly handlers: LedgerFacts['handlers']; readonly at: number } | undefined
+  /** Since when something is unsettled, on the monotonic clock. */
+  readonly #unsettledSince = new Map<string, number>()
+
+  constructor(options: LedgerAuditOptions) {
+    this.#options = options
+    this.#ledger = new RedisLedger(options.link, options.prefix)
+    const series = options.meter.gauge(REPORT_LEDGER_MISMATCH)
+    this.#gauges = new Map(REPORT_LEDGER_MISMATCH.labels.where.map((where) => [where, series({ where })]))
+  }
+
+  /** Reads and compares everything, and shows as a metric what does not add up. @throws IntermixError REDIS_UNAVAILABLE */
+  async look(): Promise<LedgerReport> {
+    const facts = await this.#facts()
+    const at = this.#options.clock.monotonic()
+    const isFresh = this.#before !== undefined && at - this.#before.at < UNDER_WAY_MS
+    const findings = this.#settled(findingsOf(facts, isFresh ? undefined : this.#before?.handlers))
+    if (!isFresh) this.#before = { handlers: facts.handlers, at }
+    for (const [where, gauge] of this.#gauges) {
+      const found = findings.filter((finding) => finding.where === where && !finding.isUnsettled)
+      gauge.set(found.reduce((sum, { atLeast }) => sum + atLeast, 0))
+    }
+    return reportOf(facts, findings, true)
+  }
+
+  async close(): Promise<void> {
+    await this.#forgetQueues(new Set())
+  }
+
+  /** What a fan-out has counted stays under way no longer than it takes; what waits in a queue may do so for hours. */
+  #settled(findings: readonly LedgerFinding[]): readonly LedgerFinding[] {
+    const now = this.#options.clock.monotonic()
+    const keys = new Set(findings.map(keyOf))
+    for (const key of this.#unsettledSince.keys()) if (!keys.has(key)) this.#unsettledSince.delete(key)
+    return findings.map((finding) => {
+      const { isUnsettled, ...settled } = finding
+      if (isUnsettled !== 'moving') return finding
+      const key = keyOf(finding)
+      const since = this.#unsettledSince.get(key) ?? now
+      this.#unsettledSince.set(key, since)
+      return now - since < SETTLED_AFTER_MS ? finding : settled
+    })
+  }
+
+  async #facts(): Promise<LedgerFacts> {
+    const names = queueNames(this.#options.prefix)
+    const nodes = await this.#nodes()
+    const rules = new Set<string | undefined>([undefined, ...nodes.flatMap((node) => node.rules)])
+    const reportQueues = await Promise.all([...rules].map((digest) => this.#queue(names.reports(digest))))
+    const handlers = [...(await this.#ledger.counts()).keys()].filter((handler) => handler !== FAN_OUT)
+    const handlerQueues = await Promise.all(
+      handlers.map(async (handler) => [handler, await this.#queue(names.deliver(handler))] as const),
+    )
+    const letters = await this.#queue(names.deadLetters)
+    await this.#forgetQueues(
+      new Set([...reportQueues, ...handlerQueues.map(([, queue]) => queue), letters].map(({ name }) => name)),
+    )
+    const facts = {
+      nodes,
+      reportQueues,
+      handlerQueues: new Map(handlerQueues),
+      letters: letters.jobs,
+      arrived: await this.#ledger.arrivals(),
+      handlers: await this.#ledger.counts(),
+      oldestMs: undefined,
+    }
+    if (!nodes.some((node) => isGone(node, nodes) && lossOf(node, facts).lost > 0)) return facts
+    const ages = await Promise.all(reportQueues.filter(({ jobs }) => jobs > 0).map(({ name }) => this.#oldestMs(name)))
+    return { ...facts, oldestMs: ages.length === 0 ? undefined : Math.max(...ages) }
+  }
+
+  async #nodes(): Promise<NodeFacts[]> {
+    const { nodes } = queueNames(this.#options.prefix).ledger
+    const { entries, time } = await this.#options.link.run(async (client) => {
+      const [entries, time] = await Promise.all([client.hgetall(nodes), client.time()])
+      return { entries, time }
+    }, TIMEOUT_MS)
+    const now = Number(time[0]) * 1_000 + Number(time[1]) / 1_000
+    return Object.entries(entries).map(([process, text]) => {
+      const space = text.indexOf(' ')
+      const numbers = JSON.parse(text.slice(space + 1)) as NodeNumbers
+      return { ...numbers, process, silentMs: Math.max(0, Math.round(now - Number(text.slice(0, space)))) }
+    })
+  }
+
+  async #queue(name: string): Promise<QueueFacts> {
+    const counts = await this.#in(name, (queue) => queue.getJobCounts(...BEGUN, ...WAITING))
+    const count = (states: readonly string[]) => states.reduce((sum, state) => sum + (counts[state] ?? 0), 0)
+    return { name, jobs: count([...BEGUN, ...WAITING]), begun: count(BEGUN) }
+  }
+
+  async #oldestMs(name: string): Promise<number> {
+    const firsts = await this.#in(name, (queue) =>
+      Promise.all([...BEGUN, ...WAITING].map((state) => queue.getJobs([state], 0, 0, true))),
+    )
+    const oldest = Math.min(...firsts.flat().map((job: Job | undefined) => job?.timestamp ?? Number.POSITIVE_INFINITY))
+    return Math.max(0, this.#options.clock.now() - oldest)
+  }
+
+  #in<T>(name: string, ask: (queue: Queue) => Promise<T>): Promise<T> {
+    const { link, prefix } = this.#options
+    let queue = this.#queues.get(name)
+    if (queue === undefined)
+      this.#queues.set(name, (queue = new LinkQueue(link, name, queueNames(prefix).keyPrefix(name))))
+    return queue.run(ask, TIMEOUT_MS)
+  }
+
+  async #forgetQueues(asked: ReadonlySet<string>): Promise<void> {
+    const others = [...this.#queues].filter(([name]) => !asked.has(name))
+    for (const [name] of others) this.#queues.delete(name)
+    await Promise.all(others.map(([, queue]) => queue.close()))
+  }
+}
+
+function keyOf({ where, name }: LedgerFinding): string {
+  return `${where} ${name}`
+}
