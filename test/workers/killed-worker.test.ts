@@ -12,6 +12,7 @@ import { batchTo } from './support.ts'
 const PROCESS = fileURLToPath(new URL('./worker-process.ts', import.meta.url))
 const PARCELS = 600
 const RECORDS = 25
+const TOTAL = PARCELS * RECORDS
 
 let redis: RedisServer | undefined
 let link: RedisLink | undefined
@@ -25,8 +26,8 @@ afterEach(async () => {
   await redis?.stop()
 })
 
-async function startWorker(url: string): Promise<{ child: Child; port: string }> {
-  const child = await spawnChild(process.execPath, [PROCESS, url, '1000'])
+async function startWorker(url: string, leaseMs = 1000): Promise<{ child: Child; port: string }> {
+  const child = await spawnChild(process.execPath, [PROCESS, url, String(leaseMs)])
   workers.push(child)
   const [, port = ''] = await child.waitForOutput(/port (\d+)/)
   return { child, port }
@@ -55,29 +56,66 @@ async function addParcels(target: ReportQueue, count: number): Promise<void> {
   }
 }
 
+/** Two workers, and parcels that are being added for them; `until` some of those are delivered. */
+async function underLoad(leaseMs?: number) {
+  redis = await startRedis()
+  const opened = testLink(redis.url, 2000).link
+  link = opened
+  await untilUp(opened)
+  const ledger = new RedisLedger(opened)
+  const target = new ReportQueue({ link: opened, clock: realClock, log: new KeptLog(), meter: new ReadableMeter() })
+  queue = target
+  const url = redis.url
+  const [first, second] = await Promise.all([startWorker(url, leaseMs), startWorker(url, leaseMs)])
+  const adds = Array.from({ length: 8 }, () => addParcels(target, PARCELS / 8))
+  const delivered = async () => (await ledger.read()).get('prom')?.delivered ?? 0
+  await until(async () => (await delivered()) > TOTAL / 10, 'some is delivered', 20_000)
+  return {
+    first,
+    second,
+    ledger,
+    delivered,
+    async allDelivered() {
+      await Promise.all(adds)
+      await until(async () => (await delivered()) === TOTAL, 'all is delivered', 30_000)
+    },
+  }
+}
+
 describe('a worker that is killed half-way', () => {
   it('leaves counters that equal the number of records to the unit', async () => {
-    redis = await startRedis()
-    const opened = testLink(redis.url, 2000).link
-    link = opened
-    await untilUp(opened)
-    const reader = testLink(redis.url, 2000).link
-    await untilUp(reader)
-    const ledger = new RedisLedger(reader)
-    const target = new ReportQueue({ link: opened, clock: realClock, log: new KeptLog(), meter: new ReadableMeter() })
-    queue = target
-    const [killed, survivor] = await Promise.all([startWorker(redis.url), startWorker(redis.url)])
-    const adds = Array.from({ length: 8 }, () => addParcels(target, PARCELS / 8))
-    const delivered = async () => (await ledger.read()).get('prom')?.delivered ?? 0
-    await until(async () => (await delivered()) > (PARCELS * RECORDS) / 10, 'some is delivered', 20_000)
+    const { first: killed, second: survivor, ledger, delivered, allDelivered } = await underLoad()
     await killed.child.kill()
     const before = await delivered()
-    await Promise.all(adds)
-    await until(async () => (await delivered()) === PARCELS * RECORDS, 'all is delivered', 30_000)
+    await allDelivered()
     await until(async () => (await counted(survivor.port)).workers === 2, 'the register is adopted')
-    expect(before).toBeLessThan(PARCELS * RECORDS)
-    expect((await counted(survivor.port)).sum).toBe(PARCELS * RECORDS)
-    expect((await ledger.read()).get('prom')).toMatchObject({ accepted: PARCELS * RECORDS, held: 0, dropped: {} })
-    reader.close()
+    expect(before).toBeLessThan(TOTAL)
+    expect((await counted(survivor.port)).sum).toBe(TOTAL)
+    expect((await ledger.read()).get('prom')).toMatchObject({ accepted: TOTAL, held: 0, dropped: {} })
+  }, 60_000)
+})
+
+describe('a worker that stands still for longer than its lease', () => {
+  it("writes nothing to what is another one's meanwhile", async () => {
+    const { first: stopped, second: other, allDelivered } = await underLoad()
+    stopped.child.signal('SIGSTOP')
+    await until(async () => (await counted(other.port)).workers === 2, 'the register is adopted')
+    stopped.child.signal('SIGCONT')
+    await allDelivered()
+    const sum = async () =>
+      (await Promise.all([stopped, other].map(({ port }) => counted(port)))).map((each) => each.sum)
+    await until(async () => (await sum()).reduce((a, b) => a + b) === TOTAL, 'each count is with one of them')
+    await until(async () => (await counted(stopped.port)).workers === 1, 'it has a register again')
+  }, 60_000)
+})
+
+describe('a worker that is ended', () => {
+  it('gives its counts to another one long before its lease is over', async () => {
+    const { first: ended, second: other, allDelivered } = await underLoad(40_000)
+    ended.child.signal('SIGTERM')
+    await ended.child.exited
+    await until(async () => (await counted(other.port)).workers === 2, 'the register is adopted', 15_000)
+    await allDelivered()
+    expect((await counted(other.port)).sum).toBe(TOTAL)
   }, 60_000)
 })
