@@ -57,7 +57,7 @@ await runCommand({ help, options }, async (values, defer) => {
   defer(async () => link.close())
   await new Promise<void>((resolve) => void link.onUp(resolve))
   const counters = new RedisCounters({ link, clock: systemClock, handler: 'scrape' })
-  defer(async () => counters.close())
+  defer(() => counters.close())
   const listener = createAdapterListener(log)
   const environment: AdapterEnvironment = {
     handlerName: 'scrape',

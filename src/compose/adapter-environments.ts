@@ -31,15 +31,17 @@ export interface AdapterEnvironmentsOptions {
   readonly siblings?: Siblings | undefined
 }
 
+type End = () => void | Promise<void>
+
 interface SharedCounters {
   readonly counters: DurableCounters
-  readonly close: () => void
+  readonly close: End
   users: number
 }
 
 interface OwnedEnvironment {
   readonly environment: AdapterEnvironment
-  readonly dispose: () => void
+  readonly dispose: () => Promise<void>
 }
 
 /** Handlers' own Redis servers: one link for each URL, kept for the life of the process. */
@@ -59,7 +61,7 @@ export class AdapterEnvironments {
   create(handler: HandlerConfig): OwnedEnvironment {
     const { clock, random, meter, listener, siblings } = this.#options
     const log = this.#options.log.child({ handler: handler.name })
-    const ends: (() => void)[] = []
+    const ends: End[] = []
     const counters = this.#counters(handler, ends)
     const environment: AdapterEnvironment = {
       handlerName: handler.name,
@@ -82,8 +84,8 @@ export class AdapterEnvironments {
     }
     return {
       environment,
-      dispose: () => {
-        for (const end of ends.splice(0)) end()
+      dispose: async () => {
+        await Promise.all(ends.splice(0).map((end) => end()))
       },
     }
   }
@@ -97,15 +99,15 @@ export class AdapterEnvironments {
    * Opened when first asked for: most handlers count nothing. A handler that takes the place of one of its name goes on with
    * the counters of that one.
    */
-  #counters(handler: HandlerConfig, ends: (() => void)[]): () => DurableCounters {
+  #counters(handler: HandlerConfig, ends: End[]): () => DurableCounters {
     const join = (): DurableCounters => {
       const shared = this.#counted.get(handler.name) ?? { ...this.#openCounters(handler), users: 0 }
       this.#counted.set(handler.name, shared)
       shared.users++
       ends.push(() => {
-        if (--shared.users > 0) return
+        if (--shared.users > 0) return undefined
         this.#counted.delete(handler.name)
-        shared.close()
+        return shared.close()
       })
       return shared.counters
     }

@@ -40,8 +40,8 @@ async function sumOf(counters: readonly RedisCounters[], field: string): Promise
 
 describe.each(['memory', 'Redis'])('durable counters in %s', (kind) => {
   const create = (name: string) => (kind === 'Redis' ? open(name) : new MemoryCounters(realClock))
-  const close = (counters: DurableCounters) => {
-    if (counters instanceof RedisCounters) counters.close()
+  const close = async (counters: DurableCounters) => {
+    if (counters instanceof RedisCounters) await counters.close()
   }
 
   it('apply all changes of a batch, once', async () => {
@@ -51,7 +51,7 @@ describe.each(['memory', 'Redis'])('durable counters in %s', (kind) => {
     await counters.apply('b-2', [...add('a', 0.5, 0), { group: GROUP, field: 'b', set: [3] }])
     await counters.apply('b-3', add('a', 0, 4))
     expect(await numbersOf(counters)).toEqual({ 0: { a: [2.5, 5], b: [3] } })
-    close(counters)
+    await close(counters)
   })
 
   it('forget what is over, and let in others in its place', async () => {
@@ -64,7 +64,7 @@ describe.each(['memory', 'Redis'])('durable counters in %s', (kind) => {
     expect(await numbersOf(counters)).toEqual({ 0: { other: [1], c: [1] } })
     await counters.forget(() => true)
     expect(await numbersOf(counters)).toEqual({ 0: {} })
-    close(counters)
+    await close(counters)
   })
 
   it('fold fields beyond the bounds of number and bytes into the overflow of their group', async () => {
@@ -78,7 +78,7 @@ describe.each(['memory', 'Redis'])('durable counters in %s', (kind) => {
     expect(await counters.apply('b-3', [{ group: small, field: 'x'.repeat(1000), add: [1] }])).toBe(1)
     expect(await counters.apply('b-4', [{ group: small, field: 'x', add: [1] }])).toBe(0)
     expect(await numbersOf(counters, 'small')).toEqual({ 0: { x: [1], other: [1] } })
-    close(counters)
+    await close(counters)
   })
 
   it('differ in revision when, and only when, something has changed', async () => {
@@ -88,7 +88,7 @@ describe.each(['memory', 'Redis'])('durable counters in %s', (kind) => {
     expect((await counters.held()).revision).toBe(revision)
     await counters.apply('b-2', add('a', 1))
     expect((await counters.held()).revision).not.toBe(revision)
-    close(counters)
+    await close(counters)
   })
 })
 
@@ -96,12 +96,12 @@ describe('durable counters in Redis', () => {
   it('take up where a process ended that closed them', async () => {
     const first = open('restart')
     await first.apply('b-1', add('x', 1))
-    first.close()
+    await first.close()
     const second = open('restart')
     await second.apply('b-1', add('x', 1))
     await second.apply('b-2', add('x', 2))
     expect(await numbersOf(second)).toEqual({ 0: { x: [3] } })
-    second.close()
+    await second.close()
   })
 
   it('give each slot to exactly one live process, and those of the dead to another one', async () => {
@@ -118,7 +118,7 @@ describe('durable counters in Redis', () => {
     // Taken for dead, but not dead: what it still holds is not its own any more, and it is given another one.
     await dead.apply('b-4', add('x', 8))
     expect(await sumOf([a, b, dead], 'x')).toBe(15)
-    for (const each of [a, b, dead]) each.close()
+    await Promise.all([a, b, dead].map((each) => each.close()))
   })
 
   it('hand an adopted slot to a process that has none, so that restarts make no more of them', async () => {
@@ -128,11 +128,11 @@ describe('durable counters in Redis', () => {
       const next = open('hand-over', 500)
       await next.apply(`b-${life}`, add('x', 1))
       expect(await sumOf([survivor, next], 'x')).toBe(life + 1)
-      next.close()
+      await next.close()
       await until(async () => Object.keys(await numbersOf(survivor)).length === 2, 'it is adopted')
     }
     expect(await numbersOf(survivor)).toEqual({ 0: { x: [1] }, 1: { x: [4] } })
-    survivor.close()
+    await survivor.close()
   })
 
   it('apply a batch that two processes try at once only once, many at a time', async () => {
@@ -140,7 +140,7 @@ describe('durable counters in Redis', () => {
     const batches = Array.from({ length: 200 }, (_, i) => `b-${i}`)
     await Promise.all(batches.flatMap((id) => [a, b, a].map((counters) => counters.apply(id, add('x', 1)))))
     expect(await sumOf([a, b], 'x')).toBe(200)
-    for (const each of [a, b]) each.close()
+    await Promise.all([a, b].map((each) => each.close()))
   })
 
   it('have one bound over all processes, which a label set that others have counts towards once', async () => {
@@ -157,7 +157,7 @@ describe('durable counters in Redis', () => {
     expect(await count(a, '6', 'z')).toBe(1)
     await a.forget(({ field }) => field === 'y')
     expect(await count(a, '7', 'z')).toBe(0)
-    for (const each of [a, b]) each.close()
+    await Promise.all([a, b].map((each) => each.close()))
   })
 
   it('write nothing to a slot that was given away while they stood still', async () => {
@@ -169,13 +169,13 @@ describe('durable counters in Redis', () => {
     // By its own clock no time has passed: only the script knows better.
     await asleep.apply('b-3', add('x', 4))
     expect(await sumOf([awake, asleep], 'x')).toBe(7)
-    for (const each of [awake, asleep]) each.close()
+    await Promise.all([awake, asleep].map((each) => each.close()))
   })
 
   it('leave out what is no entry, and start from what else there is', async () => {
     const counters = open('garbage')
     await counters.apply('b-1', add('a', 2))
-    counters.close()
+    await counters.close()
     const base = '{intermix-counters-garbage}:'
     await link.run((client) => client.hset(`${base}slot:0`, 'b', 'many', 'g|c', '5 1e999', 'g|d', '', 'g|e', '7 1'))
     await link.run((client) => client.hset(`${base}slots`, 'u:0', 'long ago', 'gen-since', '9'.repeat(30)))
@@ -183,7 +183,7 @@ describe('durable counters in Redis', () => {
     expect(await numbersOf(again)).toEqual({ 0: { a: [2], e: [1] } })
     await again.apply('b-2', add('a', 1))
     expect(await numbersOf(again)).toEqual({ 0: { a: [3], e: [1] } })
-    again.close()
+    await again.close()
   })
 
   it('show no less than before where Redis has lost the latest writes, and count right from there', async () => {
@@ -207,7 +207,7 @@ describe('durable counters in Redis', () => {
     await counters.apply('b-2', add('x', 3))
     await counters.apply('b-4', add('x', 1))
     expect((await shown())[0]).toBe(9)
-    counters.close()
+    await counters.close()
   })
 
   it('answer from memory while Redis is away, and say for how long', async () => {
@@ -229,6 +229,6 @@ describe('durable counters in Redis', () => {
     const held = await counters.held()
     expect(held.staleMs).toBeGreaterThanOrEqual(60_000)
     expect(held.registers.get('0')?.get('g')?.get('x')?.numbers).toEqual([1])
-    counters.close()
+    await counters.close()
   })
 })

@@ -63,7 +63,7 @@ describe('reports on a Redis cluster', () => {
     await counters.apply('b-1', [{ group, field: 'x', add: [1] }])
     const { registers } = await counters.held()
     expect([...registers.values()].map((groups) => groups.get('g')?.get('x')?.numbers)).toEqual([[1]])
-    counters.close()
+    await counters.close()
     await runtime.stop(1000)
     await letters.close()
     await queue.close()

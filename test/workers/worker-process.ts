@@ -55,9 +55,8 @@ const server = createServer((_request, response) => {
 })
 server.listen(0, '127.0.0.1', () => process.stdout.write(`port ${(server.address() as AddressInfo).port}\n`))
 process.once('SIGTERM', () => {
-  void runtime.stop(1000).then(() => {
-    counters.close()
-    // What gives the register away has to leave first.
-    setTimeout(() => process.exit(0), 100)
-  })
+  void runtime
+    .stop(1000)
+    .then(() => counters.close())
+    .then(() => process.exit(0))
 })

@@ -88,9 +88,9 @@ export class RedisCounters implements DurableCounters {
     })
   }
 
-  /** Gives the slots away: the next process that looks takes them. Safe twice. */
-  close(): void {
-    this.#holder.close()
+  /** Gives the slots away: the next process that looks takes them. Resolves when that is done or cannot be; safe twice. */
+  async close(): Promise<void> {
+    await this.#holder.close()
   }
 
   /** All of the batches in one script, in as many rounds as it takes until the script agrees with what was computed. */

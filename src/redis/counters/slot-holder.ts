@@ -10,6 +10,8 @@ const slotsScript = defineScript({ name: 'counter-slots', keys: 1, reply: (raw) 
 
 const DEFAULT_LEASE_MS = 4000
 const TIMEOUT_MS = 2000
+/** How long the end of a process waits for Redis to take its slots back. */
+const RELEASE_MS = 500
 /** How long a reader waits for what is not known yet. */
 const PATIENCE_MS = 1000
 /** How often a process without a slot asks within a lease: the one that hands it over looks four times. */
@@ -105,7 +107,7 @@ export class SlotHolder {
     this.#options.onChange()
   }
 
-  close(): void {
+  async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     this.#cancel?.()
@@ -113,7 +115,7 @@ export class SlotHolder {
     const { link, keys, me } = this.#options
     // Where this fails, the lease ends by itself.
     const args = [me, this.#leaseMs, 'release']
-    link.run((client) => slotsScript.run(client, [keys.slots], args), TIMEOUT_MS).catch(() => undefined)
+    await link.run((client) => slotsScript.run(client, [keys.slots], args), RELEASE_MS).catch(() => undefined)
   }
 
   #age(): number {
