@@ -4,7 +4,7 @@ import { runCommand } from './kit/command.ts'
 import { printTable, runScenario, saveResults, say } from './output.ts'
 import { seededRandom } from './random.ts'
 import { BREAKS } from './report-chaos/breaks.ts'
-import { schedule } from './report-chaos/faults.ts'
+import { EACH_ONCE, EACH_ONCE_MS, schedule } from './report-chaos/faults.ts'
 import { type Ack, chaosRun, type ChaosOptions, type Outcome } from './report-chaos/run.ts'
 import type { Fsync } from './report-chaos/fleet.ts'
 import { violations } from './report-chaos/verdict.ts'
@@ -22,7 +22,8 @@ append-only file and a backend, of which each is killed, stopped, paused or made
   --fsync WHEN       everysec or always, of Redis' file; default both
   --seed N           another schedule of faults
   --faults           say each fault as it comes
-  --break NAME       plant a fault into the program, which must be found: ${Object.keys(BREAKS).join(' or ')}
+  --break NAME       plant a fault into the program, which must be found: ${Object.keys(BREAKS).join(' or ')};
+                     with each kind of fault once, ${EACH_ONCE_MS / 1_000} s a row
 
 Exits with 1 where a promise was broken: with queued, each acknowledged record arrives; with memory, the ledger says what is
 missing; with both, none arrives twice under two ids, and the counters of the workers say what the backend has.`
@@ -43,8 +44,9 @@ await runCommand({ options, help }, async (values) => {
   const fsyncs = chosen<Fsync>('fsync', values.fsync, ['everysec', 'always'])
   const [plant] =
     values.break === undefined ? [] : chosen('break', values.break, Object.keys(BREAKS) as (keyof typeof BREAKS)[])
-  const durationMs = minutes * 60_000
-  const faults = schedule({ durationMs, calmMs: 6_000, longestMs: 8_000 }, seededRandom(Number(values.seed)))
+  const durationMs = plant === undefined ? minutes * 60_000 : EACH_ONCE_MS
+  const pace = { durationMs, calmMs: 6_000, longestMs: 8_000 }
+  const faults = plant === undefined ? schedule(pace, seededRandom(Number(values.seed))) : EACH_ONCE
   const rows: Outcome[] = []
   for (const [ack, fsync] of acks.flatMap((a) => fsyncs.map((f): [Ack, Fsync] => [a, f]))) {
     const given: ChaosOptions = {

@@ -16,6 +16,12 @@ export const BREAKS = {
     find: 'ageMs >= retries.maxAgeMs || mayRetry?.() === false',
     put: 'ageMs >= 0',
   },
+  /** What an ended process left on the disk is not read. */
+  spool: {
+    file: 'src/telemetry/spool/disk-spool.ts',
+    find: 'if (left === undefined) {',
+    put: "if (left !== '') {",
+  },
 } as const satisfies Readonly<Record<string, Break>>
 
 /** The environment variable by which `plant.ts` is told which. */

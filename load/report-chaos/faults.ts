@@ -58,3 +58,29 @@ function shuffled<T>(values: readonly T[], random: () => number): T[] {
   }
   return deck
 }
+
+/** How long the run of `EACH_ONCE` takes. */
+export const EACH_ONCE_MS = 20_000
+
+/** Each kind of fault once, those that are worse together at the same time: for short runs. */
+export const EACH_ONCE: readonly Fault[] = faults(
+  ['redis', 'fill', 0, 1_000, 2_500],
+  ['worker', 'kill', 0, 1_500, 500],
+  ['backend', 'flaky', 0, 2_000, 3_000],
+  // A node dies while Redis is away, with all that it could not hand on.
+  ['redis', 'kill', 0, 6_000, 4_000],
+  ['node', 'kill', 0, 8_000, 500],
+  ['worker', 'pause', 1, 7_000, 2_000],
+  // A node ends in good order while Redis stands still, and the backend is away.
+  ['redis', 'pause', 0, 13_000, 2_000],
+  ['node', 'stop', 1, 13_500, 500],
+  ['backend', 'fails', 0, 12_000, 4_000],
+  ['worker', 'stop', 1, 15_000, 500],
+  ['node', 'pause', 0, 17_000, 1_500],
+)
+
+function faults(
+  ...of: readonly (readonly [Target, Fault['kind'], index: number, at: number, forMs: number])[]
+): Fault[] {
+  return of.map(([target, kind, index, at, forMs]) => ({ target, kind, index, at, forMs }))
+}
