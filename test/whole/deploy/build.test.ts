@@ -6,7 +6,9 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePorts } from '../../helpers/ports.ts'
-import { spawnChild } from '../../helpers/process.ts'
+import { startHttpBackend } from '../../helpers/http-backend.ts'
+import { startRedis } from '../../helpers/redis.ts'
+import { type Child, spawnChild } from '../../helpers/process.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
@@ -68,6 +70,83 @@ describe('the package', () => {
     expect(run(command, 'validate', 'node_modules/intermix/examples/quickstart')).toContain('0 errors')
     rmSync(project, { recursive: true })
   })
+})
+
+/** A config whose records go to a file of ours and, by the module of a team, to one of theirs. */
+const PLUG_IN = (folder: string) => `
+apiVersion: intermix.dev/v1
+kind: attributemanifest
+metadata: {name: words}
+spec: {attributes: {request.path: {valueType: STRING}}}
+---
+apiVersion: intermix.dev/v1
+kind: handler
+metadata: {name: ours}
+spec: {adapter: stdio, params: {logStream: FILE, outputPath: ${JSON.stringify(join(folder, 'ours'))}}}
+---
+apiVersion: intermix.dev/v1
+kind: handler
+metadata: {name: audit}
+spec: {adapter: audit, params: {url: 'URL'}}
+---
+apiVersion: intermix.dev/v1
+kind: rule
+metadata: {name: all}
+spec:
+  actions:
+    - handler: ours
+      instances: [{template: logentry, params: {severity: '"info"', variables: {path: request.path}}}]
+    - handler: audit
+      instances: [{template: logentry, params: {severity: '"info"', variables: {path: request.path}}}]
+`
+
+describe('a worker of a team, in a folder of its own', () => {
+  it('delivers by its own module what other workers have evaluated', async () => {
+    const project = mkdtempSync(join(tmpdir(), 'intermix-team-'))
+    const redis = await startRedis()
+    const backend = await startHttpBackend(() => ({ status: 202 }))
+    const children: Child[] = []
+    try {
+      mkdirSync(join(project, 'node_modules'))
+      symlinkSync(image, join(project, 'node_modules/intermix'))
+      cpSync(join(root, 'examples/adapters/audit.ts'), join(project, 'audit.mts'))
+      mkdirSync(join(project, 'policy'))
+      writeFileSync(join(project, 'policy/all.yaml'), PLUG_IN(project).replace('URL', backend.url))
+      const command = join('node_modules/intermix', 'bin/intermix.js')
+      const start = async (role: string, ...flags: string[]) => {
+        const [grpc, http, admin, prometheus] = await freePorts(4)
+        const ports = { admin, ...(role === 'node' ? { grpc, http } : { prometheus }) }
+        const addresses = Object.entries(ports).map(([name, port]) => `--${name}-address=127.0.0.1:${port}`)
+        const common = ['--config', 'policy', '--redis', redis.url, '--adapters', './audit.mts']
+        const args = [command, role, ...common, ...addresses, ...flags]
+        const child = await spawnChild(process.execPath, args, { cwd: project })
+        children.push(child)
+        return { child, http: http ?? 0 }
+      }
+      const node = await start('node')
+      await start('worker', '--handlers', 'ours', '--fan-out')
+      await node.child.waitForPort(node.http)
+      const answer = await fetch(`http://127.0.0.1:${node.http}/v1/report`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ records: [{ 'request.path': '/a' }] }),
+      })
+      expect(answer.status).toBe(202)
+      const ours = () => (existsSync(join(project, 'ours')) ? readFileSync(join(project, 'ours'), 'utf8') : '')
+      await expect.poll(ours, { timeout: 20_000 }).toContain('/a')
+      expect(backend.count).toBe(0)
+      const wrong = await start('worker', '--handlers', 'audti')
+      expect((await wrong.child.exited).code).toBe(2)
+      expect(wrong.child.output()).toContain('Did you mean "audit"?')
+      await start('worker', '--handlers', 'audit')
+      await expect.poll(() => backend.requests[0]?.body, { timeout: 20_000 }).toBe('{"path":"/a"}\n')
+    } finally {
+      await Promise.all(children.map((child) => child.stop()))
+      await backend.close()
+      await redis.stop()
+      rmSync(project, { recursive: true })
+    }
+  }, 60_000)
 })
 
 describe('the image', () => {
