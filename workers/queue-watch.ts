@@ -169,7 +169,7 @@ export class QueueWatch {
     // A key of another type than jobs have says nothing of the batch.
     const batch = await this.#run((client) => client.hget(this.#key(id), 'deid')).catch(() => null)
     await this.buryDamaged({ id, data, attemptsMade: 0, deduplicationId: batch ?? undefined }, reason)
-    await this.#run((client) => dropJob.run(client, [this.#key('active'), this.#key(id)], [id]))
+    await this.#run((client) => dropJob.run(client, [this.#key('active'), this.#key(id)], [id, batch ?? '']))
   }
 
   #run<T>(operation: (client: RedisClient) => Promise<T>): Promise<T> {

@@ -63,6 +63,8 @@ function isMeant(letter: DeadLetter, { handler, template, reason, before, after 
 const DEFAULT_MAX_DEAD_LETTERS = 10_000
 /** Letters read at once: a letter holds a whole batch, and there may be thousands. */
 const READ_AT_ONCE = 10
+/** A replay that was cut short is replayed again, and the ledger does not know for what it is. */
+const REMEMBER_REPLAY_MS = 3_600_000
 const TIMEOUT_MS = 5000
 
 export interface DeadLettersOptions {
@@ -154,7 +156,8 @@ export class DeadLetters {
     // Before it can be delivered: what has ended is never taken out again.
     await this.#options.ledger.take(entryOf(letter), content.kind === 'reports' ? `${letter.id}-again` : undefined)
     await this.#queueOf(target).run(
-      (to) => to.add(content.kind === 'reports' ? 'reports' : 'deliver', data, jobOptions(`${id}-again`)),
+      (to) =>
+        to.add(content.kind === 'reports' ? 'reports' : 'deliver', data, jobOptions(`${id}-again`, REMEMBER_REPLAY_MS)),
       TIMEOUT_MS,
     )
     await this.#remove(letter.id)

@@ -1,14 +1,16 @@
 // How jobs are added: once per id, gone when done. How long they are tried is for those who try to say.
 
-// How long an id is remembered, so that a repeated add is recognised.
-const DEDUPLICATION_MS = 3_600_000
 // Before the next try after an error that nobody has judged.
 const UNJUDGED_DELAY_MS = 5000
 
-/** Options of a job; adding another one with the same id within an hour does nothing. */
-export function jobOptions(deduplicationId: string) {
+/**
+ * Options of a job; adding another one with the same id does nothing while it is there. What is added again after that is
+ * known to the ledger. A key for each job of an hour would take more memory than the jobs: 200 to 300 bytes each.
+ * @param rememberMs also after it is done, for so long since it was added
+ */
+export function jobOptions(deduplicationId: string, rememberMs?: number) {
   return {
-    deduplication: { id: deduplicationId, ttl: DEDUPLICATION_MS },
+    deduplication: { id: deduplicationId, ...(rememberMs === undefined ? {} : { ttl: rememberMs }) },
     removeOnComplete: true,
     attempts: Number.MAX_SAFE_INTEGER,
     backoff: { type: 'fixed', delay: UNJUDGED_DELAY_MS },

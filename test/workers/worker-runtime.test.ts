@@ -106,6 +106,23 @@ describe('workers', () => {
     expect(handler.calls).toBe(2)
   })
 
+  it('do nothing for a parcel that comes again after its batches have ended, and keep no key for any of them', async () => {
+    const [good, bad] = [new CountingHandler(), new CountingHandler()]
+    bad.failWith = () => new IntermixError('BACKEND_REFUSED', 'no')
+    const parcel = parcelOf([batchTo('good', 5), batchTo('bad', 3)])
+    await add(parcel)
+    startRuntime({ good, bad })
+    await until(async () => (await totals('bad'))?.deadLetters === 3, 'one is a dead letter')
+    await until(async () => (await totals('good'))?.delivered === 5, 'the other one is delivered')
+    const keys = () => link.run((client) => client.keys('*:de:*'))
+    await until(async () => (await keys()).length === 0, 'no id is remembered in a key of its own')
+    bad.failWith = undefined
+    await add(parcel)
+    await add(parcelOf([batchTo('good', 1)]))
+    await until(() => good.total === 6, 'the next one is delivered')
+    expect([good.calls, bad.calls, await letters.count()]).toEqual([2, 1, 1])
+  })
+
   it('try again after a passing failure with the same batch id', async () => {
     const handler = new CountingHandler()
     const ids: string[] = []

@@ -66,7 +66,10 @@ function events.arrive(event)
   local results = {}
   if seen(event.mark) then
     mark(event.mark)
-    for i, batch in ipairs(event.batches) do results[i] = redis.call('HEXISTS', KEYS[2], batch.id) end
+    for i, batch in ipairs(event.batches) do
+      local entry = find(batch.id)
+      results[i] = entry and entry.dead == (batch.dead or false) and 1 or 0
+    end
     return { 0, results }
   end
   mark(event.mark)
