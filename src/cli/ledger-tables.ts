@@ -25,8 +25,8 @@ export function ledgerTables({ nodes, queues, handlers, findings }: LedgerReport
     ),
     ...table(
       'Queues, in jobs',
-      ['QUEUE', 'JOBS', 'BEGUN'],
-      queues.map(({ name, jobs, begun }) => [name, jobs, begun]),
+      ['QUEUE', 'JOBS', 'BEGUN', 'ABOUT', 'SERVED BY'],
+      queues.map(({ name, jobs, begun, about = '', servedBy }) => [name, jobs, begun, about, servedByText(servedBy)]),
     ),
     ...table(
       'Fan-out, in records, and handlers, in instances',
@@ -49,6 +49,15 @@ export function ledgerTables({ nodes, queues, handlers, findings }: LedgerReport
 
 function findingText({ where, name, atLeast, message }: LedgerReport['findings'][number]): string {
   return `${where} ${name}: at least ${atLeast}: ${message}`
+}
+
+const MAX_NAMED = 3
+
+function servedByText(processes: readonly string[] | undefined): string {
+  if (processes === undefined) return ''
+  if (processes.length === 0) return 'nobody'
+  const more = processes.length - MAX_NAMED
+  return `${processes.slice(0, MAX_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 /** The sum, and its parts by reason. */

@@ -15,7 +15,8 @@ import { ownBooks, sharedBooks } from './ledger-books.ts'
 import { InProcessPipeline } from '../telemetry/in-process-pipeline.ts'
 import { MeshPresence } from '../telemetry/mesh-presence.ts'
 import type { ProcessEntry } from '../telemetry/process-registry.ts'
-import { meshPrefix } from '../telemetry/queue-names.ts'
+import { meshPrefix, queueNames } from '../telemetry/queue-names.ts'
+import { withServices } from '../telemetry/queue-services.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { QueueStanding } from '../telemetry/queue-standing.ts'
 import { ReportIntake } from '../telemetry/report-intake.ts'
@@ -151,6 +152,11 @@ export function createReports(options: ReportsOptions): Reports {
     const handlers = (await (ledger?.read() ?? pipeline?.totals())) ?? new Map()
     return { intake: intake?.totals(), handlers: Object.fromEntries(handlers), ...(await presence?.look()) }
   }
+  const lookAtBooks = async () => {
+    const report = await books.look()
+    const services = await presence?.look()
+    return services === undefined ? report : withServices(report, services, queueNames(prefix).reports())
+  }
   books.start(intake && (() => intake.totals()))
   let working = false
   return {
@@ -174,7 +180,7 @@ export function createReports(options: ReportsOptions): Reports {
     },
     debug: new Map<string, () => unknown>([
       ['reports', view],
-      ['ledger', () => books.look()],
+      ['ledger', lookAtBooks],
     ]),
     async stop(deadlineMs) {
       const endAt = clock.monotonic() + deadlineMs

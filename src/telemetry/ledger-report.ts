@@ -17,11 +17,19 @@ export interface NodeRow extends IntakeTotals {
   readonly lost: number
 }
 
+/** What is known of a queue where processes say what they serve. */
+export interface QueueServed {
+  /** What people call it. */
+  readonly about: string
+  /** Names of the living processes that take from it. */
+  readonly servedBy: readonly string[]
+}
+
 export interface LedgerReport {
   /** Whether it is that of all processes, or that of one which has no Redis. */
   readonly isShared: boolean
   readonly nodes: readonly NodeRow[]
-  readonly queues: readonly QueueFacts[]
+  readonly queues: readonly (QueueFacts & Partial<QueueServed>)[]
   /** The fan-out is one of them, in records. */
   readonly handlers: Readonly<Record<string, HandlerTotals>>
   /** What does not add up; empty where all does. */

@@ -4,11 +4,14 @@
 import type { Clock } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { FAN_OUT, type Ledger } from './ledger.ts'
+import type { LedgerReport } from './ledger-report.ts'
 import type { Presence, ProcessEntry, ProcessRegistry, ReportQueueName } from './process-registry.ts'
 import { meshPrefix, queueNames } from './queue-names.ts'
 
 /** A queue, and who has to do with it. */
 export interface QueueService {
+  /** Its name in Redis. */
+  readonly queue: string
   /** What people call it. */
   readonly name: string
   readonly mesh: string | undefined
@@ -49,6 +52,15 @@ const TIMEOUT_MS = 2_000
 const MAX_COUNTED = 100
 const DIGITS_FOR_PEOPLE = 12
 
+/** Tells in a ledger who serves its queues. */
+export function withServices(report: LedgerReport, { queues, members }: Services, reports: string): LedgerReport {
+  const known = new Map(queues.map(({ queue, name, servedBy }) => [queue, { about: name, servedBy }]))
+  // What names no rules is for whoever evaluates reports.
+  const evaluating = members.filter(({ evaluates }) => evaluates.length > 0).map(({ id }) => id)
+  known.set(reports, { about: 'reports under any rules', servedBy: evaluating })
+  return { ...report, queues: report.queues.map((queue) => ({ ...queue, ...known.get(queue.name) })) }
+}
+
 export class QueueServices {
   readonly #options: QueueServicesOptions
   #unservedSince = new Map<string, number>()
@@ -73,7 +85,7 @@ export class QueueServices {
   }
 
   async #ofReports({ processes, queues }: Presence): Promise<Omit<QueueService, 'unservedMs'>[]> {
-    const { mesh, registry } = this.#options
+    const { mesh, registry, prefix } = this.#options
     const found: Omit<QueueService, 'unservedMs'>[] = []
     for (const queue of queues.slice(-MAX_COUNTED)) {
       const those = processes.filter((process) => process.mesh === queue.mesh)
@@ -85,19 +97,22 @@ export class QueueServices {
         await registry.forget(queue)
       }
       const name = `reports under the rules ${queue.rules.slice(0, DIGITS_FOR_PEOPLE)}${ofMesh(queue.mesh)}`
-      found.push({ name, ...queue, held, addedBy, servedBy })
+      const names = queueNames(meshPrefix(prefix, queue.mesh))
+      found.push({ queue: names.reports(queue.rules), name, ...queue, held, addedBy, servedBy })
     }
     return found
   }
 
   async #ofHandlers({ processes }: Presence): Promise<Omit<QueueService, 'unservedMs'>[]> {
-    const { mesh, ledger } = this.#options
+    const { mesh, ledger, prefix } = this.#options
+    const names = queueNames(meshPrefix(prefix, mesh))
     const members = processes.filter((process) => process.mesh === mesh)
     return [...(await ledger.read())].flatMap(([handler, totals]) => {
       if (handler === FAN_OUT) return []
       const servedBy = members.filter(({ delivers }) => delivers.includes(handler)).map(({ id }) => id)
       const held = Math.max(0, totals.held - totals.deadLetters)
-      return [{ name: `handler ${handler}${ofMesh(mesh)}`, mesh, handler, held, addedBy: [], servedBy }]
+      const name = `handler ${handler}${ofMesh(mesh)}`
+      return [{ queue: names.deliver(handler), name, mesh, handler, held, addedBy: [], servedBy }]
     })
   }
 

@@ -56,7 +56,17 @@ function report(findings: readonly LedgerFinding[] = [], isShared = true): Ledge
   return {
     isShared,
     nodes: [{ ...node, state: 'alive', arrived: 9, lost: 0 }],
-    queues: [{ name: 'intermix-reports', jobs: 2, begun: 1 }],
+    queues: [
+      { name: 'intermix-reports', jobs: 2, begun: 1 },
+      {
+        name: 'intermix-deliver-1',
+        jobs: 0,
+        begun: 0,
+        about: 'handler a.handler.ns',
+        servedBy: ['w1', 'w2', 'w3', 'w4'],
+      },
+      { name: 'intermix-deliver-2', jobs: 7, begun: 0, about: 'handler b.handler.ns', servedBy: [] },
+    ],
     handlers: { 'a.handler.ns': totals },
     findings,
   }
@@ -74,8 +84,10 @@ describe('intermix ledger', () => {
       '  n1-x     alive  0               9       9        9     0       0  0           0',
       '',
       'Queues, in jobs',
-      '  QUEUE             JOBS  BEGUN',
-      '  intermix-reports     2      1',
+      '  QUEUE               JOBS  BEGUN  ABOUT                 SERVED BY',
+      '  intermix-reports       2      1',
+      '  intermix-deliver-1     0      0  handler a.handler.ns  w1, w2, w3 and 1 more',
+      '  intermix-deliver-2     7      0  handler b.handler.ns  nobody',
       '',
       'Fan-out, in records, and handlers, in instances',
       '  HANDLER       ACCEPTED  DELIVERED  HELD  DEAD  BYTES  DROPPED',

@@ -140,8 +140,15 @@ describe('a config change that rolls over the processes', () => {
         return more.length > 0 || first?.version !== version || first.path !== `/${version}`
       })
       expect(wrong).toEqual([])
-      const debug = () => fetch(`${parts[0].process.adminUrl}/debug/reports`).then((answer) => answer.text())
-      await expect.poll(debug, { timeout: 20_000 }).toContain('worker-1')
+      const ledger = () => fetch(`${parts[0].process.adminUrl}/debug/ledger`).then((answer) => answer.json())
+      const servedBy = expect.arrayContaining(['worker-1', 'worker-2'])
+      await expect.poll(ledger, { timeout: 20_000 }).toMatchObject({
+        queues: expect.arrayContaining([
+          expect.objectContaining({ about: expect.stringMatching(/^reports under the rules [0-9a-f]{12}$/), servedBy }),
+          expect.objectContaining({ about: 'handler to-v2.handler.istio-system', servedBy }),
+        ]),
+        findings: [],
+      })
     },
     120_000,
   )

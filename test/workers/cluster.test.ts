@@ -4,6 +4,7 @@ import { RedisCounters } from '../../src/redis/counters/redis-counters.ts'
 import { DeadLetters } from '../../src/telemetry/dead-letters.ts'
 import { parcelOf } from '../../src/telemetry/parcel.ts'
 import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
+import { MeshPresence } from '../../src/telemetry/mesh-presence.ts'
 import { ReportQueue } from '../../src/telemetry/report-queue.ts'
 import { WorkerRuntime } from '../../workers/worker-runtime.ts'
 import type { RedisServer } from '../helpers/redis.ts'
@@ -27,10 +28,22 @@ describe('reports on a Redis cluster', () => {
     link = opened
     await untilUp(opened)
     const ports = { link: opened, clock: realClock, log: new KeptLog(), meter: new ReadableMeter() }
-    const queue = new ReportQueue(ports)
+    const ledger = new RedisLedger(opened)
+    const self = () => ({
+      id: 'all-1',
+      rules: snapshot.reportDigest,
+      adds: queue.adds,
+      evaluates: runtime.evaluates,
+      delivers: runtime.delivers,
+    })
+    const presence = new MeshPresence({ ...ports, prefix: 'intermix', mesh: undefined, ledger, self, lookMs: 50 })
+    const queue = new ReportQueue({ ...ports, note: (rules) => presence.note(rules) })
+    const snapshot = snapshotOf(['good', 'bad'])
     const [good, bad] = [new CountingHandler(), new CountingHandler()]
     bad.failWith = () => new Error('away')
-    const runtime = new WorkerRuntime({
+    const runtime: WorkerRuntime = new WorkerRuntime({
+      watch: presence.watch,
+      onChange: () => presence.tell(),
       redisUrl,
       ...ports,
       random: fixedRandom,
@@ -42,15 +55,14 @@ describe('reports on a Redis cluster', () => {
       ['good', good],
       ['bad', bad],
     ])
-    runtime.start(snapshotOf(['good', 'bad']), handlers)
-    const parcel = parcelOf([batchTo('good', 30), batchTo('bad', 4)])
+    runtime.start(snapshot, handlers)
+    const parcel = parcelOf([batchTo('good', 30), batchTo('bad', 4)], 'first', 0, snapshot.reportDigest)
     const add = () =>
       queue.add(parcel).then(
         () => true,
         () => false,
       )
     await until(add, 'the parcel is added')
-    const ledger = new RedisLedger(opened)
     await until(async () => (await ledger.read()).get('good')?.delivered === 30, 'one is delivered')
     await until(async () => (await ledger.read()).get('bad')?.deadLetters === 4, 'the other one is dead')
     const letters = new DeadLetters({ link: opened, ledger })
@@ -64,7 +76,13 @@ describe('reports on a Redis cluster', () => {
     const { registers } = await counters.held()
     expect([...registers.values()].map((groups) => groups.get('g')?.get('x')?.numbers)).toEqual([[1]])
     await counters.close()
+    const served = {
+      members: [{ id: 'all-1' }],
+      queues: expect.arrayContaining([expect.objectContaining({ servedBy: ['all-1'] })]),
+    }
+    await expect.poll(() => presence.look()).toMatchObject(served)
     await runtime.stop(1000)
+    await presence.stop()
     await letters.close()
     await queue.close()
   }, 30_000)
