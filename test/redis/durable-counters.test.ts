@@ -177,12 +177,22 @@ describe('durable counters in Redis', () => {
     await counters.apply('b-1', add('a', 2))
     await counters.close()
     const base = '{intermix-counters-garbage}:'
-    await link.run((client) => client.hset(`${base}slot:0`, 'b', 'many', 'g|c', '5 1e999', 'g|d', '', 'g|e', '7 1'))
+    await link.run((client) => client.hset(`${base}slot:0`, 'b', 'many', 'g|c', '5 1 2x', 'g|d', '', 'g|e', '7 1'))
     await link.run((client) => client.hset(`${base}slots`, 'u:0', 'long ago', 'gen-since', '9'.repeat(30)))
     const again = open('garbage')
     expect(await numbersOf(again)).toEqual({ 0: { a: [2], e: [1] } })
     await again.apply('b-2', add('a', 1))
     expect(await numbersOf(again)).toEqual({ 0: { a: [3], e: [1] } })
+    await again.close()
+  })
+
+  it('keep sums that are infinite or have become no number', async () => {
+    const counters = open('infinite')
+    await counters.apply('b-1', add('a', Number.POSITIVE_INFINITY, -1.5e-9, 1e300))
+    await counters.apply('b-2', add('a', Number.NEGATIVE_INFINITY, 0, 0))
+    await counters.close()
+    const again = open('infinite')
+    expect(await numbersOf(again)).toEqual({ 0: { a: [Number.NaN, -1.5e-9, 1e300] } })
     await again.close()
   })
 

@@ -93,10 +93,13 @@ export function entryText(numbers: readonly number[], changedAt: number): string
   return `${changedAt} ${numbers.join(' ')}`
 }
 
-/** What is no entry is left out. */
+/** What is no entry is left out. Sums may be infinite, or no number any more. */
 function readEntry(register: CounterRegister, key: string, text: string): void {
   const at = key.indexOf('|')
-  const [changedAt = Number.NaN, ...numbers] = text.split(' ').map(Number)
-  if (at < 0 || numbers.length === 0 || !Number.isFinite(changedAt) || !numbers.every(Number.isFinite)) return
-  register.put(key.slice(0, at), key.slice(at + 1), numbers, changedAt)
+  const [changedAt = '', ...numbers] = text.split(' ')
+  if (at < 0 || !NUMBER.test(changedAt) || numbers.length === 0 || !numbers.every((number) => NUMBER.test(number)))
+    return
+  register.put(key.slice(0, at), key.slice(at + 1), numbers.map(Number), Number(changedAt))
 }
+
+const NUMBER = /^(NaN|-?(Infinity|\d+(\.\d+)?(e[+-]\d+)?))$/
