@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { ReportIntake } from '../../src/telemetry/report-intake.ts'
 import { REPORT_FORMATS } from '../../src/wire/report-formats.ts'
+import { thisProcess } from '../../src/telemetry/spool/owner.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { fixedRandom, KeptLog, ReadableMeter } from '../redis/support.ts'
 import { batch, expectBalanced, settled, TestSink } from './intake-support.ts'
@@ -31,7 +32,8 @@ async function intakeOn({ directory, isReady = false, spoolBytes = 64 * 1024 * 1
     fsync: 'always',
     random: Math.random,
     processId: 'node',
-    identity: { space: undefined, pid: processes, started: undefined },
+    // No process has such a number.
+    identity: { ...thisProcess(), pid: 2 ** 30 + processes },
     ...parts,
   })
   const intake = new ReportIntake({ ...ports, sink, formats: REPORT_FORMATS, spoolBytes, disk })

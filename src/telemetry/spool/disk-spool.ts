@@ -3,14 +3,14 @@
 // Each process has a folder of its own in the spool directory. What a process that has ended left there is taken over one
 // segment at a time, by whoever has time for it: renaming a file succeeds for one only.
 
-import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, rmdir, utimes } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock, Logger, Random } from '../../kernel/ports.ts'
 import type { Parcel } from '../parcel.ts'
-import { BEAT_MS, beat, disown, own, OWNER_FILE, OwnerWatch, type ProcessIdentity, thisProcess } from './owner.ts'
+import { BEAT_MS, ownedName, OwnerWatch, type ProcessIdentity, releasedName, thisProcess } from './owner.ts'
 import { parcelToBytes } from './parcel-bytes.ts'
-import { isSegmentName, Segment, type Taken } from './segment.ts'
+import { isSeededWith, isSegmentName, Segment, type Taken } from './segment.ts'
 import { SegmentWriter, syncFolder } from './segment-writer.ts'
 
 /**
@@ -50,7 +50,7 @@ const SYNC_EVERY_MS = 1_000
 export class DiskSpool {
   readonly #options: DiskSpoolOptions
   readonly #folder: string
-  readonly #identity: ProcessIdentity
+  readonly #seed: number
   readonly #watch: OwnerWatch
   readonly #writer: SegmentWriter
   /** Oldest first. */
@@ -67,11 +67,12 @@ export class DiskSpool {
     const { directory, processId, clock, random, maxBytes, fsync } = options
     const seed = Math.floor(random() * 2 ** 32)
     this.#options = options
+    this.#seed = seed
     // Names sort by the time at which their process started, so that the oldest is taken over first.
     const name = `${clock.now().toString().padStart(15, '0')}-${processId}-${seed.toString(16)}`
-    this.#folder = join(directory, name)
-    this.#identity = options.identity ?? thisProcess()
-    this.#watch = new OwnerWatch(this.#identity, clock)
+    const identity = options.identity ?? thisProcess()
+    this.#folder = join(directory, ownedName(name, identity))
+    this.#watch = new OwnerWatch(identity, clock)
     this.#writer = new SegmentWriter({
       folder: this.#folder,
       seed,
@@ -105,20 +106,22 @@ export class DiskSpool {
    */
   async open(events: DiskSpoolEvents): Promise<void> {
     this.#events = events
-    const { directory, fsync, clock } = this.#options
+    const { directory, fsync, clock, log } = this.#options
     try {
-      await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-      await own(this.#folder, this.#identity)
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      await this.#makeFolder()
       await syncFolder(directory)
     } catch (error) {
-      throw new IntermixError(
-        'INVALID_SETTING',
-        `the spool directory '${directory}' cannot be used; it must be a directory that this process may write to`,
-        { cause: error },
-      )
+      // What fills the disk may be what is to be handed on: the process starts all the same.
+      if (!isFull(error)) {
+        const cause = `the spool directory '${directory}' cannot be used; it must be a directory that this process may write to`
+        throw new IntermixError('INVALID_SETTING', cause, { cause: error })
+      }
+      log.error({ err: error, directory }, 'the spool directory is full')
     }
     this.#repeat('beat', BEAT_MS, async () => {
-      await beat(this.#folder, clock.now())
+      // Others may have taken it for abandoned while this process stood still.
+      await utimes(this.#folder, clock.now() / 1_000, clock.now() / 1_000).catch(() => this.#makeFolder())
       this.#mayHaveLeft = true
       events.onLeft()
     })
@@ -165,7 +168,18 @@ export class DiskSpool {
     const segments = this.#segments.splice(0)
     await Promise.all(segments.map((segment) => (segment.isSpent ? segment.remove() : segment.close())))
     if (this.#closedWith === 0) await rm(this.#folder, { recursive: true, force: true })
-    else await disown(this.#folder)
+    else await rename(this.#folder, releasedName(this.#folder))
+  }
+
+  /** Makes this process's folder; where there is no room for one, it takes over one that was left, with all that is in it. */
+  async #makeFolder(): Promise<void> {
+    try {
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    } catch (error) {
+      const [left] = isFull(error) ? await this.#leftFolders() : []
+      if (left === undefined) throw error
+      await rename(left, this.#folder)
+    }
   }
 
   async #take(): Promise<Taken | undefined> {
@@ -224,27 +238,32 @@ export class DiskSpool {
   /** The oldest file of those that have no living owner. */
   async #left(): Promise<string | undefined> {
     const { directory } = this.#options
-    const entries = (await readdir(directory, { withFileTypes: true })).toSorted((a, b) => (a.name < b.name ? -1 : 1))
     // Files of the version before segments have none: they were written at the end of their process.
-    const legacy = entries.find((entry) => entry.isFile() && isSegmentName(entry.name))
-    if (legacy !== undefined) return join(directory, legacy.name)
-    const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name))
-    this.#watch.keep(new Set(folders))
-    for (const folder of folders) {
-      if (folder === this.#folder || !(await this.#watch.isGone(folder))) continue
-      const files = await readdir(folder).catch(() => [])
-      const oldest = files.filter(isSegmentName).toSorted()[0]
-      if (oldest !== undefined) return join(folder, oldest)
-      await this.#tidy(folder, files)
+    const legacy = (await readdir(directory)).filter(isSegmentName).toSorted()[0]
+    if (legacy !== undefined) return join(directory, legacy)
+    const known = new Set(this.#segments.map(({ path }) => path))
+    for (const folder of [this.#folder, ...(await this.#leftFolders())]) {
+      const files = (await readdir(folder).catch(() => [])).filter(isSegmentName).map((name) => join(folder, name))
+      // What this process writes is its own, also before it is known; a folder that it had to take over holds others'.
+      const oldest = files.filter((path) => !known.has(path) && !isSeededWith(path, this.#seed)).toSorted()[0]
+      if (oldest !== undefined) return oldest
+      // Only where it is empty.
+      if (folder !== this.#folder) await rmdir(folder).catch(() => undefined)
     }
     return undefined
   }
 
-  /** Removes an empty folder of an ended process. */
-  async #tidy(folder: string, files: readonly string[]): Promise<void> {
-    if (files.some((name) => name !== OWNER_FILE)) return
-    await rm(join(folder, OWNER_FILE), { force: true }).catch(() => undefined)
-    await rmdir(folder).catch(() => undefined)
+  /** Folders of ended processes, oldest first. */
+  async #leftFolders(): Promise<string[]> {
+    const { directory } = this.#options
+    const entries = await readdir(directory, { withFileTypes: true })
+    const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name))
+    this.#watch.keep(new Set(folders))
+    const left: string[] = []
+    for (const folder of folders.toSorted()) {
+      if (folder !== this.#folder && (await this.#watch.isGone(folder))) left.push(folder)
+    }
+    return left
   }
 
   #repeat(name: string, everyMs: number, work: () => Promise<void>): void {
@@ -262,6 +281,12 @@ export class DiskSpool {
     }
     again()
   }
+}
+
+/** Whether a disk, or a user's part of it, has no room. */
+function isFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
 /** Names of files that came from others: they sort before those of this process. */

@@ -1,54 +1,52 @@
 // Whose a folder of the disk spool is, and whether that process still lives: what the living write, nobody else reads.
 //
-// Node has no file locks. Where the owner ran in the same boot of the same machine and sees the same processes, its number
-// and start time tell exactly. Elsewhere (another container, another machine on a shared volume) it counts as gone when its
-// sign of life has not moved for a while, by the watcher's own clock.
+// Node has no file locks. A folder's name says whose it is, which needs no room on a full disk. Where its owner ran in the
+// same boot of the same machine and saw the same processes, its number and start time tell exactly. Elsewhere (another
+// container, another machine on a shared volume) it counts as gone when its sign of life, the folder's time of change, has
+// not moved for a while, by the watcher's own clock.
 
+import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { readFile, stat, utimes, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
 import type { Clock } from '../../kernel/ports.ts'
 
 /** A process, among all that may ever use the folder. */
 export interface ProcessIdentity {
-  /** Boot of the machine and namespace of process numbers; `undefined` where the system does not tell. */
-  readonly space: string | undefined
+  /** Boot of the machine and namespace of process numbers, as letters and digits; `unknown` where the system does not tell. */
+  readonly space: string
   readonly pid: number
   /** When it started, in the system's own count. */
-  readonly started: string | undefined
+  readonly started: string
 }
 
-export const OWNER_FILE = 'owner'
-const RELEASED = 'released\n'
+const UNKNOWN = 'unknown'
+const RELEASED = 'released'
+const OWNER = /@(?:(released)|([A-Za-z0-9]+)\.(\d+)\.(\d+))$/
 /** A sign of life comes every so often, */
 export const BEAT_MS = 2_000
 /** and who has given none for so long, as seen from here, is gone. */
 const SILENT_MS = 15_000
 
 export function thisProcess(): ProcessIdentity {
-  const pid = process.pid
+  const { pid } = process
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-    const space = `${boot} ${readlinkSync('/proc/self/ns/pid')}`
-    return { space, pid, started: startOf(readFileSync('/proc/self/stat', 'utf8')) }
+    const hash = createHash('sha256').update(`${boot} ${readlinkSync('/proc/self/ns/pid')}`)
+    return { space: hash.digest('hex').slice(0, 16), pid, started: startOf(readFileSync('/proc/self/stat', 'utf8')) }
   } catch {
-    return { space: undefined, pid, started: undefined }
+    return { space: UNKNOWN, pid, started: '0' }
   }
 }
 
-/** Says in a folder whose it is. */
-export async function own(folder: string, identity: ProcessIdentity): Promise<void> {
-  await writeFile(join(folder, OWNER_FILE), `${JSON.stringify(identity)}\n`, { mode: 0o600 })
+/** The name of a folder that is a process's own. */
+export function ownedName(name: string, { space, pid, started }: ProcessIdentity): string {
+  return `${name}@${space}.${pid}.${started}`
 }
 
-/** Gives a folder away: whoever comes may take over what is in it. */
-export async function disown(folder: string): Promise<void> {
-  await writeFile(join(folder, OWNER_FILE), RELEASED, { mode: 0o600 })
-}
-
-/** Gives a sign of life. Rejects where the folder is no longer ours. */
-export async function beat(folder: string, now: number): Promise<void> {
-  await utimes(join(folder, OWNER_FILE), now / 1_000, now / 1_000)
+/** The name of the same folder for whoever comes: its process is done with it. */
+export function releasedName(folder: string): string {
+  return folder.replace(OWNER, `@${RELEASED}`)
 }
 
 /** Tells which folders' owners are gone. It remembers the signs of life that it has seen. */
@@ -62,13 +60,13 @@ export class OwnerWatch {
     this.#clock = clock
   }
 
+  /** A folder that is none of a spool has no owner who could be gone. */
   async isGone(folder: string): Promise<boolean> {
-    const owner = await readOwner(folder)
-    if (owner === RELEASED) return true
-    const { space } = this.#identity
-    if (owner?.space !== undefined && owner.space === space) return await hasEnded(owner)
-    const path = owner === undefined ? folder : join(folder, OWNER_FILE)
-    const sign = await stat(path).then(
+    const [isOfSpool, released, space, pid = '', started] = OWNER.exec(basename(folder)) ?? []
+    if (isOfSpool === undefined) return false
+    if (released !== undefined) return true
+    if (space !== UNKNOWN && space === this.#identity.space) return await hasEnded(pid, started)
+    const sign = await stat(folder).then(
       ({ mtimeMs }) => mtimeMs,
       () => undefined,
     )
@@ -86,17 +84,8 @@ export class OwnerWatch {
   }
 }
 
-async function readOwner(folder: string): Promise<ProcessIdentity | typeof RELEASED | undefined> {
-  try {
-    const text = await readFile(join(folder, OWNER_FILE), 'utf8')
-    return text === RELEASED ? RELEASED : (JSON.parse(text) as ProcessIdentity)
-  } catch {
-    return undefined
-  }
-}
-
 /** A process number may have been given again, but not at the same time. */
-async function hasEnded({ pid, started }: ProcessIdentity): Promise<boolean> {
+async function hasEnded(pid: string, started: string | undefined): Promise<boolean> {
   try {
     return startOf(await readFile(`/proc/${pid}/stat`, 'utf8')) !== started
   } catch {
@@ -105,6 +94,6 @@ async function hasEnded({ pid, started }: ProcessIdentity): Promise<boolean> {
 }
 
 /** Field 22 of `/proc/<pid>/stat`; the name in field 2 may hold anything, so counting begins behind it. */
-function startOf(stat: string): string | undefined {
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+function startOf(text: string): string {
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? ''
 }

@@ -32,6 +32,11 @@ export function segmentName(serial: number, seed: number): string {
   return `${String(serial).padStart(10, '0')}-${seed.toString(16).padStart(8, '0')}.segment`
 }
 
+/** Whether a name is that of a segment which was begun with this seed. */
+export function isSeededWith(name: string, seed: number): boolean {
+  return Number.parseInt(SEGMENT_NAME.exec(name)?.[1] ?? '', 16) === seed
+}
+
 /** The head of a new segment. */
 export function segmentHead(seed: number): Buffer {
   return Buffer.concat([MAGIC, cursorBytes(SEGMENT_HEAD_BYTES, seed)])

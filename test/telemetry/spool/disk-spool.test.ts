@@ -98,7 +98,7 @@ describe('the disk spool', () => {
     expect(await wait(2_000)).toEqual([])
     expect(await wait(14_000)).toEqual([])
     const [folder] = readdirSync(directory)
-    utimesSync(join(directory, folder ?? '', 'owner'), 9, 9)
+    utimesSync(join(directory, folder ?? ''), 9, 9)
     expect(await wait(10_000)).toEqual([])
     expect(await wait(14_000)).toEqual([])
     await expect.poll(() => wait(2_000)).toEqual(['left'])
@@ -169,7 +169,7 @@ describe('the disk spool', () => {
 })
 
 function segmentNameOf(folder: string, serial: number): string {
-  const seed = /([0-9a-f]+)$/.exec(folder)?.[1] ?? ''
+  const seed = /([0-9a-f]+)@/.exec(folder)?.[1] ?? ''
   return join(folder, `${String(serial).padStart(10, '0')}-${seed.padStart(8, '0')}.segment`)
 }
 
