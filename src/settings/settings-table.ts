@@ -326,10 +326,10 @@ export const SETTINGS = {
   },
   cacheMaxEntries: {
     kind: 'integer',
-    default: 100_000,
+    default: 200_000,
     min: 1,
     max: 50_000_000,
-    description: "Bound on the verdicts in the node's own cache.",
+    description: "Bound on the verdicts in the node's own cache: half of them whole answers, half of single handlers.",
     group: 'Checks',
     roles: SERVING,
     ofNode: true,
