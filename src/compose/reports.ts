@@ -78,9 +78,9 @@ export function createReports(options: ReportsOptions): Reports {
   const states = new WeakMap<Snapshot, PolicyState>()
   const dispatchFor =
     (snapshot: Snapshot): ReportDispatch =>
-    (bag) => {
+    (bag, random) => {
       const state = states.get(snapshot)
-      return state === undefined ? [] : dispatcher.dispatch(state, bag)
+      return state === undefined ? [] : dispatcher.dispatch(state, bag, random)
     }
   const common = { clock, random, log, meter, formats, dispatchFor }
   const queued = queueLink !== undefined && queueRedis !== undefined

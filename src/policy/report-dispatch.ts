@@ -45,29 +45,33 @@ export class ReportDispatcher {
     this.#failures = new ReportFailures(options)
   }
 
-  /** What one record makes, in rule order. */
-  dispatch(state: PolicyState, record: AttributeBag): readonly Dispatch[] | Promise<readonly Dispatch[]> {
-    if (!state.rules.generatesAttributes) return this.#fill(state, record)
+  /** What one record makes, in rule order. @param random decides what is sampled */
+  dispatch(
+    state: PolicyState,
+    record: AttributeBag,
+    random = this.#options.random,
+  ): readonly Dispatch[] | Promise<readonly Dispatch[]> {
+    if (!state.rules.generatesAttributes) return this.#fill(state, record, random)
     const generators = state.rules.attributes(record).rules
     const bag = generateAttributes(record, generators, state.handlers, {
       deadline: this.#options.clock.monotonic() + GENERATION_MS,
       failures: this.#generationFailures,
       failed: 'absent',
     })
-    if (!(bag instanceof Promise)) return this.#fill(state, bag)
-    return state.handlers.hold(bag).then((generated) => this.#fill(state, generated))
+    if (!(bag instanceof Promise)) return this.#fill(state, bag, random)
+    return state.handlers.hold(bag).then((generated) => this.#fill(state, generated, random))
   }
 
   readonly #matchFailed: MatchFailed = ({ name }, failure) => this.#failures.matchFailed(name, failure)
 
-  #fill(state: PolicyState, bag: AttributeBag): readonly Dispatch[] {
-    return sharingSteps(() => this.#fillAll(state, bag))
+  #fill(state: PolicyState, bag: AttributeBag, random: Random): readonly Dispatch[] {
+    return sharingSteps(() => this.#fillAll(state, bag, random))
   }
 
-  #fillAll(state: PolicyState, bag: AttributeBag): readonly Dispatch[] {
+  #fillAll(state: PolicyState, bag: AttributeBag, random: Random): readonly Dispatch[] {
     const dispatches: Dispatch[] = []
     for (const { rule, parts } of this.#planOf(state).matching(bag, this.#matchFailed)) {
-      if (rule.mode === 'shadow' || (rule.sampling < 1 && this.#options.random() >= rule.sampling)) continue
+      if (rule.mode === 'shadow' || (rule.sampling < 1 && random() >= rule.sampling)) continue
       for (const part of parts) {
         const made = part.sum === undefined ? make(part, bag) : add(part.handler, part.sum, bag)
         if (!(made instanceof EvaluationError)) dispatches.push(made)

@@ -9,6 +9,7 @@ import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import type { Random } from '../kernel/ports.ts'
 import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
 import type { Parcel } from './parcel.ts'
@@ -24,9 +25,10 @@ export interface DispatchedInstance {
   readonly observed?: FieldValue | undefined
 }
 
-/** A promise where attribute generators do I/O. */
+/** A promise where attribute generators do I/O. `random` decides what is sampled. */
 export type ReportDispatch = (
   bag: AttributeBag,
+  random: Random,
 ) => readonly DispatchedInstance[] | Promise<readonly DispatchedInstance[]>
 
 interface ExpandOptions {
@@ -53,12 +55,13 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
   const groups = new Map<string, Group>()
   const notEvaluated = new Map<string, number>()
   const failed: { batch: ReportBatch; reason: string }[] = []
+  const random = chancesOf(parcel.id)
   let sinceYield = 0
   for (const batch of parcel.batches) {
     try {
       const dispatched: DispatchedInstance[] = []
       for (const bag of decode(batch, options)) {
-        const made = options.dispatch(bag)
+        const made = options.dispatch(bag, random)
         for (const item of made instanceof Promise ? await made : made) dispatched.push(item)
         if (++sinceYield % RECORDS_BETWEEN_YIELDS === 0) await yieldToOthers()
       }
@@ -72,6 +75,20 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
     }
   }
   return { batches: [...groups].flatMap(([key, group]) => group.batches(parcel.id, key)), failed, notEvaluated }
+}
+
+/**
+ * Chances that fall the same way whenever the parcel is evaluated again: what was counted at the first time must be what is
+ * queued at the second. Mulberry32 by Tommy Ettinger, seeded from the id.
+ */
+function chancesOf(parcelId: string): Random {
+  let state: number | undefined
+  return () => {
+    state = ((state ?? createHash('sha256').update(parcelId).digest().readInt32LE()) + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
 }
 
 function decode({ format: name, payload }: ReportBatch, { formats, vocabulary }: ExpandOptions): AttributeBag[] {
