@@ -41,10 +41,15 @@ export function ledgerTables({ nodes, queues, handlers, findings }: LedgerReport
         droppedText(totals.dropped),
       ]),
     ),
+    ...nodes.flatMap(({ process, state }) => (state === 'gone' ? [unknownText(process)] : [])),
     ...unsettled.map((finding) => `on its way, or missing: ${findingText(finding)}`),
     ...settled.map((finding) => `MISSING: ${findingText(finding)}`),
     ...(settled.length === 0 ? ['everything adds up'] : []),
   ]
+}
+
+function unknownText(process: string): string {
+  return `not known: what ${process} accepted after its last sign, in the second before its end`
 }
 
 function findingText({ where, name, atLeast, message }: LedgerReport['findings'][number]): string {

@@ -113,6 +113,13 @@ describe('intermix ledger', () => {
     expect(out).toContain('on its way, or missing: handler a.handler.ns')
   })
 
+  it('says what cannot be known of a process that was killed', async () => {
+    const gone = { ...node, state: 'gone' as const, arrived: 9, lost: 0 }
+    const { code, out } = await run((await admin({ ...report(), nodes: [gone] })).address)
+    expect(code).toBe(0)
+    expect(out).toContain('not known: what n1-x accepted after its last sign')
+  })
+
   it('prints JSON', async () => {
     const { out } = await run((await admin(report([lost]))).address, '--json')
     expect(JSON.parse(out)).toEqual(report([lost]))

@@ -4,6 +4,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { sharedRedis } from '../redis/shared-redis.ts'
+import { queueNames } from '../../src/telemetry/queue-names.ts'
+import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
 import { HANDLERS, World } from './ledger-world.ts'
 
 const { link } = await sharedRedis({ commandTimeoutMs: 5_000, role: 'queue' })
@@ -60,6 +62,30 @@ const step = fc.oneof(
 )
 
 describe('the ledger in Redis', () => {
+  it('remembers what has ended for two hours at most, in two sets', async () => {
+    const ledger = new RedisLedger(link, 'hours')
+    const { seen } = queueNames('hours').ledger
+    const settle = (id: string) => ledger.settle({ id, handler: 'a', delivered: 1 })
+    expect(await settle('early')).toEqual([true])
+    expect(await settle('early')).toEqual([false])
+    const sizes = await link.run((client) => Promise.all(seen.map((key) => client.scard(key))))
+    // One batch, and the hour that the set is of.
+    expect(sizes.toSorted()).toEqual([0, 2])
+    const fresh = seen[sizes.indexOf(2)] ?? ''
+    const ttl = await link.run((client) => client.ttl(fresh))
+    expect(ttl).toBeGreaterThan(7_000)
+    expect(ttl).toBeLessThanOrEqual(7_200)
+    // The set's hour is over: as two hours later, when its turn comes again.
+    await link.run(async (client) => {
+      const stamp = (await client.smembers(fresh)).find((member) => member.startsWith('@')) ?? ''
+      await client.multi().srem(fresh, stamp).sadd(fresh, '@1').exec()
+    })
+    expect(await ledger.hasSettled('a', 'early')).toBe(true)
+    await settle('late')
+    expect(await ledger.hasSettled('a', 'early')).toBe(false)
+    expect(await link.run((client) => client.scard(fresh))).toBe(2)
+  })
+
   it('adds up whatever happens how often, and names what was lost, where it was', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
