@@ -186,6 +186,28 @@ describe('durable counters in Redis', () => {
     await again.close()
   })
 
+  it('take what an older version has counted into slots of its own, once, and only where its worker is gone', async () => {
+    const base = '{intermix-counters-old}:'
+    const field = (name: string, part: string, ...labels: string[]) => JSON.stringify([name, 'd1', part, ...labels])
+    await link.run(async (client) => {
+      await client.hset(`${base}register:aaaa`, field('n', 'v', 'x'), '7', field('n', 't', 'x'), '1', 'garbage', '5')
+      await client.hset(`${base}register:aaaa`, field('h', 'v'), '2.5', field('h', 'b2'), '3', field('h', 'b0'), '1')
+      await client.hset(`${base}register:bbbb`, field('n', 'v', 'x'), '100')
+      await client.hset(`${base}owners`, 'aaaa', 'dead', 'bbbb', 'alive')
+      await client.zadd(`${base}leases`, 5, 'aaaa', Date.now() + 60_000, 'bbbb')
+    })
+    const [a, b] = [open('old', 500), open('old', 500)]
+    await a.apply('b-1', add('x', 1))
+    const all = async (group: string) =>
+      (await Promise.all([a, b].map((each) => numbersOf(each, group)))).flatMap((registers) => Object.values(registers))
+    await until(async () => (await all('n:d1')).some((fields) => '["x"]' in fields), 'it is taken over')
+    expect((await all('n:d1')).filter((fields) => '["x"]' in fields)).toEqual([{ '["x"]': [7] }])
+    expect((await all('h:d1')).filter((fields) => '[]' in fields)).toEqual([{ '[]': [2.5, 1, 0, 3] }])
+    expect(await link.run((client) => client.hkeys(`${base}owners`))).toEqual(['bbbb'])
+    expect(await link.run((client) => client.exists(`${base}register:aaaa`))).toBe(0)
+    await Promise.all([a, b].map((each) => each.close()))
+  })
+
   it('keep sums that are infinite or have become no number', async () => {
     const counters = open('infinite')
     await counters.apply('b-1', add('a', Number.POSITIVE_INFINITY, -1.5e-9, 1e300))

@@ -13,6 +13,7 @@ import type { Clock } from '../../kernel/ports.ts'
 import type { RedisLink } from '../connection.ts'
 import type { RedisClient } from '../create-client.ts'
 import { defineScript } from '../scripts.ts'
+import { OldRegisters } from './old-registers.ts'
 import { SlotHolder } from './slot-holder.ts'
 import { entryText, type Slot } from './slot.ts'
 
@@ -27,6 +28,8 @@ const MAX_CHANGES = 4000
 /** How often a group of batches is computed anew because the script knew better. */
 const MAX_ROUNDS = 8
 const PAGE = 500
+/** After how long workers of an older version are looked for again. */
+const OLD_AGAIN_MS = 30_000
 
 interface Batch {
   readonly id: string
@@ -51,6 +54,9 @@ export class RedisCounters implements DurableCounters {
   readonly #base: string
   readonly #holder: SlotHolder
   readonly #commits: GroupCommit<Batch, number>
+  readonly #old: OldRegisters
+  readonly #forgetLink: () => void
+  #cancelOld: (() => void) | undefined
   #revision = 0
 
   constructor({ link, clock, handler, prefix = 'intermix', leaseMs }: RedisCountersOptions) {
@@ -70,6 +76,8 @@ export class RedisCounters implements DurableCounters {
       alone: (task) => this.#commits.alone(task),
       onChange: () => this.#revision++,
     })
+    this.#old = new OldRegisters(link, (name) => this.#key(name), this.#me)
+    this.#forgetLink = link.onUp(() => void this.#takeOld())
   }
 
   apply(batchId: string, changes: readonly CounterChange[]): Promise<number> {
@@ -90,15 +98,20 @@ export class RedisCounters implements DurableCounters {
 
   /** Gives the slots away: the next process that looks takes them. Resolves when that is done or cannot be; safe twice. */
   async close(): Promise<void> {
+    this.#forgetLink()
+    this.#cancelOld?.()
     await this.#holder.close()
   }
 
   /** All of the batches in one script, in as many rounds as it takes until the script agrees with what was computed. */
-  async #commit(batches: readonly Batch[]): Promise<readonly number[]> {
+  async #commit(
+    batches: readonly Batch[],
+    slotOf: () => Promise<Slot> = () => this.#holder.writable(),
+  ): Promise<readonly number[]> {
     const done = new Set<string>()
     const refused = new Set<string>()
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const slot = await this.#holder.writable()
+      const slot = await slotOf()
       const draft = new RegisterDraft(slot.register, refused)
       const ids = new Set<string>()
       const overflowed = batches.map(({ id, changes }) => {
@@ -132,6 +145,27 @@ export class RedisCounters implements DurableCounters {
       else for (const place of rest) refused.add(fresh[place]?.key ?? '')
     }
     throw new IntermixError('BACKEND_FAILED', 'the slot of this process in Redis changes all the time')
+  }
+
+  /** Puts what older versions have counted into slots of its own, worker by worker as these end. */
+  async #takeOld(): Promise<void> {
+    this.#cancelOld?.()
+    const { left } = await this.#commits.alone(() => this.#takeOldNow()).catch(() => ({ left: 1 }))
+    if (left > 0) this.#cancelOld = this.#clock.after(OLD_AGAIN_MS, () => void this.#takeOld())
+  }
+
+  async #takeOldNow(): Promise<{ readonly left: number }> {
+    for (;;) {
+      const { left, register } = await this.#old.take()
+      if (register === undefined) return { left }
+      const changes = await this.#old.read(register)
+      const slot = await this.#holder.more()
+      for (let from = 0; from < changes.length; from += PAGE) {
+        const page = { id: `${register}:${from}`, changes: changes.slice(from, from + PAGE) }
+        await this.#commit([page], () => Promise.resolve(slot))
+      }
+      await this.#old.remove(register)
+    }
   }
 
   async #forget(slot: Slot, entries: readonly CounterEntry[]): Promise<void> {

@@ -95,6 +95,16 @@ export class SlotHolder {
     return slot
   }
 
+  /** A new slot beside the one to count in. It is known, and exposed, once a later beat has found it. */
+  async more(): Promise<Slot> {
+    const { link, keys, me } = this.#options
+    const args = [me, this.#leaseMs, 'more']
+    const [number = -1] = await link.run((client) => slotsScript.run(client, [keys.slots], args), TIMEOUT_MS)
+    const slot = new Slot(number, link, keys)
+    slot.version = 0
+    return slot
+  }
+
   /** What a script has said: the slot belongs to another process. */
   lose({ number }: Slot): void {
     this.#slots.delete(number)

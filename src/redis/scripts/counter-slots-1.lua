@@ -2,8 +2,8 @@
 -- are gone. A slot that was only adopted goes to a process that has none: it asks, and the holder's next call hands over.
 -- KEYS: 1 hash of slots: count, and for slot n: o:n owner, u:n end of its lease (ms), v:n version, a:n whether it is only
 --       adopted, w:n who asks for it, x:n until when (ms)
--- ARGV: 1 this process, 2 lease (ms), 3 'keep', 'take' (leases that have ended may be taken) or 'release'
--- Returns: the slot to count in, or -1 where the process has to ask again; then number and version of each slot it owns
+-- ARGV: 1 this process, 2 lease (ms), 3 'keep', 'take' (leases that have ended may be taken), 'release' or 'more'
+-- Returns: with 'more' a new slot, which counts as adopted; else the slot to count in, or -1 where the process has to ask again; then number and version of each slot it owns
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local me, lease, mode = ARGV[1], tonumber(ARGV[2]), ARGV[3]
@@ -24,6 +24,11 @@ if mode == 'release' then
     end
   end
   return { -1 }
+end
+
+if mode == 'more' then
+  set('count', count + 1, 'o:' .. count, me, 'u:' .. count, now + lease, 'a:' .. count, '1')
+  return { count }
 end
 
 local mine, spare, asked = nil, nil, false
