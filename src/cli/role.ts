@@ -1,7 +1,7 @@
 // `intermix node`, `worker` and `all`: settings from flags and variables, then the process itself.
 
 import { readSettings, settingsOf } from '../settings/settings.ts'
-import type { Role } from '../settings/settings-table.ts'
+import type { Role } from '../settings/setting-spec.ts'
 import type { Command } from './command.ts'
 import { EXIT } from './io.ts'
 

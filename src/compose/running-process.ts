@@ -6,7 +6,7 @@ import type { Siblings } from '../kernel/siblings.ts'
 import type { Health } from '../observe/health.ts'
 import type { PrometheusMeter } from '../observe/meter.ts'
 import type { Settings } from '../settings/settings.ts'
-import type { Role } from '../settings/settings-table.ts'
+import type { Role } from '../settings/setting-spec.ts'
 
 /** What a composed process is given. */
 export interface ProcessPorts {

@@ -1,7 +1,8 @@
 // The settings of one of several processes of a node: its name, and its part of what bounds the node as a whole.
 
 import type { Settings } from './settings.ts'
-import { SETTINGS, type SettingSpec } from './settings-table.ts'
+import type { SettingSpec } from './setting-spec.ts'
+import { SETTINGS } from './settings-table.ts'
 
 /** As long as a name may be, its number included. */
 const MAX_NAME = 63

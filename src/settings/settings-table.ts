@@ -3,36 +3,15 @@
 import { DEFAULT_MAX_STEPS } from '../expression/steps.ts'
 import { PRIVATE_RANGES } from '../kernel/ip-range.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
-import { DEFAULT_REPORT_ACKS, REPORT_ACKS, REPORT_DOORS } from '../kernel/services.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/logger.ts'
 import { PATH_AMBIGUITY_NAMES } from '../wire/ambiguity.ts'
-import type { OptionSpec } from './options.ts'
+import { REPORT_SETTINGS } from './report-settings.ts'
+import { DRAINING, KIB, MIB, ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
 
-/** What a process can be: `all` is node and worker in one. */
-export const ROLES = ['node', 'worker', 'all'] as const
-export type Role = (typeof ROLES)[number]
-
-export interface SettingSpec extends OptionSpec {
-  readonly roles: readonly Role[]
-  readonly group: string
-  /** A bound of the whole node, of which each of its processes has its part. */
-  readonly ofNode?: true
-}
-
-const KIB = 1024
-const MIB = 1024 * KIB
-const GIB = 1024 * MIB
-const SERVING: readonly Role[] = ['node', 'all']
-const DRAINING: readonly Role[] = ['worker', 'all']
 /** More than any machine has use for. */
 const MAX_PROCESSES = 256
 /** As `server/grpc-transport.ts` has them. */
 const TRANSPORTS = ['native', 'grpc-js'] as const
-
-const REPORT_ACK_CHOICES = REPORT_ACKS.flatMap((ack) => [ack, ...REPORT_DOORS.map((door) => `${door}=${ack}`)])
-
-/** As `telemetry/spool/disk-spool.ts` has them. */
-const SPOOL_FSYNCS = ['always', 'interval', 'never'] as const
 
 export const SETTINGS = {
   config: {
@@ -353,104 +332,7 @@ export const SETTINGS = {
     roles: SERVING,
     ofNode: true,
   },
-  handlers: {
-    kind: 'list',
-    default: [],
-    placeholder: 'NAME,…',
-    description:
-      'Handlers that this worker delivers reports to, in full or by their names alone; the others it leaves.',
-    defaultText: 'all of the config',
-    group: 'Reports',
-    roles: ['worker'],
-  },
-  fanOut: {
-    kind: 'boolean',
-    default: false,
-    description: 'Beside --handlers: evaluate reports for all handlers, too. Without --handlers a worker always does.',
-    group: 'Reports',
-    roles: ['worker'],
-  },
-  reportBatchMaxEntries: {
-    kind: 'integer',
-    default: 100,
-    min: 1,
-    max: 100_000,
-    description: 'Reports that are put together into one batch.',
-    group: 'Reports',
-    roles: SERVING,
-  },
-  reportBatchMaxTimeMs: {
-    kind: 'duration',
-    default: 200,
-    min: 1,
-    max: 60_000,
-    description: 'How long a batch waits for more reports.',
-    group: 'Reports',
-    roles: SERVING,
-  },
-  reportAck: {
-    kind: 'list',
-    default: [],
-    choices: REPORT_ACK_CHOICES,
-    placeholder: '[DOOR=]ACK,…',
-    description: `When a report counts as accepted: memory, once the node has it; queued, once Redis or the disk has it. For all doors, or for one (${REPORT_DOORS.join(', ')}).`,
-    defaultText: REPORT_DOORS.map((door) => `${door}=${DEFAULT_REPORT_ACKS[door]}`).join(','),
-    group: 'Reports',
-    roles: SERVING,
-  },
-  spoolDir: {
-    kind: 'path',
-    placeholder: 'DIR',
-    description:
-      'Folder for reports that Redis does not take at once; they outlive the process there, and the next one hands them on.',
-    defaultText: 'in memory',
-    group: 'Reports',
-    roles: SERVING,
-  },
-  spoolDiskMaxBytes: {
-    kind: 'bytes',
-    default: GIB,
-    min: MIB,
-    description: 'Bound on the files in --spool-dir; beyond it reports are held in memory, then refused.',
-    group: 'Reports',
-    roles: SERVING,
-    ofNode: true,
-  },
-  spoolFsync: {
-    kind: 'choice',
-    default: 'always',
-    choices: SPOOL_FSYNCS,
-    description:
-      'When --spool-dir is synced: always before a report counts as accepted; interval (each second) and never survive a crash of the process, not one of the machine.',
-    group: 'Reports',
-    roles: SERVING,
-  },
-  spoolMaxBytes: {
-    kind: 'bytes',
-    default: 64 * MIB,
-    min: MIB,
-    description: 'Bound on reports held in memory; beyond it they are refused, access logs at 80% of it.',
-    group: 'Reports',
-    roles: SERVING,
-    ofNode: true,
-  },
-  handlerQueueMaxBytes: {
-    kind: 'bytes',
-    min: MIB,
-    description:
-      'What the reports of one handler may take in the queue while its backend takes none; beyond it they are dropped and counted.',
-    defaultText: 'a quarter of the memory of Redis; 256 MB where that has no limit',
-    group: 'Reports',
-    roles: DRAINING,
-  },
-  deadLettersMaxBytes: {
-    kind: 'bytes',
-    min: MIB,
-    description: 'What all dead letters may take in Redis; beyond it the oldest are dropped and counted.',
-    defaultText: '8 % of the memory of Redis; 64 MB where that has no limit',
-    group: 'Reports',
-    roles: DRAINING,
-  },
+  ...REPORT_SETTINGS,
   processes: {
     kind: 'processes',
     default: 1,

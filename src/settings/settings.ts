@@ -13,7 +13,8 @@ import {
   readOptions,
   variableOf,
 } from './options.ts'
-import { type Role, SETTINGS, type SettingSpec } from './settings-table.ts'
+import type { Role, SettingSpec } from './setting-spec.ts'
+import { SETTINGS } from './settings-table.ts'
 
 type Table = typeof SETTINGS
 

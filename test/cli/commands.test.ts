@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { Command } from '../../src/cli/command.ts'
 import { COMMANDS, runCommand } from '../../src/cli/commands.ts'
 import { flagOf, readOptions, variableOf } from '../../src/settings/options.ts'
-import { ROLES, SETTINGS, type SettingSpec } from '../../src/settings/settings-table.ts'
+import { ROLES, type SettingSpec } from '../../src/settings/setting-spec.ts'
+import { SETTINGS } from '../../src/settings/settings-table.ts'
 import { testIo } from './support.ts'
 
 async function run(...argv: string[]) {

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { flagOf, variableOf } from '../../src/settings/options.ts'
 import { readSettings, type Settings } from '../../src/settings/settings.ts'
-import { ROLES, type Role, SETTINGS } from '../../src/settings/settings-table.ts'
+import { ROLES, type Role } from '../../src/settings/setting-spec.ts'
+import { SETTINGS } from '../../src/settings/settings-table.ts'
 
 function settings(role: Role, argv: string[], env: Record<string, string> = {}): Settings {
   const result = readSettings(role, argv, env)
