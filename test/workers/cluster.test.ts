@@ -3,19 +3,23 @@ import type { RedisLink } from '../../src/redis/connection.ts'
 import { RedisCounters } from '../../src/redis/counters/redis-counters.ts'
 import { DeadLetters } from '../../src/telemetry/dead-letters.ts'
 import { parcelOf } from '../../src/telemetry/parcel.ts'
+import { QueueMemory } from '../../src/telemetry/queue-memory.ts'
 import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
 import { MeshPresence } from '../../src/telemetry/mesh-presence.ts'
 import { ReportQueue } from '../../src/telemetry/report-queue.ts'
 import { WorkerRuntime } from '../../workers/worker-runtime.ts'
 import type { RedisServer } from '../helpers/redis.ts'
-import { startCluster } from '../redis/cluster.ts'
+import { startCluster, startMasters } from '../redis/cluster.ts'
 import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, until, untilUp } from '../redis/support.ts'
 import { batchTo, CountingHandler, dispatchByName, jsonFormats, snapshotOf } from './support.ts'
 
 let redis: RedisServer | undefined
 let link: RedisLink | undefined
 
+const ends: (() => Promise<void>)[] = []
+
 afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
   link?.close()
   await redis?.stop()
 })
@@ -85,5 +89,29 @@ describe('reports on a Redis cluster', () => {
     await presence.stop()
     await letters.close()
     await queue.close()
+  }, 30_000)
+
+  it('look at the memory of the server that owns their queue', async () => {
+    const masters = await startMasters(2)
+    ends.push(...masters.map((master) => () => master.stop()))
+    const limits = [100_000_000, 200_000_000]
+    for (const [i, { url }] of masters.entries()) {
+      const own = testLink(url).link
+      await untilUp(own)
+      await own.run((client) => client.config('SET', 'maxmemory', String(limits[i])))
+      own.close()
+    }
+    const { link: opened } = testLink(`redis+cluster://127.0.0.1:${masters[0]?.port}`, 5000)
+    ends.push(async () => opened.close())
+    await untilUp(opened)
+    const found = new Set<number>()
+    for (let i = 0; i < 20; i++) {
+      const queue = `queue-${i}`
+      const slot = await opened.run((client) => client.cluster('KEYSLOT', queue))
+      const { limit } = await new QueueMemory({ link: opened, queue: () => queue }).look()
+      expect(limit).toBe(limits[Number(slot) < 8192 ? 0 : 1])
+      found.add(limit)
+    }
+    expect(found.size).toBe(2)
   }, 30_000)
 })

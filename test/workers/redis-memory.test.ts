@@ -238,6 +238,27 @@ describe('a Redis with 20 MB', () => {
     await until(() => workerStanding === 'ok', 'the worker says that all is well')
   }, 60_000)
 
+  it('keeps of dead letters what fits into their share, and drops the oldest', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new IntermixError('BACKEND_REFUSED', 'no')
+    const meter = start({ a: handler })
+    const parcels = Array.from({ length: 60 }, () => parcelOf([batchTo('a', 300)]))
+    await addAll(parcels)
+    await until(async () => (await totals('a'))?.accepted === 18_000, 'all is evaluated', PATIENCE_MS)
+    const isDead = async () => {
+      const { deadLetters: dead = 0, dropped = {} } = (await totals('a')) ?? {}
+      return dead + (dropped['dead-letters-full'] ?? 0) === 18_000
+    }
+    await until(isDead, 'all is dead or dropped', PATIENCE_MS)
+    const fits = async () => ((await totals('a'))?.deadBytes ?? 0) <= 0.08 * MAX_MEMORY
+    await until(fits, 'they fit')
+    const { deadBytes = 0, deadLetters: dead = 0 } = (await totals('a')) ?? {}
+    expect(deadBytes).toBeGreaterThan(0.04 * MAX_MEMORY)
+    expect(await deadLetters()).toBe(dead / 300)
+    await until(() => meter.value('report_dead_letter_bytes') === deadBytes, 'the gauge shows it')
+    expect(meter.value('report_dead_letters')).toBe(dead / 300)
+  }, 60_000)
+
   it('is warned about when it would throw reports away', async () => {
     await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
     await until(() => nodeStanding.includes('set maxmemory-policy to noeviction, not allkeys-lru'), 'the node says so')
