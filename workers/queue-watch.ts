@@ -6,6 +6,7 @@ import {
   REPORT_QUEUE_OLDEST_SECONDS,
   REPORT_WORKERS_REPLACED_TOTAL,
 } from '../src/kernel/metrics/reports.ts'
+import type { Counter } from '../src/kernel/ports.ts'
 import type { RedisClient } from '../src/redis/create-client.ts'
 import { defineScript } from '../src/redis/scripts.ts'
 import type { LinkQueue } from '../src/telemetry/link-queue.ts'
@@ -55,13 +56,17 @@ export class QueueWatch {
   readonly #context: WorkerContext
   readonly #options: QueueWatchOptions
   readonly #base: string
+  readonly #replaced: Counter
+  readonly #damaged: Counter
   /** Since when there are jobs that our worker should take and does not; on the monotonic clock. */
   #deafSince: number | undefined
   #stopped = false
   #cancel: (() => void) | undefined
 
   constructor(context: WorkerContext, options: QueueWatchOptions) {
-    const { name } = options
+    const { name, label } = options
+    this.#replaced = context.meter.counter(REPORT_WORKERS_REPLACED_TOTAL)({ queue: label })
+    this.#damaged = context.meter.counter(REPORT_JOBS_DAMAGED_TOTAL)({ queue: label })
     this.#context = context
     this.#options = options
     this.#base = `${context.names.keyPrefix(name)}:${name}:`
@@ -98,7 +103,7 @@ export class QueueWatch {
   /** Keeps what is left of a job whose data is gone or cannot be read. */
   async buryDamaged(job: DeadJob & { readonly deduplicationId?: string | undefined }, reason: string): Promise<void> {
     const { label, name, bury } = this.#options
-    const { log, meter } = this.#context
+    const { log } = this.#context
     const { id, data, attemptsMade, deduplicationId: batch } = job
     log.warn({ queue: label, job: id, batch, reason }, 'a job in the report queue is damaged')
     const whole = data !== null && typeof data === 'object'
@@ -106,7 +111,7 @@ export class QueueWatch {
     // Ids of jobs begin anew in a Redis that was emptied; those of batches never do.
     const known = { id: batch ?? `${name}-job-${id}`, ...left }
     await bury({ id, data: known, attemptsMade }, `the job was damaged in Redis: ${reason}`)
-    meter.counter(REPORT_JOBS_DAMAGED_TOTAL)({ queue: label }).add()
+    this.#damaged.add()
   }
 
   #later(): void {
@@ -139,7 +144,7 @@ export class QueueWatch {
   /** A worker that is well takes a job within milliseconds of when it may. */
   #judge({ counts, closed }: QueueState): void {
     const { taking, label } = this.#options
-    const { clock, log, meter, tuning } = this.#context
+    const { clock, log, tuning } = this.#context
     const now = clock.monotonic()
     const idle = counts.waiting > 0 && !closed && taking.free
     if (!idle || this.#deafSince === undefined || taking.takenAt >= this.#deafSince) {
@@ -152,7 +157,7 @@ export class QueueWatch {
       { queue: label, waiting: counts.waiting, forMs: tuning.deafMs },
       'jobs wait and none is taken: the worker of this queue is replaced',
     )
-    meter.counter(REPORT_WORKERS_REPLACED_TOTAL)({ queue: label }).add()
+    this.#replaced.add()
     taking.replace()
   }
 

@@ -56,13 +56,14 @@ interface Parts {
   readonly clock: Clock
   readonly redis?: { readonly url: string; readonly link: RedisLink }
   readonly args?: readonly string[]
+  readonly health?: Health
 }
 
-async function create(role: Role, { clock, redis, args = [] }: Parts): Promise<Reports> {
+async function create(role: Role, { clock, redis, args = [], health = new Health() }: Parts): Promise<Reports> {
   const given = ['--config', directory, '--redis', redis?.url ?? 'none', ...args]
   const read = readSettings(role, given, {})
   if ('problems' in read) throw new Error(read.problems.join('\n'))
-  const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter(), health: new Health() }
+  const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter(), health }
   const reports = createReports({
     settings: read.settings,
     process: 'p-1',
@@ -179,5 +180,23 @@ describe('reports over Redis', () => {
     all.follow((await use(lines('next'))).state())
     send(all, '/b')
     await expect.poll(() => written('next')).toEqual(['/b'])
+  })
+
+  it('tell readiness what is amiss with their queue, and leave the process ready: checks go on', async () => {
+    const given = await redis()
+    const health = new Health()
+    const all = await create('all', { clock: realClock, redis: given, health })
+    all.follow((await use(lines('all'))).state())
+    expect(health.checks()).toEqual([{ name: 'report queue', ok: true, detail: 'ok' }])
+    const detail = () => health.checks()[0]?.detail
+    const set = (name: string, value: string) => given.link.run((client) => client.config('SET', name, value))
+    await set('maxmemory', '1')
+    await expect.poll(detail, { timeout: 5000 }).toMatch(/^degraded: .*held in this node.*workers wait/)
+    expect(health.ready).toBe(true)
+    await set('maxmemory', '0')
+    await set('maxmemory-policy', 'allkeys-lru')
+    await expect.poll(detail, { timeout: 5000 }).toMatch(/^degraded: Redis throws reports away[^;]*noeviction[^;]*$/)
+    await set('maxmemory-policy', 'noeviction')
+    await expect.poll(detail, { timeout: 5000 }).toBe('ok')
   })
 })
