@@ -201,14 +201,20 @@ async function believed(pending: Answer | Promise<Answer>, size: number): Promis
   return answer
 }
 
-/** Retries what must not be forgotten once a backend has been called. */
+const FIRST_WAIT_MS = 100
+/** Short, so that it is written down before another worker takes over what was not. */
+const MAX_WAIT_MS = 800
+const PERSISTENCE_MS = 12_000
+
+/** Retries what must not be forgotten once a backend has been called; rejects where that does not help for long. */
 export async function persistently(clock: Clock, task: () => Promise<unknown>): Promise<void> {
-  for (let wait = 100; ; wait *= 2) {
+  const end = clock.monotonic() + PERSISTENCE_MS
+  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(MAX_WAIT_MS, wait * 2)) {
     try {
       await task()
       return
     } catch (error) {
-      if (wait > 5000) throw error
+      if (clock.monotonic() >= end) throw error
       await pause(clock, wait)
     }
   }
