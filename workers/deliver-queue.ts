@@ -7,6 +7,8 @@ import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import type { WorkerContext } from './worker-context.ts'
 
 const ADD_TIMEOUT_MS = 5000
+/** A part that was added is known by its id for so long: a crash may have it added again after it was delivered. */
+const REMEMBER_PART_MS = 3_600_000
 /** What a job takes in Redis, by the size of its batch: with what Redis adds, and while it is read it is there twice. */
 const BYTES_PER_BYTE = 2
 const BYTES_PER_JOB = 2048
@@ -30,8 +32,10 @@ export class DeliverQueue implements SendingQueue<DeliverBatch> {
    * @throws IntermixError REDIS_UNAVAILABLE
    */
   async add(batch: DeliverBatch, first?: { readonly since: number }): Promise<boolean> {
-    const place = first === undefined ? {} : { lifo: true, timestamp: first.since }
-    const options = { ...jobOptions(batch.id), ...place }
+    const options =
+      first === undefined
+        ? jobOptions(batch.id)
+        : { ...jobOptions(batch.id, REMEMBER_PART_MS), lifo: true, timestamp: first.since }
     await this.#memory.room(this.#name, BYTES_PER_JOB + BYTES_PER_BYTE * sizeOf(batch))
     await this.#queue.run((to) => to.add('deliver', batchToJob(batch), options), ADD_TIMEOUT_MS)
     return true

@@ -6,10 +6,11 @@ import type { DeliverBatch } from './deliver-batch.ts'
 /** Of what was added up no part can be picked. */
 export const BATCH_PARTS: Parts<DeliverBatch> = {
   size: ({ count }) => count,
-  pick({ owed: _, ...batch }, places, word) {
+  pick(batch, places, word) {
+    const { handler, template, replays } = batch
     if (batch.aggregate !== undefined) return undefined
     const instances = places.flatMap((place) => batch.instances[place] ?? [])
-    return { ...batch, id: partId(batch.id, word), count: instances.length, instances }
+    return { handler, template, replays, id: partId(batch.id, word), count: instances.length, instances }
   },
 }
 

@@ -62,9 +62,9 @@ describe('batches that a backend gets again', () => {
     }
     const [stopped, killed, ended] = await Promise.all([start(), start(), start()])
     let accepted = 0
-    let isOver = false
+    const over = new AbortController()
     const load = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         const parcel = parcelOf([batchTo('http', RECORDS)])
         const add = () =>
           reports.add(parcel).then(
@@ -98,7 +98,7 @@ describe('batches that a backend gets again', () => {
     await more()
     stopped.signal('SIGCONT')
     await more()
-    isOver = true
+    over.abort()
     await load
     await until(async () => (await ledger.read()).get('http')?.delivered === accepted, 'all is delivered', 60_000)
     const repeated = [...calls.values()].reduce((sum, count) => sum + count - 1, 0)

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { ReportResult } from '../../adapter-kit/define-adapter.ts'
 import type { TextResponse } from '../../adapter-kit/fetch-text.ts'
 import { IntermixError } from '../../kernel/errors.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
 import { isJson } from './answer.ts'
 
 const entry = z.object({
@@ -22,7 +23,7 @@ export function readFailed({ headers, text }: TextResponse, size: number): Repor
   if (text === '' || !isJson(headers)) return undefined
   let body: unknown
   try {
-    body = JSON.parse(text)
+    body = parseJson(text)
   } catch {
     return undefined
   }

@@ -71,7 +71,7 @@ describe('the exporter chain', () => {
   })
 
   const partly = (text: string) => ({
-    failed: [...text].flatMap((letter, index) =>
+    failed: Array.from(text).flatMap((letter, index) =>
       letter === '.' ? [] : [{ index, reason: letter, retry: letter === 'r' }],
     ),
   })

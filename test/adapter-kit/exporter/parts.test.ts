@@ -29,7 +29,7 @@ describe('parts of a batch', () => {
 
   it('are none where the backend says one thing of all: then the batch failed as a whole', () => {
     const all = (retry: boolean) =>
-      failed(...[...batch.text].map((_, i) => [i, 'no', retry] as [number, string, boolean]))
+      failed(...Array.from(batch.text).map((_, i) => [i, 'no', retry] as [number, string, boolean]))
     expect(() => partOf(batch, all(true), LETTERS)).toThrow(expect.objectContaining({ code: 'BACKEND_FAILED' }))
     expect(() => partOf(batch, all(false), LETTERS)).toThrow(expect.objectContaining({ code: 'BACKEND_REFUSED' }))
   })
@@ -46,7 +46,9 @@ describe('parts of a batch', () => {
         const text = fates.map((_, i) => String.fromCharCode(97 + i)).join('')
         const list = fates.flatMap((fate, index) => (fate === undefined ? [] : [{ ...fate, index }]))
         const of = (wanted: (fate: (typeof fates)[number]) => boolean) =>
-          [...text].filter((_, i) => wanted(fates[i])).join('')
+          Array.from(text)
+            .filter((_, i) => wanted(fates[i]))
+            .join('')
         const retried = of((fate) => fate?.retry === true)
         const refused = of((fate) => fate?.retry === false)
         fc.pre(list.length > 0 && retried !== text && refused !== text)
