@@ -28,13 +28,13 @@ export class ReportQueues {
     return this.#versions.targets
   }
 
-  /** Digests of the rules whose reports it evaluates, the current ones first. */
+  /** Digests of the rules whose reports it evaluates. */
   get evaluates(): readonly string[] {
     return this.#fanOuts.digests
   }
 
-  /** Follows the config. `takesReports`: whether this worker has a fan-out under it. */
-  follow(version: RuleVersion, takesReports: boolean): void {
+  /** Follows the config. @param handlers all that it names, @param takesReports whether this worker evaluates reports */
+  follow(version: RuleVersion, handlers: Iterable<string>, takesReports: boolean): void {
     const { log } = this.#context
     const before = this.#versions.current
     for (const digest of this.#versions.follow(version)) {
@@ -47,7 +47,7 @@ export class ReportQueues {
     this.#takesReports = takesReports
     this.#adopted.delete(version.digest)
     this.#quietSince.delete(version.digest)
-    this.#fanOuts.keepOnly(new Set(this.targets.keys()))
+    this.#fanOuts.keepOnly(new Set([...handlers, ...this.targets.keys()]))
     if (!takesReports) {
       for (const digest of this.#fanOuts.digests) this.#fanOuts.leave(digest)
       this.#fanOuts.leave(undefined)

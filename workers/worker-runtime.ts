@@ -139,7 +139,8 @@ export class WorkerRuntime {
     const rules = { vocabulary: snapshot.vocabulary, dispatch: this.#options.dispatchFor(snapshot) }
     const targets = deliverTargets(snapshot, handlers, { concurrency, retries })
     this.#config = snapshot
-    this.#reports.follow({ digest: snapshot.reportDigest, rules, targets, hold }, takesReports)
+    const version = { digest: snapshot.reportDigest, rules, targets, hold }
+    this.#reports.follow(version, snapshot.handlers.keys(), takesReports)
     this.#retarget()
   }
 

@@ -19,6 +19,8 @@ export interface MeshPresenceOptions {
   readonly ledger: Pick<Ledger, 'read'>
   /** What this process is at the moment; `undefined` before it is anything. */
   readonly self: () => Omit<ProcessEntry, 'mesh'> | undefined
+  /** How often it gives a sign of life, in ms. */
+  readonly beatMs?: number
   /** How often it looks at the others, in ms. */
   readonly lookMs?: number
   readonly patienceMs?: number

@@ -3,12 +3,13 @@
 
 import type { Clock, Logger } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
+import type { RedisClient } from '../redis/create-client.ts'
 import { defineScript } from '../redis/scripts.ts'
 
 const processBeat = defineScript({ name: 'process-beat', keys: 3, reply: (raw) => raw === 1 })
 const processList = defineScript({
   name: 'process-list',
-  keys: 3,
+  keys: 2,
   reply: (raw) => (raw as unknown[]).map((list) => (list as unknown[]).map(String)),
 })
 
@@ -54,7 +55,6 @@ export interface ProcessRegistryOptions {
 const BEAT_MS = 3_000
 /** Signs of life that may be missed before a process counts as gone. */
 const LEASE_BEATS = 5
-const MAX_PROCESSES = 2_000
 const MAX_QUEUES = 1_000
 const TIMEOUT_MS = 2_000
 
@@ -62,8 +62,10 @@ const TIMEOUT_MS = 2_000
 export class ProcessRegistry {
   readonly #options: ProcessRegistryOptions
   readonly #beatMs: number
-  readonly #keys: readonly string[]
-  #said = ''
+  readonly #alive: string
+  readonly #said: string
+  readonly #queues: string
+  #lastWords = ''
   #id: string | undefined
   #cancel: (() => void) | undefined
   #closed = false
@@ -72,7 +74,9 @@ export class ProcessRegistry {
     const tag = `{${options.prefix}-processes}`
     this.#options = options
     this.#beatMs = options.beatMs ?? BEAT_MS
-    this.#keys = [`${tag}:leases`, `${tag}:said`, `${tag}:queues`]
+    this.#alive = `${tag}:alive:`
+    this.#said = `${tag}:said`
+    this.#queues = `${tag}:queues`
   }
 
   /** Begins to say what this process is, or says at once that it has changed. */
@@ -91,19 +95,20 @@ export class ProcessRegistry {
 
   /** Makes a queue known before the first job is added to it, so that whoever is left finds it. */
   async note(rules: string): Promise<void> {
-    await this.#call('', [nameOf({ mesh: this.#options.mesh, rules })])
+    const name = nameOf({ mesh: this.#options.mesh, rules })
+    await this.#options.link.run((client) => client.zadd(this.#queues, this.#options.clock.now(), name), TIMEOUT_MS)
   }
 
   /** Everybody there is. Rejects while Redis is away. */
   async read(): Promise<Presence> {
-    const run = processList.run.bind(processList)
-    const [said = [], queues = []] = await this.#options.link.run((client) => run(client, this.#keys, []), TIMEOUT_MS)
+    const list = (client: RedisClient) => processList.run(client, [this.#said, this.#queues], [this.#alive])
+    const [said = [], queues = []] = await this.#options.link.run(list, TIMEOUT_MS)
     return { processes: said.flatMap(entryOf), queues: queues.map(queueOf) }
   }
 
   /** Forgets a queue that is empty and to which nobody adds. */
   async forget(queue: ReportQueueName): Promise<void> {
-    await this.#options.link.run((client) => client.zrem(this.#keys[2] ?? '', nameOf(queue)), TIMEOUT_MS)
+    await this.#options.link.run((client) => client.zrem(this.#queues, nameOf(queue)), TIMEOUT_MS)
   }
 
   /** Says that this process is gone. */
@@ -114,7 +119,7 @@ export class ProcessRegistry {
     const id = this.#id
     if (id === undefined) return
     // Where this fails, the lease ends by itself.
-    await this.#options.link.run((client) => client.zrem(this.#keys[0] ?? '', id), TIMEOUT_MS).catch(() => undefined)
+    await this.#options.link.run((client) => client.del(this.#alive + id), TIMEOUT_MS).catch(() => undefined)
   }
 
   async #beat(): Promise<void> {
@@ -123,15 +128,14 @@ export class ProcessRegistry {
     this.#id = entry.id
     const text = JSON.stringify(entry)
     const queues = entry.adds.map((rules) => nameOf({ mesh: entry.mesh, rules }))
-    const known = await this.#call(text === this.#said ? '' : text, queues)
-    this.#said = text
-    if (!known) await this.#call(text, queues)
-  }
-
-  #call(text: string, queues: readonly string[]): Promise<boolean> {
-    const { link, self } = this.#options
-    const args = [self()?.id ?? '', this.#beatMs * LEASE_BEATS, text, MAX_PROCESSES, MAX_QUEUES, ...queues]
-    return link.run((client) => processBeat.run(client, this.#keys, args), TIMEOUT_MS)
+    const say = (words: string) => {
+      const keys = [this.#alive + entry.id, this.#said, this.#queues]
+      const args = [entry.id, this.#beatMs * LEASE_BEATS, words, MAX_QUEUES, ...queues]
+      return this.#options.link.run((client) => processBeat.run(client, keys, args), TIMEOUT_MS)
+    }
+    const known = await say(text === this.#lastWords ? '' : text)
+    if (!known) await say(text)
+    this.#lastWords = text
   }
 }
 

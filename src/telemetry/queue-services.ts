@@ -2,6 +2,7 @@
 // themselves, from Redis, and from the ledger.
 
 import type { Clock } from '../kernel/ports.ts'
+import { IntermixError } from '../kernel/errors.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { FAN_OUT, type Ledger } from './ledger.ts'
 import type { LedgerReport } from './ledger-report.ts'
@@ -45,6 +46,8 @@ export interface QueueServicesOptions {
   readonly ledger: Pick<Ledger, 'read'>
   readonly prefix: string
   readonly mesh: string | undefined
+  /** This process's own entry, once it is anything. */
+  readonly self: () => Pick<ProcessEntry, 'id'> | undefined
 }
 
 const TIMEOUT_MS = 2_000
@@ -69,10 +72,16 @@ export class QueueServices {
     this.#options = options
   }
 
-  /** Looks at everything, and forgets queues that are done with. Rejects while Redis is away. */
+  /**
+   * Looks at everything, and forgets queues that are done with. Rejects while Redis is away, and where it does not know this
+   * process (yet, or any more): then others may be missing, too.
+   */
   async look(): Promise<Services> {
-    const { registry, mesh } = this.#options
+    const { registry, mesh, self } = this.#options
     const presence = await registry.read()
+    if (!presence.processes.some(({ id }) => id === self()?.id)) {
+      throw new IntermixError('NOT_READY', 'Redis does not know of this process yet')
+    }
     const found = [...(await this.#ofReports(presence)), ...(await this.#ofHandlers(presence))]
     const now = this.#options.clock.monotonic()
     const since = new Map<string, number>()

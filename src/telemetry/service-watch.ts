@@ -15,7 +15,7 @@ export interface ServiceWatchOptions {
   readonly patienceMs?: number
 }
 
-const EVERY_MS = 5_000
+const EVERY_MS = 10_000
 /** Processes do not follow a new config all at once. */
 const PATIENCE_MS = 15_000
 

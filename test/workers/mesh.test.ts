@@ -33,6 +33,7 @@ afterEach(async () => {
 
 const digestOf = (...handlers: string[]) => snapshotOf(handlers).reportDigest
 const LOOK_MS = 30
+const BEAT_MS = 100
 const SHORT: Partial<WorkerTuning> = {
   retries: { firstDelayMs: 10 },
   maintenanceMs: 50,
@@ -57,6 +58,7 @@ function presenceOf(mesh: string | undefined, self: () => { adds: readonly strin
     ...ports,
     prefix: 'shared',
     mesh,
+    beatMs: BEAT_MS,
     lookMs: LOOK_MS,
     patienceMs: LOOK_MS,
     ledger: new RedisLedger(link, meshPrefix('shared', mesh)),
@@ -291,6 +293,41 @@ describe('reports that nobody has the rules for', () => {
     const handlers = counting('a')
     startWorker(handlers)
     await until(() => total(handlers, 'a') === 7, 'it arrives')
+  })
+})
+
+describe('processes that say in Redis what they serve', () => {
+  const idsOf = (node: ReturnType<typeof startNode>) =>
+    node.presence.look().then((seen) => seen?.members.map(({ id }) => id).toSorted())
+
+  it('are there for as long as they say so, and at once no more when they end', async () => {
+    const node = startNode(undefined, 'a')
+    const worker = startWorker(counting('a'))
+    await expect.poll(() => idsOf(node)).toEqual([node.id, worker.id].toSorted())
+    await worker.stop()
+    expect(await idsOf(node)).toEqual([node.id])
+  })
+
+  it('stay while Redis takes no writes for want of memory', async () => {
+    const node = startNode(undefined, 'a')
+    const worker = startWorker(counting('a'))
+    const both = [node.id, worker.id].toSorted()
+    await expect.poll(() => idsOf(node)).toEqual(both)
+    await link.run((client) => client.config('SET', 'maxmemory', '1'))
+    await expect(link.run((client) => client.set('k', 'v'))).rejects.toThrow('OOM')
+    const looks = new Set<unknown>()
+    await until(() => looks.add(worker.presence.watch.last).size > (10 * BEAT_MS) / LOOK_MS, 'longer than a sign holds')
+    expect(await idsOf(node)).toEqual(both)
+    await link.run((client) => client.config('SET', 'maxmemory', '0'))
+  })
+
+  it('say it again to a Redis that has forgotten them', async () => {
+    const node = startNode(undefined, 'a')
+    await expect.poll(() => idsOf(node)).toEqual([node.id])
+    await link.run((client) => client.flushall())
+    await expect.poll(async () => (await idsOf(node))?.length).toBe(1)
+    const worker = startWorker(counting('a'))
+    await expect.poll(() => idsOf(node)).toEqual([node.id, worker.id].toSorted())
   })
 })
 
