@@ -17,7 +17,8 @@ import { reasonOf } from '../adapter-kit/exporter/failure-class.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { pause } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import { REPORT_DELIVERY_CONCURRENCY } from '../kernel/metrics/reports.ts'
+import type { Clock, Gauge, Logger, Meter, Random } from '../kernel/ports.ts'
 import { BATCH_PARTS } from './batch-parts.ts'
 import { type DeliverBatch, type Owed, sizeOf } from './deliver-batch.ts'
 import { DeliveryWatch } from './delivery-watch.ts'
@@ -70,6 +71,7 @@ export class HandlerDelivery {
   readonly #options: HandlerDeliveryOptions
   readonly #watch: DeliveryWatch
   readonly #pace: Pace
+  readonly #concurrency: Gauge
   /** Ids with their lives, oldest first. */
   readonly #delivered = new Set<string>()
   #target: DeliverTarget | undefined
@@ -80,6 +82,7 @@ export class HandlerDelivery {
     this.#options = options
     this.#watch = new DeliveryWatch(options)
     this.#pace = new Pace(options.clock, options.random, DEFAULT_EXPORT_LIMITS.concurrency)
+    this.#concurrency = options.meter.gauge(REPORT_DELIVERY_CONCURRENCY)({ handler: options.handler })
     this.target = target
   }
 
@@ -92,6 +95,7 @@ export class HandlerDelivery {
     this.#target = target
     this.#pace.most = this.limits.concurrency
     this.#exporter = target && this.#exporterTo(target)
+    this.#concurrency.set(target === undefined ? 0 : this.concurrency)
   }
 
   get limits(): ExportLimits {
@@ -118,6 +122,7 @@ export class HandlerDelivery {
       return { kind: 'ended', why: 'no-handler', error }
     }
     const outcome = isKnown ? DELIVERED : await this.#exporter(batch, attempt)
+    if (this.#target !== undefined) this.#concurrency.set(this.concurrency)
     if (outcome.kind === 'part') return this.#inParts(batch, outcome)
     if (outcome.kind === 'delivered') {
       this.#remember(life)

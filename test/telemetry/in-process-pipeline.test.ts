@@ -161,20 +161,23 @@ describe('the pipeline in one process', () => {
   it('delivers 90 000 records after an outage of three minutes, with few tries and none dropped', async () => {
     const handler = new CountingHandler()
     handler.failWith = () => new IntermixError('BACKEND_FAILED', 'away')
-    const { intake, pipeline, clock, load } = start({ a: handler })
+    const { intake, pipeline, clock, load, meter } = start({ a: handler })
     load()
+    expect(meter.value('report_delivery_concurrency', 'a')).toBe(0)
     for (let second = 0; second < 180; second++) {
       for (let i = 0; i < 5; i++) intake.accept(batchTo('a', 100))
       await clock.advance(1000)
     }
     const tries = handler.calls
     expect(tries).toBeLessThan(40)
+    expect(meter.value('report_delivery_concurrency', 'a')).toBe(1)
     await expect.poll(async () => (await pipeline.totals()).get('a')?.accepted).toBe(90_000)
     handler.failWith = undefined
     await clock.advance(30_000)
     await expect.poll(() => handler.total).toBe(90_000)
     expect((await pipeline.totals()).get('a')).toMatchObject({ delivered: 90_000, held: 0, dropped: {} })
     expect(handler.calls).toBe(tries + 900)
+    expect(meter.value('report_delivery_concurrency', 'a')).toBe(4)
   })
 
   it('keeps the order of a handler that wants it, past failures', async () => {

@@ -146,6 +146,14 @@ export const REPORT_TRIES_FAILED_TOTAL = counter({
   labels: { handler: HANDLER },
 })
 
+export const REPORT_DELIVERY_CONCURRENCY = gauge({
+  name: 'report_delivery_concurrency',
+  unit: 'calls',
+  merge: 'sum',
+  help: 'Batches of reports that a process sends at once to a handler, at most: fewer than its limit while the backend has trouble, one while it rests.',
+  labels: { handler: HANDLER },
+})
+
 export const REPORT_RULE_MATCH_FAILURES_TOTAL = counter({
   name: 'report_rule_match_failures_total',
   unit: 'matches',
