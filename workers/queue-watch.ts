@@ -106,8 +106,8 @@ export class QueueWatch {
     const { log } = this.#context
     const { id, data, attemptsMade, deduplicationId: batch } = job
     log.warn({ queue: label, job: id, batch, reason }, 'a job in the report queue is damaged')
-    const whole = data !== null && typeof data === 'object'
-    const left = whole ? data : { damaged: String(data ?? '').slice(0, MAX_KEPT) }
+    const isText = typeof data === 'string'
+    const left = isText ? { damaged: data.slice(0, MAX_KEPT) } : typeof data === 'object' ? data : {}
     // Ids of jobs begin anew in a Redis that was emptied; those of batches never do.
     const known = { id: batch ?? `${name}-job-${id}`, ...left }
     await bury({ id, data: known, attemptsMade }, `the job was damaged in Redis: ${reason}`)
@@ -195,7 +195,7 @@ export class QueueWatch {
 }
 
 function isJson(text: string | null | undefined): boolean {
-  if (text == null) return true
+  if (text === null || text === undefined) return true
   try {
     JSON.parse(text)
     return true

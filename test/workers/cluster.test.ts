@@ -19,7 +19,7 @@ let link: RedisLink | undefined
 const ends: (() => Promise<void>)[] = []
 
 afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
+  for (const end of ends.splice(0).toReversed()) await end()
   link?.close()
   await redis?.stop()
 })
@@ -109,7 +109,7 @@ describe('reports on a Redis cluster', () => {
       const queue = `queue-${i}`
       const slot = await opened.run((client) => client.cluster('KEYSLOT', queue))
       const { limit } = await new QueueMemory({ link: opened, queue: () => queue }).look()
-      expect(limit).toBe(limits[Number(slot) < 8192 ? 0 : 1])
+      expect(limit).toBe(limits[slot < 8192 ? 0 : 1])
       found.add(limit)
     }
     expect(found.size).toBe(2)

@@ -83,13 +83,13 @@ const keyOf = (name: string, queueName = DELIVER_A) => `{${queueName}}:${queueNa
 
 /** Has the first worker of the queue wait in its loop for an answer that never comes; the next one hears. */
 function goDeaf(): void {
-  const loop = Worker.prototype as unknown as { _getNextJob(...given: unknown[]): Promise<unknown> }
+  const loop = Worker.prototype as unknown as { _getNextJob: (this: Worker, ...given: unknown[]) => Promise<unknown> }
   const original = loop._getNextJob
-  let deaf: Worker | undefined
-  vi.spyOn(loop, '_getNextJob').mockImplementation(function (this: Worker, ...given: unknown[]) {
-    if (this.name === DELIVER_A) deaf ??= this
-    return this === deaf ? new Promise(() => undefined) : original.apply(this, given)
-  } as typeof original)
+  const deaf = new Set<Worker>()
+  vi.spyOn(loop, '_getNextJob').mockImplementation(function (this: Worker, ...given) {
+    if (this.name === DELIVER_A && deaf.size === 0) deaf.add(this)
+    return deaf.has(this) ? new Promise(() => undefined) : original.apply(this, given)
+  })
 }
 
 describe('a worker that takes nothing while jobs wait', () => {

@@ -131,9 +131,11 @@ async function totals(handler: string) {
   return (await new RedisLedger(link).read()).get(handler)
 }
 
-function deadLetters(): Promise<number> {
+async function deadLetters(): Promise<number> {
   const letters = new DeadLetters({ link, ledger: new RedisLedger(link) })
-  return letters.count().finally(() => letters.close())
+  const count = await letters.count()
+  await letters.close()
+  return count
 }
 
 describe('a Redis with 20 MB', () => {
