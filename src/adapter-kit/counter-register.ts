@@ -77,7 +77,7 @@ export class RegisterDraft {
   take(changes: readonly CounterChange[]): number {
     let overflowed = 0
     for (const { group, field, add, set } of changes) {
-      const isRefused = this.#refused.has(keyOf(group.name, field))
+      const isRefused = this.#refused.size > 0 && this.#refused.has(keyOf(group.name, field))
       if (isRefused) overflowed++
       const write = this.#write(group, isRefused ? group.overflow : field)
       const { numbers } = write

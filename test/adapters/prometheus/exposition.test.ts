@@ -97,12 +97,12 @@ describe('an exposition', () => {
     const clock = new BusyClock()
     const { count, read } = create(clock)
     await count(labels(2000))
-    let ended = false
+    const state = { ended: false }
     const reading = read().finally(() => {
-      ended = true
+      state.ended = true
     })
     let slices = 0
-    while (!ended) {
+    while (!state.ended) {
       await new Promise((resolve) => setImmediate(resolve))
       await count(['label-0', 'added-meanwhile'])
       if (clock.turns.length > 0) slices++
