@@ -1,6 +1,10 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { CounterGroup, DurableCounters } from '../../src/adapter-kit/durable-counters.ts'
 import { MemoryCounters } from '../../src/adapter-kit/memory-counters.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import type { RedisLink } from '../../src/redis/connection.ts'
+import type { RedisClient } from '../../src/redis/create-client.ts'
 import { RedisCounters } from '../../src/redis/counters/redis-counters.ts'
 import { sharedRedis } from './shared-redis.ts'
 import { realClock, until } from './support.ts'
@@ -239,6 +243,64 @@ describe('durable counters in Redis', () => {
     await counters.apply('b-2', add('x', 3))
     await counters.apply('b-4', add('x', 1))
     expect((await shown())[0]).toBe(9)
+    await counters.close()
+  })
+
+  it('count each batch once, whoever tries it how often, though answers are lost and slots change hands', async () => {
+    const steps = fc.array(
+      fc.record({ by: fc.nat(1), batch: fc.nat(9), event: fc.constantFrom('', '', '', 'answer lost', 'slots moved') }),
+      { maxLength: 25 },
+    )
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(steps, async (all) => {
+        const handler = `once-each-${++run}`
+        let losing = false
+        const losingLink: RedisLink = Object.assign(Object.create(link) as RedisLink, {
+          run: async <T>(operation: (client: RedisClient) => Promise<T>) => {
+            const answer = await link.run(operation)
+            // Of what is written: what was read is asked for again anyway.
+            if (losing && Array.isArray(answer) && answer[0] === 'done')
+              throw new IntermixError('REDIS_UNAVAILABLE', 'the answer was lost')
+            return answer
+          },
+          state: () => link.state(),
+          onUp: (callback: () => void) => link.onUp(callback),
+          onDown: (callback: () => void) => link.onDown(callback),
+        })
+        const processes = [0, 1].map(
+          () => new RedisCounters({ link: losingLink, clock: realClock, handler, leaseMs: 400 }),
+        )
+        const tried = new Set<number>()
+        for (const { by, batch, event } of all) {
+          const counters = processes[by] as RedisCounters
+          if (event === 'slots moved') {
+            await link.run((client) =>
+              client.hset(`{intermix-counters-${handler}}:slots`, 'o:0', 'another one', 'u:0', '0'),
+            )
+          }
+          losing = event === 'answer lost'
+          tried.add(batch)
+          await counters.apply(`b-${batch}`, add('x', 2 ** batch)).catch(() => undefined)
+          losing = false
+        }
+        for (const batch of tried) await processes[0]?.apply(`b-${batch}`, add('x', 2 ** batch))
+        const expected = [...tried].reduce((sum, batch) => sum + 2 ** batch, 0)
+        // Slots that were taken from both go to one of them with its next beat.
+        await until(async () => (await sumOf(processes, 'x')) === expected, 'all is counted once')
+        await Promise.all(processes.map((each) => each.close()))
+      }),
+      { numRuns: 20 },
+    )
+  }, 60_000)
+
+  it('begin anew where Redis has lost everything', async () => {
+    const counters = open('emptied')
+    await counters.apply('b-1', add('x', 5))
+    await link.run((client) => client.flushdb())
+    await counters.apply('b-2', add('x', 2))
+    const entry = (await counters.held()).registers.get('0')?.get('g')?.get('x')
+    expect([entry?.numbers, entry?.floor]).toEqual([[2], undefined])
     await counters.close()
   })
 

@@ -139,7 +139,7 @@ export class RedisCounters implements DurableCounters {
         return overflowed
       }
       const named = [...ids]
-      if (said === 'lost') this.#holder.lose(slot)
+      if (said === 'lost') await this.#holder.reclaim()
       else if (said === 'moved') await this.#holder.reload(slot)
       else if (said === 'known') for (const place of rest) done.add(named[place] ?? '')
       else for (const place of rest) refused.add(fresh[place]?.key ?? '')

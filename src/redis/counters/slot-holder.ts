@@ -105,11 +105,9 @@ export class SlotHolder {
     return slot
   }
 
-  /** What a script has said: the slot belongs to another process. */
-  lose({ number }: Slot): void {
-    this.#slots.delete(number)
-    if (this.#mine === number) this.#mine = undefined
-    this.#options.onChange()
+  /** What it holds, asked anew: a script has said that a slot is not its own. */
+  async reclaim(): Promise<void> {
+    await this.#claim()
   }
 
   async reload(slot: Slot): Promise<void> {
@@ -154,7 +152,7 @@ export class SlotHolder {
   }
 
   async #claimNow(): Promise<void> {
-    const { link, clock, me, keys, alone } = this.#options
+    const { link, clock, me, keys, alone, onChange } = this.#options
     if (this.#closed) throw new IntermixError('NOT_READY', 'this process counts no more')
     const startedAt = clock.monotonic()
     // After an outage the living have had no chance to renew theirs; a process without a slot has to begin somewhere.
@@ -165,7 +163,11 @@ export class SlotHolder {
     this.#claimedAt = startedAt
     this.#mine = mine < 0 ? undefined : mine
     const versions = new Map(owned.flatMap((number, i) => (i % 2 === 0 ? [[number, owned[i + 1] ?? 0] as const] : [])))
-    for (const slot of this.#slots.values()) if (!versions.has(slot.number)) this.lose(slot)
+    for (const slot of this.#slots.values()) {
+      if (versions.has(slot.number)) continue
+      this.#slots.delete(slot.number)
+      onChange()
+    }
     for (const [number, version] of versions) {
       const slot = this.#slots.get(number) ?? new Slot(number, link, keys)
       this.#slots.set(number, slot)

@@ -38,14 +38,14 @@ export class Slot {
 
   /**
    * Reads it, in pages; for its holder, which writes nothing meanwhile. Where Redis has lost the latest writes, what was
-   * exposed before stays: a counter that falls would be taken for one that began anew.
+   * exposed before stays: a counter that falls would be taken for one that began anew. Where it has lost all, it does.
    */
   async load(): Promise<void> {
     for (let tries = 0; tries < TRIES; tries++) {
       const before = await this.#readVersion()
       const found = await this.#readEntries()
       if ((await this.#readVersion()) !== before) continue
-      this.#replace(found, before < this.version)
+      this.#replace(found, before > 0 && before < this.version)
       this.version = before
       return
     }
