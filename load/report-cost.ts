@@ -22,6 +22,7 @@ const help = `node load/report-cost.ts [--quick] [OPTIONS]: processor seconds pe
   --rounds N         default 3; the median is told
   --sets N           label sets; default 50
   --root FOLDER      another checkout of this program to measure
+  --flags TEXT       flags of Node itself, as in --flags="--max-semi-space-size=32"
   --profile FOLDER   a CPU profile of each process, into that folder
   --quick            one round of 300 reports
 
@@ -35,6 +36,7 @@ const options = {
   rounds: { type: 'string', default: '3' },
   sets: { type: 'string', default: '50' },
   root: { type: 'string', default: fileURLToPath(new URL('..', import.meta.url)) },
+  flags: { type: 'string', default: '' },
   profile: { type: 'string' },
   quick: { type: 'boolean', default: false },
 } as const
@@ -43,7 +45,7 @@ const options = {
 const MAX_BACKLOG = 200
 const AT_ONCE = 50
 const UNDER_WAY = 8
-const LOOK_EVERY_MS = 200
+const LOOK_EVERY_MS = 500
 const STUCK_AFTER_MS = 60_000
 
 interface Arm {
@@ -58,10 +60,16 @@ type Defer = (end: () => Promise<unknown>) => void
 interface Place {
   readonly root: string
   readonly config: string
-  readonly profile: string | undefined
+  readonly flags: string
+  readonly profile?: string | undefined
 }
 
-async function startRole(role: string, redis: string, { root, config, profile }: Place, defer: Defer) {
+async function startRole(
+  role: string,
+  redis: string,
+  { root, config, flags: nodeFlags, profile }: Place,
+  defer: Defer,
+) {
   const flags = {
     '--config': config,
     '--redis': redis,
@@ -72,10 +80,11 @@ async function startRole(role: string, redis: string, { root, config, profile }:
     ...(role === 'node' ? {} : { '--prometheus-address': '127.0.0.1:0' }),
     ...(role === 'worker' ? {} : { '--grpc-address': '127.0.0.1:0', '--http-address': '127.0.0.1:0' }),
   }
+  const given = nodeFlags.split(' ').filter((flag) => flag !== '')
   const profiling = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', join(profile, role)]
   const child = await start({
     command: process.execPath,
-    args: [...profiling, 'bin/intermix.js', role, ...Object.entries(flags).flat()],
+    args: [...given, ...profiling, 'bin/intermix.js', role, ...Object.entries(flags).flat()],
     cwd: root,
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'intermix-load-compile-cache') },
     ready: /"addresses":(\{[^}]*\})/,
@@ -104,7 +113,7 @@ async function startArm(arm: string, place: Place, defer: Defer): Promise<Arm> {
 
 /** Requests that Prometheus would count. */
 async function counted({ metrics }: Arm): Promise<number> {
-  const text = await (await fetch(metrics)).text()
+  const text = await (await fetch(metrics, { headers: { 'accept-encoding': 'identity' } })).text()
   let sum = 0
   for (const line of text.split('\n')) {
     if (line.startsWith('istio_requests_total{')) sum += Number(line.slice(line.lastIndexOf(' ') + 1))
@@ -171,9 +180,7 @@ await runCommand({ options, help }, async (values, defer) => {
         for (const each of ends.splice(0).toReversed()) await each()
       }
       defer(end)
-      const arm = await startArm(name, { root: values.root, config, profile: values.profile }, (each) =>
-        ends.push(each),
-      )
+      const arm = await startArm(name, { ...values, config }, (each) => ends.push(each))
       figures.push(await measure(name, arm, door, { reports, rounds, sets: Number(values.sets) }))
       await end()
     }
