@@ -134,20 +134,23 @@ export class SeriesOf {
 
   /** The instance without its observed field: the same object for records that read the same. */
   series(bag: AttributeBag): Instance | EvaluationError {
-    const { memo, plan } = this.#shared
-    const filled =
-      memo.find(bag) ??
-      memo.evaluate(
-        bag,
-        (log) => {
-          const fields = fillFields(plan, bag, log)
-          return fields instanceof EvaluationError ? fields : { fields, instances: [] }
-        },
-        (value): value is FilledFields => !(value instanceof EvaluationError),
-      )
+    const filled = this.#shared.memo.find(bag) ?? this.#fill(bag)
     if (filled instanceof EvaluationError) return filled
     const { name, template } = this.#config
     return (filled.instances[this.#user] ??= { name, template: template.name, fields: filled.fields })
+  }
+
+  // By itself, so that what is found makes no closures.
+  #fill(bag: AttributeBag): FilledFields | EvaluationError {
+    const { memo, plan } = this.#shared
+    return memo.evaluate(
+      bag,
+      (log) => {
+        const fields = fillFields(plan, bag, log)
+        return fields instanceof EvaluationError ? fields : { fields, instances: [] }
+      },
+      (value): value is FilledFields => !(value instanceof EvaluationError),
+    )
   }
 
   /** `undefined` where the config does not set the field. */

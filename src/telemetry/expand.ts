@@ -57,6 +57,7 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
   const failed: { batch: ReportBatch; reason: string }[] = []
   const random = chancesOf(parcel.id)
   let sinceYield = 0
+  let latest: Group | undefined
   for (const batch of parcel.batches) {
     try {
       const dispatched: DispatchedInstance[] = []
@@ -67,8 +68,10 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
       }
       for (const item of dispatched) {
         const { handler, instance } = item
-        if (instance !== undefined) groupOf(groups, handler, instance.template).add(instance, item)
-        else notEvaluated.set(handler.name, (notEvaluated.get(handler.name) ?? 0) + 1)
+        if (instance !== undefined) {
+          if (!latest?.takes(handler, instance.template)) latest = groupOf(groups, handler, instance.template)
+          latest.add(instance, item)
+        } else notEvaluated.set(handler.name, (notEvaluated.get(handler.name) ?? 0) + 1)
       }
     } catch (error) {
       failed.push({ batch, reason: error instanceof Error ? error.message : String(error) })
@@ -120,6 +123,10 @@ class Group {
   constructor(handler: HandlerConfig, template: string) {
     this.#handler = handler
     this.#template = template
+  }
+
+  takes(handler: HandlerConfig, template: string): boolean {
+    return handler === this.#handler && template === this.#template
   }
 
   add(instance: Instance, { aggregation, observed }: Omit<DispatchedInstance, 'instance'>): void {

@@ -48,13 +48,16 @@ export function metricAggregation(config: PrometheusConfig): Aggregation {
 /** Names of series by the dimensions that they come from: records that are alike have the same ones, and so have metrics. */
 class FieldMemo {
   readonly #byDimensions = new WeakMap<object, Map<string, string>>()
+  /** What metrics with the same labels have in common. */
+  readonly #labels = new Map<MetricDefinition, string>()
 
   of(metric: MetricDefinition, instance: MetricInstance): string {
     const { dimensions } = instance.fields
     if (dimensions === undefined) return fieldOf(labelsFor(metric, instance))
     const known = this.#byDimensions.get(dimensions) ?? new Map<string, string>()
     this.#byDimensions.set(dimensions, known)
-    const names = metric.dimensions.join('\n')
+    let names = this.#labels.get(metric)
+    if (names === undefined) this.#labels.set(metric, (names = metric.dimensions.join('\n')))
     let field = known.get(names)
     if (field === undefined) known.set(names, (field = fieldOf(labelsFor(metric, instance))))
     return field

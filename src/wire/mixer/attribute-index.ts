@@ -48,6 +48,7 @@ export class AttributeIndex {
   duplicate: string | undefined
   readonly #names = new SlotTable()
   #spelled: Map<string, number> | undefined
+  #allNames: readonly string[] | undefined
   readonly #maxMapEntries: number
   #entries = 0
   #irregular = false
@@ -87,9 +88,12 @@ export class AttributeIndex {
   }
 
   /** Names of all attributes that the message defines. */
-  *names(): Generator<string> {
-    for (const index of this.#names.indexes) if (index !== MOVED) yield GLOBAL_WORDS[index] ?? ''
-    if (this.#spelled !== undefined) yield* this.#spelled.keys()
+  get names(): readonly string[] {
+    if (this.#allNames !== undefined) return this.#allNames
+    const names: string[] = []
+    for (const index of this.#names.indexes) if (index !== MOVED) names.push(GLOBAL_WORDS[index] ?? '')
+    if (this.#spelled !== undefined) names.push(...this.#spelled.keys())
+    return (this.#allNames = names)
   }
 
   /** The first index, of names, values and map entries alike, that no dictionary defines. */

@@ -63,7 +63,8 @@ export class CompressedAttributesBag implements AttributeBag {
   readonly #index: AttributeIndex
   readonly #reader: WireReader
   readonly #options: BagOptions
-  readonly #values = new Map<string, AttributeValue | undefined>()
+  /** Of a report's many bags, most are asked for next to nothing. */
+  #values: Map<string, AttributeValue | undefined> | undefined
 
   /** @param reader over the bytes that the index was made from, its end at theirs; bags of one batch may share it. */
   constructor(index: AttributeIndex, reader: WireReader, options: BagOptions) {
@@ -100,17 +101,22 @@ export class CompressedAttributesBag implements AttributeBag {
   }
 
   get(name: string): AttributeValue | undefined {
-    const known = this.#values.get(name)
-    if (known !== undefined || this.#values.has(name)) return known
+    const known = this.#values?.get(name)
+    if (known !== undefined || this.#values?.has(name) === true) return known
     const slot = this.#index.slotOf(name)
     if (slot === undefined) return undefined
     const value = this.#decode(name, slot)
-    this.#values.set(name, value)
+    this.#keep(name, value)
     return value
   }
 
   *names(): Generator<string> {
-    for (const name of this.#index.names()) if (this.get(name) !== undefined) yield name
+    for (const name of this.#index.names) if (this.get(name) !== undefined) yield name
+  }
+
+  #keep(name: string, value: AttributeValue | undefined): void {
+    this.#values ??= new Map()
+    this.#values.set(name, value)
   }
 
   #refuseWrongAddresses(): void {
@@ -120,7 +126,7 @@ export class CompressedAttributesBag implements AttributeBag {
       if (fields[slot] === BYTE_STRINGS && !isAddressOf(this.#length(values[slot] ?? NO_VALUE))) wrong = true
     }
     if (!wrong) return
-    for (const name of this.#index.names()) {
+    for (const name of this.#index.names) {
       const slot = this.#index.slotOf(name) ?? 0
       if (fields[slot] !== BYTE_STRINGS || this.#options.vocabulary.get(name) !== 'IP_ADDRESS') continue
       const bytes = this.#bytes(values[slot] ?? NO_VALUE)
@@ -132,7 +138,7 @@ export class CompressedAttributesBag implements AttributeBag {
 
   #foldNames(name: string): void {
     const headers = this.get(name)
-    if (headers instanceof LazyStringMap && headers.hasCapitals()) this.#values.set(name, withLowerCaseNames(headers))
+    if (headers instanceof LazyStringMap && headers.hasCapitals()) this.#keep(name, withLowerCaseNames(headers))
   }
 
   #decode(name: string, slot: number): AttributeValue | undefined {

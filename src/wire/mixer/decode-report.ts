@@ -16,33 +16,30 @@ export function decodeMixerReport(payload: Uint8Array, vocabulary: Vocabulary): 
   const report = readMixerReport(payload)
   const reader = new WireReader(payload)
   const good = report.records.filter((record) => record.problem === undefined)
-  const bags = good.map(({ index }) => new CompressedAttributesBag(index, reader, { vocabulary }))
+  const options = { vocabulary }
+  const bags = good.map(({ index }) => new CompressedAttributesBag(index, reader, options))
   if (report.independent) return bags
-  const history = new History()
-  for (const [at, { index }] of good.entries()) {
-    const bag = bags[at]
-    if (bag !== undefined) for (const name of index.names()) history.state(name, at, bag)
-  }
+  const history = new History(bags)
+  good.forEach(({ index }, at) => {
+    for (const name of index.names) history.state(name, at)
+  })
   return good.map(({ index }, at) => new DeltaBag(history, at, index))
-}
-
-interface Statements {
-  /** Positions of the records that state the attribute, ascending. */
-  readonly at: number[]
-  readonly bags: AttributeBag[]
 }
 
 /** Which record states which attribute: as large as the report itself, where a full bag a record would be its square. */
 class History {
-  readonly #byName = new Map<string, Statements>()
+  readonly #bags: readonly AttributeBag[]
+  /** By attribute: the positions of the records that state it, ascending. */
+  readonly #byName = new Map<string, number[]>()
 
-  state(name: string, at: number, bag: AttributeBag): void {
+  constructor(bags: readonly AttributeBag[]) {
+    this.#bags = bags
+  }
+
+  state(name: string, at: number): void {
     const known = this.#byName.get(name)
-    if (known === undefined) this.#byName.set(name, { at: [at], bags: [bag] })
-    else {
-      known.at.push(at)
-      known.bags.push(bag)
-    }
+    if (known === undefined) this.#byName.set(name, [at])
+    else known.push(at)
   }
 
   /** The value that the last record up to and including `at` gave the attribute. */
@@ -50,13 +47,13 @@ class History {
     const known = this.#byName.get(name)
     if (known === undefined) return undefined
     let low = 0
-    let high = known.at.length
+    let high = known.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if ((known.at[middle] ?? 0) <= at) low = middle + 1
+      if ((known[middle] ?? 0) <= at) low = middle + 1
       else high = middle
     }
-    return known.bags[low - 1]?.get(name)
+    return this.#bags[known[low - 1] ?? -1]?.get(name)
   }
 
   names(): Iterable<string> {
@@ -78,7 +75,7 @@ class DeltaBag implements AttributeBag {
   changesSince(earlier: AttributeBag): Iterable<string> | undefined {
     if (!(earlier instanceof DeltaBag) || earlier.#history !== this.#history) return undefined
     if (earlier.#at === this.#at) return []
-    return earlier.#at === this.#at - 1 ? this.#stated.names() : undefined
+    return earlier.#at === this.#at - 1 ? this.#stated.names : undefined
   }
 
   get(name: string): AttributeValue | undefined {
