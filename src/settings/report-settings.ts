@@ -28,7 +28,7 @@ export const REPORT_SETTINGS = {
   },
   reportBatchMaxEntries: {
     kind: 'integer',
-    default: 100,
+    default: 500,
     min: 1,
     max: 100_000,
     description: 'Reports that are put together into one batch.',
