@@ -1,3 +1,4 @@
+import type { CoalescerBounds } from '../../src/telemetry/coalescer.ts'
 import { describe, expect, it } from 'vitest'
 import type { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
@@ -14,6 +15,7 @@ interface World {
   readonly clock?: Clock
   readonly spoolBytes?: number
   readonly rules?: () => string
+  readonly coalesce?: CoalescerBounds
 }
 
 function intakeWith({ sink = new TestSink(), clock = new FakeClock(), ...rest }: World = {}) {
@@ -33,7 +35,7 @@ function intakeWith({ sink = new TestSink(), clock = new FakeClock(), ...rest }:
 
 describe('the report intake', () => {
   it('puts small batches together and hands on large ones at once', async () => {
-    const { intake, sink, clock } = intakeWith()
+    const { intake, sink, clock } = intakeWith({ coalesce: { maxRecords: 100, maxWaitMs: 200 } })
     for (let i = 0; i < 3; i++) intake.accept(batch(`s-${i}`, 1))
     intake.accept(batch('large', 500))
     expect(sink.taken.map((parcel) => parcel.id)).toEqual(['large'])
@@ -97,7 +99,10 @@ describe('the report intake', () => {
   })
 
   it('refuses what it has no room for, access logs first, and never gives up what it has accepted', async () => {
-    const { intake, sink, meter, log } = intakeWith({ spoolBytes: 10 * 1256 })
+    const { intake, sink, meter, log } = intakeWith({
+      spoolBytes: 10 * 1256,
+      coalesce: { maxRecords: 100, maxWaitMs: 200 },
+    })
     sink.isReady = false
     const answers = (format: string, ids: readonly string[]) =>
       ids.map((id) => (intake.accept(batch(id, 100, 1000, format)) as IntermixError | undefined)?.code)
