@@ -3,10 +3,11 @@
 import { runCommand } from './kit/command.ts'
 import { printTable, runScenario, saveResults, say } from './output.ts'
 import { seededRandom } from './random.ts'
+import { deadLettersOf, namedMissing } from './report-chaos/accounts.ts'
 import { BREAKS } from './report-chaos/breaks.ts'
 import { EACH_ONCE, EACH_ONCE_MS, schedule } from './report-chaos/faults.ts'
-import { type Ack, chaosRun, type ChaosOptions, type Outcome } from './report-chaos/run.ts'
-import type { Fsync } from './report-chaos/fleet.ts'
+import { chaosRun, type ChaosOptions, type Outcome } from './report-chaos/run.ts'
+import type { Ack, Fsync } from './report-chaos/fleet.ts'
 import { violations } from './report-chaos/verdict.ts'
 
 const QUICK_SECONDS = 60
@@ -81,7 +82,7 @@ function chosen<T extends string>(name: string, text: string | undefined, all: r
 }
 
 function row(outcome: Outcome) {
-  const { options, doors, receiver, delivered, missing, doubled, counted, accounts, drainedMs } = outcome
+  const { options, doors, receiver, delivered, missing, doubled, counted, ledger, drainedMs } = outcome
   const sum = (what: 'sent' | 'acknowledged' | 'refused' | 'unknown') =>
     Object.values(doors).reduce((total, counts) => total + counts[what], 0)
   const { taken, repeated } = receiver.calls
@@ -97,7 +98,8 @@ function row(outcome: Outcome) {
     missing,
     twice: doubled,
     'repeats %': ((100 * repeated) / Math.max(1, taken)).toFixed(1),
-    'dead letters': accounts.deadLetters,
+    'dead letters': deadLettersOf(ledger),
+    'ledger misses': namedMissing(ledger),
     counted,
     'drained in s': (drainedMs / 1_000).toFixed(1),
     broken: violations(outcome).length,
@@ -105,10 +107,10 @@ function row(outcome: Outcome) {
 }
 
 function tell(outcome: Outcome): void {
-  const { options, doors, accounts, complaints, incomplete } = outcome
+  const { options, doors, ledger, complaints, incomplete } = outcome
   say(`ack ${options.ack}, fsync ${options.fsync}:`)
   for (const [door, counts] of Object.entries(doors)) say(`  ${door}: ${JSON.stringify(counts)}`)
-  say(`  the ledger: ${JSON.stringify(accounts)}`)
+  for (const { where, name, message } of ledger.findings) say(`  the ledger: ${where} ${name}: ${message}`)
   say(`  said by nodes and workers: ${JSON.stringify(complaints)}`)
   for (const { door, node, at, count } of incomplete.slice(0, 10))
     say(`  incomplete: ${count} of ${door} at ${node}, ${(at / 1_000).toFixed(1)} s`)

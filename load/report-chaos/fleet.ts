@@ -12,14 +12,17 @@ const NODES = 2
 const WORKERS = 2
 const PREFIX = 'chaos'
 
+/** What an acknowledgement promises. */
+export type Ack = 'queued' | 'memory'
+
 /** How often Redis has its file synced. */
 export type Fsync = 'everysec' | 'always'
 
 export interface FleetOptions {
   readonly fsync: Fsync
   readonly maxMemoryBytes: number
-  /** Further flags of the nodes. */
-  readonly nodeFlags: readonly string[]
+  /** What a node's acknowledgement promises; with `memory` it has no disk either. */
+  readonly ack: Ack
   /** Environment of nodes and workers. */
   readonly env: Readonly<Record<string, string>>
   readonly receiver: Receiver
@@ -34,7 +37,7 @@ export class Fleet {
   readonly #directory: string
 
   private constructor(options: FleetOptions, redis: RedisProcess, directory: string) {
-    const { nodeFlags, env, receiver, maxMemoryBytes } = options
+    const { ack, env, receiver, maxMemoryBytes } = options
     this.redis = redis
     this.receiver = receiver
     this.maxMemoryBytes = maxMemoryBytes
@@ -45,7 +48,11 @@ export class Fleet {
         const name = `${role}-${index + 1}`
         return new Member({ role, name, flags: [...common, ...flags(name)], env })
       })
-    this.nodes = named('node', NODES, (name) => ['--spool-dir', join(directory, name), ...nodeFlags])
+    this.nodes = named('node', NODES, (name) => [
+      '--report-ack',
+      ack,
+      ...(ack === 'queued' ? ['--spool-dir', join(directory, name)] : []),
+    ])
     this.workers = named('worker', WORKERS, () => [])
   }
 

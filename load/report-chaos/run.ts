@@ -5,14 +5,12 @@ import { seededRandom } from '../random.ts'
 import { Books, type Call, type Door, type DoorCounts, DOORS } from './books.ts'
 import { type BREAKS, BREAK_VARIABLE } from './breaks.ts'
 import type { Fault } from './faults.ts'
-import { Fleet, type Fsync } from './fleet.ts'
+import { type Ack, Fleet, type Fsync } from './fleet.ts'
 import { inflict, USUAL_FAILURES } from './inflict.ts'
-import { type Accounts, readAccounts } from './accounts.ts'
+import type { LedgerReport } from '../../src/telemetry/ledger-report.ts'
+import { isUnderWay, readLedger, tellLedger } from './accounts.ts'
 import { type Receiver, startReceiver } from './receiver.ts'
 import { startSenders } from './senders.ts'
-
-/** What an acknowledgement promises. */
-export type Ack = 'queued' | 'memory'
 
 export interface ChaosOptions {
   readonly ack: Ack
@@ -40,7 +38,8 @@ export interface Outcome {
   readonly receiver: Pick<Receiver, 'calls' | 'changed'>
   /** Records that the workers' counters have in the end. */
   readonly counted: number
-  readonly accounts: Accounts
+  /** What `intermix ledger` says in the end. */
+  readonly ledger: LedgerReport
   readonly drainedMs: number
   /** Calls of which acknowledged records are missing. */
   readonly incomplete: readonly Call[]
@@ -58,7 +57,7 @@ export async function chaosRun(options: ChaosOptions, defer: (end: () => Promise
   const receiver = await startReceiver(seededRandom(options.seed), (record) => books.arrived(record))
   defer(() => receiver.stop())
   const env = options.plant === undefined ? {} : { NODE_OPTIONS: `--import ${PLANT}`, [BREAK_VARIABLE]: options.plant }
-  const fleet = await Fleet.start({ ...options, nodeFlags: ['--report-ack', options.ack], env, receiver })
+  const fleet = await Fleet.start({ ...options, env, receiver })
   defer(() => fleet.stop())
   receiver.failing = USUAL_FAILURES
   const senders = startSenders(books, fleet.nodes, options.everyMs)
@@ -67,7 +66,8 @@ export async function chaosRun(options: ChaosOptions, defer: (end: () => Promise
   receiver.failing = 0
   await fleet.heal()
   const healedAt = performance.now()
-  const accounts = await drained(fleet, books, options.drainMs)
+  await drained(fleet, books, options.drainMs)
+  const drainedMs = performance.now() - healedAt
   return {
     options,
     doors: Object.fromEntries(DOORS.map((door) => [door, books.counts(door)])) as Record<Door, DoorCounts>,
@@ -77,8 +77,8 @@ export async function chaosRun(options: ChaosOptions, defer: (end: () => Promise
     invented: books.invented,
     receiver: { calls: receiver.calls, changed: receiver.changed },
     counted: await fleet.counted(),
-    accounts,
-    drainedMs: performance.now() - healedAt,
+    ledger: await tellLedger(fleet),
+    drainedMs,
     incomplete: books.incomplete(),
     complaints: complaintsOf(fleet),
   }
@@ -101,16 +101,16 @@ async function inflictAll(fleet: Fleet, { faults, durationMs, onFault }: ChaosOp
 }
 
 /** Waits until nothing is on its way any more, nor moves. */
-async function drained(fleet: Fleet, books: Books, patienceMs: number): Promise<Accounts> {
+async function drained(fleet: Fleet, books: Books, patienceMs: number): Promise<void> {
   const until = performance.now() + patienceMs
   let stillSince = performance.now()
   for (let before = books.delivered; ; before = books.delivered) {
     await sleep(STEP_MS)
-    const accounts = await readAccounts(fleet)
+    const ledger = await readLedger(fleet)
     const now = performance.now()
-    if (books.delivered !== before || accounts.onTheWay !== 0) stillSince = now
+    if (books.delivered !== before || ledger === undefined || isUnderWay(ledger)) stillSince = now
     const isDone = now > stillSince && (await fleet.counted()) === books.delivered
-    if (isDone || now > until || now - stillSince > STILL_MS) return accounts
+    if (isDone || now > until || now - stillSince > STILL_MS) return
   }
 }
 
