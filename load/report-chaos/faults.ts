@@ -6,7 +6,7 @@ import { exponential } from '../random.ts'
 const KINDS = {
   node: ['kill', 'stop', 'pause'],
   worker: ['kill', 'stop', 'pause'],
-  redis: ['kill', 'pause', 'fill'],
+  redis: ['kill', 'pause', 'crowd', 'fill'],
   backend: ['fails', 'flaky', 'flaky'],
 } as const
 
@@ -76,6 +76,7 @@ export const EACH_ONCE: readonly Fault[] = faults(
   ['node', 'stop', 1, 13_500, 500],
   ['backend', 'fails', 0, 12_000, 4_000],
   ['worker', 'stop', 1, 15_000, 500],
+  ['redis', 'crowd', 0, 16_000, 2_000],
   ['node', 'pause', 0, 17_000, 1_500],
 )
 

@@ -6,8 +6,8 @@ import type { Fault } from './faults.ts'
 import type { Fleet } from './fleet.ts'
 
 const FILLER = 'foreign-key'
-/** The share of Redis' memory that is taken in the end when somebody else fills it. */
-const FULL = 0.99
+/** The share of Redis' memory that is taken in the end, when somebody else takes most of it or all. */
+const SHARES = { crowd: 0.9, fill: 0.99 }
 /** What fails of the backend's calls all the time, and what while it is flaky. */
 export const USUAL_FAILURES = 0.05
 const FLAKY_FAILURES = 0.4
@@ -34,8 +34,8 @@ export async function inflict(fleet: Fleet, fault: Fault): Promise<void> {
 
 async function onRedis(fleet: Fleet, kind: Fault['kind'], forMs: number): Promise<void> {
   const { redis } = fleet
-  if (kind === 'fill') {
-    await filled(fleet, forMs)
+  if (kind === 'crowd' || kind === 'fill') {
+    await filled(fleet, SHARES[kind], forMs)
   } else if (kind === 'pause') {
     redis.pause()
     await sleep(forMs)
@@ -48,11 +48,11 @@ async function onRedis(fleet: Fleet, kind: Fault['kind'], forMs: number): Promis
 }
 
 /** Memory of Redis goes to a key that is nobody's of ours, and comes back. */
-async function filled({ redis, maxMemoryBytes }: Fleet, forMs: number): Promise<void> {
+async function filled({ redis, maxMemoryBytes }: Fleet, share: number, forMs: number): Promise<void> {
   const client = new Redis(redis.url)
   try {
     const used = Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1] ?? 0)
-    const free = Math.floor(FULL * maxMemoryBytes) - used
+    const free = Math.floor(share * maxMemoryBytes) - used
     if (free > 0) await client.setrange(FILLER, free, 'x')
     await sleep(forMs)
     await client.del(FILLER)

@@ -92,6 +92,7 @@ async function inflictAll(fleet: Fleet, { faults, durationMs, onFault }: ChaosOp
   const each = async (own: readonly Fault[]) => {
     for (const fault of own) {
       await sleep(Math.max(0, fault.at - passed()))
+      if (passed() > durationMs) return
       onFault?.(fault)
       await inflict(fleet, fault)
     }
