@@ -1,6 +1,7 @@
 // Puts together the way of reports: from the intake to the queue, and from the queue (or this process) to the handlers.
 
 import type { AnyHandler } from '../adapter-kit/define-adapter.ts'
+import { tellLost, untilDelivered, waitingOf } from './last-deliveries.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
@@ -61,6 +62,8 @@ export interface Reports {
 
 /** Of the time for an end, the part for what was accepted to leave this process; the rest is for what is being delivered. */
 const INTAKE_SHARE = 0.6
+/** Of what is left then, the part in which a worker empties a Redis that ends with this process. */
+const PRIVATE_SHARE = 0.7
 
 /** `undefined` where no folder is set: reports are held in memory only. */
 function diskSpool({ settings, clock, random, log }: ReportsOptions): DiskSpool | undefined {
@@ -184,9 +187,17 @@ export function createReports(options: ReportsOptions): Reports {
     ]),
     async stop(deadlineMs) {
       const endAt = clock.monotonic() + deadlineMs
+      const left = () => Math.max(0, endAt - clock.monotonic())
       const totals = await intake?.flush(deadlineMs * INTAKE_SHARE)
-      const leftMs = Math.max(0, endAt - clock.monotonic())
-      await Promise.all([worker?.stop(leftMs), pipeline?.stop(leftMs), queue?.close(), books.stop()])
+      const look = async () => waitingOf((await ledger?.read()) ?? new Map(), totals?.delivered ?? 0)
+      const isPrivate = settings.redisIsPrivate && ledger !== undefined
+      if (isPrivate) await untilDelivered(look, clock, left() * PRIVATE_SHARE).catch(() => undefined)
+      await Promise.all([worker?.stop(left()), pipeline?.stop(left()), queue?.close(), books.stop()])
+      if (isPrivate)
+        await look().then(
+          (waiting) => tellLost(waiting, log),
+          () => undefined,
+        )
       await presence?.stop()
       const lost = totals?.dropped.shutdown ?? 0
       if (lost > 0) throw new IntermixError('REDIS_UNAVAILABLE', `${lost} reports found no way out of this process`)

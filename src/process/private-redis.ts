@@ -28,5 +28,7 @@ export async function startPrivateRedis(
 }
 
 export function withPrivateRedis(settings: Settings, redis: EmbeddedRedis | undefined): Settings {
-  return redis === undefined ? settings : { ...settings, cacheRedis: redis.url, queueRedis: redis.url }
+  return redis === undefined
+    ? settings
+    : { ...settings, cacheRedis: redis.url, queueRedis: redis.url, redisIsPrivate: true }
 }

@@ -29,6 +29,8 @@ export interface Settings extends Omit<OptionValues<Table>, 'redis' | 'cacheRedi
   readonly queueRedis: string | undefined
   /** Whether anything was said of Redis (`none` included); if not, `all` looks for a redis-server of its own. */
   readonly redisGiven: boolean
+  /** Whether Redis was started for this node, and ends with it. */
+  readonly redisIsPrivate: boolean
   /** Which of the node's processes this is, from 1. */
   readonly process: number
 }
@@ -58,7 +60,17 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
   if (all.length > 0) return { problems: [...new Set(all)] }
   const redisGiven = given.has('redis') || given.has('cacheRedis') || given.has('queueRedis')
   const { redis: _, ...rest } = values
-  return { settings: { ...rest, ...redis, role, redisGiven, process: 1, nodeId: values.nodeId ?? freshNodeId() } }
+  return {
+    settings: {
+      ...rest,
+      ...redis,
+      role,
+      redisGiven,
+      redisIsPrivate: false,
+      process: 1,
+      nodeId: values.nodeId ?? freshNodeId(),
+    },
+  }
 }
 
 /** The settings that a role has, in the order of the table. */

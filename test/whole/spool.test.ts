@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
+import type { Role } from '../../src/settings/setting-spec.ts'
 import { type Intermix, startIntermix } from './intermix.ts'
 
 const CONFIG = `
@@ -49,9 +50,11 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-async function start(role: 'node' | 'worker', ...flags: readonly string[]): Promise<Intermix> {
+async function start(role: Role, ...flags: readonly string[]): Promise<Intermix> {
   const options = { role, config: join(directory, 'config'), nodeId: `spool-${role}` }
-  const started = await startIntermix({ ...options, flags: ['--redis', redis.url, ...flags] })
+  // `all` looks for a Redis of its own.
+  const given = role === 'all' ? [] : ['--redis', redis.url]
+  const started = await startIntermix({ ...options, flags: [...given, ...flags] })
   running.push(started)
   return started
 }
@@ -164,5 +167,27 @@ describe('a node whose Redis does not answer', () => {
     await start('worker')
     await start('node', '--spool-dir', join(disk, 'spool'))
     await expect.poll(() => arrived().length, { timeout: 30_000 }).toBe(Number(stored))
+  })
+})
+
+describe('a process with a private Redis', () => {
+  it('delivers what waits there before both end', async () => {
+    const all = await start('all')
+    const answers = await Promise.all(Array.from({ length: 40 }, () => report(all, 50)))
+    expect(await all.child.stop(20_000)).toMatchObject({ code: 0 })
+    expect(arrived().toSorted()).toEqual(answers.flatMap(({ names }) => names).toSorted())
+    expect(all.child.output()).not.toContain('reports end with the private Redis')
+  })
+
+  it('says what it could not deliver, and goes without it', async () => {
+    const away = CONFIG.replace('compiledAdapter: stdio', 'compiledAdapter: http').replace(
+      /params: \{ logStream.*?\} \}/,
+      "params: { url: 'http://127.0.0.1:1' } }",
+    )
+    writeFileSync(join(directory, 'config', 'all.yaml'), away)
+    const all = await start('all', '--shutdown-timeout', '2s')
+    await Promise.all(Array.from({ length: 4 }, () => report(all, 50)))
+    expect(await all.child.stop(20_000)).toMatchObject({ code: 0 })
+    expect(all.child.output()).toMatch(/"records":0,"instances":200,.*reports end with the private Redis/)
   })
 })
