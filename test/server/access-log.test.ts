@@ -132,7 +132,7 @@ describe('the access log service', () => {
     given.report.decide = () => undefined
     expect(await ended).toBeNull()
     const paths = given.report.batches.map(({ payload }) => decodeAccessLog(payload)[0]?.get('request.path'))
-    expect(paths.map((path) => Number.parseInt(String(path).slice(1), 10))).toEqual([...Array(300).keys()])
+    expect(paths.map((path) => Number.parseInt((path as string).slice(1), 10))).toEqual([...Array(300).keys()])
     expect(given.meter.counts.has('access_log_lost_total{}')).toBe(false)
   })
 

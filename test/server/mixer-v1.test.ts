@@ -50,7 +50,7 @@ class ServerClock extends FakeClock {
   }
 }
 
-async function start(check: Check, outcome: ReportOutcome | Promise<ReportOutcome> = undefined) {
+async function start(check: Check, outcome?: Promise<ReportOutcome> | IntermixError) {
   const batches: ReportBatch[] = []
   const lines: string[] = []
   const write = (line: string) => void lines.push(line)

@@ -105,7 +105,7 @@ describe('the report intake', () => {
     })
     sink.isReady = false
     const answers = (format: string, ids: readonly string[]) =>
-      ids.map((id) => (intake.accept(batch(id, 100, 1000, format)) as IntermixError | undefined)?.code)
+      ids.map((id) => intake.accept(batch(id, 100, 1000, format))?.code)
     expect(answers('envoy-als', ['log-1', 'log-2'])).toEqual([undefined, undefined])
     expect(answers('attributes', ['m-1', 'm-2', 'm-3', 'm-4', 'm-5', 'm-6'])).toEqual(Array(6).fill(undefined))
     // 80 % are held.

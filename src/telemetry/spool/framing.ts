@@ -26,7 +26,7 @@ export interface Framing {
 }
 
 const MARKER = Buffer.from([0xf1, 0x52, 0x45, 0xc7])
-export const HEAD_BYTES = 16
+const HEAD_BYTES = 16
 const CHUNK_BYTES = 64 * 1024
 
 /** A record with its head, ready to be written. @param seed where the CRC begins */
