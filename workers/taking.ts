@@ -112,8 +112,9 @@ export class Taking {
 
   async #close(worker: Worker, deadlineMs: number): Promise<void> {
     const closed = worker.close().catch(() => undefined)
+    // Its own connection only: `worker.disconnect()` would end for good the one that all workers of the process share.
     await within(this.#context.clock, deadlineMs, closed, () => {
-      worker.disconnect().catch(() => undefined)
+      worker.backend.close(true).catch(() => undefined)
     })
   }
 
