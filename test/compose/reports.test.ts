@@ -16,7 +16,7 @@ import type { Role } from '../../src/settings/setting-spec.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { document, goodPolicy, type PolicyNode, startPolicy } from '../policy/policy-node.ts'
-import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, untilUp } from '../redis/support.ts'
+import { KeptLog, ReadableMeter, realClock, testLink, untilUp } from '../redis/support.ts'
 
 let directory: string
 const ends: (() => unknown)[] = []
@@ -63,7 +63,8 @@ async function create(role: Role, { clock, redis, args = [], health = new Health
   const given = ['--config', directory, '--redis', redis?.url ?? 'none', ...args]
   const read = readSettings(role, given, {})
   if ('problems' in read) throw new Error(read.problems.join('\n'))
-  const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter(), health }
+  // Real chance: two processes with the same would take each other's files for their own.
+  const ports = { clock, random: Math.random, log: new KeptLog(), meter: new ReadableMeter(), health }
   const reports = createReports({
     settings: read.settings,
     process: 'p-1',
