@@ -1,5 +1,5 @@
 // Signs of life of the processes that accept reports, with their numbers: what a killed process had accepted is known as of
-// its last sign, a second ago at most.
+// its last sign, a tenth of a second ago at most.
 
 import type { Clock, Logger } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
@@ -12,6 +12,10 @@ import type { ParcelSink } from './parcel-road.ts'
 const sign = defineScript({ name: 'node-sign', keys: 2, reply: Number })
 
 const EVERY_MS = 1_000
+/** What has changed is told sooner: what is lost with a killed process is what it accepted since it last spoke. */
+const NEWS_EVERY_MS = 100
+/** After parcels have left, in a new turn, when they are held no more. */
+const LEAST_MS = 20
 const TIMEOUT_MS = 1_000
 /** Processes of the last day are kept, the newest of them. */
 const KEEP_MS = 24 * 3_600_000
@@ -42,7 +46,7 @@ export interface NodeSignsOptions {
   readonly node: string
 }
 
-/** Says each second what this process has accepted and queued. */
+/** Says each second that this process is there, and sooner what it has accepted and queued. */
 export class NodeSigns {
   readonly #options: NodeSignsOptions
   readonly #queued = new Map<string, [number, number]>()
@@ -50,6 +54,10 @@ export class NodeSigns {
   #totals: (() => IntakeTotals) | undefined
   #isFirst = true
   #cancel: (() => void) | undefined
+  #cancelTurn: (() => void) | undefined
+  #said = ''
+  #saidAt = Number.NEGATIVE_INFINITY
+  #isSaying = false
 
   constructor(options: NodeSignsOptions) {
     this.#options = options
@@ -63,6 +71,10 @@ export class NodeSigns {
       add: async (parcel) => {
         await sink.add(parcel)
         this.#count(parcel)
+        this.#cancelTurn ??= this.#options.clock.turn(() => {
+          this.#cancelTurn = undefined
+          void this.#sayNews(LEAST_MS)
+        })
       },
     }
   }
@@ -75,45 +87,53 @@ export class NodeSigns {
   /** The last sign: this process ends in good order. Redis may be away by now; then it looks as if it had been killed. */
   async end(): Promise<void> {
     this.#cancel?.()
+    this.#cancelTurn?.()
     await this.say(true)
     this.#totals = undefined
   }
 
   #again(): void {
-    void this.say().finally(() => {
-      if (this.#totals !== undefined) this.#cancel = this.#options.clock.after(EVERY_MS, () => this.#again())
+    void this.#sayNews(NEWS_EVERY_MS).finally(() => {
+      if (this.#totals !== undefined) this.#cancel = this.#options.clock.after(NEWS_EVERY_MS, () => this.#again())
     })
+  }
+
+  /** Says what is new, or that nothing is; not more often than that, and not while the last word is on its way. */
+  async #sayNews(leastMs: number): Promise<void> {
+    const silentMs = this.#options.clock.monotonic() - this.#saidAt
+    if (this.#totals === undefined || this.#isSaying || silentMs < leastMs) return
+    if (silentMs >= EVERY_MS || this.#text() !== this.#said) await this.say()
   }
 
   /** One sign, now. Where Redis is away nobody hears it, and the next one says the same and more. */
   async say(hasEnded = false): Promise<void> {
-    const totals = this.#totals
-    if (totals === undefined) return
+    if (this.#totals === undefined) return
+    this.#said = this.#text(hasEnded)
+    this.#saidAt = this.#options.clock.monotonic()
+    this.#isSaying = true
     const { link, log, process, prefix } = this.#options
     const { nodes, arrived } = queueNames(prefix).ledger
-    const args = [
-      process,
-      JSON.stringify(this.#numbers(totals(), hasEnded)),
-      this.#isFirst ? 1 : 0,
-      MAX_PROCESSES,
-      KEEP_MS,
-    ]
+    const args = [process, this.#said, this.#isFirst ? 1 : 0, MAX_PROCESSES, KEEP_MS]
     try {
       await link.run((client) => sign.run(client, [nodes, arrived], args), TIMEOUT_MS)
       this.#isFirst = false
     } catch (error) {
       log.debug({ err: error }, 'the ledger does not hear of this process')
+      this.#said = ''
+    } finally {
+      this.#isSaying = false
     }
   }
 
-  #numbers(intake: IntakeTotals, hasEnded: boolean): NodeNumbers {
-    return {
+  #text(hasEnded = false): string {
+    const numbers = {
       node: this.#options.node,
-      intake,
+      intake: this.#totals?.(),
       queued: Object.fromEntries(this.#queued),
       rules: [...this.#rules],
       ...(hasEnded ? { hasEnded } : {}),
     }
+    return JSON.stringify(numbers)
   }
 
   #count({ id, count, rules }: Parcel): void {

@@ -70,7 +70,7 @@ describe('the ledger in Redis', () => {
     expect(await settle('early')).toEqual([false])
     const sizes = await link.run((client) => Promise.all(seen.map((key) => client.scard(key))))
     // One batch, and the hour that the set is of.
-    expect(sizes.toSorted()).toEqual([0, 2])
+    expect(sizes.toSorted((a, b) => a - b)).toEqual([0, 2])
     const fresh = seen[sizes.indexOf(2)] ?? ''
     const ttl = await link.run((client) => client.ttl(fresh))
     expect(ttl).toBeGreaterThan(7_000)
