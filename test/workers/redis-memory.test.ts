@@ -229,8 +229,9 @@ describe('a Redis with 20 MB', () => {
     await admin.config('RESETSTAT')
     const calls = async (command: string) =>
       Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await admin.info('commandstats'))?.[1] ?? 0)
-    await until(async () => (await calls('llen')) > 20, 'it has been looked at for long')
-    expect(await calls('evalsha')).toBeLessThan(10 * (await calls('llen')))
+    await until(async () => (await calls('llen')) > 60, 'it has been looked at for long')
+    // Each look counts at least one list; what workers would try comes on top.
+    expect(await calls('evalsha')).toBeLessThan(await calls('llen'))
     await unfill()
     await until(() => handler.total === 200, 'all is delivered', 20_000)
     await until(async () => (await totals('a'))?.held === 0, 'all is counted', 20_000)
