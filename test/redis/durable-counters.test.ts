@@ -181,7 +181,10 @@ describe('durable counters in Redis', () => {
     await counters.apply('b-1', add('a', 2))
     await counters.close()
     const base = '{intermix-counters-garbage}:'
-    await link.run((client) => client.hset(`${base}slot:0`, 'b', 'many', 'g|c', '5 1 2x', 'g|d', '', 'g|e', '7 1'))
+    await link.run(async (client) => {
+      await client.hset(`${base}slot:0`, '1', 'many', '2', '5 1 2x', '3', '', '4', '7 1', '5', '7 1', 'six', '7 1')
+      await client.hset(`${base}names:0`, '1', 'g|b', '2', 'g|c', '3', 'g|d', '4', 'g|e', 'six', 'g|f', '7', 'nothing')
+    })
     await link.run((client) => client.hset(`${base}slots`, 'u:0', 'long ago', 'gen-since', '9'.repeat(30)))
     const again = open('garbage')
     expect(await numbersOf(again)).toEqual({ 0: { a: [2], e: [1] } })

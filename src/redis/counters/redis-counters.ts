@@ -17,8 +17,8 @@ import { OldRegisters } from './old-registers.ts'
 import { SlotHolder } from './slot-holder.ts'
 import { entryText, type Slot } from './slot.ts'
 
-const applyBatches = defineScript({ name: 'counter-apply', keys: 3, reply: readReply })
-const forgetEntries = defineScript({ name: 'counter-forget', keys: 3, reply: Number })
+const applyBatches = defineScript({ name: 'counter-apply', keys: 4, reply: readReply })
+const forgetEntries = defineScript({ name: 'counter-forget', keys: 4, reply: Number })
 
 /** A batch is recognized for at least so long after it was applied. */
 const REMEMBER_MS = 3_600_000
@@ -71,7 +71,11 @@ export class RedisCounters implements DurableCounters {
       link,
       clock,
       me: this.#me,
-      keys: { slots: this.#key('slots'), entries: (slot) => this.#key(`slot:${slot}`) },
+      keys: {
+        slots: this.#key('slots'),
+        entries: (slot) => this.#key(`slot:${slot}`),
+        names: (slot) => this.#key(`names:${slot}`),
+      },
       ...(leaseMs === undefined ? {} : { leaseMs }),
       alone: (task) => this.#commits.alone(task),
       onChange: () => this.#revision++,
@@ -130,11 +134,13 @@ export class RedisCounters implements DurableCounters {
         group.maxFields,
         exposedBytes(field, numbers),
       ])
-      const entries = writes.flatMap(({ key, numbers }) => [key, entryText(numbers, now)])
-      const args = [...head, ids.size, fresh.length, ...ids, ...admissions, ...entries]
+      const numbered = slot.numbered(writes)
+      const { names } = numbered
+      const entries = writes.flatMap(({ numbers }, i) => [numbered.numbers[i] ?? 0, entryText(numbers, now)])
+      const args = [...head, ids.size, fresh.length, names.length, ...ids, ...admissions, ...names.flat(), ...entries]
       const [said, ...rest] = await this.#run((client) => applyBatches.run(client, this.#keys(slot), args))
       if (said === 'done') {
-        slot.commit(writes, now, rest[0] ?? 0)
+        slot.commit(writes, numbered, now, rest[0] ?? 0)
         this.#revision++
         return overflowed
       }
@@ -171,17 +177,16 @@ export class RedisCounters implements DurableCounters {
   async #forget(slot: Slot, entries: readonly CounterEntry[]): Promise<void> {
     for (let from = 0; from < entries.length; from += PAGE) {
       const page = entries.slice(from, from + PAGE)
-      const args = page.flatMap(({ group, field, numbers }) => {
-        const key = keyOf(group, field)
-        return [key, digestOf(key), group, exposedBytes(field, numbers)]
+      const args = page.flatMap((entry) => {
+        const { group, field, numbers } = entry
+        return [slot.numberOf(entry) ?? -1, digestOf(keyOf(group, field)), group, exposedBytes(field, numbers)]
       })
       const version = await this.#run((client) =>
         forgetEntries.run(client, this.#keys(slot), [slot.number, this.#me, slot.version, ...args]),
       )
       // Somebody else's, or changed: the next beat tells.
       if (version < 0) return
-      for (const entry of page) slot.register.delete(entry)
-      slot.version = version
+      slot.remove(page, version)
       this.#revision++
     }
   }
@@ -191,7 +196,7 @@ export class RedisCounters implements DurableCounters {
   }
 
   #keys(slot: Slot): string[] {
-    return [this.#key('slots'), slot.key, this.#key('known')]
+    return [this.#key('slots'), ...slot.keys, this.#key('known')]
   }
 
   #key(name: string): string {

@@ -1,6 +1,7 @@
 // A slot that this process holds: its entries in memory, as they stand in Redis at a version.
 
-import { CounterRegister, type CounterWrite } from '../../adapter-kit/counter-register.ts'
+import { CounterRegister, type CounterWrite, keyOf } from '../../adapter-kit/counter-register.ts'
+import type { CounterEntry } from '../../adapter-kit/durable-counters.ts'
 import type { RedisLink } from '../connection.ts'
 
 const PAGE = 500
@@ -10,7 +11,18 @@ const TRIES = 3
 
 export interface SlotKeys {
   readonly slots: string
+  /** Entries by number. */
   entries(slot: number): string
+  /** What the numbers stand for: long texts, which are written and sent once. */
+  names(slot: number): string
+}
+
+/** How writes are put into words for Redis. */
+export interface NumberedWrites {
+  /** Pairs of number and name, of what Redis does not know so far. */
+  readonly names: readonly (readonly [number, string])[]
+  /** By write. */
+  readonly numbers: readonly number[]
 }
 
 export class Slot {
@@ -20,6 +32,8 @@ export class Slot {
   readonly register = new CounterRegister()
   /** -1 until it has been read. */
   version = -1
+  readonly #numbers = new Map<string, number>()
+  #nextNumber = 0
 
   constructor(number: number, link: RedisLink, keys: SlotKeys) {
     this.number = number
@@ -27,8 +41,26 @@ export class Slot {
     this.#keys = keys
   }
 
-  get key(): string {
-    return this.#keys.entries(this.number)
+  /** Keys of entries and names. */
+  get keys(): readonly [string, string] {
+    return [this.#keys.entries(this.number), this.#keys.names(this.number)]
+  }
+
+  /** Numbers for writes; those that are new are taken once the writes are committed. */
+  numbered(writes: readonly CounterWrite[]): NumberedWrites {
+    const names: [number, string][] = []
+    const numbers = writes.map(({ key }) => {
+      const known = this.#numbers.get(key)
+      if (known !== undefined) return known
+      names.push([this.#nextNumber + names.length, key])
+      return this.#nextNumber + names.length - 1
+    })
+    return { names, numbers }
+  }
+
+  /** The number of an entry; `undefined` where Redis does not know it. */
+  numberOf({ group, field }: CounterEntry): number | undefined {
+    return this.#numbers.get(keyOf(group, field))
   }
 
   /** Whether Redis has another version than the one that is known here. */
@@ -43,21 +75,39 @@ export class Slot {
   async load(): Promise<void> {
     for (let tries = 0; tries < TRIES; tries++) {
       const before = await this.#readVersion()
-      const found = await this.#readEntries()
+      const { found, known } = await this.#readEntries()
       if ((await this.#readVersion()) !== before) continue
       this.#replace(found, before > 0 && before < this.version)
+      this.#numbers.clear()
+      this.#nextNumber = 0
+      for (const [number, name] of known) this.#setNumber(name, Number(number))
       this.version = before
       return
     }
   }
 
   /** Takes over what was written. */
-  commit(writes: readonly CounterWrite[], now: number, version: number): void {
+  commit(writes: readonly CounterWrite[], { names }: NumberedWrites, now: number, version: number): void {
+    for (const [number, name] of names) this.#setNumber(name, number)
     for (const { group, field, numbers, isSet } of writes) {
       this.register.put(group.name, field, numbers, now)
       if (isSet) this.register.unfloor(group.name, field)
     }
     this.version = version
+  }
+
+  /** What has been removed from Redis. */
+  remove(entries: readonly CounterEntry[], version: number): void {
+    for (const entry of entries) {
+      this.register.delete(entry)
+      this.#numbers.delete(keyOf(entry.group, entry.field))
+    }
+    this.version = version
+  }
+
+  #setNumber(name: string, number: number): void {
+    this.#numbers.set(name, number)
+    this.#nextNumber = Math.max(this.#nextNumber, number + 1)
   }
 
   #replace(found: CounterRegister, isOlder: boolean): void {
@@ -76,15 +126,28 @@ export class Slot {
     return Number(version ?? 0)
   }
 
-  async #readEntries(): Promise<CounterRegister> {
+  async #readEntries(): Promise<{ found: CounterRegister; known: ReadonlyMap<string, string> }> {
+    const [entries, names] = this.keys
+    const known = new Map<string, string>()
+    for await (const [number, name] of this.#pairs(names)) {
+      // What is no number was not put there by this program.
+      if (/^\d{1,15}$/.test(number)) known.set(number, name)
+    }
     const found = new CounterRegister()
+    for await (const [number, text] of this.#pairs(entries)) {
+      const name = known.get(number)
+      if (name !== undefined) readEntry(found, name, text)
+    }
+    return { found, known }
+  }
+
+  async *#pairs(key: string): AsyncGenerator<readonly [string, string]> {
     let cursor = '0'
     do {
-      const [next, page] = await this.#link.run((client) => client.hscan(this.key, cursor, 'COUNT', PAGE), TIMEOUT_MS)
-      for (let i = 0; i + 1 < page.length; i += 2) readEntry(found, page[i] ?? '', page[i + 1] ?? '')
+      const [next, page] = await this.#link.run((client) => client.hscan(key, cursor, 'COUNT', PAGE), TIMEOUT_MS)
+      for (let i = 0; i + 1 < page.length; i += 2) yield [page[i] ?? '', page[i + 1] ?? '']
       cursor = next
     } while (cursor !== '0')
-    return found
   }
 }
 
