@@ -36,7 +36,14 @@ async function intakeOn({ directory, isReady = false, spoolBytes = 64 * 1024 * 1
     identity: { ...thisProcess(), pid: 2 ** 30 + processes },
     ...parts,
   })
-  const intake = new ReportIntake({ ...ports, sink, formats: REPORT_FORMATS, spoolBytes, disk })
+  const intake = new ReportIntake({
+    ...ports,
+    sink,
+    formats: REPORT_FORMATS,
+    spoolBytes,
+    disk,
+    coalesce: { maxRecords: 100, maxWaitMs: 200 },
+  })
   await intake.start()
   // As if killed, but that this process has its files still open.
   onTestFinished(() => disk.close().catch(() => undefined))

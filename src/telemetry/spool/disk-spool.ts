@@ -4,13 +4,13 @@
 // segment at a time, by whoever has time for it: renaming a file succeeds for one only.
 
 import { mkdir, readdir, rename, rm, rmdir, utimes } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock, Logger, Random } from '../../kernel/ports.ts'
 import type { Parcel } from '../parcel.ts'
 import { BEAT_MS, ownedName, OwnerWatch, type ProcessIdentity, releasedName, thisProcess } from './owner.ts'
 import { parcelToBytes } from './parcel-bytes.ts'
-import { isSeededWith, isSegmentName, Segment, type Taken } from './segment.ts'
+import { isLegacyName, isSeededWith, isSegmentName, Segment, type Taken } from './segment.ts'
 import { SegmentWriter, syncFolder } from './segment-writer.ts'
 
 /**
@@ -58,7 +58,6 @@ export class DiskSpool {
   #taking: Promise<unknown> = Promise.resolve()
   #mayHaveLeft = true
   #events: DiskSpoolEvents | undefined
-  #adopted = 0
   #isClosed = false
   #closedWith = 0
   readonly #cancels = new Map<string, () => void>()
@@ -69,7 +68,7 @@ export class DiskSpool {
     this.#options = options
     this.#seed = seed
     // Names sort by the time at which their process started, so that the oldest is taken over first.
-    const name = `${clock.now().toString().padStart(15, '0')}-${processId}-${seed.toString(16)}`
+    const name = `${clock.now().toString().padStart(TIME_DIGITS, '0')}-${processId}-${seed.toString(16)}`
     const identity = options.identity ?? thisProcess()
     this.#folder = join(directory, ownedName(name, identity))
     this.#watch = new OwnerWatch(identity, clock)
@@ -215,8 +214,7 @@ export class DiskSpool {
       this.#mayHaveLeft = false
       return
     }
-    const serial = String(this.#adopted++).padStart(6, '0')
-    const path = join(this.#folder, `${ADOPTED}${serial}-${basename(left).replace(/^0-\d{6}-/, '')}`)
+    const path = join(this.#folder, ADOPTED + originOf(left))
     try {
       await rename(left, path)
     } catch {
@@ -238,19 +236,19 @@ export class DiskSpool {
   /** The oldest file of those that have no living owner. */
   async #left(): Promise<string | undefined> {
     const { directory } = this.#options
-    // Files of the version before segments have none: they were written at the end of their process.
-    const legacy = (await readdir(directory)).filter(isSegmentName).toSorted()[0]
-    if (legacy !== undefined) return join(directory, legacy)
     const known = new Set(this.#segments.map(({ path }) => path))
-    for (const folder of [this.#folder, ...(await this.#leftFolders())]) {
-      const files = (await readdir(folder).catch(() => [])).filter(isSegmentName).map((name) => join(folder, name))
+    const left: string[] = []
+    // Files of the version before segments lie in the directory itself: they were written at the end of their process.
+    for (const folder of [directory, this.#folder, ...(await this.#leftFolders())]) {
+      const names = (await readdir(folder).catch(() => [])).filter(isSegmentName)
       // What this process writes is its own, also before it is known; a folder that it had to take over holds others'.
-      const oldest = files.filter((path) => !known.has(path) && !isSeededWith(path, this.#seed)).toSorted()[0]
-      if (oldest !== undefined) return oldest
+      const paths = names.filter((name) => !isSeededWith(name, this.#seed)).map((name) => join(folder, name))
+      left.push(...paths.filter((path) => !known.has(path)))
       // Only where it is empty.
-      if (folder !== this.#folder) await rmdir(folder).catch(() => undefined)
+      if (names.length === 0 && folder !== directory && folder !== this.#folder)
+        await rmdir(folder).catch(() => undefined)
     }
-    return undefined
+    return left.toSorted((one, other) => (originOf(one) < originOf(other) ? -1 : 1))[0]
   }
 
   /** Folders of ended processes, oldest first. */
@@ -289,5 +287,16 @@ function isFull(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
-/** Names of files that came from others: they sort before those of this process. */
+/** Begins the names of files that came from others; they sort before those of this process. */
 const ADOPTED = '0-'
+/** As many digits as the time in the name of a folder has. */
+const TIME_DIGITS = 15
+
+/** When the process started that wrote a file, and the file's own name: what sorts so was written so. It stays over all takings-over. */
+function originOf(path: string): string {
+  const name = basename(path)
+  if (name.startsWith(ADOPTED)) return name.slice(ADOPTED.length)
+  // Names of the version before segments begin with the time at which they were written.
+  const time = /^\d+(?=-)/.exec(isLegacyName(name) ? name : basename(dirname(path)))?.[0] ?? ''
+  return `${time.padStart(TIME_DIGITS, '0')}-${name}`
+}

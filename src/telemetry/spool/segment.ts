@@ -24,7 +24,12 @@ export interface Taken {
 
 /** Whether a name is that of a file of a disk spool, of this version or of the one before. */
 export function isSegmentName(name: string): boolean {
-  return SEGMENT_NAME.test(name) || LEGACY_NAME.test(name)
+  return SEGMENT_NAME.test(name) || isLegacyName(name)
+}
+
+/** Whether it is one of the version before. */
+export function isLegacyName(name: string): boolean {
+  return LEGACY_NAME.test(name)
 }
 
 /** Names sort in the order of writing. @param seed where the CRCs in it begin */

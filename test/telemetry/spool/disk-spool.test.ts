@@ -110,10 +110,27 @@ describe('the disk spool', () => {
     const dead = await life(directory, { maxBytes: 1024 * 1024 })
     const ids = Array.from({ length: 60 }, (_, i) => `p-${i}`)
     for (const id of ids) await dead.spool.append(parcel(id, 1, 10_000))
-    const lives = await Promise.all([life(directory), life(directory), life(directory)])
-    const drained = await Promise.all(lives.map(({ spool }) => drain(spool)))
-    expect(drained.flat().toSorted()).toEqual(ids.toSorted())
+    const lives = await Promise.all(Array.from({ length: 3 }, () => life(directory, { identity: thisProcess() })))
+    // Who was too late for a file looks again later.
+    const drained: string[] = []
+    for (let look = 0; look < 3; look++) {
+      drained.push(...(await Promise.all(lives.map(({ spool }) => drain(spool)))).flat())
+    }
+    expect(drained.toSorted()).toEqual(ids.toSorted())
     for (const { spool } of lives) await spool.close()
+  })
+
+  it('keeps the order of what several processes took over in part', async () => {
+    const directory = spoolDirectory()
+    const first = await life(directory, { maxBytes: 1024 * 1024 })
+    const ids = Array.from({ length: 20 }, (_, i) => `p-${i}`)
+    for (const id of ids) await first.spool.append(parcel(id, 1, 10_000))
+    for (let i = 0; i < 3; i++) {
+      const next = await life(directory, { maxBytes: 1024 * 1024 })
+      await next.spool.append(parcel(`later-${i}`))
+      await next.spool.take()
+    }
+    expect(await drain((await life(directory)).spool)).toEqual([...ids, 'later-0', 'later-1', 'later-2'])
   })
 
   it('survives a take-over that is itself cut short, again and again', async () => {
