@@ -12,7 +12,7 @@ const ABSENT = Symbol('absent')
 /** A map is there; what it holds is asked by other questions. */
 const PRESENT = Symbol('present')
 /** What was read is unknown or ambiguous: such an evaluation says nothing of others. */
-export const UNKNOWN = Symbol('unknown')
+const UNKNOWN = Symbol('unknown')
 
 /** One question; the same for all bags. */
 export class Question {

@@ -4,7 +4,7 @@ import type { Clock } from '../kernel/ports.ts'
 import type { ReportBatch } from '../kernel/report.ts'
 import { type Parcel, parcelOf } from './parcel.ts'
 
-const MAX_BYTES = 64 * 1024
+const MAX_BYTES = 256 * 1024
 
 /** When a batch goes on its way. */
 export interface CoalescerBounds {
@@ -14,7 +14,7 @@ export interface CoalescerBounds {
 
 const DEFAULT_BOUNDS: CoalescerBounds = { maxRecords: 500, maxWaitMs: 200 }
 
-/** Holds small batches within its bounds and 64 KB; hands on large ones at once. */
+/** Holds small batches within its bounds and 256 KB; hands on large ones at once. */
 export class Coalescer {
   readonly #clock: Clock
   readonly #bounds: CoalescerBounds

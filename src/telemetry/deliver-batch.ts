@@ -57,8 +57,10 @@ interface OwedJob extends Omit<Owed, 'ended' | 'more'> {
   readonly more: readonly DeliverJob[]
 }
 
-export function batchToJob({ instances, owed, bytes: _, ...head }: DeliverBatch): DeliverJob {
-  const job = { version: 1 as const, ...head, instances: instances.map(instanceToJson) }
+export function batchToJob(batch: DeliverBatch): DeliverJob {
+  const { id, handler, template, count, replays, instances, aggregate, owed } = batch
+  const head = { version: 1 as const, id, handler, template, count, replays, instances: instances.map(instanceToJson) }
+  const job = aggregate === undefined ? head : { ...head, aggregate }
   if (owed === undefined) return job
   const ended = owed.ended.map((each) => ({ ...each, batch: batchToJob(each.batch) }))
   return { ...job, owed: { ...owed, ended, more: owed.more.map(batchToJob) } }
