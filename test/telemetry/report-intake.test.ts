@@ -72,7 +72,7 @@ describe('the report intake', () => {
 
   it('bounds a parcel by bytes', () => {
     const { intake, sink } = intakeWith()
-    for (let i = 0; i < 10; i++) intake.accept(batch(`b-${i}`, 1, 20_000))
+    for (let i = 0; i < 10; i++) intake.accept(batch(`b-${i}`, 1, 80_000))
     expect(sink.taken.map((parcel) => parcel.count)).toEqual([3, 3, 3])
   })
 
