@@ -75,7 +75,7 @@ async function underLoad(leaseMs?: number) {
     second,
     ledger,
     delivered,
-    async allDelivered() {
+    allDelivered: async () => {
       await Promise.all(adds)
       await until(async () => (await delivered()) === TOTAL, 'all is delivered', 30_000)
     },
