@@ -130,6 +130,7 @@ interface Scrape {
 async function scrape(scraper: Worker, port: number, headers: Record<string, string>): Promise<Scrape> {
   const turns = watchTurns()
   const start = mainThreadMs()
+  // oxlint-disable-next-line require-post-message-target-origin -- a thread has no origin
   scraper.postMessage({ port, headers })
   const [answer] = (await once(scraper, 'message')) as [{ ms: number; bytes: number }]
   return { ...answer, cpuMs: mainThreadMs() - start, atOnceMs: turns.longest() }

@@ -85,7 +85,7 @@ export class AdapterEnvironments {
     return {
       environment,
       dispose: async () => {
-        await Promise.all(ends.splice(0).map((end) => end()))
+        await Promise.all(ends.splice(0).map(async (end) => await end()))
       },
     }
   }
