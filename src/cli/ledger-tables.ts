@@ -49,7 +49,7 @@ export function ledgerTables({ nodes, queues, handlers, findings }: LedgerReport
 }
 
 function unknownText(process: string): string {
-  return `not known: what ${process} accepted after its last sign, in the second before its end`
+  return `not known: what ${process} accepted after its last sign, a tenth of a second before its end or as Redis went away`
 }
 
 function findingText({ where, name, atLeast, message }: LedgerReport['findings'][number]): string {

@@ -24,7 +24,7 @@ export const ledger = defineTool({
   usage: '[flags]',
   options: OPTIONS,
   notes: [
-    'Accepted = delivered + held + dropped, at each node and for each handler. What is missing is named, with where it was last seen; a process that was killed counts with what it held a second before.',
+    'Accepted = delivered + held + dropped, at each node and for each handler. What is missing is named, with where it was last seen; a process that was killed counts with what it held at its last sign, a tenth of a second before.',
     'With Redis any node or worker answers for all of them. Exits with 0 when everything adds up, 1 when it does not, 2 for wrong flags and 3 when the node could not answer.',
   ],
   examples: ['intermix ledger', 'intermix ledger --json --admin http://10.0.0.5:15014'],

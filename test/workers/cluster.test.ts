@@ -4,6 +4,8 @@ import { RedisCounters } from '../../src/redis/counters/redis-counters.ts'
 import { DeadLetters } from '../../src/telemetry/dead-letters.ts'
 import { parcelOf } from '../../src/telemetry/parcel.ts'
 import { QueueMemory } from '../../src/telemetry/queue-memory.ts'
+import { LedgerAudit } from '../../src/telemetry/ledger-audit.ts'
+import { NodeSigns } from '../../src/telemetry/node-signs.ts'
 import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
 import { MeshPresence } from '../../src/telemetry/mesh-presence.ts'
 import { ReportQueue } from '../../src/telemetry/report-queue.ts'
@@ -60,9 +62,13 @@ describe('reports on a Redis cluster', () => {
       ['bad', bad],
     ])
     runtime.start(snapshot, handlers)
-    const parcel = parcelOf([batchTo('good', 30), batchTo('bad', 4)], 'first', 0, snapshot.reportDigest)
+    const signs = new NodeSigns({ ...ports, process: 'n-1', node: 'n' })
+    const counted = signs.counting(queue)
+    const none = { recovered: 0, held: 0, stored: 0, dropped: {}, refused: {} }
+    signs.start(() => ({ ...none, accepted: 34, delivered: 34 }))
+    const parcel = parcelOf([batchTo('good', 30), batchTo('bad', 4)], 'n-1-0', 0, snapshot.reportDigest)
     const add = () =>
-      queue.add(parcel).then(
+      counted.add(parcel).then(
         () => true,
         () => false,
       )
@@ -85,6 +91,11 @@ describe('reports on a Redis cluster', () => {
       queues: expect.arrayContaining([expect.objectContaining({ servedBy: ['all-1'] })]),
     }
     await expect.poll(() => presence.look()).toMatchObject(served)
+    await signs.end()
+    const audit = new LedgerAudit(ports)
+    const node = { process: 'n-1', state: 'ended', accepted: 34, arrived: 34 }
+    await expect.poll(() => audit.look()).toMatchObject({ nodes: [node], findings: [] })
+    await audit.close()
     await runtime.stop(1000)
     await presence.stop()
     await letters.close()
