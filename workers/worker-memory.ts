@@ -14,6 +14,9 @@ import { fullness, type QueueStanding } from '../src/telemetry/queue-standing.ts
 
 const WATCH_EVERY_MS = 1000
 const MARKS = { stopAt: 0.85, resumeAt: 0.82 }
+/** Of a handler's share: from here on batches may be dropped; below the other one they are not. */
+const SHARE_IS_FULL = 0.9
+const SHARE_HAS_ROOM = 0.7
 const FIRST_WAIT_MS = 50
 const MAX_WAIT_MS = 1000
 
@@ -40,6 +43,7 @@ export class WorkerMemory {
   readonly #options: WorkerMemoryOptions
   readonly #servers = new Map<string, Server>()
   readonly #listeners = new Set<() => void>()
+  readonly #beyond = new Set<string>()
   #held = 0
   #cancelWatch: (() => void) | undefined
   #closed = false
@@ -60,9 +64,17 @@ export class WorkerMemory {
     return deadLetterShare(this.#look, this.#options.deadLettersMaxBytes)
   }
 
-  /** What all handlers together hold, in bytes, as the ledger has it. */
-  set held(bytes: number) {
-    this.#held = bytes
+  /** What waits for each handler, in bytes, as the ledger has it. */
+  set held(bytes: ReadonlyMap<string, number>) {
+    this.#held = [...bytes.values()].reduce((sum, each) => sum + each, 0)
+    const share = this.handlerShare
+    for (const [handler, held] of bytes) {
+      if (held > SHARE_IS_FULL * share) this.#beyond.add(handler)
+      else if (held < SHARE_HAS_ROOM * share) this.#beyond.delete(handler)
+    }
+    const names = [...this.#beyond].join(', ')
+    const reason = `as much waits for ${names} as may (${share} bytes each): further reports for it are dropped, and counted`
+    this.#options.standing.set('share', names === '' ? undefined : reason)
   }
 
   /** Whether the fan-out waits for memory. */
@@ -92,23 +104,20 @@ export class WorkerMemory {
    */
   async room(queue: string, bytes: number): Promise<void> {
     const { credit } = this.#server(queue)
-    if (!credit.take(bytes)) await this.outlast(() => credit.acquire(bytes))
+    if (credit.take(bytes)) return
+    const isFull = (error: unknown) => error instanceof IntermixError && error.code === 'OVERLOADED'
+    await this.#persist(
+      () => credit.acquire(bytes),
+      (error) => isFull(error) || redisTrouble(error) !== undefined,
+    )
   }
 
   /**
    * Runs a task, again and again while Redis is full or away: that is no failure of what is in hand.
    * @throws what the task throws else; and its latest error once this process ends.
    */
-  async outlast<T>(task: () => Promise<T>): Promise<T> {
-    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)) {
-      try {
-        return await task()
-      } catch (error) {
-        const full = error instanceof IntermixError && error.code === 'OVERLOADED'
-        if (this.#closed || (!full && redisTrouble(error) === undefined)) throw error
-        await pause(this.#options.clock, waitMs * (0.5 + this.#options.random() / 2))
-      }
-    }
+  outlast<T>(task: () => Promise<T>): Promise<T> {
+    return this.#persist(task, (error) => redisTrouble(error) !== undefined)
   }
 
   /** Ends all waiting. */
@@ -127,6 +136,17 @@ export class WorkerMemory {
       if (fullest === undefined || last.used / last.limit > fullest.used / fullest.limit) fullest = last
     }
     return fullest
+  }
+
+  async #persist<T>(task: () => Promise<T>, isPassing: (error: unknown) => boolean): Promise<T> {
+    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)) {
+      try {
+        return await task()
+      } catch (error) {
+        if (this.#closed || !isPassing(error)) throw error
+        await pause(this.#options.clock, waitMs * (0.5 + this.#options.random() / 2))
+      }
+    }
   }
 
   #server(queue: string): Server {

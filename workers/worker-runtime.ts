@@ -205,7 +205,7 @@ export class WorkerRuntime {
     if (this.#context.link.state() === 'down') return
     const { clock, ledger, tuning, deadLetters, memory, meter } = this.#context
     const handlers = await ledger.read()
-    memory.held = [...handlers.values()].reduce((sum, { bytes }) => sum + bytes, 0)
+    memory.held = new Map([...handlers].map(([name, { bytes }]) => [name, bytes]))
     meter
       .gauge(REPORT_DEAD_LETTERS)()
       .set(await deadLetters.count())

@@ -181,6 +181,8 @@ describe('a Redis with 20 MB', () => {
     const { most, refused } = await memory.stop()
     expect(refused).toBe(0)
     expect(most).toBeLessThan(0.85 * MAX_MEMORY)
+    await until(() => workerStanding.includes('as much waits for bad as may'), 'the worker says so')
+    expect(log.lines.length).toBeLessThan(20)
     bad.failWith = undefined
     await until(() => bad.total === held, 'what was held is delivered', PATIENCE_MS)
     expect(await deadLetters()).toBe(0)
