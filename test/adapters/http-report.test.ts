@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { text as readText } from 'node:stream/consumers'
 import { afterEach, describe, expect, it } from 'vitest'
 import { config } from '../../src/adapters/http/config.ts'
+import http from '../../src/adapters/http/index.ts'
 import { createHttpReport } from '../../src/adapters/http/report.ts'
 import { Duration } from '../../src/kernel/time.ts'
 import { freePort } from '../helpers/ports.ts'
@@ -44,6 +45,12 @@ async function send(url: string, count = 1) {
 }
 
 describe('report batches over HTTP', () => {
+  it('go to an address that can be told without its secrets', () => {
+    expect(http.target?.(http.config.parse({ url: 'https://logs.example:8443/in?key=secret' }))).toBe(
+      'https://logs.example:8443/in',
+    )
+  })
+
   it('carry the batch id, the template and all instances', async () => {
     const { requests, url } = await backend(202)
     await send(url)

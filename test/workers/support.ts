@@ -1,6 +1,6 @@
 // A small world for worker tests: records are JSON objects of strings, and each record goes to one or more handlers.
 
-import type { Handler } from '../../src/adapter-kit/define-adapter.ts'
+import type { AnyAdapter, Handler } from '../../src/adapter-kit/define-adapter.ts'
 import type { ExportWishes } from '../../src/adapter-kit/exporter/limits.ts'
 import noop from '../../src/adapters/noop/index.ts'
 import { digestOf } from '../../src/config/digest.ts'
@@ -26,7 +26,11 @@ export function batchTo(handler: string, count: number, id = `batch-${process.pi
 
 /** A config that knows these handlers. */
 export function snapshotOf(handlers: readonly string[], reportTimeoutMs = 1000, reportLimits?: ExportWishes): Snapshot {
-  const adapter = { ...noop, ...(reportLimits === undefined ? {} : { reportLimits }) }
+  const adapter: AnyAdapter = {
+    ...noop,
+    target: () => 'backend:80',
+    ...(reportLimits === undefined ? {} : { reportLimits }),
+  }
   const configs = handlers.map((name) => [name, { name, adapter, reportTimeoutMs } as HandlerConfig] as const)
   return {
     id: handlers.join(','),

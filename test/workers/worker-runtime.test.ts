@@ -169,6 +169,7 @@ describe('workers', () => {
     expect(permanent.calls).toBe(1)
     expect(passing.calls).toBeGreaterThan(1)
     const [letter] = await letters.list({ handler: 'passing', limit: 10 })
+    expect(letter).toMatchObject({ target: 'backend:80' })
     expect(letter).toMatchObject({ template: 'metric', reason: 'boom', attempts: passing.calls, count: 3, replays: 0 })
     expect(letter?.lastFailureAt).toBeGreaterThan(letter?.firstFailureAt ?? 0)
     await until(async () => (await totals('passing'))?.deadLetters === 3, 'it is counted')
