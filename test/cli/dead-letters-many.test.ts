@@ -41,7 +41,7 @@ it('are gone through without being held all at once, and it is said how far it i
   await child.exited
   const lines = child.output().trim().split('\n')
   expect(lines).toEqual([
-    expect.stringMatching(/^looked at 5\d\d of 1000: dropped 0 dead letters with 0 records$/),
+    ...[500, 1000].map((looked) => `looked at ${looked} of 1000: dropped 0 dead letters with 0 records`),
     'dropped 0 dead letters with 0 records',
   ])
 }, 60_000)
