@@ -18,9 +18,13 @@ import { batchTo, CountingHandler, dispatchByName, jsonFormats, snapshotOf } fro
 interface Bounds {
   readonly maxInstances?: number
   readonly reportLimits?: ExportWishes
+  readonly dispatchFor?: typeof dispatchByName
 }
 
-function start(handlers: Record<string, Handler>, { maxInstances, reportLimits }: Bounds = {}) {
+function start(
+  handlers: Record<string, Handler>,
+  { maxInstances, reportLimits, dispatchFor = dispatchByName }: Bounds = {},
+) {
   const clock = new FakeClock()
   const log = new KeptLog()
   const meter = new ReadableMeter()
@@ -28,7 +32,7 @@ function start(handlers: Record<string, Handler>, { maxInstances, reportLimits }
   const pipeline = new InProcessPipeline({
     ...ports,
     formats: jsonFormats,
-    dispatchFor: dispatchByName,
+    dispatchFor,
     ...(maxInstances === undefined ? {} : { maxInstances }),
   })
   const intake = new ReportIntake({ sink: pipeline, formats: jsonFormats, ...ports })
@@ -47,6 +51,31 @@ describe('the pipeline in one process', () => {
     await expect.poll(() => handler.total).toBe(2500)
     await expect.poll(async () => (await pipeline.totals()).get('a')?.delivered).toBe(2500)
     expect((await pipeline.totals()).get('a')).toMatchObject({ accepted: 2500, held: 0, dropped: {} })
+  })
+
+  it('counts instances that could not be evaluated, beside those of the same report that could', async () => {
+    const handler = new CountingHandler()
+    const { pipeline, intake, load } = start(
+      { a: handler },
+      {
+        dispatchFor: (snapshot) => (bag) => {
+          const made = dispatchByName(snapshot)(bag)
+          if (made instanceof Promise) throw new Error('it has nothing to wait for')
+          return Number(bag.get('n')) % 4 === 0 ? made.map((each) => ({ ...each, instance: undefined })) : made
+        },
+      },
+    )
+    load()
+    intake.accept(batchTo('a', 500))
+    await expect
+      .poll(async () => (await pipeline.totals()).get('a'))
+      .toMatchObject({
+        accepted: 500,
+        delivered: 375,
+        held: 0,
+        dropped: { 'not-evaluated': 125 },
+      })
+    expect(handler.total).toBe(375)
   })
 
   it('posts a batch once to a backend that takes a second, also where checks ask the same handler', async () => {
