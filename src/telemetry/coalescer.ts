@@ -12,7 +12,7 @@ export interface CoalescerBounds {
   readonly maxWaitMs: number
 }
 
-const DEFAULT_BOUNDS: CoalescerBounds = { maxRecords: 500, maxWaitMs: 200 }
+const DEFAULT_BOUNDS: CoalescerBounds = { maxRecords: 100, maxWaitMs: 200 }
 
 /** Holds small batches within its bounds and 256 KB; hands on large ones at once. */
 export class Coalescer {

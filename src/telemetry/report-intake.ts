@@ -22,7 +22,7 @@ export interface ReportIntakeOptions {
   readonly meter: Meter
   /** Bound of what is held in memory, in bytes; 64 MB unless set. */
   readonly spoolBytes?: number
-  /** When small batches go on their way; 500 records or 200 ms unless set. */
+  /** When small batches go on their way; 100 records or 200 ms unless set. */
   readonly coalesce?: CoalescerBounds
   /** Where to keep what the queue does not take; in memory only unless set. */
   readonly disk?: DiskSpool | undefined

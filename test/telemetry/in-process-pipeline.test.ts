@@ -58,8 +58,8 @@ describe('the pipeline in one process', () => {
     const { pipeline, intake, load } = start(
       { a: handler },
       {
-        dispatchFor: (snapshot) => (bag) => {
-          const made = dispatchByName(snapshot)(bag)
+        dispatchFor: (snapshot) => (bag, random) => {
+          const made = dispatchByName(snapshot)(bag, random)
           if (made instanceof Promise) throw new Error('it has nothing to wait for')
           return Number(bag.get('n')) % 4 === 0 ? made.map((each) => ({ ...each, instance: undefined })) : made
         },
