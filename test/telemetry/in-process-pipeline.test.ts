@@ -35,7 +35,9 @@ function start(
     dispatchFor,
     ...(maxInstances === undefined ? {} : { maxInstances }),
   })
-  const intake = new ReportIntake({ sink: pipeline, formats: jsonFormats, ...ports })
+  // Batches of 100 go on at once.
+  const coalesce = { maxRecords: 100, maxWaitMs: 200 }
+  const intake = new ReportIntake({ sink: pipeline, formats: jsonFormats, ...ports, coalesce })
   const load = () =>
     pipeline.reload(snapshotOf(Object.keys(handlers), 1000, reportLimits), new Map(Object.entries(handlers)))
   return { clock, pipeline, intake, load, log, meter }

@@ -30,7 +30,9 @@ function open(options: { highWater?: number } = {}) {
   meter = new ReadableMeter()
   const ports = { clock: realClock, log: new KeptLog(), meter }
   queue = new ReportQueue({ link, ...ports, ...options })
-  intake = new ReportIntake({ sink: queue, formats: REPORT_FORMATS, ...ports, random: fixedRandom })
+  // Each batch of 100 is a job.
+  const coalesce = { maxRecords: 100, maxWaitMs: 200 }
+  intake = new ReportIntake({ sink: queue, formats: REPORT_FORMATS, ...ports, random: fixedRandom, coalesce })
 }
 
 /** Accepts batches and tells how long the longest took, in milliseconds. */
