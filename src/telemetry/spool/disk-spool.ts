@@ -3,7 +3,7 @@
 // Each process has a folder of its own in the spool directory. What a process that has ended left there is taken over one
 // segment at a time, by whoever has time for it: renaming a file succeeds for one only.
 
-import { mkdir, readdir, rename, rm, rmdir, utimes } from 'node:fs/promises'
+import { mkdir, readdir, rename, rmdir, utimes } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock, Logger, Random } from '../../kernel/ports.ts'
@@ -55,6 +55,8 @@ export class DiskSpool {
   readonly #writer: SegmentWriter
   /** Oldest first. */
   readonly #segments: Segment[] = []
+  /** Files of others that could not be opened, and whether they are left alone until the next sign of life. */
+  readonly #setAside = new Map<string, boolean>()
   #taking: Promise<unknown> = Promise.resolve()
   #mayHaveLeft = true
   #events: DiskSpoolEvents | undefined
@@ -122,6 +124,7 @@ export class DiskSpool {
       // Others may have taken it for abandoned while this process stood still.
       await utimes(this.#folder, clock.now() / 1_000, clock.now() / 1_000).catch(() => this.#makeFolder())
       this.#mayHaveLeft = true
+      for (const path of this.#setAside.keys()) this.#setAside.set(path, false)
       events.onLeft()
     })
     if (fsync === 'interval') this.#repeat('sync', SYNC_EVERY_MS, () => this.#writer.sync())
@@ -166,8 +169,9 @@ export class DiskSpool {
     this.#closedWith = this.records
     const segments = this.#segments.splice(0)
     await Promise.all(segments.map((segment) => (segment.isSpent ? segment.remove() : segment.close())))
-    if (this.#closedWith === 0) await rm(this.#folder, { recursive: true, force: true })
-    else await rename(this.#folder, releasedName(this.#folder))
+    // Files of others may be in it that were not read: they are for whoever comes next.
+    const isRemoved = this.#closedWith === 0 && (await removeEmpty(this.#folder))
+    if (!isRemoved) await rename(this.#folder, releasedName(this.#folder))
   }
 
   /** Makes this process's folder; where there is no room for one, it takes over one that was left, with all that is in it. */
@@ -221,7 +225,8 @@ export class DiskSpool {
       // Another process was faster.
       return
     }
-    const segment = await Segment.left(path)
+    const segment = await this.#open(path)
+    if (segment === undefined) return
     this.#segments.unshift(segment)
     segment.onLost = (records) => this.#events?.onLost(records)
     this.#events?.onRecovered(segment.records)
@@ -230,6 +235,17 @@ export class DiskSpool {
     if (segment.damagedBytes > 0) {
       const facts = { from: left, damagedBytes: segment.damagedBytes, records: segment.records }
       log.warn(facts, 'a spool file is damaged or was cut off: what is whole in it is used')
+    }
+  }
+
+  /** A file that cannot be opened must not hold up all others: it is tried again later. */
+  async #open(path: string): Promise<Segment | undefined> {
+    try {
+      return await Segment.left(path)
+    } catch (error) {
+      if (!this.#setAside.has(path)) this.#options.log.error({ err: error, path }, 'a spool file cannot be opened')
+      this.#setAside.set(path, true)
+      return undefined
     }
   }
 
@@ -243,7 +259,7 @@ export class DiskSpool {
       const names = (await readdir(folder).catch(() => [])).filter(isSegmentName)
       // What this process writes is its own, also before it is known; a folder that it had to take over holds others'.
       const paths = names.filter((name) => !isSeededWith(name, this.#seed)).map((name) => join(folder, name))
-      left.push(...paths.filter((path) => !known.has(path)))
+      left.push(...paths.filter((path) => !known.has(path) && this.#setAside.get(path) !== true))
       // Only where it is empty.
       if (names.length === 0 && folder !== directory && folder !== this.#folder)
         await rmdir(folder).catch(() => undefined)
@@ -285,6 +301,14 @@ export class DiskSpool {
 function isFull(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException
   return code === 'ENOSPC' || code === 'EDQUOT'
+}
+
+/** @returns whether a folder is gone; it stays where it holds anything. */
+async function removeEmpty(folder: string): Promise<boolean> {
+  return await rmdir(folder).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+  )
 }
 
 /** Begins the names of files that came from others; they sort before those of this process. */

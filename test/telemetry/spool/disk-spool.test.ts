@@ -180,6 +180,19 @@ describe('the disk spool', () => {
     await spool.close()
   })
 
+  it('goes on beside what looks like a file of its own and cannot be opened, and leaves it where it is', async () => {
+    const directory = spoolDirectory()
+    const names = ['0000000001-deadbeef.segment', 'older.spool']
+    for (const name of names) mkdirSync(join(directory, name))
+    const { spool, log } = await life(directory)
+    await spool.append(parcel('own'))
+    expect(await drain(spool)).toEqual(['own'])
+    expect(log.lines.filter((line) => line.includes('a spool file cannot be opened'))).toHaveLength(2)
+    await spool.close()
+    const left = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    for (const name of names) expect(left.some((path) => path.endsWith(name))).toBe(true)
+  })
+
   it('refuses a directory that it cannot use', async () => {
     await expect(life('/dev/null/spool')).rejects.toMatchObject({ code: 'INVALID_SETTING' })
   })
