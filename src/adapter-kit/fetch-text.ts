@@ -13,8 +13,10 @@ export interface TextRequest {
   readonly body?: string
   /** Milliseconds for the whole exchange, body included; for calls that `signal` does not end in time. */
   readonly timeoutMs?: number
-  /** A longer body is an error. */
+  /** A longer body is an error, unless `cuts` is set. */
   readonly maxBytes: number
+  /** Reads no more than `maxBytes` of a body: for calls that have had their effect by the time it comes. */
+  readonly cuts?: boolean
   /** The caller's own signal. */
   readonly signal?: AbortSignal
 }
@@ -23,6 +25,8 @@ export interface TextResponse {
   readonly status: number
   readonly headers: Headers
   readonly text: string
+  /** Set where the body went on. */
+  readonly isCut?: true
 }
 
 /**
@@ -51,7 +55,7 @@ export async function fetchText(request: TextRequest): Promise<TextResponse> {
       ...(request.headers === undefined ? {} : { headers: request.headers }),
       ...(request.body === undefined ? {} : { body: request.body }),
     })
-    return { status: response.status, headers: response.headers, text: await readText(response, request.maxBytes) }
+    return { status: response.status, headers: response.headers, ...(await readText(response, request)) }
   } catch (error) {
     throw explain(error, request, isLate)
   } finally {
@@ -60,18 +64,26 @@ export async function fetchText(request: TextRequest): Promise<TextResponse> {
   }
 }
 
-async function readText(response: Response, maxBytes: number): Promise<string> {
-  if (response.body === null) return ''
+async function readText(
+  response: Response,
+  { maxBytes, cuts = false }: TextRequest,
+): Promise<Pick<TextResponse, 'text' | 'isCut'>> {
+  if (response.body === null) return { text: '' }
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     size += chunk.byteLength
     // Leaving the loop cancels the stream, so the rest is not read.
     if (size > maxBytes) {
+      if (cuts) return { text: textOf(chunks), isCut: true }
       throw new IntermixError('BACKEND_FAILED', `the answer is longer than ${maxBytes} bytes`, { backend: 'answered' })
     }
     chunks.push(chunk)
   }
+  return { text: textOf(chunks) }
+}
+
+function textOf(chunks: readonly Uint8Array[]): string {
   return Buffer.concat(chunks).toString('utf8')
 }
 

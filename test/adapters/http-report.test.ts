@@ -95,6 +95,15 @@ describe('report batches over HTTP', () => {
 
   const json = { 'content-type': 'application/json' }
 
+  it('go by the status alone where the answer is longer than it may be', async () => {
+    const long = (status: number, headers = {}) => backend(status, headers, '{'.repeat(100_000))
+    expect(await send((await long(200)).url)).toBeUndefined()
+    await expect(send((await long(404)).url)).rejects.toMatchObject({ code: 'BACKEND_REFUSED' })
+    await expect(send((await long(429, { 'retry-after': '7' })).url)).rejects.toMatchObject({ retryAfterMs: 7000 })
+    // What a list says that was not read whole is not known.
+    await expect(send((await long(200, json)).url)).rejects.toMatchObject({ code: 'BACKEND_REFUSED' })
+  })
+
   it('are taken in part where the answer says so', async () => {
     const failed = [{ index: 1, reason: 'no label', retry: false, more: 1 }, { index: 0 }, { index: 2, retry: true }]
     const { url } = await backend(200, json, JSON.stringify({ failed }))

@@ -19,8 +19,11 @@ const entry = z.object({
  * @throws IntermixError BACKEND_REFUSED where the list cannot be read: what was taken is then unknown, and to send the batch
  *   again could double it
  */
-export function readFailed({ headers, text }: TextResponse, size: number): ReportResult | undefined {
-  if (text === '' || !isJson(headers)) return undefined
+export function readFailed({ headers, text, isCut }: TextResponse, size: number): ReportResult | undefined {
+  if (!isJson(headers)) return undefined
+  if (isCut)
+    throw new IntermixError('BACKEND_REFUSED', 'the backend took a batch, and its JSON is longer than maxBytes')
+  if (text === '') return undefined
   let body: unknown
   try {
     body = parseJson(text)

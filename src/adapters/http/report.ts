@@ -29,7 +29,7 @@ export function createHttpReport(
     const headers = { 'content-type': 'application/json', ...config.headers, 'idempotency-key': call.batchId }
     const rows = instances.map(({ name, fields }) => ({ name, fields: fieldToJson(fields) }))
     const body = JSON.stringify({ batchId: call.batchId, template, instances: rows })
-    const options = { fetch, clock, url, method, headers, body, maxBytes, signal: call.signal }
+    const options = { fetch, clock, url, method, headers, body, maxBytes, cuts: true, signal: call.signal }
     return readReportAnswer(await fetchText(options), instances.length, clock.now())
   }
   return {
