@@ -6,7 +6,7 @@ import { REPORT_LEDGER_MISMATCH } from '../kernel/metrics/reports.ts'
 import type { Clock, Gauge, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { FAN_OUT } from './ledger.ts'
-import type { LedgerFacts, NodeFacts, QueueFacts } from './ledger-facts.ts'
+import type { Arrivals, LedgerFacts, NodeFacts, QueueFacts } from './ledger-facts.ts'
 import { findingsOf, isGone, type LedgerFinding, lossOf } from './ledger-findings.ts'
 import { type LedgerReport, reportOf } from './ledger-report.ts'
 import { LinkQueue } from './link-queue.ts'
@@ -96,7 +96,7 @@ export class LedgerAudit {
       reportQueues,
       handlerQueues: new Map(handlerQueues),
       letters: letters.jobs,
-      arrived: await this.#ledger.arrivals(),
+      arrived: withBefore(await this.#ledger.arrivals(), nodes),
       handlers: await this.#ledger.counts(),
       oldestMs: undefined,
     }
@@ -146,6 +146,17 @@ export class LedgerAudit {
     for (const [name] of others) this.#queues.delete(name)
     await Promise.all(others.map(([, queue]) => queue.close()))
   }
+}
+
+/** With what had arrived before Redis lost its data. */
+function withBefore(arrived: LedgerFacts['arrived'], nodes: readonly NodeFacts[]): LedgerFacts['arrived'] {
+  const all = new Map<string, Arrivals>(arrived)
+  for (const { process, arrivedBefore } of nodes) {
+    if (arrivedBefore === undefined) continue
+    const { records = 0, parcels = 0 } = arrived.get(process) ?? {}
+    all.set(process, { records: records + arrivedBefore[0], parcels: parcels + arrivedBefore[1] })
+  }
+  return all
 }
 
 function keyOf({ where, name }: LedgerFinding): string {

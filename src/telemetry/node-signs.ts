@@ -9,7 +9,14 @@ import { type Parcel, processOf } from './parcel.ts'
 import { queueNames } from './queue-names.ts'
 import type { ParcelSink } from './parcel-road.ts'
 
-const sign = defineScript({ name: 'node-sign', keys: 2, reply: Number })
+const sign = defineScript({
+  name: 'node-sign',
+  keys: 2,
+  reply: (raw) => {
+    const [isNew, records, parcels] = raw as [number, number, number]
+    return { isUnknown: isNew === 1, arrived: [records, parcels] as const }
+  },
+})
 
 const EVERY_MS = 1_000
 /** What has changed is told sooner: what is lost with a killed process is what it accepted since it last spoke. */
@@ -30,6 +37,8 @@ export interface NodeNumbers {
   readonly intake: IntakeTotals
   /** What it has put on the queue, by the process that had accepted it: records and parcels. */
   readonly queued: Readonly<Record<string, readonly [records: number, parcels: number]>>
+  /** Of these, what had come to the fan-out by the time when Redis forgot everything: records and parcels. */
+  readonly arrivedBefore?: readonly [records: number, parcels: number]
   /** Digests of the report rules that name the queues. */
   readonly rules: readonly string[]
   /** Set when it has ended in good order. */
@@ -51,6 +60,9 @@ export class NodeSigns {
   readonly #options: NodeSignsOptions
   readonly #queued = new Map<string, [number, number]>()
   readonly #rules = new Set<string>()
+  /** What of this process had come to the fan-out at its last sign, by the ledger that there is now, and by those before it. */
+  #arrived: readonly [number, number] = [0, 0]
+  #arrivedBefore: readonly [number, number] = [0, 0]
   #totals: (() => IntakeTotals) | undefined
   #isFirst = true
   #cancel: (() => void) | undefined
@@ -115,7 +127,9 @@ export class NodeSigns {
     const { nodes, arrived } = queueNames(prefix).ledger
     const args = [process, this.#said, this.#isFirst ? 1 : 0, MAX_PROCESSES, KEEP_MS]
     try {
-      await link.run((client) => sign.run(client, [nodes, arrived], args), TIMEOUT_MS)
+      const heard = await link.run((client) => sign.run(client, [nodes, arrived], args), TIMEOUT_MS)
+      if (heard.isUnknown && !this.#isFirst) this.#beginAnew()
+      this.#arrived = heard.arrived
       this.#isFirst = false
     } catch (error) {
       log.debug({ err: error }, 'the ledger does not hear of this process')
@@ -125,12 +139,19 @@ export class NodeSigns {
     }
   }
 
+  /** Redis has lost the ledger: what had come to the fan-out by then is not missing. */
+  #beginAnew(): void {
+    const [records, parcels] = this.#arrivedBefore
+    this.#arrivedBefore = [records + this.#arrived[0], parcels + this.#arrived[1]]
+  }
+
   #text(hasEnded = false): string {
     const numbers = {
       node: this.#options.node,
       intake: this.#totals?.(),
       queued: Object.fromEntries(this.#queued),
       rules: [...this.#rules],
+      ...(this.#arrivedBefore[1] > 0 ? { arrivedBefore: this.#arrivedBefore } : {}),
       ...(hasEnded ? { hasEnded } : {}),
     }
     return JSON.stringify(numbers)

@@ -86,6 +86,24 @@ describe('the ledger in Redis', () => {
     expect(await link.run((client) => client.scard(fresh))).toBe(2)
   })
 
+  it('misses only what had not come to the fan-out when Redis lost its data', async () => {
+    const world = new World(link)
+    try {
+      await world.accept(7, false)
+      await world.fanOut({ to: HANDLERS[0], share: 10_000, unreadable: false, times: 1 })
+      await world.accept(5, false)
+      await link.run(async (client) => client.del(...(await client.keys(`*${world.prefix}*`))))
+      for (const _ of [1, 2]) await world.node.signs.say()
+      await world.audit.look()
+      await world.clock.advance(1_500)
+      const { findings, nodes } = await world.audit.look()
+      expect(findings).toMatchObject([{ where: 'queue', atLeast: 5 }])
+      expect(nodes).toMatchObject([{ accepted: 12, arrived: 7 }])
+    } finally {
+      await world.end()
+    }
+  })
+
   it('adds up whatever happens how often, and names what was lost, where it was', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
