@@ -86,9 +86,13 @@ export class IntakeLedger {
     this.#refusedSeries({ reason }).add(count)
   }
 
-  /** Shows how many records are in memory and on disk now. */
-  holds(held: number, stored: number): void {
+  /** Shows how many records are in memory now. */
+  holds(held: number): void {
     this.#series.held.set(held)
+  }
+
+  /** Shows how many records are on disk now. */
+  spooled(stored: number): void {
     this.#series.spooled.set(stored)
   }
 

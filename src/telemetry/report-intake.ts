@@ -99,6 +99,7 @@ export class ReportIntake implements ReportService {
     if (ack === 'queued') return this.#promise(batch)
     this.#heldRecords += batch.count
     this.#ledger.accepted(batch.count)
+    this.#ledger.holds(this.#heldRecords)
     this.#patient.add(batch, this.#options.rules?.())
     return undefined
   }
@@ -220,7 +221,8 @@ export class ReportIntake implements ReportService {
   }
 
   #show(): void {
-    this.#ledger.holds(this.#heldRecords, this.#options.disk?.records ?? 0)
+    this.#ledger.holds(this.#heldRecords)
+    this.#ledger.spooled(this.#options.disk?.records ?? 0)
   }
 
   #keepPromises(parcel: Parcel, refusal: IntermixError | undefined): void {
@@ -239,7 +241,7 @@ export class ReportIntake implements ReportService {
     this.#bytes -= parcel.bytes
     if (isAwaited) return this.#keepPromises(parcel, new IntermixError('NOT_READY', 'the node is shutting down'))
     this.#heldRecords -= parcel.count
-    this.#ledger.dropped('shutdown', parcel.count)
+    this.#counted(() => this.#ledger.dropped('shutdown', parcel.count))
   }
 
   /** Tells once when reports begin to be refused for want of room, and when there is room again. */

@@ -76,14 +76,16 @@ describe('the report intake', () => {
     expect(sink.taken.map((parcel) => parcel.count)).toEqual([3, 3, 3])
   })
 
-  it('holds everything while the sink is away and hands it on oldest first when it is back', () => {
-    const { intake, sink } = intakeWith()
+  it('holds everything while the sink is away and hands it on oldest first when it is back', async () => {
+    const { intake, sink, meter } = intakeWith()
     sink.isReady = false
     const ids = Array.from({ length: 40 }, (_, i) => `b-${i}`)
     for (const [i, id] of ids.entries()) intake.accept(batch(id, 100, 10, i % 3 === 0 ? 'envoy-als' : 'attributes'))
     expect(intake.totals()).toMatchObject({ accepted: 4000, delivered: 0, held: 4000 })
+    expect(meter.value('reports_held')).toBe(4000)
     sink.becomeReady()
-    return expect.poll(() => sink.ids).toEqual(ids)
+    await expect.poll(() => sink.ids).toEqual(ids)
+    expect(meter.value('reports_held')).toBe(0)
   })
 
   it('tries again with the same ids after failures, with growing waits', async () => {
