@@ -24,7 +24,8 @@ const OPTIONS = {
     kind: 'text',
     env: false,
     placeholder: 'NAME',
-    description: 'Only those of one handler, by its full name; fan-out for reports that could not be read.',
+    description:
+      'Only those of one handler, by its full name or its name alone; fan-out for reports that could not be read.',
   },
   template: { kind: 'text', env: false, placeholder: 'NAME', description: 'Only those of one template.' },
   reason: {
@@ -160,6 +161,9 @@ function misuse({ action, id, rest, values }: Call): string[] {
   } else if (values.all) {
     found.push(`--all: goes with replay and drop, not with ${action}`)
   }
+  const { olderThanMs, newerThanMs } = values
+  if (olderThanMs !== undefined && newerThanMs !== undefined && olderThanMs >= newerThanMs)
+    found.push('--older-than, --newer-than: nothing is both; give --newer-than the longer time')
   if (choosesOne && filters.length > 0) found.push(`${filters.join(', ')}: goes with list or --all, not with an ID`)
   return found
 }

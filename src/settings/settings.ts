@@ -56,6 +56,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     ...redisProblems(role, values, given),
     ...sharedAddresses(role, values),
     ...grpcProblems(role, values),
+    ...ackProblems(values),
   ]
   if (all.length > 0) return { problems: [...new Set(all)] }
   const redisGiven = given.has('redis') || given.has('cacheRedis') || given.has('queueRedis')
@@ -136,6 +137,15 @@ function sharedAddresses(role: Role, values: OptionValues<Table>): readonly stri
     }
   }
   return problems
+}
+
+/** `queued` or `http=queued`: two of them that say different things of the same doors are a mistake. */
+function ackProblems({ reportAck }: OptionValues<Table>): readonly string[] {
+  const doorsOf = (item: string) => item.replace(/[^=]*$/, '')
+  const clashes = reportAck.filter((item, at) =>
+    reportAck.slice(0, at).some((other) => other !== item && doorsOf(other) === doorsOf(item)),
+  )
+  return clashes.map((item) => `--report-ack: "${item}" contradicts what stands before it: give one for each door`)
 }
 
 function grpcProblems(role: Role, values: OptionValues<Table>): readonly string[] {

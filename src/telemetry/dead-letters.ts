@@ -39,7 +39,7 @@ export function letterId(batchId: string, replays: number): string {
 
 /** Which letters are meant; what is left out holds for all. */
 export interface LetterFilter {
-  /** Full name of the handler. */
+  /** The handler's full name, or its name alone: then those of all namespaces. */
   readonly handler?: string | undefined
   readonly template?: string | undefined
   /** Text that the reason contains, whatever its case. */
@@ -52,7 +52,7 @@ export interface LetterFilter {
 /** Whether a filter means this letter. */
 function isMeant(letter: DeadLetter, { handler, template, reason, before, after }: LetterFilter): boolean {
   return (
-    (handler === undefined || letter.handler === handler) &&
+    (handler === undefined || letter.handler === handler || letter.handler.startsWith(`${handler}.`)) &&
     (template === undefined || letter.template === template) &&
     (reason === undefined || letter.reason.toLowerCase().includes(reason.toLowerCase())) &&
     (before === undefined || letter.lastFailureAt < before) &&

@@ -121,6 +121,15 @@ describe('intermix dead-letters', () => {
     expect(await letters.count()).toBe(4 - ids.length)
   })
 
+  it('knows a handler by its full name, or by its name alone', async () => {
+    await letters.add(letter('b-1', 'log.handler.shop', 1))
+    await letters.add(letter('b-2', 'logs.handler.shop', 1))
+    for (const name of ['log.handler.shop', 'log']) {
+      const { lines } = await run('list', '--handler', name)
+      expect(lines).toEqual([expect.stringMatching(/^b-1 /), '1 of 2 dead letters shown'])
+    }
+  })
+
   it('shows one with its records, as they would be said', async () => {
     await letters.add(letter('b-1', 'a', 2, { target: 'http://backend/reports' }))
     const { code, lines } = await run('show', 'b-1')
@@ -174,6 +183,7 @@ describe('intermix dead-letters', () => {
     [['list', '--all'], '--all: goes with replay and drop'],
     [['drop', 'x', '--reason', 'y', '--limit', '1'], '--reason, --limit: goes with list or --all, not with an ID'],
     [['list', '--older-than', 'yesterday'], '--older-than'],
+    [['drop', '--all', '--older-than', '2h', '--newer-than', '1h'], 'nothing is both'],
     [['list', '--queue-redis', 'none'], 'give the URL of the Redis'],
   ])('refuses %j', async (args, message) => {
     const { code, errors } = await run(...args)

@@ -22,6 +22,12 @@ describe('--report-ack', () => {
     expect(read('memory', 'access_log=queued')).toEqual({ http: 'memory', mixer: 'memory', access_log: 'queued' })
   })
 
+  it('refuses two that contradict each other', () => {
+    expect(read('http=queued,memory', 'mixer=memory,queued')).toEqual([expect.stringContaining('"queued" contradicts')])
+    expect(read('http=queued,http=memory')).toEqual([expect.stringContaining('"http=memory" contradicts')])
+    expect(read('queued,http=memory', 'queued')).toMatchObject({ http: 'memory', mixer: 'queued' })
+  })
+
   it('names what it could be', () => {
     expect(read('mixer=disk')).toEqual([expect.stringContaining('mixer=queued')])
     expect(read('otlp=memory')).toEqual([expect.stringContaining('access_log=memory')])
