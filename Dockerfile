@@ -15,6 +15,8 @@ COPY --from=build /app/bin ./bin
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/examples ./examples
+# For INTERMIX_SPOOL_DIR: a volume that is mounted here for the first time has its owner.
+RUN install -d -o node -g node /var/lib/intermix
 USER node
 # ext_authz and the other gRPC services, HTTP and forward-auth, admin, metrics made of reports.
 EXPOSE 9091 8080 15014 42422

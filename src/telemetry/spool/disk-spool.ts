@@ -115,7 +115,8 @@ export class DiskSpool {
     } catch (error) {
       // What fills the disk may be what is to be handed on: the process starts all the same.
       if (!isFull(error)) {
-        const cause = `the spool directory '${directory}' cannot be used; it must be a directory that this process may write to`
+        this.#isClosed = true
+        const cause = `--spool-dir: the spool directory '${directory}' cannot be used (${(error as NodeJS.ErrnoException).code}); it must be a directory that this process may write to`
         throw new IntermixError('INVALID_SETTING', cause, { cause: error })
       }
       log.error({ err: error, directory }, 'the spool directory is full')
@@ -159,8 +160,9 @@ export class DiskSpool {
     if (taken.segment.isSpent) void this.#remove(taken.segment)
   }
 
-  /** Ends the spool; what is in it stays on the disk. */
+  /** Ends the spool; what is in it stays on the disk. One that could not be opened has nothing to end. */
   async close(): Promise<void> {
+    if (this.#isClosed) return
     this.#isClosed = true
     for (const cancel of this.#cancels.values()) cancel()
     await this.#taking

@@ -4,7 +4,10 @@ import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parcelToJob } from '../../../src/telemetry/parcel.ts'
+import { DiskSpool } from '../../../src/telemetry/spool/disk-spool.ts'
 import { thisProcess } from '../../../src/telemetry/spool/owner.ts'
+import { FakeClock } from '../../helpers/clock.ts'
+import { KeptLog } from '../../redis/support.ts'
 import { copyOf, drain, life, parcel, segmentsIn, spoolDirectory } from './support.ts'
 
 describe('the disk spool', () => {
@@ -193,8 +196,17 @@ describe('the disk spool', () => {
     for (const name of names) expect(left.some((path) => path.endsWith(name))).toBe(true)
   })
 
-  it('refuses a directory that it cannot use', async () => {
-    await expect(life('/dev/null/spool')).rejects.toMatchObject({ code: 'INVALID_SETTING' })
+  it('refuses a directory that it cannot use, and ends all the same', async () => {
+    const directory = join(spoolDirectory(), 'a file')
+    writeFileSync(directory, '')
+    const refused = { code: 'INVALID_SETTING', message: expect.stringMatching(/^--spool-dir: .*a file.*\(EEXIST\)/) }
+    const spool = new DiskSpool({
+      ...{ directory, maxBytes: 1024, fsync: 'always', processId: 'node' },
+      ...{ clock: new FakeClock(), random: Math.random, log: new KeptLog() },
+    })
+    const events = { onLeft: () => {}, onRecovered: () => {}, onLost: () => {} }
+    await expect(spool.open(events)).rejects.toMatchObject(refused)
+    await spool.close()
   })
 })
 

@@ -92,6 +92,12 @@ describe('docker-compose.yml', () => {
     },
   )
 
+  it('gives nodes a volume for the reports that Redis does not take, where the user of the image may write', () => {
+    const folder = compose.services['node']?.environment?.['INTERMIX_SPOOL_DIR'] ?? ''
+    expect(compose.services['node']?.volumes).toContain(`spool:${folder}`)
+    expect(dockerfile).toMatch(new RegExp(`^RUN install -d -o node -g node ${folder}$`, 'm'))
+  })
+
   it('gives nodes and workers the time to end that they may take', () => {
     for (const name of ['node', 'worker']) {
       const service = compose.services[name]
