@@ -6,6 +6,10 @@ import { IntermixError } from '../../kernel/errors.ts'
 export type FailureClass = 'permanent' | 'retryable' | 'throttled' | 'too-large'
 
 const MAX_REASON = 1000
+/** What the engine throws, mostly at a mistake in an adapter: its text alone (`x is not a function`) leads nobody there. */
+const MISTAKES = [TypeError, SyntaxError, ReferenceError, RangeError]
+/** A line of a stack that names a file. */
+const IN_A_MODULE = /^\s+at .*file:\/\//
 
 /** The class of what a handler threw. Errors of unknown kind may be passing ones. */
 export function failureClass(error: unknown): FailureClass {
@@ -21,7 +25,11 @@ export function isAnswer(error: unknown): boolean {
   return kind === 'permanent' || kind === 'too-large'
 }
 
-/** An error's text for a dead letter or a log, bounded in length. */
+/** An error's text for a dead letter or a log, bounded in length; of what the engine throws, with where in a module that was. */
 export function reasonOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, MAX_REASON)
+  if (!(error instanceof Error)) return String(error).slice(0, MAX_REASON)
+  const isOurs = MISTAKES.some((mistake) => error instanceof mistake)
+  const place = isOurs ? error.stack?.split('\n').find((line) => IN_A_MODULE.test(line)) : undefined
+  const text = error.message.slice(0, MAX_REASON)
+  return place === undefined ? text : `${error.name}: ${text} (${place.trim()})`
 }

@@ -201,8 +201,13 @@ describe('the disk spool', () => {
     writeFileSync(directory, '')
     const refused = { code: 'INVALID_SETTING', message: expect.stringMatching(/^--spool-dir: .*a file.*\(EEXIST\)/) }
     const spool = new DiskSpool({
-      ...{ directory, maxBytes: 1024, fsync: 'always', processId: 'node' },
-      ...{ clock: new FakeClock(), random: Math.random, log: new KeptLog() },
+      directory,
+      maxBytes: 1024,
+      fsync: 'always',
+      processId: 'node',
+      clock: new FakeClock(),
+      random: Math.random,
+      log: new KeptLog(),
     })
     const events = { onLeft: () => {}, onRecovered: () => {}, onLost: () => {} }
     await expect(spool.open(events)).rejects.toMatchObject(refused)
