@@ -37,6 +37,8 @@ const UNACCOUNTED_DELAY_MS = 4000
 
 /** Returns where the job is done with; rejects, for BullMQ, where it is to be given again. */
 export async function tryJob<B>(job: Job, token: string, options: JobTryOptions<B>, ports: JobTryPorts): Promise<void> {
+  // BullMQ would keep the stack of each failed try in the job: megabytes after a day.
+  job.opts.stackTraceLimit = 0
   let next: Again | Hold | undefined
   try {
     next = await consumeJob(job, options, ports)
@@ -53,7 +55,7 @@ export async function tryJob<B>(job: Job, token: string, options: JobTryOptions<
   // BullMQ reads these when the job fails, and keeps them to itself.
   job.opts.attempts = job.attemptsMade + 2
   job.opts.backoff = { type: 'fixed', delay: Math.max(1, Math.ceil(next.afterMs)) }
-  throw next.error instanceof Error ? next.error : new Error(reasonOf(next.error))
+  throw new Error(reasonOf(next.error))
 }
 
 async function consumeJob<B>(

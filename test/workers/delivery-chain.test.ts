@@ -94,6 +94,22 @@ describe('deliveries from Redis', () => {
     expect(await totals()).toMatchObject({ accepted: 10_000, held: 0, deadLetters: 0 })
   })
 
+  it('keep no more of a batch however often it fails, and with however long a text', async () => {
+    const handler = new CountingHandler()
+    handler.failWith = () => new IntermixError('BACKEND_FAILED', 'x'.repeat(50_000))
+    startWorker((instances, call) => handler.report.metric(instances, call))
+    await addParcels(1)
+    await until(() => handler.calls >= 4, 'it has failed')
+    const bytes = await link.run(async (client) => {
+      const names = queueNames()
+      const queue = names.deliver('a')
+      const [job = ''] = await client.keys(`${names.keyPrefix(queue)}:${queue}:1`)
+      return Object.values(await client.hgetall(job)).join('').length
+    })
+    expect(bytes).toBeGreaterThan(100)
+    expect(bytes).toBeLessThan(5_000)
+  })
+
   it('deliver, refuse and give again the parts of a batch, each under an id of its own, and count them once', async () => {
     const calls: { readonly id: string; readonly numbers: readonly number[] }[] = []
     startWorker((instances, { batchId }): ReportResult | undefined => {
