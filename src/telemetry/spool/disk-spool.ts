@@ -59,6 +59,8 @@ export class DiskSpool {
   readonly #setAside = new Map<string, boolean>()
   #taking: Promise<unknown> = Promise.resolve()
   #mayHaveLeft = true
+  /** Files that are done with and may still be there: taken over once more, they would be handed on once more. */
+  readonly #spent = new Set<string>()
   #events: DiskSpoolEvents | undefined
   #isClosed = false
   #closedWith = 0
@@ -206,10 +208,15 @@ export class DiskSpool {
   async #remove(segment: Segment): Promise<void> {
     const at = this.#segments.indexOf(segment)
     if (at < 0) return
+    const { path } = segment
+    this.#spent.add(path)
     this.#segments.splice(at, 1)
-    await segment.remove().catch((error: unknown) => {
-      this.#options.log.warn({ err: error, path: segment.path }, 'a spool file that is done with could not be removed')
-    })
+    try {
+      await segment.remove()
+      this.#spent.delete(path)
+    } catch (error) {
+      this.#options.log.warn({ err: error, path }, 'a spool file that is done with could not be removed')
+    }
   }
 
   /** Takes over the oldest segment that somebody has left, where there is one and none is being worked on. */
@@ -254,7 +261,7 @@ export class DiskSpool {
   /** The oldest file of those that have no living owner. */
   async #left(): Promise<string | undefined> {
     const { directory } = this.#options
-    const known = new Set(this.#segments.map(({ path }) => path))
+    const known = new Set([...this.#spent, ...this.#segments.map(({ path }) => path)])
     const left: string[] = []
     // Files of the version before segments lie in the directory itself: they were written at the end of their process.
     for (const folder of [directory, this.#folder, ...(await this.#leftFolders())]) {
