@@ -2,65 +2,81 @@
 
 import { Timestamp } from '../kernel/time.ts'
 import type { StringMap } from '../kernel/value.ts'
-import { type AccessLogSource, durationOf, startOf } from './access-log-common.ts'
-import type { Derive } from './derived-bag.ts'
+import { type AccessLogAttributes, DURATION, durationOf, START, startOf, textIn, within } from './access-log-common.ts'
+import type { AccessLogEntry } from './access-log-entry.ts'
+import { Slot } from './access-log-fields.ts'
 import { RequestMethod } from './generated/envoy/config/core/v3/base_pb.ts'
-import type { HTTPAccessLogEntry, HTTPResponseProperties } from './generated/envoy/data/accesslog/v3/accesslog_pb.ts'
-import { RecordMap } from './record-map.ts'
 import { FORWARDED_ATTRIBUTES_HEADER, headerOf, isGrpc } from './request-headers.ts'
 import { queryParamsOf, urlPathOf } from './request-path.ts'
 
-type Source = AccessLogSource<HTTPAccessLogEntry>
-
 const METHODS = new Map<number, string>(Object.entries(RequestMethod).map(([name, number]) => [number, name]))
 
-/** Derivations from the request and the response of an entry. */
-export const HTTP_DERIVATIONS: Readonly<Record<string, Derive<Source>>> = {
-  'context.protocol': ({ entry }, bag) =>
-    isGrpc(headerOf(bag, 'content-type') ?? responseHeader(entry, 'content-type')) ? 'grpc' : 'http',
-  'request.method': ({ entry }) => {
-    const method = entry.request?.requestMethod ?? RequestMethod.METHOD_UNSPECIFIED
-    return method === RequestMethod.METHOD_UNSPECIFIED ? undefined : METHODS.get(method)
+const REQUEST_HEADERS = [Slot.request, Slot.requestHeaders]
+const RESPONSE_HEADERS = [Slot.response, Slot.responseHeaders, Slot.responseTrailers]
+
+/** Attributes from the request and the response of an entry. */
+export const HTTP_ATTRIBUTES: AccessLogAttributes = {
+  'context.protocol': {
+    reads: [...REQUEST_HEADERS, ...RESPONSE_HEADERS],
+    derive: (entry, bag) =>
+      isGrpc(headerOf(bag, 'content-type') ?? responseHeader(entry, 'content-type')) ? 'grpc' : 'http',
   },
-  'request.path': ({ entry }) => entry.request?.path || undefined,
-  'request.url_path': ({ entry }) => urlPathOf(entry.request?.path ?? '') || undefined,
-  'request.query_params': ({ entry }) => queryParamsOf(entry.request?.path ?? ''),
-  'request.host': ({ entry }) => entry.request?.authority || undefined,
-  'request.scheme': ({ entry }) => entry.request?.scheme || undefined,
-  'request.useragent': ({ entry }) => entry.request?.userAgent || undefined,
-  'request.referer': ({ entry }) => entry.request?.referer || undefined,
-  'request.id': ({ entry }) => entry.request?.requestId || undefined,
-  'request.time': ({ entry }) => startOf(entry.commonProperties),
-  'request.size': ({ entry }) => entry.request?.requestBodyBytes,
-  'request.total_size': ({ entry: { request } }) =>
-    request === undefined ? undefined : request.requestHeadersBytes + request.requestBodyBytes,
-  'request.headers': ({ entry }) =>
-    entry.request === undefined ? undefined : new RecordMap(entry.request.requestHeaders, FORWARDED_ATTRIBUTES_HEADER),
-  'response.code': ({ entry }) => {
-    const code = entry.response?.responseCode
-    return code === undefined ? undefined : BigInt(code)
+  'request.method': {
+    reads: [Slot.method],
+    derive(entry) {
+      const method = entry.int32(Slot.method)
+      return method === RequestMethod.METHOD_UNSPECIFIED ? undefined : METHODS.get(method)
+    },
   },
-  'response.size': ({ entry }) => entry.response?.responseBodyBytes,
-  'response.total_size': ({ entry: { response } }) =>
-    response === undefined ? undefined : response.responseHeadersBytes + response.responseBodyBytes,
-  'response.duration': ({ entry }) => durationOf(entry.commonProperties),
-  'response.time': ({ entry }) => {
-    const start = startOf(entry.commonProperties)
-    const duration = durationOf(entry.commonProperties)
-    return start === undefined || duration === undefined ? undefined : new Timestamp(start.epochNanos + duration.nanos)
+  'request.path': textIn(Slot.path),
+  'request.url_path': { reads: [Slot.path], derive: (entry) => urlPathOf(entry.text(Slot.path)) || undefined },
+  'request.query_params': { reads: [Slot.path], derive: (entry) => queryParamsOf(entry.text(Slot.path)) },
+  'request.host': textIn(Slot.authority),
+  'request.scheme': textIn(Slot.scheme),
+  'request.useragent': textIn(Slot.userAgent),
+  'request.referer': textIn(Slot.referer),
+  'request.id': textIn(Slot.requestId),
+  'request.time': { reads: START, derive: startOf },
+  'request.size': within(Slot.request, [Slot.requestBodyBytes], (entry) => entry.uint64(Slot.requestBodyBytes)),
+  'request.total_size': within(
+    Slot.request,
+    [Slot.requestHeadersBytes, Slot.requestBodyBytes],
+    (entry) => entry.uint64(Slot.requestHeadersBytes) + entry.uint64(Slot.requestBodyBytes),
+  ),
+  'request.headers': within(Slot.request, [Slot.requestHeaders], (entry) =>
+    entry.map(entry.places(Slot.requestHeaders), FORWARDED_ATTRIBUTES_HEADER),
+  ),
+  'response.code': within(Slot.code, [Slot.codeValue], (entry) => BigInt(entry.int32(Slot.codeValue) >>> 0)),
+  'response.size': within(Slot.response, [Slot.responseBodyBytes], (entry) => entry.uint64(Slot.responseBodyBytes)),
+  'response.total_size': within(
+    Slot.response,
+    [Slot.responseHeadersBytes, Slot.responseBodyBytes],
+    (entry) => entry.uint64(Slot.responseHeadersBytes) + entry.uint64(Slot.responseBodyBytes),
+  ),
+  'response.duration': { reads: DURATION, derive: durationOf },
+  'response.time': {
+    reads: [...START, ...DURATION],
+    derive(entry) {
+      const start = startOf(entry)
+      const duration = durationOf(entry)
+      return start === undefined || duration === undefined
+        ? undefined
+        : new Timestamp(start.epochNanos + duration.nanos)
+    },
   },
-  'response.headers': ({ entry }) => responseHeaders(entry.response),
-  'response.grpc_status': ({ entry }) => responseHeader(entry, 'grpc-status'),
-  'response.grpc_message': ({ entry }) => responseHeader(entry, 'grpc-message'),
+  'response.headers': { reads: RESPONSE_HEADERS, derive: responseHeaders },
+  'response.grpc_status': { reads: RESPONSE_HEADERS, derive: (entry) => responseHeader(entry, 'grpc-status') },
+  'response.grpc_message': { reads: RESPONSE_HEADERS, derive: (entry) => responseHeader(entry, 'grpc-message') },
 }
 
-function responseHeader(entry: HTTPAccessLogEntry, name: string): string | undefined {
-  return responseHeaders(entry.response)?.get(name)
+function responseHeader(entry: AccessLogEntry, name: string): string | undefined {
+  return responseHeaders(entry)?.get(name)
 }
 
-/** Headers and trailers in one map, as Mixer reported them. */
-function responseHeaders(response: HTTPResponseProperties | undefined): StringMap | undefined {
-  if (response === undefined) return undefined
-  const { responseHeaders: headers, responseTrailers: trailers } = response
-  return new RecordMap(Object.keys(trailers).length === 0 ? headers : { ...headers, ...trailers })
+/** Headers and trailers in one map, as Mixer reported them; of one name the trailer counts. */
+function responseHeaders(entry: AccessLogEntry): StringMap | undefined {
+  if (!entry.has(Slot.response)) return undefined
+  const headers = entry.places(Slot.responseHeaders)
+  const trailers = entry.places(Slot.responseTrailers)
+  return entry.map(trailers.length === 0 ? headers : [...headers, ...trailers])
 }

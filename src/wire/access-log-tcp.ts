@@ -1,25 +1,25 @@
 // Attributes of TCP connections in access logs.
 
-import { type AccessLogSource, durationOf, eventOf } from './access-log-common.ts'
-import type { Derive } from './derived-bag.ts'
-import type { TCPAccessLogEntry } from './generated/envoy/data/accesslog/v3/accesslog_pb.ts'
-
-type Source = AccessLogSource<TCPAccessLogEntry>
+import { type AccessLogAttributes, DURATION, durationOf, eventOf, within } from './access-log-common.ts'
+import { Slot } from './access-log-fields.ts'
 
 /**
  * An entry that does not say why it was written is of an Envoy that writes one at the end.
  * Envoy counts bytes from the start of the connection. Mixer's `.bytes` are those since the report before, so they are
  * stated only when the connection ends: the sum over the reports of a connection is right, however many there are.
  */
-export const TCP_DERIVATIONS: Readonly<Record<string, Derive<Source>>> = {
-  'context.protocol': () => 'tcp',
-  'connection.event': ({ entry: { commonProperties } }) =>
-    commonProperties === undefined ? 'close' : (eventOf(commonProperties) ?? 'close'),
-  'connection.duration': ({ entry }) => durationOf(entry.commonProperties),
-  'connection.received.bytes_total': ({ entry }) => entry.connectionProperties?.receivedBytes,
-  'connection.sent.bytes_total': ({ entry }) => entry.connectionProperties?.sentBytes,
-  'connection.received.bytes': ({ entry }, bag) =>
-    bag.get('connection.event') === 'close' ? entry.connectionProperties?.receivedBytes : undefined,
-  'connection.sent.bytes': ({ entry }, bag) =>
-    bag.get('connection.event') === 'close' ? entry.connectionProperties?.sentBytes : undefined,
+export const TCP_ATTRIBUTES: AccessLogAttributes = {
+  'context.protocol': { reads: [], derive: () => 'tcp' },
+  'connection.event': { reads: [Slot.logType], derive: (entry) => eventOf(entry) ?? 'close' },
+  'connection.duration': { reads: DURATION, derive: durationOf },
+  'connection.received.bytes_total': within(Slot.connection, [Slot.receivedBytes], (entry) =>
+    entry.uint64(Slot.receivedBytes),
+  ),
+  'connection.sent.bytes_total': within(Slot.connection, [Slot.sentBytes], (entry) => entry.uint64(Slot.sentBytes)),
+  'connection.received.bytes': within(Slot.connection, [Slot.receivedBytes, Slot.logType], (entry, bag) =>
+    bag.get('connection.event') === 'close' ? entry.uint64(Slot.receivedBytes) : undefined,
+  ),
+  'connection.sent.bytes': within(Slot.connection, [Slot.sentBytes, Slot.logType], (entry, bag) =>
+    bag.get('connection.event') === 'close' ? entry.uint64(Slot.sentBytes) : undefined,
+  ),
 }

@@ -1,20 +1,16 @@
 // From Envoy's access log entries to Mixer's report attributes. Runs in the workers.
 
-import { fromBinary } from '@bufbuild/protobuf'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
-import { IntermixError } from '../kernel/errors.ts'
-import { type AccessLogSource, COMMON_DERIVATIONS } from './access-log-common.ts'
-import { HTTP_DERIVATIONS } from './access-log-http.ts'
-import { TCP_DERIVATIONS } from './access-log-tcp.ts'
+import { type AccessLogAttributes, COMMON_ATTRIBUTES } from './access-log-common.ts'
+import type { AccessLogEntry } from './access-log-entry.ts'
+import { Slot, SLOTS } from './access-log-fields.ts'
+import { HTTP_ATTRIBUTES } from './access-log-http.ts'
+import { AccessLogReader } from './access-log-reader.ts'
+import { TCP_ATTRIBUTES } from './access-log-tcp.ts'
 import { type Derivations, DerivedBag } from './derived-bag.ts'
 import { MetadataBag } from './envoy-metadata.ts'
-import {
-  type StreamAccessLogsMessage,
-  StreamAccessLogsMessageSchema,
-} from './generated/envoy/service/accesslog/v3/als_pb.ts'
 import { readSetAttributes } from './set-attributes.ts'
 
-const READ_OPTIONS = { readUnknownFields: false } as const
 const NO_VOCABULARY: Vocabulary = new Map()
 
 /**
@@ -24,35 +20,64 @@ const NO_VOCABULARY: Vocabulary = new Map()
  * @throws IntermixError INVALID_REQUEST where the payload is not such a message.
  */
 export function decodeAccessLog(payload: Uint8Array, vocabulary: Vocabulary = NO_VOCABULARY): AttributeBag[] {
-  const message = read(payload)
-  const reporter = message.identifier?.node?.id
-  const logs = message.logEntries
-  if (logs.case === 'httpLogs') return logs.value.logEntry.map((entry) => bagOf({ entry, reporter }, HTTP, vocabulary))
-  if (logs.case === 'tcpLogs') return logs.value.logEntry.map((entry) => bagOf({ entry, reporter }, TCP, vocabulary))
-  return []
+  const { kind, entries } = new AccessLogReader(payload)
+  const schema = kind === 'tcp' ? TCP : HTTP
+  return entries.map((entry) => new AccessLogBag(entry, schema, vocabulary))
 }
 
-const HTTP = new Map([...Object.entries(COMMON_DERIVATIONS), ...Object.entries(HTTP_DERIVATIONS)])
-const TCP = new Map([...Object.entries(COMMON_DERIVATIONS), ...Object.entries(TCP_DERIVATIONS)])
+interface Schema {
+  readonly table: Derivations<AccessLogEntry>
+  /** By slot: the attributes that read it. */
+  readonly readers: readonly (readonly string[])[]
+}
 
-function read(payload: Uint8Array): StreamAccessLogsMessage {
-  try {
-    return fromBinary(StreamAccessLogsMessageSchema, payload, READ_OPTIONS)
-  } catch (caught) {
-    throw new IntermixError('INVALID_REQUEST', 'not an access log message', { cause: caught })
+const HTTP = schemaOf({ ...COMMON_ATTRIBUTES, ...HTTP_ATTRIBUTES })
+const TCP = schemaOf({ ...COMMON_ATTRIBUTES, ...TCP_ATTRIBUTES })
+
+function schemaOf(attributes: AccessLogAttributes): Schema {
+  const all = Object.entries(attributes)
+  const readers = Array.from({ length: SLOTS }, (_, slot) =>
+    all.filter(([, { reads }]) => reads.some((read) => read === slot)).map(([name]) => name),
+  )
+  return { table: new Map(all.map(([name, { derive }]) => [name, derive])), readers }
+}
+
+class AccessLogBag extends DerivedBag<AccessLogEntry> {
+  readonly #entry: AccessLogEntry
+  readonly #schema: Schema
+  #compared: { readonly to: AttributeBag; readonly changes: readonly string[] | undefined } | undefined
+
+  constructor(entry: AccessLogEntry, schema: Schema, vocabulary: Vocabulary) {
+    const set = entry.has(Slot.tags) ? readTags(entry, vocabulary) : undefined
+    super(entry, schema.table, set, entry.has(Slot.metadata) ? new MetadataBag(entry) : undefined)
+    this.#entry = entry
+    this.#schema = schema
+  }
+
+  /** Of entries whose tags or metadata differ it is not known: these have attributes of any name. */
+  changesSince(earlier: AttributeBag): Iterable<string> | undefined {
+    if (this.#compared?.to === earlier) return this.#compared.changes
+    if (!(earlier instanceof AccessLogBag)) return undefined
+    const changes = changesOf(this.#entry, earlier.#entry, this.#schema)
+    this.#compared = { to: earlier, changes }
+    return changes
   }
 }
 
-function bagOf<S extends AccessLogSource>(source: S, table: Derivations<S>, vocabulary: Vocabulary): AttributeBag {
-  const common = source.entry.commonProperties
-  const tags = Object.entries(common?.customTags ?? {})
-  const set = tags.length === 0 ? undefined : readTags(tags, vocabulary)
-  const rest = common?.metadata === undefined ? undefined : new MetadataBag(common.metadata)
-  return new DerivedBag(source, table, set, rest)
+function changesOf(entry: AccessLogEntry, earlier: AccessLogEntry, { readers }: Schema): string[] | undefined {
+  if (!entry.isBeside(earlier)) return undefined
+  if (!entry.isSame(Slot.tags, earlier) || !entry.isSame(Slot.metadata, earlier)) return undefined
+  const changes: string[] = []
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const names = readers[slot] ?? []
+    if (names.length > 0 && !entry.isSame(slot as Slot, earlier)) changes.push(...names)
+  }
+  return changes
 }
 
 /** A tag of the wrong type is left out: what has happened is reported all the same. */
-function readTags(tags: readonly [string, string][], vocabulary: Vocabulary): ReturnType<typeof readSetAttributes> {
+function readTags(entry: AccessLogEntry, vocabulary: Vocabulary): ReturnType<typeof readSetAttributes> {
+  const tags = [...entry.map(entry.places(Slot.tags)).entries()]
   return new Map(
     tags.flatMap((tag) => {
       try {

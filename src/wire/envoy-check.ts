@@ -127,7 +127,7 @@ export class EnvoyCheck {
         case 11:
           reader.expect(tag, BYTES)
           reader.boundParts((this.metadata ??= []).push(reader.pos))
-          checkMetadata(reader)
+          checkMetadata(reader, METADATA_LEVEL)
           break
         case 12:
           this.#readTlsSession(tag)
@@ -352,6 +352,8 @@ export class EnvoyCheck {
   }
 }
 
+/** Of a metadata within a context within a check, as protobuf counts messages in each other. */
+const METADATA_LEVEL = 3
 const NO_BYTES = new Uint8Array(0)
 /** Tags of the body, as text and as bytes. */
 const BODY = 11 * 8 + BYTES

@@ -50,19 +50,20 @@ function stringsOf(object: JsonObject): StringMap {
 
 /** Each namespace's strings as one map attribute under the namespace's name. */
 export class MetadataBag implements AttributeBag {
-  readonly #metadata: Metadata
+  readonly #source: { readonly metadata?: Metadata | undefined }
 
-  constructor(metadata: Metadata) {
-    this.#metadata = metadata
+  /** @param source is asked for its metadata when a namespace is read */
+  constructor(source: { readonly metadata?: Metadata | undefined }) {
+    this.#source = source
   }
 
   get(name: string): AttributeValue | undefined {
-    const written = metadataOf(this.#metadata, name)
+    const written = metadataOf(this.#source.metadata, name)
     return written === undefined ? undefined : stringsOf(written)
   }
 
   names(): Iterable<string> {
-    return Object.keys(this.#metadata.filterMetadata)
+    return Object.keys(this.#source.metadata?.filterMetadata ?? {})
   }
 }
 

@@ -21,13 +21,16 @@ const METADATA: Fields = {
   fields: [undefined, { level: 0, fields: [undefined, 'text', STRUCT] }],
 }
 
-/** What protobuf's own decoders allow, and the level of the metadata of a check. */
+/** What protobuf's own decoders allow. */
 const MAX_LEVELS = 100
-const METADATA_LEVEL = 3
 
-/** Passes over a Metadata whose length comes next. @throws IntermixError INVALID_REQUEST where it is malformed or too deep */
-export function checkMetadata(reader: WireReader): void {
-  check(reader, METADATA, METADATA_LEVEL)
+/**
+ * Passes over a Metadata whose length comes next.
+ * @param level the number of messages that it is in, and itself
+ * @throws IntermixError INVALID_REQUEST where it is malformed or too deep
+ */
+export function checkMetadata(reader: WireReader, level: number): void {
+  check(reader, METADATA, level)
 }
 
 function check(reader: WireReader, { fields }: Fields, level: number): void {

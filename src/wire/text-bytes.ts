@@ -37,3 +37,18 @@ export function isSameText(bytes: Buffer, start: number, end: number, text: stri
   }
   return end - start === length
 }
+
+/** Whether what lies from `start` to `end`, a length and so many bytes, lies at another place too. */
+export function isSameField(bytes: Uint8Array, start: number, end: number, other: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at] !== bytes[other + at - start]) return false
+  return true
+}
+
+/** Whether two whole varints are the same bytes. */
+export function isSameVarint(bytes: Uint8Array, one: number, other: number): boolean {
+  for (let at = 0; ; at++) {
+    const byte = bytes[one + at] ?? 0
+    if (byte !== bytes[other + at]) return false
+    if (byte < 0x80) return true
+  }
+}

@@ -1,6 +1,6 @@
 // A string map over the plain object that a protobuf map field decodes to.
 
-import type { StringMap } from '../kernel/value.ts'
+import type { StringMap } from '../../src/kernel/value.ts'
 
 /** Reads own keys only, so a key such as `constructor` is as absent as any other. */
 export class RecordMap implements StringMap {
