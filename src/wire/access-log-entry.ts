@@ -2,7 +2,7 @@
 
 import { fromBinary } from '@bufbuild/protobuf'
 import type { StringMap } from '../kernel/value.ts'
-import { Kind, KINDS, SLOTS, Slot } from './access-log-fields.ts'
+import { Kind, KINDS, Slot } from './access-log-fields.ts'
 import { type Metadata, MetadataSchema } from './generated/envoy/config/core/v3/base_pb.ts'
 import { TextMap } from './text-map.ts'
 import { isSameField, isSameVarint } from './text-bytes.ts'
@@ -12,8 +12,6 @@ import type { WireReader } from './wire-reader.ts'
 export interface AccessLogIndex {
   /** Its end at that of the message. */
   readonly reader: WireReader
-  /** The slots of all entries, one entry behind the other. */
-  readonly slots: Int32Array
   /** Lists of places, by what slots say. */
   readonly lists: readonly (readonly number[])[]
   /** The place of the id of the proxy that wrote the entries. */
@@ -26,12 +24,12 @@ const READ_OPTIONS = { readUnknownFields: false } as const
 /** What it says was checked when it was indexed, so reading it cannot fail. Numbers are 0 and texts empty where absent. */
 export class AccessLogEntry {
   readonly #index: AccessLogIndex
-  readonly #base: number
+  readonly #slots: readonly number[]
   #metadata: Metadata | undefined
 
-  constructor(index: AccessLogIndex, number: number) {
+  constructor(index: AccessLogIndex, slots: readonly number[]) {
     this.#index = index
-    this.#base = number * SLOTS
+    this.#slots = slots
   }
 
   get reporter(): string {
@@ -39,12 +37,12 @@ export class AccessLogEntry {
   }
 
   has(slot: Slot): boolean {
-    return this.#index.slots[this.#base + slot] !== 0
+    return this.#slots[slot] !== 0
   }
 
   /** What the slot holds, as its kind says. */
   raw(slot: Slot): number {
-    return this.#index.slots[this.#base + slot] ?? 0
+    return this.#slots[slot] ?? 0
   }
 
   text(slot: Slot): string {

@@ -7,7 +7,7 @@ import { BYTES, VARINT, WireReader } from './wire-reader.ts'
 
 /** Of a metadata within its entry within the message, as protobuf counts messages in each other. */
 const METADATA_LEVEL = 5
-const FIRST_SLOTS = 16 * SLOTS
+const NO_SLOTS: number[] = Array.from({ length: SLOTS }, () => 0)
 
 /**
  * The entries of a message. As everywhere in protobuf, the last of several values of a field counts, messages that come
@@ -22,9 +22,9 @@ export class AccessLogReader {
   readonly entries: readonly AccessLogEntry[]
   readonly #reader: WireReader
   readonly #lists: number[][] = []
-  #slots = new Int32Array(FIRST_SLOTS)
-  #count = 0
-  #base = 0
+  /** The slots of each entry. */
+  readonly #entries: number[][] = []
+  #slots: number[] = NO_SLOTS
   #reporter = 0
 
   /** Takes the bytes of one message; they must not change while entries of it live. */
@@ -37,8 +37,8 @@ export class AccessLogReader {
       else if (tag >>> 3 === 3) this.#readLogs(tag, 'tcp', TCP_ENTRY)
       else reader.skip(tag)
     }
-    const index: AccessLogIndex = { reader, slots: this.#slots, lists: this.#lists, reporter: this.#reporter }
-    this.entries = Array.from({ length: this.#count }, (_, at) => new AccessLogEntry(index, at))
+    const index: AccessLogIndex = { reader, lists: this.#lists, reporter: this.#reporter }
+    this.entries = this.#entries.map((slots) => new AccessLogEntry(index, slots))
   }
 
   #readIdentifier(identifierTag: number): void {
@@ -64,7 +64,7 @@ export class AccessLogReader {
 
   /** The two kinds of logs are a oneof: a repeated member is merged, the other one replaces it. */
   #readLogs(logsTag: number, kind: 'http' | 'tcp', fields: Fields): void {
-    if (kind !== this.kind) this.#count = 0
+    if (kind !== this.kind) this.#entries.length = 0
     this.kind = kind
     const reader = this.#reader
     const outer = reader.openField(logsTag)
@@ -74,21 +74,12 @@ export class AccessLogReader {
         continue
       }
       const logs = reader.openField(tag)
-      this.#begin()
+      this.#slots = NO_SLOTS.slice()
+      this.#entries.push(this.#slots)
       this.#readMessage(fields)
       reader.close(logs)
     }
     reader.close(outer)
-  }
-
-  #begin(): void {
-    this.#base = this.#count++ * SLOTS
-    if (this.#base + SLOTS > this.#slots.length) {
-      const slots = new Int32Array(this.#slots.length * 2)
-      slots.set(this.#slots)
-      this.#slots = slots
-    }
-    this.#slots.fill(0, this.#base, this.#base + SLOTS)
   }
 
   /** Reads up to where the reader has been narrowed to. */
@@ -105,7 +96,7 @@ export class AccessLogReader {
   #readField(tag: number, field: Field): void {
     const reader = this.#reader
     const slots = this.#slots
-    const at = this.#base + field.slot
+    const at = field.slot
     switch (field.kind) {
       case Kind.text:
         slots[at] = reader.text(tag)
@@ -116,7 +107,7 @@ export class AccessLogReader {
         reader.varint32()
         break
       case Kind.message: {
-        for (const replaced of field.replaces) slots[this.#base + replaced] = 0
+        for (const replaced of field.replaces) slots[replaced] = 0
         slots[at] = reader.pos
         const outer = reader.openField(tag)
         this.#readMessage(field.fields)

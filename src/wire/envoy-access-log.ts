@@ -57,7 +57,8 @@ class AccessLogBag extends DerivedBag<AccessLogEntry> {
   /** Of entries whose tags or metadata differ it is not known: these have attributes of any name. */
   changesSince(earlier: AttributeBag): Iterable<string> | undefined {
     if (this.#compared?.to === earlier) return this.#compared.changes
-    if (!(earlier instanceof AccessLogBag)) return undefined
+    // What is kept of another bag keeps it alive, so that must not lead from message to message.
+    if (!(earlier instanceof AccessLogBag) || !earlier.#entry.isBeside(this.#entry)) return undefined
     const changes = changesOf(this.#entry, earlier.#entry, this.#schema)
     this.#compared = { to: earlier, changes }
     return changes
@@ -65,7 +66,6 @@ class AccessLogBag extends DerivedBag<AccessLogEntry> {
 }
 
 function changesOf(entry: AccessLogEntry, earlier: AccessLogEntry, { readers }: Schema): string[] | undefined {
-  if (!entry.isBeside(earlier)) return undefined
   if (!entry.isSame(Slot.tags, earlier) || !entry.isSame(Slot.metadata, earlier)) return undefined
   const changes: string[] = []
   for (let slot = 0; slot < SLOTS; slot++) {

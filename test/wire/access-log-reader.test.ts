@@ -12,6 +12,7 @@ import {
 } from '../../src/wire/generated/envoy/data/accesslog/v3/accesslog_pb.ts'
 import { StreamAccessLogsMessageSchema } from '../../src/wire/generated/envoy/service/accesslog/v3/als_pb.ts'
 import { messageBytes } from '../helpers/message-bytes.ts'
+import { usedHeap } from '../helpers/used-heap.ts'
 import { decodedAccessLog } from './decoded-access-log.ts'
 
 const TEXTS = (
@@ -188,9 +189,22 @@ describe('what changed since another entry', () => {
     expect(kept).toBeGreaterThan(10_000)
   })
 
-  it('is not known of entries of another message', () => {
-    const bytes = messageOf([EMPTY])
-    expect(changesOf(decodeAccessLog(bytes)[0], decodeAccessLog(bytes)[0])).toBeUndefined()
+  it('is not known of entries of another message, which are not kept alive', () => {
+    const bytes = messageOf(Array.from({ length: 100 }, () => EMPTY))
+    let last: AttributeBag | undefined
+    const cycle = () => {
+      for (let message = 0; message < 100; message++) {
+        for (const bag of decodeAccessLog(bytes)) {
+          changesOf(bag, last)
+          last = bag
+        }
+        expect(changesOf(decodeAccessLog(bytes)[0], last)).toBeUndefined()
+      }
+    }
+    cycle()
+    const before = usedHeap()
+    cycle()
+    expect(usedHeap() - before).toBeLessThan(2 * 1024 * 1024)
   })
 })
 
