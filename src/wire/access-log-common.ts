@@ -16,7 +16,7 @@ import { shortCodesOf } from './response-flags.ts'
 export interface AccessLogAttribute {
   /** All that the derivation reads of the entry, also by other attributes of the bag. */
   readonly reads: readonly Slot[]
-  derive(entry: AccessLogEntry, bag: AttributeBag): AttributeValue | undefined
+  readonly derive: (entry: AccessLogEntry, bag: AttributeBag) => AttributeValue | undefined
 }
 
 /** By attribute name. */

@@ -3,7 +3,7 @@
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { type AccessLogAttributes, COMMON_ATTRIBUTES } from './access-log-common.ts'
 import type { AccessLogEntry } from './access-log-entry.ts'
-import { Slot, SLOTS } from './access-log-fields.ts'
+import { Slot } from './access-log-fields.ts'
 import { HTTP_ATTRIBUTES } from './access-log-http.ts'
 import { AccessLogReader } from './access-log-reader.ts'
 import { TCP_ATTRIBUTES } from './access-log-tcp.ts'
@@ -27,8 +27,8 @@ export function decodeAccessLog(payload: Uint8Array, vocabulary: Vocabulary = NO
 
 interface Schema {
   readonly table: Derivations<AccessLogEntry>
-  /** By slot: the attributes that read it. */
-  readonly readers: readonly (readonly string[])[]
+  /** Each slot that attributes read, and their names. */
+  readonly readers: readonly { readonly slot: Slot; readonly names: readonly string[] }[]
 }
 
 const HTTP = schemaOf({ ...COMMON_ATTRIBUTES, ...HTTP_ATTRIBUTES })
@@ -36,10 +36,14 @@ const TCP = schemaOf({ ...COMMON_ATTRIBUTES, ...TCP_ATTRIBUTES })
 
 function schemaOf(attributes: AccessLogAttributes): Schema {
   const all = Object.entries(attributes)
-  const readers = Array.from({ length: SLOTS }, (_, slot) =>
-    all.filter(([, { reads }]) => reads.some((read) => read === slot)).map(([name]) => name),
-  )
-  return { table: new Map(all.map(([name, { derive }]) => [name, derive])), readers }
+  const readers = Object.values(Slot).map((slot) => ({
+    slot,
+    names: all.filter(([, { reads }]) => reads.includes(slot)).map(([name]) => name),
+  }))
+  return {
+    table: new Map(all.map(([name, { derive }]) => [name, derive])),
+    readers: readers.filter(({ names }) => names.length > 0),
+  }
 }
 
 class AccessLogBag extends DerivedBag<AccessLogEntry> {
@@ -68,9 +72,8 @@ class AccessLogBag extends DerivedBag<AccessLogEntry> {
 function changesOf(entry: AccessLogEntry, earlier: AccessLogEntry, { readers }: Schema): string[] | undefined {
   if (!entry.isSame(Slot.tags, earlier) || !entry.isSame(Slot.metadata, earlier)) return undefined
   const changes: string[] = []
-  for (let slot = 0; slot < SLOTS; slot++) {
-    const names = readers[slot] ?? []
-    if (names.length > 0 && !entry.isSame(slot as Slot, earlier)) changes.push(...names)
+  for (const { slot, names } of readers) {
+    if (!entry.isSame(slot, earlier)) for (const name of names) changes.push(name)
   }
   return changes
 }
