@@ -7,6 +7,7 @@ import { BYTES, VARINT, WireReader } from './wire-reader.ts'
 
 /** Of a metadata within its entry within the message, as protobuf counts messages in each other. */
 const METADATA_LEVEL = 5
+/** Of all entries that say nothing, and what others begin with. */
 const NO_SLOTS: number[] = Array.from({ length: SLOTS }, () => 0)
 
 /**
@@ -74,7 +75,8 @@ export class AccessLogReader {
         continue
       }
       const logs = reader.openField(tag)
-      this.#slots = NO_SLOTS.slice()
+      // Entries of no bytes are many for their size.
+      this.#slots = reader.pos === reader.end ? NO_SLOTS : NO_SLOTS.slice()
       this.#entries.push(this.#slots)
       this.#readMessage(fields)
       reader.close(logs)

@@ -158,6 +158,16 @@ describe('access logs, read lazily', () => {
   })
 })
 
+describe('entries without a byte', () => {
+  it('hold little, as a message may have very many', () => {
+    const bytes = messageOf(Array.from({ length: 20_000 }, () => EMPTY))
+    decodeAccessLog(bytes)
+    const before = usedHeap()
+    const bags = decodeAccessLog(bytes)
+    expect((usedHeap() - before) / bags.length).toBeLessThan(500)
+  })
+})
+
 describe('what changed since another entry', () => {
   const pairsOf = (kind: 2 | 3, entry: typeof entries) =>
     fc.record({ kind: fc.constant(kind), whole: entry, more: entry })
