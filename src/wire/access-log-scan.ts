@@ -15,6 +15,8 @@ const MAPS: ReadonlyMap<number, ReadonlySet<number>> = new Map([
   [3, new Set([13])],
   [4, new Set([4, 5])],
 ])
+/** As many as a report may have at the other doors: entries of a few bytes each take hundreds of memory when they are read. */
+const MAX_ENTRIES = 10_000
 /** The shortest map entry is a tag of two bytes at most and a length. */
 const MIN_ENTRY_BYTES = 2
 
@@ -43,6 +45,7 @@ export function scanAccessLog(message: Uint8Array, limits?: RequestLimits): Acce
       if (field !== counted) entries = 0
       counted = field
       entries += countEntries(reader, tag, limits)
+      if (limits !== undefined && entries > MAX_ENTRIES) throw tooMany(entries)
       continue
     }
     reader.skip(tag)
@@ -50,6 +53,11 @@ export function scanAccessLog(message: Uint8Array, limits?: RequestLimits): Acce
     reader.boundParts(identifier.push(message.subarray(start, reader.pos)))
   }
   return { entries, identifier: identifier.length > 1 ? Buffer.concat(identifier) : identifier[0] }
+}
+
+function tooMany(entries: number): RefusedRequest {
+  const text = `an access log message of ${entries} entries; at most ${MAX_ENTRIES} are taken`
+  return new RefusedRequest('too-large', text, 'lower buffer_size_bytes of the access logger')
 }
 
 function isDelimited(tag: number): boolean {

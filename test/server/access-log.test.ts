@@ -190,6 +190,22 @@ describe('the access log service', () => {
     expect(given.report.batches).toHaveLength(entries.length)
   })
 
+  it('takes 10,000 entries in a message, and no more', async () => {
+    for (const [count, code] of [
+      [10_000, grpcStatus.OK],
+      [10_001, grpcStatus.INVALID_ARGUMENT],
+    ] as const) {
+      const { stream, ended } = open()
+      const logEntries = { case: 'httpLogs' as const, value: { logEntry: Array.from({ length: count }, () => ({})) } }
+      stream.write(
+        Buffer.from(toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, { logEntries }))),
+      )
+      stream.end()
+      expect((await ended)?.code ?? grpcStatus.OK).toBe(code)
+    }
+    expect(given.report.batches.map(({ count }) => count)).toEqual([10_000])
+  })
+
   it('keeps nothing of streams that have ended', () => {
     const { methods } = accessLogService({ ...given, admission: handAdmission().admission })
     const [method] = methods
