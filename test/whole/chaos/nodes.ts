@@ -36,8 +36,8 @@ export interface ChaosMesh {
   readonly backend: HttpBackend
   /** Asks both nodes for `count` users that nobody asked for before, each twice. @returns the tiers that answered. */
   readonly askNew: (count: number) => Promise<string[]>
-  /** Waits until what one node asks the backend is served to the other from the mesh tier. */
-  readonly untilShared: () => Promise<void>
+  /** Waits until what one node asks the backend is served to the other from the mesh tier. @returns the user it was asked for */
+  readonly untilShared: () => Promise<string>
   readonly stop: () => Promise<void>
 }
 
@@ -65,6 +65,7 @@ export async function startChaosMesh(flags: readonly string[]): Promise<ChaosMes
     askNew,
     async untilShared() {
       await until(async () => (await askNew(1))[1] === 'mesh', 'verdicts are shared through Redis', 20_000)
+      return `user-${users}`
     },
     async stop() {
       for (const node of nodes) await node.stop()
