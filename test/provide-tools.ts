@@ -22,6 +22,7 @@ const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
   openssl: 'openssl',
   h2load: 'nghttp2-client',
   nghttp: 'nghttp2-client',
+  promtool: 'prometheus',
 }
 const POLICY = '/usr/sbin/policy-rc.d'
 
