@@ -3,6 +3,7 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Random } from '../kernel/ports.ts'
+import { RetryTimer } from '../kernel/retry-timer.ts'
 import { Fifo } from './fifo.ts'
 import type { Parcel } from './parcel.ts'
 import type { DiskSpool } from './spool/disk-spool.ts'
@@ -39,8 +40,7 @@ export interface ParcelRoadOptions {
 }
 
 const MAX_IN_FLIGHT = 16
-const FIRST_RETRY_MS = 100
-const MAX_RETRY_MS = 2_000
+const RETRIES = { firstMs: 100, maxMs: 2_000 }
 /** A burst that a queue in good order works off soon: it is not worth a way over the disk. */
 const MAX_BACKLOG_BYTES = 1024 * 1024
 /** How long somebody waits for a queue that does not take a parcel. */
@@ -57,19 +57,19 @@ export class ParcelRoad {
   readonly #storing = new Set<Held>()
   readonly #emptyListeners = new Set<() => void>()
   #backlogBytes = 0
-  #failures = 0
-  #cancelRetry: (() => void) | undefined
+  readonly #retry: RetryTimer
   #cancelExpiry: (() => void) | undefined
   #diskFailed: { readonly cancel: () => void } | undefined
   #toldOfDisk = false
   #stopped = false
 
   constructor(options: ParcelRoadOptions) {
+    const { clock, random } = options
     this.#options = options
+    this.#retry = new RetryTimer({ clock, random, ...RETRIES, retry: () => this.#route() })
     options.sink.onReady(() => {
-      this.#cancelRetry?.()
-      this.#cancelRetry = undefined
-      this.#failures = 0
+      this.#retry.cancel()
+      this.#retry.worked()
       this.#route()
     })
   }
@@ -103,7 +103,7 @@ export class ParcelRoad {
   /** Hands nothing more to the queue: what is here goes to the disk, what is in flight too, for its id keeps it from being doubled. */
   stop(): void {
     this.#stopped = true
-    this.#cancelRetry?.()
+    this.#retry.cancel()
     const unsettled = [...this.#inFlight].toReversed()
     this.#inFlight.clear()
     for (const held of unsettled) this.#putBack(held)
@@ -159,14 +159,14 @@ export class ParcelRoad {
   }
 
   #maySend(): boolean {
-    if (this.#stopped || this.#cancelRetry !== undefined || this.#inFlight.size >= MAX_IN_FLIGHT) return false
+    if (this.#stopped || this.#retry.isWaiting || this.#inFlight.size >= MAX_IN_FLIGHT) return false
     return this.#options.sink.ready()
   }
 
   #mayStore(parcel: Parcel): boolean {
     const { disk, sink } = this.#options
     if (disk === undefined || this.#diskFailed !== undefined) return false
-    const isStuck = this.#stopped || this.#cancelRetry !== undefined || !sink.ready()
+    const isStuck = this.#stopped || this.#retry.isWaiting || !sink.ready()
     if (!isStuck && this.#backlogBytes <= MAX_BACKLOG_BYTES) return false
     if (disk.hasRoom(parcel)) return true
     this.#diskIsFull(
@@ -180,13 +180,13 @@ export class ParcelRoad {
     try {
       await this.#options.sink.add(held.parcel)
       if (!this.#inFlight.delete(held)) return
-      this.#failures = 0
+      this.#retry.worked()
       this.#left(held, 'queued')
     } catch (error) {
       if (!this.#inFlight.delete(held)) return
       this.#putBack(held)
       this.#options.log.debug({ err: error, parcel: held.parcel.id }, 'a report parcel waits')
-      this.#retryLater()
+      if (!this.#stopped) this.#retry.failed()
     }
     this.#route()
   }
@@ -210,16 +210,6 @@ export class ParcelRoad {
   #left(held: Held, how: Departure): void {
     this.#options.onLeft(held, how)
     if (this.isEmpty) for (const listener of this.#emptyListeners) listener()
-  }
-
-  #retryLater(): void {
-    if (this.#cancelRetry !== undefined || this.#stopped) return
-    const { clock, random } = this.#options
-    const wait = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures++, 10), MAX_RETRY_MS) * (0.5 + random() / 2)
-    this.#cancelRetry = clock.after(wait, () => {
-      this.#cancelRetry = undefined
-      this.#route()
-    })
   }
 
   /** Those that somebody has waited for too long are refused: the queue is away, and there is no disk to keep them. */

@@ -3,6 +3,7 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Random } from '../kernel/ports.ts'
+import { RetryTimer } from '../kernel/retry-timer.ts'
 import type { ParcelSink } from './parcel-road.ts'
 import type { DiskSpool } from './spool/disk-spool.ts'
 
@@ -17,21 +18,20 @@ interface SpoolReplayOptions {
 }
 
 const MAX_AT_ONCE = 2
-const FIRST_RETRY_MS = 100
-const MAX_RETRY_MS = 5_000
+const RETRIES = { firstMs: 100, maxMs: 5_000 }
 
 export class SpoolReplay {
   readonly #options: SpoolReplayOptions
+  readonly #retry: RetryTimer
   #running = 0
-  #failures = 0
-  #cancelRetry: (() => void) | undefined
   #stopped = false
 
   constructor(options: SpoolReplayOptions) {
+    const { clock, random } = options
     this.#options = options
+    this.#retry = new RetryTimer({ clock, random, ...RETRIES, retry: () => this.poke() })
     options.sink.onReady(() => {
-      this.#cancelRetry?.()
-      this.#cancelRetry = undefined
+      this.#retry.cancel()
       this.poke()
     })
   }
@@ -46,20 +46,20 @@ export class SpoolReplay {
 
   stop(): void {
     this.#stopped = true
-    this.#cancelRetry?.()
+    this.#retry.cancel()
   }
 
   #mayGoOn(): boolean {
-    return !this.#stopped && this.#cancelRetry === undefined && this.#options.sink.ready()
+    return !this.#stopped && !this.#retry.isWaiting && this.#options.sink.ready()
   }
 
   async #run(): Promise<void> {
     try {
       while (this.#mayGoOn() && (await this.#handOn()));
-      this.#failures = 0
+      this.#retry.worked()
     } catch (error) {
       this.#options.log.debug({ err: error }, 'what is in the spool waits')
-      this.#retryLater()
+      if (!this.#stopped) this.#retry.failed()
     }
     this.#running--
   }
@@ -79,15 +79,5 @@ export class SpoolReplay {
     disk.done(taken)
     onHandedOn(taken.parcel.count)
     return true
-  }
-
-  #retryLater(): void {
-    if (this.#cancelRetry !== undefined || this.#stopped) return
-    const { clock, random } = this.#options
-    const wait = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures++, 10), MAX_RETRY_MS) * (0.5 + random() / 2)
-    this.#cancelRetry = clock.after(wait, () => {
-      this.#cancelRetry = undefined
-      this.poke()
-    })
   }
 }
