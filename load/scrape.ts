@@ -53,7 +53,7 @@ await runCommand({ help, options }, async (values, defer) => {
   })
   const meter = createMeter({ processMetrics: false })
   const ports = { clock: systemClock, random: Math.random, log, meter }
-  const link = connectRedis({ url: redis.url, role: 'queue', ...ports })
+  const link = connectRedis({ access: { url: redis.url }, role: 'queue', ...ports })
   defer(async () => link.close())
   await new Promise<void>((resolve) => void link.onUp(resolve))
   const counters = new RedisCounters({ link, clock: systemClock, handler: 'scrape' })

@@ -9,6 +9,7 @@ import type { Clock, Logger, Meter, Random } from '../src/kernel/ports.ts'
 import type { ReportFormats } from '../src/kernel/report.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
 import { createRedisClient } from '../src/redis/create-client.ts'
+import type { RedisAccess } from '../src/redis/redis-access.ts'
 import { DeadLetters } from '../src/telemetry/dead-letters.ts'
 import type { ReportDispatch } from '../src/telemetry/expand.ts'
 import { deliverTargets } from '../src/telemetry/handler-delivery.ts'
@@ -25,7 +26,7 @@ import { WorkerMemory } from './worker-memory.ts'
 
 export interface WorkerRuntimeOptions {
   /** Redis of the queue, for BullMQ's own connections. */
-  readonly redisUrl: string
+  readonly redis: RedisAccess
   /** Link to the same Redis; stays open when the runtime stops. */
   readonly link: RedisLink
   readonly prefix?: string
@@ -88,7 +89,7 @@ export class WorkerRuntime {
     this.#options = options
     const ledger = new RedisLedger(link, prefix, meter)
     const connection = createRedisClient(
-      options.redisUrl,
+      options.redis,
       { maxRetriesPerRequest: null, enableOfflineQueue: true, autoResendUnfulfilledCommands: true },
       random,
     )

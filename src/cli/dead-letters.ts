@@ -129,7 +129,14 @@ export const deadLetters = defineTool({
       terminal: false,
       write: (line) => io.err(line.trimEnd()),
     })
-    const link = connectRedis({ url, role: 'queue', clock, random, log, meter: createMeter({ processMetrics: false }) })
+    const link = connectRedis({
+      access: { url },
+      role: 'queue',
+      clock,
+      random,
+      log,
+      meter: createMeter({ processMetrics: false }),
+    })
     try {
       await untilUp(link, url, clock)
       const prefix = meshPrefix(task.values.redisPrefix, task.values.mesh)

@@ -145,7 +145,7 @@ export class AdapterEnvironments {
       throw new IntermixError('OVERLOADED', `handlers use more than ${MAX_LINKS} different Redis servers`)
     }
     const { clock, random, log, meter } = this.#options
-    const link = connectRedis({ url, role: 'queue', clock, random, log, meter })
+    const link = connectRedis({ access: { url }, role: 'queue', clock, random, log, meter })
     this.#links.set(url, link)
     return link
   }

@@ -24,6 +24,7 @@ import { createGuard } from '../policy/guard.ts'
 import { explainCheck, type ExplainScope } from '../policy/explain.ts'
 import { HandlerTables } from '../policy/handler-table.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
+import type { RedisAccess } from '../redis/redis-access.ts'
 import { meshPrefix } from '../telemetry/queue-names.ts'
 import { type AdapterListener, createAdapterListener } from '../server/adapter-listener.ts'
 import { Admission } from '../server/admission.ts'
@@ -95,8 +96,10 @@ class Composition implements RunningProcess {
     this.#settings = settings
     this.#ports = ports
     this.#watched = watched
-    const link = (url: string | undefined, kind: 'cache' | 'queue') =>
-      url === undefined ? undefined : connectRedis({ url, role: kind, commandTimeoutMs, clock, random, log, meter })
+    const link = (access: RedisAccess | undefined, kind: 'cache' | 'queue') =>
+      access === undefined
+        ? undefined
+        : connectRedis({ access, role: kind, commandTimeoutMs, clock, random, log, meter })
     const cacheLink = serving ? link(settings.cacheRedis, 'cache') : undefined
     const queueLink = link(settings.queueRedis, 'queue')
     this.#links = [cacheLink, queueLink].filter((each) => each !== undefined)

@@ -112,7 +112,7 @@ export function createReports(options: ReportsOptions): Reports {
       ? createWorker({
           ...common,
           ...shared,
-          redisUrl: queueRedis,
+          redis: queueRedis,
           link: queueLink,
           mesh: settings.mesh,
           ...(presence === undefined ? {} : { watch: presence.watch }),

@@ -30,5 +30,5 @@ export async function startPrivateRedis(
 export function withPrivateRedis(settings: Settings, redis: EmbeddedRedis | undefined): Settings {
   return redis === undefined
     ? settings
-    : { ...settings, cacheRedis: redis.url, queueRedis: redis.url, redisIsPrivate: true }
+    : { ...settings, cacheRedis: { url: redis.url }, queueRedis: { url: redis.url }, redisIsPrivate: true }
 }

@@ -1,6 +1,7 @@
 // What a process says when it has started: one block for a person at a terminal, one line for a log collector.
 
 import type { Logger } from '../kernel/ports.ts'
+import type { RedisAccess } from '../redis/redis-access.ts'
 import { redactRedisUrl } from '../redis/redis-url.ts'
 import type { EmbeddedRedis } from './embedded-redis.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -46,8 +47,8 @@ function redisLine({ redis, settings }: StartSummaryOptions): string {
     const why = redisGiven ? '' : ' (no redis-server on the path and no --redis)'
     return `none${why}: in-process tiers only, reports do not outlive the process`
   }
-  const show = (url: string | undefined) => (url === undefined ? 'none' : redactRedisUrl(url))
-  if (cacheRedis === queueRedis) return show(cacheRedis)
+  const show = (access: RedisAccess | undefined) => (access === undefined ? 'none' : redactRedisUrl(access.url))
+  if (cacheRedis?.url === queueRedis?.url) return show(cacheRedis)
   return `cache ${show(cacheRedis)}, queue ${show(queueRedis)}`
 }
 

@@ -8,6 +8,7 @@ import { Redis } from 'ioredis'
 import { Breaker } from './breaker.ts'
 import { createRedisClient, type RedisClient } from './create-client.ts'
 import { onRefusal, reasonOf } from './failure-reason.ts'
+import type { RedisAccess } from './redis-access.ts'
 import { redactRedisUrl } from './redis-url.ts'
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 50
@@ -17,7 +18,7 @@ const BREAKER_OPEN_MS = 1000
 const SOCKET_TIMEOUT_MS = 5000
 
 export interface RedisLinkOptions {
-  readonly url: string
+  readonly access: RedisAccess
   /** `cache` may lose data at any time; `queue` holds what must not be lost. */
   readonly role: 'cache' | 'queue'
   /** Bound of one call, in milliseconds; 50 unless set. */
@@ -97,7 +98,7 @@ class Link implements RedisLink {
       probe: () => this.#probe(),
       onChange: () => this.#changed(),
     })
-    this.client = createRedisClient(options.url, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random)
+    this.client = createRedisClient(options.access, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random)
     this.client.on('error', (error: Error) => {
       this.#reason = reasonOf(error)
       options.log.debug({ redis: options.role, err: error }, 'Redis error')
@@ -230,21 +231,21 @@ class Link implements RedisLink {
   #refused(line: string): void {
     if (line === this.#refusal) return
     this.#refusal = line
-    const { log, role, url } = this.#options
+    const { log, role, access } = this.#options
     if (this.#reported === 'down')
-      log.warn({ redis: role, url: redactRedisUrl(url), reason: line }, 'Redis refuses the connection')
+      log.warn({ redis: role, url: redactRedisUrl(access.url), reason: line }, 'Redis refuses the connection')
   }
 
   #changed(): void {
     const state = this.state()
     if (state === this.#reported) return
     this.#reported = state
-    const { log, role, url } = this.#options
+    const { log, role, access } = this.#options
     if (this.#closed) log.debug({ redis: role }, 'Redis link closed')
-    else if (state === 'up') log.info({ redis: role, url: redactRedisUrl(url) }, 'Redis is up')
+    else if (state === 'up') log.info({ redis: role, url: redactRedisUrl(access.url) }, 'Redis is up')
     else {
       const reason = this.#connected ? 'it does not answer in time' : (this.#refusal ?? this.#reason)
-      log.warn({ redis: role, url: redactRedisUrl(url), reason }, 'Redis is down: going on without it')
+      log.warn({ redis: role, url: redactRedisUrl(access.url), reason }, 'Redis is down: going on without it')
     }
     for (const listener of state === 'up' ? this.#upListeners : this.#downListeners) listener()
   }

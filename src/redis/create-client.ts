@@ -2,6 +2,7 @@
 
 import { Cluster, Redis } from 'ioredis'
 import type { RedisOptions } from 'ioredis'
+import type { RedisAccess } from './redis-access.ts'
 import { parseRedisUrl } from './redis-url.ts'
 
 /** What all of Redis is spoken to through. */
@@ -20,12 +21,12 @@ const CONNECT_TIMEOUT_MS = 1000
 const MAX_RECONNECT_DELAY_MS = 2000
 
 /**
- * A client for the URL, connecting in the background. The caller listens to `error` and disconnects it.
+ * A client for a Redis, connecting in the background. The caller listens to `error` and disconnects it.
  * @param random spreads reconnects of many processes.
  * @throws IntermixError INVALID_SETTING for a bad URL.
  */
 export function createRedisClient(
-  url: string,
+  { url }: RedisAccess,
   overrides: ClientOverrides = {},
   random: () => number = Math.random,
 ): RedisClient {

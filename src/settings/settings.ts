@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { nearest } from '../kernel/suggest.ts'
+import type { RedisAccess } from '../redis/redis-access.ts'
 import { type Address, showAddress } from './option-kinds.ts'
 import {
   type Environment,
@@ -23,10 +24,10 @@ export interface Settings extends Omit<OptionValues<Table>, 'redis' | 'cacheRedi
   readonly role: Role
   /** Letters, digits and `-`; different for every process. */
   readonly nodeId: string
-  /** Redis URL of the mesh-wide cache; `undefined` where there is none. */
-  readonly cacheRedis: string | undefined
-  /** Redis URL of report queues and quotas; `undefined` where there is none. */
-  readonly queueRedis: string | undefined
+  /** Redis of the mesh-wide cache; `undefined` where there is none. */
+  readonly cacheRedis: RedisAccess | undefined
+  /** Redis of report queues, quotas and revocations; `undefined` where there is none. */
+  readonly queueRedis: RedisAccess | undefined
   /** Whether anything was said of Redis (`none` included); if not, `all` looks for a redis-server of its own. */
   readonly redisGiven: boolean
   /** Whether Redis was started for this node, and ends with it. */
@@ -83,8 +84,8 @@ export function settingsOf(role: Role): Readonly<Record<string, SettingSpec>> {
 type RedisValues = Pick<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis'>
 
 function pickRedis({ redis, cacheRedis, queueRedis }: RedisValues): Pick<Settings, 'cacheRedis' | 'queueRedis'> {
-  const url = (text: string | undefined) => (text === 'none' ? undefined : text)
-  return { cacheRedis: url(cacheRedis ?? redis), queueRedis: url(queueRedis ?? redis) }
+  const access = (url: string | undefined) => (url === undefined || url === 'none' ? undefined : { url })
+  return { cacheRedis: access(cacheRedis ?? redis), queueRedis: access(queueRedis ?? redis) }
 }
 
 function redisProblems(role: Role, values: RedisValues, given: ReadOptions<Table>['given']): readonly string[] {

@@ -229,7 +229,7 @@ describe('the mesh tier', () => {
 
   it('answers from the backend while Redis is paused, each within the deadline for Redis', async () => {
     const impatient = connectRedis({
-      url: redis.url,
+      access: { url: redis.url },
       role: 'cache',
       clock: realClock,
       random: fixedRandom,

@@ -370,8 +370,8 @@ describe('Redis for a first run', () => {
     const used = seen.pop()
     if (used?.cacheRedis === undefined) return context.skip('no redis-server on the path')
     expect(line[1]).toMatch(/^a private redis-server on 127\.0\.0\.1:\d+/)
-    expect(used.queueRedis).toBe(used.cacheRedis)
-    expect(run.output()).not.toContain(new URL(used.cacheRedis).password)
+    expect(used.queueRedis).toEqual(used.cacheRedis)
+    expect(run.output()).not.toContain(new URL(used.cacheRedis.url).password)
   })
 
   it('uses the one that was given and starts none', async () => {
@@ -382,7 +382,7 @@ describe('Redis for a first run', () => {
     await run.shown(/"redis":"redis:\/\/me:\*\*\*@127/)
     run.signal('SIGTERM')
     await run.ended
-    expect(seen.pop()).toEqual({ cacheRedis: url, queueRedis: url })
+    expect(seen.pop()).toEqual({ cacheRedis: { url }, queueRedis: { url } })
     expect(run.output()).not.toContain('s3cret')
   })
 })

@@ -16,7 +16,7 @@ const total = Number(values.checks)
 const firstSeed = Number(values.seed)
 const redis = await startRedis()
 const link = connectRedis({
-  url: redis.url,
+  access: { url: redis.url },
   role: 'cache',
   // On a busy machine a reply may be late; a miss would be right, but this run wants the mesh tier used.
   commandTimeoutMs: 2_000,

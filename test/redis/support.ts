@@ -89,7 +89,15 @@ export interface TestLink {
 export function testLink(url: string, commandTimeoutMs = 5_000, role: 'cache' | 'queue' = 'queue'): TestLink {
   const log = new KeptLog()
   const meter = new ReadableMeter()
-  const link = connectRedis({ url, role, commandTimeoutMs, clock: realClock, random: fixedRandom, log, meter })
+  const link = connectRedis({
+    access: { url },
+    role,
+    commandTimeoutMs,
+    clock: realClock,
+    random: fixedRandom,
+    log,
+    meter,
+  })
   return { link, log, meter }
 }
 

@@ -193,17 +193,17 @@ describe('the Redis settings', () => {
 
   it('use one Redis for both purposes or two apart', () => {
     expect(settings('node', [...config, '--redis', url])).toMatchObject({
-      cacheRedis: url,
-      queueRedis: url,
+      cacheRedis: { url },
+      queueRedis: { url },
       redisGiven: true,
     })
     expect(settings('node', [...config, '--cache-redis=redis://a', '--queue-redis=redis://b'])).toMatchObject({
-      cacheRedis: 'redis://a',
-      queueRedis: 'redis://b',
+      cacheRedis: { url: 'redis://a' },
+      queueRedis: { url: 'redis://b' },
     })
     expect(settings('node', [...config, '--redis', url, '--cache-redis=none'])).toMatchObject({
       cacheRedis: undefined,
-      queueRedis: url,
+      queueRedis: { url },
     })
   })
 

@@ -50,7 +50,7 @@ describe('reports on a Redis cluster', () => {
     const runtime: WorkerRuntime = new WorkerRuntime({
       watch: presence.watch,
       onChange: () => presence.tell(),
-      redisUrl,
+      redis: { url: redisUrl },
       ...ports,
       random: fixedRandom,
       formats: jsonFormats,

@@ -43,7 +43,7 @@ afterEach(async () => {
 function startWorker(report: NonNullable<NonNullable<Handler['report']>['metric']>, reportLimits: ExportWishes = {}) {
   const handler: Handler = { report: { metric: report } }
   const runtime = new WorkerRuntime({
-    redisUrl: redis.url,
+    redis: { url: redis.url },
     link,
     clock: realClock,
     random: fixedRandom,
@@ -179,7 +179,7 @@ describe('deliveries from Redis', () => {
     // As if the acknowledgement had been lost: the job is there again, and was started before.
     const [id = ''] = first.batches.keys()
     const name = queueNames().deliver('a')
-    const connection = createRedisClient(redis.url, { maxRetriesPerRequest: null, enableOfflineQueue: true })
+    const connection = createRedisClient({ url: redis.url }, { maxRetriesPerRequest: null, enableOfflineQueue: true })
     const queue = new Queue(name, { connection, prefix: queueNames().keyPrefix(name) })
     const instances = [{ name: 'requests', template: 'metric', fields: { value: 1n } }]
     const job = await queue.add(

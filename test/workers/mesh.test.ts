@@ -121,7 +121,7 @@ function startWorker(handlers: Record<string, Handler>, { mesh, tuning, config, 
   const ports = presenceOf(mesh, () => ({ ...self, runtime }))
   const { presence, log, meter } = ports
   const runtime: WorkerRuntime = new WorkerRuntime({
-    redisUrl: redis.url,
+    redis: { url: redis.url },
     link,
     clock: realClock,
     random: fixedRandom,

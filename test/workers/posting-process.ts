@@ -11,7 +11,7 @@ const { link } = testLink(redisUrl, 1000)
 await untilUp(link)
 const handler = { report: createHttpReport(config.parse({ url }), { fetch, clock: realClock }) }
 const runtime = new WorkerRuntime({
-  redisUrl,
+  redis: { url: redisUrl },
   link,
   clock: realClock,
   random: fixedRandom,

@@ -32,7 +32,7 @@ let runtime: WorkerRuntime | undefined
 beforeEach(async () => {
   redis = await startRedis()
   link = testLink(redis.url, 1000).link
-  admin = createRedisClient(redis.url, { maxRetriesPerRequest: null, enableOfflineQueue: true })
+  admin = createRedisClient({ url: redis.url }, { maxRetriesPerRequest: null, enableOfflineQueue: true })
   await untilUp(link)
   queue = new ReportQueue({ link, clock: realClock, log: new KeptLog(), meter: new ReadableMeter() })
   ledger = new RedisLedger(link)
@@ -54,7 +54,7 @@ afterEach(async () => {
 
 function start(handlers: Record<string, CountingHandler>, tuning: Partial<WorkerTuning> = {}): void {
   runtime = new WorkerRuntime({
-    redisUrl: redis.url,
+    redis: { url: redis.url },
     link,
     clock: realClock,
     random: fixedRandom,

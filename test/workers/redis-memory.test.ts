@@ -32,7 +32,7 @@ let runtime: WorkerRuntime | undefined
 beforeEach(async () => {
   redis = await startRedis({ args: ['--maxmemory', String(MAX_MEMORY), '--maxmemory-policy', 'noeviction'] })
   link = testLink(redis.url, 1000).link
-  admin = createRedisClient(redis.url, { maxRetriesPerRequest: null, enableOfflineQueue: true })
+  admin = createRedisClient({ url: redis.url }, { maxRetriesPerRequest: null, enableOfflineQueue: true })
   admin.on('error', () => undefined)
   await untilUp(link)
   nodeMeter = new ReadableMeter()
@@ -52,7 +52,7 @@ afterEach(async () => {
 function start(handlers: Record<string, CountingHandler>, log = new KeptLog()): ReadableMeter {
   const meter = new ReadableMeter()
   runtime = new WorkerRuntime({
-    redisUrl: redis.url,
+    redis: { url: redis.url },
     link,
     clock: realClock,
     random: fixedRandom,

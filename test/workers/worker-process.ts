@@ -36,7 +36,7 @@ const handler = prometheus.create(
 )
 await handler.start?.()
 const runtime = new WorkerRuntime({
-  redisUrl,
+  redis: { url: redisUrl },
   link,
   clock: realClock,
   random: fixedRandom,

@@ -50,7 +50,7 @@ function startRuntime(
   } = {},
 ) {
   const runtime = new WorkerRuntime({
-    redisUrl: redis.url,
+    redis: { url: redis.url },
     link,
     clock: realClock,
     random: fixedRandom,
@@ -182,7 +182,7 @@ describe('workers', () => {
     await add(parcelOf([batchTo('a', 2)]))
     startRuntime({ a: handler })
     const name = queueNames().deliver('a')
-    const connection = createRedisClient(redis.url, { maxRetriesPerRequest: null })
+    const connection = createRedisClient({ url: redis.url }, { maxRetriesPerRequest: null })
     const jobs = new Queue(name, { connection, prefix: queueNames().keyPrefix(name) })
     await until(async () => (await jobs.getDelayedCount()) === 1, 'the batch waits')
     const [job] = await jobs.getDelayed()
@@ -299,7 +299,7 @@ describe('workers', () => {
     await until(() => handler.calls > 0, 'the first try has failed')
     await first.stop(1000)
     const name = queueNames().deliver('a')
-    const connection = createRedisClient(redis.url, { maxRetriesPerRequest: null, enableOfflineQueue: true })
+    const connection = createRedisClient({ url: redis.url }, { maxRetriesPerRequest: null, enableOfflineQueue: true })
     const killer = new Worker(name, () => Promise.reject(new UnrecoverableError('stalled too often')), {
       connection,
       prefix: queueNames().keyPrefix(name),
