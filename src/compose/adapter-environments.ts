@@ -25,6 +25,8 @@ export interface AdapterEnvironmentsOptions {
   readonly prefix: string
   /** Intermix's own durable Redis; `undefined` where there is none. */
   readonly queueLink: RedisLink | undefined
+  /** Bound, in ms, of one call of a Redis that a handler names. */
+  readonly timeoutMs: number
   /** Where adapters offer bodies; `undefined` in a process without that listener. */
   readonly listener: AdapterListener | undefined
   /** The other processes of this node: each answers for all where one port is asked. */
@@ -144,8 +146,8 @@ export class AdapterEnvironments {
     if (this.#links.size >= MAX_LINKS) {
       throw new IntermixError('OVERLOADED', `handlers use more than ${MAX_LINKS} different Redis servers`)
     }
-    const { clock, random, log, meter } = this.#options
-    const link = connectRedis({ access: { url }, role: 'queue', clock, random, log, meter })
+    const { clock, random, log, meter, timeoutMs: commandTimeoutMs } = this.#options
+    const link = connectRedis({ access: { url }, role: 'queue', commandTimeoutMs, clock, random, log, meter })
     this.#links.set(url, link)
     return link
   }

@@ -91,17 +91,17 @@ class Composition implements RunningProcess {
     createWorker: CreateWorker | undefined,
   ) {
     const { clock, random, log, meter, health, loopLag, siblings } = ports
-    const { role, nodeId, redisPrefix, mesh, redisTimeoutMs: commandTimeoutMs } = settings
+    const { role, nodeId, redisPrefix, mesh, redisTimeoutMs, queueRedisTimeoutMs } = settings
     const serving = role !== 'worker'
     this.#settings = settings
     this.#ports = ports
     this.#watched = watched
-    const link = (access: RedisAccess | undefined, kind: 'cache' | 'queue') =>
+    const link = (access: RedisAccess | undefined, kind: 'cache' | 'queue', commandTimeoutMs: number) =>
       access === undefined
         ? undefined
         : connectRedis({ access, role: kind, commandTimeoutMs, clock, random, log, meter })
-    const cacheLink = serving ? link(settings.cacheRedis, 'cache') : undefined
-    const queueLink = link(settings.queueRedis, 'queue')
+    const cacheLink = serving ? link(settings.cacheRedis, 'cache', redisTimeoutMs) : undefined
+    const queueLink = link(settings.queueRedis, 'queue', queueRedisTimeoutMs)
     this.#links = [cacheLink, queueLink].filter((each) => each !== undefined)
     this.#listener = role === 'node' ? undefined : createAdapterListener(log)
     const listener = this.#listener
@@ -113,6 +113,7 @@ class Composition implements RunningProcess {
       process: settings.process,
       prefix: meshPrefix(redisPrefix, mesh),
       queueLink,
+      timeoutMs: queueRedisTimeoutMs,
       listener,
       siblings,
     })

@@ -36,6 +36,8 @@ export interface RedisLink {
    * @throws IntermixError REDIS_UNAVAILABLE at once while the link is down, and when the operation's time is over.
    */
   run<T>(operation: (client: RedisClient) => Promise<T>, timeoutMs?: number): Promise<T>
+  /** Bound of an operation that names none, in milliseconds. */
+  readonly timeoutMs: number
   /** `down` while not connected and while the breaker is open. */
   state(): 'up' | 'down'
   /** Calls back whenever the link comes up, and at once when it is up; the returned function ends that. */
@@ -58,6 +60,7 @@ export function connectRedis(options: RedisLinkOptions): RedisLink {
 
 class Link implements RedisLink {
   readonly client: RedisClient
+  readonly timeoutMs: number
   readonly #options: RedisLinkOptions
   readonly #breaker: Breaker
   readonly #upListeners = new Set<() => void>()
@@ -77,6 +80,7 @@ class Link implements RedisLink {
 
   constructor(options: RedisLinkOptions) {
     this.#options = options
+    this.timeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS
     const { meter, role } = options
     const calls = meter.counter(REDIS_CALLS_TOTAL)
     this.#calls = {
@@ -139,7 +143,7 @@ class Link implements RedisLink {
       this.#calls.refused.add()
       return Promise.reject(unavailable('Redis is not reachable'))
     }
-    return this.#bounded(operation, timeoutMs ?? this.#options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS)
+    return this.#bounded(operation, timeoutMs ?? this.timeoutMs)
   }
 
   close(): void {
@@ -221,7 +225,7 @@ class Link implements RedisLink {
 
   async #probe(): Promise<boolean | undefined> {
     if (!this.#connected) return false
-    return this.#bounded((client) => client.ping(), this.#options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS).then(
+    return this.#bounded((client) => client.ping(), this.timeoutMs).then(
       () => true,
       (error: unknown) => (error instanceof IntermixError && error.backend === 'unheard' ? undefined : false),
     )
@@ -244,7 +248,9 @@ class Link implements RedisLink {
     if (this.#closed) log.debug({ redis: role }, 'Redis link closed')
     else if (state === 'up') log.info({ redis: role, url: redactRedisUrl(access.url) }, 'Redis is up')
     else {
-      const reason = this.#connected ? 'it does not answer in time' : (this.#refusal ?? this.#reason)
+      const reason = this.#connected
+        ? `it does not answer within ${this.timeoutMs} ms`
+        : (this.#refusal ?? this.#reason)
       log.warn({ redis: role, url: redactRedisUrl(access.url), reason }, 'Redis is down: going on without it')
     }
     for (const listener of state === 'up' ? this.#upListeners : this.#downListeners) listener()

@@ -244,6 +244,16 @@ export const SETTINGS = {
     group: 'Redis',
     roles: ROLES,
   },
+  queueRedisTimeoutMs: {
+    kind: 'duration',
+    min: 1,
+    max: 10_000,
+    description:
+      'How long the queue Redis may take for an answer, where it is farther away than the cache: several round trips.',
+    defaultText: '--redis-timeout',
+    group: 'Redis',
+    roles: ROLES,
+  },
   partitionMaxAgeMs: {
     kind: 'duration',
     default: 30_000,

@@ -20,7 +20,8 @@ import { SETTINGS } from './settings-table.ts'
 type Table = typeof SETTINGS
 
 /** What a process runs with. Durations are in milliseconds, sizes in bytes. Settings of other roles have defaults. */
-export interface Settings extends Omit<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis' | 'nodeId'> {
+export interface Settings
+  extends Omit<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis' | 'queueRedisTimeoutMs' | 'nodeId'> {
   readonly role: Role
   /** Letters, digits and `-`; different for every process. */
   readonly nodeId: string
@@ -28,6 +29,8 @@ export interface Settings extends Omit<OptionValues<Table>, 'redis' | 'cacheRedi
   readonly cacheRedis: RedisAccess | undefined
   /** Redis of report queues, quotas and revocations; `undefined` where there is none. */
   readonly queueRedis: RedisAccess | undefined
+  /** Bound of one call of the queue Redis, in ms: that of the cache Redis unless it is set apart. */
+  readonly queueRedisTimeoutMs: number
   /** Whether anything was said of Redis (`none` included); if not, `all` looks for a redis-server of its own. */
   readonly redisGiven: boolean
   /** Whether Redis was started for this node, and ends with it. */
@@ -67,6 +70,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
       ...rest,
       ...redis,
       role,
+      queueRedisTimeoutMs: values.queueRedisTimeoutMs ?? values.redisTimeoutMs,
       redisGiven,
       redisIsPrivate: false,
       process: 1,

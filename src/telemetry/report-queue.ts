@@ -14,9 +14,7 @@ import { queueNames } from './queue-names.ts'
 import { fullness, QueueStanding } from './queue-standing.ts'
 import { RuleQueues } from './rule-queues.ts'
 
-const ADD_TIMEOUT_MS = 50
 const WATCH_EVERY_MS = 1000
-const WARM_UP_TIMEOUT_MS = 500
 /** The rest is for the workers: what they make of reports is larger than reports are. */
 const MARKS = { stopAt: 0.7, resumeAt: 0.65 }
 const DEFAULT_HIGH_WATER = 100_000
@@ -95,7 +93,7 @@ export class ReportQueue implements ParcelSink {
     if (this.#backlog) throw new IntermixError('OVERLOADED', 'too many jobs wait in the report queue')
     await this.#credit.acquire(parcel.bytes * BYTES_PER_BYTE + BYTES_PER_JOB)
     const add = (queue: Queue) => queue.add('reports', parcelToJob(parcel), jobOptions(parcel.id))
-    await this.#queues.run(parcel.rules, add, ADD_TIMEOUT_MS)
+    await this.#queues.run(parcel.rules, add)
   }
 
   /** Stops watching; the link stays open. */
@@ -113,7 +111,7 @@ export class ReportQueue implements ParcelSink {
 
   // The first add after a start loads scripts, which can take longer than an add may; and Redis may be full by now.
   async #warmUp(): Promise<void> {
-    const warm = this.#queues.run(undefined, () => Promise.resolve(), WARM_UP_TIMEOUT_MS)
+    const warm = this.#queues.run(undefined, () => Promise.resolve())
     await Promise.allSettled([warm, this.#memory.look()])
     this.#announce()
   }

@@ -47,12 +47,12 @@ export class RuleQueues {
   }
 
   /** Runs an operation on the queue of what was accepted under some rules. Rejects as `LinkQueue.run` does. */
-  async run<T>(rules: string | undefined, operation: (queue: Queue) => Promise<T>, timeoutMs: number): Promise<T> {
+  async run<T>(rules: string | undefined, operation: (queue: Queue) => Promise<T>): Promise<T> {
     const open = this.#of(rules)
     open.usedAt = this.#options.clock.monotonic()
     if (rules !== undefined) this.#latest = rules
     await open.ready
-    return await open.queue.run(operation, timeoutMs)
+    return await open.queue.run(operation)
   }
 
   async close(): Promise<void> {
@@ -70,7 +70,7 @@ export class RuleQueues {
     const queue = new LinkQueue(link, name, names.keyPrefix(name))
     const ready = async () => {
       if (rules !== undefined) await note?.(rules)
-      await queue.run(() => Promise.resolve(), WARM_UP_TIMEOUT_MS)
+      await queue.run(() => Promise.resolve(), Math.max(WARM_UP_TIMEOUT_MS, 2 * link.timeoutMs))
     }
     const open = { queue, ready: ready(), usedAt: clock.monotonic() }
     this.#open.set(rules, open)

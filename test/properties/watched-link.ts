@@ -11,6 +11,10 @@ export class WatchedLink implements RedisLink {
     this.#link = link
   }
 
+  get timeoutMs(): number {
+    return this.#link.timeoutMs
+  }
+
   get client(): RedisLink['client'] {
     return this.#link.client
   }

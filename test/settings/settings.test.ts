@@ -207,6 +207,15 @@ describe('the Redis settings', () => {
     })
   })
 
+  it('give the queue its own time where it is far away, and that of the cache unless told', () => {
+    const far = [...config, '--redis', url, '--redis-timeout=20ms']
+    expect(settings('node', far)).toMatchObject({ redisTimeoutMs: 20, queueRedisTimeoutMs: 20 })
+    expect(settings('worker', [...far, '--queue-redis-timeout=1s'])).toMatchObject({
+      redisTimeoutMs: 20,
+      queueRedisTimeoutMs: 1_000,
+    })
+  })
+
   it('go without where none is said', () => {
     expect(settings('all', [...config, '--redis=none'])).toMatchObject({ cacheRedis: undefined, redisGiven: true })
   })

@@ -5,6 +5,7 @@ import { type Parcel, parcelFromJob } from '../../src/telemetry/parcel.ts'
 import { ReportIntake } from '../../src/telemetry/report-intake.ts'
 import { ReportQueue } from '../../src/telemetry/report-queue.ts'
 import { REPORT_FORMATS } from '../../src/wire/report-formats.ts'
+import { startFlakyProxy } from '../helpers/flaky-proxy.ts'
 import { type RedisServer, startRedis } from '../helpers/redis.ts'
 import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, until, untilUp } from '../redis/support.ts'
 import { batchTo } from '../workers/support.ts'
@@ -25,8 +26,14 @@ afterEach(async () => {
   await redis.stop()
 })
 
-function open(options: { highWater?: number } = {}) {
-  link = testLink(redis.url).link
+interface OpenOptions {
+  readonly url?: string
+  readonly timeoutMs?: number
+  readonly highWater?: number
+}
+
+function open({ url = redis.url, timeoutMs = 50, ...options }: OpenOptions = {}) {
+  link = testLink(url, timeoutMs).link
   meter = new ReadableMeter()
   const ports = { clock: realClock, log: new KeptLog(), meter }
   queue = new ReportQueue({ link, ...ports, ...options })
@@ -68,6 +75,22 @@ async function drained() {
 }
 
 describe('reports on their way into Redis', () => {
+  it('reach one that is 80 ms away, where a call may take that long', async () => {
+    const far = await startFlakyProxy({ host: '127.0.0.1', port: redis.port })
+    try {
+      far.setLatency(40)
+      open({ url: `redis://127.0.0.1:${far.port}`, timeoutMs: 500 })
+      await untilUp(link)
+      accept(20)
+      await drained()
+      expect(intake.totals()).toMatchObject({ accepted: 2000, delivered: 2000, dropped: {} })
+      expect(meter.value('redis_calls_total', 'queue', 'timeout')).toBe(0)
+      expect((await queued()).reduce((sum, parcel) => sum + parcel.count, 0)).toBe(2000)
+    } finally {
+      await far.close()
+    }
+  })
+
   it('are held while there is no Redis at the start, and queued once there is', async () => {
     await redis.kill()
     open()
