@@ -19,6 +19,7 @@ import type { Snapshot } from '../config/snapshot.ts'
 import { WatchedConfig } from '../config/watch.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import type { RedisRole } from '../kernel/metrics/process.ts'
 import type { Operations } from '../kernel/operation.ts'
 import { createGuard } from '../policy/guard.ts'
 import { explainCheck, type ExplainScope } from '../policy/explain.ts'
@@ -36,6 +37,8 @@ import { createHttpServer, type HttpServer } from '../server/http.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
 
 const NODE_VARIETIES: readonly Variety[] = ['check', 'quota', 'attributes']
+/** No check waits for that Redis, and it may be on another continent. */
+const REVOCATION_TIMEOUT_MS = 1_000
 const WORKER_VARIETIES: readonly Variety[] = ['report', 'attributes']
 
 /** Builds a process for a role. Rejects with `IntermixError` where a setting or the config cannot be used. */
@@ -72,7 +75,7 @@ class Composition implements RunningProcess {
   readonly #settings: Settings
   readonly #ports: ProcessPorts
   readonly #watched: WatchedConfig
-  readonly #links: readonly RedisLink[]
+  readonly #links = new Map<RedisRole, RedisLink>()
   readonly #environments: AdapterEnvironments
   readonly #listener: AdapterListener | undefined
   readonly #tables: HandlerTables
@@ -96,13 +99,15 @@ class Composition implements RunningProcess {
     this.#settings = settings
     this.#ports = ports
     this.#watched = watched
-    const link = (access: RedisAccess | undefined, kind: 'cache' | 'queue', commandTimeoutMs: number) =>
-      access === undefined
-        ? undefined
-        : connectRedis({ access, role: kind, commandTimeoutMs, clock, random, log, meter })
+    const link = (access: RedisAccess | undefined, kind: RedisRole, commandTimeoutMs: number) => {
+      if (access === undefined) return undefined
+      const made = connectRedis({ access, role: kind, commandTimeoutMs, clock, random, log, meter })
+      this.#links.set(kind, made)
+      return made
+    }
     const cacheLink = serving ? link(settings.cacheRedis, 'cache', redisTimeoutMs) : undefined
     const queueLink = link(settings.queueRedis, 'queue', queueRedisTimeoutMs)
-    this.#links = [cacheLink, queueLink].filter((each) => each !== undefined)
+    const revocationLink = serving ? link(settings.revocationRedis, 'revocations', REVOCATION_TIMEOUT_MS) : undefined
     this.#listener = role === 'node' ? undefined : createAdapterListener(log)
     const listener = this.#listener
     this.#environments = new AdapterEnvironments({
@@ -128,7 +133,10 @@ class Composition implements RunningProcess {
     const choose = (snapshot: Snapshot) => chooseHandlers(snapshot, settings)
     this.#config = new LiveConfig({ watched, tables: this.#tables, varieties, choose, clock, log, meter, health })
     const state = () => this.#config.state()
-    const redis = { mesh: settings.cacheMesh ? cacheLink : undefined, revocationLink: queueLink ?? cacheLink }
+    const redis = {
+      mesh: settings.cacheMesh ? cacheLink : undefined,
+      revocationLink: revocationLink ?? queueLink ?? cacheLink,
+    }
     this.#policy = serving
       ? createPolicy({ ...policyChoices(settings), ...redis, clock, random, log, meter, state, siblings })
       : undefined
@@ -179,7 +187,7 @@ class Composition implements RunningProcess {
       await this.#listener?.close()
       this.#watched.close()
       this.#environments.close()
-      for (const link of this.#links) link.close()
+      for (const link of this.#links.values()) link.close()
     }
   }
 
@@ -239,9 +247,9 @@ class Composition implements RunningProcess {
   /** Readiness tells of Redis, but does not depend on it: without it the process serves on. */
   #followRedis(): void {
     const { health } = this.#ports
-    if (this.#links.length === 0) health.set('redis', true, 'none: in-process tiers only')
-    for (const [index, link] of this.#links.entries()) {
-      const name = this.#links.length === 1 ? 'redis' : index === 0 ? 'cache-redis' : 'queue-redis'
+    if (this.#links.size === 0) health.set('redis', true, 'none: in-process tiers only')
+    for (const [role, link] of this.#links) {
+      const name = this.#links.size === 1 && role !== 'revocations' ? 'redis' : `${role}-redis`
       const down = () => health.set(name, true, 'down: going on without it')
       if (link.state() === 'down') down()
       link.onUp(() => health.set(name, true, 'up'))

@@ -40,7 +40,13 @@ export function startSummary(options: StartSummaryOptions): string {
   return `${lines.join('\n')}\n`
 }
 
-function redisLine({ redis, settings }: StartSummaryOptions): string {
+function redisLine(options: StartSummaryOptions): string {
+  const { revocationRedis } = options.settings
+  if (revocationRedis === undefined) return ownRedisLine(options)
+  return `${ownRedisLine(options)}; revocations ${redactRedisUrl(revocationRedis.url)}`
+}
+
+function ownRedisLine({ redis, settings }: StartSummaryOptions): string {
   if (redis !== undefined) return `a private redis-server on 127.0.0.1:${redis.port}, ended with this process`
   const { cacheRedis, queueRedis, redisGiven } = settings
   if (cacheRedis === undefined && queueRedis === undefined) {

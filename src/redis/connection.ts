@@ -2,7 +2,7 @@
 
 import { onExpiry } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import { REDIS_CALLS_TOTAL, REDIS_UP } from '../kernel/metrics/process.ts'
+import { REDIS_CALLS_TOTAL, REDIS_UP, type RedisRole } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { Redis } from 'ioredis'
 import { Breaker } from './breaker.ts'
@@ -19,8 +19,8 @@ const SOCKET_TIMEOUT_MS = 5000
 
 export interface RedisLinkOptions {
   readonly access: RedisAccess
-  /** `cache` may lose data at any time; `queue` holds what must not be lost. */
-  readonly role: 'cache' | 'queue'
+  /** `cache` may lose data at any time; `queue` holds what must not be lost, and so does `revocations`. */
+  readonly role: RedisRole
   /** Bound of one call, in milliseconds; 50 unless set. */
   readonly commandTimeoutMs?: number
   readonly clock: Clock

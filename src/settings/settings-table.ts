@@ -216,6 +216,15 @@ export const SETTINGS = {
     group: 'Redis',
     roles: ROLES,
   },
+  revocationRedis: {
+    kind: 'redis',
+    placeholder: 'URL',
+    description:
+      'Redis for revocations alone, where each region has a queue of its own and all follow one log; it may be far away.',
+    defaultText: '--queue-redis; without a queue --cache-redis',
+    group: 'Redis',
+    roles: SERVING,
+  },
   redisPrefix: {
     kind: 'text',
     default: 'intermix',

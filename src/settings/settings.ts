@@ -20,8 +20,7 @@ import { SETTINGS } from './settings-table.ts'
 type Table = typeof SETTINGS
 
 /** What a process runs with. Durations are in milliseconds, sizes in bytes. Settings of other roles have defaults. */
-export interface Settings
-  extends Omit<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis' | 'queueRedisTimeoutMs' | 'nodeId'> {
+export interface Settings extends Omit<OptionValues<Table>, keyof RedisValues | 'queueRedisTimeoutMs' | 'nodeId'> {
   readonly role: Role
   /** Letters, digits and `-`; different for every process. */
   readonly nodeId: string
@@ -29,6 +28,8 @@ export interface Settings
   readonly cacheRedis: RedisAccess | undefined
   /** Redis of report queues, quotas and revocations; `undefined` where there is none. */
   readonly queueRedis: RedisAccess | undefined
+  /** Redis of revocations alone; `undefined` where they are in that of the queue, or of the cache. */
+  readonly revocationRedis: RedisAccess | undefined
   /** Bound of one call of the queue Redis, in ms: that of the cache Redis unless it is set apart. */
   readonly queueRedisTimeoutMs: number
   /** Whether anything was said of Redis (`none` included); if not, `all` looks for a redis-server of its own. */
@@ -85,11 +86,16 @@ export function settingsOf(role: Role): Readonly<Record<string, SettingSpec>> {
   return Object.fromEntries(Object.entries(all).filter(([, spec]) => spec.roles.includes(role)))
 }
 
-type RedisValues = Pick<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis'>
+type RedisValues = Pick<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis' | 'revocationRedis'>
+type RedisSettings = Pick<Settings, 'cacheRedis' | 'queueRedis' | 'revocationRedis'>
 
-function pickRedis({ redis, cacheRedis, queueRedis }: RedisValues): Pick<Settings, 'cacheRedis' | 'queueRedis'> {
+function pickRedis({ redis, cacheRedis, queueRedis, revocationRedis }: RedisValues): RedisSettings {
   const access = (url: string | undefined) => (url === undefined || url === 'none' ? undefined : { url })
-  return { cacheRedis: access(cacheRedis ?? redis), queueRedis: access(queueRedis ?? redis) }
+  return {
+    cacheRedis: access(cacheRedis ?? redis),
+    queueRedis: access(queueRedis ?? redis),
+    revocationRedis: access(revocationRedis),
+  }
 }
 
 function redisProblems(role: Role, values: RedisValues, given: ReadOptions<Table>['given']): readonly string[] {
@@ -99,6 +105,9 @@ function redisProblems(role: Role, values: RedisValues, given: ReadOptions<Table
   if (!given.has('redis') && given.has('cacheRedis') !== given.has('queueRedis')) {
     const [said, unsaid] = given.has('queueRedis') ? ['queueRedis', 'cacheRedis'] : ['cacheRedis', 'queueRedis']
     return [`${flagOf(unsaid)}: missing beside ${flagOf(said)}; give its URL, or none to go without`]
+  }
+  if (values.revocationRedis === 'none') {
+    return ['--revocation-redis: give the URL of a Redis, or leave it out: revocations are with the queue then']
   }
   if (role === 'worker' && pickRedis(values).queueRedis === undefined) {
     return ['--redis: a worker drains queues in Redis; give --redis URL or --queue-redis URL']

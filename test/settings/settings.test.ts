@@ -216,6 +216,20 @@ describe('the Redis settings', () => {
     })
   })
 
+  it('can name a Redis for revocations alone, which is one', () => {
+    expect(settings('node', [...config, '--redis', url, '--revocation-redis=redis://far'])).toMatchObject({
+      queueRedis: { url },
+      revocationRedis: { url: 'redis://far' },
+    })
+    expect(settings('node', [...config, '--redis', url]).revocationRedis).toBeUndefined()
+    expect(problems('node', [...config, '--redis', url, '--revocation-redis=none'])).toEqual([
+      '--revocation-redis: give the URL of a Redis, or leave it out: revocations are with the queue then',
+    ])
+    expect(problems('worker', [...config, '--redis', url, '--revocation-redis', url])).toEqual([
+      '--revocation-redis: not a setting of worker, only of node and all',
+    ])
+  })
+
   it('go without where none is said', () => {
     expect(settings('all', [...config, '--redis=none'])).toMatchObject({ cacheRedis: undefined, redisGiven: true })
   })

@@ -2,7 +2,9 @@
 
 import { counter, gauge } from './define.ts'
 
-const REDIS_ROLES = ['cache', 'queue'] as const
+/** What a Redis is for; `revocations` where it has them alone. */
+const REDIS_ROLES = ['cache', 'queue', 'revocations'] as const
+export type RedisRole = (typeof REDIS_ROLES)[number]
 
 export const BUILD_INFO = gauge({
   name: 'build_info',
