@@ -44,6 +44,10 @@ export interface RedisLink {
   onUp(callback: () => void): () => void
   /** Calls back whenever the link goes down; the returned function ends that. */
   onDown(callback: () => void): () => void
+  /** Why the link is down, in words that say what to do; also while it is up but something is refused. `undefined`: all is well. */
+  reason(): string | undefined
+  /** Calls back whenever the state or what `reason` tells changes, and at once; the returned function ends that. */
+  onReason(callback: () => void): () => void
   /** The underlying client for libraries that bring their own commands; their calls are not bounded by this link. */
   readonly client: RedisClient
   /** Disconnects; calls in flight are rejected. Safe twice. */
@@ -65,6 +69,7 @@ class Link implements RedisLink {
   readonly #breaker: Breaker
   readonly #upListeners = new Set<() => void>()
   readonly #downListeners = new Set<() => void>()
+  readonly #reasonListeners = new Set<() => void>()
   readonly #pending = new Set<(error: IntermixError) => void>()
   /** Of calls that wait for this turn of the event loop to end. */
   readonly #unsent: (() => void)[] = []
@@ -136,6 +141,17 @@ class Link implements RedisLink {
   onDown(callback: () => void): () => void {
     this.#downListeners.add(callback)
     return () => this.#downListeners.delete(callback)
+  }
+
+  reason(): string | undefined {
+    if (this.state() === 'up') return undefined
+    return this.#connected ? `it does not answer within ${this.timeoutMs} ms` : (this.#refusal ?? this.#reason)
+  }
+
+  onReason(callback: () => void): () => void {
+    this.#reasonListeners.add(callback)
+    callback()
+    return () => this.#reasonListeners.delete(callback)
   }
 
   run<T>(operation: (client: RedisClient) => Promise<T>, timeoutMs?: number): Promise<T> {
@@ -248,11 +264,10 @@ class Link implements RedisLink {
     if (this.#closed) log.debug({ redis: role }, 'Redis link closed')
     else if (state === 'up') log.info({ redis: role, url: redactRedisUrl(access.url) }, 'Redis is up')
     else {
-      const reason = this.#connected
-        ? `it does not answer within ${this.timeoutMs} ms`
-        : (this.#refusal ?? this.#reason)
+      const reason = this.reason()
       log.warn({ redis: role, url: redactRedisUrl(access.url), reason }, 'Redis is down: going on without it')
     }
+    for (const listener of this.#reasonListeners) listener()
     for (const listener of state === 'up' ? this.#upListeners : this.#downListeners) listener()
   }
 }

@@ -39,6 +39,14 @@ export class WatchedLink implements RedisLink {
     return this.#link.state()
   }
 
+  reason(): string | undefined {
+    return this.#link.reason()
+  }
+
+  onReason(callback: () => void): () => void {
+    return this.#link.onReason(callback)
+  }
+
   onUp(callback: () => void): () => void {
     return this.#link.onUp(callback)
   }
