@@ -1,0 +1,169 @@
+// A second region, 80 ms away: what it shares works, checks wait for nothing that is far, and a cut between the regions costs
+// what docs/redis.md says and no more.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Intermix } from '../intermix.ts'
+import { sumOfSeries } from '../intermix.ts'
+import { ALLOWING, type Regions, startRegions, type Topology } from './world.ts'
+
+const PARTITION_MAX_AGE_MS = 500
+const EVERYWHERE = ['away-1', 'away-2', 'home-1']
+
+let regions: Regions
+let records = 0
+let users = 0
+/** Names of records that were acknowledged as queued. */
+const acknowledged: string[] = []
+
+async function post(url: string, path: string, body: object) {
+  const headers = { 'content-type': 'application/json' }
+  const answer = await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body) })
+  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+}
+
+async function check(node: Intermix, path: string, user: string, further: object = {}) {
+  const attributes = { 'request.path': path, 'request.headers': { 'x-user': user } }
+  return (await post(`http://127.0.0.1:${node.httpPort}`, '/v1/check', { attributes, ...further })).body
+}
+
+/** `tier code` of a check. */
+async function ask(node: Intermix, user: string): Promise<string> {
+  const body = await check(node, '/rights', user)
+  return `${String(body['tier'])} ${String((body['status'] as { code: number } | undefined)?.code)}`
+}
+
+async function report(node: Intermix, count: number): Promise<number> {
+  const names = Array.from({ length: count }, () => `/record-${++records}-`)
+  const { status } = await post(`http://127.0.0.1:${node.httpPort}`, '/v1/report', {
+    records: names.map((name) => ({ 'request.path': name })),
+  })
+  if (status === 202) acknowledged.push(...names)
+  return status
+}
+
+async function revoke(node: Intermix, user: string) {
+  const target = { kind: 'attribute', name: 'request.headers', key: 'x-user', value: user }
+  const { status, body } = await post(node.adminUrl, '/v1/revocations', target)
+  const names = (key: string) => [...(body[key] as string[])].toSorted()
+  return status < 300 ? { status, confirmed: names('confirmed'), unconfirmed: names('unconfirmed') } : { status }
+}
+
+async function metric(node: Intermix, name: string, label = ''): Promise<number> {
+  const text = await (await fetch(`${node.adminUrl}/metrics`)).text()
+  return sumOfSeries(
+    text
+      .split('\n')
+      .filter((line) => line.includes(label))
+      .join('\n'),
+    name,
+  )
+}
+
+const inTouch = (node: Intermix) => metric(node, 'intermix_revocations_in_touch')
+const untilInTouch = (is: 0 | 1) =>
+  expect.poll(async () => await Promise.all(regions.away.map(inTouch)), { timeout: 30_000 }).toEqual([is, is])
+
+async function untilAllArrived() {
+  await expect.poll(() => missing(), { timeout: 60_000, interval: 200 }).toEqual([])
+  expect(regions.arrived().toSorted()).toEqual(acknowledged.toSorted())
+}
+
+function missing(): readonly string[] {
+  const here = new Set(regions.arrived())
+  return acknowledged.filter((name) => !here.has(name)).slice(0, 5)
+}
+
+describe.each<Topology>(['shared', 'apart'])('two regions, the queue Redis %s', (topology) => {
+  beforeAll(async () => {
+    acknowledged.length = 0
+    const flags = ['--partition-max-age', `${PARTITION_MAX_AGE_MS}ms`]
+    regions = await startRegions({ topology, flags })
+  })
+  afterAll(() => regions.stop())
+
+  it('are in touch', async () => await untilInTouch(1))
+
+  it('share verdicts within a region, and not with the other', async () => {
+    const { home, away } = regions
+    const user = `user-${++users}`
+    expect(await ask(away[0], user)).toBe('backend 0')
+    await expect.poll(async () => await ask(away[1], user)).toMatch(/^(mesh|local) 0$/)
+    expect(await ask(away[0], user)).toBe('local 0')
+    expect(await ask(home, user)).toBe('backend 0')
+  })
+
+  it.each(['home', 'away'] as const)('hear of what is revoked in the region that is %s', async (where) => {
+    const { home, away, backend } = regions
+    const user = `user-${++users}`
+    for (const node of [home, ...away]) expect(await ask(node, user)).toMatch(/ 0$/)
+    backend.answerWith(() => ({ status: 403 }))
+    const told = await revoke(where === 'home' ? home : away[0], user)
+    expect(told).toEqual({ status: 200, confirmed: EVERYWHERE, unconfirmed: [] })
+    for (const node of [home, ...away]) expect(await ask(node, user)).toMatch(/ 7$/)
+    backend.answerWith(ALLOWING)
+  })
+
+  it('deliver each report that was acknowledged as queued, once', async () => {
+    const { home, away } = regions
+    const sent = [home, ...away].flatMap((node) => Array.from({ length: 20 }, () => report(node, 5)))
+    expect(new Set(await Promise.all(sent))).toEqual(new Set([202]))
+    await untilAllArrived()
+  })
+
+  it('count a quota together where they share the Redis of it, and each for itself elsewhere', async () => {
+    const { home, away } = regions
+    const user = `user-${++users}`
+    const take = async (node: Intermix, amount: number) => {
+      const { quotas } = await check(node, '/limited', user, { quotas: { calls: { amount, bestEffort: true } } })
+      return (quotas as Record<string, { granted: number }>)['calls']?.granted
+    }
+    expect(await take(home, 6)).toBe(6)
+    expect(await take(away[0], 6)).toBe(topology === 'shared' ? 4 : 6)
+    expect(await take(away[1], 6)).toBe(topology === 'shared' ? 0 : 4)
+  })
+
+  it('have had no call of a Redis that came too late', async () => {
+    for (const node of [regions.home, ...regions.away]) {
+      expect(await metric(node, 'intermix_redis_calls_total', 'outcome="timeout"')).toBe(0)
+      expect(await metric(node, 'intermix_redis_calls_total', 'outcome="failed"')).toBe(0)
+    }
+  })
+
+  describe('when the link between them is cut', () => {
+    const revoked = () => `user-${users}`
+
+    it('bound the age of what they serve, and go on taking reports', async () => {
+      const { home, away, between } = regions
+      users++
+      for (const node of away) expect(await ask(node, revoked())).toMatch(/ 0$/)
+      between.setBlackhole(true)
+      await untilInTouch(0)
+      expect(await inTouch(home)).toBe(1)
+      await expect.poll(async () => await ask(away[0], revoked())).toBe('backend 0')
+      const sent = away.flatMap((node) => Array.from({ length: 10 }, () => report(node, 5)))
+      expect(new Set(await Promise.all(sent))).toEqual(new Set([202]))
+      if (topology === 'apart') await untilAllArrived()
+    })
+
+    it('name the nodes that do not hear of a revocation, and refuse one that cannot be recorded', async () => {
+      const { home, away, backend } = regions
+      backend.answerWith(() => ({ status: 403 }))
+      const told = await revoke(home, revoked())
+      expect(told).toEqual({ status: 202, confirmed: ['home-1'], unconfirmed: ['away-1', 'away-2'] })
+      expect((await revoke(away[0], revoked())).status).toBe(503)
+      for (const node of away) await expect.poll(async () => await ask(node, revoked())).toBe('backend 7')
+    })
+
+    it('catch up when it is back', async () => {
+      const { home, away, between, backend } = regions
+      const before = `user-${++users}`
+      between.setBlackhole(false)
+      await untilInTouch(1)
+      for (const node of away) expect(await ask(node, `user-${users - 1}`)).toMatch(/ 7$/)
+      backend.answerWith(ALLOWING)
+      expect(await ask(away[0], before)).toBe('backend 0')
+      expect(await revoke(home, before)).toMatchObject({ status: 200, confirmed: EVERYWHERE })
+      await untilAllArrived()
+    })
+  })
+})
