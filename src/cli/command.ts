@@ -3,7 +3,7 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import { nearest } from '../kernel/suggest.ts'
-import { noFlag, type OptionTable, type ReadOptions, readOptions } from '../settings/options.ts'
+import { noFlag, type OptionTable, type ReadOptions, readOptions, showArgument } from '../settings/options.ts'
 import type { CommandPage } from './help.ts'
 import { type CommandHost, type CommandIo, EXIT } from './io.ts'
 
@@ -65,6 +65,6 @@ export function pickAction<A extends string>(
   if (action !== undefined) return action
   const near = nearest(word ?? '', known).join(' or ')
   const meant = near === '' ? '' : `; did you mean ${near}?`
-  problems.push(`${word ?? 'nothing'}: give one of ${known.join(', ')}${meant}`)
+  problems.push(`${showArgument(word ?? 'nothing')}: give one of ${known.join(', ')}${meant}`)
   return undefined
 }

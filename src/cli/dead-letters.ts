@@ -14,7 +14,7 @@ import { defineTool, pickAction } from './command.ts'
 import { counted, headOf, letterLine, letterText, recordsOf } from './dead-letter-text.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { SETTINGS } from '../settings/settings-table.ts'
-import type { OptionTable, OptionValues } from '../settings/options.ts'
+import { type OptionTable, type OptionValues, showArgument } from '../settings/options.ts'
 
 /** How many are listed unless told. */
 const LISTED = 100
@@ -158,10 +158,10 @@ interface Call {
 }
 
 function misuse({ action, id, rest, values }: Call): string[] {
-  const found = rest.map((text) => `${text}: ${action} takes no further argument`)
+  const found = rest.map((text) => `${showArgument(text)}: ${action} takes no further argument`)
   const filters = FILTERS.filter(([, key]) => values[key] !== undefined).map(([flag]) => flag)
   const choosesOne = action !== 'list' && id !== undefined
-  if (action === 'list' && id !== undefined) found.push(`${id}: list takes flags only; use show for one`)
+  if (action === 'list' && id !== undefined) found.push(`${showArgument(id)}: list takes flags only; use show for one`)
   if (action === 'show' && id === undefined) found.push('show: give the ID that list shows')
   if (action === 'replay' || action === 'drop') {
     if (values.all === (id !== undefined)) found.push(`${action}: give either an ID or --all`)

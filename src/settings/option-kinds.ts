@@ -142,7 +142,6 @@ function readRedis(text: string): ReadValue<'redis'> {
     parseRedisUrl(text)
     return { value: text }
   } catch (error) {
-    // The message of the URL reader hides the password, so it stands for the value too.
     return { allowed: `none or a Redis URL: ${IntermixError.from(error).message}` }
   }
 }

@@ -98,9 +98,14 @@ export function readOptions<T extends OptionTable>(
   return { values: values as OptionValues<T>, given, positionals, problems }
 }
 
-/** Redis URLs hold passwords, and their problem says which URL it was without them. */
+/** An argument as it may be printed where it does not belong: a URL out of its place may hold a password. */
+export function showArgument(text: string): string {
+  return text.replace(/^(.*?\/\/)?.*@/s, '$1***@')
+}
+
+/** Redis URLs hold passwords, and where one has a mistake nobody knows which part of it that is. */
 function quote(kind: Kind, text: string): string {
-  return kind === 'redis' ? 'the value' : `"${text}"`
+  return kind === 'redis' ? 'the value' : `"${showArgument(text)}"`
 }
 
 function missing(key: string, spec: OptionSpec): string {
@@ -169,10 +174,10 @@ function takeValue(kind: Kind, next: string | undefined): string | undefined {
 /** The problem of an argument that is no flag where only flags are taken; `hint` helps where it is like none of them. */
 export function noFlag(command: string, text: string, table: OptionTable, hint = ''): string {
   const near = nearest(text, Object.keys(table).map(flagOf)).join(' or ')
-  return `${text}: ${command} takes flags only${near === '' ? hint : `; did you mean ${near}?`}`
+  return `${showArgument(text)}: ${command} takes flags only${near === '' ? hint : `; did you mean ${near}?`}`
 }
 
 function unknownFlag(name: string, known: readonly string[]): string {
   const near = nearest(name, known).join(' or ')
-  return `${name}: no such flag${near === '' ? '; --help lists them' : `; did you mean ${near}?`}`
+  return `${showArgument(name)}: no such flag${near === '' ? '; --help lists them' : `; did you mean ${near}?`}`
 }

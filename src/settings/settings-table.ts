@@ -5,6 +5,7 @@ import { PRIVATE_RANGES } from '../kernel/ip-range.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/logger.ts'
 import { PATH_AMBIGUITY_NAMES } from '../wire/ambiguity.ts'
+import { REDIS_SETTINGS } from './redis-settings.ts'
 import { REPORT_SETTINGS } from './report-settings.ts'
 import { DRAINING, KIB, MIB, ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
 
@@ -191,78 +192,7 @@ export const SETTINGS = {
     group: 'Listeners',
     roles: SERVING,
   },
-  redis: {
-    kind: 'redis',
-    placeholder: 'URL|none',
-    description:
-      'One Redis for everything. none: go without, with in-process tiers only. rediss:// speaks TLS; NODE_EXTRA_CA_CERTS=FILE names an authority of your own.',
-    defaultText: 'all: a private redis-server where there is one; node and worker: must be given',
-    group: 'Redis',
-    roles: ROLES,
-  },
-  cacheRedis: {
-    kind: 'redis',
-    placeholder: 'URL|none',
-    description: 'Redis for verdicts (allkeys-lru, no persistence), apart from the queue.',
-    defaultText: '--redis',
-    group: 'Redis',
-    roles: ROLES,
-  },
-  queueRedis: {
-    kind: 'redis',
-    placeholder: 'URL|none',
-    description: 'Redis for report queues and quotas (noeviction, appendonly).',
-    defaultText: '--redis',
-    group: 'Redis',
-    roles: ROLES,
-  },
-  revocationRedis: {
-    kind: 'redis',
-    placeholder: 'URL',
-    description:
-      'Redis for revocations alone, where each region has a queue of its own and all follow one log; it may be far away.',
-    defaultText: '--queue-redis; without a queue --cache-redis',
-    group: 'Redis',
-    roles: SERVING,
-  },
-  redisPrefix: {
-    kind: 'text',
-    default: 'intermix',
-    placeholder: 'NAME',
-    description: 'What the keys in Redis begin with; nodes that share answers have the same.',
-    pattern: { regex: /^[A-Za-z0-9_-]{1,64}$/, allowed: '1 to 64 letters, digits, - or _' },
-    group: 'Redis',
-    roles: ROLES,
-  },
-  mesh: {
-    kind: 'text',
-    placeholder: 'NAME',
-    description:
-      'Name of the installation that nodes and workers belong to: several may share a Redis and its prefix, and never take reports of each other.',
-    defaultText: 'none: one installation for a prefix',
-    pattern: { regex: /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, allowed: '1 to 32 lower-case letters, digits and -' },
-    group: 'Redis',
-    roles: ROLES,
-  },
-  redisTimeoutMs: {
-    kind: 'duration',
-    default: 50,
-    min: 1,
-    max: 10_000,
-    description: 'How long a check waits for Redis before it goes on without.',
-    group: 'Redis',
-    roles: ROLES,
-  },
-  queueRedisTimeoutMs: {
-    kind: 'duration',
-    min: 1,
-    max: 10_000,
-    description:
-      'How long the queue Redis may take for an answer, where it is farther away than the cache: several round trips.',
-    defaultText: '--redis-timeout',
-    group: 'Redis',
-    roles: ROLES,
-  },
+  ...REDIS_SETTINGS,
   partitionMaxAgeMs: {
     kind: 'duration',
     default: 30_000,

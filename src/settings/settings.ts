@@ -14,6 +14,7 @@ import {
   readOptions,
   variableOf,
 } from './options.ts'
+import { pickRedis, signInProblems } from './redis-settings.ts'
 import type { Role, SettingSpec } from './setting-spec.ts'
 import { SETTINGS } from './settings-table.ts'
 
@@ -87,18 +88,8 @@ export function settingsOf(role: Role): Readonly<Record<string, SettingSpec>> {
 }
 
 type RedisValues = Pick<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis' | 'revocationRedis'>
-type RedisSettings = Pick<Settings, 'cacheRedis' | 'queueRedis' | 'revocationRedis'>
 
-function pickRedis({ redis, cacheRedis, queueRedis, revocationRedis }: RedisValues): RedisSettings {
-  const access = (url: string | undefined) => (url === undefined || url === 'none' ? undefined : { url })
-  return {
-    cacheRedis: access(cacheRedis ?? redis),
-    queueRedis: access(queueRedis ?? redis),
-    revocationRedis: access(revocationRedis),
-  }
-}
-
-function redisProblems(role: Role, values: RedisValues, given: ReadOptions<Table>['given']): readonly string[] {
+function redisProblems(role: Role, values: OptionValues<Table>, given: ReadOptions<Table>['given']): readonly string[] {
   const keys = ['redis', 'cacheRedis', 'queueRedis'] as const
   // A URL that could not be read is a problem already; what follows from it is none of its own.
   if (keys.some((key) => given.has(key) && values[key] === undefined)) return []
@@ -115,7 +106,7 @@ function redisProblems(role: Role, values: RedisValues, given: ReadOptions<Table
   if (role === 'node' && !keys.some((key) => given.has(key))) {
     return ['--redis: a node shares verdicts and hands on reports through Redis; give its URL, or none to go without']
   }
-  return []
+  return signInProblems(values)
 }
 
 function foreignFlags(role: Role, given: ReadOptions<Table>['given']): readonly string[] {

@@ -230,6 +230,49 @@ describe('the Redis settings', () => {
     ])
   })
 
+  it('sign in with passwords and keys from files', () => {
+    const files = ['--redis-password-file=/p', '--redis-tls-ca=/ca', '--redis-tls-cert=/c', '--redis-tls-key=/k']
+    const tls = { ca: '/ca', cert: '/c', key: '/k' }
+    expect(
+      settings('node', [...config, '--cache-redis=rediss://a', '--queue-redis=redis://me@b', ...files]),
+    ).toMatchObject({
+      cacheRedis: { url: 'rediss://a', passwordFile: '/p', tls },
+      queueRedis: { url: 'redis://me@b', passwordFile: '/p' },
+    })
+    const own = ['--redis=redis+sentinel://:pw@s/m', '--queue-redis=redis://q', '--queue-redis-password-file=/q']
+    const sentinel = ['--redis-sentinel-user=who', '--redis-sentinel-password-file=/s']
+    const both = settings('node', [...config, ...own, ...sentinel])
+    expect(both.cacheRedis).toEqual({ url: 'redis+sentinel://:pw@s/m', sentinel: { user: 'who', passwordFile: '/s' } })
+    expect(both.queueRedis).toEqual({ url: 'redis://q', passwordFile: '/q' })
+  })
+
+  it.each([
+    [['--redis=redis://:pw@a', '--redis-password-file=/p'], '--redis-password-file: no Redis takes it'],
+    [
+      ['--redis=redis://:pw@a', '--queue-redis-password-file=/p'],
+      '--queue-redis-password-file: the URL of that Redis has',
+    ],
+    [['--redis=redis://a', '--cache-redis=none', '--cache-redis-password-file=/p'], 'there is no such Redis'],
+    [['--redis=redis://a', '--redis-sentinel-password-file=/p'], 'no Redis URL begins with redis+sentinel://'],
+    [['--redis=redis+sentinel://a/m', '--redis-sentinel-user=u'], 'needs --redis-sentinel-password-file'],
+    [['--redis=redis://a', '--redis-tls-ca=/p'], 'no Redis URL begins with rediss'],
+    [['--redis=rediss://a', '--redis-tls-cert=/p'], 'needs --redis-tls-key'],
+    [['--redis=rediss://a', '--redis-tls-key=/p'], 'needs --redis-tls-cert'],
+  ])('let no file go unused: %j', (argv, problem) => {
+    expect(problems('node', [...config, ...argv]).join('\n')).toContain(problem)
+  })
+
+  it.each(['--redis', '--reds=', '--redis:', '--mesh', '', '--log-level'])(
+    'never print a password beside %j',
+    (before) => {
+      const url = 'redis://u:s3cr@et/s3cret@h:x'
+      const argv = before === '' ? [url] : before.endsWith('=') || before.endsWith(':') ? [before + url] : [before, url]
+      const found = problems('node', [...config, ...argv]).join('\n')
+      expect(found).not.toBe('')
+      expect(found).not.toContain('s3cr')
+    },
+  )
+
   it('go without where none is said', () => {
     expect(settings('all', [...config, '--redis=none'])).toMatchObject({ cacheRedis: undefined, redisGiven: true })
   })

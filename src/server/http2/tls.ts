@@ -1,11 +1,11 @@
 // TLS for the native server, with certificates that are taken into use when their files change.
 
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { createSecureContext, createServer, type Server } from 'node:tls'
 import { IntermixError } from '../../kernel/errors.ts'
 import { GRPC_TLS_LOADS_TOTAL } from '../../kernel/metrics/grpc.ts'
+import { readCertificates, readPrivateKey } from '../../kernel/pem.ts'
 import type { Clock, Logger, Meter } from '../../kernel/ports.ts'
 import type { TlsFiles } from '../grpc-server.ts'
 
@@ -105,7 +105,7 @@ async function readContext({ cert, key, clientCa }: TlsFiles): Promise<PemContex
   // there for all that the world trusts.
   const context: PemContext = {
     cert: await read('--grpc-tls-cert', cert, readCertificates),
-    key: await read('--grpc-tls-key', key, readKey),
+    key: await read('--grpc-tls-key', key, readPrivateKey),
     ...(clientCa !== undefined && { ca: await read('--grpc-tls-client-ca', clientCa, readCertificates) }),
   }
   if (problems.length === 0) problems.push(...misfits(context, { cert, key }))
@@ -115,7 +115,7 @@ async function readContext({ cert, key, clientCa }: TlsFiles): Promise<PemContex
 
 /** What is wrong with files that can be read one by one. */
 function misfits(context: PemContext, { cert, key }: TlsFiles): readonly string[] {
-  if (readCertificates(context.cert)[0]?.checkPrivateKey(readKey(context.key)) === false) {
+  if (readCertificates(context.cert)[0]?.checkPrivateKey(readPrivateKey(context.key)) === false) {
     return [
       `--grpc-tls-key: ${key} is not the key of the first certificate in ${cert}; give the one that belongs to it`,
     ]
@@ -126,21 +126,6 @@ function misfits(context: PemContext, { cert, key }: TlsFiles): readonly string[
   } catch (caught) {
     return [`--grpc-tls-cert: ${cert} and ${key} cannot be used for TLS: ${messageOf(caught)}`]
   }
-}
-
-/** @throws Error where there is no certificate, or one that cannot be read. */
-function readCertificates(pem: string): readonly X509Certificate[] {
-  const blocks = pem.split(/(?=-----BEGIN )/).filter((block) => /^-----BEGIN (?:\w+ )?CERTIFICATE-----/.test(block))
-  if (blocks.length === 0) throw new Error('there is no certificate in PEM in it')
-  return blocks.map((block) => new X509Certificate(block))
-}
-
-/** @throws Error that says what Intermix can do with a key that has a passphrase: nothing. */
-function readKey(pem: string): KeyObject {
-  if (!/-----BEGIN (?:\w+ )*PRIVATE KEY-----/.test(pem)) throw new Error('there is no private key in PEM in it')
-  if (/-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(pem))
-    throw new Error('it has a passphrase; give a key without')
-  return createPrivateKey(pem)
 }
 
 function messageOf(caught: unknown): string {

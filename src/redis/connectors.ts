@@ -1,0 +1,57 @@
+// How ioredis opens connections where what is needed to sign in may change: it takes a connector of ours, and from its
+// options, which it reads anew for each connection, what the files hold then. Copies of a client, as BullMQ makes them, and
+// the clients that a cluster has for its nodes come by the same way.
+
+import { connect as connectTcp } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { AbstractConnector, type RedisOptions, SentinelConnector } from 'ioredis'
+import type { SignIn } from './sign-in.ts'
+
+type Connector = NonNullable<RedisOptions['Connector']>
+type Stream = Awaited<ReturnType<AbstractConnector['connect']>>
+
+/** The connector of a client that speaks to one server: that of a URL, or a node of a cluster. */
+export function serverConnector(signIn: SignIn): Connector {
+  return class extends AbstractConnector {
+    readonly #options: RedisOptions
+
+    constructor(given: unknown) {
+      const options = given as RedisOptions
+      super(options.disconnectTimeout ?? 0)
+      this.#options = options
+      followFiles(options, signIn)
+    }
+
+    // In the next tick, as ioredis expects: it can be told to end before.
+    async connect(): Promise<Stream> {
+      this.connecting = true
+      await new Promise(process.nextTick)
+      if (!this.connecting) throw new Error('Connection is closed.')
+      const { host = '127.0.0.1', port = 6379, tls } = this.#options
+      const stream = tls === undefined ? connectTcp({ host, port }) : connectTls({ host, port, ...tls })
+      this.stream = stream
+      stream.once('error', (error) => {
+        this.firstError = error
+      })
+      return stream
+    }
+  }
+}
+
+/** The connector of a client that asks sentinels for its server. */
+export function sentinelConnector(signIn: SignIn): Connector {
+  return class extends SentinelConnector {
+    constructor(options: unknown) {
+      followFiles(options as RedisOptions, signIn)
+      super(options as RedisOptions)
+    }
+  }
+}
+
+function followFiles(options: RedisOptions, signIn: SignIn): void {
+  const { password } = options
+  const follow = (key: 'password' | 'sentinelPassword', get: () => string | undefined) =>
+    Object.defineProperty(options, key, { get, enumerable: true, configurable: true })
+  follow('password', () => signIn.password() ?? password)
+  follow('sentinelPassword', () => signIn.sentinelPassword)
+}

@@ -1,0 +1,118 @@
+// Passwords and keys from files, as they are now: who changes them in place, as Kubernetes does, has them in use with the next
+// connection that is made.
+
+import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
+import { IntermixError } from '../kernel/errors.ts'
+import { readCertificates, readPrivateKey } from '../kernel/pem.ts'
+import type { RedisAccess } from './redis-access.ts'
+
+const MAX_FILE_BYTES = 1024 * 1024
+const MAX_PASSWORD_LENGTH = 4096
+
+/** What the files hold. */
+interface Secrets {
+  readonly password: string | undefined
+  readonly sentinelPassword: string | undefined
+  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string }
+}
+
+/** Follows the files of one access. */
+export class SignIn {
+  /** Hears, at most once in a row, why files that were good cannot be used any more. */
+  onProblem: (problem: IntermixError) => void = () => undefined
+  /** Options of every TLS connection: one object, whose contents follow the files. */
+  readonly tls: Secrets['tls']
+  readonly #access: RedisAccess
+  #secrets: Secrets
+  #told: string | undefined
+
+  /** @throws IntermixError INVALID_SETTING where a file cannot be used. */
+  constructor(access: RedisAccess) {
+    this.#access = access
+    this.#secrets = readSecrets(access)
+    this.tls = { ...this.#secrets.tls }
+  }
+
+  /** Whether there is anything to read again. */
+  get followsFiles(): boolean {
+    const { passwordFile, sentinel, tls } = this.#access
+    return (passwordFile ?? sentinel?.passwordFile ?? tls) !== undefined
+  }
+
+  get sentinelPassword(): string | undefined {
+    return this.#secrets.sentinelPassword
+  }
+
+  /** The password after the files have been read again; files that cannot be used leave what they held before. */
+  password(): string | undefined {
+    try {
+      this.#secrets = readSecrets(this.#access)
+      this.#told = undefined
+      Object.assign(this.tls, this.#secrets.tls)
+    } catch (error) {
+      const problem = IntermixError.from(error)
+      if (problem.message !== this.#told) this.onProblem(problem)
+      this.#told = problem.message
+    }
+    return this.#secrets.password
+  }
+}
+
+function readSecrets({ passwordFile, sentinel, tls }: RedisAccess): Secrets {
+  const ca = read('authorities for Redis', tls?.ca, readCertificates)
+  const cert = read('certificate for Redis', tls?.cert, readCertificates)
+  const key = read('key for Redis', tls?.key, readPrivateKey)
+  if (cert !== undefined && key !== undefined) {
+    if (readCertificates(cert)[0]?.checkPrivateKey(readPrivateKey(key)) === false)
+      throw unusable('key for Redis', tls?.key, 'it is not that of the first certificate beside it')
+    createSecureContext({ cert, key })
+  }
+  return {
+    password: readPassword('password of Redis', passwordFile),
+    sentinelPassword: readPassword('password of the sentinels', sentinel?.passwordFile),
+    tls: { ...(ca === undefined ? {} : { ca }), ...(cert === undefined || key === undefined ? {} : { cert, key }) },
+  }
+}
+
+function readPassword(what: string, path: string | undefined): string | undefined {
+  const text = read(what, path, (whole) => {
+    const password = withoutLineEnd(whole)
+    if (password === '') throw new Error('it is empty')
+    if (password.length > MAX_PASSWORD_LENGTH) throw new Error(`it has more than ${MAX_PASSWORD_LENGTH} characters`)
+    if (/[\r\n\0]/.test(password)) throw new Error('it has several lines; it must hold the password alone')
+  })
+  return text === undefined ? undefined : withoutLineEnd(text)
+}
+
+function withoutLineEnd(text: string): string {
+  return text.replace(/\r?\n$/, '')
+}
+
+function read(what: string, path: string | undefined, check: (text: string) => unknown): string | undefined {
+  if (path === undefined) return undefined
+  try {
+    const bytes = readFileSync(path)
+    if (bytes.length > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`)
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    check(text)
+    return text
+  } catch (error) {
+    throw unusable(what, path, reasonOf(error))
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'this user is not allowed to read it',
+  EISDIR: 'it is a folder',
+}
+
+function reasonOf(error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException
+  return code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'it is not UTF-8' : (REASONS[code] ?? message)
+}
+
+function unusable(what: string, path: string | undefined, why: string): IntermixError {
+  return new IntermixError('INVALID_SETTING', `the file with the ${what}, ${path ?? ''}, cannot be used: ${why}`)
+}

@@ -1,0 +1,216 @@
+// The settings of Redis: where it is, and how to sign in.
+
+import type { RedisAccess } from '../redis/redis-access.ts'
+import { parseRedisUrl } from '../redis/redis-url.ts'
+import { flagOf, type OptionValues } from './options.ts'
+import { ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
+
+/** Files that hold what is needed to sign in, for every command that opens a link. */
+export const REDIS_SIGN_IN = {
+  redisPasswordFile: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'File with the password of the Redis, in place of one in its URL; read again at every connection.',
+    defaultText: 'none',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  cacheRedisPasswordFile: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'File with the password of the cache Redis.',
+    defaultText: '--redis-password-file',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  queueRedisPasswordFile: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'File with the password of the queue Redis.',
+    defaultText: '--redis-password-file',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  revocationRedisPasswordFile: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'File with the password of the Redis for revocations.',
+    defaultText: '--redis-password-file',
+    group: 'Redis',
+    roles: SERVING,
+  },
+  redisSentinelUser: {
+    kind: 'text',
+    placeholder: 'NAME',
+    description: 'ACL user for the sentinels themselves, of redis+sentinel:// URLs.',
+    pattern: { regex: /^[^\s\p{Cc}]{1,128}$/u, allowed: '1 to 128 characters without spaces' },
+    defaultText: 'their default user',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  redisSentinelPasswordFile: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'File with the password that the sentinels themselves ask for.',
+    defaultText: 'none',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  redisTlsCa: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description:
+      'Authorities in PEM that may have signed the certificates of rediss:// servers; read again at every connection.',
+    defaultText: 'those that Node trusts',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  redisTlsCert: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Certificate that rediss:// servers are shown (mTLS), with its chain, in PEM.',
+    defaultText: 'none',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  redisTlsKey: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Key of the certificate for rediss:// servers, in PEM.',
+    defaultText: 'none',
+    group: 'Redis',
+    roles: ROLES,
+  },
+} as const satisfies Readonly<Record<string, SettingSpec>>
+
+export const REDIS_SETTINGS = {
+  redis: {
+    kind: 'redis',
+    placeholder: 'URL|none',
+    description:
+      'One Redis for everything: redis://[USER[:PASSWORD]@]HOST[:PORT][/DB], redis+sentinel://HOST,HOST/MASTER, redis+cluster://HOST,HOST, or rediss for TLS. none: go without, with in-process tiers only.',
+    defaultText: 'all: a private redis-server where there is one; node and worker: must be given',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  cacheRedis: {
+    kind: 'redis',
+    placeholder: 'URL|none',
+    description: 'Redis for verdicts (allkeys-lru, no persistence), apart from the queue.',
+    defaultText: '--redis',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  queueRedis: {
+    kind: 'redis',
+    placeholder: 'URL|none',
+    description: 'Redis for report queues and quotas (noeviction, appendonly).',
+    defaultText: '--redis',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  revocationRedis: {
+    kind: 'redis',
+    placeholder: 'URL',
+    description:
+      'Redis for revocations alone, where each region has a queue of its own and all follow one log; it may be far away.',
+    defaultText: '--queue-redis; without a queue --cache-redis',
+    group: 'Redis',
+    roles: SERVING,
+  },
+  ...REDIS_SIGN_IN,
+  redisPrefix: {
+    kind: 'text',
+    default: 'intermix',
+    placeholder: 'NAME',
+    description: 'What the keys in Redis begin with; nodes that share answers have the same.',
+    pattern: { regex: /^[A-Za-z0-9_-]{1,64}$/, allowed: '1 to 64 letters, digits, - or _' },
+    group: 'Redis',
+    roles: ROLES,
+  },
+  mesh: {
+    kind: 'text',
+    placeholder: 'NAME',
+    description:
+      'Name of the installation that nodes and workers belong to: several may share a Redis and its prefix, and never take reports of each other.',
+    defaultText: 'none: one installation for a prefix',
+    pattern: { regex: /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, allowed: '1 to 32 lower-case letters, digits and -' },
+    group: 'Redis',
+    roles: ROLES,
+  },
+  redisTimeoutMs: {
+    kind: 'duration',
+    default: 50,
+    min: 1,
+    max: 10_000,
+    description: 'How long a check waits for Redis before it goes on without.',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  queueRedisTimeoutMs: {
+    kind: 'duration',
+    min: 1,
+    max: 10_000,
+    description:
+      'How long the queue Redis may take for an answer, where it is farther away than the cache: several round trips.',
+    defaultText: '--redis-timeout',
+    group: 'Redis',
+    roles: ROLES,
+  },
+} as const satisfies Readonly<Record<string, SettingSpec>>
+
+const LINKS = ['cacheRedis', 'queueRedis', 'revocationRedis'] as const
+
+type RedisValues = Partial<OptionValues<typeof REDIS_SETTINGS>>
+
+type RedisLinks = Readonly<Record<(typeof LINKS)[number], RedisAccess | undefined>>
+
+/** How each Redis is reached; `undefined` for one that is not there. */
+export function pickRedis(values: RedisValues): RedisLinks {
+  const { redisSentinelUser: user, redisSentinelPasswordFile: passwordFile } = values
+  const { redisTlsCa: ca, redisTlsCert: cert, redisTlsKey: key } = values
+  const pick = (link: (typeof LINKS)[number]): RedisAccess | undefined => {
+    const url = values[link] ?? (link === 'revocationRedis' ? undefined : values.redis)
+    if (url === undefined || url === 'none') return undefined
+    const { kind, tls, password } = parseRedisUrl(url)
+    const file = values[`${link}PasswordFile`] ?? (password === undefined ? values.redisPasswordFile : undefined)
+    return {
+      url,
+      ...(file === undefined ? {} : { passwordFile: file }),
+      ...(kind !== 'sentinel' || (user ?? passwordFile) === undefined ? {} : { sentinel: { user, passwordFile } }),
+      ...(!tls || (ca ?? cert) === undefined ? {} : { tls: { ca, cert, key } }),
+    }
+  }
+  return { cacheRedis: pick('cacheRedis'), queueRedis: pick('queueRedis'), revocationRedis: pick('revocationRedis') }
+}
+
+/** What was given of files and does not fit the URLs: a password that is not used must not go unnoticed. */
+export function signInProblems(values: RedisValues): readonly string[] {
+  const links = pickRedis(values)
+  const all = LINKS.flatMap((link) => links[link] ?? [])
+  const problems: string[] = []
+  for (const link of LINKS) {
+    const key = `${link}PasswordFile` as const
+    if (values[key] === undefined) continue
+    const access = links[link]
+    if (access === undefined) problems.push(`${flagOf(key)}: there is no such Redis; give ${flagOf(link)} URL, too`)
+    else if (parseRedisUrl(access.url).password !== undefined)
+      problems.push(`${flagOf(key)}: the URL of that Redis has a password already; give one of the two`)
+  }
+  const unused = (key: keyof typeof REDIS_SIGN_IN, used: boolean, why: string) => {
+    if (values[key] !== undefined && !used) problems.push(`${flagOf(key)}: ${why}`)
+  }
+  const general = values.redisPasswordFile
+  const takesIt = all.some(({ passwordFile }) => passwordFile === general)
+  unused('redisPasswordFile', takesIt, 'no Redis takes it: there is none, or each has a password of its own')
+  const sentinel = all.some((access) => access.sentinel !== undefined)
+  for (const key of ['redisSentinelUser', 'redisSentinelPasswordFile'] as const)
+    unused(key, sentinel, 'no Redis URL begins with redis+sentinel:// or rediss+sentinel://')
+  unused('redisSentinelUser', values.redisSentinelPasswordFile !== undefined, 'needs --redis-sentinel-password-file')
+  const tls = all.some(({ url }) => parseRedisUrl(url).tls)
+  for (const key of ['redisTlsCa', 'redisTlsCert', 'redisTlsKey'] as const)
+    unused(key, tls, 'no Redis URL begins with rediss, which asks for TLS')
+  unused('redisTlsCert', values.redisTlsKey !== undefined, 'needs --redis-tls-key, the file of its key')
+  unused('redisTlsKey', values.redisTlsCert !== undefined, 'needs --redis-tls-cert, the file of its certificate')
+  return problems
+}
