@@ -13,8 +13,8 @@ export interface RedisSentinel extends RedisProcesses {
   master(): Promise<number>
   /** Has the sentinels choose another master. @returns its port, once it is one and the sentinels know */
   failover(): Promise<number>
-  /** Resolves once another one than that at `port` is the master. @returns its port */
-  untilPromoted(port: number, timeoutMs?: number): Promise<number>
+  /** Resolves once another one than that at `port` is the master; `meanwhile` runs again and again. @returns its port */
+  untilPromoted(port: number, options?: { readonly meanwhile?: () => Promise<unknown> }): Promise<number>
   /** Resolves once every server that runs follows the master or is it, and every sentinel that runs knows all others. */
   untilOk(timeoutMs?: number): Promise<void>
 }
@@ -44,6 +44,8 @@ export async function startSentinel(options: SentinelOptions = {}): Promise<Redi
   const [master = 0] = servers
   try {
     for (const port of servers) await setup.add(server(port, master, args, password))
+    // Sentinels ask the master for its replicas at once, and then every 10 s.
+    for (const port of servers) await until(() => setup.follows(port, master), `${port} follows ${master}`, 30_000)
     for (const port of watchers) await setup.add(sentinel(port, master, options))
     await setup.untilOk()
   } catch (error) {
@@ -114,22 +116,25 @@ class LocalSentinel extends RedisFleet implements RedisSentinel {
     return await this.untilPromoted(before)
   }
 
-  async untilPromoted(port: number, timeoutMs = 30_000): Promise<number> {
+  async untilPromoted(port: number, options: { readonly meanwhile?: () => Promise<unknown> } = {}): Promise<number> {
     let now = port
     const promoted = async () => {
+      await options.meanwhile?.()
       now = await this.master().catch(() => port)
       return now !== port && (await this.#info(now)).includes('role:master')
     }
-    await until(promoted, `another one than ${port} is the master`, timeoutMs)
+    await until(promoted, `another one than ${port} is the master`, 30_000)
     return now
   }
 
+  /** Whether the server at `port` is the master or has its data from it. */
+  async follows(port: number, master: number): Promise<boolean> {
+    const info = await this.#info(port)
+    if (port === master) return info.includes('role:master')
+    return info.includes('master_link_status:up') && info.includes(`master_port:${master}`)
+  }
+
   async untilOk(timeoutMs = 30_000): Promise<void> {
-    const follows = async (port: number, master: number) => {
-      const info = await this.#info(port)
-      if (port === master) return info.includes('role:master')
-      return info.includes('master_link_status:up') && info.includes(`master_port:${master}`)
-    }
     const knows = async (port: number) => {
       const told = (await this.ask(port, 'SENTINEL', 'MASTER', NAME)) as string[]
       const valueOf = (name: string) => Number(told[told.indexOf(name) + 1])
@@ -139,7 +144,7 @@ class LocalSentinel extends RedisFleet implements RedisSentinel {
     const ok = async () => {
       const master = await this.master()
       const all = [
-        ...this.#answering(this.servers).map((port) => follows(port, master)),
+        ...this.#answering(this.servers).map((port) => this.follows(port, master)),
         ...this.#answering(this.sentinels).map((port) => knows(port)),
       ]
       return (await Promise.all(all)).every((each) => each)

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { RedisLink } from '../../../src/redis/connection.ts'
 import { startFlakyProxy } from '../../helpers/flaky-proxy.ts'
 import { type RedisServer, startRedis } from '../../helpers/redis.ts'
+import { type RedisSentinel, startSentinel } from '../../helpers/redis-sentinel.ts'
 import { testLink, until, untilUp } from '../../redis/support.ts'
 import { type ChaosMesh, startChaosMesh } from './nodes.ts'
-import { startSentinel } from './sentinel.ts'
 
 let redis: RedisServer
 let admin: RedisLink
@@ -253,25 +253,29 @@ describe('with Redis for verdicts and for queues apart,', () => {
 })
 
 describe('with Sentinel,', () => {
-  it('checks are answered while it fails over, and verdicts and revocations go on with the new master', async () => {
-    const sentinel = await startSentinel()
+  async function start(): Promise<readonly [RedisSentinel, master: number]> {
+    const sentinel = await startSentinel({ replicas: 1, sentinels: 1 })
     ends.push(() => sentinel.stop())
+    return [sentinel, await sentinel.master()]
+  }
+
+  it('checks are answered while it fails over, and verdicts and revocations go on with the new master', async () => {
+    const [sentinel, master] = await start()
     const { askNew, untilShared, nodes } = await sharing(sentinel.url)
     expect((await nodes[0].revoke({ kind: 'all' })).status).toBe(200)
-    await sentinel.killMaster()
+    await sentinel.kill(master)
     await askNew(30)
-    await sentinel.untilPromoted(() => askNew(1))
+    await sentinel.untilPromoted(master, { meanwhile: () => askNew(1) })
     await untilShared()
     await until(async () => (await nodes[0].revoke({ kind: 'all' })).status === 200, 'revocations work again', 20_000)
     expect((await nodes[1].ask('user-1')).tier).toBe('backend')
   })
 
   it('a master that hangs is left for the new one', async () => {
-    const sentinel = await startSentinel()
-    ends.push(() => sentinel.stop())
+    const [sentinel, master] = await start()
     const { askNew, untilShared } = await sharing(sentinel.url)
-    sentinel.pauseMaster()
-    await sentinel.untilPromoted(() => askNew(1))
+    sentinel.pause(master)
+    await sentinel.untilPromoted(master, { meanwhile: () => askNew(1) })
     await untilShared()
   })
 })

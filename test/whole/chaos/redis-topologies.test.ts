@@ -6,11 +6,11 @@ import { writePolicy } from '../policy.ts'
 import { startHttpBackend } from '../../helpers/http-backend.ts'
 import { freePort } from '../../helpers/ports.ts'
 import { startRedis } from '../../helpers/redis.ts'
+import { startCluster } from '../../helpers/redis-cluster.ts'
+import { startSentinel } from '../../helpers/redis-sentinel.ts'
 import { until } from '../../redis/support.ts'
 import { createCertificates } from '../../helpers/certificates.ts'
-import { startThreeMasters } from './cluster.ts'
 import { type ChaosMesh, startChaosMesh } from './nodes.ts'
-import { startSentinel } from './sentinel.ts'
 
 const ends: (() => Promise<unknown>)[] = []
 
@@ -37,20 +37,20 @@ async function works({ nodes, untilShared }: ChaosMesh): Promise<void> {
 
 describe('verdicts are shared and revoked over', () => {
   it('a cluster of three masters, and answered while one of them is gone', async () => {
-    const cluster = await startThreeMasters()
+    const cluster = await startCluster({ replicas: 0 })
     ends.push(() => cluster.stop())
     const mesh = await meshOn('--redis', cluster.url)
     await works(mesh)
-    const [, , third] = cluster.masters
-    third?.pause()
+    const [, , third = 0] = cluster.ports
+    cluster.pause(third)
     await mesh.askNew(30)
-    third?.resume()
+    cluster.resume(third)
     await until(async () => (await mesh.nodes[0].revoke({ kind: 'all' })).status === 200, 'revocations work again')
     await mesh.untilShared()
   })
 
   it('a master that Sentinel names', async () => {
-    const sentinel = await startSentinel()
+    const sentinel = await startSentinel({ replicas: 1, sentinels: 1 })
     ends.push(() => sentinel.stop())
     await works(await meshOn('--redis', sentinel.url))
   })
