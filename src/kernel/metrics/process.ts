@@ -39,6 +39,21 @@ export const REDIS_UP = gauge({
   labels: { role: REDIS_ROLES },
 })
 
+export const REDIS_REPLICATED_TOTAL = counter({
+  name: 'redis_replicated_total',
+  unit: 'waits',
+  help: 'Waits for replicas, for what is promised as replicated, by outcome; failed: nobody could tell. What is waited for at the same time shares a wait, and counts each.',
+  labels: { role: REDIS_ROLES, outcome: ['replicated', 'too-few', 'failed'] },
+})
+
+export const REDIS_REPLICAS = gauge({
+  name: 'redis_replicas',
+  unit: 'replicas',
+  merge: 'min',
+  help: 'Replicas of the Redis server that was last asked to wait for them; only where something is promised as replicated.',
+  labels: { role: REDIS_ROLES },
+})
+
 export const CONFIG_LOADS_TOTAL = counter({
   name: 'config_loads_total',
   unit: 'loads',
