@@ -90,6 +90,11 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map(
       summary: 'Show where reports are, what became of them, and where something is missing.',
       load: async () => (await import('./ledger.ts')).ledger,
     },
+    'redis-acl': {
+      heading: 'Tools',
+      summary: 'Print users for Redis that may do what Intermix does, and nothing else.',
+      load: async () => (await import('./redis-acl.ts')).redisAcl,
+    },
     version: { heading: 'Tools', summary: 'Print the version.', load: () => version },
     help: { heading: 'Tools', summary: 'Print this, or the help of a command.', load: () => help },
   }),

@@ -51,6 +51,12 @@ export function scriptFromSource(source: string, keyCount: number, name = 'of an
   }
 }
 
+/** The commands that a script of `scripts/` runs, by its file's name without the suffix: in lower case, each once. */
+export function commandsOfScript(file: string): string[] {
+  const calls = readScript(`${file}.lua`).matchAll(/\bp?call\('([A-Z]+)'/g)
+  return [...new Set([...calls].map(([, command = '']) => command.toLowerCase()))]
+}
+
 // Beside this file when run from source; the published package keeps the scripts in src/ only.
 const FOLDERS = [new URL('./scripts/', import.meta.url), new URL('../../../src/redis/scripts/', import.meta.url)]
 

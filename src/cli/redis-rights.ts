@@ -1,0 +1,134 @@
+// What each kind of process does with Redis: the commands that it runs, and the keys. What our scripts run is read from them.
+
+import { commandsOfScript } from '../redis/scripts.ts'
+
+/** What the keys of an installation begin with. */
+interface KeyNames {
+  /** `--redis-prefix`. */
+  readonly prefix: string
+  /** With the name of the mesh, where there is one. */
+  readonly own: string
+}
+
+interface Task {
+  /** Files of `redis/scripts`, without their suffix. */
+  readonly scripts?: readonly string[]
+  /** What is run beside these: by the client itself, by BullMQ's scripts and by those of adapters. */
+  readonly commands?: string
+  /** Key patterns. */
+  readonly keys: (names: KeyNames) => readonly string[]
+}
+
+/** Of BullMQ's scripts: adding jobs, looking at them, removing them. */
+const ADD = 'exists get hget hmget hmset hset incr llen lpush set xadd zadd zcard zrange'
+const LOOK = 'hget hgetall hmget lindex llen lrange rpop zcard zcount zrange'
+const REMOVE = 'del exists hdel hget hgetall lrem smembers xadd zrem zscore'
+/** Taking, holding, ending and taking over. */
+const TAKE =
+  'bzpopmin client|setname del exists get hdel hexists hget hgetall hincrby hmget hmset hset incr lindex llen lpush lrange lrem ' +
+  'ltrim pexpire pttl rpoplpush rpush sadd scard set smembers srem xadd xtrim zadd zcard zpopmin zrange zrangebyscore zrem ' +
+  'zremrangebyrank zremrangebyscore zrevrange zrevrangebyscore zscore'
+
+const REPORTS = ({ own }: KeyNames) => [`{${own}-reports*`]
+const HANDLERS = ({ own }: KeyNames) => [`{${own}-deliver-*`]
+const LETTERS = ({ own }: KeyNames) => [`{${own}-dead-letters}*`]
+const LEDGER = ({ own }: KeyNames) => [`{${own}-ledger*`]
+
+const TASKS = {
+  verdicts: { scripts: ['verdict-get-2', 'verdict-fill-2', 'verdict-drop-1'], keys: ({ prefix }) => [`${prefix}:{*`] },
+  revocations: {
+    scripts: ['revocation-append-3', 'revocation-sync-5'],
+    keys: ({ prefix }) => [`{${prefix}:revocations}*`],
+  },
+  presence: {
+    scripts: ['process-beat-3', 'process-list-2'],
+    commands: 'zadd zrem',
+    keys: ({ prefix }) => [`{${prefix}-processes}*`],
+  },
+  addReports: { scripts: ['queue-look-1'], commands: ADD, keys: REPORTS },
+  signs: { scripts: ['node-sign-2'], commands: 'hmget', keys: LEDGER },
+  takeReports: {
+    scripts: ['queue-look-1', 'queue-state-7', 'drop-job-2'],
+    commands: `${ADD} ${LOOK} ${TAKE}`,
+    keys: REPORTS,
+  },
+  takeBatches: {
+    scripts: ['queue-look-1', 'queue-state-7', 'drop-job-2'],
+    commands: `${ADD} ${LOOK} ${TAKE}`,
+    keys: HANDLERS,
+  },
+  bury: { commands: `${ADD} ${LOOK} ${REMOVE}`, keys: LETTERS },
+  ledger: { scripts: ['ledger-5'], commands: 'hgetall hdel hget hmget hscan', keys: LEDGER },
+  counters: {
+    scripts: ['counter-slots-1', 'counter-apply-4', 'counter-forget-4', 'counter-old-2'],
+    commands: 'hget hscan sismember unlink zrem',
+    keys: ({ own }) => [`{${own}-counters-*`],
+  },
+  quotas: {
+    commands: 'get hdel hgetall hincrby hmget hset pexpire set time',
+    keys: () => ['intermix:rq:{*'],
+  },
+  replay: { commands: ADD, keys: (names) => [...REPORTS(names), ...HANDLERS(names)] },
+} as const satisfies Readonly<Record<string, Task>>
+
+type TaskName = keyof typeof TASKS
+
+/** What a Redis may be to Intermix. */
+export const REDIS_PLACES = ['cache', 'queue', 'revocations'] as const
+export type RedisPlace = (typeof REDIS_PLACES)[number]
+
+const WORKER: readonly TaskName[] = ['presence', 'takeReports', 'takeBatches', 'bury', 'ledger', 'counters']
+const NODE = {
+  cache: ['verdicts'],
+  queue: ['presence', 'addReports', 'signs', 'quotas'],
+  revocations: ['revocations'],
+} as const satisfies Readonly<Record<RedisPlace, readonly TaskName[]>>
+
+/** Kinds of users, with what they do where. */
+const ROLES = {
+  node: NODE,
+  worker: { queue: WORKER },
+  all: { ...NODE, queue: [...NODE.queue, ...WORKER] },
+  operator: { queue: ['bury', 'ledger', 'replay'] },
+  quota: { queue: ['quotas'] },
+} as const satisfies Readonly<Record<string, Readonly<Partial<Record<RedisPlace, readonly TaskName[]>>>>>
+
+export type RedisRole = keyof typeof ROLES
+export const REDIS_ROLES = Object.keys(ROLES) as readonly RedisRole[]
+
+export const TOPOLOGIES = ['single', 'sentinel', 'cluster'] as const
+
+interface RightsOptions {
+  readonly role: RedisRole
+  readonly places: readonly RedisPlace[]
+  readonly topology: (typeof TOPOLOGIES)[number]
+  readonly names: KeyNames
+}
+
+interface Rights {
+  /** In lower case, sub-commands as `client|setname`; sorted. */
+  readonly commands: readonly string[]
+  readonly keys: readonly string[]
+}
+
+/** What every connection needs: BullMQ and ioredis ask for it before anything else. */
+const CONNECTION = 'eval evalsha info ping'
+/** A cluster's client asks which server has which slot, and a slot that moves is asked for by `ASKING`. */
+const CLUSTER = 'asking cluster|info cluster|slots'
+
+/** What a user needs; `undefined` where it has nothing to do there. */
+export function rightsOf({ role, places, topology, names }: RightsOptions): Rights | undefined {
+  const work: Readonly<Partial<Record<RedisPlace, readonly TaskName[]>>> = ROLES[role]
+  const tasks: readonly Task[] = places.flatMap((place) => work[place] ?? []).map((name) => TASKS[name])
+  if (tasks.length === 0) return undefined
+  // Database 0 is chosen by nobody: a cluster has no other one.
+  const connection = topology === 'cluster' ? `${CONNECTION} ${CLUSTER}` : `${CONNECTION} select`
+  const commands = tasks.flatMap(({ scripts = [], commands: more = '' }) => [
+    ...scripts.flatMap(commandsOfScript),
+    ...more.split(' ').filter((text) => text !== ''),
+  ])
+  return {
+    commands: [...new Set([...connection.split(' '), ...commands])].sort(),
+    keys: [...new Set(tasks.flatMap(({ keys }) => keys(names)))].sort(),
+  }
+}

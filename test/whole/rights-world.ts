@@ -1,0 +1,205 @@
+// All that Intermix does with Redis, done once: checks shared by nodes, revocations, quotas, reports delivered, tried again and
+// buried, counters, the ledger, and the commands. Each process has a URL, and so a user, of its own.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import type { LedgerReport } from '../../src/telemetry/ledger-report.ts'
+import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
+import { type Intermix, startCommand, startIntermix } from './intermix.ts'
+
+/** Flags that say where Redis is, for each kind of process. */
+export interface RedisFlags {
+  readonly node: readonly string[]
+  readonly worker: readonly string[]
+  readonly operator: readonly string[]
+  /** URL for a `redisquota` with a Redis of its own. */
+  readonly quotaUrl: string
+}
+
+export interface RightsWorld {
+  readonly node: Intermix
+  readonly worker: Intermix
+  /** Does everything, and fails where something is not done. */
+  exercise(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Starts two nodes and a worker. */
+export async function startRightsWorld(flags: RedisFlags): Promise<RightsWorld> {
+  const ends: (() => Promise<unknown>)[] = []
+  const stop = async () => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  }
+  try {
+    const backend = await startHttpBackend()
+    ends.push(() => backend.close())
+    const config = await mkdtemp(join(tmpdir(), 'intermix-rights-'))
+    ends.push(() => rm(config, { recursive: true, force: true }))
+    await writeFile(join(config, 'rights.yaml'), configText(backend.url, flags.quotaUrl))
+    const start = async (role: 'node' | 'worker', nodeId: string, more: readonly string[]) => {
+      const started = await startIntermix({ role, config, nodeId, flags: more })
+      ends.push(() => started.child.stop())
+      return started
+    }
+    const worker = await start('worker', 'w', flags.worker)
+    const nodes = [await start('node', 'a', flags.node), await start('node', 'b', flags.node)] as const
+    const exercise = () => exerciseAll({ nodes, worker, backend, operator: flags.operator })
+    return { node: nodes[0], worker, exercise, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+interface Parts {
+  readonly nodes: readonly [Intermix, Intermix]
+  readonly worker: Intermix
+  readonly backend: HttpBackend
+  readonly operator: readonly string[]
+}
+
+let serial = 0
+
+async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise<void> {
+  serial += 1
+  const [one, other] = nodes
+  const path = `/entitled/${process.pid}/${serial}`
+  const slow = { timeout: 30_000 }
+  // A node keeps what it answers to itself until it follows the revocations.
+  await expect
+    .poll(async () => {
+      const asked = `${path}/${Math.random()}`
+      await check(one, asked)
+      return (await check(other, asked)).tier
+    }, slow)
+    .toBe('mesh')
+  for (const name of ['shared', 'rolling', 'elsewhere'])
+    await expect.poll(() => check(one, path, { [name]: 1 }), slow).toMatchObject({ quotas: { [name]: { granted: 1 } } })
+
+  await expect.poll(() => command(['revoke', '--all', '--admin', one.adminUrl]), slow).toContain('confirmed by 2 of 2')
+
+  for (const status of [200, 500, 429, 413, 400]) {
+    let calls = 0
+    backend.answerWith(({ path: asked, body }) => {
+      if (asked !== '/reports') return { status: 200 }
+      calls += 1
+      const again =
+        status === 400 || (status === 413 && (JSON.parse(body) as { instances: unknown[] }).instances.length > 1)
+      return calls > 1 && !again ? { status: 200 } : { status, headers: { 'retry-after': '1' } }
+    })
+    await expect.poll(() => report(one, 4), slow).toBe(202)
+    await expect.poll(() => calls, slow).toBeGreaterThan(status === 200 ? 0 : status === 400 ? 0 : 1)
+    if (status !== 400) await expect.poll(() => settled(worker), slow).toBe(true)
+  }
+  const metrics = async () => await (await fetch(`${worker.prometheusUrl}/metrics`)).text()
+  await expect.poll(metrics, slow).toMatch(/istio_requests_total\{.*\} \d+/)
+
+  const list = () => command(['dead-letters', 'list', '--json', ...operator])
+  await expect.poll(list, slow).toContain('"reason"')
+  const ids = (await list())
+    .split('\n')
+    .flatMap((line) => (line === '' ? [] : [(JSON.parse(line) as { id: string }).id]))
+  backend.answerWith(() => ({ status: 200 }))
+  expect(await command(['dead-letters', 'show', ids[0] ?? '', ...operator])).toContain('HTTP 400')
+  expect(await command(['dead-letters', 'replay', '--all', ...operator])).toContain('replayed')
+  await expect.poll(() => settled(worker), slow).toBe(true)
+  backend.answerWith(() => ({ status: 400 }))
+  await report(one, 1)
+  await expect.poll(list, slow).toContain('"reason"')
+  expect(await command(['dead-letters', 'drop', '--all', ...operator])).toContain('dropped')
+  backend.answerWith(() => ({ status: 200 }))
+  await expect.poll(() => command(['ledger', '--admin', worker.adminUrl]), slow).toContain('everything adds up')
+}
+
+async function check(node: Intermix, path: string, quotas?: Record<string, number>): Promise<{ tier?: string }> {
+  const wanted = Object.entries(quotas ?? {}).map(([name, amount]) => [name, { amount, bestEffort: false }])
+  const body = { attributes: { 'request.path': path }, quotas: Object.fromEntries(wanted) }
+  const answer = await fetch(`http://127.0.0.1:${node.httpPort}/v1/check`, {
+    method: 'POST',
+    body: JSON.stringify(body),
+  })
+  return (await answer.json()) as { tier?: string }
+}
+
+async function report(node: Intermix, count: number): Promise<number> {
+  const records = Array.from({ length: count }, (_, i) => ({ 'request.path': `/${i}`, 'response.code': 200 }))
+  const url = `http://127.0.0.1:${node.httpPort}/v1/report`
+  return (await fetch(url, { method: 'POST', body: JSON.stringify({ records }) })).status
+}
+
+/** Whether nothing is under way any more, as the ledger has it. */
+async function settled(worker: Intermix): Promise<boolean> {
+  const { nodes, handlers } = (await (await fetch(`${worker.adminUrl}/debug/ledger`)).json()) as LedgerReport
+  const arrived = nodes.every(({ accepted, arrived: there }) => accepted === there)
+  return arrived && Object.values(handlers).every(({ held, deadLetters }) => held === deadLetters)
+}
+
+async function command(args: readonly string[]): Promise<string> {
+  const child = await startCommand(args)
+  await child.exited
+  return child.output()
+}
+
+function configText(backendUrl: string, quotaUrl: string): string {
+  const quotas = (name: string, rolling: boolean) => [
+    {
+      name,
+      maxAmount: 1_000_000,
+      validDuration: '60s',
+      rateLimitAlgorithm: rolling ? 'ROLLING_WINDOW' : 'FIXED_WINDOW',
+    },
+  ]
+  const quota = (name: string, params: object) => [
+    object('handler', name, { compiledAdapter: 'redisquota', params }),
+    object('instance', name, { compiledTemplate: 'quota', params: { dimensions: {} } }),
+    rule(name, [name]),
+  ]
+  return [
+    object('attributemanifest', 'proxy', {
+      attributes: { 'request.path': { valueType: 'STRING' }, 'response.code': { valueType: 'INT64' } },
+    }),
+    object('handler', 'entitled', {
+      compiledAdapter: 'http',
+      params: { url: `${backendUrl}/check`, validDuration: '300s' },
+      connection: { timeout: '2s' },
+    }),
+    object('instance', 'entitled', { compiledTemplate: 'listentry', params: { value: 'request.path | ""' } }),
+    rule('entitled', ['entitled'], 'match(request.path, "/entitled*")'),
+    ...quota('shared', { quotas: quotas('shared', false) }),
+    ...quota('rolling', { quotas: quotas('rolling', true) }),
+    ...quota('elsewhere', { redisServerUrl: quotaUrl, quotas: quotas('elsewhere', false) }),
+    object('handler', 'metrics', {
+      compiledAdapter: 'prometheus',
+      params: {
+        metrics: [
+          {
+            name: 'requests_total',
+            instanceName: 'count.instance.istio-system',
+            kind: 'COUNTER',
+            labelNames: ['code'],
+          },
+        ],
+      },
+    }),
+    object('handler', 'sink', { compiledAdapter: 'http', params: { url: `${backendUrl}/reports` } }),
+    object('instance', 'count', {
+      compiledTemplate: 'metric',
+      params: { value: '1', dimensions: { code: 'response.code | 0' } },
+    }),
+    object('instance', 'line', { compiledTemplate: 'logentry', params: { variables: { path: 'request.path | ""' } } }),
+    rule('count', ['metrics', 'count']),
+    rule('line', ['sink', 'line']),
+  ].join('---\n')
+}
+
+function rule(name: string, [handler, instance = handler]: readonly string[], match?: string): string {
+  const actions = [{ handler, instances: [instance] }]
+  return object('rule', name, { ...(match === undefined ? {} : { match }), actions })
+}
+
+/** JSON is YAML. */
+function object(kind: string, name: string, spec: object): string {
+  const metadata = { name, namespace: 'istio-system' }
+  return `${JSON.stringify({ apiVersion: 'config.istio.io/v1alpha2', kind, metadata, spec }, null, 2)}\n`
+}
