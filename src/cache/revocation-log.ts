@@ -10,9 +10,14 @@ export interface SyncReply {
   readonly generation: string
   readonly sequence: number
   readonly firstKept: number
+  /** The next ones, in order; `RECORDS_AT_ONCE` of them where there may be more. */
   readonly records: readonly string[]
   /** Which run of which server answered; empty where it does not tell. */
-  readonly server: string
+  readonly run: string
+  /** What `POLL` finds for as long as nothing has changed. */
+  readonly head: string
+  /** How many nodes follow the log. */
+  readonly nodes: number
 }
 
 export interface Appended {
@@ -23,9 +28,28 @@ export interface Appended {
   readonly generationAt: number
 }
 
+/** Who has applied a revocation. Of each kind of nodes the first are named, at most as many as were asked for. */
+export interface Uptake {
+  readonly counts: Readonly<Record<'confirmed' | 'unconfirmed' | 'silent', number>>
+  /** It holds on them. */
+  readonly confirmed: readonly string[]
+  /** Nodes that have been alive within the last seconds and have not confirmed in time. */
+  readonly unconfirmed: readonly string[]
+  /** Nodes that were not heard for some seconds and not waited for: dead most likely, or out of touch with Redis. */
+  readonly silent: readonly string[]
+}
+
+export const RECORDS_AT_ONCE = 1_000
+
+/** The keys of a log, in one slot. */
+export function revocationKeys(prefix: string) {
+  const tag = `{${prefix}:revocations}`
+  return { head: `${tag}:h`, log: `${tag}:z`, applied: `${tag}:a`, heard: `${tag}:n`, reunion: `${tag}:r` }
+}
+
 export const APPEND = defineScript<Appended>({
   name: 'revocation-append',
-  keys: 3,
+  keys: 4,
   reply(raw) {
     const [generation, ...numbers] = listOf(raw)
     const [sequence, recordedAt, generationAt] = numbers.map(count) as [number, number, number]
@@ -37,14 +61,27 @@ export const SYNC = defineScript<SyncReply>({
   name: 'revocation-sync',
   keys: 5,
   reply(raw) {
-    const [generation, sequence, firstKept, records, server] = listOf(raw)
+    const [generation, sequence, firstKept, records, run, head, nodes] = listOf(raw)
     return {
       generation: text(generation),
       sequence: count(sequence),
       firstKept: count(firstKept),
       records: listOf(records).map(text),
-      server: text(server),
+      run: run === '-' ? '' : text(run),
+      head: text(head),
+      nodes: count(nodes),
     }
+  },
+})
+
+export const UPTAKE = defineScript<Uptake>({
+  name: 'revocation-uptake',
+  keys: 4,
+  reply(raw) {
+    const [numbers, ...names] = listOf(raw).map(listOf)
+    const [confirmed, unconfirmed, silent] = (numbers ?? []).map(count) as [number, number, number]
+    const [those = [], late = [], unheard = []] = names.map((list) => list.map(text))
+    return { counts: { confirmed, unconfirmed, silent }, confirmed: those, unconfirmed: late, silent: unheard }
   },
 })
 

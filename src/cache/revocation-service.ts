@@ -8,17 +8,24 @@ import { REVOCATIONS_IN_TOUCH } from '../kernel/metrics/cache.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { Siblings } from '../kernel/siblings.ts'
 import type { RedisLink } from '../redis/connection.ts'
-import { APPEND, type Appended, readRecord, readTarget, SYNC, type SyncReply } from './revocation-log.ts'
+import type { RedisClient } from '../redis/create-client.ts'
+import {
+  APPEND,
+  type Appended,
+  readRecord,
+  readTarget,
+  RECORDS_AT_ONCE,
+  revocationKeys,
+  SYNC,
+  type SyncReply,
+  UPTAKE,
+  type Uptake,
+} from './revocation-log.ts'
 import type { Revocations, RevocationTarget } from './revocations.ts'
 
-/** How a revocation was taken up. It holds on every node in `confirmed`; the others are named with how they lag. */
-export interface RevocationReceipt {
+/** How a revocation was taken up. Of many nodes the first 100 of each kind are named; `counts` has them all. */
+export interface RevocationReceipt extends Uptake {
   readonly sequence: number
-  readonly confirmed: readonly string[]
-  /** Nodes that have been alive within the last seconds and have not confirmed in time. */
-  readonly unconfirmed: readonly string[]
-  /** Nodes that were not heard for some seconds and not waited for: dead most likely, or out of touch with Redis. */
-  readonly silent: readonly string[]
   /** After this many milliseconds no other node, silent ones included, can serve the revoked verdict either. */
   readonly boundMs: number
 }
@@ -40,30 +47,36 @@ export interface RevocationServiceOptions {
 
 /** What processes of one node ask of each other. */
 const REVOKE = 'revoke'
-const POLL_MS = 250
+/** Between two looks at the head of the log; with thousands of nodes they take it in turns, a millisecond for each ten. */
+const POLL_MS = 500
+const MAX_POLL_MS = 900
+const NODES_PER_MS = 10
+/** A node says so often where it is, although nothing has changed; then everything is looked at. */
+const PLACE_EVERY_MS = 4_000
 /** Without word from the log for this long, the node takes itself for out of touch. */
 const OUT_OF_TOUCH_MS = 2_000
 /** A node that was not heard for so long is not waited for; it is named, because it may live on out of touch. */
-const SILENT_MS = 10_000
+const SILENT_MS = 12_000
+/** Where no node at all was heard for so long, it was Redis that was away. */
+const AWAY_MS = 6_000
 const FORGET_NODE_MS = 600_000
 const KEPT_RECORDS = 20_000
+/** All that may be kept, that it was read, and some that came meanwhile. */
+const MAX_PAGES = KEPT_RECORDS / RECORDS_AT_ONCE + 5
 const CONFIRM_PATIENCE_MS = 3_000
+const CONFIRM_LOOK_MS = 50
+const NAMED_NODES = 100
 /** In a generation younger than this, nodes may be alive that have not found their way back to Redis yet. */
 const REUNION_MS = 3_000
 /** An operator's call is not a check: it may wait longer for Redis. */
 const REVOKE_TIMEOUT_MS = 1_000
 
-interface Uptake {
-  readonly confirmed: string[]
-  readonly unconfirmed: string[]
-  readonly silent: string[]
-}
-
 export class RevocationService {
   readonly #options: RevocationServiceOptions
-  readonly #keys: { sequence: string; generation: string; log: string; nodes: string; server: string }
+  readonly #keys: ReturnType<typeof revocationKeys>
   readonly #inTouchGauge: Gauge
-  #lastSync = Number.NEGATIVE_INFINITY
+  #inTouchSince = Number.NEGATIVE_INFINITY
+  #placedAt = Number.NEGATIVE_INFINITY
   #cancel: (() => void) | undefined
   #stopped = false
   /** No clock and no name that others may have is part of tokens: they must never come twice. */
@@ -71,19 +84,16 @@ export class RevocationService {
   #tokens = 0
   /** Mark of the last record that was applied: tells whether Redis still has the same one under its number. */
   #mark = ''
+  /** The head of the log as of the last exchange; while Redis has the same there is nothing to ask for. */
+  #head: string | undefined
   /** The run of the Redis server that holds the log, as it was last heard. */
   #server: string | undefined
+  #pollMs = POLL_MS
+  #unlisten = () => {}
 
   constructor(options: RevocationServiceOptions) {
     this.#options = options
-    const tag = `{${options.prefix}:revocations}`
-    this.#keys = {
-      sequence: `${tag}:s`,
-      generation: `${tag}:g`,
-      log: `${tag}:z`,
-      nodes: `${tag}:n`,
-      server: `${tag}:i`,
-    }
+    this.#keys = revocationKeys(options.prefix)
     this.#inTouchGauge = options.meter.gauge(REVOCATIONS_IN_TOUCH)()
     this.#inTouchGauge.set(options.link === undefined ? 1 : 0)
     if (options.link === undefined) options.siblings?.answer(REVOKE, (target) => this.#revokeHere(readTarget(target)))
@@ -91,7 +101,13 @@ export class RevocationService {
 
   /** Follows the log in the background. */
   async start(): Promise<void> {
-    if (this.#options.link !== undefined) await this.#poll()
+    const { link } = this.#options
+    if (link === undefined) return
+    // Whatever is behind a new connection may be another server.
+    this.#unlisten = link.onUp(() => {
+      this.#head = undefined
+    })
+    await this.#poll()
   }
 
   /** Ends following, and leaves the mesh, so that no revocation waits for this node: call it when nothing is served. */
@@ -99,15 +115,18 @@ export class RevocationService {
     if (this.#stopped) return
     this.#stopped = true
     this.#cancel?.()
+    this.#unlisten()
     const { link, nodeId } = this.#options
+    const { applied, heard } = this.#keys
+    const leave = (client: RedisClient) => Promise.all([client.zrem(heard, nodeId), client.zrem(applied, nodeId)])
     // Where this fails, the node is forgotten by its silence.
-    void link?.run((client) => client.hdel(this.#keys.nodes, nodeId)).catch(() => undefined)
+    void link?.run(leave).catch(() => undefined)
   }
 
   /** Whether every revocation that was acknowledged some seconds ago is known here. */
   inTouch(): boolean {
     const { link, clock } = this.#options
-    return link === undefined || clock.monotonic() - this.#lastSync < OUT_OF_TOUCH_MS
+    return link === undefined || clock.monotonic() - this.#inTouchSince < OUT_OF_TOUCH_MS
   }
 
   /** The oldest verdict that may be served now, in milliseconds. */
@@ -127,16 +146,18 @@ export class RevocationService {
       // Each process counts its own: they share no verdicts.
       const others = await siblings?.ask(REVOKE, target)
       const confirmed = [nodeId, ...(others?.answers.keys() ?? [])]
-      return { sequence, confirmed, unconfirmed: others?.silent ?? [], silent: [], boundMs: 0 }
+      const unconfirmed = others?.silent ?? []
+      const counts = { confirmed: confirmed.length, unconfirmed: unconfirmed.length, silent: 0 }
+      return { sequence, counts, confirmed, unconfirmed, silent: [], boundMs: 0 }
     }
-    const { sequence, generation, log } = this.#keys
+    const { head, log, applied, heard } = this.#keys
     const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS]
-    const append = link.run((client) => APPEND.run(client, [sequence, generation, log], args), REVOKE_TIMEOUT_MS)
+    const append = link.run((client) => APPEND.run(client, [head, log, applied, heard], args), REVOKE_TIMEOUT_MS)
     const appended = await append.catch((error: unknown) => {
       throw unavailable('the revocation could not be recorded', error)
     })
-    const nodes = await this.#awaitNodes(link, appended)
-    return { sequence: appended.sequence, ...nodes, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }
+    const uptake = await this.#awaitUptake(link, appended)
+    return { sequence: appended.sequence, ...uptake, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }
   }
 
   #revokeHere(target: RevocationTarget): number {
@@ -146,70 +167,64 @@ export class RevocationService {
     return sequence
   }
 
-  async #awaitNodes(link: RedisLink, wanted: Appended): Promise<Uptake> {
+  async #awaitUptake(link: RedisLink, wanted: Appended): Promise<Uptake> {
     const { clock } = this.#options
     const startedAt = clock.monotonic()
     const completeAt = startedAt + REUNION_MS - (wanted.recordedAt - wanted.generationAt)
-    let synced = false
+    let applied = false
     for (;;) {
-      const own = await this.#sync().then(
-        () => true,
-        () => false,
-      )
-      synced ||= own
-      const { places, error } = await this.#places(link)
-      const patient = clock.monotonic() < startedAt + CONFIRM_PATIENCE_MS
-      if (places !== undefined) {
-        const uptake: Uptake = { confirmed: [], unconfirmed: [], silent: [] }
-        for (const [node, place] of places) {
-          if (synced && this.#hasApplied(node, place, wanted)) uptake.confirmed.push(node)
-          else uptake[this.#isSilent(node, place, wanted) ? 'silent' : 'unconfirmed'].push(node)
+      const isOver = clock.monotonic() >= startedAt + CONFIRM_PATIENCE_MS
+      try {
+        // This node counts by what it has told, as others do: so it tells at once.
+        if (!applied) await this.#follow()
+        applied = true
+        const { counts } = await this.#uptake(link, wanted, 0)
+        const isComplete = counts.unconfirmed === 0 && clock.monotonic() >= completeAt
+        if (isOver || isComplete) {
+          const uptake = await this.#uptake(link, wanted, NAMED_NODES)
+          if (isOver || uptake.counts.unconfirmed === 0) return uptake
         }
-        const complete = uptake.unconfirmed.length === 0 && clock.monotonic() >= completeAt
-        if (complete || !patient) return uptake
-      } else if (!patient) {
-        throw unavailable('the revocation is recorded, but which nodes have applied it is not known', error)
+      } catch (error) {
+        if (isOver) throw unavailable('the revocation is recorded, but which nodes have applied it is not known', error)
       }
-      await pause(clock, POLL_MS / 5)
+      await pause(clock, CONFIRM_LOOK_MS)
     }
   }
 
-  /** How far each live node was when it last asked, this one included. */
-  async #places(link: RedisLink): Promise<{ places?: ReadonlyMap<string, string>; error?: unknown }> {
-    try {
-      const nodes = await link.run((client) => client.hgetall(this.#keys.nodes), REVOKE_TIMEOUT_MS)
-      return { places: new Map([...Object.entries(nodes), [this.#options.nodeId, '']]) }
-    } catch (error) {
-      return { error }
-    }
-  }
-
-  #isSilent(node: string, place: string, wanted: Appended): boolean {
-    return node !== this.#options.nodeId && Number(place.split(' ', 1)[0]) < wanted.recordedAt - SILENT_MS
-  }
-
-  /** Whether a node has, from its `place` in the log, applied the record; asked once this node has read it itself. */
-  #hasApplied(node: string, place: string, wanted: Appended): boolean {
-    const { revocations, nodeId } = this.#options
-    const { epoch } = revocations
-    const [at, generation, sequence] =
-      node === nodeId ? [Number.POSITIVE_INFINITY, epoch.generation, epoch.sequence] : place.split(' ')
-    // What a node said before does not count: it may have known another record under this number.
-    if (Number(at) <= wanted.recordedAt || generation !== epoch.generation) return false
-    // A generation that took the place of the record's has voided everything.
-    return generation !== wanted.generation || Number(sequence) >= wanted.sequence
+  #uptake(link: RedisLink, { generation, sequence, recordedAt }: Appended, names: number): Promise<Uptake> {
+    const { head, applied, heard, reunion } = this.#keys
+    const args = [generation, sequence, recordedAt, SILENT_MS, names]
+    return link.run((client) => UPTAKE.run(client, [head, applied, heard, reunion], args), REVOKE_TIMEOUT_MS)
   }
 
   async #poll(): Promise<void> {
+    const { link, clock } = this.#options
+    if (link === undefined) return
     try {
-      // Having applied something new, tell so at once: somebody may wait for it.
-      if (await this.#sync()) await this.#sync()
+      const isDue = clock.monotonic() - this.#placedAt >= PLACE_EVERY_MS
+      if (isDue || !(await this.#isUnchanged(link))) await this.#follow()
     } catch {
       // The link counts and logs its failures; until it is back the age of what is served is bounded.
     }
     this.#inTouchGauge.set(this.inTouch() ? 1 : 0)
     if (this.#stopped) return
-    this.#cancel = this.#options.clock.after(POLL_MS, () => void this.#poll())
+    this.#cancel = clock.after(this.#pollMs, () => void this.#poll())
+  }
+
+  /** Whether the log's head is what it was. `GETEX` counts as a write: a server that has been demoted refuses it. */
+  async #isUnchanged(link: RedisLink): Promise<boolean> {
+    const { clock } = this.#options
+    const { head } = this.#keys
+    if (this.#head === undefined) return false
+    const sentAt = clock.monotonic()
+    if ((await link.run((client) => client.getex(head))) !== this.#head) return false
+    this.#inTouchSince = Math.max(this.#inTouchSince, sentAt)
+    return true
+  }
+
+  /** Applies what is new, and having applied something tells so at once: somebody may wait for it. */
+  async #follow(): Promise<void> {
+    for (let page = 0; page < MAX_PAGES && (await this.#sync()); page++);
   }
 
   /** One exchange with the log; true when it brought something. */
@@ -217,14 +232,20 @@ export class RevocationService {
     const { link, revocations, clock, nodeId } = this.#options
     if (link === undefined) return false
     const sentAt = clock.monotonic()
-    const { sequence, generation, log, nodes, server } = this.#keys
+    const { head, log, applied, heard, reunion } = this.#keys
     const known = revocations.epoch
     const place = [nodeId, known.generation, known.sequence, this.#mark]
-    const args = [...place, this.#token(), FORGET_NODE_MS, OUT_OF_TOUCH_MS]
-    const reply = await link.run((client) => SYNC.run(client, [sequence, generation, log, nodes, server], args))
+    const args = [...place, this.#token(), FORGET_NODE_MS, AWAY_MS, RECORDS_AT_ONCE]
+    const keys = [head, log, applied, heard, reunion]
+    const reply = await link.run((client) => SYNC.run(client, keys, args))
     const changed = this.#apply(reply)
-    this.#knowServer(reply.server)
-    this.#lastSync = Math.max(this.#lastSync, sentAt)
+    this.#knowServer(reply.run)
+    this.#pollMs = Math.min(Math.max(POLL_MS, reply.nodes / NODES_PER_MS), MAX_POLL_MS)
+    this.#placedAt = Math.max(this.#placedAt, sentAt)
+    // More may be left to read.
+    if (revocations.epoch.sequence < reply.sequence) return true
+    this.#head = reply.head
+    this.#inTouchSince = Math.max(this.#inTouchSince, sentAt)
     return changed
   }
 
@@ -254,7 +275,9 @@ export class RevocationService {
       revocations.apply(record)
       this.#mark = record.mark
     }
-    if (revocations.epoch.sequence < reply.sequence) {
+    const { sequence } = revocations.epoch
+    const isLastPage = reply.records.length < RECORDS_AT_ONCE || sequence === known.sequence
+    if (sequence < reply.sequence && isLastPage) {
       revocations.revokeBelow(reply.sequence)
       this.#mark = ''
     }

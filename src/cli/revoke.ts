@@ -3,7 +3,7 @@
 import type { RevocationReceipt } from '../cache/revocation-service.ts'
 import type { RevocationTarget } from '../cache/revocations.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import type { JsonObject } from '../kernel/json-object.ts'
+import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { defineTool } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'
@@ -49,25 +49,32 @@ export const revoke = defineTool({
   },
 })
 
-function printReceipt({ sequence, confirmed, unconfirmed, silent, boundMs }: RevocationReceipt, io: CommandIo): number {
-  io.out(`revocation ${sequence} is confirmed by ${confirmed.length} of ${confirmed.length + unconfirmed.length} nodes`)
-  if (silent.length > 0) {
-    io.err(`intermix revoke: not heard of lately: ${silent.join(', ')}; if alive, they obey within ${boundMs} ms`)
+function printReceipt(receipt: RevocationReceipt, io: CommandIo): number {
+  const { sequence, counts, boundMs } = receipt
+  const named = (kind: 'unconfirmed' | 'silent') => {
+    const more = counts[kind] - receipt[kind].length
+    return `${receipt[kind].join(', ')}${more > 0 ? ` and ${more} more` : ''}`
   }
-  if (unconfirmed.length === 0) return EXIT.ok
+  io.out(`revocation ${sequence} is confirmed by ${counts.confirmed} of ${counts.confirmed + counts.unconfirmed} nodes`)
+  if (counts.silent > 0) {
+    io.err(`intermix revoke: not heard of lately: ${named('silent')}; if alive, they obey within ${boundMs} ms`)
+  }
+  if (counts.unconfirmed === 0) return EXIT.ok
   io.err(
-    `intermix revoke: not confirmed by ${unconfirmed.join(', ')}; they serve the old verdict for ${boundMs} ms at most`,
+    `intermix revoke: not confirmed by ${named('unconfirmed')}; they serve the old verdict for ${boundMs} ms at most`,
   )
   return EXIT.failed
 }
 
-function readReceipt({ sequence, confirmed, unconfirmed, silent, boundMs }: JsonObject): RevocationReceipt {
+function readReceipt({ sequence, confirmed, unconfirmed, silent, boundMs, counts }: JsonObject): RevocationReceipt {
   const names = (value: unknown) => (Array.isArray(value) ? value.map(String) : [])
+  const lists = { confirmed: names(confirmed), unconfirmed: names(unconfirmed), silent: names(silent) }
+  const counted = isJsonObject(counts) ? counts : {}
+  const countOf = (kind: keyof typeof lists) => Number(counted[kind] ?? lists[kind].length)
   return {
     sequence: Number(sequence),
-    confirmed: names(confirmed),
-    unconfirmed: names(unconfirmed),
-    silent: names(silent),
+    counts: { confirmed: countOf('confirmed'), unconfirmed: countOf('unconfirmed'), silent: countOf('silent') },
+    ...lists,
     boundMs: Number(boundMs),
   }
 }

@@ -1,5 +1,6 @@
 // Nodes that follow one log of revocations in a real Redis, each on time of its own that stands while Redis is asked.
 
+import { revocationKeys } from '../../src/cache/revocation-log.ts'
 import { Revocations } from '../../src/cache/revocations.ts'
 import { RevocationService } from '../../src/cache/revocation-service.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
@@ -10,19 +11,16 @@ import { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
 const PREFIX = 'test'
-export const KEYS = {
-  sequence: `{${PREFIX}:revocations}:s`,
-  generation: `{${PREFIX}:revocations}:g`,
-  log: `{${PREFIX}:revocations}:z`,
-  nodes: `{${PREFIX}:revocations}:n`,
-  server: `{${PREFIX}:revocations}:i`,
-}
+export const KEYS = revocationKeys(PREFIX)
+/** Longer than nodes take until they look at everything, and not at the head of the log alone. */
+export const LOOK_MS = 5_000
 export const PARTITION_MAX_AGE_MS = 30_000
 
 /** A node's way to Redis, which a test can cut or hold. */
 class Wire {
   readonly #link: RedisLink
   inFlight = 0
+  calls = 0
   /** While true, every call fails as it does with Redis away. */
   cut = false
   /** Calls still to be let through before the wire is cut. */
@@ -36,6 +34,7 @@ class Wire {
     if (this.cutAfter-- <= 0) this.cut = true
     if (this.cut) throw new IntermixError('REDIS_UNAVAILABLE', 'Redis is not reachable')
     this.inFlight++
+    this.calls++
     try {
       return await this.#link.run(operation, timeoutMs)
     } finally {
@@ -55,6 +54,13 @@ export interface MeshNode {
   stuck: boolean
 }
 
+interface Head {
+  readonly generation: string
+  readonly sequence: number | string
+  readonly mark: string
+  readonly run: string
+}
+
 /** The nodes of a test; `drive` lets their time pass. */
 export class RevocationMesh {
   readonly nodes: MeshNode[] = []
@@ -70,7 +76,8 @@ export class RevocationMesh {
     const wire = new Wire(this.#link)
     const log = new KeptLog()
     const revocations = new Revocations()
-    const link = Object.assign(Object.create(this.#link) as RedisLink, { run: wire.run.bind(wire) })
+    const onUp = (callback: () => void) => this.#link.onUp(callback)
+    const link = Object.assign(Object.create(this.#link) as RedisLink, { run: wire.run.bind(wire), onUp })
     const meter = new ReadableMeter()
     const options = { revocations, link, clock, log, meter, prefix: PREFIX, nodeId: id }
     const service = new RevocationService({ ...options, partitionMaxAgeMs: PARTITION_MAX_AGE_MS })
@@ -84,10 +91,18 @@ export class RevocationMesh {
   async joinAll(count: number): Promise<MeshNode[]> {
     const nodes: MeshNode[] = []
     for (let i = 1; i <= count; i++) nodes.push(await this.join(`n${i}`))
-    const generation = (await this.#link.run((client) => client.get(KEYS.generation))) ?? ''
-    await this.#link.run((client) => client.set(KEYS.generation, generation.replace(/@\d+$/, '@1')))
-    await this.pass(600)
+    await this.setHead((head) => ({ ...head, generation: head.generation.replace(/@\d+$/, '@1') }))
+    await this.pass(1_200)
     return nodes
+  }
+
+  /** Changes what stands at the head of the log. */
+  async setHead(change: (head: Head) => Head): Promise<void> {
+    const [generation = '', sequence, mark = '', run = ''] =
+      (await this.#link.run((client) => client.get(KEYS.head)))?.split(' ') ?? []
+    const head = change({ generation, sequence: Number(sequence), mark, run })
+    const words = [head.generation, head.sequence, head.mark, head.run].join(' ')
+    await this.#link.run((client) => client.set(KEYS.head, words))
   }
 
   /** Lets time pass on all nodes that are not stuck, never while one of their calls is under way, until it settles. */

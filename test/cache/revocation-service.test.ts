@@ -8,6 +8,7 @@ import {
   BY_HANDLER,
   BY_OTHER,
   KEYS,
+  LOOK_MS,
   type MeshNode,
   OTHER,
   PARTITION_MAX_AGE_MS,
@@ -87,23 +88,24 @@ describe('a revocation', () => {
     third.stuck = true
     const silentFor = async (span: number) => {
       const [seconds] = await link.run((client) => client.time())
-      const old = `${(Number(seconds) - span) * 1_000} ${third.revocations.epoch.generation} 0`
-      await link.run((client) => client.hset(KEYS.nodes, 'n3', old))
-      await mesh.pass(300)
+      await link.run((client) => client.zadd(KEYS.heard, `${Number(seconds) - span}000`, 'n3'))
+      await mesh.pass(LOOK_MS)
     }
-    await silentFor(12)
+    await silentFor(14)
     expect(await mesh.drive(one.service.revoke(BY_HANDLER))).toMatchObject({ unconfirmed: [], silent: ['n3'] })
     await silentFor(601)
     expect(await mesh.drive(one.service.revoke(BY_HANDLER))).toMatchObject({ unconfirmed: [], silent: [] })
-    expect(await link.run((client) => client.hkeys(KEYS.nodes))).not.toContain('n3')
+    for (const key of [KEYS.heard, KEYS.applied]) {
+      expect(await link.run((client) => client.zscore(key, 'n3'))).toBeNull()
+    }
   })
 
   it('waits for nodes that are silent because Redis was away for all of them', async () => {
     const [one] = await three()
     const [seconds] = await link.run((client) => client.time())
-    const old = `${(Number(seconds) - 60) * 1_000} ${one.revocations.epoch.generation} 0`
+    const old = `${Number(seconds) - 60}000`
     for (const node of mesh.nodes) node.wire.cut = true
-    await link.run((client) => client.hset(KEYS.nodes, 'n1', old, 'n2', old, 'n3', old))
+    await link.run((client) => client.zadd(KEYS.heard, old, 'n1', old, 'n2', old, 'n3'))
     one.wire.cut = false
     const receipt = await mesh.drive(one.service.revoke(BY_HANDLER))
     expect([...receipt.unconfirmed].sort()).toEqual(['n2', 'n3'])
@@ -139,7 +141,7 @@ describe('a revocation', () => {
     for (let i = 1; i <= 4; i++) await mesh.drive(one.service.revoke(target(i)))
     await link.run((client) => client.zremrangebyscore(KEYS.log, 0, 2))
     third.wire.cut = false
-    await mesh.pass(600)
+    await mesh.pass(1_200)
     expect(serves(third, before, OTHER)).toBe(false)
     expect(serves(one, before, OTHER)).toBe(true)
     expect(third.revocations.epoch).toEqual(one.revocations.epoch)
@@ -151,7 +153,7 @@ describe('a revocation', () => {
     for (const node of nodes) node.wire.cut = true
     await expect(mesh.drive(nodes[0].service.revoke(BY_HANDLER))).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
     for (const node of nodes) node.wire.cut = false
-    await mesh.pass(600)
+    await mesh.pass(1_200)
     expect(nodes.map((node) => node.revocations.epoch)).toEqual(before)
   })
 
@@ -164,10 +166,57 @@ describe('a revocation', () => {
     expect(answer.unconfirmed).not.toEqual([])
   })
 
-  it('rejects with REDIS_UNAVAILABLE where Redis is full', async () => {
+  it('is counted where there are many nodes, of which the first of each kind are named', async () => {
+    const [one] = await three()
+    const [seconds] = await link.run((client) => client.time())
+    for (const [kind, at] of [['alive', seconds] as const, ['dead', Number(seconds) - 60] as const]) {
+      const nodes = Array.from({ length: 1_500 }, (_, i) => [`${at}000`, `${kind}-${i}`])
+      await link.run((client) => client.zadd(KEYS.heard, ...nodes.flat()))
+    }
+    const { counts, confirmed, unconfirmed, silent } = await mesh.drive(one.service.revoke(BY_HANDLER))
+    expect(counts).toEqual({ confirmed: 3, unconfirmed: 1_500, silent: 1_500 })
+    expect([...confirmed].sort()).toEqual(['n1', 'n2', 'n3'])
+    expect([unconfirmed.length, silent.length]).toEqual([100, 100])
+    expect([...new Set([...unconfirmed, ...silent].map((name) => name.split('-')[0]))]).toEqual(['alive', 'dead'])
+  })
+
+  it('voids everything where another run of Redis has the log, before any node has asked it', async () => {
+    const nodes = await three()
+    await mesh.drive(nodes[0].service.revoke(BY_OTHER))
+    const before = nodes[0].revocations.epoch
+    for (const node of nodes) node.stuck = true
+    await mesh.setHead((head) => ({ ...head, run: 'of-before' }))
+    nodes[1].stuck = false
+    const revoking = nodes[1].service.revoke(BY_HANDLER)
+    await mesh.pass(500)
+    for (const node of nodes) node.stuck = false
+    expect(await mesh.drive(revoking)).toMatchObject({ sequence: 1, unconfirmed: [] })
+    for (const node of nodes) expect([node.id, serves(node, before, OTHER)]).toEqual([node.id, false])
+  })
+
+  it('is read in pages by a node that joins late', async () => {
+    const [one] = await three()
+    const target = JSON.stringify(BY_OTHER)
+    const records = Array.from({ length: 2_345 }, (_, i) => [
+      i + 1,
+      `${i + 1} x ${i === 2_300 ? JSON.stringify(BY_HANDLER) : target}`,
+    ])
+    await link.run((client) => client.zadd(KEYS.log, ...records.flat()))
+    await mesh.setHead((head) => ({ ...head, sequence: records.length, mark: 'x' }))
+    const late = await mesh.join('n4')
+    const epoch = { ...late.revocations.epoch, sequence: 2_300 }
+    expect(late.revocations.epoch.sequence).toBe(2_345)
+    expect([serves(late, epoch), serves(late, epoch, 'another.handler.test')]).toEqual([false, true])
+    await mesh.pass(1_200)
+    expect(one.revocations.epoch).toEqual(late.revocations.epoch)
+  })
+
+  it('rejects with REDIS_UNAVAILABLE where Redis is full, and nodes stay in touch', async () => {
     const [one] = await three()
     await link.run((client) => client.config('SET', 'maxmemory', '1'))
     try {
+      await mesh.pass(2 * LOOK_MS)
+      expect(mesh.nodes.map((node) => node.service.inTouch())).toEqual([true, true, true])
       const revoking = mesh.drive(one.service.revoke(BY_HANDLER))
       await expect(revoking).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
     } finally {
@@ -179,7 +228,7 @@ describe('a revocation', () => {
 describe('the log of revocations', () => {
   /** Every node has left `generation`, agrees with the others, and stays with it. */
   async function startsAnewOnce(generation: string): Promise<void> {
-    await mesh.pass(600)
+    await mesh.pass(LOOK_MS)
     const [first] = mesh.nodes
     const anew = first?.revocations.epoch
     expect(anew?.generation).not.toBe(generation)
@@ -196,19 +245,21 @@ describe('the log of revocations', () => {
 
   it.each([
     ['flushed', () => link.run((client) => client.flushdb())],
-    ['without its sequence', () => link.run((client) => client.del(KEYS.sequence))],
-    ['without its generation', () => link.run((client) => client.del(KEYS.generation))],
-    ['with a sequence that is no number', () => link.run((client) => client.set(KEYS.sequence, 'garbage'))],
-    ['with a sequence of another type', () => link.run((client) => retype(client, KEYS.sequence))],
-    ['with a generation of another type', () => link.run((client) => retype(client, KEYS.generation))],
+    ['without its head', () => link.run((client) => client.del(KEYS.head))],
+    ['with a head that is garbage', () => link.run((client) => client.set(KEYS.head, 'garbage'))],
+    ['with a head of another type', () => link.run((client) => retype(client, KEYS.head))],
+    ['with a head of an hour ago', () => mesh.setHead((head) => ({ ...head, sequence: 1 }))],
+    ['with a sequence that is no number', () => mesh.setHead((head) => ({ ...head, sequence: 'garbage' }))],
+    ['without knowing its nodes', () => link.run((client) => client.del(KEYS.heard))],
+    ['with a list in place of who has applied', () => link.run((client) => retype(client, KEYS.applied))],
+    ['with a list in place of the reunion', () => link.run((client) => retype(client, KEYS.reunion))],
     ['with a list in its place', () => link.run((client) => retype(client, KEYS.log))],
-    ['with a list in place of the nodes', () => link.run((client) => retype(client, KEYS.nodes))],
-    ['without the run of its server', () => link.run((client) => client.del(KEYS.server))],
-    ['with the run of another server', () => link.run((client) => client.set(KEYS.server, 'another'))],
-    ['with a run of another type', () => link.run((client) => retype(client, KEYS.server))],
-    ['with a generation that is no name', () => link.run((client) => client.set(KEYS.generation, 'a b'))],
-    ['with a generation of no date', () => link.run((client) => client.set(KEYS.generation, `x@${'9'.repeat(30)}`))],
-    ['with a sequence beyond all counting', () => link.run((client) => client.set(KEYS.sequence, '9'.repeat(18)))],
+    ['with a list in place of the nodes', () => link.run((client) => retype(client, KEYS.heard))],
+    ['without the run of its server', () => mesh.setHead((head) => ({ ...head, run: '-' }))],
+    ['with the run of another server', () => mesh.setHead((head) => ({ ...head, run: 'another' }))],
+    ['with a generation that is no name', () => mesh.setHead((head) => ({ ...head, generation: 'a b' }))],
+    ['with a generation of no date', () => mesh.setHead((head) => ({ ...head, generation: `x@${'9'.repeat(30)}` }))],
+    ['with a sequence beyond all counting', () => mesh.setHead((head) => ({ ...head, sequence: '9'.repeat(18) }))],
     ['with an endless record', () => link.run((client) => client.zadd(KEYS.log, 'inf', '4 x {"kind":"all"}'))],
     ['with a record from the future', () => link.run((client) => client.zadd(KEYS.log, 99, '99 x {"kind":"all"}'))],
   ])('starts anew, once and on all nodes, when it is found %s', async (_, spoil) => {
@@ -231,7 +282,7 @@ describe('the log of revocations', () => {
     const before = one.revocations.epoch
     expect(before.sequence).toBe(2)
     await link.run((client) => client.zremrangebyscore(KEYS.log, 2, 2))
-    await link.run((client) => client.set(KEYS.sequence, 1))
+    await mesh.setHead((head) => ({ ...head, sequence: 1 }))
     const receipt = await mesh.drive(two.service.revoke(BY_HANDLER))
     expect(receipt.unconfirmed).toEqual([])
     for (const node of [one, two, third]) expect([node.id, serves(node, before)]).toEqual([node.id, false])
@@ -242,7 +293,7 @@ describe('the log of revocations', () => {
     await mesh.drive(one.service.revoke(BY_OTHER))
     const before = one.revocations.epoch
     for (const node of mesh.nodes) node.stuck = true
-    await link.run((client) => client.del(KEYS.log, KEYS.sequence))
+    await link.run((client) => client.del(KEYS.log, KEYS.head))
     const late = await mesh.join('n4')
     const revoking = late.service.revoke(BY_HANDLER)
     await mesh.pass(500)
@@ -264,9 +315,9 @@ describe('the log of revocations', () => {
     const nodes = await three()
     for (let i = 0; i < 3; i++) await mesh.drive(nodes[0].service.revoke(BY_HANDLER))
     const before = nodes[0].revocations.epoch
-    await link.run((client) => client.incr(KEYS.sequence))
+    await mesh.setHead((head) => ({ ...head, sequence: 4 }))
     await link.run((client) => client.zadd(KEYS.log, 4, record))
-    await mesh.pass(600)
+    await mesh.pass(1_200)
     for (const node of nodes) {
       expect([node.id, serves(node, before, OTHER)]).toEqual([node.id, false])
       expect(serves(node, node.revocations.epoch, OTHER)).toBe(true)
@@ -282,8 +333,9 @@ describe('the log of revocations', () => {
     for (let i = 0; i < 3; i++) await mesh.drive(nodes[0].service.revoke(BY_OTHER))
     const before = nodes[0].revocations.epoch
     const last = `5 x ${JSON.stringify(BY_OTHER)}`
-    await link.run((client) => client.multi().incrby(KEYS.sequence, 2).zadd(KEYS.log, 5, last).exec())
-    await mesh.pass(600)
+    await link.run((client) => client.zadd(KEYS.log, 5, last))
+    await mesh.setHead((head) => ({ ...head, sequence: 5 }))
+    await mesh.pass(1_200)
     for (const node of nodes) {
       expect([node.id, serves(node, before)]).toEqual([node.id, false])
       expect(serves(node, node.revocations.epoch)).toBe(true)
@@ -307,8 +359,27 @@ describe('the log of revocations', () => {
     expect(one.service.inTouch()).toBe(false)
     expect(one.service.maxAgeMs()).toBe(PARTITION_MAX_AGE_MS)
     one.wire.cut = false
-    await mesh.pass(300)
+    await mesh.pass(600)
     expect(one.service.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it('costs an idle node two or three short calls a second', async () => {
+    const [one] = await three()
+    const before = one.wire.calls
+    await mesh.pass(20_000)
+    expect(one.wire.calls - before).toBeLessThanOrEqual(46)
+    expect(one.service.inTouch()).toBe(true)
+  })
+
+  it('is not believed of a server that has been demoted', async () => {
+    const [one] = await three()
+    await link.run((client) => client.replicaof('127.0.0.1', '1'))
+    try {
+      await mesh.pass(2_500)
+      expect(one.service.inTouch()).toBe(false)
+    } finally {
+      await link.run((client) => client.replicaof('NO', 'ONE'))
+    }
   })
 
   it('does not depend on the names of nodes', async () => {
@@ -322,13 +393,14 @@ describe('the log of revocations', () => {
 
   it('is not held up by a node that was heard in times to come', async () => {
     const [one] = await three()
-    const future = `4000000000000 ${one.revocations.epoch.generation} 0`
-    await link.run((client) => client.hset(KEYS.nodes, 'ghost', future))
-    await mesh.pass(300)
+    await link.run((client) => client.zadd(KEYS.heard, 4_000_000_000_000, 'ghost'))
+    await link.run((client) => client.zadd(KEYS.applied, 7, 'ghost'))
+    await mesh.pass(LOOK_MS)
     const [seconds] = await link.run((client) => client.time())
-    const place = (await link.run((client) => client.hget(KEYS.nodes, 'ghost'))) ?? ''
-    expect(place).toMatch(/^\d+ - 0$/)
-    expect(Number(place.split(' ')[0])).toBeLessThanOrEqual((Number(seconds) + 1) * 1_000)
+    const heard = await link.run((client) => client.zscore(KEYS.heard, 'ghost'))
+    expect(Number(heard)).toBeLessThanOrEqual((Number(seconds) + 1) * 1_000)
+    expect(await link.run((client) => client.zscore(KEYS.applied, 'ghost'))).toBeNull()
+    expect((await mesh.drive(one.service.revoke(BY_HANDLER))).unconfirmed).toEqual(['ghost'])
   })
 
   it('is not needed by a process that is the whole mesh', async () => {

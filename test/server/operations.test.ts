@@ -6,7 +6,14 @@ import { DEFAULT_LIMITS } from '../../src/kernel/request-limits.ts'
 import { explainOperation, revocationsOperation } from '../../src/server/operations.ts'
 import { dependencies } from './fixtures.ts'
 
-const RECEIPT: RevocationReceipt = { sequence: 1, confirmed: ['n1'], unconfirmed: [], silent: [], boundMs: 0 }
+const RECEIPT: RevocationReceipt = {
+  sequence: 1,
+  counts: { confirmed: 1, unconfirmed: 0, silent: 0 },
+  confirmed: ['n1'],
+  unconfirmed: [],
+  silent: [],
+  boundMs: 0,
+}
 
 interface ErrorBody {
   readonly error: { readonly code: string; readonly message: string; readonly problems: readonly { message: string }[] }
@@ -53,7 +60,7 @@ describe('revocations', () => {
   })
 
   it('are 202 where a node has not confirmed', async () => {
-    receipt = { ...RECEIPT, unconfirmed: ['n2'] }
+    receipt = { ...RECEIPT, counts: { ...RECEIPT.counts, unconfirmed: 1 }, unconfirmed: ['n2'] }
     expect(await post({ kind: 'all' })).toEqual({ httpStatus: 202, body: receipt })
   })
 

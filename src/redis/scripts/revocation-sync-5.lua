@@ -2,69 +2,79 @@
 -- lost, in whole or in part, a new generation begins: it voids every verdict, so that what was lost need not be known.
 -- A server that has started since, or another one, may hold an older copy of everything, and nobody need be left who
 -- knows more: so a new generation begins there, too.
--- KEYS[1] sequence, KEYS[2] generation ("token@ms of its beginning"), KEYS[3] log (sorted set: member = "sequence mark
--- target", score = sequence), KEYS[4] nodes (hash: node = "ms generation sequence" of
--- its last sync, "ms - 0" where that was of no worth), KEYS[5] run id of the server on which the generation began
--- ARGV[1] node, ARGV[2] its generation, ARGV[3] its sequence, ARGV[4] mark of its last record, empty where it has none,
--- ARGV[5] token, never used before, for a new generation, ARGV[6] ms after which a silent node is forgotten, ARGV[7] ms
--- without word from any node after which nobody is taken for silent: Redis was away
--- Returns {generation, sequence, first record that is kept, {records after the node's sequence}, run id of this server,
--- empty where it does not tell}
+-- KEYS: 1 head: "generation sequence mark run", with generation = "token@ms of its beginning", the mark of the last record or
+--       '-', and the run id of the server on which the generation began or '-'; 2 log (sorted set: member = "sequence mark
+--       target", score = sequence); 3 applied (sorted set node -> sequence that it has applied in this generation); 4 heard
+--       (sorted set node -> ms of its last sync, and '' -> 0: who finds that missing knows that nodes are, too); 5 reunion:
+--       "ms ms ms" of when Redis was back, of the last word from any node before, and how long nobody was heard in all
+-- ARGV: 1 node; 2 its generation, 3 its sequence, 4 mark of its last record, empty where it has none; 5 token, never used
+--       before, for a new generation; 6 ms after which a silent node is forgotten; 7 ms without word from any node after
+--       which nobody is taken for silent: Redis was away; 8 records at most
+-- Returns: {generation, sequence, first record that is kept, {records after the node's sequence}, run id of this server or
+--       '-', head, nodes}
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
-
-for i, kind in ipairs({'string', 'string', 'zset', 'hash', 'string'}) do
+for i, kind in ipairs({'string', 'zset', 'zset', 'zset', 'string'}) do
   local found = redis.call('TYPE', KEYS[i]).ok
   if found ~= kind and found ~= 'none' then redis.call('DEL', unpack(KEYS)) end
 end
 
-local info = redis.pcall('INFO', 'server')
-local server = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
-local isOther = server ~= '' and redis.call('GET', KEYS[5]) ~= server
-if isOther then redis.call('SET', KEYS[5], server) end
+local gap = string.match(redis.call('GET', KEYS[5]) or '', '^%d+ %d+ (%d+)$')
+gap = tonumber(gap) or 0
+local lost = redis.call('ZRANGEBYSCORE', KEYS[4], 1, now - tonumber(ARGV[6]) - gap, 'LIMIT', 0, 100)
+-- Removals come first, and be it of nothing: what follows them is then done although Redis may be full.
+redis.call('ZREM', KEYS[3], '', unpack(lost))
+if #lost > 0 then redis.call('ZREM', KEYS[4], unpack(lost)) end
 
-redis.call('SET', KEYS[2], ARGV[5] .. '@' .. stamp, 'NX')
-local generation = redis.call('GET', KEYS[2])
-local isName = #generation <= 500 and #(string.match(generation, '^[^%s]+@(%d+)$') or string.rep('9', 16)) <= 15
-local digits = string.match(redis.call('GET', KEYS[1]) or '0', '^%d+$') or ''
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or '-'
+local head = redis.call('GET', KEYS[1]) or ''
+local generation, began, digits, mark, ran = string.match(head, '^(%S+@(%d+)) (%d+) (%S+) (%S+)$')
 -- Numbers of 16 digits and more are not told apart by those who count in doubles.
-local sequence = #digits <= 15 and tonumber(digits) or -1
+local isName = generation and #generation <= 500 and #began <= 15
+local sequence = isName and #digits <= 15 and tonumber(digits) or -1
 local known = generation == ARGV[2] and tonumber(ARGV[3]) or 0
-local newest = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
-local place = ARGV[2] .. ' ' .. ARGV[3]
+local newest = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local same = true
 if known > 0 and ARGV[4] ~= '' then
-  local record = redis.call('ZRANGEBYSCORE', KEYS[3], known, known, 'LIMIT', 0, 1)[1]
-  same = not record or string.match(record, '^%d+ (%S+) ') == ARGV[4]
-end
-if isOther or not isName or sequence < known or tonumber(newest or '0') > sequence or not same then
-  generation = ARGV[5] .. '@' .. stamp
-  sequence, known, place = 0, 0, '- 0'
-  redis.call('SET', KEYS[2], generation)
-  redis.call('DEL', KEYS[1], KEYS[3])
-end
-
-local nodes = redis.call('HGETALL', KEYS[4])
-local lastWord = 0
-for i = 2, #nodes, 2 do
-  local at = tonumber(string.match(nodes[i], '^%d+ ')) or 0
-  if at <= now then lastWord = math.max(lastWord, at) end
-end
-local away = now - lastWord > tonumber(ARGV[7]) and now - lastWord or 0
-for i = 1, #nodes, 2 do
-  local at, rest = string.match(nodes[i + 1], '^(%d+)( .+)$')
-  if not at or now - tonumber(at) - away > tonumber(ARGV[6]) then
-    redis.call('HDEL', KEYS[4], nodes[i])
-  elseif tonumber(at) > now then
-    -- From before the clock was set back: heard just now, and of no worth until it is heard again.
-    redis.call('HSET', KEYS[4], nodes[i], stamp .. ' - 0')
-  elseif away > 0 then
-    redis.call('HSET', KEYS[4], nodes[i], string.format('%.0f', tonumber(at) + away) .. rest)
+  if known == sequence then
+    same = mark == ARGV[4]
+  else
+    local record = redis.call('ZRANGEBYSCORE', KEYS[2], known, known, 'LIMIT', 0, 1)[1]
+    same = not record or string.match(record, '^%d+ (%S+) ') == ARGV[4]
   end
 end
-redis.call('HSET', KEYS[4], ARGV[1], stamp .. ' ' .. place)
+local isOther = run ~= '-' and run ~= ran
+local isComplete = redis.call('ZSCORE', KEYS[4], '')
+if isOther or not isComplete or sequence < known or tonumber(newest or '0') > sequence or not same then
+  generation, sequence, known = ARGV[5] .. '@' .. stamp, 0, 0
+  head = generation .. ' 0 - ' .. run
+  redis.call('SET', KEYS[1], head)
+  redis.call('DEL', KEYS[2], KEYS[3])
+  redis.call('ZADD', KEYS[4], 0, '')
+  redis.call('ZREM', KEYS[3], ARGV[1])
+elseif generation == ARGV[2] then
+  redis.call('ZADD', KEYS[3], known, ARGV[1])
+else
+  redis.call('ZREM', KEYS[3], ARGV[1])
+end
 
-local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
-local records = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. known, '+inf')
-return {generation, sequence, math.max(0, tonumber(first or '0')), records, server}
+local word = tonumber(redis.call('ZREVRANGEBYSCORE', KEYS[4], now, 1, 'WITHSCORES', 'LIMIT', 0, 1)[2])
+if word and now - word > tonumber(ARGV[7]) then
+  local reunion = string.format('%.0f %.0f %.0f', now, word, gap + now - word)
+  redis.call('SET', KEYS[5], reunion, 'PX', ARGV[6])
+end
+-- From before the clock was set back: heard just now, and of no worth until they are heard again.
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. stamp, '+inf', 'LIMIT', 0, 100)) do
+  redis.call('ZADD', KEYS[4], now, node)
+  redis.call('ZREM', KEYS[3], node)
+end
+redis.call('ZADD', KEYS[4], now, ARGV[1])
+
+local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local records = {}
+if known < sequence then
+  records = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. known, '+inf', 'LIMIT', 0, ARGV[8])
+end
+return {generation, sequence, math.max(0, tonumber(first or '0')), records, run, head, redis.call('ZCARD', KEYS[4]) - 1}
