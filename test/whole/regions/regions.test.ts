@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Intermix } from '../intermix.ts'
-import { sumOfSeries } from '../intermix.ts'
+import { check, metric, report, revoke } from './asks.ts'
 import { ALLOWING, type Regions, startRegions, type Topology } from './world.ts'
 
 const PARTITION_MAX_AGE_MS = 500
@@ -15,48 +15,17 @@ let users = 0
 /** Names of records that were acknowledged as queued. */
 const acknowledged: string[] = []
 
-async function post(url: string, path: string, body: object) {
-  const headers = { 'content-type': 'application/json' }
-  const answer = await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body) })
-  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
-}
-
-async function check(node: Intermix, path: string, user: string, further: object = {}) {
-  const attributes = { 'request.path': path, 'request.headers': { 'x-user': user } }
-  return (await post(`http://127.0.0.1:${node.httpPort}`, '/v1/check', { attributes, ...further })).body
-}
-
 /** `tier code` of a check. */
 async function ask(node: Intermix, user: string): Promise<string> {
-  const body = await check(node, '/rights', user)
-  return `${String(body['tier'])} ${String((body['status'] as { code: number } | undefined)?.code)}`
+  const { tier, code } = await check(node, '/rights', user)
+  return `${tier} ${code}`
 }
 
-async function report(node: Intermix, count: number): Promise<number> {
-  const names = Array.from({ length: count }, () => `/record-${++records}-`)
-  const { status } = await post(`http://127.0.0.1:${node.httpPort}`, '/v1/report', {
-    records: names.map((name) => ({ 'request.path': name })),
-  })
+async function send(node: Intermix): Promise<number> {
+  const names = Array.from({ length: 5 }, () => `/record-${++records}-`)
+  const status = await report(node, names)
   if (status === 202) acknowledged.push(...names)
   return status
-}
-
-async function revoke(node: Intermix, user: string) {
-  const target = { kind: 'attribute', name: 'request.headers', key: 'x-user', value: user }
-  const { status, body } = await post(node.adminUrl, '/v1/revocations', target)
-  const names = (key: string) => [...(body[key] as string[])].toSorted()
-  return status < 300 ? { status, confirmed: names('confirmed'), unconfirmed: names('unconfirmed') } : { status }
-}
-
-async function metric(node: Intermix, name: string, label = ''): Promise<number> {
-  const text = await (await fetch(`${node.adminUrl}/metrics`)).text()
-  return sumOfSeries(
-    text
-      .split('\n')
-      .filter((line) => line.includes(label))
-      .join('\n'),
-    name,
-  )
 }
 
 const inTouch = (node: Intermix) => metric(node, 'intermix_revocations_in_touch')
@@ -105,7 +74,7 @@ describe.each<Topology>(['shared', 'apart'])('two regions, the queue Redis %s', 
 
   it('deliver each report that was acknowledged as queued, once', async () => {
     const { home, away } = regions
-    const sent = [home, ...away].flatMap((node) => Array.from({ length: 20 }, () => report(node, 5)))
+    const sent = [home, ...away].flatMap((node) => Array.from({ length: 20 }, () => send(node)))
     expect(new Set(await Promise.all(sent))).toEqual(new Set([202]))
     await untilAllArrived()
   })
@@ -113,10 +82,7 @@ describe.each<Topology>(['shared', 'apart'])('two regions, the queue Redis %s', 
   it('count a quota together where they share the Redis of it, and each for itself elsewhere', async () => {
     const { home, away } = regions
     const user = `user-${++users}`
-    const take = async (node: Intermix, amount: number) => {
-      const { quotas } = await check(node, '/limited', user, { quotas: { calls: { amount, bestEffort: true } } })
-      return (quotas as Record<string, { granted: number }>)['calls']?.granted
-    }
+    const take = async (node: Intermix, amount: number) => (await check(node, '/limited', user, amount)).granted
     expect(await take(home, 6)).toBe(6)
     expect(await take(away[0], 6)).toBe(topology === 'shared' ? 4 : 6)
     expect(await take(away[1], 6)).toBe(topology === 'shared' ? 0 : 4)
@@ -140,7 +106,7 @@ describe.each<Topology>(['shared', 'apart'])('two regions, the queue Redis %s', 
       await untilInTouch(0)
       expect(await inTouch(home)).toBe(1)
       await expect.poll(async () => await ask(away[0], revoked())).toBe('backend 0')
-      const sent = away.flatMap((node) => Array.from({ length: 10 }, () => report(node, 5)))
+      const sent = away.flatMap((node) => Array.from({ length: 10 }, () => send(node)))
       expect(new Set(await Promise.all(sent))).toEqual(new Set([202]))
       if (topology === 'apart') await untilAllArrived()
     })

@@ -1,4 +1,4 @@
-// Two regions of real processes, 80 ms apart: each has nodes and a cache Redis, and what they share is reached through a proxy
+// Two regions of real processes, far apart: each has nodes and a cache Redis, and what they share is reached through a proxy
 // that delays every byte, or passes none.
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,9 +8,6 @@ import { type FlakyProxy, startFlakyProxy } from '../../helpers/flaky-proxy.ts'
 import { type HttpBackend, startHttpBackend } from '../../helpers/http-backend.ts'
 import { type RedisServer, startRedis } from '../../helpers/redis.ts'
 import { type Intermix, startIntermix } from '../intermix.ts'
-
-/** From one region to the other; there and back takes twice as long. */
-const ONE_WAY_MS = 40
 
 /** `shared`: the second region uses the queue Redis of the first. `apart`: it has its own, and follows the first's revocations. */
 export type Topology = 'shared' | 'apart'
@@ -30,12 +27,14 @@ export interface Regions {
 
 export interface RegionsOptions {
   readonly topology: Topology
+  /** From one region to the other and back, in milliseconds; 80 unless given. */
+  readonly roundTripMs?: number
   /** Of the second region's nodes. */
   readonly flags: readonly string[]
 }
 
 /** Starts everything; ends what had started when something does not start. */
-export async function startRegions({ topology, flags }: RegionsOptions): Promise<Regions> {
+export async function startRegions({ topology, roundTripMs = 80, flags }: RegionsOptions): Promise<Regions> {
   const ends: (() => Promise<unknown> | undefined)[] = []
   const stop = async () => {
     for (const end of ends.splice(0).toReversed()) await end()
@@ -50,7 +49,7 @@ export async function startRegions({ topology, flags }: RegionsOptions): Promise
     }
     const queue = await redis('noeviction')
     const between = await startFlakyProxy({ host: '127.0.0.1', port: queue.port })
-    between.setLatency(ONE_WAY_MS)
+    between.setLatency(roundTripMs / 2)
     const backend = await startHttpBackend(ALLOWING)
     ends.push(() => backend.close())
     const config = join(directory, 'config')
@@ -109,7 +108,7 @@ function policy(backendUrl: string, out: string): string {
     handler('rights', 'http', { url: `${backendUrl}/check` }, patient),
     document('instance', 'user', { compiledTemplate: 'listentry', params: { value: user } }),
     rule('rights', 'match(request.path, "/rights*")', 'rights', 'user'),
-    handler('limit', 'redisquota', { quotas: [{ name: 'calls', maxAmount: 10, validDuration: '300s' }] }),
+    handler('limit', 'redisquota', { quotas: [{ name: 'calls', maxAmount: 10, validDuration: '300s' }] }, patient),
     document('instance', 'calls', { compiledTemplate: 'quota', params: { dimensions: { user } } }),
     rule('limit', 'match(request.path, "/limited*")', 'limit', 'calls'),
     handler('lines', 'stdio', { logStream: 'FILE', outputPath: out }),
