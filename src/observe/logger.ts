@@ -39,12 +39,11 @@ export function createLogger(options: LoggerOptions): RootLogger {
     ? prettyFactory({ colorize: options.terminal, translateTime: 'SYS:HH:MM:ss.l', singleLine: true })
     : undefined
   const write = (line: string) => options.write(format === undefined ? line : format(line))
-  const { err } = stdSerializers
   const sink: Sink = pino(
     {
       level: options.level,
       base: { ...(pretty ? {} : options.fields), ...options.everyLine },
-      serializers: { err, error: err, cause: err },
+      serializers: { err: showError, error: showError, cause: showError },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
@@ -52,6 +51,24 @@ export function createLogger(options: LoggerOptions): RootLogger {
   )
   return new PinoLogger(sink, {})
 }
+
+/** What clients of Redis add to errors has the arguments of the command: passwords, and data of others. */
+function showError(error: Error): unknown {
+  return withoutArguments(stdSerializers.err(error))
+}
+
+function withoutArguments(shown: unknown): unknown {
+  if (typeof shown !== 'object' || shown === null || Object.getPrototypeOf(shown) !== SHOWN) return shown
+  const safe: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(shown)) {
+    if (key === 'command') safe[key] = (value as { readonly name?: unknown } | null)?.name
+    else safe[key] = Array.isArray(value) ? value.map(withoutArguments) : withoutArguments(value)
+  }
+  return safe
+}
+
+/** What pino makes of errors has this prototype, errors within errors as well. */
+const SHOWN: unknown = Object.getPrototypeOf(stdSerializers.err(new Error()))
 
 /** Children hold their fields here, not in pino, so that one change of level reaches all of them. */
 class PinoLogger implements RootLogger {

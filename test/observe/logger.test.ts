@@ -34,6 +34,18 @@ describe('the logger', () => {
     }
   })
 
+  it('writes of a failed command its name alone: its arguments may be a password', () => {
+    const { log, lines } = collect()
+    const command = { name: 'auth', args: ['me', 's3cret'] }
+    const failed = Object.assign(new Error('WRONGPASS'), { command })
+    const more = [new Error('all', { cause: failed }), new AggregateError([failed], 'some')]
+    for (const err of [failed, ...more, Object.assign(new Error('all'), { lastNodeError: failed })])
+      log.error({ err }, 'failed')
+    expect(lines).toHaveLength(4)
+    expect(lines.join('')).toContain('"command":"auth"')
+    expect(lines.join('')).not.toContain('s3cret')
+  })
+
   it('changes the level for children that exist already', () => {
     const { log, lines } = collect()
     const child = log.child({ part: 'quota' })
