@@ -107,7 +107,9 @@ class Link implements RedisLink {
       probe: () => this.#probe(),
       onChange: () => this.#changed(),
     })
-    this.client = createRedisClient(options.access, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random)
+    this.client = createRedisClient(options.access, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random, (problem) =>
+      options.log.warn({ redis: role, reason: problem.message }, 'Redis: what that file held before is used on'),
+    )
     this.client.on('error', (error: Error) => {
       this.#reason = reasonOf(error)
       options.log.debug({ redis: options.role, err: error }, 'Redis error')

@@ -5,13 +5,13 @@
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { AbstractConnector, type RedisOptions, SentinelConnector } from 'ioredis'
-import type { SignIn } from './sign-in.ts'
+import type { Secrets } from './sign-in.ts'
 
 type Connector = NonNullable<RedisOptions['Connector']>
 type Stream = Awaited<ReturnType<AbstractConnector['connect']>>
 
-/** The connector of a client that speaks to one server: that of a URL, or a node of a cluster. */
-export function serverConnector(signIn: SignIn): Connector {
+/** The connector of a client that speaks to one server: that of a URL, a node of a cluster, or a sentinel. */
+export function serverConnector(password: () => string | undefined): Connector {
   return class extends AbstractConnector {
     readonly #options: RedisOptions
 
@@ -19,7 +19,7 @@ export function serverConnector(signIn: SignIn): Connector {
       const options = given as RedisOptions
       super(options.disconnectTimeout ?? 0)
       this.#options = options
-      followFiles(options, signIn)
+      follow(options, 'password', password)
     }
 
     // In the next tick, as ioredis expects: it can be told to end before.
@@ -39,19 +39,25 @@ export function serverConnector(signIn: SignIn): Connector {
 }
 
 /** The connector of a client that asks sentinels for its server. */
-export function sentinelConnector(signIn: SignIn): Connector {
+export function sentinelConnector(secrets: () => Secrets, watch: (stream: Stream) => void): Connector {
   return class extends SentinelConnector {
-    constructor(options: unknown) {
-      followFiles(options as RedisOptions, signIn)
-      super(options as RedisOptions)
+    constructor(given: unknown) {
+      const options = given as RedisOptions
+      follow(options, 'password', () => secrets().password)
+      follow(options, 'sentinelPassword', () => secrets().sentinelPassword)
+      super(options)
+    }
+
+    override async connect(onError: Parameters<SentinelConnector['connect']>[0]): Promise<Stream> {
+      const stream = await super.connect(onError)
+      watch(stream)
+      return stream
     }
   }
 }
 
-function followFiles(options: RedisOptions, signIn: SignIn): void {
-  const { password } = options
-  const follow = (key: 'password' | 'sentinelPassword', get: () => string | undefined) =>
-    Object.defineProperty(options, key, { get, enumerable: true, configurable: true })
-  follow('password', () => signIn.password() ?? password)
-  follow('sentinelPassword', () => signIn.sentinelPassword)
+/** A password that the options have already, from the URL, stays where no file has another. */
+function follow(options: RedisOptions, key: 'password' | 'sentinelPassword', read: () => string | undefined): void {
+  const given = options[key]
+  Object.defineProperty(options, key, { get: () => read() ?? given, enumerable: true, configurable: true })
 }

@@ -1,10 +1,12 @@
 // Builds ioredis clients of every topology with settings that fail fast and reconnect for ever.
 
+import type { IntermixError } from '../kernel/errors.ts'
 import { Cluster, Redis } from 'ioredis'
 import type { RedisOptions } from 'ioredis'
 import type { RedisAccess } from './redis-access.ts'
 import { sentinelConnector, serverConnector } from './connectors.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
+import { watchMaster } from './sentinel-watch.ts'
 import { SignIn } from './sign-in.ts'
 
 /** What all of Redis is spoken to through. */
@@ -21,24 +23,21 @@ export interface ClientOverrides {
 
 const CONNECT_TIMEOUT_MS = 1000
 const MAX_RECONNECT_DELAY_MS = 2000
-/** A master that was demoted, or stands still, is not waited for when its connections are given up. */
-const SENTINEL_DISCONNECT_MS = 100
 
 /**
  * A client for a Redis, connecting in the background. The caller listens to `error` and disconnects it.
  * @param random spreads reconnects of many processes.
+ * @param onProblem hears, once for each, of files that cannot be used any more: what they held before is used on.
  * @throws IntermixError INVALID_SETTING for a bad URL, or a file that cannot be used.
  */
 export function createRedisClient(
   access: RedisAccess,
   overrides: ClientOverrides = {},
   random: () => number = Math.random,
+  onProblem: (problem: IntermixError) => void = () => undefined,
 ): RedisClient {
   const target = parseRedisUrl(access.url)
-  const signIn = new SignIn(access)
-  const client = create(target, { access, signIn, overrides, random })
-  signIn.onProblem = (problem) => client.emit('error', problem)
-  return client
+  return create(target, { access, signIn: new SignIn(access, onProblem), overrides, random })
 }
 
 interface ClientParts {
@@ -52,7 +51,7 @@ function create(target: RedisTarget, { access, signIn, overrides, random }: Clie
   const retryStrategy = (attempt: number) =>
     Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + random() / 2)
   const { kind, username, password, tls } = target
-  const Connector = kind === 'sentinel' ? sentinelConnector(signIn) : serverConnector(signIn)
+  const read = () => signIn.read()
   const shared = {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
@@ -60,12 +59,12 @@ function create(target: RedisTarget, { access, signIn, overrides, random }: Clie
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(tls ? { tls: signIn.tls } : {}),
-    ...(signIn.followsFiles ? { Connector } : {}),
     ...overrides,
   } satisfies RedisOptions
+  const own = signIn.followsFiles ? { Connector: serverConnector(() => read().password) } : {}
   const enableOfflineQueue = overrides.enableOfflineQueue ?? false
   if (kind === 'cluster') {
-    const { lazyConnect: _, ...redisOptions } = shared
+    const { lazyConnect: _, ...nodes } = shared
     return new Cluster([...target.nodes], {
       clusterRetryStrategy: retryStrategy,
       enableOfflineQueue,
@@ -75,24 +74,31 @@ function create(target: RedisTarget, { access, signIn, overrides, random }: Clie
       ...(tls
         ? { dnsLookup: (host: string, callback: (error: null, host: string) => void) => callback(null, host) }
         : {}),
-      redisOptions,
+      redisOptions: { ...nodes, ...own },
     })
   }
   const common = { ...shared, enableOfflineQueue, retryStrategy, db: target.database }
   if (kind === 'sentinel') {
     const { user } = access.sentinel ?? {}
+    const sentinel = {
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      retryStrategy,
+      ...(user === undefined ? {} : { username: user }),
+      ...(tls ? { tls: signIn.tls } : {}),
+    }
+    const options = { ...sentinel, Connector: serverConnector(() => read().sentinelPassword) }
+    const watched = { name: target.masterName, sentinels: target.nodes, options }
+    const key = JSON.stringify([target.nodes, target.masterName, access.sentinel, tls, access.tls])
     return new Redis({
       ...common,
       sentinels: [...target.nodes],
       name: target.masterName,
       sentinelRetryStrategy: retryStrategy,
-      sentinelReconnectStrategy: retryStrategy,
-      failoverDetector: true,
-      disconnectTimeout: SENTINEL_DISCONNECT_MS,
       ...(user === undefined ? {} : { sentinelUsername: user }),
       ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: signIn.tls } : {}),
+      Connector: sentinelConnector(read, (stream) => watchMaster(key, stream, watched)),
     })
   }
   const [node] = target.nodes
-  return new Redis({ ...common, host: node.host, port: node.port })
+  return new Redis({ ...common, ...own, host: node.host, port: node.port })
 }

@@ -11,7 +11,7 @@ const MAX_FILE_BYTES = 1024 * 1024
 const MAX_PASSWORD_LENGTH = 4096
 
 /** What the files hold. */
-interface Secrets {
+export interface Secrets {
   readonly password: string | undefined
   readonly sentinelPassword: string | undefined
   readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string }
@@ -19,17 +19,17 @@ interface Secrets {
 
 /** Follows the files of one access. */
 export class SignIn {
-  /** Hears, at most once in a row, why files that were good cannot be used any more. */
-  onProblem: (problem: IntermixError) => void = () => undefined
   /** Options of every TLS connection: one object, whose contents follow the files. */
   readonly tls: Secrets['tls']
   readonly #access: RedisAccess
+  readonly #onProblem: (problem: IntermixError) => void
   #secrets: Secrets
   #told: string | undefined
 
   /** @throws IntermixError INVALID_SETTING where a file cannot be used. */
-  constructor(access: RedisAccess) {
+  constructor(access: RedisAccess, onProblem: (problem: IntermixError) => void) {
     this.#access = access
+    this.#onProblem = onProblem
     this.#secrets = readSecrets(access)
     this.tls = { ...this.#secrets.tls }
   }
@@ -40,22 +40,18 @@ export class SignIn {
     return (passwordFile ?? sentinel?.passwordFile ?? tls) !== undefined
   }
 
-  get sentinelPassword(): string | undefined {
-    return this.#secrets.sentinelPassword
-  }
-
-  /** The password after the files have been read again; files that cannot be used leave what they held before. */
-  password(): string | undefined {
+  /** What the files hold now; files that cannot be used leave what they held before. */
+  read(): Secrets {
     try {
       this.#secrets = readSecrets(this.#access)
       this.#told = undefined
       Object.assign(this.tls, this.#secrets.tls)
     } catch (error) {
       const problem = IntermixError.from(error)
-      if (problem.message !== this.#told) this.onProblem(problem)
+      if (problem.message !== this.#told) this.#onProblem(problem)
       this.#told = problem.message
     }
-    return this.#secrets.password
+    return this.#secrets
   }
 }
 

@@ -12,8 +12,8 @@ export interface Certificates {
   remove(): Promise<void>
 }
 
-/** Makes PEM files with openssl, valid for a day. */
-export async function createCertificates(): Promise<Certificates> {
+/** Makes PEM files with openssl, valid for a day; `names` are what the certificate is for. */
+export async function createCertificates(names = 'IP:127.0.0.1,DNS:localhost'): Promise<Certificates> {
   const directory = await mkdtemp(join(tmpdir(), 'intermix-tls-'))
   const file = (name: string) => join(directory, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' })
@@ -22,7 +22,7 @@ export async function createCertificates(): Promise<Certificates> {
   const authorityKey = file('ca.key')
   openssl('req', '-x509', ...newKey, '-keyout', authorityKey, '-out', authority, '-days', '1', '-subj', '/CN=test CA')
   openssl('req', ...newKey, '-keyout', key, '-out', file('server.csr'), '-subj', '/CN=redis')
-  await writeFile(file('names'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n')
+  await writeFile(file('names'), `subjectAltName=${names}\n`)
   const signing = ['-CA', authority, '-CAkey', authorityKey, '-CAcreateserial', '-extfile', file('names')]
   openssl('x509', '-req', '-in', file('server.csr'), ...signing, '-days', '1', '-out', certificate)
   return { authority, certificate, key, remove: () => rm(directory, { recursive: true, force: true }) }
