@@ -6,16 +6,19 @@ import { letterId } from '../src/telemetry/dead-letters.ts'
 import { batchFromJob, batchToJob, type DeliverBatch, type DeliverJob } from '../src/telemetry/deliver-batch.ts'
 import { type DeliverTarget, HandlerDelivery, persistently } from '../src/telemetry/handler-delivery.ts'
 import { DeliverQueue } from './deliver-queue.ts'
-import { JobQueue } from './job-queue.ts'
 import type { DeadJob } from './job-try.ts'
+import { ShardedJobs } from './sharded-jobs.ts'
 import type { WorkerContext } from './worker-context.ts'
+
+/** By then an add to another shard has taken place. */
+const MAYBE_TWICE_MS = 1000
 
 /** The delivery to one handler; without a target it turns what waits into dead letters. */
 export class Deliver {
   readonly #context: WorkerContext
   readonly #name: string
   readonly #delivery: HandlerDelivery
-  readonly #queue: JobQueue<DeliverBatch>
+  readonly #queue: ShardedJobs<DeliverBatch>
   readonly #parts: DeliverQueue
 
   constructor(context: WorkerContext, handlerName: string, target: DeliverTarget | undefined) {
@@ -26,16 +29,18 @@ export class Deliver {
       target,
     )
     this.#parts = new DeliverQueue(context, handlerName)
-    this.#queue = new JobQueue(context, {
-      queue: context.names.deliver(handlerName),
+    this.#queue = new ShardedJobs(context, {
       label: handlerName,
-      needsRoom: false,
       limits: target?.limits ?? { ...DEFAULT_EXPORT_LIMITS, concurrency: context.tuning.concurrency },
-      read: batchFromJob,
-      write: batchToJob,
-      consume: (batch, attempt) => this.#consume(batch, attempt),
-      add: async (batch, since) => void (await this.#parts.add(batch, { since })),
-      bury: (job, reason, firstFailureAt) => this.#bury(job, reason, firstFailureAt),
+      shard: (shard) => ({
+        queue: context.names.deliver(handlerName, shard),
+        needsRoom: false,
+        read: batchFromJob,
+        write: batchToJob,
+        consume: (batch, attempt) => this.#consume(batch, attempt),
+        add: (batch, since) => this.#parts.addPart(shard, batch, since),
+        bury: (job, reason, firstFailureAt) => this.#bury(job, reason, firstFailureAt),
+      }),
     })
   }
 
@@ -56,8 +61,10 @@ export class Deliver {
   }
 
   async #consume(batch: DeliverBatch, attempt: Attempt): Promise<Outcome<DeliverBatch>> {
+    // A shard that did not answer may hold what another one took then, and delivered meanwhile.
+    const isTwice = attempt.ageMs > MAYBE_TWICE_MS && this.#context.shards.known > 1
     try {
-      return await this.#delivery.consume(batch, attempt)
+      return await this.#delivery.consume(batch, isTwice ? { ...attempt, takenOver: true } : attempt)
     } finally {
       this.#queue.concurrency = this.#delivery.concurrency
     }

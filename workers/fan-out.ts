@@ -8,8 +8,8 @@ import { fanOut, type FanOutRules } from '../src/telemetry/fan-out.ts'
 import { FAN_OUT } from '../src/telemetry/ledger.ts'
 import { type Parcel, type ParcelJob, parcelFromJob, parcelOf, parcelToJob } from '../src/telemetry/parcel.ts'
 import type { DeliverQueue } from './deliver-queue.ts'
-import { JobQueue } from './job-queue.ts'
 import type { DeadJob } from './job-try.ts'
+import { ShardedJobs } from './sharded-jobs.ts'
 import type { WorkerContext } from './worker-context.ts'
 
 export interface FanOutOptions {
@@ -25,11 +25,11 @@ function labelOf(digest: string | undefined): string {
   return digest === undefined ? FAN_OUT : `${FAN_OUT} ${digest.slice(0, 8)}`
 }
 
-/** Takes from one queue of reports. */
+/** Takes from one queue of reports, from all its shards. */
 export class FanOut {
   readonly #context: WorkerContext
   readonly #options: FanOutOptions
-  readonly #parcels: JobQueue<Parcel>
+  readonly #parcels: ShardedJobs<Parcel>
   /** Jobs that start from now on follow these. */
   rules: FanOutRules
 
@@ -39,19 +39,23 @@ export class FanOut {
     this.#context = context
     this.#options = options
     this.rules = options.rules
-    this.#parcels = new JobQueue(context, {
-      queue: names.reports(options.digest),
+    this.#parcels = new ShardedJobs(context, {
       label: labelOf(options.digest),
-      needsRoom: true,
       limits: { concurrency: tuning.concurrency },
-      read: parcelFromJob,
-      write: parcelToJob,
-      consume: retryWhole((parcel, { before }) => memory.outlast(() => this.#expand(parcel, before + 1)), {
-        clock,
-        random,
-        retries,
-      }),
-      bury: (job, reason, firstFailureAt) => this.#bury(job, reason, firstFailureAt),
+      // What names no rules is never cut into shards.
+      isWhole: options.digest === undefined,
+      shard: (shard) => {
+        const queue = names.reports(options.digest, shard)
+        const expand = (parcel: Parcel, attempts: number) => memory.outlast(() => this.#expand(parcel, attempts, queue))
+        return {
+          queue,
+          needsRoom: true,
+          read: parcelFromJob,
+          write: parcelToJob,
+          consume: retryWhole((parcel, { before }) => expand(parcel, before + 1), { clock, random, retries }),
+          bury: (job, reason, firstFailureAt) => this.#bury(job, reason, firstFailureAt),
+        }
+      },
     })
   }
 
@@ -70,9 +74,9 @@ export class FanOut {
     await this.#letter({ id, job: data, count, reason, attempts: job.attemptsMade + 1, firstFailureAt })
   }
 
-  async #expand(parcel: Parcel, attempts: number): Promise<void> {
-    const { ledger, log, memory, names } = this.#context
-    await memory.room(names.reports(), 0)
+  async #expand(parcel: Parcel, attempts: number, queue: string): Promise<void> {
+    const { ledger, log, memory } = this.#context
+    await memory.room(queue, 0)
     await fanOut(parcel, this.rules, {
       formats: this.#options.formats,
       ledger,

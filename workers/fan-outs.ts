@@ -13,6 +13,7 @@ export class FanOuts {
   /** By digest of the rules; `undefined`: of what any rules may evaluate. */
   readonly #fanOuts = new Map<string | undefined, FanOut>()
   readonly #queues = new Map<string, DeliverQueue>()
+  #ordered: ReadonlySet<string> = new Set()
 
   constructor(context: WorkerContext, formats: ReportFormats) {
     this.#context = context
@@ -41,9 +42,11 @@ export class FanOuts {
     void fanOut?.stop(this.#context.tuning.lockDurationMs)
   }
 
-  /** Lets go of queues of handlers that are not in use any more. */
-  keepOnly(handlers: ReadonlySet<string>): void {
+  /** Lets go of queues of handlers that are not in use any more. @param ordered those that want their batches in order */
+  keepOnly(handlers: ReadonlySet<string>, ordered: ReadonlySet<string>): void {
+    this.#ordered = ordered
     for (const [handler, queue] of this.#queues) {
+      queue.ordered = ordered.has(handler)
       if (handlers.has(handler)) continue
       this.#queues.delete(handler)
       void queue.close()
@@ -58,7 +61,10 @@ export class FanOuts {
 
   #queueOf(handler: string): DeliverQueue {
     let queue = this.#queues.get(handler)
-    if (queue === undefined) this.#queues.set(handler, (queue = new DeliverQueue(this.#context, handler)))
+    if (queue === undefined) {
+      this.#queues.set(handler, (queue = new DeliverQueue(this.#context, handler)))
+      queue.ordered = this.#ordered.has(handler)
+    }
     return queue
   }
 }

@@ -7,6 +7,7 @@ import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { type JobTryOptions, tryJob } from './job-try.ts'
 import { QueueWatch } from './queue-watch.ts'
 import { Taking } from './taking.ts'
+import type { Turns } from './turns.ts'
 import type { WorkerContext } from './worker-context.ts'
 
 const ORDER_AGAIN_MS = 1000
@@ -22,6 +23,10 @@ export interface JobQueueOptions<B> extends JobTryOptions<B> {
   readonly limits: JobQueueLimits
   /** Whether its jobs make more than they free, so that it leaves the last of the memory to others. */
   readonly needsRoom: boolean
+  /** Those of all shards of the queue: a job is not begun without one. */
+  readonly turns: Turns
+  /** A pause is for the other shards, too. */
+  readonly onPause: (ms: number) => void
 }
 
 /** Gives the jobs of a queue to `consume`, and looks after the queue. */
@@ -49,7 +54,7 @@ export class JobQueue<B> {
       queue,
       concurrency: limits.concurrency,
       ready: limits.ordered === true ? ordering : Promise.resolve(),
-      process: (job, token) => this.#process(job, token),
+      process: (job, token) => options.turns.run(() => this.#process(job, token)),
       garbled: () => this.#watch.suspect(),
     })
     this.#taking = taking
@@ -98,11 +103,15 @@ export class JobQueue<B> {
       throw new Error('the job was taken over')
     }
     const ordered = this.#limits.ordered === true
-    await tryJob(job, token, this.#options, { clock, random, ordered, pause: (ms) => this.#pause(ms) })
+    const pause = (ms: number) => {
+      this.#options.onPause(ms)
+      return this.pause(ms)
+    }
+    await tryJob(job, token, this.#options, { clock, random, ordered, pause })
   }
 
-  // For all workers of the queue; a shorter pause does not end a longer one.
-  async #pause(ms: number): Promise<void> {
+  /** Has no worker of the queue take a job for so many milliseconds; a shorter pause does not end a longer one. */
+  async pause(ms: number): Promise<void> {
     const until = this.#context.clock.monotonic() + ms
     if (until <= this.#pausedUntil) return
     this.#pausedUntil = until

@@ -1,8 +1,9 @@
 // Which queues of reports a worker takes from: that of its config, those of its configs before as long as something may
 // come there, and in the end those that nobody else is left to serve.
 
+import type { Snapshot } from '../src/config/snapshot.ts'
 import type { ReportFormats } from '../src/kernel/report.ts'
-import type { DeliverTarget } from '../src/telemetry/handler-delivery.ts'
+import { type DeliverTarget, orderedOf } from '../src/telemetry/handler-delivery.ts'
 import type { QueueService, Services } from '../src/telemetry/queue-services.ts'
 import { type RuleVersion, RuleVersions } from '../src/telemetry/rule-versions.ts'
 import { FanOuts } from './fan-outs.ts'
@@ -33,8 +34,8 @@ export class ReportQueues {
     return this.#fanOuts.digests
   }
 
-  /** Follows the config. @param handlers all that it names, @param takesReports whether this worker evaluates reports */
-  follow(version: RuleVersion, handlers: Iterable<string>, takesReports: boolean): void {
+  /** Follows the config. @param handlers all that it has, @param takesReports whether this worker evaluates reports */
+  follow(version: RuleVersion, handlers: Snapshot['handlers'], takesReports: boolean): void {
     const { log } = this.#context
     const before = this.#versions.current
     for (const digest of this.#versions.follow(version)) {
@@ -47,7 +48,7 @@ export class ReportQueues {
     this.#takesReports = takesReports
     this.#adopted.delete(version.digest)
     this.#quietSince.delete(version.digest)
-    this.#fanOuts.keepOnly(new Set([...handlers, ...this.targets.keys()]))
+    this.#fanOuts.keepOnly(new Set([...handlers.keys(), ...this.targets.keys()]), orderedOf(handlers))
     if (!takesReports) {
       for (const digest of this.#fanOuts.digests) this.#fanOuts.leave(digest)
       this.#fanOuts.leave(undefined)

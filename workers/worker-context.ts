@@ -7,6 +7,7 @@ import type { RedisClient } from '../src/redis/create-client.ts'
 import type { DeadLetters } from '../src/telemetry/dead-letters.ts'
 import type { SharedLedger } from '../src/telemetry/ledger.ts'
 import type { QueueNames } from '../src/telemetry/queue-names.ts'
+import type { QueueShards } from '../src/telemetry/queue-shards.ts'
 import type { WorkerMemory } from './worker-memory.ts'
 
 /** How workers take jobs and notice that another worker has died. Times in milliseconds. */
@@ -39,6 +40,7 @@ export interface WorkerContext {
   /** For everything else: bounded. */
   readonly link: RedisLink
   readonly names: QueueNames
+  readonly shards: QueueShards
   readonly memory: WorkerMemory
   readonly mesh: string | undefined
   readonly ledger: SharedLedger

@@ -7,9 +7,11 @@ import { REPORT_HANDLER_SHARE_BYTES, REPORT_MEMORY_USED_RATIO } from '../src/ker
 import type { Clock, Meter, Random } from '../src/kernel/ports.ts'
 import { redisTrouble } from '../src/redis/trouble.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
+import { ownerOf } from '../src/redis/key-slot.ts'
 import { deadLetterShare, handlerShare } from '../src/telemetry/handler-share.ts'
 import { MemoryCredit } from '../src/telemetry/memory-credit.ts'
 import { type MemoryLook, QueueMemory } from '../src/telemetry/queue-memory.ts'
+import { queueNames } from '../src/telemetry/queue-names.ts'
 import { fullness, type QueueStanding } from '../src/telemetry/queue-standing.ts'
 
 const WATCH_EVERY_MS = 1000
@@ -34,13 +36,15 @@ export interface WorkerMemoryOptions {
 }
 
 interface Server {
+  readonly queue: string
   readonly memory: QueueMemory
   readonly credit: MemoryCredit
 }
 
-/** Memory of the servers that hold the queues; on a cluster each queue has its own, else all have the same. */
+/** Memory of the servers that hold the queues: each master of a cluster is looked at once, however many queues it has. */
 export class WorkerMemory {
   readonly #options: WorkerMemoryOptions
+  /** By address; by queue where the client does not know who owns it. */
   readonly #servers = new Map<string, Server>()
   readonly #listeners = new Set<() => void>()
   readonly #beyond = new Set<string>()
@@ -93,6 +97,11 @@ export class WorkerMemory {
     return () => this.#listeners.delete(listener)
   }
 
+  /** Whether the server of a queue leaves no room for further jobs, as far as is known. */
+  isFull(queue: string): boolean {
+    return this.#server(queue).credit.holding
+  }
+
   /** Looks again soon: a write was refused. */
   suspect(): void {
     for (const { memory } of this.#servers.values()) void memory.look().catch(() => undefined)
@@ -103,13 +112,20 @@ export class WorkerMemory {
    * @throws IntermixError OVERLOADED once this process ends.
    */
   async room(queue: string, bytes: number): Promise<void> {
-    const { credit } = this.#server(queue)
-    if (credit.take(bytes)) return
+    if (this.#server(queue).credit.take(bytes)) return
     const isFull = (error: unknown) => error instanceof IntermixError && error.code === 'OVERLOADED'
     await this.#persist(
-      () => credit.acquire(bytes),
+      () => this.roomNow(queue, bytes),
       (error) => isFull(error) || redisTrouble(error) !== undefined,
     )
+  }
+
+  /**
+   * The same without waiting.
+   * @throws IntermixError OVERLOADED where there is no room, REDIS_UNAVAILABLE
+   */
+  roomNow(queue: string, bytes: number): Promise<void> {
+    return this.#server(queue).credit.acquire(bytes)
   }
 
   /**
@@ -151,14 +167,27 @@ export class WorkerMemory {
 
   #server(queue: string): Server {
     const { link, clock } = this.#options
-    const name = link.client.isCluster ? queue : this.#options.queue
+    const name = this.#addressOf(queue)
     const known = this.#servers.get(name)
     if (known !== undefined) return known
-    const memory = new QueueMemory({ link, queue: name })
-    const server = { memory, credit: new MemoryCredit(memory, clock, MARKS) }
+    const memory = new QueueMemory({ link, queue })
+    const server = { queue, memory, credit: new MemoryCredit(memory, clock, MARKS) }
     memory.onLook((look) => this.#looked(look))
     this.#servers.set(name, server)
     return server
+  }
+
+  #addressOf(queue: string): string {
+    return ownerOf(this.#options.link.client, queueNames().keyPrefix(queue)) ?? queue
+  }
+
+  /** Forgets servers whose queue has gone to another one: whoever has to do with a queue there brings them back. */
+  #forgetMoved(): void {
+    for (const [name, { queue, credit }] of this.#servers) {
+      if (this.#addressOf(queue) === name) continue
+      this.#servers.delete(name)
+      credit.close()
+    }
   }
 
   #looked(look: MemoryLook): void {
@@ -180,6 +209,7 @@ export class WorkerMemory {
     if (this.#closed) return
     this.#cancelWatch = this.#options.clock.after(WATCH_EVERY_MS, () => {
       const { link } = this.#options
+      this.#forgetMoved()
       const looks = link.state() === 'down' ? [] : [...this.#servers.values()].map(({ memory }) => memory.look())
       void Promise.allSettled(looks).then(() => this.#watchLater())
     })

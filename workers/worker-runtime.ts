@@ -15,12 +15,14 @@ import type { ReportDispatch } from '../src/telemetry/expand.ts'
 import { deliverTargets } from '../src/telemetry/handler-delivery.ts'
 import { FAN_OUT } from '../src/telemetry/ledger.ts'
 import { queueNames } from '../src/telemetry/queue-names.ts'
+import { QueueShards } from '../src/telemetry/queue-shards.ts'
 import { QueueStanding } from '../src/telemetry/queue-standing.ts'
 import { RedisLedger } from '../src/telemetry/redis-ledger.ts'
 import type { RuleVersion } from '../src/telemetry/rule-versions.ts'
 import type { ServiceWatch } from '../src/telemetry/service-watch.ts'
 import { Deliver } from './deliver.ts'
 import { ReportQueues } from './report-queues.ts'
+import { lookAtShards, type Queues } from './shard-upkeep.ts'
 import type { WorkerContext, WorkerTuning } from './worker-context.ts'
 import { WorkerMemory } from './worker-memory.ts'
 
@@ -50,6 +52,8 @@ export interface WorkerRuntimeOptions {
   /** Where to tell of what is amiss; only the log unless set. */
   readonly standing?: QueueStanding
   readonly tuning?: Partial<WorkerTuning>
+  /** How many shards queues have; one unless set. */
+  readonly shards?: QueueShards
 }
 
 const DEFAULT_TUNING: WorkerTuning = {
@@ -95,6 +99,7 @@ export class WorkerRuntime {
     )
     connection.on('error', (error: Error) => log.debug({ err: error }, 'Redis error'))
     const names = queueNames(prefix)
+    const { shards = new QueueShards({ link, clock, prefix, own: 1 }) } = options
     const { handlerQueueMaxBytes, deadLettersMaxBytes, standing = new QueueStanding(log) } = options
     const bounds = { handlerQueueMaxBytes, deadLettersMaxBytes }
     const memory = new WorkerMemory({ link, clock, random, meter, standing, queue: names.reports(), ...bounds })
@@ -102,6 +107,7 @@ export class WorkerRuntime {
       connection,
       link,
       names,
+      shards,
       memory,
       mesh: options.mesh,
       ledger,
@@ -141,7 +147,7 @@ export class WorkerRuntime {
     const targets = deliverTargets(snapshot, handlers, { concurrency, retries })
     this.#config = snapshot
     const version = { digest: snapshot.reportDigest, rules, targets, hold }
-    this.#reports.follow(version, snapshot.handlers.keys(), takesReports)
+    this.#reports.follow(version, snapshot.handlers, takesReports)
     this.#retarget()
   }
 
@@ -193,6 +199,14 @@ export class WorkerRuntime {
     return watch === undefined || watch.last?.members.every(({ delivers }) => !delivers.includes(name)) === true
   }
 
+  /** What queues there may be; `undefined` where that is not known. */
+  #mayHold(inLedger: Iterable<string>): Queues | undefined {
+    const { watch } = this.#options
+    if (watch !== undefined && watch.last === undefined) return undefined
+    const rules = watch?.last?.queues.flatMap((queue) => queue.rules ?? []) ?? []
+    return { rules: new Set([...this.evaluates, ...rules]), handlers: [...inLedger].filter((name) => name !== FAN_OUT) }
+  }
+
   #upkeepLater(): void {
     if (this.#stopped) return
     this.#cancelUpkeep = this.#context.clock.after(this.#context.tuning.maintenanceMs, () => {
@@ -206,6 +220,7 @@ export class WorkerRuntime {
     if (this.#context.link.state() === 'down') return
     const { clock, ledger, tuning, deadLetters, memory, meter } = this.#context
     const handlers = await ledger.read()
+    await lookAtShards(this.#context, this.#mayHold(handlers.keys()))
     memory.held = new Map([...handlers].map(([name, { bytes }]) => [name, bytes]))
     meter
       .gauge(REPORT_DEAD_LETTERS)()

@@ -18,6 +18,8 @@ import { MeshPresence } from '../telemetry/mesh-presence.ts'
 import type { ProcessEntry } from '../telemetry/process-registry.ts'
 import { meshPrefix, queueNames } from '../telemetry/queue-names.ts'
 import { withServices } from '../telemetry/queue-services.ts'
+import { orderedOf } from '../telemetry/handler-delivery.ts'
+import { QueueShards } from '../telemetry/queue-shards.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { QueueStanding } from '../telemetry/queue-standing.ts'
 import { ReportIntake } from '../telemetry/report-intake.ts'
@@ -106,7 +108,12 @@ export function createReports(options: ReportsOptions): Reports {
         })
       : undefined
   const note = async (rules: string) => await presence?.note(rules)
-  const queue = queued ? new ReportQueue({ ...shared, link: queueLink, clock, log, meter, note }) : undefined
+  const shards = queued
+    ? new QueueShards({ link: queueLink, clock, prefix, own: settings.reportQueueShards })
+    : undefined
+  let isOrdered = false
+  const adding = { ...shared, clock, log, meter, note, ordered: () => isOrdered, ...(shards && { shards }) }
+  const queue = queued ? new ReportQueue({ ...adding, link: queueLink }) : undefined
   const worker =
     queued && createWorker !== undefined
       ? createWorker({
@@ -117,6 +124,7 @@ export function createReports(options: ReportsOptions): Reports {
           mesh: settings.mesh,
           ...(presence === undefined ? {} : { watch: presence.watch }),
           onChange: () => presence?.tell(),
+          ...(shards && { shards }),
           handlerQueueMaxBytes: settings.handlerQueueMaxBytes,
           deadLettersMaxBytes: settings.deadLettersMaxBytes,
         })
@@ -176,6 +184,7 @@ export function createReports(options: ReportsOptions): Reports {
       const hold = () => holdHandlers(state)
       pipeline?.reload(state.snapshot, handlers, hold)
       current = state.snapshot.reportDigest
+      isOrdered = orderedOf(state.snapshot.handlers).size > 0
       if (working) worker?.reload(state.snapshot, handlers, { hold, takesReports })
       else worker?.start(state.snapshot, handlers, { hold, takesReports })
       working = true

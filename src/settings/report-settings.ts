@@ -1,9 +1,12 @@
 // The settings of reports: how they are taken, held and delivered.
 
 import { DEFAULT_REPORT_ACKS, REPORT_ACKS, REPORT_DOORS } from '../kernel/services.ts'
-import { DRAINING, GIB, MIB, SERVING, type SettingSpec } from './setting-spec.ts'
+import { DRAINING, GIB, MIB, ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
 
 const REPORT_ACK_CHOICES = REPORT_ACKS.flatMap((ack) => [ack, ...REPORT_DOORS.map((door) => `${door}=${ack}`)])
+
+/** As `telemetry/queue-shards.ts` has it. */
+const MAX_QUEUE_SHARDS = 24
 
 /** As `telemetry/spool/disk-spool.ts` has them. */
 const SPOOL_FSYNCS = ['always', 'interval', 'never'] as const
@@ -98,6 +101,16 @@ export const REPORT_SETTINGS = {
     defaultText: 'a quarter of the memory of Redis; 256 MB where that has no limit',
     group: 'Reports',
     roles: DRAINING,
+  },
+  reportQueueShards: {
+    kind: 'integer',
+    min: 1,
+    max: MAX_QUEUE_SHARDS,
+    description:
+      'Parts that each report queue is cut into, so that it can use as many masters of a Redis Cluster. Each costs a worker a connection.',
+    defaultText: '3 on a Redis Cluster, else 1',
+    group: 'Reports',
+    roles: ROLES,
   },
   deadLettersMaxBytes: {
     kind: 'bytes',

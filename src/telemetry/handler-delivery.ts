@@ -50,6 +50,12 @@ export function deliverTargets(
   return targets
 }
 
+/** The handlers of a config that want their batches in order. */
+export function orderedOf(handlers: Snapshot['handlers']): ReadonlySet<string> {
+  const ordered = [...handlers.values()].filter(({ adapter }) => adapter.reportLimits?.ordered === true)
+  return new Set(ordered.map(({ name }) => name))
+}
+
 export interface HandlerDeliveryOptions {
   readonly clock: Clock
   readonly random: Random

@@ -9,9 +9,11 @@ import { FAN_OUT } from './ledger.ts'
 import type { Arrivals, LedgerFacts, NodeFacts, QueueFacts } from './ledger-facts.ts'
 import { findingsOf, isGone, type LedgerFinding, lossOf } from './ledger-findings.ts'
 import { type LedgerReport, reportOf } from './ledger-report.ts'
+import { shardNumbers } from './jobs-in.ts'
 import { LinkQueue } from './link-queue.ts'
 import type { NodeNumbers } from './node-signs.ts'
 import { queueNames } from './queue-names.ts'
+import { shardsSaid } from './queue-shards.ts'
 import { RedisLedger } from './redis-ledger.ts'
 
 const TIMEOUT_MS = 2_000
@@ -79,18 +81,24 @@ export class LedgerAudit {
   }
 
   async #facts(): Promise<LedgerFacts> {
-    const names = queueNames(this.#options.prefix)
+    const { link, prefix } = this.#options
+    const names = queueNames(prefix)
     const nodes = await this.#nodes()
+    // After the nodes have told what they queued: what they said of shards they said before.
+    const shards = shardNumbers(await shardsSaid(link, names))
     const rules = new Set<string | undefined>([undefined, ...nodes.flatMap((node) => node.rules)])
-    const reportQueues = await Promise.all([...rules].map((digest) => this.#queue(names.reports(digest))))
+    const reportQueues = await Promise.all(
+      [...rules].map((digest) => this.#queue(shards.map((shard) => names.reports(digest, shard)))),
+    )
     const handlers = [...(await this.#ledger.counts()).keys()].filter((handler) => handler !== FAN_OUT)
     const handlerQueues = await Promise.all(
-      handlers.map(async (handler) => [handler, await this.#queue(names.deliver(handler))] as const),
+      handlers.map(
+        async (handler) => [handler, await this.#queue(shards.map((shard) => names.deliver(handler, shard)))] as const,
+      ),
     )
-    const letters = await this.#queue(names.deadLetters)
-    await this.#forgetQueues(
-      new Set([...reportQueues, ...handlerQueues.map(([, queue]) => queue), letters].map(({ name }) => name)),
-    )
+    const letters = await this.#queue([names.deadLetters])
+    const asked = [...reportQueues, ...handlerQueues.map(([, queue]) => queue), letters]
+    await this.#forgetQueues(new Set(asked.flatMap(({ shards }) => shards)))
     const facts = {
       nodes,
       reportQueues,
@@ -101,7 +109,8 @@ export class LedgerAudit {
       oldestMs: undefined,
     }
     if (!nodes.some((node) => isGone(node, nodes) && lossOf(node, facts).lost > 0)) return facts
-    const ages = await Promise.all(reportQueues.filter(({ jobs }) => jobs > 0).map(({ name }) => this.#oldestMs(name)))
+    const waiting = reportQueues.filter(({ jobs }) => jobs > 0).flatMap((queue) => queue.shards)
+    const ages = await Promise.all(waiting.map((name) => this.#oldestMs(name)))
     return { ...facts, oldestMs: ages.length === 0 ? undefined : Math.max(...ages) }
   }
 
@@ -119,10 +128,14 @@ export class LedgerAudit {
     })
   }
 
-  async #queue(name: string): Promise<QueueFacts> {
-    const counts = await this.#in(name, (queue) => queue.getJobCounts(...BEGUN, ...WAITING))
-    const count = (states: readonly string[]) => states.reduce((sum, state) => sum + (counts[state] ?? 0), 0)
-    return { name, jobs: count([...BEGUN, ...WAITING]), begun: count(BEGUN) }
+  /** A queue by the names of its shards: it has the name of the first one. */
+  async #queue(shards: readonly string[]): Promise<QueueFacts & { readonly shards: readonly string[] }> {
+    const counts = await Promise.all(
+      shards.map((name) => this.#in(name, (queue) => queue.getJobCounts(...BEGUN, ...WAITING))),
+    )
+    const count = (states: readonly string[]) =>
+      counts.reduce((sum, each) => states.reduce((all, state) => all + (each[state] ?? 0), sum), 0)
+    return { name: shards[0] ?? '', jobs: count([...BEGUN, ...WAITING]), begun: count(BEGUN), shards }
   }
 
   async #oldestMs(name: string): Promise<number> {

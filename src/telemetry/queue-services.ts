@@ -5,9 +5,11 @@ import type { Clock } from '../kernel/ports.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { FAN_OUT, type Ledger } from './ledger.ts'
+import { jobsIn, shardNumbers } from './jobs-in.ts'
 import type { LedgerReport } from './ledger-report.ts'
 import type { Presence, ProcessEntry, ProcessRegistry, ReportQueueName } from './process-registry.ts'
 import { meshPrefix, queueNames } from './queue-names.ts'
+import { shardsSaid } from './queue-shards.ts'
 
 /** A queue, and who has to do with it. */
 export interface QueueService {
@@ -50,7 +52,6 @@ export interface QueueServicesOptions {
   readonly self: () => Pick<ProcessEntry, 'id'> | undefined
 }
 
-const TIMEOUT_MS = 2_000
 /** Queues of reports that one look counts. */
 const MAX_COUNTED = 100
 const DIGITS_FOR_PEOPLE = 12
@@ -126,18 +127,14 @@ export class QueueServices {
   }
 
   async #jobsIn({ mesh, rules }: ReportQueueName): Promise<number> {
-    const names = queueNames(meshPrefix(this.#options.prefix, mesh))
-    const queue = names.reports(rules)
-    const base = `${names.keyPrefix(queue)}:${queue}`
-    const counts = await this.#options.link.run(
-      (client) =>
-        Promise.all([
-          ...['wait', 'active', 'paused'].map((list) => client.llen(`${base}:${list}`)),
-          ...['delayed', 'prioritized'].map((set) => client.zcard(`${base}:${set}`)),
-        ]),
-      TIMEOUT_MS,
+    const { link, prefix } = this.#options
+    const names = queueNames(meshPrefix(prefix, mesh))
+    const shards = shardNumbers(await shardsSaid(link, names))
+    return jobsIn(
+      link,
+      names,
+      shards.map((shard) => names.reports(rules, shard)),
     )
-    return counts.reduce((sum, count) => sum + count, 0)
   }
 }
 

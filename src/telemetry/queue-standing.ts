@@ -31,11 +31,12 @@ export class QueueStanding {
     this.#publish(reasons === '' ? 'ok' : `degraded: ${reasons}`)
   }
 
-  /** A server that throws keys away loses jobs without a word. */
-  checkPolicy({ policy }: MemoryLook): void {
+  /** A server that throws keys away loses jobs without a word. @returns whether this one does */
+  checkPolicy({ policy }: MemoryLook): boolean {
     const wrong = policy !== '' && policy !== 'noeviction'
     const reason = `Redis throws reports away when its memory is full: set maxmemory-policy to noeviction, not ${policy}`
     this.set('policy', wrong ? reason : undefined)
+    return wrong
   }
 }
 

@@ -6,17 +6,16 @@ import { REPORT_QUEUE_WAITING, REPORTS_BACKPRESSURE } from '../kernel/metrics/re
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { jobOptions } from './job-options.ts'
-import { MemoryCredit } from './memory-credit.ts'
-import { type Parcel, parcelToJob } from './parcel.ts'
+import { type Parcel, parcelToJob, processOf } from './parcel.ts'
 import type { ParcelSink } from './parcel-road.ts'
-import { type MemoryLook, QueueMemory } from './queue-memory.ts'
 import { queueNames } from './queue-names.ts'
+import { QueueShards, shardOf } from './queue-shards.ts'
 import { fullness, QueueStanding } from './queue-standing.ts'
+import { REPORT_MARKS, ReportRoom } from './report-room.ts'
 import { RuleQueues } from './rule-queues.ts'
+import { ShardChoice } from './shard-choice.ts'
 
 const WATCH_EVERY_MS = 1000
-/** The rest is for the workers: what they make of reports is larger than reports are. */
-const MARKS = { stopAt: 0.7, resumeAt: 0.65 }
 const DEFAULT_HIGH_WATER = 100_000
 /** A job in Redis by the bytes of its parcel: base64, and what Redis adds; and while it is read, it is there twice. */
 const BYTES_PER_BYTE = 2
@@ -34,14 +33,19 @@ export interface ReportQueueOptions {
   readonly standing?: QueueStanding
   /** Makes the queue of some report rules known to others, before the first parcel is added to it. */
   readonly note?: (rules: string) => Promise<void>
+  /** How many shards the queue has; one unless set. */
+  readonly shards?: QueueShards
+  /** Whether a handler wants its reports in order: then all of a process go to one shard, and wait for it. */
+  readonly ordered?: () => boolean
 }
 
 /** Puts parcels on the report queue. */
 export class ReportQueue implements ParcelSink {
   readonly #options: ReportQueueOptions
   readonly #queues: RuleQueues
-  readonly #memory: QueueMemory
-  readonly #credit: MemoryCredit
+  readonly #shards: QueueShards
+  readonly #choice: ShardChoice
+  readonly #room: ReportRoom
   readonly #standing: QueueStanding
   readonly #listeners: (() => void)[] = []
   readonly #paused: Gauge
@@ -53,21 +57,27 @@ export class ReportQueue implements ParcelSink {
   #cancelWatch: (() => void) | undefined
 
   constructor(options: ReportQueueOptions) {
-    const { link, clock, meter } = options
+    const { link, clock, meter, shards = new QueueShards({ ...options, own: 1 }) } = options
     const names = queueNames(options.prefix)
     this.#options = options
     this.#queues = new RuleQueues(options)
-    this.#memory = new QueueMemory({ link, queue: () => names.reports(this.#queues.latest) })
-    this.#credit = new MemoryCredit(this.#memory, clock, MARKS)
+    this.#shards = shards
+    this.#room = new ReportRoom({
+      link,
+      clock,
+      queueOf: (shard) => names.reports(this.#queues.latest, shard),
+      shards: shards.own,
+      onLook: () => this.#looked(),
+    })
+    this.#choice = new ShardChoice({ clock, shards, isFull: (shard) => this.#room.isFull(shard) })
     this.#standing = options.standing ?? new QueueStanding(options.log)
     this.#paused = meter.gauge(REPORTS_BACKPRESSURE)()
     this.#paused.set(0)
     this.#waiting = meter.gauge(REPORT_QUEUE_WAITING)()
     this.#unlisten = [
-      this.#memory.onLook((look) => this.#looked(look)),
       link.onDown(() => {
         this.#wasReady = false
-        this.#credit.reset()
+        this.#room.reset()
       }),
       link.onUp(() => void this.#warmUp()),
     ]
@@ -91,9 +101,12 @@ export class ReportQueue implements ParcelSink {
   /** @throws IntermixError OVERLOADED where Redis has no room for it, REDIS_UNAVAILABLE */
   async add(parcel: Parcel): Promise<void> {
     if (this.#backlog) throw new IntermixError('OVERLOADED', 'too many jobs wait in the report queue')
-    await this.#credit.acquire(parcel.bytes * BYTES_PER_BYTE + BYTES_PER_JOB)
     const add = (queue: Queue) => queue.add('reports', parcelToJob(parcel), jobOptions(parcel.id))
-    await this.#queues.run(parcel.rules, add)
+    const addTo = async (shard: number) => {
+      await this.#room.acquire(shard, parcel.bytes * BYTES_PER_BYTE + BYTES_PER_JOB)
+      await this.#queues.run(parcel.rules, shard, add)
+    }
+    await this.#choice.add(parcel.id, addTo, this.#onlyShardOf(parcel))
   }
 
   /** Stops watching; the link stays open. */
@@ -101,18 +114,24 @@ export class ReportQueue implements ParcelSink {
     this.#closed = true
     this.#cancelWatch?.()
     for (const unlisten of this.#unlisten) unlisten()
-    this.#credit.close()
+    this.#room.close()
     await this.#queues.close()
   }
 
   get #holding(): boolean {
-    return this.#backlog || this.#credit.holding
+    return this.#backlog || this.#room.full.length === this.#shards.own
+  }
+
+  /** What names no rules has one queue without shards; in most installations nothing ever comes there. */
+  #onlyShardOf({ id, rules }: Parcel): number | undefined {
+    if (rules === undefined) return 0
+    return this.#options.ordered?.() === true ? shardOf(processOf(id), this.#shards.own) : undefined
   }
 
   // The first add after a start loads scripts, which can take longer than an add may; and Redis may be full by now.
   async #warmUp(): Promise<void> {
-    const warm = this.#queues.run(undefined, () => Promise.resolve())
-    await Promise.allSettled([warm, this.#memory.look()])
+    const warm = this.#queues.run(undefined, 0, () => Promise.resolve())
+    await Promise.allSettled([warm, this.#room.look()])
     this.#announce()
   }
 
@@ -127,22 +146,31 @@ export class ReportQueue implements ParcelSink {
     if (this.#closed) return
     this.#cancelWatch = this.#options.clock.after(WATCH_EVERY_MS, () => {
       // A failed look says nothing: the link itself knows when Redis is away.
-      const look = this.#options.link.state() === 'down' ? Promise.resolve() : this.#memory.look()
-      void Promise.allSettled([look]).then(() => this.#watchLater())
+      const look = this.#options.link.state() === 'down' ? Promise.resolve() : this.#room.look()
+      void look.then(() => this.#watchLater())
     })
   }
 
-  #looked(look: MemoryLook): void {
+  #looked(): void {
     const { highWater = DEFAULT_HIGH_WATER } = this.#options
-    this.#waiting.set(look.waiting)
-    this.#backlog = look.waiting > (this.#backlog ? highWater / 2 : highWater)
-    const held = 'reports are held in this node'
-    const full = `${fullness(look)}: ${held} until that is less than ${MARKS.resumeAt * 100} %`
-    this.#standing.set('memory', this.#credit.holding ? `Redis is nearly full, ${full}` : undefined)
-    const backlog = `more than ${highWater} jobs wait for workers: ${held} until it is half of that`
+    const { looks, full } = this.#room
+    const waiting = looks.reduce((sum, look) => sum + look.waiting, 0)
+    this.#waiting.set(waiting)
+    this.#backlog = waiting > (this.#backlog ? highWater / 2 : highWater)
+    this.#standing.set(
+      'memory',
+      full[0] && `Redis is nearly full, ${fullness(full[0])}: ${this.#consequence(full.length)}`,
+    )
+    const backlog = `more than ${highWater} jobs wait for workers: reports are held in this node until it is half of that`
     this.#standing.set('backlog', this.#backlog ? backlog : undefined)
-    this.#standing.checkPolicy(look)
+    for (const look of looks) if (this.#standing.checkPolicy(look)) break
     this.#paused.set(this.#holding ? 1 : 0)
     this.#announce()
+  }
+
+  #consequence(full: number): string {
+    const { own } = this.#shards
+    if (full < own) return `reports go to the ${own - full} of ${own} shards of the queue that lie elsewhere`
+    return `reports are held in this node until that is less than ${REPORT_MARKS.resumeAt * 100} %`
   }
 }
