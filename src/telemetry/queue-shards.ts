@@ -7,7 +7,7 @@ import { keySlot } from '../redis/key-slot.ts'
 import { type QueueNames, queueNames } from './queue-names.ts'
 
 /** Of one queue; each costs a worker a connection. */
-export const MAX_QUEUE_SHARDS = 24
+const MAX_QUEUE_SHARDS = 24
 /** On a cluster, which has three masters at least, and where nothing is gained by more than it has. */
 const ON_A_CLUSTER = 3
 
