@@ -71,6 +71,7 @@ const SENTINEL_RULES = [
   '+info',
   '+ping',
   '+sentinel|get-master-addr-by-name',
+  '+sentinel|master',
   '+sentinel|replicas',
   '+sentinel|sentinels',
   '+sentinel|slaves',
