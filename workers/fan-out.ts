@@ -81,10 +81,7 @@ export class FanOut {
       formats: this.#options.formats,
       ledger,
       log,
-      queueOf: (handler) => {
-        const queue = this.#options.queueOf(handler)
-        return parcel.replicated === true ? queue.replicated : queue
-      },
+      queueOf: (handler) => this.#options.queueOf(handler),
       shareOf: () => memory.handlerShare,
       letters: {
         idOf: (batch) => letterId(batch.id, parcel.replays),

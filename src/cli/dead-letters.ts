@@ -13,7 +13,7 @@ import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { defineTool, pickAction } from './command.ts'
 import { counted, headOf, letterLine, letterText, recordsOf } from './dead-letter-text.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { SETTINGS } from '../settings/settings-table.ts'
+import { pickRedis, QUEUE_REDIS_SETTINGS, signInProblems } from '../settings/redis-settings.ts'
 import { type OptionTable, type OptionValues, showArgument } from '../settings/options.ts'
 
 /** How many are listed unless told. */
@@ -56,22 +56,7 @@ const OPTIONS = {
     defaultText: `list: ${LISTED}; replay and drop: all`,
   },
   json: { kind: 'boolean', default: false, env: false, description: 'One JSON object a line.' },
-  redis: { kind: 'redis', placeholder: 'URL', description: 'Redis of the nodes and workers.' },
-  queueRedis: { kind: 'redis', placeholder: 'URL', description: 'Redis of the report queues.', defaultText: '--redis' },
-  redisPrefix: {
-    kind: 'text',
-    default: 'intermix',
-    placeholder: 'NAME',
-    description: 'What the keys in Redis begin with.',
-    pattern: { regex: /^[A-Za-z0-9_-]{1,64}$/, allowed: '1 to 64 letters, digits, - or _' },
-  },
-  mesh: {
-    kind: 'text',
-    placeholder: 'NAME',
-    description: 'The installation whose dead letters they are, as its workers name it.',
-    defaultText: 'none',
-    pattern: SETTINGS.mesh.pattern,
-  },
+  ...QUEUE_REDIS_SETTINGS,
 } as const satisfies OptionTable
 
 type Values = OptionValues<typeof OPTIONS>
@@ -113,15 +98,16 @@ export const deadLetters = defineTool({
     'intermix dead-letters replay --all --handler statsd.handler.istio-system --reason "HTTP 401"',
     'intermix dead-letters drop --all --older-than 72h',
   ],
-  read({ values, positionals: [word, id, ...rest] }, problems) {
+  read({ values, given, positionals: [word, id, ...rest] }, problems) {
     const action = pickAction(ACTIONS, word, problems)
     if (action !== undefined) problems.push(...misuse({ action, id, rest, values }))
-    const url = values.queueRedis ?? values.redis
-    if (url !== undefined && url !== 'none') return action === undefined ? undefined : { action, id, values, url }
+    problems.push(...signInProblems(values, (key) => given.get(key as keyof typeof OPTIONS) === 'flag'))
+    const access = pickRedis(values).queueRedis
+    if (access !== undefined) return action === undefined ? undefined : { action, id, values, access }
     problems.push('--redis: give the URL of the Redis that holds the report queues')
     return undefined
   },
-  async run({ url, ...task }, io) {
+  async run({ access, ...task }, io) {
     const { clock, random } = io
     const log = createLogger({
       format: 'pretty',
@@ -130,7 +116,7 @@ export const deadLetters = defineTool({
       write: (line) => io.err(line.trimEnd()),
     })
     const link = connectRedis({
-      access: { url },
+      access,
       role: 'queue',
       clock,
       random,
@@ -138,7 +124,7 @@ export const deadLetters = defineTool({
       meter: createMeter({ processMetrics: false }),
     })
     try {
-      await untilUp(link, url, clock)
+      await untilUp(link, access.url, clock)
       const prefix = meshPrefix(task.values.redisPrefix, task.values.mesh)
       const letters = new DeadLetters({ link, prefix, ledger: new RedisLedger(link, prefix) })
       const code = await act({ ...task, letters, io })

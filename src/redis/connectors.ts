@@ -25,7 +25,7 @@ export function serverConnector(password: () => string | undefined): Connector {
     // In the next tick, as ioredis expects: it can be told to end before.
     async connect(): Promise<Stream> {
       this.connecting = true
-      await new Promise(process.nextTick)
+      await new Promise<void>((resolve) => process.nextTick(resolve))
       if (!this.connecting) throw new Error('Connection is closed.')
       const { host = '127.0.0.1', port = 6379, tls } = this.#options
       const stream = tls === undefined ? connectTcp({ host, port }) : connectTls({ host, port, ...tls })

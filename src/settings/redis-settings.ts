@@ -2,11 +2,10 @@
 
 import type { RedisAccess } from '../redis/redis-access.ts'
 import { parseRedisUrl } from '../redis/redis-url.ts'
-import { flagOf, type OptionValues } from './options.ts'
+import { flagOf, type OptionTable, type OptionValues } from './options.ts'
 import { ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
 
-/** Files that hold what is needed to sign in, for every command that opens a link. */
-export const REDIS_SIGN_IN = {
+const REDIS_SIGN_IN = {
   redisPasswordFile: {
     kind: 'path',
     placeholder: 'FILE',
@@ -82,6 +81,8 @@ export const REDIS_SIGN_IN = {
     roles: ROLES,
   },
 } as const satisfies Readonly<Record<string, SettingSpec>>
+
+const { cacheRedisPasswordFile: _, revocationRedisPasswordFile: __, ...QUEUE_SIGN_IN } = REDIS_SIGN_IN
 
 export const REDIS_SETTINGS = {
   redis: {
@@ -159,6 +160,20 @@ export const REDIS_SETTINGS = {
   },
 } as const satisfies Readonly<Record<string, SettingSpec>>
 
+/** The settings with which a command finds the Redis of the report queues. */
+export const QUEUE_REDIS_SETTINGS = {
+  redis: {
+    ...REDIS_SETTINGS.redis,
+    placeholder: 'URL',
+    defaultText: 'none',
+    description: 'Redis of the nodes and workers.',
+  },
+  queueRedis: { ...REDIS_SETTINGS.queueRedis, placeholder: 'URL', description: 'Redis of the report queues.' },
+  ...QUEUE_SIGN_IN,
+  redisPrefix: REDIS_SETTINGS.redisPrefix,
+  mesh: REDIS_SETTINGS.mesh,
+} as const satisfies OptionTable
+
 const LINKS = ['cacheRedis', 'queueRedis', 'revocationRedis'] as const
 
 type RedisValues = Partial<OptionValues<typeof REDIS_SETTINGS>>
@@ -184,21 +199,27 @@ export function pickRedis(values: RedisValues): RedisLinks {
   return { cacheRedis: pick('cacheRedis'), queueRedis: pick('queueRedis'), revocationRedis: pick('revocationRedis') }
 }
 
-/** What was given of files and does not fit the URLs: a password that is not used must not go unnoticed. */
-export function signInProblems(values: RedisValues): readonly string[] {
+/**
+ * What was given of files and does not fit the URLs: a password that is not used must not go unnoticed. What a command has
+ * from an environment that it shares with others is none of its concern.
+ */
+export function signInProblems(
+  values: RedisValues,
+  concerns: (key: keyof typeof REDIS_SIGN_IN) => boolean = () => true,
+): readonly string[] {
   const links = pickRedis(values)
   const all = LINKS.flatMap((link) => links[link] ?? [])
   const problems: string[] = []
   for (const link of LINKS) {
     const key = `${link}PasswordFile` as const
-    if (values[key] === undefined) continue
+    if (values[key] === undefined || !concerns(key)) continue
     const access = links[link]
     if (access === undefined) problems.push(`${flagOf(key)}: there is no such Redis; give ${flagOf(link)} URL, too`)
     else if (parseRedisUrl(access.url).password !== undefined)
       problems.push(`${flagOf(key)}: the URL of that Redis has a password already; give one of the two`)
   }
   const unused = (key: keyof typeof REDIS_SIGN_IN, used: boolean, why: string) => {
-    if (values[key] !== undefined && !used) problems.push(`${flagOf(key)}: ${why}`)
+    if (values[key] !== undefined && !used && concerns(key)) problems.push(`${flagOf(key)}: ${why}`)
   }
   const general = values.redisPasswordFile
   const takesIt = all.some(({ passwordFile }) => passwordFile === general)

@@ -7,7 +7,7 @@ import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
 import type { ReportAck, ReportOutcome, ReportService } from '../kernel/services.ts'
 import { Coalescer, type CoalescerBounds } from './coalescer.ts'
 import { IntakeLedger, type IntakeRefusal, type IntakeTotals } from './intake-ledger.ts'
-import { asPromised, bytesOf, type Parcel } from './parcel.ts'
+import { bytesOf, type Parcel } from './parcel.ts'
 import { type Departure, type Held, ParcelRoad, type ParcelSink } from './parcel-road.ts'
 import type { DiskSpool } from './spool/disk-spool.ts'
 import { SpoolReplay } from './spool-replay.ts'
@@ -42,11 +42,7 @@ const RETRY = { retryAfterMs: 1_000 }
 /** Of the time for an end, the part in which the queue may take what is here; in the rest it is written to disk. */
 const HAND_ON_SHARE = 0.5
 
-/** Somebody who waits. */
-interface Promised {
-  readonly ack: Exclude<ReportAck, 'memory'>
-  readonly settle: (outcome: ReportOutcome) => void
-}
+type Settle = (outcome: ReportOutcome) => void
 
 export class ReportIntake implements ReportService {
   readonly #options: ReportIntakeOptions
@@ -58,7 +54,7 @@ export class ReportIntake implements ReportService {
   readonly #patient: Coalescer
   /** For those whose sender is waiting. */
   readonly #awaited: Coalescer
-  readonly #promises = new Map<ReportBatch, Promised>()
+  readonly #promises = new Map<ReportBatch, Settle>()
   #bytes = 0
   #heldRecords = 0
   #awaitedUnderWay = 0
@@ -100,7 +96,7 @@ export class ReportIntake implements ReportService {
     const refusal = this.#refusalOf(batch, ack)
     if (refusal !== undefined) return refusal
     this.#bytes += bytesOf(batch)
-    if (ack !== 'memory') return this.#promise(batch, ack)
+    if (ack === 'queued') return this.#promise(batch)
     this.#heldRecords += batch.count
     this.#ledger.accepted(batch.count)
     this.#ledger.holds(this.#heldRecords)
@@ -167,16 +163,12 @@ export class ReportIntake implements ReportService {
         new IntermixError('OVERLOADED', 'the node holds as many reports as --spool-max-bytes allows', RETRY),
       )
     }
-    if (ack !== 'memory' && !this.#road.canPromise)
+    if (ack === 'queued' && !this.#road.canPromise)
       return this.#refuse(
         'unqueued',
         count,
         new IntermixError('REDIS_UNAVAILABLE', 'the report queue takes nothing now', RETRY),
       )
-    const { sink } = this.#options
-    const trouble = ack === 'replicated' && sink.ready() ? sink.replication?.trouble : undefined
-    if (trouble !== undefined)
-      return this.#refuse('unreplicated', count, new IntermixError('REDIS_UNAVAILABLE', trouble, RETRY))
     return undefined
   }
 
@@ -185,9 +177,9 @@ export class ReportIntake implements ReportService {
     return error
   }
 
-  async #promise(batch: ReportBatch, ack: Promised['ack']): Promise<ReportOutcome> {
+  async #promise(batch: ReportBatch): Promise<ReportOutcome> {
     const { promise, resolve } = Promise.withResolvers<ReportOutcome>()
-    this.#promises.set(batch, { ack, settle: resolve })
+    this.#promises.set(batch, resolve)
     this.#awaited.add(batch, this.#options.rules?.())
     this.#hurry()
     return await within(this.#options.clock, PROMISE_TIMEOUT_MS, promise, () => {
@@ -206,17 +198,14 @@ export class ReportIntake implements ReportService {
 
   #send(parcel: Parcel, isAwaited: boolean): void {
     if (isAwaited) this.#awaitedUnderWay++
-    const replicated = isAwaited && parcel.batches.some((batch) => this.#promises.get(batch)?.ack === 'replicated')
-    const { clock } = this.#options
-    this.#road.add({ parcel: asPromised(parcel, replicated), isAwaited, since: clock.monotonic() })
+    this.#road.add({ parcel, isAwaited, since: this.#options.clock.monotonic() })
   }
 
   #left({ parcel, isAwaited }: Held, how: Departure): void {
-    const isUnproved = how === 'queued' && parcel.replicated === true
-    if (isUnproved) void this.#prove(parcel)
-    else this.#release(parcel)
+    this.#bytes -= parcel.bytes
+    this.#fill(false)
     const refusal = typeof how === 'string' ? undefined : how
-    if (isAwaited) this.#keepPromises(parcel, refusal, isUnproved ? 'queued' : undefined)
+    if (isAwaited) this.#keepPromises(parcel, refusal)
     else this.#heldRecords -= parcel.count
     if (how === 'queued') this.#ledger.delivered(parcel.count)
     else if (how === 'stored') {
@@ -224,25 +213,6 @@ export class ReportIntake implements ReportService {
       this.#replay?.poke()
     }
     this.#show()
-  }
-
-  #release({ bytes }: Parcel): void {
-    this.#bytes -= bytes
-    this.#fill(false)
-  }
-
-  /** The queue has it: those whom that is not enough hear when its replicas have it, too. */
-  async #prove(parcel: Parcel): Promise<void> {
-    const proof = this.#options.sink.replication?.confirm(parcel)
-    const refusal = await Promise.resolve(proof).then(
-      () => undefined,
-      (error: unknown) => IntermixError.from(error),
-    )
-    this.#release(parcel)
-    for (const batch of parcel.batches) {
-      if (refusal !== undefined && this.#promises.has(batch)) this.#ledger.refused('unreplicated', batch.count)
-      this.#settle(batch, refusal)
-    }
   }
 
   #counted(count: () => void): void {
@@ -255,21 +225,16 @@ export class ReportIntake implements ReportService {
     this.#ledger.spooled(this.#options.disk?.records ?? 0)
   }
 
-  /** @param only those who were promised no more than that */
-  #keepPromises(parcel: Parcel, refusal: IntermixError | undefined, only?: Promised['ack']): void {
+  #keepPromises(parcel: Parcel, refusal: IntermixError | undefined): void {
     this.#awaitedUnderWay--
     // What was promised nothing yet, and is refused, was never accepted.
     if (refusal === undefined) this.#ledger.accepted(parcel.count)
     else this.#ledger.refused('unqueued', parcel.count)
     for (const batch of parcel.batches) {
-      if (only === undefined || this.#promises.get(batch)?.ack === only) this.#settle(batch, refusal)
+      this.#promises.get(batch)?.(refusal)
+      this.#promises.delete(batch)
     }
     this.#hurry()
-  }
-
-  #settle(batch: ReportBatch, outcome: ReportOutcome): void {
-    this.#promises.get(batch)?.settle(outcome)
-    this.#promises.delete(batch)
   }
 
   #drop(parcel: Parcel, isAwaited: boolean): void {

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/cli/commands.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
@@ -197,6 +200,27 @@ describe('intermix dead-letters', () => {
     await admin.run((client) => client.config('SET', 'requirepass', 'secret'))
     admin.close()
     expect(await run('list')).toMatchObject({ code: 3, errors: [expect.stringContaining('NOAUTH')] })
+  })
+
+  it('takes the password from a file, as nodes do, and never prints it', async () => {
+    const admin = testLink(redis.url).link
+    await untilUp(admin)
+    await admin.run((client) => client.config('SET', 'requirepass', 'S3CR@ET'))
+    admin.close()
+    const folder = await mkdtemp(join(tmpdir(), 'intermix-password-'))
+    const file = join(folder, 'password')
+    await writeFile(file, 'S3CR@ET\n')
+    const env = { INTERMIX_REDIS_PASSWORD_FILE: file, INTERMIX_REDIS_TLS_CA: '/of/another/redis' }
+    const io = testIo({ env })
+    expect(await runCommand(['dead-letters', 'list', '--redis', redis.url], io)).toBe(0)
+    expect(io.lines).toEqual(['0 of 0 dead letters shown'])
+    await writeFile(file, 'S3CR@ET, wrong')
+    const refused = testIo({ env })
+    expect(await runCommand(['dead-letters', 'list', '--redis', redis.url], refused)).toBe(3)
+    expect(refused.errors.join()).toContain('WRONGPASS')
+    expect(refused.errors.join()).not.toMatch(/S3CR|ET/)
+    expect((await run('list', '--redis-tls-ca', '/x')).errors.join()).toContain('no Redis URL begins with rediss')
+    await rm(folder, { recursive: true })
   })
 
   it('says that Redis cannot be reached', async () => {

@@ -1,6 +1,6 @@
 import { Queue, QueueEvents, Worker } from 'bullmq'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createRedisClient, type RedisClient } from '../../src/redis/create-client.ts'
+import { createRedisClient } from '../../src/redis/create-client.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { freePort } from '../helpers/ports.ts'
 import { type RedisSentinel, startSentinel } from '../helpers/redis-sentinel.ts'
@@ -13,7 +13,7 @@ let sentinel: RedisSentinel | undefined
 const ends: (() => void | Promise<unknown>)[] = []
 
 afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
+  for (const end of ends.splice(0).toReversed()) await end()
   await sentinel?.stop()
 })
 
@@ -95,7 +95,7 @@ describe('a link through Sentinel', () => {
       if (how.includes('stands')) setup.resume(old)
       if (how.includes('killed')) return
       await until(async () => (await connectionsTo(setup, old)) === 0, 'nothing is left with the old master')
-      for (const end of ends.splice(0).reverse()) await end()
+      for (const end of ends.splice(0).toReversed()) await end()
       await until(async () => (await listeners(setup)).every((count) => count === 0), 'no sentinel is listened to')
     },
     40_000,

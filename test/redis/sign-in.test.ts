@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { runCommand } from '../../src/cli/commands.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import type { RedisAccess } from '../../src/redis/redis-access.ts'
 import { connectRedis, type RedisLink } from '../../src/redis/connection.ts'
 import { createRedisClient } from '../../src/redis/create-client.ts'
+import { testIo } from '../cli/support.ts'
 import { type Certificates, createCertificates } from '../helpers/certificates.ts'
 import { freePort, freePorts } from '../helpers/ports.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -27,7 +29,7 @@ afterAll(async () => {
   await certificates.remove()
 })
 afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
+  for (const end of ends.splice(0).toReversed()) await end()
 })
 
 function linkTo(access: RedisAccess): { readonly link: RedisLink; readonly log: KeptLog } {
@@ -48,9 +50,9 @@ async function answers({ link }: { readonly link: RedisLink }): Promise<void> {
   expect(await link.run((client) => client.set('{t}a', '1'))).toBe('OK')
 }
 
-const tlsArgs = ({ authority, certificate, key }: Certificates) => [
-  ...['--tls-ca-cert-file', authority, '--tls-cert-file', certificate, '--tls-key-file', key],
-]
+function tlsArgs({ authority, certificate, key }: Certificates): readonly string[] {
+  return ['--tls-ca-cert-file', authority, '--tls-cert-file', certificate, '--tls-key-file', key]
+}
 
 describe('a password of Redis', () => {
   it.each(['\n', '\r\n', ''])('is the text of a file, without a line end %j', async (end) => {
@@ -223,10 +225,9 @@ describe('TLS to Redis', () => {
 /** One whose nodes tell clients a name, at which they speak TLS. */
 async function startTlsCluster(named: Certificates): Promise<RedisCluster> {
   const [tlsPort = 0] = await freePorts(1)
-  const args = [
-    ...['--tls-port', String(tlsPort), ...tlsArgs(named), '--tls-auth-clients', 'no', '--tls-cluster', 'yes'],
-    ...['--cluster-announce-hostname', 'localhost', '--cluster-preferred-endpoint-type', 'hostname'],
-  ]
+  const tls = ['--tls-port', String(tlsPort), ...tlsArgs(named), '--tls-auth-clients', 'no', '--tls-cluster', 'yes']
+  const names = ['--cluster-announce-hostname', 'localhost', '--cluster-preferred-endpoint-type', 'hostname']
+  const args = [...tls, ...names]
   return await startCluster({ masters: 1, replicas: 0, args, password: 'pw' })
 }
 
@@ -240,6 +241,17 @@ describe('the password of sentinels', () => {
     await sentinel.failover()
     await until(() => link.log.lines.length > 1, 'the link has left the old master')
     await answers(link)
+    const io = testIo()
+    await runCommand(['redis-acl', 'sentinels'], io)
+    const [, , , , ...rules] = (io.lines[0] ?? '').split(' ')
+    for (const port of sentinel.sentinels) await sentinel.ask(port, 'ACL', 'SETUSER', 'me', 'on', '>mine', ...rules)
+    const mine = linkTo({ url: sentinel.url, sentinel: { user: 'me', passwordFile: await fileWith('mine') } })
+    await answers(mine)
+    const [first = 0] = sentinel.sentinels
+    const watching = async () => String(await sentinel.ask(first, 'CLIENT', 'LIST')).includes(' sub=1 ')
+    await until(watching, 'the sentinel is listened to')
+    const denied = String(await sentinel.ask(first, 'ACL', 'LOG'))
+    expect(denied).toBe('')
     const refused = linkTo({ url: sentinel.url })
     await until(() => refused.link.reason()?.includes('NOAUTH') === true, 'the sentinels refuse')
   })

@@ -2,20 +2,18 @@
 
 import { IntermixError } from '../../kernel/errors.ts'
 import type { ReportBatch } from '../../kernel/report.ts'
-import { asPromised, type Parcel, parcelOf } from '../parcel.ts'
+import { type Parcel, parcelOf } from '../parcel.ts'
 
 type BatchHead = Omit<ReportBatch, 'payload'> & { readonly bytes: number }
 
-interface ParcelHead extends Pick<Parcel, 'id' | 'replays' | 'rules' | 'replicated'> {
+interface ParcelHead extends Pick<Parcel, 'id' | 'replays' | 'rules'> {
   readonly version: 1
   readonly batches: readonly BatchHead[]
 }
 
-export function parcelToBytes({ id, replays, rules, replicated, batches }: Parcel): Buffer {
+export function parcelToBytes({ id, replays, rules, batches }: Parcel): Buffer {
   const heads = batches.map(({ payload, ...rest }): BatchHead => ({ ...rest, bytes: payload.byteLength }))
-  const promised = replicated === true ? { replicated } : {}
-  const facts: ParcelHead = { version: 1, id, replays, rules, ...promised, batches: heads }
-  const head = Buffer.from(JSON.stringify(facts))
+  const head = Buffer.from(JSON.stringify({ version: 1, id, replays, rules, batches: heads } satisfies ParcelHead))
   const length = Buffer.alloc(4)
   length.writeUInt32LE(head.length)
   return Buffer.concat([length, head, ...batches.map(({ payload }) => payload)])
@@ -24,7 +22,7 @@ export function parcelToBytes({ id, replays, rules, replicated, batches }: Parce
 /** @throws Error where these are not the bytes of a parcel of this version. */
 export function parcelFromBytes(bytes: Buffer): Parcel {
   let at = 4 + bytes.readUInt32LE(0)
-  const { version, id, replays, rules, replicated, batches } = JSON.parse(bytes.toString('utf8', 4, at)) as ParcelHead
+  const { version, id, replays, rules, batches } = JSON.parse(bytes.toString('utf8', 4, at)) as ParcelHead
   if (version !== 1) {
     throw new IntermixError(
       'INVALID_REQUEST',
@@ -37,5 +35,5 @@ export function parcelFromBytes(bytes: Buffer): Parcel {
     return { ...batch, payload }
   })
   if (first === undefined) throw new IntermixError('INVALID_REQUEST', 'a parcel on disk holds no batch')
-  return asPromised(parcelOf([first, ...rest], id, replays, rules), replicated)
+  return parcelOf([first, ...rest], id, replays, rules)
 }
