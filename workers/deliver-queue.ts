@@ -5,6 +5,7 @@ import type { SendingQueue } from '../src/adapter-kit/exporter/sending-queue.ts'
 import { batchToJob, type DeliverBatch, sizeOf } from '../src/telemetry/deliver-batch.ts'
 import { IntermixError } from '../src/kernel/errors.ts'
 import { jobOptions } from '../src/telemetry/job-options.ts'
+import type { Replication } from '../src/redis/replication.ts'
 import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { shardOf } from '../src/telemetry/queue-shards.ts'
 import { ShardChoice } from '../src/telemetry/shard-choice.ts'
@@ -36,10 +37,23 @@ export class DeliverQueue implements SendingQueue<DeliverBatch> {
   }
 
   /** @throws IntermixError REDIS_UNAVAILABLE */
-  async add(batch: DeliverBatch): Promise<boolean> {
+  add(batch: DeliverBatch): Promise<boolean> {
+    return this.#add(batch, undefined)
+  }
+
+  /**
+   * The same queue for what was promised as replicated: what is added is in replicas, too. One server loses what it last
+   * took in one piece, and with it that the parcel was worked off; several do not.
+   */
+  get replicated(): SendingQueue<DeliverBatch> {
+    const { replication } = this.#context
+    return replication?.spansServers === true ? { add: (batch) => this.#add(batch, replication) } : this
+  }
+
+  async #add(batch: DeliverBatch, replication: Replication | undefined): Promise<boolean> {
     const { shards, memory } = this.#context
     const isAlone = this.ordered || shards.own === 1
-    const to = (shard: number) => this.#addTo(shard, batch, jobOptions(batch.id), isAlone)
+    const to = (shard: number) => this.#addTo(shard, batch, jobOptions(batch.id), isAlone, replication)
     for (;;) {
       try {
         await this.#choice.add(batch.id, to, this.ordered ? 0 : undefined)
@@ -65,12 +79,20 @@ export class DeliverQueue implements SendingQueue<DeliverBatch> {
   }
 
   /** @param waits for room, or asks once whether there is some */
-  async #addTo(shard: number, batch: DeliverBatch, options: JobsOptions, waits: boolean): Promise<void> {
-    const { memory } = this.#context
+  async #addTo(
+    shard: number,
+    batch: DeliverBatch,
+    options: JobsOptions,
+    waits: boolean,
+    replication?: Replication,
+  ): Promise<void> {
+    const { memory, names } = this.#context
     const name = this.#nameOf(shard)
     await (waits ? memory.room(name, bytesOf(batch)) : memory.roomNow(name, bytesOf(batch)))
     const timeoutMs = waits ? ADD_TIMEOUT_MS : ADD_ELSEWHERE_MS
-    await this.#queue(name).run((to) => to.add('deliver', batchToJob(batch), options), timeoutMs)
+    const run = () => this.#queue(name).run((to) => to.add('deliver', batchToJob(batch), options), timeoutMs)
+    if (replication === undefined) await run()
+    else await (await replication.write(names.metaKey(name), run)).replicated()
   }
 
   #nameOf(shard: number): string {

@@ -81,7 +81,10 @@ export class FanOut {
       formats: this.#options.formats,
       ledger,
       log,
-      queueOf: (handler) => this.#options.queueOf(handler),
+      queueOf: (handler) => {
+        const queue = this.#options.queueOf(handler)
+        return parcel.replicated === true ? queue.replicated : queue
+      },
       shareOf: () => memory.handlerShare,
       letters: {
         idOf: (batch) => letterId(batch.id, parcel.replays),

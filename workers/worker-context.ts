@@ -4,6 +4,7 @@ import type { ExportWishes } from '../src/adapter-kit/exporter/limits.ts'
 import type { Clock, Logger, Meter, Random } from '../src/kernel/ports.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
 import type { RedisClient } from '../src/redis/create-client.ts'
+import type { Replication } from '../src/redis/replication.ts'
 import type { DeadLetters } from '../src/telemetry/dead-letters.ts'
 import type { SharedLedger } from '../src/telemetry/ledger.ts'
 import type { QueueNames } from '../src/telemetry/queue-names.ts'
@@ -39,6 +40,8 @@ export interface WorkerContext {
   readonly connection: RedisClient
   /** For everything else: bounded. */
   readonly link: RedisLink
+  /** Waits for replicas of the queue's Redis; without it nothing is waited for. */
+  readonly replication?: Replication
   readonly names: QueueNames
   readonly shards: QueueShards
   readonly memory: WorkerMemory

@@ -10,6 +10,7 @@ import type { ReportFormats } from '../src/kernel/report.ts'
 import type { RedisLink } from '../src/redis/connection.ts'
 import { createRedisClient } from '../src/redis/create-client.ts'
 import type { RedisAccess } from '../src/redis/redis-access.ts'
+import type { Replication } from '../src/redis/replication.ts'
 import { DeadLetters } from '../src/telemetry/dead-letters.ts'
 import type { ReportDispatch } from '../src/telemetry/expand.ts'
 import { deliverTargets } from '../src/telemetry/handler-delivery.ts'
@@ -31,6 +32,8 @@ export interface WorkerRuntimeOptions {
   readonly redis: RedisAccess
   /** Link to the same Redis; stays open when the runtime stops. */
   readonly link: RedisLink
+  /** Waits for replicas of that Redis, for what was promised as replicated. */
+  readonly replication?: Replication
   readonly prefix?: string
   /** The mesh that `prefix` stands for. */
   readonly mesh?: string | undefined
@@ -106,6 +109,7 @@ export class WorkerRuntime {
     this.#context = {
       connection,
       link,
+      ...(options.replication === undefined ? {} : { replication: options.replication }),
       names,
       shards,
       memory,

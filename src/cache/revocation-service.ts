@@ -9,6 +9,7 @@ import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { Siblings } from '../kernel/siblings.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { RedisClient } from '../redis/create-client.ts'
+import type { Replication } from '../redis/replication.ts'
 import {
   APPEND,
   type Appended,
@@ -34,6 +35,8 @@ export interface RevocationServiceOptions {
   readonly revocations: Revocations
   /** `undefined`: this node is the whole mesh. */
   readonly link: RedisLink | undefined
+  /** Waits for replicas of that Redis, before a revocation is confirmed; unset where that is not promised. */
+  readonly replication?: Replication | undefined
   /** The other processes of this node; `undefined` where this is the only one. */
   readonly siblings?: Siblings | undefined
   readonly clock: Clock
@@ -140,7 +143,7 @@ export class RevocationService {
    * asked: what they do then is not known, so revoke again.
    */
   async revoke(target: RevocationTarget): Promise<RevocationReceipt> {
-    const { link, nodeId, partitionMaxAgeMs, siblings } = this.#options
+    const { link, nodeId, partitionMaxAgeMs, siblings, replication } = this.#options
     if (link === undefined) {
       const sequence = this.#revokeHere(target)
       // Each process counts its own: they share no verdicts.
@@ -151,10 +154,18 @@ export class RevocationService {
       return { sequence, counts, confirmed, unconfirmed, silent: [], boundMs: 0 }
     }
     const { head, log, applied, heard } = this.#keys
-    const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS]
-    const append = link.run((client) => APPEND.run(client, [head, log, applied, heard], args), REVOKE_TIMEOUT_MS)
-    const appended = await append.catch((error: unknown) => {
+    const append = () => {
+      const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS]
+      return link.run((client) => APPEND.run(client, [head, log, applied, heard], args), REVOKE_TIMEOUT_MS)
+    }
+    const written = replication?.write(head, append) ?? append().then((value) => ({ value }))
+    const recorded = await written.catch((error: unknown) => {
       throw unavailable('the revocation could not be recorded', error)
+    })
+    // Where another server took over, it was recorded there anew.
+    const proved = 'replicated' in recorded ? recorded.replicated() : recorded.value
+    const appended = await Promise.resolve(proved).catch((error: unknown) => {
+      throw unavailable('the revocation is recorded, but may be lost with the server of Redis', error)
     })
     const uptake = await this.#awaitUptake(link, appended)
     return { sequence: appended.sequence, ...uptake, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }

@@ -1,6 +1,6 @@
 // What each kind of process does with Redis: the commands that it runs, and the keys. What our scripts run is read from them.
 
-import { commandsOfScript } from '../redis/scripts.ts'
+import { commandsOfScripts } from '../redis/scripts.ts'
 
 /** What the keys of an installation begin with. */
 interface KeyNames {
@@ -11,7 +11,7 @@ interface KeyNames {
 }
 
 interface Task {
-  /** Files of `redis/scripts`, without their suffix. */
+  /** What the files of its scripts begin with in `redis/scripts`. */
   readonly scripts?: readonly string[]
   /** What is run beside these: by the client itself, by BullMQ's scripts and by those of adapters. */
   readonly commands?: string
@@ -35,32 +35,35 @@ const LETTERS = ({ own }: KeyNames) => [`{${own}-dead-letters}*`]
 const LEDGER = ({ own }: KeyNames) => [`{${own}-ledger*`]
 
 const TASKS = {
-  verdicts: { scripts: ['verdict-get-2', 'verdict-fill-2', 'verdict-drop-1'], keys: ({ prefix }) => [`${prefix}:{*`] },
+  verdicts: { scripts: ['verdict'], keys: ({ prefix }) => [`${prefix}:{*`] },
   revocations: {
-    scripts: ['revocation-append-3', 'revocation-sync-5'],
+    scripts: ['revocation'],
+    commands: 'get getex hdel zrem',
     keys: ({ prefix }) => [`{${prefix}:revocations}*`],
   },
   presence: {
-    scripts: ['process-beat-3', 'process-list-2'],
+    scripts: ['process'],
     commands: 'zadd zrem',
     keys: ({ prefix }) => [`{${prefix}-processes}*`],
   },
-  addReports: { scripts: ['queue-look-1'], commands: ADD, keys: REPORTS },
-  signs: { scripts: ['node-sign-2'], commands: 'hmget', keys: LEDGER },
+  addReports: { scripts: ['queue-look'], commands: `${ADD} zrem`, keys: REPORTS },
+  /** What is promised as replicated: a small key beside what was written, and then how many replicas have it. */
+  replication: { scripts: ['server-line'], commands: 'set wait', keys: () => [] },
+  signs: { scripts: ['node-sign'], commands: 'hmget', keys: LEDGER },
   takeReports: {
-    scripts: ['queue-look-1', 'queue-state-7', 'drop-job-2'],
+    scripts: ['queue', 'drop-job'],
     commands: `${ADD} ${LOOK} ${TAKE}`,
     keys: REPORTS,
   },
   takeBatches: {
-    scripts: ['queue-look-1', 'queue-state-7', 'drop-job-2'],
+    scripts: ['queue', 'drop-job'],
     commands: `${ADD} ${LOOK} ${TAKE}`,
     keys: HANDLERS,
   },
   bury: { commands: `${ADD} ${LOOK} ${REMOVE}`, keys: LETTERS },
-  ledger: { scripts: ['ledger-5'], commands: 'hgetall hdel hget hmget hscan', keys: LEDGER },
+  ledger: { scripts: ['ledger'], commands: 'hgetall hdel hget hmget hscan', keys: LEDGER },
   counters: {
-    scripts: ['counter-slots-1', 'counter-apply-4', 'counter-forget-4', 'counter-old-2'],
+    scripts: ['counter'],
     commands: 'hget hscan sismember unlink zrem',
     keys: ({ own }) => [`{${own}-counters-*`],
   },
@@ -80,8 +83,8 @@ export type RedisPlace = (typeof REDIS_PLACES)[number]
 const WORKER: readonly TaskName[] = ['presence', 'takeReports', 'takeBatches', 'bury', 'ledger', 'counters']
 const NODE = {
   cache: ['verdicts'],
-  queue: ['presence', 'addReports', 'signs', 'quotas'],
-  revocations: ['revocations'],
+  queue: ['presence', 'addReports', 'replication', 'signs', 'quotas'],
+  revocations: ['revocations', 'replication'],
 } as const satisfies Readonly<Record<RedisPlace, readonly TaskName[]>>
 
 /** Kinds of users, with what they do where. */
@@ -124,7 +127,7 @@ export function rightsOf({ role, places, topology, names }: RightsOptions): Righ
   // Database 0 is chosen by nobody: a cluster has no other one.
   const connection = topology === 'cluster' ? `${CONNECTION} ${CLUSTER}` : `${CONNECTION} select`
   const commands = tasks.flatMap(({ scripts = [], commands: more = '' }) => [
-    ...scripts.flatMap(commandsOfScript),
+    ...scripts.flatMap(commandsOfScripts),
     ...more.split(' ').filter((text) => text !== ''),
   ])
   return {

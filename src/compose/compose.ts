@@ -12,6 +12,7 @@ import { checkHandlers, chooseHandlers } from './handler-choice.ts'
 import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
+import { createReplications, type Replications } from './replications.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
 import { folderSource } from '../config/folder-source.ts'
@@ -82,6 +83,7 @@ class Composition implements RunningProcess {
   readonly #config: LiveConfig
   readonly #policy: Policy | undefined
   readonly #reports: Reports
+  readonly #replications: Replications
   readonly #admission: Admission
   readonly #batchIds: BatchIds
   readonly #doors: ReadonlyMap<string, Door>
@@ -137,12 +139,19 @@ class Composition implements RunningProcess {
       mesh: settings.cacheMesh ? cacheLink : undefined,
       revocationLink: revocationLink ?? queueLink ?? cacheLink,
     }
+    this.#replications = createReplications(
+      settings,
+      { cacheLink, queueLink, revocationLink },
+      { clock, random, meter },
+    )
+    const { queue: queueReplication, revocations: replication } = this.#replications
     this.#policy = serving
-      ? createPolicy({ ...policyChoices(settings), ...redis, clock, random, log, meter, state, siblings })
+      ? createPolicy({ ...policyChoices(settings), ...redis, replication, clock, random, log, meter, state, siblings })
       : undefined
     this.#batchIds = createBatchIds({ nodeId, clock, random })
     const { process } = this.#batchIds
-    this.#reports = createReports({ settings, process, clock, random, log, meter, queueLink, health, createWorker })
+    const queue = { queueLink, queueReplication }
+    this.#reports = createReports({ settings, process, clock, random, log, meter, ...queue, health, createWorker })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
     this.#doors = this.#createDoors(createGrpc)
     this.operations = this.#createOperations()
@@ -187,6 +196,7 @@ class Composition implements RunningProcess {
       await this.#listener?.close()
       this.#watched.close()
       this.#environments.close()
+      this.#replications.close()
       for (const link of this.#links.values()) link.close()
     }
   }

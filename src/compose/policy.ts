@@ -11,6 +11,7 @@ import type { Siblings } from '../kernel/siblings.ts'
 import { normalTarget, NormalizingCheck } from '../policy/normalizing-check.ts'
 import { NormalizingQuotas } from '../policy/normalizing-quotas.ts'
 import type { RedisLink } from '../redis/connection.ts'
+import type { Replication } from '../redis/replication.ts'
 import type { PathAmbiguity } from '../wire/ambiguity.ts'
 import { type ChecksOptions, createChecks } from './checks.ts'
 
@@ -27,6 +28,8 @@ export interface PolicyChoices extends Pick<ChecksOptions, 'prefix' | 'nodeId' |
 export interface PolicyOptions extends PolicyChoices, Omit<ChecksOptions, 'revocations' | 'maxAgeMs'> {
   /** The Redis of the log of revocations; `undefined`: this process is the whole mesh. */
   readonly revocationLink: RedisLink | undefined
+  /** Waits for replicas of that Redis, before a revocation is confirmed; unset where that is not promised. */
+  readonly replication?: Replication | undefined
   /** The other processes of this node. */
   readonly siblings?: Siblings | undefined
 }

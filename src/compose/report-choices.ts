@@ -2,6 +2,11 @@
 
 import { DEFAULT_REPORT_ACKS, REPORT_DOORS, type ReportAck, type ReportAcks } from '../kernel/services.ts'
 
+/** Whether any door promises what only replicas of Redis can keep. */
+export function promisesReplicas(chosen: readonly string[]): boolean {
+  return Object.values(reportAcks(chosen)).includes('replicated')
+}
+
 const ALL_DOORS = ''
 
 /** What each door promises. @param chosen items such as `queued`, for all doors, and `mixer=memory`, which stand above it. */

@@ -11,6 +11,8 @@ import type { PolicyState } from '../policy/handler-table.ts'
 import { ReportDispatcher } from '../policy/report-dispatch.ts'
 import { chooseHandlers } from './handler-choice.ts'
 import type { RedisLink } from '../redis/connection.ts'
+import type { Replication } from '../redis/replication.ts'
+import { promisesReplicas } from './report-choices.ts'
 import type { ReportDispatch } from '../telemetry/expand.ts'
 import { ownBooks, sharedBooks } from './ledger-books.ts'
 import { InProcessPipeline } from '../telemetry/in-process-pipeline.ts'
@@ -37,6 +39,7 @@ export interface ReportsOptions {
   readonly log: Logger
   readonly meter: Meter
   readonly queueLink: RedisLink | undefined
+  readonly queueReplication?: Replication | undefined
   readonly createWorker: CreateWorker | undefined
   readonly health: Health
 }
@@ -76,7 +79,7 @@ function diskSpool({ settings, clock, random, log }: ReportsOptions): DiskSpool 
 }
 
 export function createReports(options: ReportsOptions): Reports {
-  const { settings, clock, random, log, meter, queueLink, health, createWorker } = options
+  const { settings, clock, random, log, meter, queueLink, queueReplication, health, createWorker } = options
   const { queueRedis, role } = settings
   const prefix = meshPrefix(settings.redisPrefix, settings.mesh)
   const dispatcher = new ReportDispatcher({ clock, random, meter, log })
@@ -107,19 +110,21 @@ export function createReports(options: ReportsOptions): Reports {
           self: () => self(),
         })
       : undefined
+  const replication = promisesReplicas(settings.reportAck) ? queueReplication : undefined
   const note = async (rules: string) => await presence?.note(rules)
   const shards = queued
     ? new QueueShards({ link: queueLink, clock, prefix, own: settings.reportQueueShards })
     : undefined
   let isOrdered = false
   const adding = { ...shared, clock, log, meter, note, ordered: () => isOrdered, ...(shards && { shards }) }
-  const queue = queued ? new ReportQueue({ ...adding, link: queueLink }) : undefined
+  const queue = queued ? new ReportQueue({ ...adding, link: queueLink, replication }) : undefined
   const worker =
     queued && createWorker !== undefined
       ? createWorker({
           ...common,
           ...shared,
           redis: queueRedis,
+          ...(queueReplication === undefined ? {} : { replication: queueReplication }),
           link: queueLink,
           mesh: settings.mesh,
           ...(presence === undefined ? {} : { watch: presence.watch }),

@@ -75,8 +75,9 @@ export interface QuotaService {
 /**
  * What "accepted" promises of a report. `memory`: this process has it, and hands it on as long as it lives. `queued`: the
  * queue has it, or a disk from which the next start reads it; without Redis, the pipeline of this process has taken it.
+ * `replicated`: replicas of the queue's Redis have it too; while that is away, as `queued`.
  */
-export const REPORT_ACKS = ['memory', 'queued'] as const
+export const REPORT_ACKS = ['memory', 'queued', 'replicated'] as const
 export type ReportAck = (typeof REPORT_ACKS)[number]
 
 /** Why a batch was refused, as a whole; `undefined` where it was accepted. */

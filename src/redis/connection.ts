@@ -4,12 +4,12 @@ import { onExpiry } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { REDIS_CALLS_TOTAL, REDIS_UP, type RedisRole } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
-import { Redis } from 'ioredis'
 import { Breaker } from './breaker.ts'
 import { createRedisClient, type RedisClient } from './create-client.ts'
 import { onRefusal, reasonOf } from './failure-reason.ts'
 import type { RedisAccess } from './redis-access.ts'
 import { redactRedisUrl } from './redis-url.ts'
+import { WriteBatch } from './write-batch.ts'
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 50
 const BREAKER_THRESHOLD = 5
@@ -71,8 +71,7 @@ class Link implements RedisLink {
   readonly #downListeners = new Set<() => void>()
   readonly #reasonListeners = new Set<() => void>()
   readonly #pending = new Set<(error: IntermixError) => void>()
-  /** Of calls that wait for this turn of the event loop to end. */
-  readonly #unsent: (() => void)[] = []
+  readonly #batch: WriteBatch
   readonly #calls: Record<'ok' | 'failed' | 'timeout' | 'stalled' | 'refused', Counter>
   #connected = false
   #closed = false
@@ -110,6 +109,7 @@ class Link implements RedisLink {
     this.client = createRedisClient(options.access, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random, (problem) =>
       options.log.warn({ redis: role, reason: problem.message }, 'Redis: what that file held before is used on'),
     )
+    this.#batch = new WriteBatch(this.client)
     this.client.on('error', (error: Error) => {
       this.#reason = reasonOf(error)
       options.log.debug({ redis: options.role, err: error }, 'Redis error')
@@ -184,7 +184,7 @@ class Link implements RedisLink {
       }
       const abort = (error: IntermixError) => settle(() => reject(error))
       this.#pending.add(abort)
-      this.#batch(() => {
+      this.#batch.add(() => {
         if (!this.#pending.has(abort)) return
         const listeningFrom = clock.attentive()
         cancel = onExpiry(clock, timeoutMs, () =>
@@ -209,23 +209,6 @@ class Link implements RedisLink {
           }),
         (error: unknown) => settle(() => reject(this.#judge(error))),
       )
-    })
-  }
-
-  /**
-   * What is sent in one turn of the event loop leaves in one write; Redis then reads and answers it together. `sent` is
-   * called when it has left: a turn that takes long takes nothing of the time that Redis has for its answer.
-   */
-  #batch(sent: () => void): void {
-    const { client } = this
-    if (!(client instanceof Redis)) return sent()
-    this.#unsent.push(sent)
-    if (this.#unsent.length > 1) return
-    const { stream } = client
-    stream.cork()
-    setImmediate(() => {
-      stream.uncork()
-      for (const waiting of this.#unsent.splice(0)) waiting()
     })
   }
 

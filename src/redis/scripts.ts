@@ -1,7 +1,7 @@
 // Lua scripts: one file each in scripts/, run by hash and loaded where a server does not know it yet.
 
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { IntermixError } from '../kernel/errors.ts'
 import type { RedisClient } from './create-client.ts'
 
@@ -51,10 +51,13 @@ export function scriptFromSource(source: string, keyCount: number, name = 'of an
   }
 }
 
-/** The commands that a script of `scripts/` runs, by its file's name without the suffix: in lower case, each once. */
-export function commandsOfScript(file: string): string[] {
-  const calls = readScript(`${file}.lua`).matchAll(/\bp?call\('([A-Z]+)'/g)
-  return [...new Set([...calls].map(([, command = '']) => command.toLowerCase()))]
+/** The commands that scripts run whose files begin with a name: in lower case, each once. */
+export function commandsOfScripts(name: string): string[] {
+  const folder = FOLDERS.find((candidate) => existsSync(candidate))
+  const files = readdirSync(folder ?? '').filter((file) => file.startsWith(`${name}-`))
+  if (files.length === 0) throw new IntermixError('INTERNAL', `there is no script src/redis/scripts/${name}-…`)
+  const calls = files.flatMap((file) => [...readScript(file).matchAll(/\bp?call\('([A-Z]+)'/g)])
+  return [...new Set(calls.map(([, command = '']) => command.toLowerCase()))]
 }
 
 // Beside this file when run from source; the published package keeps the scripts in src/ only.

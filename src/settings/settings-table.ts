@@ -14,6 +14,8 @@ const MAX_PROCESSES = 256
 /** As `server/grpc-transport.ts` has them. */
 const TRANSPORTS = ['native', 'grpc-js'] as const
 
+const REVOCATION_ACKS = ['recorded', 'replicated'] as const
+
 export const SETTINGS = {
   config: {
     kind: 'path',
@@ -198,6 +200,25 @@ export const SETTINGS = {
     default: 30_000,
     min: 0,
     description: 'How old a cached verdict may be while the node is out of touch with Redis.',
+    group: 'Redis',
+    roles: SERVING,
+  },
+  replicas: {
+    kind: 'integer',
+    default: 1,
+    min: 1,
+    max: 16,
+    description:
+      'Replicas of Redis that must have what is promised as replicated: reports (--report-ack) and revocations (--revocation-ack).',
+    group: 'Redis',
+    roles: ROLES,
+  },
+  revocationAck: {
+    kind: 'choice',
+    default: 'recorded',
+    choices: REVOCATION_ACKS,
+    description:
+      'When a revocation may be confirmed: recorded, once Redis and the nodes have it; replicated, once --replicas of that Redis have it, too.',
     group: 'Redis',
     roles: SERVING,
   },

@@ -63,6 +63,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     ...sharedAddresses(role, values),
     ...grpcProblems(role, values),
     ...ackProblems(values),
+    ...replicationProblems(values, redis),
   ]
   if (all.length > 0) return { problems: [...new Set(all)] }
   const redisGiven = given.has('redis') || given.has('cacheRedis') || given.has('queueRedis')
@@ -151,6 +152,21 @@ function ackProblems({ reportAck }: OptionValues<Table>): readonly string[] {
     reportAck.slice(0, at).some((other) => other !== item && doorsOf(other) === doorsOf(item)),
   )
   return clashes.map((item) => `--report-ack: "${item}" contradicts what stands before it: give one for each door`)
+}
+
+/** Without a Redis, or with a private one, there are no replicas. */
+function replicationProblems(
+  { reportAck, revocationAck }: OptionValues<Table>,
+  { cacheRedis, queueRedis, revocationRedis }: ReturnType<typeof pickRedis>,
+): readonly string[] {
+  const needs = (setting: string, redis: unknown) =>
+    redis === undefined
+      ? [`${setting} replicated: promises what replicas of a Redis have; give --queue-redis URL or --redis URL`]
+      : []
+  return [
+    ...(reportAck.some((item) => item.endsWith('replicated')) ? needs('--report-ack', queueRedis) : []),
+    ...(revocationAck === 'replicated' ? needs('--revocation-ack', revocationRedis ?? queueRedis ?? cacheRedis) : []),
+  ]
 }
 
 function grpcProblems(role: Role, values: OptionValues<Table>): readonly string[] {

@@ -80,6 +80,9 @@ export class NodeSigns {
     return {
       ready: () => sink.ready(),
       onReady: (callback) => sink.onReady(callback),
+      get replication() {
+        return sink.replication
+      },
       add: async (parcel) => {
         await sink.add(parcel)
         this.#count(parcel)

@@ -16,6 +16,19 @@ export interface ParcelSink {
   onReady(callback: () => void): void
   /** Settles soon. After a rejection the parcel is tried again with the same id, which must not double it. */
   add(parcel: Parcel): Promise<void>
+  /** Where replicas can be waited for; without it nothing can be promised as replicated. */
+  readonly replication?: ParcelReplication | undefined
+}
+
+/** Knows which parcels replicas of the queue have. */
+export interface ParcelReplication {
+  /** Why nothing can be promised now; `undefined` where it can. */
+  readonly trouble: string | undefined
+  /**
+   * Resolves once replicas have a parcel that is marked as replicated, and was added; to be asked once, and soon after that.
+   * @throws IntermixError REDIS_UNAVAILABLE: the queue may have it all the same.
+   */
+  confirm(parcel: Parcel): Promise<void>
 }
 
 /** A parcel that this process holds in memory. */

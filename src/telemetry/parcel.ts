@@ -15,6 +15,8 @@ export interface Parcel {
   readonly replays: number
   /** Digest of the report rules under which it was accepted, and is to be evaluated; `undefined`: of whoever takes it. */
   readonly rules: string | undefined
+  /** Whether it was promised as replicated: whoever hands it on lets go of it only when replicas have it. */
+  readonly replicated?: boolean
 }
 
 /** The job data of a parcel: a plain header for tools, payloads in base64. */
@@ -24,6 +26,7 @@ export interface ParcelJob {
   readonly count: number
   readonly replays: number
   readonly rules?: string | undefined
+  readonly replicated?: boolean
   readonly batches: readonly {
     readonly id: string
     readonly format: string
@@ -64,8 +67,8 @@ export function parcelToJob(parcel: Parcel): ParcelJob {
     acceptedAt,
     payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('base64'),
   }))
-  const { id, count, replays, rules } = parcel
-  return { version: 1, id, count, replays, rules, batches }
+  const { id, count, replays, rules, replicated } = parcel
+  return { version: 1, id, count, replays, rules, ...(replicated === true ? { replicated } : {}), batches }
 }
 
 /** The process whose doors took a batch: ids begin with its name (`server/batch-ids.ts`). */
@@ -75,7 +78,7 @@ export function processOf(batchId: string): string {
 
 /** @throws IntermixError INVALID_REQUEST where the data is of another version or damaged. */
 export function parcelFromJob(job: unknown): Parcel {
-  const { version, id, replays, rules, batches } = (job ?? {}) as Partial<ParcelJob>
+  const { version, id, replays, rules, replicated, batches } = (job ?? {}) as Partial<ParcelJob>
   if (version !== 1) {
     throw new IntermixError(
       'INVALID_REQUEST',
@@ -90,5 +93,10 @@ export function parcelFromJob(job: unknown): Parcel {
     return { ...batch, payload: new Uint8Array(Buffer.from(batch.payload, 'base64')) }
   })
   if (first === undefined) throw new IntermixError('INVALID_REQUEST', 'a report job holds no batch')
-  return parcelOf([first, ...rest], id, replays, rules)
+  return asPromised(parcelOf([first, ...rest], id, replays, rules), replicated)
+}
+
+/** The same parcel, marked where it was promised as replicated. */
+export function asPromised(parcel: Parcel, replicated: unknown): Parcel {
+  return replicated === true ? { ...parcel, replicated } : parcel
 }

@@ -18,6 +18,8 @@ export interface QueueNames {
   keyPrefix(queue: string): string
   /** Sorted set of how many shards queues have had → when somebody last said so, in ms. */
   readonly shards: string
+  /** A key that a queue has as long as anything is or was in it. */
+  metaKey(queue: string): string
   /** Keys of the ledger, in one slot. */
   readonly ledger: LedgerKeys
 }
@@ -44,13 +46,15 @@ export function meshPrefix(prefix: string, mesh: string | undefined): string {
 }
 
 export function queueNames(prefix: string = DEFAULT_QUEUE_PREFIX): QueueNames {
+  const keyPrefix = (queue: string) => `{${tagOf(queue.replace(RULES_IN_NAME, ''))}}`
   return {
     reports: (rules, shard = 0) =>
       `${prefix}-reports${rules === undefined ? '' : `-${rules.slice(0, DIGEST_DIGITS)}`}${suffixOf(shard)}`,
     deadLetters: `${prefix}-dead-letters`,
     deliver: (handler, shard = 0) =>
       `${prefix}-deliver-${createHash('sha256').update(handler).digest('hex').slice(0, 16)}${suffixOf(shard)}`,
-    keyPrefix: (queue) => `{${tagOf(queue.replace(RULES_IN_NAME, ''))}}`,
+    keyPrefix,
+    metaKey: (queue) => `${keyPrefix(queue)}:${queue}:meta`,
     shards: `{${prefix}-reports}:shards`,
     ledger: {
       totals: `{${prefix}-ledger}:totals`,

@@ -4,7 +4,7 @@ import type { Logger } from '../kernel/ports.ts'
 import type { MemoryLook } from './queue-memory.ts'
 
 /** Each thing that can be amiss, so that one that ends does not hide another. */
-export type QueueTrouble = 'memory' | 'backlog' | 'policy' | 'fan-out' | 'full' | 'share'
+export type QueueTrouble = 'memory' | 'backlog' | 'policy' | 'fan-out' | 'full' | 'share' | 'replicas'
 
 /** Logs what changes, and publishes the whole. */
 export class QueueStanding {

@@ -7,7 +7,7 @@ import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
 import type { ReportAck, ReportOutcome, ReportService } from '../kernel/services.ts'
 import { Coalescer, type CoalescerBounds } from './coalescer.ts'
 import { IntakeLedger, type IntakeRefusal, type IntakeTotals } from './intake-ledger.ts'
-import { bytesOf, type Parcel } from './parcel.ts'
+import { asPromised, bytesOf, type Parcel } from './parcel.ts'
 import { type Departure, type Held, ParcelRoad, type ParcelSink } from './parcel-road.ts'
 import type { DiskSpool } from './spool/disk-spool.ts'
 import { SpoolReplay } from './spool-replay.ts'
@@ -42,7 +42,11 @@ const RETRY = { retryAfterMs: 1_000 }
 /** Of the time for an end, the part in which the queue may take what is here; in the rest it is written to disk. */
 const HAND_ON_SHARE = 0.5
 
-type Settle = (outcome: ReportOutcome) => void
+/** Somebody who waits. */
+interface Promised {
+  readonly ack: Exclude<ReportAck, 'memory'>
+  readonly settle: (outcome: ReportOutcome) => void
+}
 
 export class ReportIntake implements ReportService {
   readonly #options: ReportIntakeOptions
@@ -54,7 +58,7 @@ export class ReportIntake implements ReportService {
   readonly #patient: Coalescer
   /** For those whose sender is waiting. */
   readonly #awaited: Coalescer
-  readonly #promises = new Map<ReportBatch, Settle>()
+  readonly #promises = new Map<ReportBatch, Promised>()
   #bytes = 0
   #heldRecords = 0
   #awaitedUnderWay = 0
@@ -96,7 +100,7 @@ export class ReportIntake implements ReportService {
     const refusal = this.#refusalOf(batch, ack)
     if (refusal !== undefined) return refusal
     this.#bytes += bytesOf(batch)
-    if (ack === 'queued') return this.#promise(batch)
+    if (ack !== 'memory') return this.#promise(batch, ack)
     this.#heldRecords += batch.count
     this.#ledger.accepted(batch.count)
     this.#ledger.holds(this.#heldRecords)
@@ -163,12 +167,16 @@ export class ReportIntake implements ReportService {
         new IntermixError('OVERLOADED', 'the node holds as many reports as --spool-max-bytes allows', RETRY),
       )
     }
-    if (ack === 'queued' && !this.#road.canPromise)
+    if (ack !== 'memory' && !this.#road.canPromise)
       return this.#refuse(
         'unqueued',
         count,
         new IntermixError('REDIS_UNAVAILABLE', 'the report queue takes nothing now', RETRY),
       )
+    const { sink } = this.#options
+    const trouble = ack === 'replicated' && sink.ready() ? sink.replication?.trouble : undefined
+    if (trouble !== undefined)
+      return this.#refuse('unreplicated', count, new IntermixError('REDIS_UNAVAILABLE', trouble, RETRY))
     return undefined
   }
 
@@ -177,9 +185,9 @@ export class ReportIntake implements ReportService {
     return error
   }
 
-  async #promise(batch: ReportBatch): Promise<ReportOutcome> {
+  async #promise(batch: ReportBatch, ack: Promised['ack']): Promise<ReportOutcome> {
     const { promise, resolve } = Promise.withResolvers<ReportOutcome>()
-    this.#promises.set(batch, resolve)
+    this.#promises.set(batch, { ack, settle: resolve })
     this.#awaited.add(batch, this.#options.rules?.())
     this.#hurry()
     return await within(this.#options.clock, PROMISE_TIMEOUT_MS, promise, () => {
@@ -198,14 +206,17 @@ export class ReportIntake implements ReportService {
 
   #send(parcel: Parcel, isAwaited: boolean): void {
     if (isAwaited) this.#awaitedUnderWay++
-    this.#road.add({ parcel, isAwaited, since: this.#options.clock.monotonic() })
+    const replicated = isAwaited && parcel.batches.some((batch) => this.#promises.get(batch)?.ack === 'replicated')
+    const { clock } = this.#options
+    this.#road.add({ parcel: asPromised(parcel, replicated), isAwaited, since: clock.monotonic() })
   }
 
   #left({ parcel, isAwaited }: Held, how: Departure): void {
-    this.#bytes -= parcel.bytes
-    this.#fill(false)
+    const isUnproved = how === 'queued' && parcel.replicated === true
+    if (isUnproved) void this.#prove(parcel)
+    else this.#release(parcel)
     const refusal = typeof how === 'string' ? undefined : how
-    if (isAwaited) this.#keepPromises(parcel, refusal)
+    if (isAwaited) this.#keepPromises(parcel, refusal, isUnproved ? 'queued' : undefined)
     else this.#heldRecords -= parcel.count
     if (how === 'queued') this.#ledger.delivered(parcel.count)
     else if (how === 'stored') {
@@ -213,6 +224,25 @@ export class ReportIntake implements ReportService {
       this.#replay?.poke()
     }
     this.#show()
+  }
+
+  #release({ bytes }: Parcel): void {
+    this.#bytes -= bytes
+    this.#fill(false)
+  }
+
+  /** The queue has it: those whom that is not enough hear when its replicas have it, too. */
+  async #prove(parcel: Parcel): Promise<void> {
+    const proof = this.#options.sink.replication?.confirm(parcel)
+    const refusal = await Promise.resolve(proof).then(
+      () => undefined,
+      (error: unknown) => IntermixError.from(error),
+    )
+    this.#release(parcel)
+    for (const batch of parcel.batches) {
+      if (refusal !== undefined && this.#promises.has(batch)) this.#ledger.refused('unreplicated', batch.count)
+      this.#settle(batch, refusal)
+    }
   }
 
   #counted(count: () => void): void {
@@ -225,16 +255,21 @@ export class ReportIntake implements ReportService {
     this.#ledger.spooled(this.#options.disk?.records ?? 0)
   }
 
-  #keepPromises(parcel: Parcel, refusal: IntermixError | undefined): void {
+  /** @param only those who were promised no more than that */
+  #keepPromises(parcel: Parcel, refusal: IntermixError | undefined, only?: Promised['ack']): void {
     this.#awaitedUnderWay--
     // What was promised nothing yet, and is refused, was never accepted.
     if (refusal === undefined) this.#ledger.accepted(parcel.count)
     else this.#ledger.refused('unqueued', parcel.count)
     for (const batch of parcel.batches) {
-      this.#promises.get(batch)?.(refusal)
-      this.#promises.delete(batch)
+      if (only === undefined || this.#promises.get(batch)?.ack === only) this.#settle(batch, refusal)
     }
     this.#hurry()
+  }
+
+  #settle(batch: ReportBatch, outcome: ReportOutcome): void {
+    this.#promises.get(batch)?.settle(outcome)
+    this.#promises.delete(batch)
   }
 
   #drop(parcel: Parcel, isAwaited: boolean): void {

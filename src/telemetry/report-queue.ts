@@ -5,9 +5,10 @@ import { IntermixError } from '../kernel/errors.ts'
 import { REPORT_QUEUE_WAITING, REPORTS_BACKPRESSURE } from '../kernel/metrics/reports.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
+import type { Replication, Written } from '../redis/replication.ts'
 import { jobOptions } from './job-options.ts'
 import { type Parcel, parcelToJob, processOf } from './parcel.ts'
-import type { ParcelSink } from './parcel-road.ts'
+import type { ParcelReplication, ParcelSink } from './parcel-road.ts'
 import { queueNames } from './queue-names.ts'
 import { QueueShards, shardOf } from './queue-shards.ts'
 import { fullness, QueueStanding } from './queue-standing.ts'
@@ -37,6 +38,8 @@ export interface ReportQueueOptions {
   readonly shards?: QueueShards
   /** Whether a handler wants its reports in order: then all of a process go to one shard, and wait for it. */
   readonly ordered?: () => boolean
+  /** Waits for replicas of what is promised as replicated; unset where nothing is. */
+  readonly replication?: Replication | undefined
 }
 
 /** Puts parcels on the report queue. */
@@ -51,6 +54,8 @@ export class ReportQueue implements ParcelSink {
   readonly #paused: Gauge
   readonly #waiting: Gauge
   readonly #unlisten: readonly (() => void)[]
+  readonly #names: ReturnType<typeof queueNames>
+  readonly #written = new WeakMap<Parcel, Written<unknown>>()
   #backlog = false
   #wasReady = false
   #closed = false
@@ -59,6 +64,7 @@ export class ReportQueue implements ParcelSink {
   constructor(options: ReportQueueOptions) {
     const { link, clock, meter, shards = new QueueShards({ ...options, own: 1 }) } = options
     const names = queueNames(options.prefix)
+    this.#names = names
     this.#options = options
     this.#queues = new RuleQueues(options)
     this.#shards = shards
@@ -81,6 +87,10 @@ export class ReportQueue implements ParcelSink {
       }),
       link.onUp(() => void this.#warmUp()),
     ]
+    options.replication?.onTrouble((trouble) => {
+      const reason = trouble && `reports that are promised as replicated are refused: ${trouble}`
+      this.#standing.set('replicas', reason)
+    })
     this.#watchLater()
   }
 
@@ -104,9 +114,19 @@ export class ReportQueue implements ParcelSink {
     const add = (queue: Queue) => queue.add('reports', parcelToJob(parcel), jobOptions(parcel.id))
     const addTo = async (shard: number) => {
       await this.#room.acquire(shard, parcel.bytes * BYTES_PER_BYTE + BYTES_PER_JOB)
-      await this.#queues.run(parcel.rules, shard, add)
+      const run = () => this.#queues.run(parcel.rules, shard, add)
+      const { replication } = this.#options
+      if (replication === undefined || parcel.replicated !== true) return await run()
+      const written = await replication.write(this.#metaKey(parcel.rules, shard), run)
+      this.#written.set(parcel, written)
+      return written.value
     }
     await this.#choice.add(parcel.id, addTo, this.#onlyShardOf(parcel))
+  }
+
+  get replication(): ParcelReplication | undefined {
+    const { replication } = this.#options
+    return replication && { trouble: replication.trouble, confirm: (parcel) => this.#confirm(parcel) }
   }
 
   /** Stops watching; the link stays open. */
@@ -116,6 +136,15 @@ export class ReportQueue implements ParcelSink {
     for (const unlisten of this.#unlisten) unlisten()
     this.#room.close()
     await this.#queues.close()
+  }
+
+  #metaKey(rules: string | undefined, shard: number): string {
+    return this.#names.metaKey(this.#names.reports(rules, shard))
+  }
+
+  async #confirm(parcel: Parcel): Promise<void> {
+    await this.#written.get(parcel)?.replicated()
+    this.#written.delete(parcel)
   }
 
   get #holding(): boolean {
@@ -132,6 +161,8 @@ export class ReportQueue implements ParcelSink {
   async #warmUp(): Promise<void> {
     const warm = this.#queues.run(undefined, 0, () => Promise.resolve())
     await Promise.allSettled([warm, this.#room.look()])
+    for (let shard = 0; shard < this.#shards.own; shard++)
+      void this.#options.replication?.probe(this.#metaKey(this.#queues.latest, shard))
     this.#announce()
   }
 

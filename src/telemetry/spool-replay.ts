@@ -72,6 +72,8 @@ export class SpoolReplay {
     try {
       if (!this.#mayGoOn()) throw new IntermixError('CANCELLED', 'the queue takes nothing now')
       await sink.add(taken.parcel)
+      // The disk is what keeps the promise until then.
+      if (taken.parcel.replicated === true) await sink.replication?.confirm(taken.parcel)
     } catch (error) {
       disk.putBack(taken)
       throw error

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/cli/commands.ts'
 import { REDIS_PLACES, rightsOf } from '../../src/cli/redis-rights.ts'
-import { commandsOfScript } from '../../src/redis/scripts.ts'
+import { commandsOfScripts } from '../../src/redis/scripts.ts'
 import { testIo } from './support.ts'
 
 async function run(args: readonly string[], files?: Record<string, string>) {
@@ -61,6 +61,6 @@ describe('intermix redis-acl', () => {
     const scripts = readdirSync(fileURLToPath(new URL('../../src/redis/scripts/', import.meta.url)))
     // This one is run by tests of scripts alone.
     for (const file of scripts.filter((name) => name !== 'apply-once-2.lua'))
-      expect(all, file).toEqual(expect.arrayContaining(commandsOfScript(file.replace(/\.lua$/, ''))))
+      expect(all, file).toEqual(expect.arrayContaining(commandsOfScripts(file.replace(/-\d+\.lua$/, ''))))
   })
 })

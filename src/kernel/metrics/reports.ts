@@ -38,8 +38,8 @@ export const REPORTS_SPOOLED = gauge({
 export const REPORTS_REFUSED_TOTAL = counter({
   name: 'reports_refused_total',
   unit: 'records',
-  help: 'Records that the intake did not take, by reason: no room in memory, a report too large or invalid, the process ending, or no queue nor disk where the door promises one. Access log streams try again, and count each time.',
-  labels: { reason: ['full', 'too-large', 'invalid', 'closed', 'unqueued'] },
+  help: 'Records that the intake did not take, by reason: no room in memory, a report too large or invalid, the process ending, no queue nor disk where the door promises one, or too few replicas where it promises those (what the queue has all the same is delivered, and counted as accepted too). Access log streams try again, and count each time.',
+  labels: { reason: ['full', 'too-large', 'invalid', 'closed', 'unqueued', 'unreplicated'] },
 })
 
 export const REPORTS_DROPPED_TOTAL = counter({

@@ -2,18 +2,20 @@
 
 import { IntermixError } from '../../kernel/errors.ts'
 import type { ReportBatch } from '../../kernel/report.ts'
-import { type Parcel, parcelOf } from '../parcel.ts'
+import { asPromised, type Parcel, parcelOf } from '../parcel.ts'
 
 type BatchHead = Omit<ReportBatch, 'payload'> & { readonly bytes: number }
 
-interface ParcelHead extends Pick<Parcel, 'id' | 'replays' | 'rules'> {
+interface ParcelHead extends Pick<Parcel, 'id' | 'replays' | 'rules' | 'replicated'> {
   readonly version: 1
   readonly batches: readonly BatchHead[]
 }
 
-export function parcelToBytes({ id, replays, rules, batches }: Parcel): Buffer {
+export function parcelToBytes({ id, replays, rules, replicated, batches }: Parcel): Buffer {
   const heads = batches.map(({ payload, ...rest }): BatchHead => ({ ...rest, bytes: payload.byteLength }))
-  const head = Buffer.from(JSON.stringify({ version: 1, id, replays, rules, batches: heads } satisfies ParcelHead))
+  const promised = replicated === true ? { replicated } : {}
+  const facts: ParcelHead = { version: 1, id, replays, rules, ...promised, batches: heads }
+  const head = Buffer.from(JSON.stringify(facts))
   const length = Buffer.alloc(4)
   length.writeUInt32LE(head.length)
   return Buffer.concat([length, head, ...batches.map(({ payload }) => payload)])
@@ -22,7 +24,7 @@ export function parcelToBytes({ id, replays, rules, batches }: Parcel): Buffer {
 /** @throws Error where these are not the bytes of a parcel of this version. */
 export function parcelFromBytes(bytes: Buffer): Parcel {
   let at = 4 + bytes.readUInt32LE(0)
-  const { version, id, replays, rules, batches } = JSON.parse(bytes.toString('utf8', 4, at)) as ParcelHead
+  const { version, id, replays, rules, replicated, batches } = JSON.parse(bytes.toString('utf8', 4, at)) as ParcelHead
   if (version !== 1) {
     throw new IntermixError(
       'INVALID_REQUEST',
@@ -35,5 +37,5 @@ export function parcelFromBytes(bytes: Buffer): Parcel {
     return { ...batch, payload }
   })
   if (first === undefined) throw new IntermixError('INVALID_REQUEST', 'a parcel on disk holds no batch')
-  return parcelOf([first, ...rest], id, replays, rules)
+  return asPromised(parcelOf([first, ...rest], id, replays, rules), replicated)
 }
