@@ -108,6 +108,7 @@ export function createReports(options: ReportsOptions): Reports {
           mesh: settings.mesh,
           ledger,
           self: () => self(),
+          seesAll: createWorker !== undefined,
         })
       : undefined
   const replication = promisesReplicas(settings.reportAck) ? queueReplication : undefined

@@ -17,6 +17,7 @@ import { shardsSaid } from './queue-shards.ts'
 import { RedisLedger } from './redis-ledger.ts'
 
 const TIMEOUT_MS = 2_000
+const PAGE = 500
 const BEGUN = ['active', 'delayed', 'failed'] as const
 const WAITING = ['waiting', 'prioritized', 'waiting-children'] as const
 /** Between the ledger and the queue, where nothing is interrupted. */
@@ -116,16 +117,24 @@ export class LedgerAudit {
 
   async #nodes(): Promise<NodeFacts[]> {
     const { nodes } = queueNames(this.#options.prefix).ledger
-    const { entries, time } = await this.#options.link.run(async (client) => {
-      const [entries, time] = await Promise.all([client.hgetall(nodes), client.time()])
-      return { entries, time }
-    }, TIMEOUT_MS)
+    const { link } = this.#options
+    const time = await link.run((client) => client.time(), TIMEOUT_MS)
     const now = Number(time[0]) * 1_000 + Number(time[1]) / 1_000
-    return Object.entries(entries).map(([process, text]) => {
-      const space = text.indexOf(' ')
-      const numbers = JSON.parse(text.slice(space + 1)) as NodeNumbers
-      return { ...numbers, process, silentMs: Math.max(0, Math.round(now - Number(text.slice(0, space)))) }
-    })
+    // In pages: nobody waits long for the others, neither in Redis nor here. One may come twice.
+    const found = new Map<string, NodeFacts>()
+    let cursor = '0'
+    do {
+      const [next, page] = await link.run((client) => client.hscan(nodes, cursor, 'COUNT', PAGE), TIMEOUT_MS)
+      for (let i = 0; i < page.length; i += 2) {
+        const [process = '', text = ''] = page.slice(i, i + 2)
+        const space = text.indexOf(' ')
+        const numbers = JSON.parse(text.slice(space + 1)) as NodeNumbers
+        const silentMs = Math.max(0, Math.round(now - Number(text.slice(0, space))))
+        found.set(process, { ...numbers, process, silentMs })
+      }
+      cursor = next
+    } while (cursor !== '0')
+    return [...found.values()]
   }
 
   /** A queue by the names of its shards: it has the name of the first one. */

@@ -2,6 +2,7 @@
 
 import { type HandlerCounts, FAN_OUT, droppedOf } from './ledger.ts'
 import type { Arrivals, LedgerFacts, NodeFacts } from './ledger-facts.ts'
+import { relationsOf } from './node-relations.ts'
 
 /** `moving` ends by itself within a minute, `waiting` may take as long as a queue is. */
 export type Unsettled = 'moving' | 'waiting'
@@ -17,9 +18,10 @@ export interface LedgerFinding {
   readonly isUnsettled?: Unsettled
 }
 
-/** A process is taken for ended after so long without a sign, or a tenth of that where its node has a younger one. */
+/** A process is taken for ended after so long without a sign, or sooner where its node has a younger one. */
 const GONE_AFTER_MS = 30_000
-const SUPERSEDED_AFTER_MS = 3_000
+/** Of one that held something at its last sign, and of one that had no more to say: see `NodeSigns`. */
+const SUPERSEDED_AFTER_MS = { holding: 3_000, idle: 12_000 }
 /** What a process may have queued after its last sign. */
 const SIGN_EVERY_MS = 2_000
 
@@ -38,26 +40,27 @@ export function findingsOf(facts: LedgerFacts, before: LedgerFacts['handlers'] |
 }
 
 /** Whether a process has ended without saying so. */
-export function isGone({ process, node, silentMs, hasEnded }: NodeFacts, nodes: readonly NodeFacts[]): boolean {
+export function isGone({ process, node, silentMs, hasEnded, intake }: NodeFacts, nodes: readonly NodeFacts[]): boolean {
   if (hasEnded) return false
   if (silentMs >= GONE_AFTER_MS) return true
-  return (
-    silentMs >= SUPERSEDED_AFTER_MS &&
-    nodes.some((other) => other.node === node && other.process > process && other.silentMs < silentMs)
-  )
+  if (silentMs < SUPERSEDED_AFTER_MS[intake.held > 0 ? 'holding' : 'idle']) return false
+  return relationsOf(nodes)
+    .ofNode(node)
+    .some((other) => other.process > process && other.silentMs < silentMs)
 }
 
 /** What a gone process took with it, at least; `isUnsettled` while some of it may wait in the queue or on a disk. */
 export function lossOf(node: NodeFacts, facts: LedgerFacts): { readonly lost: number; readonly isUnsettled: boolean } {
   const { process, intake, queued, silentMs } = node
-  const others = facts.nodes.filter((other) => other !== node)
+  const { ofNode, queuers } = relationsOf(facts.nodes)
+  const others = queuers(process).filter((other) => other !== node)
   const known = queued[process]?.[0] ?? 0
   // What arrived beyond what it had told of: queued after its last sign, or read from its disk by another process.
   const beyond = Math.max(0, (facts.arrived.get(process)?.records ?? 0) - known)
   const fromDisk = Math.min(beyond, sum(others.map((other) => other.queued[process]?.[0])))
   const lost = Math.max(0, intake.held - (beyond - fromDisk) - Math.max(0, fromDisk - intake.stored))
   const isQueued = facts.oldestMs !== undefined && facts.oldestMs >= silentMs - SIGN_EVERY_MS
-  const isStored = others.some((other) => other.node === node.node && other.intake.stored > 0)
+  const isStored = ofNode(node.node).some((other) => other !== node && other.intake.stored > 0)
   return { lost, isUnsettled: lost > 0 && (isQueued || isStored) }
 }
 
@@ -84,7 +87,7 @@ function missingOf(node: NodeFacts, { nodes, arrived }: Pick<LedgerFacts, 'nodes
   const { process, intake } = node
   const came = arrived.get(process) ?? { records: 0, parcels: 0 }
   let [records, parcels] = node.queued[process] ?? [0, 0]
-  for (const other of nodes) {
+  for (const other of relationsOf(nodes).queuers(process)) {
     if (other === node) continue
     const [moreRecords, moreParcels] = other.queued[process] ?? [0, 0]
     if (moreParcels === 0) continue

@@ -3,7 +3,7 @@
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { Ledger } from './ledger.ts'
-import { type ProcessEntry, ProcessRegistry } from './process-registry.ts'
+import { lookoutKey, type ProcessEntry, ProcessRegistry } from './process-registry.ts'
 import { QueueServices, type Services } from './queue-services.ts'
 import { ServiceWatch } from './service-watch.ts'
 
@@ -19,6 +19,8 @@ export interface MeshPresenceOptions {
   readonly ledger: Pick<Ledger, 'read'>
   /** What this process is at the moment; `undefined` before it is anything. */
   readonly self: () => Omit<ProcessEntry, 'mesh'> | undefined
+  /** Whether this process has to see all others again and again; else one of those that have not does so for them. */
+  readonly seesAll: boolean
   /** How often it gives a sign of life, in ms. */
   readonly beatMs?: number
   /** How often it looks at the others, in ms. */
@@ -32,7 +34,7 @@ export class MeshPresence {
   readonly #services: QueueServices
 
   constructor(options: MeshPresenceOptions) {
-    const { mesh, self, lookMs } = options
+    const { mesh, self, lookMs, link, prefix, seesAll } = options
     const entry = () => {
       const said = self()
       return said && { ...said, mesh }
@@ -42,6 +44,7 @@ export class MeshPresence {
     this.watch = new ServiceWatch({
       ...options,
       services: this.#services,
+      ...(seesAll ? {} : { inTurn: { link, key: lookoutKey(prefix, mesh), self: () => self()?.id } }),
       ...(lookMs === undefined ? {} : { everyMs: lookMs }),
     })
     this.watch.start()
@@ -64,7 +67,6 @@ export class MeshPresence {
 
   /** Says that this process is gone. */
   async stop(): Promise<void> {
-    this.watch.stop()
-    await this.#registry.close()
+    await Promise.all([this.watch.stop(), this.#registry.close()])
   }
 }

@@ -1,5 +1,5 @@
 // Signs of life of the processes that accept reports, with their numbers: what a killed process had accepted is known as of
-// its last sign, a tenth of a second ago at most.
+// its last sign, a tenth of a second ago at most. Who has no news says so every few seconds.
 
 import type { Clock, Logger } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
@@ -11,14 +11,16 @@ import type { ParcelSink } from './parcel-road.ts'
 
 const sign = defineScript({
   name: 'node-sign',
-  keys: 2,
+  keys: 4,
   reply: (raw) => {
     const [isNew, records, parcels] = raw as [number, number, number]
     return { isUnknown: isNew === 1, arrived: [records, parcels] as const }
   },
 })
 
-const EVERY_MS = 1_000
+const EVERY_MS = 5_000
+/** Who holds something may be taken for gone soon, where its node has started again. */
+const HOLDING_EVERY_MS = 1_000
 /** What has changed is told sooner: what is lost with a killed process is what it accepted since it last spoke. */
 const NEWS_EVERY_MS = 100
 /** After parcels have left, in a new turn, when they are held no more. */
@@ -26,7 +28,7 @@ const LEAST_MS = 20
 const TIMEOUT_MS = 1_000
 /** Processes of the last day are kept, the newest of them. */
 const KEEP_MS = 24 * 3_600_000
-const MAX_PROCESSES = 500
+const MAX_PROCESSES = 20_000
 /** More than these are not told apart: a process queues what it accepted, and what the one before it left on the disk. */
 const MAX_ORIGINS = 20
 const MAX_RULES = 20
@@ -55,7 +57,7 @@ export interface NodeSignsOptions {
   readonly node: string
 }
 
-/** Says each second that this process is there, and sooner what it has accepted and queued. */
+/** Says every few seconds that this process is there, and sooner what it has accepted and queued. */
 export class NodeSigns {
   readonly #options: NodeSignsOptions
   readonly #queued = new Map<string, [number, number]>()
@@ -117,7 +119,8 @@ export class NodeSigns {
   async #sayNews(leastMs: number): Promise<void> {
     const silentMs = this.#options.clock.monotonic() - this.#saidAt
     if (this.#totals === undefined || this.#isSaying || silentMs < leastMs) return
-    if (silentMs >= EVERY_MS || this.#text() !== this.#said) await this.say()
+    const everyMs = this.#totals().held > 0 ? HOLDING_EVERY_MS : EVERY_MS
+    if (silentMs >= everyMs || this.#text() !== this.#said) await this.say()
   }
 
   /** One sign, now. Where Redis is away nobody hears it, and the next one says the same and more. */
@@ -127,10 +130,10 @@ export class NodeSigns {
     this.#saidAt = this.#options.clock.monotonic()
     this.#isSaying = true
     const { link, log, process, prefix } = this.#options
-    const { nodes, arrived } = queueNames(prefix).ledger
+    const { nodes, arrived, signed, reached } = queueNames(prefix).ledger
     const args = [process, this.#said, this.#isFirst ? 1 : 0, MAX_PROCESSES, KEEP_MS]
     try {
-      const heard = await link.run((client) => sign.run(client, [nodes, arrived], args), TIMEOUT_MS)
+      const heard = await link.run((client) => sign.run(client, [nodes, arrived, signed, reached], args), TIMEOUT_MS)
       if (heard.isUnknown && !this.#isFirst) this.#beginAnew()
       this.#arrived = heard.arrived
       this.#isFirst = false

@@ -6,11 +6,14 @@ import type { RedisLink } from '../redis/connection.ts'
 import type { RedisClient } from '../redis/create-client.ts'
 import { defineScript } from '../redis/scripts.ts'
 
-const processBeat = defineScript({ name: 'process-beat', keys: 3, reply: (raw) => raw === 1 })
-const processList = defineScript({
-  name: 'process-list',
-  keys: 2,
-  reply: (raw) => (raw as unknown[]).map((list) => (list as unknown[]).map(String)),
+const processBeat = defineScript({ name: 'process-beat', keys: 4, reply: (raw) => raw === 1 })
+const processSweep = defineScript({
+  name: 'process-sweep',
+  keys: 3,
+  reply: (raw) => {
+    const [version, more] = raw as [string, number]
+    return { version, isMore: more === 1 }
+  },
 })
 
 /** What a process says of itself. Digests are those of report rules (`Snapshot.reportDigest`). */
@@ -52,31 +55,41 @@ export interface ProcessRegistryOptions {
   readonly beatMs?: number
 }
 
-const BEAT_MS = 3_000
+const BEAT_MS = 5_000
 /** Signs of life that may be missed before a process counts as gone. */
-const LEASE_BEATS = 5
+const LEASE_BEATS = 3
 const MAX_QUEUES = 1_000
 const TIMEOUT_MS = 2_000
+/** Of what processes said of themselves, so much is read at once. */
+const PAGE = 500
 
-/** Gives a sign of life every few seconds; each is one short call. */
+/** Beside what the processes of that prefix say of themselves: which of a mesh looks for the others. */
+export function lookoutKey(prefix: string, mesh = ''): string {
+  return `${tagOf(prefix)}:lookout:${mesh}`
+}
+
+/** Gives a sign of life every few seconds; each is one short call. What others said is read again only where it has changed. */
 export class ProcessRegistry {
   readonly #options: ProcessRegistryOptions
   readonly #beatMs: number
-  readonly #alive: string
-  readonly #said: string
-  readonly #queues: string
+  readonly #keys: Readonly<Record<'heard' | 'said' | 'queues' | 'version', string>>
   #lastWords = ''
+  /** What was read last, and which version of it that was. */
+  #read: { readonly version: string; readonly processes: readonly ProcessEntry[] } | undefined
   #id: string | undefined
   #cancel: (() => void) | undefined
   #closed = false
 
   constructor(options: ProcessRegistryOptions) {
-    const tag = `{${options.prefix}-processes}`
+    const tag = tagOf(options.prefix)
     this.#options = options
     this.#beatMs = options.beatMs ?? BEAT_MS
-    this.#alive = `${tag}:alive:`
-    this.#said = `${tag}:said`
-    this.#queues = `${tag}:queues`
+    this.#keys = {
+      heard: `${tag}:heard`,
+      said: `${tag}:words`,
+      queues: `${tag}:queues`,
+      version: `${tag}:version`,
+    }
   }
 
   /** Begins to say what this process is, or says at once that it has changed. */
@@ -96,19 +109,21 @@ export class ProcessRegistry {
   /** Makes a queue known before the first job is added to it, so that whoever is left finds it. */
   async note(rules: string): Promise<void> {
     const name = nameOf({ mesh: this.#options.mesh, rules })
-    await this.#options.link.run((client) => client.zadd(this.#queues, this.#options.clock.now(), name), TIMEOUT_MS)
+    const { link, clock } = this.#options
+    await link.run((client) => client.zadd(this.#keys.queues, clock.now(), name), TIMEOUT_MS)
   }
 
   /** Everybody there is. Rejects while Redis is away. */
   async read(): Promise<Presence> {
-    const list = (client: RedisClient) => processList.run(client, [this.#said, this.#queues], [this.#alive])
-    const [said = [], queues = []] = await this.#options.link.run(list, TIMEOUT_MS)
-    return { processes: said.flatMap(entryOf), queues: queues.map(queueOf) }
+    const version = await this.#sweep()
+    if (this.#read?.version !== version) this.#read = { version, processes: await this.#all() }
+    const queues = await this.#options.link.run((client) => client.zrange(this.#keys.queues, '0', '-1'), TIMEOUT_MS)
+    return { processes: this.#read.processes, queues: queues.map(queueOf) }
   }
 
   /** Forgets a queue that is empty and to which nobody adds. */
   async forget(queue: ReportQueueName): Promise<void> {
-    await this.#options.link.run((client) => client.zrem(this.#queues, nameOf(queue)), TIMEOUT_MS)
+    await this.#options.link.run((client) => client.zrem(this.#keys.queues, nameOf(queue)), TIMEOUT_MS)
   }
 
   /** Says that this process is gone. */
@@ -119,7 +134,34 @@ export class ProcessRegistry {
     const id = this.#id
     if (id === undefined) return
     // Where this fails, the lease ends by itself.
-    await this.#options.link.run((client) => client.del(this.#alive + id), TIMEOUT_MS).catch(() => undefined)
+    await this.#sweep(id).catch(() => undefined)
+  }
+
+  /** Forgets who has not been heard. @returns the version of what is left */
+  async #sweep(leaving = ''): Promise<string> {
+    const { heard, said, version: versionKey } = this.#keys
+    const args = [this.#beatMs * LEASE_BEATS, leaving]
+    const sweep = (client: RedisClient) => processSweep.run(client, [heard, said, versionKey], args)
+    for (;;) {
+      const { version, isMore } = await this.#options.link.run(sweep, TIMEOUT_MS)
+      if (!isMore) return version
+    }
+  }
+
+  /** What changes meanwhile may be in it or not: the version has changed then, too. */
+  async #all(): Promise<ProcessEntry[]> {
+    const found = new Map<string, ProcessEntry>()
+    let cursor = '0'
+    do {
+      const scan = (client: RedisClient) => client.hscan(this.#keys.said, cursor, 'COUNT', PAGE)
+      const [next, page] = await this.#options.link.run(scan, TIMEOUT_MS)
+      for (let i = 1; i < page.length; i += 2) {
+        const entry = entryOf(page[i] ?? '')
+        if (entry !== undefined) found.set(entry.id, entry)
+      }
+      cursor = next
+    } while (cursor !== '0')
+    return [...found.values()]
   }
 
   async #beat(): Promise<void> {
@@ -129,14 +171,19 @@ export class ProcessRegistry {
     const text = JSON.stringify(entry)
     const queues = entry.adds.map((rules) => nameOf({ mesh: entry.mesh, rules }))
     const say = (words: string) => {
-      const keys = [this.#alive + entry.id, this.#said, this.#queues]
-      const args = [entry.id, this.#beatMs * LEASE_BEATS, words, MAX_QUEUES, ...queues]
+      const { heard, said, queues: known, version } = this.#keys
+      const keys = [heard, said, known, version]
+      const args = [entry.id, words, MAX_QUEUES, ...queues]
       return this.#options.link.run((client) => processBeat.run(client, keys, args), TIMEOUT_MS)
     }
     const known = await say(text === this.#lastWords ? '' : text)
     if (!known) await say(text)
     this.#lastWords = text
   }
+}
+
+function tagOf(prefix: string): string {
+  return `{${prefix}-processes}`
 }
 
 function nameOf({ mesh = '', rules }: ReportQueueName): string {
@@ -149,12 +196,12 @@ function queueOf(name: string): ReportQueueName {
 }
 
 /** What another version says of itself may be something else. */
-function entryOf(text: string): ProcessEntry[] {
+function entryOf(text: string): ProcessEntry | undefined {
   try {
     const entry = JSON.parse(text) as ProcessEntry
     const lists = [entry.adds, entry.evaluates, entry.delivers]
-    return typeof entry.id === 'string' && lists.every(Array.isArray) ? [entry] : []
+    return typeof entry.id === 'string' && lists.every(Array.isArray) ? entry : undefined
   } catch {
-    return []
+    return undefined
   }
 }

@@ -29,6 +29,10 @@ export interface LedgerKeys {
   readonly held: string
   readonly arrived: string
   readonly nodes: string
+  /** When each of the nodes gave its last sign. */
+  readonly signed: string
+  /** How far the search for old arrivals has come. */
+  readonly reached: string
   readonly seen: readonly [string, string]
 }
 
@@ -61,6 +65,8 @@ export function queueNames(prefix: string = DEFAULT_QUEUE_PREFIX): QueueNames {
       held: `{${prefix}-ledger}:held`,
       arrived: `{${prefix}-ledger}:arrived`,
       nodes: `{${prefix}-ledger}:nodes`,
+      signed: `{${prefix}-ledger}:signed`,
+      reached: `{${prefix}-ledger}:reached`,
       seen: [`{${prefix}-ledger}:seen-even`, `{${prefix}-ledger}:seen-odd`],
     },
   }

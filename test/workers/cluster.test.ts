@@ -42,7 +42,15 @@ describe('reports on a Redis cluster', () => {
       evaluates: runtime.evaluates,
       delivers: runtime.delivers,
     })
-    const presence = new MeshPresence({ ...ports, prefix: 'intermix', mesh: undefined, ledger, self, lookMs: 50 })
+    const presence = new MeshPresence({
+      ...ports,
+      prefix: 'intermix',
+      mesh: undefined,
+      ledger,
+      self,
+      lookMs: 50,
+      seesAll: true,
+    })
     const queue = new ReportQueue({ ...ports, note: (rules) => presence.note(rules) })
     const snapshot = snapshotOf(['good', 'bad'])
     const [good, bad] = [new CountingHandler(), new CountingHandler()]

@@ -49,7 +49,11 @@ interface Self {
 
 let serial = 0
 
-function presenceOf(mesh: string | undefined, self: () => { adds: readonly string[]; runtime?: WorkerRuntime } & Self) {
+function presenceOf(
+  mesh: string | undefined,
+  seesAll: boolean,
+  self: () => { adds: readonly string[]; runtime?: WorkerRuntime } & Self,
+) {
   const log = new KeptLog()
   const meter = new ReadableMeter()
   const id = `process-${++serial}`
@@ -58,6 +62,7 @@ function presenceOf(mesh: string | undefined, self: () => { adds: readonly strin
     ...ports,
     prefix: 'shared',
     mesh,
+    seesAll,
     beatMs: BEAT_MS,
     lookMs: LOOK_MS,
     patienceMs: LOOK_MS,
@@ -74,7 +79,7 @@ function presenceOf(mesh: string | undefined, self: () => { adds: readonly strin
 /** A node of a mesh whose config names handlers; its config can change. */
 function startNode(mesh: string | undefined, ...handlers: string[]) {
   const self: Self = { rules: digestOf(...handlers), adds: [] }
-  const ports = presenceOf(mesh, () => ({ ...self, adds: [self.rules, ...queue.adds] }))
+  const ports = presenceOf(mesh, false, () => ({ ...self, adds: [self.rules, ...queue.adds] }))
   const { presence, log, meter } = ports
   const prefix = meshPrefix('shared', mesh)
   const note = (rules: string) => presence.note(rules)
@@ -118,7 +123,7 @@ interface WorkerOptions extends ConfigUse {
 function startWorker(handlers: Record<string, Handler>, { mesh, tuning, config, ...use }: WorkerOptions = {}) {
   const snapshot = snapshotOf(config ?? Object.keys(handlers))
   const self: Self = { rules: snapshot.reportDigest, adds: [] }
-  const ports = presenceOf(mesh, () => ({ ...self, runtime }))
+  const ports = presenceOf(mesh, true, () => ({ ...self, runtime }))
   const { presence, log, meter } = ports
   const runtime: WorkerRuntime = new WorkerRuntime({
     redis: { url: redis.url },
@@ -248,6 +253,22 @@ describe('reports that nobody has the rules for', () => {
     expect(node.log.lines.at(-1)).toContain('served again')
   })
 
+  it('are looked for by one node, and known to all; when it ends, another one looks', async () => {
+    const nodes = [startNode(undefined, 'a'), startNode(undefined, 'a'), startNode(undefined, 'a')]
+    await nodes[0]?.accept({ a: 2 })
+    const unserved = () => nodes.map(({ meter }) => meter.value('report_queues_unserved'))
+    await until(() => unserved().every((count) => count === 1), 'all know it')
+    const lookers = () => nodes.filter(({ presence }) => presence.watch.last !== undefined)
+    const [first] = lookers()
+    expect([lookers().length, nodes.flatMap(({ log }) => log.lines).length]).toEqual([1, 1])
+    await first?.stop()
+    await until(() => lookers().length === 2, 'another one looks')
+    const handlers = counting('a')
+    startWorker(handlers)
+    const others = nodes.filter((node) => node !== first)
+    await until(() => others.every(({ meter }) => meter.value('report_queues_unserved') === 0), 'all know that, too')
+  })
+
   it('are evaluated under the present rules when nobody is left who could bring the former ones', async () => {
     const node = startNode(undefined, 'old', 'now')
     await node.accept({ old: 2, now: 3 })
@@ -320,6 +341,37 @@ describe('processes that say in Redis what they serve', () => {
     expect(await idsOf(node)).toEqual(both)
     await link.run((client) => client.config('SET', 'maxmemory', '0'))
   })
+
+  it('are read again only where something has changed', async () => {
+    const node = startNode(undefined, 'a')
+    const worker = startWorker(counting('a'))
+    const both = [node.id, worker.id].toSorted()
+    await expect.poll(() => idsOf(node)).toEqual(both)
+    const [, before] = await Promise.all([idsOf(node), scans()])
+    const looks = new Set<unknown>()
+    await until(() => looks.add(worker.presence.watch.last).size > 10, 'it has looked')
+    expect(await scans()).toBe(before)
+    node.change('b')
+    await until(async () => (await scans()) > before, 'it is read again')
+  })
+
+  it('are not known for longer than they give signs of life', async () => {
+    const node = startNode(undefined, 'a')
+    await expect.poll(() => idsOf(node)).toEqual([node.id])
+    const [heard, said] = ['{shared-processes}:heard', '{shared-processes}:words']
+    const strangers = Array.from({ length: 1_234 }, (_, i) => `stranger-${i}`)
+    await link.run((client) => client.hset(said, Object.fromEntries(strangers.map((id) => [id, strange(id)]))))
+    await link.run((client) => client.zadd(heard, ...strangers.flatMap((id) => [`${Date.now()}`, id])))
+    await link.run((client) => client.del('{shared-processes}:version'))
+    expect(await idsOf(node)).toHaveLength(1_235)
+    await expect.poll(() => idsOf(node)).toEqual([node.id])
+  })
+
+  const strange = (id: string) => JSON.stringify({ id, rules: '', adds: [], evaluates: [], delivers: [] })
+  const scans = async () => {
+    const stats = await link.run((client) => client.info('commandstats'))
+    return Number(/cmdstat_hscan:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+  }
 
   it('say it again to a Redis that has forgotten them', async () => {
     const node = startNode(undefined, 'a')
