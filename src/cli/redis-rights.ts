@@ -38,18 +38,18 @@ const TASKS = {
   verdicts: { scripts: ['verdict'], keys: ({ prefix }) => [`${prefix}:{*`] },
   revocations: {
     scripts: ['revocation'],
-    commands: 'get getex hdel zrem',
+    commands: 'getex zrem',
     keys: ({ prefix }) => [`{${prefix}:revocations}*`],
   },
   presence: {
     scripts: ['process'],
-    commands: 'zadd zrem',
+    commands: 'hscan zadd zrange zrem',
     keys: ({ prefix }) => [`{${prefix}-processes}*`],
   },
   addReports: { scripts: ['queue-look'], commands: `${ADD} zrem`, keys: REPORTS },
   /** What is promised as replicated: a small key beside what was written, and then how many replicas have it. */
   replication: { scripts: ['server-line'], commands: 'set wait', keys: () => [] },
-  signs: { scripts: ['node-sign'], commands: 'hmget', keys: LEDGER },
+  signs: { scripts: ['node-sign'], commands: 'hgetall hmget hscan', keys: LEDGER },
   takeReports: {
     scripts: ['queue', 'drop-job'],
     commands: `${ADD} ${LOOK} ${TAKE}`,

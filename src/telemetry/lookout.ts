@@ -5,7 +5,7 @@ import type { RedisLink } from '../redis/connection.ts'
 import { defineScript } from '../redis/scripts.ts'
 
 const lookout = defineScript({
-  name: 'lookout',
+  name: 'process-lookout',
   keys: 1,
   reply: (raw) => {
     const [isMine, found] = raw as [number, string]
