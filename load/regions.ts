@@ -82,15 +82,19 @@ async function measure(topology: Topology, roundTripMs: number, calls: number, r
   const cut = await timed(calls, () => send(one, acknowledged))
   between.setBlackhole(false)
   const caughtUp = await until(() => inTouch(one), 'in touch again')
-  const here = () => new Set(regions.arrived())
-  await until(() => acknowledged.every((name) => here().has(name)), 'every record has arrived')
+  const missing = () => {
+    const here = new Set(regions.arrived())
+    return acknowledged.filter((name) => !here.has(name)).length
+  }
+  await until(() => missing() === 0, 'every record has arrived')
+  const arrived = regions.arrived()
   return {
     ...calm,
     'cut: report': cut,
     'out of touch s': outOfTouch,
     'caught up s': caughtUp,
-    lost: acknowledged.length - here().size,
-    twice: regions.arrived().length - here().size,
+    lost: missing(),
+    twice: arrived.length - new Set(arrived).size,
   }
 }
 
