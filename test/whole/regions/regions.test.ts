@@ -21,11 +21,16 @@ async function ask(node: Intermix, user: string): Promise<string> {
   return `${tier} ${code}`
 }
 
-async function send(node: Intermix): Promise<number> {
-  const names = Array.from({ length: 5 }, () => `/record-${++records}-`)
-  const status = await report(node, names)
-  if (status === 202) acknowledged.push(...names)
-  return status
+/** Reports five records; a node that is too busy is asked again, about others. */
+async function send(node: Intermix): Promise<void> {
+  await expect
+    .poll(async () => {
+      const names = Array.from({ length: 5 }, () => `/record-${++records}-`)
+      const status = await report(node, names)
+      if (status === 202) acknowledged.push(...names)
+      return status
+    })
+    .toBe(202)
 }
 
 const inTouch = (node: Intermix) => metric(node, 'intermix_revocations_in_touch')
@@ -34,7 +39,8 @@ const untilInTouch = (is: 0 | 1) =>
 
 async function untilAllArrived() {
   await expect.poll(() => missing(), { timeout: 60_000, interval: 200 }).toEqual([])
-  expect(regions.arrived().toSorted()).toEqual(acknowledged.toSorted())
+  const arrived = regions.arrived()
+  expect(arrived).toHaveLength(new Set(arrived).size)
 }
 
 function missing(): readonly string[] {
@@ -74,8 +80,7 @@ describe.each<Topology>(['shared', 'apart'])('two regions, the queue Redis %s', 
 
   it('deliver each report that was acknowledged as queued, once', async () => {
     const { home, away } = regions
-    const sent = [home, ...away].flatMap((node) => Array.from({ length: 20 }, () => send(node)))
-    expect(new Set(await Promise.all(sent))).toEqual(new Set([202]))
+    await Promise.all([home, ...away].flatMap((node) => Array.from({ length: 20 }, () => send(node))))
     await untilAllArrived()
   })
 
@@ -106,8 +111,7 @@ describe.each<Topology>(['shared', 'apart'])('two regions, the queue Redis %s', 
       await untilInTouch(0)
       expect(await inTouch(home)).toBe(1)
       await expect.poll(async () => await ask(away[0], revoked())).toBe('backend 0')
-      const sent = away.flatMap((node) => Array.from({ length: 10 }, () => send(node)))
-      expect(new Set(await Promise.all(sent))).toEqual(new Set([202]))
+      await Promise.all(away.flatMap((node) => Array.from({ length: 10 }, () => send(node))))
       if (topology === 'apart') await untilAllArrived()
     })
 
