@@ -124,6 +124,13 @@ describe.each<Topology>(['shared', 'apart'])('two regions, the queue Redis %s', 
       for (const node of away) await expect.poll(async () => await ask(node, revoked())).toBe('backend 7')
     })
 
+    it('let a node start, which answers', async () => {
+      const started = await regions.startAway('away-3')
+      expect(await inTouch(started)).toBe(0)
+      expect(await ask(started, revoked())).toBe('backend 7')
+      await send(started)
+    })
+
     it('catch up when it is back', async () => {
       const { home, away, between, backend } = regions
       const before = `user-${++users}`
@@ -132,7 +139,10 @@ describe.each<Topology>(['shared', 'apart'])('two regions, the queue Redis %s', 
       for (const node of away) expect(await ask(node, `user-${users - 1}`)).toMatch(/ 7$/)
       backend.answerWith(ALLOWING)
       expect(await ask(away[0], before)).toBe('backend 0')
-      expect(await revoke(home, before)).toMatchObject({ status: 200, confirmed: EVERYWHERE })
+      expect(await revoke(home, before)).toMatchObject({
+        status: 200,
+        confirmed: ['away-1', 'away-2', 'away-3', 'home-1'],
+      })
       await untilAllArrived()
     })
   })

@@ -20,6 +20,8 @@ export interface Regions {
   readonly between: FlakyProxy
   /** The backend of all checks; it allows for five minutes unless told otherwise. */
   readonly backend: HttpBackend
+  /** Starts one more node in the second region. */
+  startAway(nodeId: string): Promise<Intermix>
   /** Records that have come to an end, wherever their worker is; each as often as it has. */
   arrived(): readonly string[]
   stop(): Promise<void>
@@ -73,12 +75,12 @@ export async function startRegions({ topology, roundTripMs = 80, flags }: Region
       return [...own, '--revocation-redis', far]
     }
     const awayRedis = topology === 'shared' ? await sharing() : await apart()
-    const awayNode = (name: string) =>
+    const startAway = (name: string) =>
       start('node', name, [...awayRedis, '--spool-dir', join(directory, name), ...flags])
-    const away = [await awayNode('away-1'), await awayNode('away-2')] as const
+    const away = [await startAway('away-1'), await startAway('away-2')] as const
     // Last, so that it goes first: the processes then end without waiting for what is far away.
     ends.push(() => between.close())
-    return { home, away, between, backend, arrived: () => namesIn(out), stop }
+    return { home, away, startAway, between, backend, arrived: () => namesIn(out), stop }
   } catch (error) {
     await stop()
     throw error
