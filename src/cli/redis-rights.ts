@@ -25,7 +25,7 @@ const LOOK = 'hget hgetall hmget lindex llen lrange rpop zcard zcount zrange'
 const REMOVE = 'del exists hdel hget hgetall lrem smembers xadd zrem zscore'
 /** Taking, holding, ending and taking over. */
 const TAKE =
-  'bzpopmin client|setname del exists get hdel hexists hget hgetall hincrby hmget hmset hset incr lindex llen lpush lrange lrem ' +
+  'bzpopmin del exists get hdel hexists hget hgetall hincrby hmget hmset hset incr lindex llen lpush lrange lrem ' +
   'ltrim pexpire pttl rpoplpush rpush sadd scard set smembers srem xadd xtrim zadd zcard zpopmin zrange zrangebyscore zrem ' +
   'zremrangebyrank zremrangebyscore zrevrange zrevrangebyscore zscore'
 
@@ -114,8 +114,8 @@ interface Rights {
   readonly keys: readonly string[]
 }
 
-/** What every connection needs: BullMQ and ioredis ask for it before anything else. */
-const CONNECTION = 'eval evalsha info ping'
+/** What every connection needs. Those of a cluster's client have names; so have BullMQ's. */
+const CONNECTION = 'client|setname eval evalsha info ping'
 /** A cluster's client asks which server has which slot, and a slot that moves is asked for by `ASKING`. */
 const CLUSTER = 'asking cluster|info cluster|slots'
 

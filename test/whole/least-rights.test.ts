@@ -1,70 +1,130 @@
 // Users with exactly the rights that `intermix redis-acl` prints: all that Intermix does is done, and nothing is refused.
-import { writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { afterEach, describe, expect, it } from 'vitest'
-import { type RedisServer, startRedis } from '../helpers/redis.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { startRedis } from '../helpers/redis.ts'
+import { startCluster } from '../helpers/redis-cluster.ts'
+import { startSentinel } from '../helpers/redis-sentinel.ts'
 import { startCommand } from './intermix.ts'
 import { startRightsWorld } from './rights-world.ts'
 
 const PASSWORD = 'p@ss/word'
+const CREDENTIALS = encodeURIComponent(PASSWORD)
+/** What the fleets' default user, which their own processes sign in as, has. */
+const ADMIN = 'admin'
+
+let folder = ''
+let passwordFile = ''
 const ends: (() => Promise<unknown>)[] = []
 
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'intermix-rights-'))
+  passwordFile = join(folder, 'password')
+  await writeFile(passwordFile, `${PASSWORD}\n`)
+})
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end()
 })
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
 
-/** What `intermix redis-acl` prints, by name of the user. */
-async function printed(args: readonly string[]): Promise<Map<string, string[]>> {
-  const file = join(tmpdir(), `intermix-rights-${process.pid}`)
-  await writeFile(file, `${PASSWORD}\n`)
-  const child = await startCommand(['redis-acl', ...args, '--password-file', file])
-  await child.exited
+/** A command to a server, as its admin. */
+type Ask = (...args: string[]) => Promise<unknown>
+
+/** Makes the users that `intermix redis-acl` prints. */
+async function makeUsers(servers: readonly Ask[], args: readonly string[]): Promise<void> {
+  const child = await startCommand(['redis-acl', ...args, '--password-file', passwordFile])
+  expect(await child.exited).toMatchObject({ code: 0 })
   const lines = child.output().trim().split('\n')
-  return new Map(lines.map((line) => [line.split(' ')[2] ?? '', line.split(' ').slice(2)]))
+  for (const ask of servers) for (const line of lines) await ask(...line.split(' '))
 }
-
-/** A Redis that knows these users and an admin alone. */
-async function startWith(users: Iterable<readonly string[]>): Promise<{ redis: RedisServer; admin: Redis }> {
-  const redis = await startRedis({ args: ['--maxmemory-policy', 'noeviction'] })
-  ends.push(() => redis.stop())
-  const admin = new Redis(redis.port, '127.0.0.1')
-  for (const rules of users) await admin.call('ACL', 'SETUSER', ...rules)
-  await admin.call('ACL', 'SETUSER', 'default', 'resetpass', '>admin')
-  await admin.auth('admin')
-  ends.push(async () => admin.disconnect())
-  return { redis, admin }
-}
-
-const urlOf = (redis: RedisServer, user: string) =>
-  redis.url.replace('//', `//${user}:${encodeURIComponent(PASSWORD)}@`)
 
 /** What was refused to whom: user and command, key or channel. */
-async function refused(admin: Redis): Promise<string[]> {
-  const entries = (await admin.call('ACL', 'LOG')) as string[][]
-  return entries.map((entry) => {
+async function refused(servers: readonly Ask[]): Promise<string[]> {
+  const found = await Promise.all(servers.map((ask) => ask('ACL', 'LOG')))
+  return (found as string[][][]).flat().map((entry) => {
     const field = (name: string) => entry[entry.indexOf(name) + 1] ?? ''
     return `${field('username')}: ${field('reason')} ${field('object')}`
   })
 }
 
+/** Does it, and tells what was refused where something is not done. */
+async function refusedIn(servers: readonly Ask[], work: () => Promise<void>): Promise<string[]> {
+  const failure = await work().catch((error: unknown) => error)
+  const found = await refused(servers)
+  if (found.length === 0 && failure !== undefined) throw failure
+  return found
+}
+
 describe('users with the rights of intermix redis-acl', () => {
   it('do all that is done with one Redis, by names of their own, and nothing is refused', async () => {
+    const redis = await startRedis({ args: ['--maxmemory-policy', 'noeviction'] })
+    ends.push(() => redis.stop())
+    const admin = new Redis(redis.port, '127.0.0.1')
+    ends.push(async () => admin.disconnect())
+    const servers = [(name: string, ...args: string[]) => admin.call(name, ...args)]
     const names = ['--redis-prefix', 'shop_1', '--mesh', 'west']
-    const roles = ['--roles', 'node,worker,operator,quota']
-    const { redis, admin } = await startWith((await printed(['all', ...names, ...roles])).values())
-    const flags = (role: string) => ['--redis', urlOf(redis, `shop_1.west-${role}`), ...names]
+    await makeUsers(servers, ['all', ...names, '--roles', 'node,worker,operator,quota'])
+    await admin.call('ACL', 'SETUSER', 'default', 'resetpass', `>${ADMIN}`)
+    await admin.auth(ADMIN)
+    const url = (role: string) => redis.url.replace('//', `//shop_1.west-${role}:${CREDENTIALS}@`)
     const world = await startRightsWorld({
-      node: flags('node'),
-      worker: flags('worker'),
-      operator: flags('operator'),
-      quotaUrl: urlOf(redis, 'shop_1.west-quota'),
+      flags: (role) => ['--redis', url(role), ...names],
+      quotaUrl: url('quota'),
     })
     ends.push(() => world.stop())
-    const failure = await world.exercise().catch((error: unknown) => error)
-    // What was refused says why something was not done.
-    expect(await refused(admin)).toEqual([])
-    expect(failure).toBeUndefined()
-  }, 120_000)
+    expect(await refusedIn(servers, () => world.exercise())).toEqual([])
+  }, 300_000)
+
+  it('do all that is done with a cluster, also while slots move', async () => {
+    const cluster = await startCluster({ replicas: 0, password: ADMIN })
+    ends.push(() => cluster.stop())
+    const servers = cluster.ports.map(
+      (port): Ask =>
+        (name, ...args) =>
+          cluster.ask(port, name, ...args),
+    )
+    await makeUsers(servers, ['all', '--topology', 'cluster'])
+    const hosts = cluster.ports.map((port) => `127.0.0.1:${port}`).join()
+    const world = await startRightsWorld({
+      flags: (role) => ['--redis', `redis+cluster://intermix-${role}:${CREDENTIALS}@${hosts}`],
+      quotaUrl: '',
+    })
+    ends.push(() => world.stop())
+    const [from = 0, to = 0] = cluster.ports
+    const work = async () => {
+      await world.exercise()
+      await Promise.all([world.exercise(), cluster.moveSlots(from, to, 1_000)])
+    }
+    expect(await refusedIn(servers, work)).toEqual([])
+  }, 300_000)
+
+  it('do all that is done through Sentinel, before a failover and after it', async () => {
+    const setup = await startSentinel({ replicas: 1, password: ADMIN, sentinelPassword: ADMIN })
+    ends.push(() => setup.stop())
+    const asking =
+      (port: number): Ask =>
+      (name, ...args) =>
+        setup.ask(port, name, ...args)
+    const [servers, sentinels] = [setup.servers.map(asking), setup.sentinels.map(asking)]
+    await makeUsers(servers, ['all', '--topology', 'sentinel'])
+    await makeUsers(sentinels, ['sentinels'])
+    const signIn = ['--redis-sentinel-user', 'intermix-client', '--redis-sentinel-password-file', passwordFile]
+    const hosts = setup.sentinels.map((port) => `127.0.0.1:${port}`).join()
+    const password = ['--redis-password-file', passwordFile]
+    const world = await startRightsWorld({
+      flags: (role) => ['--redis', `redis+sentinel://intermix-${role}@${hosts}/main`, ...password, ...signIn],
+      quotaUrl: '',
+    })
+    ends.push(() => world.stop())
+    const work = async () => {
+      await world.exercise()
+      await setup.failover()
+      await world.exercise()
+    }
+    expect(await refusedIn([...servers, ...sentinels], work)).toEqual([])
+  }, 300_000)
 })

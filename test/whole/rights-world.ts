@@ -8,12 +8,10 @@ import type { LedgerReport } from '../../src/telemetry/ledger-report.ts'
 import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
 import { type Intermix, startCommand, startIntermix } from './intermix.ts'
 
-/** Flags that say where Redis is, for each kind of process. */
+/** Where Redis is, for each kind of process. */
 export interface RedisFlags {
-  readonly node: readonly string[]
-  readonly worker: readonly string[]
-  readonly operator: readonly string[]
-  /** URL for a `redisquota` with a Redis of its own. */
+  readonly flags: (role: 'node' | 'worker' | 'operator') => readonly string[]
+  /** URL for a `redisquota` with a Redis of its own; empty for that of all. */
   readonly quotaUrl: string
 }
 
@@ -26,7 +24,7 @@ export interface RightsWorld {
 }
 
 /** Starts two nodes and a worker. */
-export async function startRightsWorld(flags: RedisFlags): Promise<RightsWorld> {
+export async function startRightsWorld({ flags, quotaUrl }: RedisFlags): Promise<RightsWorld> {
   const ends: (() => Promise<unknown>)[] = []
   const stop = async () => {
     for (const end of ends.splice(0).toReversed()) await end()
@@ -36,15 +34,15 @@ export async function startRightsWorld(flags: RedisFlags): Promise<RightsWorld> 
     ends.push(() => backend.close())
     const config = await mkdtemp(join(tmpdir(), 'intermix-rights-'))
     ends.push(() => rm(config, { recursive: true, force: true }))
-    await writeFile(join(config, 'rights.yaml'), configText(backend.url, flags.quotaUrl))
+    await writeFile(join(config, 'rights.yaml'), configText(backend.url, quotaUrl))
     const start = async (role: 'node' | 'worker', nodeId: string, more: readonly string[]) => {
       const started = await startIntermix({ role, config, nodeId, flags: more })
       ends.push(() => started.child.stop())
       return started
     }
-    const worker = await start('worker', 'w', flags.worker)
-    const nodes = [await start('node', 'a', flags.node), await start('node', 'b', flags.node)] as const
-    const exercise = () => exerciseAll({ nodes, worker, backend, operator: flags.operator })
+    const worker = await start('worker', 'w', flags('worker'))
+    const nodes = [await start('node', 'a', flags('node')), await start('node', 'b', flags('node'))] as const
+    const exercise = () => exerciseAll({ nodes, worker, backend, operator: flags('operator') })
     return { node: nodes[0], worker, exercise, stop }
   } catch (error) {
     await stop()
