@@ -80,7 +80,15 @@ type TaskName = keyof typeof TASKS
 export const REDIS_PLACES = ['cache', 'queue', 'revocations'] as const
 export type RedisPlace = (typeof REDIS_PLACES)[number]
 
-const WORKER: readonly TaskName[] = ['presence', 'takeReports', 'takeBatches', 'bury', 'ledger', 'counters']
+const WORKER: readonly TaskName[] = [
+  'presence',
+  'takeReports',
+  'takeBatches',
+  'replication',
+  'bury',
+  'ledger',
+  'counters',
+]
 const NODE = {
   cache: ['verdicts'],
   queue: ['presence', 'addReports', 'replication', 'signs', 'quotas'],

@@ -68,7 +68,7 @@ export class ReplicaBarrier {
   async #wait(line: ServerLine, key: string): Promise<Passage> {
     const { clock, replicas, onStanding } = this.#options
     const server = await this.#serverOf(line)
-    const barrier = `${/\{[^}]*\}/.exec(key)?.[0] ?? key}:replicated`
+    const barrier = `${tagOf(key)}:replicated`
     // In one turn, and so on one connection.
     const asked = Promise.all([
       server.set(barrier, line, 'PX', KEY_LIFE_MS),
@@ -128,6 +128,11 @@ export class ReplicaBarrier {
     // Sentinel or a name may lead to another server by now.
     if (server === this.#client) server.disconnect(true)
   }
+}
+
+/** What decides on which server of a cluster a key is. */
+export function tagOf(key: string): string {
+  return /\{[^}]+\}/.exec(key)?.[0] ?? `{${key}}`
 }
 
 function remember<T>(map: Map<ServerLine, T>, line: ServerLine, value: T): void {

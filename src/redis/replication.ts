@@ -9,7 +9,7 @@ import type { Clock, Counter, Meter, Random } from '../kernel/ports.ts'
 import { Cluster } from 'ioredis'
 import type { RedisLink } from './connection.ts'
 import type { RedisAccess } from './redis-access.ts'
-import { type Passage, ReplicaBarrier } from './replica-barrier.ts'
+import { type Passage, ReplicaBarrier, tagOf } from './replica-barrier.ts'
 import { SERVER_LINE, type ServerLine } from './server-line.ts'
 
 export interface ReplicationOptions {
@@ -52,6 +52,12 @@ interface Seen {
   readonly connection: number
 }
 
+/** Of the server of a key. */
+interface Trouble {
+  readonly key: string
+  readonly reason: string
+}
+
 interface KeyLine {
   /** Asks for the line; all who ask while it is under way share the next. */
   readonly asking: GroupCommit<undefined, Seen>
@@ -62,8 +68,9 @@ export class Replication {
   readonly #options: ReplicationOptions
   readonly #barrier: ReplicaBarrier
   readonly #keys = new Map<string, KeyLine>()
-  readonly #troubles = new Map<string, string>()
-  readonly #listeners = new Set<(trouble: string | undefined) => void>()
+  /** By hash tag: what has one is on one server. */
+  readonly #troubles = new Map<string, Trouble>()
+  readonly #listeners = new Set<() => void>()
   readonly #counts: Record<'replicated' | 'too-few' | 'failed', Counter>
   readonly #onClose = () => {
     this.#connection++
@@ -92,13 +99,13 @@ export class Replication {
     return this.#options.link.client instanceof Cluster
   }
 
-  /** Why nothing can be promised now, and what to do; `undefined` where the last proof succeeded. */
-  get trouble(): string | undefined {
-    return this.#troubles.values().next().value
+  /** Why nothing can be promised now of what is written beside a key; `undefined` where the last proof succeeded. */
+  troubleOf(key: string): string | undefined {
+    return this.#troubles.get(tagOf(key))?.reason
   }
 
-  /** Calls back whenever `trouble` changes. */
-  onTrouble(listener: (trouble: string | undefined) => void): void {
+  /** Calls back whenever that has changed of any key. */
+  onTrouble(listener: () => void): void {
     this.#listeners.add(listener)
   }
 
@@ -209,12 +216,12 @@ export class Replication {
     })
   }
 
-  #tell(key: string, trouble: string | undefined): void {
-    const before = this.trouble
-    if (trouble === undefined) this.#troubles.delete(key)
-    else if (this.#troubles.has(key) || this.#troubles.size < MAX_KEYS) this.#troubles.set(key, trouble)
-    const now = this.trouble
-    if (now !== before) for (const listener of this.#listeners) listener(now)
+  #tell(key: string, reason: string | undefined): void {
+    const tag = tagOf(key)
+    const before = this.#troubles.get(tag)?.reason
+    if (reason === undefined) this.#troubles.delete(tag)
+    else if (before !== undefined || this.#troubles.size < MAX_KEYS) this.#troubles.set(tag, { key, reason })
+    if (reason !== before) for (const listener of this.#listeners) listener()
     if (this.#troubles.size > 0) this.#probeLater()
   }
 
@@ -222,7 +229,7 @@ export class Replication {
     if (this.#closed) return
     this.#cancelProbe ??= this.#options.clock.after(PROBE_MS, () => {
       this.#cancelProbe = undefined
-      const probes = Promise.all([...this.#troubles.keys()].map((key) => this.probe(key)))
+      const probes = Promise.all([...this.#troubles.values()].map(({ key }) => this.probe(key)))
       void probes.then(() => {
         if (this.#troubles.size > 0) this.#probeLater()
       })

@@ -75,7 +75,7 @@ export class ReportQueue implements ParcelSink {
       shards: shards.own,
       onLook: () => this.#looked(),
     })
-    this.#choice = new ShardChoice({ clock, shards, isFull: (shard) => this.#room.isFull(shard) })
+    this.#choice = new ShardChoice({ clock, shards, isFull: (shard) => this.#isUnfit(shard) })
     this.#standing = options.standing ?? new QueueStanding(options.log)
     this.#paused = meter.gauge(REPORTS_BACKPRESSURE)()
     this.#paused.set(0)
@@ -87,10 +87,7 @@ export class ReportQueue implements ParcelSink {
       }),
       link.onUp(() => void this.#warmUp()),
     ]
-    options.replication?.onTrouble((trouble) => {
-      const reason = trouble && `reports that are promised as replicated are refused: ${trouble}`
-      this.#standing.set('replicas', reason)
-    })
+    options.replication?.onTrouble(() => this.#standing.set('replicas', this.#replicasMissing()))
     this.#watchLater()
   }
 
@@ -126,7 +123,10 @@ export class ReportQueue implements ParcelSink {
 
   get replication(): ParcelReplication | undefined {
     const { replication } = this.#options
-    return replication && { trouble: replication.trouble, confirm: (parcel) => this.#confirm(parcel) }
+    if (replication === undefined) return undefined
+    const lacking = this.#lacking
+    const trouble = lacking.includes(undefined) ? undefined : lacking[0]
+    return { trouble, confirm: (parcel) => this.#confirm(parcel) }
   }
 
   /** Stops watching; the link stays open. */
@@ -140,6 +140,28 @@ export class ReportQueue implements ParcelSink {
 
   #metaKey(rules: string | undefined, shard: number): string {
     return this.#names.metaKey(this.#names.reports(rules, shard))
+  }
+
+  /** Of each shard, why nothing there can be promised as replicated. */
+  get #lacking(): readonly (string | undefined)[] {
+    return Array.from({ length: this.#shards.own }, (_, shard) => this.#lackOf(shard))
+  }
+
+  #lackOf(shard: number): string | undefined {
+    return this.#options.replication?.troubleOf(this.#metaKey(this.#queues.latest, shard))
+  }
+
+  #replicasMissing(): string | undefined {
+    const lacking = this.#lacking
+    const reasons = lacking.filter((each) => each !== undefined)
+    if (reasons.length === 0) return undefined
+    const most = 'reports that are promised as replicated'
+    if (reasons.length === lacking.length) return `${most} are refused: ${reasons[0]}`
+    return `${most} go to ${lacking.length - reasons.length} of ${lacking.length} shards of the queue only: ${reasons[0]}`
+  }
+
+  #isUnfit(shard: number): boolean {
+    return this.#room.isFull(shard) || this.#lackOf(shard) !== undefined
   }
 
   async #confirm(parcel: Parcel): Promise<void> {

@@ -84,9 +84,9 @@ describe('a write that counts once replicas have it', () => {
       message: '1 replica of Redis must take what it is written: it has 0',
       retryAfterMs: 1_000,
     })
-    expect(replication.trouble).toContain('it has 0')
+    expect(replication.troubleOf(KEY)).toContain('it has 0')
     await replicaOf(master)
-    await until(() => replication.trouble === undefined, 'the trouble is over by itself')
+    await until(() => replication.troubleOf(KEY) === undefined, 'the trouble is over by itself')
     expect(await (await set('w')).replicated()).toBe('OK')
   })
 
@@ -144,6 +144,6 @@ describe('a write that counts once replicas have it', () => {
     await link.run((client) => client.acl('SETUSER', 'default', '-wait'))
     const { set, replication } = replicationOver(link, master.url)
     await expect((await set('v')).replicated()).rejects.toThrow(/NOPERM.*wait/)
-    expect(replication.trouble).toMatch(/NOPERM.*wait/)
+    expect(replication.troubleOf(KEY)).toMatch(/NOPERM.*wait/)
   })
 })
