@@ -10,7 +10,7 @@ import type { DurableCounters } from './durable-counters.ts'
 import type { Exposed } from './exposed-part.ts'
 import type { ExportWishes } from './exporter/limits.ts'
 import type { Instance } from './instance.ts'
-import type { ScriptRunner } from './script-runner.ts'
+import type { RedisServer, ScriptRunner } from './script-runner.ts'
 import type { InstanceOf, TemplateDefinition, Variety } from './template.ts'
 import type { BuiltInTemplate, TemplateOf, TemplateReference } from './templates.ts'
 
@@ -130,10 +130,12 @@ export interface AdapterEnvironment {
    */
   expose(path: string, contentType: string, render: () => Awaitable<Exposed>): void
   /**
-   * Scripts on the Redis at `url` (`redis://…`), or on Intermix's own durable Redis where no URL is given. Absent, or
-   * throwing `NOT_READY`, where there is no such Redis. Connects lazily; nothing has to be closed by the adapter.
+   * Scripts on a Redis that the handler names, by its URL alone or with more, or on Intermix's own durable Redis. Absent,
+   * or throwing `NOT_READY`, where there is no such Redis. Connects when it is first asked for, which is best done when
+   * the handler is made; nothing has to be closed by the adapter.
+   * @throws IntermixError INVALID_SETTING for a bad URL, or a file that cannot be used.
    */
-  readonly redis?: (url: string | undefined) => ScriptRunner
+  readonly redis?: (server: RedisServer | string | undefined) => ScriptRunner
 }
 
 /** A mistake in a handler's params that the schema cannot express. `path` is relative to the params. */

@@ -39,7 +39,7 @@ export type { FieldValue, Instance, ValueMap } from './instance.ts'
 export { RefreshingSource, type RefreshingSourceOptions } from './refreshing-source.ts'
 export { retryAfterMs } from './retry-after.ts'
 export { goDuration, type GoDurationOptions, httpUrl, statusCode } from './schema.ts'
-export type { LuaScript, ScriptRunner } from './script-runner.ts'
+export type { LuaScript, RedisServer, ScriptRunner } from './script-runner.ts'
 export { defineTemplate, type InstanceOf, type TemplateDefinition } from './template.ts'
 export type {
   ApiKeyInstance,

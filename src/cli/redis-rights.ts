@@ -69,7 +69,7 @@ const TASKS = {
   },
   quotas: {
     commands: 'get hdel hgetall hincrby hmget hset pexpire set time',
-    keys: () => ['intermix:rq:{*'],
+    keys: ({ own }) => [`${own}:rq:{*`],
   },
   replay: { commands: ADD, keys: (names) => [...REPORTS(names), ...HANDLERS(names)] },
 } as const satisfies Readonly<Record<string, Task>>

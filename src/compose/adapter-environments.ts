@@ -3,13 +3,15 @@
 import type { AdapterEnvironment } from '../adapter-kit/define-adapter.ts'
 import type { DurableCounters } from '../adapter-kit/durable-counters.ts'
 import { MemoryCounters } from '../adapter-kit/memory-counters.ts'
-import type { LuaScript, ScriptRunner } from '../adapter-kit/script-runner.ts'
+import type { LuaScript, RedisServer, ScriptRunner } from '../adapter-kit/script-runner.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
+import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { Siblings } from '../kernel/siblings.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import { RedisCounters } from '../redis/counters/redis-counters.ts'
+import type { RedisTlsFiles } from '../redis/redis-access.ts'
 import { scriptFromSource } from '../redis/scripts.ts'
 import type { AdapterListener } from '../server/adapter-listener.ts'
 import { exposedByAll } from './exposed-by-all.ts'
@@ -21,12 +23,14 @@ export interface AdapterEnvironmentsOptions {
   readonly meter: Meter
   /** Which of the node's processes this is, from 1. */
   readonly process: number
-  /** What the keys of counters begin with. */
+  /** What the keys of counters and quotas begin with. */
   readonly prefix: string
   /** Intermix's own durable Redis; `undefined` where there is none. */
   readonly queueLink: RedisLink | undefined
   /** Bound, in ms, of one call of a Redis that a handler names. */
   readonly timeoutMs: number
+  /** For those of them that speak TLS. */
+  readonly tls: RedisTlsFiles | undefined
   /** Where adapters offer bodies; `undefined` in a process without that listener. */
   readonly listener: AdapterListener | undefined
   /** The other processes of this node: each answers for all where one port is asked. */
@@ -46,12 +50,16 @@ interface OwnedEnvironment {
   readonly dispose: () => Promise<void>
 }
 
-/** Handlers' own Redis servers: one link for each URL, kept for the life of the process. */
+/** Handlers' own Redis servers: one link for each, kept for the life of the process. */
 const MAX_LINKS = 32
+/** How long the first calls wait for the first connection; most are there in some milliseconds. */
+const FIRST_UP_MS = 1_000
 
 export class AdapterEnvironments {
   readonly #options: AdapterEnvironmentsOptions
   readonly #links = new Map<string, RedisLink>()
+  /** By link: settled when it has been up, or is not waited for any more. */
+  readonly #firstUp = new WeakMap<RedisLink, Promise<void>>()
   /** By handler. */
   readonly #counted = new Map<string, SharedCounters>()
 
@@ -82,7 +90,7 @@ export class AdapterEnvironments {
         if (all !== undefined) ends.push(all.end)
         ends.push(listener.expose(path, contentType, all?.render ?? render, handler.name))
       },
-      redis: (url) => this.#scripts(url),
+      redis: (server) => this.#scripts(typeof server === 'string' ? { url: server } : server),
     }
     return {
       environment,
@@ -127,28 +135,47 @@ export class AdapterEnvironments {
     return { counters, close: () => counters.close() }
   }
 
-  #scripts(url: string | undefined): ScriptRunner {
-    const link = url === undefined ? this.#options.queueLink : this.#link(url)
+  #scripts(server: RedisServer | undefined): ScriptRunner {
+    const link = server === undefined ? this.#options.queueLink : this.#link(server)
     if (link === undefined) throw new IntermixError('NOT_READY', 'there is no Redis: start with --redis URL')
     const known = new WeakMap<LuaScript, ReturnType<typeof scriptFromSource>>()
+    const firstUp = this.#untilFirstUp(link)
     return {
-      run(script, keys, args) {
+      prefix: this.#options.prefix,
+      async run(script, keys, args) {
         const loaded = known.get(script) ?? scriptFromSource(script.source, script.keys)
         known.set(script, loaded)
-        return link.run((client) => loaded.run(client, keys, args))
+        if (link.state() === 'down') await firstUp
+        return await link.run((client) => loaded.run(client, keys, args))
       },
     }
   }
 
-  #link(url: string): RedisLink {
-    const existing = this.#links.get(url)
+  #untilFirstUp(link: RedisLink): Promise<void> {
+    const known = this.#firstUp.get(link)
+    if (known !== undefined) return known
+    const up = new Promise<void>((resolve) => {
+      const stop = link.onUp(() => {
+        resolve()
+        queueMicrotask(() => stop())
+      })
+    })
+    const first = within(this.#options.clock, FIRST_UP_MS, up, () => undefined)
+    this.#firstUp.set(link, first)
+    return first
+  }
+
+  #link(server: RedisServer): RedisLink {
+    const { clock, random, log, meter, timeoutMs: commandTimeoutMs, tls } = this.#options
+    const access = { ...server, ...(tls !== undefined && server.url.startsWith('rediss') ? { tls } : {}) }
+    const key = JSON.stringify(access)
+    const existing = this.#links.get(key)
     if (existing !== undefined) return existing
     if (this.#links.size >= MAX_LINKS) {
       throw new IntermixError('OVERLOADED', `handlers use more than ${MAX_LINKS} different Redis servers`)
     }
-    const { clock, random, log, meter, timeoutMs: commandTimeoutMs } = this.#options
-    const link = connectRedis({ access: { url }, role: 'queue', commandTimeoutMs, clock, random, log, meter })
-    this.#links.set(url, link)
+    const link = connectRedis({ access, role: 'handlers', commandTimeoutMs, clock, random, log, meter })
+    this.#links.set(key, link)
     return link
   }
 }

@@ -26,6 +26,7 @@ import { createGuard } from '../policy/guard.ts'
 import { explainCheck, type ExplainScope } from '../policy/explain.ts'
 import { HandlerTables } from '../policy/handler-table.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
+import { redisTlsFiles } from '../settings/redis-settings.ts'
 import type { RedisAccess } from '../redis/redis-access.ts'
 import { meshPrefix } from '../telemetry/queue-names.ts'
 import { type AdapterListener, createAdapterListener } from '../server/adapter-listener.ts'
@@ -121,6 +122,7 @@ class Composition implements RunningProcess {
       prefix: meshPrefix(redisPrefix, mesh),
       queueLink,
       timeoutMs: queueRedisTimeoutMs,
+      tls: redisTlsFiles(settings),
       listener,
       siblings,
     })

@@ -2,7 +2,7 @@
 
 import type { Logger } from '../kernel/ports.ts'
 import type { RedisAccess } from '../redis/redis-access.ts'
-import { redactRedisUrl } from '../redis/redis-url.ts'
+import { redactRedisUrl } from '../kernel/redis-url.ts'
 import type { EmbeddedRedis } from './embedded-redis.ts'
 import type { Settings } from '../settings/settings.ts'
 

@@ -8,7 +8,7 @@ import { Breaker } from './breaker.ts'
 import { createRedisClient, type RedisClient } from './create-client.ts'
 import { onRefusal, reasonOf } from './failure-reason.ts'
 import type { RedisAccess } from './redis-access.ts'
-import { redactRedisUrl } from './redis-url.ts'
+import { redactRedisUrl } from '../kernel/redis-url.ts'
 import { WriteBatch } from './write-batch.ts'
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 50
@@ -19,7 +19,7 @@ const SOCKET_TIMEOUT_MS = 5000
 
 export interface RedisLinkOptions {
   readonly access: RedisAccess
-  /** `cache` may lose data at any time; `queue` holds what must not be lost, and so does `revocations`. */
+  /** `cache` may lose data at any time; `queue` holds what must not be lost, and so does `revocations`; `handlers` is what they make of it. */
   readonly role: RedisRole
   /** Bound of one call, in milliseconds; 50 unless set. */
   readonly commandTimeoutMs?: number

@@ -5,7 +5,7 @@ import { Cluster, Redis } from 'ioredis'
 import type { RedisOptions } from 'ioredis'
 import type { RedisAccess } from './redis-access.ts'
 import { sentinelConnector, serverConnector } from './connectors.ts'
-import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
+import { parseRedisUrl, type RedisTarget } from '../kernel/redis-url.ts'
 import { watchMaster } from './sentinel-watch.ts'
 import { SignIn } from './sign-in.ts'
 

@@ -1,5 +1,7 @@
 // What a link needs to reach a Redis and to sign in: where it is, and the files that hold what must not stand in a command.
 
+import type { RedisServer } from '../adapter-kit/script-runner.ts'
+
 /** PEM files for TLS. */
 export interface RedisTlsFiles {
   /** Authorities that may have signed the certificates of Redis, in place of those that Node trusts. */
@@ -10,12 +12,6 @@ export interface RedisTlsFiles {
 }
 
 /** Plain data, so that it can be handed to another process. Files are read again whenever a connection is made. */
-export interface RedisAccess {
-  /** As `parseRedisUrl` reads it. */
-  readonly url: string
-  /** Its text, without a line end, is the password. */
-  readonly passwordFile?: string | undefined
-  /** What the sentinels themselves ask for. */
-  readonly sentinel?: { readonly user?: string | undefined; readonly passwordFile?: string | undefined } | undefined
+export interface RedisAccess extends RedisServer {
   readonly tls?: RedisTlsFiles | undefined
 }

@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os'
 import { IntermixError } from '../kernel/errors.ts'
 import { parseIpRange } from '../kernel/ip-range.ts'
 import { Duration, parseDuration } from '../kernel/time.ts'
-import { parseRedisUrl } from '../redis/redis-url.ts'
+import { parseRedisUrl } from '../kernel/redis-url.ts'
 
 /** Where to listen. An IPv6 host has no brackets here. With a `path` it is a Unix socket. */
 export interface Address {
@@ -17,7 +17,7 @@ export interface Address {
 /** What each kind becomes: durations are milliseconds, bytes are a number of bytes. */
 export interface KindValues {
   address: Address
-  /** `none`, or a Redis URL that `redis/redis-url.ts` reads. */
+  /** `none`, or a Redis URL that `kernel/redis-url.ts` reads. */
   redis: string
   /** An http or https URL without a trailing slash. */
   url: string

@@ -1,7 +1,7 @@
 // The settings of Redis: where it is, and how to sign in.
 
 import type { RedisAccess } from '../redis/redis-access.ts'
-import { parseRedisUrl } from '../redis/redis-url.ts'
+import { parseRedisUrl } from '../kernel/redis-url.ts'
 import { flagOf, type OptionTable, type OptionValues } from './options.ts'
 import { ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
 
@@ -180,10 +180,16 @@ type RedisValues = Partial<OptionValues<typeof REDIS_SETTINGS>>
 
 type RedisLinks = Readonly<Record<(typeof LINKS)[number], RedisAccess | undefined>>
 
+/** The files for TLS, if there are any. */
+export function redisTlsFiles(values: Pick<RedisValues, 'redisTlsCa' | 'redisTlsCert' | 'redisTlsKey'>) {
+  const { redisTlsCa: ca, redisTlsCert: cert, redisTlsKey: key } = values
+  return (ca ?? cert) === undefined ? undefined : { ca, cert, key }
+}
+
 /** How each Redis is reached; `undefined` for one that is not there. */
 export function pickRedis(values: RedisValues): RedisLinks {
   const { redisSentinelUser: user, redisSentinelPasswordFile: passwordFile } = values
-  const { redisTlsCa: ca, redisTlsCert: cert, redisTlsKey: key } = values
+  const files = redisTlsFiles(values)
   const pick = (link: (typeof LINKS)[number]): RedisAccess | undefined => {
     const url = values[link] ?? (link === 'revocationRedis' ? undefined : values.redis)
     if (url === undefined || url === 'none') return undefined
@@ -193,7 +199,7 @@ export function pickRedis(values: RedisValues): RedisLinks {
       url,
       ...(file === undefined ? {} : { passwordFile: file }),
       ...(kind !== 'sentinel' || (user ?? passwordFile) === undefined ? {} : { sentinel: { user, passwordFile } }),
-      ...(!tls || (ca ?? cert) === undefined ? {} : { tls: { ca, cert, key } }),
+      ...(!tls || files === undefined ? {} : { tls: files }),
     }
   }
   return { cacheRedis: pick('cacheRedis'), queueRedis: pick('queueRedis'), revocationRedis: pick('revocationRedis') }

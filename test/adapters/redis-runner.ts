@@ -7,6 +7,7 @@ import type { ScriptRunner } from '../../src/adapter-kit/script-runner.ts'
 export function redisRunner(url: string): { readonly client: Redis; readonly runner: ScriptRunner } {
   const client = new Redis(url, { maxRetriesPerRequest: 0, commandTimeout: 2_000 })
   const runner: ScriptRunner = {
+    prefix: 'intermix',
     run: ({ source, keys: count }, keys, args) => client.eval(source, count, ...keys, ...args.map(String)),
   }
   return { client, runner }

@@ -142,7 +142,7 @@ describe('redisquota', () => {
   })
 
   it('says that it needs a Redis, and takes over Mixer addresses', async () => {
-    const urls: (string | undefined)[] = []
+    const urls: unknown[] = []
     const environments = [createTestEnvironment(), createTestEnvironment({ redis: (url) => (urls.push(url), runner) })]
     const instance: QuotaInstance = { name: 'rq.quota.prod', template: 'quota', fields: {} }
     const quotas = [{ name: 'rq.quota.prod', maxAmount: 1, validDuration: '1s' }]
@@ -152,7 +152,24 @@ describe('redisquota', () => {
     })
     await expect(asked[0]).rejects.toMatchObject({ code: 'NOT_READY' })
     expect(await asked[1]).toMatchObject({ granted: 1 })
-    expect(urls).toEqual(['redis://redis.prod:6379'])
+    expect(urls).toEqual([{ url: 'redis://redis.prod:6379' }])
+  })
+
+  it.each([
+    [{ redisServerUrl: 'redis+cluster://a:1,b:2' }, undefined],
+    [{ redisServerUrl: 'rediss+sentinel://a/main', redisSentinelPasswordFile: '/s' }, undefined],
+    [{ redisServerUrl: 'redis:6379', redisPasswordFile: '/p' }, undefined],
+    [{ redisServerUrl: 'http://u:S3CRET@a' }, ['redisServerUrl', 'must be host:port or a Redis URL']],
+    [{ redisServerUrl: 'u:S3CR@ET@a:x' }, ['redisServerUrl', 'a port from 1 to 65535']],
+    [{ redisPasswordFile: '/p' }, ['redisPasswordFile', 'is for the Redis that redisServerUrl names']],
+    [{ redisServerUrl: 'redis://:S3CRET@a', redisPasswordFile: '/p' }, ['redisPasswordFile', 'give one of the two']],
+    [{ redisServerUrl: 'a', redisSentinelPasswordFile: '/p' }, ['redisSentinelPasswordFile', 'redis+sentinel://']],
+    [{ redisServerUrl: 'redis+sentinel://a/m', redisSentinelUser: 'u' }, ['redisSentinelUser', 'needs']],
+  ])('takes the Redis %j, or says what is wrong', (server, problem) => {
+    const issues = redisquota.validate?.(redisquota.config.parse(server)) ?? []
+    expect(issues.map(({ path }) => path.join())).toEqual(problem === undefined ? [] : [problem[0]])
+    if (problem !== undefined) expect(issues[0]?.message).toContain(problem[1])
+    expect(issues.map(({ message }) => message).join()).not.toMatch(/S3CR/)
   })
 
   it('refuses windows that cannot be cut into buckets and names that stand twice', () => {

@@ -10,8 +10,9 @@ import {
 } from '../../adapter-kit/define-adapter.ts'
 import { duplicateQuotas, resolveLimit } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
-import type { ScriptRunner } from '../../adapter-kit/script-runner.ts'
+import type { RedisServer, ScriptRunner } from '../../adapter-kit/script-runner.ts'
 import { IntermixError } from '../../kernel/errors.ts'
+import { parseRedisUrl } from '../../kernel/redis-url.ts'
 import { Code, OK_STATUS } from '../../kernel/status.ts'
 import { FIXED_WINDOW, ROLLING_WINDOW } from './scripts.ts'
 
@@ -19,8 +20,12 @@ const MOST_BUCKETS = 1_000
 const DEDUPLICATION_MS = 60_000
 
 const config = z.strictObject({
-  /** `redis://…` or Mixer's `host:port`; empty: Intermix's own durable Redis. */
+  /** As `kernel/redis-url.ts` reads it, or Mixer's `host:port`; empty: Intermix's own durable Redis. */
   redisServerUrl: z.string().default(''),
+  /** Files with the passwords of that Redis, and of its sentinels. */
+  redisPasswordFile: z.string().default(''),
+  redisSentinelUser: z.string().default(''),
+  redisSentinelPasswordFile: z.string().default(''),
   /** Mixer's; accepted so that old configs load. One connection carries all calls. */
   connectionPoolSize: z.int().min(0).default(0),
   quotas: z
@@ -50,7 +55,8 @@ export default defineAdapter({
   staleIfErrorMs: 0,
   validate,
   create(params, env): Handler {
-    let runner: ScriptRunner | undefined
+    // Now, so that the first call finds it connected.
+    const runner = connect(params, env)
     return {
       quota: {
         quota: async (instance, request) => {
@@ -58,9 +64,8 @@ export default defineAdapter({
           if (amount < 0) return refused(Code.INVALID_ARGUMENT, 'a rate limit takes no amounts back', 0)
           const { quota, override, key } = resolveLimit(params.quotas, instance)
           const rolling = quota.rateLimitAlgorithm === 'ROLLING_WINDOW'
-          runner ??= connect(params, env)
           // One tag for all keys of a counter: they share a slot of a cluster.
-          const tag = `intermix:rq:{${env.handlerName}:${key}}`
+          const tag = `${runner.prefix}:rq:{${env.handlerName}:${key}}`
           const remembered = deduplicationId === '' ? 0 : DEDUPLICATION_MS
           const reply = await runner.run(
             rolling ? ROLLING_WINDOW : FIXED_WINDOW,
@@ -83,10 +88,34 @@ export default defineAdapter({
   },
 })
 
-function connect({ redisServerUrl }: RedisQuotaConfig, { redis }: AdapterEnvironment): ScriptRunner {
-  if (redis === undefined) throw new IntermixError('NOT_READY', 'redisquota needs a Redis, and this process has none')
-  if (redisServerUrl === '') return redis(undefined)
-  return redis(redisServerUrl.includes('://') ? redisServerUrl : `redis://${redisServerUrl}`)
+/** A process without Redis has the handler all the same: each call says why it has no answer. */
+function connect(params: RedisQuotaConfig, { redis }: AdapterEnvironment): ScriptRunner {
+  try {
+    if (redis !== undefined) return redis(serverOf(params))
+  } catch (error) {
+    if (IntermixError.from(error).code !== 'NOT_READY') throw error
+  }
+  return {
+    prefix: '',
+    run: () => Promise.reject(new IntermixError('NOT_READY', 'redisquota needs a Redis, and this process has none')),
+  }
+}
+
+function serverOf(params: RedisQuotaConfig): RedisServer | undefined {
+  const { redisServerUrl, redisPasswordFile, redisSentinelUser, redisSentinelPasswordFile } = params
+  if (redisServerUrl === '') return undefined
+  return {
+    url: redisServerUrl.includes('://') ? redisServerUrl : `redis://${redisServerUrl}`,
+    ...(redisPasswordFile === '' ? {} : { passwordFile: redisPasswordFile }),
+    ...(redisSentinelPasswordFile === ''
+      ? {}
+      : {
+          sentinel: {
+            user: redisSentinelUser === '' ? undefined : redisSentinelUser,
+            passwordFile: redisSentinelPasswordFile,
+          },
+        }),
+  }
 }
 
 function bucketOf({ bucketDuration, validDuration }: RedisQuotaConfig['quotas'][number]): number {
@@ -107,9 +136,7 @@ function readReply(reply: unknown, amount: number): readonly [granted: number, v
 
 function validate(params: RedisQuotaConfig): readonly ConfigIssue[] {
   const issues: ConfigIssue[] = [...duplicateQuotas(params.quotas)]
-  if (params.redisServerUrl.includes('://') && !/^rediss?:\/\//.test(params.redisServerUrl)) {
-    issues.push({ path: ['redisServerUrl'], message: 'must be redis://…, rediss://… or host:port' })
-  }
+  issues.push(...serverIssues(params))
   for (const [index, quota] of params.quotas.entries()) {
     if (quota.rateLimitAlgorithm !== 'ROLLING_WINDOW') continue
     const path = ['quotas', index, 'bucketDuration']
@@ -120,4 +147,27 @@ function validate(params: RedisQuotaConfig): readonly ConfigIssue[] {
     }
   }
   return issues
+}
+
+function serverIssues(params: RedisQuotaConfig): readonly ConfigIssue[] {
+  const server = serverOf(params)
+  const files = ['redisPasswordFile', 'redisSentinelUser', 'redisSentinelPasswordFile'] as const
+  const issue = (name: keyof RedisQuotaConfig, message: string) => [{ path: [name], message }]
+  if (server === undefined) {
+    return files.flatMap((name) =>
+      params[name] === '' ? [] : issue(name, 'is for the Redis that redisServerUrl names'),
+    )
+  }
+  try {
+    const { kind, password } = parseRedisUrl(server.url)
+    if (server.passwordFile !== undefined && password !== undefined)
+      return issue('redisPasswordFile', 'stands beside a password in redisServerUrl: give one of the two')
+    const [unused] = kind === 'sentinel' ? [] : files.slice(1).filter((name) => params[name] !== '')
+    if (unused !== undefined) return issue(unused, 'is for a redisServerUrl that begins with redis+sentinel://')
+    if (params.redisSentinelUser !== '' && server.sentinel === undefined)
+      return issue('redisSentinelUser', 'needs redisSentinelPasswordFile')
+    return []
+  } catch (error) {
+    return issue('redisServerUrl', `must be host:port or a Redis URL: ${IntermixError.from(error).message}`)
+  }
 }

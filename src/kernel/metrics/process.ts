@@ -3,7 +3,8 @@
 import { counter, gauge } from './define.ts'
 
 /** What a Redis is for; `revocations` where it has them alone. */
-const REDIS_ROLES = ['cache', 'queue', 'revocations'] as const
+/** `handlers`: those that handlers name, of which the last one that changed is told of. */
+const REDIS_ROLES = ['cache', 'queue', 'revocations', 'handlers'] as const
 export type RedisRole = (typeof REDIS_ROLES)[number]
 
 export const BUILD_INFO = gauge({

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseRedisUrl, redactRedisUrl } from '../../src/redis/redis-url.ts'
+import { parseRedisUrl, redactRedisUrl } from '../../src/kernel/redis-url.ts'
 
 /** All that is said of URLs with a mistake: nothing is quoted. */
 const SENTENCES = [

@@ -1,6 +1,6 @@
 // Redis addresses as operators write them: one server, Sentinel or Cluster, with TLS and ACL users.
 
-import { IntermixError } from '../kernel/errors.ts'
+import { IntermixError } from './errors.ts'
 
 interface RedisNode {
   readonly host: string
