@@ -122,8 +122,8 @@ interface Rights {
   readonly keys: readonly string[]
 }
 
-/** What every connection needs. Those of a cluster's client have names; so have BullMQ's. */
-const CONNECTION = 'client|setname eval evalsha info ping'
+/** What every connection needs: names as those of a cluster's client and BullMQ's have, and a small write by which links tell whether Redis is of use. */
+const CONNECTION = 'client|setname eval evalsha info ping set'
 /** A cluster's client asks which server has which slot, and a slot that moves is asked for by `ASKING`. */
 const CLUSTER = 'asking cluster|info cluster|slots'
 

@@ -27,6 +27,7 @@ import { explainCheck, type ExplainScope } from '../policy/explain.ts'
 import { HandlerTables } from '../policy/handler-table.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import { redisTlsFiles } from '../settings/redis-settings.ts'
+import { probeKeysOf } from './probe-keys.ts'
 import type { RedisAccess } from '../redis/redis-access.ts'
 import { meshPrefix } from '../telemetry/queue-names.ts'
 import { type AdapterListener, createAdapterListener } from '../server/adapter-listener.ts'
@@ -104,7 +105,8 @@ class Composition implements RunningProcess {
     this.#watched = watched
     const link = (access: RedisAccess | undefined, kind: RedisRole, commandTimeoutMs: number) => {
       if (access === undefined) return undefined
-      const made = connectRedis({ access, role: kind, commandTimeoutMs, clock, random, log, meter })
+      const probeKeys = () => probeKeysOf(kind, settings)
+      const made = connectRedis({ access, role: kind, commandTimeoutMs, probeKeys, clock, random, log, meter })
       this.#links.set(kind, made)
       return made
     }
@@ -262,10 +264,11 @@ class Composition implements RunningProcess {
     if (this.#links.size === 0) health.set('redis', true, 'none: in-process tiers only')
     for (const [role, link] of this.#links) {
       const name = this.#links.size === 1 && role !== 'revocations' ? 'redis' : `${role}-redis`
-      const down = () => health.set(name, true, 'down: going on without it')
-      if (link.state() === 'down') down()
-      link.onUp(() => health.set(name, true, 'up'))
-      link.onDown(down)
+      link.onReason(() => {
+        const reason = link.reason()
+        const is = link.state() === 'up' ? 'up' : 'down: going on without it'
+        health.set(name, true, reason === undefined ? is : `${is}: ${reason}`)
+      })
     }
   }
 }

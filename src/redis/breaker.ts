@@ -9,9 +9,10 @@ interface BreakerOptions {
   readonly openMs: number
   readonly clock: Clock
   readonly random: Random
-  /** Whether the other side answers now, `undefined` where that could not be told; must settle by itself. */
-  readonly probe: () => Promise<boolean | undefined>
-  readonly onChange: (open: boolean) => void
+  /** Whether the other side answers now, `undefined` where that could not be told; must settle by itself. The first one of a connection may take longer. */
+  readonly probe: (isFirst: boolean) => Promise<boolean | undefined>
+  /** It has opened or closed, or a connection was found unfit. */
+  readonly onChange: () => void
 }
 
 /**
@@ -25,6 +26,7 @@ export class Breaker {
   #confirming = false
   #stopped = false
   #cancel: (() => void) | undefined
+  #turn = 0
 
   constructor(options: BreakerOptions) {
     this.#options = options
@@ -44,14 +46,10 @@ export class Breaker {
     void this.#confirm()
   }
 
-  /** Closes it without a probe: a new connection has just answered. */
-  reset(): void {
-    this.#failures = 0
-    this.#cancel?.()
-    this.#cancel = undefined
-    if (!this.#open) return
-    this.#open = false
-    this.#options.onChange(false)
+  /** Opens it, without a word, until a probe of the connection that has just been made tells. */
+  verify(): void {
+    this.#open = true
+    void this.#probe(true)
   }
 
   /** Ends the probing, for good. */
@@ -63,25 +61,30 @@ export class Breaker {
 
   async #confirm(): Promise<void> {
     this.#confirming = true
-    const answers = await this.#options.probe()
+    const answers = await this.#options.probe(false)
     this.#confirming = false
     this.#failures = 0
-    if (answers !== false || this.#stopped) return
+    if (answers !== false || this.#stopped || this.#open) return
     this.#open = true
     this.#wait()
-    this.#options.onChange(true)
+    this.#options.onChange()
   }
 
   #wait(): void {
     const { clock, random, openMs } = this.#options
-    this.#cancel = clock.after(openMs * (0.75 + random() / 2), () => void this.#probe())
+    this.#cancel = clock.after(openMs * (0.75 + random() / 2), () => void this.#probe(false))
   }
 
-  async #probe(): Promise<void> {
-    const waiting = this.#cancel
-    const answers = await this.#options.probe()
-    if (!this.#open || this.#cancel !== waiting) return
-    if (answers === true) this.reset()
+  async #probe(isFirst: boolean): Promise<void> {
+    this.#cancel?.()
+    this.#cancel = undefined
+    const turn = ++this.#turn
+    const answers = await this.#options.probe(isFirst)
+    // A newer connection is being asked.
+    if (this.#stopped || turn !== this.#turn) return
+    this.#failures = 0
+    if (answers === true) this.#open = false
     else this.#wait()
+    if (isFirst || answers === true) this.#options.onChange()
   }
 }

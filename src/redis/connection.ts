@@ -6,14 +6,19 @@ import { REDIS_CALLS_TOTAL, REDIS_UP, type RedisRole } from '../kernel/metrics/p
 import type { Clock, Counter, Logger, Meter, Random } from '../kernel/ports.ts'
 import { Breaker } from './breaker.ts'
 import { createRedisClient, type RedisClient } from './create-client.ts'
-import { onRefusal, reasonOf } from './failure-reason.ts'
+import { ConnectionWatch } from './connection-watch.ts'
+import { LinkLog, type Noted } from './link-log.ts'
+import { Probe, type ProbeOptions } from './probe.ts'
+import { Refusals } from './refusals.ts'
 import type { RedisAccess } from './redis-access.ts'
-import { redactRedisUrl } from '../kernel/redis-url.ts'
+import { parseRedisUrl, redactRedisUrl } from '../kernel/redis-url.ts'
+import { isAway, isForbidden } from './trouble.ts'
 import { WriteBatch } from './write-batch.ts'
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 50
 const BREAKER_THRESHOLD = 5
 const BREAKER_OPEN_MS = 1000
+const FIRST_PROBE_MS = 1000
 // A connection whose peer has vanished without a word is given up after this long without an answer.
 const SOCKET_TIMEOUT_MS = 5000
 
@@ -21,6 +26,11 @@ export interface RedisLinkOptions {
   readonly access: RedisAccess
   /** `cache` may lose data at any time; `queue` holds what must not be lost, and so does `revocations`; `handlers` is what they make of it. */
   readonly role: RedisRole
+  /**
+   * Keys that may be written at any time to find out whether Redis can be used: on a cluster, one of each slot that the role
+   * needs, else the first one. Without any, it is asked for a PING, which a replica answers, too.
+   */
+  readonly probeKeys?: () => readonly string[]
   /** Bound of one call, in milliseconds; 50 unless set. */
   readonly commandTimeoutMs?: number
   readonly clock: Clock
@@ -67,6 +77,10 @@ class Link implements RedisLink {
   readonly timeoutMs: number
   readonly #options: RedisLinkOptions
   readonly #breaker: Breaker
+  readonly #watch: ConnectionWatch
+  readonly #probe: Probe
+  readonly #refusals: Refusals
+  readonly #told: LinkLog
   readonly #upListeners = new Set<() => void>()
   readonly #downListeners = new Set<() => void>()
   readonly #reasonListeners = new Set<() => void>()
@@ -77,15 +91,11 @@ class Link implements RedisLink {
   #closed = false
   /** `undefined` until the first connection has been made or refused: a Redis that is never there is told of too. */
   #reported: 'up' | 'down' | undefined
-  /** What the connection failed with: a wrong password, for one, is not seen from outside. */
-  #reason: string | undefined
-  /** What Redis itself said when it refused the connection: that explains more than what came of it. */
-  #refusal: string | undefined
-
   constructor(options: RedisLinkOptions) {
     this.#options = options
     this.timeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS
-    const { meter, role } = options
+    const { access, clock, random, log, meter, role } = options
+    const target = parseRedisUrl(access.url)
     const calls = meter.counter(REDIS_CALLS_TOTAL)
     this.#calls = {
       ok: calls({ role, outcome: 'ok' }),
@@ -98,29 +108,29 @@ class Link implements RedisLink {
     up.set(0)
     this.onUp(() => up.set(1))
     this.onDown(() => up.set(0))
+    const noted = (change: Noted) => this.#noted(change)
+    this.#told = new LinkLog({ role, url: redactRedisUrl(access.url), clock, log, meter })
+    this.#refusals = new Refusals({ user: target.username ?? 'default', role, clock, onChange: noted })
+    const run: ProbeOptions['run'] = (command, timeoutMs) => this.#bounded(command, timeoutMs)
+    this.#probe = new Probe({ keys: options.probeKeys ?? (() => []), target, clock, run, onChange: noted })
     this.#breaker = new Breaker({
       threshold: BREAKER_THRESHOLD,
       openMs: BREAKER_OPEN_MS,
-      clock: options.clock,
-      random: options.random,
-      probe: () => this.#probe(),
+      clock,
+      random,
+      // Its first command opens connections to the nodes of a cluster.
+      probe: (isFirst) => this.#ask(isFirst ? Math.max(FIRST_PROBE_MS, this.timeoutMs) : this.timeoutMs),
       onChange: () => this.#changed(),
     })
-    this.client = createRedisClient(options.access, { socketTimeout: SOCKET_TIMEOUT_MS }, options.random, (problem) =>
-      options.log.warn({ redis: role, reason: problem.message }, 'Redis: what that file held before is used on'),
+    this.client = createRedisClient(access, { socketTimeout: SOCKET_TIMEOUT_MS }, random, ({ message: reason }) =>
+      log.warn({ redis: role, reason }, 'Redis: what that file held before is used on'),
     )
     this.#batch = new WriteBatch(this.client)
-    this.client.on('error', (error: Error) => {
-      this.#reason = reasonOf(error)
-      options.log.debug({ redis: options.role, err: error }, 'Redis error')
-    })
-    onRefusal(this.client, (line) => this.#refused(line))
+    const onError = (err: Error) => log.debug({ redis: role, err }, 'Redis error')
+    this.#watch = new ConnectionWatch({ client: this.client, target, clock, onError, onChange: () => this.#changed() })
     this.client.on('ready', () => {
       this.#connected = true
-      this.#reason = undefined
-      this.#refusal = undefined
-      this.#breaker.reset()
-      this.#changed()
+      this.#breaker.verify()
     })
     for (const event of ['close', 'end', 'reconnecting']) {
       this.client.on(event, () => {
@@ -146,8 +156,10 @@ class Link implements RedisLink {
   }
 
   reason(): string | undefined {
-    if (this.state() === 'up') return undefined
-    return this.#connected ? `it does not answer within ${this.timeoutMs} ms` : (this.#refusal ?? this.#reason)
+    if (!this.#connected) return this.#watch.reason
+    const reasons = [this.#probe.reason, this.#breaker.open ? undefined : this.#refusals.reason]
+    const words = reasons.filter((reason) => reason !== undefined).join('; ')
+    return words === '' ? undefined : words
   }
 
   onReason(callback: () => void): () => void {
@@ -159,7 +171,7 @@ class Link implements RedisLink {
   run<T>(operation: (client: RedisClient) => Promise<T>, timeoutMs?: number): Promise<T> {
     if (this.state() === 'down') {
       this.#calls.refused.add()
-      return Promise.reject(unavailable('Redis is not reachable'))
+      return Promise.reject(unavailable(`Redis is not reachable: ${this.reason() ?? 'it is being asked'}`))
     }
     return this.#bounded(operation, timeoutMs ?? this.timeoutMs)
   }
@@ -168,7 +180,7 @@ class Link implements RedisLink {
     if (this.#closed) return
     this.#closed = true
     this.#connected = false
-    this.#breaker.stop()
+    for (const part of [this.#breaker, this.#probe, this.#refusals, this.#watch, this.#told]) part.stop()
     for (const reject of this.#pending) reject(unavailable('the link to Redis is closed'))
     this.client.disconnect()
   }
@@ -192,7 +204,7 @@ class Link implements RedisLink {
             // Where this process did not listen, Redis has not failed.
             const heard = clock.attentive() - listeningFrom >= timeoutMs / 2
             this.#calls[heard ? 'timeout' : 'stalled'].add()
-            if (heard) this.#breaker.failed()
+            if (heard) this.#failed()
             const message = `Redis did not answer within ${timeoutMs} ms`
             reject(
               heard ? unavailable(message) : new IntermixError('REDIS_UNAVAILABLE', message, { backend: 'unheard' }),
@@ -214,59 +226,51 @@ class Link implements RedisLink {
 
   /** Tells failures of the connection from answers that say no. */
   #judge(error: unknown): unknown {
-    if (isAnswer(error)) {
-      this.#calls.ok.add()
-      this.#breaker.succeeded()
-      return error
+    const isReply = error instanceof Error && error.name === 'ReplyError'
+    if (error instanceof IntermixError || error instanceof TypeError || error instanceof RangeError)
+      return this.#said(error)
+    if (isReply && !isAway(error)) {
+      const words = this.#refusals.heed(error)
+      return this.#said(isForbidden(error) ? unavailable(`Redis refuses it: ${words}`, error) : error)
     }
     this.#calls.failed.add()
-    this.#breaker.failed()
+    this.#failed()
     return unavailable('Redis failed', error)
   }
 
-  async #probe(): Promise<boolean | undefined> {
-    if (!this.#connected) return false
-    return this.#bounded((client) => client.ping(), this.timeoutMs).then(
-      () => true,
-      (error: unknown) => (error instanceof IntermixError && error.backend === 'unheard' ? undefined : false),
-    )
+  /** Replies of a working Redis, and mistakes of the caller, say nothing about the connection. */
+  #said(error: Error): Error {
+    this.#calls.ok.add()
+    this.#breaker.succeeded()
+    return error
   }
 
-  /** The refusal may be read only at a later attempt than that which was told of. */
-  #refused(line: string): void {
-    if (line === this.#refusal) return
-    this.#refusal = line
-    const { log, role, access } = this.#options
-    if (this.#reported === 'down')
-      log.warn({ redis: role, url: redactRedisUrl(access.url), reason: line }, 'Redis refuses the connection')
+  #failed(): void {
+    this.#breaker.failed()
+    this.#probe.suspect(this.timeoutMs)
+  }
+
+  #ask(timeoutMs: number): Promise<boolean | undefined> {
+    return this.#connected ? this.#probe.ask(timeoutMs) : Promise.resolve(false)
+  }
+
+  #noted(change: Noted): void {
+    this.#told.note(change)
+    for (const listener of this.#reasonListeners) listener()
   }
 
   #changed(): void {
     const state = this.state()
-    if (state === this.#reported) return
+    if (!this.#closed) this.#told.set(state, this.reason())
+    const isNew = state !== this.#reported
     this.#reported = state
-    const { log, role, access } = this.#options
-    if (this.#closed) log.debug({ redis: role }, 'Redis link closed')
-    else if (state === 'up') log.info({ redis: role, url: redactRedisUrl(access.url) }, 'Redis is up')
-    else {
-      const reason = this.reason()
-      log.warn({ redis: role, url: redactRedisUrl(access.url), reason }, 'Redis is down: going on without it')
-    }
+    if (isNew) for (const listener of state === 'up' ? this.#upListeners : this.#downListeners) listener()
     for (const listener of this.#reasonListeners) listener()
-    for (const listener of state === 'up' ? this.#upListeners : this.#downListeners) listener()
   }
 }
 
 async function invoke<T>(operation: (client: RedisClient) => Promise<T>, client: RedisClient): Promise<T> {
   return operation(client)
-}
-
-const AWAY = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|UNBLOCKED)/
-
-/** Replies of a working Redis, and mistakes of the caller, say nothing about the connection. */
-function isAnswer(error: unknown): boolean {
-  if (error instanceof IntermixError || error instanceof TypeError || error instanceof RangeError) return true
-  return error instanceof Error && error.name === 'ReplyError' && !AWAY.test(error.message)
 }
 
 function unavailable(message: string, cause?: unknown): IntermixError {

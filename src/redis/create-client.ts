@@ -37,7 +37,16 @@ export function createRedisClient(
   onProblem: (problem: IntermixError) => void = () => undefined,
 ): RedisClient {
   const target = parseRedisUrl(access.url)
-  return create(target, { access, signIn: new SignIn(access, onProblem), overrides, random })
+  const client = create(target, { access, signIn: new SignIn(access, onProblem), overrides, random })
+  if (client instanceof Redis) stayInItsDatabase(client)
+  return client
+}
+
+/** Where its database cannot be had, ioredis would go on in the one that a connection begins with. */
+function stayInItsDatabase(client: Redis): void {
+  client.on('error', (error: Error & { readonly command?: { readonly name: string } }) => {
+    if (error.command?.name === 'select') client.stream.destroy()
+  })
 }
 
 interface ClientParts {

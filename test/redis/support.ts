@@ -3,11 +3,15 @@
 import type { Metric } from '../../src/kernel/metrics/metric.ts'
 import type { Clock, Logger, Meter } from '../../src/kernel/ports.ts'
 import { systemClock } from '../../src/observe/system.ts'
-import { connectRedis, type RedisLink } from '../../src/redis/connection.ts'
+import { connectRedis, type RedisLink, type RedisLinkOptions } from '../../src/redis/connection.ts'
+import type { RedisAccess } from '../../src/redis/redis-access.ts'
 
 export const realClock: Clock = systemClock
 
 export const fixedRandom = () => 0.5
+
+/** They refer to themselves. */
+const withoutCertificates = (key: string, value: unknown) => (key === 'cert' ? undefined : value)
 
 /** A log whose messages can be read. */
 export class KeptLog implements Logger {
@@ -21,7 +25,7 @@ export class KeptLog implements Logger {
   }
 
   debug(fields: object, message: string): void {
-    this.details.push(`${message} ${JSON.stringify(fields)}`)
+    this.details.push(`${message} ${JSON.stringify(fields, withoutCertificates)}`)
     if (this.details.length > 1_000) this.details.shift()
   }
 
@@ -87,18 +91,15 @@ export interface TestLink {
 }
 
 export function testLink(url: string, commandTimeoutMs = 5_000, role: 'cache' | 'queue' = 'queue'): TestLink {
+  return connectTo({ url }, { commandTimeoutMs, role })
+}
+
+/** A link that is made in its own way. */
+export function connectTo(access: RedisAccess, options: Partial<RedisLinkOptions> = {}): TestLink {
   const log = new KeptLog()
   const meter = new ReadableMeter()
-  const link = connectRedis({
-    access: { url },
-    role,
-    commandTimeoutMs,
-    clock: realClock,
-    random: fixedRandom,
-    log,
-    meter,
-  })
-  return { link, log, meter }
+  const ports = { clock: realClock, random: fixedRandom, log, meter }
+  return { link: connectRedis({ access, role: 'queue', commandTimeoutMs: 500, ...ports, ...options }), log, meter }
 }
 
 /** Resolves when the link is up. */

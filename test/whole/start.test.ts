@@ -48,7 +48,9 @@ describe('the first run', () => {
       '60s',
     ])
     await child.waitForOutput(/Redis is down: going on without it/)
-    expect(await (await fetch(`${adminUrl}/readyz`)).text()).toContain('"detail":"down: going on without it"')
+    expect(await (await fetch(`${adminUrl}/readyz`)).text()).toContain(
+      '"detail":"down: going on without it: nothing listens at 127.0.0.1:',
+    )
     const body = JSON.stringify({ attributes: { 'request.path': '/admin' } })
     const answer = await fetch(`http://127.0.0.1:${httpPort}/v1/check`, { method: 'POST', body })
     expect(await answer.json()).toMatchObject({ status: { code: 7 } })

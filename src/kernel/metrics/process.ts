@@ -55,6 +55,13 @@ export const REDIS_REPLICAS = gauge({
   labels: { role: REDIS_ROLES },
 })
 
+export const REDIS_STATE_CHANGES_TOTAL = counter({
+  name: 'redis_state_changes_total',
+  unit: 'changes',
+  help: 'Times that Redis went down or came up after the first time: many of them, where it comes and goes.',
+  labels: { role: REDIS_ROLES, state: ['up', 'down'] },
+})
+
 export const CONFIG_LOADS_TOTAL = counter({
   name: 'config_loads_total',
   unit: 'loads',
