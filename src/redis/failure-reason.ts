@@ -129,7 +129,7 @@ export function describeFailure(error: Error, attempt: Attempt): string {
   const { code, message } = oneOf(error)
   if (code === 'ETIMEDOUT') return NO_ANSWER
   if (isSilentEnd(error)) return 'it ends the connection without a word: see its log, and whether it expects TLS'
-  return message === '' ? String(code ?? error.name) : message
+  return message === '' ? (code ?? error.name) : message
 }
 
 /** Nothing was heard from the other side. */

@@ -100,6 +100,6 @@ function keyOf(command: Reply['command']): unknown {
 
 /** What keys like this one begin with, for a human to allow. */
 function patternOf(name: unknown): string {
-  const text = Buffer.isBuffer(name) ? name.toString('latin1') : String(name ?? '')
+  const text = Buffer.isBuffer(name) ? name.toString('latin1') : typeof name === 'string' ? name : ''
   return `${/^[^:}]{0,100}[:}]?/.exec(text)?.[0] ?? ''}*`
 }

@@ -72,7 +72,7 @@ beforeAll(async () => {
 }, 30_000)
 
 afterAll(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup()
+  for (const cleanup of cleanups.toReversed()) await cleanup()
 })
 
 /** What a link says of a Redis once it knows. */
