@@ -7,7 +7,7 @@ import { SETTINGS } from '../settings/settings-table.ts'
 import { meshPrefix } from '../telemetry/queue-names.ts'
 import { defineTool, pickAction } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { REDIS_PLACES, type RedisPlace, REDIS_ROLES, rightsOf, TOPOLOGIES } from './redis-rights.ts'
+import { REDIS_PLACES, type RedisPlace, REDIS_ROLES, type RedisRole, rightsOf, TOPOLOGIES } from './redis-rights.ts'
 
 const OPTIONS = {
   roles: {
@@ -16,15 +16,15 @@ const OPTIONS = {
     choices: REDIS_ROLES,
     env: false,
     placeholder: 'ROLE,…',
-    description: `For whom: ${REDIS_ROLES.join(', ')}. operator runs intermix dead-letters; quota is for a redisquota with a Redis of its own.`,
-    defaultText: 'node, worker and operator',
+    description: `For whom: ${REDIS_ROLES.join(', ')}. operator runs intermix dead-letters; quota is for a redisquota with a Redis of its own; sentinels and replicas sign in as the last two.`,
+    defaultText: 'node, worker and operator; with Sentinel also sentinel and replica, with a cluster replica',
   },
   topology: {
     kind: 'choice',
     default: 'single',
     choices: TOPOLOGIES,
     env: false,
-    description: 'How the server is found: a cluster needs more.',
+    description: 'How the server is found.',
   },
   redisPrefix: SETTINGS.redisPrefix,
   mesh: SETTINGS.mesh,
@@ -60,7 +60,11 @@ const PLACES: Readonly<Record<Exclude<Where, 'sentinels'>, readonly RedisPlace[]
   all: REDIS_PLACES,
 }
 
-const USUAL_ROLES = ['node', 'worker', 'operator'] as const
+const USUAL_ROLES: Readonly<Record<(typeof TOPOLOGIES)[number], readonly RedisRole[]>> = {
+  single: ['node', 'worker', 'operator'],
+  sentinel: ['node', 'worker', 'operator', 'sentinel', 'replica'],
+  cluster: ['node', 'worker', 'operator', 'replica'],
+}
 
 /** A client of a sentinel asks for the master and for other sentinels, and listens to what becomes of the master. */
 const SENTINEL_RULES = [
@@ -72,9 +76,7 @@ const SENTINEL_RULES = [
   '+ping',
   '+sentinel|get-master-addr-by-name',
   '+sentinel|master',
-  '+sentinel|replicas',
   '+sentinel|sentinels',
-  '+sentinel|slaves',
   '+subscribe',
 ]
 
@@ -122,13 +124,14 @@ type Values = OptionValues<typeof OPTIONS>
 function usersFor(where: Where, { roles, topology, redisPrefix: prefix, mesh }: Values): readonly User[] {
   if (where === 'sentinels') return [{ name: 'client', rules: SENTINEL_RULES }]
   const names = { prefix, own: meshPrefix(prefix, mesh) }
-  const asked = roles.length > 0 ? roles : USUAL_ROLES
+  const asked = roles.length > 0 ? roles : USUAL_ROLES[topology]
   return asked.flatMap((role) => {
     const rights = rightsOf({ role, places: PLACES[where], topology, names })
     if (rights === undefined) return []
     const keys = rights.keys.map((pattern) => `~${pattern}`)
     const commands = rights.commands.map((command) => `+${command}`)
-    return [{ name: role, rules: ['resetkeys', ...keys, 'resetchannels', '-@all', ...commands] }]
+    const channels = rights.channels.map((pattern) => `&${pattern}`)
+    return [{ name: role, rules: ['resetkeys', ...keys, 'resetchannels', ...channels, '-@all', ...commands] }]
   })
 }
 

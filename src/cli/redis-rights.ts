@@ -104,8 +104,20 @@ const ROLES = {
   quota: { queue: ['quotas'] },
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<RedisPlace, readonly TaskName[]>>>>>
 
-export type RedisRole = keyof typeof ROLES
-export const REDIS_ROLES = Object.keys(ROLES) as readonly RedisRole[]
+/** What servers sign in as at each other: sentinels at all that they watch, replicas at their master. */
+const SERVERS = {
+  sentinel: {
+    commands:
+      'client|kill client|setname config|rewrite exec info multi ping publish role script|kill slaveof subscribe',
+    channels: ['__sentinel__:hello'],
+  },
+  replica: { commands: 'ping psync replconf', channels: [] },
+} as const
+
+type ProcessRole = keyof typeof ROLES
+type ServerRole = keyof typeof SERVERS
+export type RedisRole = ProcessRole | ServerRole
+export const REDIS_ROLES = [...Object.keys(ROLES), ...Object.keys(SERVERS)] as readonly RedisRole[]
 
 export const TOPOLOGIES = ['single', 'sentinel', 'cluster'] as const
 
@@ -120,6 +132,7 @@ interface Rights {
   /** In lower case, sub-commands as `client|setname`; sorted. */
   readonly commands: readonly string[]
   readonly keys: readonly string[]
+  readonly channels: readonly string[]
 }
 
 /** What every connection needs: names as those of a cluster's client and BullMQ's have, and a small write by which links tell whether Redis is of use. */
@@ -129,6 +142,7 @@ const CLUSTER = 'asking cluster|info cluster|slots'
 
 /** What a user needs; `undefined` where it has nothing to do there. */
 export function rightsOf({ role, places, topology, names }: RightsOptions): Rights | undefined {
+  if (isServer(role)) return { commands: SERVERS[role].commands.split(' '), keys: [], channels: SERVERS[role].channels }
   const work: Readonly<Partial<Record<RedisPlace, readonly TaskName[]>>> = ROLES[role]
   const tasks: readonly Task[] = places.flatMap((place) => work[place] ?? []).map((name) => TASKS[name])
   if (tasks.length === 0) return undefined
@@ -141,5 +155,10 @@ export function rightsOf({ role, places, topology, names }: RightsOptions): Righ
   return {
     commands: [...new Set([...connection.split(' '), ...commands])].sort(),
     keys: [...new Set(tasks.flatMap(({ keys }) => keys(names)))].sort(),
+    channels: [],
   }
+}
+
+function isServer(role: RedisRole): role is ServerRole {
+  return Object.hasOwn(SERVERS, role)
 }

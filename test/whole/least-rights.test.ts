@@ -112,6 +112,10 @@ describe('users with the rights of intermix redis-acl', () => {
     const [servers, sentinels] = [setup.servers.map(asking), setup.sentinels.map(asking)]
     await makeUsers(servers, ['all', '--topology', 'sentinel'])
     await makeUsers(sentinels, ['sentinels'])
+    // The servers sign in at each other with the rights that are printed, too.
+    for (const ask of servers) await ask('CONFIG', 'SET', 'masteruser', 'intermix-replica', 'masterauth', PASSWORD)
+    const asSentinel = ['auth-user', 'intermix-sentinel', 'auth-pass', PASSWORD]
+    for (const ask of sentinels) await ask('SENTINEL', 'SET', 'main', ...asSentinel)
     const signIn = ['--redis-sentinel-user', 'intermix-client', '--redis-sentinel-password-file', passwordFile]
     const hosts = setup.sentinels.map((port) => `127.0.0.1:${port}`).join()
     const password = ['--redis-password-file', passwordFile]
