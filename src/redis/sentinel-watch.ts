@@ -112,7 +112,7 @@ class SentinelWatch {
       this.#master = told
       const moved = before !== undefined && (before.host !== told.host || before.port !== told.port)
       for (const stream of this.#streams) {
-        if (moved && isIP(told.host) === 0 && !stream.connecting) stream.destroy()
+        if (moved && isIP(told.host) === 0 && !stream.connecting) leave(stream, told)
         else this.#check(stream)
       }
     } catch {
@@ -125,8 +125,12 @@ class SentinelWatch {
     const master = this.#master
     if (master === undefined || isIP(master.host) === 0 || stream.remoteAddress === undefined) return
     const address = stream.remoteAddress.replace(/^::ffff:/, '')
-    if (address !== master.host || stream.remotePort !== master.port) stream.destroy()
+    if (address !== master.host || stream.remotePort !== master.port) leave(stream, master)
   }
+}
+
+function leave(stream: Socket, { host, port }: Master): void {
+  stream.destroy(new Error(`the sentinels have another master, ${host}:${port}: going there`))
 }
 
 /** `state` is a flat list of names and values. */

@@ -62,7 +62,7 @@ function readSecrets({ passwordFile, sentinel, tls }: RedisAccess): Secrets {
   if (cert !== undefined && key !== undefined) {
     if (readCertificates(cert)[0]?.checkPrivateKey(readPrivateKey(key)) === false)
       throw unusable('key for Redis', tls?.key, 'it is not that of the first certificate beside it')
-    createSecureContext({ cert, key })
+    read('certificate for Redis', tls?.cert, () => createSecureContext({ cert, key }))
   }
   return {
     password: readPassword('password of Redis', passwordFile),

@@ -89,12 +89,12 @@ describe('a Redis of quotas', () => {
     expect(counter).toMatch(/^intermix:rq:\{quotas\.handler\.prod:.*\}:fixed$/)
     const owner = await cluster.ownerOf(counter)
     const [other = 0] = (await cluster.masters()).filter((port) => port !== owner)
-    let moving = true
+    const moving = { ended: false }
     const moved = moveSlot(cluster, counter, owner, other).finally(() => {
-      moving = false
+      moving.ended = true
     })
     let granted = 1
-    while (moving) granted += await ask(1, `m${granted}`)
+    while (!moving.ended) granted += await ask(1, `m${granted}`)
     await moved
     expect(await cluster.ownerOf(counter)).toBe(other)
     granted += await ask(1, 'moved')
