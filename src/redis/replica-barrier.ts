@@ -29,6 +29,7 @@ const WAIT_MS = 1_000
 /** Beyond the wait, what its answer may take. */
 const ANSWER_MS = 1_000
 const ASK_MS = 500
+const CONNECT_MS = 1_000
 const SOCKET_TIMEOUT_MS = 5_000
 const KEY_LIFE_MS = 10_000
 /** Servers, and the lines that they had: as many as one may meet between two restarts. */
@@ -96,7 +97,7 @@ export class ReplicaBarrier {
   async #serverOf(line: ServerLine): Promise<Redis> {
     this.#client ??= this.#connect()
     const client = this.#client
-    if (!(client instanceof Cluster)) return client
+    if (!(client instanceof Cluster)) return await this.#connected(client)
     const masters = client.nodes('master')
     const known = this.#servers.get(line)
     if (known !== undefined && masters.includes(known)) return known
@@ -106,6 +107,18 @@ export class ReplicaBarrier {
     // Where roles have changed, the cluster tells so only to those who ask.
     client.refreshSlotsCache()
     throw unavailable('the server that was written is not among the masters of the cluster')
+  }
+
+  /** It connects when it is first needed, and anew after a failover: what waits then is not refused for that. */
+  async #connected(client: Redis): Promise<Redis> {
+    if (client.status === 'ready') return client
+    const { promise, resolve } = Promise.withResolvers<void>()
+    client.once('ready', resolve)
+    await within(this.#options.clock, CONNECT_MS, promise, () => {
+      client.off('ready', resolve)
+      throw unavailable('no connection could be made on which to wait for replicas')
+    })
+    return client
   }
 
   async #ask(server: Redis): Promise<void> {

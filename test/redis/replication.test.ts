@@ -64,6 +64,15 @@ describe('a write that counts once replicas have it', () => {
     expect(meter.value('redis_replicas', 'queue')).toBe(1)
   })
 
+  it('is looked for as soon as it connects, without a false word of failure', async () => {
+    const master = await server()
+    await replicaOf(master)
+    const { replication, meter } = replicationOver(await linkTo(master.url), master.url)
+    await replication.probe(KEY)
+    expect(replication.troubleOf(KEY)).toBeUndefined()
+    expect(meter.value('redis_replicated_total', 'queue', 'failed')).toBe(0)
+  })
+
   it('shares a wait with all that wait meanwhile', async () => {
     const master = await server()
     await replicaOf(master)

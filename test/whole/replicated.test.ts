@@ -48,9 +48,9 @@ function nodeOver(url: string, own = 1) {
 /** Sends one batch after the other until it is told to stop, and keeps the ids of those that were acknowledged. */
 function load(intake: ReportIntake, ack: ReportAck) {
   const acknowledged = new Set<string>()
-  let isOver = false
+  const state = { isOver: false }
   const send = async () => {
-    while (!isOver) {
+    while (!state.isOver) {
       const batch = batchTo('a', 2)
       const refusal = await intake.accept(batch, ack)
       if (refusal === undefined) acknowledged.add(batch.id)
@@ -61,7 +61,7 @@ function load(intake: ReportIntake, ack: ReportAck) {
   return {
     acknowledged,
     async stop() {
-      isOver = true
+      state.isOver = true
       await Promise.all(senders)
     },
   }
