@@ -7,6 +7,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import { REVOCATIONS_IN_TOUCH } from '../kernel/metrics/cache.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { Siblings } from '../kernel/siblings.ts'
+import { departing } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { RedisClient } from '../redis/create-client.ts'
 import type { Replication } from '../redis/replication.ts'
@@ -55,13 +56,13 @@ const POLL_MS = 500
 const MAX_POLL_MS = 900
 const NODES_PER_MS = 10
 /** A node says so often where it is, although nothing has changed; then everything is looked at. */
-const PLACE_EVERY_MS = 4_000
+const PLACE_EVERY_MS = 5_000
 /** Without word from the log for this long, the node takes itself for out of touch. */
 const OUT_OF_TOUCH_MS = 2_000
 /** A node that was not heard for so long is not waited for; it is named, because it may live on out of touch. */
-const SILENT_MS = 12_000
+const SILENT_MS = 15_000
 /** Where no node at all was heard for so long, it was Redis that was away. */
-const AWAY_MS = 6_000
+const AWAY_MS = 8_000
 const FORGET_NODE_MS = 600_000
 const KEPT_RECORDS = 20_000
 /** All that may be kept, that it was read, and some that came meanwhile. */
@@ -211,6 +212,7 @@ export class RevocationService {
   async #poll(): Promise<void> {
     const { link, clock } = this.#options
     if (link === undefined) return
+    departing(link)
     try {
       const isDue = clock.monotonic() - this.#placedAt >= PLACE_EVERY_MS
       if (isDue || !(await this.#isUnchanged(link))) await this.#follow()

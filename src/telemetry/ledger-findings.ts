@@ -21,7 +21,7 @@ export interface LedgerFinding {
 /** A process is taken for ended after so long without a sign, or sooner where its node has a younger one. */
 const GONE_AFTER_MS = 30_000
 /** Of one that held something at its last sign, and of one that had no more to say: see `NodeSigns`. */
-const SUPERSEDED_AFTER_MS = { holding: 3_000, idle: 12_000 }
+const SUPERSEDED_AFTER_MS = { holding: 3_000, idle: 25_000 }
 /** What a process may have queued after its last sign. */
 const SIGN_EVERY_MS = 2_000
 

@@ -36,7 +36,7 @@ export interface LedgerReport {
   readonly findings: readonly LedgerFinding[]
 }
 
-const SILENT_AFTER_MS = 12_000
+const SILENT_AFTER_MS = 25_000
 
 export function reportOf(facts: LedgerFacts, findings: readonly LedgerFinding[], isShared: boolean): LedgerReport {
   return {

@@ -34,7 +34,7 @@ export class MeshPresence {
   readonly #services: QueueServices
 
   constructor(options: MeshPresenceOptions) {
-    const { mesh, self, lookMs, link, prefix, seesAll } = options
+    const { mesh, self, lookMs, prefix, seesAll } = options
     const entry = () => {
       const said = self()
       return said && { ...said, mesh }
@@ -44,7 +44,7 @@ export class MeshPresence {
     this.watch = new ServiceWatch({
       ...options,
       services: this.#services,
-      ...(seesAll ? {} : { inTurn: { link, key: lookoutKey(prefix, mesh), self: () => self()?.id } }),
+      ...(seesAll ? {} : { inTurn: { key: lookoutKey(prefix, mesh), self: () => self()?.id } }),
       ...(lookMs === undefined ? {} : { everyMs: lookMs }),
     })
     this.watch.start()

@@ -2,6 +2,7 @@
 // its last sign, a tenth of a second ago at most. Who has no news says so every few seconds.
 
 import type { Clock, Logger } from '../kernel/ports.ts'
+import { inCompany } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { defineScript } from '../redis/scripts.ts'
 import type { IntakeTotals } from './intake-ledger.ts'
@@ -18,9 +19,9 @@ const sign = defineScript({
   },
 })
 
-const EVERY_MS = 5_000
-/** Who holds something may be taken for gone soon, where its node has started again. */
-const HOLDING_EVERY_MS = 1_000
+const EVERY_MS = 10_000
+/** Who holds something may be taken for gone soon, where its node has started again; and what has arrived is to be heard soon. */
+const BUSY_EVERY_MS = 1_000
 /** What has changed is told sooner: what is lost with a killed process is what it accepted since it last spoke. */
 const NEWS_EVERY_MS = 100
 /** After parcels have left, in a new turn, when they are held no more. */
@@ -69,6 +70,7 @@ export class NodeSigns {
   #isFirst = true
   #cancel: (() => void) | undefined
   #cancelTurn: (() => void) | undefined
+  #cancelIdle: (() => void) | undefined
   #said = ''
   #saidAt = Number.NEGATIVE_INFINITY
   #isSaying = false
@@ -106,6 +108,7 @@ export class NodeSigns {
     this.#cancel?.()
     this.#cancelTurn?.()
     await this.say(true)
+    this.#cancelIdle?.()
     this.#totals = undefined
   }
 
@@ -115,12 +118,17 @@ export class NodeSigns {
     })
   }
 
-  /** Says what is new, or that nothing is; not more often than that, and not while the last word is on its way. */
+  /** Says what is new, or that nothing is while there is something under way; not more often than that, and not while the last word is on its way. */
   async #sayNews(leastMs: number): Promise<void> {
     const silentMs = this.#options.clock.monotonic() - this.#saidAt
     if (this.#totals === undefined || this.#isSaying || silentMs < leastMs) return
-    const everyMs = this.#totals().held > 0 ? HOLDING_EVERY_MS : EVERY_MS
-    if (silentMs >= everyMs || this.#text() !== this.#said) await this.say()
+    const isBusy = silentMs >= BUSY_EVERY_MS && (this.#totals().held > 0 || this.#awaitsArrival())
+    if (isBusy || this.#text() !== this.#said) await this.say()
+  }
+
+  #awaitsArrival(): boolean {
+    const [, queued] = this.#queued.get(this.#options.process) ?? [0, 0]
+    return queued > this.#arrived[1] + this.#arrivedBefore[1]
   }
 
   /** One sign, now. Where Redis is away nobody hears it, and the next one says the same and more. */
@@ -129,7 +137,9 @@ export class NodeSigns {
     this.#said = this.#text(hasEnded)
     this.#saidAt = this.#options.clock.monotonic()
     this.#isSaying = true
-    const { link, log, process, prefix } = this.#options
+    const { link, clock, log, process, prefix } = this.#options
+    this.#cancelIdle?.()
+    this.#cancelIdle = inCompany(link, clock, EVERY_MS, () => void this.say())
     const { nodes, arrived, signed, reached } = queueNames(prefix).ledger
     const args = [process, this.#said, this.#isFirst ? 1 : 0, MAX_PROCESSES, KEEP_MS]
     try {

@@ -2,6 +2,7 @@
 // as it lives.
 
 import type { Clock, Logger } from '../kernel/ports.ts'
+import { inCompany } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { RedisClient } from '../redis/create-client.ts'
 import { defineScript } from '../redis/scripts.ts'
@@ -98,7 +99,8 @@ export class ProcessRegistry {
     this.#cancel?.()
     const again = () => {
       this.#cancel?.()
-      if (!this.#closed) this.#cancel = this.#options.clock.after(this.#beatMs, () => this.tell())
+      const { link, clock } = this.#options
+      if (!this.#closed) this.#cancel = inCompany(link, clock, this.#beatMs, () => this.tell())
     }
     this.#beat().then(again, (error: unknown) => {
       this.#options.log.debug({ err: error }, 'a sign of life could not be given')

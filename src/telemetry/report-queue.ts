@@ -4,6 +4,7 @@ import type { Queue } from 'bullmq'
 import { IntermixError } from '../kernel/errors.ts'
 import { REPORT_QUEUE_WAITING, REPORTS_BACKPRESSURE } from '../kernel/metrics/reports.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
+import { inCompany } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { Replication, Written } from '../redis/replication.ts'
 import { jobOptions } from './job-options.ts'
@@ -17,6 +18,8 @@ import { RuleQueues } from './rule-queues.ts'
 import { ShardChoice } from './shard-choice.ts'
 
 const WATCH_EVERY_MS = 1000
+/** While nothing is added and nothing is held back; the first parcel after that is looked for itself. */
+const IDLE_WATCH_EVERY_MS = 10_000
 const DEFAULT_HIGH_WATER = 100_000
 /** A job in Redis by the bytes of its parcel: base64, and what Redis adds; and while it is read, it is there twice. */
 const BYTES_PER_BYTE = 2
@@ -57,6 +60,8 @@ export class ReportQueue implements ParcelSink {
   readonly #names: ReturnType<typeof queueNames>
   readonly #written = new WeakMap<Parcel, Written<unknown>>()
   #backlog = false
+  #addedAt = Number.NEGATIVE_INFINITY
+  #isIdle = false
   #wasReady = false
   #closed = false
   #cancelWatch: (() => void) | undefined
@@ -107,6 +112,8 @@ export class ReportQueue implements ParcelSink {
 
   /** @throws IntermixError OVERLOADED where Redis has no room for it, REDIS_UNAVAILABLE */
   async add(parcel: Parcel): Promise<void> {
+    this.#addedAt = this.#options.clock.monotonic()
+    if (this.#isIdle) this.#watchLater()
     if (this.#backlog) throw new IntermixError('OVERLOADED', 'too many jobs wait in the report queue')
     const add = (queue: Queue) => queue.add('reports', parcelToJob(parcel), jobOptions(parcel.id))
     const addTo = async (shard: number) => {
@@ -196,8 +203,12 @@ export class ReportQueue implements ParcelSink {
   }
 
   #watchLater(): void {
+    this.#cancelWatch?.()
     if (this.#closed) return
-    this.#cancelWatch = this.#options.clock.after(WATCH_EVERY_MS, () => {
+    const { link, clock } = this.#options
+    const isQuiet = !this.#backlog && this.#room.full.length === 0
+    this.#isIdle = isQuiet && clock.monotonic() - this.#addedAt >= IDLE_WATCH_EVERY_MS
+    this.#cancelWatch = inCompany(link, clock, this.#isIdle ? IDLE_WATCH_EVERY_MS : WATCH_EVERY_MS, () => {
       // A failed look says nothing: the link itself knows when Redis is away.
       const look = this.#options.link.state() === 'down' ? Promise.resolve() : this.#room.look()
       void look.then(() => this.#watchLater())

@@ -5,15 +5,17 @@ import { REPORT_QUEUES_UNSERVED } from '../kernel/metrics/reports.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import { Lookout } from './lookout.ts'
 import type { QueueService, QueueServices, Services } from './queue-services.ts'
+import { inCompany } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 
 export interface ServiceWatchOptions {
   readonly services: Pick<QueueServices, 'look'>
+  readonly link: RedisLink
   readonly clock: Clock
   readonly log: Logger
   readonly meter: Meter
   /** Set where one process may look for all: of this mesh, each under its id. */
-  readonly inTurn?: { readonly link: RedisLink; readonly key: string; readonly self: () => string | undefined }
+  readonly inTurn?: { readonly key: string; readonly self: () => string | undefined }
   readonly everyMs?: number
   /** How long a queue must be without a worker before that is told. */
   readonly patienceMs?: number
@@ -38,8 +40,8 @@ export class ServiceWatch {
   constructor(options: ServiceWatchOptions) {
     this.#options = options
     this.#unserved = options.meter.gauge(REPORT_QUEUES_UNSERVED)()
-    const { inTurn, everyMs = EVERY_MS } = options
-    this.#lookout = inTurn && new Lookout({ ...inTurn, holdMs: HELD_LOOKS * everyMs })
+    const { link, inTurn, everyMs = EVERY_MS } = options
+    this.#lookout = inTurn && new Lookout({ link, key: inTurn.key, holdMs: HELD_LOOKS * everyMs })
   }
 
   /** What the latest look of this process found. */
@@ -53,9 +55,9 @@ export class ServiceWatch {
   }
 
   start(): void {
-    const { clock, log, everyMs = EVERY_MS } = this.#options
+    const { link, clock, log, everyMs = EVERY_MS } = this.#options
     if (this.#stopped) return
-    this.#cancel = clock.after(everyMs, () => {
+    this.#cancel = inCompany(link, clock, everyMs, () => {
       void this.#turn()
         .catch((error: unknown) => log.debug({ err: error }, 'who serves the report queues could not be looked up'))
         .then(() => this.start())

@@ -13,7 +13,7 @@ import { KeptLog, ReadableMeter } from '../redis/support.ts'
 const PREFIX = 'test'
 export const KEYS = revocationKeys(PREFIX)
 /** Longer than nodes take until they look at everything, and not at the head of the log alone. */
-export const LOOK_MS = 5_000
+export const LOOK_MS = 6_000
 export const PARTITION_MAX_AGE_MS = 30_000
 
 /** A node's way to Redis, which a test can cut or hold. */

@@ -91,7 +91,7 @@ describe('a revocation', () => {
       await link.run((client) => client.zadd(KEYS.heard, `${Number(seconds) - span}000`, 'n3'))
       await mesh.pass(LOOK_MS)
     }
-    await silentFor(14)
+    await silentFor(17)
     expect(await mesh.drive(one.service.revoke(BY_HANDLER))).toMatchObject({ unconfirmed: [], silent: ['n3'] })
     await silentFor(601)
     expect(await mesh.drive(one.service.revoke(BY_HANDLER))).toMatchObject({ unconfirmed: [], silent: [] })

@@ -15,13 +15,28 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
-for i, kind in ipairs({'string', 'zset', 'zset', 'zset', 'string'}) do
-  local found = redis.call('TYPE', KEYS[i]).ok
-  if found ~= kind and found ~= 'none' then redis.call('DEL', unpack(KEYS)) end
-end
 
-local gap = string.match(redis.call('GET', KEYS[5]) or '', '^%d+ %d+ (%d+)$')
-gap = tonumber(gap) or 0
+local function read()
+  return {
+    redis.pcall('GET', KEYS[1]),
+    redis.pcall('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES'),
+    redis.pcall('ZSCORE', KEYS[3], ARGV[1]),
+    redis.pcall('ZREVRANGEBYSCORE', KEYS[4], now, 1, 'WITHSCORES', 'LIMIT', 0, 1),
+    redis.pcall('GET', KEYS[5]),
+  }
+end
+local found = read()
+for _, value in ipairs(found) do
+  -- A key of another type.
+  if type(value) == 'table' and value.err then
+    redis.call('DEL', unpack(KEYS))
+    found = read()
+    break
+  end
+end
+local head, last, applied, word, reunion = unpack(found)
+
+local gap = tonumber(string.match(reunion or '', '^%d+ %d+ (%d+)$')) or 0
 local lost = redis.call('ZRANGEBYSCORE', KEYS[4], 1, now - tonumber(ARGV[6]) - gap, 'LIMIT', 0, 100)
 -- Removals come first, and be it of nothing: what follows them is then done although Redis may be full.
 redis.call('ZREM', KEYS[3], '', unpack(lost))
@@ -29,13 +44,12 @@ if #lost > 0 then redis.call('ZREM', KEYS[4], unpack(lost)) end
 
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or '-'
-local head = redis.call('GET', KEYS[1]) or ''
-local generation, began, digits, mark, ran = string.match(head, '^(%S+@(%d+)) (%d+) (%S+) (%S+)$')
+local generation, began, digits, mark, ran = string.match(head or '', '^(%S+@(%d+)) (%d+) (%S+) (%S+)$')
 -- Numbers of 16 digits and more are not told apart by those who count in doubles.
 local isName = generation and #generation <= 500 and #began <= 15
 local sequence = isName and #digits <= 15 and tonumber(digits) or -1
 local known = generation == ARGV[2] and tonumber(ARGV[3]) or 0
-local newest = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local newest = tonumber(last[2] or '0')
 local same = true
 if known > 0 and ARGV[4] ~= '' then
   if known == sequence then
@@ -47,28 +61,27 @@ if known > 0 and ARGV[4] ~= '' then
 end
 local isOther = run ~= '-' and run ~= ran
 local isComplete = redis.call('ZSCORE', KEYS[4], '')
-if isOther or not isComplete or sequence < known or tonumber(newest or '0') > sequence or not same then
+if isOther or not isComplete or sequence < known or newest > sequence or not same then
   generation, sequence, known = ARGV[5] .. '@' .. stamp, 0, 0
   head = generation .. ' 0 - ' .. run
   redis.call('SET', KEYS[1], head)
   redis.call('DEL', KEYS[2], KEYS[3])
   redis.call('ZADD', KEYS[4], 0, '')
-  redis.call('ZREM', KEYS[3], ARGV[1])
 elseif generation == ARGV[2] then
-  redis.call('ZADD', KEYS[3], known, ARGV[1])
-else
+  if tonumber(applied or '-1') ~= known then redis.call('ZADD', KEYS[3], known, ARGV[1]) end
+elseif applied then
   redis.call('ZREM', KEYS[3], ARGV[1])
 end
 
-local word = tonumber(redis.call('ZREVRANGEBYSCORE', KEYS[4], now, 1, 'WITHSCORES', 'LIMIT', 0, 1)[2])
-if word and now - word > tonumber(ARGV[7]) then
-  local reunion = string.format('%.0f %.0f %.0f', now, word, gap + now - word)
+local lastWord = tonumber(word[2])
+if lastWord and now - lastWord > tonumber(ARGV[7]) then
+  reunion = string.format('%.0f %.0f %.0f', now, lastWord, gap + now - lastWord)
   redis.call('SET', KEYS[5], reunion, 'PX', ARGV[6])
 end
 -- From before the clock was set back: heard just now, and of no worth until they are heard again.
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. stamp, '+inf', 'LIMIT', 0, 100)) do
   redis.call('ZADD', KEYS[4], now, node)
-  redis.call('ZREM', KEYS[3], node)
+  if node ~= ARGV[1] then redis.call('ZREM', KEYS[3], node) end
 end
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 
