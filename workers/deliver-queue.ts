@@ -5,7 +5,7 @@ import type { SendingQueue } from '../src/adapter-kit/exporter/sending-queue.ts'
 import { batchToJob, type DeliverBatch, sizeOf } from '../src/telemetry/deliver-batch.ts'
 import { IntermixError } from '../src/kernel/errors.ts'
 import { jobOptions } from '../src/telemetry/job-options.ts'
-import type { Replication } from '../src/redis/replication.ts'
+import type { Replication, Written } from '../src/redis/replication.ts'
 import { LinkQueue } from '../src/telemetry/link-queue.ts'
 import { shardOf } from '../src/telemetry/queue-shards.ts'
 import { ShardChoice } from '../src/telemetry/shard-choice.ts'
@@ -56,7 +56,9 @@ export class DeliverQueue implements SendingQueue<DeliverBatch> {
     const to = (shard: number) => this.#addTo(shard, batch, jobOptions(batch.id), isAlone, replication)
     for (;;) {
       try {
-        await this.#choice.add(batch.id, to, this.ordered ? 0 : undefined)
+        const written = await this.#choice.add(batch.id, to, this.ordered ? 0 : undefined)
+        // Not while a shard is chosen: it has the batch, and another one would have it, too.
+        await written?.replicated()
         return true
       } catch (error) {
         if (isAlone || !(error instanceof IntermixError && error.code === 'OVERLOADED')) throw error
@@ -78,21 +80,25 @@ export class DeliverQueue implements SendingQueue<DeliverBatch> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()))
   }
 
-  /** @param waits for room, or asks once whether there is some */
+  /**
+   * @param waits for room, or asks once whether there is some
+   * @returns what is to be asked whether replicas have it, where that is wanted
+   */
   async #addTo(
     shard: number,
     batch: DeliverBatch,
     options: JobsOptions,
     waits: boolean,
     replication?: Replication,
-  ): Promise<void> {
+  ): Promise<Written<unknown> | undefined> {
     const { memory, names } = this.#context
     const name = this.#nameOf(shard)
     await (waits ? memory.room(name, bytesOf(batch)) : memory.roomNow(name, bytesOf(batch)))
     const timeoutMs = waits ? ADD_TIMEOUT_MS : ADD_ELSEWHERE_MS
     const run = () => this.#queue(name).run((to) => to.add('deliver', batchToJob(batch), options), timeoutMs)
-    if (replication === undefined) await run()
-    else await (await replication.write(names.metaKey(name), run)).replicated()
+    if (replication !== undefined) return await replication.write(names.metaKey(name), run)
+    await run()
+    return undefined
   }
 
   #nameOf(shard: number): string {

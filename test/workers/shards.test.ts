@@ -3,6 +3,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ExportWishes } from '../../src/adapter-kit/exporter/limits.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
+import { Replication } from '../../src/redis/replication.ts'
+import { jobsIn } from '../../src/telemetry/jobs-in.ts'
 import { parcelOf } from '../../src/telemetry/parcel.ts'
 import { queueNames } from '../../src/telemetry/queue-names.ts'
 import { QueueShards } from '../../src/telemetry/queue-shards.ts'
@@ -48,7 +50,7 @@ async function startWorker(
   own: number,
   prefix: string,
   handlers: Record<string, CountingHandler>,
-  wishes?: ExportWishes,
+  { wishes, replication }: { readonly wishes?: ExportWishes; readonly replication?: Replication } = {},
 ) {
   const to = await open()
   const runtime = new WorkerRuntime({
@@ -57,6 +59,7 @@ async function startWorker(
     ...ports(),
     random: fixedRandom,
     prefix,
+    ...(replication === undefined ? {} : { replication }),
     shards: new QueueShards({ link: to, clock: realClock, prefix, own }),
     formats: jsonFormats,
     dispatchFor: dispatchByName,
@@ -69,14 +72,19 @@ async function startWorker(
 }
 
 /** Adds a parcel of one record under an id, as often as it takes. */
-async function add(queue: ReportQueue, handler: string, id: string, rules: string): Promise<void> {
-  const parcel = parcelOf([batchTo(handler, 1, id)], id, 0, rules)
+async function add(queue: ReportQueue, handler: string, id: string, rules: string, replicated = false): Promise<void> {
+  const parcel = { ...parcelOf([batchTo(handler, 1, id)], id, 0, rules), ...(replicated ? { replicated } : {}) }
   const isAdded = () =>
     queue.add(parcel).then(
       () => true,
       () => false,
     )
   await until(isAdded, `${id} is added`)
+}
+
+/** How many jobs a queue has had; `null` for none. */
+function addedTo(queue: string): Promise<string | null> {
+  return link.run((client) => client.get(`${queueNames().keyPrefix(queue)}:${queue}:id`))
 }
 
 /** Ports of the masters that own what is not cut into shards, and of those that own the shards of reports. */
@@ -147,6 +155,39 @@ describe('report queues in shards', () => {
     expect(handler.batches.size).toBe(90)
   })
 
+  it('take a batch once whose replicas are missing: it is there, and belongs into no other shard', async () => {
+    const handler = new CountingHandler()
+    const replication = new Replication({
+      link,
+      access: { url: cluster.url },
+      role: 'queue',
+      replicas: 1,
+      ...ports(),
+      random: fixedRandom,
+    })
+    ends.push(() => replication.close())
+    const { rules } = await startWorker(3, 'few-replicas', { a: handler }, { replication })
+    const queue = startNode(3, 'few-replicas')
+    await add(queue, 'a', 'n-1-1', rules, true)
+    await until(() => handler.total === 1, 'it is delivered')
+    const names = queueNames('few-replicas')
+    const arrived = () => new RedisLedger(link, 'few-replicas').read()
+    await until(async () => (await arrived()).get('a')?.delivered === 1, 'it is counted')
+    // The fan-out goes on asking for replicas until then: its job is gone once it has ended.
+    await until(
+      async () =>
+        (await jobsIn(
+          link,
+          names,
+          [0, 1, 2].map((shard) => names.reports(rules, shard)),
+        )) === 0,
+      'the fan-out ends',
+      15_000,
+    )
+    const had = await Promise.all([0, 1, 2].map((shard) => addedTo(names.deliver('a', shard))))
+    expect(had.filter((jobs) => jobs !== null)).toHaveLength(1)
+  })
+
   it('are served where a worker itself wants fewer than nodes use', async () => {
     const handler = new CountingHandler()
     const { rules } = await startWorker(1, 'few', { a: handler })
@@ -172,14 +213,13 @@ describe('report queues in shards', () => {
     const queue = startNode(3, 'order', link, true)
     for (let i = 0; i < 50; i++) await add(queue, 'a', `n-1-${i}`, rules)
     const names = queueNames('order')
-    const added = (name: string) => link.run((client) => client.get(`${names.keyPrefix(name)}:${name}:id`))
-    const reports = await Promise.all([0, 1, 2].map((shard) => added(names.reports(rules, shard))))
+    const reports = await Promise.all([0, 1, 2].map((shard) => addedTo(names.reports(rules, shard))))
     expect(reports.filter((jobs) => jobs !== null)).toEqual(['50'])
-    await startWorker(3, 'order', { a: inOrder }, { ordered: true })
-    await startWorker(3, 'order', { a: inOrder }, { ordered: true })
+    await startWorker(3, 'order', { a: inOrder }, { wishes: { ordered: true } })
+    await startWorker(3, 'order', { a: inOrder }, { wishes: { ordered: true } })
     await until(() => seen.size === 50, 'all are delivered', 30_000)
     expect(most).toBe(1)
-    const deliveries = await Promise.all([0, 1, 2].map((shard) => added(names.deliver('a', shard))))
+    const deliveries = await Promise.all([0, 1, 2].map((shard) => addedTo(names.deliver('a', shard))))
     expect(deliveries).toEqual(['50', null, null])
   })
 })
