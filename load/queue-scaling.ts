@@ -32,9 +32,9 @@ const help = `node load/queue-scaling.ts [--quick] [OPTIONS]: parcels a second t
   --masters N,…      masters of the cluster; default 1,2,3
   --shards N,…       --report-queue-shards; default 1,3
   --workers N,…      worker processes; default 1,2,4
-  --redis-share P    of a core, for each redis-server, while masters are compared; default 0.04
-  --worker-share P   of a core, for each worker, while workers are compared; default 0.06
-  --parcels N        parcels of a round; default 4000
+  --redis-share P    of a core, for each redis-server, while masters are compared; default 0.02
+  --worker-share P   of a core, for each worker, while workers are compared; default 0.03
+  --parcels N        parcels of a round; default 1000
   --rounds N         default 3; the median is told, and the spread
   --quick            one round of 500 parcels
 
@@ -47,9 +47,9 @@ const options = {
   masters: { type: 'string', default: '1,2,3' },
   shards: { type: 'string', default: '1,3' },
   workers: { type: 'string', default: '1,2,4' },
-  'redis-share': { type: 'string', default: '0.04' },
-  'worker-share': { type: 'string', default: '0.06' },
-  parcels: { type: 'string', default: '4000' },
+  'redis-share': { type: 'string', default: '0.02' },
+  'worker-share': { type: 'string', default: '0.03' },
+  parcels: { type: 'string', default: '1000' },
   rounds: { type: 'string', default: '3' },
   quick: { type: 'boolean', default: false },
 } as const
@@ -106,7 +106,7 @@ await runCommand({ options, help }, async (values, defer) => {
   const [redisShare, workerShare] = [Number(values['redis-share']), Number(values['worker-share'])]
   const arms: readonly Arm[] = [
     ...numbers(values.masters).flatMap((masters) =>
-      numbers(values.shards).map((shards) => ({ masters, shards, workers: 2, redisShare })),
+      numbers(values.shards).map((shards) => ({ masters, shards, workers: 4, redisShare })),
     ),
     ...numbers(values.workers).map((workers) => ({ masters: 3, shards: 3, workers, workerShare })),
   ]

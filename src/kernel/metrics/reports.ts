@@ -64,7 +64,7 @@ export const REPORT_QUEUE_WAITING = gauge({
 })
 
 const QUEUE =
-  '`fan-out` and the first digits of the digest of its report rules (none for reports that name no rules), or the full name of the handler'
+  '`fan-out` and the first digits of the digest of its report rules (none for reports that name no rules), or the full name of the handler; `#1`, `#2` … follow for its further shards'
 
 export const REPORT_QUEUE_JOBS = gauge({
   name: 'report_queue_jobs',
