@@ -105,7 +105,7 @@ export const REDIS_SETTINGS = {
   queueRedis: {
     kind: 'redis',
     placeholder: 'URL|none',
-    description: 'Redis for report queues and quotas (noeviction, appendonly).',
+    description: 'Redis for report queues, revocations and quotas (noeviction, appendonly).',
     defaultText: '--redis',
     group: 'Redis',
     roles: ROLES,
