@@ -23,8 +23,8 @@ export interface Outcome extends Reply {
 }
 
 export interface DriveOptions {
-  /** Ascending times of sending, in ms from the start. */
-  readonly arrivals: Float64Array
+  /** Ascending times of sending, in ms from the start; each is asked for when the one before it has been sent. */
+  readonly arrivals: Iterable<number>
   /** Called once for each request, in order. */
   readonly nextKey: () => number
   /** Must settle by itself; a rejection is an answer without a decision. */
@@ -40,8 +40,9 @@ export interface DriveOptions {
 export async function drive(options: DriveOptions): Promise<void> {
   const { arrivals, nextKey, ask, onOutcome, maxInFlight = 5_000, startAt = performance.now() } = options
   const running = new Set<Promise<void>>()
-  for (let number = 0; number < arrivals.length; number++) {
-    const at = arrivals[number] ?? 0
+  let sent = 0
+  for (const at of arrivals) {
+    const number = sent++
     const wait = startAt + at - performance.now()
     // Shorter waits than a timer's grain would only make requests late.
     if (wait > 0.5) await new Promise((resolve) => setTimeout(resolve, wait))

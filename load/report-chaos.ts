@@ -6,8 +6,8 @@ import { seededRandom } from './random.ts'
 import { deadLettersOf, namedMissing } from './report-chaos/accounts.ts'
 import { BREAKS } from './report-chaos/breaks.ts'
 import { EACH_ONCE, EACH_ONCE_MS, schedule } from './report-chaos/faults.ts'
-import { chaosRun, type ChaosOptions, type Outcome } from './report-chaos/run.ts'
-import type { Ack, Fsync } from './report-chaos/fleet.ts'
+import { chaosRun, type ChaosOptions, type Fsync, type Outcome } from './report-chaos/run.ts'
+import type { Ack } from './report-chaos/fleet.ts'
 import { violations } from './report-chaos/verdict.ts'
 
 const QUICK_SECONDS = 60

@@ -10,11 +10,14 @@ export type Answer = 'acknowledged' | 'refused' | 'unknown'
 /** One call of a sender; its records are numbered from `first`. */
 export interface Call {
   readonly door: Door
-  readonly node: string
+  /** That which was asked last. */
+  node: string
   readonly first: number
   readonly count: number
   /** Milliseconds since the first call. */
   readonly at: number
+  /** How often it was sent: what is sent again may have been taken before. */
+  tries: number
   answer: Answer
   /** What was said where it was not taken. */
   why: string
@@ -29,6 +32,8 @@ export interface DoorCounts extends Record<Answer, number> {
 }
 
 const GROWTH = 1 << 16
+/** By then senders know what became of a call. */
+const ANSWERED_MS = 30_000
 
 /** Books of all records. Numbers are given once, so that each record can be told from all others. */
 export class Books {
@@ -36,16 +41,20 @@ export class Books {
   #startedAt: number | undefined
   #arrivals = new Uint8Array(GROWTH)
   #next = 0
+  /** Calls before this one are complete, or have not been acknowledged. */
+  #settled = 0
   /** Arrivals of numbers that nobody sent. */
   invented = 0
   /** Records that arrived, each counted once. */
   delivered = 0
+  /** Each counted as often as it arrived. */
+  arrivals = 0
 
   open(door: Door, node: string, count: number): Call {
     const now = performance.now()
     this.#startedAt ??= now
     const at = now - this.#startedAt
-    const call: Call = { door, node, first: this.#next, count, at, answer: 'unknown', why: '' }
+    const call: Call = { door, node, first: this.#next, count, at, tries: 1, answer: 'unknown', why: '' }
     this.#next += count
     this.calls.push(call)
     return call
@@ -57,14 +66,16 @@ export class Books {
       return
     }
     if (record >= this.#arrivals.length) this.#grow(record)
+    this.arrivals++
     const before = this.#arrivals[record] ?? 0
     if (before === 0) this.delivered++
     if (before < 255) this.#arrivals[record] = before + 1
   }
 
-  /** How many records arrived more than once. */
+  /** How many records arrived more than once, of those that were sent once. */
   get doubled(): number {
-    return this.#arrivals.reduce((sum, times) => sum + (times > 1 ? 1 : 0), 0)
+    const once = this.calls.filter(({ tries }) => tries === 1)
+    return once.reduce((sum, call) => sum + this.#recordsWith(call, (times) => times > 1), 0)
   }
 
   /** Acknowledged records that have not arrived. */
@@ -75,6 +86,18 @@ export class Books {
   /** Calls of which acknowledged records are missing, oldest first. */
   incomplete(): readonly Call[] {
     return this.calls.filter((call) => call.answer === 'acknowledged' && this.#absent(call) > 0)
+  }
+
+  /** Since when, in milliseconds, the acknowledged record is waited for that has waited longest; 0 where none is. */
+  get behindMs(): number {
+    const now = performance.now() - (this.#startedAt ?? 0)
+    const isDue = (call: Call) => call.answer === 'acknowledged' && this.#absent(call) > 0
+    for (let call = this.calls[this.#settled]; call !== undefined; call = this.calls[++this.#settled]) {
+      // What has no answer yet may be acknowledged still.
+      if (isDue(call) || (call.answer === 'unknown' && now - call.at < ANSWERED_MS)) break
+    }
+    const oldest = this.calls.slice(this.#settled).find(isDue)
+    return oldest === undefined ? 0 : now - oldest.at
   }
 
   counts(door: Door): DoorCounts {
@@ -90,10 +113,14 @@ export class Books {
     return sums
   }
 
-  #absent({ first, count }: Call): number {
-    let absent = 0
-    for (let record = first; record < first + count; record++) if ((this.#arrivals[record] ?? 0) === 0) absent++
-    return absent
+  #absent(call: Call): number {
+    return this.#recordsWith(call, (times) => times === 0)
+  }
+
+  #recordsWith({ first, count }: Call, holds: (times: number) => boolean): number {
+    let found = 0
+    for (let record = first; record < first + count; record++) if (holds(this.#arrivals[record] ?? 0)) found++
+    return found
   }
 
   #grow(record: number): void {

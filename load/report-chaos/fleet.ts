@@ -1,48 +1,36 @@
-// The processes of a chaos run: nodes, workers, Redis with an append-only file, and the backend.
+// The processes of a run: nodes and workers of the real command, under one config.
 
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type RedisProcess, startRedis } from '../redis-process.ts'
-import { chaosConfig, COUNTER } from './config.ts'
+import { COUNTER } from './config.ts'
 import { Member } from './member.ts'
-import type { Receiver } from './receiver.ts'
 
 const NODES = 2
 const WORKERS = 2
-const PREFIX = 'chaos'
 
 /** What an acknowledgement promises. */
 export type Ack = 'queued' | 'memory'
 
-/** How often Redis has its file synced. */
-export type Fsync = 'everysec' | 'always'
-
 export interface FleetOptions {
-  readonly fsync: Fsync
-  readonly maxMemoryBytes: number
+  readonly config: string
+  /** Of nodes and workers. */
+  readonly redisFlags: readonly string[]
   /** What a node's acknowledgement promises; with `memory` it has no disk either. */
   readonly ack: Ack
   /** Environment of nodes and workers. */
-  readonly env: Readonly<Record<string, string>>
-  readonly receiver: Receiver
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export class Fleet {
   readonly nodes: readonly Member[]
   readonly workers: readonly Member[]
-  readonly redis: RedisProcess
-  readonly receiver: Receiver
-  readonly maxMemoryBytes: number
   readonly #directory: string
 
-  private constructor(options: FleetOptions, redis: RedisProcess, directory: string) {
-    const { ack, env, receiver, maxMemoryBytes } = options
-    this.redis = redis
-    this.receiver = receiver
-    this.maxMemoryBytes = maxMemoryBytes
+  private constructor(options: FleetOptions, directory: string) {
+    const { ack, env = {}, redisFlags } = options
     this.#directory = directory
-    const common = ['--config', join(directory, 'config'), ...this.redisFlags]
+    const common = ['--config', join(directory, 'config'), ...redisFlags]
     const named = (role: 'node' | 'worker', count: number, flags: (name: string) => readonly string[]) =>
       Array.from({ length: count }, (_, index) => {
         const name = `${role}-${index + 1}`
@@ -51,18 +39,17 @@ export class Fleet {
     this.nodes = named('node', NODES, (name) => [
       '--report-ack',
       ack,
-      ...(ack === 'queued' ? ['--spool-dir', join(directory, name)] : []),
+      ...(ack === 'memory' ? [] : ['--spool-dir', join(directory, name)]),
     ])
     this.workers = named('worker', WORKERS, () => [])
   }
 
+  /** Starts all of it; ends what had started where something does not. */
   static async start(options: FleetOptions): Promise<Fleet> {
     const directory = await mkdtemp(join(tmpdir(), 'intermix-chaos-'))
     await mkdir(join(directory, 'config'))
-    await writeFile(join(directory, 'config', 'policy.yaml'), chaosConfig(options.receiver.url))
-    const memory = ['--maxmemory', String(options.maxMemoryBytes), '--maxmemory-policy', 'noeviction']
-    const redis = await startRedis(['--appendonly', 'yes', '--appendfsync', options.fsync, ...memory])
-    const fleet = new Fleet(options, redis, directory)
+    await writeFile(join(directory, 'config', 'policy.yaml'), options.config)
+    const fleet = new Fleet(options, directory)
     try {
       await fleet.heal()
     } catch (error) {
@@ -70,11 +57,6 @@ export class Fleet {
       throw error
     }
     return fleet
-  }
-
-  /** For commands that look into the same Redis. */
-  get redisFlags(): readonly string[] {
-    return ['--redis', this.redis.url, '--redis-prefix', PREFIX]
   }
 
   get members(): readonly Member[] {
@@ -99,7 +81,6 @@ export class Fleet {
 
   async stop(): Promise<void> {
     await Promise.all(this.members.map((member) => member.stop()))
-    await this.redis.stop()
     await rm(this.#directory, { recursive: true, force: true })
   }
 }

@@ -3,7 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { Fault } from './faults.ts'
+import type { RedisProcess } from '../redis-process.ts'
 import type { Fleet } from './fleet.ts'
+import type { Receiver } from './receiver.ts'
 
 const FILLER = 'foreign-key'
 /** The share of Redis' memory that is taken in the end, when somebody else takes most of it or all. */
@@ -12,14 +14,23 @@ const SHARES = { crowd: 0.9, fill: 0.99 }
 export const USUAL_FAILURES = 0.05
 const FLAKY_FAILURES = 0.4
 
+/** What faults come to. */
+export interface Scene {
+  readonly fleet: Fleet
+  readonly redis: RedisProcess
+  readonly receiver: Receiver
+  readonly maxMemoryBytes: number
+}
+
 /** Resolves when the fault is over and what it was about is well again. */
-export async function inflict(fleet: Fleet, fault: Fault): Promise<void> {
+export async function inflict(scene: Scene, fault: Fault): Promise<void> {
   const { target, kind, forMs } = fault
-  if (target === 'redis') return onRedis(fleet, kind, forMs)
+  const { fleet, receiver } = scene
+  if (target === 'redis') return onRedis(scene, kind, forMs)
   if (target === 'backend') {
-    fleet.receiver.failing = kind === 'fails' ? 1 : FLAKY_FAILURES
+    receiver.failing = kind === 'fails' ? 1 : FLAKY_FAILURES
     await sleep(forMs)
-    fleet.receiver.failing = USUAL_FAILURES
+    receiver.failing = USUAL_FAILURES
     return
   }
   const members = target === 'node' ? fleet.nodes : fleet.workers
@@ -32,10 +43,10 @@ export async function inflict(fleet: Fleet, fault: Fault): Promise<void> {
   await member.up()
 }
 
-async function onRedis(fleet: Fleet, kind: Fault['kind'], forMs: number): Promise<void> {
-  const { redis } = fleet
+async function onRedis(scene: Scene, kind: Fault['kind'], forMs: number): Promise<void> {
+  const { redis } = scene
   if (kind === 'crowd' || kind === 'fill') {
-    await filled(fleet, SHARES[kind], forMs)
+    await filled(scene, SHARES[kind], forMs)
   } else if (kind === 'pause') {
     redis.pause()
     await sleep(forMs)
@@ -48,7 +59,7 @@ async function onRedis(fleet: Fleet, kind: Fault['kind'], forMs: number): Promis
 }
 
 /** Memory of Redis goes to a key that is nobody's of ours, and comes back. */
-async function filled({ redis, maxMemoryBytes }: Fleet, share: number, forMs: number): Promise<void> {
+async function filled({ redis, maxMemoryBytes }: Scene, share: number, forMs: number): Promise<void> {
   const client = new Redis(redis.url)
   try {
     const used = Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1] ?? 0)

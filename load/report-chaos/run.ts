@@ -2,15 +2,20 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seededRandom } from '../random.ts'
+import { startRedis } from '../redis-process.ts'
 import { Books, type Call, type Door, type DoorCounts, DOORS } from './books.ts'
 import { type BREAKS, BREAK_VARIABLE } from './breaks.ts'
 import type { Fault } from './faults.ts'
-import { type Ack, Fleet, type Fsync } from './fleet.ts'
-import { inflict, USUAL_FAILURES } from './inflict.ts'
+import { chaosConfig } from './config.ts'
+import { type Ack, Fleet } from './fleet.ts'
+import { inflict, type Scene, USUAL_FAILURES } from './inflict.ts'
 import type { LedgerReport } from '../../src/telemetry/ledger-report.ts'
 import { isUnderWay, readLedger, tellLedger } from './accounts.ts'
 import { type Receiver, startReceiver } from './receiver.ts'
 import { startSenders } from './senders.ts'
+
+/** How often Redis has its file synced. */
+export type Fsync = 'everysec' | 'always'
 
 export interface ChaosOptions {
   readonly ack: Ack
@@ -57,11 +62,16 @@ export async function chaosRun(options: ChaosOptions, defer: (end: () => Promise
   const receiver = await startReceiver(seededRandom(options.seed), (record) => books.arrived(record))
   defer(() => receiver.stop())
   const env = options.plant === undefined ? {} : { NODE_OPTIONS: `--import ${PLANT}`, [BREAK_VARIABLE]: options.plant }
-  const fleet = await Fleet.start({ ...options, env, receiver })
+  const { ack, fsync, maxMemoryBytes } = options
+  const memory = ['--maxmemory', String(maxMemoryBytes), '--maxmemory-policy', 'noeviction']
+  const redis = await startRedis(['--appendonly', 'yes', '--appendfsync', fsync, ...memory])
+  defer(() => redis.stop())
+  const redisFlags = ['--redis', redis.url, '--redis-prefix', 'chaos']
+  const fleet = await Fleet.start({ config: chaosConfig(receiver.url), redisFlags, ack, env })
   defer(() => fleet.stop())
   receiver.failing = USUAL_FAILURES
-  const senders = startSenders(books, fleet.nodes, options.everyMs)
-  await inflictAll(fleet, options)
+  const senders = startSenders(books, fleet.nodes, options)
+  await inflictAll({ fleet, redis, receiver, maxMemoryBytes }, options)
   await senders.stop()
   receiver.failing = 0
   await fleet.heal()
@@ -84,7 +94,7 @@ export async function chaosRun(options: ChaosOptions, defer: (end: () => Promise
   }
 }
 
-async function inflictAll(fleet: Fleet, { faults, durationMs, onFault }: ChaosOptions): Promise<void> {
+async function inflictAll(scene: Scene, { faults, durationMs, onFault }: ChaosOptions): Promise<void> {
   const startedAt = performance.now()
   const passed = () => performance.now() - startedAt
   const targets = Map.groupBy(faults, ({ target }) => target).values()
@@ -94,7 +104,7 @@ async function inflictAll(fleet: Fleet, { faults, durationMs, onFault }: ChaosOp
       await sleep(Math.max(0, fault.at - passed()))
       if (passed() > durationMs) return
       onFault?.(fault)
-      await inflict(fleet, fault)
+      await inflict(scene, fault)
     }
   }
   await Promise.all([...targets].map(each))
@@ -102,7 +112,7 @@ async function inflictAll(fleet: Fleet, { faults, durationMs, onFault }: ChaosOp
 }
 
 /** Waits until nothing is on its way any more, nor moves. */
-async function drained(fleet: Fleet, books: Books, patienceMs: number): Promise<void> {
+export async function drained(fleet: Fleet, books: Books, patienceMs: number): Promise<void> {
   const until = performance.now() + patienceMs
   let stillSince = performance.now()
   for (let before = books.delivered; ; before = books.delivered) {
@@ -110,12 +120,13 @@ async function drained(fleet: Fleet, books: Books, patienceMs: number): Promise<
     const ledger = await readLedger(fleet)
     const now = performance.now()
     if (books.delivered !== before || ledger === undefined || isUnderWay(ledger)) stillSince = now
-    const isDone = now > stillSince && (await fleet.counted()) === books.delivered
+    const isDone = now > stillSince && (await fleet.counted()) === books.arrivals
     if (isDone || now > until || now - stillSince > STILL_MS) return
   }
 }
 
-function complaintsOf(fleet: Fleet): Record<string, number> {
+/** Warnings and errors of all processes, by message. */
+export function complaintsOf(fleet: Fleet): Record<string, number> {
   const sums: Record<string, number> = {}
   for (const { complaints } of fleet.members) {
     for (const [message, count] of complaints) sums[message] = (sums[message] ?? 0) + count

@@ -1,17 +1,18 @@
-// Senders of reports at three doors, open loop: calls go out at even times whatever became of earlier ones. None is tried
-// again, so that each record is sent once.
+// Senders of reports at three doors, open loop: calls go out at even times whatever became of earlier ones.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import { StreamAccessLogsMessageSchema } from '../../src/wire/generated/envoy/service/accesslog/v3/als_pb.ts'
 import { ReportRequestSchema } from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
 import { compressInto, Words } from '../../test/wire/mixer/compress.ts'
-import type { Answer, Books, Call, Door } from './books.ts'
+import { type Answer, type Books, type Call, type Door, DOORS } from './books.ts'
 import { NUMBER } from './config.ts'
 import type { Member } from './member.ts'
 
 const PATIENCE_MS = 5_000
 const MAX_UNDER_WAY = 64
+const BEFORE_NEXT_TRY_MS = 100
 const RECORDS_A_CALL = 10
 /** Of one access log stream. */
 const MESSAGES = 3
@@ -28,8 +29,14 @@ export interface Senders {
   stop(): Promise<void>
 }
 
-/** @param everyMs time between two calls at the same door */
-export function startSenders(books: Books, nodes: readonly Member[], everyMs: number): Senders {
+export interface SendersOptions {
+  /** Milliseconds between two calls at the same door. */
+  readonly everyMs: number
+  /** How often a call is sent at most until it is acknowledged, each time to the next node; once unless told. */
+  readonly tries?: number
+}
+
+export function startSenders(books: Books, nodes: readonly Member[], { everyMs, tries = 1 }: SendersOptions): Senders {
   const clients = new Map<string, Client>()
   const clientOf = (address: string) => {
     let client = clients.get(address)
@@ -43,16 +50,29 @@ export function startSenders(books: Books, nodes: readonly Member[], everyMs: nu
   }
   const underWay = new Set<Promise<void>>()
   let turn = 0
-  const timers = Object.entries(ways).map(([door, { records, send }]) =>
+  const nextOf = (door: Door): readonly [name: string, address: string] | undefined => {
+    const node = nodes[turn++ % nodes.length]
+    const addresses = node?.addresses
+    return node === undefined || addresses === undefined
+      ? undefined
+      : [node.name, door === 'http' ? addresses.http : addresses.grpc]
+  }
+  const deliver = async (call: Call, address: string): Promise<void> => {
+    const [answer, why] = await ways[call.door].send(address, call)
+    Object.assign(call, { answer, why })
+    if (answer === 'acknowledged' || call.tries >= tries) return
+    await sleep(BEFORE_NEXT_TRY_MS)
+    call.tries++
+    const [name, other] = nextOf(call.door) ?? [call.node, address]
+    call.node = name
+    await deliver(call, other)
+  }
+  const timers = DOORS.map((door) =>
     setInterval(() => {
-      const node = nodes[turn++ % nodes.length]
-      const addresses = node?.addresses
-      const address = door === 'http' ? addresses?.http : addresses?.grpc
-      if (node === undefined || address === undefined || underWay.size >= MAX_UNDER_WAY) return
-      const call = books.open(door as Door, node.name, records)
-      const ending = send(address, call)
-        .then(([answer, why]) => Object.assign(call, { answer, why }))
-        .then(() => void underWay.delete(ending))
+      const next = nextOf(door)
+      if (next === undefined || underWay.size >= MAX_UNDER_WAY) return
+      const call = books.open(door, next[0], ways[door].records)
+      const ending = deliver(call, next[1]).then(() => void underWay.delete(ending))
       underWay.add(ending)
     }, everyMs),
   )
