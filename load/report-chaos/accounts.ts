@@ -23,9 +23,10 @@ export async function tellLedger(fleet: Fleet): Promise<LedgerReport> {
   const admin = `http://${fleet.nodes[0]?.addresses?.admin}`
   const args = ['src/main.ts', 'ledger', '--json', '--admin', admin]
   // It ends with 1 where something is missing, and says what all the same.
-  const { stdout } = await run(process.execPath, args, { cwd: ROOT, maxBuffer: 1 << 26 }).catch(
-    (error: { stdout?: string }) => ({ stdout: error.stdout ?? '' }),
+  const { stdout, stderr } = await run(process.execPath, args, { cwd: ROOT, maxBuffer: 1 << 26 }).catch(
+    (error: { stdout?: string; stderr?: string }) => ({ stdout: error.stdout ?? '', stderr: error.stderr ?? '' }),
   )
+  if (stdout === '') throw new Error(`intermix ledger: ${stderr}`)
   return JSON.parse(stdout) as LedgerReport
 }
 
