@@ -35,7 +35,14 @@ export interface StartOptions {
 /** Starts a process and waits until it says that it is ready; rejects with its output where it does not. */
 export async function start(options: StartOptions): Promise<Running & { readonly match: RegExpMatchArray }> {
   const { command, args, cwd, env, ready, timeoutMs = 60_000, onOutput } = options
-  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A session of its own: Linux shares the processor among sessions, so that a scenario of ten processes in one of them would
+    // have as little of a busy machine as a single program.
+    detached: true,
+  })
   children.add(child)
   let output = ''
   const ended = new Promise<void>((resolve) => {

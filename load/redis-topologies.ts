@@ -16,6 +16,7 @@ or a master with two replicas and three sentinels
 
   --case NAME    one of ${CASES.join(', ')}; may be given again; default all
   --quick        faults of ${QUICK_PAUSE_MS / 1_000} s instead of ${PAUSE_MS / 1_000} s
+  --ack PROMISE  replicated instead of queued
   --rate N       checks and records a second instead of ${PER_SECOND}
   --seed N       another order of keys
 
@@ -24,12 +25,15 @@ Exits with 1 where a check was wrong or failed at both nodes, or an acknowledged
 const options = {
   quick: { type: 'boolean', default: false },
   case: { type: 'string', multiple: true },
+  ack: { type: 'string', default: 'queued' },
   rate: { type: 'string', default: String(PER_SECOND) },
   seed: { type: 'string', default: '1' },
 } as const
 
 await runCommand({ options, help }, async (values) => {
   const pauseMs = values.quick ? QUICK_PAUSE_MS : PAUSE_MS
+  const { ack } = values
+  if (ack !== 'queued' && ack !== 'replicated') throw new Error(`--ack ${ack}: must be queued or replicated`)
   const perSecond = Number(values.rate)
   const outcomes: Outcome[] = []
   for (const name of values.case === undefined ? CASES : values.case.map(known))
@@ -58,6 +62,7 @@ function row(outcome: Outcome) {
   const { options, checks, records, lost, doubled, counted, delivered, behindMs, recoveryMs } = outcome
   return {
     case: options.cases.join(', '),
+    ack: options.ack,
     held: violations(outcome).length === 0 ? 'yes' : 'no',
     checks: checks.checks,
     wrong: checks.wrong,

@@ -10,7 +10,7 @@ const NODES = 2
 const WORKERS = 2
 
 /** What an acknowledgement promises. */
-export type Ack = 'queued' | 'memory'
+export type Ack = 'replicated' | 'queued' | 'memory'
 
 export interface FleetOptions {
   readonly config: string
