@@ -128,7 +128,12 @@ export const SENTINEL_CASES = {
 export type CaseName = keyof typeof CLUSTER_CASES | keyof typeof SENTINEL_CASES
 
 /** Cases in which two servers take writes as masters for a while: what the old one acknowledged is thrown away. */
-export const TWO_MASTERS: readonly CaseName[] = ['sentinel-pause', 'sentinel-failover', 'sentinel-rolling']
+export const TWO_MASTERS: readonly CaseName[] = [
+  'cluster-pause',
+  'sentinel-pause',
+  'sentinel-failover',
+  'sentinel-rolling',
+]
 
 async function eachMaster(servers: RedisCluster, fault: (port: number) => Promise<void>): Promise<void> {
   for (const port of await servers.masters()) await fault(port)

@@ -2,6 +2,7 @@
 // The long form, each fault by itself, is `load/redis-topologies.ts`.
 
 import { afterEach, describe, expect, it } from 'vitest'
+import type { Ack } from '../../load/report-chaos/fleet.ts'
 import { type Outcome, topologyRun, type TopologyOptions } from '../../load/redis-topologies/run.ts'
 import { violations } from '../../load/redis-topologies/verdict.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
@@ -13,25 +14,35 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end()
 })
 
-async function run(...cases: TopologyOptions['cases']): Promise<Outcome> {
-  const outcome = await topologyRun({ cases, ack: 'queued', pauseMs: 500, perSecond: 30, seed: 1 }, (end) =>
-    ends.push(end),
-  )
-  const { checks, records, behindMs } = outcome
-  console.log(`${cases.join(', ')}: ${JSON.stringify({ checks, records, behindMs, findings: outcome.ledger.findings })}`)
+async function run(ack: Ack, ...cases: TopologyOptions['cases']): Promise<Outcome> {
+  const outcome = await topologyRun({ cases, ack, pauseMs: 500, perSecond: 30, seed: 1 }, (end) => ends.push(end))
+  const { checks, records, behindMs, ledger } = outcome
+  console.log(`${cases.join(', ')}: ${JSON.stringify({ checks, records, behindMs, findings: ledger.findings })}`)
   return outcome
 }
 
-describe.skipIf(redis === undefined)('no check is wrong or fails, and no record is lost, while a cluster', { timeout: 300_000 }, () => {
-  it('has masters killed and paused, and takes them back', async () => {
-    const outcome = await run('cluster-kill', 'cluster-pause')
-    expect(violations(outcome)).toEqual([])
-    expect(outcome.delivered).toBeGreaterThan(100)
-  })
+const PATIENCE = { timeout: 300_000 }
 
-  it('hands over by hand, moves slots and has no shard left for a while', async () => {
-    const outcome = await run('cluster-failover', 'cluster-reshard', 'cluster-shard-away')
-    expect(violations(outcome)).toEqual([])
-    expect(outcome.delivered).toBeGreaterThan(100)
-  })
-})
+describe.skipIf(redis === undefined)(
+  'no check is wrong or fails, and no record is lost, while a cluster',
+  PATIENCE,
+  () => {
+    it('has its masters killed', async () => {
+      const outcome = await run('queued', 'cluster-kill')
+      expect(violations(outcome)).toEqual([])
+      expect(outcome.delivered).toBeGreaterThan(100)
+    })
+
+    it('has its masters paused, if replicas must have what is acknowledged', async () => {
+      const outcome = await run('replicated', 'cluster-pause')
+      expect(violations(outcome)).toEqual([])
+      expect(outcome.delivered).toBeGreaterThan(100)
+    })
+
+    it('hands over by hand, moves slots and has no shard left for a while', async () => {
+      const outcome = await run('queued', 'cluster-failover', 'cluster-reshard', 'cluster-shard-away')
+      expect(violations(outcome)).toEqual([])
+      expect(outcome.delivered).toBeGreaterThan(100)
+    })
+  },
+)

@@ -17,7 +17,9 @@ afterEach(async () => {
 async function run(ack: Ack, ...cases: TopologyOptions['cases']): Promise<Outcome> {
   const outcome = await topologyRun({ cases, ack, pauseMs: 500, perSecond: 30, seed: 1 }, (end) => ends.push(end))
   const { checks, records, behindMs } = outcome
-  console.log(`${cases.join(', ')}: ${JSON.stringify({ checks, records, behindMs, findings: outcome.ledger.findings })}`)
+  console.log(
+    `${cases.join(', ')}: ${JSON.stringify({ checks, records, behindMs, findings: outcome.ledger.findings })}`,
+  )
   return outcome
 }
 
