@@ -112,7 +112,7 @@ class Link implements RedisLink {
     this.#told = new LinkLog({ role, url: redactRedisUrl(access.url), clock, log, meter })
     this.#refusals = new Refusals({ user: target.username ?? 'default', role, clock, onChange: noted })
     const run: ProbeOptions['run'] = (command, timeoutMs) => this.#bounded(command, timeoutMs)
-    this.#probe = new Probe({ keys: options.probeKeys ?? (() => []), target, clock, run, onChange: noted })
+    this.#probe = new Probe({ role, keys: options.probeKeys ?? (() => []), target, clock, run, onChange: noted })
     this.#breaker = new Breaker({
       threshold: BREAKER_THRESHOLD,
       openMs: BREAKER_OPEN_MS,

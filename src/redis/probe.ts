@@ -2,6 +2,7 @@
 // keep anything, and by any node of a cluster.
 
 import { IntermixError } from '../kernel/errors.ts'
+import type { RedisRole } from '../kernel/metrics/process.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { RedisClient } from './create-client.ts'
 import { describeFailure } from './failure-reason.ts'
@@ -13,7 +14,16 @@ import { isForbidden, isFull } from './trouble.ts'
 const KEPT_MS = 1000
 const AGAIN_MS = 1000
 
+/** What sets how long a call may take; of `revocations` nothing does, it is the longest that makes sense. */
+const SETTINGS: Readonly<Record<RedisRole, string | undefined>> = {
+  cache: '--redis-timeout',
+  queue: '--queue-redis-timeout',
+  handlers: '--queue-redis-timeout',
+  revocations: undefined,
+}
+
 export interface ProbeOptions {
+  readonly role: RedisRole
   /** Keys that the role may write, on a cluster one of each slot that it needs. Empty: no write, but a PING. */
   readonly keys: () => readonly string[]
   readonly target: RedisTarget
@@ -30,6 +40,8 @@ export class Probe {
   #isPart = false
   #cancel: (() => void) | undefined
   #askedAt = Number.NEGATIVE_INFINITY
+  /** The least time, in ms, after which it answered, answers that came too late included. */
+  #bestMs = Number.POSITIVE_INFINITY
   #stopped = false
 
   constructor(options: ProbeOptions) {
@@ -46,10 +58,12 @@ export class Probe {
     const { keys, clock, run } = this.#options
     this.#askedAt = clock.monotonic()
     const [first, ...others] = keys()
-    const write = (key: string) => run((client) => client.set(key, '', 'PX', KEPT_MS), timeoutMs)
+    const ask = (command: (client: RedisClient) => Promise<unknown>) =>
+      run((client) => this.#timed(command(client)), timeoutMs)
+    const write = (key: string) => ask((client) => client.set(key, '', 'PX', KEPT_MS))
     const asked =
       first === undefined
-        ? [run((client) => client.ping(), timeoutMs)]
+        ? [ask((client) => client.ping())]
         : [first, ...(this.#options.target.kind === 'cluster' ? others : [])].map(write)
     const failures = await Promise.all(asked.map(failureOf))
     if (this.#stopped) return undefined
@@ -77,9 +91,27 @@ export class Probe {
   }
 
   #wordsFor({ cause }: IntermixError, timeoutMs: number): string {
-    const { kind, tls } = this.#options.target
+    const { role, target } = this.#options
+    const { kind, tls } = target
     if (cause instanceof Error) return describeFailure(cause, { kind, tls })
-    return `it does not answer within ${timeoutMs} ms: see what keeps it busy, or allow more with --redis-timeout`
+    const setting = SETTINGS[role]
+    if (setting !== undefined && this.#bestMs > timeoutMs && this.#bestMs < Number.POSITIVE_INFINITY) {
+      const best = Math.ceil(this.#bestMs)
+      return `it answers after ${best} ms at best, not within ${timeoutMs} ms: allow several times as much with ${setting}`
+    }
+    const advice = setting === undefined ? '' : `, or allow more with ${setting}`
+    return `it does not answer within ${timeoutMs} ms: see what keeps it busy${advice}`
+  }
+
+  /** Notes when an answer comes, even one that nobody waits for any more. */
+  #timed(answer: Promise<unknown>): Promise<unknown> {
+    const { clock } = this.#options
+    const sentAt = clock.monotonic()
+    const came = () => {
+      this.#bestMs = Math.min(this.#bestMs, clock.monotonic() - sentAt)
+    }
+    answer.then(came, () => undefined)
+    return answer
   }
 
   #tell(reason: string | undefined, isPart: boolean): void {
