@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { readRecord, revocationKeys } from '../../src/cache/revocation-log.ts'
 import { RevocationService } from '../../src/cache/revocation-service.ts'
 import { Revocations } from '../../src/cache/revocations.ts'
+import { pause } from '../../src/kernel/deadline.ts'
 import type { ReportAck } from '../../src/kernel/services.ts'
 import { connectRedis } from '../../src/redis/connection.ts'
 import { createRedisClient } from '../../src/redis/create-client.ts'
@@ -54,7 +55,7 @@ function load(intake: ReportIntake, ack: ReportAck) {
       const batch = batchTo('a', 2)
       const refusal = await intake.accept(batch, ack)
       if (refusal === undefined) acknowledged.add(batch.id)
-      else await new Promise((resolve) => setTimeout(resolve, 20))
+      else await pause(realClock, 20)
     }
   }
   const senders = Array.from({ length: SENDERS }, send)
