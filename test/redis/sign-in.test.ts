@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Redis } from 'ioredis'
+import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/cli/commands.ts'
 import { createLogger } from '../../src/observe/logger.ts'
@@ -11,13 +11,14 @@ import { createRedisClient } from '../../src/redis/create-client.ts'
 import { testIo } from '../cli/support.ts'
 import { type Certificates, createCertificates } from '../helpers/certificates.ts'
 import { freePort, freePorts } from '../helpers/ports.ts'
+import { spawnChild } from '../helpers/process.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type RedisCluster, startCluster } from '../helpers/redis-cluster.ts'
 import { startSentinel } from '../helpers/redis-sentinel.ts'
 import { fixedRandom, KeptLog, realClock, ReadableMeter, until, untilUp } from './support.ts'
 
 const PASSWORD = 'p@:/#?%25 ,[]ß'
-const ends: (() => void | Promise<void>)[] = []
+const ends: (() => void | Promise<unknown>)[] = []
 let folder = ''
 let certificates: Certificates
 beforeAll(async () => {
@@ -219,6 +220,35 @@ describe('TLS to Redis', () => {
     const tls = { ca: named.authority }
     const passwordFile = await fileWith('pw')
     await answers(linkTo({ url: `rediss+cluster://localhost:${port}`, tls, passwordFile }))
+  })
+})
+
+describe('TLS to sentinels', () => {
+  it('is spoken to them, to the master that they name, and by who listens to them', async () => {
+    const [port = 0, tlsPort = 0, plain = 0, sentinel = 0] = await freePorts(4)
+    const tls = [...tlsArgs(certificates), '--tls-auth-clients', 'no', '--tls-replication', 'yes']
+    const server = await spawnChild('redis-server', [
+      '--port',
+      String(port),
+      '--tls-port',
+      String(tlsPort),
+      ...tls,
+      '--save',
+      '',
+    ])
+    ends.push(() => server.stop())
+    const config = await fileWith(`sentinel monitor main 127.0.0.1 ${tlsPort} 1\n`)
+    const ports = ['--port', String(plain), '--tls-port', String(sentinel)]
+    const watch = await spawnChild('redis-server', [config, '--sentinel', ...ports, ...tls])
+    ends.push(() => watch.stop())
+    for (const each of [port, plain]) await (each === port ? server : watch).waitForPort(each)
+    const link = linkTo({ url: `rediss+sentinel://127.0.0.1:${sentinel}/main`, tls: { ca: certificates.authority } })
+    await answers(link)
+    const asked = new Redis({ port: plain, enableReadyCheck: false })
+    ends.push(() => asked.disconnect())
+    const listens = async () =>
+      /laddr=127\.0\.0\.1:(\d+) .* sub=1 /.exec(String(await asked.call('CLIENT', 'LIST')))?.[1]
+    await until(async () => (await listens()) === String(sentinel), 'the sentinel is listened to over TLS')
   })
 })
 
