@@ -188,7 +188,7 @@ async function processes(defer: Defer): Promise<Row[]> {
 
 async function revocations(defer: Defer, count: Count): Promise<Row[]> {
   const world = await startWorld(defer)
-  const number = count(2_000)
+  const number = count(5_000)
   const revoke = async (value: string) => {
     const target = { kind: 'attribute', name: 'source.principal', value: `cluster.local/ns/default/sa/${value}` }
     await untilTaken(`http://${world.node.admin}/v1/revocations`, target)
