@@ -42,6 +42,11 @@ process.on('unhandledRejection', (reason) => onCrash(reason))
 // Whoever read our output has gone (`intermix … | head`); that is no reason to fail.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
+// Until a process has its log, and in tools: what libraries write is told apart from what was asked for.
+onLibraryOutput((level, text) => {
+  if (level === 'warn' || level === 'error') host.err(`intermix: from a library: ${text}`)
+})
+
 // bin/intermix.js holds the other end of a channel where it started this process, and says it itself where it is this one.
 const launcherGone = new Promise<void>((resolve) => process.once('disconnect', resolve))
 

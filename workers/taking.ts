@@ -139,6 +139,7 @@ export class Taking {
     worker.on('error', (error) => {
       log.debug({ queue, err: error }, 'worker error')
       if (error instanceof SyntaxError) this.#options.garbled()
+      this.#context.link.heed(error)
       // BullMQ would ask again at once, and again.
       if (redisTrouble(error) !== 'full') return
       if (worker === this.#worker) this.hold('full', true)

@@ -162,17 +162,15 @@ function misuse({ action, id, rest, values }: Call): string[] {
 }
 
 async function untilUp(link: RedisLink, url: string, clock: Clock): Promise<void> {
-  let reason = ''
-  link.client.on('error', (error: Error) => {
-    reason = `: ${error.message}`
-  })
   const up = new Promise<void>((resolve) => {
     link.onUp(resolve)
   })
   await within(clock, CONNECT_MS, up, () => {
+    const reason = link.reason()
+    const why = reason === undefined ? '' : `: ${reason}`
     throw new IntermixError(
       'REDIS_UNAVAILABLE',
-      `Redis at ${redactRedisUrl(url)} could not be reached within ${CONNECT_MS} ms${reason}`,
+      `Redis at ${redactRedisUrl(url)} cannot be used, for ${CONNECT_MS} ms already${why}`,
     )
   })
 }

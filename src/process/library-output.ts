@@ -7,6 +7,9 @@ export type LibraryLevel = 'debug' | 'info' | 'warn' | 'error'
 
 const METHODS = { debug: 'debug', log: 'info', info: 'info', warn: 'warn', trace: 'warn', error: 'error' } as const
 
+/** How some begin their lines. */
+const LEVEL = /^\[(?:WARN|ERROR)\] /
+
 /**
  * Hands on what is written to the console of this process, and Node's warnings, in place of writing it.
  * @returns puts both back as they were.
@@ -14,7 +17,8 @@ const METHODS = { debug: 'debug', log: 'info', info: 'info', warn: 'warn', trace
 export function onLibraryOutput(listener: (level: LibraryLevel, text: string) => void): () => void {
   const before = { ...console }
   for (const [method, level] of Object.entries(METHODS)) {
-    console[method as keyof typeof METHODS] = (...parts: readonly unknown[]) => listener(level, format(...parts))
+    console[method as keyof typeof METHODS] = (...parts: readonly unknown[]) =>
+      listener(level, format(...parts).replace(LEVEL, ''))
   }
   const printers = process.listeners('warning')
   process.removeAllListeners('warning')

@@ -58,6 +58,8 @@ export interface RedisLink {
   reason(): string | undefined
   /** Calls back whenever the state or what `reason` tells changes, and at once; the returned function ends that. */
   onReason(callback: () => void): () => void
+  /** Hears what another client of the same user was refused with: what is refused by rights, or for lack of memory, is in `reason`. */
+  heed(error: Error): void
   /** The underlying client for libraries that bring their own commands; their calls are not bounded by this link. */
   readonly client: RedisClient
   /** Disconnects; calls in flight are rejected. Safe twice. */
@@ -174,6 +176,10 @@ class Link implements RedisLink {
       return Promise.reject(unavailable(`Redis is not reachable: ${this.reason() ?? 'it is being asked'}`))
     }
     return this.#bounded(operation, timeoutMs ?? this.timeoutMs)
+  }
+
+  heed(error: Error): void {
+    if (error.name === 'ReplyError') this.#refusals.heed(error)
   }
 
   close(): void {

@@ -227,7 +227,7 @@ describe('intermix dead-letters', () => {
     await redis.kill()
     expect(await run('list')).toMatchObject({
       code: 3,
-      errors: [expect.stringMatching(/Redis at redis:.* could not be reached within 3000 ms: .*ECONNREFUSED/)],
+      errors: [expect.stringMatching(/Redis at redis:.* cannot be used, for 3000 ms already: nothing listens at .*ECONNREFUSED/)],
     })
   })
 })

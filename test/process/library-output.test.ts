@@ -17,7 +17,7 @@ describe('what a library writes', () => {
     await once(process, 'warning')
     restore()
     expect(heard).toEqual([
-      'warn [WARN] one of 2',
+      'warn one of 2',
       'info { a: 1 }',
       'error no',
       'debug fine',

@@ -47,6 +47,10 @@ export class WatchedLink implements RedisLink {
     return this.#link.onReason(callback)
   }
 
+  heed(error: Error): void {
+    this.#link.heed(error)
+  }
+
   onUp(callback: () => void): () => void {
     return this.#link.onUp(callback)
   }
