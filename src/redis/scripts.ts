@@ -16,7 +16,8 @@ export interface Script<Reply> {
 export interface ScriptDefinition<Reply> {
   /** File `scripts/<name>-<keys>.lua`, whose head names `KEYS`, `ARGV` and `Returns` in comments. */
   readonly name: string
-  readonly keys: number
+  /** How many it takes, always; `any` (in the file's name: `n`) where each call has as many as it needs. */
+  readonly keys: number | 'any'
   /** Reads the raw reply, and throws where it is not what the script promises. */
   readonly reply: (raw: unknown) => Reply
 }
@@ -27,25 +28,26 @@ export interface ScriptDefinition<Reply> {
  */
 export function defineScript<Reply>(definition: ScriptDefinition<Reply>): Script<Reply> {
   const { name, keys, reply } = definition
-  const script = scriptFromSource(readScript(`${name}-${keys}.lua`), keys, name)
+  const source = readScript(`${name}-${keys === 'any' ? 'n' : keys}.lua`)
+  const script = scriptFromSource(source, keys, name)
   return { name, run: async (client, names, args) => reply(await script.run(client, names, args)) }
 }
 
 /** A script whose source comes from elsewhere (an adapter); the raw reply is handed back. */
-export function scriptFromSource(source: string, keyCount: number, name = 'of an adapter'): Script<unknown> {
+export function scriptFromSource(source: string, keyCount: number | 'any', name = 'of an adapter'): Script<unknown> {
   const sha = createHash('sha1').update(source).digest('hex')
   return {
     name,
     async run(client, keys, args) {
-      if (keys.length !== keyCount) {
+      if (keyCount !== 'any' && keys.length !== keyCount) {
         throw new IntermixError('INTERNAL', `script ${name} takes ${keyCount} keys, not ${keys.length}`)
       }
       const rest = [...keys, ...args.map((arg) => (arg instanceof Uint8Array ? Buffer.from(arg) : arg))]
       try {
-        return await client.evalsha(sha, keyCount, ...rest)
+        return await client.evalsha(sha, keys.length, ...rest)
       } catch (error) {
         if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
-        return await client.eval(source, keyCount, ...rest)
+        return await client.eval(source, keys.length, ...rest)
       }
     },
   }

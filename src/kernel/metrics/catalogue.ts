@@ -7,6 +7,7 @@ import * as grpc from './grpc.ts'
 import * as handlers from './handlers.ts'
 import type { Metric } from './metric.ts'
 import * as process from './process.ts'
+import * as quotas from './quotas.ts'
 import * as reports from './reports.ts'
 
 /** One part of the catalogue. Its metrics are keyed by the name under which code imports them. */
@@ -20,6 +21,7 @@ export const CATALOGUE: readonly CatalogueArea[] = [
   { title: 'Checks', metrics: checks },
   { title: 'Handlers', metrics: handlers },
   { title: 'Cache and revocations', metrics: cache },
+  { title: 'Quotas', metrics: quotas },
   { title: 'Reports', metrics: reports },
   { title: 'Front doors', metrics: doors },
   { title: 'gRPC transport', metrics: grpc },

@@ -1,0 +1,71 @@
+// Limits of one process: what there is without Redis, and what each node goes on with while Redis is away.
+
+import type { ChargeOptions, LimitCharge, LimitOutcome, Limits } from '../adapter-kit/limits.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock } from '../kernel/ports.ts'
+import { assertCharges, mergeCharges, settle, type WindowCharge, type WindowOutcome } from './charge.ts'
+import { Generations } from './generations.ts'
+import { LiveCounters } from './live-counters.ts'
+
+/** How long the outcome of an id is remembered, everywhere. */
+export const REMEMBER_MS = 60_000
+const MOST_REMEMBERED = 100_000
+const MOST_COUNTERS = 100_000
+
+export interface MemoryLimitsOptions {
+  readonly clock: Clock
+  /** Counters in use at one time; further keys are refused. */
+  readonly maxCounters?: number
+}
+
+export class MemoryLimits implements Limits {
+  readonly #clock: Clock
+  readonly #counters: LiveCounters
+  readonly #outcomes = new Generations<LimitOutcome[]>(REMEMBER_MS, MOST_REMEMBERED)
+
+  constructor({ clock, maxCounters = MOST_COUNTERS }: MemoryLimitsOptions) {
+    this.#clock = clock
+    this.#counters = new LiveCounters(maxCounters)
+  }
+
+  /** Counters to which something counts. */
+  get size(): number {
+    return this.#counters.size
+  }
+
+  /** @throws IntermixError INVALID_REQUEST for senseless charges, OVERLOADED where a new counter has no place. */
+  charge(charges: readonly LimitCharge[], { mode, id = '' }: ChargeOptions): LimitOutcome[] {
+    const memory = memoryKey(charges, id)
+    const before = memory === '' ? undefined : this.#outcomes.get(memory, this.#clock.monotonic())
+    if (before !== undefined) return before
+    const { merged, share } = mergeCharges(charges)
+    const outcomes = share(this.#settle(merged, mode, id))
+    if (memory !== '') this.#outcomes.set(memory, outcomes, this.#clock.monotonic())
+    return outcomes
+  }
+
+  #settle(charges: readonly WindowCharge[], mode: ChargeOptions['mode'], id: string): WindowOutcome[] {
+    assertCharges(charges, id)
+    const now = this.#clock.now()
+    const counters = charges.map(({ key }) => {
+      const counter = this.#counters.get(key, now)
+      if (counter === undefined) throw new IntermixError('OVERLOADED', 'all counters of this process are in use')
+      return counter
+    })
+    const outcomes = settle(charges, counters, { mode, id, now })
+    for (const [index, { key, rule }] of charges.entries()) {
+      const counter = counters[index]
+      if (counter !== undefined) this.#counters.changed(key, rule, counter, now)
+    }
+    return outcomes
+  }
+}
+
+/**
+ * What the outcome of charges is remembered under: the id and what is charged; empty where it is not. What is in flight is
+ * known by its id anyway.
+ */
+export function memoryKey(charges: readonly LimitCharge[], id: string): string {
+  if (id === '' || charges.some(({ rule }) => rule.algorithm === 'concurrency')) return ''
+  return `${id} ${charges.map(({ key, amount }) => `${key}=${amount}`).join(' ')}`
+}

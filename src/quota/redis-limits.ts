@@ -1,0 +1,159 @@
+// Limits that all nodes share: one script settles what is charged together, by the clock of Redis.
+
+import { createHash } from 'node:crypto'
+import type { ChargeOptions, LimitRule, Limits } from '../adapter-kit/limits.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock } from '../kernel/ports.ts'
+import type { RedisLink } from '../redis/connection.ts'
+import { defineScript } from '../redis/scripts.ts'
+import { periodAt } from './algorithms/calendar.ts'
+import { assertCharges, mergeCharges, type WindowCharge, type WindowOutcome } from './charge.ts'
+import { memoryKey, REMEMBER_MS } from './memory-limits.ts'
+
+interface Reply {
+  /** Milliseconds since the epoch, on the clock of Redis. */
+  readonly now: number
+  readonly outcomes: readonly WindowOutcome[]
+}
+
+const NUMBERS = 6
+
+const script = defineScript<Reply>({ name: 'quota-charge', keys: 'any', reply: readReply })
+
+export interface RedisLimitsOptions {
+  readonly link: RedisLink
+  readonly clock: Clock
+  /** What keys begin with: of the installation and the handler. */
+  readonly prefix: string
+}
+
+export class RedisLimits implements Limits {
+  readonly #options: RedisLimitsOptions
+
+  constructor(options: RedisLimitsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * @throws IntermixError INVALID_REQUEST for senseless charges, REDIS_UNAVAILABLE where Redis gives no answer: what was
+   * charged then is not known.
+   */
+  async charge(charges: readonly WindowCharge[], options: ChargeOptions): Promise<WindowOutcome[]> {
+    const { merged, share } = mergeCharges(charges)
+    assertCharges(merged, options.id ?? '')
+    const groups = isCluster(this.#options.link) ? byGroup(merged) : [merged]
+    const [only] = groups
+    if (groups.length === 1 && only !== undefined) return share(await this.#step(only, options))
+    return share(await this.#steps(merged, groups, options))
+  }
+
+  /** One group after the other. `all`: what was granted is given back where a later one refuses. */
+  async #steps(
+    charges: readonly WindowCharge[],
+    groups: readonly (readonly WindowCharge[])[],
+    options: ChargeOptions,
+  ): Promise<WindowOutcome[]> {
+    const outcomes = new Map<WindowCharge, WindowOutcome>()
+    const { mode } = options
+    let least = Number.POSITIVE_INFINITY
+    for (const group of groups) {
+      const limited = mode === 'part' ? group.map((each) => ({ ...each, amount: Math.min(each.amount, least) })) : group
+      const found = await this.#step(limited, options)
+      for (const [index, charge] of group.entries()) {
+        const outcome = found[index] as WindowOutcome
+        outcomes.set(charge, { ...outcome, isExceeded: outcome.isExceeded || outcome.granted < charge.amount })
+        if (charge.amount > 0) least = Math.min(least, outcome.granted)
+      }
+      if (mode === 'all' && found.some(({ isExceeded }) => isExceeded)) break
+    }
+    const isRefused = mode === 'all' && [...outcomes.values()].some(({ isExceeded }) => isExceeded)
+    if (isRefused || mode === 'part') await this.#giveBack(outcomes, isRefused ? 0 : least, options.id)
+    return charges.map((charge) => outcomes.get(charge) ?? UNASKED)
+  }
+
+  /** Takes back what was granted beyond `least`: nobody gets it. */
+  async #giveBack(outcomes: Map<WindowCharge, WindowOutcome>, least: number, id = ''): Promise<void> {
+    for (const [charge, outcome] of outcomes) {
+      const over = outcome.granted - least
+      if (charge.amount <= 0 || over <= 0) continue
+      const [after] = await this.#step([{ ...charge, amount: -over, window: outcome.window }], {
+        mode: 'each',
+        // Whoever tries again gets the first outcome, and that has been given back already.
+        id: id === '' ? '' : `back ${id}`,
+      })
+      outcomes.set(charge, { ...outcome, granted: least, left: after?.left ?? outcome.left + over })
+    }
+  }
+
+  /** One run of the script: on a cluster all keys are of one group. */
+  async #step(charges: readonly WindowCharge[], { mode, id = '' }: ChargeOptions): Promise<readonly WindowOutcome[]> {
+    const { link, clock, prefix } = this.#options
+    const memory = memoryKey(charges, id)
+    const keys = charges.map(({ key, group = key, rule }) => `${prefix}{${group}}:${key}:${rule.algorithm}`)
+    if (memory !== '') keys.push(`${prefix}{${charges[0]?.group ?? charges[0]?.key}}:d:${digest(memory)}`)
+    const numbers = charges.flatMap((charge) => argumentsOf(charge, clock.now()))
+    const args = [mode, memory === '' ? 0 : REMEMBER_MS, id, ...numbers]
+    const { outcomes } = await link.run((client) => script.run(client, keys, args))
+    if (outcomes.length !== charges.length) throw unexpected()
+    return outcomes
+  }
+}
+
+/** Of a charge that nobody was asked for, since another one was refused. */
+const UNASKED: WindowOutcome = { granted: 0, isExceeded: false, left: 0, resetMs: 0, retryAfterMs: 0, window: 0 }
+
+function isCluster({ client }: RedisLink): boolean {
+  return client.isCluster
+}
+
+function byGroup(charges: readonly WindowCharge[]): readonly (readonly WindowCharge[])[] {
+  return [...Map.groupBy(charges, ({ key, group = key }) => group).values()]
+}
+
+function argumentsOf({ rule, amount, window = 0 }: WindowCharge, now: number): (string | number)[] {
+  return [rule.algorithm, rule.amount, spanOf(rule), extraOf(rule, now), amount, window]
+}
+
+function spanOf(rule: LimitRule): number {
+  if (rule.algorithm === 'calendarWindow') return 0
+  return 'windowMs' in rule ? rule.windowMs : rule.expiryMs
+}
+
+function extraOf(rule: LimitRule, now: number): string | number {
+  switch (rule.algorithm) {
+    case 'gcra':
+    case 'tokenBucket':
+      return rule.burst
+    case 'fixedWindow':
+      return rule.from
+    case 'rollingWindow':
+      return rule.bucketMs
+    case 'calendarWindow': {
+      const { start, end } = periodAt(rule.unit, now)
+      return [periodAt(rule.unit, start - 1).start, start, end, periodAt(rule.unit, end).end].join(' ')
+    }
+    default:
+      return ''
+  }
+}
+
+function readReply(raw: unknown): Reply {
+  if (!Array.isArray(raw) || raw.length % NUMBERS !== 1) throw unexpected()
+  const [now = 0, ...numbers] = raw.map(Number)
+  if (numbers.some((each) => !Number.isFinite(each))) throw unexpected()
+  const outcomes: WindowOutcome[] = []
+  for (let at = 0; at < numbers.length; at += NUMBERS) {
+    const [granted = 0, fits, left = 0, resetMs = 0, retry = 0, window = 0] = numbers.slice(at, at + NUMBERS)
+    const retryAfterMs = retry < 0 ? Number.POSITIVE_INFINITY : retry
+    outcomes.push({ granted, isExceeded: fits !== 1, left, resetMs, retryAfterMs, window })
+  }
+  return { now, outcomes }
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
+
+function unexpected(): IntermixError {
+  return new IntermixError('BACKEND_FAILED', 'unexpected reply of the script of quotas')
+}

@@ -1,0 +1,90 @@
+// Several nodes over one Redis, in time that a test moves.
+
+import type { LimitCharge } from '../../src/adapter-kit/limits.ts'
+import { NodeLimits } from '../../src/quota/node-limits.ts'
+import { QuotaMetrics } from '../../src/quota/quota-metrics.ts'
+import { RedisLimits } from '../../src/quota/redis-limits.ts'
+import type { RedisLink } from '../../src/redis/connection.ts'
+import { FakeClock } from '../helpers/clock.ts'
+import { KeptLog, ReadableMeter } from '../redis/support.ts'
+import { withTime } from './redis-time.ts'
+
+/** A link that can be cut. */
+class CutLink {
+  #isUp = true
+  readonly #listeners = new Set<() => void>()
+
+  state(): 'up' | 'down' {
+    return this.#isUp ? 'up' : 'down'
+  }
+
+  onUp(callback: () => void): () => void {
+    this.#listeners.add(callback)
+    if (this.#isUp) callback()
+    return () => this.#listeners.delete(callback)
+  }
+
+  set(isUp: boolean): void {
+    this.#isUp = isUp
+    if (isUp) for (const listener of this.#listeners) listener()
+  }
+}
+
+let meshes = 0
+
+export class QuotaMesh {
+  readonly clock = new FakeClock()
+  readonly link = new CutLink()
+  readonly nodes: NodeLimits[]
+  readonly meters: ReadableMeter[] = []
+  /** Calls of Redis. */
+  calls = 0
+  /** When charges were granted, and how much. */
+  readonly granted: { readonly at: number; readonly amount: number }[] = []
+  readonly #pending = new Set<Promise<unknown>>()
+
+  constructor(redis: RedisLink, count: number) {
+    const prefix = `mesh${++meshes}:`
+    const limits = new RedisLimits({ link: withTime(redis, () => this.clock.now()), clock: this.clock, prefix })
+    const shared: Pick<RedisLimits, 'charge'> = {
+      charge: (charges, options) => {
+        this.calls++
+        const outcome = limits.charge(charges, options)
+        this.#track(outcome)
+        return outcome
+      },
+    }
+    this.nodes = Array.from({ length: count }, () => {
+      const meter = new ReadableMeter()
+      this.meters.push(meter)
+      return new NodeLimits({
+        shared,
+        link: this.link,
+        clock: this.clock,
+        log: new KeptLog(),
+        metrics: new QuotaMetrics(meter, 'h'),
+        processes: { count, note: () => undefined },
+      })
+    })
+  }
+
+  charge(node: number, charges: readonly LimitCharge[]): void {
+    const answer = this.nodes[node]?.charge(charges, { mode: 'all' })
+    const note = (outcomes: readonly { readonly granted: number }[]) => {
+      if (outcomes[0] !== undefined && outcomes[0].granted > 0)
+        this.granted.push({ at: this.clock.now(), amount: outcomes[0].granted })
+    }
+    if (answer instanceof Promise) this.#track(answer.then(note))
+    else if (answer !== undefined) note(answer)
+  }
+
+  /** Lets what is under way come to its end. */
+  async settled(): Promise<void> {
+    while (this.#pending.size > 0) await Promise.allSettled(this.#pending)
+  }
+
+  #track(promise: Promise<unknown>): void {
+    const tracked = promise.catch(() => undefined).finally(() => this.#pending.delete(tracked))
+    this.#pending.add(tracked)
+  }
+}
