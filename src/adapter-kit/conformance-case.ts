@@ -18,6 +18,7 @@ export interface ConformanceOptions {
   /** How the backend answers, for adapters that need one. Default: it cannot be reached. */
   readonly fetch?: typeof fetch
   readonly redis?: NonNullable<TestEnvironmentOptions['redis']>
+  readonly limits?: NonNullable<TestEnvironmentOptions['limits']>
   /** How a backend of reports says that it does not take a batch. */
   readonly reportBackends?: ReportBackends
 }

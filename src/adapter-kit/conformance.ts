@@ -53,11 +53,12 @@ export function adapterConformance(adapter: AnyAdapter, options: ConformanceOpti
 
 function buildSubject(adapter: AnyAdapter, options: ConformanceOptions, overrides: TestEnvironmentOptions): Subject {
   const clock = new ManualClock()
-  const { fetch, redis } = options
+  const { fetch, redis, limits } = options
   const env = createTestEnvironment({
     clock,
     ...(fetch === undefined ? {} : { fetch }),
     ...(redis === undefined ? {} : { redis }),
+    ...(limits === undefined ? {} : { limits }),
     ...overrides,
   })
   return { adapter, handler: adapter.create(parse(adapter, options.params ?? {}), env), env, clock, options }

@@ -10,6 +10,7 @@ import type { DurableCounters } from './durable-counters.ts'
 import type { Exposed } from './exposed-part.ts'
 import type { ExportWishes } from './exporter/limits.ts'
 import type { Instance } from './instance.ts'
+import type { Limits } from './limits.ts'
 import type { RedisServer, ScriptRunner } from './script-runner.ts'
 import type { InstanceOf, TemplateDefinition, Variety } from './template.ts'
 import type { BuiltInTemplate, TemplateOf, TemplateReference } from './templates.ts'
@@ -68,6 +69,28 @@ export interface QuotaResult {
   readonly status: Status
   readonly granted: number
   readonly validForMs: number
+  /** The limits that were charged, as they stand now: callers of HTTP learn of them. */
+  readonly limits?: readonly LimitStanding[]
+}
+
+export interface LimitStanding {
+  /** For callers; letters, digits, `-`, `_` and `.`. */
+  readonly name: string
+  /** Most that is granted in a window. */
+  readonly amount: number
+  /** Milliseconds; `undefined` where it is no matter of time. */
+  readonly windowMs?: number
+  readonly left: number
+  /** Milliseconds until it is as if nothing had been charged. */
+  readonly resetMs: number
+  /** Milliseconds until what was refused could be granted; 0 where this limit refused nothing, infinite for never. */
+  readonly retryAfterMs: number
+}
+
+/** One of several charges that belong to one request. */
+export interface QuotaCharge<I = Instance> {
+  readonly instance: I
+  readonly request: QuotaRequest
 }
 
 type Awaitable<T> = T | Promise<T>
@@ -92,12 +115,23 @@ interface Aggregating {
   readonly aggregate?: Readonly<Record<string, ((content: object, call: ReportContext) => Awaitable<void>) | undefined>>
 }
 
+/** By template: charges several instances in one step, all or none. Without it they are charged one after the other. */
+interface ChargingTogether {
+  readonly quotaTogether?: Readonly<
+    Record<
+      string,
+      ((charges: readonly QuotaCharge[], call: CallContext) => Awaitable<readonly QuotaResult[]>) | undefined
+    >
+  >
+}
+
 /**
  * A running handler that takes some templates: under each variety a method for each of them, by name. `start` may do
  * I/O, `stop` must be safe without `start` and safe twice.
  */
 export type Handler<T extends TemplateDefinition = BuiltInTemplate> = Startable &
-  Aggregating & {
+  Aggregating &
+  ChargingTogether & {
     readonly [V in Variety]?: {
       readonly [K in Extract<T, { readonly variety: V }> as K['name']]?: Methods<InstanceOf<K>>[V]
     }
@@ -105,7 +139,8 @@ export type Handler<T extends TemplateDefinition = BuiltInTemplate> = Startable 
 
 /** A running handler of whatever templates, as it is called: by name. */
 export type AnyHandler = Startable &
-  Aggregating & {
+  Aggregating &
+  ChargingTogether & {
     readonly [V in Variety]?: Readonly<Record<string, Methods<Instance>[V] | undefined>>
   }
 
@@ -136,6 +171,11 @@ export interface AdapterEnvironment {
    * @throws IntermixError INVALID_SETTING for a bad URL, or a file that cannot be used.
    */
   readonly redis?: (server: RedisServer | string | undefined) => ScriptRunner
+  /**
+   * Limits of this handler that all nodes share, in Intermix's own durable Redis; in the memory of this process where there is
+   * none. They are there also while Redis is away, as `LimitCharge.away` says. Absent where nothing counts, as in tests.
+   */
+  readonly limits?: Limits
 }
 
 /** A mistake in a handler's params that the schema cannot express. `path` is relative to the params. */

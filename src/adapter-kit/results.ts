@@ -33,7 +33,31 @@ export function quotaResultProblem(value: unknown, request: QuotaRequest): strin
   if (granted < low || granted > high) return `granted must be from ${low} to ${high}, it is ${granted}`
   if (!request.bestEffort && granted !== 0 && granted !== request.amount)
     return 'granted a part of an amount that asks for all or nothing'
+  return limitsProblem(value['limits'])
+}
+
+/** The same of the results of charges that belong together. */
+export function quotaResultsProblem(
+  value: unknown,
+  charges: readonly { readonly request: QuotaRequest }[],
+): string | undefined {
+  if (!Array.isArray(value) || value.length !== charges.length) return `must answer each of ${charges.length} quotas`
+  for (const [index, { request }] of charges.entries()) {
+    const problem = quotaResultProblem(value[index], request)
+    if (problem !== undefined) return problem
+  }
   return undefined
+}
+
+function limitsProblem(limits: unknown): string | undefined {
+  if (limits === undefined) return undefined
+  const isLimit = (each: unknown) =>
+    isRecord(each) &&
+    typeof each['name'] === 'string' &&
+    ['amount', 'left', 'resetMs', 'retryAfterMs'].every((name) => typeof each[name] === 'number')
+  return Array.isArray(limits) && limits.every(isLimit)
+    ? undefined
+    : 'limits must be a list of limits with name, amount, left, resetMs and retryAfterMs'
 }
 
 /** Says why a value is no `ReportResult` of a batch of so many instances; `undefined` where it is one, or nothing. */

@@ -6,6 +6,7 @@ import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import type { AdapterEnvironment, CallContext } from './define-adapter.ts'
 import type { DurableCounters } from './durable-counters.ts'
 import { piecesOf, partsOf } from './exposed-part.ts'
+import type { Limits } from './limits.ts'
 import { MemoryCounters } from './memory-counters.ts'
 
 /** A clock that moves only by `advance`. */
@@ -76,6 +77,8 @@ export interface TestEnvironmentOptions {
   readonly clock?: Clock
   /** Default: in memory. */
   readonly counters?: DurableCounters
+  /** Default: there are none. */
+  readonly limits?: Limits
 }
 
 /** The environment together with what the adapter did in it. */
@@ -112,6 +115,7 @@ export function createTestEnvironment(options: TestEnvironmentOptions = {}): Tes
       exposed.set(path, async () => piecesOf(partsOf(await render())).join(''))
     },
     ...(options.redis === undefined ? {} : { redis: options.redis }),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
     fetches,
     schedules,
     exposed,

@@ -9,6 +9,7 @@ import memquota from './memquota/index.ts'
 import noop from './noop/index.ts'
 import opa from './opa/index.ts'
 import prometheus from './prometheus/index.ts'
+import quota from './quota/index.ts'
 import redisquota from './redisquota/index.ts'
 import stdio from './stdio/index.ts'
 
@@ -21,6 +22,7 @@ const ADAPTERS: readonly AnyAdapter[] = [
   noop,
   opa,
   prometheus,
+  quota,
   redisquota,
   stdio,
 ]

@@ -3,6 +3,7 @@
 import type { AdapterEnvironment } from '../adapter-kit/define-adapter.ts'
 import type { DurableCounters } from '../adapter-kit/durable-counters.ts'
 import { MemoryCounters } from '../adapter-kit/memory-counters.ts'
+import type { Limits } from '../adapter-kit/limits.ts'
 import type { LuaScript, RedisServer, ScriptRunner } from '../adapter-kit/script-runner.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { within } from '../kernel/deadline.ts'
@@ -14,7 +15,13 @@ import { RedisCounters } from '../redis/counters/redis-counters.ts'
 import type { RedisTlsFiles } from '../redis/redis-access.ts'
 import { scriptFromSource } from '../redis/scripts.ts'
 import type { AdapterListener } from '../server/adapter-listener.ts'
+import { ChargingProcesses } from '../quota/charging-processes.ts'
+import { MemoryLimits } from '../quota/memory-limits.ts'
+import { NodeLimits } from '../quota/node-limits.ts'
+import { QuotaMetrics } from '../quota/quota-metrics.ts'
+import { RedisLimits } from '../quota/redis-limits.ts'
 import { exposedByAll } from './exposed-by-all.ts'
+import { SharedByName } from './shared-by-name.ts'
 
 export interface AdapterEnvironmentsOptions {
   readonly clock: Clock
@@ -23,6 +30,8 @@ export interface AdapterEnvironmentsOptions {
   readonly meter: Meter
   /** Which of the node's processes this is, from 1. */
   readonly process: number
+  /** Name of this process, which no other one has. */
+  readonly processId: string
   /** What the keys of counters and quotas begin with. */
   readonly prefix: string
   /** Intermix's own durable Redis; `undefined` where there is none. */
@@ -39,12 +48,6 @@ export interface AdapterEnvironmentsOptions {
 
 type End = () => void | Promise<void>
 
-interface SharedCounters {
-  readonly counters: DurableCounters
-  readonly close: End
-  users: number
-}
-
 interface OwnedEnvironment {
   readonly environment: AdapterEnvironment
   readonly dispose: () => Promise<void>
@@ -60,8 +63,9 @@ export class AdapterEnvironments {
   readonly #links = new Map<string, RedisLink>()
   /** By link: settled when it has been up, or is not waited for any more. */
   readonly #firstUp = new WeakMap<RedisLink, Promise<void>>()
-  /** By handler. */
-  readonly #counted = new Map<string, SharedCounters>()
+  readonly #counters = new SharedByName((handler) => this.#openCounters(handler))
+  readonly #limits = new SharedByName((handler) => this.#openLimits(handler))
+  #charging: ChargingProcesses | undefined
 
   constructor(options: AdapterEnvironmentsOptions) {
     this.#options = options
@@ -72,7 +76,8 @@ export class AdapterEnvironments {
     const { clock, random, meter, listener, siblings } = this.#options
     const log = this.#options.log.child({ handler: handler.name })
     const ends: End[] = []
-    const counters = this.#counters(handler, ends)
+    const counters = this.#counters.lazily(handler.name, ends)
+    const limits = this.#limits.lazily(handler.name, ends)
     const environment: AdapterEnvironment = {
       handlerName: handler.name,
       clock,
@@ -83,6 +88,9 @@ export class AdapterEnvironments {
       schedule: (everyMs, task) => ends.push(repeat(clock, log, everyMs, task)),
       get counters() {
         return counters()
+      },
+      get limits() {
+        return limits()
       },
       expose: (path, contentType, render) => {
         if (listener === undefined) return
@@ -101,38 +109,35 @@ export class AdapterEnvironments {
   }
 
   close(): void {
+    this.#charging?.close()
     for (const link of this.#links.values()) link.close()
     this.#links.clear()
   }
 
-  /**
-   * Opened when first asked for: most handlers count nothing. A handler that takes the place of one of its name goes on with
-   * the counters of that one.
-   */
-  #counters(handler: HandlerConfig, ends: End[]): () => DurableCounters {
-    const join = (): DurableCounters => {
-      const shared = this.#counted.get(handler.name) ?? { ...this.#openCounters(handler), users: 0 }
-      this.#counted.set(handler.name, shared)
-      shared.users++
-      ends.push(() => {
-        if (--shared.users > 0) return undefined
-        this.#counted.delete(handler.name)
-        return shared.close()
-      })
-      return shared.counters
-    }
-    let counters: DurableCounters | undefined
-    return () => (counters ??= join())
-  }
-
-  #openCounters(handler: HandlerConfig): Omit<SharedCounters, 'users'> {
+  #openCounters(handler: string): { readonly value: DurableCounters; readonly close: End } {
     const { queueLink, clock, prefix, process, listener } = this.#options
     // Nothing is counted in a process that nobody can ask for it.
     if (queueLink === undefined || listener === undefined) {
-      return { counters: new MemoryCounters(clock, String(process - 1)), close: () => undefined }
+      return { value: new MemoryCounters(clock, String(process - 1)), close: () => undefined }
     }
-    const counters = new RedisCounters({ link: queueLink, clock, handler: handler.name, prefix })
-    return { counters, close: () => counters.close() }
+    const counters = new RedisCounters({ link: queueLink, clock, handler, prefix })
+    return { value: counters, close: () => counters.close() }
+  }
+
+  /** Keys of limits begin with the installation's prefix and the handler's name. */
+  #openLimits(handler: string): { readonly value: Limits; readonly close: End } {
+    const { queueLink: link, clock, log, meter, prefix, processId: id } = this.#options
+    if (link === undefined) return { value: new MemoryLimits({ clock }), close: () => undefined }
+    this.#charging ??= new ChargingProcesses({ link, clock, prefix: `${prefix}:q:`, id })
+    const limits = new NodeLimits({
+      shared: new RedisLimits({ link, clock, prefix: `${prefix}:q:${handler}:` }),
+      link,
+      clock,
+      log,
+      metrics: new QuotaMetrics(meter, handler),
+      processes: this.#charging,
+    })
+    return { value: limits, close: () => limits.close() }
   }
 
   #scripts(server: RedisServer | undefined): ScriptRunner {

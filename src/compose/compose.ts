@@ -115,12 +115,15 @@ class Composition implements RunningProcess {
     const revocationLink = serving ? link(settings.revocationRedis, 'revocations', REVOCATION_TIMEOUT_MS) : undefined
     this.#listener = role === 'node' ? undefined : createAdapterListener(log)
     const listener = this.#listener
+    this.#batchIds = createBatchIds({ nodeId, clock, random })
+    const { process } = this.#batchIds
     this.#environments = new AdapterEnvironments({
       clock,
       random,
       log,
       meter,
       process: settings.process,
+      processId: process,
       prefix: meshPrefix(redisPrefix, mesh),
       queueLink,
       timeoutMs: queueRedisTimeoutMs,
@@ -152,8 +155,6 @@ class Composition implements RunningProcess {
     this.#policy = serving
       ? createPolicy({ ...policyChoices(settings), ...redis, replication, clock, random, log, meter, state, siblings })
       : undefined
-    this.#batchIds = createBatchIds({ nodeId, clock, random })
-    const { process } = this.#batchIds
     const queue = { queueLink, queueReplication }
     this.#reports = createReports({ settings, process, clock, random, log, meter, ...queue, health, createWorker })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })

@@ -3,6 +3,8 @@
 import { join } from 'node:path'
 import type { ConformanceOptions } from '../../src/adapter-kit/conformance-case.ts'
 import type { ScriptRunner } from '../../src/adapter-kit/script-runner.ts'
+import { systemClock } from '../../src/observe/system.ts'
+import { MemoryLimits } from '../../src/quota/memory-limits.ts'
 
 const json = (body: unknown) => () =>
   Promise.resolve(new Response(JSON.stringify(body), { headers: { 'content-type': 'application/json' } }))
@@ -36,6 +38,10 @@ export const conformanceOptions = (
   memquota: { params: { quotas: [{ name: 'sample', maxAmount: 5 }] } },
   opa: { params: { url: 'http://opa.example', path: 'shop/allow' }, fetch: json({ result: true }) },
   prometheus: { params: { metrics: [{ name: 'requests', instanceName: 'sample', kind: 'COUNTER' }] } },
+  quota: {
+    params: { quotas: [{ name: 'sample', limits: [{ maxAmount: 5, validDuration: '1h' }] }] },
+    limits: new MemoryLimits({ clock: systemClock }),
+  },
   redisquota: { params: { quotas: [{ name: 'sample', maxAmount: 5, validDuration: '1h' }] }, redis },
   stdio: { params: { logStream: 'FILE', outputPath: join(folder, 'stdio.log') } },
 })

@@ -23,4 +23,12 @@ export const authorization = defineTemplate({
   },
 })
 
-export const quota = defineTemplate({ name: 'quota', variety: 'quota', fields: { dimensions: 'VALUE_MAP' } })
+/**
+ * Beside Mixer's dimensions: how much a request charges where its caller names no amount (1 unless given), and what is the
+ * same for each retry of it, where there is anything that callers cannot choose.
+ */
+export const quota = defineTemplate({
+  name: 'quota',
+  variety: 'quota',
+  fields: { dimensions: 'VALUE_MAP', amount: 'INT64', deduplicationId: 'STRING' },
+})

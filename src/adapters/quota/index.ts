@@ -1,0 +1,110 @@
+// Quotas that all nodes share: limits of many kinds, counted in Redis, in nodes ahead of need, and in nodes alone while Redis
+// is away.
+
+import {
+  defineAdapter,
+  type AdapterEnvironment,
+  type Handler,
+  type LimitStanding,
+  type QuotaCharge,
+  type QuotaResult,
+} from '../../adapter-kit/define-adapter.ts'
+import type { LimitCharge, LimitOutcome, LimitRule } from '../../adapter-kit/limits.ts'
+import { resolveLimit } from '../../adapter-kit/quota-limits.ts'
+import type { InstanceOf } from '../../adapter-kit/template.ts'
+import type { quota as quotaTemplate } from '../../adapter-kit/templates/checks.ts'
+import { IntermixError } from '../../kernel/errors.ts'
+import { Code, OK_STATUS, type Status } from '../../kernel/status.ts'
+import { config, ruleOf, validate } from './config.ts'
+
+/** What one charge of a quota comes to: a charge of each of its limits. */
+interface Asked {
+  readonly charges: readonly LimitCharge[]
+  readonly name: string
+}
+
+export default defineAdapter({
+  name: 'quota',
+  description: 'Limits that all nodes share: per second to per year, in flight, allocated',
+  templates: ['quota'],
+  config,
+  doesIo: true,
+  staleIfErrorMs: 0,
+  validate,
+  create(params, env): Handler {
+    const limits = () => limitsOf(env)
+    const known = params.quotas.map((quota) => ({
+      ...quota,
+      rules: quota.limits.map(ruleOf),
+      overrides: quota.overrides.map((override) => ({ ...override, rules: override.limits.map(ruleOf) })),
+    }))
+    const asked = ({ instance, request }: QuotaCharge<InstanceOf<typeof quotaTemplate>>): Asked => {
+      const { quota, override, key } = resolveLimit(known, instance)
+      const { accuracy, redisAway: away } = quota
+      const rules = (override ?? quota).rules
+      const charges = rules.map((rule, index): LimitCharge => {
+        return { key: `${key}.${index}`, group: key, rule, amount: request.amount, accuracy, away }
+      })
+      return { charges, name: shortName(instance.name) }
+    }
+    return {
+      quota: {
+        quota: (instance, request) => {
+          const each = asked({ instance, request })
+          const options = { mode: request.bestEffort ? 'part' : 'all', id: request.deduplicationId } as const
+          const outcomes = limits().charge(each.charges, options)
+          return outcomes instanceof Promise ? outcomes.then((done) => resultOf(each, done)) : resultOf(each, outcomes)
+        },
+      },
+      quotaTogether: {
+        quota: (charges) => {
+          const all = charges.map((charge) => asked(charge as QuotaCharge<InstanceOf<typeof quotaTemplate>>))
+          const id = charges[0]?.request.deduplicationId ?? ''
+          const outcomes = limits().charge(
+            all.flatMap((each) => each.charges),
+            { mode: 'all', id },
+          )
+          return outcomes instanceof Promise ? outcomes.then((done) => resultsOf(all, done)) : resultsOf(all, outcomes)
+        },
+      },
+    }
+  },
+})
+
+function limitsOf({ limits }: AdapterEnvironment) {
+  if (limits === undefined) throw new IntermixError('NOT_READY', 'there is nothing that counts limits')
+  return limits
+}
+
+function resultsOf(all: readonly Asked[], outcomes: readonly LimitOutcome[]): QuotaResult[] {
+  let at = 0
+  return all.map((each) => {
+    const own = outcomes.slice(at, (at += each.charges.length))
+    return resultOf(each, own)
+  })
+}
+
+function resultOf({ charges, name }: Asked, outcomes: readonly LimitOutcome[]): QuotaResult {
+  const limits = outcomes.map((outcome, index) =>
+    standingOf(outcomes.length === 1 ? name : `${name}-${index + 1}`, charges[index]?.rule, outcome),
+  )
+  const wanted = charges[0]?.amount ?? 0
+  // Each limit is asked for the same, and grants the same.
+  const granted = outcomes[0]?.granted ?? 0
+  const isRefused = wanted > 0 && granted === 0
+  const isOver = outcomes.some(({ isExceeded }) => isExceeded)
+  const status: Status =
+    isRefused && isOver ? { code: Code.RESOURCE_EXHAUSTED, message: 'the quota is used up' } : OK_STATUS
+  const resets = outcomes.map(({ resetMs }) => resetMs)
+  return { status, granted, validForMs: Math.ceil(Math.min(...resets)), limits }
+}
+
+function standingOf(name: string, rule: LimitRule | undefined, outcome: LimitOutcome): LimitStanding {
+  const { left, resetMs, retryAfterMs } = outcome
+  const windowMs = rule !== undefined && 'windowMs' in rule ? { windowMs: rule.windowMs } : {}
+  return { name, amount: rule?.amount ?? 0, ...windowMs, left, resetMs, retryAfterMs }
+}
+
+function shortName(name: string): string {
+  return name.split('.')[0] ?? name
+}
