@@ -25,6 +25,12 @@ export interface CheckOptions {
    */
   readonly keepsAnswer?: boolean
   readonly quotas?: ReadonlyMap<string, QuotaDemand>
+  /**
+   * Which quotas an allowed check charges. `all`, the default: those of every rule that applies; what the caller names in
+   * `quotas` is its own to judge, any other quota that is used up denies. `named`: no others, as Mixer's proxies want.
+   * `none`: not even those.
+   */
+  readonly charging?: 'all' | 'named' | 'none'
   /** The same for each retry of a call: quotas are not charged twice. */
   readonly deduplicationId?: string
   /** `false` for callers that have no use for `Answer.referenced`: it is empty then, and takes no time. */

@@ -21,6 +21,7 @@ import { fillHeaders, NO_HEADERS } from './header-operations.ts'
 import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
 import type { QuotaEngine } from './quota-engine.ts'
 import { metUnknown, referencesOf, sharedReads } from './references.ts'
+import { chargeRules, chargeShadow } from './rule-quotas.ts'
 import { evaluateShadow } from './shadow-rules.ts'
 
 export interface CheckEngineOptions {
@@ -140,13 +141,25 @@ export class CheckEngine implements CheckService {
     return call.selection === undefined ? NO_REFERENCES : referencesOf(call, reads)
   }
 
+  /** Charges what the rules charge, then tells of the answer. */
   #finish(call: Call, answer: Answer): CheckOutcome | Promise<CheckOutcome> {
+    const { options, plan } = call
+    if (answer.status.code !== 0 || (options.charging ?? 'all') !== 'all') return this.#answered(call, answer)
+    if (plan.shadowCharging.length > 0) chargeShadow(call, answer, this.#options.metrics)
+    if (plan.charging.length === 0) return this.#answered(call, answer)
+    const charged = chargeRules(call, plan.charging, answer)
+    return charged instanceof Promise
+      ? charged.then((done) => this.#answered(call, done))
+      : this.#answered(call, charged)
+  }
+
+  #answered(call: Call, answer: Answer): CheckOutcome | Promise<CheckOutcome> {
     const { clock, metrics, log } = this.#options
     const answeredAt = clock.monotonic()
     metrics.answered(answer, answeredAt - call.startedAt)
     if (answer.status.code !== 0) log.denied(answer)
-    const { quotas } = call.options
-    if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0)
+    const { quotas, charging } = call.options
+    if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0 || charging === 'none')
       return { answer, quotas: NO_QUOTAS, answeredAt }
     return this.#options.quotas.grant(call, quotas).then((grants) => {
       const grantedAt = clock.monotonic()

@@ -11,7 +11,7 @@ import {
   UNKNOWN_VERDICTS_TOTAL,
 } from '../kernel/metrics/checks.ts'
 import type { Counter, Meter } from '../kernel/ports.ts'
-import { type CodeName, codeName } from '../kernel/status.ts'
+import { Code, type CodeName, codeName } from '../kernel/status.ts'
 import type { Answer, Tier } from '../kernel/verdict.ts'
 import type { VerdictOutcome } from '../cache/verdict-request.ts'
 import { generationFailures } from './attribute-generation.ts'
@@ -25,6 +25,8 @@ export interface CheckMetrics {
   readonly unknown: { add(part: { readonly rule: { readonly name: string; readonly failPolicy: FailPolicy } }): void }
   answered(answer: Answer, tookMs: number): void
   shadowed(rule: string, outcome: VerdictOutcome): void
+  /** What the quotas of a shadow rule said, by code. */
+  shadowQuota(rule: string, code: number): void
 }
 
 export function createCheckMetrics(meter: Meter): CheckMetrics {
@@ -59,6 +61,10 @@ export function createCheckMetrics(meter: Meter): CheckMetrics {
     },
     shadowed(rule, outcome) {
       shadow({ rule, verdict: outcome.entry === undefined ? 'unknown' : outcome.entry.verdict.kind }).add()
+    },
+    shadowQuota(rule, code) {
+      const verdict = code === 0 ? 'allow' : code === Code.RESOURCE_EXHAUSTED ? 'deny' : 'unknown'
+      shadow({ rule, verdict }).add()
     },
   }
 }

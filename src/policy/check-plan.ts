@@ -10,6 +10,9 @@ export interface CheckPlan {
   readonly scope: AnswerScope | undefined
   readonly enforced: readonly RuleConfig[]
   readonly shadow: readonly RuleConfig[]
+  /** Those of the enforced and of the shadow rules that charge quotas. */
+  readonly charging: readonly RuleConfig[]
+  readonly shadowCharging: readonly RuleConfig[]
   /** Names of the handlers that enforced rules can call. */
   readonly handlers: readonly string[]
   /** Whether the namespace of the request decides which of the rules apply. */
@@ -30,10 +33,13 @@ export class CheckPlans {
     let plan = this.#plans.get(candidates)
     if (plan === undefined) {
       const enforced = candidates.rules.filter((rule) => rule.mode === 'enforce')
+      const shadow = candidates.rules.filter((rule) => rule.mode === 'shadow')
       plan = {
         scope: this.#answers?.scope(candidates.digest),
         enforced,
-        shadow: candidates.rules.filter((rule) => rule.mode === 'shadow'),
+        shadow,
+        charging: enforced.filter(isCharging),
+        shadowCharging: shadow.filter(isCharging),
         handlers: [...new Set(enforced.flatMap((rule) => rule.actions.map((action) => action.handler.name)))],
         namespaced: !enforced.every((rule) => rule.everywhere),
       }
@@ -41,4 +47,8 @@ export class CheckPlans {
     }
     return plan
   }
+}
+
+function isCharging({ actions }: RuleConfig): boolean {
+  return actions.some(({ instances }) => instances.some(({ template }) => template.variety === 'quota'))
 }

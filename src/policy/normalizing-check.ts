@@ -43,8 +43,7 @@ export class NormalizingCheck implements CheckService {
     const [normal, unresolved] = this.readings(bag)
     if (unresolved === undefined) return this.#ask(normal, options)
     // Quotas are charged once.
-    const { quotas: _, ...reading } = options
-    const first = this.#ask(unresolved, reading)
+    const first = this.#ask(unresolved, { ...options, charging: 'none' })
     const proceed = (outcome: CheckOutcome) =>
       outcome.answer.status.code === 0 ? this.#askOnce(normal, options) : outcome
     return first instanceof Promise ? first.then(proceed) : proceed(first)

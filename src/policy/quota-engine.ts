@@ -2,15 +2,24 @@
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { QuotaDemand, QuotaGrant, QuotaOptions, QuotaService } from '../kernel/services.ts'
+import type { Snapshot } from '../config/snapshot.ts'
+import type { PolicyState } from './handler-table.ts'
 import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
-import { grantQuota } from './quota.ts'
+import { grantQuota, type QuotaNames } from './quota.ts'
 import { referencesOf } from './references.ts'
 
 export class QuotaEngine implements QuotaService {
   readonly #requests: PolicyRequests
+  /** Of the config that was asked last. */
+  #names: { readonly snapshot: Snapshot; readonly names: QuotaNames } | undefined
 
   constructor(requests: PolicyRequests) {
     this.#requests = requests
+  }
+
+  #namesOf({ snapshot }: PolicyState): QuotaNames {
+    if (this.#names?.snapshot !== snapshot) this.#names = { snapshot, names: quotaNames(snapshot) }
+    return this.#names.names
   }
 
   async charge(
@@ -28,11 +37,19 @@ export class QuotaEngine implements QuotaService {
   ): Promise<ReadonlyMap<string, QuotaGrant>> {
     const { bag, deadline, options, plan, state } = request
     const { deduplicationId = '' } = options
-    const context = { handlers: state.handlers, deadline }
+    const context = { handlers: state.handlers, deadline, known: this.#namesOf(state) }
     const grants = [...demands].map(async ([name, demand]): Promise<[string, QuotaGrant]> => {
       const grant = await grantQuota({ ...demand, name, deduplicationId }, plan.enforced, bag, context)
       return [name, { ...grant, referenced: referencesOf(request, grant.referenced) }]
     })
     return new Map(await Promise.all(grants))
   }
+}
+
+/** Quotas by the names that callers have for them: full or short, in any case. */
+export function quotaNames({ instances }: Snapshot): QuotaNames {
+  const names = [...instances.values()].filter(({ template }) => template.variety === 'quota').map(({ name }) => name)
+  const short = names.map((name) => name.split('.')[0] ?? name)
+  const known = new Set([...names, ...short].map((name) => name.toLowerCase()))
+  return { has: (name) => known.has(name.toLowerCase()), all: [...new Set(short)] }
 }

@@ -9,6 +9,7 @@ import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { QuotaDemand, QuotaGrant } from '../kernel/services.ts'
 import { OK_STATUS } from '../kernel/status.ts'
+import { suggest } from '../kernel/suggest.ts'
 import type { HandlerTable } from './handler-table.ts'
 import { metUnknown } from './references.ts'
 import { evaluationFailure, matchRule } from './rule-match.ts'
@@ -17,7 +18,7 @@ import type { RunningHandler } from './running-handler.ts'
 /** Mixer's clients make a UUID and add a number. */
 const LONGEST_ID = 256
 
-/** A quota that no rule limits is granted in full for a minute, as Mixer did. */
+/** A quota that no rule limits for a request is granted in full for a minute, as Mixer did. */
 const UNLIMITED_VALID_MS = 60_000
 
 /** Asks for one quota. A failing handler grants nothing and says so, unless the rule's fail policy is open. */
@@ -25,8 +26,9 @@ export async function grantQuota(
   demand: QuotaDemand & { readonly name: string; readonly deduplicationId: string },
   rules: readonly RuleConfig[],
   bag: AttributeBag,
-  context: { readonly handlers: HandlerTable; readonly deadline: number },
+  context: { readonly handlers: HandlerTable; readonly deadline: number; readonly known: QuotaNames },
 ): Promise<QuotaGrant> {
+  if (!context.known.has(demand.name)) return undefinedQuota(demand.name, context.known)
   const reads = new ReadCollector()
   const found = findQuota(demand.name, rules, bag, reads)
   const finish = (grant: QuotaResult): QuotaGrant => {
@@ -47,6 +49,20 @@ export async function grantQuota(
   }
 }
 
+/** The quotas that a config has, by the names that callers have for them. */
+export interface QuotaNames {
+  has(name: string): boolean
+  /** Short names, for people. */
+  readonly all: readonly string[]
+}
+
+/** To grant what nobody defined would be to lift a limit for a slip of the pen. */
+function undefinedQuota(name: string, { all }: QuotaNames): QuotaGrant {
+  const known = all.length === 0 ? 'this config has none' : `there are ${all.slice(0, 10).join(', ')}`
+  const message = `no quota is named ${JSON.stringify(name.slice(0, 100))}; ${known}.${suggest(name, all)}`
+  return { status: new IntermixError('INVALID_REQUEST', message).status, granted: 0, validForMs: 0, referenced: [] }
+}
+
 async function ask(
   config: InstanceConfig,
   running: RunningHandler | undefined,
@@ -59,12 +75,12 @@ async function ask(
   if (instance instanceof EvaluationError) throw evaluationFailure(config.name, instance)
   if (running === undefined) throw new IntermixError('INTERNAL', 'the handler is not running')
   const { amount, bestEffort } = demand
-  const deduplicationId = demand.deduplicationId === '' ? '' : idOf(demand.deduplicationId, demand.name)
+  const deduplicationId = demand.deduplicationId === '' ? '' : demandId(demand.deduplicationId, demand.name)
   return running.quota(instance, { amount, bestEffort, deduplicationId }, deadline)
 }
 
-/** Callers choose it, and handlers keep it for a while: a long one is kept as its hash. */
-function idOf(deduplicationId: string, name: string): string {
+/** The id of one quota of a request. Callers choose it, and handlers keep it for a while: a long one is kept as its hash. */
+export function demandId(deduplicationId: string, name: string): string {
   const id = `${deduplicationId}${name}`
   return id.length <= LONGEST_ID ? id : hash('sha256', id, 'base64url')
 }

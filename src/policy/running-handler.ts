@@ -4,12 +4,18 @@ import type {
   AnyHandler,
   CallContext,
   CheckResult,
+  QuotaCharge,
   QuotaRequest,
   QuotaResult,
   ReportContext,
 } from '../adapter-kit/define-adapter.ts'
 import type { Instance } from '../adapter-kit/instance.ts'
-import { attributesProblem, checkResultProblem, quotaResultProblem } from '../adapter-kit/results.ts'
+import {
+  attributesProblem,
+  checkResultProblem,
+  quotaResultProblem,
+  quotaResultsProblem,
+} from '../adapter-kit/results.ts'
 import type { TemplateDefinition } from '../adapter-kit/template.ts'
 import { templatesOf } from '../adapter-kit/templates.ts'
 import type { VerdictSource } from '../cache/verdict-request.ts'
@@ -25,6 +31,14 @@ import {
   type Verdict,
 } from '../kernel/verdict.ts'
 import { type Guard, isThenable } from './guard.ts'
+
+/** Of charges in order; where one is refused, those after it may be missing. */
+export type QuotaResults = readonly QuotaResult[] | Promise<readonly QuotaResult[]>
+
+/** Whether what was wanted is refused. Mixer's adapters say so by granting nothing, whatever the status. */
+export function isRefusal({ status, granted }: QuotaResult, wanted = 1): boolean {
+  return status.code !== 0 || (wanted > 0 && granted <= 0)
+}
 
 type ReportMethod<A, R> = (batch: A, call: ReportContext) => R | Promise<R>
 
@@ -88,6 +102,30 @@ export class RunningHandler implements VerdictSource {
     const retry = request.deduplicationId !== ''
     const ask = (call: CallContext) => believe(quota.call(methods, instance, request, call), problemOf)
     return this.#counting(this.#guard.run(ask, { deadline, retry }))
+  }
+
+  /**
+   * Charges instances of one template that belong to one request: all or none, where the handler can do that; else one after
+   * the other, up to the first one that is refused.
+   */
+  quotaTogether(charges: readonly QuotaCharge[], deadline: number): QuotaResults {
+    const [first] = charges
+    const together = first && this.#code.quotaTogether?.[first.instance.template]
+    if (together === undefined || charges.length === 1) return this.#inTurn(charges, deadline)
+    const problemOf = (results: unknown) => quotaResultsProblem(results, charges)
+    const retry = charges.every(({ request }) => request.deduplicationId !== '')
+    const ask = (call: CallContext) => believe(together.call(this.#code.quotaTogether, charges, call), problemOf)
+    return this.#counting(this.#guard.run(ask, { deadline, retry }))
+  }
+
+  #inTurn(charges: readonly QuotaCharge[], deadline: number, done: readonly QuotaResult[] = []): QuotaResults {
+    const next = charges[done.length]
+    const last = done.at(-1)
+    const isOver = last !== undefined && isRefusal(last, charges[done.length - 1]?.request.amount)
+    if (next === undefined || isOver) return done
+    const result = this.quota(next.instance, next.request, deadline)
+    if (result instanceof Promise) return result.then((known) => this.#inTurn(charges, deadline, [...done, known]))
+    return this.#inTurn(charges, deadline, [...done, result])
   }
 
   generate(

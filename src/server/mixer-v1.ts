@@ -199,8 +199,9 @@ const NOTHING_ASKED: Asked = { bag: EMPTY_BAG, vocabulary: new Map(), globalWord
 
 function checkOptionsOf(request: CheckRequest, timeoutMs: number, startedAt: number): CheckOptions {
   const { deduplicationId, quotas } = request
-  if (quotas.size === 0) return { timeoutMs, startedAt, keepsAnswer: true }
-  return { timeoutMs, startedAt, keepsAnswer: true, quotas, deduplicationId }
+  // Mixer's proxies know their quotas and name them: what they keep answers for is not charged by the request.
+  const options = { timeoutMs, startedAt, keepsAnswer: true, charging: 'named' } as const
+  return quotas.size === 0 ? options : { ...options, quotas, deduplicationId }
 }
 
 function tooLarge(most: number): RefusedRequest {

@@ -36,7 +36,7 @@ describe('NormalizingCheck', () => {
     }
     const { answer } = await ask('/admin/../open')
     expect(paths()).toEqual(['/admin/../open', '/open'])
-    expect(inner.asked.map(({ options }) => options.quotas?.size)).toEqual([undefined, 1])
+    expect(inner.asked.map(({ options }) => options.charging)).toEqual(['none', undefined])
     expect([answer.status.code, answer.validForMs, answer.validUses]).toEqual([0, 0, 0])
   })
 

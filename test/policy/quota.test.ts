@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { grantQuota } from '../../src/policy/quota.ts'
+import { quotaNames } from '../../src/policy/quota-engine.ts'
 import { type Attributes, document, goodPolicy, type PolicyNode, startPolicy } from './policy-node.ts'
 
 const limit = (name: string, maxAmount: number) => ({
@@ -63,7 +64,11 @@ async function quotas(rules: Readonly<Record<string, Rule>>) {
       { name: 'calls', amount, bestEffort: true, deduplicationId: '', ...more },
       snapshot.rules,
       MapBag.of(attributes),
-      { handlers: more.handlers ?? handlers, deadline: started.clock.monotonic() + 1_000 },
+      {
+        handlers: more.handlers ?? handlers,
+        deadline: started.clock.monotonic() + 1_000,
+        known: quotaNames(snapshot),
+      },
     )
 }
 
@@ -88,7 +93,16 @@ describe('a quota', () => {
     const grant = await quotas({ a: { match: 'request.path == "/a"', handler: 'few' } })
     const unlimited = { status: { code: 0 }, granted: 10, validForMs: 60_000 }
     expect(await grant({ 'request.path': '/b' })).toMatchObject(unlimited)
-    expect(await grant({ 'request.path': '/a' }, 10, { name: 'call' })).toMatchObject(unlimited)
+  })
+
+  it('that nobody defined is an error, and nothing is granted', async () => {
+    const grant = await quotas({ a: { handler: 'few' } })
+    const status = { code: 3, message: 'no quota is named "call"; there are calls, undefinable. Did you mean "calls"?' }
+    expect(await grant({ 'request.path': '/a' }, 10, { name: 'call' })).toMatchObject({
+      status,
+      granted: 0,
+      validForMs: 0,
+    })
   })
 
   it('depends on what its matches and its instance read', async () => {

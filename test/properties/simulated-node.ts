@@ -57,7 +57,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   const tables = new HandlerTables({
     clock,
     log,
-    environment: () => ({ environment: createTestEnvironment(), dispose: () => undefined }),
+    environment: () => ({ environment: createTestEnvironment({ clock }), dispose: () => undefined }),
     guard: (handler) => createGuard({ handler, clock, random, meter, log }),
   })
   let state: PolicyState | undefined

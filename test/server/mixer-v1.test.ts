@@ -115,7 +115,7 @@ describe('mixerService: Check', () => {
       return { answer: ALLOWED, quotas: new Map() }
     })
     const { precondition } = await node.check({ attributes: compress({ 'source.name': 'me' }), globalWordCount: 222 })
-    expect(seen).toEqual(['me', { timeoutMs: 1_000, startedAt: 0, keepsAnswer: true }])
+    expect(seen).toEqual(['me', { timeoutMs: 1_000, startedAt: 0, keepsAnswer: true, charging: 'named' }])
     expect(precondition?.status?.code ?? 0).toBe(0)
     expect(precondition?.validDuration).toMatchObject({ seconds: 1n, nanos: 500_000_000 })
     expect(precondition?.validUseCount).toBe(7)
