@@ -30,7 +30,7 @@ interface Node {
 
 /** The quota of a node: what it grants of an amount, or the code of its failure. */
 function quotaOf({ queueLink, prefix = 'intermix', tls }: Node, params: object = {}, max = 1000) {
-  const more = { process: 1, listener: undefined, timeoutMs: 500, tls, queueLink, prefix }
+  const more = { process: 1, processId: 'test', listener: undefined, timeoutMs: 500, tls, queueLink, prefix }
   const environments = new AdapterEnvironments({ ...ports(), ...more })
   ends.push(() => environments.close())
   const quotas = [{ name: 'rq', maxAmount: max, validDuration: '1h' }]

@@ -15,7 +15,7 @@ const ALGORITHMS = { gcra, tokenBucket, fixedWindow, calendarWindow, slidingWind
 
 /** The algorithm of a rule, which takes only states that it has made itself. */
 export function algorithmOf(rule: CountingRule): Algorithm<LimitRule, unknown> {
-  return ALGORITHMS[rule.algorithm] as Algorithm<LimitRule, unknown>
+  return ALGORITHMS[rule.algorithm]
 }
 
 /** For how long a charge at `now` (ms since the epoch) counts at most. Of a bucket it is until that is full. */
