@@ -60,6 +60,7 @@ export function accessLogService(dependencies: AccessLogDependencies): GrpcServi
       report,
       ack: reportAcks.access_log,
       clock,
+      nextBatchId,
       onRoom: () => {
         if (halfClosed && flow.isEmpty) end()
         else giveWay()

@@ -10,6 +10,7 @@ interface ReportFlowOptions {
   readonly report: ReportService
   readonly ack: ReportAck
   readonly clock: Clock
+  readonly nextBatchId: () => string
   /** Called when nothing waits any more, and the stream may be read on. */
   readonly onRoom: () => void
   /** Hears of a batch that the intake will never take, or had not taken when the stream was over. */
@@ -88,7 +89,8 @@ export class ReportFlow {
     this.#unpromised += byteLength
     void outcome.then((refusal) => {
       this.#unpromised -= byteLength
-      if (refusal !== undefined) this.#judge(batch, refusal)
+      // The queue may have it all the same, under its id: what it is put together with now must not be taken for it.
+      if (refusal !== undefined) this.#judge({ ...batch, id: this.#options.nextBatchId() }, refusal)
       if (this.#cancelRetry === undefined) this.#pump()
       this.#announce()
     })

@@ -156,6 +156,18 @@ describe('the access log service', () => {
     expect(given.report.batches.length).toBe(300)
   })
 
+  it('sends again what was not promised under an id of its own: the queue may have it under that which it had', async () => {
+    const asked: string[] = []
+    given.report.decide = async ({ id }) => (asked.push(id) === 1 ? NO_ROOM : undefined)
+    const { stream, ended } = open()
+    stream.write(httpLogs(['/a']))
+    await expect.poll(() => asked.length).toBe(2)
+    stream.end()
+    expect(await ended).toBeNull()
+    expect(new Set(asked).size).toBe(2)
+    expect(given.report.batches.map(({ id }) => id)).toEqual([asked[1]])
+  })
+
   it('counts what it had no room for until its stream was over, and what it will never take', async () => {
     given.report.decide = ({ count }) => (count === 3 ? new IntermixError('INVALID_REQUEST', 'too large') : NO_ROOM)
     const { stream, ended } = open()
