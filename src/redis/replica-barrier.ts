@@ -97,7 +97,8 @@ export class ReplicaBarrier {
   async #serverOf(line: ServerLine): Promise<Redis> {
     this.#client ??= this.#connect()
     const client = this.#client
-    if (!(client instanceof Cluster)) return await this.#connected(client)
+    await this.#connected(client)
+    if (!(client instanceof Cluster)) return client
     const masters = client.nodes('master')
     const known = this.#servers.get(line)
     if (known !== undefined && masters.includes(known)) return known
@@ -110,15 +111,14 @@ export class ReplicaBarrier {
   }
 
   /** It connects when it is first needed, and anew after a failover: what waits then is not refused for that. */
-  async #connected(client: Redis): Promise<Redis> {
-    if (client.status === 'ready') return client
+  async #connected(client: RedisClient): Promise<void> {
+    if (client.status === 'ready') return
     const { promise, resolve } = Promise.withResolvers<void>()
     client.once('ready', resolve)
     await within(this.#options.clock, CONNECT_MS, promise, () => {
       client.off('ready', resolve)
       throw unavailable('no connection could be made on which to wait for replicas')
     })
-    return client
   }
 
   async #ask(server: Redis): Promise<void> {

@@ -28,6 +28,16 @@ describe('--report-ack', () => {
     expect(read('queued,http=memory', 'queued')).toMatchObject({ http: 'memory', mixer: 'queued' })
   })
 
+  it('promises replicas only where there is a Redis that may have some', () => {
+    const missing = expect.stringMatching(/^--report-ack replicated: .*give --queue-redis URL or --redis URL$/)
+    expect(read('http=replicated')).toEqual([missing])
+    const own = ['--config', 'x', '--report-ack', 'replicated', '--revocation-ack', 'replicated']
+    const alone = readSettings('all', own, {})
+    expect(alone).toEqual({ problems: [missing, expect.stringMatching(/^--revocation-ack replicated: /)] })
+    const given = readSettings('all', [...own, '--redis', 'redis://queue:6379', '--replicas', '2'], {})
+    expect(given).toMatchObject({ settings: { replicas: 2, revocationAck: 'replicated' } })
+  })
+
   it('names what it could be', () => {
     expect(read('mixer=disk')).toEqual([expect.stringContaining('mixer=queued')])
     expect(read('otlp=memory')).toEqual([expect.stringContaining('access_log=memory')])
