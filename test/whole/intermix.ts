@@ -1,7 +1,9 @@
 // Intermix processes for end-to-end tests: the real command with real flags, on free ports.
 import { fileURLToPath } from 'node:url'
-import { freePorts } from '../helpers/ports.ts'
 import { type Child, spawnChild } from '../helpers/process.ts'
+
+const ANY_PORT = '127.0.0.1:0'
+const PATIENCE_MS = 60_000
 
 /** The checkout. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -30,9 +32,9 @@ export function startCommand(args: readonly string[], env: Readonly<Record<strin
 /** Starts the command and waits until it says that it is ready. */
 export async function startIntermix(options: IntermixOptions): Promise<Intermix> {
   const { role, config, nodeId, flags } = options
-  const [grpc = 0, http = 0, admin = 0, prometheus = 0] = await freePorts(4)
-  const serving = ['--grpc-address', `127.0.0.1:${grpc}`, '--http-address', `127.0.0.1:${http}`]
-  const draining = ['--prometheus-address', `127.0.0.1:${prometheus}`]
+  // A port that was free a moment ago may be another's by now: the process takes what is free, and says what it took.
+  const serving = ['--grpc-address', ANY_PORT, '--http-address', ANY_PORT]
+  const draining = ['--prometheus-address', ANY_PORT]
   const child = await startCommand([
     role,
     '--config',
@@ -40,21 +42,24 @@ export async function startIntermix(options: IntermixOptions): Promise<Intermix>
     '--node-id',
     nodeId,
     '--admin-address',
-    `127.0.0.1:${admin}`,
+    ANY_PORT,
     '--log-format',
     'json',
     ...(role === 'worker' ? [] : serving),
     ...(role === 'node' ? [] : draining),
     ...flags,
   ])
-  const adminUrl = `http://127.0.0.1:${admin}`
-  await child.waitForPort(admin)
+  const [, told = '{}'] = await child.waitForOutput(/"addresses":(\{[^}]*\})/, PATIENCE_MS)
+  const addresses = JSON.parse(told) as Readonly<Record<string, string>>
+  const portOf = (name: string) => Number(addresses[name]?.replace(/^.*:/, '') ?? 0)
+  const adminUrl = `http://${addresses['admin']}`
   await waitUntilReady(child, `${adminUrl}/readyz`)
-  return { child, grpcPort: grpc, httpPort: http, adminUrl, prometheusUrl: `http://127.0.0.1:${prometheus}` }
+  const prometheusUrl = `http://${addresses['prometheus']}`
+  return { child, grpcPort: portOf('grpc'), httpPort: portOf('http'), adminUrl, prometheusUrl }
 }
 
 async function waitUntilReady(child: Child, url: string): Promise<void> {
-  const deadline = performance.now() + 60_000
+  const deadline = performance.now() + PATIENCE_MS
   let last = ''
   while (performance.now() < deadline && child.running()) {
     try {
