@@ -32,14 +32,14 @@ afterAll(async () => {
 })
 
 /** A command to a server, as its admin. */
-type Ask = (...args: string[]) => Promise<unknown>
+type Ask = (name: string, ...args: string[]) => Promise<unknown>
 
 /** Makes the users that `intermix redis-acl` prints. */
 async function makeUsers(servers: readonly Ask[], args: readonly string[]): Promise<void> {
   const child = await startCommand(['redis-acl', ...args, '--password-file', passwordFile])
   expect(await child.exited).toMatchObject({ code: 0 })
   const lines = child.output().trim().split('\n')
-  for (const ask of servers) for (const line of lines) await ask(...line.split(' '))
+  for (const ask of servers) for (const line of lines) await ask('ACL', ...line.split(' ').slice(1))
 }
 
 /** What was refused to whom: user and command, key or channel. */
@@ -59,24 +59,51 @@ async function refusedIn(servers: readonly Ask[], work: () => Promise<void>): Pr
   return found
 }
 
+/** One Redis with all users that are printed for it; its default user is an admin with a password. */
+async function startOne(args: readonly string[]): Promise<{ admin: Ask; urlOf: (user: string) => string }> {
+  const redis = await startRedis({ args: ['--maxmemory-policy', 'noeviction'] })
+  ends.push(() => redis.stop())
+  const client = new Redis(redis.port, '127.0.0.1')
+  ends.push(async () => client.disconnect())
+  const admin: Ask = (name, ...rest) => client.call(name, ...rest)
+  await makeUsers([admin], ['all', ...args])
+  await admin('ACL', 'SETUSER', 'default', 'resetpass', `>${ADMIN}`)
+  await client.auth(ADMIN)
+  return { admin, urlOf: (user) => redis.url.replace('//', `//${user}:${CREDENTIALS}@`) }
+}
+
 describe('users with the rights of intermix redis-acl', () => {
   it('do all that is done with one Redis, by names of their own, and nothing is refused', async () => {
-    const redis = await startRedis({ args: ['--maxmemory-policy', 'noeviction'] })
-    ends.push(() => redis.stop())
-    const admin = new Redis(redis.port, '127.0.0.1')
-    ends.push(async () => admin.disconnect())
-    const servers = [(name: string, ...args: string[]) => admin.call(name, ...args)]
     const names = ['--redis-prefix', 'shop_1', '--mesh', 'west']
-    await makeUsers(servers, ['all', ...names, '--roles', 'node,worker,operator,quota'])
-    await admin.call('ACL', 'SETUSER', 'default', 'resetpass', `>${ADMIN}`)
-    await admin.auth(ADMIN)
-    const url = (role: string) => redis.url.replace('//', `//shop_1.west-${role}:${CREDENTIALS}@`)
+    const { admin, urlOf } = await startOne([...names, '--roles', 'node,worker,operator,quota'])
+    const url = (role: string) => urlOf(`shop_1.west-${role}`)
     const world = await startRightsWorld({
       flags: (role) => ['--redis', url(role), ...names],
       quotaUrl: url('quota'),
     })
     ends.push(() => world.stop())
-    expect(await refusedIn(servers, () => world.exercise())).toEqual([])
+    expect(await refusedIn([admin], () => world.exercise())).toEqual([])
+  }, 300_000)
+
+  it('are told which right they lack, as soon as one is taken away', async () => {
+    const { admin, urlOf } = await startOne([])
+    const world = await startRightsWorld({ flags: (role) => ['--redis', urlOf(`intermix-${role}`)], quotaUrl: '' })
+    ends.push(() => world.stop())
+    await world.exercise()
+    const said = (role: 'node' | 'worker') => async () => (await world.ask())[role]
+    const slow = { timeout: 60_000 }
+    for (const [role, taken, words] of [
+      ['worker', '-bzpopmin', 'may not run BZPOPMIN: ACL SETUSER intermix-worker +bzpopmin'],
+      ['node', '-evalsha', 'may not run EVALSHA: ACL SETUSER intermix-node +evalsha'],
+      ['node', '-lpush', 'may not run a command of a script'],
+    ] as const) {
+      await admin('ACL', 'SETUSER', `intermix-${role}`, taken)
+      await expect.poll(said(role), slow).toContain(words)
+      await admin('ACL', 'SETUSER', `intermix-${role}`, taken.replace('-', '+'))
+    }
+    // All keys but those that begin so, as far as the first letters go.
+    await admin('ACL', 'SETUSER', 'intermix-node', 'resetkeys', '~intermix:*', '~{intermix-[^r]*', '~{intermix:*')
+    await expect.poll(said('node'), slow).toContain('may not use keys {intermix-reports}*')
   }, 300_000)
 
   it('do all that is done with a cluster, also while slots move', async () => {

@@ -16,10 +16,10 @@ export interface RedisFlags {
 }
 
 export interface RightsWorld {
-  readonly node: Intermix
-  readonly worker: Intermix
   /** Does everything, and fails where something is not done. */
   exercise(): Promise<void>
+  /** Asks a node for a little of each, whatever comes of it. @returns what node and worker say of Redis */
+  ask(): Promise<Readonly<Record<'node' | 'worker', string>>>
   stop(): Promise<void>
 }
 
@@ -43,7 +43,7 @@ export async function startRightsWorld({ flags, quotaUrl }: RedisFlags): Promise
     const worker = await start('worker', 'w', flags('worker'))
     const nodes = [await start('node', 'a', flags('node')), await start('node', 'b', flags('node'))] as const
     const exercise = () => exerciseAll({ nodes, worker, backend, operator: flags('operator') })
-    return { node: nodes[0], worker, exercise, stop }
+    return { exercise, ask: () => ask(nodes[0], worker), stop }
   } catch (error) {
     await stop()
     throw error
@@ -108,6 +108,17 @@ async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise
   expect(await command(['dead-letters', 'drop', '--all', ...operator])).toContain('dropped')
   backend.answerWith(() => ({ status: 200 }))
   await expect.poll(() => command(['ledger', '--admin', worker.adminUrl]), slow).toContain('everything adds up')
+}
+
+async function ask(node: Intermix, worker: Intermix): Promise<Readonly<Record<'node' | 'worker', string>>> {
+  serial += 1
+  await Promise.all([
+    check(node, `/entitled/asked/${serial}`, { shared: 1 }),
+    report(node, 1),
+    command(['revoke', '--all', '--admin', node.adminUrl]),
+  ])
+  const said = async ({ adminUrl }: Intermix) => await (await fetch(`${adminUrl}/readyz`)).text()
+  return { node: await said(node), worker: await said(worker) }
 }
 
 async function check(node: Intermix, path: string, quotas?: Record<string, number>): Promise<{ tier?: string }> {
