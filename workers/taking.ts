@@ -2,17 +2,19 @@
 
 import { type Job, Worker } from 'bullmq'
 import { within } from '../src/kernel/deadline.ts'
-import { redisTrouble } from '../src/redis/trouble.ts'
+import { isForbidden, redisTrouble } from '../src/redis/trouble.ts'
 import type { WorkerContext } from './worker-context.ts'
 
 const MAX_STALLED_COUNT = 5
 /** After the loss of a connection; BullMQ's own 15 s would leave a queue alone long after Redis is back. */
 const RETRY_MS = 1000
+/** A user that lacks a right is given it by somebody. */
+const RIGHTS_MS = 2000
 /** Where Redis is away or full, jobs in work cannot be acknowledged: waiting for their end would only hold up the process. */
 const HOPELESS_DEADLINE_MS = 500
 
-/** Why no jobs are taken: the fan-out leaves memory to others, Redis takes no writes. */
-type HoldReason = 'memory' | 'full'
+/** Why no jobs are taken: the fan-out leaves memory to others, Redis takes no writes, or does not allow it to this user. */
+type HoldReason = 'memory' | 'full' | 'rights'
 
 export interface TakingOptions {
   /** Name of the queue. */
@@ -141,11 +143,18 @@ export class Taking {
       if (error instanceof SyntaxError) this.#options.garbled()
       this.#context.link.heed(error)
       // BullMQ would ask again at once, and again.
+      if (isForbidden(error)) return this.#holdForRights(worker)
       if (redisTrouble(error) !== 'full') return
       if (worker === this.#worker) this.hold('full', true)
       this.#context.memory.suspect()
     })
     return worker
+  }
+
+  #holdForRights(worker: Worker): void {
+    if (this.#stopped || worker !== this.#worker || this.#holds.has('rights')) return
+    this.hold('rights', true)
+    this.#context.clock.after(RIGHTS_MS, () => this.hold('rights', false))
   }
 
   async #process(job: Job, token = ''): Promise<void> {

@@ -9,6 +9,7 @@ import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { Siblings } from '../kernel/siblings.ts'
 import { departing } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
+import { withReason } from '../redis/trouble.ts'
 import type { RedisClient } from '../redis/create-client.ts'
 import type { Replication } from '../redis/replication.ts'
 import {
@@ -161,12 +162,12 @@ export class RevocationService {
     }
     const written = replication?.write(head, append) ?? append().then((value) => ({ value }))
     const recorded = await written.catch((error: unknown) => {
-      throw unavailable('the revocation could not be recorded', error)
+      throw unavailable('the revocation could not be recorded', withReason(error, link))
     })
     // Where another server took over, it was recorded there anew.
     const proved = 'replicated' in recorded ? recorded.replicated() : recorded.value
     const appended = await Promise.resolve(proved).catch((error: unknown) => {
-      throw unavailable('the revocation is recorded, but may be lost with the server of Redis', error)
+      throw unavailable('the revocation is recorded, but may be lost with the server of Redis', withReason(error, link))
     })
     const uptake = await this.#awaitUptake(link, appended)
     return { sequence: appended.sequence, ...uptake, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }
@@ -197,7 +198,8 @@ export class RevocationService {
           if (isOver || uptake.counts.unconfirmed === 0) return uptake
         }
       } catch (error) {
-        if (isOver) throw unavailable('the revocation is recorded, but which nodes have applied it is not known', error)
+        const why = withReason(error, link)
+        if (isOver) throw unavailable('the revocation is recorded, but which nodes have applied it is not known', why)
       }
       await pause(clock, CONFIRM_LOOK_MS)
     }

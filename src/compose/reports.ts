@@ -11,6 +11,7 @@ import type { PolicyState } from '../policy/handler-table.ts'
 import { ReportDispatcher } from '../policy/report-dispatch.ts'
 import { chooseHandlers } from './handler-choice.ts'
 import type { RedisLink } from '../redis/connection.ts'
+import { withReason } from '../redis/trouble.ts'
 import type { Replication } from '../redis/replication.ts'
 import { promisesReplicas } from './report-choices.ts'
 import type { ReportDispatch } from '../telemetry/expand.ts'
@@ -174,6 +175,13 @@ export function createReports(options: ReportsOptions): Reports {
     const services = await presence?.look()
     return services === undefined ? report : withServices(report, services, queueNames(prefix).reports())
   }
+  const explained = (look: () => Promise<unknown>) => async () => {
+    try {
+      return await look()
+    } catch (error) {
+      throw queueLink === undefined ? error : withReason(error, queueLink)
+    }
+  }
   books.start(intake && (() => intake.totals()))
   let working = false
   return {
@@ -197,8 +205,8 @@ export function createReports(options: ReportsOptions): Reports {
       presence?.tell()
     },
     debug: new Map<string, () => unknown>([
-      ['reports', view],
-      ['ledger', lookAtBooks],
+      ['reports', explained(view)],
+      ['ledger', explained(lookAtBooks)],
     ]),
     async stop(deadlineMs) {
       const endAt = clock.monotonic() + deadlineMs

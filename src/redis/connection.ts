@@ -173,7 +173,7 @@ class Link implements RedisLink {
   run<T>(operation: (client: RedisClient) => Promise<T>, timeoutMs?: number): Promise<T> {
     if (this.state() === 'down') {
       this.#calls.refused.add()
-      return Promise.reject(unavailable(`Redis is not reachable: ${this.reason() ?? 'it is being asked'}`))
+      return Promise.reject(unavailable('Redis is not reachable'))
     }
     return this.#bounded(operation, timeoutMs ?? this.timeoutMs)
   }
@@ -236,8 +236,8 @@ class Link implements RedisLink {
     if (error instanceof IntermixError || error instanceof TypeError || error instanceof RangeError)
       return this.#said(error)
     if (isReply && !isAway(error)) {
-      const words = this.#refusals.heed(error)
-      return this.#said(isForbidden(error) ? unavailable(`Redis refuses it: ${words}`, error) : error)
+      this.#refusals.heed(error)
+      return this.#said(isForbidden(error) ? unavailable('Redis does not allow it to its user', error) : error)
     }
     this.#calls.failed.add()
     this.#failed()

@@ -40,16 +40,15 @@ export class Refusals {
     return this.#heardAt.size === 0 ? undefined : [...this.#heardAt.keys()].join('; ')
   }
 
-  /** @returns what is refused, in words; `undefined` where the reply is none of that. */
-  heed(reply: Reply): string | undefined {
+  /** Notes what a reply refuses, where it is one that does. */
+  heed(reply: Reply): void {
     const words = this.#wordsFor(reply)
-    if (words === undefined) return undefined
+    if (words === undefined) return
     const isNew = !this.#heardAt.has(words)
-    if (isNew && this.#heardAt.size >= MAX_TOLD) return words
+    if (isNew && this.#heardAt.size >= MAX_TOLD) return
     this.#heardAt.set(words, this.#options.clock.monotonic())
     if (isNew) this.#options.onChange({ began: words })
     this.#watch()
-    return words
   }
 
   stop(): void {

@@ -38,3 +38,14 @@ export function isFull(reply: Error): boolean {
 export function isForbidden(reply: Error): boolean {
   return FORBIDDEN.test(reply.message)
 }
+
+/**
+ * A failure for operators, with why Redis cannot be used: callers do not get to see where it is and who signs in there.
+ * @param link on which it failed
+ */
+export function withReason(error: unknown, link: { reason(): string | undefined }): IntermixError {
+  const failure = IntermixError.from(error)
+  const reason = failure.code === 'REDIS_UNAVAILABLE' ? link.reason() : undefined
+  if (reason === undefined) return failure
+  return new IntermixError(failure.code, `${failure.message}: ${reason}`, { cause: error })
+}

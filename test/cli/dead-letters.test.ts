@@ -227,7 +227,11 @@ describe('intermix dead-letters', () => {
     await redis.kill()
     expect(await run('list')).toMatchObject({
       code: 3,
-      errors: [expect.stringMatching(/Redis at redis:.* cannot be used, for 3000 ms already: nothing listens at .*ECONNREFUSED/)],
+      errors: [
+        expect.stringMatching(
+          /Redis at redis:.* cannot be used, for 3000 ms already: nothing listens at .*ECONNREFUSED/,
+        ),
+      ],
     })
   })
 })

@@ -16,13 +16,7 @@ describe('what a library writes', () => {
     process.emitWarning('old', 'DeprecationWarning')
     await once(process, 'warning')
     restore()
-    expect(heard).toEqual([
-      'warn one of 2',
-      'info { a: 1 }',
-      'error no',
-      'debug fine',
-      'warn DeprecationWarning: old',
-    ])
+    expect(heard).toEqual(['warn one of 2', 'info { a: 1 }', 'error no', 'debug fine', 'warn DeprecationWarning: old'])
     expect([{ ...console }, process.listeners('warning')]).toEqual([before, printers])
   })
 })
