@@ -1,4 +1,4 @@
-// What idle nodes cost a Redis: `node load/idle-nodes.ts [--nodes 10,100,1000] [--seconds 30]`.
+// What idle nodes cost a Redis: `node load/idle-nodes.ts [--nodes 10,100,1000] [--seconds 30] [--lean]`.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,6 +13,7 @@ const help = `node load/idle-nodes.ts: commands and processor time of a Redis th
 
   --nodes N,…     how many, one row each                     default 10,100,1000
   --seconds S     how long it is watched                     default 30
+  --lean          send what nodes send without being nodes: for 10,000 on a small machine; nobody confirms then
   --processes P   of this command, among which they are cut  default one for each 2,000
 
 Each node has a connection of its own and the real log of revocations, signs of life, registry and report queue over it; what
@@ -21,17 +22,19 @@ less than all of them this machine was too small, and the row tells too little. 
 
 const SETTLE_MS = 8_000
 const A_PROCESS = 2_000
+const A_LEAN_PROCESS = 5_000
 
 await runCommand(
   {
     options: {
       nodes: { type: 'string', default: '10,100,1000' },
       seconds: { type: 'string', default: '30' },
+      lean: { type: 'boolean', default: false },
       processes: { type: 'string', default: '0' },
     },
     help,
   },
-  async ({ nodes, seconds, processes }, defer) => {
+  async ({ nodes, seconds, processes, lean }, defer) => {
     const rows = []
     for (const count of nodes.split(',').map(Number)) {
       const ends: (() => Promise<unknown>)[] = []
@@ -39,8 +42,10 @@ await runCommand(
         for (const each of ends.splice(0).toReversed()) await each()
       }
       defer(end)
-      const hosts = Number(processes) || Math.ceil(count / A_PROCESS)
-      rows.push(await measure(count, hosts, Number(seconds), (each) => ends.push(each)))
+      const hosts = Number(processes) || Math.ceil(count / (lean ? A_LEAN_PROCESS : A_PROCESS))
+      const row = await measure({ count, lean, processes: hosts, seconds: Number(seconds) }, (each) => ends.push(each))
+      rows.push(row)
+      say(JSON.stringify(row))
       await end()
     }
     printTable(rows)
@@ -48,17 +53,22 @@ await runCommand(
   },
 )
 
-async function measure(
-  count: number,
-  processes: number,
-  seconds: number,
-  defer: (end: () => Promise<unknown>) => void,
-) {
+type Defer = (end: () => Promise<unknown>) => void
+
+interface Run {
+  readonly count: number
+  readonly lean: boolean
+  readonly processes: number
+  readonly seconds: number
+}
+
+async function measure(run: Run, defer: Defer) {
+  const { count, lean, seconds } = run
   const redis = await startRedis(['--maxclients', '65000'])
   defer(() => redis.stop())
   const client = new Redis(redis.port)
   defer(async () => client.disconnect())
-  const hosts = await startHosts(redis, count, processes, defer)
+  const hosts = await startHosts(redis, run, defer)
   await pause(SETTLE_MS)
   const own = () => cpuSeconds([redis.pid()])
   const [before, stats, at] = [own(), await callsOf(client), performance.now()]
@@ -70,7 +80,7 @@ async function measure(
   const asked = [...calls].map(([name, number]) => [name, (number - (stats.get(name) ?? 0)) / passed / count] as const)
   const each = new Map(asked)
   say(asked.map(([name, rate]) => `${name} ${rate.toFixed(2)}`).join(', '))
-  const told = hosts[0] && (await ask<{ tookMs: number; counts: { confirmed: number } }>(hosts[0], 'revoke'))
+  const told = hosts[0] && !lean && (await ask<{ tookMs: number; counts: { confirmed: number } }>(hosts[0], 'revoke'))
   const top = ['getex', 'evalsha', 'eval', 'hscan', 'hgetall', 'llen']
   return {
     nodes: count,
@@ -79,22 +89,19 @@ async function measure(
     'µs of Redis a second': round((used / passed / count) * 1e6),
     'share of a core, %': round((used / passed) * 100),
     'in touch': inTouch.reduce((sum, number) => sum + number, 0),
-    confirmed: told?.counts.confirmed ?? 0,
-    'after ms': Math.round(told?.tookMs ?? 0),
+    confirmed: told ? told.counts.confirmed : 0,
+    'after ms': told ? Math.round(told.tookMs) : 0,
   }
 }
 
-async function startHosts(
-  redis: RedisProcess,
-  count: number,
-  processes: number,
-  defer: (end: () => Promise<unknown>) => void,
-) {
-  const script = new URL('./idle/host.ts', import.meta.url)
+async function startHosts(redis: RedisProcess, { count, lean, processes }: Run, defer: Defer) {
+  const script = new URL(lean ? './idle/lean-host.ts' : './idle/host.ts', import.meta.url)
   return await Promise.all(
     Array.from({ length: processes }, async (_, i) => {
       const share = Math.floor(count / processes) + (i < count % processes ? 1 : 0)
-      const host = fork(script, [redis.url, String(share), `n${i}`], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+      const host = fork(script, [redis.url, String(share), `n${i}`, String(count)], {
+        stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+      })
       const ended = once(host, 'close')
       defer(async () => {
         host.kill('SIGKILL')

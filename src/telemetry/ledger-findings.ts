@@ -25,6 +25,9 @@ const SUPERSEDED_AFTER_MS = { holding: 3_000, idle: 25_000 }
 /** What a process may have queued after its last sign. */
 const SIGN_EVERY_MS = 2_000
 
+/** Processes that a message names. */
+const MAX_NAMED = 10
+
 const MOVING = { isUnsettled: 'moving' } as const
 const WAITING = { isUnsettled: 'waiting' } as const
 
@@ -110,7 +113,8 @@ function lossOfQueues(facts: LedgerFacts, before: HandlerCounts | undefined): Le
   const jobs = sum(facts.reportQueues.map((queue) => queue.jobs))
   if (parcels <= jobs) return []
   const atLeast = jobs === 0 ? sum(missing.map((each) => each.records)) + replayed : parcels - jobs
-  const whose = missing.map(({ process, records }) => `${process} (${records} records)`)
+  const whose = missing.slice(0, MAX_NAMED).map(({ process, records }) => `${process} (${records} records)`)
+  if (missing.length > MAX_NAMED) whose.push(`and ${missing.length - MAX_NAMED} more`)
   if (replayed > 0) whose.push(`dead letters (${replayed} parcels)`)
   const message = `${parcels} parcels were queued and did not come to the fan-out, and ${jobs} jobs wait; they are of ${whose.join(', ')}`
   return [{ where: 'queue', name: facts.reportQueues.map(({ name }) => name).join(', '), atLeast, message }]
