@@ -68,6 +68,7 @@ const TASKS = {
     keys: ({ own }) => [`{${own}-counters-*`],
   },
   quotas: {
+    scripts: ['quota'],
     commands: 'get hdel hgetall hincrby hmget hset pexpire set time',
     keys: ({ own }) => [`${own}:rq:{*`],
   },
