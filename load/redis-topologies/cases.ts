@@ -20,6 +20,9 @@ const FAILOVER_MS = 30_000
 /** Of one move, as in the issue that this was written for. */
 const MOVED_SLOTS = 500
 
+/** Takes a cluster that clients reach through proxies. */
+export const CUT = 'cluster-cut'
+
 export const CLUSTER_CASES = {
   /** What the others are compared with: nothing goes wrong. */
   'cluster-calm': async ({ pauseMs }) => await sleep(3 * pauseMs),
@@ -46,6 +49,14 @@ export const CLUSTER_CASES = {
   'cluster-failover': ({ servers, pauseMs }) =>
     eachMaster(servers, async (port) => {
       await servers.failover(port)
+      await sleep(pauseMs)
+    }),
+  /** Nobody reaches a master, and the cluster does not know it. */
+  [CUT]: ({ servers, pauseMs }) =>
+    eachMaster(servers, async (port) => {
+      servers.cut(port)
+      await sleep(pauseMs)
+      servers.mend(port)
       await sleep(pauseMs)
     }),
   'cluster-reshard': async ({ servers, pauseMs }) => {

@@ -1,5 +1,6 @@
 // A real Redis cluster on this machine: masters with replicas, which fail over within about two seconds.
 import { until } from '../redis/support.ts'
+import { type FlakyProxy, startFlakyProxy } from './flaky-proxy.ts'
 import { freePorts } from './ports.ts'
 import { fleetFolder, RedisFleet, type RedisProcesses } from './redis-fleet.ts'
 
@@ -18,6 +19,10 @@ export interface RedisCluster extends RedisProcesses {
   failover(port: number): Promise<number>
   /** Moves so many slots with their keys from one master to another, as a resharding does. */
   moveSlots(from: number, to: number, count: number): Promise<void>
+  /** Nobody but the bus of the cluster reaches the process at this port: bytes wait, connections stay. Of a proxied cluster. */
+  cut(port: number): void
+  /** Ends a cut; what has waited arrives. */
+  mend(port: number): void
   /** Resolves once all that answer know all slots to be served, and the replicas follow their masters. */
   untilOk(timeoutMs?: number): Promise<void>
 }
@@ -30,6 +35,8 @@ export interface ClusterOptions {
   readonly args?: readonly string[]
   /** Of the default user, if it needs one. */
   readonly password?: string
+  /** Whether clients and replicas come through proxies, which `cut` needs. */
+  readonly isProxied?: boolean
 }
 
 /** After so long without an answer a node counts as failed, and its replica stands for election. */
@@ -39,13 +46,19 @@ const MIGRATE_TIMEOUT_MS = 5_000
 
 /** Starts the processes, joins them and waits until all slots are served and all replicas follow. */
 export async function startCluster(options: ClusterOptions = {}): Promise<RedisCluster> {
-  const { masters = 3, replicas = 1, args = [], password } = options
+  const { masters = 3, replicas = 1, args = [], password, isProxied = false } = options
   const count = masters * (1 + replicas)
   const all = await freePorts(2 * count)
   const [ports, buses] = [all.slice(0, count), all.slice(count)]
   const cluster = new LocalCluster(await fleetFolder(), ports, password)
   try {
-    await Promise.all(ports.map((port, i) => cluster.add(member(port, buses[i] ?? 0, args, password))))
+    if (isProxied) await cluster.startProxies()
+    await Promise.all(
+      ports.map((port, i) => {
+        const addresses = { port, bus: buses[i] ?? 0, announced: cluster.announced(port) }
+        return cluster.add(member(addresses, args, password))
+      }),
+    )
     await cluster.join(masters, buses)
   } catch (error) {
     await cluster.stop()
@@ -54,13 +67,21 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RedisC
   return cluster
 }
 
-function member(port: number, bus: number, args: readonly string[], password: string | undefined) {
+interface Addresses {
+  readonly port: number
+  readonly bus: number
+  readonly announced: number
+}
+
+function member({ port, bus, announced }: Addresses, args: readonly string[], password: string | undefined) {
   const config = [
     'save ""',
     'appendonly yes',
     'cluster-enabled yes',
     `cluster-port ${bus}`,
     'cluster-announce-ip 127.0.0.1',
+    `cluster-announce-port ${announced}`,
+    `cluster-announce-bus-port ${bus}`,
     'cluster-config-file nodes.conf',
     `cluster-node-timeout ${NODE_TIMEOUT_MS}`,
     // A replica that has heard nothing of its master for long may take over all the same.
@@ -83,6 +104,7 @@ interface NodeLine {
 class LocalCluster extends RedisFleet implements RedisCluster {
   readonly ports: readonly number[]
   readonly #password: string | undefined
+  readonly #proxies = new Map<number, FlakyProxy>()
 
   constructor(directory: string, ports: readonly number[], password: string | undefined) {
     super(directory)
@@ -92,7 +114,29 @@ class LocalCluster extends RedisFleet implements RedisCluster {
 
   get url(): string {
     const credentials = this.#password === undefined ? '' : `:${encodeURIComponent(this.#password)}@`
-    return `redis+cluster://${credentials}${this.ports.map((port) => `127.0.0.1:${port}`).join(',')}`
+    return `redis+cluster://${credentials}${this.ports.map((port) => `127.0.0.1:${this.announced(port)}`).join(',')}`
+  }
+
+  /** The port that clients are told of. */
+  announced(port: number): number {
+    return this.#proxies.get(port)?.port ?? port
+  }
+
+  async startProxies(): Promise<void> {
+    for (const port of this.ports) this.#proxies.set(port, await startFlakyProxy({ host: '127.0.0.1', port }))
+  }
+
+  cut(port: number): void {
+    this.#proxy(port).setBlackhole(true)
+  }
+
+  mend(port: number): void {
+    this.#proxy(port).setBlackhole(false)
+  }
+
+  override async stop(): Promise<void> {
+    for (const proxy of this.#proxies.values()) await proxy.close()
+    await super.stop()
   }
 
   /** Makes one cluster of the processes: the first `masters` of them share the slots, the others follow them in turn. */
@@ -185,6 +229,12 @@ class LocalCluster extends RedisFleet implements RedisCluster {
     }
   }
 
+  #proxy(port: number): FlakyProxy {
+    const proxy = this.#proxies.get(port)
+    if (proxy === undefined) throw new Error('only a cluster with proxies can be cut')
+    return proxy
+  }
+
   #anyone(): number {
     const [port] = this.answering
     if (port === undefined) throw new Error('no process of the cluster answers')
@@ -205,7 +255,9 @@ class LocalCluster extends RedisFleet implements RedisCluster {
 
   async #nodes(port: number): Promise<readonly NodeLine[]> {
     const text = String(await this.ask(port, 'CLUSTER', 'NODES'))
-    return text.trim().split('\n').map(parseNode)
+    const ports = new Map(this.ports.map((each) => [this.announced(each), each]))
+    const nodes = text.trim().split('\n').map(parseNode)
+    return nodes.map((node) => ({ ...node, port: ports.get(node.port) ?? node.port }))
   }
 }
 

@@ -39,6 +39,12 @@ describe.skipIf(redis === undefined)(
       expect(outcome.delivered).toBeGreaterThan(100)
     })
 
+    it('has masters that it knows to be well, and nobody reaches', async () => {
+      const outcome = await run('queued', 'cluster-cut')
+      expect(violations(outcome)).toEqual([])
+      expect(outcome.delivered).toBeGreaterThan(50)
+    })
+
     it('hands over by hand, moves slots and has no shard left for a while', async () => {
       const outcome = await run('queued', 'cluster-failover', 'cluster-reshard', 'cluster-shard-away')
       expect(violations(outcome)).toEqual([])
