@@ -77,7 +77,11 @@ export class RevocationMesh {
     const log = new KeptLog()
     const revocations = new Revocations()
     const onUp = (callback: () => void) => this.#link.onUp(callback)
-    const link = Object.assign(Object.create(this.#link) as RedisLink, { run: wire.run.bind(wire), onUp })
+    const link = Object.assign(Object.create(this.#link) as RedisLink, {
+      run: wire.run.bind(wire),
+      onUp,
+      reason: () => undefined,
+    })
     const meter = new ReadableMeter()
     const options = { revocations, link, clock, log, meter, prefix: PREFIX, nodeId: id }
     const service = new RevocationService({ ...options, partitionMaxAgeMs: PARTITION_MAX_AGE_MS })
