@@ -11,11 +11,14 @@ export interface Queues {
   readonly handlers: Iterable<string>
 }
 
-/** @param queues that must be empty before anything is forgotten @throws IntermixError REDIS_UNAVAILABLE */
-export async function lookAtShards(context: WorkerContext, queues: Queues | undefined): Promise<void> {
-  const { shards, link, names } = context
-  if (queues === undefined) return shards.look()
+/** @param mayHold tells what must be empty before a shard is forgotten @throws IntermixError REDIS_UNAVAILABLE */
+export async function lookAtShards(
+  { shards, link, names }: WorkerContext,
+  mayHold: () => Promise<Queues | undefined>,
+): Promise<void> {
   await shards.look(async (from, to) => {
+    const queues = await mayHold()
+    if (queues === undefined) return false
     for (const shard of shardNumbers(to, from)) {
       const those = [
         ...[...queues.rules].map((rules) => names.reports(rules, shard)),

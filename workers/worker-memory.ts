@@ -188,6 +188,8 @@ export class WorkerMemory {
       this.#servers.delete(name)
       credit.close()
     }
+    // What shares are made of is always known.
+    this.#server(this.#options.queue)
   }
 
   #looked(look: MemoryLook): void {

@@ -203,18 +203,24 @@ export class WorkerRuntime {
     return watch === undefined || watch.last?.members.every(({ delivers }) => !delivers.includes(name)) === true
   }
 
-  /** What queues there may be; `undefined` where that is not known. */
-  #mayHold(inLedger: Iterable<string>): Queues | undefined {
+  async #lookAtShards(): Promise<void> {
+    if (this.#context.link.state() === 'up') await lookAtShards(this.#context, () => this.#mayHold())
+  }
+
+  /** Queues in which something may lie; `undefined` where that is not known. */
+  async #mayHold(): Promise<Queues | undefined> {
     const { watch } = this.#options
     if (watch !== undefined && watch.last === undefined) return undefined
     const rules = watch?.last?.queues.flatMap((queue) => queue.rules ?? []) ?? []
-    return { rules: new Set([...this.evaluates, ...rules]), handlers: [...inLedger].filter((name) => name !== FAN_OUT) }
+    const handlers = [...(await this.#context.ledger.read()).keys()].filter((name) => name !== FAN_OUT)
+    return { rules: new Set([...this.evaluates, ...rules]), handlers }
   }
 
   #upkeepLater(): void {
     if (this.#stopped) return
     this.#cancelUpkeep = this.#context.clock.after(this.#context.tuning.maintenanceMs, () => {
-      void this.#upkeep()
+      // Apart from each other: they ask different servers of a cluster, one of which may be away.
+      void Promise.all([this.#upkeep(), this.#lookAtShards()])
         .catch((error: unknown) => this.#context.log.debug({ err: error }, 'upkeep of the report queues failed'))
         .then(() => this.#upkeepLater())
     })
@@ -224,7 +230,6 @@ export class WorkerRuntime {
     if (this.#context.link.state() === 'down') return
     const { clock, ledger, tuning, deadLetters, memory, meter } = this.#context
     const handlers = await ledger.read()
-    await lookAtShards(this.#context, this.#mayHold(handlers.keys()))
     memory.held = new Map([...handlers].map(([name, { bytes }]) => [name, bytes]))
     meter
       .gauge(REPORT_DEAD_LETTERS)()

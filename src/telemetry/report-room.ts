@@ -18,31 +18,43 @@ export interface ReportRoomOptions {
   readonly onLook: () => void
 }
 
+interface Shard {
+  readonly memory: QueueMemory
+  readonly credit: MemoryCredit
+  /** What the latest look found; unset where it failed: of a server that is away nothing is known. */
+  look: MemoryLook | undefined
+}
+
 export class ReportRoom {
-  readonly #shards: readonly { readonly memory: QueueMemory; readonly credit: MemoryCredit }[]
+  readonly #shards: readonly Shard[]
 
   constructor({ link, clock, queueOf, shards, onLook }: ReportRoomOptions) {
     this.#shards = Array.from({ length: shards }, (_, shard) => {
       const memory = new QueueMemory({ link, queue: () => queueOf(shard) })
       const credit = new MemoryCredit(memory, clock, REPORT_MARKS)
-      memory.onLook(onLook)
-      return { memory, credit }
+      const each: Shard = { memory, credit, look: undefined }
+      memory.onLook((look) => {
+        each.look = look
+        onLook()
+      })
+      return each
     })
   }
 
-  /** What the latest looks found, of shards that were looked at. */
+  /** What the latest looks found, of shards that answered. */
   get looks(): readonly MemoryLook[] {
-    return this.#shards.map(({ memory }) => memory.last).filter((look) => look !== undefined)
+    return this.#shards.map(({ look }) => look).filter((look) => look !== undefined)
   }
 
   /** Whether a shard's server was too full at the latest look. */
   isFull(shard: number): boolean {
-    return this.#shards[shard]?.credit.holding === true
+    const { credit, look } = this.#shards[shard] ?? {}
+    return credit?.holding === true && look !== undefined
   }
 
   /** What was found at the servers that are too full, as many as shards lie there. */
   get full(): readonly MemoryLook[] {
-    return this.#shards.flatMap(({ memory, credit }) => (credit.holding && memory.last ? [memory.last] : []))
+    return this.#shards.flatMap(({ credit, look }) => (credit.holding && look !== undefined ? [look] : []))
   }
 
   /** @throws IntermixError as `MemoryCredit.acquire` */
@@ -50,9 +62,16 @@ export class ReportRoom {
     await this.#shards[shard]?.credit.acquire(bytes)
   }
 
-  /** Looks at all; a look that fails says nothing. */
+  /** Looks at all. */
   async look(): Promise<void> {
-    await Promise.allSettled(this.#shards.map(({ memory }) => memory.look()))
+    await Promise.all(
+      this.#shards.map((shard) =>
+        shard.memory.look().catch(() => {
+          // One of several that is away must hold up nothing; where there is but one, the link itself knows.
+          if (this.#shards.length > 1) shard.look = undefined
+        }),
+      ),
+    )
   }
 
   /** Forgets what was found. */

@@ -8,12 +8,16 @@ import { jobsIn } from '../../src/telemetry/jobs-in.ts'
 import { parcelOf } from '../../src/telemetry/parcel.ts'
 import { queueNames } from '../../src/telemetry/queue-names.ts'
 import { QueueShards } from '../../src/telemetry/queue-shards.ts'
+import { QueueStanding } from '../../src/telemetry/queue-standing.ts'
 import { RedisLedger } from '../../src/telemetry/redis-ledger.ts'
 import { ReportQueue } from '../../src/telemetry/report-queue.ts'
+import { WorkerMemory } from '../../workers/worker-memory.ts'
 import { WorkerRuntime } from '../../workers/worker-runtime.ts'
 import { type RedisCluster, startCluster } from '../helpers/redis-cluster.ts'
 import { fixedRandom, KeptLog, ReadableMeter, realClock, testLink, until, untilUp } from '../redis/support.ts'
 import { batchTo, CountingHandler, dispatchByName, jsonFormats, snapshotOf } from './support.ts'
+
+const MAX_MEMORY = 64 * 1024 * 1024
 
 let cluster: RedisCluster
 let link: RedisLink
@@ -21,7 +25,8 @@ const ends: (() => Promise<void> | void)[] = []
 
 beforeEach(async () => {
   // As an operator sets it who wants the other slots to go on while a master is away.
-  cluster = await startCluster({ replicas: 0, args: ['--cluster-require-full-coverage', 'no'] })
+  const args = ['--cluster-require-full-coverage', 'no', '--maxmemory', String(MAX_MEMORY)]
+  cluster = await startCluster({ replicas: 0, args })
   link = await open()
 })
 
@@ -186,6 +191,16 @@ describe('report queues in shards', () => {
     )
     const had = await Promise.all([0, 1, 2].map((shard) => addedTo(names.deliver('a', shard))))
     expect(had.filter((jobs) => jobs !== null)).toHaveLength(1)
+  })
+
+  it('are reckoned by the memory of their servers, though these were not known at first', async () => {
+    const early = testLink(cluster.url, 500).link
+    ends.push(() => early.close())
+    const standing = new QueueStanding(new KeptLog())
+    const memory = new WorkerMemory({ link: early, ...ports(), random: fixedRandom, standing, queue: 'any' })
+    ends.push(() => memory.close())
+    expect(memory.deadLetterShare).toBeGreaterThan(0.08 * MAX_MEMORY)
+    await until(() => memory.deadLetterShare === Math.floor(0.08 * MAX_MEMORY), 'the share is that of a server')
   })
 
   it('are served where a worker itself wants fewer than nodes use', async () => {
