@@ -60,6 +60,8 @@ export class ReportQueue implements ParcelSink {
   readonly #names: ReturnType<typeof queueNames>
   readonly #written = new WeakMap<Parcel, Written<unknown>>()
   #backlog = false
+  /** Whether a server throws reports away when it is full. */
+  #evicts = false
   #addedAt = Number.NEGATIVE_INFINITY
   #isIdle = false
   #wasReady = false
@@ -180,6 +182,11 @@ export class ReportQueue implements ParcelSink {
     return this.#backlog || this.#room.full.length === this.#shards.own
   }
 
+  /** Whether nothing is amiss whose end is to be told soon. */
+  get #isQuiet(): boolean {
+    return !this.#backlog && !this.#evicts && this.#room.full.length === 0
+  }
+
   /** What names no rules has one queue without shards; in most installations nothing ever comes there. */
   #onlyShardOf({ id, rules }: Parcel): number | undefined {
     if (rules === undefined) return 0
@@ -206,8 +213,7 @@ export class ReportQueue implements ParcelSink {
     this.#cancelWatch?.()
     if (this.#closed) return
     const { link, clock } = this.#options
-    const isQuiet = !this.#backlog && this.#room.full.length === 0
-    this.#isIdle = isQuiet && clock.monotonic() - this.#addedAt >= IDLE_WATCH_EVERY_MS
+    this.#isIdle = this.#isQuiet && clock.monotonic() - this.#addedAt >= IDLE_WATCH_EVERY_MS
     this.#cancelWatch = inCompany(link, clock, this.#isIdle ? IDLE_WATCH_EVERY_MS : WATCH_EVERY_MS, () => {
       // A failed look says nothing: the link itself knows when Redis is away.
       const look = this.#options.link.state() === 'down' ? Promise.resolve() : this.#room.look()
@@ -227,8 +233,9 @@ export class ReportQueue implements ParcelSink {
     )
     const backlog = `more than ${highWater} jobs wait for workers: reports are held in this node until it is half of that`
     this.#standing.set('backlog', this.#backlog ? backlog : undefined)
-    for (const look of looks) if (this.#standing.checkPolicy(look)) break
+    this.#evicts = looks.some((look) => this.#standing.checkPolicy(look))
     this.#paused.set(this.#holding ? 1 : 0)
+    if (this.#isIdle && !this.#isQuiet) this.#watchLater()
     this.#announce()
   }
 
