@@ -23,6 +23,9 @@ const MOVED_SLOTS = 500
 /** Takes a cluster that clients reach through proxies. */
 export const CUT = 'cluster-cut'
 
+/** Takes a cluster that serves slots also while others are not served. */
+export const PARTIAL = 'cluster-part-away'
+
 export const CLUSTER_CASES = {
   /** What the others are compared with: nothing goes wrong. */
   'cluster-calm': async ({ pauseMs }) => await sleep(3 * pauseMs),
@@ -67,15 +70,9 @@ export const CLUSTER_CASES = {
     }
   },
   /** No slot is served until both are back: that is how a cluster is set unless told otherwise. */
-  'cluster-shard-away': ({ servers, pauseMs }) =>
-    eachMaster(servers, async (port) => {
-      const shard = [...(await servers.replicasOf(port)), port]
-      for (const each of shard) await servers.kill(each)
-      await sleep(pauseMs)
-      for (const each of shard.toReversed()) await servers.restart(each)
-      await servers.untilOk()
-      await sleep(pauseMs)
-    }),
+  'cluster-shard-away': withoutShards,
+  /** The other shards go on. */
+  [PARTIAL]: withoutShards,
   /** Nodes, workers and servers are restarted one by one, in good order: masters hand over first. */
   'cluster-rolling': async ({ servers, fleet, pauseMs }) => {
     await restartEach(fleet, pauseMs)
@@ -148,6 +145,17 @@ export const TWO_MASTERS: readonly CaseName[] = [
 
 async function eachMaster(servers: RedisCluster, fault: (port: number) => Promise<void>): Promise<void> {
   for (const port of await servers.masters()) await fault(port)
+}
+
+async function withoutShards({ servers, pauseMs }: Stage<RedisCluster>): Promise<void> {
+  await eachMaster(servers, async (port) => {
+    const shard = [...(await servers.replicasOf(port)), port]
+    for (const each of shard) await servers.kill(each)
+    await sleep(pauseMs)
+    for (const each of shard.toReversed()) await servers.restart(each)
+    await servers.untilOk()
+    await sleep(pauseMs)
+  })
 }
 
 async function replaced(servers: RedisCluster, port: number): Promise<void> {

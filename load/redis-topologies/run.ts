@@ -12,7 +12,7 @@ import { type Ack, Fleet } from '../report-chaos/fleet.ts'
 import { startReceiver } from '../report-chaos/receiver.ts'
 import { complaintsOf, drained } from '../report-chaos/run.ts'
 import { startSenders } from '../report-chaos/senders.ts'
-import { type CaseName, CLUSTER_CASES, CUT, SENTINEL_CASES } from './cases.ts'
+import { type CaseName, CLUSTER_CASES, CUT, PARTIAL, SENTINEL_CASES } from './cases.ts'
 import { type CheckFigures, startChecks } from './checks.ts'
 import { topologyConfig } from './config.ts'
 
@@ -109,7 +109,9 @@ function isOfCluster(name: CaseName): name is keyof typeof CLUSTER_CASES {
 
 async function startServers(cases: readonly CaseName[]): Promise<RedisCluster | RedisSentinel> {
   if (new Set(cases.map(isOfCluster)).size !== 1) throw new Error('cases of one topology can be run together')
-  return cases.every(isOfCluster) ? await startCluster({ isProxied: cases.includes(CUT) }) : await startSentinel()
+  if (!cases.every(isOfCluster)) return await startSentinel()
+  const args = cases.includes(PARTIAL) ? ['--cluster-require-full-coverage', 'no'] : []
+  return await startCluster({ isProxied: cases.includes(CUT), args })
 }
 
 async function inflict(name: CaseName, servers: RedisCluster | RedisSentinel, fleet: Fleet, pauseMs: number) {
