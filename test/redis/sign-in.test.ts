@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
@@ -135,6 +136,22 @@ describe('a password of Redis', () => {
       `the file with the password of Redis, ${passwordFile}, cannot be used: ${problem ?? 'it is not UTF-8'}`,
     )
     expect(connecting).toThrow(expect.objectContaining({ code: 'INVALID_SETTING' }))
+  })
+
+  it('is not waited for at a pipe, nor read where there is no end, before or after the start', async () => {
+    const pipe = join(folder, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    const large = await fileWith('')
+    await truncate(large, 2 ** 40)
+    const linkBy = (passwordFile: string) => () => linkTo({ url: 'redis://127.0.0.1:1', passwordFile })
+    expect(linkBy(pipe)).toThrow('it is a pipe or a device')
+    expect(linkBy('/dev/zero')).toThrow('it is a pipe or a device')
+    expect(linkBy(folder)).toThrow('it is a folder')
+    expect(linkBy(large)).toThrow('it has more than 1048576 bytes')
+    const passwordFile = await fileWith('first')
+    const { log } = linkTo({ url: 'redis://127.0.0.1:1', passwordFile })
+    await rename(pipe, passwordFile)
+    await until(() => log.lines.join().includes('it is a pipe or a device'), 'the pipe is told of')
   })
 })
 
