@@ -145,7 +145,7 @@ export class RevocationService {
    * asked: what they do then is not known, so revoke again.
    */
   async revoke(target: RevocationTarget): Promise<RevocationReceipt> {
-    const { link, nodeId, partitionMaxAgeMs, siblings, replication } = this.#options
+    const { link, nodeId, partitionMaxAgeMs, siblings, replication, revocations } = this.#options
     if (link === undefined) {
       const sequence = this.#revokeHere(target)
       // Each process counts its own: they share no verdicts.
@@ -157,7 +157,7 @@ export class RevocationService {
     }
     const { head, log, applied, heard } = this.#keys
     const append = () => {
-      const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS]
+      const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS, revocations.epoch.generation]
       return link.run((client) => APPEND.run(client, [head, log, applied, heard], args), REVOKE_TIMEOUT_MS)
     }
     const written = replication?.write(head, append) ?? append().then((value) => ({ value }))

@@ -95,7 +95,9 @@ export class RevocationMesh {
   async joinAll(count: number): Promise<MeshNode[]> {
     const nodes: MeshNode[] = []
     for (let i = 1; i <= count; i++) nodes.push(await this.join(`n${i}`))
-    await this.setHead((head) => ({ ...head, generation: head.generation.replace(/@\d+$/, '@1') }))
+    const later = (generation: string) =>
+      generation.replace(/(\d+)@\d+$/, (_, number: string) => `${Number(number) + 1}@1`)
+    await this.setHead((head) => ({ ...head, generation: later(head.generation) }))
     await this.pass(1_200)
     return nodes
   }

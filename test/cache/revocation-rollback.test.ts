@@ -1,5 +1,7 @@
-// Redis killed, and back with an older copy of its data, while no node is left that knows what it has lost.
+// Redis killed, and back with an older copy of its data, while no node is left that knows what it has lost; and a Redis that has
+// lived on behind another one, and has heard nothing of what was revoked there.
 
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { RevocationService } from '../../src/cache/revocation-service.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
@@ -23,7 +25,7 @@ async function startSaving(): Promise<RedisServer> {
   return redis
 }
 
-async function connect(redis: RedisServer): Promise<RedisLink> {
+async function connect(redis: { readonly url: string }): Promise<RedisLink> {
   const { link } = testLink(redis.url, 5_000)
   ends.push(() => link.close())
   await untilUp(link)
@@ -31,7 +33,7 @@ async function connect(redis: RedisServer): Promise<RedisLink> {
 }
 
 /** A node that follows the log in `queue` and shares verdicts in `cache`. */
-async function startNode(id: string, queue: RedisServer, cache: RedisServer) {
+async function startNode(id: string, queue: { readonly url: string }, cache: RedisServer) {
   const node = createNode({ clock: realClock as never, link: await connect(cache), nodeId: id })
   const log = new KeptLog()
   const link = await connect(queue)
@@ -103,3 +105,56 @@ describe.skipIf(findTool('redis-server') === undefined)('a revocation that was c
     expect(node.log.lines.join('\n')).toContain('another run of Redis')
   }, 30_000)
 })
+
+/** An address behind which one server after the other is, as a name or a balancer has it. */
+async function startAddress(first: RedisServer) {
+  const sockets = new Set<Socket>()
+  let target = first
+  const server = createServer((client) => {
+    const { hostname: host, port } = new URL(target.url)
+    const upstream = connectTcp({ host, port: Number(port) })
+    client.pipe(upstream).pipe(client)
+    for (const socket of [client, upstream]) sockets.add(socket.on('error', () => undefined))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+    sockets.clear()
+  }
+  ends.push(() => {
+    cut()
+    server.close()
+  })
+  const leadTo = (next: RedisServer) => {
+    target = next
+    cut()
+  }
+  return { url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`, leadTo }
+}
+
+it('a revocation that was confirmed stays in force when its address leads back to an older server, which has lived on', async () => {
+  const servers = await Promise.all([startRedis(), startRedis(), startRedis()])
+  for (const server of servers) ends.push(() => server.stop())
+  const [first, second, cache] = servers
+  const address = await startAddress(first)
+  const backend = new Backend(realClock as never)
+  backend.answer = allow(600_000)
+  const [one, two] = [await startNode('n1', address, cache), await startNode('n2', address, cache)]
+  expect(await said(one.ask(backend))).toBe('backend allow')
+  const before = one.revocations.epoch.generation
+  const bothKnow = (test: (generation: string) => boolean) =>
+    expect
+      .poll(() => new Set([one, two].map(({ revocations }) => revocations.epoch.generation)), { timeout: 15_000 })
+      .toSatisfy((all: Set<string>) => all.size === 1 && [...all].every(test))
+
+  address.leadTo(second)
+  await bothKnow((generation) => generation !== before)
+  const during = one.revocations.epoch.generation
+  expect((await two.service.revoke(EVERYTHING)).unconfirmed).toEqual([])
+  address.leadTo(first)
+  await bothKnow((generation) => generation !== during)
+
+  backend.answer = DOWN
+  for (const node of [one, two]) expect(await said(node.ask(backend))).toBe('unknown')
+  expect((await one.service.revoke(EVERYTHING)).counts).toEqual({ confirmed: 2, unconfirmed: 0, silent: 0 })
+}, 60_000)

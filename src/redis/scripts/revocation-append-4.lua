@@ -2,7 +2,7 @@
 -- new generation begins with it (see revocation-sync): its number may have been another revocation's before.
 -- KEYS: 1 head, 2 log, 3 applied, 4 heard (see revocation-sync)
 -- ARGV: 1 target as JSON, 2 token, never used before: the record's mark, and the name of a generation that begins, 3 records
---       to keep
+--       to keep, 4 the caller's generation: one that begins has a higher number
 -- Returns: {generation, sequence, ms of now, ms of the generation's beginning}
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -17,7 +17,12 @@ local newest = redis.pcall('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 isWhole = isWhole and not newest.err and tonumber(newest[2] or '0') <= sequence
 if not isWhole then
   began = string.format('%.0f', now)
-  generation, sequence = ARGV[2] .. '@' .. began, 0
+  local function number(name)
+    local digits = string.match(name or '', '/(%d+)@%d+$')
+    return digits and #digits <= 15 and tonumber(digits) or 0
+  end
+  local following = math.max(number(generation), number(ARGV[4])) + 1
+  generation, sequence = string.format('%s/%.0f@%s', ARGV[2], following, began), 0
 end
 
 sequence = sequence + 1

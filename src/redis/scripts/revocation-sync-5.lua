@@ -1,9 +1,10 @@
 -- Brings a node up to date with the revocations, and notes how far it was when it asked. Where the sequence has been
 -- lost, in whole or in part, a new generation begins: it voids every verdict, so that what was lost need not be known.
 -- A server that has started since, or another one, may hold an older copy of everything, and nobody need be left who
--- knows more: so a new generation begins there, too.
--- KEYS: 1 head: "generation sequence mark run", with generation = "token@ms of its beginning", the mark of the last record or
---       '-', and the run id of the server on which the generation began or '-'; 2 log (sorted set: member = "sequence mark
+-- knows more: so a new generation begins there, too. Generations are counted: a node that comes from a later one, or from
+-- another one of the same number, has followed another server meanwhile, and what was revoked there is not known here.
+-- KEYS: 1 head: "generation sequence mark run", with generation = "token/number@ms of its beginning", the mark of the last
+--       record or '-', and the run id of the server on which the generation began or '-'; 2 log (sorted set: member = "sequence mark
 --       target", score = sequence); 3 applied (sorted set node -> sequence that it has applied in this generation); 4 heard
 --       (sorted set node -> ms of its last sync, and '' -> 0: who finds that missing knows that nodes are, too); 5 reunion:
 --       "ms ms ms" of when Redis was back, of the last word from any node before, and how long nobody was heard in all
@@ -15,6 +16,11 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
+
+local function number(name)
+  local digits = string.match(name or '', '/(%d+)@%d+$')
+  return digits and #digits <= 15 and tonumber(digits) or 0
+end
 
 local function read()
   return {
@@ -60,9 +66,12 @@ if known > 0 and ARGV[4] ~= '' then
   end
 end
 local isOther = run ~= '-' and run ~= ran
+local here, there = number(generation), number(ARGV[2])
+local isOlder = there > 0 and here <= there and generation ~= ARGV[2]
 local isComplete = redis.call('ZSCORE', KEYS[4], '')
-if isOther or not isComplete or sequence < known or newest > sequence or not same then
-  generation, sequence, known = ARGV[5] .. '@' .. stamp, 0, 0
+if isOther or isOlder or not isComplete or sequence < known or newest > sequence or not same then
+  generation = string.format('%s/%.0f@%s', ARGV[5], math.max(here, there) + 1, stamp)
+  sequence, known = 0, 0
   head = generation .. ' 0 - ' .. run
   redis.call('SET', KEYS[1], head)
   redis.call('DEL', KEYS[2], KEYS[3])
