@@ -266,8 +266,13 @@ describe('a Redis with 20 MB', () => {
 
   it('is warned about when it would throw reports away', async () => {
     await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
-    await until(() => nodeStanding.includes('set maxmemory-policy to noeviction, not allkeys-lru'), 'the node says so')
+    await until(
+      () => nodeStanding.includes('set maxmemory-policy to noeviction, not allkeys-lru'),
+      'the node says so',
+      PATIENCE_MS,
+    )
     await admin.config('SET', 'maxmemory-policy', 'noeviction')
-    await until(() => nodeStanding === 'ok', 'it is well')
-  })
+    // A node that nobody reports to looks at its queue now and then only.
+    await until(() => nodeStanding === 'ok', 'it is well', PATIENCE_MS)
+  }, 60_000)
 })
