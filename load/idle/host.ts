@@ -25,6 +25,9 @@ const intake = { accepted: 0, delivered: 0, held: 0, stored: 0, recovered: 0, dr
 const ports = { clock, log, meter, random: Math.random }
 const rules = 'a'.repeat(64)
 
+/** They look at the memory of Redis by themselves. */
+const queues: ReportQueue[] = []
+
 async function startNode(id: string): Promise<RevocationService> {
   const link = connectRedis({ ...ports, access: { url }, role: 'queue', commandTimeoutMs: 2_000 })
   await new Promise<void>((resolve) => void link.onUp(resolve))
@@ -34,7 +37,7 @@ async function startNode(id: string): Promise<RevocationService> {
   const presence = new MeshPresence({ ...common, mesh: undefined, ledger, self: () => entry, seesAll: false })
   presence.tell()
   new NodeSigns({ ...common, process: id, node: id }).start(() => intake)
-  new ReportQueue({ ...common, note: (digest) => presence.note(digest) })
+  queues.push(new ReportQueue({ ...common, note: (digest) => presence.note(digest) }))
   const revocations = new Revocations()
   const service = new RevocationService({ ...common, revocations, nodeId: id, partitionMaxAgeMs: 0 })
   await service.start()

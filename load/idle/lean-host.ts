@@ -32,9 +32,11 @@ const scripts = {
 }
 const log = revocationKeys(PREFIX)
 const head = async () => (await redis.get(log.head)) ?? ''
-const { ledger, reports, keyPrefix } = queueNames(PREFIX)
+const names = queueNames(PREFIX)
+const { ledger } = names
 const rules = 'a'.repeat(64)
-const wait = `${keyPrefix(reports(rules))}:${reports(rules)}:wait`
+const queue = names.reports(rules)
+const wait = `${names.keyPrefix(queue)}:${queue}:wait`
 const tag = `{${PREFIX}-processes}`
 const intake = { accepted: 0, delivered: 0, held: 0, stored: 0, recovered: 0, dropped: {}, refused: {} }
 

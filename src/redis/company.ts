@@ -33,5 +33,5 @@ export function inCompany(link: RedisLink, clock: Clock, ms: number, callback: (
 /** To be called by whoever sends something over the link at short intervals, in the same turn. */
 export function departing(link: RedisLink): void {
   // Who is called may wait again at once: its next time is later.
-  for (const onDeparture of [...(waiting.get(link) ?? [])]) onDeparture()
+  for (const onDeparture of Array.from(waiting.get(link) ?? [])) onDeparture()
 }

@@ -4,9 +4,9 @@ import type { NodeFacts } from './ledger-facts.ts'
 
 export interface NodeRelations {
   /** Processes of a node. */
-  ofNode(node: string): readonly NodeFacts[]
+  readonly ofNode: (node: string) => readonly NodeFacts[]
   /** Processes that queued what a process had accepted, itself among them. */
-  queuers(process: string): readonly NodeFacts[]
+  readonly queuers: (process: string) => readonly NodeFacts[]
 }
 
 const known = new WeakMap<readonly NodeFacts[], NodeRelations>()
