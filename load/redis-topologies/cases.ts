@@ -138,6 +138,7 @@ export type CaseName = keyof typeof CLUSTER_CASES | keyof typeof SENTINEL_CASES
 /** Cases in which two servers take writes as masters for a while: what the old one acknowledged is thrown away. */
 export const TWO_MASTERS: readonly CaseName[] = [
   'cluster-pause',
+  'sentinel-kill',
   'sentinel-pause',
   'sentinel-failover',
   'sentinel-rolling',

@@ -56,6 +56,8 @@ const DRAIN_MS = 60_000
 const WATCH_MS = 100
 const PROMPT_MS = 2_000
 const RECOVERY_MS = 60_000
+/** More than a busy machine keeps a server waiting, which would be replaced for that alone. */
+const DOWN_AFTER_MS = 1_500
 
 export async function topologyRun(options: TopologyOptions, defer: Defer): Promise<Outcome> {
   const { ack, cases, seed, pauseMs, perSecond } = options
@@ -109,7 +111,7 @@ function isOfCluster(name: CaseName): name is keyof typeof CLUSTER_CASES {
 
 async function startServers(cases: readonly CaseName[]): Promise<RedisCluster | RedisSentinel> {
   if (new Set(cases.map(isOfCluster)).size !== 1) throw new Error('cases of one topology can be run together')
-  if (!cases.every(isOfCluster)) return await startSentinel()
+  if (!cases.every(isOfCluster)) return await startSentinel({ downAfterMs: DOWN_AFTER_MS })
   const args = cases.includes(PARTIAL) ? ['--cluster-require-full-coverage', 'no'] : []
   return await startCluster({ isProxied: cases.includes(CUT), args })
 }
