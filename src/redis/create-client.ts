@@ -23,6 +23,10 @@ export interface ClientOverrides {
 
 const CONNECT_TIMEOUT_MS = 1000
 const MAX_RECONNECT_DELAY_MS = 2000
+/** A sentinel that stands still takes connections; the next one is asked then. */
+const SENTINEL_ANSWER_MS = 1000
+/** A connection that is of no use by then is made anew: answers that never end keep it from timing out. */
+const READY_MS = 5000
 
 /**
  * A client for a Redis, connecting in the background. The caller listens to `error` and disconnects it.
@@ -38,8 +42,20 @@ export function createRedisClient(
 ): RedisClient {
   const target = parseRedisUrl(access.url)
   const client = create(target, { access, signIn: new SignIn(access, onProblem), overrides, random })
-  if (client instanceof Redis) stayInItsDatabase(client)
+  if (client instanceof Redis) {
+    stayInItsDatabase(client)
+    beReadyInTime(client)
+  }
   return client
+}
+
+function beReadyInTime(client: Redis): void {
+  let timer: NodeJS.Timeout | undefined
+  client.on('connect', () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => client.stream.destroy(), READY_MS).unref()
+  })
+  for (const event of ['ready', 'close', 'end']) client.on(event, () => clearTimeout(timer))
 }
 
 /** Where its database cannot be had, ioredis would go on in the one that a connection begins with. */
@@ -103,6 +119,7 @@ function create(target: RedisTarget, { access, signIn, overrides, random }: Clie
       sentinels: [...target.nodes],
       name: target.masterName,
       sentinelRetryStrategy: retryStrategy,
+      sentinelCommandTimeout: SENTINEL_ANSWER_MS,
       ...(user === undefined ? {} : { sentinelUsername: user }),
       ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: signIn.tls } : {}),
       Connector: sentinelConnector(read, (stream) => watchMaster(key, stream, watched)),

@@ -4,10 +4,13 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Redis, type RedisOptions } from 'ioredis'
+import { IntermixError } from '../kernel/errors.ts'
 import { type Attempt, describeFailure, explainFailure, isSilentEnd, NO_ANSWER } from './failure-reason.ts'
 import { onRefusal, refusalIn } from './first-line.ts'
 
 const PATIENCE_MS = 1000
+const DEADLINE_MS = 3 * PATIENCE_MS
+const UNENDING = 'its answers come to no end: it is no Redis, or what is in between holds them up'
 
 /** Of the options of a client, those that are for signing in. */
 export type Credentials = Pick<RedisOptions, 'username' | 'password' | 'tls' | 'Connector'>
@@ -75,6 +78,11 @@ async function failureOf(place: Place, options: Credentials, { kind }: Attempt):
   onRefusal(client, (line) => {
     first = new Error(line)
   })
+  // An answer that never ends comes in time, bit by bit.
+  const overdue = setTimeout(() => {
+    first ??= new IntermixError('REDIS_UNAVAILABLE', UNENDING)
+    client.disconnect()
+  }, DEADLINE_MS)
   try {
     await client.connect()
     if (kind !== 'cluster') {
@@ -86,6 +94,7 @@ async function failureOf(place: Place, options: Credentials, { kind }: Attempt):
   } catch (error) {
     return first ?? (error as Error)
   } finally {
+    clearTimeout(overdue)
     client.disconnect()
   }
 }

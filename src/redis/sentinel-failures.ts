@@ -13,6 +13,9 @@ const ALL_FAILED = /^All sentinels are unreachable/
 /** What servers answer for a name that they do not know: nothing, or an error. */
 const isUnknown = (message: string) => ANSWERED.test(message) || message.includes('No such master with that name')
 
+/** So many are told of, and looked at at once: a list may name any number. */
+const MAX_TOLD = 5
+
 /** Tells what each sentinel failed with, whenever none of them has named a master. */
 export function listenToSentinels(client: Redis, target: RedisTarget, findings: Findings): void {
   const { nodes, tls, masterName } = target
@@ -40,12 +43,16 @@ export function listenToSentinels(client: Redis, target: RedisTarget, findings: 
   })
 
   function tellAll(): void {
-    if (words.size > 0) findings.tell([...words].map(([name, text]) => `sentinel ${name}: ${text}`).join('; '))
+    if (words.size === 0) return
+    const told = [...words].slice(0, MAX_TOLD).map(([name, text]) => `sentinel ${name}: ${text}`)
+    const others = new Set([...words.keys(), ...unclear]).size - told.length
+    findings.tell([...told, ...(others > 0 ? [`and ${others} more`] : [])].join('; '))
   }
 
   async function lookAtSentinels(): Promise<undefined> {
     const { sentinelUsername: username, sentinelPassword: password, sentinelTLS } = client.options
-    const asked = nodes.filter(({ host, port }) => unclear.delete(`${host}:${port}`))
+    const asked = nodes.filter(({ host, port }) => unclear.has(`${host}:${port}`)).slice(0, MAX_TOLD)
+    for (const { host, port } of asked) unclear.delete(`${host}:${port}`)
     await Promise.all(
       asked.map(async (place) => {
         const name = `${place.host}:${place.port}`

@@ -68,6 +68,22 @@ describe('a link through Sentinel', () => {
     expect(await direct.run((client) => client.get('a'))).toBe('1')
   })
 
+  it('asks the next sentinel where one stands still, and goes on without a word of each of a thousand', async () => {
+    const setup = await startSentinel({ replicas: 0, sentinels: 2 })
+    sentinel = setup
+    const [first = 0] = setup.sentinels
+    setup.pause(first)
+    ends.push(() => setup.resume(first))
+    const link = await connected(setup.url)
+    expect(await link.run((client) => client.set('a', '1'))).toBe('OK')
+    const nobody = await freePort()
+    const hosts = Array.from({ length: 1_000 }, (_, i) => `127.0.${Math.floor(i / 250)}.${(i % 250) + 1}:${nobody}`)
+    const { link: lost } = testLink(`redis+sentinel://${hosts.join(',')}/main`, 1000)
+    ends.push(() => lost.close())
+    await until(() => lost.reason()?.includes('and 995 more') === true, 'all were asked')
+    expect(lost.reason()?.length).toBeLessThan(1_000)
+  }, 20_000)
+
   it.each(['by hand', 'since its master stands still', 'since its master is killed'])(
     'is with the new master soon after a failover %s, as are all connections of BullMQ',
     async (how) => {

@@ -183,6 +183,27 @@ describe.concurrent('a link says why Redis cannot be used', () => {
     ],
   ])('%s', async (_name, url, expected) => await reasonOf(url(), expected), 20_000)
 
+  it('answers that come to no end, and leaves a connection that hangs by them', async () => {
+    let isDripping = true
+    const port = await listen(
+      createServer((client) => {
+        if (!isDripping) {
+          const upstream = connect(plain.port, '127.0.0.1').on('error', () => undefined)
+          client.pipe(upstream).pipe(client)
+          return
+        }
+        client.on('data', () => undefined).write('$1000000\r\n')
+        const drip = setInterval(() => client.write('x'), 100)
+        client.on('close', () => clearInterval(drip))
+      }),
+    )
+    const { link } = connectTo({ url: `redis://127.0.0.1:${port}` })
+    cleanups.push(() => link.close())
+    await until(() => link.reason()?.includes('its answers come to no end') === true, 'it is told of')
+    isDripping = false
+    await untilUp(link)
+  }, 20_000)
+
   it('and never what it was to sign in with', async () => {
     for (const url of [
       `redis://me:s3cret@127.0.0.1:${guarded.port}`,
