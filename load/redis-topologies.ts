@@ -39,7 +39,7 @@ await runCommand({ options, help }, async (values) => {
   for (const name of values.case === undefined ? CASES : values.case.map(known))
     await runScenario(async (defer) => {
       const outcome = await topologyRun(
-        { cases: [name], ack: 'queued', pauseMs, perSecond, seed: Number(values.seed) },
+        { cases: [name], ack, pauseMs, perSecond, seed: Number(values.seed) },
         defer,
       )
       outcomes.push(outcome)
