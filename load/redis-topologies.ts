@@ -38,10 +38,7 @@ await runCommand({ options, help }, async (values) => {
   const outcomes: Outcome[] = []
   for (const name of values.case === undefined ? CASES : values.case.map(known))
     await runScenario(async (defer) => {
-      const outcome = await topologyRun(
-        { cases: [name], ack, pauseMs, perSecond, seed: Number(values.seed) },
-        defer,
-      )
+      const outcome = await topologyRun({ cases: [name], ack, pauseMs, perSecond, seed: Number(values.seed) }, defer)
       outcomes.push(outcome)
       tell(name, outcome)
     })
