@@ -4,6 +4,7 @@
 
 import { isIP, type Socket } from 'node:net'
 import { Redis, type RedisOptions } from 'ioredis'
+import { formatIp, parseIp } from '../kernel/ip-address.ts'
 
 const CHANNEL = '+switch-master'
 /** More sentinels than these are not listened to: one that lives is enough. */
@@ -124,9 +125,15 @@ class SentinelWatch {
   #check(stream: Socket): void {
     const master = this.#master
     if (master === undefined || isIP(master.host) === 0 || stream.remoteAddress === undefined) return
-    const address = stream.remoteAddress.replace(/^::ffff:/, '')
-    if (address !== master.host || stream.remotePort !== master.port) leave(stream, master)
+    const isThere = canonical(stream.remoteAddress) === canonical(master.host) && stream.remotePort === master.port
+    if (!isThere) leave(stream, master)
   }
+}
+
+/** Sentinels and systems write one IPv6 address in several ways. */
+function canonical(address: string): string {
+  const ip = parseIp(address)
+  return ip === undefined ? address : formatIp(ip)
 }
 
 function leave(stream: Socket, { host, port }: Master): void {

@@ -84,6 +84,25 @@ describe('a link through Sentinel', () => {
     expect(lost.reason()?.length).toBeLessThan(1_000)
   }, 20_000)
 
+  it('stays with the master whose address the sentinels write in another way', async () => {
+    sentinel = await startSentinel({ replicas: 0, sentinels: 1 })
+    const [port = 0] = sentinel.sentinels
+    const master = String(await sentinel.master())
+    await sentinel.ask(port, 'SENTINEL', 'REMOVE', 'main')
+    await sentinel.ask(port, 'SENTINEL', 'MONITOR', 'main', '::ffff:127.0.0.1', master, '1')
+    const { link, log } = testLink(sentinel.url, 1000)
+    ends.push(() => link.close())
+    await untilUp(link)
+    const watch = sentinel
+    const asked = async () => / sub=1 .* cmd=sentinel\|master /.test(String(await watch.ask(port, 'CLIENT', 'LIST')))
+    await until(asked, 'the sentinel was asked for the master')
+    // Its answer has come by the time of another one.
+    await watch.ask(port, 'PING')
+    await link.run((client) => client.set('a', '1')).catch(() => undefined)
+    expect(log.lines).toHaveLength(1)
+    expect(await link.run((client) => client.set('a', '1'))).toBe('OK')
+  }, 20_000)
+
   it.each(['by hand', 'since its master stands still', 'since its master is killed'])(
     'is with the new master soon after a failover %s, as are all connections of BullMQ',
     async (how) => {
