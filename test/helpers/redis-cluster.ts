@@ -80,8 +80,8 @@ function member({ port, bus, announced }: Addresses, args: readonly string[], pa
     'cluster-enabled yes',
     `cluster-port ${bus}`,
     'cluster-announce-ip 127.0.0.1',
-    `cluster-announce-port ${announced}`,
-    `cluster-announce-bus-port ${bus}`,
+    // Of a cluster that speaks TLS, clients would be told of the port without it.
+    ...(announced === port ? [] : [`cluster-announce-port ${announced}`, `cluster-announce-bus-port ${bus}`]),
     'cluster-config-file nodes.conf',
     `cluster-node-timeout ${NODE_TIMEOUT_MS}`,
     // A replica that has heard nothing of its master for long may take over all the same.
