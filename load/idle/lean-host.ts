@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { stretched } from '../../src/redis/company.ts'
 import { revocationKeys } from '../../src/cache/revocation-log.ts'
 import { queueNames } from '../../src/telemetry/queue-names.ts'
 
@@ -15,8 +16,10 @@ const { port, hostname } = new URL(url)
 const POLL_MS = Math.min(Math.max(500, Number(nodes) / 10), 900)
 const PREFIX = 'idle'
 const AT_ONCE = 25
-/** Polls after which what comes each five, and each ten seconds, goes along. */
-const PLACE = Math.ceil(5_000 / POLL_MS)
+/** Polls after which what comes less often goes along. */
+const PLACE = Math.ceil(stretched(5_000, Number(nodes)) / POLL_MS)
+const SIGN = Math.ceil(10_000 / POLL_MS)
+const LOOK = 2 * PLACE
 
 const redis = new Redis(url)
 const sha = async (file: string) => {
@@ -64,24 +67,22 @@ function node(id: string, socket: Socket, generation: string): void {
     )
   const poll = command('GETEX', headKey)
   const sync = evalsha(scripts.sync, syncKeys, id, generation, 0, '', `${id}-t`, 600_000, 8_000, 1_000) + beat('')
-  const rest =
-    evalsha(
-      scripts.sign,
-      [ledger.nodes, ledger.arrived, ledger.signed, ledger.reached],
-      id,
-      numbers,
-      0,
-      20_000,
-      86_400_000,
-    ) +
-    evalsha(scripts.look, [wait]) +
-    evalsha(scripts.lookout, [`${tag}:lookout:`], id, 30_000, '')
-  socket.write(sync + beat(words) + rest)
+  const sign = evalsha(
+    scripts.sign,
+    [ledger.nodes, ledger.arrived, ledger.signed, ledger.reached],
+    id,
+    numbers,
+    0,
+    20_000,
+    86_400_000,
+  )
+  const looks = evalsha(scripts.look, [wait]) + evalsha(scripts.lookout, [`${tag}:lookout:`], id, 30_000, '')
+  socket.write(sync + beat(words) + sign + looks)
   let polls = 0
   setInterval(() => {
     polls++
-    if (polls % PLACE !== 0) socket.write(poll)
-    else socket.write(polls % (2 * PLACE) === 0 ? sync + rest : sync)
+    const places = polls % PLACE === 0 ? sync : poll
+    socket.write(places + (polls % SIGN === 0 ? sign : '') + (polls % LOOK === 0 ? looks : ''))
   }, POLL_MS)
 }
 

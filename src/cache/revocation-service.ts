@@ -7,7 +7,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import { REVOCATIONS_IN_TOUCH } from '../kernel/metrics/cache.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { Siblings } from '../kernel/siblings.ts'
-import { departing } from '../redis/company.ts'
+import { departing, stretched } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { withReason } from '../redis/trouble.ts'
 import type { RedisClient } from '../redis/create-client.ts'
@@ -58,10 +58,10 @@ const MAX_POLL_MS = 900
 const NODES_PER_MS = 10
 /** A node says so often where it is, although nothing has changed; then everything is looked at. */
 const PLACE_EVERY_MS = 5_000
+/** Places that are missing until a node counts as silent. */
+const SILENT_PLACES = 3
 /** Without word from the log for this long, the node takes itself for out of touch. */
 const OUT_OF_TOUCH_MS = 2_000
-/** A node that was not heard for so long is not waited for; it is named, because it may live on out of touch. */
-const SILENT_MS = 15_000
 /** Where no node at all was heard for so long, it was Redis that was away. */
 const AWAY_MS = 8_000
 const FORGET_NODE_MS = 600_000
@@ -94,6 +94,7 @@ export class RevocationService {
   /** The run of the Redis server that holds the log, as it was last heard. */
   #server: string | undefined
   #pollMs = POLL_MS
+  #placeEveryMs = PLACE_EVERY_MS
   #unlisten = () => {}
 
   constructor(options: RevocationServiceOptions) {
@@ -207,7 +208,7 @@ export class RevocationService {
 
   #uptake(link: RedisLink, { generation, sequence, recordedAt }: Appended, names: number): Promise<Uptake> {
     const { head, applied, heard, reunion } = this.#keys
-    const args = [generation, sequence, recordedAt, SILENT_MS, names]
+    const args = [generation, sequence, recordedAt, SILENT_PLACES * this.#placeEveryMs, names]
     return link.run((client) => UPTAKE.run(client, [head, applied, heard, reunion], args), REVOKE_TIMEOUT_MS)
   }
 
@@ -216,7 +217,7 @@ export class RevocationService {
     if (link === undefined) return
     departing(link)
     try {
-      const isDue = clock.monotonic() - this.#placedAt >= PLACE_EVERY_MS
+      const isDue = clock.monotonic() - this.#placedAt >= this.#placeEveryMs
       if (isDue || !(await this.#isUnchanged(link))) await this.#follow()
     } catch {
       // The link counts and logs its failures; until it is back the age of what is served is bounded.
@@ -256,6 +257,7 @@ export class RevocationService {
     const changed = this.#apply(reply)
     this.#knowServer(reply.run)
     this.#pollMs = Math.min(Math.max(POLL_MS, reply.nodes / NODES_PER_MS), MAX_POLL_MS)
+    this.#placeEveryMs = stretched(PLACE_EVERY_MS, reply.nodes)
     this.#placedAt = Math.max(this.#placedAt, sentAt)
     // More may be left to read.
     if (revocations.epoch.sequence < reply.sequence) return true

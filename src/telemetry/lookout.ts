@@ -1,6 +1,7 @@
 // One of many processes looks at something for all of them, in turn where it ends: what costs a look as long as the mesh is
 // large is then looked at once.
 
+import { stretchedFor } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { defineScript } from '../redis/scripts.ts'
 
@@ -31,17 +32,21 @@ export class Lookout {
 
   /** Whether this process is to look, or what the one that does has found; empty while that is not known. Rejects while Redis is away. */
   ask(process: string): Promise<{ readonly isMine: boolean; readonly found: string }> {
-    return this.#say(process, this.#options.holdMs, '')
+    return this.#say(process, this.#holdMs(), '')
   }
 
   /** Tells the others what was found. */
   async tell(process: string, found: string): Promise<void> {
-    await this.#say(process, this.#options.holdMs, found)
+    await this.#say(process, this.#holdMs(), found)
   }
 
   /** Leaves the duty to another. Where this fails, it ends by itself. */
   async leave(process: string): Promise<void> {
     await this.#say(process, 0, '').catch(() => undefined)
+  }
+
+  #holdMs(): number {
+    return stretchedFor(this.#options.link, this.#options.holdMs)
   }
 
   #say(process: string, holdMs: number, found: string) {

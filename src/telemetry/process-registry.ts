@@ -2,12 +2,12 @@
 // as it lives.
 
 import type { Clock, Logger } from '../kernel/ports.ts'
-import { inCompany } from '../redis/company.ts'
+import { inCompany, noteCrowd, stretchedFor } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { RedisClient } from '../redis/create-client.ts'
 import { defineScript } from '../redis/scripts.ts'
 
-const processBeat = defineScript({ name: 'process-beat', keys: 4, reply: (raw) => raw === 1 })
+const processBeat = defineScript({ name: 'process-beat', keys: 4, reply: Number })
 const processSweep = defineScript({
   name: 'process-sweep',
   keys: 3,
@@ -100,7 +100,7 @@ export class ProcessRegistry {
     const again = () => {
       this.#cancel?.()
       const { link, clock } = this.#options
-      if (!this.#closed) this.#cancel = inCompany(link, clock, this.#beatMs, () => this.tell())
+      if (!this.#closed) this.#cancel = inCompany(link, clock, stretchedFor(link, this.#beatMs), () => this.tell())
     }
     this.#beat().then(again, (error: unknown) => {
       this.#options.log.debug({ err: error }, 'a sign of life could not be given')
@@ -142,7 +142,7 @@ export class ProcessRegistry {
   /** Forgets who has not been heard. @returns the version of what is left */
   async #sweep(leaving = ''): Promise<string> {
     const { heard, said, version: versionKey } = this.#keys
-    const args = [this.#beatMs * LEASE_BEATS, leaving]
+    const args = [stretchedFor(this.#options.link, this.#beatMs) * LEASE_BEATS, leaving]
     const sweep = (client: RedisClient) => processSweep.run(client, [heard, said, versionKey], args)
     for (;;) {
       const { version, isMore } = await this.#options.link.run(sweep, TIMEOUT_MS)
@@ -178,8 +178,8 @@ export class ProcessRegistry {
       const args = [entry.id, words, MAX_QUEUES, ...queues]
       return this.#options.link.run((client) => processBeat.run(client, keys, args), TIMEOUT_MS)
     }
-    const known = await say(text === this.#lastWords ? '' : text)
-    if (!known) await say(text)
+    const processes = (await say(text === this.#lastWords ? '' : text)) || (await say(text))
+    noteCrowd(this.#options.link, processes)
     this.#lastWords = text
   }
 }

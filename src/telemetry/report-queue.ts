@@ -4,7 +4,7 @@ import type { Queue } from 'bullmq'
 import { IntermixError } from '../kernel/errors.ts'
 import { REPORT_QUEUE_WAITING, REPORTS_BACKPRESSURE } from '../kernel/metrics/reports.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
-import { inCompany } from '../redis/company.ts'
+import { inCompany, stretchedFor } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { Replication, Written } from '../redis/replication.ts'
 import { jobOptions } from './job-options.ts'
@@ -214,7 +214,8 @@ export class ReportQueue implements ParcelSink {
     if (this.#closed) return
     const { link, clock } = this.#options
     this.#isIdle = this.#isQuiet && clock.monotonic() - this.#addedAt >= IDLE_WATCH_EVERY_MS
-    this.#cancelWatch = inCompany(link, clock, this.#isIdle ? IDLE_WATCH_EVERY_MS : WATCH_EVERY_MS, () => {
+    const everyMs = this.#isIdle ? stretchedFor(link, IDLE_WATCH_EVERY_MS) : WATCH_EVERY_MS
+    this.#cancelWatch = inCompany(link, clock, everyMs, () => {
       // A failed look says nothing: the link itself knows when Redis is away.
       const look = this.#options.link.state() === 'down' ? Promise.resolve() : this.#room.look()
       void look.then(() => this.#watchLater())

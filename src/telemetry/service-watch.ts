@@ -5,7 +5,7 @@ import { REPORT_QUEUES_UNSERVED } from '../kernel/metrics/reports.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import { Lookout } from './lookout.ts'
 import type { QueueService, QueueServices, Services } from './queue-services.ts'
-import { inCompany } from '../redis/company.ts'
+import { inCompany, stretchedFor } from '../redis/company.ts'
 import type { RedisLink } from '../redis/connection.ts'
 
 export interface ServiceWatchOptions {
@@ -57,7 +57,7 @@ export class ServiceWatch {
   start(): void {
     const { link, clock, log, everyMs = EVERY_MS } = this.#options
     if (this.#stopped) return
-    this.#cancel = inCompany(link, clock, everyMs, () => {
+    this.#cancel = inCompany(link, clock, stretchedFor(link, everyMs), () => {
       void this.#turn()
         .catch((error: unknown) => log.debug({ err: error }, 'who serves the report queues could not be looked up'))
         .then(() => this.start())
