@@ -31,6 +31,10 @@ export interface CheckOptions {
    * `none`: not even those.
    */
   readonly charging?: 'all' | 'named' | 'none'
+  /**
+   * Another reading of the same request, which is allowed too: what rules charge for it is charged as well, each quota once.
+   */
+  readonly alsoRead?: AttributeBag
   /** The same for each retry of a call: quotas are not charged twice. */
   readonly deduplicationId?: string
   /** `false` for callers that have no use for `Answer.referenced`: it is empty then, and takes no time. */

@@ -19,9 +19,10 @@ import { combineVerdicts, type SettledPart } from './combine.ts'
 import { type Evaluation, evaluateRules } from './evaluate.ts'
 import { fillHeaders, NO_HEADERS } from './header-operations.ts'
 import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
+import { namedQuotas } from './quota.ts'
 import type { QuotaEngine } from './quota-engine.ts'
 import { metUnknown, referencesOf, sharedReads } from './references.ts'
-import { chargeRules, chargeShadow } from './rule-quotas.ts'
+import { chargeRules, chargeShadow, type Charging } from './rule-quotas.ts'
 import { evaluateShadow } from './shadow-rules.ts'
 
 export interface CheckEngineOptions {
@@ -146,11 +147,21 @@ export class CheckEngine implements CheckService {
     const { options, plan } = call
     if (answer.status.code !== 0 || (options.charging ?? 'all') !== 'all') return this.#answered(call, answer)
     if (plan.shadowCharging.length > 0) chargeShadow(call, answer, this.#options.metrics)
-    if (plan.charging.length === 0) return this.#answered(call, answer)
-    const charged = chargeRules(call, plan.charging, answer)
+    const charged = this.#charge(call, answer)
     return charged instanceof Promise
       ? charged.then((done) => this.#answered(call, done))
       : this.#answered(call, charged)
+  }
+
+  #charge(call: Call, answer: Answer): Answer | Promise<Answer> {
+    const { alsoRead } = call.options
+    if (alsoRead === undefined)
+      return call.plan.charging.length === 0 ? answer : chargeRules([chargingOf(call)], answer)
+    // The time has run since the request came.
+    const options = { ...call.options, startedAt: call.startedAt, references: false }
+    return this.#options.requests.handle(alsoRead, options, (other) =>
+      chargeRules([chargingOf(call), chargingOf(other)], answer),
+    )
   }
 
   #answered(call: Call, answer: Answer): CheckOutcome | Promise<CheckOutcome> {
@@ -166,6 +177,11 @@ export class CheckEngine implements CheckService {
       return { answer: afterWaiting(answer, grantedAt - answeredAt), quotas: grants, answeredAt: grantedAt }
     })
   }
+}
+
+function chargingOf(call: Call): Charging {
+  const { plan, bag, options } = call
+  return { call, rules: plan.charging, named: namedQuotas(options.quotas?.keys() ?? [], plan.enforced, bag) }
 }
 
 function settle({ parts }: Evaluation): readonly SettledPart[] | Promise<readonly SettledPart[]> {

@@ -42,10 +42,10 @@ export class NormalizingCheck implements CheckService {
   check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const [normal, unresolved] = this.readings(bag)
     if (unresolved === undefined) return this.#ask(normal, options)
-    // Quotas are charged once.
+    // Quotas are charged once, after both have passed.
     const first = this.#ask(unresolved, { ...options, charging: 'none' })
     const proceed = (outcome: CheckOutcome) =>
-      outcome.answer.status.code === 0 ? this.#askOnce(normal, options) : outcome
+      outcome.answer.status.code === 0 ? this.#askOnce(normal, { ...options, alsoRead: unresolved }) : outcome
     return first instanceof Promise ? first.then(proceed) : proceed(first)
   }
 

@@ -85,6 +85,21 @@ export function demandId(deduplicationId: string, name: string): string {
   return id.length <= LONGEST_ID ? id : hash('sha256', id, 'base64url')
 }
 
+/** Tells a quota from all others: the same instance counts by itself at each handler. */
+export function quotaId(handler: string, { name }: InstanceConfig): string {
+  return `${handler}\n${name}`
+}
+
+/** The quotas that are granted to whoever names these; the same instance at other handlers is not among them. */
+export function namedQuotas(names: Iterable<string>, rules: readonly RuleConfig[], bag: AttributeBag): Set<string> {
+  const ids = new Set<string>()
+  for (const name of names) {
+    const found = findQuota(name, rules, bag, undefined)
+    if (found !== undefined) ids.add(quotaId(found.handler, found.config))
+  }
+  return ids
+}
+
 interface Found {
   readonly rule: RuleConfig
   readonly config: InstanceConfig
@@ -97,7 +112,7 @@ function findQuota(
   name: string,
   rules: readonly RuleConfig[],
   bag: AttributeBag,
-  reads: ReadCollector,
+  reads: ReadCollector | undefined,
 ): Found | undefined {
   const wanted = name.toLowerCase()
   for (const rule of rules) {

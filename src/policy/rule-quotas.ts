@@ -11,9 +11,9 @@ import type { Answer } from '../kernel/verdict.ts'
 import type { CheckMetrics } from './check-metrics.ts'
 import { limitHeaders, retryAfterSeconds } from './limit-headers.ts'
 import type { PolicyRequest } from './policy-request.ts'
-import { demandId } from './quota.ts'
+import { demandId, quotaId } from './quota.ts'
 import { evaluationFailure, matchRule } from './rule-match.ts'
-import { isRefusal } from './running-handler.ts'
+import { isRefusal, type RunningHandler } from './running-handler.ts'
 
 type Call = PolicyRequest<CheckOptions>
 
@@ -21,7 +21,10 @@ type Call = PolicyRequest<CheckOptions>
 interface Wanted {
   readonly rule: RuleConfig
   readonly handler: string
+  readonly running: RunningHandler
   readonly charge: QuotaCharge
+  /** What its instance says is the same for each retry; empty where the request does. */
+  readonly ownId: string
 }
 
 interface Failed {
@@ -36,26 +39,44 @@ interface Charged {
   readonly refusal: { readonly rule: string; readonly handler: string; readonly status: Status } | undefined
 }
 
+/** The rules that charge quotas for a request, or for a reading of it. */
+export interface Charging {
+  readonly call: Pick<Call, 'bag' | 'options' | 'state' | 'deadline'>
+  readonly rules: readonly RuleConfig[]
+  /** The quotas that the caller judges itself, as `quotaId` has them. */
+  readonly named: ReadonlySet<string>
+}
+
 /**
- * Charges the quotas of some rules, for an answer that allows. What one handler is asked for is charged together, handler by
- * handler in rule order; the first one that refuses ends it. The answer is nobody's to give again: it was paid for once.
+ * Charges the quotas of some rules, for an answer that allows; each once, whichever of the readings wants it. What one handler
+ * is asked for is charged together, handler by handler in rule order; the first one that refuses ends it. The answer is
+ * nobody's to give again: it was paid for once.
  */
-export function chargeRules(call: Call, rules: readonly RuleConfig[], answer: Answer): Answer | Promise<Answer> {
-  const { wanted, failed } = wantedOf(call, rules)
+export function chargeRules(readings: readonly Charging[], answer: Answer): Answer | Promise<Answer> {
+  const { wanted, failed } = wantedOf(readings)
   if (failed !== undefined) return refused(answer, { limits: [], refusal: refusalOf(failed) })
   if (wanted.length === 0) return answer
-  const groups = [...Map.groupBy(wanted, ({ handler, charge }) => `${handler} ${charge.instance.template}`).values()]
+  const groups = [...Map.groupBy(wanted, groupOf).values()]
   const conclude = (charged: Charged) =>
     charged.refusal === undefined ? paid(answer, charged) : refused(answer, charged)
-  const charged = chargeGroups(call, groups, { limits: [], refusal: undefined })
+  const deadline = readings[0]?.call.deadline ?? 0
+  const charged = chargeGroups(groups, deadline, { limits: [], refusal: undefined })
   return charged instanceof Promise ? charged.then(conclude) : conclude(charged)
 }
+
+/** A retry is known by its id as a whole, so what has an id of its own is charged apart from the rest. */
+function groupOf({ handler, charge, ownId }: Wanted): string {
+  return JSON.stringify([handler, charge.instance.template, ownId])
+}
+
+const NONE: ReadonlySet<string> = new Set()
 
 /** Charges the quotas of shadow rules beside the answer, and counts what they would have said. Returns at once. */
 export function chargeShadow(call: Call, answer: Answer, metrics: Pick<CheckMetrics, 'shadowQuota'>): void {
   for (const rule of call.plan.shadowCharging) {
     const tell = ({ status }: Answer) => metrics.shadowQuota(rule.name, status.code)
-    const charged = chargeRules(call, [rule], answer)
+    // Nobody judges it: who names a quota is answered by rules that are enforced.
+    const charged = chargeRules([{ call, rules: [rule], named: NONE }], answer)
     if (charged instanceof Promise) void charged.then(tell)
     else tell(charged)
   }
@@ -65,43 +86,48 @@ export function chargeShadow(call: Call, answer: Answer, metrics: Pick<CheckMetr
  * What rules want to charge. Where it is unknown whether a rule applies, its quota is charged, or under a fail policy that is
  * closed the request denied: nobody gets around a limit by a match that fails.
  */
-function wantedOf({ bag, options, state }: Call, rules: readonly RuleConfig[]): { wanted: Wanted[]; failed?: Failed } {
+function wantedOf(readings: readonly Charging[]): { wanted: readonly Wanted[]; failed?: Failed } {
   const wanted: Wanted[] = []
   const seen = new Set<string>()
-  for (const rule of rules) {
-    // What failed was counted when the check was answered.
-    const isMatch = matchRule(rule, bag, undefined, () => undefined)
-    if (isMatch === false) continue
-    for (const { action, config } of quotasOf(rule)) {
-      const handler = action.handler.name
-      const id = `${handler}\n${config.name}`
-      if (seen.has(id) || isNamed(options, config)) continue
-      seen.add(id)
-      const failed = (failure: EvaluationError, what: string) => ({
-        rule,
-        handler,
-        error: evaluationFailure(what, failure),
-      })
-      if (isMatch instanceof EvaluationError && rule.failPolicy === 'closed')
-        return { wanted, failed: failed(isMatch, 'match') }
-      const instance = config.build(bag)
-      if (instance instanceof EvaluationError) {
-        if (rule.failPolicy === 'open') continue
-        return { wanted, failed: failed(instance, config.name) }
+  for (const { call, rules, named } of readings) {
+    for (const rule of rules) {
+      // What failed was counted when the check was answered.
+      const isMatch = matchRule(rule, call.bag, undefined, () => undefined)
+      if (isMatch === false) continue
+      for (const { action, config } of quotasOf(rule)) {
+        const handler = action.handler.name
+        const id = quotaId(handler, config)
+        if (seen.has(id) || named.has(id)) continue
+        seen.add(id)
+        const found =
+          isMatch instanceof EvaluationError && rule.failPolicy === 'closed'
+            ? evaluationFailure('match', isMatch)
+            : wantedBy(call, handler, config)
+        if (!(found instanceof IntermixError)) wanted.push({ rule, handler, ...found })
+        else if (rule.failPolicy === 'closed') return { wanted, failed: { rule, handler, error: found } }
       }
-      const amount = Number(instance.fields['amount'] ?? 1n)
-      if (state.handlers.get(handler) === undefined || !Number.isSafeInteger(amount) || amount < 0) {
-        if (rule.failPolicy === 'open') continue
-        const message = `${config.name}: the amount ${amount} cannot be charged`
-        return { wanted, failed: { rule, handler, error: new IntermixError('EVALUATION_FAILED', message) } }
-      }
-      const own = instance.fields['deduplicationId']
-      const given = typeof own === 'string' ? own : (options.deduplicationId ?? '')
-      const deduplicationId = given === '' ? '' : demandId(given, config.name)
-      wanted.push({ rule, handler, charge: { instance, request: { amount, bestEffort: false, deduplicationId } } })
     }
   }
   return { wanted }
+}
+
+function wantedBy(
+  { bag, options, state }: Charging['call'],
+  handler: string,
+  config: InstanceConfig,
+): Pick<Wanted, 'running' | 'charge' | 'ownId'> | IntermixError {
+  const instance = config.build(bag)
+  if (instance instanceof EvaluationError) return evaluationFailure(config.name, instance)
+  const running = state.handlers.get(handler)
+  if (running === undefined) return new IntermixError('INTERNAL', `${config.name}: the handler is not running`)
+  const amount = Number(instance.fields['amount'] ?? 1n)
+  if (!Number.isSafeInteger(amount) || amount < 0)
+    return new IntermixError('EVALUATION_FAILED', `${config.name}: the amount ${amount} cannot be charged`)
+  const { deduplicationId: own } = instance.fields
+  const ownId = typeof own === 'string' ? own : ''
+  const given = ownId === '' ? (options.deduplicationId ?? '') : ownId
+  const deduplicationId = given === '' ? '' : demandId(given, config.name)
+  return { running, ownId, charge: { instance, request: { amount, bestEffort: false, deduplicationId } } }
 }
 
 function quotasOf({ actions }: RuleConfig): { readonly action: ActionConfig; readonly config: InstanceConfig }[] {
@@ -110,27 +136,20 @@ function quotasOf({ actions }: RuleConfig): { readonly action: ActionConfig; rea
   )
 }
 
-/** Whether the caller asks for it by name: then it judges the grant. */
-function isNamed({ quotas }: CheckOptions, { name }: InstanceConfig): boolean {
-  if (quotas === undefined || quotas.size === 0) return false
-  const full = name.toLowerCase()
-  const short = full.split('.')[0]
-  for (const wanted of quotas.keys()) if (wanted.toLowerCase() === full || wanted.toLowerCase() === short) return true
-  return false
-}
-
-function chargeGroups(call: Call, groups: readonly (readonly Wanted[])[], before: Charged): Charged | Promise<Charged> {
+function chargeGroups(
+  groups: readonly (readonly Wanted[])[],
+  deadline: number,
+  before: Charged,
+): Charged | Promise<Charged> {
   const [group, ...others] = groups
   if (group === undefined || before.refusal !== undefined) return before
   const proceed = (charged: Charged) =>
-    chargeGroups(call, others, { limits: [...before.limits, ...charged.limits], refusal: charged.refusal })
-  const charged = chargeGroup(call, group)
+    chargeGroups(others, deadline, { limits: [...before.limits, ...charged.limits], refusal: charged.refusal })
+  const charged = chargeGroup(group, deadline)
   return charged instanceof Promise ? charged.then(proceed) : proceed(charged)
 }
 
-function chargeGroup({ state, deadline }: Call, group: readonly Wanted[]): Charged | Promise<Charged> {
-  const [first] = group
-  const running = first && state.handlers.get(first.handler)
+function chargeGroup(group: readonly Wanted[], deadline: number): Charged | Promise<Charged> {
   const failed = (caught: unknown): Charged => {
     // A handler that fails says nothing of the limit: the first rule that is closed denies.
     const closed = group.find(({ rule }) => rule.failPolicy === 'closed')
@@ -152,7 +171,7 @@ function chargeGroup({ state, deadline }: Call, group: readonly Wanted[]): Charg
     return { limits, refusal: { rule: over.rule.name, handler: over.handler, status } }
   }
   try {
-    const results = running?.quotaTogether(
+    const results = group[0]?.running.quotaTogether(
       group.map(({ charge }) => charge),
       deadline,
     )

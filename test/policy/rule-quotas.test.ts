@@ -1,7 +1,9 @@
 // Quotas of rules limit every request, whether or not its caller knows of them.
 
 import { describe, expect, it } from 'vitest'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { Code } from '../../src/kernel/status.ts'
+import { NormalizingCheck } from '../../src/policy/normalizing-check.ts'
 import { document, goodPolicy, startNode } from './policy-node.ts'
 
 interface RuleSpec {
@@ -17,7 +19,7 @@ const memquota = (name: string, maxAmount: number) => ({
   name,
   spec: {
     compiledAdapter: 'memquota',
-    params: { quotas: ['calls', 'bytes'].map((quota) => ({ name: quota, maxAmount, validDuration: '60s' })) },
+    params: { quotas: ['calls', 'bytes', 'known'].map((quota) => ({ name: quota, maxAmount, validDuration: '60s' })) },
   },
 })
 
@@ -36,6 +38,11 @@ function policy(...rules: readonly RuleSpec[]) {
         kind: 'instance',
         name: 'bytes',
         spec: { compiledTemplate: 'quota', params: { dimensions: {}, amount: '2' } },
+      },
+      {
+        kind: 'instance',
+        name: 'known',
+        spec: { compiledTemplate: 'quota', params: { dimensions: {}, deduplicationId: '"same"' } },
       },
     ]
       .filter(({ name }) => name !== 'bytes' || rules.some(({ instance }) => instance === 'bytes'))
@@ -112,6 +119,33 @@ describe('a rule with a quota', () => {
     expect(granted).toEqual([2, 1, 0])
   })
 
+  it('is charged at every handler but the one that grants it to who names it', async () => {
+    const node = await startNode(policy({ handler: 'few' }, { handler: 'fewer' }))
+    const quotas = new Map([['calls', { amount: 0, bestEffort: false }]])
+    const codes = []
+    for (let each = 0; each < 3; each++) codes.push((await node.check(ann, { quotas })).answer.status.code)
+    expect(codes).toEqual([0, 0, Code.RESOURCE_EXHAUSTED])
+  })
+
+  it('is charged although a retry by its own id gets what was granted to another quota before', async () => {
+    const node = await startNode(policy({ instance: 'known' }, { instance: 'calls' }))
+    const codes = []
+    for (let each = 0; each < 4; each++) codes.push((await node.check(ann)).answer.status.code)
+    expect(codes).toEqual([0, 0, 0, Code.RESOURCE_EXHAUSTED])
+  })
+
+  it('limits a path with dots by whichever reading it has a rule for, and once', async () => {
+    const node = await startNode(
+      policy({ match: 'request.path.startsWith("/api/")' }, { match: 'request.path == "/x"' }),
+    )
+    const check = new NormalizingCheck({ check: node.engine, allowed: new Set(), meter: node.meter })
+    const bag = (path: string) => MapBag.of({ ...ann, 'request.path': path })
+    const codes = []
+    for (const path of ['/api/../x', '/api/../y', '/api/../y', '/api/../y'])
+      codes.push((await check.check(bag(path), { timeoutMs: 1_000 })).answer.status.code)
+    expect(codes).toEqual([0, 0, 0, Code.RESOURCE_EXHAUSTED])
+  })
+
   it('limits although a match fails that a caller can make fail, under any fail policy', async () => {
     const match = 'int(request.headers["x-level"]) < 5'
     const user = (level: string) => ({
@@ -144,13 +178,16 @@ describe('a rule with a quota', () => {
     expect((await open.check(ann)).answer.status.code).toBe(0)
   })
 
-  it('in shadow mode is charged and counted, and denies nobody', async () => {
-    const node = await startNode(policy({ mode: 'shadow' }))
-    for (let each = 0; each < 5; each++) expect((await node.check(ann)).answer.status.code).toBe(0)
-    const shadowed = [...node.meter.values].filter(([name]) => name.startsWith('shadow_verdicts_total'))
-    expect(shadowed).toEqual([
-      ['shadow_verdicts_total r0.rule.istio-system allow', 3],
-      ['shadow_verdicts_total r0.rule.istio-system deny', 2],
-    ])
-  })
+  it.each([new Map(), new Map([['calls', { amount: 1, bestEffort: false }]])])(
+    'in shadow mode is charged and counted, and denies nobody (named: %s)',
+    async (quotas) => {
+      const node = await startNode(policy({ mode: 'shadow' }))
+      for (let each = 0; each < 5; each++) expect((await node.check(ann, { quotas })).answer.status.code).toBe(0)
+      const shadowed = [...node.meter.values].filter(([name]) => name.startsWith('shadow_verdicts_total'))
+      expect(shadowed).toEqual([
+        ['shadow_verdicts_total r0.rule.istio-system allow', 3],
+        ['shadow_verdicts_total r0.rule.istio-system deny', 2],
+      ])
+    },
+  )
 })

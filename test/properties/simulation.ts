@@ -262,7 +262,14 @@ class Simulation {
       quotas,
       revokedAt: (completed) => lastOf(revoked, completed.get('source.principal')),
     })
-    const outcome = node.engine.check(bag, { timeoutMs: 10_000, keepsAnswer: keeps, references, quotas })
+    // The oracle knows of quotas what Mixer's clients do: those that are named.
+    const outcome = node.engine.check(bag, {
+      timeoutMs: 10_000,
+      keepsAnswer: keeps,
+      references,
+      quotas,
+      charging: 'named',
+    })
     return { bag, pending: outcome instanceof Promise ? outcome.then(answered) : answered(outcome) }
   }
 

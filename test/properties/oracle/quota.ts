@@ -4,7 +4,7 @@ import { quotaOf } from '../verdicts.ts'
 import { evaluate } from './interpreter.ts'
 import { type ConfigModel, fullName, named, type RuleModel } from './model.ts'
 import { applies } from './rules.ts'
-import { CALL_FAILED, isValue, PERMISSION_DENIED, type Readable, Unknown, type Value } from './values.ts'
+import { CALL_FAILED, INVALID_ARGUMENT, isValue, PERMISSION_DENIED, type Readable, Unknown, type Value } from './values.ts'
 
 export interface Demand {
   readonly amount: number
@@ -21,7 +21,7 @@ export function grantText(code: number, granted: number, validForMs: number): st
   return `${code} ${granted} ${validForMs}`
 }
 
-/** Callers name a quota by its instance's short name or its full one, in any case; one that no rule has is not limited. */
+/** Callers name a quota by its instance's short name or its full one, in any case; nobody limits one that no rule has. */
 export function grantsOf(
   config: ConfigModel,
   rules: readonly RuleModel[],
@@ -30,6 +30,10 @@ export function grantsOf(
 ): Grants {
   const { demand, mayFail } = asked
   const wanted = asked.name.toLowerCase()
+  const isDefined = config.instances.some(
+    ({ template, name }) => template === 'quota' && [name, fullName(name, 'instance')].includes(wanted),
+  )
+  if (!isDefined) return [grantText(INVALID_ARGUMENT, 0, 0)]
   for (const rule of rules) {
     const resolved = (code: number) =>
       rule.failPolicy === 'open' ? grantText(0, demand.amount, 0) : grantText(code, 0, 0)

@@ -8,6 +8,7 @@ export const FAILED = Symbol('failed')
 
 /** Stands for the codes of calls that failed. */
 export const CALL_FAILED = -1
+export const INVALID_ARGUMENT = 3
 export const PERMISSION_DENIED = 7
 
 /** An attribute that a generator should have given, and failed to; `code` is that of its failure. */
