@@ -45,6 +45,11 @@ export function resolveLimit<Q extends QuotaParams>(quotas: readonly Q[], instan
   return { quota, override: quota.overrides[index], key: createHash('sha256').update(text).digest('base64url') }
 }
 
+/** What people call an instance: its name without kind and namespace. */
+export function shortName(name: string): string {
+  return name.split('.')[0] ?? name
+}
+
 /** Finds quotas that can never be reached because an earlier one has the same name. */
 export function duplicateQuotas(quotas: readonly QuotaParams[]): readonly ConfigIssue[] {
   return quotas.flatMap(({ name }, index) => {

@@ -22,7 +22,16 @@ function quotaOf(params: object, meter = new ReadableMeter()) {
     if (result === undefined || result instanceof Promise) throw new Error('an answer at once was expected')
     return result
   }
-  return { clock, ask }
+  const together = (...names: readonly string[]) => {
+    const charges = names.map((name) => {
+      const fields = { dimensions: {} }
+      return { instance: { name: `${name}.instance.prod`, template: 'quota', fields } as const, request: request(1) }
+    })
+    const results = handler.quotaTogether?.['quota']?.(charges, createCall(env))
+    if (results === undefined || results instanceof Promise) throw new Error('an answer at once was expected')
+    return results.map(({ granted }) => granted)
+  }
+  return { clock, ask, together }
 }
 
 const rate = (extra: object = {}) => ({ quotas: [{ name: 'rq', maxAmount: 10, validDuration: '5s' }], ...extra })
@@ -30,13 +39,37 @@ const rate = (extra: object = {}) => ({ quotas: [{ name: 'rq', maxAmount: 10, va
 describe('memquota', () => {
   it('grants up to the maximum within the window and again when it has rolled on', async () => {
     const { ask, clock } = quotaOf(rate())
-    expect(ask(request(6))).toEqual({ status: { code: 0, message: '' }, granted: 6, validForMs: 5_000 })
+    expect(ask(request(6))).toMatchObject({ status: { code: 0, message: '' }, granted: 6, validForMs: 5_000 })
     await clock.advance(2_500)
     expect(ask(request(6))).toMatchObject({ status: { code: 8 }, granted: 0 })
     expect(ask(request(6, true))).toMatchObject({ status: { code: 0 }, granted: 4 })
     await clock.advance(2_700)
     expect(ask(request(9, true)).granted).toBe(6)
     expect(ask(request(0)).status.code).toBe(0)
+  })
+
+  it('says how the limit stands, and when what it refused can be granted', async () => {
+    const { ask, clock } = quotaOf(rate())
+    const limit = { name: 'rq', amount: 10, windowMs: 5_000 }
+    expect(ask(request(4)).limits).toEqual([{ ...limit, left: 6, resetMs: 5_100, retryAfterMs: 0 }])
+    await clock.advance(1_000)
+    expect(ask(request(6)).limits).toEqual([{ ...limit, left: 0, resetMs: 5_100, retryAfterMs: 0 }])
+    expect(ask(request(0)).limits).toEqual([{ ...limit, left: 0, resetMs: 5_100, retryAfterMs: 0 }])
+    expect(ask(request(4)).limits).toEqual([{ ...limit, left: 0, resetMs: 5_100, retryAfterMs: 4_100 }])
+    expect(ask(request(5)).limits).toEqual([{ ...limit, left: 0, resetMs: 5_100, retryAfterMs: 5_100 }])
+    expect(ask(request(11)).limits?.[0]?.retryAfterMs).toBe(Number.POSITIVE_INFINITY)
+    await clock.advance(4_100)
+    expect(ask(request(4)).granted).toBe(4)
+  })
+
+  it('charges what belongs together, or nothing of it', async () => {
+    const quota = (name: string, maxAmount: number) => ({ name, maxAmount, validDuration: '5s' })
+    const { together } = quotaOf({ quotas: [quota('one', 3), quota('two', 1), quota('three', 2)], maxCounters: 2 })
+    expect(together('one', 'two')).toEqual([1, 1])
+    for (let each = 0; each < 5; each++) expect(together('one', 'two')).toEqual([0, 0])
+    expect(() => together('one', 'three')).toThrow(expect.objectContaining({ code: 'OVERLOADED' }))
+    expect(together('one', 'one')).toEqual([1, 1])
+    expect(together('one', 'two')).toEqual([0, 0])
   })
 
   it('never grants more than the maximum within any window', async () => {
@@ -75,7 +108,7 @@ describe('memquota', () => {
 
   it('keeps allocations until they are given back', async () => {
     const { ask, clock } = quotaOf({ quotas: [{ name: 'rq', maxAmount: 3 }] })
-    expect(ask(request(3))).toEqual({ status: { code: 0, message: '' }, granted: 3, validForMs: 0 })
+    expect(ask(request(3))).toMatchObject({ status: { code: 0, message: '' }, granted: 3, validForMs: 0 })
     await clock.advance(3_600_000)
     expect(ask(request(1)).granted).toBe(0)
     expect(ask(request(-2))).toMatchObject({ status: { code: 0 }, granted: -2 })

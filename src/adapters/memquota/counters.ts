@@ -7,6 +7,10 @@ import { RollingWindow } from './rolling-window.ts'
 export interface Counter {
   used(now: number): number
   add(amount: number, now: number): void
+  /** Milliseconds until nothing counts any more. */
+  resetMs(now: number): number
+  /** Milliseconds until so much is free again by itself; infinite for never. */
+  waitMs(amount: number, now: number): number
 }
 
 /**
@@ -68,5 +72,13 @@ class Allocation implements Counter {
 
   add(amount: number): void {
     this.#used += amount
+  }
+
+  resetMs(): number {
+    return 0
+  }
+
+  waitMs(): number {
+    return Number.POSITIVE_INFINITY
   }
 }

@@ -1,9 +1,16 @@
 // Quotas counted in this process: exact for one node, and gone with it.
 
 import { z } from 'zod'
-import { defineAdapter, type Handler, type QuotaRequest, type QuotaResult } from '../../adapter-kit/define-adapter.ts'
-import { duplicateQuotas, resolveLimit } from '../../adapter-kit/quota-limits.ts'
+import {
+  defineAdapter,
+  type Handler,
+  type QuotaCharge,
+  type QuotaRequest,
+  type QuotaResult,
+} from '../../adapter-kit/define-adapter.ts'
+import { duplicateQuotas, resolveLimit, shortName } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
+import type { QuotaInstance } from '../../adapter-kit/templates.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { MEMQUOTA_REFUSED_TOTAL } from '../../kernel/metrics/handlers.ts'
 import { Code, OK_STATUS } from '../../kernel/status.ts'
@@ -50,34 +57,79 @@ export default defineAdapter({
       refused.add()
       throw new IntermixError('OVERLOADED', `all ${params.maxCounters} counters are in use; see maxCounters`)
     }
+    const chargeOne = ({ instance, request }: QuotaCharge<QuotaInstance>, now: number): Charged => {
+      const { quota, override, key } = resolveLimit(params.quotas, instance)
+      const id = `${key} ${request.deduplicationId}`
+      const before = request.deduplicationId === '' ? undefined : granted.get(id, now)
+      if (before !== undefined) return { result: before, keep: () => undefined, undo: () => undefined }
+      const { maxAmount, validDuration: windowMs } = override ?? quota
+      const counter = counterOf(key, windowMs, now)
+      const result = charge(counter, { request, maxAmount, windowMs, now, name: shortName(instance.name) })
+      counters.changed(key, windowMs, counter, now)
+      return {
+        result,
+        keep: () => {
+          if (request.deduplicationId !== '') granted.set(id, result, now)
+        },
+        undo: () => {
+          counter.add(-result.granted, now)
+          counters.changed(key, windowMs, counter, now)
+        },
+      }
+    }
     return {
       quota: {
         quota: (instance, request) => {
-          const now = clock.monotonic()
-          const { quota, override, key } = resolveLimit(params.quotas, instance)
-          const id = `${key} ${request.deduplicationId}`
-          const before = request.deduplicationId === '' ? undefined : granted.get(id, now)
-          if (before !== undefined) return before
-          const { maxAmount, validDuration } = override ?? quota
-          const counter = counterOf(key, validDuration, now)
-          const result = charge(counter, { request, maxAmount, windowMs: validDuration, now })
-          counters.changed(key, validDuration, counter, now)
-          if (request.deduplicationId !== '') granted.set(id, result, now)
+          const { result, keep } = chargeOne({ instance, request }, clock.monotonic())
+          keep()
           return result
+        },
+      },
+      quotaTogether: {
+        quota: (charges) => {
+          const now = clock.monotonic()
+          const done: Charged[] = []
+          const undo = () => {
+            for (const each of done) each.undo()
+          }
+          for (const each of charges) {
+            try {
+              done.push(chargeOne(each as QuotaCharge<QuotaInstance>, now))
+            } catch (error) {
+              undo()
+              throw error
+            }
+          }
+          const isRefused = done.some(({ result }) => result.status.code !== 0)
+          if (isRefused) undo()
+          else for (const { keep } of done) keep()
+          return done.map(({ result }) =>
+            isRefused && result.status.code === 0 ? { ...result, granted: 0, validForMs: 0 } : result,
+          )
         },
       },
     }
   },
 })
 
+/** What came of a charge. It can be undone until another one has come. */
+interface Charged {
+  readonly result: QuotaResult
+  /** Remembers it for those who try again. */
+  keep(): void
+  undo(): void
+}
+
 interface Charge {
   readonly request: QuotaRequest
   readonly maxAmount: number
   readonly windowMs: number
   readonly now: number
+  /** For callers. */
+  readonly name: string
 }
 
-function charge(counter: Counter, { request, maxAmount, windowMs, now }: Charge): QuotaResult {
+function charge(counter: Counter, { request, maxAmount, windowMs, now, name }: Charge): QuotaResult {
   const { amount, bestEffort } = request
   const used = counter.used(now)
   const validForMs = Math.floor(windowMs)
@@ -92,6 +144,22 @@ function charge(counter: Counter, { request, maxAmount, windowMs, now }: Charge)
   const free = Math.max(0, maxAmount - used)
   const given = amount <= free ? amount : bestEffort ? free : 0
   counter.add(given, now)
-  if (given > 0 || amount === 0) return { status: OK_STATUS, granted: given, validForMs }
-  return { status: { code: Code.RESOURCE_EXHAUSTED, message: 'the quota is used up' }, granted: 0, validForMs: 0 }
+  const isRefused = given === 0 && amount > 0
+  const limits = [
+    {
+      name,
+      amount: maxAmount,
+      ...(windowMs > 0 ? { windowMs } : {}),
+      left: free - given,
+      resetMs: counter.resetMs(now),
+      retryAfterMs: !isRefused
+        ? 0
+        : amount > maxAmount
+          ? Number.POSITIVE_INFINITY
+          : counter.waitMs(used + amount - maxAmount, now),
+    },
+  ]
+  if (!isRefused) return { status: OK_STATUS, granted: given, validForMs, limits }
+  const status = { code: Code.RESOURCE_EXHAUSTED, message: 'the quota is used up' }
+  return { status, granted: 0, validForMs: 0, limits }
 }

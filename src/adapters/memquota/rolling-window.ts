@@ -11,6 +11,8 @@ export class RollingWindow {
   readonly #tickMs: number
   readonly #ticks: Float64Array
   #newest = 0
+  /** The newest tick that something was added to. */
+  #latest = 0
   #used = 0
 
   constructor(windowMs: number) {
@@ -36,5 +38,26 @@ export class RollingWindow {
     const index = this.#newest % this.#ticks.length
     this.#ticks[index] = (this.#ticks[index] ?? 0) + amount
     this.#used += amount
+    this.#latest = this.#newest
+  }
+
+  /** Milliseconds until nothing that was added counts any more. */
+  resetMs(now: number): number {
+    return this.used(now) === 0 ? 0 : this.#leavesIn(this.#latest, now)
+  }
+
+  /** Milliseconds until so much of what is used has left the window; infinite where it is not so much. */
+  waitMs(amount: number, now: number): number {
+    this.used(now)
+    let left = -amount
+    for (let tick = Math.max(0, this.#newest - this.#ticks.length + 1); tick <= this.#newest && left < 0; tick++) {
+      left += this.#ticks[tick % this.#ticks.length] ?? 0
+      if (left >= 0) return this.#leavesIn(tick, now)
+    }
+    return left < 0 ? Number.POSITIVE_INFINITY : 0
+  }
+
+  #leavesIn(tick: number, now: number): number {
+    return Math.max(0, (tick + this.#ticks.length) * this.#tickMs - now)
   }
 }

@@ -10,7 +10,7 @@ import {
   type QuotaResult,
 } from '../../adapter-kit/define-adapter.ts'
 import type { LimitCharge, LimitOutcome, LimitRule } from '../../adapter-kit/limits.ts'
-import { resolveLimit } from '../../adapter-kit/quota-limits.ts'
+import { resolveLimit, shortName } from '../../adapter-kit/quota-limits.ts'
 import type { InstanceOf } from '../../adapter-kit/template.ts'
 import type { quota as quotaTemplate } from '../../adapter-kit/templates/checks.ts'
 import { IntermixError } from '../../kernel/errors.ts'
@@ -85,10 +85,12 @@ function resultsOf(all: readonly Asked[], outcomes: readonly LimitOutcome[]): Qu
 }
 
 function resultOf({ charges, name }: Asked, outcomes: readonly LimitOutcome[]): QuotaResult {
-  const limits = outcomes.map((outcome, index) =>
-    standingOf(outcomes.length === 1 ? name : `${name}-${index + 1}`, charges[index]?.rule, outcome),
-  )
   const wanted = charges[0]?.amount ?? 0
+  const limits = outcomes.flatMap((outcome, index) =>
+    isUnasked(outcome, wanted)
+      ? []
+      : [standingOf(outcomes.length === 1 ? name : `${name}-${index + 1}`, charges[index]?.rule, outcome)],
+  )
   // Each limit is asked for the same, and grants the same.
   const granted = outcomes[0]?.granted ?? 0
   const isRefused = wanted > 0 && granted === 0
@@ -99,12 +101,13 @@ function resultOf({ charges, name }: Asked, outcomes: readonly LimitOutcome[]): 
   return { status, granted, validForMs: Math.ceil(Math.min(...resets)), limits }
 }
 
+/** Where a limit was not asked, since one before it has refused, nobody knows how it stands. */
+function isUnasked({ granted, isExceeded, left }: LimitOutcome, wanted: number): boolean {
+  return wanted > 0 && granted === 0 && !isExceeded && left < wanted
+}
+
 function standingOf(name: string, rule: LimitRule | undefined, outcome: LimitOutcome): LimitStanding {
   const { left, resetMs, retryAfterMs } = outcome
   const windowMs = rule !== undefined && 'windowMs' in rule ? { windowMs: rule.windowMs } : {}
   return { name, amount: rule?.amount ?? 0, ...windowMs, left, resetMs, retryAfterMs }
-}
-
-function shortName(name: string): string {
-  return name.split('.')[0] ?? name
 }

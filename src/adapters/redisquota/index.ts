@@ -8,7 +8,7 @@ import {
   type Handler,
   type QuotaResult,
 } from '../../adapter-kit/define-adapter.ts'
-import { duplicateQuotas, resolveLimit } from '../../adapter-kit/quota-limits.ts'
+import { duplicateQuotas, resolveLimit, shortName } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
 import type { RedisServer, ScriptRunner } from '../../adapter-kit/script-runner.ts'
 import { IntermixError } from '../../kernel/errors.ts'
@@ -63,6 +63,7 @@ export default defineAdapter({
           const { amount, bestEffort, deduplicationId } = request
           if (amount < 0) return refused(Code.INVALID_ARGUMENT, 'a rate limit takes no amounts back', 0)
           const { quota, override, key } = resolveLimit(params.quotas, instance)
+          const { maxAmount } = override ?? quota
           const rolling = quota.rateLimitAlgorithm === 'ROLLING_WINDOW'
           // One tag for all keys of a counter: they share a slot of a cluster.
           const tag = `${runner.prefix}:rq:{${env.handlerName}:${key}}`
@@ -73,15 +74,24 @@ export default defineAdapter({
             [
               amount,
               bestEffort ? 1 : 0,
-              (override ?? quota).maxAmount,
+              maxAmount,
               Math.ceil(quota.validDuration),
               rolling ? bucketOf(quota) : 0,
               remembered,
             ],
           )
-          const [granted, validForMs] = readReply(reply, amount)
-          if (granted > 0 || amount === 0) return { status: OK_STATUS, granted, validForMs }
-          return refused(Code.RESOURCE_EXHAUSTED, 'the quota is used up', validForMs)
+          const { granted, validForMs, left, resetMs } = readReply(reply, amount)
+          const isRefused = granted === 0 && amount > 0
+          const limit = {
+            name: shortName(instance.name),
+            amount: maxAmount,
+            windowMs: quota.validDuration,
+            left,
+            resetMs,
+            retryAfterMs: !isRefused ? 0 : amount > maxAmount ? Number.POSITIVE_INFINITY : validForMs,
+          }
+          if (!isRefused) return { status: OK_STATUS, granted, validForMs, limits: [limit] }
+          return { ...refused(Code.RESOURCE_EXHAUSTED, 'the quota is used up', validForMs), limits: [limit] }
         },
       },
     }
@@ -126,12 +136,12 @@ function refused(code: number, message: string, validForMs: number): QuotaResult
   return { status: { code, message }, granted: 0, validForMs }
 }
 
-function readReply(reply: unknown, amount: number): readonly [granted: number, validForMs: number] {
-  const [granted, validForMs] = Array.isArray(reply) ? (reply as readonly unknown[]).map(Number) : []
-  if (granted === undefined || validForMs === undefined || !(granted >= 0 && granted <= amount && validForMs >= 0)) {
+function readReply(reply: unknown, amount: number) {
+  const numbers = Array.isArray(reply) ? (reply as readonly unknown[]).map(Number) : []
+  const [granted = -1, validForMs = -1, left = Number.NaN, resetMs = -1] = numbers
+  if (!(granted >= 0 && granted <= amount && validForMs >= 0 && Number.isFinite(left) && resetMs >= 0))
     throw new IntermixError('BACKEND_FAILED', 'the quota script answered nonsense')
-  }
-  return [granted, validForMs]
+  return { granted, validForMs, left, resetMs }
 }
 
 function validate(params: RedisQuotaConfig): readonly ConfigIssue[] {

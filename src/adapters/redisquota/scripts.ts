@@ -5,12 +5,13 @@ import type { LuaScript } from '../../adapter-kit/script-runner.ts'
 
 // KEYS[1] counter   KEYS[2] answer of this deduplication id (same hash tag)
 // ARGV    1 amount  2 best effort (1 or 0)  3 maximum  4 window ms  5 bucket ms  6 ms to remember the answer, or 0
-// Returns {granted, ms for which the grant (or its refusal) holds}
+// Returns {granted, ms for which the grant (or its refusal) holds, what is left, ms until nothing counts any more}
 const BEGIN = `
+-- What an older node remembered has two numbers.
 local known = ARGV[6] ~= '0' and redis.call('GET', KEYS[2])
 if known then
-  local granted, valid = string.match(known, '^(%d+) (%d+)$')
-  return {tonumber(granted), tonumber(valid)}
+  local granted, valid, left, reset = string.match(known, '^(%d+) (%d+) ?(%-?%d*) ?(%d*)$')
+  return {tonumber(granted), tonumber(valid), tonumber(left) or 0, tonumber(reset) or 0}
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -22,11 +23,12 @@ local function grant(used)
   if ARGV[2] == '1' then return free end
   return 0
 end
-local function answer(granted, valid)
+local function answer(granted, valid, used, reset)
+  local left = max - used - granted
   if ARGV[6] ~= '0' then
-    redis.call('SET', KEYS[2], string.format('%.0f %.0f', granted, valid), 'PX', ARGV[6])
+    redis.call('SET', KEYS[2], string.format('%.0f %.0f %.0f %.0f', granted, valid, left, reset), 'PX', ARGV[6])
   end
-  return {granted, valid}
+  return {granted, valid, left, reset}
 end
 `
 
@@ -42,7 +44,7 @@ if granted > 0 then
   redis.call('HSET', KEYS[1], 'used', string.format('%.0f', used + granted), 'ends', string.format('%.0f', ends))
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ends - now + 1000))
 end
-return answer(granted, ends - now)
+return answer(granted, ends - now, used, ends - now)
 `,
 }
 
@@ -55,7 +57,7 @@ export const ROLLING_WINDOW: LuaScript = {
   source: `${BEGIN}
 local current = math.floor(now / bucket)
 local oldest = math.floor((now - window) / bucket)
-local used, first = 0, current
+local used, first, last = 0, current, 0
 local state = redis.call('HGETALL', KEYS[1])
 for i = 1, #state, 2 do
   local number = tonumber(state[i])
@@ -64,14 +66,16 @@ for i = 1, #state, 2 do
   else
     used = used + tonumber(state[i + 1])
     first = math.min(first, number)
+    last = math.max(last, number)
   end
 end
 local granted = grant(used)
 if granted > 0 then
   redis.call('HINCRBY', KEYS[1], string.format('%.0f', current), string.format('%.0f', granted))
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', window + 2 * bucket + 1000))
-  return answer(granted, window)
+  return answer(granted, window, used, (current + 1) * bucket + window - now)
 end
-return answer(0, math.max(1, (first + 1) * bucket + window - now))
+local reset = used > 0 and math.max(1, (last + 1) * bucket + window - now) or 0
+return answer(0, math.max(1, (first + 1) * bucket + window - now), used, reset)
 `,
 }
