@@ -28,7 +28,7 @@ export interface ResolvedLimit<Q extends QuotaParams> {
 
 /** Finds the limit of an instance. Throws `INVALID_CONFIG` where no quota has its name. */
 export function resolveLimit<Q extends QuotaParams>(quotas: readonly Q[], instance: QuotaInstance): ResolvedLimit<Q> {
-  const quota = quotas.find(({ name }) => isNameOf(name, instance.name))
+  const quota = quotas.find(({ name }) => isQuotaNameOf(name, instance.name))
   if (quota === undefined) {
     const known = quotas.map(({ name }) => name).join(', ')
     throw new IntermixError('INVALID_CONFIG', `no quota is named ${instance.name}; the handler has ${known || 'none'}`)
@@ -60,8 +60,11 @@ export function duplicateQuotas(quotas: readonly QuotaParams[]): readonly Config
   })
 }
 
-// Mixer's old configs name the kind (`requestcount.quota.istio-system`), newer ones say `instance`.
-function isNameOf(name: string, instance: string): boolean {
+/**
+ * Whether a quota is named for an instance, whose name is full. Mixer's old configs name the kind
+ * (`requestcount.quota.istio-system`), newer ones say `instance`.
+ */
+export function isQuotaNameOf(name: string, instance: string): boolean {
   if (name === instance) return true
   const [short, ...rest] = name.split('.')
   const [own, ...ownRest] = instance.split('.')

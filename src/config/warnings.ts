@@ -5,6 +5,7 @@ import { warnOfInstanceMentions } from './instance-mentions.ts'
 import { warnOfExpressions } from './expression-warnings.ts'
 import type { ConfigObject } from './objects.ts'
 import { placeOf, type ProblemList } from './problem-list.ts'
+import { warnOfQuotas } from './quota-warnings.ts'
 import { serves } from './rule-purpose.ts'
 import type { Sliced } from './slices.ts'
 import { warnOfSpellings } from './spelling-warnings.ts'
@@ -29,6 +30,7 @@ export function* warnOfDoubts(config: CompiledObjects, { problems, options, site
   }
   yield
   yield* warnOfInstanceMentions(config.objects, config.instances, problems)
+  yield* warnOfQuotas(config.objects, config.rules, config.instances, problems)
   yield* warnOfRepeatedRules(config.rules, options.defaultNamespace, problems)
   yield* warnOfUncacheable(config.rules.values(), sites, problems)
   yield* warnOfExpressions(config.rules.values(), sites, problems)
@@ -86,24 +88,26 @@ function* warnOfUncacheable(
   for (const rule of rules) {
     yield
     if (!serves(rule, 'check')) continue
-    const asked = rule.actions
-      .flatMap(({ instances }) => instances)
-      .filter(({ template }) => template.variety === 'check' || template.variety === 'quota')
-    for (const name of [rule.name, ...asked.map((instance) => instance.name)]) {
+    const asked = rule.actions.flatMap(({ instances }) => instances)
+    const quotas = asked.filter(({ template }) => template.variety === 'quota')
+    const checks = asked.filter(({ template }) => template.variety === 'check')
+    const told = [rule, ...checks].map(({ name }) => ({ name, isKept: true }))
+    // What is charged is charged each time.
+    for (const { name, isKept } of [...told, ...quotas.map(({ name }) => ({ name, isKept: false }))]) {
       if (done.has(name)) continue
       done.add(name)
-      for (const site of sites.get(name) ?? []) warnOfSite(site, problems)
+      for (const site of sites.get(name) ?? []) warnOfSite(site, isKept, problems)
     }
   }
 }
 
-function warnOfSite({ node, expression }: ExpressionSite, problems: ProblemList): void {
+function warnOfSite({ node, expression }: ExpressionSite, isKept: boolean, problems: ProblemList): void {
   const named = new Set<string>()
   for (const { attribute, mapKey } of expression.references) {
     const volatileKey = mapKey !== undefined && attribute === 'request.headers' && VOLATILE_HEADERS.test(mapKey)
     const reason = volatileKey ? DIFFERS : VOLATILE.find(([pattern]) => pattern.test(attribute))?.[1]
     const name = volatileKey ? `${attribute}["${mapKey}"]` : attribute
-    if (reason === undefined || named.has(name)) continue
+    if (reason === undefined || (reason === DIFFERS && !isKept) || named.has(name)) continue
     named.add(name)
     problems.within('warning', node, Math.max(0, node.text.indexOf(attribute)), 'uncacheable', `"${name}" ${reason}.`)
   }

@@ -1,5 +1,6 @@
 // Explains a check: which rules match and why the others do not, what instances hold, what handlers say, what was read.
 
+import type { Instance } from '../adapter-kit/instance.ts'
 import { fieldToJson, valueToText } from '../adapter-kit/value-text.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
@@ -17,6 +18,7 @@ import type { SettledPart } from './combine.ts'
 import { fillHeaders } from './header-operations.ts'
 import type { PolicyState } from './handler-table.ts'
 import { matchRule } from './rule-match.ts'
+import type { RunningHandler } from './running-handler.ts'
 
 export interface ExplainDependencies {
   readonly clock: Clock
@@ -191,13 +193,29 @@ async function explainAction(
     return { told: { instance: config.name, verdict: 'unknown', because: instance.message } }
   }
   const about = { instance: config.name, template: config.template.name, fields: fieldToJson(instance.fields) }
-  if (config.template.variety === 'quota') {
-    return { told: { ...about, verdict: 'not asked: quotas are charged by checks only' } }
-  }
   const source = state.handlers.get(handler)
   if (source === undefined) return { told: { ...about, verdict: 'unknown', because: 'the handler is not running' } }
+  if (config.template.variety === 'quota')
+    return { told: { ...about, ...(await explainQuota(source, instance, deadline)) } }
   const outcome = await verdicts.get({ source, instance, bag, deadline })
   return { told: { ...about, ...outcomeJson(outcome, clock) }, outcome }
+}
+
+/** How a quota stands, by a look that charges nothing. */
+async function explainQuota(source: RunningHandler, instance: Instance, deadline: number): Promise<object> {
+  const look = { amount: 0, bestEffort: false, deduplicationId: '' }
+  const amount = Number(instance.fields['amount'] ?? 1n)
+  try {
+    const { status, limits = [] } = await source.quota(instance, look, deadline)
+    const told = { status: { code: codeName(status.code), message: status.message }, amount, limits }
+    if (status.code !== 0) return { verdict: 'deny', ...told }
+    if (limits.length === 0) return { verdict: 'unknown', ...told, because: 'the adapter does not say what is left' }
+    const over = limits.find(({ left }) => left < amount)
+    const because = over === undefined ? {} : { because: `${over.name} has ${over.left} left of ${over.amount}` }
+    return { verdict: over === undefined ? 'allow' : 'deny', ...told, ...because }
+  } catch (caught) {
+    return { verdict: 'unknown', amount, because: IntermixError.from(caught).message }
+  }
 }
 
 function outcomeJson(outcome: VerdictOutcome, clock: Clock): object {

@@ -24,6 +24,40 @@ describe('warnings', () => {
     expect(warningsOf(snapshot)).toEqual(['0:0 no-rules', '4:18 unused-handler', '9:18 unused-instance'])
   })
 
+  it('tell a limit that no rule leads to, and a quota that its handler does not limit', () => {
+    const quotas = (...names: string[]) =>
+      names.map((name) => `{name: ${name}, maxAmount: 1}`).join()
+    const limits = (names: string, given: string) => `
+apiVersion: config.istio.io/v1alpha2
+kind: handler
+metadata: {name: limit, namespace: istio-system}
+spec: {compiledAdapter: limiter, params: {quotas: [${names}]}}
+${['calls', 'bytes']
+  .map(
+    (name) => `---
+apiVersion: config.istio.io/v1alpha2
+kind: instance
+metadata: {name: ${name}, namespace: istio-system}
+spec: {compiledTemplate: quota, params: {dimensions: {}, deduplicationId: 'request.headers["x-request-id"] | ""'}}
+`,
+  )
+  .join('')}
+---
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: {name: limit, namespace: istio-system}
+spec: {actions: [{handler: limit, instances: [${given}]}]}
+`
+    expect(messages(MANIFEST, limits(quotas('calls', 'bytes'), 'calls, bytes'))).toEqual([])
+    expect(messages(MANIFEST, limits(quotas('calls', 'bytes'), 'calls')).toSorted()).toEqual([
+      'no rule hands the quota "bytes" to "limit.handler.istio-system", so it limits nobody at any door.',
+      'no rule uses the instance "bytes.instance.istio-system".',
+    ])
+    expect(messages(MANIFEST, limits(quotas('calls'), 'calls, bytes'))).toEqual([
+      '"limit.handler.istio-system" has no quota named "bytes.instance.istio-system", but calls: the fail policy decides about every request.',
+    ])
+  })
+
   it('tell a rule that does again what an earlier one does', () => {
     const path = 'request.path == "/"'
     expect(messages(MANIFEST, DENY, rule('a', path), rule('b', path))).toEqual([

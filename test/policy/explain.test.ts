@@ -116,16 +116,20 @@ describe('an explanation', () => {
     })
   })
 
-  it('charges no quota', async () => {
+  it('says how a quota stands, and charges none', async () => {
     const { node, explain } = await start()
     for (let i = 0; i < 10; i++) {
       const told = await explain(by('ada'))
       expect(told.of('b-members')?.actions?.[1]).toMatchObject({
-        verdict: 'not asked: quotas are charged by checks only',
+        verdict: 'allow',
+        amount: 1,
+        limits: [{ name: 'calls', amount: 5, left: 5, windowMs: 60_000 }],
       })
     }
     const { quotas } = await node.check(by('ada'), { quotas: new Map([['calls', { amount: 5, bestEffort: false }]]) })
     expect(quotas.get('calls')?.granted).toBe(5)
+    const usedUp = await explain(by('ada'))
+    expect(usedUp.of('b-members')?.actions?.[1]).toMatchObject({ verdict: 'deny', because: 'calls has 0 left of 5' })
   })
 
   it('says why rules do not match: by what the request has, or lacks', async () => {

@@ -4,7 +4,7 @@ import { type Envoy, startEnvoy } from '../helpers/envoy.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
 import { latencyLine, sendAll } from './load.ts'
 import { type Mesh, startMesh } from './mesh.ts'
-import { expectedStatus, mixedRequests } from './policy.ts'
+import { CALLS, expectedStatus, mixedRequests } from './policy.ts'
 
 const binary = toolOrSkip('envoy')
 const REQUESTS = 2_000
@@ -44,6 +44,23 @@ describe.skipIf(binary === undefined)('Envoy with two nodes and two workers', ()
     expect(outcome.wrong).toEqual([])
     expect(running.mesh.upstream.count).toBe(requests.filter((asked) => expectedStatus(asked) === 200).length)
     await expectCounted(running.mesh, 30_000)
+  })
+
+  it('ends what is beyond a quota of a rule, over both nodes together, and says what is left', async () => {
+    const running = await startAll(binary ?? '')
+    const headers = { 'x-user': 'ann' }
+    const answers: Response[] = []
+    for (let each = 0; each < CALLS + 2; each++) answers.push(await fetch(`${running.envoy.url}/limited`, { headers }))
+    expect(answers.map(({ status }) => status)).toEqual([...new Array(CALLS).fill(200), 429, 429])
+    expect(answers.map((answer) => answer.headers.get('ratelimit')?.split(';')[1])).toEqual([
+      'r=2',
+      'r=1',
+      'r=0',
+      'r=0',
+      'r=0',
+    ])
+    expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(running.mesh.upstream.count).toBe(CALLS)
   })
 
   it('counts every request once when a worker is killed half-way', async () => {

@@ -9,12 +9,33 @@ import { freePort } from '../helpers/ports.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
 import { sendAll } from './load.ts'
 import { type Mesh, startMesh } from './mesh.ts'
-import { mixedRequests } from './policy.ts'
+import { CALLS, mixedRequests } from './policy.ts'
 
 const PROXIES = [
-  { name: 'nginx', binary: toolOrSkip('nginx'), start: startNginx, passesBodies: false, withoutNode: 500 },
-  { name: 'Caddy', binary: toolOrSkip('caddy'), start: startCaddy, passesBodies: true, withoutNode: 502 },
-  { name: 'HAProxy', binary: toolOrSkip('haproxy'), start: startHaproxy, passesBodies: true, withoutNode: 503 },
+  {
+    name: 'nginx',
+    binary: toolOrSkip('nginx'),
+    start: startNginx,
+    passesBodies: false,
+    tellsAllowed: true,
+    withoutNode: 500,
+  },
+  {
+    name: 'Caddy',
+    binary: toolOrSkip('caddy'),
+    start: startCaddy,
+    passesBodies: true,
+    tellsAllowed: false,
+    withoutNode: 502,
+  },
+  {
+    name: 'HAProxy',
+    binary: toolOrSkip('haproxy'),
+    start: startHaproxy,
+    passesBodies: true,
+    tellsAllowed: false,
+    withoutNode: 503,
+  },
 ] as const
 
 let mesh: Mesh
@@ -29,7 +50,7 @@ afterAll(async () => {
   await mesh.stop()
 })
 
-for (const { name, binary, start, passesBodies, withoutNode } of PROXIES) {
+for (const { name, binary, start, passesBodies, tellsAllowed, withoutNode } of PROXIES) {
   describe.skipIf(binary === undefined)(`forward-auth through ${name}`, () => {
     let proxy: ConfiguredServer
     beforeAll(async () => {
@@ -56,6 +77,22 @@ for (const { name, binary, start, passesBodies, withoutNode } of PROXIES) {
       expect(answer.status).toBe(429)
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
       expect(await answer.text()).toContain(passesBodies ? 'busy to you' : '429')
+    })
+
+    it('ends what is beyond a quota of a rule, and says when there is more', async () => {
+      const headers = { 'x-user': `limited by ${name}` }
+      const before = mesh.upstream.count
+      const answers: Response[] = []
+      for (let each = 0; each < CALLS + 2; each++) answers.push(await fetch(`${proxy.url}/limited`, { headers }))
+      expect(answers.map(({ status }) => status)).toEqual([...new Array(CALLS).fill(200), 429, 429])
+      expect(mesh.upstream.count - before).toBe(CALLS)
+      const refused = answers.at(-1)?.headers
+      expect(Number(refused?.get('retry-after'))).toBeGreaterThan(0)
+      expect(refused?.get('ratelimit-policy')).toBe(`"calls";q=${CALLS}`)
+      expect(refused?.get('ratelimit')).toMatch(/^"calls";r=0;t=\d+$/)
+      const other = await fetch(`${proxy.url}/limited`, { headers: { 'x-user': `free by ${name}` } })
+      expect(other.status).toBe(200)
+      if (tellsAllowed) expect(other.headers.get('ratelimit')).toMatch(/^"calls";r=2;/)
     })
 
     it('does not believe what a client says of the original request', async () => {

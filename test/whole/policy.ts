@@ -12,6 +12,9 @@ export interface Asked {
 /** Users 0 to 49 are members. */
 const MEMBERS = 50
 
+/** Calls of `/limited` that each user has. */
+export const CALLS = 3
+
 /** The HTTP status that a client must get, worked out without Intermix. */
 export function expectedStatus({ path, user }: Asked): number {
   if (path.startsWith('/closed')) return 403
@@ -81,6 +84,9 @@ function policyYaml(backendUrl: string): string {
       ],
     }),
     instance('requestcount', 'metric', { value: '1', dimensions: { code: 'response.code | 0' } }),
+    handler('limits', 'quota', { quotas: [{ name: 'calls', limits: [{ maxAmount: CALLS, calendar: 'year' }] }] }),
+    instance('calls', 'quota', { dimensions: { user: USER } }),
+    rule('limited', 'match(request.path, "/limited*")', [['limits', 'calls']]),
     rule('metrics', undefined, [['metrics', 'requestcount']]),
   ]
     .map((document) => render(document))
