@@ -28,6 +28,16 @@ function policy(...rules: readonly RuleSpec[]) {
     ...[
       memquota('few', 3),
       memquota('fewer', 2),
+      {
+        kind: 'handler',
+        name: 'shared',
+        spec: {
+          compiledAdapter: 'quota',
+          params: {
+            quotas: ['known', 'calls'].map((name) => ({ name, limits: [{ maxAmount: 3, validDuration: '60s' }] })),
+          },
+        },
+      },
       { kind: 'handler', name: 'broken', spec: { compiledAdapter: 'redisquota', params: { quotas: [] } } },
       {
         kind: 'instance',
@@ -128,7 +138,7 @@ describe('a rule with a quota', () => {
   })
 
   it('is charged although a retry by its own id gets what was granted to another quota before', async () => {
-    const node = await startNode(policy({ instance: 'known' }, { instance: 'calls' }))
+    const node = await startNode(policy({ handler: 'shared', instance: 'known' }, { handler: 'shared' }))
     const codes = []
     for (let each = 0; each < 4; each++) codes.push((await node.check(ann)).answer.status.code)
     expect(codes).toEqual([0, 0, 0, Code.RESOURCE_EXHAUSTED])

@@ -12,6 +12,7 @@ import { createGuard } from '../../src/policy/guard.ts'
 import { HandlerTables, type PolicyState } from '../../src/policy/handler-table.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
+import { MemoryLimits } from '../../src/quota/memory-limits.ts'
 import type { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
@@ -54,10 +55,11 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   const meter = new ReadableMeter()
   const log = new KeptLog()
   const revocations = new Revocations()
+  const limits = new MemoryLimits({ clock })
   const tables = new HandlerTables({
     clock,
     log,
-    environment: () => ({ environment: createTestEnvironment({ clock }), dispose: () => undefined }),
+    environment: () => ({ environment: createTestEnvironment({ clock, limits }), dispose: () => undefined }),
     guard: (handler) => createGuard({ handler, clock, random, meter, log }),
   })
   let state: PolicyState | undefined
