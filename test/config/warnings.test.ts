@@ -25,8 +25,7 @@ describe('warnings', () => {
   })
 
   it('tell a limit that no rule leads to, and a quota that its handler does not limit', () => {
-    const quotas = (...names: string[]) =>
-      names.map((name) => `{name: ${name}, maxAmount: 1}`).join()
+    const quotas = (...names: string[]) => names.map((name) => `{name: ${name}, maxAmount: 1}`).join()
     const limits = (names: string, given: string) => `
 apiVersion: config.istio.io/v1alpha2
 kind: handler

@@ -162,7 +162,8 @@ describe('the README', () => {
     expect(source.slice(source.indexOf('import '))).toBe(shown)
     const rules = blocks('yaml').join('---\n')
     const { output } = validate({ 'rule.yaml': rules }, 'examples/adapters/office-hours.ts')
-    expect(output).toBe('2 objects, 1 rule; 0 errors, 0 warnings\n')
+    expect(output).toBe('3 objects, 2 rules; 0 errors, 0 warnings\n')
+    expect(rules).toContain(read('examples/quickstart/limit-keys.yaml').replace(/^#.*\n/, ''))
   })
 
   it('quotes the proxy configs as they are shipped', () => {

@@ -4,7 +4,15 @@ import { quotaOf } from '../verdicts.ts'
 import { evaluate } from './interpreter.ts'
 import { type ConfigModel, fullName, named, type RuleModel } from './model.ts'
 import { applies } from './rules.ts'
-import { CALL_FAILED, INVALID_ARGUMENT, isValue, PERMISSION_DENIED, type Readable, Unknown, type Value } from './values.ts'
+import {
+  CALL_FAILED,
+  INVALID_ARGUMENT,
+  isValue,
+  PERMISSION_DENIED,
+  type Readable,
+  Unknown,
+  type Value,
+} from './values.ts'
 
 export interface Demand {
   readonly amount: number
