@@ -94,7 +94,7 @@ export default defineAdapter({
           }
           for (const each of charges) {
             try {
-              done.push(chargeOne(each as QuotaCharge<QuotaInstance>, now))
+              done.push(chargeOne(each, now))
             } catch (error) {
               undo()
               throw error
@@ -116,8 +116,8 @@ export default defineAdapter({
 interface Charged {
   readonly result: QuotaResult
   /** Remembers it for those who try again. */
-  keep(): void
-  undo(): void
+  readonly keep: () => void
+  readonly undo: () => void
 }
 
 interface Charge {
