@@ -5,6 +5,7 @@ import { loadAdapters } from '../adapters/load.ts'
 import { compileSnapshot } from '../config/compile-snapshot.ts'
 import { loadConfigFolder } from '../config/load.ts'
 import { formatProblem } from '../kernel/problem.ts'
+import { type LoadedDomains, loadDomains } from '../quota/descriptors/load-domains.ts'
 import type { OptionTable } from '../settings/options.ts'
 import { SETTINGS } from '../settings/settings-table.ts'
 import { defineTool } from './command.ts'
@@ -16,6 +17,7 @@ const OPTIONS = {
   maxEvaluationSteps: SETTINGS.maxEvaluationSteps,
   requireRules: SETTINGS.requireRules,
   processes: SETTINGS.processes,
+  ratelimitConfig: SETTINGS.ratelimitConfig,
 } as const satisfies OptionTable
 
 /** `intermix validate`. */
@@ -24,7 +26,10 @@ export const validate = defineTool({
   options: OPTIONS,
   operands: true,
   notes: ['Exits with 0 when the config can be used, 1 when it has errors and 2 for wrong flags.'],
-  examples: ['intermix validate examples/quickstart'],
+  examples: [
+    'intermix validate examples/quickstart',
+    'intermix validate examples/quickstart --ratelimit-config examples/ratelimit',
+  ],
   read({ values, positionals }, problems) {
     const [folder, ...more] = positionals
     problems.push(...more.map((text) => `${text}: one folder at a time`))
@@ -36,14 +41,21 @@ export const validate = defineTool({
     const options = { ...values, adapters }
     const loaded = await loadConfigFolder(folder)
     const compiled = compileSnapshot(loaded, options)
-    for (const problem of compiled.problems) io.err(formatProblem(problem))
-    const errors = compiled.problems.filter(({ severity }) => severity === 'error').length
+    const limits = values.ratelimitConfig === undefined ? undefined : await rateLimits(values.ratelimitConfig)
+    const problems = [...compiled.problems, ...(limits?.problems ?? [])]
+    for (const problem of problems) io.err(formatProblem(problem))
+    const errors = problems.filter(({ severity }) => severity === 'error').length
     const { objects, rules } = compiled.counts
-    const found = `${count(objects, 'object')}, ${count(rules, 'rule')}`
-    io.out(`${found}; ${count(errors, 'error')}, ${count(compiled.problems.length - errors, 'warning')}`)
-    return compiled.snapshot === undefined ? EXIT.refused : EXIT.ok
+    const domains = limits === undefined ? '' : `, ${count(limits.domains.size, 'domain')} of rate limits`
+    const found = `${count(objects, 'object')}, ${count(rules, 'rule')}${domains}`
+    io.out(`${found}; ${count(errors, 'error')}, ${count(problems.length - errors, 'warning')}`)
+    return compiled.snapshot === undefined || errors > 0 ? EXIT.refused : EXIT.ok
   },
 })
+
+async function rateLimits(folder: string): Promise<LoadedDomains> {
+  return loadDomains(await loadConfigFolder(folder))
+}
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`

@@ -14,6 +14,9 @@ const MAX_PROCESSES = 256
 /** As `server/grpc-transport.ts` has them. */
 const TRANSPORTS = ['native', 'grpc-js'] as const
 
+/** As `server/rate-limit-response.ts` has them. */
+const RATE_LIMIT_HEADERS = ['none', 'x-ratelimit', 'ratelimit'] as const
+
 const REVOCATION_ACKS = ['recorded', 'replicated'] as const
 
 export const SETTINGS = {
@@ -52,6 +55,24 @@ export const SETTINGS = {
     group: 'Config',
     roles: ROLES,
   },
+  ratelimitConfig: {
+    kind: 'path',
+    placeholder: 'DIR',
+    description:
+      "Folder with rate limits by descriptors, in the format of envoyproxy/ratelimit, for Envoy's rate limit filter.",
+    defaultText: 'no rate limit service',
+    group: 'Config',
+    roles: SERVING,
+  },
+  ratelimitHeaders: {
+    kind: 'choice',
+    default: 'none',
+    choices: RATE_LIMIT_HEADERS,
+    description:
+      'Response headers that the rate limit service has Envoy add: limit, remaining and reset of the nearest limit.',
+    group: 'Config',
+    roles: SERVING,
+  },
   maxEvaluationSteps: {
     kind: 'integer',
     default: DEFAULT_MAX_STEPS,
@@ -67,7 +88,7 @@ export const SETTINGS = {
     default: { host: '0.0.0.0', port: 9091 },
     sockets: true,
     placeholder: 'HOST:PORT|unix:PATH',
-    description: 'Where the gRPC services listen: ext_authz, access logs, Mixer v1, health.',
+    description: 'Where the gRPC services listen: ext_authz, access logs, rate limits, Mixer v1, health.',
     group: 'Listeners',
     roles: SERVING,
   },

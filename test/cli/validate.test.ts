@@ -19,6 +19,16 @@ describe('intermix validate', () => {
     expect(out[0]).toMatch(/^\d+ objects, \d+ rules; \d+ errors, \d+ warnings$/)
   })
 
+  it('knows rate limits, too', async () => {
+    const examples = join(import.meta.dirname, '../../examples')
+    const good = await validate(join(examples, 'quickstart'), '--ratelimit-config', join(examples, 'ratelimit'))
+    expect(good).toMatchObject({ code: 0, err: [] })
+    expect(good.out[0]).toMatch(/, 1 domain of rate limits; 0 errors, 0 warnings$/)
+    const bad = await validate(join(examples, 'quickstart'), '--ratelimit-config', join(examples, 'quickstart'))
+    expect(bad.code).toBe(1)
+    expect(bad.err.join('\n')).toContain('a domain of rate limits has no field "apiVersion"')
+  })
+
   it('refuses what is no call of it, and adapters that cannot be loaded', async () => {
     expect(await validate()).toMatchObject({
       code: 2,

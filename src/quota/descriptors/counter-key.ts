@@ -1,0 +1,49 @@
+// Names: of the counter of a descriptor, and of its limit in metrics.
+
+import { createHash } from 'node:crypto'
+import type { DescriptorEntry, RateUnit } from '../../kernel/rate-limit.ts'
+import type { ConfiguredLimit } from './domain.ts'
+
+/** Longer keys are digests: limits take 256 characters. */
+const LONGEST = 200
+const MARKS = /[|=%#]/g
+
+/**
+ * The key of a counter: the domain, what the descriptor says, and the unit, so that windows of two lengths never share a
+ * counter. Marks within are escaped: no caller can name the counter of another descriptor.
+ */
+export function counterKey(
+  domain: string,
+  entries: readonly DescriptorEntry[],
+  unit: RateUnit,
+  limit?: ConfiguredLimit,
+): string {
+  let key = plain(domain)
+  for (let at = 0; at < entries.length; at++) {
+    const { key: name, value } = entries[at] as DescriptorEntry
+    const level = limit?.levels[at]
+    key += level?.isShared === true ? `|${plain(name)}*${plain(level.value)}` : `|${plain(name)}=${plain(value)}`
+  }
+  key += `#${unit}`
+  return key.length <= LONGEST ? key : createHash('sha256').update(key).digest('base64url')
+}
+
+/** What metrics call the limit: as it is configured, or with what came in descriptors where the config asks for that. */
+export function limitName({ levels, named }: ConfiguredLimit, entries: readonly DescriptorEntry[]): string {
+  return levels
+    .map(({ key, value, isShared, isValueNamed }, at) => {
+      const isAsItCame = !isShared && (named === 'detailed' || (isValueNamed && named === 'values'))
+      const text = isAsItCame ? (entries[at]?.value ?? '') : value
+      return text === '' ? key : `${key}_${text}`
+    })
+    .join('.')
+}
+
+function plain(text: string): string {
+  MARKS.lastIndex = 0
+  return MARKS.test(text) ? text.replaceAll(MARKS, escaped) : text
+}
+
+function escaped(mark: string): string {
+  return `%${mark.charCodeAt(0).toString(16)}`
+}
