@@ -15,6 +15,7 @@ const GRPC_DOORS = [
   'mixer-v1',
   'one-spelling',
   'overload',
+  'rate-limit',
 ].map((name) => `test/server/${name}.test.ts`)
 const GRPC_END_TO_END = ['test/whole/envoy.test.ts', 'test/whole/doors/*.test.ts', 'test/whole/headers.test.ts']
 

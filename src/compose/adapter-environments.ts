@@ -108,6 +108,17 @@ export class AdapterEnvironments {
     }
   }
 
+  /** Limits that no handler has; the name is none that a handler can have. They end with `end`. */
+  limits(name: string): { readonly open: () => Limits; readonly end: () => Promise<void> } {
+    const ends: End[] = []
+    return {
+      open: this.#limits.lazily(name, ends),
+      end: async () => {
+        await Promise.all(ends.splice(0).map(async (end) => await end()))
+      },
+    }
+  }
+
   close(): void {
     this.#charging?.close()
     for (const link of this.#links.values()) link.close()

@@ -8,6 +8,7 @@ import { type Address, showAddress } from '../settings/option-kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import { AdapterEnvironments } from './adapter-environments.ts'
 import { grpcChoices } from './grpc-choices.ts'
+import { createRateLimits, openDomains, type RateLimits } from './rate-limits.ts'
 import { checkHandlers, chooseHandlers } from './handler-choice.ts'
 import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
@@ -29,6 +30,7 @@ import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import { redisTlsFiles } from '../settings/redis-settings.ts'
 import { probeKeysOf } from './probe-keys.ts'
 import type { RedisAccess } from '../redis/redis-access.ts'
+import type { WatchedDomains } from '../quota/descriptors/watched-domains.ts'
 import { meshPrefix } from '../telemetry/queue-names.ts'
 import { type AdapterListener, createAdapterListener } from '../server/adapter-listener.ts'
 import { Admission } from '../server/admission.ts'
@@ -63,7 +65,8 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
   })
   checkHandlers(watched.current(), settings)
   const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
-  return new Composition(settings, ports, watched, createGrpc, await loadWorker(settings))
+  const domains = await openDomains(settings, ports)
+  return new Composition(settings, ports, watched, domains, createGrpc, await loadWorker(settings))
 }
 
 interface Door {
@@ -86,6 +89,7 @@ class Composition implements RunningProcess {
   readonly #policy: Policy | undefined
   readonly #reports: Reports
   readonly #replications: Replications
+  readonly #rateLimits: RateLimits | undefined
   readonly #admission: Admission
   readonly #batchIds: BatchIds
   readonly #doors: ReadonlyMap<string, Door>
@@ -94,6 +98,7 @@ class Composition implements RunningProcess {
     settings: Settings,
     ports: ProcessPorts,
     watched: WatchedConfig,
+    domains: WatchedDomains | undefined,
     createGrpc: CreateGrpcServer | undefined,
     createWorker: CreateWorker | undefined,
   ) {
@@ -131,6 +136,7 @@ class Composition implements RunningProcess {
       listener,
       siblings,
     })
+    this.#rateLimits = domains && createRateLimits(domains, settings, this.#environments, ports)
     this.#tables = new HandlerTables({
       clock,
       log,
@@ -163,6 +169,7 @@ class Composition implements RunningProcess {
     this.debug = new Map<string, () => unknown>([
       ['config', () => watched.status()],
       ...(serving ? ([['admission', () => this.#admission.view()]] as const) : []),
+      ...(this.#rateLimits === undefined ? [] : ([['ratelimit', this.#rateLimits.view]] as const)),
       ...(this.#policy?.debug ?? []),
       ...this.#reports.debug,
     ])
@@ -198,6 +205,7 @@ class Composition implements RunningProcess {
     } finally {
       this.#policy?.stop()
       await this.#tables.stop()
+      await this.#rateLimits?.stop()
       await this.#listener?.close()
       this.#watched.close()
       this.#environments.close()
@@ -217,7 +225,14 @@ class Composition implements RunningProcess {
     const admission = this.#admission
     const nextBatchId = this.#batchIds.next
     const common = { clock, random, log, meter, admission, nextBatchId, defaultTimeoutMs, limits }
-    const given = { ...common, check: policy.check, report: intake, reportAcks: reportAcks(this.#settings.reportAck) }
+    const rateLimit = this.#rateLimits?.door
+    const given = {
+      ...common,
+      rateLimit,
+      check: policy.check,
+      report: intake,
+      reportAcks: reportAcks(this.#settings.reportAck),
+    }
     const grpc = createGrpc({
       ...common,
       ...grpcChoices(this.#settings),

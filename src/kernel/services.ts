@@ -2,6 +2,7 @@
 
 import type { AttributeBag, Vocabulary } from './attribute-bag.ts'
 import type { IntermixError } from './errors.ts'
+import type { RateLimitAnswer, RateLimitDemand } from './rate-limit.ts'
 import type { ReferencedAttribute } from './read-log.ts'
 import type { ReportBatch } from './report.ts'
 import type { Status } from './status.ts'
@@ -80,6 +81,17 @@ export interface QuotaService {
     demands: ReadonlyMap<string, QuotaDemand>,
     options: QuotaOptions,
   ): Promise<ReadonlyMap<string, QuotaGrant>>
+}
+
+export interface RateLimitService {
+  /**
+   * Charges the limits that descriptors of a request meet; a plain value when nothing had to be awaited. Being over a limit
+   * is an answer; an `IntermixError` says that the demand makes no sense, or that the node cannot tell.
+   */
+  shouldRateLimit(
+    demand: RateLimitDemand,
+    options: { readonly timeoutMs: number },
+  ): RateLimitAnswer | Promise<RateLimitAnswer>
 }
 
 /**

@@ -2,13 +2,22 @@
 
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
-import type { CheckService, ReportAcks, ReportService } from '../kernel/services.ts'
+import type { CheckService, RateLimitService, ReportAcks, ReportService } from '../kernel/services.ts'
+import type { RateLimitHeaders } from './rate-limit-response.ts'
+
+/** What answers demands, and which headers tell of limits. */
+export interface RateLimitDoor {
+  readonly service: RateLimitService
+  readonly headers: RateLimitHeaders
+}
 
 export interface DoorDependencies {
   readonly check: CheckService
   readonly report: ReportService
   /** What each door's answer to a report promises; the defaults of `kernel/services.ts` unless set. */
   readonly reportAcks?: ReportAcks
+  /** Rate limits by descriptors; `undefined` where none are configured. */
+  readonly rateLimit?: RateLimitDoor | undefined
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger

@@ -1,6 +1,6 @@
 // Metrics of quotas that all nodes share.
 
-import { counter } from './define.ts'
+import { counter, gauge } from './define.ts'
 import { HANDLER } from './labels.ts'
 
 export const QUOTA_CHARGES_TOTAL = counter({
@@ -26,4 +26,35 @@ export const QUOTA_OVERSHOOT_TOTAL = counter({
   unit: 'units of the limit',
   help: 'What nodes had granted beyond limits while Redis was away, found when they charged it afterwards',
   labels: { handler: HANDLER },
+})
+
+const DOMAIN = 'the domain of rate limits'
+const DESCRIPTOR = 'keys and values of the limit, as they are configured, or as they came where the config says so'
+
+export const RATE_LIMIT_HITS_TOTAL = counter({
+  name: 'rate_limit_hits_total',
+  unit: 'hits',
+  help: 'Hits of rate limits by descriptors: within the limit, over it, or over it and let pass (shadow)',
+  labels: { domain: DOMAIN, descriptor: DESCRIPTOR, outcome: ['within', 'over', 'shadow'] },
+})
+
+export const RATE_LIMIT_NEAR_HITS_TOTAL = counter({
+  name: 'rate_limit_near_hits_total',
+  unit: 'hits',
+  help: 'Of the hits within limits, those that took the last fifth',
+  labels: { domain: DOMAIN, descriptor: DESCRIPTOR },
+})
+
+export const RATE_LIMIT_UNKNOWN_DOMAINS_TOTAL = counter({
+  name: 'rate_limit_unknown_domains_total',
+  unit: 'calls',
+  help: 'Calls for a domain without any config, which nothing limits',
+})
+
+export const RATE_LIMIT_DOMAINS = gauge({
+  name: 'rate_limit_domains',
+  unit: 'domains',
+  merge: 'max',
+  help: 'Domains of rate limits that are served, and domains or files that have errors',
+  labels: { state: ['served', 'quarantined'] },
 })

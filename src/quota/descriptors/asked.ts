@@ -1,0 +1,73 @@
+// What the descriptors of one request come to: a limit each, its counter, and how many hits it gets.
+
+import { IntermixError } from '../../kernel/errors.ts'
+import type { DescriptorEntry, RateLimit, RateLimitDemand, RateLimitDescriptor } from '../../kernel/rate-limit.ts'
+import { counterKey, limitName } from './counter-key.ts'
+import { type ConfiguredLimit, type Domain, limitOf } from './domain.ts'
+
+export interface Asked {
+  /** `undefined` where there is nothing to charge. */
+  readonly limit: RateLimit | undefined
+  /** Key of the counter; empty without a limit. */
+  readonly counter: string
+  readonly hits: number
+  readonly isUnlimited: boolean
+  readonly isShadow: boolean
+  readonly isQuota: boolean
+  /** Whether the request may pass although this limit is exceeded. */
+  readonly isOptional: boolean
+  /** What metrics call the limit. */
+  readonly metric: () => string
+}
+
+/** @throws IntermixError INVALID_REQUEST for a descriptor without entries, or a limit without a unit */
+export function askedOf(domain: Domain, { descriptors, hitsAddend }: RateLimitDemand): readonly Asked[] {
+  const configured = descriptors.map((descriptor, at) => {
+    if (descriptor.entries.length === 0) throw new IntermixError('INVALID_REQUEST', `descriptor ${at} has no entries`)
+    return descriptor.limit === undefined ? limitOf(domain, descriptor.entries) : undefined
+  })
+  const replaced = new Set(configured.flatMap((limit) => limit?.replaces ?? []))
+  return descriptors.map((descriptor, at) => {
+    const hits = descriptor.hitsAddend ?? Math.max(1, hitsAddend)
+    if (descriptor.limit !== undefined) return ownLimit(domain, descriptor, hits, at)
+    const limit = configured[at]
+    if (limit === undefined) return { ...NOTHING, hits }
+    if (limit.isUnlimited) return { ...NOTHING, hits, isUnlimited: true }
+    if (limit.name !== '' && replaced.has(limit.name)) return { ...NOTHING, hits }
+    return configuredLimit(domain, limit, descriptor.entries, hits)
+  })
+}
+
+const NOTHING: Asked = {
+  limit: undefined,
+  counter: '',
+  hits: 0,
+  isUnlimited: false,
+  isShadow: false,
+  isQuota: false,
+  isOptional: false,
+  metric: () => '',
+}
+
+function configuredLimit(
+  { name }: Domain,
+  limit: ConfiguredLimit,
+  entries: readonly DescriptorEntry[],
+  hits: number,
+): Asked {
+  const { isShadow, isQuota, unit } = limit
+  const counter = counterKey(name, entries, unit, limit)
+  const isOptional = isShadow || isQuota
+  const metric = () => limitName(limit, entries)
+  return { limit, counter, hits, isUnlimited: false, isShadow, isQuota, isOptional, metric }
+}
+
+/** A limit that came with the descriptor. What is in it is chosen by callers, so metrics name its keys only. */
+function ownLimit({ name }: Domain, { entries, limit }: RateLimitDescriptor, hits: number, at: number): Asked {
+  const unit = limit?.unit
+  if (limit === undefined || unit === undefined)
+    throw new IntermixError('INVALID_REQUEST', `the limit of descriptor ${at} has no unit that is known here`)
+  const counter = counterKey(name, entries, unit)
+  const metric = () => entries.map(({ key }) => key).join('.')
+  return { ...NOTHING, limit: { requestsPerUnit: limit.requestsPerUnit, unit, name: '' }, counter, hits, metric }
+}

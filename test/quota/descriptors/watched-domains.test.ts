@@ -1,0 +1,104 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { folderSource } from '../../../src/config/folder-source.ts'
+import type { Logger } from '../../../src/kernel/ports.ts'
+import { limitOf } from '../../../src/quota/descriptors/domain.ts'
+import { WatchedDomains } from '../../../src/quota/descriptors/watched-domains.ts'
+import { FakeClock } from '../../helpers/clock.ts'
+import { ReadableMeter } from '../../redis/support.ts'
+import { entries } from './domains.ts'
+
+const config = (domain: string, requests: number | string) =>
+  `{domain: ${domain}, descriptors: [{key: a, rate_limit: {unit: day, requests_per_unit: ${requests}}}]}`
+
+const errors: string[] = []
+const log: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: (_, message) => errors.push(message),
+  child: () => log,
+}
+
+let folder: string
+let meter: ReadableMeter
+let watched: WatchedDomains | undefined
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'intermix-domains-'))
+  meter = new ReadableMeter()
+  errors.length = 0
+})
+afterEach(async () => {
+  watched?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function open(): Promise<WatchedDomains> {
+  const clock = new FakeClock()
+  watched = await WatchedDomains.open({ source: folderSource(folder, { clock, log }), clock, log, meter })
+  return watched
+}
+
+const put = (file: string, text: string) => writeFile(join(folder, file), text)
+
+function requests(domains: WatchedDomains, name: string): number | undefined {
+  const domain = domains.domain(name)
+  return domain && limitOf(domain, entries('a=1'))?.requestsPerUnit
+}
+
+describe('a folder of rate limits', () => {
+  it('is read again when it changes, and a domain that is gone limits nothing', async () => {
+    await put('one.yaml', config('one', 1))
+    await put('two.yaml', config('two', 2))
+    const domains = await open()
+    expect([requests(domains, 'one'), requests(domains, 'two'), requests(domains, 'three')]).toEqual([1, 2, undefined])
+    await put('one.yaml', config('one', 100))
+    await rm(join(folder, 'two.yaml'))
+    await domains.reload()
+    expect([requests(domains, 'one'), requests(domains, 'two')]).toEqual([100, undefined])
+  })
+
+  it('goes on with the last good limits of a domain that gets errors, and takes the others', async () => {
+    await put('one.yaml', config('one', 1))
+    await put('two.yaml', config('two', 2))
+    const domains = await open()
+    await put('one.yaml', config('one', 'many'))
+    await put('two.yaml', config('two', 22))
+    await domains.reload()
+    expect([requests(domains, 'one'), requests(domains, 'two')]).toEqual([1, 22])
+    expect(errors.join('\n')).toContain('one.yaml:1:81: error: descriptors[0].rate_limit.requests_per_unit: ')
+    expect(meter.values.get('rate_limit_domains quarantined')).toBe(1)
+    await put('two.yaml', '{domain: two')
+    await domains.reload()
+    expect([requests(domains, 'one'), requests(domains, 'two')]).toEqual([1, 22])
+    await put('one.yaml', config('one', 11))
+    await put('two.yaml', config('two', 222))
+    await domains.reload()
+    expect([requests(domains, 'one'), requests(domains, 'two')]).toEqual([11, 222])
+    expect(meter.values.get('rate_limit_domains quarantined')).toBe(0)
+  })
+
+  it('keeps all limits when it is empty of a sudden, as a mount that failed is', async () => {
+    await put('one.yaml', config('one', 1))
+    const domains = await open()
+    await rm(join(folder, 'one.yaml'))
+    await domains.reload()
+    expect(requests(domains, 'one')).toBe(1)
+  })
+
+  it('says that it does not know the limits of a domain that was never good, rather than that there are none', async () => {
+    await put('one.yaml', config('one', 1))
+    await put('bad.yaml', config('bad', 'many'))
+    const domains = await open()
+    expect(requests(domains, 'one')).toBe(1)
+    expect(() => domains.domain('bad')).toThrow('the limits of the domain "bad" have errors')
+  })
+
+  it('is no use without one good domain', async () => {
+    await put('bad.yaml', config('bad', 'many'))
+    await expect(open()).rejects.toMatchObject({ code: 'INVALID_CONFIG' })
+    await expect(open()).rejects.toThrow('bad.yaml:1:81: error: ')
+  })
+})

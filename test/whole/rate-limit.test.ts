@@ -1,0 +1,113 @@
+// A real Envoy whose rate limit filter asks two nodes, with a config of envoyproxy/ratelimit and one Redis.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Document } from 'yaml'
+import { type Envoy, ENVOY_MANAGER, startEnvoy } from '../helpers/envoy.ts'
+import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
+import { type RedisServer, startRedis } from '../helpers/redis.ts'
+import { toolOrSkip } from '../helpers/tools.ts'
+import { type Intermix, ROOT, startIntermix } from './intermix.ts'
+
+const binary = toolOrSkip('envoy')
+
+// Windows of a year: none ends while a test runs, or hardly ever.
+const LIMITS = (each: number) => `
+domain: shop
+descriptors:
+  - {key: api_key, rate_limit: {unit: year, requests_per_unit: ${each}}}
+  - {key: api_key, value: partner, rate_limit: {unit: year, requests_per_unit: 1000}}
+  - {key: api_key, value: test-*, rate_limit: {unlimited: true}}
+`
+
+/** The rate limit filter in place of ext_authz. */
+function limitByApiKey(bootstrap: Document): void {
+  const host = [...ENVOY_MANAGER, 'route_config', 'virtual_hosts', 0]
+  bootstrap.deleteIn([...host, 'typed_per_filter_config'])
+  const byKey = { request_headers: { header_name: 'x-api-key', descriptor_key: 'api_key' } }
+  bootstrap.setIn([...host, 'routes', 0, 'route', 'rate_limits'], bootstrap.createNode([{ actions: [byKey] }]))
+  const type = 'type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit'
+  const filter = {
+    name: 'envoy.filters.http.ratelimit',
+    typed_config: {
+      '@type': type,
+      domain: 'shop',
+      timeout: '5s',
+      failure_mode_deny: true,
+      rate_limit_service: { transport_api_version: 'V3', grpc_service: { envoy_grpc: { cluster_name: 'intermix' } } },
+    },
+  }
+  bootstrap.setIn([...ENVOY_MANAGER, 'http_filters', 0], bootstrap.createNode(filter))
+}
+
+describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
+  const ends: (() => Promise<unknown>)[] = []
+  let limits: string
+  let redis: RedisServer
+  let upstream: HttpBackend
+  let nodes: readonly Intermix[]
+  let envoy: Envoy
+
+  beforeAll(async () => {
+    limits = await mkdtemp(join(tmpdir(), 'intermix-limits-'))
+    ends.push(() => rm(limits, { recursive: true, force: true }))
+    await writeFile(join(limits, 'shop.yaml'), LIMITS(5))
+    redis = await startRedis()
+    ends.push(() => redis.stop())
+    upstream = await startHttpBackend()
+    ends.push(() => upstream.close())
+    const flags = ['--redis', redis.url, '--ratelimit-config', limits, '--ratelimit-headers', 'x-ratelimit']
+    const config = join(ROOT, 'examples/quickstart')
+    const start = (nodeId: string) => startIntermix({ role: 'node', config, nodeId, flags })
+    nodes = await Promise.all([start('limits-1'), start('limits-2')])
+    for (const { child } of nodes) ends.push(() => child.stop())
+    const nodePorts = nodes.map(({ grpcPort }) => grpcPort)
+    envoy = await startEnvoy({ binary: binary ?? '', nodePorts, upstreamPort: upstream.port, adapt: limitByApiKey })
+    ends.push(() => envoy.stop())
+  })
+  afterAll(async () => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  })
+
+  const send = (key?: string) => fetch(envoy.url, { headers: key === undefined ? {} : { 'x-api-key': key } })
+
+  async function statuses(key: string | undefined, times: number): Promise<number[]> {
+    const found: number[] = []
+    for (let each = 0; each < times; each++) {
+      const response = await send(key)
+      await response.arrayBuffer()
+      found.push(response.status)
+    }
+    return found
+  }
+
+  it('lets pass exactly what the limit allows, over both nodes together', async () => {
+    expect(await statuses('alice', 8)).toEqual([200, 200, 200, 200, 200, 429, 429, 429])
+    expect(await statuses('bob', 1)).toEqual([200])
+    expect(new Set(await statuses('partner', 8))).toEqual(new Set([200]))
+    expect(new Set(await statuses('test-1', 8))).toEqual(new Set([200]))
+    expect(new Set(await statuses(undefined, 8))).toEqual(new Set([200]))
+    expect(await envoy.stat('cluster.upstream.ratelimit.over_limit')).toBe(3)
+    expect(await envoy.stat('cluster.upstream.ratelimit.error')).toBe(0)
+  })
+
+  it('tells the client of its limit', async () => {
+    const response = await send('carol')
+    await response.arrayBuffer()
+    expect(response.headers.get('x-ratelimit-limit')).toBe('5')
+    expect(response.headers.get('x-ratelimit-remaining')).toBe('4')
+    expect(Number(response.headers.get('x-ratelimit-reset'))).toBeGreaterThan(0)
+  })
+
+  it('has a limit that was raised at once, and goes on with the last good one after a mistake', async () => {
+    expect((await statuses('dave', 6)).at(-1)).toBe(429)
+    // What is refused counts, too: it must not use up the raised limit before that is there.
+    await writeFile(join(limits, 'shop.yaml'), LIMITS(10_000))
+    await expect.poll(async () => (await statuses('dave', 1))[0], { timeout: 30_000, interval: 200 }).toBe(200)
+    await writeFile(join(limits, 'shop.yaml'), LIMITS(7).replace('unlimited', 'unlimted'))
+    for (const { child } of nodes)
+      await child.waitForOutput(/a rate limit has no field \\"unlimted\\"\. Did you mean/, 30_000)
+    for (const each of ['first', 'second']) expect((await send(each)).headers.get('x-ratelimit-limit')).toBe('10000')
+  })
+})
