@@ -239,7 +239,13 @@ class Composition implements RunningProcess {
       services: grpcServices(given),
       maxMessageBytes: maxMessageSize,
     })
-    const http = createHttpServer({ ...given, trustForwarded, maxBodyBytes: maxMessageSize, maxHeaderBytes })
+    const http = createHttpServer({
+      ...given,
+      quotas: policy.quotas,
+      trustForwarded,
+      maxBodyBytes: maxMessageSize,
+      maxHeaderBytes,
+    })
     return new Map([
       ['grpc', door(grpc, grpcAddress)],
       ['http', door(http, httpAddress)],

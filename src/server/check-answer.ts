@@ -47,7 +47,8 @@ function referencesJson(referenced: readonly ReferencedAttribute[]): string {
   return text
 }
 
-function quotasJson(quotas: ReadonlyMap<string, QuotaGrant>): string {
+/** Grants by name. */
+export function quotasJson(quotas: ReadonlyMap<string, QuotaGrant>): string {
   const members = [...quotas].map(([name, { status, granted, validForMs, referenced }]) => {
     const text = `{"status":${statusJson(status)},"granted":${numberJson(granted)},"validForMs":${numberJson(validForMs)}`
     return `${JSON.stringify(name)}:${text},"referenced":${referencesJson(referenced)}}`

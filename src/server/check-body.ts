@@ -37,29 +37,35 @@ export function readCheckBody(body: unknown, vocabulary: Vocabulary, options: Ch
   if ('problems' in parsed) problems.push(...parsed.problems)
   const timeoutMs = readTimeout(body['timeoutMs'], options.defaultTimeoutMs, problems)
   const quotas = readQuotas(body['quotas'], problems)
-  const deduplicationId = body['deduplicationId']
-  if (deduplicationId !== undefined && typeof deduplicationId !== 'string') {
-    problems.push(fieldProblem('deduplicationId', 'must be a string, the same for each retry of a call.'))
-  }
+  const deduplicationId = readDeduplicationId(body['deduplicationId'], problems)
   if (problems.length > 0 || !('bag' in parsed)) throw new RequestProblems('the check is not valid', problems)
   return {
     bag: parsed.bag,
     options: {
       timeoutMs,
       ...(quotas === undefined ? {} : { quotas }),
-      ...(typeof deduplicationId === 'string' ? { deduplicationId } : {}),
+      ...(deduplicationId === undefined ? {} : { deduplicationId }),
     },
   }
 }
 
-function readTimeout(written: unknown, defaultMs: number, problems: Problem[]): number {
+/** What is the same for each retry of a call. */
+export function readDeduplicationId(written: unknown, problems: Problem[]): string | undefined {
+  if (written === undefined || typeof written === 'string') return written
+  problems.push(fieldProblem('deduplicationId', 'must be a string, the same for each retry of a call.'))
+  return undefined
+}
+
+/** Problems go to `problems`; then the default counts. */
+export function readTimeout(written: unknown, defaultMs: number, problems: Problem[]): number {
   if (written === undefined) return defaultMs
   if (typeof written === 'number' && written > 0 && written <= MAX_TIMEOUT_MS) return written
   problems.push(fieldProblem('timeoutMs', `must be a number of milliseconds above 0 and up to ${MAX_TIMEOUT_MS}.`))
   return defaultMs
 }
 
-function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<string, QuotaDemand> | undefined {
+/** Quotas by name, as far as they can be read. */
+export function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<string, QuotaDemand> | undefined {
   if (written === undefined) return undefined
   if (!isJsonObject(written)) {
     problems.push(fieldProblem('quotas', 'must be an object such as {"requestcount": {"amount": 1}}.'))
@@ -85,7 +91,8 @@ function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<string, 
   return quotas
 }
 
-function unknownFields(object: Record<string, unknown>, known: readonly string[], prefix: string): Problem[] {
+/** Problems of fields that are none here. */
+export function unknownFields(object: Record<string, unknown>, known: readonly string[], prefix: string): Problem[] {
   const unknown = Object.keys(object).filter((name) => !known.includes(name))
   return unknown.slice(0, 10).map((name) => {
     const hint = nearest(name, known)

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Admission, DoorAdmission, Priority, Refusal } from './admission.ts'
 import { CHECK_PATH } from './check-route.ts'
 import { AUTHZ_PATH } from './forwarded-request.ts'
+import { QUOTA_PATH } from './quota-route.ts'
 
 /** `onEnd` has to be called when the request has been answered, or is gone. */
 type Accept = (request: IncomingMessage, response: ServerResponse, onEnd?: () => void) => void
@@ -21,6 +22,7 @@ export type RequestGate = (
 const DOORS: readonly { readonly path: string; readonly name: string; readonly priority: Priority }[] = [
   { path: AUTHZ_PATH, name: 'forward_auth', priority: 'check' },
   { path: CHECK_PATH, name: 'http_check', priority: 'check' },
+  { path: QUOTA_PATH, name: 'http_quota', priority: 'check' },
   { path: '/v1/report', name: 'http_report', priority: 'report' },
 ]
 

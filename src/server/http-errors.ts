@@ -53,6 +53,6 @@ function notFound(path: string): IntermixError {
   }
   return new IntermixError(
     'NOT_FOUND',
-    `nothing is served at ${path}; see POST /v1/check, POST /v1/report, ${AUTHZ_PATH}`,
+    `nothing is served at ${path}; see POST /v1/check, POST /v1/quota, POST /v1/report, ${AUTHZ_PATH}`,
   )
 }

@@ -12,15 +12,16 @@ import type { ListenAddress } from './grpc-server.ts'
 import { requestGate } from './http-admission.ts'
 import { hookHttpServer } from './http-connections.ts'
 import { answerErrors, errorListener } from './http-errors.ts'
-import type { DoorDependencies } from './door-dependencies.ts'
+import type { HttpDoorDependencies } from './http-route.ts'
 import { parseJsonBody } from './json-body.ts'
 import { sendError } from './json-error.ts'
+import { quotaRoute } from './quota-route.ts'
 import { createRefusals } from './refusals.ts'
 import { reportRoute } from './report-route.ts'
 import { trustedPeers } from './trusted-peers.ts'
 import { refuseUnreadable } from './unreadable-request.ts'
 
-export interface HttpServerOptions extends DoorDependencies {
+export interface HttpServerOptions extends HttpDoorDependencies {
   /** Decides who is let in. */
   readonly admission: Admission
   /** Proxies whose X-Forwarded-* headers are believed, as CIDR ranges. Default: loopback and private networks. */
@@ -70,7 +71,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const isTrusted = trustedPeers(options.trustForwarded)
   const given = { ...options, limits }
   const checks = new CheckDoor(given, onError)
-  const routes = [checkRoute(checks), reportRoute(given), authzRoute({ ...given, isTrusted })]
+  const routes = [checkRoute(checks), quotaRoute(given), reportRoute(given), authzRoute({ ...given, isTrusted })]
   for (const route of routes) {
     app.register(async (scope) => route(scope))
   }

@@ -52,6 +52,7 @@ export async function benchNode() {
     given: {
       ...common,
       check: policy.check,
+      quotas: policy.quotas,
       report: { accept: () => undefined },
       admission: new Admission({
         ...common,

@@ -7,6 +7,8 @@ import type {
   CheckOptions,
   CheckOutcome,
   CheckService,
+  QuotaGrant,
+  QuotaService,
   ReportAck,
   ReportOutcome,
   ReportService,
@@ -79,6 +81,17 @@ export class RecordingCheck implements CheckService {
   }
 }
 
+/** Grants what `decide` says and keeps what it was asked. */
+class RecordingQuotas implements QuotaService {
+  decide: (...asked: Parameters<QuotaService['charge']>) => ReadonlyMap<string, QuotaGrant> = () => new Map()
+  readonly asked: Parameters<QuotaService['charge']>[] = []
+
+  async charge(...asked: Parameters<QuotaService['charge']>): Promise<ReadonlyMap<string, QuotaGrant>> {
+    this.asked.push(asked)
+    return this.decide(...asked)
+  }
+}
+
 /** Keeps what it accepts. */
 class RecordingReport implements ReportService {
   readonly batches: ReportBatch[] = []
@@ -141,6 +154,7 @@ export function dependencies() {
   const meter = new CountingMeter()
   return {
     check: new RecordingCheck(),
+    quotas: new RecordingQuotas(),
     report: new RecordingReport(),
     clock: systemClock,
     random: () => 0.25,

@@ -92,6 +92,25 @@ describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
     expect(await envoy.stat('cluster.upstream.ratelimit.error')).toBe(0)
   })
 
+  it('shares its counters with POST /v1/quota', async () => {
+    await statuses('frank', 2)
+    const left: unknown[] = []
+    for (const { httpPort } of nodes) {
+      const descriptors = [{ entries: [{ key: 'api_key', value: 'frank' }] }]
+      const body = JSON.stringify({ domain: 'shop', descriptors, hitsAddend: 2 })
+      const response = await fetch(`http://127.0.0.1:${httpPort}/v1/quota`, { method: 'POST', body })
+      const { overallCode, statuses: all } = (await response.json()) as {
+        overallCode: string
+        statuses: { limitRemaining: number }[]
+      }
+      left.push([overallCode, all[0]?.limitRemaining])
+    }
+    expect(left).toEqual([
+      ['OK', 1],
+      ['OVER_LIMIT', 0],
+    ])
+  })
+
   it('tells the client of its limit', async () => {
     const response = await send('carol')
     await response.arrayBuffer()

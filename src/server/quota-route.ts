@@ -1,0 +1,74 @@
+// POST /v1/quota: charges quotas, or rate limits by descriptors, of a request that nobody checks here. What was granted is in
+// the body; the HTTP status only says whether there is an answer.
+
+import { IntermixError } from '../kernel/errors.ts'
+import type { DescriptorStatus, RateLimitAnswer } from '../kernel/rate-limit.ts'
+import { Code } from '../kernel/status.ts'
+import { quotasJson } from './check-answer.ts'
+import { createDoorMetrics } from './door-metrics.ts'
+import { callerError } from './failure-log.ts'
+import type { Route, RouteDependencies } from './http-route.ts'
+import { parseJsonBody, refuseLongBody } from './json-body.ts'
+import { type LimitsBody, type QuotasBody, readQuotaBody } from './quota-body.ts'
+
+export const QUOTA_PATH = '/v1/quota'
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+/** Answers `{"quotas": …}` as a check does, or in the JSON form of RateLimitResponse. */
+export function quotaRoute(given: RouteDependencies): Route {
+  const { check, limits, clock } = given
+  const metrics = createDoorMetrics({ ...given, door: 'http_quota' })
+  const answer = async (body: Buffer): Promise<{ readonly code: number; readonly text: string }> => {
+    refuseLongBody(body, limits.maxAttributeBytes)
+    const asked = readQuotaBody(parseJsonBody(body, { uniqueNames: true }), check.vocabulary(), given)
+    return asked.kind === 'quotas' ? await chargeQuotas(given, asked) : await chargeLimits(given, asked)
+  }
+  return (app) => {
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    app.post(QUOTA_PATH, async (request, reply) => {
+      const startedAt = clock.monotonic()
+      try {
+        const { code, text } = await answer(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0))
+        metrics.finished(code, startedAt)
+        return await reply.type(JSON_TYPE).send(text)
+      } catch (caught) {
+        metrics.finished(callerError(caught).status.code, startedAt)
+        throw caught
+      }
+    })
+  }
+}
+
+async function chargeQuotas({ quotas }: RouteDependencies, { bag, demands, options }: QuotasBody) {
+  const grants = await quotas.charge(bag, demands, options)
+  const refused = [...grants.values()].find(({ status }) => status.code !== Code.OK)
+  return { code: refused?.status.code ?? Code.OK, text: `{"quotas":${quotasJson(grants)}}` }
+}
+
+async function chargeLimits({ rateLimit }: RouteDependencies, { demand, timeoutMs }: LimitsBody) {
+  if (rateLimit === undefined)
+    throw new IntermixError('NOT_FOUND', 'this node has no rate limits: start it with --ratelimit-config DIR')
+  const answer = await rateLimit.service.shouldRateLimit(demand, { timeoutMs })
+  return { code: answer.isOver ? Code.RESOURCE_EXHAUSTED : Code.OK, text: JSON.stringify(jsonOf(answer)) }
+}
+
+function jsonOf({ isOver, statuses }: RateLimitAnswer): object {
+  return { overallCode: codeOf(isOver), statuses: statuses.map(statusJson) }
+}
+
+function statusJson({ isOver, limit, remaining, resetSeconds }: DescriptorStatus): object {
+  if (limit === undefined) return { code: codeOf(isOver), limitRemaining: remaining }
+  const { requestsPerUnit, unit, name } = limit
+  return {
+    code: codeOf(isOver),
+    currentLimit: { requestsPerUnit, unit: unit.toUpperCase(), ...(name === '' ? {} : { name }) },
+    limitRemaining: remaining,
+    durationUntilReset: `${resetSeconds}s`,
+  }
+}
+
+function codeOf(isOver: boolean): string {
+  return isOver ? 'OVER_LIMIT' : 'OK'
+}
