@@ -4,7 +4,8 @@ import type { ChargeOptions, LimitCharge, LimitOutcome, LimitRule } from '../ada
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { countsForMs } from './algorithms/index.ts'
-import { MemoryLimits } from './memory-limits.ts'
+import { Generations } from './generations.ts'
+import { MemoryLimits, memoryKey, MOST_REMEMBERED, REMEMBER_MS } from './memory-limits.ts'
 
 /** Counters that are remembered to be charged afterwards; of further ones nobody will know. */
 const MAX_DEBTS = 10_000
@@ -28,6 +29,8 @@ export interface AwayLimitsOptions {
 export class AwayLimits {
   readonly #options: AwayLimitsOptions
   readonly #memory: MemoryLimits
+  /** What is owed for a call is owed once, however often that is made. */
+  readonly #outcomes = new Generations<LimitOutcome[]>(REMEMBER_MS, MOST_REMEMBERED)
   readonly #debts = new Map<string, Debt>()
 
   constructor(options: AwayLimitsOptions) {
@@ -37,6 +40,16 @@ export class AwayLimits {
 
   /** @throws IntermixError REDIS_UNAVAILABLE where a limit is to be closed while Redis is away. */
   charge(charges: readonly LimitCharge[], options: ChargeOptions): LimitOutcome[] {
+    const now = this.#options.clock.monotonic()
+    const memory = memoryKey(charges, options.id ?? '')
+    const before = memory === '' ? undefined : this.#outcomes.get(memory, now)
+    if (before !== undefined) return before
+    const outcomes = this.#charge(charges, options)
+    if (memory !== '') this.#outcomes.set(memory, outcomes, now)
+    return outcomes
+  }
+
+  #charge(charges: readonly LimitCharge[], options: ChargeOptions): LimitOutcome[] {
     const closed = charges.find(({ away, amount }) => away === 'closed' && amount !== 0)
     if (closed !== undefined) throw new IntermixError('REDIS_UNAVAILABLE', 'Redis, which counts this limit, is away')
     const shared = charges.filter(({ away }) => away !== 'open')

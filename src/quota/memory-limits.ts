@@ -9,7 +9,8 @@ import { LiveCounters } from './live-counters.ts'
 
 /** How long the outcome of an id is remembered, everywhere. */
 export const REMEMBER_MS = 60_000
-const MOST_REMEMBERED = 100_000
+/** Outcomes that are remembered, in each of two generations. */
+export const MOST_REMEMBERED = 100_000
 const MOST_COUNTERS = 100_000
 
 export interface MemoryLimitsOptions {

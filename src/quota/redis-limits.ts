@@ -47,7 +47,7 @@ export class RedisLimits implements Limits {
     return share(await this.#steps(merged, groups, options))
   }
 
-  /** One group after the other. `all`: what was granted is given back where a later one refuses. */
+  /** One group after the other. `all`: what was granted is given back where a later one refuses, or has no answer. */
   async #steps(
     charges: readonly WindowCharge[],
     groups: readonly (readonly WindowCharge[])[],
@@ -58,7 +58,10 @@ export class RedisLimits implements Limits {
     let least = Number.POSITIVE_INFINITY
     for (const group of groups) {
       const limited = mode === 'part' ? group.map((each) => ({ ...each, amount: Math.min(each.amount, least) })) : group
-      const found = await this.#step(limited, options)
+      const found = await this.#step(limited, options).catch((error: unknown) => {
+        if (mode === 'all' || mode === 'part') void this.#giveUp(outcomes, options.id).catch(() => undefined)
+        throw error
+      })
       for (const [index, charge] of group.entries()) {
         const outcome = found[index] as WindowOutcome
         outcomes.set(charge, { ...outcome, isExceeded: outcome.isExceeded || outcome.granted < charge.amount })
@@ -71,6 +74,13 @@ export class RedisLimits implements Limits {
     return charges.map((charge) => outcomes.get(charge) ?? UNASKED)
   }
 
+  /** Gives back what nobody gets. Who has an id may try again, and gets what is remembered of it; a place in flight is not. */
+  #giveUp(outcomes: Map<WindowCharge, WindowOutcome>, id = ''): Promise<void> {
+    const isForgotten = ([{ rule }]: readonly [WindowCharge, WindowOutcome]) =>
+      id === '' || rule.algorithm === 'concurrency'
+    return this.#giveBack(new Map([...outcomes].filter(isForgotten)), 0, id)
+  }
+
   /** Takes back what was granted beyond `least`: nobody gets it. */
   async #giveBack(outcomes: Map<WindowCharge, WindowOutcome>, least: number, id = ''): Promise<void> {
     for (const [charge, outcome] of outcomes) {
@@ -78,8 +88,8 @@ export class RedisLimits implements Limits {
       if (charge.amount <= 0 || over <= 0) continue
       const [after] = await this.#step([{ ...charge, amount: -over, window: outcome.window }], {
         mode: 'each',
-        // Whoever tries again gets the first outcome, and that has been given back already.
-        id: id === '' ? '' : `back ${id}`,
+        // Whoever tries again gets the first outcome, and that has been given back already. A place in flight goes by its id.
+        id: id === '' || charge.rule.algorithm === 'concurrency' ? id : `back ${id}`,
       })
       outcomes.set(charge, { ...outcome, granted: least, left: after?.left ?? outcome.left + over })
     }

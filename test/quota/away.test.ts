@@ -59,6 +59,17 @@ describe('while Redis is away', () => {
     expect(await left(mesh)).toBe(LIMIT - 260)
   })
 
+  it('owes what was granted to one call once, however often it is made', async () => {
+    const mesh = new QuotaMesh(link, NODES)
+    mesh.link.set(false)
+    for (const away of ['share', 'open'] as const)
+      for (let each = 0; each < 3; each++)
+        await mesh.nodes[0]?.charge([{ key: 'k', rule, amount: 2, away }], { mode: 'all', id: away })
+    mesh.link.set(true)
+    await mesh.settled()
+    expect(await left(mesh)).toBe(LIMIT - 4)
+  })
+
   it('forgets what was granted in a window that is over', async () => {
     const mesh = new QuotaMesh(link, NODES)
     mesh.link.set(false)
