@@ -42,6 +42,19 @@ describe('quota', () => {
     })
   })
 
+  it('gives back what is held, and no more of a rate than there was', async () => {
+    const allocation = { maxAmount: 5, rateLimitAlgorithm: 'ALLOCATION' }
+    const rate = { maxAmount: 2, validDuration: '60s' }
+    const both = handler([{ name: 'calls', limits: [allocation, rate] }])
+    await both.ask({}, { amount: 2 })
+    expect(await both.ask({}, { amount: -2 })).toMatchObject({ granted: -2, status: { code: 0 } })
+    expect((await both.ask({}, { amount: 0 }))?.limits?.map(({ left }) => left)).toEqual([5, 0])
+    const alone = handler([{ name: 'calls', limits: [rate] }])
+    await alone.ask({}, { amount: 2 })
+    expect(await alone.ask({}, { amount: -2 })).toMatchObject({ granted: 0, status: { code: 3 } })
+    expect(await alone.ask()).toMatchObject({ granted: 0, status: { code: 8 } })
+  })
+
   it('counts by dimensions, and by the first override that they have', async () => {
     const { ask } = handler([
       {

@@ -42,15 +42,19 @@ export default defineAdapter({
       const { quota, override, key } = resolveLimit(known, instance)
       const { accuracy, redisAway: away } = quota
       const rules = (override ?? quota).rules
-      const charges = rules.map((rule, index): LimitCharge => {
-        return { key: `${key}.${index}`, group: key, rule, amount: request.amount, accuracy, away }
-      })
+      const charges = rules.flatMap((rule, index): LimitCharge[] =>
+        // A rate limit would be lifted by what is given back.
+        request.amount < 0 && !isHeld(rule)
+          ? []
+          : [{ key: `${key}.${index}`, group: key, rule, amount: request.amount, accuracy, away }],
+      )
       return { charges, name: shortName(instance.name) }
     }
     return {
       quota: {
         quota: (instance, request) => {
           const each = asked({ instance, request })
+          if (each.charges.length === 0) return NOTHING_HELD
           const options = { mode: request.bestEffort ? 'part' : 'all', id: request.deduplicationId } as const
           const outcomes = limits().charge(each.charges, options)
           return outcomes instanceof Promise ? outcomes.then((done) => resultOf(each, done)) : resultOf(each, outcomes)
@@ -70,6 +74,16 @@ export default defineAdapter({
     }
   },
 })
+
+const NOTHING_HELD: QuotaResult = {
+  status: { code: Code.INVALID_ARGUMENT, message: 'a rate limit takes no amounts back' },
+  granted: 0,
+  validForMs: 0,
+}
+
+function isHeld({ algorithm }: LimitRule): boolean {
+  return algorithm === 'concurrency' || algorithm === 'allocation'
+}
 
 function limitsOf({ limits }: AdapterEnvironment) {
   if (limits === undefined) throw new IntermixError('NOT_READY', 'there is nothing that counts limits')
