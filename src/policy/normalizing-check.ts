@@ -42,10 +42,11 @@ export class NormalizingCheck implements CheckService {
   check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const [normal, unresolved] = this.readings(bag)
     if (unresolved === undefined) return this.#ask(normal, options)
-    // Quotas are charged once, after both have passed.
-    const first = this.#ask(unresolved, { ...options, charging: 'none' })
+    // Quotas are charged once, after both have passed. Nobody keeps the answer, so it takes no uses away from others.
+    const once = { ...options, keepsAnswer: false }
+    const first = this.#askOnce(unresolved, { ...once, charging: 'none' })
     const proceed = (outcome: CheckOutcome) =>
-      outcome.answer.status.code === 0 ? this.#askOnce(normal, { ...options, alsoRead: unresolved }) : outcome
+      outcome.answer.status.code === 0 ? this.#askOnce(normal, { ...once, alsoRead: unresolved }) : outcome
     return first instanceof Promise ? first.then(proceed) : proceed(first)
   }
 

@@ -77,7 +77,7 @@ export function chargeShadow(call: Call, answer: Answer, metrics: Pick<CheckMetr
     const tell = ({ status }: Answer) => metrics.shadowQuota(rule.name, status.code)
     // Nobody judges it: who names a quota is answered by rules that are enforced.
     const charged = chargeRules([{ call, rules: [rule], named: NONE }], answer)
-    if (charged instanceof Promise) void charged.then(tell)
+    if (charged instanceof Promise) void call.state.handlers.hold(charged).then(tell)
     else tell(charged)
   }
 }

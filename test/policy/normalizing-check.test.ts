@@ -10,7 +10,11 @@ function normalizing() {
   const meter = new ReadableMeter()
   const check = new NormalizingCheck({ check: inner, allowed: new Set(), meter })
   const ask = async (path: string): Promise<CheckOutcome> =>
-    await check.check(MapBag.of({ 'request.path': path }), { timeoutMs: 1_000, quotas: new Map([['q', DEMAND]]) })
+    await check.check(MapBag.of({ 'request.path': path }), {
+      timeoutMs: 1_000,
+      keepsAnswer: true,
+      quotas: new Map([['q', DEMAND]]),
+    })
   const paths = () => inner.asked.map(({ bag }) => bag.get('request.path'))
   return { inner, meter, ask, paths }
 }
@@ -37,13 +41,15 @@ describe('NormalizingCheck', () => {
     const { answer } = await ask('/admin/../open')
     expect(paths()).toEqual(['/admin/../open', '/open'])
     expect(inner.asked.map(({ options }) => options.charging)).toEqual(['none', undefined])
+    expect(inner.asked.map(({ options }) => options.keepsAnswer)).toEqual([false, false])
     expect([answer.status.code, answer.validForMs, answer.validUses]).toEqual([0, 0, 0])
   })
 
   it('asks no further where one reading is denied', async () => {
     const { inner, ask, paths } = normalizing()
     inner.answer({ status: { code: 7, message: 'no' } })
-    expect((await ask('/admin/../open')).answer.status).toEqual({ code: 7, message: 'no' })
+    const { answer } = await ask('/admin/../open')
+    expect([answer.status, answer.validForMs, answer.validUses]).toEqual([{ code: 7, message: 'no' }, 0, 0])
     expect(paths()).toEqual(['/admin/../open'])
   })
 
