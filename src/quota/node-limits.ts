@@ -3,6 +3,7 @@
 
 import { LRUCache } from 'lru-cache'
 import type { ChargeOptions, LimitCharge, LimitOutcome, Limits } from '../adapter-kit/limits.ts'
+import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
@@ -110,23 +111,33 @@ export class NodeLimits implements Limits {
   }
 
   async #ask(charges: readonly LimitCharge[], options: ChargeOptions): Promise<LimitOutcome[]> {
-    const [only] = charges
     const { clock, link } = this.#options
     if (link.state() === 'down') return this.#share(charges, options)
+    const { deadline = Number.POSITIVE_INFINITY } = options
+    const asked = this.#askRedis(charges, options)
     try {
-      const { refill } = charges.length === 1 && only !== undefined ? this.#lease(only.key) : {}
-      if (refill !== undefined) {
-        await refill
-        const known = this.#byItself(charges, options, clock.monotonic())
-        if (known !== undefined) return known
-      }
-      const isAlone = charges.length === 1 && options.mode !== 'part' && (options.id ?? '') === ''
-      if (isAlone && only !== undefined && this.#isLeasable(only)) return [await this.#askAhead(only, options)]
-      return await this.#askExactly(charges, options)
+      if (deadline === Number.POSITIVE_INFINITY) return await asked
+      return await within(clock, deadline - clock.monotonic(), asked, () => {
+        throw new IntermixError('REDIS_UNAVAILABLE', 'Redis, which counts limits, gave no answer in time')
+      })
     } catch (error) {
+      // What comes too late is mostly counted by Redis all the same: it is charged again only if Redis goes down and comes back.
       if (!(error instanceof IntermixError) || error.code !== 'REDIS_UNAVAILABLE') throw error
       return this.#share(charges, options)
     }
+  }
+
+  async #askRedis(charges: readonly LimitCharge[], options: ChargeOptions): Promise<LimitOutcome[]> {
+    const [only] = charges
+    const { refill } = charges.length === 1 && only !== undefined ? this.#lease(only.key) : {}
+    if (refill !== undefined) {
+      await refill
+      const known = this.#byItself(charges, options, this.#options.clock.monotonic())
+      if (known !== undefined) return known
+    }
+    const isAlone = charges.length === 1 && options.mode !== 'part' && (options.id ?? '') === ''
+    if (isAlone && only !== undefined && this.#isLeasable(only)) return [await this.#askAhead(only, options)]
+    return await this.#askExactly(charges, options)
   }
 
   async #askExactly(charges: readonly LimitCharge[], options: ChargeOptions): Promise<LimitOutcome[]> {

@@ -2,10 +2,15 @@
 
 import { describe, expect, it } from 'vitest'
 import type { AwayPolicy, LimitRule } from '../../src/adapter-kit/limits.ts'
+import { NodeLimits } from '../../src/quota/node-limits.ts'
+import { QuotaMetrics } from '../../src/quota/quota-metrics.ts'
+import { RedisLimits } from '../../src/quota/redis-limits.ts'
+import { systemClock } from '../../src/observe/system.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
+import { KeptLog, ReadableMeter } from '../redis/support.ts'
 import { QuotaMesh } from './simulated-nodes.ts'
 
-const { link } = await sharedRedis({ commandTimeoutMs: 15_000 })
+const { link, redis } = await sharedRedis({ commandTimeoutMs: 15_000 })
 
 const NODES = 4
 const LIMIT = 100
@@ -87,5 +92,31 @@ describe('while Redis is away', () => {
     expect(mesh.granted.length).toBe(500)
     const closed = async () => mesh.nodes[0]?.charge([{ key: 'c', rule, amount: 1, away: 'closed' }], { mode: 'all' })
     await expect(closed()).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+  })
+})
+
+describe('while Redis is slow', () => {
+  it('a caller that waits no longer than some milliseconds is answered from the share, and charged once', async () => {
+    const limits = new NodeLimits({
+      shared: new RedisLimits({ link, clock: systemClock, prefix: 'slow:' }),
+      link,
+      clock: systemClock,
+      log: new KeptLog(),
+      metrics: new QuotaMetrics(new ReadableMeter(), 'h'),
+      processes: { count: 2, note: () => undefined },
+    })
+    const ask = (amount: number, waitMs: number) =>
+      limits.charge([{ key: 'k', rule, amount }], { mode: 'count', deadline: systemClock.monotonic() + waitMs })
+    expect((await ask(10, 10_000))[0]).toMatchObject({ granted: 10, left: 90 })
+    redis.pause()
+    try {
+      // Without a look at the deadline this takes until the command times out.
+      expect((await ask(10, 5))[0]).toMatchObject({ granted: 10, isExceeded: false })
+      expect((await ask(50, 5))[0]).toMatchObject({ isExceeded: true })
+    } finally {
+      redis.resume()
+    }
+    await expect.poll(async () => (await ask(0, 10_000))[0]?.left).toBe(30)
+    await limits.close()
   })
 })
