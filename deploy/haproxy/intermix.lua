@@ -40,6 +40,14 @@ local function question(txn)
   return { url = node .. "/v1/authz", headers = headers, timeout = timeout_ms }
 end
 
+-- What callers learn of quotas that a request was charged to: haproxy.cfg puts it on the response.
+local function tell_limits(txn, answer)
+  for _, name in ipairs({ "ratelimit", "ratelimit-policy" }) do
+    local values = list(answer.headers[name] or {})
+    if values[1] ~= nil then txn:set_var("txn.intermix_" .. name:gsub("-", "_"), table.concat(values, ", ")) end
+  end
+end
+
 -- Takes the client's own away, also where the answer has none, and what policy removes.
 local function set_headers(txn, answer)
   for _, names in ipairs(list(answer.headers["x-envoy-auth-headers-to-remove"] or {})) do
@@ -57,7 +65,10 @@ end
 local function check(txn)
   local answer = core.httpclient():get(question(txn))
   local status = answer and answer.status or 0
-  if status >= 200 and status < 300 then return set_headers(txn, answer) end
+  if status >= 200 and status < 300 then
+    tell_limits(txn, answer)
+    return set_headers(txn, answer)
+  end
   if status < 300 or status >= 500 then
     txn:done(txn:reply({ status = 503, headers = { ["content-type"] = { "text/plain" } }, body = "no answer from policy\n" }))
     return
