@@ -27,7 +27,8 @@ describe('the driver', () => {
       onOutcome: (outcome) => outcomes.push(outcome),
     })
     expect(outcomes.map(({ number }) => number)).toEqual([0, 1, 2, 3, 4])
-    for (const { at, latencyMs } of outcomes) expect(latencyMs).toBeGreaterThanOrEqual(20 - at - 1)
+    // A timer may fire a millisecond early, and half of one is not waited for.
+    for (const { at, latencyMs } of outcomes) expect(latencyMs).toBeGreaterThanOrEqual(20 - at - 2)
   })
 
   it('counts a rejection as no decision, and sends no more than may be under way', async () => {
