@@ -67,8 +67,10 @@ const TASKS = {
     commands: 'hget hscan sismember unlink zrem',
     keys: ({ own }) => [`{${own}-counters-*`],
   },
+  /** Limits that nodes share: those of the adapter `quota`, and rate limits by descriptors. */
+  limits: { scripts: ['quota'], keys: ({ own }) => [`${own}:q:*`] },
+  /** Of the adapter `redisquota`. */
   quotas: {
-    scripts: ['quota'],
     commands: 'get hdel hgetall hincrby hmget hset pexpire set time',
     keys: ({ own }) => [`${own}:rq:{*`],
   },
@@ -92,7 +94,7 @@ const WORKER: readonly TaskName[] = [
 ]
 const NODE = {
   cache: ['verdicts'],
-  queue: ['presence', 'addReports', 'replication', 'signs', 'quotas'],
+  queue: ['presence', 'addReports', 'replication', 'signs', 'limits', 'quotas'],
   revocations: ['revocations', 'replication'],
 } as const satisfies Readonly<Record<RedisPlace, readonly TaskName[]>>
 

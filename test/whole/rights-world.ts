@@ -1,6 +1,6 @@
 // All that Intermix does with Redis, done once: checks shared by nodes, revocations, quotas, reports delivered, tried again and
 // buried, counters, the ledger, and the commands. Each process has a URL, and so a user, of its own.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -35,13 +35,17 @@ export async function startRightsWorld({ flags, quotaUrl }: RedisFlags): Promise
     const config = await mkdtemp(join(tmpdir(), 'intermix-rights-'))
     ends.push(() => rm(config, { recursive: true, force: true }))
     await writeFile(join(config, 'rights.yaml'), configText(backend.url, quotaUrl))
+    const limits = join(config, 'limits')
+    await mkdir(limits)
+    await writeFile(join(limits, 'limits.yaml'), LIMITS)
     const start = async (role: 'node' | 'worker', nodeId: string, more: readonly string[]) => {
       const started = await startIntermix({ role, config, nodeId, flags: more })
       ends.push(() => started.child.stop())
       return started
     }
     const worker = await start('worker', 'w', flags('worker'))
-    const nodes = [await start('node', 'a', flags('node')), await start('node', 'b', flags('node'))] as const
+    const nodeFlags = [...flags('node'), '--ratelimit-config', limits]
+    const nodes = [await start('node', 'a', nodeFlags), await start('node', 'b', nodeFlags)] as const
     const exercise = () => exerciseAll({ nodes, worker, backend, operator: flags('operator') })
     return { exercise, ask: () => ask(nodes[0], worker), stop }
   } catch (error) {
@@ -56,6 +60,8 @@ interface Parts {
   readonly backend: HttpBackend
   readonly operator: readonly string[]
 }
+
+const LIMITS = '{domain: d, descriptors: [{key: a, rate_limit: {unit: year, requests_per_unit: 1000}}]}'
 
 let serial = 0
 
@@ -74,6 +80,9 @@ async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise
     .toBe('mesh')
   for (const name of ['shared', 'rolling', 'elsewhere'])
     await expect.poll(() => check(one, path, { [name]: 1 }), slow).toMatchObject({ quotas: { [name]: { granted: 1 } } })
+
+  const left = (await limited(one)) ?? 0
+  expect(await limited(other)).toBe(left - 1)
 
   await expect.poll(() => command(['revoke', '--all', '--admin', one.adminUrl]), slow).toContain('confirmed by 2 of 2')
 
@@ -129,6 +138,14 @@ async function check(node: Intermix, path: string, quotas?: Record<string, numbe
     body: JSON.stringify(body),
   })
   return (await answer.json()) as { tier?: string }
+}
+
+/** A hit of a limit that both nodes share. @returns how many are left */
+async function limited(node: Intermix): Promise<number | undefined> {
+  const body = JSON.stringify({ domain: 'd', descriptors: [{ entries: [{ key: 'a', value: 'b' }] }] })
+  const answer = await fetch(`http://127.0.0.1:${node.httpPort}/v1/quota`, { method: 'POST', body })
+  const { statuses } = (await answer.json()) as { statuses?: readonly { limitRemaining: number }[] }
+  return statuses?.[0]?.limitRemaining
 }
 
 async function report(node: Intermix, count: number): Promise<number> {
