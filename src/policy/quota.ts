@@ -122,10 +122,10 @@ function findQuota(
         // The match has been counted, where it fails, when the check was answered.
         const isMatch = matchRule(rule, bag, reads, () => undefined)
         const found = { rule, config, handler: handler.name, failure: undefined }
-        if (isMatch === true) return found
-        if (isMatch !== false && rule.failPolicy === 'closed') {
-          return { ...found, failure: evaluationFailure(`match of ${rule.name}`, isMatch) }
-        }
+        if (isMatch === false) continue
+        // A match that a caller can make fail lifts no limit: what may apply is charged, or granted to nobody.
+        if (isMatch === true || rule.failPolicy === 'open') return found
+        return { ...found, failure: evaluationFailure(`match of ${rule.name}`, isMatch) }
       }
     }
   }

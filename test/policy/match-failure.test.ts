@@ -202,9 +202,10 @@ describe('a quota whose match fails', () => {
     expect(await ask(node, undefined)).toEqual({ code: Code.OK, granted: 1_000 })
   })
 
-  it('is passed over where the fail policy is open', async () => {
+  it('is charged where the fail policy is open: whoever makes a match fail lifts no limit', async () => {
     const node = await start(limit('open'))
-    expect(await ask(node, 'one')).toEqual({ code: Code.OK, granted: 1_000 })
+    expect(await ask(node, 'one')).toEqual({ code: Code.OK, granted: 2 })
+    expect(await ask(node, 'one')).toEqual({ code: Code.OK, granted: 0 })
   })
 })
 

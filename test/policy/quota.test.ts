@@ -139,7 +139,7 @@ describe('a quota', () => {
 
   it.each([
     ['closed', 0, 7],
-    ['open', 7, 0],
+    ['open', 3, 0],
   ])(
     'whose rule may or may not match is, where its fail policy is %s, granted %d',
     async (failPolicy, granted, code) => {

@@ -50,8 +50,9 @@ export function grantsOf(
         const instance = named(config.instances, short)
         if (instance.template !== 'quota' || ![short, fullName(short, 'instance')].includes(wanted)) continue
         const answer = applies(rule, bag)
-        if (answer === false || (answer !== true && rule.failPolicy === 'open')) continue
-        if (answer !== true) return [resolved(answer instanceof Unknown ? answer.code : PERMISSION_DENIED)]
+        if (answer === false) continue
+        if (answer !== true && rule.failPolicy === 'closed')
+          return [resolved(answer instanceof Unknown ? answer.code : PERMISSION_DENIED)]
         const dimensions = new Map<string, Value>()
         for (const [name, expression] of instance.dimensions) {
           const value = evaluate(expression, instance.dialect, bag)
