@@ -123,7 +123,7 @@ class DomainReader {
     const name = limit.scalar('name')?.text ?? ''
     const named = isDetailed ? 'detailed' : levels.some(({ isValueNamed }) => isValueNamed) ? 'values' : 'configured'
     return {
-      requestsPerUnit: this.#amount(limit.scalar('requests_per_unit')),
+      requestsPerUnit: this.#amount(limit.scalar('requests_per_unit'), node, isUnlimited),
       unit: this.#unit(limit.scalar('unit'), node, isUnlimited),
       name,
       isUnlimited,
@@ -152,11 +152,14 @@ class DomainReader {
   }
 
   /** 0, which lets nothing pass, where nothing is said: as with envoyproxy/ratelimit. */
-  #amount(node: ScalarNode | undefined): number {
-    const amount = node === undefined ? 0 : Number(node.text)
+  #amount(node: ScalarNode | undefined, limit: MapNode, isUnlimited: boolean): number {
+    if (node === undefined) {
+      if (!isUnlimited) this.#problems.warn(limit, 'missing-field', 'without "requests_per_unit" nothing passes.')
+      return 0
+    }
+    const amount = node.text === '' ? Number.NaN : Number(node.text)
     if (Number.isInteger(amount) && amount >= 0 && amount <= MOST_REQUESTS) return amount
-    if (node !== undefined)
-      this.#problems.error(node, 'invalid-value', `"requests_per_unit" must be a whole number up to ${MOST_REQUESTS}.`)
+    this.#problems.error(node, 'invalid-value', `"requests_per_unit" must be a whole number up to ${MOST_REQUESTS}.`)
     return 0
   }
 

@@ -174,6 +174,12 @@ descriptors:
       'limits.yaml:11:5: error: descriptors[7]: a descriptor must be a map of fields, beginning with "key". [wrong-type]',
       'limits.yaml:12:27: error: descriptors[8].shadow_mode: must be true or false, not "often". [wrong-type]',
     ])
+    expect(problemsOf('{domain: d, descriptors: [{key: a, rate_limit: {unit: day}}]}')).toEqual([
+      'limits.yaml:1:48: warning: descriptors[0].rate_limit: without "requests_per_unit" nothing passes. [missing-field]',
+    ])
+    expect(
+      problemsOf('{domain: d, descriptors: [{key: a, rate_limit: {unit: day, requests_per_unit: ""}}]}'),
+    ).toHaveLength(1)
     expect(problemsOf('descriptors: []')).toEqual([
       'limits.yaml:1:1: error: "domain" is missing: a name that is not empty. [missing-field]',
     ])
