@@ -1,9 +1,18 @@
 // Projects: everything that is quick runs in parallel; what starts whole systems runs after it, one file at a time, so that its
-// latencies are its own. What calls gRPC doors runs once more, over grpc-js.
+// latencies are its own; but what waits most of its time, for servers to be missed and to come back, two at a time. What calls
+// gRPC doors runs once more, over grpc-js.
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 const END_TO_END = ['test/whole/**/*.test.ts']
+
+const WAITING = [
+  'test/whole/chaos/*.test.ts',
+  'test/whole/regions/*.test.ts',
+  ...['least-rights', 'redis-cluster', 'redis-sentinel', 'replicated', 'rolling-restart'].map(
+    (name) => `test/whole/${name}.test.ts`,
+  ),
+]
 
 /** Tests of gRPC doors, which run on both transports; `server/transport.ts` and the command read which it is. */
 const GRPC_DOORS = [
@@ -49,10 +58,22 @@ export default defineConfig({
         test: {
           name: 'whole',
           include: END_TO_END,
+          exclude: [...WAITING, 'node_modules/**'],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'whole waiting',
+          include: WAITING,
+          maxWorkers: 2,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 3 },
         },
       },
       {
