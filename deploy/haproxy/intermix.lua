@@ -44,7 +44,7 @@ end
 local function tell_limits(txn, answer)
   for _, name in ipairs({ "ratelimit", "ratelimit-policy" }) do
     local values = list(answer.headers[name] or {})
-    if values[1] ~= nil then txn:set_var("txn.intermix_" .. name:gsub("-", "_"), table.concat(values, ", ")) end
+    if values[1] ~= nil then txn:set_var("txn.intermix." .. name:gsub("-", "_"), table.concat(values, ", ")) end
   end
 end
 
