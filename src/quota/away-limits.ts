@@ -2,9 +2,9 @@
 
 import type { ChargeOptions, LimitCharge, LimitOutcome, LimitRule } from '../adapter-kit/limits.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { Generations } from '../kernel/generations.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { countsForMs } from './algorithms/index.ts'
-import { Generations } from './generations.ts'
 import { MemoryLimits, memoryKey, MOST_REMEMBERED, REMEMBER_MS } from './memory-limits.ts'
 
 /** Counters that are remembered to be charged afterwards; of further ones nobody will know. */

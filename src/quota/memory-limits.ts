@@ -2,9 +2,9 @@
 
 import type { ChargeOptions, LimitCharge, LimitOutcome, Limits } from '../adapter-kit/limits.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { Generations } from '../kernel/generations.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { assertCharges, mergeCharges, settle, type WindowCharge, type WindowOutcome } from './charge.ts'
-import { Generations } from './generations.ts'
 import { LiveCounters } from './live-counters.ts'
 
 /** How long the outcome of an id is remembered, everywhere. */

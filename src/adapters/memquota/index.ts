@@ -12,10 +12,13 @@ import { duplicateQuotas, resolveLimit, shortName } from '../../adapter-kit/quot
 import { goDuration } from '../../adapter-kit/schema.ts'
 import type { QuotaInstance } from '../../adapter-kit/templates.ts'
 import { IntermixError } from '../../kernel/errors.ts'
+import { Generations } from '../../kernel/generations.ts'
 import { MEMQUOTA_REFUSED_TOTAL } from '../../kernel/metrics/handlers.ts'
 import { Code, OK_STATUS } from '../../kernel/status.ts'
 import { type Counter, Counters } from './counters.ts'
-import { Deduplication } from './deduplication.ts'
+
+/** Grants that are remembered, of each of two periods. */
+const MOST_REMEMBERED = 100_000
 
 const limit = {
   maxAmount: z.int().min(0),
@@ -50,7 +53,7 @@ export default defineAdapter({
   create(params, { clock, meter, handlerName }): Handler {
     const counters = new Counters(params.maxCounters)
     const refused = meter.counter(MEMQUOTA_REFUSED_TOTAL)({ handler: handlerName })
-    const granted = new Deduplication<QuotaResult>(params.minDeduplicationDuration)
+    const granted = new Generations<QuotaResult>(params.minDeduplicationDuration, MOST_REMEMBERED)
     const counterOf = (key: string, windowMs: number, now: number) => {
       const counter = counters.get(key, windowMs, now)
       if (counter !== undefined) return counter

@@ -29,11 +29,6 @@ export class Generations<T> {
     this.#recent.set(key, value)
   }
 
-  delete(key: string): void {
-    this.#recent.delete(key)
-    this.#old.delete(key)
-  }
-
   #age(now: number): void {
     if (now - this.#changedAt < this.#periodMs) return
     if (now - this.#changedAt >= 2 * this.#periodMs) this.#recent = new Map()
