@@ -10,6 +10,7 @@ import { type ConfigSource, UNREADABLE } from './config-source.ts'
 import type { LoadedConfig } from './parse-text.ts'
 import { inSlices, type Sliced } from './slices.ts'
 import type { Snapshot } from './snapshot.ts'
+import { SourceWatch } from './source-watch.ts'
 import { type CompiledConfig, SnapshotCompiler } from './snapshot-compiler.ts'
 
 export interface WatchedConfigOptions {
@@ -49,7 +50,7 @@ export class WatchedConfig {
   readonly #listeners = new Set<(snapshot: Snapshot) => void>()
   readonly #outcomes: ReadonlyMap<LoadOutcome, Counter>
   readonly #lastOk: Gauge
-  readonly #endWatch: () => void
+  readonly #watch: SourceWatch
   readonly #compiler: SnapshotCompiler
   #snapshot: Snapshot
   #status: ConfigStatus
@@ -57,11 +58,6 @@ export class WatchedConfig {
   #beforeUnreadable: ConfigStatus
   #fingerprint: string
   #digest: string
-  #looking: Promise<void> | undefined
-  #lookAgain = false
-  #cancelPoll: () => void = () => undefined
-  #cancelDebounce: () => void = () => undefined
-  #closed = false
 
   private constructor(options: WatchedConfigOptions, first: FirstLoad) {
     this.#options = options
@@ -74,8 +70,8 @@ export class WatchedConfig {
     this.#snapshot = first.snapshot
     this.#status = this.#applied(first.snapshot, first.problems)
     this.#beforeUnreadable = this.#status
-    this.#endWatch = options.source.watch(() => this.#soon())
-    this.#schedulePoll()
+    this.#watch = new SourceWatch({ ...options, look: () => this.#look() })
+    this.#watch.start()
   }
 
   /**
@@ -112,31 +108,21 @@ export class WatchedConfig {
 
   /** Looks at the source now and applies what has changed; resolves when that is done. Never rejects. */
   async reload(): Promise<void> {
-    this.#lookAgain = true
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined
-    })
-    await this.#looking
+    await this.#watch.lookNow()
   }
 
   /** Ends watching; the last snapshot stays available. */
   close(): void {
-    this.#closed = true
-    this.#endWatch()
-    this.#cancelPoll()
-    this.#cancelDebounce()
+    this.#watch.close()
     this.#listeners.clear()
   }
 
   async #look(): Promise<void> {
-    while (this.#lookAgain && !this.#closed) {
-      this.#lookAgain = false
-      try {
-        await this.#loadChanges()
-      } catch (error) {
-        this.#failed('failed', [])
-        this.#options.log.error({ err: error, served: this.#snapshot.id }, 'the config could not be compiled')
-      }
+    try {
+      await this.#loadChanges()
+    } catch (error) {
+      this.#failed('failed', [])
+      this.#options.log.error({ err: error, served: this.#snapshot.id }, 'the config could not be compiled')
     }
   }
 
@@ -144,14 +130,14 @@ export class WatchedConfig {
     const fingerprint = await this.#options.source.fingerprint()
     if (fingerprint === this.#fingerprint) return this.#readAgain()
     const loaded = await this.#options.source.load()
-    if (this.#closed) return
+    if (this.#watch.closed) return
     const unreadable = loaded.problems.filter(({ code }) => code === UNREADABLE)
     if (unreadable.length > 0) return this.#cannotRead(unreadable)
     this.#fingerprint = fingerprint
     if (loaded.digest === this.#digest) return this.#readAgain()
     this.#digest = loaded.digest
     const compiled = await inSlices(this.#compile(loaded), this.#options.clock)
-    if (!this.#closed) this.#take(compiled)
+    if (!this.#watch.closed) this.#take(compiled)
   }
 
   #compile(loaded: LoadedConfig): Sliced<CompiledConfig> {
@@ -228,19 +214,6 @@ export class WatchedConfig {
       if (severity === 'error') this.#options.log.error(fields, formatProblem(problem))
       else this.#options.log.warn(fields, formatProblem(problem))
     }
-  }
-
-  #soon(): void {
-    if (this.#closed) return
-    this.#cancelDebounce()
-    this.#cancelDebounce = this.#options.clock.after(this.#options.debounceMs ?? 100, () => void this.reload())
-  }
-
-  #schedulePoll(): void {
-    if (this.#closed) return
-    this.#cancelPoll = this.#options.clock.after(this.#options.pollMs ?? 1000, () => {
-      void this.reload().then(() => this.#schedulePoll())
-    })
   }
 }
 

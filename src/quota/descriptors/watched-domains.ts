@@ -1,6 +1,7 @@
 // Keeps the domains of a folder current. A domain that gets worse stays as it was when it was last good.
 
 import { type ConfigSource, UNREADABLE } from '../../config/config-source.ts'
+import { SourceWatch } from '../../config/source-watch.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { RATE_LIMIT_DOMAINS } from '../../kernel/metrics/quotas.ts'
 import type { Clock, Gauge, Logger, Meter } from '../../kernel/ports.ts'
@@ -15,30 +16,25 @@ export interface WatchedDomainsOptions {
   readonly meter: Meter
 }
 
-const POLL_MS = 1_000
-const DEBOUNCE_MS = 100
 const MAX_LOGGED = 100
 
 export class WatchedDomains {
   readonly #options: WatchedDomainsOptions
   readonly #served: Gauge
   readonly #bad: Gauge
+  readonly #watch: SourceWatch
   #domains: ReadonlyMap<string, Domain> = new Map()
   #quarantined: ReadonlySet<string> = new Set()
   #problems: readonly Problem[] = []
   #fingerprint = ''
   #digest = ''
-  #looking: Promise<void> | undefined
-  #endWatch: () => void = () => undefined
-  #cancelPoll: () => void = () => undefined
-  #cancelHint: () => void = () => undefined
-  #closed = false
 
   private constructor(options: WatchedDomainsOptions) {
     this.#options = options
     const domains = options.meter.gauge(RATE_LIMIT_DOMAINS)
     this.#served = domains({ state: 'served' })
     this.#bad = domains({ state: 'quarantined' })
+    this.#watch = new SourceWatch({ ...options, look: () => this.#look() })
   }
 
   /** Rejects with INVALID_CONFIG where not one domain can be used. */
@@ -49,8 +45,7 @@ export class WatchedDomains {
       const list = watched.#problems.map(formatProblem).join('\n')
       throw new IntermixError('INVALID_CONFIG', `no rate limits in ${options.source.name} can be used:\n${list}`)
     }
-    watched.#endWatch = options.source.watch(() => watched.#soon())
-    watched.#schedulePoll()
+    watched.#watch.start()
     return watched
   }
 
@@ -79,17 +74,11 @@ export class WatchedDomains {
 
   /** Looks at the source now and applies what has changed. Never rejects. */
   async reload(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined
-    })
-    await this.#looking
+    await this.#watch.lookNow()
   }
 
   close(): void {
-    this.#closed = true
-    this.#endWatch()
-    this.#cancelPoll()
-    this.#cancelHint()
+    this.#watch.close()
   }
 
   async #look(): Promise<void> {
@@ -100,7 +89,7 @@ export class WatchedDomains {
       const loaded = await source.load()
       // What passes by itself is looked at again, although nothing may have changed by then.
       if (!loaded.problems.some(({ code }) => code === UNREADABLE)) this.#fingerprint = fingerprint
-      if (this.#closed || loaded.digest === this.#digest) return
+      if (this.#watch.closed || loaded.digest === this.#digest) return
       this.#digest = loaded.digest
       this.#take(loadDomains(loaded))
     } catch (error) {
@@ -125,16 +114,5 @@ export class WatchedDomains {
       const { severity, ...fields } = problem
       log[severity === 'error' ? 'error' : 'warn'](fields, formatProblem(problem))
     }
-  }
-
-  #soon(): void {
-    if (this.#closed) return
-    this.#cancelHint()
-    this.#cancelHint = this.#options.clock.after(DEBOUNCE_MS, () => void this.reload())
-  }
-
-  #schedulePoll(): void {
-    if (this.#closed) return
-    this.#cancelPoll = this.#options.clock.after(POLL_MS, () => void this.reload().then(() => this.#schedulePoll()))
   }
 }
