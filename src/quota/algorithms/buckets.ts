@@ -18,15 +18,7 @@ export const gcra: Algorithm<RuleOf<'gcra'>, Used> = {
   },
   count({ used, at }, rule, now): Count {
     const msFor = (tokens: number) => Math.max(0, (tokens * rule.windowMs) / rule.amount + Math.max(0, at - now))
-    return {
-      free: wholePart(rule.burst - used),
-      resetMs: used === 0 ? 0 : rule.amount === 0 ? rule.windowMs : msFor(used),
-      window: 0,
-      retryMs: (amount) => {
-        if (amount > rule.burst) return Number.POSITIVE_INFINITY
-        return used + amount <= rule.burst ? 0 : msFor(used + amount - rule.burst)
-      },
-    }
+    return countOf(used, rule, msFor)
   },
   charge,
 }
@@ -41,17 +33,28 @@ export const tokenBucket: Algorithm<RuleOf<'tokenBucket'>, Used> = {
   },
   count({ used, at }, rule, now): Count {
     const msFor = (tokens: number) => at + Math.ceil(tokens / rule.amount) * rule.windowMs - now
-    return {
-      free: rule.burst - used,
-      resetMs: used === 0 ? 0 : rule.amount === 0 ? rule.windowMs : msFor(used),
-      window: 0,
-      retryMs: (amount) => {
-        if (amount > rule.burst) return Number.POSITIVE_INFINITY
-        return used + amount <= rule.burst ? 0 : msFor(used + amount - rule.burst)
-      },
-    }
+    return countOf(used, rule, msFor)
   },
   charge,
+}
+
+interface Bucket {
+  readonly amount: number
+  readonly windowMs: number
+  readonly burst: number
+}
+
+/** @param msFor how long it takes until so much has been refilled */
+function countOf(used: number, { amount: refill, windowMs, burst }: Bucket, msFor: (tokens: number) => number): Count {
+  return {
+    free: wholePart(burst - used),
+    resetMs: used === 0 ? 0 : refill === 0 ? windowMs : msFor(used),
+    window: 0,
+    retryMs: (amount) => {
+      if (amount > burst) return Number.POSITIVE_INFINITY
+      return used + amount <= burst ? 0 : msFor(used + amount - burst)
+    },
+  }
 }
 
 /** What is counted although it was refused fills the bucket, and no more: else it would be shut for ever. */
