@@ -1,17 +1,25 @@
 // Limits of one process: what there is without Redis, and what each node goes on with while Redis is away.
 
-import type { ChargeOptions, LimitCharge, LimitOutcome, Limits } from '../adapter-kit/limits.ts'
+import type { ChargeOptions, LimitCharge, LimitOutcome, LimitRule, Limits } from '../adapter-kit/limits.ts'
+import { BoundedCounters } from '../kernel/bounded-counters.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { Generations } from '../kernel/generations.ts'
 import type { Clock } from '../kernel/ports.ts'
+import { countsForMs } from './algorithms/index.ts'
 import { assertCharges, mergeCharges, settle, type WindowCharge, type WindowOutcome } from './charge.ts'
-import { LiveCounters } from './live-counters.ts'
+import { Counter } from './counter.ts'
 
 /** How long the outcome of an id is remembered, everywhere. */
 export const REMEMBER_MS = 60_000
 /** Outcomes that are remembered, in each of two generations. */
 export const MOST_REMEMBERED = 100_000
 const MOST_COUNTERS = 100_000
+
+/** A counter, and the rule under which it was charged last. */
+interface Counted {
+  readonly counter: Counter
+  readonly rule: LimitRule
+}
 
 export interface MemoryLimitsOptions {
   readonly clock: Clock
@@ -21,12 +29,15 @@ export interface MemoryLimitsOptions {
 
 export class MemoryLimits implements Limits {
   readonly #clock: Clock
-  readonly #counters: LiveCounters
+  readonly #counters: BoundedCounters<Counted>
   readonly #outcomes = new Generations<LimitOutcome[]>(REMEMBER_MS, MOST_REMEMBERED)
 
   constructor({ clock, maxCounters = MOST_COUNTERS }: MemoryLimitsOptions) {
     this.#clock = clock
-    this.#counters = new LiveCounters(maxCounters)
+    this.#counters = new BoundedCounters(
+      maxCounters,
+      ({ counter, rule }, now) => counter.count(rule, now).resetMs === 0,
+    )
   }
 
   /** Counters to which something counts. */
@@ -49,14 +60,15 @@ export class MemoryLimits implements Limits {
     assertCharges(charges, id)
     const now = this.#clock.now()
     const counters = charges.map(({ key }) => {
-      const counter = this.#counters.get(key, now)
-      if (counter === undefined) throw new IntermixError('OVERLOADED', 'all counters of this process are in use')
-      return counter
+      const known = this.#counters.get(key)
+      if (known !== undefined) return known.counter
+      if (this.#counters.hasRoom(now)) return new Counter()
+      throw new IntermixError('OVERLOADED', 'all counters of this process are in use')
     })
     const outcomes = settle(charges, counters, { mode, id, now })
     for (const [index, { key, rule }] of charges.entries()) {
       const counter = counters[index]
-      if (counter !== undefined) this.#counters.changed(key, rule, counter, now)
+      if (counter !== undefined) this.#counters.changed(key, countsForMs(rule, 0), { counter, rule }, now)
     }
     return outcomes
   }
