@@ -16,6 +16,9 @@ import type { RedisLimits } from './redis-limits.ts'
 
 /** Counters of which this node knows something. */
 const MAX_LEASES = 100_000
+/** What is kept of a caller's time to answer it from the share: this part of it, and at most so many ms. */
+const KEPT_PART = 0.2
+const KEPT_MS = 10
 /** How often it looks for what is held and was not used. */
 const SWEEP_MS = 250
 
@@ -117,7 +120,8 @@ export class NodeLimits implements Limits {
     const asked = this.#askRedis(charges, options)
     try {
       if (deadline === Number.POSITIVE_INFINITY) return await asked
-      return await within(clock, deadline - clock.monotonic(), asked, () => {
+      const leftMs = deadline - clock.monotonic()
+      return await within(clock, leftMs - Math.min(KEPT_MS, leftMs * KEPT_PART), asked, () => {
         throw new IntermixError('REDIS_UNAVAILABLE', 'Redis, which counts limits, gave no answer in time')
       })
     } catch (error) {

@@ -52,21 +52,22 @@ export default defineAdapter({
     }
     return {
       quota: {
-        quota: (instance, request) => {
+        quota: (instance, request, { deadline }) => {
           const each = asked({ instance, request })
           if (each.charges.length === 0) return NOTHING_HELD
-          const options = { mode: request.bestEffort ? 'part' : 'all', id: request.deduplicationId } as const
+          const mode = request.bestEffort ? 'part' : 'all'
+          const options = { mode, id: request.deduplicationId, deadline } as const
           const outcomes = limits().charge(each.charges, options)
           return outcomes instanceof Promise ? outcomes.then((done) => resultOf(each, done)) : resultOf(each, outcomes)
         },
       },
       quotaTogether: {
-        quota: (charges) => {
+        quota: (charges, { deadline }) => {
           const all = charges.map((charge) => asked(charge as QuotaCharge<InstanceOf<typeof quotaTemplate>>))
           const id = charges[0]?.request.deduplicationId ?? ''
           const outcomes = limits().charge(
             all.flatMap((each) => each.charges),
-            { mode: 'all', id },
+            { mode: 'all', id, deadline },
           )
           return outcomes instanceof Promise ? outcomes.then((done) => resultsOf(all, done)) : resultsOf(all, outcomes)
         },

@@ -1,0 +1,53 @@
+// A handler of quotas whose Redis is paused: its own policy answers, in the caller's time and not after it.
+
+import { afterAll, describe, expect, it } from 'vitest'
+import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
+import quota from '../../src/adapters/quota/index.ts'
+import { systemClock as clock } from '../../src/observe/system.ts'
+import { RunningHandler } from '../../src/policy/running-handler.ts'
+import { NodeLimits } from '../../src/quota/node-limits.ts'
+import { QuotaMetrics } from '../../src/quota/quota-metrics.ts'
+import { RedisLimits } from '../../src/quota/redis-limits.ts'
+import { handlerConfig } from '../cache/support.ts'
+import { sharedRedis } from '../redis/shared-redis.ts'
+import { KeptLog, ReadableMeter } from '../redis/support.ts'
+import { guardWith } from './guard-support.ts'
+
+const { link, redis } = await sharedRedis({ commandTimeoutMs: 15_000 })
+
+const limits = new NodeLimits({
+  shared: new RedisLimits({ link, clock, prefix: 'paused:' }),
+  link,
+  clock,
+  log: new KeptLog(),
+  metrics: new QuotaMetrics(new ReadableMeter(), 'h'),
+  processes: { count: 2, note: () => undefined },
+})
+afterAll(() => limits.close())
+
+describe('a quota while Redis is paused', () => {
+  it.each([
+    ['one', ['a']],
+    ['several together', ['a', 'b']],
+  ])('is charged to the share of the node before the handler runs out of time: %s', async (_name, names) => {
+    const quotas = names.map((name) => ({ name, limits: [{ maxAmount: 10, validDuration: '3600s' }] }))
+    const code = quota.create(quota.config.parse({ quotas }), createTestEnvironment({ clock, limits }))
+    const handler = new RunningHandler(handlerConfig(), code, guardWith(clock, {}, 200).guard)
+    const charges = names.map((name) => ({
+      instance: { name: `${name}.instance.test`, template: 'quota', fields: { dimensions: { names: names.join() } } },
+      request: { amount: 3, bestEffort: false, deduplicationId: '' },
+    }))
+    const ask = async () =>
+      (await handler.quotaTogether(charges, clock.monotonic() + 10_000)).map((each) => each.granted)
+    const all = (amount: number) => names.map(() => amount)
+    expect(await ask()).toEqual(all(3))
+    redis.pause()
+    try {
+      // Half of the limit is this node's, and of that what it last heard is left: 3 of 5.
+      expect(await ask()).toEqual(all(3))
+      expect(await ask()).toEqual(all(0))
+    } finally {
+      redis.resume()
+    }
+  })
+})
