@@ -121,3 +121,53 @@ export function hostileText(seeds: readonly string[], random: () => number): str
   }
   return text.slice(0, 8_192)
 }
+
+const VALUES: readonly unknown[] = [
+  null,
+  true,
+  '',
+  'api_key',
+  '\ud83d\ude00',
+  'x'.repeat(300),
+  '\0',
+  0,
+  -1,
+  1.5,
+  4_294_967_296,
+  9_007_199_254_740_993,
+  1e308,
+  [],
+  {},
+  [[]],
+]
+const MOST_COPIES = 200
+
+/** A neighbour of one of the seeds that is JSON: values exchanged, names lost or changed, lists grown. */
+export function hostileJson(seeds: readonly object[], random: () => number): string {
+  const json = structuredClone(pick(random, seeds))
+  for (let steps = 1 + below(random, 3); steps > 0; steps--) {
+    let at: object = json
+    for (;;) {
+      const keys = Object.keys(at)
+      if (keys.length === 0) break
+      const name = pick(random, keys)
+      const value = (at as Record<string, unknown>)[name]
+      if (typeof value === 'object' && value !== null && random() < 0.8) at = value
+      else {
+        change(at as Record<string, unknown>, name, random)
+        break
+      }
+    }
+    if (Array.isArray(at) && at.length > 0)
+      for (let copies = below(random, random() < 0.1 ? MOST_COPIES : 3); copies > 0; copies--)
+        at.push(structuredClone(at[0]))
+  }
+  return JSON.stringify(json)
+}
+
+function change(of: Record<string, unknown>, name: string, random: () => number): void {
+  const kind = random()
+  if (kind < 0.6) of[name] = structuredClone(pick(random, VALUES))
+  else if (kind < 0.8) delete of[name]
+  else of[`${name}${pick(random, ['', 'x', '\\', '"', '__proto__'])}`] = of[name]
+}

@@ -25,6 +25,7 @@ import { decodeRecords, encodeRecords } from '../../src/wire/record-json.ts'
 import { type Attributes, compress, compressInto, encodeAttributes, Words } from '../wire/mixer/compress.ts'
 import { HTTP2_TARGETS } from './http2-targets.ts'
 import { hostileBytes, hostileText } from './mutate.ts'
+import { QUOTA_TARGETS } from './quota-targets.ts'
 import { Refused, type Target } from './target.ts'
 
 const ATTRIBUTES: Attributes = {
@@ -230,5 +231,6 @@ export const TARGETS: readonly Target[] = [
   }),
   expressionTarget('CEXL'),
   expressionTarget('CEL'),
+  ...QUOTA_TARGETS,
   ...HTTP2_TARGETS,
 ]

@@ -1,0 +1,153 @@
+// Fuzz targets of the doors that charge limits: what Envoy's rate limit filter sends, and the body of POST /v1/quota.
+
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { type RateLimitDemand, UNLIMITED } from '../../src/kernel/rate-limit.ts'
+import { DEFAULT_LIMITS } from '../../src/kernel/request-limits.ts'
+import { DescriptorLimits } from '../../src/quota/descriptors/descriptor-limits.ts'
+import { MemoryLimits } from '../../src/quota/memory-limits.ts'
+import { parseJsonBody } from '../../src/server/json-body.ts'
+import { readQuotaBody } from '../../src/server/quota-body.ts'
+import { encodeRateLimitResponse } from '../../src/server/rate-limit-response.ts'
+import {
+  RateLimitRequestSchema,
+  RateLimitResponse_Code as Code,
+  RateLimitResponseSchema,
+} from '../../src/wire/generated/envoy/service/ratelimit/v3/rls_pb.ts'
+import { readRateLimitRequest } from '../../src/wire/rate-limit-request.ts'
+import { FakeClock } from '../helpers/clock.ts'
+import { domainsOf } from '../quota/descriptors/domains.ts'
+import { ReadableMeter } from '../redis/support.ts'
+import { hostileBytes, hostileJson } from './mutate.ts'
+import type { Target } from './target.ts'
+
+const DOMAINS = domainsOf(`
+domain: shop
+descriptors:
+  - key: api_key
+    rate_limit: {unit: minute, requests_per_unit: 3}
+    descriptors:
+      - {key: path, value: "/a*", share_threshold: true, rate_limit: {unit: second, requests_per_unit: 1}}
+  - {key: free, rate_limit: {unlimited: true}}
+  - {key: shadow, shadow_mode: true, detailed_metric: true, rate_limit: {unit: year, requests_per_unit: 0}}
+  - {key: tenant, quota_mode: true, value_to_metric: true, rate_limit: {unit: week, requests_per_unit: 4294967295}}
+`)
+const METERED = 1_000
+const clock = new FakeClock()
+let meter = new ReadableMeter()
+let answered = 0
+
+/** Answers a demand to the last byte, and holds the answer against what the protocol promises. */
+function answer(demand: RateLimitDemand): void {
+  // What metrics are called hangs on what callers send.
+  if (++answered % METERED === 0) meter = new ReadableMeter()
+  const limits = new MemoryLimits({ clock })
+  const domains = { domain: (name: string) => DOMAINS.get(name) }
+  const service = new DescriptorLimits({ domains, limits: () => limits, clock, meter })
+  const said = service.shouldRateLimit(demand, { timeoutMs: 100 })
+  if (said instanceof Promise) throw new TypeError('nothing has to be awaited here')
+  const { overallCode, statuses } = fromBinary(RateLimitResponseSchema, encodeRateLimitResponse(said, 'x-ratelimit'))
+  if (statuses.length !== demand.descriptors.length) throw new TypeError('not one status for each descriptor')
+  if ([overallCode, ...statuses.map(({ code }) => code)].includes(Code.UNKNOWN)) throw new TypeError('an unknown code')
+  for (const { remaining, resetSeconds } of said.statuses) {
+    if (!(Number.isInteger(remaining) && remaining >= 0 && remaining <= UNLIMITED))
+      throw new TypeError(`${remaining} are left`)
+    if (!(Number.isInteger(resetSeconds) && resetSeconds >= 0)) throw new TypeError(`reset in ${resetSeconds} s`)
+  }
+}
+
+/** What generated code reads; `undefined` where it refuses, which it does for less. */
+function readByGenerated(bytes: Uint8Array): object | undefined {
+  try {
+    const { domain, descriptors, hitsAddend } = fromBinary(RateLimitRequestSchema, bytes)
+    const shape = descriptors.map((each) => ({
+      entries: each.entries.map(({ key, value }) => ({ key, value })),
+      requestsPerUnit: each.limit?.requestsPerUnit,
+      hitsAddend: each.hitsAddend === undefined ? undefined : Number(each.hitsAddend),
+    }))
+    return { domain, hitsAddend, shape }
+  } catch {
+    return undefined
+  }
+}
+
+function readByOurs({ domain, descriptors, hitsAddend }: RateLimitDemand): object {
+  const shape = descriptors.map(({ entries, limit, hitsAddend: own }) => ({
+    entries: entries.map(({ key, value }) => ({ key, value })),
+    requestsPerUnit: limit?.requestsPerUnit,
+    hitsAddend: own,
+  }))
+  return { domain, hitsAddend, shape }
+}
+
+const DEMANDS = [
+  { domain: 'shop', descriptors: [{ entries: [{ key: 'api_key', value: 'alice' }] }], hitsAddend: 2 },
+  {
+    domain: 'shop',
+    descriptors: [
+      {
+        entries: [
+          { key: 'api_key', value: 'bob' },
+          { key: 'path', value: '/a|b=c#d%7c' },
+        ],
+        hitsAddend: 0n,
+      },
+      { entries: [{ key: 'free', value: '' }], limit: { requestsPerUnit: 7, unit: 3 } },
+      { entries: [{ key: 'shadow', value: 'x'.repeat(300) }], hitsAddend: 9_007_199_254_740_991n },
+      { entries: [{ key: 'tenant', value: 'é' }] },
+    ],
+  },
+  { domain: 'nowhere', descriptors: [{ entries: [{ key: 'a', value: 'b' }] }] },
+]
+
+const BODIES = [
+  {
+    domain: 'shop',
+    descriptors: [
+      { entries: [{ key: 'api_key', value: 'alice' }], hitsAddend: 0 },
+      { entries: [{ key: 'free' }], limit: { requestsPerUnit: 7, unit: 'HOUR' } },
+    ],
+    hitsAddend: 3,
+    timeoutMs: 10,
+  },
+  {
+    attributes: { 'source.name': 'a', 'request.headers': { 'x-a': 'b' }, 'response.code': 200 },
+    quotas: { requestcount: { amount: 5, bestEffort: true }, other: {} },
+    deduplicationId: 'id',
+  },
+]
+
+const VOCABULARY = new Map([
+  ['source.name', 'STRING'],
+  ['request.headers', 'STRING_MAP'],
+  ['response.code', 'INT64'],
+] as const)
+
+const REQUESTS = DEMANDS.map((demand) =>
+  Buffer.from(toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, demand))),
+)
+const TEXTS = BODIES.map((body) => Buffer.from(JSON.stringify(body)))
+
+export const QUOTA_TARGETS: readonly Target[] = [
+  {
+    name: 'rate limit request',
+    generate: (random) => hostileBytes(REQUESTS, random),
+    run(input) {
+      const bytes = Buffer.from(input)
+      const demand = readRateLimitRequest(bytes, DEFAULT_LIMITS)
+      const generated = readByGenerated(bytes)
+      if (generated !== undefined && JSON.stringify(generated) !== JSON.stringify(readByOurs(demand)))
+        throw new TypeError(`generated code reads ${JSON.stringify(generated)}`)
+      answer(demand)
+    },
+  },
+  {
+    name: 'quota json',
+    generate: (random) => (random() < 0.7 ? hostileJson(BODIES, random) : hostileBytes(TEXTS, random)),
+    run(input) {
+      const body = parseJsonBody(Buffer.from(input), { uniqueNames: true })
+      const asked = readQuotaBody(body, VOCABULARY, { defaultTimeoutMs: 100, limits: DEFAULT_LIMITS })
+      if (asked.kind === 'limits') answer(asked.demand)
+      else if (asked.demands.size === 0) throw new TypeError('no quota is named')
+    },
+  },
+]
