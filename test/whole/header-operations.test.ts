@@ -10,6 +10,7 @@ import { startHaproxy } from '../helpers/haproxy.ts'
 import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
 import { startNginx } from '../helpers/nginx.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
+import { startTraefik } from '../helpers/traefik.ts'
 import { askOverHttp } from './doors/envoys.ts'
 import { send } from './doors/raw-client.ts'
 import { type Intermix, startIntermix } from './intermix.ts'
@@ -69,6 +70,7 @@ const PROXIES = [
   { name: 'nginx', binary: toolOrSkip('nginx'), start: startNginx },
   { name: 'Caddy', binary: toolOrSkip('caddy'), start: startCaddy },
   { name: 'HAProxy', binary: toolOrSkip('haproxy'), start: startHaproxy },
+  { name: 'Traefik', binary: toolOrSkip('traefik'), start: startTraefik },
   {
     name: 'Envoy',
     binary: toolOrSkip('envoy'),

@@ -7,6 +7,7 @@ import { startEnvoy } from '../helpers/envoy.ts'
 import { startHaproxy } from '../helpers/haproxy.ts'
 import { startNginx } from '../helpers/nginx.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
+import { startTraefik } from '../helpers/traefik.ts'
 import { type Mesh, startMesh } from './mesh.ts'
 
 interface Ports {
@@ -39,6 +40,12 @@ const PROXIES = [
     passes: 9_000,
     binary: toolOrSkip('haproxy'),
     start: (given: Ports) => startHaproxy(forwardAuth(given)),
+  },
+  {
+    name: 'Traefik',
+    passes: 60_000,
+    binary: toolOrSkip('traefik'),
+    start: (given: Ports) => startTraefik(forwardAuth(given)),
   },
   {
     name: 'Envoy',
