@@ -37,6 +37,14 @@ export type RequestKind = 'mesh' | 'bare'
 
 const requests = { mesh: meshRequests, bare: bareRequests }
 
+const RATE_LIMIT = {
+  protocol: 'grpc',
+  path: '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
+  judged: false,
+  // RateLimitResponse.overall_code: OK is 1, OVER_LIMIT 2
+  decision: (bytes, start, end) => (numberAt(bytes, start, end, [1]) === 2 ? 'deny' : 'allow'),
+} as const satisfies Omit<GrpcDoor, 'request'>
+
 export const DOORS = {
   http: { protocol: 'http', path: '/v1/check', judged: true, request: (kind) => requests[kind].http() },
   mixer: {
@@ -55,14 +63,9 @@ export const DOORS = {
     // CheckResponse.status.code
     decision: (bytes, start, end) => decisionOfCode(numberAt(bytes, start, end, [1, 1])),
   },
-  rls: {
-    protocol: 'grpc',
-    path: '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
-    judged: false,
-    request: (kind) => requests[kind].rateLimit(),
-    // RateLimitResponse.overall_code: OK is 1, OVER_LIMIT 2
-    decision: (bytes, start, end) => (numberAt(bytes, start, end, [1]) === 2 ? 'deny' : 'allow'),
-  },
+  rls: { ...RATE_LIMIT, request: (kind) => requests[kind].rateLimit() },
+  // With three descriptors.
+  rls3: { ...RATE_LIMIT, request: (kind) => requests[kind].rateLimits() },
   batch: {
     protocol: 'batch',
     path: '/intermix.v1.Batches/Check',

@@ -2,9 +2,9 @@
 // fall into 10ⁿ even parts, and `destination.service.name`, one of ten.
 
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { CheckRequestSchema as EnvoyCheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { CheckRequestSchema as MixerCheckRequestSchema } from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
+import { RateLimitRequestSchema } from '../../src/wire/generated/envoy/service/ratelimit/v3/rls_pb.ts'
 import { envoyRequest, HEADERS, REQUEST } from '../../test/bench/sample-requests.ts'
 import { type Attributes, compress } from '../../test/wire/mixer/compress.ts'
 import { type BatchTemplate, batchTemplate } from './batch-template.ts'
@@ -63,14 +63,20 @@ function http(attributes: Attributes): Uint8Array {
   return Buffer.from(JSON.stringify({ attributes: Object.fromEntries(plain) }))
 }
 
-/** RateLimitRequest {domain = 1; descriptors = 2 {entries = 1 {key = 1; value = 2}}} */
-function rateLimit(digits: string): Uint8Array {
-  const text = (writer: BinaryWriter, field: number, value: string) =>
-    writer.tag(field, WireType.LengthDelimited).string(value)
-  const writer = text(new BinaryWriter(), 1, 'load')
-  writer.tag(2, WireType.LengthDelimited).fork().tag(1, WireType.LengthDelimited).fork()
-  text(text(writer, 1, 'path'), 2, pathWith(digits))
-  return writer.join().join().finish()
+type Described = Readonly<Record<string, string>>
+
+/** A descriptor with one entry for each that is described. */
+function rateLimit(described: readonly Described[]): Uint8Array {
+  const descriptors = described.map((of) => ({ entries: Object.entries(of).map(([key, value]) => ({ key, value })) }))
+  return toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain: 'load', descriptors }))
+}
+
+function oneDescriptor(digits: string): Uint8Array {
+  return rateLimit([{ path: pathWith(digits) }])
+}
+
+function threeDescriptors(digits: string): Uint8Array {
+  return rateLimit([{ path: pathWith(digits) }, { service: serviceWith(digits) }, { client: `client-${digits}` }])
 }
 
 function batch(attributesOf: (digits: string) => Attributes): BatchTemplate {
@@ -84,6 +90,7 @@ interface Requests {
   readonly mixer: () => RequestTemplate
   readonly extAuthz: () => RequestTemplate
   readonly rateLimit: () => RequestTemplate
+  readonly rateLimits: () => RequestTemplate
   readonly batch: () => BatchTemplate
 }
 
@@ -92,7 +99,8 @@ export const meshRequests: Requests = {
   http: () => requestTemplate((digits) => http(mesh(digits))),
   mixer: () => requestTemplate((digits) => mixer(mesh(digits))),
   extAuthz: () => requestTemplate(extAuthz),
-  rateLimit: () => requestTemplate(rateLimit),
+  rateLimit: () => requestTemplate(oneDescriptor),
+  rateLimits: () => requestTemplate(threeDescriptors),
   batch: () => batch(mesh),
 }
 
@@ -101,7 +109,8 @@ export const bareRequests: Requests = {
   http: () => requestTemplate((digits) => http(read(digits))),
   mixer: () => requestTemplate((digits) => mixer(read(digits))),
   extAuthz: () => requestTemplate(bareExtAuthz),
-  rateLimit: () => requestTemplate(rateLimit),
+  rateLimit: () => requestTemplate(oneDescriptor),
+  rateLimits: () => requestTemplate(threeDescriptors),
   batch: () => batch(read),
 }
 

@@ -22,8 +22,10 @@ export interface GoProgram {
   readonly version: string
   /** The environment variable that names a binary to take. */
   readonly variable: string
-  /** Arguments with which it says that it is there. */
-  readonly versionArgs: readonly string[]
+  /** Arguments with which it says that it is there; without any it is not looked for on the path. */
+  readonly versionArgs?: readonly string[]
+  /** The file that Go makes of it, where that has another name. */
+  readonly builtAs?: string
 }
 
 export const GO_PROGRAMS = {
@@ -40,6 +42,14 @@ export const GO_PROGRAMS = {
     version: 'v2.2.1+incompatible',
     variable: 'H2SPEC_BIN',
     versionArgs: ['--version'],
+  },
+  // The newest that the module proxy has. Whatever its arguments, it begins to serve.
+  ratelimit: {
+    name: 'ratelimit',
+    module: 'github.com/envoyproxy/ratelimit/src/service_cmd',
+    version: 'v1.4.1-0.20260122083618-3fb702589d36',
+    variable: 'RATELIMIT_BIN',
+    builtAs: 'service_cmd',
   },
 } as const satisfies Record<string, GoProgram>
 
@@ -59,12 +69,16 @@ export function buildHome({ name, version }: GoProgram): string {
   return toolCache(`${name}-${version.replace(/^v|\+.*/g, '')}`)
 }
 
+function builtFile(program: GoProgram): string {
+  return join(buildHome(program), program.builtAs ?? program.name)
+}
+
 /** The path of a binary that is there: that of its variable, on the path, or one that was built before. */
 export async function presentGoProgram(program: GoProgram): Promise<string | undefined> {
   const given = process.env[program.variable]
   if (given !== undefined && given !== '') return given
-  if (await answers(program.name, program.versionArgs)) return program.name
-  const built = join(buildHome(program), program.name)
+  if (program.versionArgs !== undefined && (await answers(program.name, program.versionArgs))) return program.name
+  const built = builtFile(program)
   return existsSync(built) ? built : undefined
 }
 
@@ -80,7 +94,7 @@ export async function findGoProgram(
   for (const go of goCommands()) {
     if (!(await answers(go, ['version']))) continue
     const problem = await build(go, program, home)
-    if (problem === undefined) return { binary: join(home, program.name) }
+    if (problem === undefined) return { binary: builtFile(program) }
     missing = `${program.name} could not be built: ${problem}`
   }
   return { missing }
