@@ -7,6 +7,7 @@ import type { Clock } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { defineScript } from '../redis/scripts.ts'
 import { periodAt } from './algorithms/calendar.ts'
+import { ChargeBatches, type SingleMode } from './charge-batches.ts'
 import { assertCharges, mergeCharges, type WindowCharge, type WindowOutcome } from './charge.ts'
 import { memoryKey, REMEMBER_MS } from './memory-limits.ts'
 
@@ -29,9 +30,16 @@ export interface RedisLimitsOptions {
 
 export class RedisLimits implements Limits {
   readonly #options: RedisLimitsOptions
+  readonly #batches: Readonly<Record<SingleMode, ChargeBatches>>
 
   constructor(options: RedisLimitsOptions) {
     this.#options = options
+    const run = (charges: readonly WindowCharge[], mode: SingleMode) => this.#step(charges, { mode })
+    const { clock } = options
+    this.#batches = {
+      each: new ChargeBatches({ clock, mode: 'each', run }),
+      count: new ChargeBatches({ clock, mode: 'count', run }),
+    }
   }
 
   /**
@@ -41,6 +49,8 @@ export class RedisLimits implements Limits {
   async charge(charges: readonly WindowCharge[], options: ChargeOptions): Promise<WindowOutcome[]> {
     const { merged, share } = mergeCharges(charges)
     assertCharges(merged, options.id ?? '')
+    const single = singleMode(merged, options)
+    if (single !== undefined && !isCluster(this.#options.link)) return share(await this.#batches[single].charge(merged))
     const groups = isCluster(this.#options.link) ? byGroup(merged) : [merged]
     const [only] = groups
     if (groups.length === 1 && only !== undefined) return share(await this.#step(only, options))
@@ -111,6 +121,13 @@ export class RedisLimits implements Limits {
 
 /** Of a charge that nobody was asked for, since another one was refused. */
 const UNASKED: WindowOutcome = { granted: 0, isExceeded: false, left: 0, resetMs: 0, retryAfterMs: 0, window: 0 }
+
+/** How charges are settled that need no step of their own; of a single charge, "all" is "each". */
+function singleMode(charges: readonly WindowCharge[], { mode, id = '' }: ChargeOptions): SingleMode | undefined {
+  if (id !== '' || mode === 'part') return undefined
+  if (mode === 'all') return charges.length === 1 ? 'each' : undefined
+  return mode
+}
 
 function isCluster({ client }: RedisLink): boolean {
   return client.isCluster

@@ -275,20 +275,11 @@ WAYS.concurrency = function(key, amount, expiry)
 end
 
 local mode = ARGV[1]
-local charges, all, least = {}, true, math.huge
-for i = 1, count do
-  local first = 4 + (i - 1) * 6
-  local amount = tonumber(ARGV[first + 4])
-  local limit, span = tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2])
-  local counter = WAYS[ARGV[first]](KEYS[i], limit, span, ARGV[first + 3])
-  local fits = amount <= 0 or counter.isThere or amount <= counter.free
-  charges[i] = { counter = counter, amount = amount, fits = fits, window = tonumber(ARGV[first + 5]) }
-  if not fits then all = false end
-  if amount > 0 and not counter.isThere then least = math.min(least, math.max(0, counter.free)) end
-end
-
+local together = mode == 'all' or mode == 'part'
+local all, least = true, math.huge
 local reply = { math.floor(now) }
-for _, each in ipairs(charges) do
+
+local function settle(each)
   local counter, amount = each.counter, each.amount
   local granted = amount
   if mode == 'part' then
@@ -301,12 +292,32 @@ for _, each in ipairs(charges) do
   local retry = each.fits and 0 or counter.retry(amount)
   local counted = mode == 'count' and amount or granted
   if counted ~= 0 then counter.charge(counted, each.window) end
-  reply[#reply + 1] = granted
-  reply[#reply + 1] = each.fits and 1 or 0
-  reply[#reply + 1] = counter.free
-  reply[#reply + 1] = math.ceil(counter.reset)
-  reply[#reply + 1] = math.ceil(retry)
-  reply[#reply + 1] = math.floor(counter.window)
+  local at = #reply
+  reply[at + 1] = granted
+  reply[at + 2] = each.fits and 1 or 0
+  reply[at + 3] = counter.free
+  reply[at + 4] = math.ceil(counter.reset)
+  reply[at + 5] = math.ceil(retry)
+  reply[at + 6] = math.floor(counter.window)
 end
+
+-- What is settled by itself may name one counter several times: each finds what those before it have left.
+local charges = {}
+for i = 1, count do
+  local first = 4 + (i - 1) * 6
+  local amount = tonumber(ARGV[first + 4])
+  local limit, span = tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2])
+  local counter = WAYS[ARGV[first]](KEYS[i], limit, span, ARGV[first + 3])
+  local fits = amount <= 0 or counter.isThere or amount <= counter.free
+  local charge = { counter = counter, amount = amount, fits = fits, window = tonumber(ARGV[first + 5]) }
+  if together then
+    charges[i] = charge
+    if not fits then all = false end
+    if amount > 0 and not counter.isThere then least = math.min(least, math.max(0, counter.free)) end
+  else
+    settle(charge)
+  end
+end
+for _, each in ipairs(charges) do settle(each) end
 if memory then redis.call('SET', memory, cjson.encode(reply), 'PX', ARGV[2]) end
 return reply
