@@ -10,6 +10,7 @@ import { periodAt } from './algorithms/calendar.ts'
 import { ChargeBatches, type SingleMode } from './charge-batches.ts'
 import { assertCharges, mergeCharges, type WindowCharge, type WindowOutcome } from './charge.ts'
 import { memoryKey, REMEMBER_MS } from './memory-limits.ts'
+import { areFixed, chargeWindows, type FixedCharge } from './window-script.ts'
 
 interface Reply {
   /** Milliseconds since the epoch, on the clock of Redis. */
@@ -34,7 +35,8 @@ export class RedisLimits implements Limits {
 
   constructor(options: RedisLimitsOptions) {
     this.#options = options
-    const run = (charges: readonly WindowCharge[], mode: SingleMode) => this.#step(charges, { mode })
+    const run = (charges: readonly WindowCharge[], mode: SingleMode) =>
+      areFixed(charges) ? this.#windows(charges, mode) : this.#step(charges, { mode })
     const { clock } = options
     this.#batches = {
       each: new ChargeBatches({ clock, mode: 'each', run }),
@@ -109,13 +111,24 @@ export class RedisLimits implements Limits {
   async #step(charges: readonly WindowCharge[], { mode, id = '' }: ChargeOptions): Promise<readonly WindowOutcome[]> {
     const { link, clock, prefix } = this.#options
     const memory = memoryKey(charges, id)
-    const keys = charges.map(({ key, group = key, rule }) => `${prefix}{${group}}:${key}:${rule.algorithm}`)
+    const keys = charges.map((charge) => this.#key(charge))
     if (memory !== '') keys.push(`${prefix}{${charges[0]?.group ?? charges[0]?.key}}:d:${digest(memory)}`)
     const numbers = charges.flatMap((charge) => argumentsOf(charge, clock.now()))
     const args = [mode, memory === '' ? 0 : REMEMBER_MS, id, ...numbers]
     const { outcomes } = await link.run((client) => script.run(client, keys, args))
     if (outcomes.length !== charges.length) throw unexpected()
     return outcomes
+  }
+
+  async #windows(charges: readonly FixedCharge[], mode: SingleMode): Promise<readonly WindowOutcome[]> {
+    const keys = charges.map((charge) => this.#key(charge))
+    const outcomes = await this.#options.link.run((client) => chargeWindows(client, keys, { charges, mode }))
+    if (outcomes === undefined) throw unexpected()
+    return outcomes
+  }
+
+  #key({ key, group = key, rule }: WindowCharge): string {
+    return `${this.#options.prefix}{${group}}:${key}:${rule.algorithm}`
   }
 }
 

@@ -1,0 +1,60 @@
+// The script for what most of the busiest limits are: fixed windows, each settled by itself.
+
+import type { LimitRule } from '../adapter-kit/limits.ts'
+import type { RedisClient } from '../redis/create-client.ts'
+import { defineScript } from '../redis/scripts.ts'
+import type { SingleMode } from './charge-batches.ts'
+import type { WindowCharge, WindowOutcome } from './charge.ts'
+
+const NUMBERS = 3
+
+type Rule = Extract<LimitRule, { readonly algorithm: 'fixedWindow' }>
+/** What this script can charge. */
+export type FixedCharge = WindowCharge & { readonly rule: Rule }
+
+const script = defineScript<readonly number[]>({ name: 'quota-charge-windows', keys: 'any', reply: readNumbers })
+
+export function areFixed(charges: readonly WindowCharge[]): charges is readonly FixedCharge[] {
+  return charges.every(({ rule }) => rule.algorithm === 'fixedWindow')
+}
+
+/** @param keys the counters, one for each charge. @returns `undefined` for a reply that is none of this script's */
+export async function chargeWindows(
+  client: RedisClient,
+  keys: readonly string[],
+  { charges, mode }: { readonly charges: readonly FixedCharge[]; readonly mode: SingleMode },
+): Promise<readonly WindowOutcome[] | undefined> {
+  const args: (string | number)[] = [mode]
+  for (const { rule, amount, window = 0 } of charges) args.push(rule.amount, rule.windowMs, rule.from, amount, window)
+  const numbers = await script.run(client, keys, args)
+  if (numbers.length !== 1 + NUMBERS * charges.length) return undefined
+  const now = (numbers[0] as number) / 1_000
+  return charges.map((charge, index) => {
+    const at = 1 + index * NUMBERS
+    return outcomeOf(charge, now, {
+      fits: numbers[at] === 1,
+      used: numbers[at + 1] as number,
+      start: numbers[at + 2] as number,
+    })
+  })
+}
+
+function outcomeOf(
+  { rule, amount }: FixedCharge,
+  now: number,
+  { fits, used, start }: { readonly fits: boolean; readonly used: number; readonly start: number },
+): WindowOutcome {
+  const endsMs = Math.ceil(start + rule.windowMs - now)
+  return {
+    granted: fits ? amount : 0,
+    isExceeded: !fits,
+    left: rule.amount - used,
+    resetMs: used === 0 ? 0 : endsMs,
+    retryAfterMs: fits ? 0 : amount > rule.amount ? Number.POSITIVE_INFINITY : endsMs,
+    window: start,
+  }
+}
+
+function readNumbers(raw: unknown): readonly number[] {
+  return Array.isArray(raw) && raw.every((each) => typeof each === 'number') ? raw : []
+}

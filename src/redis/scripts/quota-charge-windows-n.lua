@@ -1,0 +1,40 @@
+-- What quota-charge does, for fixed windows that are each settled by themselves: on the same counters, in a quarter of the
+-- time. A counter may come several times: each charge finds what those before it have left.
+-- KEYS: a counter for each charge
+-- ARGV: 1 each | count; then five for each charge: 1 amount allowed, 2 window (ms), 3 'epoch' or 'firstCharge', 4 amount,
+--       5 window in which was charged what a negative amount gives back
+-- Returns: {µs of now, then three for each charge: 1 where the amount fitted, used, window}
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
+local floor, ceil, format, match = math.floor, math.ceil, string.format, string.match
+local isCounting = ARGV[1] == 'count'
+
+local reply = { time[1] * 1000000 + time[2] }
+for i = 1, #KEYS do
+  local key, first = KEYS[i], (i - 1) * 5 + 2
+  local limit, window, amount = tonumber(ARGV[first]), tonumber(ARGV[first + 1]), tonumber(ARGV[first + 3])
+  local kept, start, used = redis.pcall('GET', key), nil, nil
+  if type(kept) == 'string' then
+    start, used = match(kept, '^(%d+) (%d+)$')
+    start, used = tonumber(start), tonumber(used)
+  elseif kept then
+    redis.call('DEL', key)
+  end
+  if not start or now >= start + window or start - now > window then
+    start, used = ARGV[first + 2] == 'epoch' and floor(now / window) * window or floor(now), 0
+  end
+  local fits = amount <= 0 or used + amount <= limit
+  local isOfNow = amount > 0 or tonumber(ARGV[first + 4]) == start
+  if amount ~= 0 and (fits or isCounting) and isOfNow then
+    used = math.max(0, used + amount)
+    local ms = ceil(start + window - now)
+    if used == 0 then
+      redis.call('DEL', key)
+    else
+      redis.call('SET', key, format('%.0f %.0f', start, used), 'PX', format('%.0f', ms + 1000))
+    end
+  end
+  local at = i * 3 - 1
+  reply[at], reply[at + 1], reply[at + 2] = fits and 1 or 0, used, start
+end
+return reply
