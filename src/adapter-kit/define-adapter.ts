@@ -62,6 +62,7 @@ export interface FailedInstance {
 export interface QuotaRequest {
   readonly amount: number
   readonly bestEffort: boolean
+  /** The same for each retry of a request, and for all that it charges: a handler knows a retry of a charge by its counter, too. Empty: none. */
   readonly deduplicationId: string
 }
 
@@ -91,6 +92,12 @@ export interface LimitStanding {
 export interface QuotaCharge<I = Instance> {
   readonly instance: I
   readonly request: QuotaRequest
+}
+
+/** A charge whose request has ended, by the deduplication id that it was made with. */
+export interface EndedCharge<I = Instance> {
+  readonly instance: I
+  readonly deduplicationId: string
 }
 
 type Awaitable<T> = T | Promise<T>
@@ -126,12 +133,23 @@ interface ChargingTogether {
 }
 
 /**
+ * By template: gives back what requests held that have ended, of many at once, and says how many of them held something.
+ * What holds nothing, or is told a second time, changes nothing.
+ */
+interface GivingBack {
+  readonly quotaEnded?: Readonly<
+    Record<string, ((ended: readonly EndedCharge[], call: CallContext) => Awaitable<number>) | undefined>
+  >
+}
+
+/**
  * A running handler that takes some templates: under each variety a method for each of them, by name. `start` may do
  * I/O, `stop` must be safe without `start` and safe twice.
  */
 export type Handler<T extends TemplateDefinition = BuiltInTemplate> = Startable &
   Aggregating &
-  ChargingTogether & {
+  ChargingTogether &
+  GivingBack & {
     readonly [V in Variety]?: {
       readonly [K in Extract<T, { readonly variety: V }> as K['name']]?: Methods<InstanceOf<K>>[V]
     }
@@ -140,7 +158,8 @@ export type Handler<T extends TemplateDefinition = BuiltInTemplate> = Startable 
 /** A running handler of whatever templates, as it is called: by name. */
 export type AnyHandler = Startable &
   Aggregating &
-  ChargingTogether & {
+  ChargingTogether &
+  GivingBack & {
     readonly [V in Variety]?: Readonly<Record<string, Methods<Instance>[V] | undefined>>
   }
 
@@ -217,6 +236,8 @@ export interface AdapterDefinition<C = unknown, H = AnyHandler> {
    * has a method `aggregate` for it, and still takes single instances of it, which may lie in queues and dead letters.
    */
   aggregation?(template: string, config: C): Aggregation | undefined
+  /** Whether a charge of this instance (its full name) holds something until its request has ended: then reports tell `quotaEnded`. */
+  holdsUntilEnd?(instance: string, config: C): boolean
   create(config: C, env: AdapterEnvironment): H
 }
 

@@ -96,8 +96,19 @@ export interface LimitOutcome {
   readonly retryAfterMs: number
 }
 
+/** A place in flight that is given back: of which counter, and the id that it was taken with. */
+export interface PlaceLeft extends Pick<LimitCharge, 'key' | 'group'> {
+  readonly id: string
+}
+
 /** Counters of one handler. */
 export interface Limits {
   /** One outcome for each charge, in order. Rejects where it cannot be known, which no fail policy of a limit allows for. */
   charge(charges: readonly LimitCharge[], options: ChargeOptions): LimitOutcome[] | Promise<LimitOutcome[]>
+  /**
+   * Gives back places of `concurrency`, of any counters at once, and says how many of them were there: who is not in flight,
+   * or has left before, changes nothing. While Redis is away they are kept for later, as far as there is room. Rejects where
+   * Redis gives no answer: what it has not heard of expires.
+   */
+  leave(places: readonly PlaceLeft[]): number | Promise<number>
 }

@@ -55,6 +55,7 @@ export interface ChecksOptions {
 export interface Checks {
   readonly engine: CheckEngine
   readonly quotas: QuotaService
+  readonly requests: PolicyRequests
   readonly verdicts: VerdictCache
   /** Brings the gauges up to date. */
   measure(): void
@@ -115,6 +116,7 @@ export function createChecks(options: ChecksOptions): Checks {
   return {
     engine,
     quotas,
+    requests,
     verdicts,
     measure() {
       entries({ grain: 'answer' }).set(answers?.size ?? 0)

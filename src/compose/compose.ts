@@ -20,6 +20,7 @@ import { folderSource } from '../config/folder-source.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { WatchedConfig } from '../config/watch.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { RedisRole } from '../kernel/metrics/process.ts'
 import type { Operations } from '../kernel/operation.ts'
@@ -199,6 +200,8 @@ class Composition implements RunningProcess {
     const left = () => Math.max(0, endAt - clock.monotonic())
     // Doors first, so that what they still take is handed on; handlers last, because others use them until then.
     await Promise.all([...this.#doors.values()].map((door) => door.drain(left() / 2)))
+    const ended = this.#policy?.ended.idle()
+    if (ended !== undefined) await within(clock, left() / 2, ended, () => undefined)
     await this.#config.stop()
     try {
       await this.#reports.stop(left())
@@ -230,7 +233,7 @@ class Composition implements RunningProcess {
       ...common,
       rateLimit,
       check: policy.check,
-      report: intake,
+      report: policy.ended.listeningTo(intake),
       reportAcks: reportAcks(this.#settings.reportAck),
     }
     const grpc = createGrpc({

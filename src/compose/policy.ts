@@ -8,11 +8,13 @@ import { within } from '../kernel/deadline.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { CheckService, QuotaService } from '../kernel/services.ts'
 import type { Siblings } from '../kernel/siblings.ts'
-import { normalTarget, NormalizingCheck } from '../policy/normalizing-check.ts'
+import { EndedRequests } from '../policy/ended-requests.ts'
+import { normalTarget, NormalizingCheck, readingsOf } from '../policy/normalizing-check.ts'
 import { NormalizingQuotas } from '../policy/normalizing-quotas.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { Replication } from '../redis/replication.ts'
 import type { PathAmbiguity } from '../wire/ambiguity.ts'
+import { REPORT_FORMATS as formats } from '../wire/report-formats.ts'
 import { type ChecksOptions, createChecks } from './checks.ts'
 
 /** What is chosen of policy; `policy-choices.ts` takes it from the settings. */
@@ -39,6 +41,8 @@ export interface Policy {
   readonly check: CheckService
   /** Charges quotas apart from checks, by the same rules and in the same spelling. */
   readonly quotas: QuotaService
+  /** Gives back what requests held that have ended, as reports say. */
+  readonly ended: EndedRequests
   /** A bag as rules see it, and as they see it too. @throws IntermixError INVALID_REQUEST where it is ambiguous. */
   readings(bag: AttributeBag): readonly [AttributeBag, AttributeBag?]
   readonly verdicts: VerdictCache
@@ -58,8 +62,9 @@ export function createPolicy(options: PolicyOptions): Policy {
   const revocations = new Revocations()
   const service = new RevocationService({ ...options, revocations, link, siblings })
   const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
-  const { engine, quotas, verdicts } = checks
+  const { engine, quotas, requests, verdicts } = checks
   const allowed = options.allowedAmbiguities
+  const readings = (bag: AttributeBag) => (options.normalizes ? readingsOf(bag, allowed) : ([bag] as const))
   const normalizing = options.normalizes ? new NormalizingCheck({ check: engine, allowed, meter }) : undefined
   let cancel: (() => void) | undefined
   const measure = () => {
@@ -69,6 +74,7 @@ export function createPolicy(options: PolicyOptions): Policy {
   return {
     check: normalizing ?? engine,
     quotas: normalizing === undefined ? quotas : new NormalizingQuotas(quotas, normalizing),
+    ended: new EndedRequests({ clock, meter, formats, requests, readings }),
     readings: (bag) => normalizing?.readings(bag) ?? [bag],
     verdicts,
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),

@@ -1,4 +1,5 @@
-// Limits that nobody meets: quotas of a handler that no rule hands it, and quotas of rules whose handler has no limit for them.
+// Limits that nobody meets: quotas of a handler that no rule hands it, quotas of rules whose handler has no limit for them, and
+// requests that nothing names where they are to be known by name.
 
 import { isQuotaNameOf } from '../adapter-kit/quota-limits.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
@@ -15,7 +16,7 @@ interface Limiting {
   readonly given: Set<string>
 }
 
-/** Warns of both. A quota that no instance is named for has been told of already. */
+/** Warns of these. A quota that no instance is named for has been told of already. */
 export function* warnOfQuotas(
   objects: readonly ConfigObject[],
   rules: ReadonlyMap<ConfigObject, RuleConfig>,
@@ -34,9 +35,14 @@ export function* warnOfQuotas(
       let known = limiting.get(handler.name)
       if (known === undefined)
         limiting.set(handler.name, (known = { quotas, object: handlers.get(handler.name) ?? object, given: new Set() }))
-      for (const { name, template } of asked) {
+      for (const { name, template, plan } of asked) {
         if (template.variety !== 'quota' || known.given.has(name)) continue
         known.given.add(name)
+        const isHeld = handler.adapter.holdsUntilEnd?.(name, handler.params) === true
+        if (isHeld && !plan.some((field) => field.name === 'deduplicationId')) {
+          const message = `"${name}" holds a place of "${handler.name}" until its request ends, but has no deduplicationId to name the request by: the fail policy decides about every request.`
+          problems.warn(object.nameNode, 'unnamed-request', message)
+        }
         if (quotas.some((quota) => isQuotaNameOf(quota, name) || !isKnown(quota))) continue
         const has = quotas.length === 0 ? 'none' : quotas.join(', ')
         const message = `"${handler.name}" has no quota named "${name}", but ${has}: the fail policy decides about every request.`

@@ -69,14 +69,22 @@ export class NormalizingCheck implements CheckService {
   /** The bags that have to pass: as policy sees the request, and as it sees it too. @throws AmbiguousRequest */
   readings(bag: AttributeBag): readonly [NormalRequestBag, NormalRequestBag?] {
     try {
-      const normal = new NormalRequestBag(bag, this.#allowed)
-      const unresolved = normal.unresolved()
-      return unresolved === undefined ? [normal] : [normal, unresolved]
+      return readingsOf(bag, this.#allowed)
     } catch (caught) {
       if (caught instanceof AmbiguousRequest) this.#refused(caught.ambiguity)
       throw caught
     }
   }
+}
+
+/** As `readings`, of what was checked before: a refusal was counted then. @throws AmbiguousRequest */
+export function readingsOf(
+  bag: AttributeBag,
+  allowed: ReadonlySet<PathAmbiguity>,
+): readonly [NormalRequestBag, NormalRequestBag?] {
+  const normal = new NormalRequestBag(bag, allowed)
+  const unresolved = normal.unresolved()
+  return unresolved === undefined ? [normal] : [normal, unresolved]
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { hash } from 'node:crypto'
 import type { QuotaResult } from '../adapter-kit/define-adapter.ts'
+import type { Instance } from '../adapter-kit/instance.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
 import type { InstanceConfig, RuleConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
@@ -75,13 +76,19 @@ async function ask(
   if (instance instanceof EvaluationError) throw evaluationFailure(config.name, instance)
   if (running === undefined) throw new IntermixError('INTERNAL', 'the handler is not running')
   const { amount, bestEffort } = demand
-  const deduplicationId = demand.deduplicationId === '' ? '' : demandId(demand.deduplicationId, demand.name)
-  return running.quota(instance, { amount, bestEffort, deduplicationId }, deadline)
+  // Who says no id of its own has that of the instance, as rules have it: so callers give back what these have charged.
+  const given = demand.deduplicationId === '' ? ownIdOf(instance) : demand.deduplicationId
+  return running.quota(instance, { amount, bestEffort, deduplicationId: demandId(given) }, deadline)
 }
 
-/** The id of one quota of a request. Callers choose it, and handlers keep it for a while: a long one is kept as its hash. */
-export function demandId(deduplicationId: string, name: string): string {
-  const id = `${deduplicationId}${name}`
+/** What an instance says is the same for each retry; empty where it says nothing. */
+export function ownIdOf({ fields }: Instance): string {
+  const { deduplicationId } = fields
+  return typeof deduplicationId === 'string' ? deduplicationId : ''
+}
+
+/** An id as handlers hear it. Callers choose it, and handlers keep it for a while: a long one is kept as its hash. */
+export function demandId(id: string): string {
   return id.length <= LONGEST_ID ? id : hash('sha256', id, 'base64url')
 }
 

@@ -11,7 +11,7 @@ import type { Answer } from '../kernel/verdict.ts'
 import type { CheckMetrics } from './check-metrics.ts'
 import { limitHeaders, retryAfterSeconds } from './limit-headers.ts'
 import type { PolicyRequest } from './policy-request.ts'
-import { demandId, quotaId } from './quota.ts'
+import { demandId, ownIdOf, quotaId } from './quota.ts'
 import { evaluationFailure, matchRule } from './rule-match.ts'
 import { isRefusal, type RunningHandler } from './running-handler.ts'
 
@@ -123,14 +123,15 @@ function wantedBy(
   const amount = Number(instance.fields['amount'] ?? 1n)
   if (!Number.isSafeInteger(amount) || amount < 0)
     return new IntermixError('EVALUATION_FAILED', `${config.name}: the amount ${amount} cannot be charged`)
-  const { deduplicationId: own } = instance.fields
-  const ownId = typeof own === 'string' ? own : ''
-  const given = ownId === '' ? (options.deduplicationId ?? '') : ownId
-  const deduplicationId = given === '' ? '' : demandId(given, config.name)
+  const ownId = ownIdOf(instance)
+  const deduplicationId = demandId(ownId === '' ? (options.deduplicationId ?? '') : ownId)
   return { running, ownId, charge: { instance, request: { amount, bestEffort: false, deduplicationId } } }
 }
 
-function quotasOf({ actions }: RuleConfig): { readonly action: ActionConfig; readonly config: InstanceConfig }[] {
+/** The quotas that a rule charges, with the actions that they belong to. */
+export function quotasOf({
+  actions,
+}: RuleConfig): { readonly action: ActionConfig; readonly config: InstanceConfig }[] {
   return actions.flatMap((action) =>
     action.instances.filter(({ template }) => template.variety === 'quota').map((config) => ({ action, config })),
   )

@@ -4,6 +4,7 @@ import type {
   AnyHandler,
   CallContext,
   CheckResult,
+  EndedCharge,
   QuotaCharge,
   QuotaRequest,
   QuotaResult,
@@ -116,6 +117,17 @@ export class RunningHandler implements VerdictSource {
     const retry = charges.every(({ request }) => request.deduplicationId !== '')
     const ask = (call: CallContext) => believe(together.call(this.#code.quotaTogether, charges, call), problemOf)
     return this.#counting(this.#guard.run(ask, { deadline, retry }))
+  }
+
+  /** Gives back what requests held that have ended. @returns how many of them held something */
+  quotaEnded(ended: readonly EndedCharge[], deadline: number): number | Promise<number> {
+    const methods = this.#code.quotaEnded
+    const template = ended[0]?.instance.template ?? ''
+    const method = methods?.[template]
+    if (method === undefined) throw this.#unsupported(template)
+    const problemOf = (count: unknown) => (Number.isInteger(count) ? undefined : 'it must say how many held something')
+    const ask = (call: CallContext) => believe(method.call(methods, ended, call), problemOf)
+    return this.#counting(this.#guard.run(ask, { deadline, retry: true }))
   }
 
   #inTurn(charges: readonly QuotaCharge[], deadline: number, done: readonly QuotaResult[] = []): QuotaResults {

@@ -1,6 +1,6 @@
 // What a node goes on with while Redis is away: its share of each limit, which is charged to Redis afterwards.
 
-import type { ChargeOptions, LimitCharge, LimitOutcome, LimitRule } from '../adapter-kit/limits.ts'
+import type { ChargeOptions, LimitCharge, LimitOutcome, LimitRule, PlaceLeft } from '../adapter-kit/limits.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { Generations } from '../kernel/generations.ts'
 import type { Clock } from '../kernel/ports.ts'
@@ -65,6 +65,11 @@ export class AwayLimits {
       this.#owe(charge, outcome)
       return outcome
     })
+  }
+
+  /** Gives back places that were taken while Redis was away. */
+  leave(places: readonly PlaceLeft[]): number {
+    return this.#memory.leave(places)
   }
 
   /** What was granted since, to be charged to Redis; it is asked once. */

@@ -39,6 +39,14 @@ export class Counter {
     this.#algorithm = rule.algorithm
   }
 
+  /** Gives a place in flight back. @returns whether it was there */
+  leave(id: string, now: number): boolean {
+    if (this.#algorithm !== 'concurrency') return false
+    const places = this.#state as InFlight
+    this.#state = concurrency.leave(places, id)
+    return (places.get(id) ?? 0) > now
+  }
+
   #places(rule: Extract<LimitRule, { readonly algorithm: 'concurrency' }>, now: number): InFlight {
     return concurrency.at(this.#known(rule) as InFlight | undefined, rule, now)
   }

@@ -1,6 +1,6 @@
 // Limits of one process: what there is without Redis, and what each node goes on with while Redis is away.
 
-import type { ChargeOptions, LimitCharge, LimitOutcome, LimitRule, Limits } from '../adapter-kit/limits.ts'
+import type { ChargeOptions, LimitCharge, LimitOutcome, LimitRule, Limits, PlaceLeft } from '../adapter-kit/limits.ts'
 import { BoundedCounters } from '../kernel/bounded-counters.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { Generations } from '../kernel/generations.ts'
@@ -54,6 +54,18 @@ export class MemoryLimits implements Limits {
     const outcomes = share(this.#settle(merged, mode, id))
     if (memory !== '') this.#outcomes.set(memory, outcomes, this.#clock.monotonic())
     return outcomes
+  }
+
+  leave(places: readonly PlaceLeft[]): number {
+    const now = this.#clock.now()
+    let left = 0
+    for (const { key, id } of places) {
+      const known = this.#counters.get(key)
+      if (known?.counter.leave(id, now) !== true) continue
+      left++
+      this.#counters.changed(key, countsForMs(known.rule, 0), known, now)
+    }
+    return left
   }
 
   #settle(charges: readonly WindowCharge[], mode: ChargeOptions['mode'], id: string): WindowOutcome[] {

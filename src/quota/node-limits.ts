@@ -2,7 +2,7 @@
 // while Redis is away from its share.
 
 import { LRUCache } from 'lru-cache'
-import type { ChargeOptions, LimitCharge, LimitOutcome, Limits } from '../adapter-kit/limits.ts'
+import type { ChargeOptions, LimitCharge, LimitOutcome, Limits, PlaceLeft } from '../adapter-kit/limits.ts'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger } from '../kernel/ports.ts'
@@ -11,6 +11,7 @@ import { AwayLimits } from './away-limits.ts'
 import type { ChargingProcesses } from './charging-processes.ts'
 import { mergeCharges, type WindowOutcome } from './charge.ts'
 import { CLOSED_MS, Lease } from './lease.ts'
+import { PlacesLeft } from './places-left.ts'
 import type { QuotaMetrics } from './quota-metrics.ts'
 import type { RedisLimits } from './redis-limits.ts'
 
@@ -23,7 +24,7 @@ const KEPT_MS = 10
 const SWEEP_MS = 250
 
 export interface NodeLimitsOptions {
-  readonly shared: Pick<RedisLimits, 'charge'>
+  readonly shared: Pick<RedisLimits, 'charge' | 'leave'>
   readonly link: Pick<RedisLink, 'state' | 'onUp'>
   readonly clock: Clock
   readonly log: Logger
@@ -34,6 +35,7 @@ export interface NodeLimitsOptions {
 export class NodeLimits implements Limits {
   readonly #options: NodeLimitsOptions
   readonly #away: AwayLimits
+  readonly #left: PlacesLeft
   readonly #leases: LRUCache<string, Lease>
   /** The counters of which something is held. */
   readonly #holding = new Map<string, LimitCharge>()
@@ -45,8 +47,12 @@ export class NodeLimits implements Limits {
     this.#options = options
     const usedShare = (key: string) => this.#leases.peek(key)?.usedShare(clock.monotonic()) ?? 0
     this.#away = new AwayLimits({ clock, liveNodes: () => processes.count, usedShare })
+    this.#left = new PlacesLeft(options)
     this.#leases = new LRUCache({ max: MAX_LEASES })
-    this.#stopUp = link.onUp(() => void this.#settle())
+    this.#stopUp = link.onUp(() => {
+      void this.#settle()
+      void this.#left.settle()
+    })
   }
 
   /** Rejects with INVALID_REQUEST for senseless charges, and as a limit is `closed` while Redis is away. */
@@ -62,6 +68,11 @@ export class NodeLimits implements Limits {
     this.#options.processes.note(now)
     for (const { key, amount } of charges) if (amount > 0) this.#lease(key).wanted(amount, now)
     return this.#byItself(charges, options, now) ?? this.#ask(charges, options)
+  }
+
+  async leave(places: readonly PlaceLeft[]): Promise<number> {
+    const here = this.#away.leave(places)
+    return here + (await this.#left.leave(places))
   }
 
   /** Gives back what is held. Where Redis is away it ends by itself. */

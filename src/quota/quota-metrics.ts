@@ -7,6 +7,9 @@ import type { Counter, Meter } from '../kernel/ports.ts'
 /** Who decided. */
 export type Decider = 'redis' | 'lease' | 'memory' | 'share'
 
+/** What Redis was asked for. */
+type RedisCall = 'charge' | 'ahead' | 'back' | 'settle' | 'leave'
+
 /** With less than this share of the limit left it is near. */
 const NEAR_SHARE = 0.2
 
@@ -15,7 +18,7 @@ export class QuotaMetrics {
     readonly outcome: 'granted' | 'near' | 'exceeded' | 'failed'
     readonly by: Decider
   }) => Counter
-  readonly #calls: (why: 'charge' | 'ahead' | 'back' | 'settle') => Counter
+  readonly #calls: (why: RedisCall) => Counter
   readonly #overshoot: Counter
 
   constructor(meter: Meter, handler: string) {
@@ -37,7 +40,7 @@ export class QuotaMetrics {
     this.#charges({ outcome: 'failed', by }).add()
   }
 
-  called(why: 'charge' | 'ahead' | 'back' | 'settle'): void {
+  called(why: RedisCall): void {
     this.#calls(why).add()
   }
 

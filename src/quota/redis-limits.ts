@@ -1,7 +1,7 @@
 // Limits that all nodes share: one script settles what is charged together, by the clock of Redis.
 
 import { createHash } from 'node:crypto'
-import type { ChargeOptions, LimitRule, Limits } from '../adapter-kit/limits.ts'
+import type { ChargeOptions, LimitCharge, LimitRule, Limits, PlaceLeft } from '../adapter-kit/limits.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
@@ -59,6 +59,15 @@ export class RedisLimits implements Limits {
     return share(await this.#steps(merged, groups, options))
   }
 
+  /** One command for each counter, however many leave it. */
+  async leave(places: readonly PlaceLeft[]): Promise<number> {
+    const byKey = Map.groupBy(places, (place) => this.#key(place, 'concurrency'))
+    const counts = await this.#options.link.run((client) =>
+      Promise.all(Array.from(byKey, ([key, left]) => client.zrem(key, ...left.map(({ id }) => id)))),
+    )
+    return counts.reduce((sum, count) => sum + count, 0)
+  }
+
   /** One group after the other. `all`: what was granted is given back where a later one refuses, or has no answer. */
   async #steps(
     charges: readonly WindowCharge[],
@@ -111,7 +120,7 @@ export class RedisLimits implements Limits {
   async #step(charges: readonly WindowCharge[], { mode, id = '' }: ChargeOptions): Promise<readonly WindowOutcome[]> {
     const { link, clock, prefix } = this.#options
     const memory = memoryKey(charges, id)
-    const keys = charges.map((charge) => this.#key(charge))
+    const keys = charges.map((charge) => this.#key(charge, charge.rule.algorithm))
     if (memory !== '') keys.push(`${prefix}{${charges[0]?.group ?? charges[0]?.key}}:d:${digest(memory)}`)
     const numbers = charges.flatMap((charge) => argumentsOf(charge, clock.now()))
     const args = [mode, memory === '' ? 0 : REMEMBER_MS, id, ...numbers]
@@ -121,14 +130,14 @@ export class RedisLimits implements Limits {
   }
 
   async #windows(charges: readonly FixedCharge[], mode: SingleMode): Promise<readonly WindowOutcome[]> {
-    const keys = charges.map((charge) => this.#key(charge))
+    const keys = charges.map((charge) => this.#key(charge, charge.rule.algorithm))
     const outcomes = await this.#options.link.run((client) => chargeWindows(client, keys, { charges, mode }))
     if (outcomes === undefined) throw unexpected()
     return outcomes
   }
 
-  #key({ key, group = key, rule }: WindowCharge): string {
-    return `${this.#options.prefix}{${group}}:${key}:${rule.algorithm}`
+  #key({ key, group = key }: PlaceLeft | LimitCharge, algorithm: LimitRule['algorithm']): string {
+    return `${this.#options.prefix}{${group}}:${key}:${algorithm}`
   }
 }
 

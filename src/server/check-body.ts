@@ -64,8 +64,12 @@ export function readTimeout(written: unknown, defaultMs: number, problems: Probl
   return defaultMs
 }
 
-/** Quotas by name, as far as they can be read. */
-export function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<string, QuotaDemand> | undefined {
+/** Quotas by name, as far as they can be read. @param least below 0 where amounts may be given back */
+export function readQuotas(
+  written: unknown,
+  problems: Problem[],
+  least = 0,
+): ReadonlyMap<string, QuotaDemand> | undefined {
   if (written === undefined) return undefined
   if (!isJsonObject(written)) {
     problems.push(fieldProblem('quotas', 'must be an object such as {"requestcount": {"amount": 1}}.'))
@@ -83,8 +87,9 @@ export function readQuotas(written: unknown, problems: Problem[]): ReadonlyMap<s
     }
     problems.push(...unknownFields(demand, QUOTA_FIELDS, `${path}.`))
     const { amount = 1, bestEffort = false } = demand
-    const whole = typeof amount === 'number' && Number.isSafeInteger(amount) && amount >= 0
-    if (!whole) problems.push(fieldProblem(`${path}.amount`, 'must be a whole number from 0.'))
+    const whole = typeof amount === 'number' && Number.isSafeInteger(amount) && amount >= least
+    const range = least < 0 ? '; below 0 gives back' : ' from 0'
+    if (!whole) problems.push(fieldProblem(`${path}.amount`, `must be a whole number${range}.`))
     if (typeof bestEffort !== 'boolean') problems.push(fieldProblem(`${path}.bestEffort`, 'must be true or false.'))
     if (whole && typeof bestEffort === 'boolean') quotas.set(name, { amount, bestEffort })
   }

@@ -50,7 +50,7 @@ function readNamed(body: Record<string, unknown>, vocabulary: Vocabulary, option
   const parsed = parseAttributes(body['attributes'], vocabulary, { suggest, maxMapEntries })
   if ('problems' in parsed) problems.push(...parsed.problems)
   const timeoutMs = readTimeout(body['timeoutMs'], options.defaultTimeoutMs, problems)
-  const demands = readQuotas(body['quotas'], problems) ?? new Map<string, QuotaDemand>()
+  const demands = readQuotas(body['quotas'], problems, -Number.MAX_SAFE_INTEGER) ?? new Map<string, QuotaDemand>()
   if (demands.size === 0 && problems.length === 0)
     problems.push(
       fieldProblem('quotas', 'names no quota: say which to charge, such as {"requestcount": {"amount": 1}}.'),

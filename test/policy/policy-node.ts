@@ -33,11 +33,13 @@ spec:
     source.labels: {valueType: STRING_MAP}
     source.workload.name: {valueType: STRING}
     destination.namespace: {valueType: STRING}
+    connection.event: {valueType: STRING}
     destination.owner: {valueType: STRING}
     request.headers: {valueType: STRING_MAP}
     request.method: {valueType: STRING}
     request.path: {valueType: STRING}
     request.query_params: {valueType: STRING_MAP}
+    response.code: {valueType: INT64}
     llm.output.owner: {valueType: STRING}
     output.owner: {valueType: STRING}
     _out.source_owner: {valueType: STRING}

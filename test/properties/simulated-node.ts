@@ -10,6 +10,8 @@ import type { Snapshot } from '../../src/config/snapshot.ts'
 import type { CheckEngine } from '../../src/policy/check-engine.ts'
 import { createGuard } from '../../src/policy/guard.ts'
 import { HandlerTables, type PolicyState } from '../../src/policy/handler-table.ts'
+import type { PolicyRequests } from '../../src/policy/policy-request.ts'
+import type { QuotaService } from '../../src/kernel/services.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
 import { MemoryLimits } from '../../src/quota/memory-limits.ts'
@@ -21,6 +23,8 @@ const SERVER_START = Date.UTC(2026, 0, 15, 12)
 
 export interface SimulatedNode {
   readonly engine: CheckEngine
+  readonly quotas: QuotaService
+  readonly requests: PolicyRequests
   readonly verdicts: VerdictCache
   readonly revocations: Revocations
   readonly meter: ReadableMeter
@@ -97,6 +101,8 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     unknowns: watch(checks.verdicts),
     details: log.details,
     engine: checks.engine,
+    quotas: checks.quotas,
+    requests: checks.requests,
     verdicts: checks.verdicts,
     revocations,
     state: current,

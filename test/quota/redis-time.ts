@@ -24,6 +24,7 @@ export function withTime(link: RedisLink, now: () => number): RedisLink {
       const timed = {
         evalsha: (sha: string, count: number, ...rest: (string | number)[]) =>
           client.eval(SOURCES.get(sha)?.replace(BY_SERVER, time) ?? '', count, ...rest),
+        zrem: (key: string, ...ids: string[]) => client.zrem(key, ...ids),
       }
       return operation(timed as unknown as RedisClient)
     }, timeoutMs)

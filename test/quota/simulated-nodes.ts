@@ -46,7 +46,8 @@ export class QuotaMesh {
   constructor(redis: RedisLink, count: number) {
     const prefix = `mesh${++meshes}:`
     const limits = new RedisLimits({ link: withTime(redis, () => this.clock.now()), clock: this.clock, prefix })
-    const shared: Pick<RedisLimits, 'charge'> = {
+    const shared: Pick<RedisLimits, 'charge' | 'leave'> = {
+      leave: (places) => limits.leave(places),
       charge: (charges, options) => {
         this.calls++
         const outcome = limits.charge(charges, options)

@@ -92,7 +92,7 @@ describe('POST /v1/quota', () => {
   it.each([
     ['[]', ['']],
     [{ attributes: {} }, ['quotas']],
-    [{ attributes: { nothing: 1 }, quotas: { a: { amount: -1 } } }, ['attributes.nothing', 'quotas.a.amount']],
+    [{ attributes: { nothing: 1 }, quotas: { a: { amount: -0.5 } } }, ['attributes.nothing', 'quotas.a.amount']],
     [{ attributes: {}, quotas: { a: {} }, quotes: {}, deduplicationId: 1 }, ['quotes', 'deduplicationId']],
     [{ domain: '', descriptors: [] }, ['domain', 'descriptors']],
     [

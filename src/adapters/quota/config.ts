@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import type { ConfigIssue } from '../../adapter-kit/define-adapter.ts'
 import { AWAY_POLICIES, CALENDAR_UNITS, type LimitRule } from '../../adapter-kit/limits.ts'
-import { duplicateQuotas } from '../../adapter-kit/quota-limits.ts'
+import { duplicateQuotas, isQuotaNameOf } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
 
 const MOST_LIMITS = 8
@@ -47,6 +47,8 @@ const quota = z.strictObject({
   accuracy,
   /** What nodes do while Redis is away. */
   redisAway: z.enum(AWAY_POLICIES).default('share'),
+  /** Who gives places of CONCURRENCY back: reports of the requests that have them, or only who names the quota. */
+  release: z.enum(['report', 'caller']).default('report'),
   overrides: z
     .array(
       z.strictObject({ dimensions: z.record(z.string(), z.string()), limits: z.array(limit).min(1).max(MOST_LIMITS) }),
@@ -56,6 +58,20 @@ const quota = z.strictObject({
 
 export const config = z.strictObject({ quotas: z.array(quota).default([]) })
 export type QuotaConfig = z.output<typeof config>
+
+/** Whether the places of an instance are given back when the request ends that has them. */
+export function holdsUntilEnd(instance: string, { quotas }: QuotaConfig): boolean {
+  const quota = quotas.find(({ name }) => isQuotaNameOf(name, instance))
+  return quota !== undefined && quota.release === 'report' && limitsOf(quota).some(isConcurrency)
+}
+
+function limitsOf({ limits, overrides }: QuotaConfig['quotas'][number]): LimitParams[] {
+  return [...limits, ...overrides.flatMap((override) => override.limits)]
+}
+
+function isConcurrency({ rateLimitAlgorithm: name }: LimitParams): boolean {
+  return name === 'CONCURRENCY'
+}
 
 type LimitParams = z.output<typeof limit>
 
@@ -87,15 +103,14 @@ function bucketOf({ bucketDuration, validDuration }: Pick<LimitParams, 'bucketDu
 /** What the schema cannot say: which fields belong to which algorithm. All of it at once. */
 export function validate({ quotas }: QuotaConfig): readonly ConfigIssue[] {
   const issues: ConfigIssue[] = [...duplicateQuotas(quotas)]
-  for (const [index, { limits, overrides, accuracy: error }] of quotas.entries()) {
+  for (const [index, quota] of quotas.entries()) {
+    const { limits, overrides, accuracy: error } = quota
     const path = ['quotas', index]
     for (const [at, each] of limits.entries()) issues.push(...issuesOf(each, [...path, 'limits', at]))
     for (const [place, override] of overrides.entries())
       for (const [at, each] of override.limits.entries())
         issues.push(...issuesOf(each, [...path, 'overrides', place, 'limits', at]))
-    const isHeld = [...limits, ...overrides.flatMap((override) => override.limits)].some(
-      ({ rateLimitAlgorithm: name }) => name === 'CONCURRENCY' || name === 'ALLOCATION',
-    )
+    const isHeld = limitsOf(quota).some((each) => isConcurrency(each) || each.rateLimitAlgorithm === 'ALLOCATION')
     if (isHeld && error > 0)
       issues.push({ path: [...path, 'accuracy'], message: 'must be "exact" for CONCURRENCY and ALLOCATION' })
   }

@@ -4,18 +4,19 @@
 import {
   defineAdapter,
   type AdapterEnvironment,
+  type EndedCharge,
   type Handler,
   type LimitStanding,
   type QuotaCharge,
   type QuotaResult,
 } from '../../adapter-kit/define-adapter.ts'
-import type { LimitCharge, LimitOutcome, LimitRule } from '../../adapter-kit/limits.ts'
+import type { LimitCharge, LimitOutcome, LimitRule, PlaceLeft } from '../../adapter-kit/limits.ts'
 import { resolveLimit, shortName } from '../../adapter-kit/quota-limits.ts'
 import type { InstanceOf } from '../../adapter-kit/template.ts'
 import type { quota as quotaTemplate } from '../../adapter-kit/templates/checks.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { Code, OK_STATUS, type Status } from '../../kernel/status.ts'
-import { config, ruleOf, validate } from './config.ts'
+import { config, holdsUntilEnd, ruleOf, validate } from './config.ts'
 
 /** What one charge of a quota comes to: a charge of each of its limits. */
 interface Asked {
@@ -31,6 +32,7 @@ export default defineAdapter({
   doesIo: true,
   staleIfErrorMs: 0,
   validate,
+  holdsUntilEnd,
   create(params, env): Handler {
     const limits = () => limitsOf(env)
     const known = params.quotas.map((quota) => ({
@@ -49,6 +51,15 @@ export default defineAdapter({
           : [{ key: `${key}.${index}`, group: key, rule, amount: request.amount, accuracy, away }],
       )
       return { charges, name: shortName(instance.name) }
+    }
+    const placesOf = ({
+      instance,
+      deduplicationId: id,
+    }: EndedCharge<InstanceOf<typeof quotaTemplate>>): PlaceLeft[] => {
+      const { quota, override, key } = resolveLimit(known, instance)
+      return (override ?? quota).rules.flatMap(({ algorithm }, index) =>
+        algorithm === 'concurrency' ? [{ key: `${key}.${index}`, group: key, id }] : [],
+      )
     }
     return {
       quota: {
@@ -71,6 +82,10 @@ export default defineAdapter({
           )
           return outcomes instanceof Promise ? outcomes.then((done) => resultsOf(all, done)) : resultsOf(all, outcomes)
         },
+      },
+      quotaEnded: {
+        quota: (ended) =>
+          limits().leave(ended.flatMap((each) => placesOf(each as EndedCharge<InstanceOf<typeof quotaTemplate>>))),
       },
     }
   },

@@ -17,8 +17,8 @@ export const QUOTA_CHARGES_TOTAL = counter({
 export const QUOTA_REDIS_CALLS_TOTAL = counter({
   name: 'quota_redis_calls_total',
   unit: 'calls',
-  help: 'Calls of Redis for limits: charges, amounts ahead of need, and amounts given back',
-  labels: { handler: HANDLER, why: ['charge', 'ahead', 'back', 'settle'] },
+  help: 'Calls of Redis for limits: charges, amounts ahead of need, amounts given back, and places of requests that have ended',
+  labels: { handler: HANDLER, why: ['charge', 'ahead', 'back', 'settle', 'leave'] },
 })
 
 export const QUOTA_OVERSHOOT_TOTAL = counter({
@@ -26,6 +26,16 @@ export const QUOTA_OVERSHOOT_TOTAL = counter({
   unit: 'units of the limit',
   help: 'What nodes had granted beyond limits while Redis was away, found when they charged it afterwards',
   labels: { handler: HANDLER },
+})
+
+export const QUOTA_ENDED_TOTAL = counter({
+  name: 'quota_ended_total',
+  unit: 'places',
+  help:
+    'Places in flight that reports say have ended: given back; not there (denied, expired, reported before); without an id or ' +
+    'dimensions in the report; unanswered. And records of reports that nobody looked at for this: too many came (dropped), or ' +
+    'they cannot be read',
+  labels: { outcome: ['given_back', 'not_there', 'not_evaluated', 'failed', 'dropped', 'unreadable'] },
 })
 
 const DOMAIN = 'the domain of rate limits'
