@@ -145,6 +145,8 @@ function before(after: WindowOutcome, { amount, rule }: WindowCharge, since: num
 function isSameWindow(one: WindowCharge, other: WindowCharge): boolean {
   return (
     other.amount >= 0 &&
+    (one.ahead ?? 0) === 0 &&
+    (other.ahead ?? 0) === 0 &&
     one.rule.algorithm === 'fixedWindow' &&
     other.rule.algorithm === 'fixedWindow' &&
     one.rule.amount === other.rule.amount &&

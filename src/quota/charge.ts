@@ -9,6 +9,8 @@ const MAX_KEY = 256
 /** A charge, and the window of what it gives back. */
 export interface WindowCharge extends LimitCharge {
   readonly window?: number
+  /** So much more is charged where the amount is granted, as far as it is there: `granted` tells. */
+  readonly ahead?: number
 }
 
 /** Shares the outcomes of merged charges out to those that were merged. */
@@ -46,11 +48,13 @@ export function settle(
   let least = Number.POSITIVE_INFINITY
   for (const [index, { free, isThere }] of before.entries())
     if (!isThere && (charges[index]?.amount ?? 0) > 0) least = Math.min(least, Math.max(0, free))
-  return charges.map(({ rule, amount, window = 0 }, index) => {
-    const { counter, fits } = before[index] as (typeof before)[number]
-    const granted = mode === 'part' ? Math.min(amount, least) : mode === 'all' ? (all ? amount : 0) : fits ? amount : 0
+  return charges.map(({ rule, amount, window = 0, ahead = 0 }, index) => {
+    const { counter, free, fits } = before[index] as (typeof before)[number]
+    const wanted = mode === 'part' ? Math.min(amount, least) : mode === 'all' ? (all ? amount : 0) : fits ? amount : 0
     const retryAfterMs = fits ? 0 : counter.count(rule, now).retryMs(amount)
-    const counted = mode === 'count' ? amount : granted
+    const isGranted = fits && wanted === amount && amount >= 0
+    const granted = isGranted ? amount + Math.max(0, Math.min(ahead, free - amount)) : wanted
+    const counted = mode === 'count' && !fits ? amount : granted
     if (counted !== 0) counter.charge(rule, { amount: counted, id, window }, now)
     const after = counter.count(rule, now)
     return {

@@ -46,7 +46,7 @@ export class MemoryLimits implements Limits {
   }
 
   /** @throws IntermixError INVALID_REQUEST for senseless charges, OVERLOADED where a new counter has no place. */
-  charge(charges: readonly LimitCharge[], { mode, id = '' }: ChargeOptions): LimitOutcome[] {
+  charge(charges: readonly WindowCharge[], { mode, id = '' }: ChargeOptions): LimitOutcome[] {
     const memory = memoryKey(charges, id)
     const before = memory === '' ? undefined : this.#outcomes.get(memory, this.#clock.monotonic())
     if (before !== undefined) return before

@@ -8,20 +8,22 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { AwayLimits } from './away-limits.ts'
-import type { ChargingProcesses } from './charging-processes.ts'
 import { mergeCharges, type WindowOutcome } from './charge.ts'
-import { CLOSED_MS, Lease } from './lease.ts'
+import type { ChargingProcesses } from './charging-processes.ts'
+import { type Held, Lease } from './lease.ts'
+import { closedMs, pauseMs, promised, reopensMs } from './lease-bounds.ts'
 import { PlacesLeft } from './places-left.ts'
 import type { QuotaMetrics } from './quota-metrics.ts'
 import type { RedisLimits } from './redis-limits.ts'
+import { UnusedLeases } from './unused-leases.ts'
 
 /** Counters of which this node knows something. */
 const MAX_LEASES = 100_000
 /** What is kept of a caller's time to answer it from the share: this part of it, and at most so many ms. */
 const KEPT_PART = 0.2
 const KEPT_MS = 10
-/** How often it looks for what is held and was not used. */
-const SWEEP_MS = 250
+/** How often somebody waits for what others have asked for, before it asks for itself. */
+const MAX_WAITS = 3
 
 export interface NodeLimitsOptions {
   readonly shared: Pick<RedisLimits, 'charge' | 'leave'>
@@ -32,15 +34,28 @@ export interface NodeLimitsOptions {
   readonly processes: Pick<ChargingProcesses, 'count' | 'note'>
 }
 
+/** One of the charges of a call, with what this node knows of its counter. */
+interface Party {
+  readonly charge: LimitCharge
+  readonly lease: Lease
+  /** What may be held; 0 where Redis is to be asked. */
+  readonly most: number
+  /** What of the amount was taken from what is held, for now. */
+  taken: Held
+}
+
+/** `undefined` where Redis must be asked. */
+type Known = LimitOutcome | undefined
+
+const NOTHING: Held = { amount: 0, window: 0 }
+
 export class NodeLimits implements Limits {
   readonly #options: NodeLimitsOptions
   readonly #away: AwayLimits
   readonly #left: PlacesLeft
   readonly #leases: LRUCache<string, Lease>
-  /** The counters of which something is held. */
-  readonly #holding = new Map<string, LimitCharge>()
+  readonly #unused: UnusedLeases
   readonly #stopUp: () => void
-  #cancelSweep: (() => void) | undefined
 
   constructor(options: NodeLimitsOptions) {
     const { clock, processes, link } = options
@@ -49,6 +64,7 @@ export class NodeLimits implements Limits {
     this.#away = new AwayLimits({ clock, liveNodes: () => processes.count, usedShare })
     this.#left = new PlacesLeft(options)
     this.#leases = new LRUCache({ max: MAX_LEASES })
+    this.#unused = new UnusedLeases(options)
     this.#stopUp = link.onUp(() => {
       void this.#settle()
       void this.#left.settle()
@@ -63,13 +79,6 @@ export class NodeLimits implements Limits {
     return outcomes instanceof Promise ? outcomes.then(share) : share(outcomes)
   }
 
-  #charge(charges: readonly LimitCharge[], options: ChargeOptions): LimitOutcome[] | Promise<LimitOutcome[]> {
-    const now = this.#options.clock.monotonic()
-    this.#options.processes.note(now)
-    for (const { key, amount } of charges) if (amount > 0) this.#lease(key).wanted(amount, now)
-    return this.#byItself(charges, options, now) ?? this.#ask(charges, options)
-  }
-
   async leave(places: readonly PlaceLeft[]): Promise<number> {
     const here = this.#away.leave(places)
     return here + (await this.#left.leave(places))
@@ -78,57 +87,74 @@ export class NodeLimits implements Limits {
   /** Gives back what is held. Where Redis is away it ends by itself. */
   async close(): Promise<void> {
     this.#stopUp()
-    this.#cancelSweep?.()
-    const held = [...this.#holding.values()]
-    this.#holding.clear()
-    await Promise.all(held.map((charge) => this.#giveBack(charge, this.#lease(charge.key).drain())))
+    await this.#unused.close()
   }
 
-  /** What can be told without Redis; `undefined` where it must be asked. */
-  #byItself(charges: readonly LimitCharge[], options: ChargeOptions, now: number): LimitOutcome[] | undefined {
+  #charge(charges: readonly LimitCharge[], options: ChargeOptions): LimitOutcome[] | Promise<LimitOutcome[]> {
+    const { clock, processes } = this.#options
+    const now = clock.monotonic()
+    processes.note(now)
     // What has an id may have been charged through another node.
-    if (options.mode === 'part' || (options.id ?? '') !== '') return undefined
-    return this.#fromLeases(charges, now) ?? this.#refusedAgain(charges, options, now)
+    const isKnowable = options.mode !== 'part' && (options.id ?? '') === ''
+    const parties = charges.map((charge) => this.#party(charge, isKnowable, now))
+    if (!isKnowable) return this.#ask(parties, parties.map(unknown), options)
+    const known = this.#byItself(parties, options, now)
+    return isComplete(known) ? known : this.#ask(parties, known, options)
   }
 
-  /** Spends what is held, where it is enough of everything. */
-  #fromLeases(charges: readonly LimitCharge[], now: number): LimitOutcome[] | undefined {
-    for (const charge of charges)
-      if (!this.#isLeasable(charge) || this.#lease(charge.key).held(now) < charge.amount) return undefined
-    return charges.map((charge) => {
-      const lease = this.#lease(charge.key)
-      lease.spend(charge.amount)
-      const { left, resetMs } = lease.standing(now)
-      this.#options.metrics.charged(charge, false, left, 'lease')
-      this.#renew(charge, lease, now)
-      return { granted: charge.amount, isExceeded: false, left, resetMs, retryAfterMs: 0 }
-    })
+  #party(charge: LimitCharge, isKnowable: boolean, now: number): Party {
+    const { key, amount } = charge
+    let lease = this.#leases.get(key)
+    if (lease === undefined) this.#leases.set(key, (lease = new Lease()))
+    if (amount > 0) lease.wanted(amount, now)
+    // All nodes together keep the promised error.
+    const most = isKnowable && amount > 0 ? Math.floor(promised(charge) / this.#options.processes.count) : 0
+    return { charge, lease, most, taken: NOTHING }
   }
 
-  /** What was refused a moment ago is refused now. */
-  #refusedAgain(charges: readonly LimitCharge[], { mode }: ChargeOptions, now: number): LimitOutcome[] | undefined {
-    const closed = charges.map(({ key, rule, amount }) => {
-      const lease = this.#leases.get(key)
-      return amount > 0 && lease !== undefined && lease.held(now) < amount
-        ? lease.closedMs(amount, rule.amount, now)
-        : undefined
-    })
-    const isKnown = (ms: number | undefined) => ms !== undefined
-    if (mode === 'all' ? !closed.some(isKnown) : !closed.every(isKnown) || mode === 'count') return undefined
-    return charges.map((charge, index) => {
-      const retryAfterMs = closed[index]
-      const { left, resetMs } = this.#lease(charge.key).standing(now)
-      const isExceeded = retryAfterMs !== undefined
-      if (isExceeded) this.#options.metrics.charged(charge, true, left, 'memory')
-      return { granted: 0, isExceeded, left, resetMs, retryAfterMs: retryAfterMs ?? 0 }
-    })
+  /** What can be told without Redis: of charges that go together all of it or nothing. */
+  #byItself(parties: readonly Party[], { mode }: ChargeOptions, now: number): Known[] {
+    if (mode !== 'all') return parties.map((party) => this.#singly(party, mode === 'count', now))
+    if (parties.every((party) => isHeld(party, now))) return parties.map((party) => this.#fromHeld(party, now))
+    const closed = parties.map((party) => refusedMs(party, now))
+    if (closed.every((ms) => ms === undefined)) return parties.map(unknown)
+    return parties.map((party, index) => this.#refused(party, closed[index], now))
   }
 
-  async #ask(charges: readonly LimitCharge[], options: ChargeOptions): Promise<LimitOutcome[]> {
+  #singly(party: Party, isCounted: boolean, now: number): Known {
+    if (isHeld(party, now)) return this.#fromHeld(party, now)
+    // What is refused counts all the same: later, where an error has been promised.
+    if (isCounted && party.most === 0) return undefined
+    const ms = refusedMs(party, now)
+    if (ms === undefined) return undefined
+    if (isCounted) party.lease.owe(party.charge.amount)
+    return this.#refused(party, ms, now)
+  }
+
+  /** Spends what is held. */
+  #fromHeld(party: Party, now: number): LimitOutcome {
+    const { charge, lease, most } = party
+    lease.spend(charge.amount)
+    const left = lease.left(now)
+    this.#options.metrics.charged(charge, false, left, 'lease')
+    const ahead = lease.ahead(charge.rule, most)
+    if (lease.isLow(ahead, now) && this.#options.link.state() !== 'down') this.#renew(party, ahead, now)
+    return { granted: charge.amount, isExceeded: false, left, resetMs: lease.resetMs(now), retryAfterMs: 0 }
+  }
+
+  /** What was refused a moment ago is refused now, and what goes together with it. */
+  #refused({ charge, lease }: Party, ms: number | undefined, now: number): LimitOutcome {
+    const left = lease.left(now)
+    const isExceeded = ms !== undefined
+    if (isExceeded) this.#options.metrics.charged(charge, true, left, 'memory')
+    return { granted: 0, isExceeded, left, resetMs: lease.resetMs(now), retryAfterMs: ms ?? 0 }
+  }
+
+  async #ask(parties: readonly Party[], known: Known[], options: ChargeOptions): Promise<LimitOutcome[]> {
     const { clock, link } = this.#options
-    if (link.state() === 'down') return this.#share(charges, options)
+    if (link.state() === 'down') return this.#share(parties, known, options)
     const { deadline = Number.POSITIVE_INFINITY } = options
-    const asked = this.#askRedis(charges, options)
+    const asked = this.#askRedis(parties, known, options)
     try {
       if (deadline === Number.POSITIVE_INFINITY) return await asked
       const leftMs = deadline - clock.monotonic()
@@ -138,102 +164,150 @@ export class NodeLimits implements Limits {
     } catch (error) {
       // What comes too late is mostly counted by Redis all the same: it is charged again only if Redis goes down and comes back.
       if (!(error instanceof IntermixError) || error.code !== 'REDIS_UNAVAILABLE') throw error
-      return this.#share(charges, options)
+      return this.#share(parties, known, options)
     }
   }
 
-  async #askRedis(charges: readonly LimitCharge[], options: ChargeOptions): Promise<LimitOutcome[]> {
-    const [only] = charges
-    const { refill } = charges.length === 1 && only !== undefined ? this.#lease(only.key) : {}
-    if (refill !== undefined) {
-      await refill
-      const known = this.#byItself(charges, options, this.#options.clock.monotonic())
-      if (known !== undefined) return known
+  async #askRedis(parties: readonly Party[], known: Known[], options: ChargeOptions): Promise<LimitOutcome[]> {
+    const { clock } = this.#options
+    for (let waits = 0; waits < MAX_WAITS; waits++) {
+      const pending = parties.flatMap(({ lease, most }, at) =>
+        known[at] === undefined && most > 0 ? (lease.refill ?? []) : [],
+      )
+      if (pending.length === 0) break
+      await Promise.all(pending)
+      const now = clock.monotonic()
+      const rest = parties.filter((_, at) => known[at] === undefined)
+      const found = this.#byItself(rest, options, now)
+      for (const [index, party] of rest.entries()) known[parties.indexOf(party)] = found[index]
+      if (isComplete(known)) return known
     }
-    const isAlone = charges.length === 1 && options.mode !== 'part' && (options.id ?? '') === ''
-    if (isAlone && only !== undefined && this.#isLeasable(only)) return [await this.#askAhead(only, options)]
-    return await this.#askExactly(charges, options)
+    return await this.#askNow(parties, known, options)
   }
 
-  async #askExactly(charges: readonly LimitCharge[], options: ChargeOptions): Promise<LimitOutcome[]> {
+  /**
+   * Asks in one call for what is needed beyond what is held, and for what will be needed. What is held goes into the balance
+   * first, and comes back where the charges are refused.
+   */
+  async #askNow(parties: readonly Party[], known: readonly Known[], options: ChargeOptions): Promise<LimitOutcome[]> {
     const { clock, shared, metrics } = this.#options
     const askedAt = clock.monotonic()
-    metrics.called('charge')
-    const outcomes = await shared.charge(charges, options)
-    for (const [index, charge] of charges.entries()) {
-      const outcome = outcomes[index]
-      if (outcome !== undefined) this.#hear(charge, outcome, askedAt)
+    const open = parties.filter((_, at) => known[at] === undefined)
+    for (const party of open)
+      if (party.most > 0) party.taken = party.lease.spend(Math.min(party.lease.held(askedAt), party.charge.amount))
+    const asked = open.filter(({ charge, taken }) => taken.amount === 0 || taken.amount < charge.amount)
+    const charges = asked.map((party) => neededBy(party, options.mode === 'count', askedAt))
+    metrics.called(charges.some(({ ahead }) => ahead > 0) ? 'ahead' : 'charge')
+    try {
+      const answer = shared.charge(charges, options)
+      refilling(
+        asked.filter(({ most }, index) => most > 0 && (charges[index]?.ahead ?? 0) > 0),
+        answer,
+      )
+      const heard = await answer
+      const now = clock.monotonic()
+      for (const [index, { lease, charge }] of asked.entries()) {
+        const outcome = heard[index] as WindowOutcome
+        this.#hear(lease, charge, charges[index] as Needed, outcome, options.mode, askedAt)
+      }
+      const isRefused = options.mode === 'all' && heard.some(({ isExceeded }) => isExceeded)
+      const found = new Map(
+        open.map((party) => [party, this.#conclude(party, heard[asked.indexOf(party)], isRefused, options, now)]),
+      )
+      return parties.map((party, at) => known[at] ?? (found.get(party) as LimitOutcome))
+    } catch (error) {
+      this.#takeBack(open, clock.monotonic())
+      throw error
     }
-    return outcomes
   }
 
-  /** Asks for what is needed and for what will be. */
-  async #askAhead(charge: LimitCharge, options: ChargeOptions): Promise<LimitOutcome> {
-    const { clock } = this.#options
-    const lease = this.#lease(charge.key)
-    const ahead = lease.ahead(this.#most(charge))
-    if (ahead <= charge.amount) {
-      const [outcome] = await this.#askExactly([charge], options)
-      return outcome as LimitOutcome
-    }
-    const outcome = await this.#fetch(charge, lease, charge.amount + ahead)
+  /** What became of a charge, of which a part, or all, was taken from what is held. */
+  #conclude(
+    party: Party,
+    heard: WindowOutcome | undefined,
+    isRefused: boolean,
+    { mode }: ChargeOptions,
+    now: number,
+  ): LimitOutcome {
+    const { charge, lease, most } = party
+    const { isExceeded = false } = heard ?? {}
+    const isGranted = !isRefused && !isExceeded
+    const left = most === 0 && heard !== undefined ? heard.left : lease.left(now)
+    if (isGranted || isExceeded) this.#options.metrics.charged(charge, isExceeded, left, heard ? 'redis' : 'lease')
+    if (most === 0 && heard !== undefined) return heard
+    if (!isGranted && mode !== 'count') this.#takeBack([party], now)
+    const { resetMs = lease.resetMs(now), retryAfterMs = 0 } = heard ?? {}
+    return { granted: isGranted ? charge.amount : 0, isExceeded, left: lease.left(now), resetMs, retryAfterMs }
+  }
+
+  #hear(
+    lease: Lease,
+    charge: LimitCharge,
+    { amount, ahead }: { readonly amount: number; readonly ahead: number },
+    outcome: WindowOutcome,
+    mode: ChargeOptions['mode'],
+    askedAt: number,
+  ): void {
+    const { clock, metrics } = this.#options
+    // Of a charge that was not asked for, since another one was refused before, nothing was heard.
+    if (amount > 0 && outcome.granted === 0 && !outcome.isExceeded && outcome.left < amount) return
     const now = clock.monotonic()
-    const isGranted = lease.held(now) >= charge.amount
-    if (isGranted) lease.spend(charge.amount)
-    const { left, resetMs } = lease.standing(now)
-    this.#options.metrics.charged(charge, !isGranted, left, 'redis')
-    const retryAfterMs = isGranted ? 0 : outcome.retryAfterMs
-    return { granted: isGranted ? charge.amount : 0, isExceeded: !isGranted, left, resetMs, retryAfterMs }
+    const { rule } = charge
+    const isCounted = mode === 'count' && outcome.isExceeded
+    metrics.overshotHeld(lease.heard(charge, outcome, isCounted ? amount : outcome.granted, askedAt, now))
+    const { retryAfterMs } = outcome
+    const atLeastMs = ahead === 0 ? retryAfterMs : Math.max(retryAfterMs, pauseMs(rule))
+    if (outcome.isExceeded)
+      lease.refused(isCounted ? 1 : amount, rule.amount, { retryAfterMs, forMs: closedMs(atLeastMs) }, now)
+    if (ahead === 0 || outcome.isExceeded) return
+    const more = outcome.granted - amount
+    if (more < 0) return
+    const old = lease.took(more, rule, outcome, askedAt, now)
+    if (old.amount > 0) this.#unused.giveBack(charge, lease, old)
+    if (more > 0) this.#unused.watch(charge, lease)
+    // Not all of it: then nothing is left for now. What comes in meanwhile is fetched at once, not one by one.
+    const reopens = reopensMs(rule, outcome)
+    if (more < ahead) lease.refused(1, rule.amount, { retryAfterMs: reopens, forMs: closedMs(reopens) }, now)
   }
 
   /** Asks for more where most of what is held ahead is gone. */
-  #renew(charge: LimitCharge, lease: Lease, now: number): void {
-    const ahead = lease.ahead(this.#most(charge))
-    if (!lease.isLow(ahead, now) || this.#options.link.state() === 'down') return
-    void this.#fetch(charge, lease, Math.ceil(ahead - lease.held(now))).catch(() => undefined)
+  #renew({ charge, lease }: Party, ahead: number, now: number): void {
+    const { shared, metrics } = this.#options
+    const needed = { ...charge, amount: 0, ahead: Math.ceil(ahead - lease.held(now)) }
+    metrics.called('ahead')
+    const asked = shared.charge([needed], { mode: 'each' })
+    lease.refill = asked.then(
+      ([outcome]) => {
+        lease.refill = undefined
+        if (outcome !== undefined) this.#hear(lease, charge, needed, outcome, 'each', now)
+      },
+      () => {
+        lease.refill = undefined
+      },
+    )
   }
 
-  async #fetch(charge: LimitCharge, lease: Lease, amount: number): Promise<WindowOutcome> {
-    const { clock, shared, metrics } = this.#options
-    const askedAt = clock.monotonic()
-    void this.#giveBack(charge, lease.expired(askedAt))
-    metrics.called('ahead')
-    const asked = shared.charge([{ ...charge, amount }], { mode: 'part' })
-    lease.refill = asked.then(
-      () => undefined,
-      () => undefined,
-    )
-    try {
-      const [outcome] = await asked
-      if (outcome === undefined) throw new IntermixError('INTERNAL', 'a charge without an outcome')
-      lease.heard(outcome, charge.rule.amount, askedAt)
-      lease.took(outcome.granted, outcome, askedAt)
-      // Not all of it: then nothing is left for now. What comes in meanwhile is fetched at once, not one by one.
-      if (outcome.granted < amount) lease.refused(1, charge.rule.amount, CLOSED_MS, clock.monotonic())
-      if (outcome.granted > 0) this.#hold(charge)
-      return outcome
-    } finally {
-      lease.refill = undefined
+  /** Puts back what was taken for nothing; what can no more be spent is given back to Redis. */
+  #takeBack(parties: readonly Party[], now: number): void {
+    for (const party of parties) {
+      const { charge, lease, taken } = party
+      party.taken = NOTHING
+      if (!lease.unspend(taken, now)) this.#unused.giveBack(charge, lease, taken)
     }
   }
 
-  #hear(charge: LimitCharge, outcome: WindowOutcome, askedAt: number): void {
-    const lease = this.#lease(charge.key)
-    const { rule, amount } = charge
-    lease.heard(outcome, rule.amount, askedAt)
-    if (outcome.isExceeded) lease.refused(amount, rule.amount, outcome.retryAfterMs, this.#options.clock.monotonic())
-    this.#options.metrics.charged(charge, outcome.isExceeded, outcome.left, 'redis')
-  }
-
-  #share(charges: readonly LimitCharge[], options: ChargeOptions): LimitOutcome[] {
+  /** Answers from the share what nothing is known of. */
+  #share(parties: readonly Party[], known: readonly Known[], options: ChargeOptions): LimitOutcome[] {
     const { metrics } = this.#options
     try {
-      const outcomes = this.#away.charge(charges, options)
-      for (const [index, charge] of charges.entries()) {
+      const open = parties.filter((_, at) => known[at] === undefined).map(({ charge }) => charge)
+      const outcomes = this.#away.charge(open, options)
+      for (const [index, charge] of open.entries()) {
         const outcome = outcomes[index]
         if (outcome !== undefined) metrics.charged(charge, outcome.isExceeded, outcome.left, 'share')
       }
-      return outcomes
+      let next = 0
+      return known.map((each) => each ?? (outcomes[next++] as LimitOutcome))
     } catch (error) {
       metrics.failed('share')
       throw error
@@ -253,48 +327,39 @@ export class NodeLimits implements Limits {
       }
     }
   }
+}
 
-  #hold(charge: LimitCharge): void {
-    this.#holding.set(charge.key, charge)
-    this.#cancelSweep ??= this.#options.clock.after(SWEEP_MS, () => this.#sweep())
-  }
+type Needed = LimitCharge & { readonly ahead: number }
 
-  /** Gives back what nobody wanted in its time. */
-  #sweep(): void {
-    this.#cancelSweep = undefined
-    const now = this.#options.clock.monotonic()
-    for (const [key, charge] of this.#holding) {
-      const lease = this.#leases.peek(key)
-      if (lease !== undefined && lease.held(now) > 0) continue
-      this.#holding.delete(key)
-      void this.#giveBack(charge, lease?.expired(now) ?? 0)
-    }
-    if (this.#holding.size > 0) this.#cancelSweep = this.#options.clock.after(SWEEP_MS, () => this.#sweep())
-  }
+/** What is to be asked of Redis for a charge. */
+function neededBy({ charge, lease, most, taken }: Party, isCounted: boolean, now: number): Needed {
+  const owed = isCounted ? lease.owed(now) : 0
+  const amount = charge.amount - taken.amount + owed
+  return { ...charge, amount, ahead: lease.ahead(charge.rule, most) }
+}
 
-  async #giveBack(charge: LimitCharge, amount: number): Promise<void> {
-    const { shared, metrics, link } = this.#options
-    if (amount <= 0 || link.state() === 'down') return
-    metrics.called('back')
-    const { window } = this.#lease(charge.key)
-    // Where this fails, it counts as used until the limit resets.
-    await shared.charge([{ ...charge, amount: -amount, window }], { mode: 'each' }).catch(() => undefined)
+/** Lets others wait for an answer, instead of asking for the same. */
+function refilling(parties: readonly Party[], answer: Promise<unknown>): void {
+  if (parties.length === 0) return
+  const done = () => {
+    for (const { lease } of parties) if (lease.refill === refill) lease.refill = undefined
   }
+  const refill: Promise<void> = answer.then(done, done)
+  for (const { lease } of parties) lease.refill = refill
+}
 
-  /** What this node may hold at most, so that all nodes together keep the promised error. */
-  #most({ rule, accuracy = 0 }: LimitCharge): number {
-    return Math.floor((accuracy * rule.amount) / this.#options.processes.count)
-  }
+function isHeld({ charge, lease, most }: Party, now: number): boolean {
+  return most > 0 && lease.held(now) >= charge.amount
+}
 
-  #isLeasable(charge: LimitCharge): boolean {
-    const { algorithm } = charge.rule
-    if (charge.amount <= 0 || algorithm === 'concurrency' || algorithm === 'allocation') return false
-    return this.#most(charge) >= 1
-  }
+function refusedMs({ charge: { amount, rule }, lease }: Party, now: number): number | undefined {
+  return amount > 0 ? lease.closedMs(amount - lease.held(now), rule.amount, now) : undefined
+}
 
-  #lease(key: string): Lease {
-    let lease = this.#leases.get(key)
-    if (lease === undefined) this.#leases.set(key, (lease = new Lease()))
-    return lease
-  }
+function isComplete(known: readonly Known[]): known is LimitOutcome[] {
+  return !known.includes(undefined)
+}
+
+function unknown(): undefined {
+  return undefined
 }

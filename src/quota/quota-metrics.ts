@@ -1,7 +1,12 @@
 // What is counted of the limits of one handler.
 
 import type { LimitCharge } from '../adapter-kit/limits.ts'
-import { QUOTA_CHARGES_TOTAL, QUOTA_OVERSHOOT_TOTAL, QUOTA_REDIS_CALLS_TOTAL } from '../kernel/metrics/quotas.ts'
+import {
+  QUOTA_CHARGES_TOTAL,
+  QUOTA_HELD_OVERSHOOT_TOTAL,
+  QUOTA_OVERSHOOT_TOTAL,
+  QUOTA_REDIS_CALLS_TOTAL,
+} from '../kernel/metrics/quotas.ts'
 import type { Counter, Meter } from '../kernel/ports.ts'
 
 /** Who decided. */
@@ -20,6 +25,7 @@ export class QuotaMetrics {
   }) => Counter
   readonly #calls: (why: RedisCall) => Counter
   readonly #overshoot: Counter
+  readonly #heldOvershoot: Counter
 
   constructor(meter: Meter, handler: string) {
     const charges = meter.counter(QUOTA_CHARGES_TOTAL)
@@ -27,6 +33,7 @@ export class QuotaMetrics {
     this.#charges = (labels) => charges({ handler, ...labels })
     this.#calls = (why) => calls({ handler, why })
     this.#overshoot = meter.counter(QUOTA_OVERSHOOT_TOTAL)({ handler })
+    this.#heldOvershoot = meter.counter(QUOTA_HELD_OVERSHOOT_TOTAL)({ handler })
   }
 
   /** A charge was granted or refused, with so much left after it. */
@@ -44,7 +51,13 @@ export class QuotaMetrics {
     this.#calls(why).add()
   }
 
+  /** So much was granted beyond a limit while Redis was away. */
   overshot(amount: number): void {
     this.#overshoot.add(amount)
+  }
+
+  /** So much, at most, was granted beyond a limit from what was held ahead of need. */
+  overshotHeld(amount: number): void {
+    if (amount > 0) this.#heldOvershoot.add(amount)
   }
 }

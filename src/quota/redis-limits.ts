@@ -159,8 +159,8 @@ function byGroup(charges: readonly WindowCharge[]): readonly (readonly WindowCha
   return [...Map.groupBy(charges, ({ key, group = key }) => group).values()]
 }
 
-function argumentsOf({ rule, amount, window = 0 }: WindowCharge, now: number): (string | number)[] {
-  return [rule.algorithm, rule.amount, spanOf(rule), extraOf(rule, now), amount, window]
+function argumentsOf({ rule, amount, window = 0, ahead = 0 }: WindowCharge, now: number): (string | number)[] {
+  return [rule.algorithm, rule.amount, spanOf(rule), extraOf(rule, now), amount, window, ahead]
 }
 
 function spanOf(rule: LimitRule): number {

@@ -6,7 +6,7 @@ import { defineScript } from '../redis/scripts.ts'
 import type { SingleMode } from './charge-batches.ts'
 import type { WindowCharge, WindowOutcome } from './charge.ts'
 
-const NUMBERS = 3
+const NUMBERS = 4
 
 type Rule = Extract<LimitRule, { readonly algorithm: 'fixedWindow' }>
 /** What this script can charge. */
@@ -25,7 +25,8 @@ export async function chargeWindows(
   { charges, mode }: { readonly charges: readonly FixedCharge[]; readonly mode: SingleMode },
 ): Promise<readonly WindowOutcome[] | undefined> {
   const args: (string | number)[] = [mode]
-  for (const { rule, amount, window = 0 } of charges) args.push(rule.amount, rule.windowMs, rule.from, amount, window)
+  for (const { rule, amount, window = 0, ahead = 0 } of charges)
+    args.push(rule.amount, rule.windowMs, rule.from, amount, window, ahead)
   const numbers = await script.run(client, keys, args)
   if (numbers.length !== 1 + NUMBERS * charges.length) return undefined
   const now = (numbers[0] as number) / 1_000
@@ -35,6 +36,7 @@ export async function chargeWindows(
       fits: numbers[at] === 1,
       used: numbers[at + 1] as number,
       start: numbers[at + 2] as number,
+      more: numbers[at + 3] as number,
     })
   })
 }
@@ -42,11 +44,12 @@ export async function chargeWindows(
 function outcomeOf(
   { rule, amount }: FixedCharge,
   now: number,
-  { fits, used, start }: { readonly fits: boolean; readonly used: number; readonly start: number },
+  counted: { readonly fits: boolean; readonly used: number; readonly start: number; readonly more: number },
 ): WindowOutcome {
+  const { fits, used, start, more } = counted
   const endsMs = Math.ceil(start + rule.windowMs - now)
   return {
-    granted: fits ? amount : 0,
+    granted: fits ? amount + more : 0,
     isExceeded: !fits,
     left: rule.amount - used,
     resetMs: used === 0 ? 0 : endsMs,

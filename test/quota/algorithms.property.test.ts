@@ -220,6 +220,31 @@ it('charges all of several limits or none, in memory and in Redis', async () => 
   await fc.assert(property, { numRuns: 60 })
 })
 
+it('charges ahead what is there beyond a granted amount, in memory and in Redis', async () => {
+  const rule = fc.oneof(RULES.gcra, RULES.fixedWindow, RULES.slidingWindow, RULES.rollingWindow, RULES.tokenBucket)
+  const call = fc.record({
+    elapse,
+    amount: fc.integer({ min: 0, max: 8 }),
+    ahead: amount,
+    mode: fc.constantFrom('all', 'each', 'count'),
+  })
+  const property = fc.asyncProperty(rule, fc.array(call, { maxLength: 20 }), async (limit, calls) => {
+    const clock = new FakeClock()
+    const memory = new MemoryLimits({ clock })
+    const redis = new RedisLimits({ link: withTime(link, () => clock.now()), clock, prefix: `t${++runs}:` })
+    for (const { elapse: ms, amount: wanted, ahead, mode } of calls) {
+      await clock.advance(ms)
+      const charge = { key: 'k', rule: limit, amount: wanted }
+      const free = memory.charge([{ ...charge, amount: 0 }], { mode })[0]?.left ?? 0
+      const [outcome] = memory.charge([{ ...charge, ahead }], { mode })
+      expect(await redis.charge([{ ...charge, ahead }], { mode })).toEqual([outcome])
+      const fits = wanted === 0 || wanted <= free
+      expect(outcome?.granted).toBe(fits ? wanted + Math.max(0, Math.min(ahead, free - wanted)) : 0)
+    }
+  })
+  await fc.assert(property, { numRuns: 60 })
+})
+
 it('leaves no key in Redis without an end', async () => {
   const keys = await link.run((client) => client.keys('t*'))
   expect(keys.length).toBeGreaterThan(50)

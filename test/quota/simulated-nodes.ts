@@ -1,6 +1,6 @@
 // Several nodes over one Redis, in time that a test moves.
 
-import type { LimitCharge } from '../../src/adapter-kit/limits.ts'
+import type { ChargeMode, LimitCharge } from '../../src/adapter-kit/limits.ts'
 import { NodeLimits } from '../../src/quota/node-limits.ts'
 import { QuotaMetrics } from '../../src/quota/quota-metrics.ts'
 import { RedisLimits } from '../../src/quota/redis-limits.ts'
@@ -30,6 +30,12 @@ class CutLink {
   }
 }
 
+export interface Grant {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly amount: number
+}
+
 let meshes = 0
 
 export class QuotaMesh {
@@ -40,12 +46,18 @@ export class QuotaMesh {
   /** Calls of Redis. */
   calls = 0
   /** When charges were granted, and how much. */
-  readonly granted: { readonly at: number; readonly amount: number }[] = []
+  readonly granted: Grant[] = []
+  /** Calls in mode `all` of which only a part was granted. */
+  torn = 0
+  /** The same of every charge of a call, by counter. */
+  readonly byCounter = new Map<string, Grant[]>()
+  readonly #limits: RedisLimits
   readonly #pending = new Set<Promise<unknown>>()
 
   constructor(redis: RedisLink, count: number) {
     const prefix = `mesh${++meshes}:`
     const limits = new RedisLimits({ link: withTime(redis, () => this.clock.now()), clock: this.clock, prefix })
+    this.#limits = limits
     const shared: Pick<RedisLimits, 'charge' | 'leave'> = {
       leave: (places) => limits.leave(places),
       charge: (charges, options) => {
@@ -69,14 +81,36 @@ export class QuotaMesh {
     })
   }
 
-  charge(node: number, charges: readonly LimitCharge[]): void {
-    const answer = this.nodes[node]?.charge(charges, { mode: 'all' })
+  charge(node: number, charges: readonly LimitCharge[], mode: ChargeMode = 'all'): void {
+    const answer = this.nodes[node]?.charge(charges, { mode })
     const note = (outcomes: readonly { readonly granted: number }[]) => {
-      if (outcomes[0] !== undefined && outcomes[0].granted > 0)
-        this.granted.push({ at: this.clock.now(), amount: outcomes[0].granted })
+      const at = this.clock.now()
+      if (outcomes[0] !== undefined && outcomes[0].granted > 0) this.granted.push({ at, amount: outcomes[0].granted })
+      const full = charges.filter(({ amount }, index) => outcomes[index]?.granted === amount).length
+      if (mode === 'all' && full > 0 && full < charges.length) this.torn++
+      for (const [index, { key }] of charges.entries()) {
+        const amount = outcomes[index]?.granted ?? 0
+        if (amount > 0) this.#grantsOf(key).push({ at, amount })
+      }
     }
     if (answer instanceof Promise) this.#track(answer.then(note))
     else if (answer !== undefined) note(answer)
+  }
+
+  /** What a counter in Redis has left. */
+  async left(charge: LimitCharge): Promise<number | undefined> {
+    return (await this.#limits.charge([{ ...charge, amount: 0 }], { mode: 'all' }))[0]?.left
+  }
+
+  /** A metric of all nodes together. */
+  sum(name: string): number {
+    return this.meters.reduce((sum, meter) => sum + (meter.values.get(name) ?? 0), 0)
+  }
+
+  #grantsOf(key: string): Grant[] {
+    let grants = this.byCounter.get(key)
+    if (grants === undefined) this.byCounter.set(key, (grants = []))
+    return grants
   }
 
   /** Lets what is under way come to its end. */

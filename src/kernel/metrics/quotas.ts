@@ -38,6 +38,15 @@ export const QUOTA_ENDED_TOTAL = counter({
   labels: { outcome: ['given_back', 'not_there', 'not_evaluated', 'failed', 'dropped', 'unreadable'] },
 })
 
+export const QUOTA_HELD_OVERSHOOT_TOTAL = counter({
+  name: 'quota_held_overshoot_total',
+  unit: 'units of the limit',
+  help:
+    'What nodes granted beyond limits, at most, since they held amounts ahead of need (accuracy): what an exact limit behind ' +
+    'them would have refused',
+  labels: { handler: HANDLER },
+})
+
 const DOMAIN = 'the domain of rate limits'
 const DESCRIPTOR = 'keys and values of the limit, as they are configured, or as they came where the config says so'
 

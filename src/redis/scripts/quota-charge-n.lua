@@ -2,12 +2,13 @@
 -- src/quota/algorithms, with its reasons; here is the same on state in Redis. No counter is kept longer than it counts.
 -- KEYS: a counter for each charge; then, where ARGV[2] is not 0, the outcome of this id
 -- ARGV: 1 all | part | each | count; 2 how long the outcome is remembered (ms), 0 for not at all; 3 the id, which names a
---       place in flight; then six for each charge: 1 way of counting, 2 amount allowed, 3 window or expiry (ms), 4 burst,
+--       place in flight; then seven for each charge: 1 way of counting, 2 amount allowed, 3 window or expiry (ms), 4 burst,
 --       bucket (ms), 'epoch' or 'firstCharge', or the beginnings of four units of the calendar, 5 amount, 6 window in which
---       was charged what a negative amount gives back
--- Returns: {ms of now, then six for each charge: granted, 1 where the amount fitted, left, ms to its reset, ms to a retry
---          (-1 never), window}
-local count = (#ARGV - 3) / 6
+--       was charged what a negative amount gives back, 7 how much more to charge where the amount is granted, as far as it is
+--       there
+-- Returns: {ms of now, then six for each charge: granted in all, 1 where the amount fitted, left, ms to its reset, ms to a
+--          retry (-1 never), window}
+local count = (#ARGV - 3) / 7
 local memory = ARGV[2] ~= '0' and KEYS[count + 1]
 local known = memory and redis.call('GET', memory)
 if known then return cjson.decode(known) end
@@ -290,7 +291,10 @@ local function settle(each)
     granted = 0
   end
   local retry = each.fits and 0 or counter.retry(amount)
-  local counted = mode == 'count' and amount or granted
+  if each.fits and granted == amount and amount >= 0 then
+    granted = amount + math.max(0, math.min(each.ahead, counter.free - amount))
+  end
+  local counted = mode == 'count' and not each.fits and amount or granted
   if counted ~= 0 then counter.charge(counted, each.window) end
   local at = #reply
   reply[at + 1] = granted
@@ -304,12 +308,13 @@ end
 -- What is settled by itself may name one counter several times: each finds what those before it have left.
 local charges = {}
 for i = 1, count do
-  local first = 4 + (i - 1) * 6
-  local amount = tonumber(ARGV[first + 4])
+  local first = 4 + (i - 1) * 7
+  local amount, ahead = tonumber(ARGV[first + 4]), tonumber(ARGV[first + 6])
   local limit, span = tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2])
   local counter = WAYS[ARGV[first]](KEYS[i], limit, span, ARGV[first + 3])
   local fits = amount <= 0 or counter.isThere or amount <= counter.free
-  local charge = { counter = counter, amount = amount, fits = fits, window = tonumber(ARGV[first + 5]) }
+  local charge =
+    { counter = counter, amount = amount, fits = fits, window = tonumber(ARGV[first + 5]), ahead = ahead }
   if together then
     charges[i] = charge
     if not fits then all = false end

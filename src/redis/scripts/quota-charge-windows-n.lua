@@ -1,17 +1,18 @@
 -- What quota-charge does, for fixed windows that are each settled by themselves: on the same counters, in a quarter of the
 -- time. A counter may come several times: each charge finds what those before it have left.
 -- KEYS: a counter for each charge
--- ARGV: 1 each | count; then five for each charge: 1 amount allowed, 2 window (ms), 3 'epoch' or 'firstCharge', 4 amount,
---       5 window in which was charged what a negative amount gives back
--- Returns: {µs of now, then three for each charge: 1 where the amount fitted, used, window}
+-- ARGV: 1 each | count; then six for each charge: 1 amount allowed, 2 window (ms), 3 'epoch' or 'firstCharge', 4 amount,
+--       5 window in which was charged what a negative amount gives back, 6 how much more to charge where the amount fits, as
+--       far as it is there
+-- Returns: {µs of now, then four for each charge: 1 where the amount fitted, used, window, how much more was charged}
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
-local floor, ceil, format, match = math.floor, math.ceil, string.format, string.match
+local floor, ceil, max, min, format, match = math.floor, math.ceil, math.max, math.min, string.format, string.match
 local isCounting = ARGV[1] == 'count'
 
 local reply = { time[1] * 1000000 + time[2] }
 for i = 1, #KEYS do
-  local key, first = KEYS[i], (i - 1) * 5 + 2
+  local key, first = KEYS[i], (i - 1) * 6 + 2
   local limit, window, amount = tonumber(ARGV[first]), tonumber(ARGV[first + 1]), tonumber(ARGV[first + 3])
   local kept, start, used = redis.pcall('GET', key), nil, nil
   if type(kept) == 'string' then
@@ -25,8 +26,10 @@ for i = 1, #KEYS do
   end
   local fits = amount <= 0 or used + amount <= limit
   local isOfNow = amount > 0 or tonumber(ARGV[first + 4]) == start
-  if amount ~= 0 and (fits or isCounting) and isOfNow then
-    used = math.max(0, used + amount)
+  local more = 0
+  if fits and amount >= 0 then more = max(0, min(tonumber(ARGV[first + 5]), limit - used - amount)) end
+  if more > 0 or (amount ~= 0 and (fits or isCounting) and isOfNow) then
+    used = max(0, used + amount + more)
     local ms = ceil(start + window - now)
     if used == 0 then
       redis.call('DEL', key)
@@ -34,7 +37,7 @@ for i = 1, #KEYS do
       redis.call('SET', key, format('%.0f %.0f', start, used), 'PX', format('%.0f', ms + 1000))
     end
   end
-  local at = i * 3 - 1
-  reply[at], reply[at + 1], reply[at + 2] = fits and 1 or 0, used, start
+  local at = i * 4 - 2
+  reply[at], reply[at + 1], reply[at + 2], reply[at + 3] = fits and 1 or 0, used, start, more
 end
 return reply

@@ -1,0 +1,72 @@
+// Gives back to Redis what a node holds of limits and nobody wanted in its time.
+
+import type { LimitCharge } from '../adapter-kit/limits.ts'
+import type { Clock } from '../kernel/ports.ts'
+import type { RedisLink } from '../redis/connection.ts'
+import type { Held, Lease } from './lease.ts'
+import type { QuotaMetrics } from './quota-metrics.ts'
+import type { RedisLimits } from './redis-limits.ts'
+
+/** How often it looks. */
+const SWEEP_MS = 250
+
+export interface UnusedLeasesOptions {
+  readonly shared: Pick<RedisLimits, 'charge'>
+  readonly link: Pick<RedisLink, 'state'>
+  readonly clock: Clock
+  readonly metrics: QuotaMetrics
+}
+
+export class UnusedLeases {
+  readonly #options: UnusedLeasesOptions
+  /** The counters of which something is held. */
+  readonly #watched = new Map<string, { readonly charge: LimitCharge; readonly lease: Lease }>()
+  #cancelSweep: (() => void) | undefined
+
+  constructor(options: UnusedLeasesOptions) {
+    this.#options = options
+  }
+
+  /** Something is held now of this counter. */
+  watch(charge: LimitCharge, lease: Lease): void {
+    this.#watched.set(charge.key, { charge, lease })
+    this.#cancelSweep ??= this.#options.clock.after(SWEEP_MS, () => this.#sweep())
+  }
+
+  /** Returns at once; where Redis gives no answer, it counts as used until the limit resets. */
+  giveBack(charge: LimitCharge, lease: Lease, held: Held): void {
+    void this.#giveBack(charge, lease, held).catch(() => undefined)
+  }
+
+  /** Gives back everything. */
+  async close(): Promise<void> {
+    this.#cancelSweep?.()
+    const all = [...this.#watched.values()]
+    this.#watched.clear()
+    await Promise.allSettled(all.map(({ charge, lease }) => this.#giveBack(charge, lease, lease.drain())))
+  }
+
+  #sweep(): void {
+    const { clock } = this.#options
+    const now = clock.monotonic()
+    this.#cancelSweep = undefined
+    for (const [key, { charge, lease }] of this.#watched) {
+      if (lease.held(now) > 0) continue
+      this.#watched.delete(key)
+      this.giveBack(charge, lease, lease.expired(now))
+    }
+    if (this.#watched.size > 0) this.#cancelSweep = clock.after(SWEEP_MS, () => this.#sweep())
+  }
+
+  async #giveBack(charge: LimitCharge, lease: Lease, held: Held): Promise<void> {
+    const { shared, metrics, link, clock } = this.#options
+    const askedAt = clock.monotonic()
+    const amount = lease.returnable(charge, held, askedAt)
+    if ((amount === 0 && !lease.isUnjudged) || link.state() === 'down') return
+    metrics.called('back')
+    const back = { ...charge, amount: amount === 0 ? 0 : -amount, window: held.window }
+    const [outcome] = await shared.charge([back], { mode: 'each' })
+    if (outcome === undefined) return
+    metrics.overshotHeld(lease.heard(charge, outcome, -amount, askedAt, clock.monotonic()))
+  }
+}
