@@ -1,18 +1,11 @@
-// Projects: everything that is quick runs in parallel; what starts whole systems runs after it, one file at a time, so that its
-// latencies are its own; but what waits most of its time, for servers to be missed and to come back, two at a time. What calls
-// gRPC doors runs once more, over grpc-js.
+// Projects: quick tests of parts, and tests that start whole systems, which have more time. What calls gRPC doors runs once more,
+// over grpc-js. All run beside each other: most wait half of their time, for processes to start, to be missed and to come back.
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/longest-first.ts'
 
 const END_TO_END = ['test/whole/**/*.test.ts']
-
-const WAITING = [
-  'test/whole/chaos/*.test.ts',
-  'test/whole/regions/*.test.ts',
-  ...['least-rights', 'redis-cluster', 'redis-sentinel', 'replicated', 'rolling-restart'].map(
-    (name) => `test/whole/${name}.test.ts`,
-  ),
-]
 
 /** Tests of gRPC doors, which run on both transports; `server/transport.ts` and the command read which it is. */
 const GRPC_DOORS = [
@@ -38,10 +31,14 @@ export default defineConfig({
   },
   test: {
     pool: 'forks',
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
-    // A condition that is awaited holds at once on a machine that does nothing else.
-    expect: { poll: { timeout: 15_000 } },
+    maxWorkers: availableParallelism() + 1,
+    sequence: { sequencer: LongestFirst },
+    // The processes that tests start are the same sources again and again.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/intermix/compiled', import.meta.url)) },
+    // For what hangs: on a machine that does nothing else tests take a fraction of it, and conditions hold at once.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     projects: [
       {
         extends: true,
@@ -49,8 +46,6 @@ export default defineConfig({
           name: 'parts',
           include: ['test/**/*.test.ts'],
           exclude: [...END_TO_END, 'node_modules/**'],
-          // Not 0: where one file runs at a time, vitest leaves that group for the end.
-          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -58,22 +53,9 @@ export default defineConfig({
         test: {
           name: 'whole',
           include: END_TO_END,
-          exclude: [...WAITING, 'node_modules/**'],
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'whole waiting',
-          include: WAITING,
-          maxWorkers: 2,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          sequence: { groupOrder: 3 },
+          exclude: ['node_modules/**'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
       {
@@ -82,7 +64,6 @@ export default defineConfig({
           name: 'grpc-js',
           include: GRPC_DOORS,
           env: { INTERMIX_TRANSPORT: 'grpc-js' },
-          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -91,10 +72,8 @@ export default defineConfig({
           name: 'whole grpc-js',
           include: GRPC_END_TO_END,
           env: { INTERMIX_TRANSPORT: 'grpc-js' },
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          sequence: { groupOrder: 2 },
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
     ],

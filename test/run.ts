@@ -23,7 +23,8 @@ interface VitestReport {
 }
 
 const root = fileURLToPath(new URL('../', import.meta.url))
-const reportPath = join(root, 'node_modules/.cache/intermix/vitest.json')
+const cache = join(root, 'node_modules/.cache/intermix')
+const reportPath = join(cache, 'vitest.json')
 const CHECKS: readonly (readonly [name: string, command: string, ...args: string[]])[] = [
   ['types', 'tsc', '--noEmit'],
   ['lint', 'oxlint', '--type-aware', '--deny-warnings'],
@@ -55,8 +56,10 @@ function runChecks(counts: Counts): void {
 
 function runTests(counts: Counts): void {
   console.log('\n== tests')
-  mkdirSync(dirname(reportPath), { recursive: true })
+  mkdirSync(cache, { recursive: true })
   rmSync(reportPath, { force: true })
+  // What no process needs any more would stay there for ever.
+  rmSync(join(cache, 'compiled'), { recursive: true, force: true })
   const status = runLocal('vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${reportPath}`])
   const failedBefore = counts.failed
   if (existsSync(reportPath)) countTests(JSON.parse(readFileSync(reportPath, 'utf8')) as VitestReport, counts)
