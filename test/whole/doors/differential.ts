@@ -6,6 +6,9 @@ import { denialOf } from './policy.ts'
 import { readingsOf } from './readings.ts'
 import { Dice, oddRequest } from './requests.ts'
 
+/** An answer that stays a failure is asked for again and again, which takes seconds: others need not wait for it. */
+const IN_FLIGHT = 8
+
 /** How many requests of a door ended in which way. */
 export type Tally = Map<string, number>
 
@@ -24,16 +27,16 @@ export interface Differential {
  * - no answer is a failure of the node.
  */
 export async function differential(doors: Doors, count: number, seed: number): Promise<Differential> {
-  const findings: string[] = []
+  const dice = new Dice(seed)
+  const messages = Array.from({ length: count }, () => oddRequest(dice))
+  const findings: string[][] = messages.map(() => [])
   const tallies = new Map<string, Tally>()
   const tally = (door: string, outcome: string) => {
     const counts = tallies.get(door) ?? new Map<string, number>()
     tallies.set(door, counts.set(outcome, (counts.get(outcome) ?? 0) + 1))
   }
-  const dice = new Dice(seed)
-  for (let index = 0; index < count; index++) {
-    const message = oddRequest(dice)
-    const found = (what: string) => findings.push(`request ${index} ${show(message)}: ${what}`)
+  const askAbout = async (message: Message, index: number) => {
+    const found = (what: string) => findings[index]?.push(`request ${index} ${show(message)}: ${what}`)
     const sent = await verdictOf(doors, message, found)
     for (const [door, status] of Object.entries(sent)) tally(door, String(status))
     await Promise.all(
@@ -44,7 +47,12 @@ export async function differential(doors: Doors, count: number, seed: number): P
       }),
     )
   }
-  return { findings, tallies }
+  const left = messages.entries()
+  const work = async () => {
+    for (const [index, message] of left) await askAbout(message, index)
+  }
+  await Promise.all(Array.from({ length: IN_FLIGHT }, work))
+  return { findings: findings.flat(), tallies }
 }
 
 /** Statuses at the doors for programs; empty where they cannot state the request. */
