@@ -35,10 +35,10 @@ async function send(node: Intermix): Promise<void> {
 
 const inTouch = (node: Intermix) => metric(node, 'intermix_revocations_in_touch')
 const untilInTouch = (is: 0 | 1) =>
-  expect.poll(async () => await Promise.all(regions.away.map(inTouch)), { timeout: 30_000 }).toEqual([is, is])
+  expect.poll(async () => await Promise.all(regions.away.map(inTouch))).toEqual([is, is])
 
 async function untilAllArrived() {
-  await expect.poll(() => missing(), { timeout: 60_000, interval: 200 }).toEqual([])
+  await expect.poll(() => missing(), { interval: 200 }).toEqual([])
   const arrived = regions.arrived()
   expect(arrived).toHaveLength(new Set(arrived).size)
 }
@@ -93,10 +93,13 @@ describe.each<Topology>(['shared', 'apart'])('two regions, the queue Redis %s', 
     expect(await take(away[1], 6)).toBe(topology === 'shared' ? 0 : 4)
   })
 
-  it('have had no call of a Redis that came too late', async () => {
+  it('do not take a Redis that is far away for one that answers too late', async () => {
+    const calls = (node: Intermix, outcome: string) =>
+      metric(node, 'intermix_redis_calls_total', `outcome="${outcome}"`)
     for (const node of [regions.home, ...regions.away]) {
-      expect(await metric(node, 'intermix_redis_calls_total', 'outcome="timeout"')).toBe(0)
-      expect(await metric(node, 'intermix_redis_calls_total', 'outcome="failed"')).toBe(0)
+      // A machine that does other things, too, may hold up one; distance holds up each of them.
+      expect(await calls(node, 'timeout')).toBeLessThan((await calls(node, 'ok')) / 10)
+      expect(await calls(node, 'failed')).toBe(0)
     }
   })
 
