@@ -92,7 +92,7 @@ class SpawnedChild implements Child {
     return !this.#ended
   }
 
-  async waitForOutput(pattern: RegExp, timeoutMs = 30_000): Promise<RegExpMatchArray> {
+  async waitForOutput(pattern: RegExp, timeoutMs = 60_000): Promise<RegExpMatchArray> {
     return await new Promise((resolve, reject) => {
       const settle = (finish: () => void) => {
         clearTimeout(timer)
@@ -113,7 +113,7 @@ class SpawnedChild implements Child {
     })
   }
 
-  async waitForPort(port: number, timeoutMs = 30_000): Promise<void> {
+  async waitForPort(port: number, timeoutMs = 60_000): Promise<void> {
     const deadline = performance.now() + timeoutMs
     while (!(await accepts(port))) {
       if (this.#ended) throw this.#failure(`ended before listening on port ${port}`)

@@ -28,7 +28,7 @@ async function readAll(client: Cluster): Promise<void> {
   for (let i = 0; i < KEYS; i++) expect(await client.get(`key-${i}`)).toBe(String(i))
 }
 
-describe.skipIf(binary === undefined)('the Redis cluster of a test', { timeout: 60_000 }, () => {
+describe.skipIf(binary === undefined)('the Redis cluster of a test', () => {
   it('moves slots with what is in them', async () => {
     const [cluster, client] = await startWith({ replicas: 0, password: 'pass' })
     const [from = 0, to = 0] = await cluster.masters()
@@ -59,7 +59,7 @@ describe.skipIf(binary === undefined)('the Redis cluster of a test', { timeout: 
   })
 })
 
-describe.skipIf(binary === undefined)('the Sentinel setup of a test', { timeout: 60_000 }, () => {
+describe.skipIf(binary === undefined)('the Sentinel setup of a test', () => {
   async function start(options: Parameters<typeof startSentinel>[0]): Promise<RedisSentinel> {
     const setup = await startSentinel(options)
     ends.push(() => setup.stop())

@@ -32,7 +32,7 @@ describe('the lag of the event loop', () => {
     monitor = createLoopMonitor({ clock: systemClock, meter })
     block(80)
     // A busy machine may stall it again and again, so that the end is waited for.
-    await expect.poll(() => monitor?.lagMs(), { interval: 1, timeout: 20_000 }).toBe(0)
+    await expect.poll(() => monitor?.lagMs(), { interval: 1 }).toBe(0)
     expect(await meter.render()).toMatch(/intermix_loop_stalls_total [1-9]/)
   })
 

@@ -152,7 +152,7 @@ const queries = fc
   .array(fc.constantFrom('a=1', 'a=2', '%61=1', 'b=1', 'b=2', 'b', 'c=1;a=2', 'c'), { maxLength: 4 })
   .map((parts) => `/?${parts.join('&')}`)
 
-describe('answers that are kept', { timeout: 60_000 }, () => {
+describe('answers that are kept', () => {
   it('are those that an evaluation gives, for every query', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -372,7 +372,7 @@ const COMPLETIONS: readonly Attributes[] = ['shop', 'blog', ''].flatMap((space) 
   ),
 )
 
-describe('an answer in spite of a failed generator', { timeout: 60_000 }, () => {
+describe('an answer in spite of a failed generator', () => {
   it.each([
     ['closed', Code.OK],
     ['open', Code.FAILED_PRECONDITION],

@@ -389,7 +389,7 @@ const requests = fc
       >,
   )
 
-describe('rules with failures', { timeout: 60_000 }, () => {
+describe('rules with failures', () => {
   it('give one answer, whether found by an index or evaluated one by one, kept or not', async () => {
     await fc.assert(
       fc.asyncProperty(

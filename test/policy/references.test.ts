@@ -200,7 +200,7 @@ const show = ({ status, requestHeaders }: Answer) =>
   `${status.code} ${requestHeaders.map(({ name, value, operation }) => `${operation} ${name}=${value}`).join(' ')}`
 
 describe('an answer that was kept', () => {
-  it('is that of no other caller, and its references fit the request', { timeout: 30_000 }, async () => {
+  it('is that of no other caller, and its references fit the request', async () => {
     const kept = await start(HEADERS)
     const fresh = await start(HEADERS, false)
     const tiers = new Set<string>()
@@ -216,7 +216,7 @@ describe('an answer that was kept', () => {
     expect([...tiers].sort()).toEqual(['backend', 'local'])
   })
 
-  it('is right for every request for which a Mixer client reuses it', { timeout: 60_000 }, async () => {
+  it('is right for every request for which a Mixer client reuses it', async () => {
     const node = await start(HEADERS)
     const { vocabulary } = node.state().snapshot
     const kept: { attributes: Attributes; referenced: WireReferenced; shown: string }[] = []

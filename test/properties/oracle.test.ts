@@ -19,7 +19,7 @@ async function tiersOf(link: TestLink['link'] | undefined): Promise<ReadonlySet<
   return tiers
 }
 
-describe('every answer of three nodes', { timeout: 60_000 }, () => {
+describe('every answer of three nodes', () => {
   it('is one that evaluation without a cache gives, with a shared cache', async () => {
     expect(await tiersOf(link)).toEqual(new Set(['backend', 'local', 'mesh', 'stale']))
   })

@@ -141,7 +141,7 @@ describe('a verdict with n uses', () => {
     ['over nodes that keep no whole answers', { nodes: 2, shared: true, answers: false }],
     ['over nodes that keep nothing', { nodes: 2, shared: true, answers: false, local: false }],
     ['at a node of its own', { nodes: 1, shared: false }],
-  ])('is given 1 + n times at most, %s', { timeout: 120_000 }, async (_, options) => {
+  ])('is given 1 + n times at most, %s', async (_, options) => {
     const property = fc.asyncProperty(
       fc.constantFrom(0, 1, 2, 3, 9, 20, 100),
       fc.array(action, { minLength: 5, maxLength: 40 }),

@@ -198,5 +198,5 @@ describe('a link to a Redis cluster', () => {
     await untilUp(cluster)
     expect(await cluster.run((client) => client.set('{a}x', '1'))).toBe('OK')
     expect(await cluster.run((client) => client.get('{a}x'))).toBe('1')
-  }, 20_000)
+  })
 })

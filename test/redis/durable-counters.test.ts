@@ -295,7 +295,7 @@ describe('durable counters in Redis', () => {
       }),
       { numRuns: 20 },
     )
-  }, 60_000)
+  })
 
   it('begin anew where Redis has lost everything', async () => {
     const counters = open('emptied')

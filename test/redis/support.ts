@@ -113,7 +113,7 @@ export function untilUp(link: RedisLink): Promise<void> {
 }
 
 /** Resolves once `condition` holds; rejects with `what` when it does not within the time. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, timeoutMs = 10_000) {
+export async function until(condition: () => boolean | Promise<boolean>, what: string, timeoutMs = 60_000) {
   const deadline = performance.now() + timeoutMs
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`)

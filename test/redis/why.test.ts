@@ -69,7 +69,7 @@ beforeAll(async () => {
   sentinelPort = await startSentinel(nobody)
   webPort = await listen(createHttpServer((_request, response) => response.end('hello')))
   mutePort = await listen(createServer())
-}, 30_000)
+})
 
 afterAll(async () => {
   for (const cleanup of cleanups.toReversed()) await cleanup()
@@ -202,7 +202,7 @@ describe.concurrent('a link says why Redis cannot be used', () => {
     await until(() => link.reason()?.includes('its answers come to no end') === true, 'it is told of')
     isDripping = false
     await untilUp(link)
-  }, 20_000)
+  })
 
   it('and never what it was to sign in with', async () => {
     for (const url of [
@@ -219,7 +219,7 @@ describe.concurrent('a link says why Redis cannot be used', () => {
       expect(lines.length).toBeGreaterThan(2)
       expect(lines.join('')).not.toContain('s3cret')
     }
-  }, 20_000)
+  })
 
   it('a certificate for another host, and none of ours', async () => {
     const ca = certificates.authority
@@ -230,7 +230,7 @@ describe.concurrent('a link says why Redis cannot be used', () => {
       { ca },
     )
     await reasonOf(`rediss://127.0.0.1:${mutualPort}`, /it wants a certificate of us: give --redis-tls-cert/, { ca })
-  }, 20_000)
+  })
 
   it('protected mode, and as many clients as it may have', async () => {
     const outside = Object.values(networkInterfaces())
@@ -244,7 +244,7 @@ describe.concurrent('a link says why Redis cannot be used', () => {
     const holder = connect(crowded.port, '127.0.0.1')
     cleanups.push(() => holder.destroy())
     await reasonOf(`redis://127.0.0.1:${crowded.port}`, /as many clients as it may: raise its maxclients/)
-  }, 20_000)
+  })
 
   it('a replica, one that has lost its master, and a master without replicas', async () => {
     const replica = await server('--replicaof', '127.0.0.1', String(nobody))
@@ -254,7 +254,7 @@ describe.concurrent('a link says why Redis cannot be used', () => {
     )
     const alone = await server('--min-replicas-to-write', '1')
     await reasonOf(`redis://127.0.0.1:${alone.port}`, /fewer good replicas than min-replicas-to-write.*NOREPLICAS/)
-  }, 20_000)
+  })
 
   it('one that cannot write its data to disk', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'intermix-full-'))
@@ -276,7 +276,7 @@ describe.concurrent('a link says why Redis cannot be used', () => {
     await rm(join(directory, 'dump.rdb'), { recursive: true })
     await plainCommand(redis.port, 'BGSAVE')
     await untilUp(link)
-  }, 20_000)
+  })
 
   it('one that reads its data', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'intermix-loading-'))
@@ -302,7 +302,7 @@ describe.concurrent('a link says why Redis cannot be used', () => {
     cleanups.push(() => child.kill())
     await child.waitForPort(port)
     await reasonOf(`redis://127.0.0.1:${port}`, /it is reading its data into memory: .*LOADING/)
-  }, 30_000)
+  })
 
   it('a cluster without a master for each slot, and one of its nodes by itself', async () => {
     const cluster = await startCluster()
@@ -310,7 +310,7 @@ describe.concurrent('a link says why Redis cannot be used', () => {
     await plainCommand(cluster.port, 'CLUSTER DELSLOTS 1')
     await reasonOf(`redis+cluster://127.0.0.1:${cluster.port}`, /the cluster is down: not every slot has a master/)
     await reasonOf(`redis://127.0.0.1:${cluster.port}`, /the cluster is down: .*CLUSTERDOWN/)
-  }, 30_000)
+  })
 })
 
 /** One inline command over a bare socket. */

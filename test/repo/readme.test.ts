@@ -82,7 +82,7 @@ describe('the commands of the README', () => {
     }
     started = await spawnChild('npm', ['start'], { cwd: root, env: environment })
     await started.waitForOutput(/ is ready\.[\s\S]*try: /, 30_000)
-  }, 60_000)
+  })
   afterAll(async () => {
     await started.stop()
   })
@@ -115,16 +115,16 @@ describe('the commands of the README', () => {
 
   it('answer what the README says, in its order', async () => {
     // Until the private Redis is followed, a verdict may be voided once: a reader is never so quick.
-    await expect.poll(() => adminText('/metrics'), { timeout: 20_000 }).toContain('intermix_revocations_in_touch 1')
+    await expect.poll(() => adminText('/metrics')).toContain('intermix_revocations_in_touch 1')
     expect(steps.length).toBeGreaterThan(5)
     for (const { command, output } of steps) expect(stable(run(command)), command).toBe(stable(output))
-  }, 60_000)
+  })
 
   it('find the record that was reported in the log and in the metrics', async () => {
     await started.waitForOutput(/"path":"\/books"/)
     const url = `http://127.0.0.1:${ports.get('42422')}/metrics`
     const metrics = async () => await (await fetch(url)).text()
-    await expect.poll(metrics, { timeout: 10_000 }).toMatch(/istio_requests_total\{destination="books".*\} 1/)
+    await expect.poll(metrics).toMatch(/istio_requests_total\{destination="books".*\} 1/)
   })
 
   it('find every metric that the README and its manual name', async () => {
@@ -147,12 +147,12 @@ describe('the commands of the README', () => {
     for (const flag of ['--help', '--build', '--scale', '--omit']) flags.delete(flag)
     expect(flags.size).toBeGreaterThan(8)
     for (const flag of flags) expect(help).toContain(flag)
-  }, 60_000)
+  })
 
   it('end when npm is told to', async () => {
     expect((await started.stop(15_000)).code).toBe(0)
     expect(started.output()).toContain('stopped')
-  }, 30_000)
+  })
 })
 
 describe('the README', () => {

@@ -169,9 +169,7 @@ describe('the report intake with a disk', () => {
     expectBalanced(intake)
   })
 
-  it('loses nothing that it has acknowledged as queued, whatever the queue does and whenever it is killed', {
-    timeout: 60_000,
-  }, async () => {
+  it('loses nothing that it has acknowledged as queued, whatever the queue does and whenever it is killed', async () => {
     const step = fc.oneof(
       {
         weight: 6,

@@ -133,5 +133,5 @@ describe('the ledger in Redis', () => {
       }),
       { numRuns: 40 },
     )
-  }, 120_000)
+  })
 })

@@ -45,7 +45,7 @@ beforeAll(async () => {
   upstream = await startHttpBackend()
   const flags = ['--trust-forwarded', '127.0.0.1/32', '--check-timeout', '2s', '--redis', 'none']
   node = await startIntermix({ role: 'node', config: directory, nodeId: 'headers', flags })
-}, 90_000)
+})
 
 afterAll(async () => {
   await node.child.stop()

@@ -129,6 +129,6 @@ describe('a launcher that is killed', () => {
     launcher.kill(signal)
     await ended
     expect(output()).toContain('"msg":"stopped"')
-    await expect.poll(() => accepts(redis), { timeout: 10_000 }).toBe(false)
+    await expect.poll(() => accepts(redis)).toBe(false)
   })
 })

@@ -115,7 +115,7 @@ describe('what was acknowledged as replicated, when the master dies', () => {
     expect(missing(replicated.acknowledged, there)).toBe(0)
     expect(missing(queued.acknowledged, there)).toBeGreaterThan(50)
     expect(replication.troubleOf(queueNames().metaKey(queueNames().reports(RULES)))).toBeUndefined()
-  }, 60_000)
+  })
 
   it('is in the replica that a cluster promotes, of each shard of the queue', async () => {
     const cluster = await startCluster({ masters: 3, replicas: 1 })
@@ -136,7 +136,7 @@ describe('what was acknowledged as replicated, when the master dies', () => {
     await until(() => replicated.acknowledged.size > since + 300, 'reports are taken again', 20_000)
     await replicated.stop()
     expect(missing(replicated.acknowledged, await queuedIn(cluster.url, 3))).toBe(0)
-  }, 60_000)
+  })
 
   it('holds for revocations: none is confirmed that only the master has', async () => {
     const sentinel = await startSentinel({ replicas: 2 })
@@ -182,5 +182,5 @@ describe('what was acknowledged as replicated, when the master dies', () => {
     const isAnew = (await generation(heir)) !== began
     if (!isAnew) for (const handler of confirmed) expect(there).toContainEqual({ kind: 'handler', handler })
     expect(there).toContainEqual({ kind: 'handler', handler: 'after' })
-  }, 60_000)
+  })
 })

@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end()
 })
 
-describe.skipIf(redis === undefined)('a rolling restart of everything', { timeout: 300_000 }, () => {
+describe.skipIf(redis === undefined)('a rolling restart of everything', () => {
   it('leaves no check wrong or failed, and no record lost or doubled', async () => {
     const options = { cases: ['cluster-rolling'], ack: 'queued', pauseMs: 500, perSecond: 30, seed: 1 } as const
     const outcome = await topologyRun(options, (end) => ends.push(end))

@@ -83,7 +83,7 @@ async function untilArrived(names: readonly string[]): Promise<void> {
     const here = new Set(arrived())
     return names.filter((name) => !here.has(name))
   }
-  await expect.poll(() => missing().slice(0, 5), { timeout: 60_000, interval: 200 }).toEqual([])
+  await expect.poll(() => missing().slice(0, 5), { interval: 200 }).toEqual([])
 }
 
 describe('a node whose Redis does not answer', () => {
@@ -154,7 +154,7 @@ describe('a node whose Redis does not answer', () => {
           accepted += names.length
           return status
         },
-        { interval: 1, timeout: 30_000 },
+        { interval: 1 },
       )
       .toBe(503)
     expect(node.child.output()).toMatch(/ENOSPC.*reports cannot be written to the spool directory/)
@@ -166,7 +166,7 @@ describe('a node whose Redis does not answer', () => {
     await redis.restart()
     await start('worker')
     await start('node', '--spool-dir', join(disk, 'spool'))
-    await expect.poll(() => arrived().length, { timeout: 30_000 }).toBe(Number(stored))
+    await expect.poll(() => arrived().length).toBe(Number(stored))
   })
 })
 

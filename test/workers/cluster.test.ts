@@ -108,7 +108,7 @@ describe('reports on a Redis cluster', () => {
     await presence.stop()
     await letters.close()
     await queue.close()
-  }, 30_000)
+  })
 
   it('look at the memory of the server that owns their queue', async () => {
     const masters = await startMasters(2)
@@ -132,5 +132,5 @@ describe('reports on a Redis cluster', () => {
       found.add(limit)
     }
     expect(found.size).toBe(2)
-  }, 30_000)
+  })
 })

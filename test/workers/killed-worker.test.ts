@@ -92,7 +92,7 @@ describe('a worker that is killed half-way', () => {
     expect(before).toBeLessThan(TOTAL)
     expect((await counted(survivor.port)).sum).toBe(TOTAL)
     expect((await ledger.read()).get('prom')).toMatchObject({ accepted: TOTAL, held: 0, dropped: {} })
-  }, 60_000)
+  })
 })
 
 describe('a worker that stands still for longer than its lease', () => {
@@ -106,7 +106,7 @@ describe('a worker that stands still for longer than its lease', () => {
       (await Promise.all([stopped, other].map(({ port }) => counted(port)))).map((each) => each.sum)
     await until(async () => (await sum()).reduce((a, b) => a + b) === TOTAL, 'each count is with one of them')
     await until(async () => (await counted(stopped.port)).workers === 1, 'it has a register again')
-  }, 60_000)
+  })
 })
 
 describe('a worker that is ended', () => {
@@ -117,5 +117,5 @@ describe('a worker that is ended', () => {
     await until(async () => (await counted(other.port)).workers === 2, 'the register is adopted', 15_000)
     await allDelivered()
     expect((await counted(other.port)).sum).toBe(TOTAL)
-  }, 60_000)
+  })
 })

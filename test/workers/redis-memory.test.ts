@@ -160,7 +160,7 @@ describe('a Redis with 20 MB', () => {
     expect(most).toBeLessThan(MAX_MEMORY)
     expect(await deadLetters()).toBe(0)
     await until(() => nodeStanding === 'ok', 'the node says that all is well')
-  }, 120_000)
+  })
 
   it('has room for all handlers while the backend of one is away for long', async () => {
     const [good, bad] = [new CountingHandler(), new CountingHandler()]
@@ -186,7 +186,7 @@ describe('a Redis with 20 MB', () => {
     bad.failWith = undefined
     await until(() => bad.total === held, 'what was held is delivered', PATIENCE_MS)
     expect(await deadLetters()).toBe(0)
-  }, 120_000)
+  })
 
   it('is left to deliveries when others fill it, and all goes on once there is room', async () => {
     const handler = new CountingHandler()
@@ -214,7 +214,7 @@ describe('a Redis with 20 MB', () => {
     await until(() => workerStanding === 'ok' && nodeStanding === 'ok', 'both say so')
     await jobs.close()
     expect(await totals('a')).toMatchObject({ accepted: 204, held: 0, deadLetters: 0, dropped: {} })
-  }, 60_000)
+  })
 
   it('may be full to the last byte: nothing becomes a dead letter, nothing spins, and all goes on', async () => {
     const handler = new CountingHandler()
@@ -239,7 +239,7 @@ describe('a Redis with 20 MB', () => {
     await until(async () => (await totals('a'))?.held === 0, 'all is counted', 20_000)
     expect(await deadLetters()).toBe(0)
     await until(() => workerStanding === 'ok', 'the worker says that all is well')
-  }, 60_000)
+  })
 
   it('keeps of dead letters what fits into their share, and drops the oldest', async () => {
     const handler = new CountingHandler()
@@ -262,7 +262,7 @@ describe('a Redis with 20 MB', () => {
     expect(deadBytes).toBeGreaterThan(0.04 * MAX_MEMORY)
     await until(() => meter.value('report_dead_letter_bytes') === deadBytes, 'the gauge shows their bytes')
     await until(() => meter.value('report_dead_letters') === dead / 300, 'the gauge shows their number')
-  }, 60_000)
+  })
 
   it('is warned about when it would throw reports away', async () => {
     await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
@@ -274,5 +274,5 @@ describe('a Redis with 20 MB', () => {
     await admin.config('SET', 'maxmemory-policy', 'noeviction')
     // A node that nobody reports to looks at its queue now and then only.
     await until(() => nodeStanding === 'ok', 'it is well', PATIENCE_MS)
-  }, 60_000)
+  })
 })

@@ -36,7 +36,7 @@ afterEach(async () => {
 const pause = (ms: number) => new Promise<void>((resolve) => void realClock.after(ms, resolve))
 
 describe('batches that a backend gets again', () => {
-  it('are only those that were under way when a process stood still or died', { timeout: 120_000 }, async () => {
+  it('are only those that were under way when a process stood still or died', async () => {
     const server = await startRedis()
     redis = server
     const opened = testLink(server.url, 2000).link

@@ -81,4 +81,4 @@ it('a parcel that was promised as replicated stays until replicas have what beca
   handler.failWith = undefined
   await until(() => handler.total === 8, 'the second is delivered all the same', 40_000)
   expect([...handler.batches.values()]).toEqual([3, 5])
-}, 90_000)
+})

@@ -332,5 +332,5 @@ describe('workers', () => {
     await untilUp(link)
     await add(parcelOf([batchTo('a', 1)]))
     await until(() => handler.total === 2, 'the next one is delivered')
-  }, 20_000)
+  })
 })

@@ -21,7 +21,7 @@ describe('many connections', () => {
   const served = new Served()
   afterEach(() => served.stop())
 
-  it('are all answered, each for little memory', { timeout: 120_000 }, async () => {
+  it('are all answered, each for little memory', async () => {
     const count = Math.min(WANTED, openFileLimit() - SPARE_FILES)
     if (count < WANTED) console.warn(`only ${count} connections: ulimit -n is ${openFileLimit()}`)
     await served.listen()

@@ -41,7 +41,7 @@ describe.skipIf(redis === undefined)('reports while nodes, workers, Redis and th
     const outcome = await run('queued', EACH_ONCE, EACH_ONCE_MS)
     expect(violations(outcome)).toEqual([])
     expect(outcome.delivered).toBeGreaterThan(1_000)
-  }, 300_000)
+  })
 
   it('are named by the ledger where a node died that had only promised to have them', async () => {
     const faults: Fault[] = [
@@ -52,5 +52,5 @@ describe.skipIf(redis === undefined)('reports while nodes, workers, Redis and th
     expect(violations(outcome)).toEqual([])
     expect(outcome.missing).toBeGreaterThan(0)
     expect(outcome.ledger.findings).toContainEqual(expect.objectContaining({ where: 'node' }))
-  }, 300_000)
+  })
 })

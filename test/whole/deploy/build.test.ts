@@ -133,20 +133,20 @@ describe('a worker of a team, in a folder of its own', () => {
       })
       expect(answer.status).toBe(202)
       const ours = () => (existsSync(join(project, 'ours')) ? readFileSync(join(project, 'ours'), 'utf8') : '')
-      await expect.poll(ours, { timeout: 20_000 }).toContain('/a')
+      await expect.poll(ours).toContain('/a')
       expect(backend.count).toBe(0)
       const wrong = await start('worker', '--handlers', 'audti')
       expect((await wrong.child.exited).code).toBe(2)
       expect(wrong.child.output()).toContain('Did you mean "audit"?')
       await start('worker', '--handlers', 'audit')
-      await expect.poll(() => backend.requests[0]?.body, { timeout: 20_000 }).toBe('{"path":"/a"}\n')
+      await expect.poll(() => backend.requests[0]?.body).toBe('{"path":"/a"}\n')
     } finally {
       await Promise.all(children.map((child) => child.stop()))
       await backend.close()
       await redis.stop()
       rmSync(project, { recursive: true })
     }
-  }, 60_000)
+  })
 })
 
 describe('the image', () => {
@@ -170,7 +170,7 @@ describe('the image', () => {
     expect(healthy()).toBe(1)
     const child = await spawnChild(process.execPath, args, { cwd: image })
     await child.waitForPort(admin ?? 0)
-    await expect.poll(healthy, { timeout: 10_000, interval: 200 }).toBe(0)
+    await expect.poll(healthy, { interval: 200 }).toBe(0)
     expect((await child.stop()).code).toBe(0)
   })
 })
