@@ -1,9 +1,10 @@
 // `intermix validate`: tells everything that is wrong or doubtful about a config folder.
 
+import { resolve } from 'node:path'
 import { builtInAdapters } from '../adapters/index.ts'
 import { loadAdapters } from '../adapters/load.ts'
 import { compileSnapshot } from '../config/compile-snapshot.ts'
-import { loadConfigFolder } from '../config/load.ts'
+import { type LoadedConfig, loadConfigFolder } from '../config/load.ts'
 import { formatProblem } from '../kernel/problem.ts'
 import { type LoadedDomains, loadDomains } from '../quota/descriptors/load-domains.ts'
 import type { OptionTable } from '../settings/options.ts'
@@ -41,20 +42,22 @@ export const validate = defineTool({
     const options = { ...values, adapters }
     const loaded = await loadConfigFolder(folder)
     const compiled = compileSnapshot(loaded, options)
-    const limits = values.ratelimitConfig === undefined ? undefined : await rateLimits(values.ratelimitConfig)
-    const problems = [...compiled.problems, ...(limits?.problems ?? [])]
+    const limits = await rateLimits(folder, loaded, values.ratelimitConfig)
+    const problems = [...compiled.problems, ...limits.problems]
     for (const problem of problems) io.err(formatProblem(problem))
     const errors = problems.filter(({ severity }) => severity === 'error').length
     const { objects, rules } = compiled.counts
-    const domains = limits === undefined ? '' : `, ${count(limits.domains.size, 'domain')} of rate limits`
+    const hasLimits = values.ratelimitConfig !== undefined || limits.domains.size + limits.quarantined.size > 0
+    const domains = hasLimits ? `, ${count(limits.domains.size, 'domain')} of rate limits` : ''
     const found = `${count(objects, 'object')}, ${count(rules, 'rule')}${domains}`
     io.out(`${found}; ${count(errors, 'error')}, ${count(problems.length - errors, 'warning')}`)
     return compiled.snapshot === undefined || errors > 0 ? EXIT.refused : EXIT.ok
   },
 })
 
-async function rateLimits(folder: string): Promise<LoadedDomains> {
-  return loadDomains(await loadConfigFolder(folder))
+async function rateLimits(folder: string, config: LoadedConfig, own: string | undefined): Promise<LoadedDomains> {
+  if (own === undefined || resolve(own) === resolve(folder)) return loadDomains({ config })
+  return loadDomains({ own: await loadConfigFolder(own), config })
 }
 
 function count(number: number, noun: string): string {

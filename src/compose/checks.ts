@@ -19,6 +19,7 @@ import { CheckPlans } from '../policy/check-plan.ts'
 import { PolicyRequests } from '../policy/policy-request.ts'
 import { QuotaEngine } from '../policy/quota-engine.ts'
 import type { PolicyState } from '../policy/handler-table.ts'
+import { RuleLimits } from '../policy/rule-limits.ts'
 import type { RedisLink } from '../redis/connection.ts'
 
 export interface CacheOptions {
@@ -56,6 +57,7 @@ export interface Checks {
   readonly engine: CheckEngine
   readonly quotas: QuotaService
   readonly requests: PolicyRequests
+  readonly ruleLimits: RuleLimits
   readonly verdicts: VerdictCache
   /** Brings the gauges up to date. */
   measure(): void
@@ -117,6 +119,7 @@ export function createChecks(options: ChecksOptions): Checks {
     engine,
     quotas,
     requests,
+    ruleLimits: new RuleLimits({ clock, metrics, state: () => options.state() }),
     verdicts,
     measure() {
       entries({ grain: 'answer' }).set(answers?.size ?? 0)

@@ -8,7 +8,7 @@ import { type Address, showAddress } from '../settings/option-kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import { AdapterEnvironments } from './adapter-environments.ts'
 import { grpcChoices } from './grpc-choices.ts'
-import { createRateLimits, openDomains, type RateLimits } from './rate-limits.ts'
+import { createDomains, createRateLimits, type RateLimits } from './rate-limits.ts'
 import { checkHandlers, chooseHandlers } from './handler-choice.ts'
 import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
@@ -51,6 +51,7 @@ const WORKER_VARIETIES: readonly Variety[] = ['report', 'attributes']
 export const createProcess: CreateProcess = async (role, settings, ports) => {
   const { clock, log, meter } = ports
   const adapters = await loadAdapters(settings.adapters.join(','), { from: process.cwd(), known: builtInAdapters() })
+  const domains = createDomains(settings, ports)
   const watched = await WatchedConfig.open({
     source: folderSource(settings.config, { clock, log }),
     compile: {
@@ -60,13 +61,14 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
       requireRules: settings.requireRules,
       processes: settings.processes,
     },
+    onLoaded: (loaded) => domains?.takeFrom(loaded),
     clock,
     log,
     meter,
   })
   checkHandlers(watched.current(), settings)
   const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
-  const domains = await openDomains(settings, ports)
+  await domains?.start()
   return new Composition(settings, ports, watched, domains, createGrpc, await loadWorker(settings))
 }
 
@@ -137,7 +139,6 @@ class Composition implements RunningProcess {
       listener,
       siblings,
     })
-    this.#rateLimits = domains && createRateLimits(domains, settings, this.#environments, ports)
     this.#tables = new HandlerTables({
       clock,
       log,
@@ -162,6 +163,8 @@ class Composition implements RunningProcess {
     this.#policy = serving
       ? createPolicy({ ...policyChoices(settings), ...redis, replication, clock, random, log, meter, state, siblings })
       : undefined
+    this.#rateLimits =
+      domains && this.#policy && createRateLimits(domains, this.#policy.ruleLimits, settings, this.#environments, ports)
     const queue = { queueLink, queueReplication }
     this.#reports = createReports({ settings, process, clock, random, log, meter, ...queue, health, createWorker })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })

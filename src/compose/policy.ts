@@ -11,6 +11,7 @@ import type { Siblings } from '../kernel/siblings.ts'
 import { EndedRequests } from '../policy/ended-requests.ts'
 import { normalTarget, NormalizingCheck, readingsOf } from '../policy/normalizing-check.ts'
 import { NormalizingQuotas } from '../policy/normalizing-quotas.ts'
+import type { RuleLimits } from '../policy/rule-limits.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import type { Replication } from '../redis/replication.ts'
 import type { PathAmbiguity } from '../wire/ambiguity.ts'
@@ -43,6 +44,8 @@ export interface Policy {
   readonly quotas: QuotaService
   /** Gives back what requests held that have ended, as reports say. */
   readonly ended: EndedRequests
+  /** Rate limits by rules. */
+  readonly ruleLimits: RuleLimits
   /** A bag as rules see it, and as they see it too. @throws IntermixError INVALID_REQUEST where it is ambiguous. */
   readings(bag: AttributeBag): readonly [AttributeBag, AttributeBag?]
   readonly verdicts: VerdictCache
@@ -62,7 +65,7 @@ export function createPolicy(options: PolicyOptions): Policy {
   const revocations = new Revocations()
   const service = new RevocationService({ ...options, revocations, link, siblings })
   const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
-  const { engine, quotas, requests, verdicts } = checks
+  const { engine, quotas, requests, ruleLimits, verdicts } = checks
   const allowed = options.allowedAmbiguities
   const readings = (bag: AttributeBag) => (options.normalizes ? readingsOf(bag, allowed) : ([bag] as const))
   const normalizing = options.normalizes ? new NormalizingCheck({ check: engine, allowed, meter }) : undefined
@@ -75,6 +78,7 @@ export function createPolicy(options: PolicyOptions): Policy {
     check: normalizing ?? engine,
     quotas: normalizing === undefined ? quotas : new NormalizingQuotas(quotas, normalizing),
     ended: new EndedRequests({ clock, meter, formats, requests, readings }),
+    ruleLimits,
     readings: (bag) => normalizing?.readings(bag) ?? [bag],
     verdicts,
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),

@@ -1,8 +1,11 @@
-// Rate limits by descriptors: what Envoy's rate limit filter asks for.
+// Rate limits: what Envoy's rate limit filter asks for.
 
+import { resolve } from 'node:path'
 import { folderSource } from '../config/folder-source.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import { DescriptorLimits } from '../quota/descriptors/descriptor-limits.ts'
+import { RateLimitSources } from '../quota/rate-limit-sources.ts'
+import type { RuleLimits } from '../policy/rule-limits.ts'
 import { WatchedDomains } from '../quota/descriptors/watched-domains.ts'
 import type { RateLimitDoor } from '../server/door-dependencies.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -24,26 +27,34 @@ export interface RateLimits {
   readonly stop: () => Promise<void>
 }
 
-/** Opens the folder of a process that serves; `undefined` where there is none. Rejects with INVALID_CONFIG. */
-export async function openDomains(settings: Settings, ports: Ports): Promise<WatchedDomains | undefined> {
-  const { role, ratelimitConfig } = settings
-  if (role === 'worker' || ratelimitConfig === undefined) return undefined
-  return await WatchedDomains.open({ ...ports, source: folderSource(ratelimitConfig, ports) })
+/** The domains of a process that serves; `undefined` where it does not. They are read when they start. */
+export function createDomains(settings: Settings, { clock, log, meter }: Ports): WatchedDomains | undefined {
+  const { role, config, ratelimitConfig } = settings
+  if (role === 'worker') return undefined
+  // Domains in the folder of the config come from there.
+  const isApart = ratelimitConfig !== undefined && resolve(ratelimitConfig) !== resolve(config)
+  const source = isApart ? folderSource(ratelimitConfig, { clock, log }) : undefined
+  return new WatchedDomains({ source, clock, log, meter })
 }
 
-/** Their counters lie beside those of handlers, in Redis where there is one. */
+/** Those of domains and those of rules. Counters of domains lie beside those of handlers, in Redis where there is one. */
 export function createRateLimits(
   domains: WatchedDomains,
+  rules: RuleLimits,
   settings: Settings,
   environments: AdapterEnvironments,
   { clock, log, meter }: Ports,
 ): RateLimits {
   const limits = environments.limits(COUNTERS)
-  if (settings.queueRedis === undefined)
+  if (settings.queueRedis === undefined && !domains.isEmpty)
     log.warn({ processes: settings.processes }, 'without Redis each process counts rate limits by itself')
   return {
     door: {
-      service: new DescriptorLimits({ domains, limits: limits.open, clock, meter }),
+      service: new RateLimitSources({
+        domains,
+        descriptors: new DescriptorLimits({ domains, limits: limits.open, clock, meter }),
+        rules,
+      }),
       headers: settings.ratelimitHeaders,
     },
     view: () => domains.view(),

@@ -1,5 +1,6 @@
 // Attribute manifests: the vocabulary that expressions are checked against.
 
+import { RATE_LIMIT_ATTRIBUTES } from '../kernel/rate-limit-attributes.ts'
 import { VALUE_TYPES, type ValueType } from '../kernel/value.ts'
 import type { ConfigNode, MapEntry, ScalarNode } from './config-node.ts'
 import { Fields } from './fields.ts'
@@ -9,9 +10,9 @@ import { readChoice } from './values.ts'
 
 const ATTRIBUTE = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/
 
-/** The attributes of all manifests so far, each with where it was declared first. */
+/** The attributes of all manifests so far, each with where it was declared first, beside those that need no manifest. */
 export class VocabularyBuilder {
-  readonly vocabulary = new Map<string, ValueType>()
+  readonly vocabulary = new Map<string, ValueType>(RATE_LIMIT_ATTRIBUTES)
   readonly #places = new Map<string, ConfigNode>()
   readonly #problems: ProblemList
 
@@ -41,8 +42,9 @@ export class VocabularyBuilder {
     if (type === undefined) return
     const known = this.vocabulary.get(key)
     const place = this.#places.get(key)
-    if (known !== undefined && known !== type && place !== undefined) {
-      const message = `the attribute "${key}" is ${type} here and ${known} at ${placeOf(place)}: give it one type.`
+    if (known !== undefined && known !== type) {
+      const there = place === undefined ? 'by itself' : `at ${placeOf(place)}`
+      const message = `the attribute "${key}" is ${type} here and ${known} ${there}: give it one type.`
       this.#problems.error(keyNode, 'conflicting-attribute', message)
     } else if (known === undefined) {
       this.vocabulary.set(key, type)

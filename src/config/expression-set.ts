@@ -3,6 +3,7 @@
 import type { CompiledExpression, Dialect } from '../expression/compiled.ts'
 import { compileExpression } from '../expression/compile.ts'
 import type { Vocabulary } from '../kernel/attribute-bag.ts'
+import { RATE_LIMIT_ATTRIBUTES } from '../kernel/rate-limit-attributes.ts'
 import { suggest } from '../kernel/suggest.ts'
 import type { ValueType } from '../kernel/value.ts'
 import type { ConfigNode, ScalarNode } from './config-node.ts'
@@ -89,7 +90,7 @@ export class ExpressionSet {
   }
 
   #attributeHint(name: string, vocabulary: Vocabulary): string {
-    if (vocabulary.size === 0) return ' No attributemanifest declares any attribute.'
+    if (vocabulary.size <= RATE_LIMIT_ATTRIBUTES.size) return ' No attributemanifest declares any attribute.'
     const hint = suggest(name, vocabulary.keys()).replace(/ Known: .*$/, '')
     return hint === '' ? ' No attributemanifest declares it.' : hint
   }

@@ -29,7 +29,7 @@ export function* warnOfExpressions(
 
 /** What a caller gains by a match that fails; `undefined` where it gains nothing. */
 function effectOfFailure(rule: RuleConfig, kind: ExpressionDoubt['kind']): string | undefined {
-  if (!serves(rule, 'check') && !serves(rule, 'attributes')) return undefined
+  if (!(['check', 'attributes', 'rateLimit'] as const).some((purpose) => serves(rule, purpose))) return undefined
   if (rule.matchFailure === 'noMatch' && kind === 'may-fail') {
     return 'and the rule does not apply then: with "matchFailure: unknown" its failPolicy decides'
   }

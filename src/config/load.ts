@@ -87,6 +87,10 @@ export class ConfigFolder {
       name: this.#folder,
       documents: parts.flatMap(({ documents }) => documents),
       problems: parts.flatMap(({ problems }) => problems),
+      domains: {
+        documents: parts.flatMap(({ domains }) => domains.documents),
+        problems: parts.flatMap(({ domains }) => domains.problems),
+      },
       digest: digestOf(parts.map(({ digest }) => digest)),
     }
   }
@@ -110,8 +114,7 @@ export class ConfigFolder {
     } catch (error) {
       return failed(path, 'not-utf-8', `the file is not a text in UTF-8: ${messageOf(error)}`)
     }
-    const { documents, problems } = await this.#run(parsing(path, text))
-    const loaded = { name: path, documents, problems, digest: digestOf([path, hash]) }
+    const loaded = { ...(await this.#run(parsing(path, text))), name: path, digest: digestOf([path, hash]) }
     return { identity, hash, loaded }
   }
 
@@ -148,7 +151,8 @@ function* hashing(bytes: Uint8Array): Sliced<string> {
 
 function failed(file: string, code: string, message: string): LoadedConfig {
   const place = { severity: 'error', code, file, line: 0, column: 0, path: '' } as const
-  return { name: file, documents: [], problems: [{ ...place, message }], digest: digestOf([file, message]) }
+  const domains = { documents: [], problems: [] }
+  return { name: file, documents: [], problems: [{ ...place, message }], domains, digest: digestOf([file, message]) }
 }
 
 function messageOf(error: unknown): string {

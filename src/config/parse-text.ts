@@ -1,6 +1,6 @@
 // From text to documents that know their places.
 
-import { LineCounter } from 'yaml'
+import { isMap, LineCounter } from 'yaml'
 import type { Problem } from '../kernel/problem.ts'
 import { type ConfigNode, isNodeIssue, type MapNode, readNodes, type SourceFile } from './config-node.ts'
 import { digestOf } from './digest.ts'
@@ -14,11 +14,16 @@ export interface ConfigDocument {
 }
 
 /** The documents that could be read, and everything that could not. */
-export interface LoadedConfig {
-  /** What it was read from: a file, a folder, or another name. */
-  readonly name: string
+export interface LoadedDocuments {
   readonly documents: readonly ConfigDocument[]
   readonly problems: readonly Problem[]
+}
+
+export interface LoadedConfig extends LoadedDocuments {
+  /** What it was read from: a file, a folder, or another name. */
+  readonly name: string
+  /** Documents of another kind that lie between the others: those with a `domain` are envoyproxy/ratelimit's. */
+  readonly domains: LoadedDocuments
   /** Changes with every byte of the input. */
   readonly digest: string
 }
@@ -29,27 +34,40 @@ export function parseConfigText(name: string, text: string): LoadedConfig {
 }
 
 /** The same in slices. Only a single object, or a list in flow style, with anchors or under directives, is read without a pause. */
-export function* parsing(name: string, text: string): Sliced<Pick<LoadedConfig, 'documents' | 'problems'>> {
-  const problems = new ProblemList()
+export function* parsing(name: string, text: string): Sliced<Omit<LoadedConfig, 'name' | 'digest'>> {
+  const objects = new DocumentList()
+  const domains = new DocumentList()
   const file: SourceFile = { name, text, lines: new LineCounter() }
-  const documents: ConfigDocument[] = []
   try {
     for (const document of yamlDocuments(file)) {
-      if (document !== undefined) yield* readDocument(document, file, documents, problems)
+      if (document !== undefined) yield* readDocument(document, file, isOfDomain(document) ? domains : objects)
       yield
     }
   } catch (error) {
-    problems.inFile('error', file, 0, 'yaml-syntax', `the text cannot be parsed: ${messageOf(error)}`)
-    return { documents: [], problems: problems.all }
+    objects.problems.inFile('error', file, 0, 'yaml-syntax', `the text cannot be parsed: ${messageOf(error)}`)
+    return { documents: [], problems: objects.problems.all, domains: { documents: [], problems: [] } }
   }
-  return { documents, problems: problems.all }
+  return { ...objects.loaded, domains: domains.loaded }
+}
+
+class DocumentList {
+  readonly documents: ConfigDocument[] = []
+  readonly problems = new ProblemList()
+
+  get loaded(): LoadedDocuments {
+    return { documents: this.documents, problems: this.problems.all }
+  }
+}
+
+/** Whether it says so, whatever else may be wrong with it. */
+function isOfDomain({ document: { contents } }: ReadDocument): boolean {
+  return isMap(contents) && contents.has('domain') && !contents.has('kind') && !contents.has('apiVersion')
 }
 
 function* readDocument(
   { document, path }: ReadDocument,
   file: SourceFile,
-  documents: ConfigDocument[],
-  problems: ProblemList,
+  { documents, problems }: DocumentList,
 ): Sliced<void> {
   for (const { code, message, pos } of document.errors) {
     const text = code === 'DUPLICATE_KEY' ? 'this key stands in its map already: keep one of the two.' : message

@@ -23,22 +23,31 @@ export class RuleSelector {
   readonly #check: PurposeRules
   readonly #report: PurposeRules
   readonly #attributes: PurposeRules
+  readonly #rateLimit: PurposeRules
 
-  private constructor(check: PurposeRules, report: PurposeRules, attributes: PurposeRules) {
-    this.#check = check
-    this.#report = report
-    this.#attributes = attributes
+  private constructor(rules: Readonly<Record<RulePurpose, PurposeRules>>) {
+    this.#check = rules.check
+    this.#report = rules.report
+    this.#attributes = rules.attributes
+    this.#rateLimit = rules.rateLimit
   }
 
   static *build(snapshot: Snapshot): Sliced<RuleSelector> {
     const check = yield* PurposeRules.build(snapshot, 'check')
     const report = yield* PurposeRules.build(snapshot, 'report')
-    return new RuleSelector(check, report, yield* PurposeRules.build(snapshot, 'attributes'))
+    const attributes = yield* PurposeRules.build(snapshot, 'attributes')
+    const rateLimit = yield* PurposeRules.build(snapshot, 'rateLimit')
+    return new RuleSelector({ check, report, attributes, rateLimit })
   }
 
   /** Whether any rule generates attributes: if none does, none need be selected. */
   get generatesAttributes(): boolean {
     return this.#attributes.size > 0
+  }
+
+  /** Whether any rule limits rates that callers describe. */
+  get limitsRates(): boolean {
+    return this.#rateLimit.size > 0
   }
 
   /** Rules with at least one check or quota action or a header operation. */
@@ -54,6 +63,11 @@ export class RuleSelector {
   /** Rules that generate attributes; `bag` is what the proxy sent. */
   attributes(bag: AttributeBag, log?: ReadLog): CandidateSet {
     return this.#attributes.select(bag, log)
+  }
+
+  /** Rules with quotas for rates that callers describe; `bag` is a demand (`policy/rule-limits.ts`). */
+  rateLimit(bag: AttributeBag, log?: ReadLog): CandidateSet {
+    return this.#rateLimit.select(bag, log)
   }
 }
 

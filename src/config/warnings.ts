@@ -6,6 +6,7 @@ import { warnOfExpressions } from './expression-warnings.ts'
 import type { ConfigObject } from './objects.ts'
 import { placeOf, type ProblemList } from './problem-list.ts'
 import { warnOfQuotas } from './quota-warnings.ts'
+import { warnOfRateLimits } from './rate-limit-warnings.ts'
 import { serves } from './rule-purpose.ts'
 import type { Sliced } from './slices.ts'
 import { warnOfSpellings } from './spelling-warnings.ts'
@@ -34,6 +35,7 @@ export function* warnOfDoubts(config: CompiledObjects, { problems, options, site
   yield* warnOfRepeatedRules(config.rules, options.defaultNamespace, problems)
   yield* warnOfUncacheable(config.rules.values(), sites, problems)
   yield* warnOfExpressions(config.rules.values(), sites, problems)
+  yield* warnOfRateLimits(config.rules, sites, problems)
   yield* warnOfSpellings(config.rules.values(), sites, problems)
 }
 

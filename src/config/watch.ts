@@ -19,6 +19,8 @@ export interface WatchedConfigOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly meter: Meter
+  /** Hears of all that could be read, the first time and after each change, whether or not it is a config that can be used. */
+  readonly onLoaded?: (loaded: LoadedConfig) => void
   /** How often the source is looked at when no hint came, in ms. Default 1000. */
   readonly pollMs?: number
   /** How long after a hint the source is read, in ms: editors write in several steps. Default 100. */
@@ -83,6 +85,7 @@ export class WatchedConfig {
     const compiler = new SnapshotCompiler(options.compile)
     const fingerprint = await source.fingerprint()
     const loaded = await source.load()
+    options.onLoaded?.(loaded)
     const { snapshot, problems } = await inSlices(compiler.compile(loaded), options.clock)
     if (snapshot !== undefined) {
       return new WatchedConfig(options, { compiler, fingerprint, digest: loaded.digest, snapshot, problems })
@@ -136,6 +139,7 @@ export class WatchedConfig {
     this.#fingerprint = fingerprint
     if (loaded.digest === this.#digest) return this.#readAgain()
     this.#digest = loaded.digest
+    this.#options.onLoaded?.(loaded)
     const compiled = await inSlices(this.#compile(loaded), this.#options.clock)
     if (!this.#watch.closed) this.#take(compiled)
   }

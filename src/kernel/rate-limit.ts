@@ -44,11 +44,16 @@ export interface RateLimitDemand {
   readonly hitsAddend: number
 }
 
+/** How many hits a descriptor of a demand is. */
+export function hitsOf({ hitsAddend: own }: RateLimitDescriptor, { hitsAddend }: RateLimitDemand): number {
+  return own ?? Math.max(1, hitsAddend)
+}
+
 /** What became of one descriptor. */
 export interface DescriptorStatus {
   readonly isOver: boolean
-  /** `undefined` where nothing limits it. */
-  readonly limit: RateLimit | undefined
+  /** `undefined` where nothing limits it, or nothing can be told of what does. Its unit is where its window is none of them. */
+  readonly limit: (Omit<RateLimit, 'unit'> & { readonly unit: RateUnit | undefined }) | undefined
   /** Hits that are left in this window; `UNLIMITED` where it is configured so. */
   readonly remaining: number
   /** Until the window ends, in whole seconds; 0 without a limit. */
@@ -57,6 +62,7 @@ export interface DescriptorStatus {
 
 /** The most that the protocol can say is left. */
 export const UNLIMITED = 0xffff_ffff
+export const NO_LIMIT: DescriptorStatus = { isOver: false, limit: undefined, remaining: 0, resetSeconds: 0 }
 
 export interface RateLimitAnswer {
   readonly isOver: boolean

@@ -146,7 +146,7 @@ export class CheckEngine implements CheckService {
   #finish(call: Call, answer: Answer): CheckOutcome | Promise<CheckOutcome> {
     const { options, plan } = call
     if (answer.status.code !== 0 || (options.charging ?? 'all') !== 'all') return this.#answered(call, answer)
-    if (plan.shadowCharging.length > 0) chargeShadow(call, answer, this.#options.metrics)
+    if (plan.shadowCharging.length > 0) chargeShadow({ call, rules: plan.shadowCharging }, this.#options.metrics)
     const charged = this.#charge(call, answer)
     return charged instanceof Promise
       ? charged.then((done) => this.#answered(call, done))

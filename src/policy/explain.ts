@@ -5,18 +5,21 @@ import { fieldToJson, valueToText } from '../adapter-kit/value-text.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { VerdictOutcome } from '../cache/verdict-request.ts'
+import { serves } from '../config/rule-purpose.ts'
 import type { InstanceConfig, RuleConfig } from '../config/snapshot.ts'
 import { type EqualityTerm, EvaluationError } from '../expression/compiled.ts'
 import { type AttributeBag, CompletedBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { codeName } from '../kernel/status.ts'
+import { RATE_LIMIT_HITS } from '../kernel/rate-limit-attributes.ts'
 import { suggest } from '../kernel/suggest.ts'
 import { isAmbiguous, isStringMap } from '../kernel/value.ts'
 import { generateAttributes } from './attribute-generation.ts'
 import type { SettledPart } from './combine.ts'
 import { fillHeaders } from './header-operations.ts'
 import type { PolicyState } from './handler-table.ts'
+import { asDemand } from './rule-limits.ts'
 import { matchRule } from './rule-match.ts'
 import type { RunningHandler } from './running-handler.ts'
 
@@ -39,7 +42,7 @@ const MAX_READS = 1_000
 const DEFAULT_RULES = 100
 
 /**
- * The explanation as JSON. Handlers are asked as a check would ask them, cached verdicts included.
+ * The explanation as JSON; of a rate limit where the request has a `ratelimit.domain`. Handlers are asked as a check would ask them, cached verdicts included.
  * @throws IntermixError NOT_FOUND where no rule has the wished name
  */
 export async function explainCheck(
@@ -51,17 +54,19 @@ export async function explainCheck(
 ): Promise<object> {
   const deadline = dependencies.clock.monotonic() + timeoutMs
   const inputs = new ReadCollector()
-  const generators = state.rules.attributes(own, inputs).rules
-  const bag = await generateAttributes(own, generators, state.handlers, {
+  const demand = asDemand(own)
+  const generators = demand === undefined ? state.rules.attributes(own, inputs).rules : []
+  const bag = await generateAttributes(demand ?? own, generators, state.handlers, {
     deadline,
     failures: { add: () => undefined },
     failed: 'unknown',
     log: inputs,
   })
   const reads = new ReadCollector()
-  const candidates = state.rules.check(bag, reads)
+  const purpose = demand === undefined ? 'check' : 'rateLimit'
+  const candidates = state.rules[purpose](bag, reads)
   const chosen = new Set(candidates.rules.map((rule) => rule.name))
-  const concerned = concernedRules(state, only)
+  const concerned = concernedRules(state, purpose, only)
   const rules: object[] = []
   let size = 0
   for (const rule of selected(concerned, chosen, limit)) {
@@ -93,18 +98,20 @@ export async function explainCheck(
   }
 }
 
-/** The rules that say something about checks, or the one of this name. */
-function concernedRules({ snapshot }: PolicyState, name: string | undefined): RuleConfig[] {
-  const all = snapshot.rules.filter(
-    (rule) => rule.actions.some(({ instances }) => instances.some(isAsked)) || hasHeaders(rule),
-  )
+/** The rules that say something about checks, or rate limits, or the one of this name. */
+function concernedRules(
+  { snapshot }: PolicyState,
+  purpose: 'check' | 'rateLimit',
+  name: string | undefined,
+): RuleConfig[] {
+  const all = snapshot.rules.filter((rule) => serves(rule, purpose))
   if (name === undefined) return all
   const named = all.filter((rule) => rule.name === name)
   if (named.length > 0) return named
   const names = all.map((rule) => rule.name)
   throw new IntermixError(
     'NOT_FOUND',
-    `no rule for checks is called ${JSON.stringify(name.slice(0, 200))}.${suggest(name, names)}`,
+    `no rule for ${purpose === 'check' ? 'checks' : 'rate limits'} is called ${JSON.stringify(name.slice(0, 200))}.${suggest(name, names)}`,
   )
 }
 
@@ -196,15 +203,20 @@ async function explainAction(
   const source = state.handlers.get(handler)
   if (source === undefined) return { told: { ...about, verdict: 'unknown', because: 'the handler is not running' } }
   if (config.template.variety === 'quota')
-    return { told: { ...about, ...(await explainQuota(source, instance, deadline)) } }
+    return { told: { ...about, ...(await explainQuota(source, instance, bag, deadline)) } }
   const outcome = await verdicts.get({ source, instance, bag, deadline })
   return { told: { ...about, ...outcomeJson(outcome, clock) }, outcome }
 }
 
 /** How a quota stands, by a look that charges nothing. */
-async function explainQuota(source: RunningHandler, instance: Instance, deadline: number): Promise<object> {
+async function explainQuota(
+  source: RunningHandler,
+  instance: Instance,
+  bag: AttributeBag,
+  deadline: number,
+): Promise<object> {
   const look = { amount: 0, bestEffort: false, deduplicationId: '' }
-  const amount = Number(instance.fields['amount'] ?? 1n)
+  const amount = Number(instance.fields['amount'] ?? bag.get(RATE_LIMIT_HITS) ?? 1n)
   try {
     const { status, limits = [] } = await source.quota(instance, look, deadline)
     const told = { status: { code: codeName(status.code), message: status.message }, amount, limits }

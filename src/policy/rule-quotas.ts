@@ -12,7 +12,7 @@ import type { CheckMetrics } from './check-metrics.ts'
 import { limitHeaders, retryAfterSeconds } from './limit-headers.ts'
 import type { PolicyRequest } from './policy-request.ts'
 import { demandId, ownIdOf, quotaId } from './quota.ts'
-import { evaluationFailure, matchRule } from './rule-match.ts'
+import { evaluationFailure, type MatchFailed, matchRule } from './rule-match.ts'
 import { isRefusal, type RunningHandler } from './running-handler.ts'
 
 type Call = PolicyRequest<CheckOptions>
@@ -34,7 +34,7 @@ interface Failed {
 }
 
 /** What became of the quotas of a request. */
-interface Charged {
+export interface Charged {
   readonly limits: readonly LimitStanding[]
   readonly refusal: { readonly rule: string; readonly handler: string; readonly status: Status } | undefined
 }
@@ -45,24 +45,37 @@ export interface Charging {
   readonly rules: readonly RuleConfig[]
   /** The quotas that the caller judges itself, as `quotaId` has them. */
   readonly named: ReadonlySet<string>
+  /** What is charged where an instance does not say; 0 only looks, whatever instances say. 1 unless given. */
+  readonly hits?: number
+  /** Hears of matches that fail, where nobody has heard of them yet. */
+  readonly matchFailed?: MatchFailed
 }
 
 /**
- * Charges the quotas of some rules, for an answer that allows; each once, whichever of the readings wants it. What one handler
- * is asked for is charged together, handler by handler in rule order; the first one that refuses ends it. The answer is
- * nobody's to give again: it was paid for once.
+ * Charges the quotas of some rules, for an answer that allows. The answer is nobody's to give again: it was paid for once.
  */
 export function chargeRules(readings: readonly Charging[], answer: Answer): Answer | Promise<Answer> {
-  const { wanted, failed } = wantedOf(readings)
-  if (failed !== undefined) return refused(answer, { limits: [], refusal: refusalOf(failed) })
-  if (wanted.length === 0) return answer
-  const groups = [...Map.groupBy(wanted, groupOf).values()]
-  const conclude = (charged: Charged) =>
-    charged.refusal === undefined ? paid(answer, charged) : refused(answer, charged)
-  const deadline = readings[0]?.call.deadline ?? 0
-  const charged = chargeGroups(groups, deadline, { limits: [], refusal: undefined })
+  const conclude = (charged: Charged) => {
+    if (charged === NOTHING) return answer
+    return charged.refusal === undefined ? paid(answer, charged) : refused(answer, charged)
+  }
+  const charged = chargeQuotas(readings)
   return charged instanceof Promise ? charged.then(conclude) : conclude(charged)
 }
+
+/**
+ * Charges the quotas of some rules; each once, whichever of the readings wants it. What one handler is asked for is charged
+ * together, handler by handler in rule order; the first one that refuses ends it.
+ */
+export function chargeQuotas(readings: readonly Charging[]): Charged | Promise<Charged> {
+  const { wanted, failed } = wantedOf(readings)
+  if (failed !== undefined) return { limits: [], refusal: refusalOf(failed) }
+  if (wanted.length === 0) return NOTHING
+  const groups = [...Map.groupBy(wanted, groupOf).values()]
+  return chargeGroups(groups, readings[0]?.call.deadline ?? 0, { limits: [], refusal: undefined })
+}
+
+const NOTHING: Charged = { limits: [], refusal: undefined }
 
 /** A retry is known by its id as a whole, so what has an id of its own is charged apart from the rest. */
 function groupOf({ handler, charge, ownId }: Wanted): string {
@@ -72,11 +85,14 @@ function groupOf({ handler, charge, ownId }: Wanted): string {
 const NONE: ReadonlySet<string> = new Set()
 
 /** Charges the quotas of shadow rules beside the answer, and counts what they would have said. Returns at once. */
-export function chargeShadow(call: Call, answer: Answer, metrics: Pick<CheckMetrics, 'shadowQuota'>): void {
-  for (const rule of call.plan.shadowCharging) {
-    const tell = ({ status }: Answer) => metrics.shadowQuota(rule.name, status.code)
+export function chargeShadow(
+  { call, rules, ...how }: Omit<Charging, 'named'>,
+  metrics: Pick<CheckMetrics, 'shadowQuota'>,
+): void {
+  for (const rule of rules) {
+    const tell = ({ refusal }: Charged) => metrics.shadowQuota(rule.name, refusal?.status.code ?? Code.OK)
     // Nobody judges it: who names a quota is answered by rules that are enforced.
-    const charged = chargeRules([{ call, rules: [rule], named: NONE }], answer)
+    const charged = chargeQuotas([{ call, rules: [rule], named: NONE, ...how }])
     if (charged instanceof Promise) void call.state.handlers.hold(charged).then(tell)
     else tell(charged)
   }
@@ -89,10 +105,9 @@ export function chargeShadow(call: Call, answer: Answer, metrics: Pick<CheckMetr
 function wantedOf(readings: readonly Charging[]): { wanted: readonly Wanted[]; failed?: Failed } {
   const wanted: Wanted[] = []
   const seen = new Set<string>()
-  for (const { call, rules, named } of readings) {
+  for (const { call, rules, named, hits, matchFailed = UNHEARD } of readings) {
     for (const rule of rules) {
-      // What failed was counted when the check was answered.
-      const isMatch = matchRule(rule, call.bag, undefined, () => undefined)
+      const isMatch = matchRule(rule, call.bag, undefined, matchFailed)
       if (isMatch === false) continue
       for (const { action, config } of quotasOf(rule)) {
         const handler = action.handler.name
@@ -102,7 +117,7 @@ function wantedOf(readings: readonly Charging[]): { wanted: readonly Wanted[]; f
         const found =
           isMatch instanceof EvaluationError && rule.failPolicy === 'closed'
             ? evaluationFailure('match', isMatch)
-            : wantedBy(call, handler, config)
+            : wantedBy(call, handler, config, hits)
         if (!(found instanceof IntermixError)) wanted.push({ rule, handler, ...found })
         else if (rule.failPolicy === 'closed') return { wanted, failed: { rule, handler, error: found } }
       }
@@ -111,16 +126,20 @@ function wantedOf(readings: readonly Charging[]): { wanted: readonly Wanted[]; f
   return { wanted }
 }
 
+/** What failed was counted when the check was answered. */
+const UNHEARD: MatchFailed = () => undefined
+
 function wantedBy(
   { bag, options, state }: Charging['call'],
   handler: string,
   config: InstanceConfig,
+  hits = 1,
 ): Pick<Wanted, 'running' | 'charge' | 'ownId'> | IntermixError {
   const instance = config.build(bag)
   if (instance instanceof EvaluationError) return evaluationFailure(config.name, instance)
   const running = state.handlers.get(handler)
   if (running === undefined) return new IntermixError('INTERNAL', `${config.name}: the handler is not running`)
-  const amount = Number(instance.fields['amount'] ?? 1n)
+  const amount = hits === 0 ? 0 : Number(instance.fields['amount'] ?? hits)
   if (!Number.isSafeInteger(amount) || amount < 0)
     return new IntermixError('EVALUATION_FAILED', `${config.name}: the amount ${amount} cannot be charged`)
   const ownId = ownIdOf(instance)

@@ -63,7 +63,11 @@ function statusJson({ isOver, limit, remaining, resetSeconds }: DescriptorStatus
   const { requestsPerUnit, unit, name } = limit
   return {
     code: codeOf(isOver),
-    currentLimit: { requestsPerUnit, unit: unit.toUpperCase(), ...(name === '' ? {} : { name }) },
+    currentLimit: {
+      requestsPerUnit,
+      ...(unit === undefined ? {} : { unit: unit.toUpperCase() }),
+      ...(name === '' ? {} : { name }),
+    },
     limitRemaining: remaining,
     durationUntilReset: `${resetSeconds}s`,
   }

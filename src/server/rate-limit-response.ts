@@ -1,6 +1,6 @@
 // From an answer to Envoy's rate limit service, envoy.service.ratelimit.v3.RateLimitResponse.
 
-import { type DescriptorStatus, RATE_UNITS, type RateLimit, type RateLimitAnswer } from '../kernel/rate-limit.ts'
+import { type DescriptorStatus, RATE_UNITS, type RateLimitAnswer } from '../kernel/rate-limit.ts'
 import { RateLimitResponse_Code as Code } from '../wire/generated/envoy/service/ratelimit/v3/rls_pb.ts'
 import { WireWriter } from '../wire/wire-writer.ts'
 
@@ -52,10 +52,10 @@ function writeStatus(status: DescriptorStatus): void {
   writer.close(opened)
 }
 
-function writeLimit({ requestsPerUnit, unit, name }: RateLimit): void {
+function writeLimit({ requestsPerUnit, unit, name }: NonNullable<DescriptorStatus['limit']>): void {
   const opened = writer.open(2)
   writer.uint(1, requestsPerUnit)
-  writer.uint(2, RATE_UNITS.indexOf(unit) + 1)
+  writer.uint(2, unit === undefined ? 0 : RATE_UNITS.indexOf(unit) + 1)
   writer.text(3, name)
   writer.close(opened)
 }

@@ -1,5 +1,7 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { runCommand } from '../../src/cli/commands.ts'
 import { testIo } from './support.ts'
 
@@ -24,9 +26,25 @@ describe('intermix validate', () => {
     const good = await validate(join(examples, 'quickstart'), '--ratelimit-config', join(examples, 'ratelimit'))
     expect(good).toMatchObject({ code: 0, err: [] })
     expect(good.out[0]).toMatch(/, 1 domain of rate limits; 0 errors, 0 warnings$/)
-    const bad = await validate(join(examples, 'quickstart'), '--ratelimit-config', join(examples, 'quickstart'))
+    const bad = await validate(join(examples, 'quickstart'), '--ratelimit-config', join(examples, 'istio'))
     expect(bad.code).toBe(1)
     expect(bad.err.join('\n')).toContain('a domain of rate limits has no field "apiVersion"')
+  })
+
+  it('knows rate limits that lie between rules', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'intermix-validate-'))
+    onTestFinished(() => rm(folder, { recursive: true, force: true }))
+    const examples = join(import.meta.dirname, '../../examples')
+    await cp(join(examples, 'quickstart'), folder, { recursive: true })
+    await cp(join(examples, 'ratelimit'), folder, { recursive: true })
+    const good = await validate(folder)
+    expect(good).toMatchObject({ code: 0, err: [] })
+    expect(good.out[0]).toMatch(/, 1 domain of rate limits; 0 errors, 0 warnings$/)
+    expect(await validate(folder, '--ratelimit-config', folder)).toEqual(good)
+    const twice = await validate(folder, '--ratelimit-config', join(examples, 'ratelimit'))
+    expect(twice.code).toBe(1)
+    expect(twice.err.join('\n')).toContain(join(folder, 'shop.yaml'))
+    expect(twice.err.join('\n')).toContain(`stands at ${join(examples, 'ratelimit/shop.yaml')}`)
   })
 
   it('refuses what is no call of it, and adapters that cannot be loaded', async () => {

@@ -181,6 +181,7 @@ describe('a config with a mistake', () => {
       name: 'all',
       documents: parts.flatMap(({ documents }) => documents),
       problems: parts.flatMap(({ problems }) => problems),
+      domains: { documents: [], problems: [] },
       digest: '',
     }
     const { problems } = compileSnapshot(loaded, { adapters: TEST_ADAPTERS })

@@ -25,7 +25,8 @@ class TextSource implements ConfigSource {
   async load(): Promise<LoadedConfig> {
     if (!this.away) return parseConfigText(this.name, this.text)
     const place = { severity: 'error', code: UNREADABLE, file: this.name, line: 0, column: 0, path: '' } as const
-    return { name: this.name, documents: [], problems: [{ ...place, message: 'away' }], digest: 'away' }
+    const domains = { documents: [], problems: [] }
+    return { name: this.name, documents: [], problems: [{ ...place, message: 'away' }], domains, digest: 'away' }
   }
 
   watch(hint: () => void): () => void {

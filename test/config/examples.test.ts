@@ -10,6 +10,7 @@ import { atOnce } from '../../src/config/slices.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { formatProblem } from '../../src/kernel/problem.ts'
+import { RATE_LIMIT_ATTRIBUTES } from '../../src/kernel/rate-limit-attributes.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
 import { sharedData } from '../helpers/shared-data.ts'
 
@@ -111,6 +112,7 @@ describe.skipIf(manifest === undefined)('the vocabulary of both', () => {
   ])("%s: is Mixer's, and what is ours", async (name, ours) => {
     const { vocabulary } = await load(name)
     const expected = Object.entries(manifest ?? {}).map(([attribute, { valueType }]) => [attribute, valueType])
-    expect(Object.fromEntries(vocabulary)).toEqual({ ...Object.fromEntries(expected), ...ours })
+    const all = { ...Object.fromEntries(expected), ...Object.fromEntries(RATE_LIMIT_ATTRIBUTES), ...ours }
+    expect(Object.fromEntries(vocabulary)).toEqual(all)
   })
 })

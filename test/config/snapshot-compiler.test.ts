@@ -15,6 +15,7 @@ function join(parts: readonly LoadedConfig[]): LoadedConfig {
     name: 'folder',
     documents: parts.flatMap(({ documents }) => documents),
     problems: parts.flatMap(({ problems }) => problems),
+    domains: { documents: [], problems: [] },
     digest: '',
   }
 }

@@ -12,6 +12,7 @@ import { createGuard } from '../../src/policy/guard.ts'
 import { HandlerTables, type PolicyState } from '../../src/policy/handler-table.ts'
 import type { PolicyRequests } from '../../src/policy/policy-request.ts'
 import type { QuotaService } from '../../src/kernel/services.ts'
+import type { RuleLimits } from '../../src/policy/rule-limits.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
 import { MemoryLimits } from '../../src/quota/memory-limits.ts'
@@ -26,6 +27,7 @@ export interface SimulatedNode {
   readonly quotas: QuotaService
   readonly requests: PolicyRequests
   readonly verdicts: VerdictCache
+  readonly ruleLimits: RuleLimits
   readonly revocations: Revocations
   readonly meter: ReadableMeter
   /** Why there was no verdict of a handler, the last few times. */
@@ -104,6 +106,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     quotas: checks.quotas,
     requests: checks.requests,
     verdicts: checks.verdicts,
+    ruleLimits: checks.ruleLimits,
     revocations,
     state: current,
     view: () => checks.view(),

@@ -1,7 +1,13 @@
 // What the descriptors of one request come to: a limit each, its counter, and how many hits it gets.
 
 import { IntermixError } from '../../kernel/errors.ts'
-import type { DescriptorEntry, RateLimit, RateLimitDemand, RateLimitDescriptor } from '../../kernel/rate-limit.ts'
+import {
+  type DescriptorEntry,
+  hitsOf,
+  type RateLimit,
+  type RateLimitDemand,
+  type RateLimitDescriptor,
+} from '../../kernel/rate-limit.ts'
 import { counterKey, limitName } from './counter-key.ts'
 import { type ConfiguredLimit, type Domain, limitOf } from './domain.ts'
 
@@ -21,14 +27,15 @@ export interface Asked {
 }
 
 /** @throws IntermixError INVALID_REQUEST for a descriptor without entries, or a limit without a unit */
-export function askedOf(domain: Domain, { descriptors, hitsAddend }: RateLimitDemand): readonly Asked[] {
+export function askedOf(domain: Domain, demand: RateLimitDemand): readonly Asked[] {
+  const { descriptors } = demand
   const configured = descriptors.map((descriptor, at) => {
     if (descriptor.entries.length === 0) throw new IntermixError('INVALID_REQUEST', `descriptor ${at} has no entries`)
     return descriptor.limit === undefined ? limitOf(domain, descriptor.entries) : undefined
   })
   const replaced = new Set(configured.flatMap((limit) => limit?.replaces ?? []))
   return descriptors.map((descriptor, at) => {
-    const hits = descriptor.hitsAddend ?? Math.max(1, hitsAddend)
+    const hits = hitsOf(descriptor, demand)
     if (descriptor.limit !== undefined) return ownLimit(domain, descriptor, hits, at)
     const limit = configured[at]
     if (limit === undefined) return { ...NOTHING, hits }

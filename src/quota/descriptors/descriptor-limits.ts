@@ -5,6 +5,7 @@ import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock, Meter } from '../../kernel/ports.ts'
 import {
   type DescriptorStatus,
+  NO_LIMIT,
   type RateLimitAnswer,
   type RateLimitDemand,
   UNIT_SECONDS,
@@ -25,7 +26,6 @@ export interface DescriptorLimitsOptions {
 }
 
 const NONE: ReadonlyMap<string, LimitOutcome> = new Map()
-const NO_LIMIT: DescriptorStatus = { isOver: false, limit: undefined, remaining: 0, resetSeconds: 0 }
 const UNLIMITED_STATUS: DescriptorStatus = { ...NO_LIMIT, remaining: UNLIMITED }
 
 export class DescriptorLimits implements RateLimitService {

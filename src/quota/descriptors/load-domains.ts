@@ -1,11 +1,19 @@
-// From the documents of a folder to the domains that can be used. One that cannot is left out by itself, and named.
+// From documents to the domains that can be used. One that cannot is left out by itself, and named.
 
+import type { MapNode } from '../../config/config-node.ts'
 import type { LoadedConfig } from '../../config/parse-text.ts'
 import { placeOf, ProblemList, sortProblems } from '../../config/problem-list.ts'
-import type { MapNode } from '../../config/config-node.ts'
 import type { Problem } from '../../kernel/problem.ts'
 import type { Domain } from './domain.ts'
 import { domainNameOf, readDomain } from './read-domain.ts'
+
+/** Where documents of domains were found. */
+export interface DomainPlaces {
+  /** What holds nothing else. */
+  readonly own?: LoadedConfig | undefined
+  /** A config of rules, between whose documents they may lie. */
+  readonly config?: LoadedConfig | undefined
+}
 
 export interface LoadedDomains {
   readonly domains: ReadonlyMap<string, Domain>
@@ -13,17 +21,25 @@ export interface LoadedDomains {
   readonly quarantined: ReadonlySet<string>
   /** Files of which nothing, or not all, could be read: which domains stand there is not known. */
   readonly unreadable: ReadonlySet<string>
+  /** Those of the documents that are none of domains are for others to tell. */
   readonly problems: readonly Problem[]
 }
 
 /** Reads all domains. Of two with one name none is taken: which one is meant is not known. */
-export function loadDomains(loaded: LoadedConfig): LoadedDomains {
+export function loadDomains({ own, config }: DomainPlaces): LoadedDomains {
   const domains = new Map<string, Domain>()
   const roots = new Map<string, MapNode>()
   const quarantined = new Set<string>()
-  const unreadable = new Set(loaded.problems.filter(({ severity }) => severity === 'error').map(({ file }) => file))
-  const all: Problem[] = [...loaded.problems]
-  for (const { root } of loaded.documents) {
+  const all: Problem[] = [
+    ...(own?.problems ?? []),
+    ...(own?.domains.problems ?? []),
+    ...(config?.domains.problems ?? []),
+  ]
+  const unreadable = new Set(
+    [...all, ...(config?.problems ?? [])].filter(({ severity }) => severity === 'error').map(({ file }) => file),
+  )
+  const documents = [own?.documents, own?.domains.documents, config?.domains.documents]
+  for (const { root } of documents.flatMap((each) => each ?? [])) {
     const problems = new ProblemList()
     const domain = readDomain(root, problems)
     const name = domainNameOf(root)

@@ -1,16 +1,18 @@
 // Keeps the domains of a folder current. A domain that gets worse stays as it was when it was last good.
 
 import { type ConfigSource, UNREADABLE } from '../../config/config-source.ts'
+import type { LoadedConfig } from '../../config/parse-text.ts'
 import { SourceWatch } from '../../config/source-watch.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { RATE_LIMIT_DOMAINS } from '../../kernel/metrics/quotas.ts'
 import type { Clock, Gauge, Logger, Meter } from '../../kernel/ports.ts'
 import { formatProblem, type Problem } from '../../kernel/problem.ts'
 import type { Domain } from './domain.ts'
-import { type LoadedDomains, loadDomains } from './load-domains.ts'
+import { loadDomains } from './load-domains.ts'
 
 export interface WatchedDomainsOptions {
-  readonly source: ConfigSource
+  /** Of domains only; `undefined` where there is none. */
+  readonly source: ConfigSource | undefined
   readonly clock: Clock
   readonly log: Logger
   readonly meter: Meter
@@ -22,31 +24,42 @@ export class WatchedDomains {
   readonly #options: WatchedDomainsOptions
   readonly #served: Gauge
   readonly #bad: Gauge
-  readonly #watch: SourceWatch
+  readonly #watch: SourceWatch | undefined
   #domains: ReadonlyMap<string, Domain> = new Map()
   #quarantined: ReadonlySet<string> = new Set()
   #problems: readonly Problem[] = []
   #fingerprint = ''
-  #digest = ''
+  #own: LoadedConfig | undefined
+  #config: LoadedConfig | undefined
+  #isStarted = false
 
-  private constructor(options: WatchedDomainsOptions) {
+  constructor(options: WatchedDomainsOptions) {
     this.#options = options
+    const { source } = options
     const domains = options.meter.gauge(RATE_LIMIT_DOMAINS)
     this.#served = domains({ state: 'served' })
     this.#bad = domains({ state: 'quarantined' })
-    this.#watch = new SourceWatch({ ...options, look: () => this.#look() })
+    this.#watch = source && new SourceWatch({ ...options, source, look: () => this.#look(source) })
   }
 
-  /** Rejects with INVALID_CONFIG where not one domain can be used. */
-  static async open(options: WatchedDomainsOptions): Promise<WatchedDomains> {
-    const watched = new WatchedDomains(options)
-    await watched.reload()
-    if (watched.#domains.size === 0) {
-      const list = watched.#problems.map(formatProblem).join('\n')
-      throw new IntermixError('INVALID_CONFIG', `no rate limits in ${options.source.name} can be used:\n${list}`)
+  /** Rejects with INVALID_CONFIG where there is a source and not one domain can be used. */
+  async start(): Promise<void> {
+    const { source } = this.#options
+    await this.reload()
+    this.#isStarted = true
+    this.#apply()
+    if (source !== undefined && this.#domains.size === 0) {
+      const list = this.#problems.map(formatProblem).join('\n')
+      throw new IntermixError('INVALID_CONFIG', `no rate limits in ${source.name} can be used:\n${list}`)
     }
-    watched.#watch.start()
-    return watched
+    this.#watch?.start()
+  }
+
+  /** Takes the domains that lie between the documents of a config of rules, in place of those that lay there before. */
+  takeFrom(config: LoadedConfig): void {
+    const before = this.#config
+    this.#config = config
+    if (this.#isStarted && (before === undefined || !isSame(before, config))) this.#apply()
   }
 
   /**
@@ -67,52 +80,66 @@ export class WatchedDomains {
     return { served: [...this.#domains.keys()], quarantined: [...this.#quarantined], problems: this.#problems }
   }
 
-  /** How many can be used. */
-  get size(): number {
-    return this.#domains.size
+  /** Whether there are none, not even some with errors. */
+  get isEmpty(): boolean {
+    return this.#domains.size + this.#quarantined.size === 0
   }
 
   /** Looks at the source now and applies what has changed. Never rejects. */
   async reload(): Promise<void> {
-    await this.#watch.lookNow()
+    await this.#watch?.lookNow()
   }
 
   close(): void {
-    this.#watch.close()
+    this.#watch?.close()
   }
 
-  async #look(): Promise<void> {
-    const { source, log } = this.#options
+  async #look(source: ConfigSource): Promise<void> {
+    const { log } = this.#options
     try {
       const fingerprint = await source.fingerprint()
       if (fingerprint === this.#fingerprint) return
       const loaded = await source.load()
       // What passes by itself is looked at again, although nothing may have changed by then.
       if (!loaded.problems.some(({ code }) => code === UNREADABLE)) this.#fingerprint = fingerprint
-      if (this.#watch.closed || loaded.digest === this.#digest) return
-      this.#digest = loaded.digest
-      this.#take(loadDomains(loaded))
+      if (this.#watch?.closed === true || loaded.digest === this.#own?.digest) return
+      this.#own = loaded
+      if (this.#isStarted) this.#apply()
     } catch (error) {
       log.error({ err: error }, 'the rate limits could not be loaded; the last ones are served')
     }
   }
 
-  #take({ domains, quarantined, unreadable, problems }: LoadedDomains): void {
+  #apply(): void {
     const { log, source } = this.#options
+    const { domains, quarantined, unreadable, problems } = loadDomains({ own: this.#own, config: this.#config })
+    const wasEmpty = this.isEmpty
     const next = new Map(domains)
     for (const [name, domain] of this.#domains) {
-      const isLost = unreadable.has(domain.file) || unreadable.has(source.name)
+      const isLost = unreadable.has(domain.file) || (source !== undefined && unreadable.has(source.name))
       if (!next.has(name) && (quarantined.has(name) || isLost)) next.set(name, domain)
     }
     this.#domains = next
     this.#quarantined = quarantined
     this.#problems = problems
+    const broken = new Set(problems.filter(({ severity }) => severity === 'error').map(({ file }) => file))
     this.#served.set(next.size)
-    this.#bad.set(quarantined.size + unreadable.size)
-    log.info({ domains: next.size, quarantined: [...quarantined] }, 'rate limits are in use')
+    this.#bad.set(quarantined.size + [...unreadable].filter((file) => broken.has(file)).length)
+    if (!wasEmpty || !this.isEmpty)
+      log.info({ domains: next.size, quarantined: [...quarantined] }, 'rate limits are in use')
     for (const problem of problems.slice(0, MAX_LOGGED)) {
       const { severity, ...fields } = problem
       log[severity === 'error' ? 'error' : 'warn'](fields, formatProblem(problem))
     }
   }
+}
+
+/** Whether the domains of two loads of one config are the same: of files that did not change, the nodes are the same. */
+function isSame({ domains: one }: LoadedConfig, { domains: other }: LoadedConfig): boolean {
+  return (
+    one.documents.length === other.documents.length &&
+    one.documents.every(({ root }, at) => root === other.documents[at]?.root) &&
+    one.problems.length === other.problems.length &&
+    one.problems.every((problem, at) => problem === other.problems[at])
+  )
 }

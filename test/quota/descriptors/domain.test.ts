@@ -190,7 +190,7 @@ descriptors:
       'limits.yaml',
       'domain: good\n---\ndomain: bad\ndescriptors: [{}]\n---\ndomain: twice\n---\ndomain: twice\n',
     )
-    const { domains, quarantined, problems } = loadDomains(loaded)
+    const { domains, quarantined, problems } = loadDomains({ own: loaded })
     expect([...domains.keys()]).toEqual(['good'])
     expect([...quarantined]).toEqual(['bad', 'twice'])
     expect(problems.map(formatProblem).join('\n')).toContain(
@@ -200,7 +200,7 @@ descriptors:
 
   it('of our examples has no mistakes', async () => {
     const folder = join(import.meta.dirname, '../../../examples/ratelimit')
-    const { domains, problems } = loadDomains(await loadConfigFolder(folder))
+    const { domains, problems } = loadDomains({ own: await loadConfigFolder(folder) })
     expect(problems.map(formatProblem)).toEqual([])
     expect([...domains.keys()]).toEqual(['shop'])
   })

@@ -7,14 +7,14 @@ import { loadDomains } from '../../../src/quota/descriptors/load-domains.ts'
 
 /** All domains of a text in which nothing is wrong. */
 export function domainsOf(text: string): ReadonlyMap<string, Domain> {
-  const { domains, problems } = loadDomains(parseConfigText('limits.yaml', text))
+  const { domains, problems } = loadDomains({ own: parseConfigText('limits.yaml', text) })
   expect(problems.map(formatProblem)).toEqual([])
   return domains
 }
 
 /** What is wrong with a text, as people read it. */
 export function problemsOf(text: string): readonly string[] {
-  return loadDomains(parseConfigText('limits.yaml', text)).problems.map(formatProblem)
+  return loadDomains({ own: parseConfigText('limits.yaml', text) }).problems.map(formatProblem)
 }
 
 /** Entries from `key=value` texts. */

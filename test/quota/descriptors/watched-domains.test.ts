@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { folderSource } from '../../../src/config/folder-source.ts'
+import { parseConfigText } from '../../../src/config/load.ts'
 import type { Logger } from '../../../src/kernel/ports.ts'
 import { limitOf } from '../../../src/quota/descriptors/domain.ts'
 import { WatchedDomains } from '../../../src/quota/descriptors/watched-domains.ts'
@@ -37,7 +38,8 @@ afterEach(async () => {
 
 async function open(): Promise<WatchedDomains> {
   const clock = new FakeClock()
-  watched = await WatchedDomains.open({ source: folderSource(folder, { clock, log }), clock, log, meter })
+  watched = new WatchedDomains({ source: folderSource(folder, { clock, log }), clock, log, meter })
+  await watched.start()
   return watched
 }
 
@@ -100,5 +102,62 @@ describe('a folder of rate limits', () => {
     await put('bad.yaml', config('bad', 'many'))
     await expect(open()).rejects.toMatchObject({ code: 'INVALID_CONFIG' })
     await expect(open()).rejects.toThrow('bad.yaml:1:81: error: ')
+  })
+})
+
+describe('domains between the documents of rules', () => {
+  const rules = '\n---\n{apiVersion: config.istio.io/v1alpha2, kind: rule, metadata: {name: r}}\n'
+  const parsed = (text: string) => parseConfigText('rules.yaml', text)
+
+  async function openBeside(config: string, source = false): Promise<WatchedDomains> {
+    const clock = new FakeClock()
+    const own = source ? folderSource(folder, { clock, log }) : undefined
+    watched = new WatchedDomains({ source: own, clock, log, meter })
+    watched.takeFrom(parsed(config))
+    await watched.start()
+    return watched
+  }
+
+  it('are limits like any others, and follow the config', async () => {
+    const domains = await openBeside(`${config('one', 1)}${rules}---\n${config('two', 2)}`)
+    expect([requests(domains, 'one'), requests(domains, 'two'), requests(domains, 'three')]).toEqual([1, 2, undefined])
+    domains.takeFrom(parsed(`${config('one', 100)}${rules}`))
+    expect([requests(domains, 'one'), requests(domains, 'two')]).toEqual([100, undefined])
+    expect(errors).toEqual([])
+  })
+
+  it('are none of the rules’ business: a bad one costs neither rules nor other domains', async () => {
+    const bad = `${config('one', 'many')}\n---\n{domain: broken, descriptors: [}\n---\n${config('two', 2)}${rules}`
+    expect(parsed(bad).problems).toEqual([])
+    expect(parsed(bad).documents).toHaveLength(1)
+    const domains = await openBeside(bad)
+    expect(requests(domains, 'two')).toBe(2)
+    expect(() => domains.domain('one')).toThrow('the limits of the domain "one" have errors')
+    expect(errors.join('\n')).toMatch(/rules\.yaml:1:\d+: error: descriptors\[0\].*\n.*rules\.yaml:3:\d+: error: /)
+    expect(domains.isEmpty).toBe(false)
+  })
+
+  it('go on as they were when they get errors', async () => {
+    const domains = await openBeside(`${config('one', 1)}${rules}`)
+    domains.takeFrom(parsed(`${config('one', 'many')}${rules}`))
+    expect(requests(domains, 'one')).toBe(1)
+    domains.takeFrom(parsed(`{domain: one, descriptors: [}${rules}`))
+    expect(requests(domains, 'one')).toBe(1)
+  })
+
+  it('must not be called as one of the other folder is: neither is taken, and both places are named', async () => {
+    await put('one.yaml', config('one', 1))
+    await put('two.yaml', config('two', 2))
+    const domains = await openBeside(`${config('one', 3)}${rules}`, true)
+    expect(() => domains.domain('one')).toThrow('the limits of the domain "one" have errors')
+    expect(requests(domains, 'two')).toBe(2)
+    const place = join(folder, 'one.yaml')
+    expect(errors.join('\n')).toContain(`rules.yaml:1:1: error: the domain "one" stands at ${place}:1:1 already`)
+  })
+
+  it('need not be there', async () => {
+    const domains = await openBeside(rules)
+    expect(domains.isEmpty).toBe(true)
+    expect(domains.domain('one')).toBeUndefined()
   })
 })
