@@ -56,12 +56,14 @@ const MAX_NODES = 200_000
 const MAX_DEPTH = 100
 
 /**
- * Reads a parsed YAML document into nodes. Aliases are expanded, within bounds: at most 200 000 nodes and a depth of
- * 100 per document. `path` is where the document stands in a larger one.
+ * Reads a parsed YAML document into nodes. Aliases are expanded and maps merged (`<<`), within bounds: at most 200 000 nodes
+ * and a depth of 100 per document. `path` is where the document stands in a larger one.
+ * @param mergesDeep whether a map beside a merged one is laid over it, as readers do that fill structures: envoyproxy/ratelimit.
+ *   In YAML it replaces it.
  * @returns the root, or the first thing that stands in the way.
  */
-export function readNodes(document: Document, file: SourceFile, path = ''): ConfigNode | NodeIssue {
-  const reader = new NodeReader(file)
+export function readNodes(document: Document, file: SourceFile, path = '', mergesDeep = false): ConfigNode | NodeIssue {
+  const reader = new NodeReader(file, mergesDeep)
   return reader.read(document.contents, path, 0, 0) ?? reader.issue
 }
 
@@ -71,14 +73,16 @@ export function isNodeIssue(node: ConfigNode | NodeIssue): node is NodeIssue {
 
 class NodeReader {
   readonly #file: SourceFile
+  readonly #mergesDeep: boolean
   /** The latest node of each anchor. The parser's own look-up searches the whole document for every alias. */
   readonly #anchors = new Map<string, unknown>()
   #expanding = 0
   #count = 0
   issue: NodeIssue = { offset: 0, message: '' }
 
-  constructor(file: SourceFile) {
+  constructor(file: SourceFile, mergesDeep: boolean) {
     this.#file = file
+    this.#mergesDeep = mergesDeep
   }
 
   read(node: unknown, path: string, depth: number, fallback: number): ConfigNode | undefined {
@@ -111,16 +115,50 @@ class NodeReader {
 
   #map(pairs: readonly { key: unknown; value: unknown }[], path: string, depth: number, offset: number) {
     const entries: MapEntry[] = []
+    const merged = new Map<string, MapEntry>()
     for (const pair of pairs) {
       const keyNode = this.#scalar(pair.key, path, offset)
       if (keyNode === undefined) return undefined
+      if (isMergeKey(pair.key)) {
+        const found = this.#merged(pair.value, path, depth, keyNode.offset)
+        if (found === undefined) return undefined
+        for (const entry of found) merged.set(entry.key, entry)
+        // Readers differ: in YAML what stands in the map wins, wherever; in Go's older library what comes last.
+        const twice = entries.find(({ key }) => merged.has(key))
+        if (twice === undefined) continue
+        return this.#fail(keyNode.offset, `"${twice.key}" stands before "<<", which brings one, too: put "<<" first`)
+      }
       const key = keyNode.text
       const below = path === '' ? key : `${path}.${key}`
       const value = this.read(pair.value ?? undefined, below, depth + 1, keyNode.offset)
       if (value === undefined) return undefined
-      entries.push({ key, keyNode: { ...keyNode, path: below }, value })
+      entries.push(this.#over(merged.get(key), { key, keyNode: { ...keyNode, path: below }, value }))
+      merged.delete(key)
     }
-    return { kind: 'map', file: this.#file, offset, path, entries } satisfies MapNode
+    const all = merged.size === 0 ? entries : [...merged.values(), ...entries]
+    return { kind: 'map', file: this.#file, offset, path, entries: all } satisfies MapNode
+  }
+
+  /** What a merge key brings: of several maps, the first one that has a key. */
+  #merged(value: unknown, path: string, depth: number, offset: number): readonly MapEntry[] | undefined {
+    const maps: MapNode[] = []
+    for (const each of isSeq(value) ? value.items : [value]) {
+      const read = this.read(each ?? undefined, path, depth + 1, offset)
+      if (read === undefined) return undefined
+      if (read.kind !== 'map') return this.#fail(offset, '"<<" must have a map, or a list of maps')
+      maps.push(read)
+    }
+    const all = new Map<string, MapEntry>()
+    for (const { entries } of maps.toReversed())
+      for (const entry of entries) all.set(entry.key, this.#over(all.get(entry.key), entry))
+    return [...all.values()]
+  }
+
+  #over(below: MapEntry | undefined, entry: MapEntry): MapEntry {
+    if (!this.#mergesDeep || below?.value.kind !== 'map' || entry.value.kind !== 'map') return entry
+    const all = new Map(below.value.entries.map((each) => [each.key, each]))
+    for (const each of entry.value.entries) all.set(each.key, this.#over(all.get(each.key), each))
+    return { ...entry, value: { ...entry.value, entries: [...all.values()] } }
   }
 
   #scalar(node: unknown, path: string, offset: number): ScalarNode | undefined {
@@ -141,6 +179,10 @@ class NodeReader {
     this.issue = { offset, message }
     return undefined
   }
+}
+
+function isMergeKey(key: unknown): boolean {
+  return isScalar(key) && key.value === '<<' && key.type === 'PLAIN'
 }
 
 function offsetOf(node: unknown): number | undefined {

@@ -40,7 +40,10 @@ export function* parsing(name: string, text: string): Sliced<Omit<LoadedConfig, 
   const file: SourceFile = { name, text, lines: new LineCounter() }
   try {
     for (const document of yamlDocuments(file)) {
-      if (document !== undefined) yield* readDocument(document, file, isOfDomain(document) ? domains : objects)
+      if (document !== undefined) {
+        const isDomain = isOfDomain(document)
+        yield* readDocument(document, file, isDomain ? domains : objects, isDomain)
+      }
       yield
     }
   } catch (error) {
@@ -68,6 +71,7 @@ function* readDocument(
   { document, path }: ReadDocument,
   file: SourceFile,
   { documents, problems }: DocumentList,
+  mergesDeep: boolean,
 ): Sliced<void> {
   for (const { code, message, pos } of document.errors) {
     const text = code === 'DUPLICATE_KEY' ? 'this key stands in its map already: keep one of the two.' : message
@@ -75,7 +79,7 @@ function* readDocument(
   }
   for (const { message, pos } of document.warnings) problems.inFile('warning', file, pos[0], 'yaml-syntax', message)
   if (document.errors.length > 0) return
-  const root = readNodes(document, file, path)
+  const root = readNodes(document, file, path, mergesDeep)
   yield
   if (isNodeIssue(root)) problems.inFile('error', file, root.offset, 'yaml-value', root.message)
   else yield* collect(root, documents, problems)

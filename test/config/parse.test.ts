@@ -20,6 +20,16 @@ function scalarAt(text: string, key: string): ScalarNode {
   return value
 }
 
+it('merges maps as YAML does: what stands in a map replaces what is merged', () => {
+  const { documents, problems } = parseConfigText(
+    'm.yaml',
+    'kind: x\nbase: &b {a: 1, deep: {p: 1, q: 2}}\nown: {<<: *b, deep: {p: 3}, c: 4}\n',
+  )
+  expect(problems).toEqual([])
+  const base = { a: 1, deep: { p: 1, q: 2 } }
+  expect(documents.map(({ root }) => toPlain(root))).toEqual([{ kind: 'x', base, own: { a: 1, deep: { p: 3 }, c: 4 } }])
+})
+
 describe('parsing config text', () => {
   it('never throws, whatever the text', () => {
     const piece = fc.constantFrom(

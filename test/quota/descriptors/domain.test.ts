@@ -198,6 +198,41 @@ descriptors:
     )
   })
 
+  it('merges maps as envoyproxy/ratelimit does', () => {
+    // What `gopkg.in/yaml.v2`, with its structures, reads of these.
+    const domain = domainsOf(`
+domain: d
+descriptors:
+  - &a {key: a, rate_limit: &l {unit: minute, requests_per_unit: 5}}
+  - <<: *a
+    key: b
+  - <<: *a
+    key: c
+    rate_limit: {requests_per_unit: 9}
+  - {key: m, rate_limit: &m {<<: *l, name: m, requests_per_unit: 7}}
+  - {key: d, rate_limit: {<<: [*m, {unit: hour, unlimited: false}], requests_per_unit: 8}}
+  - {key: e, rate_limit: {<<: [{requests_per_unit: 3}, *m]}}
+`).get('d')
+    const told = ['a=1', 'b=1', 'c=1', 'd=1', 'e=1'].map((entry) => {
+      const limit = domain && limitOf(domain, entries(entry))
+      return `${limit?.requestsPerUnit} ${limit?.unit} ${limit?.name}`
+    })
+    expect(told).toEqual(['5 minute ', '5 minute ', '9 minute ', '8 minute m', '3 minute m'])
+  })
+
+  it('refuses a merge that readers understand differently, or not at all', () => {
+    expect(problemsOf('domain: d\ndescriptors:\n  - &a {key: a}\n  - key: b\n    <<: *a').join()).toBe(
+      'limits.yaml:5:5: error: "key" stands before "<<", which brings one, too: put "<<" first [yaml-value]',
+    )
+    expect(problemsOf('{domain: d, descriptors: [{<<: 5}]}').join()).toContain(
+      '"<<" must have a map, or a list of maps',
+    )
+    expect(problemsOf('{domain: d, descriptors: [{"<<": {key: a}}]}').join()).toContain('has no field "<<"')
+    const bomb = Array.from({ length: 30 }, (_, at) => `  - &x${at} {<<: [*x${at - 1}, *x${at - 1}], key: a${at}}`)
+    const text = `domain: d\ndescriptors:\n  - &x0 {value: v}\n${bomb.slice(1).join('\n')}`
+    expect(problemsOf(text).join()).toContain('more than 200000 values')
+  })
+
   it('of our examples has no mistakes', async () => {
     const folder = join(import.meta.dirname, '../../../examples/ratelimit')
     const { domains, problems } = loadDomains({ own: await loadConfigFolder(folder) })
