@@ -60,7 +60,7 @@ export const SETTINGS = {
     placeholder: 'DIR',
     description:
       "Folder with rate limits by descriptors, in the format of envoyproxy/ratelimit, for Envoy's rate limit filter.",
-    defaultText: 'no rate limit service',
+    defaultText: 'only those that lie in --config',
     group: 'Config',
     roles: SERVING,
   },

@@ -130,3 +130,88 @@ describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
     for (const each of ['first', 'second']) expect((await send(each)).headers.get('x-ratelimit-limit')).toBe('10000')
   })
 })
+
+// The rule counts windows of a year, too, and knows one key that the domain does not.
+const FOLDER = `
+domain: shop
+descriptors:
+  - {key: api_key, value: partner, rate_limit: {unit: year, requests_per_unit: 2}}
+---
+apiVersion: intermix.dev/v1
+kind: rule
+metadata: {name: limit-keys, namespace: shop}
+spec:
+  match: '"api_key" in ratelimit.descriptor'
+  actions:
+    - handler:
+        adapter: quota
+        params: {quotas: [{name: per-key, limits: [{maxAmount: 3, validDuration: 8760h, rateLimitAlgorithm: FIXED_WINDOW}]}]}
+      instances:
+        - {name: per-key, template: quota, params: {dimensions: {key: 'ratelimit.descriptor["api_key"]'}}}
+`
+
+describe.skipIf(binary === undefined)("rules and Envoy's rate limit filter", () => {
+  const ends: (() => Promise<unknown>)[] = []
+  let folder: string
+  let node: Intermix
+  let envoy: Envoy
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'intermix-limits-'))
+    ends.push(() => rm(folder, { recursive: true, force: true }))
+    await writeFile(join(folder, 'all.yaml'), FOLDER)
+    const redis = await startRedis()
+    ends.push(() => redis.stop())
+    const upstream = await startHttpBackend()
+    ends.push(() => upstream.close())
+    const flags = ['--redis', redis.url, '--ratelimit-headers', 'x-ratelimit']
+    node = await startIntermix({ role: 'node', config: folder, nodeId: 'rules-1', flags })
+    ends.push(() => node.child.stop())
+    const nodePorts = [node.grpcPort]
+    envoy = await startEnvoy({ binary: binary ?? '', nodePorts, upstreamPort: upstream.port, adapt: limitByApiKey })
+    ends.push(() => envoy.stop())
+  })
+  afterAll(async () => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  })
+
+  async function send(key: string): Promise<string> {
+    const response = await fetch(envoy.url, { headers: { 'x-api-key': key } })
+    await response.arrayBuffer()
+    return `${response.status} ${response.headers.get('x-ratelimit-limit')} ${response.headers.get('x-ratelimit-remaining')}`
+  }
+
+  it('limit requests together, the stricter first, without any folder of limits', async () => {
+    const alice = [await send('alice'), await send('alice'), await send('alice'), await send('alice')]
+    expect(alice).toEqual(['200 3 2', '200 3 1', '200 3 0', '429 3 0'])
+    const partner = [await send('partner'), await send('partner'), await send('partner')]
+    expect(partner).toEqual(['200 2 1', '200 2 0', '429 2 0'])
+    expect(await envoy.stat('cluster.upstream.ratelimit.error')).toBe(0)
+  })
+
+  it('are known to POST /v1/quota', async () => {
+    const ask = async (domain: string) => {
+      const descriptors = [{ entries: [{ key: 'api_key', value: 'carol' }], hitsAddend: 2 }]
+      const body = JSON.stringify({ domain, descriptors })
+      const response = await fetch(`http://127.0.0.1:${node.httpPort}/v1/quota`, { method: 'POST', body })
+      return await response.json()
+    }
+    expect(await ask('shop')).toMatchObject({
+      overallCode: 'OK',
+      statuses: [{ currentLimit: { requestsPerUnit: 3, unit: 'YEAR', name: 'per-key' }, limitRemaining: 1 }],
+    })
+    expect(await ask('shop')).toMatchObject({ overallCode: 'OVER_LIMIT', statuses: [{ code: 'OVER_LIMIT' }] })
+    expect(await ask('other')).toEqual({ overallCode: 'OK', statuses: [{ code: 'OK', limitRemaining: 0 }] })
+  })
+
+  it('change while requests are limited; domains with errors are named and stay as they were', async () => {
+    const changed = FOLDER.replace('maxAmount: 3', 'maxAmount: 30').replace(
+      'requests_per_unit: 2',
+      'requests_per_unit: -1',
+    )
+    await writeFile(join(folder, 'all.yaml'), changed)
+    await expect.poll(() => send('alice'), { timeout: 30_000, interval: 200 }).toMatch(/^200 30 /)
+    await node.child.waitForOutput(/all\.yaml:4:\d+: error: descriptors\[0\]\.rate_limit\.requests_per_unit/, 30_000)
+    expect(await send('partner')).toBe('429 2 0')
+  })
+})
