@@ -71,7 +71,7 @@ export class RuleLimits {
     return () => {
       const statuses = all.map((described) => this.#charge(described, state, deadline, timeoutMs))
       if (!statuses.some((status) => status instanceof Promise)) return statuses as readonly DescriptorStatus[]
-      return state.handlers.hold(Promise.all(statuses))
+      return state.handlers.hold(Promise.all(statuses.map((status) => Promise.resolve(status))))
     }
   }
 
