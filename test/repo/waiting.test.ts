@@ -15,6 +15,7 @@ const TIMERS: Readonly<Record<string, string>> = {
   'redis/support.ts': 'polls a condition until a deadline',
   'whole/doors/doors.ts': 'a pause between tries, of which there are so many',
   'whole/intermix.ts': 'polls a process until a deadline',
+  'whole/ratelimit/differential.ts': 'waits for the next second, by the clock of programs that are asked',
 }
 
 it('no test sleeps', () => {

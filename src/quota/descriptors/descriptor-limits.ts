@@ -14,7 +14,8 @@ import {
 import type { RateLimitService } from '../../kernel/services.ts'
 import { answerOf } from './answer.ts'
 import { type Asked, askedOf } from './asked.ts'
-import type { Domain } from './domain.ts'
+import { type Charged, chargesOf } from './charges.ts'
+import type { Domain, DomainCharging } from './domain.ts'
 import { RateLimitMetrics } from './rate-limit-metrics.ts'
 
 export interface DescriptorLimitsOptions {
@@ -25,8 +26,8 @@ export interface DescriptorLimitsOptions {
   readonly meter: Meter
 }
 
-const NONE: ReadonlyMap<string, LimitOutcome> = new Map()
 const UNLIMITED_STATUS: DescriptorStatus = { ...NO_LIMIT, remaining: UNLIMITED }
+const NO_OUTCOMES: readonly LimitOutcome[] = []
 
 export class DescriptorLimits implements RateLimitService {
   readonly #options: DescriptorLimitsOptions
@@ -53,78 +54,56 @@ export class DescriptorLimits implements RateLimitService {
       )
     }
     const asked = askedOf(domain, demand)
-    const outcomes = this.#charge(domain, asked, timeoutMs)
-    return outcomes instanceof Promise
-      ? outcomes.then((done) => this.#answer(domain, asked, done))
-      : this.#answer(domain, asked, outcomes)
-  }
-
-  /** The outcomes by counter. */
-  #charge(
-    { charging }: Domain,
-    asked: readonly Asked[],
-    timeoutMs: number,
-  ): ReadonlyMap<string, LimitOutcome> | Promise<ReadonlyMap<string, LimitOutcome>> {
     const deadline = this.#options.clock.monotonic() + timeoutMs
-    const strict = new Map<string, LimitCharge>()
-    const single = new Map<string, LimitCharge>()
-    for (const { limit, counter, hits, isOptional } of asked) {
-      if (limit === undefined || counter === '') continue
-      const charges = charging.mode === 'all' && !isOptional ? strict : single
-      const amount = hits + (charges.get(counter)?.amount ?? 0)
-      charges.set(counter, {
-        key: counter,
-        rule: ruleOf(limit),
-        amount,
-        accuracy: charging.accuracy,
-        away: charging.away,
-      })
-    }
-    const first = this.#step([...strict.values()], 'all', deadline)
-    const second = this.#step([...single.values()], 'count', deadline)
-    if (first instanceof Promise || second instanceof Promise)
-      return Promise.all([first, second]).then(([one, other]) => joined(one, other))
-    return joined(first, second)
+    const { strict, single, charged } = chargesOf(asked, domain.charging)
+    const first = this.#step(strict, 'all', deadline)
+    const second = this.#step(single, 'count', deadline)
+    if (first instanceof Promise)
+      return Promise.all([first, second]).then(([one, other]) => this.#answer(domain, asked, charged, one, other))
+    if (second instanceof Promise) return second.then((other) => this.#answer(domain, asked, charged, first, other))
+    return this.#answer(domain, asked, charged, first, second)
   }
 
   #step(
     charges: readonly LimitCharge[],
     mode: 'all' | 'count',
     deadline: number,
-  ): ReadonlyMap<string, LimitOutcome> | Promise<ReadonlyMap<string, LimitOutcome>> {
-    if (charges.length === 0) return NONE
-    const byCounter = (outcomes: readonly LimitOutcome[]) =>
-      new Map(charges.map(({ key }, at) => [key, outcomes[at] as LimitOutcome]))
-    const outcomes = this.#options.limits().charge(charges, { mode, deadline })
-    return outcomes instanceof Promise ? outcomes.then(byCounter) : byCounter(outcomes)
+  ): readonly LimitOutcome[] | Promise<readonly LimitOutcome[]> {
+    return charges.length === 0 ? NO_OUTCOMES : this.#options.limits().charge(charges, { mode, deadline })
   }
 
-  #answer(domain: Domain, asked: readonly Asked[], outcomes: ReadonlyMap<string, LimitOutcome>): RateLimitAnswer {
-    /** Of each counter, what later descriptors of this request have charged to it. */
-    const later = new Map<string, number>()
-    const statuses: DescriptorStatus[] = []
-    for (let at = asked.length - 1; at >= 0; at--)
-      statuses.unshift(this.#status(domain, asked[at] as Asked, outcomes, later))
+  #answer(
+    { name, charging }: Domain,
+    asked: readonly Asked[],
+    charged: readonly (Charged | undefined)[],
+    strict: readonly LimitOutcome[],
+    single: readonly LimitOutcome[],
+  ): RateLimitAnswer {
+    const statuses = asked.map((each, at) => {
+      const of = charged[at]
+      if (of === undefined) return each.isUnlimited ? UNLIMITED_STATUS : NO_LIMIT
+      const outcome = (of.isStrict ? strict : single)[of.place]
+      return outcome === undefined ? NO_LIMIT : this.#status(name, charging, each, of, outcome)
+    })
     return answerOf(statuses, asked)
   }
 
   #status(
-    { name, charging }: Domain,
-    { limit, counter, hits, isUnlimited, isShadow, isOptional, metric }: Asked,
-    outcomes: ReadonlyMap<string, LimitOutcome>,
-    later: Map<string, number>,
+    domain: string,
+    { mode }: DomainCharging,
+    { limit, hits, isShadow, isOptional, metric }: Asked,
+    { later, charge }: Charged,
+    outcome: LimitOutcome,
   ): DescriptorStatus {
-    if (isUnlimited) return UNLIMITED_STATUS
-    const outcome = outcomes.get(counter)
-    if (limit === undefined || outcome === undefined) return NO_LIMIT
+    if (limit === undefined) return NO_LIMIT
     const most = limit.requestsPerUnit
-    const isCounted = charging.mode === 'count' || isOptional
-    const since = later.get(counter) ?? 0
-    later.set(counter, since + hits)
-    const left = isCounted ? outcome.left + since : outcome.left
+    const isCounted = mode === 'count' || isOptional
+    // Two descriptors may have one counter and limits of their own.
+    const left = outcome.left + (most - charge.rule.amount) + (isCounted ? later : 0)
     // Of the last charge of a counter, whoever decided knows best: what is left may be an estimate. A look exceeds nothing.
-    const isOver = hits === 0 || (isCounted && since > 0) ? left < 0 : outcome.isExceeded
-    this.#metrics.counted({ domain: name, descriptor: metric(), hits, most, after: most - left, isOver, isShadow })
+    const isLast = later === 0 && most === charge.rule.amount
+    const isOver = hits === 0 || (isCounted && !isLast) ? left < 0 : outcome.isExceeded
+    this.#metrics.counted({ domain, descriptor: metric(), hits, most, after: most - left, isOver, isShadow })
     return {
       isOver: isOver && !isShadow,
       limit,
@@ -138,15 +117,4 @@ export class DescriptorLimits implements RateLimitService {
     if (resetMs > 0) return Math.min(unitSeconds, Math.ceil(resetMs / 1_000))
     return unitSeconds - (Math.floor(this.#options.clock.now() / 1_000) % unitSeconds)
   }
-}
-
-function joined(
-  one: ReadonlyMap<string, LimitOutcome>,
-  other: ReadonlyMap<string, LimitOutcome>,
-): ReadonlyMap<string, LimitOutcome> {
-  return one.size === 0 ? other : other.size === 0 ? one : new Map([...one, ...other])
-}
-
-function ruleOf({ requestsPerUnit: amount, unit }: NonNullable<Asked['limit']>): LimitCharge['rule'] {
-  return { algorithm: 'fixedWindow', amount, windowMs: UNIT_SECONDS[unit] * 1_000, from: 'epoch' }
 }

@@ -95,6 +95,18 @@ descriptors:
     expect(said(ask([of('a=2'), { ...of('a=2'), hitsAddend: 0 }]))).toEqual(['OK', 'ok 3 2', 'ok 3 2'])
   })
 
+  it('tell of each of two limits on one counter what is left of it', () => {
+    const text = (charge: string) => `{domain: d, intermix: {charge: ${charge}}, descriptors: [{key: b}]}`
+    const own = (requestsPerUnit: number) => ({ ...of('a=1'), limit: { requestsPerUnit, unit: 'hour' } }) as const
+    const counting = serviceOf(text('count'))
+    expect(said(counting.ask([own(7), own(4)]))).toEqual(['OK', 'ok 7 6', 'ok 4 2'])
+    expect(said(counting.ask([own(4), own(7), own(4)]))).toEqual(['OVER', 'ok 4 1', 'ok 7 3', 'over 4 0'])
+    const together = serviceOf(text('all'))
+    expect(said(together.ask([own(7), own(4)], 2))).toEqual(['OK', 'ok 7 3', 'ok 4 0'])
+    expect(said(together.ask([own(7), own(4)]))[0]).toBe('OVER')
+    expect(said(together.ask([own(7)]))).toEqual(['OK', 'ok 7 2'])
+  })
+
   it('use the limit that comes with a descriptor, in a domain that is known', () => {
     const { ask } = serviceOf(
       '{domain: d, descriptors: [{key: a, shadow_mode: true, rate_limit: {unit: day, requests_per_unit: 9}}]}',
