@@ -253,7 +253,7 @@ describe('the mesh tier', () => {
       await node.ask(backend, `after ${key}`)
       expect(await said(other.ask(backend, `after ${key}`))).toBe('mesh allow')
     }
-    await vi.waitFor(shares, { timeout: 15_000, interval: 20 })
+    await vi.waitFor(shares, { timeout: 60_000, interval: 20 })
     impatient.close()
   })
 })

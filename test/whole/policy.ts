@@ -70,7 +70,7 @@ function policyYaml(backendUrl: string): string {
       'entitlements',
       'http',
       { url: `${backendUrl}/check`, validDuration: '300s' },
-      { connection: { timeout: '2s' } },
+      { connection: { timeout: '5s' } },
     ),
     rule('entitled', 'match(request.path, "/entitled*")', [['entitlements', 'user']]),
     handler('metrics', 'prometheus', {
