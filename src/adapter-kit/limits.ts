@@ -66,7 +66,7 @@ export type AwayPolicy = (typeof AWAY_POLICIES)[number]
 
 /**
  * What happens to charges that come together. `all`: all or none. `part`: of each as much as all have left, if there is
- * any. `each`: each by itself. `count`: each by itself, and what is refused is counted all the same.
+ * any. `each`: each by itself. `count`: each by itself, and what Redis refuses is counted all the same.
  */
 export const CHARGE_MODES = ['all', 'part', 'each', 'count'] as const
 export type ChargeMode = (typeof CHARGE_MODES)[number]

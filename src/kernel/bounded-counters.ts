@@ -41,7 +41,7 @@ export class BoundedCounters<C> {
 
   /** Keeps a counter after a charge, or lets go of it. @param span how long a charge counts; those of one span end in order */
   changed(key: string, span: number, counter: C, now: number): void {
-    this.#drop(key)
+    this.drop(key)
     if (this.#isIdle(counter, now)) return
     let counters = this.#bySpan.get(span)
     if (counters === undefined) this.#bySpan.set(span, (counters = new Map()))
@@ -49,7 +49,7 @@ export class BoundedCounters<C> {
     this.#byKey.set(key, { counter, span })
   }
 
-  #drop(key: string): void {
+  drop(key: string): void {
     const known = this.#byKey.get(key)
     if (known === undefined) return
     this.#byKey.delete(key)
@@ -63,7 +63,7 @@ export class BoundedCounters<C> {
     for (const counters of this.#bySpan.values()) {
       for (const [key, counter] of counters) {
         if (!this.#isIdle(counter, now)) break
-        this.#drop(key)
+        this.drop(key)
       }
     }
   }

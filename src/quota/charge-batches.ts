@@ -15,17 +15,33 @@ const LONGEST_WAIT_MS = 1
 /** How charges are settled that do not depend on each other. */
 export type SingleMode = Extract<ChargeMode, 'each' | 'count'>
 
-interface Waiting {
+/** What waits for an answer. */
+export interface Patience {
+  /** On the monotonic clock; infinite where the link's own time is all that ends it. */
+  readonly deadline: number
+  /** Hears of what was charged although it had been rejected. */
+  readonly onCharged?: ((charge: WindowCharge, outcome: WindowOutcome) => void) | undefined
+}
+
+interface Waiting extends Patience {
   readonly charges: readonly WindowCharge[]
   readonly resolve: (outcomes: WindowOutcome[]) => void
   readonly reject: (error: unknown) => void
+}
+
+export interface BatchRun {
+  readonly mode: SingleMode
+  /** Of the one that waits longest. */
+  readonly deadline: number
+  /** Takes the outcomes that come although the run was rejected. */
+  readonly onLate: (outcomes: readonly WindowOutcome[]) => void
 }
 
 export interface ChargeBatchesOptions {
   readonly clock: Clock
   readonly mode: SingleMode
   /** Settles charges in their order, the same counter several times where it comes several times. */
-  readonly run: (charges: readonly WindowCharge[], mode: SingleMode) => Promise<readonly WindowOutcome[]>
+  readonly run: (charges: readonly WindowCharge[], options: BatchRun) => Promise<readonly WindowOutcome[]>
 }
 
 export class ChargeBatches {
@@ -40,9 +56,9 @@ export class ChargeBatches {
   }
 
   /** The outcomes of these charges alone; it rejects as the run does that they were part of. */
-  charge(charges: readonly WindowCharge[]): Promise<WindowOutcome[]> {
+  charge(charges: readonly WindowCharge[], { deadline, onCharged }: Patience): Promise<WindowOutcome[]> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ charges, resolve, reject })
+      this.#waiting.push({ charges, deadline, onCharged, resolve, reject })
       if (this.#isDue || this.#cancelWait !== undefined) return
       if (this.#underWay < MOST_UNDER_WAY) {
         this.#isDue = true
@@ -78,7 +94,10 @@ export class ChargeBatches {
     this.#underWay++
     try {
       const { joined, shared } = join(batch, mode)
-      const outcomes = shared(await run(joined, mode))
+      let deadline = 0
+      for (const each of batch) deadline = Math.max(deadline, each.deadline)
+      const onLate = (late: readonly WindowOutcome[]) => tellLate(batch, shared(late))
+      const outcomes = shared(await run(joined, { mode, deadline, onLate }))
       let from = 0
       for (const { charges, resolve } of batch) resolve(outcomes.slice(from, (from += charges.length)))
     } catch (error) {
@@ -88,6 +107,12 @@ export class ChargeBatches {
       if (this.#waiting.length > 0 && !this.#isDue) this.#send()
     }
   }
+}
+
+function tellLate(batch: readonly Waiting[], outcomes: readonly WindowOutcome[]): void {
+  let at = 0
+  for (const { charges, onCharged } of batch)
+    for (const charge of charges) onCharged?.(charge, outcomes[at++] as WindowOutcome)
 }
 
 /**
@@ -149,6 +174,7 @@ function isSameWindow(one: WindowCharge, other: WindowCharge): boolean {
     (other.ahead ?? 0) === 0 &&
     one.rule.algorithm === 'fixedWindow' &&
     other.rule.algorithm === 'fixedWindow' &&
+    (one.window ?? 0) === (other.window ?? 0) &&
     one.rule.amount === other.rule.amount &&
     one.rule.windowMs === other.rule.windowMs &&
     one.rule.from === other.rule.from

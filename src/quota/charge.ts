@@ -6,7 +6,7 @@ import type { Counter } from './counter.ts'
 
 const MAX_KEY = 256
 
-/** A charge, and the window of what it gives back. */
+/** A charge, and the window to which it belongs: of what is given back, or charged afterwards. */
 export interface WindowCharge extends LimitCharge {
   readonly window?: number
   /** So much more is charged where the amount is granted, as far as it is there: `granted` tells. */
@@ -14,7 +14,7 @@ export interface WindowCharge extends LimitCharge {
 }
 
 /** Shares the outcomes of merged charges out to those that were merged. */
-type Share = <O extends LimitOutcome>(outcomes: readonly O[]) => O[]
+type Share = <O extends LimitOutcome | undefined>(outcomes: readonly O[]) => O[]
 
 /** What became of a charge, and in which window. */
 export interface WindowOutcome extends LimitOutcome {
@@ -91,10 +91,11 @@ export function mergeCharges<C extends WindowCharge>(
   return {
     merged,
     share(outcomes) {
-      const left = outcomes.map(({ granted }) => granted)
+      const left = outcomes.map((outcome) => outcome?.granted ?? 0)
       return charges.map(({ key, amount, rule }) => {
         const place = places.get(key) ?? 0
         const outcome = outcomes[place] as (typeof outcomes)[number]
+        if (outcome === undefined) return outcome
         const granted = rule.algorithm === 'concurrency' ? outcome.granted : Math.min(amount, left[place] ?? 0)
         left[place] = (left[place] ?? 0) - granted
         return { ...outcome, granted }

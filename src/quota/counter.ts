@@ -10,7 +10,7 @@ export interface Amount {
   readonly amount: number
   /** Names what is in flight. */
   readonly id: string
-  /** Of what is given back: the window in which it was charged. */
+  /** To which it belongs: of what is given back, or charged afterwards. 0 for that of now. */
   readonly window: number
 }
 

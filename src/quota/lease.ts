@@ -133,7 +133,7 @@ export class Lease {
     const over = outcome.left + charged < room ? this.#late : 0
     this.#late -= over
     this.#left = outcome.left
-    this.#limit = rule.amount
+    this.#limit = 'burst' in rule ? rule.burst : rule.amount
     this.#heardAt = askedAt
     this.#resetAt = askedAt + outcome.resetMs
     this.#spent = 0

@@ -1,6 +1,6 @@
 // Limits of one process: what there is without Redis, and what each node goes on with while Redis is away.
 
-import type { ChargeOptions, LimitCharge, LimitOutcome, LimitRule, Limits, PlaceLeft } from '../adapter-kit/limits.ts'
+import type { ChargeOptions, LimitCharge, LimitRule, Limits, PlaceLeft } from '../adapter-kit/limits.ts'
 import { BoundedCounters } from '../kernel/bounded-counters.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { Generations } from '../kernel/generations.ts'
@@ -30,7 +30,7 @@ export interface MemoryLimitsOptions {
 export class MemoryLimits implements Limits {
   readonly #clock: Clock
   readonly #counters: BoundedCounters<Counted>
-  readonly #outcomes = new Generations<LimitOutcome[]>(REMEMBER_MS, MOST_REMEMBERED)
+  readonly #outcomes = new Generations<WindowOutcome[]>(REMEMBER_MS, MOST_REMEMBERED)
 
   constructor({ clock, maxCounters = MOST_COUNTERS }: MemoryLimitsOptions) {
     this.#clock = clock
@@ -46,7 +46,7 @@ export class MemoryLimits implements Limits {
   }
 
   /** @throws IntermixError INVALID_REQUEST for senseless charges, OVERLOADED where a new counter has no place. */
-  charge(charges: readonly WindowCharge[], { mode, id = '' }: ChargeOptions): LimitOutcome[] {
+  charge(charges: readonly WindowCharge[], { mode, id = '' }: ChargeOptions): WindowOutcome[] {
     const memory = memoryKey(charges, id)
     const before = memory === '' ? undefined : this.#outcomes.get(memory, this.#clock.monotonic())
     if (before !== undefined) return before
@@ -66,6 +66,11 @@ export class MemoryLimits implements Limits {
       this.#counters.changed(key, countsForMs(known.rule, 0), known, now)
     }
     return left
+  }
+
+  /** A counter becomes one to which nothing was charged. */
+  forget(key: string): void {
+    this.#counters.drop(key)
   }
 
   #settle(charges: readonly WindowCharge[], mode: ChargeOptions['mode'], id: string): WindowOutcome[] {

@@ -8,19 +8,20 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { AwayLimits } from './away-limits.ts'
-import { mergeCharges, type WindowOutcome } from './charge.ts'
+import { mergeCharges, type WindowCharge, type WindowOutcome } from './charge.ts'
 import type { ChargingProcesses } from './charging-processes.ts'
 import { type Held, Lease } from './lease.ts'
 import { closedMs, pauseMs, promised, reopensMs } from './lease-bounds.ts'
 import { PlacesLeft } from './places-left.ts'
 import type { QuotaMetrics } from './quota-metrics.ts'
 import type { RedisLimits } from './redis-limits.ts'
+import { Settling, type SettlingOptions } from './settling.ts'
 import { UnusedLeases } from './unused-leases.ts'
 
 /** Counters of which this node knows something. */
 const MAX_LEASES = 100_000
 /** What is kept of a caller's time to answer it from the share: this part of it, and at most so many ms. */
-const KEPT_PART = 0.2
+const KEPT_PART = 0.5
 const KEPT_MS = 10
 /** How often somebody waits for what others have asked for, before it asks for itself. */
 const MAX_WAITS = 3
@@ -45,7 +46,7 @@ interface Party {
 }
 
 /** `undefined` where Redis must be asked. */
-type Known = LimitOutcome | undefined
+type Known = WindowOutcome | undefined
 
 const NOTHING: Held = { amount: 0, window: 0 }
 
@@ -55,20 +56,22 @@ export class NodeLimits implements Limits {
   readonly #left: PlacesLeft
   readonly #leases: LRUCache<string, Lease>
   readonly #unused: UnusedLeases
+  readonly #settling: Settling
   readonly #stopUp: () => void
 
   constructor(options: NodeLimitsOptions) {
     const { clock, processes, link } = options
     this.#options = options
     const usedShare = (key: string) => this.#leases.peek(key)?.usedShare(clock.monotonic()) ?? 0
-    this.#away = new AwayLimits({ clock, liveNodes: () => processes.count, usedShare })
+    const unpaid = (key: string) => this.#settling.unpaid(key)
+    this.#away = new AwayLimits({ clock, liveNodes: () => processes.count, usedShare, unpaid })
     this.#left = new PlacesLeft(options)
     this.#leases = new LRUCache({ max: MAX_LEASES })
-    this.#unused = new UnusedLeases(options)
-    this.#stopUp = link.onUp(() => {
-      void this.#settle()
-      void this.#left.settle()
-    })
+    this.#unused = new UnusedLeases({ ...options, onKept: this.#inVain({ mode: 'each' }) })
+    const onHeard: SettlingOptions['onHeard'] = (charge, outcome, askedAt) =>
+      this.#lease(charge.key).heard(charge, outcome, charge.amount, askedAt, clock.monotonic())
+    this.#settling = new Settling({ ...options, away: this.#away, onHeard })
+    this.#stopUp = link.onUp(() => void this.#left.settle())
   }
 
   /** Rejects with INVALID_REQUEST for senseless charges, and as a limit is `closed` while Redis is away. */
@@ -88,6 +91,12 @@ export class NodeLimits implements Limits {
   async close(): Promise<void> {
     this.#stopUp()
     await this.#unused.close()
+    await this.#settling.close()
+  }
+
+  /** Resolves when what was granted without Redis has been charged to it, as far as it answers. */
+  settled(): Promise<void> {
+    return this.#settling.settle()
   }
 
   #charge(charges: readonly LimitCharge[], options: ChargeOptions): LimitOutcome[] | Promise<LimitOutcome[]> {
@@ -104,8 +113,7 @@ export class NodeLimits implements Limits {
 
   #party(charge: LimitCharge, isKnowable: boolean, now: number): Party {
     const { key, amount } = charge
-    let lease = this.#leases.get(key)
-    if (lease === undefined) this.#leases.set(key, (lease = new Lease()))
+    const lease = this.#lease(key)
     if (amount > 0) lease.wanted(amount, now)
     // All nodes together keep the promised error.
     const most = isKnowable && amount > 0 ? Math.floor(promised(charge) / this.#options.processes.count) : 0
@@ -132,43 +140,59 @@ export class NodeLimits implements Limits {
   }
 
   /** Spends what is held. */
-  #fromHeld(party: Party, now: number): LimitOutcome {
+  #fromHeld(party: Party, now: number): WindowOutcome {
     const { charge, lease, most } = party
-    lease.spend(charge.amount)
+    const { window } = lease.spend(charge.amount)
     const left = lease.left(now)
     this.#options.metrics.charged(charge, false, left, 'lease')
     const ahead = lease.ahead(charge.rule, most)
     if (lease.isLow(ahead, now) && this.#options.link.state() !== 'down') this.#renew(party, ahead, now)
-    return { granted: charge.amount, isExceeded: false, left, resetMs: lease.resetMs(now), retryAfterMs: 0 }
+    return { granted: charge.amount, isExceeded: false, left, resetMs: lease.resetMs(now), retryAfterMs: 0, window }
   }
 
   /** What was refused a moment ago is refused now, and what goes together with it. */
-  #refused({ charge, lease }: Party, ms: number | undefined, now: number): LimitOutcome {
+  #refused({ charge, lease }: Party, ms: number | undefined, now: number): WindowOutcome {
     const left = lease.left(now)
     const isExceeded = ms !== undefined
     if (isExceeded) this.#options.metrics.charged(charge, true, left, 'memory')
-    return { granted: 0, isExceeded, left, resetMs: lease.resetMs(now), retryAfterMs: ms ?? 0 }
+    return { granted: 0, isExceeded, left, resetMs: lease.resetMs(now), retryAfterMs: ms ?? 0, window: 0 }
   }
 
-  async #ask(parties: readonly Party[], known: Known[], options: ChargeOptions): Promise<LimitOutcome[]> {
+  async #ask(parties: readonly Party[], known: Known[], given: ChargeOptions): Promise<LimitOutcome[]> {
     const { clock, link } = this.#options
-    if (link.state() === 'down') return this.#share(parties, known, options)
-    const { deadline = Number.POSITIVE_INFINITY } = options
-    const asked = this.#askRedis(parties, known, options)
+    const charges = parties.map(({ charge }) => charge)
+    // Redis does not know what an id was granted without it.
+    const before = this.#away.remembered(charges, given)
+    if (before !== undefined) return before
+    if (link.state() === 'down') return this.#share(parties, known, given)
+    const leftMs = (given.deadline ?? Number.POSITIVE_INFINITY) - clock.monotonic()
+    const waitMs = leftMs - Math.min(KEPT_MS, leftMs * KEPT_PART)
+    const asked = this.#askRedis(parties, known, { ...given, deadline: clock.monotonic() + waitMs })
     try {
-      if (deadline === Number.POSITIVE_INFINITY) return await asked
-      const leftMs = deadline - clock.monotonic()
-      return await within(clock, leftMs - Math.min(KEPT_MS, leftMs * KEPT_PART), asked, () => {
-        throw new IntermixError('REDIS_UNAVAILABLE', 'Redis, which counts limits, gave no answer in time')
-      })
+      const found = await (waitMs === Number.POSITIVE_INFINITY ? asked : within(clock, waitMs, asked, noAnswer))
+      return isComplete(found) ? found : this.#share(parties, found, given)
     } catch (error) {
-      // What comes too late is mostly counted by Redis all the same: it is charged again only if Redis goes down and comes back.
       if (!(error instanceof IntermixError) || error.code !== 'REDIS_UNAVAILABLE') throw error
-      return this.#share(parties, known, options)
+      const had = [...known]
+      // Who is answered from the share is not charged twice.
+      const note = this.#inVain({ ...given, mode: 'each' })
+      void asked.then(
+        (late) => late.forEach((each, at) => each && had[at] === undefined && note(charges[at] as LimitCharge, each)),
+        () => undefined,
+      )
+      return this.#share(parties, had, given)
     }
   }
 
-  async #askRedis(parties: readonly Party[], known: Known[], options: ChargeOptions): Promise<LimitOutcome[]> {
+  /** Takes what Redis has charged for nothing: whoever asked was answered without it. */
+  #inVain({ mode, id = '' }: ChargeOptions): (charge: WindowCharge, outcome: WindowOutcome) => void {
+    return (charge, outcome) => {
+      this.#away.charged({ mode, id }, charge, outcome)
+      this.#settling.soon()
+    }
+  }
+
+  async #askRedis(parties: readonly Party[], known: Known[], options: ChargeOptions): Promise<Known[]> {
     const { clock } = this.#options
     for (let waits = 0; waits < MAX_WAITS; waits++) {
       const pending = parties.flatMap(({ lease, most }, at) =>
@@ -187,9 +211,9 @@ export class NodeLimits implements Limits {
 
   /**
    * Asks in one call for what is needed beyond what is held, and for what will be needed. What is held goes into the balance
-   * first, and comes back where the charges are refused.
+   * first, and comes back where the charges are refused. What a part of a cluster does not answer stays unknown.
    */
-  async #askNow(parties: readonly Party[], known: readonly Known[], options: ChargeOptions): Promise<LimitOutcome[]> {
+  async #askNow(parties: readonly Party[], known: readonly Known[], options: ChargeOptions): Promise<Known[]> {
     const { clock, shared, metrics } = this.#options
     const askedAt = clock.monotonic()
     const open = parties.filter((_, at) => known[at] === undefined)
@@ -199,7 +223,7 @@ export class NodeLimits implements Limits {
     const charges = asked.map((party) => neededBy(party, options.mode === 'count', askedAt))
     metrics.called(charges.some(({ ahead }) => ahead > 0) ? 'ahead' : 'charge')
     try {
-      const answer = shared.charge(charges, options)
+      const answer = shared.charge(charges, { ...options, onCharged: this.#inVain(options) })
       refilling(
         asked.filter(({ most }, index) => most > 0 && (charges[index]?.ahead ?? 0) > 0),
         answer,
@@ -207,14 +231,18 @@ export class NodeLimits implements Limits {
       const heard = await answer
       const now = clock.monotonic()
       for (const [index, { lease, charge }] of asked.entries()) {
-        const outcome = heard[index] as WindowOutcome
-        this.#hear(lease, charge, charges[index] as Needed, outcome, options.mode, askedAt)
+        const outcome = heard[index]
+        if (outcome !== undefined) this.#hear(lease, charge, charges[index] as Needed, outcome, options.mode, askedAt)
       }
-      const isRefused = options.mode === 'all' && heard.some(({ isExceeded }) => isExceeded)
+      const isRefused = options.mode === 'all' && heard.some((outcome) => outcome?.isExceeded)
+      const silent = asked.filter((_, index) => heard[index] === undefined)
+      this.#takeBack(silent, now)
       const found = new Map(
-        open.map((party) => [party, this.#conclude(party, heard[asked.indexOf(party)], isRefused, options, now)]),
+        open
+          .filter((party) => !silent.includes(party))
+          .map((party) => [party, this.#conclude(party, heard[asked.indexOf(party)], isRefused, options, now)]),
       )
-      return parties.map((party, at) => known[at] ?? (found.get(party) as LimitOutcome))
+      return parties.map((party, at) => known[at] ?? found.get(party))
     } catch (error) {
       this.#takeBack(open, clock.monotonic())
       throw error
@@ -228,16 +256,16 @@ export class NodeLimits implements Limits {
     isRefused: boolean,
     { mode }: ChargeOptions,
     now: number,
-  ): LimitOutcome {
-    const { charge, lease, most } = party
-    const { isExceeded = false } = heard ?? {}
+  ): WindowOutcome {
+    const { charge, lease, most, taken } = party
+    const { isExceeded = false, window = taken.window } = heard ?? {}
     const isGranted = !isRefused && !isExceeded
     const left = most === 0 && heard !== undefined ? heard.left : lease.left(now)
     if (isGranted || isExceeded) this.#options.metrics.charged(charge, isExceeded, left, heard ? 'redis' : 'lease')
     if (most === 0 && heard !== undefined) return heard
     if (!isGranted && mode !== 'count') this.#takeBack([party], now)
     const { resetMs = lease.resetMs(now), retryAfterMs = 0 } = heard ?? {}
-    return { granted: isGranted ? charge.amount : 0, isExceeded, left: lease.left(now), resetMs, retryAfterMs }
+    return { granted: isGranted ? charge.amount : 0, isExceeded, left: lease.left(now), resetMs, retryAfterMs, window }
   }
 
   #hear(
@@ -275,7 +303,7 @@ export class NodeLimits implements Limits {
     const { shared, metrics } = this.#options
     const needed = { ...charge, amount: 0, ahead: Math.ceil(ahead - lease.held(now)) }
     metrics.called('ahead')
-    const asked = shared.charge([needed], { mode: 'each' })
+    const asked = shared.charge([needed], { mode: 'each', onCharged: this.#inVain({ mode: 'each' }) })
     lease.refill = asked.then(
       ([outcome]) => {
         lease.refill = undefined
@@ -306,6 +334,7 @@ export class NodeLimits implements Limits {
         const outcome = outcomes[index]
         if (outcome !== undefined) metrics.charged(charge, outcome.isExceeded, outcome.left, 'share')
       }
+      this.#settling.soon()
       let next = 0
       return known.map((each) => each ?? (outcomes[next++] as LimitOutcome))
     } catch (error) {
@@ -314,18 +343,10 @@ export class NodeLimits implements Limits {
     }
   }
 
-  /** Charges to Redis what was granted while it was away. */
-  async #settle(): Promise<void> {
-    const { shared, metrics, log } = this.#options
-    for (const { charge, amount } of this.#away.settle()) {
-      metrics.called('settle')
-      try {
-        const [outcome] = await shared.charge([{ ...charge, amount }], { mode: 'count' })
-        if (outcome !== undefined && outcome.left < 0) metrics.overshot(Math.min(amount, -outcome.left))
-      } catch (error) {
-        log.warn({ err: error, counter: charge.key }, 'what a quota granted while Redis was away could not be charged')
-      }
-    }
+  #lease(key: string): Lease {
+    let lease = this.#leases.get(key)
+    if (lease === undefined) this.#leases.set(key, (lease = new Lease()))
+    return lease
   }
 }
 
@@ -356,10 +377,14 @@ function refusedMs({ charge: { amount, rule }, lease }: Party, now: number): num
   return amount > 0 ? lease.closedMs(amount - lease.held(now), rule.amount, now) : undefined
 }
 
-function isComplete(known: readonly Known[]): known is LimitOutcome[] {
+function isComplete(known: readonly Known[]): known is WindowOutcome[] {
   return !known.includes(undefined)
 }
 
 function unknown(): undefined {
   return undefined
+}
+
+function noAnswer(): never {
+  throw new IntermixError('REDIS_UNAVAILABLE', 'Redis, which counts limits, gave no answer in time')
 }

@@ -1,26 +1,19 @@
 // Limits that all nodes share: one script settles what is charged together, by the clock of Redis.
 
-import { createHash } from 'node:crypto'
-import type { ChargeOptions, LimitCharge, LimitRule, Limits, PlaceLeft } from '../adapter-kit/limits.ts'
+import type { ChargeMode, ChargeOptions, PlaceLeft } from '../adapter-kit/limits.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
-import { defineScript } from '../redis/scripts.ts'
-import { periodAt } from './algorithms/calendar.ts'
-import { ChargeBatches, type SingleMode } from './charge-batches.ts'
+import { ownerOf } from '../redis/key-slot.ts'
+import { type BatchRun, ChargeBatches, type SingleMode } from './charge-batches.ts'
+import { charge, type ChargeReply, keyOf } from './charge-script.ts'
 import { assertCharges, mergeCharges, type WindowCharge, type WindowOutcome } from './charge.ts'
-import { memoryKey, REMEMBER_MS } from './memory-limits.ts'
-import { areFixed, chargeWindows, type FixedCharge } from './window-script.ts'
+import { Overdue } from './overdue.ts'
+import { ServerTime } from './server-time.ts'
+import { areFixed, chargeWindows } from './window-script.ts'
 
-interface Reply {
-  /** Milliseconds since the epoch, on the clock of Redis. */
-  readonly now: number
-  readonly outcomes: readonly WindowOutcome[]
-}
-
-const NUMBERS = 6
-
-const script = defineScript<Reply>({ name: 'quota-charge', keys: 'any', reply: readReply })
+/** A call that had less time says nothing of a server that did not answer it. */
+const LEAST_WAIT_MS = 4
 
 export interface RedisLimitsOptions {
   readonly link: RedisLink
@@ -29,15 +22,27 @@ export interface RedisLimitsOptions {
   readonly prefix: string
 }
 
-export class RedisLimits implements Limits {
+export interface SharedChargeOptions extends ChargeOptions {
+  /** Hears of what Redis has charged although the call was rejected: the answer came too late, or a part of it was missing. */
+  readonly onCharged?: (charge: WindowCharge, outcome: WindowOutcome) => void
+}
+
+type StepRun = Omit<BatchRun, 'mode'> & Pick<ChargeOptions, 'mode' | 'id'>
+
+/** One for each charge; `undefined` where a part of the cluster gave no answer, of charges that go each by itself. */
+type Outcomes = readonly (WindowOutcome | undefined)[]
+
+export class RedisLimits {
   readonly #options: RedisLimitsOptions
   readonly #batches: Readonly<Record<SingleMode, ChargeBatches>>
+  readonly #time = new ServerTime()
+  readonly #overdue: Overdue
 
   constructor(options: RedisLimitsOptions) {
+    const { link, clock } = options
     this.#options = options
-    const run = (charges: readonly WindowCharge[], mode: SingleMode) =>
-      areFixed(charges) ? this.#windows(charges, mode) : this.#step(charges, { mode })
-    const { clock } = options
+    this.#overdue = new Overdue({ clock, isConnected: () => link.state() === 'up' })
+    const run = (charges: readonly WindowCharge[], batch: BatchRun) => this.#run(charges, batch)
     this.#batches = {
       each: new ChargeBatches({ clock, mode: 'each', run }),
       count: new ChargeBatches({ clock, mode: 'count', run }),
@@ -45,42 +50,67 @@ export class RedisLimits implements Limits {
   }
 
   /**
-   * @throws IntermixError INVALID_REQUEST for senseless charges, REDIS_UNAVAILABLE where Redis gives no answer: what was
-   * charged then is not known.
+   * What Redis is asked too late for an answer within the time of its link, or by the deadline, it does not charge.
+   * @throws IntermixError INVALID_REQUEST for senseless charges, REDIS_UNAVAILABLE where Redis gives no answer: then nothing
+   * was charged, but for what `onCharged` hears, and for answers that got lost on their way.
    */
-  async charge(charges: readonly WindowCharge[], options: ChargeOptions): Promise<WindowOutcome[]> {
+  async charge(charges: readonly WindowCharge[], options: SharedChargeOptions): Promise<Outcomes> {
     const { merged, share } = mergeCharges(charges)
     assertCharges(merged, options.id ?? '')
     const single = singleMode(merged, options)
-    if (single !== undefined && !isCluster(this.#options.link)) return share(await this.#batches[single].charge(merged))
+    if (single !== undefined && !isCluster(this.#options.link)) {
+      this.#assertAnswering(merged)
+      const { deadline = Number.POSITIVE_INFINITY, onCharged } = options
+      return share(await this.#batches[single].charge(merged, { deadline, onCharged }))
+    }
     const groups = isCluster(this.#options.link) ? byGroup(merged) : [merged]
     const [only] = groups
     if (groups.length === 1 && only !== undefined) return share(await this.#step(only, options))
-    return share(await this.#steps(merged, groups, options))
+    const isApart = options.mode === 'each' || options.mode === 'count'
+    return share(isApart ? await this.#apart(merged, groups, options) : await this.#inTurn(merged, groups, options))
   }
 
   /** One command for each counter, however many leave it. */
   async leave(places: readonly PlaceLeft[]): Promise<number> {
-    const byKey = Map.groupBy(places, (place) => this.#key(place, 'concurrency'))
-    const counts = await this.#options.link.run((client) =>
+    const { link, prefix } = this.#options
+    const byKey = Map.groupBy(places, (place) => keyOf(place, 'concurrency', prefix))
+    const counts = await link.run((client) =>
       Promise.all(Array.from(byKey, ([key, left]) => client.zrem(key, ...left.map(({ id }) => id)))),
     )
     return counts.reduce((sum, count) => sum + count, 0)
   }
 
-  /** One group after the other. `all`: what was granted is given back where a later one refuses, or has no answer. */
-  async #steps(
+  /** All groups at once, each by itself. */
+  async #apart(
     charges: readonly WindowCharge[],
     groups: readonly (readonly WindowCharge[])[],
-    options: ChargeOptions,
-  ): Promise<WindowOutcome[]> {
+    options: SharedChargeOptions,
+  ): Promise<Outcomes> {
+    const found = await Promise.allSettled(groups.map((group) => this.#step(group, options)))
+    const outcomes = new Map<WindowCharge, WindowOutcome>()
+    const failures: unknown[] = []
+    for (const [at, each] of found.entries()) {
+      if (each.status === 'rejected') failures.push(each.reason)
+      else groups[at]?.forEach((charge, index) => outcomes.set(charge, each.value[index] as WindowOutcome))
+    }
+    const [failure] = [...failures.filter((each) => !isUnanswered(each)), ...failures]
+    if (failure !== undefined && (outcomes.size === 0 || !isUnanswered(failure))) throw failure
+    return charges.map((charge) => outcomes.get(charge))
+  }
+
+  /** One group after the other: what was granted is given back where a later one refuses, or has no answer. */
+  async #inTurn(
+    charges: readonly WindowCharge[],
+    groups: readonly (readonly WindowCharge[])[],
+    options: SharedChargeOptions,
+  ): Promise<Outcomes> {
     const outcomes = new Map<WindowCharge, WindowOutcome>()
     const { mode } = options
     let least = Number.POSITIVE_INFINITY
     for (const group of groups) {
       const limited = mode === 'part' ? group.map((each) => ({ ...each, amount: Math.min(each.amount, least) })) : group
       const found = await this.#step(limited, options).catch((error: unknown) => {
-        if (mode === 'all' || mode === 'part') void this.#giveUp(outcomes, options.id).catch(() => undefined)
+        void this.#giveUp(outcomes, options)
         throw error
       })
       for (const [index, charge] of group.entries()) {
@@ -96,10 +126,16 @@ export class RedisLimits implements Limits {
   }
 
   /** Gives back what nobody gets. Who has an id may try again, and gets what is remembered of it; a place in flight is not. */
-  #giveUp(outcomes: Map<WindowCharge, WindowOutcome>, id = ''): Promise<void> {
+  async #giveUp(
+    outcomes: Map<WindowCharge, WindowOutcome>,
+    { id = '', onCharged }: SharedChargeOptions,
+  ): Promise<void> {
     const isForgotten = ([{ rule }]: readonly [WindowCharge, WindowOutcome]) =>
       id === '' || rule.algorithm === 'concurrency'
-    return this.#giveBack(new Map([...outcomes].filter(isForgotten)), 0, id)
+    for (const each of outcomes) {
+      const back = isForgotten(each) ? this.#giveBack(new Map([each]), 0, id) : Promise.reject()
+      await back.catch(() => onCharged?.(...each))
+    }
   }
 
   /** Takes back what was granted beyond `least`: nobody gets it. */
@@ -116,28 +152,83 @@ export class RedisLimits implements Limits {
     }
   }
 
-  /** One run of the script: on a cluster all keys are of one group. */
-  async #step(charges: readonly WindowCharge[], { mode, id = '' }: ChargeOptions): Promise<readonly WindowOutcome[]> {
-    const { link, clock, prefix } = this.#options
-    const memory = memoryKey(charges, id)
-    const keys = charges.map((charge) => this.#key(charge, charge.rule.algorithm))
-    if (memory !== '') keys.push(`${prefix}{${charges[0]?.group ?? charges[0]?.key}}:d:${digest(memory)}`)
-    const numbers = charges.flatMap((charge) => argumentsOf(charge, clock.now()))
-    const args = [mode, memory === '' ? 0 : REMEMBER_MS, id, ...numbers]
-    const { outcomes } = await link.run((client) => script.run(client, keys, args))
-    if (outcomes.length !== charges.length) throw unexpected()
+  async #step(charges: readonly WindowCharge[], options: SharedChargeOptions): Promise<readonly WindowOutcome[]> {
+    this.#assertAnswering(charges)
+    const { deadline = Number.POSITIVE_INFINITY, onCharged } = options
+    const onLate = (outcomes: readonly WindowOutcome[]) => {
+      for (const [index, outcome] of outcomes.entries()) onCharged?.(charges[index] as WindowCharge, outcome)
+    }
+    return await this.#run(charges, { ...options, deadline, onLate })
+  }
+
+  /** Whoever gets nothing but the answer of Redis waits for it. */
+  #assertAnswering(charges: readonly WindowCharge[]): void {
+    const isPatient = charges.some(({ away }) => away === 'closed')
+    if (!isPatient && this.#overdue.has(this.#serverOf(charges))) throw unanswered('is overdue with an answer')
+  }
+
+  #serverOf([first]: readonly WindowCharge[]): string {
+    const { link, prefix } = this.#options
+    return first === undefined || !isCluster(link)
+      ? ''
+      : (ownerOf(link.client, keyOf(first, first.rule.algorithm, prefix)) ?? '')
+  }
+
+  /** One run of a script: on a cluster all keys are of one group. */
+  async #run(charges: readonly WindowCharge[], run: StepRun): Promise<readonly WindowOutcome[]> {
+    const server = this.#serverOf(charges)
+    // Where Redis finds that the time is over although it is not, it has said what time it has.
+    const outcomes = (await this.#ask(server, charges, run)) ?? (await this.#ask(server, charges, run))
+    if (outcomes === undefined) throw unanswered('was asked too late')
     return outcomes
   }
 
-  async #windows(charges: readonly FixedCharge[], mode: SingleMode): Promise<readonly WindowOutcome[]> {
-    const keys = charges.map((charge) => this.#key(charge, charge.rule.algorithm))
-    const outcomes = await this.#options.link.run((client) => chargeWindows(client, keys, { charges, mode }))
-    if (outcomes === undefined) throw unexpected()
-    return outcomes
+  async #ask(
+    server: string,
+    charges: readonly WindowCharge[],
+    { mode, id, deadline, onLate }: StepRun,
+  ): Promise<readonly WindowOutcome[] | undefined> {
+    const { link, clock } = this.#options
+    const askedAt = clock.monotonic()
+    const waitMs = Math.min(link.timeoutMs, deadline - askedAt)
+    if (waitMs <= 0) throw unanswered('was asked too late')
+    const until = this.#time.at(askedAt + waitMs)
+    let isGivenUp = false
+    const ask = async (client: RedisLink['client']) => {
+      const { now, outcomes } = await this.#script(client, charges, { mode, id, until })
+      this.#time.heard(now, clock.monotonic())
+      this.#overdue.answered(server)
+      if (isGivenUp && outcomes !== undefined) onLate(outcomes)
+      return outcomes
+    }
+    try {
+      return await link.run(ask, waitMs)
+    } catch (error) {
+      isGivenUp = true
+      const isHeard = !(error instanceof IntermixError && error.backend === 'unheard')
+      if (isUnanswered(error) && isHeard && waitMs >= LEAST_WAIT_MS) this.#missed(server, charges)
+      throw error
+    }
   }
 
-  #key({ key, group = key }: PlaceLeft | LimitCharge, algorithm: LimitRule['algorithm']): string {
-    return `${this.#options.prefix}{${group}}:${key}:${algorithm}`
+  #script(
+    client: RedisLink['client'],
+    charges: readonly WindowCharge[],
+    { mode, id = '', until }: { mode: ChargeMode; id?: string | undefined; until: number },
+  ): Promise<ChargeReply> {
+    const { clock, prefix } = this.#options
+    const isSingle = id === '' && (mode === 'each' || mode === 'count')
+    if (!isSingle || !areFixed(charges)) return charge(client, charges, { mode, id, prefix, now: clock.now(), until })
+    const keys = charges.map((each) => keyOf(each, each.rule.algorithm, prefix))
+    return chargeWindows(client, keys, { charges, mode, until })
+  }
+
+  /** Asks with a look at the same counters, which the same server keeps. */
+  #missed(server: string, charges: readonly WindowCharge[]): void {
+    const looks = charges.map((each) => ({ ...each, amount: 0 }))
+    this.#overdue.missed(server, () =>
+      this.#options.link.run((client) => this.#script(client, looks, { mode: 'each', until: 0 })),
+    )
   }
 }
 
@@ -159,50 +250,10 @@ function byGroup(charges: readonly WindowCharge[]): readonly (readonly WindowCha
   return [...Map.groupBy(charges, ({ key, group = key }) => group).values()]
 }
 
-function argumentsOf({ rule, amount, window = 0, ahead = 0 }: WindowCharge, now: number): (string | number)[] {
-  return [rule.algorithm, rule.amount, spanOf(rule), extraOf(rule, now), amount, window, ahead]
+function isUnanswered(error: unknown): boolean {
+  return error instanceof IntermixError && error.code === 'REDIS_UNAVAILABLE'
 }
 
-function spanOf(rule: LimitRule): number {
-  if (rule.algorithm === 'calendarWindow') return 0
-  return 'windowMs' in rule ? rule.windowMs : rule.expiryMs
-}
-
-function extraOf(rule: LimitRule, now: number): string | number {
-  switch (rule.algorithm) {
-    case 'gcra':
-    case 'tokenBucket':
-      return rule.burst
-    case 'fixedWindow':
-      return rule.from
-    case 'rollingWindow':
-      return rule.bucketMs
-    case 'calendarWindow': {
-      const { start, end } = periodAt(rule.unit, now)
-      return [periodAt(rule.unit, start - 1).start, start, end, periodAt(rule.unit, end).end].join(' ')
-    }
-    default:
-      return ''
-  }
-}
-
-function readReply(raw: unknown): Reply {
-  if (!Array.isArray(raw) || raw.length % NUMBERS !== 1) throw unexpected()
-  const [now = 0, ...numbers] = raw.map(Number)
-  if (numbers.some((each) => !Number.isFinite(each))) throw unexpected()
-  const outcomes: WindowOutcome[] = []
-  for (let at = 0; at < numbers.length; at += NUMBERS) {
-    const [granted = 0, fits, left = 0, resetMs = 0, retry = 0, window = 0] = numbers.slice(at, at + NUMBERS)
-    const retryAfterMs = retry < 0 ? Number.POSITIVE_INFINITY : retry
-    outcomes.push({ granted, isExceeded: fits !== 1, left, resetMs, retryAfterMs, window })
-  }
-  return { now, outcomes }
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
-}
-
-function unexpected(): IntermixError {
-  return new IntermixError('BACKEND_FAILED', 'unexpected reply of the script of quotas')
+function unanswered(what: string): IntermixError {
+  return new IntermixError('REDIS_UNAVAILABLE', `Redis, which counts limits, ${what}`)
 }

@@ -3,6 +3,7 @@
 import type { LimitCharge } from '../adapter-kit/limits.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { RedisLink } from '../redis/connection.ts'
+import type { WindowOutcome } from './charge.ts'
 import type { Held, Lease } from './lease.ts'
 import type { QuotaMetrics } from './quota-metrics.ts'
 import type { RedisLimits } from './redis-limits.ts'
@@ -10,11 +11,15 @@ import type { RedisLimits } from './redis-limits.ts'
 /** How often it looks. */
 const SWEEP_MS = 250
 
+const NOTHING: WindowOutcome = { granted: 0, isExceeded: false, left: 0, resetMs: 0, retryAfterMs: 0, window: 0 }
+
 export interface UnusedLeasesOptions {
   readonly shared: Pick<RedisLimits, 'charge'>
   readonly link: Pick<RedisLink, 'state'>
   readonly clock: Clock
   readonly metrics: QuotaMetrics
+  /** Hears of what Redis could not be given back. */
+  readonly onKept: (charge: LimitCharge, outcome: WindowOutcome) => void
 }
 
 export class UnusedLeases {
@@ -33,7 +38,7 @@ export class UnusedLeases {
     this.#cancelSweep ??= this.#options.clock.after(SWEEP_MS, () => this.#sweep())
   }
 
-  /** Returns at once; where Redis gives no answer, it counts as used until the limit resets. */
+  /** Returns at once. */
   giveBack(charge: LimitCharge, lease: Lease, held: Held): void {
     void this.#giveBack(charge, lease, held).catch(() => undefined)
   }
@@ -59,13 +64,16 @@ export class UnusedLeases {
   }
 
   async #giveBack(charge: LimitCharge, lease: Lease, held: Held): Promise<void> {
-    const { shared, metrics, link, clock } = this.#options
+    const { shared, metrics, link, clock, onKept } = this.#options
     const askedAt = clock.monotonic()
     const amount = lease.returnable(charge, held, askedAt)
-    if ((amount === 0 && !lease.isUnjudged) || link.state() === 'down') return
+    if (amount === 0 && (!lease.isUnjudged || link.state() === 'down')) return
     metrics.called('back')
     const back = { ...charge, amount: amount === 0 ? 0 : -amount, window: held.window }
-    const [outcome] = await shared.charge([back], { mode: 'each' })
+    const [outcome] = await shared.charge([back], { mode: 'each' }).catch((error: unknown) => {
+      if (amount > 0) onKept(charge, { ...NOTHING, granted: amount, window: held.window })
+      throw error
+    })
     if (outcome === undefined) return
     metrics.overshotHeld(lease.heard(charge, outcome, -amount, askedAt, clock.monotonic()))
   }

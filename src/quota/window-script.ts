@@ -3,7 +3,7 @@
 import type { LimitRule } from '../adapter-kit/limits.ts'
 import type { RedisClient } from '../redis/create-client.ts'
 import { defineScript } from '../redis/scripts.ts'
-import type { SingleMode } from './charge-batches.ts'
+import { type ChargeReply, unexpected } from './charge-script.ts'
 import type { WindowCharge, WindowOutcome } from './charge.ts'
 
 const NUMBERS = 4
@@ -18,19 +18,20 @@ export function areFixed(charges: readonly WindowCharge[]): charges is readonly 
   return charges.every(({ rule }) => rule.algorithm === 'fixedWindow')
 }
 
-/** @param keys the counters, one for each charge. @returns `undefined` for a reply that is none of this script's */
+/** @param keys the counters, one for each charge; @param until ms on the clock of Redis, 0 for ever */
 export async function chargeWindows(
   client: RedisClient,
   keys: readonly string[],
-  { charges, mode }: { readonly charges: readonly FixedCharge[]; readonly mode: SingleMode },
-): Promise<readonly WindowOutcome[] | undefined> {
-  const args: (string | number)[] = [mode]
+  { charges, mode, until }: { readonly charges: readonly FixedCharge[]; readonly mode: string; readonly until: number },
+): Promise<ChargeReply> {
+  const args: (string | number)[] = [mode, until]
   for (const { rule, amount, window = 0, ahead = 0 } of charges)
     args.push(rule.amount, rule.windowMs, rule.from, amount, window, ahead)
   const numbers = await script.run(client, keys, args)
-  if (numbers.length !== 1 + NUMBERS * charges.length) return undefined
-  const now = (numbers[0] as number) / 1_000
-  return charges.map((charge, index) => {
+  const now = (numbers[0] ?? Number.NaN) / 1_000
+  if (numbers.length === 1) return { now, outcomes: undefined }
+  if (numbers.length !== 1 + NUMBERS * charges.length) throw unexpected()
+  const outcomes = charges.map((charge, index) => {
     const at = 1 + index * NUMBERS
     return outcomeOf(charge, now, {
       fits: numbers[at] === 1,
@@ -39,6 +40,7 @@ export async function chargeWindows(
       more: numbers[at + 3] as number,
     })
   })
+  return { now, outcomes }
 }
 
 function outcomeOf(

@@ -1,6 +1,6 @@
 // A handler of quotas whose Redis is paused: its own policy answers, in the caller's time and not after it.
 
-import { afterAll, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
 import quota from '../../src/adapters/quota/index.ts'
 import { systemClock as clock } from '../../src/observe/system.ts'
@@ -15,26 +15,29 @@ import { guardWith } from './guard-support.ts'
 
 const { link, redis } = await sharedRedis({ commandTimeoutMs: 15_000 })
 
-const limits = new NodeLimits({
-  shared: new RedisLimits({ link, clock, prefix: 'paused:' }),
-  link,
-  clock,
-  log: new KeptLog(),
-  metrics: new QuotaMetrics(new ReadableMeter(), 'h'),
-  processes: { count: 2, note: () => undefined },
-})
-afterAll(() => limits.close())
+function nodeLimits(prefix: string): NodeLimits {
+  return new NodeLimits({
+    shared: new RedisLimits({ link, clock, prefix }),
+    link,
+    clock,
+    log: new KeptLog(),
+    metrics: new QuotaMetrics(new ReadableMeter(), 'h'),
+    processes: { count: 2, note: () => undefined },
+  })
+}
 
 describe('a quota while Redis is paused', () => {
   it.each([
     ['one', ['a']],
     ['several together', ['a', 'b']],
-  ])('is charged to the share of the node before the handler runs out of time: %s', async (_name, names) => {
-    const quotas = names.map((name) => ({ name, limits: [{ maxAmount: 10, validDuration: '3600s' }] }))
+  ])('is charged to the share of the node before the handler runs out of time: %s', async (name, names) => {
+    const limits = nodeLimits(`paused ${name}:`)
+    onTestFinished(() => limits.close())
+    const quotas = names.map((each) => ({ name: each, limits: [{ maxAmount: 10, validDuration: '3600s' }] }))
     const code = quota.create(quota.config.parse({ quotas }), createTestEnvironment({ clock, limits }))
     const handler = new RunningHandler(handlerConfig(), code, guardWith(clock, {}, 200).guard)
-    const charges = names.map((name) => ({
-      instance: { name: `${name}.instance.test`, template: 'quota', fields: { dimensions: { names: names.join() } } },
+    const charges = names.map((each) => ({
+      instance: { name: `${each}.instance.test`, template: 'quota', fields: { dimensions: { names: names.join() } } },
       request: { amount: 3, bestEffort: false, deduplicationId: '' },
     }))
     const ask = async () =>

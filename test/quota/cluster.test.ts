@@ -53,7 +53,7 @@ it.each([
   const none: LimitRule = { ...rules.rate, amount: 0 }
   for (let each = 0; each < 2; each++) {
     const outcomes = await limits.charge([charge(first, rules[kind]), charge(second, none)], { mode: 'all', id })
-    expect(outcomes.map(({ granted, isExceeded }) => [granted, isExceeded])).toEqual([
+    expect(outcomes.map((outcome) => [outcome?.granted, outcome?.isExceeded])).toEqual([
       [0, false],
       [0, true],
     ])

@@ -17,11 +17,11 @@ const PLACES = 3
 const rule: LimitRule = { algorithm: 'concurrency', amount: PLACES, expiryMs: 3_600_000 }
 let prefixes = 0
 
-async function enter(limits: Limits, { key, id }: PlaceLeft): Promise<boolean> {
+async function enter(limits: Pick<Limits | RedisLimits, 'charge'>, { key, id }: PlaceLeft): Promise<boolean> {
   return (await limits.charge([{ key, rule, amount: 1 }], { mode: 'all', id }))[0]?.granted === 1
 }
 
-async function free(limits: Limits, key: string): Promise<number | undefined> {
+async function free(limits: Pick<Limits | RedisLimits, 'charge'>, key: string): Promise<number | undefined> {
   return (await limits.charge([{ key, rule, amount: 0 }], { mode: 'all' }))[0]?.left
 }
 

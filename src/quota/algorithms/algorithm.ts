@@ -9,7 +9,7 @@ export interface Count {
   readonly free: number
   /** Milliseconds until nothing counts any more. */
   readonly resetMs: number
-  /** Which window this is: what is given back counts only in the window in which it was charged. */
+  /** Which window this is: what is given back, or charged afterwards, counts only there. */
   readonly window: number
   /** Milliseconds until `amount` could be charged if nobody else charges; infinite where it never can. */
   retryMs(amount: number): number
@@ -20,7 +20,10 @@ export interface Algorithm<R extends LimitRule, S> {
   /** The state at `now` (ms since the epoch; it may step back), as one that was kept has become. */
   at(state: S | undefined, rule: R, now: number): S
   count(state: S, rule: R, now: number): Count
-  /** Charges: `amount` may exceed what is free, or be negative to give back what was charged in `window`. */
+  /**
+   * Charges in `window`, 0 for that of now: `amount` may exceed what is free, or be negative to give back what was charged in
+   * `window`. What belongs to a window that is over changes nothing.
+   */
   charge(state: S, rule: R, amount: number, window: number, now: number): S
 }
 

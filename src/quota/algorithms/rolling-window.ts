@@ -38,12 +38,15 @@ export const rollingWindow: Algorithm<RuleOf<'rollingWindow'>, Buckets> = {
       },
     }
   },
-  charge(buckets, { bucketMs }, amount, window, now) {
-    const number = amount < 0 ? window : Math.max(Math.floor(now / bucketMs), buckets.at(-1)?.number ?? 0)
-    const known = buckets.find((bucket) => bucket.number === number)
-    if (known === undefined) return amount > 0 ? [...buckets, { number, used: amount }] : buckets
-    const used = Math.max(0, known.used + amount)
-    return buckets.flatMap((bucket) => (bucket !== known ? [bucket] : used === 0 ? [] : [{ number, used }]))
+  charge(buckets, { bucketMs, windowMs }, amount, window, now) {
+    const isNow = amount >= 0 && window === 0
+    const number = isNow ? Math.max(Math.floor(now / bucketMs), buckets.at(-1)?.number ?? 0) : window
+    if (number < Math.floor((now - windowMs) / bucketMs) || number > Math.floor((now + windowMs) / bucketMs))
+      return buckets
+    const used = (buckets.find((bucket) => bucket.number === number)?.used ?? 0) + amount
+    const before = buckets.filter((bucket) => bucket.number < number)
+    const after = buckets.filter((bucket) => bucket.number > number)
+    return [...before, ...(used > 0 ? [{ number, used }] : []), ...after]
   },
 }
 

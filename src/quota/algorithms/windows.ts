@@ -62,8 +62,8 @@ export const slidingWindow: Algorithm<RuleOf<'slidingWindow'>, Windows> = {
     }
   },
   charge(state, _rule, amount, window) {
-    if (amount >= 0) return { ...state, used: state.used + amount }
-    if (window === state.index) return { ...state, used: Math.max(0, state.used + amount) }
+    const isNow = amount >= 0 && window === 0
+    if (isNow || window === state.index) return { ...state, used: Math.max(0, state.used + amount) }
     return window === state.index - 1 ? { ...state, before: Math.max(0, state.before + amount) } : state
   },
 }
@@ -78,6 +78,6 @@ function countOf({ start, used }: Window, amount: number, leftMs: number): Count
 }
 
 function charge(state: Window, _rule: unknown, amount: number, window: number): Window {
-  if (amount < 0 && window !== state.start) return state
+  if (window !== state.start && (amount < 0 || window !== 0)) return state
   return { start: state.start, used: Math.max(0, state.used + amount) }
 }

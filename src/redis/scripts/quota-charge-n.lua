@@ -2,19 +2,21 @@
 -- src/quota/algorithms, with its reasons; here is the same on state in Redis. No counter is kept longer than it counts.
 -- KEYS: a counter for each charge; then, where ARGV[2] is not 0, the outcome of this id
 -- ARGV: 1 all | part | each | count; 2 how long the outcome is remembered (ms), 0 for not at all; 3 the id, which names a
---       place in flight; then seven for each charge: 1 way of counting, 2 amount allowed, 3 window or expiry (ms), 4 burst,
---       bucket (ms), 'epoch' or 'firstCharge', or the beginnings of four units of the calendar, 5 amount, 6 window in which
---       was charged what a negative amount gives back, 7 how much more to charge where the amount is granted, as far as it is
---       there
+--       place in flight; 4 until when (ms of this server's time) somebody waits, 0 for ever; then seven for each charge: 1 way
+--       of counting, 2 amount allowed, 3 window or expiry (ms), 4 burst, bucket (ms), 'epoch' or 'firstCharge', or the
+--       beginnings of four units of the calendar, 5 amount, 6 window to which it belongs, 0 for that of now, 7 how much more
+--       to charge where the amount is granted, as far as it is there
 -- Returns: {ms of now, then six for each charge: granted in all, 1 where the amount fitted, left, ms to its reset, ms to a
---          retry (-1 never), window}
-local count = (#ARGV - 3) / 7
+--          retry (-1 never), window}; of what comes too late, for which the caller has found another answer, only ms of now
+local count = (#ARGV - 4) / 7
 local memory = ARGV[2] ~= '0' and KEYS[count + 1]
 local known = memory and redis.call('GET', memory)
 if known then return cjson.decode(known) end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
+local patience = tonumber(ARGV[4])
+if patience > 0 and now > patience then return { math.floor(now) } end
 local NEVER = -1
 
 local function numbers(text)
@@ -102,7 +104,7 @@ local function fixed(key, amount, start, ends, used)
     return used + wanted <= amount and 0 or ends - now
   end
   counter.charge = function(wanted, window)
-    if wanted < 0 and window ~= start then return end
+    if window ~= start and (wanted < 0 or window ~= 0) then return end
     used = math.max(0, used + wanted)
     look()
     write(key, string.format('%.0f %.0f', start, used), counter.reset)
@@ -155,7 +157,7 @@ WAYS.slidingWindow = function(key, amount, window)
     return start + window + (1 - (amount - wanted) / used) * window - now
   end
   counter.charge = function(wanted, of)
-    if wanted >= 0 or of == at then
+    if of == at or (wanted >= 0 and of == 0) then
       used = math.max(0, used + wanted)
     elseif of == at - 1 then
       before = math.max(0, before + wanted)
@@ -199,12 +201,16 @@ WAYS.rollingWindow = function(key, amount, window, width)
   end
   counter.charge = function(wanted, of)
     local last = buckets[#buckets]
-    local number = wanted < 0 and of or math.max(counter.window, last and last[1] or 0)
-    local parts, found = {}, false
+    local isNow = wanted >= 0 and of == 0
+    local number = isNow and math.max(counter.window, last and last[1] or 0) or of
+    local parts, found = {}, number < oldest or number > newest
     sum = 0
     local kept = {}
     for _, each in ipairs(buckets) do
-      if each[1] == number then
+      if not found and each[1] > number and wanted > 0 then
+        found = true
+        kept[#kept + 1] = { number, wanted }
+      elseif each[1] == number then
         found = true
         each[2] = math.max(0, each[2] + wanted)
       end
@@ -308,7 +314,7 @@ end
 -- What is settled by itself may name one counter several times: each finds what those before it have left.
 local charges = {}
 for i = 1, count do
-  local first = 4 + (i - 1) * 7
+  local first = 5 + (i - 1) * 7
   local amount, ahead = tonumber(ARGV[first + 4]), tonumber(ARGV[first + 6])
   local limit, span = tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2])
   local counter = WAYS[ARGV[first]](KEYS[i], limit, span, ARGV[first + 3])
