@@ -29,7 +29,7 @@ interface Change {
 interface Account {
   add(change: Change, now: number): void
   leave?(place: string): void
-  debts(now: number): readonly Omit<Change, 'at'>[]
+  debts(now: number): readonly Change[]
 }
 
 /** One counter, by the rule that holds for it now. */

@@ -107,7 +107,9 @@ export class AwayLimits {
     const { usedShare, unpaid } = this.#options
     const used = isHeld ? 0 : Math.max(0, Math.round(usedShare(key) * most) + unpaid(key))
     if (used > 0) this.#memory.charge([{ ...charge, rule: share, amount: used }], { mode: 'count' })
-    const debts = new CounterDebts(charge, { share, used, now: this.#options.clock.now() })
+    // A bucket refills by the node's part; an open one is filled by more than that.
+    const own = 'burst' in charge.rule ? { ...share, burst: charge.rule.burst } : share
+    const debts = new CounterDebts(charge, { share: own, used, now: this.#options.clock.now() })
     this.#debts.set(key, debts)
     return debts
   }
