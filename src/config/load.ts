@@ -6,7 +6,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UNREADABLE } from './config-source.ts'
 import { digestOf } from './digest.ts'
-import { type LoadedConfig, parsing } from './parse-text.ts'
+import { type LoadedConfig, NO_DOMAINS, parsing } from './parse-text.ts'
 import { atOnce, type Run, type Sliced } from './slices.ts'
 
 export { type LoadedConfig, parseConfigText } from './parse-text.ts'
@@ -90,6 +90,7 @@ export class ConfigFolder {
       domains: {
         documents: parts.flatMap(({ domains }) => domains.documents),
         problems: parts.flatMap(({ domains }) => domains.problems),
+        unread: parts.flatMap(({ domains }) => domains.unread),
       },
       digest: digestOf(parts.map(({ digest }) => digest)),
     }
@@ -151,8 +152,8 @@ function* hashing(bytes: Uint8Array): Sliced<string> {
 
 function failed(file: string, code: string, message: string): LoadedConfig {
   const place = { severity: 'error', code, file, line: 0, column: 0, path: '' } as const
-  const domains = { documents: [], problems: [] }
-  return { name: file, documents: [], problems: [{ ...place, message }], domains, digest: digestOf([file, message]) }
+  const problems = [{ ...place, message }]
+  return { name: file, documents: [], problems, domains: NO_DOMAINS, digest: digestOf([file, message]) }
 }
 
 function messageOf(error: unknown): string {

@@ -19,11 +19,16 @@ export interface LoadedDocuments {
   readonly problems: readonly Problem[]
 }
 
+export interface LoadedDomains extends LoadedDocuments {
+  /** Those of which no more could be read than the name, and their file. */
+  readonly unread: readonly { readonly name: string; readonly file: string }[]
+}
+
 export interface LoadedConfig extends LoadedDocuments {
   /** What it was read from: a file, a folder, or another name. */
   readonly name: string
   /** Documents of another kind that lie between the others: those with a `domain` are envoyproxy/ratelimit's. */
-  readonly domains: LoadedDocuments
+  readonly domains: LoadedDomains
   /** Changes with every byte of the input. */
   readonly digest: string
 }
@@ -37,21 +42,30 @@ export function parseConfigText(name: string, text: string): LoadedConfig {
 export function* parsing(name: string, text: string): Sliced<Omit<LoadedConfig, 'name' | 'digest'>> {
   const objects = new DocumentList()
   const domains = new DocumentList()
+  const unread: LoadedDomains['unread'][number][] = []
   const file: SourceFile = { name, text, lines: new LineCounter() }
   try {
     for (const document of yamlDocuments(file)) {
       if (document !== undefined) {
-        const isDomain = isOfDomain(document)
-        yield* readDocument(document, file, isDomain ? domains : objects, isDomain)
+        const domain = domainOf(document)
+        const isRead = yield* readDocument(
+          document,
+          file,
+          domain === undefined ? objects : domains,
+          domain !== undefined,
+        )
+        if (domain !== undefined && !isRead) unread.push({ name: domain, file: name })
       }
       yield
     }
   } catch (error) {
     objects.problems.inFile('error', file, 0, 'yaml-syntax', `the text cannot be parsed: ${messageOf(error)}`)
-    return { documents: [], problems: objects.problems.all, domains: { documents: [], problems: [] } }
+    return { documents: [], problems: objects.problems.all, domains: NO_DOMAINS }
   }
-  return { ...objects.loaded, domains: domains.loaded }
+  return { ...objects.loaded, domains: { ...domains.loaded, unread } }
 }
+
+export const NO_DOMAINS: LoadedDomains = { documents: [], problems: [], unread: [] }
 
 class DocumentList {
   readonly documents: ConfigDocument[] = []
@@ -62,27 +76,35 @@ class DocumentList {
   }
 }
 
-/** Whether it says so, whatever else may be wrong with it. */
-function isOfDomain({ document: { contents } }: ReadDocument): boolean {
-  return isMap(contents) && contents.has('domain') && !contents.has('kind') && !contents.has('apiVersion')
+/** What it says, whatever else may be wrong with it; `undefined` where it is of another kind. */
+function domainOf({ document: { contents } }: ReadDocument): string | undefined {
+  if (!isMap(contents) || !contents.has('domain') || contents.has('kind') || contents.has('apiVersion'))
+    return undefined
+  const name: unknown = contents.get('domain')
+  return typeof name === 'string' || typeof name === 'number' ? String(name) : ''
 }
 
+/** @returns whether there is nothing in the way of reading it */
 function* readDocument(
   { document, path }: ReadDocument,
   file: SourceFile,
   { documents, problems }: DocumentList,
   mergesDeep: boolean,
-): Sliced<void> {
+): Sliced<boolean> {
   for (const { code, message, pos } of document.errors) {
     const text = code === 'DUPLICATE_KEY' ? 'this key stands in its map already: keep one of the two.' : message
     problems.inFile('error', file, pos[0], 'yaml-syntax', text)
   }
   for (const { message, pos } of document.warnings) problems.inFile('warning', file, pos[0], 'yaml-syntax', message)
-  if (document.errors.length > 0) return
+  if (document.errors.length > 0) return false
   const root = readNodes(document, file, path, mergesDeep)
   yield
-  if (isNodeIssue(root)) problems.inFile('error', file, root.offset, 'yaml-value', root.message)
-  else yield* collect(root, documents, problems)
+  if (isNodeIssue(root)) {
+    problems.inFile('error', file, root.offset, 'yaml-value', root.message)
+    return false
+  }
+  yield* collect(root, documents, problems)
+  return true
 }
 
 /** Takes in one document: empty ones are left out, lists (as `kubectl get -o yaml` prints them) give their items. */

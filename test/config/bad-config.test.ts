@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
+import { NO_DOMAINS } from '../../src/config/parse-text.ts'
 import { formatProblem } from '../../src/kernel/problem.ts'
 import { TEST_ADAPTERS } from './adapters.ts'
 
@@ -181,7 +182,7 @@ describe('a config with a mistake', () => {
       name: 'all',
       documents: parts.flatMap(({ documents }) => documents),
       problems: parts.flatMap(({ problems }) => problems),
-      domains: { documents: [], problems: [] },
+      domains: NO_DOMAINS,
       digest: '',
     }
     const { problems } = compileSnapshot(loaded, { adapters: TEST_ADAPTERS })

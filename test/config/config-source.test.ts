@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from 'vitest'
 import { type ConfigSource, UNREADABLE } from '../../src/config/config-source.ts'
 import { type LoadedConfig, parseConfigText } from '../../src/config/load.ts'
+import { NO_DOMAINS } from '../../src/config/parse-text.ts'
 import { WatchedConfig } from '../../src/config/watch.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
@@ -25,8 +26,13 @@ class TextSource implements ConfigSource {
   async load(): Promise<LoadedConfig> {
     if (!this.away) return parseConfigText(this.name, this.text)
     const place = { severity: 'error', code: UNREADABLE, file: this.name, line: 0, column: 0, path: '' } as const
-    const domains = { documents: [], problems: [] }
-    return { name: this.name, documents: [], problems: [{ ...place, message: 'away' }], domains, digest: 'away' }
+    return {
+      name: this.name,
+      documents: [],
+      problems: [{ ...place, message: 'away' }],
+      domains: NO_DOMAINS,
+      digest: 'away',
+    }
   }
 
   watch(hint: () => void): () => void {

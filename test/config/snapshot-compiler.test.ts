@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { type LoadedConfig, parseConfigText } from '../../src/config/load.ts'
+import { NO_DOMAINS } from '../../src/config/parse-text.ts'
 import { atOnce } from '../../src/config/slices.ts'
 import { type CompiledConfig, SnapshotCompiler } from '../../src/config/snapshot-compiler.ts'
 import { TEST_ADAPTERS } from './adapters.ts'
@@ -15,7 +16,7 @@ function join(parts: readonly LoadedConfig[]): LoadedConfig {
     name: 'folder',
     documents: parts.flatMap(({ documents }) => documents),
     problems: parts.flatMap(({ problems }) => problems),
-    domains: { documents: [], problems: [] },
+    domains: NO_DOMAINS,
     digest: '',
   }
 }

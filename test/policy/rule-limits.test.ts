@@ -1,9 +1,10 @@
 // Rules as limits of what Envoy's rate limit filter describes, alone and beside the config of envoyproxy/ratelimit.
 
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { formatProblem } from '../../src/kernel/problem.ts'
-import type { RateLimitAnswer, RateLimitDescriptor } from '../../src/kernel/rate-limit.ts'
+import type { DescriptorStatus, RateLimitAnswer, RateLimitDescriptor } from '../../src/kernel/rate-limit.ts'
 import { explainCheck } from '../../src/policy/explain.ts'
 import { DescriptorLimits } from '../../src/quota/descriptors/descriptor-limits.ts'
 import { MemoryLimits } from '../../src/quota/memory-limits.ts'
@@ -64,6 +65,9 @@ const said = ({ isOver, statuses }: RateLimitAnswer) => [
   isOver ? 'OVER' : 'OK',
   ...statuses.map((each) => `${each.isOver ? 'over' : 'ok'} ${each.limit?.requestsPerUnit ?? '-'} ${each.remaining}`),
 ]
+
+const inShort = (status: DescriptorStatus | undefined) =>
+  `${status?.isOver} ${status?.limit?.requestsPerUnit} ${status?.limit?.unit} ${status?.remaining} ${status?.resetSeconds}`
 
 describe('a rule that reads a descriptor', () => {
   it('limits each by its values, in order, and those that it does not read not at all', async () => {
@@ -163,6 +167,44 @@ describe('rules beside the config of envoyproxy/ratelimit', () => {
     const other = await serviceOf([rule({ most: 2 })], config(50))
     for (let each = 0; each < 2; each++) await other.ask(all)
     expect(said(await other.ask(all))).toEqual(['OVER', `ok - ${2 ** 32 - 1}`, 'over 2 0'])
+  })
+
+  it('answer each descriptor as the stricter of the two would alone', async () => {
+    const key = fc.constantFrom('api_key=ann', 'api_key=bob', 'path=/a', 'free=1')
+    const described = fc.record({ entry: key, hitsAddend: fc.option(fc.nat(3), { nil: undefined }) })
+    const demands = fc.array(fc.array(described, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 12 })
+    await fc.assert(
+      fc.asyncProperty(
+        demands,
+        fc.integer({ min: 1, max: 8 }),
+        fc.integer({ min: 1, max: 8 }),
+        async (all, one, two) => {
+          const rules = await serviceOf([rule({ most: one })])
+          const domain = await serviceOf([rule({ match: 'true', params: { dimensions: {} } })], config(two))
+          const both = await serviceOf([rule({ most: one })], config(two))
+          for (const demand of all) {
+            const descriptors = demand.map(({ entry, hitsAddend }) => ({
+              ...of(entry),
+              ...(hitsAddend === undefined ? {} : { hitsAddend }),
+            }))
+            const [ruled, configured, joined] = [
+              await rules.ask(descriptors),
+              await domain.ask(descriptors),
+              await both.ask(descriptors),
+            ]
+            expect(joined.isOver).toBe(ruled.isOver || configured.isOver)
+            for (const [at, status] of joined.statuses.entries()) {
+              const alone = [ruled.statuses[at], configured.statuses[at]]
+              const told = alone.filter((each) => each?.limit !== undefined)
+              expect(status.isOver).toBe(alone.some((each) => each?.isOver))
+              if (told.length > 0) expect(status.remaining).toBe(Math.min(...told.map((each) => each?.remaining ?? 0)))
+              expect(alone.map(inShort)).toContain(inShort(status))
+            }
+          }
+        },
+      ),
+      { numRuns: 20 },
+    )
   })
 
   it('limit a domain that it does not know', async () => {

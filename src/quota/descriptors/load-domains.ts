@@ -29,15 +29,17 @@ export interface LoadedDomains {
 export function loadDomains({ own, config }: DomainPlaces): LoadedDomains {
   const domains = new Map<string, Domain>()
   const roots = new Map<string, MapNode>()
-  const quarantined = new Set<string>()
+  const unread = [...(own?.domains.unread ?? []), ...(config?.domains.unread ?? [])]
+  const quarantined = new Set(unread.map(({ name }) => name).filter((name) => name !== ''))
   const all: Problem[] = [
     ...(own?.problems ?? []),
     ...(own?.domains.problems ?? []),
     ...(config?.domains.problems ?? []),
   ]
-  const unreadable = new Set(
-    [...all, ...(config?.problems ?? [])].filter(({ severity }) => severity === 'error').map(({ file }) => file),
-  )
+  const unreadable = new Set([
+    ...[...(own?.problems ?? []), ...(config?.problems ?? [])].filter(isError).map(({ file }) => file),
+    ...unread.filter(({ name }) => name === '').map(({ file }) => file),
+  ])
   const documents = [own?.documents, own?.domains.documents, config?.domains.documents]
   for (const { root } of documents.flatMap((each) => each ?? [])) {
     const problems = new ProblemList()
@@ -58,4 +60,8 @@ export function loadDomains({ own, config }: DomainPlaces): LoadedDomains {
   }
   for (const name of quarantined) domains.delete(name)
   return { domains, quarantined, unreadable, problems: sortProblems(all) }
+}
+
+function isError({ severity }: Problem): boolean {
+  return severity === 'error'
 }

@@ -92,10 +92,12 @@ describe('a folder of rate limits', () => {
 
   it('says that it does not know the limits of a domain that was never good, rather than that there are none', async () => {
     await put('one.yaml', config('one', 1))
-    await put('bad.yaml', config('bad', 'many'))
+    await put('bad.yaml', `${config('bad', 'many')}\n---\n${config('syntax', 1)}]\n---\n${config('merge', '{<<: 1}')}`)
     const domains = await open()
     expect(requests(domains, 'one')).toBe(1)
-    expect(() => domains.domain('bad')).toThrow('the limits of the domain "bad" have errors')
+    for (const name of ['bad', 'syntax', 'merge'])
+      expect(() => domains.domain(name), name).toThrow(`the limits of the domain "${name}" have errors`)
+    expect(meter.values.get('rate_limit_domains quarantined')).toBe(3)
   })
 
   it('is no use without one good domain', async () => {
@@ -132,7 +134,8 @@ describe('domains between the documents of rules', () => {
     expect(parsed(bad).documents).toHaveLength(1)
     const domains = await openBeside(bad)
     expect(requests(domains, 'two')).toBe(2)
-    expect(() => domains.domain('one')).toThrow('the limits of the domain "one" have errors')
+    for (const name of ['one', 'broken'])
+      expect(() => domains.domain(name)).toThrow(`the limits of the domain "${name}" have errors`)
     expect(errors.join('\n')).toMatch(/rules\.yaml:1:\d+: error: descriptors\[0\].*\n.*rules\.yaml:3:\d+: error: /)
     expect(domains.isEmpty).toBe(false)
   })
