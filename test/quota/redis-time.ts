@@ -8,7 +8,7 @@ import type { RedisClient } from '../../src/redis/create-client.ts'
 const BY_SERVER = "redis.call('TIME')"
 /** The scripts by their hash. */
 const SOURCES = new Map(
-  ['quota-charge-n', 'quota-charge-windows-n'].map((name) => {
+  ['quota-charge-n', 'quota-charge-windows-n', 'quota-claims-1'].map((name) => {
     const source = readFileSync(new URL(`../../src/redis/scripts/${name}.lua`, import.meta.url), 'utf8')
     if (!source.includes(BY_SERVER)) throw new Error(`the script ${name} reads its time in another way`)
     return [createHash('sha1').update(source).digest('hex'), source]

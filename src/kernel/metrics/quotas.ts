@@ -77,3 +77,35 @@ export const RATE_LIMIT_DOMAINS = gauge({
   help: 'Domains of rate limits that are served, and domains or files that have errors',
   labels: { state: ['served', 'quarantined'] },
 })
+
+export const RATE_LIMIT_QUOTA_PROXIES = gauge({
+  name: 'rate_limit_quota_proxies',
+  unit: 'streams',
+  help: 'Proxies that are assigned quotas (RLQS)',
+})
+
+export const RATE_LIMIT_QUOTA_BUCKETS = gauge({
+  name: 'rate_limit_quota_buckets',
+  unit: 'buckets',
+  help: 'Buckets of these proxies, each proxy by itself',
+})
+
+export const RATE_LIMIT_QUOTA_ACTIONS_TOTAL = counter({
+  name: 'rate_limit_quota_actions_total',
+  unit: 'actions',
+  help: 'What proxies were told of buckets: how many requests, how many a second, all, none, or to forget the bucket',
+  labels: { action: ['requests', 'rate', 'allow', 'deny', 'abandon'] },
+})
+
+export const RATE_LIMIT_QUOTA_UNASSIGNED_TOTAL = counter({
+  name: 'rate_limit_quota_unassigned_total',
+  unit: 'requests',
+  help: 'What proxies let pass beyond what they were assigned: before the first assignment, after one has expired, or on the way',
+})
+
+export const RATE_LIMIT_QUOTA_REFUSED_TOTAL = counter({
+  name: 'rate_limit_quota_refused_total',
+  unit: 'refusals',
+  help: 'What got no assignment: too many proxies or buckets, a bucket id that is empty or too long, a limit that is not known for now',
+  labels: { reason: ['proxies', 'buckets', 'id', 'unknown'] },
+})

@@ -59,14 +59,13 @@ function joinedOf(one: LimitCharge, other: LimitCharge): LimitCharge {
 
 function chargeOf(
   { counter, hits }: Asked,
-  { requestsPerUnit, unit }: NonNullable<Asked['limit']>,
+  limit: NonNullable<Asked['limit']>,
   { accuracy, away }: DomainCharging,
 ): LimitCharge {
-  const rule = {
-    algorithm: 'fixedWindow',
-    amount: requestsPerUnit,
-    windowMs: UNIT_SECONDS[unit] * 1_000,
-    from: 'epoch',
-  } as const
-  return { key: counter, rule, amount: hits, accuracy, away }
+  return { key: counter, rule: limitRuleOf(limit), amount: hits, accuracy, away }
+}
+
+/** A window of its unit. */
+export function limitRuleOf({ requestsPerUnit: amount, unit }: NonNullable<Asked['limit']>): LimitCharge['rule'] {
+  return { algorithm: 'fixedWindow', amount, windowMs: UNIT_SECONDS[unit] * 1_000, from: 'epoch' }
 }

@@ -23,6 +23,11 @@ export interface CountedHits {
   readonly isShadow: boolean
 }
 
+export interface ReportedHits extends Pick<CountedHits, 'domain' | 'descriptor'> {
+  readonly within: number
+  readonly over: number
+}
+
 export class RateLimitMetrics {
   readonly #hits: (labels: {
     readonly domain: string
@@ -54,5 +59,11 @@ export class RateLimitMetrics {
     this.#hits({ domain, descriptor, outcome: 'within' }).add(within)
     const near = Math.min(within, Math.min(after, most) - Math.floor(most * NEAR_RATIO))
     if (near > 0) this.#near({ domain, descriptor }).add(near)
+  }
+
+  /** What a proxy did by itself, as it says. */
+  reported({ domain, descriptor, within, over }: ReportedHits): void {
+    if (within > 0) this.#hits({ domain, descriptor, outcome: 'within' }).add(within)
+    if (over > 0) this.#hits({ domain, descriptor, outcome: 'over' }).add(over)
   }
 }
