@@ -16,6 +16,7 @@ const GRPC_DOORS = [
   'server/one-spelling',
   'server/overload',
   'server/rate-limit',
+  'server/rate-limit-quota',
   'whole/doors/*',
   'whole/envoy',
   'whole/headers',

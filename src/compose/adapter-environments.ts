@@ -15,6 +15,7 @@ import { RedisCounters } from '../redis/counters/redis-counters.ts'
 import type { RedisTlsFiles } from '../redis/redis-access.ts'
 import { scriptFromSource } from '../redis/scripts.ts'
 import type { AdapterListener } from '../server/adapter-listener.ts'
+import { type Claims, CLAIMS_ALONE, RedisClaims } from '../quota/assignments/claims.ts'
 import { ChargingProcesses } from '../quota/charging-processes.ts'
 import { MemoryLimits } from '../quota/memory-limits.ts'
 import { NodeLimits } from '../quota/node-limits.ts'
@@ -119,6 +120,13 @@ export class AdapterEnvironments {
     }
   }
 
+  /** What the nodes hold of these limits for proxies that limit by themselves. */
+  claims(name: string): Claims {
+    const { queueLink: link, prefix, processId: id } = this.#options
+    if (link === undefined) return CLAIMS_ALONE
+    return new RedisClaims({ link, prefix: `${prefix}:q:${name}:`, id, charging: this.#processes(link) })
+  }
+
   close(): void {
     this.#charging?.close()
     for (const link of this.#links.values()) link.close()
@@ -137,18 +145,22 @@ export class AdapterEnvironments {
 
   /** Keys of limits begin with the installation's prefix and the handler's name. */
   #openLimits(handler: string): { readonly value: Limits; readonly close: End } {
-    const { queueLink: link, clock, log, meter, prefix, processId: id } = this.#options
+    const { queueLink: link, clock, log, meter, prefix } = this.#options
     if (link === undefined) return { value: new MemoryLimits({ clock }), close: () => undefined }
-    this.#charging ??= new ChargingProcesses({ link, clock, prefix: `${prefix}:q:`, id })
     const limits = new NodeLimits({
       shared: new RedisLimits({ link, clock, prefix: `${prefix}:q:${handler}:` }),
       link,
       clock,
       log,
       metrics: new QuotaMetrics(meter, handler),
-      processes: this.#charging,
+      processes: this.#processes(link),
     })
     return { value: limits, close: () => limits.close() }
+  }
+
+  #processes(link: RedisLink): ChargingProcesses {
+    const { clock, prefix, processId: id } = this.#options
+    return (this.#charging ??= new ChargingProcesses({ link, clock, prefix: `${prefix}:q:`, id }))
   }
 
   #scripts(server: RedisServer | undefined): ScriptRunner {

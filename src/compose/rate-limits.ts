@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 import { folderSource } from '../config/folder-source.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
+import { QuotaAssigner } from '../quota/assignments/quota-assigner.ts'
 import { DescriptorLimits } from '../quota/descriptors/descriptor-limits.ts'
 import { RateLimitSources } from '../quota/rate-limit-sources.ts'
 import type { RuleLimits } from '../policy/rule-limits.ts'
@@ -48,17 +49,23 @@ export function createRateLimits(
   const limits = environments.limits(COUNTERS)
   if (settings.queueRedis === undefined && !domains.isEmpty)
     log.warn({ processes: settings.processes }, 'without Redis each process counts rate limits by itself')
+  const given = { domains, limits: limits.open, clock, meter }
+  const assigner = settings.rlqs
+    ? new QuotaAssigner({ ...given, log, claims: environments.claims(COUNTERS) })
+    : undefined
   return {
     door: {
       service: new RateLimitSources({
         domains,
-        descriptors: new DescriptorLimits({ domains, limits: limits.open, clock, meter }),
+        descriptors: new DescriptorLimits(given),
         rules,
       }),
       headers: settings.ratelimitHeaders,
+      assignments: assigner,
     },
-    view: () => domains.view(),
+    view: () => ({ ...domains.view(), ...(assigner === undefined ? {} : { quotas: assigner.view() }) }),
     stop: async () => {
+      assigner?.stop()
       domains.close()
       await limits.end()
     },

@@ -1,14 +1,16 @@
 // What front doors are built from, whichever protocol they speak; each names what it needs of it.
 
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { QuotaAssignments } from '../kernel/quota-buckets.ts'
 import type { RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckService, RateLimitService, ReportAcks, ReportService } from '../kernel/services.ts'
 import type { RateLimitHeaders } from './rate-limit-response.ts'
 
-/** What answers demands, and which headers tell of limits. */
+/** What answers demands, which headers tell of limits, and what assigns quotas to proxies where that is wanted. */
 export interface RateLimitDoor {
   readonly service: RateLimitService
   readonly headers: RateLimitHeaders
+  readonly assignments?: QuotaAssignments | undefined
 }
 
 export interface DoorDependencies {

@@ -9,6 +9,7 @@ import { healthService } from './grpc-health.ts'
 import type { GrpcService } from './grpc-service.ts'
 import { mixerService } from './mixer-v1.ts'
 import { rateLimitService } from './rate-limit.ts'
+import { rateLimitQuotaService } from './rate-limit-quota.ts'
 
 export interface GrpcDoorDependencies extends DoorDependencies {
   /** Tells streams when to give way, and decides about what comes in them. */
@@ -20,10 +21,12 @@ export type GrpcDoor = (given: GrpcDoorDependencies) => GrpcService
 /** External authorization, access logs, Mixer and batches of checks. */
 export const GRPC_DOORS: readonly GrpcDoor[] = [extAuthzService, accessLogService, mixerService, batchService]
 
-/** The services of these doors, that of rate limits where there are any, and health, which answers for all of them. */
+/** The services of these doors, those of rate limits where there are any, and health, which answers for all of them. */
 export function grpcServices(given: GrpcDoorDependencies, doors: readonly GrpcDoor[] = GRPC_DOORS): GrpcService[] {
   const services = doors.map((door) => door(given))
   const { rateLimit } = given
   if (rateLimit !== undefined) services.push(rateLimitService({ ...given, rateLimit }))
+  const assignments = rateLimit?.assignments
+  if (assignments !== undefined) services.push(rateLimitQuotaService({ ...given, assignments }))
   return [healthService(services.map(({ name }) => name)), ...services]
 }

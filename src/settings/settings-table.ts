@@ -73,6 +73,13 @@ export const SETTINGS = {
     group: 'Config',
     roles: SERVING,
   },
+  rlqs: {
+    kind: 'boolean',
+    default: false,
+    description: "Assign the limits of domains to Envoy's rate limit quota filter, too (RLQS; a preview).",
+    group: 'Config',
+    roles: SERVING,
+  },
   maxEvaluationSteps: {
     kind: 'integer',
     default: DEFAULT_MAX_STEPS,
