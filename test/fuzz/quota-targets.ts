@@ -1,22 +1,31 @@
-// Fuzz targets of the doors that charge limits: what Envoy's rate limit filter sends, and the body of POST /v1/quota.
+// Fuzz targets of the doors that charge limits: what Envoy's filters of rate limits and quotas send, and the body of POST /v1/quota.
 
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import type { BucketAction } from '../../src/kernel/quota-buckets.ts'
 import { type RateLimitDemand, UNLIMITED } from '../../src/kernel/rate-limit.ts'
 import { DEFAULT_LIMITS } from '../../src/kernel/request-limits.ts'
+import { CLAIMS_ALONE } from '../../src/quota/assignments/claims.ts'
+import { QuotaAssigner } from '../../src/quota/assignments/quota-assigner.ts'
 import { DescriptorLimits } from '../../src/quota/descriptors/descriptor-limits.ts'
 import { MemoryLimits } from '../../src/quota/memory-limits.ts'
 import { parseJsonBody } from '../../src/server/json-body.ts'
 import { readQuotaBody } from '../../src/server/quota-body.ts'
+import { encodeQuotaActions } from '../../src/server/quota-actions.ts'
 import { encodeRateLimitResponse } from '../../src/server/rate-limit-response.ts'
 import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
 } from '../../src/wire/generated/envoy/service/ratelimit/v3/rls_pb.ts'
+import {
+  RateLimitQuotaResponseSchema,
+  RateLimitQuotaUsageReportsSchema,
+} from '../../src/wire/generated/envoy/service/rate_limit_quota/v3/rlqs_pb.ts'
+import { readUsageReports } from '../../src/wire/quota-usage-reports.ts'
 import { readRateLimitRequest } from '../../src/wire/rate-limit-request.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { domainsOf } from '../quota/descriptors/domains.ts'
-import { ReadableMeter } from '../redis/support.ts'
+import { KeptLog, ReadableMeter } from '../redis/support.ts'
 import { hostileBytes, hostileJson } from './mutate.ts'
 import type { Target } from './target.ts'
 
@@ -99,6 +108,38 @@ const DEMANDS = [
   { domain: 'nowhere', descriptors: [{ entries: [{ key: 'a', value: 'b' }] }] },
 ]
 
+/** Takes reports as of one stream; what is told at once, and before, has to be readable. */
+function report(bytes: Uint8Array): void {
+  const { domain, usages } = readUsageReports(bytes)
+  if (++answered % METERED === 0) meter = new ReadableMeter()
+  const limits = new MemoryLimits({ clock })
+  const domains = { domain: (name: string) => DOMAINS.get(name) }
+  const given = { domains, limits: () => limits, claims: CLAIMS_ALONE, clock, log: new KeptLog(), meter }
+  const assigner = new QuotaAssigner(given)
+  // As the door has it: the newest of each bucket.
+  const actions = new Map<string, BucketAction>()
+  const proxy = assigner.open(domain, (action) => void actions.set(JSON.stringify(action.bucket), action))
+  proxy.report(usages)
+  // Of buckets that are known.
+  proxy.report(usages.slice(0, 100))
+  const { bucketAction } = fromBinary(RateLimitQuotaResponseSchema, encodeQuotaActions([...actions.values()]))
+  if (bucketAction.some((each) => each.bucketAction.case === undefined)) throw new TypeError('an action that is none')
+  proxy.close()
+  assigner.stop()
+}
+
+const REPORTS = [
+  {
+    domain: 'shop',
+    bucketQuotaUsages: [
+      { bucketId: { bucket: { api_key: 'alice' } }, timeElapsed: { seconds: 5n }, numRequestsAllowed: 3n },
+      { bucketId: { bucket: { path: '/ab', api_key: 'é' } }, timeElapsed: { nanos: 7 }, numRequestsDenied: 1n },
+      { bucketId: { bucket: { free: 'x' } }, numRequestsAllowed: 9_007_199_254_740_991n },
+    ],
+  },
+  { domain: 'nowhere', bucketQuotaUsages: [{ bucketId: { bucket: { a: '' } } }, {}] },
+]
+
 const BODIES = [
   {
     domain: 'shop',
@@ -125,6 +166,9 @@ const VOCABULARY = new Map([
 const REQUESTS = DEMANDS.map((demand) =>
   Buffer.from(toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, demand))),
 )
+const USAGES = REPORTS.map((each) =>
+  Buffer.from(toBinary(RateLimitQuotaUsageReportsSchema, create(RateLimitQuotaUsageReportsSchema, each))),
+)
 const TEXTS = BODIES.map((body) => Buffer.from(JSON.stringify(body)))
 
 export const QUOTA_TARGETS: readonly Target[] = [
@@ -139,6 +183,11 @@ export const QUOTA_TARGETS: readonly Target[] = [
         throw new TypeError(`generated code reads ${JSON.stringify(generated)}`)
       answer(demand)
     },
+  },
+  {
+    name: 'quota usage reports',
+    generate: (random) => hostileBytes(USAGES, random),
+    run: (input) => report(Buffer.from(input)),
   },
   {
     name: 'quota json',

@@ -180,10 +180,27 @@ describe('the rate limit quota service over gRPC', () => {
   })
 
   it('ends a stream that it cannot read', async () => {
-    const broken = open()
-    broken.stream.write(Buffer.from([0x0a, 0x7f]))
-    const { code, details } = await broken.ended
-    expect([code, details]).toEqual([grpcStatus.INVALID_ARGUMENT, 'malformed RateLimitQuotaUsageReports'])
+    // A domain that ends too late, and a bucket that does.
+    for (const bytes of [
+      [0x0a, 0x7f],
+      [0x12, 0x02, 0x0a, 0x7f],
+    ]) {
+      const { stream, ended } = open()
+      stream.write(Buffer.from(bytes))
+      const { code, details } = await ended
+      expect(code).toBe(grpcStatus.INVALID_ARGUMENT)
+      expect(details).toMatch(/^malformed/)
+    }
+    const large: readonly (readonly [string, ReturnType<typeof usage>[]])[] = [
+      ['the report is of more than 10000 buckets', Array.from({ length: 10_001 }, (_, at) => usage(['a', `${at}`]))],
+      ['a bucket of the report has more than 8192 bytes', [usage(['a', 'x'.repeat(9_000)])]],
+    ]
+    for (const [why, bucketQuotaUsages] of large) {
+      const { stream, ended } = open()
+      stream.write(encode({ domain: 'd', bucketQuotaUsages }))
+      expect((await ended).details).toBe(why)
+    }
+    expect(given.meter.counts.get('requests_refused_total{rate_limit_quota,too-large}')).toBe(2)
     const boastful = open()
     const numRequestsAllowed = 2n ** 60n
     boastful.stream.write(encode({ domain: 'd', bucketQuotaUsages: [{ ...usage(['a', '1']), numRequestsAllowed }] }))

@@ -13,6 +13,7 @@ const FIRST_REPORTS = 2
 /** An assignment covers what is asked for in so many intervals. */
 const INTERVALS_AHEAD = 2
 const SHORTEST_INTERVAL_MS = 100
+const LONGEST_INTERVAL_MS = 300_000
 /** What a proxy can have ahead of any demand: so much, or what the limit lets pass in `START_MS`. */
 const START_REQUESTS = 10
 const START_MS = 5_000
@@ -62,7 +63,7 @@ export class Claimant {
     this.#reports++
     if (allowed + denied > 0) this.#usedAt = now
     if (passed > 0) {
-      const interval = Math.max(SHORTEST_INTERVAL_MS, passed)
+      const interval = Math.min(LONGEST_INTERVAL_MS, Math.max(SHORTEST_INTERVAL_MS, passed))
       const demand = (allowed + denied) / interval
       // Up at once, and down by halves: too little hurts more than too much.
       this.#intervalMs = Math.max(interval, (interval + (this.#intervalMs ?? interval)) / 2)
