@@ -25,6 +25,8 @@ const KEPT_PART = 0.5
 const KEPT_MS = 10
 /** How often somebody waits for what others have asked for, before it asks for itself. */
 const MAX_WAITS = 3
+/** How long the first calls wait for the first connection; most are there in some milliseconds. */
+const FIRST_UP_MS = 1_000
 
 export interface NodeLimitsOptions {
   readonly shared: Pick<RedisLimits, 'charge' | 'leave'>
@@ -58,6 +60,8 @@ export class NodeLimits implements Limits {
   readonly #unused: UnusedLeases
   readonly #settling: Settling
   readonly #stopUp: () => void
+  /** Redis has been there once, or is not waited for any more. */
+  readonly #firstUp: Promise<void>
 
   constructor(options: NodeLimitsOptions) {
     const { clock, processes, link } = options
@@ -71,7 +75,12 @@ export class NodeLimits implements Limits {
     const onHeard: SettlingOptions['onHeard'] = (charge, outcome, askedAt) =>
       this.#lease(charge.key).heard(charge, outcome, charge.amount, askedAt, clock.monotonic())
     this.#settling = new Settling({ ...options, away: this.#away, onHeard })
-    this.#stopUp = link.onUp(() => void this.#left.settle())
+    const first = Promise.withResolvers<void>()
+    this.#firstUp = within(clock, FIRST_UP_MS, first.promise, () => undefined)
+    this.#stopUp = link.onUp(() => {
+      first.resolve()
+      void this.#left.settle()
+    })
   }
 
   /** Rejects with INVALID_REQUEST for senseless charges, and as a limit is `closed` while Redis is away. */
@@ -164,6 +173,7 @@ export class NodeLimits implements Limits {
     // Redis does not know what an id was granted without it.
     const before = this.#away.remembered(charges, given)
     if (before !== undefined) return before
+    if (link.state() === 'down') await this.#untilFirstUp(given)
     if (link.state() === 'down') return this.#share(parties, known, given)
     const leftMs = (given.deadline ?? Number.POSITIVE_INFINITY) - clock.monotonic()
     const waitMs = leftMs - Math.min(KEPT_MS, leftMs * KEPT_PART)
@@ -182,6 +192,13 @@ export class NodeLimits implements Limits {
       )
       return this.#share(parties, had, given)
     }
+  }
+
+  /** The first calls do not find a limit closed, or shared out, because a connection takes a moment. */
+  async #untilFirstUp({ deadline = Number.POSITIVE_INFINITY }: ChargeOptions): Promise<void> {
+    const { clock } = this.#options
+    const leftMs = (deadline - clock.monotonic()) * KEPT_PART
+    await within(clock, Math.min(FIRST_UP_MS, leftMs), this.#firstUp, () => undefined)
   }
 
   /** Takes what Redis has charged for nothing: whoever asked was answered without it. */
