@@ -20,7 +20,7 @@ const NUMBERS = 6
 
 const script = defineScript<ChargeReply>({ name: 'quota-charge', keys: 'any', reply: readReply })
 
-export interface Run extends ChargeOptions {
+interface Run extends ChargeOptions {
   /** What keys begin with. */
   readonly prefix: string
   /** Milliseconds since the epoch. */

@@ -21,7 +21,7 @@ import { UnusedLeases } from './unused-leases.ts'
 /** Counters of which this node knows something. */
 const MAX_LEASES = 100_000
 /** What is kept of a caller's time to answer it from the share: this part of it, and at most so many ms. */
-const KEPT_PART = 0.5
+const KEPT_PART = 2 / 3
 const KEPT_MS = 10
 /** How often somebody waits for what others have asked for, before it asks for itself. */
 const MAX_WAITS = 3
@@ -197,7 +197,7 @@ export class NodeLimits implements Limits {
   /** The first calls do not find a limit closed, or shared out, because a connection takes a moment. */
   async #untilFirstUp({ deadline = Number.POSITIVE_INFINITY }: ChargeOptions): Promise<void> {
     const { clock } = this.#options
-    const leftMs = (deadline - clock.monotonic()) * KEPT_PART
+    const leftMs = (deadline - clock.monotonic()) * (1 - KEPT_PART)
     await within(clock, Math.min(FIRST_UP_MS, leftMs), this.#firstUp, () => undefined)
   }
 

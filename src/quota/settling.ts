@@ -12,6 +12,8 @@ import type { RedisLimits } from './redis-limits.ts'
 /** The first try, while Redis can be reached; each further one after twice the time, up to the longest. */
 const FIRST_MS = 50
 const LONGEST_MS = 5_000
+/** Of the end, while Redis can be reached. */
+const LAST_TRIES = 3
 /** Charges under way at one time. */
 const AT_ONCE = 64
 
@@ -68,12 +70,12 @@ export class Settling {
     return sum
   }
 
-  /** Tries once more. What cannot be charged then nobody will know of. */
+  /** Tries for the last time. What cannot be charged then nobody will know of. */
   async close(): Promise<void> {
     this.#stopUp()
     this.#isClosed = true
     this.#cancel?.()
-    await this.settle()
+    for (let tries = 0; tries < LAST_TRIES && this.#isNeeded; tries++) await this.settle()
     const { length } = this.#unpaid
     if (length > 0)
       this.#options.log.warn({ counters: length }, 'what quotas granted while Redis was away could not be charged')

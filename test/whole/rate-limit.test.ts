@@ -18,11 +18,12 @@ domain: shop
 descriptors:
   - {key: api_key, rate_limit: {unit: year, requests_per_unit: ${each}}}
   - {key: api_key, value: partner, rate_limit: {unit: year, requests_per_unit: 1000}}
+  - {key: api_key, value: partner-2, rate_limit: {unit: year, requests_per_unit: 1000}}
   - {key: api_key, value: test-*, rate_limit: {unlimited: true}}
 `
 
 /** The rate limit filter in place of ext_authz. */
-function limitByApiKey(bootstrap: Document): void {
+function limitByApiKey(bootstrap: Document, timeout = '5s'): void {
   const host = [...ENVOY_MANAGER, 'route_config', 'virtual_hosts', 0]
   bootstrap.deleteIn([...host, 'typed_per_filter_config'])
   const byKey = { request_headers: { header_name: 'x-api-key', descriptor_key: 'api_key' } }
@@ -33,12 +34,29 @@ function limitByApiKey(bootstrap: Document): void {
     typed_config: {
       '@type': type,
       domain: 'shop',
-      timeout: '5s',
+      timeout,
       failure_mode_deny: true,
       rate_limit_service: { transport_api_version: 'V3', grpc_service: { envoy_grpc: { cluster_name: 'intermix' } } },
     },
   }
   bootstrap.setIn([...ENVOY_MANAGER, 'http_filters', 0], bootstrap.createNode(filter))
+}
+
+/** Counts how often a timer of this process is late by more than so many ms. */
+function watchStalls(ms: number): { end(): number } {
+  let count = 0
+  let due = performance.now() + 1
+  const timer = setInterval(() => {
+    const now = performance.now()
+    if (now - due > ms) count += Math.ceil((now - due) / ms)
+    due = now + 1
+  }, 1)
+  return {
+    end() {
+      clearInterval(timer)
+      return count
+    },
+  }
 }
 
 describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
@@ -48,6 +66,8 @@ describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
   let upstream: HttpBackend
   let nodes: readonly Intermix[]
   let envoy: Envoy
+  /** With the filter's own deadline, which is 20 ms. */
+  let hurried: Envoy
 
   beforeAll(async () => {
     limits = await mkdtemp(join(tmpdir(), 'intermix-limits-'))
@@ -63,12 +83,25 @@ describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
     nodes = await Promise.all([start('limits-1'), start('limits-2')])
     for (const { child } of nodes) ends.push(() => child.stop())
     const nodePorts = nodes.map(({ grpcPort }) => grpcPort)
-    envoy = await startEnvoy({ binary: binary ?? '', nodePorts, upstreamPort: upstream.port, adapt: limitByApiKey })
-    ends.push(() => envoy.stop())
+    const start20 = (bootstrap: Document) => limitByApiKey(bootstrap, '0.02s')
+    const both = [limitByApiKey, start20].map(async (adapt) => {
+      const started = await startEnvoy({ binary: binary ?? '', nodePorts, upstreamPort: upstream.port, adapt })
+      ends.push(() => started.stop())
+      return started
+    })
+    ;[envoy, hurried] = (await Promise.all(both)) as [Envoy, Envoy]
   })
   afterAll(async () => {
     for (const end of ends.splice(0).toReversed()) await end()
   })
+
+  async function leftOf(key: string): Promise<number> {
+    const descriptors = [{ entries: [{ key: 'api_key', value: key }], hitsAddend: 0 }]
+    const body = JSON.stringify({ domain: 'shop', descriptors })
+    const response = await fetch(`http://127.0.0.1:${nodes[0]?.httpPort}/v1/quota`, { method: 'POST', body })
+    const { statuses: all } = (await response.json()) as { statuses: { limitRemaining: number }[] }
+    return all[0]?.limitRemaining ?? Number.NaN
+  }
 
   const send = (key?: string) => fetch(envoy.url, { headers: key === undefined ? {} : { 'x-api-key': key } })
 
@@ -117,6 +150,43 @@ describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
     expect(response.headers.get('x-ratelimit-limit')).toBe('5')
     expect(response.headers.get('x-ratelimit-remaining')).toBe('4')
     expect(Number(response.headers.get('x-ratelimit-reset'))).toBeGreaterThan(0)
+  })
+
+  it('answers within 20 ms while Redis is paused, and charges once what was granted then', async () => {
+    const key = 'partner-2'
+    const sent = { all: 0, granted: 0 }
+    const ask = async (times: number) => {
+      for (let each = 0; each < times; each++) {
+        const response = await fetch(hurried.url, { headers: { 'x-api-key': key } })
+        await response.arrayBuffer()
+        sent.all++
+        if (response.status === 200) sent.granted++
+      }
+    }
+    const errors = () => hurried.stat('cluster.upstream.ratelimit.error')
+    // Connections are made by the first requests, and code is compiled.
+    await ask(100)
+    const before = { errors: await errors(), ...sent }
+    // On a machine that does much else all of it stands still at times: that fails calls at any server.
+    const stalls = watchStalls(5)
+    for (let round = 0; round < 4; round++) {
+      redis.pause()
+      try {
+        await ask(30)
+      } finally {
+        redis.resume()
+      }
+      await expect.poll(async () => (await leftOf(key)) < 1_000).toBe(true)
+    }
+    const [failed, late] = [(await errors()) - before.errors, stalls.end()]
+    const requests = sent.all - before.all
+    console.log(`${requests} requests while Redis was paused: ${failed} without an answer in 20 ms, ${late} stalls`)
+    expect(failed).toBeLessThanOrEqual(late)
+    expect(sent.granted - before.granted).toBe(requests - failed)
+    // What Envoy did not wait for may have been charged, too.
+    const charged = async () => 1_000 - (await leftOf(key))
+    await expect.poll(charged, { timeout: 10_000 }).toBeGreaterThanOrEqual(sent.granted)
+    await expect.poll(charged, { timeout: 10_000 }).toBeLessThanOrEqual(sent.all)
   })
 
   it('has a limit that was raised at once, and goes on with the last good one after a mistake', async () => {
