@@ -1,6 +1,6 @@
 // What the quota adapters share: limits by instance name with overrides by dimensions, in Mixer's form.
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { IntermixError } from '../kernel/errors.ts'
 import type { ConfigIssue } from './define-adapter.ts'
 import type { QuotaInstance } from './templates.ts'
@@ -42,12 +42,13 @@ export function resolveLimit<Q extends QuotaParams>(quotas: readonly Q[], instan
   )
   // JSON keeps the parts apart, so that no value can pass for another dimension.
   const text = JSON.stringify([quota.name, index, dimensions])
-  return { quota, override: quota.overrides[index], key: createHash('sha256').update(text).digest('base64url') }
+  return { quota, override: quota.overrides[index], key: hash('sha256', text, 'base64url') }
 }
 
 /** What people call an instance: its name without kind and namespace. */
 export function shortName(name: string): string {
-  return name.split('.')[0] ?? name
+  const dot = name.indexOf('.')
+  return dot < 0 ? name : name.slice(0, dot)
 }
 
 /** Finds quotas that can never be reached because an earlier one has the same name. */
@@ -66,7 +67,10 @@ export function duplicateQuotas(quotas: readonly QuotaParams[]): readonly Config
  */
 export function isQuotaNameOf(name: string, instance: string): boolean {
   if (name === instance) return true
-  const [short, ...rest] = name.split('.')
-  const [own, ...ownRest] = instance.split('.')
-  return short === own && (rest.length === 0 || rest.at(-1) === ownRest.at(-1))
+  if (shortName(name) !== shortName(instance)) return false
+  return !name.includes('.') || lastPart(name) === (instance.includes('.') ? lastPart(instance) : undefined)
+}
+
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf('.') + 1)
 }

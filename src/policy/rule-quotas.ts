@@ -71,7 +71,7 @@ export function chargeQuotas(readings: readonly Charging[]): Charged | Promise<C
   const { wanted, failed } = wantedOf(readings)
   if (failed !== undefined) return { limits: [], refusal: refusalOf(failed) }
   if (wanted.length === 0) return NOTHING
-  const groups = [...Map.groupBy(wanted, groupOf).values()]
+  const groups = wanted.length === 1 ? [wanted] : [...Map.groupBy(wanted, groupOf).values()]
   return chargeGroups(groups, readings[0]?.call.deadline ?? 0, { limits: [], refusal: undefined })
 }
 
