@@ -25,6 +25,8 @@ function limitsAt(clock: FakeClock) {
 }
 
 const amount = fc.integer({ min: 0, max: 6 })
+/** Mostly none: it is asked for once in a while. */
+const ahead = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 4 }))
 const window = fc.record({
   algorithm: fc.constant('fixedWindow'),
   amount,
@@ -42,7 +44,7 @@ const turn = fc.record({
   elapse: fc.constantFrom(0, 1, 300, 1_000, 5_000),
   mode: fc.constantFrom('each', 'count'),
   requests: fc.array(
-    fc.uniqueArray(fc.record({ key: fc.constantFrom('a', 'b', 'c'), rule: fc.nat({ max: 1 }), amount }), {
+    fc.uniqueArray(fc.record({ key: fc.constantFrom('a', 'b', 'c'), rule: fc.nat({ max: 1 }), amount, ahead }), {
       selector: ({ key }) => key,
       minLength: 1,
     }),
