@@ -40,7 +40,7 @@ describe('the options of a load', () => {
   })
 
   it.each([
-    [{ door: 'soap' }, '--door soap: must be one of http, mixer, ext_authz, rls, batch'],
+    [{ door: 'soap' }, '--door soap: must be one of http, mixer, ext_authz, rls, rls3, batch'],
     [{ door: 'http:none' }, '--door http:none: the share must be a number above 0'],
     [{ rate: 'fast' }, '--rate fast: must be like 5000, 100-9000 or 5000@20'],
     [{ rate: '5@10,6' }, '--rate 5@10,6: its phases leave nothing of the 10 s of --seconds'],
