@@ -1,13 +1,17 @@
 // Limits of several groups on a real cluster: what one part refuses, or does not answer, is charged to none.
 
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import type { LimitRule } from '../../src/adapter-kit/limits.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import { NodeLimits } from '../../src/quota/node-limits.ts'
+import { QuotaMetrics } from '../../src/quota/quota-metrics.ts'
 import { RedisLimits } from '../../src/quota/redis-limits.ts'
 import { keySlot, SLOTS } from '../../src/redis/key-slot.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
+import { startCluster } from '../helpers/redis-cluster.ts'
 import type { RedisServer } from '../helpers/redis.ts'
 import { startMasters } from '../redis/cluster.ts'
-import { realClock, testLink, untilUp } from '../redis/support.ts'
+import { KeptLog, ReadableMeter, realClock, testLink, untilUp } from '../redis/support.ts'
 
 const MASTERS = 2
 let masters: readonly RedisServer[] = []
@@ -75,3 +79,70 @@ it.each([
     masters[1]?.resume()
   }
 })
+
+it('charges by itself only what its master did not answer, and charges that to it afterwards', async () => {
+  const [first, second] = [group(0), group(1)]
+  const node = new NodeLimits({
+    shared: limits,
+    link,
+    clock: realClock,
+    log: new KeptLog(),
+    metrics: new QuotaMetrics(new ReadableMeter(), 'h'),
+    processes: { count: 2, note: () => undefined },
+  })
+  const both = () => node.charge([charge(first, rules.rate), charge(second, rules.rate)], { mode: 'count' })
+  masters[1]?.pause()
+  try {
+    for (let each = 0; each < 3; each++) expect((await both()).map(({ granted }) => granted)).toEqual([1, 1])
+    expect(await left(first, rules.rate)).toBe(7)
+  } finally {
+    masters[1]?.resume()
+  }
+  await expect.poll(() => left(second, rules.rate).catch(() => undefined), { timeout: 10_000 }).toBe(7)
+  expect(await left(first, rules.rate)).toBe(7)
+  await node.close()
+})
+
+it('counts on while slots move from one master to the other, and leaves no key without an end', async () => {
+  const cluster = await startCluster({ masters: 2, replicas: 0 })
+  const moving = testLink(cluster.url, 2_000).link
+  onTestFinished(async () => {
+    moving.close()
+    await cluster.stop()
+  })
+  await untilUp(moving)
+  const shared = new RedisLimits({ link: moving, clock: realClock, prefix: 'moving:' })
+  const [from = 0, to = 0] = cluster.ports
+  const slotOf = (key: string) => keySlot(`{${key}}`)
+  const keys = Array.from({ length: 40_000 }, (_, index) => `k${index}`).filter((key) => slotOf(key) < 20)
+  const granted = new Map<string, number>()
+  let isMoving = true
+  let calls = 0
+  const traffic = async () => {
+    while (isMoving) {
+      const key = keys[calls++ % keys.length] ?? ''
+      const id = calls % 2 === 0 ? `call ${calls}` : ''
+      const outcomes = await shared.charge([charge(key, many)], { mode: 'all', id }).catch(notThere)
+      granted.set(key, (granted.get(key) ?? 0) + (outcomes[0]?.granted ?? 0))
+    }
+  }
+  await Promise.all([traffic(), cluster.moveSlots(from, to, 20).finally(() => (isMoving = false))])
+  expect(await cluster.ownerOf(`{${keys[0]}}`)).toBe(to)
+  for (const [key, amount] of granted) {
+    const [outcome] = await shared.charge([charge(key, many, 0)], { mode: 'all' })
+    expect(many.amount - (outcome?.left ?? 0)).toBe(amount)
+  }
+  expect([...granted.values()].reduce((sum, each) => sum + each, 0)).toBeGreaterThan(20)
+  for (const port of cluster.ports) {
+    const all = (await cluster.ask(port, 'KEYS', 'moving:*')) as string[]
+    for (const key of all) expect(Number(await cluster.ask(port, 'PTTL', key))).toBeGreaterThan(0)
+  }
+}, 60_000)
+
+const many: LimitRule = { ...rules.rate, amount: 100_000 }
+
+/** A slot of which keys are here and there answers no script that needs both. */
+function notThere(error: unknown): [] {
+  if (error instanceof IntermixError && error.code === 'REDIS_UNAVAILABLE') return []
+  throw error
+}
