@@ -116,17 +116,17 @@ it('counts on while slots move from one master to the other, and leaves no key w
   const slotOf = (key: string) => keySlot(`{${key}}`)
   const keys = Array.from({ length: 40_000 }, (_, index) => `k${index}`).filter((key) => slotOf(key) < 20)
   const granted = new Map<string, number>()
-  let isMoving = true
+  const move = { isDone: false }
   let calls = 0
   const traffic = async () => {
-    while (isMoving) {
+    while (!move.isDone) {
       const key = keys[calls++ % keys.length] ?? ''
       const id = calls % 2 === 0 ? `call ${calls}` : ''
       const outcomes = await shared.charge([charge(key, many)], { mode: 'all', id }).catch(notThere)
       granted.set(key, (granted.get(key) ?? 0) + (outcomes[0]?.granted ?? 0))
     }
   }
-  await Promise.all([traffic(), cluster.moveSlots(from, to, 20).finally(() => (isMoving = false))])
+  await Promise.all([traffic(), cluster.moveSlots(from, to, 20).finally(() => (move.isDone = true))])
   expect(await cluster.ownerOf(`{${keys[0]}}`)).toBe(to)
   for (const [key, amount] of granted) {
     const [outcome] = await shared.charge([charge(key, many, 0)], { mode: 'all' })
