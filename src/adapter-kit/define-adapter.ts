@@ -132,6 +132,14 @@ interface ChargingTogether {
   >
 }
 
+/** What operators ask of quotas. Each says to how many counters something was charged. */
+interface Resettable {
+  /** By template: forgets what was charged for an instance. */
+  readonly quotaReset?: Readonly<Record<string, ((instance: Instance) => Awaitable<number>) | undefined>>
+  /** Forgets what was charged for all instances of a name; for all instances where there is none. */
+  readonly quotaResetAll?: (instance?: string) => Awaitable<number>
+}
+
 /**
  * By template: gives back what requests held that have ended, of many at once, and says how many of them held something.
  * What holds nothing, or is told a second time, changes nothing.
@@ -149,7 +157,8 @@ interface GivingBack {
 export type Handler<T extends TemplateDefinition = BuiltInTemplate> = Startable &
   Aggregating &
   ChargingTogether &
-  GivingBack & {
+  GivingBack &
+  Resettable & {
     readonly [V in Variety]?: {
       readonly [K in Extract<T, { readonly variety: V }> as K['name']]?: Methods<InstanceOf<K>>[V]
     }
@@ -159,7 +168,8 @@ export type Handler<T extends TemplateDefinition = BuiltInTemplate> = Startable 
 export type AnyHandler = Startable &
   Aggregating &
   ChargingTogether &
-  GivingBack & {
+  GivingBack &
+  Resettable & {
     readonly [V in Variety]?: Readonly<Record<string, Methods<Instance>[V] | undefined>>
   }
 

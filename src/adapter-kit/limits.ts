@@ -36,6 +36,12 @@ export type LimitRule =
   /** In use until given back by a negative amount; forgotten when nothing has changed for `expiryMs`. */
   | { readonly algorithm: 'allocation'; readonly amount: number; readonly expiryMs: number }
 
+/** What people call a counter: its limit, and what tells it from others of that limit, in the order that they know. */
+export interface CounterName {
+  readonly limit: string
+  readonly values: readonly (readonly [name: string, value: string])[]
+}
+
 export interface LimitCharge {
   /** Which counter: its key tells it from all others of this handler. At most 256 characters. */
   readonly key: string
@@ -55,6 +61,8 @@ export interface LimitCharge {
   readonly accuracy?: number
   /** What a node does while Redis is away; `share` unless given. */
   readonly away?: AwayPolicy
+  /** Asked for where somebody may look at the counter. */
+  readonly name?: () => CounterName
 }
 
 /**
@@ -101,6 +109,11 @@ export interface PlaceLeft extends Pick<LimitCharge, 'key' | 'group'> {
   readonly id: string
 }
 
+/** Which counters are meant: some, or all whose keys begin so. */
+export type CounterChoice =
+  | { readonly counters: readonly Pick<LimitCharge, 'key' | 'group' | 'rule'>[] }
+  | { readonly startingWith: string }
+
 /** Counters of one handler. */
 export interface Limits {
   /** One outcome for each charge, in order. Rejects where it cannot be known, which no fail policy of a limit allows for. */
@@ -111,4 +124,10 @@ export interface Limits {
    * Redis gives no answer: what it has not heard of expires.
    */
   leave(places: readonly PlaceLeft[]): number | Promise<number>
+  /**
+   * Forgets what was charged, as an operator wishes. Other nodes spend what they hold ahead of need, and remember a refusal
+   * for a tenth of a second. Absent where there is nothing to forget.
+   * @returns how many counters something was charged to. Rejects where Redis, which counts them, is away.
+   */
+  reset?(choice: CounterChoice): Promise<number>
 }

@@ -33,9 +33,7 @@ export function resolveLimit<Q extends QuotaParams>(quotas: readonly Q[], instan
     const known = quotas.map(({ name }) => name).join(', ')
     throw new IntermixError('INVALID_CONFIG', `no quota is named ${instance.name}; the handler has ${known || 'none'}`)
   }
-  const dimensions = Object.entries(instance.fields.dimensions ?? {})
-    .map(([name, value]): [string, string] => [name, valueToText(value)])
-    .sort(([a], [b]) => (a < b ? -1 : 1))
+  const dimensions = dimensionsOf(instance)
   const values = new Map(dimensions)
   const index = quota.overrides.findIndex((override) =>
     Object.entries(override.dimensions).every(([name, value]) => values.get(name) === value),
@@ -43,6 +41,13 @@ export function resolveLimit<Q extends QuotaParams>(quotas: readonly Q[], instan
   // JSON keeps the parts apart, so that no value can pass for another dimension.
   const text = JSON.stringify([quota.name, index, dimensions])
   return { quota, override: quota.overrides[index], key: hash('sha256', text, 'base64url') }
+}
+
+/** The dimensions of an instance as text, by name. */
+export function dimensionsOf({ fields }: QuotaInstance): [name: string, value: string][] {
+  return Object.entries(fields.dimensions ?? {})
+    .map(([name, value]): [string, string] => [name, valueToText(value)])
+    .sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
 /** What people call an instance: its name without kind and namespace. */

@@ -90,6 +90,11 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map(
       summary: 'Show where reports are, what became of them, and where something is missing.',
       load: async () => (await import('./ledger.ts')).ledger,
     },
+    quota: {
+      heading: 'Tools',
+      summary: 'Show what quotas and rate limits are used for, how a counter stands, and reset it.',
+      load: async () => (await import('./quota.ts')).quota,
+    },
     'redis-acl': {
       heading: 'Tools',
       summary: 'Print users for Redis that may do what Intermix does, and nothing else.',

@@ -1,6 +1,7 @@
 // The ledger as tables.
 
 import type { LedgerReport } from '../telemetry/ledger-report.ts'
+import { table } from './table.ts'
 
 /** The lines of all tables, and of what does not add up. */
 export function ledgerTables({ nodes, queues, handlers, findings }: LedgerReport): string[] {
@@ -71,19 +72,4 @@ function droppedText(dropped: Readonly<Record<string, number | undefined>>): str
   if (parts.length === 0) return '0'
   const sum = parts.reduce((total, [, count = 0]) => total + count, 0)
   return `${sum} (${parts.map(([reason, count]) => `${reason} ${count}`).join(', ')})`
-}
-
-type Cell = string | number
-
-/** Numbers stand to the right, under their head. */
-function table(title: string, heads: readonly string[], rows: readonly (readonly Cell[])[]): string[] {
-  if (rows.length === 0) return []
-  const widths = heads.map((head, i) => Math.max(head.length, ...rows.map((row) => String(row[i]).length)))
-  const line = (cells: readonly Cell[], isNumber: (i: number) => boolean) =>
-    cells
-      .map((cell, i) => (isNumber(i) ? String(cell).padStart(widths[i] ?? 0) : String(cell).padEnd(widths[i] ?? 0)))
-      .join('  ')
-      .trimEnd()
-  const isNumber = (i: number) => rows.every((row) => typeof row[i] === 'number' || row[i] === '')
-  return [title, ...[heads, ...rows].map((cells) => `  ${line(cells, isNumber)}`), '']
 }

@@ -68,7 +68,7 @@ const TASKS = {
     keys: ({ own }) => [`{${own}-counters-*`],
   },
   /** Limits that nodes share: those of the adapter `quota`, and rate limits by descriptors. */
-  limits: { scripts: ['quota'], keys: ({ own }) => [`${own}:q:*`] },
+  limits: { scripts: ['quota'], commands: 'mget scan unlink zrange', keys: ({ own }) => [`${own}:q:*`] },
   /** Of the adapter `redisquota`. */
   quotas: {
     commands: 'get hdel hgetall hincrby hmget hset pexpire set time',

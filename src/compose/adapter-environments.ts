@@ -21,6 +21,9 @@ import { MemoryLimits } from '../quota/memory-limits.ts'
 import { NodeLimits } from '../quota/node-limits.ts'
 import { QuotaMetrics } from '../quota/quota-metrics.ts'
 import { RedisLimits } from '../quota/redis-limits.ts'
+import { resetInRedis } from '../quota/redis-reset.ts'
+import { QuotaUsage } from '../quota/usage/quota-usage.ts'
+import { type CountedLimits, WatchedLimits, type WatchedLimitsOptions } from '../quota/usage/watched-limits.ts'
 import { exposedByAll } from './exposed-by-all.ts'
 import { SharedByName } from './shared-by-name.ts'
 
@@ -67,9 +70,13 @@ export class AdapterEnvironments {
   readonly #counters = new SharedByName((handler) => this.#openCounters(handler))
   readonly #limits = new SharedByName((handler) => this.#openLimits(handler))
   #charging: ChargingProcesses | undefined
+  /** What the limits of all handlers are used for. */
+  readonly usage: QuotaUsage
 
   constructor(options: AdapterEnvironmentsOptions) {
     this.#options = options
+    const { queueLink: link, clock, prefix, processId: id } = options
+    this.usage = new QuotaUsage({ link, clock, prefix: `${prefix}:q:`, id })
   }
 
   /** The environment of one handler. */
@@ -128,6 +135,7 @@ export class AdapterEnvironments {
   }
 
   close(): void {
+    this.usage.close()
     this.#charging?.close()
     for (const link of this.#links.values()) link.close()
     this.#links.clear()
@@ -146,16 +154,30 @@ export class AdapterEnvironments {
   /** Keys of limits begin with the installation's prefix and the handler's name. */
   #openLimits(handler: string): { readonly value: Limits; readonly close: End } {
     const { queueLink: link, clock, log, meter, prefix } = this.#options
-    if (link === undefined) return { value: new MemoryLimits({ clock }), close: () => undefined }
+    if (link === undefined) return this.#watched(handler, new MemoryLimits({ clock }), undefined)
+    const own = `${prefix}:q:${handler}:`
     const limits = new NodeLimits({
-      shared: new RedisLimits({ link, clock, prefix: `${prefix}:q:${handler}:` }),
+      shared: new RedisLimits({ link, clock, prefix: own }),
       link,
       clock,
       log,
       metrics: new QuotaMetrics(meter, handler),
       processes: this.#processes(link),
     })
-    return { value: limits, close: () => limits.close() }
+    const { value, close } = this.#watched(handler, limits, (choice) => resetInRedis(link, own, choice))
+    return {
+      value,
+      close: async () => {
+        close()
+        await limits.close()
+      },
+    }
+  }
+
+  #watched(handler: string, limits: CountedLimits, resetShared: WatchedLimitsOptions['resetShared']) {
+    const { clock } = this.#options
+    const value = new WatchedLimits({ limits, clock, onUse: () => this.usage.note(), resetShared })
+    return { value, close: this.usage.add(handler, value) }
   }
 
   #processes(link: RedisLink): ChargingProcesses {

@@ -13,6 +13,7 @@ import { checkHandlers, chooseHandlers } from './handler-choice.ts'
 import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
+import { createQuotaCounters } from './quota-counters.ts'
 import { createReplications, type Replications } from './replications.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
@@ -41,10 +42,13 @@ import { loadTransport } from '../server/grpc-transport.ts'
 import { type BatchIds, createBatchIds } from '../server/batch-ids.ts'
 import { createHttpServer, type HttpServer } from '../server/http.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
+import { quotasOperation } from '../server/quota-operation.ts'
 
 const NODE_VARIETIES: readonly Variety[] = ['check', 'quota', 'attributes']
 /** No check waits for that Redis, and it may be on another continent. */
 const REVOCATION_TIMEOUT_MS = 1_000
+/** An operator can wait. */
+const QUOTAS_TIMEOUT_MS = 1_000
 const WORKER_VARIETIES: readonly Variety[] = ['report', 'attributes']
 
 /** Builds a process for a role. Rejects with `IntermixError` where a setting or the config cannot be used. */
@@ -283,7 +287,21 @@ class Composition implements RunningProcess {
     return new Map([
       ['revocations', revocationsOperation(operator)],
       ['explain', explainOperation(operator)],
+      ['quotas', quotasOperation(operator, this.#createQuotaCounters())],
     ])
+  }
+
+  #createQuotaCounters(): ReturnType<typeof createQuotaCounters> {
+    const { clock, siblings } = this.#ports
+    return createQuotaCounters({
+      state: () => this.#config.state(),
+      usage: this.#environments.usage,
+      descriptors: this.#rateLimits?.counters,
+      clock,
+      timeoutMs: QUOTAS_TIMEOUT_MS,
+      siblings,
+      process: this.#batchIds.process,
+    })
   }
 
   /** Readiness tells of Redis, but does not depend on it: without it the process serves on. */

@@ -5,7 +5,9 @@ import { folderSource } from '../config/folder-source.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import { QuotaAssigner } from '../quota/assignments/quota-assigner.ts'
 import { DescriptorLimits } from '../quota/descriptors/descriptor-limits.ts'
+import { resetDescriptors } from '../quota/descriptors/reset-descriptors.ts'
 import { RateLimitSources } from '../quota/rate-limit-sources.ts'
+import type { DescriptorCounters } from '../policy/quota-counters.ts'
 import type { RuleLimits } from '../policy/rule-limits.ts'
 import { WatchedDomains } from '../quota/descriptors/watched-domains.ts'
 import type { RateLimitDoor } from '../server/door-dependencies.ts'
@@ -23,6 +25,8 @@ const COUNTERS = 'ratelimit'
 
 export interface RateLimits {
   readonly door: RateLimitDoor
+  /** For operators. */
+  readonly counters: DescriptorCounters
   readonly view: () => object
   /** Gives back what is held ahead of need. */
   readonly stop: () => Promise<void>
@@ -53,15 +57,13 @@ export function createRateLimits(
   const assigner = settings.rlqs
     ? new QuotaAssigner({ ...given, log, claims: environments.claims(COUNTERS) })
     : undefined
+  const service = new RateLimitSources({ domains, descriptors: new DescriptorLimits(given), rules })
   return {
-    door: {
-      service: new RateLimitSources({
-        domains,
-        descriptors: new DescriptorLimits(given),
-        rules,
-      }),
-      headers: settings.ratelimitHeaders,
-      assignments: assigner,
+    door: { service, headers: settings.ratelimitHeaders, assignments: assigner },
+    counters: {
+      name: COUNTERS,
+      service,
+      reset: (domain, entries) => resetDescriptors(domains.domain(domain), limits.open(), entries),
     },
     view: () => ({ ...domains.view(), ...(assigner === undefined ? {} : { quotas: assigner.view() }) }),
     stop: async () => {

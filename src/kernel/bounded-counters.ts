@@ -49,6 +49,13 @@ export class BoundedCounters<C> {
     this.#byKey.set(key, { counter, span })
   }
 
+  /** Lets go of counters as if nothing had been charged to them. @returns how many there were */
+  forget(isMeant: (key: string) => boolean): number {
+    const meant = [...this.#byKey.keys()].filter(isMeant)
+    for (const key of meant) this.drop(key)
+    return meant.length
+  }
+
   drop(key: string): void {
     const known = this.#byKey.get(key)
     if (known === undefined) return

@@ -140,6 +140,19 @@ export class RunningHandler implements VerdictSource {
     return this.#inTurn(charges, deadline, [...done, result])
   }
 
+  /** Forgets what was charged for an instance, at an operator's wish. @returns how many counters had something */
+  async resetQuota(instance: Instance): Promise<number> {
+    const reset = this.#code.quotaReset?.[instance.template]
+    if (reset === undefined) throw this.#notToBeReset('one counter')
+    return await reset.call(this.#code.quotaReset, instance)
+  }
+
+  /** Forgets what was charged for all instances of a name, or for all. @returns how many counters had something */
+  async resetQuotas(instance?: string): Promise<number> {
+    if (this.#code.quotaResetAll === undefined) throw this.#notToBeReset('all counters')
+    return await this.#code.quotaResetAll(instance)
+  }
+
   generate(
     instance: Instance,
     deadline: number,
@@ -196,6 +209,11 @@ export class RunningHandler implements VerdictSource {
       return [[template, counting] as const]
     })
     return Object.fromEntries(counted)
+  }
+
+  #notToBeReset(what: string): IntermixError {
+    const { name, adapter } = this.handler
+    return new IntermixError('INVALID_REQUEST', `${name}: the adapter ${adapter.name} cannot reset ${what}`)
   }
 
   #unsupported(template: string): IntermixError {

@@ -1,7 +1,7 @@
 // One run of the script that charges limits, as calls of it and as what it answers.
 
 import { createHash } from 'node:crypto'
-import type { ChargeOptions, LimitRule, PlaceLeft } from '../adapter-kit/limits.ts'
+import type { ChargeOptions, LimitCharge, LimitRule } from '../adapter-kit/limits.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { RedisClient } from '../redis/create-client.ts'
 import { defineScript } from '../redis/scripts.ts'
@@ -45,11 +45,15 @@ export async function charge(
 }
 
 /** The key of a counter. */
-export function keyOf(counter: PlaceLeft | WindowCharge, algorithm: LimitRule['algorithm'], prefix: string): string {
+export function keyOf(
+  counter: Pick<LimitCharge, 'key' | 'group'>,
+  algorithm: LimitRule['algorithm'],
+  prefix: string,
+): string {
   return `${prefix}{${groupOf(counter)}}:${counter.key}:${algorithm}`
 }
 
-function groupOf(counter: PlaceLeft | WindowCharge | undefined): string {
+function groupOf(counter: Pick<LimitCharge, 'key' | 'group'> | undefined): string {
   return counter?.group ?? counter?.key ?? ''
 }
 

@@ -1,6 +1,6 @@
 // Limits of one process: what there is without Redis, and what each node goes on with while Redis is away.
 
-import type { ChargeOptions, LimitCharge, LimitRule, Limits, PlaceLeft } from '../adapter-kit/limits.ts'
+import type { ChargeOptions, CounterChoice, LimitCharge, LimitRule, Limits, PlaceLeft } from '../adapter-kit/limits.ts'
 import { BoundedCounters } from '../kernel/bounded-counters.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { Generations } from '../kernel/generations.ts'
@@ -73,6 +73,15 @@ export class MemoryLimits implements Limits {
     this.#counters.drop(key)
   }
 
+  /** Nothing is held: all is counted here. */
+  held(): number {
+    return 0
+  }
+
+  letGo(choice: CounterChoice): number {
+    return this.#counters.forget(meantBy(choice))
+  }
+
   #settle(charges: readonly WindowCharge[], mode: ChargeOptions['mode'], id: string): WindowOutcome[] {
     assertCharges(charges, id)
     const now = this.#clock.now()
@@ -89,6 +98,13 @@ export class MemoryLimits implements Limits {
     }
     return outcomes
   }
+}
+
+/** Whether a counter, by its key, is one of those. */
+export function meantBy(choice: CounterChoice): (key: string) => boolean {
+  if ('startingWith' in choice) return (key) => key.startsWith(choice.startingWith)
+  const keys = new Set(choice.counters.map(({ key }) => key))
+  return (key) => keys.has(key)
 }
 
 /**

@@ -2,7 +2,14 @@
 // while Redis is away from its share.
 
 import { LRUCache } from 'lru-cache'
-import type { ChargeOptions, LimitCharge, LimitOutcome, Limits, PlaceLeft } from '../adapter-kit/limits.ts'
+import type {
+  ChargeOptions,
+  CounterChoice,
+  LimitCharge,
+  LimitOutcome,
+  Limits,
+  PlaceLeft,
+} from '../adapter-kit/limits.ts'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Logger } from '../kernel/ports.ts'
@@ -12,6 +19,7 @@ import { mergeCharges, type WindowCharge, type WindowOutcome } from './charge.ts
 import type { ChargingProcesses } from './charging-processes.ts'
 import { type Held, Lease } from './lease.ts'
 import { closedMs, pauseMs, promised, reopensMs } from './lease-bounds.ts'
+import { meantBy } from './memory-limits.ts'
 import { PlacesLeft } from './places-left.ts'
 import type { QuotaMetrics } from './quota-metrics.ts'
 import type { RedisLimits } from './redis-limits.ts'
@@ -94,6 +102,22 @@ export class NodeLimits implements Limits {
   async leave(places: readonly PlaceLeft[]): Promise<number> {
     const here = this.#away.leave(places)
     return here + (await this.#left.leave(places))
+  }
+
+  /** Of a counter, ahead of need. */
+  held(key: string): number {
+    return this.#leases.peek(key)?.held(this.#options.clock.monotonic()) ?? 0
+  }
+
+  /** Lets go of what is held and remembered of counters. @returns 0: Redis counts */
+  letGo(choice: CounterChoice): number {
+    const isMeant = meantBy(choice)
+    for (const [key, lease] of [...this.#leases.entries()].filter(([each]) => isMeant(each))) {
+      // What was charged is forgotten, so there is nothing to give back.
+      lease.drain()
+      this.#leases.delete(key)
+    }
+    return 0
   }
 
   /** Gives back what is held. Where Redis is away it ends by itself. */

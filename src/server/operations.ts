@@ -58,7 +58,7 @@ export function explainOperation(operator: Omit<OperatorDependencies, 'revoke' |
 }
 
 /** Failures as replies, in the form of the HTTP API; a bug is logged and not told. */
-function answering(
+export function answering(
   { log, limits }: Pick<OperatorDependencies, 'log' | 'limits'>,
   run: (request: OperationRequest) => Promise<OperationReply>,
 ): Operation {

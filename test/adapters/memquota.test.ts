@@ -31,12 +31,24 @@ function quotaOf(params: object, meter = new ReadableMeter()) {
     if (results === undefined || results instanceof Promise) throw new Error('an answer at once was expected')
     return results.map(({ granted }) => granted)
   }
-  return { clock, ask, together }
+  const reset = (dimensions: Record<string, string>) => {
+    const instance: QuotaInstance = { name: 'rq.instance.prod', template: 'quota', fields: { dimensions } }
+    return handler.quotaReset?.['quota']?.(instance)
+  }
+  return { clock, ask, together, reset }
 }
 
 const rate = (extra: object = {}) => ({ quotas: [{ name: 'rq', maxAmount: 10, validDuration: '5s' }], ...extra })
 
 describe('memquota', () => {
+  it('forgets what was charged to a counter', () => {
+    const { ask, reset } = quotaOf(rate())
+    ask(request(10), { user: 'a' })
+    ask(request(10), { user: 'b' })
+    expect([reset({ user: 'a' }), reset({ user: 'a' })]).toEqual([1, 0])
+    expect([ask(request(1), { user: 'a' }).granted, ask(request(1), { user: 'b' }).granted]).toEqual([1, 0])
+  })
+
   it('grants up to the maximum within the window and again when it has rolled on', async () => {
     const { ask, clock } = quotaOf(rate())
     expect(ask(request(6))).toMatchObject({ status: { code: 0, message: '' }, granted: 6, validForMs: 5_000 })

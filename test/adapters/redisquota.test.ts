@@ -125,6 +125,17 @@ describe.each(ALGORITHMS)('redisquota with %s', (_name, quota) => {
   })
 })
 
+it('forgets what was charged to a counter', async () => {
+  const env = createTestEnvironment({ redis: () => runner })
+  const quotas = [{ name: 'rq', maxAmount: 10, validDuration: '60s' }]
+  const handler = redisquota.create(redisquota.config.parse({ quotas }), env)
+  const instance: QuotaInstance = { name: 'rq.instance.prod', template: 'quota', fields: { dimensions: { user: 'a' } } }
+  const ask = async () => (await handler.quota?.quota?.(instance, request(10), createCall(env)))?.granted
+  expect([await ask(), await ask()]).toEqual([10, 0])
+  const reset = () => handler.quotaReset?.['quota']?.(instance)
+  expect([await reset(), await reset(), await ask()]).toEqual([1, 0, 10])
+})
+
 describe('redisquota', () => {
   it('has no verdict while Redis is away', async () => {
     const own = await startRedis()

@@ -40,6 +40,7 @@ let meshes = 0
 
 export class QuotaMesh {
   readonly clock = new FakeClock()
+  readonly prefix: string
   readonly link = new CutLink()
   readonly nodes: NodeLimits[]
   readonly meters: ReadableMeter[] = []
@@ -56,6 +57,7 @@ export class QuotaMesh {
 
   constructor(redis: RedisLink, count: number) {
     const prefix = `mesh${++meshes}:`
+    this.prefix = prefix
     const limits = new RedisLimits({ link: withTime(redis, () => this.clock.now()), clock: this.clock, prefix })
     this.#limits = limits
     const shared: Pick<RedisLimits, 'charge' | 'leave'> = {

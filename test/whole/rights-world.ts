@@ -83,6 +83,10 @@ async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise
 
   const left = (await limited(one)) ?? 0
   expect(await limited(other)).toBe(left - 1)
+  // What nodes tell each other of it follows in some seconds.
+  await expect.poll(() => command(['quota', 'top', '--admin', other.adminUrl]), slow).toContain('a=b')
+  const all = ['--domain', 'd', '--all', '--yes', '--admin', one.adminUrl]
+  expect(await command(['quota', 'reset', ...all])).toContain('1 counter reset')
 
   await expect.poll(() => command(['revoke', '--all', '--admin', one.adminUrl]), slow).toContain('confirmed by 2 of 2')
 

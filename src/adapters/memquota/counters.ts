@@ -33,6 +33,11 @@ export class Counters {
   changed(key: string, windowMs: number, counter: Counter, now: number): void {
     this.#kept.changed(idOf(key, windowMs), windowMs, counter, now)
   }
+
+  /** Forgets what was charged to a key, whatever its window. @returns how many counters it had */
+  forget(key: string): number {
+    return this.#kept.forget((id) => id.endsWith(` ${key}`))
+  }
 }
 
 function idOf(key: string, windowMs: number): string {

@@ -88,6 +88,9 @@ export default defineAdapter({
           return result
         },
       },
+      quotaReset: {
+        quota: (instance) => counters.forget(resolveLimit(params.quotas, instance).key),
+      },
       quotaTogether: {
         quota: (charges) => {
           const now = clock.monotonic()

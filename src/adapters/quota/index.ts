@@ -11,7 +11,7 @@ import {
   type QuotaResult,
 } from '../../adapter-kit/define-adapter.ts'
 import type { LimitCharge, LimitOutcome, LimitRule, PlaceLeft } from '../../adapter-kit/limits.ts'
-import { resolveLimit, shortName } from '../../adapter-kit/quota-limits.ts'
+import { dimensionsOf, isQuotaNameOf, resolveLimit, shortName } from '../../adapter-kit/quota-limits.ts'
 import type { InstanceOf } from '../../adapter-kit/template.ts'
 import type { quota as quotaTemplate } from '../../adapter-kit/templates/checks.ts'
 import { IntermixError } from '../../kernel/errors.ts'
@@ -44,11 +44,22 @@ export default defineAdapter({
       const { quota, override, key } = resolveLimit(known, instance)
       const { accuracy, redisAway: away } = quota
       const rules = (override ?? quota).rules
+      const limit = (index: number) => limitName(shortName(instance.name), index, rules.length)
       const charges = rules.flatMap((rule, index): LimitCharge[] =>
         // A rate limit would be lifted by what is given back.
         request.amount < 0 && !isHeld(rule)
           ? []
-          : [{ key: `${key}.${index}`, group: key, rule, amount: request.amount, accuracy, away }],
+          : [
+              {
+                key: counterKey(quota.name, key, index),
+                group: key,
+                rule,
+                amount: request.amount,
+                accuracy,
+                away,
+                name: () => ({ limit: limit(index), values: dimensionsOf(instance) }),
+              },
+            ],
       )
       return { charges, name: shortName(instance.name) }
     }
@@ -58,7 +69,7 @@ export default defineAdapter({
     }: EndedCharge<InstanceOf<typeof quotaTemplate>>): PlaceLeft[] => {
       const { quota, override, key } = resolveLimit(known, instance)
       return (override ?? quota).rules.flatMap(({ algorithm }, index) =>
-        algorithm === 'concurrency' ? [{ key: `${key}.${index}`, group: key, id }] : [],
+        algorithm === 'concurrency' ? [{ key: counterKey(quota.name, key, index), group: key, id }] : [],
       )
     }
     return {
@@ -71,6 +82,19 @@ export default defineAdapter({
           const outcomes = limits().charge(each.charges, options)
           return outcomes instanceof Promise ? outcomes.then((done) => resultOf(each, done)) : resultOf(each, outcomes)
         },
+      },
+      quotaReset: {
+        quota: async (instance) => {
+          const request = { amount: 0, bestEffort: false, deduplicationId: '' }
+          const { charges } = asked({ instance, request })
+          return (await limits().reset?.({ counters: charges })) ?? 0
+        },
+      },
+      async quotaResetAll(instance) {
+        const quotas = known.filter(({ name }) => instance === undefined || isQuotaNameOf(name, instance))
+        let count = 0
+        for (const { name } of quotas) count += (await limits().reset?.({ startingWith: keyStart(name) })) ?? 0
+        return count
       },
       quotaTogether: {
         quota: (charges, { deadline }) => {
@@ -97,6 +121,20 @@ const NOTHING_HELD: QuotaResult = {
   validForMs: 0,
 }
 
+/** What callers and operators call a limit. */
+function limitName(quota: string, index: number, count: number): string {
+  return count === 1 ? quota : `${quota}-${index + 1}`
+}
+
+function counterKey(quota: string, key: string, index: number): string {
+  return `${keyStart(quota)}${key}.${index}`
+}
+
+/** What the keys of all counters of a quota begin with. */
+function keyStart(quota: string): string {
+  return `${quota.slice(0, 100)}|`
+}
+
 function isHeld({ algorithm }: LimitRule): boolean {
   return algorithm === 'concurrency' || algorithm === 'allocation'
 }
@@ -119,7 +157,7 @@ function resultOf({ charges, name }: Asked, outcomes: readonly LimitOutcome[]): 
   const limits = outcomes.flatMap((outcome, index) =>
     isUnasked(outcome, wanted)
       ? []
-      : [standingOf(outcomes.length === 1 ? name : `${name}-${index + 1}`, charges[index]?.rule, outcome)],
+      : [standingOf(limitName(name, index, outcomes.length), charges[index]?.rule, outcome)],
   )
   // Each limit is asked for the same, and grants the same.
   const granted = outcomes[0]?.granted ?? 0

@@ -14,7 +14,7 @@ import type { RedisServer, ScriptRunner } from '../../adapter-kit/script-runner.
 import { IntermixError } from '../../kernel/errors.ts'
 import { parseRedisUrl } from '../../kernel/redis-url.ts'
 import { Code, OK_STATUS } from '../../kernel/status.ts'
-import { FIXED_WINDOW, ROLLING_WINDOW } from './scripts.ts'
+import { FIXED_WINDOW, RESET, ROLLING_WINDOW } from './scripts.ts'
 
 const MOST_BUCKETS = 1_000
 const DEDUPLICATION_MS = 60_000
@@ -57,7 +57,15 @@ export default defineAdapter({
   create(params, env): Handler {
     // Now, so that the first call finds it connected.
     const runner = connect(params, env)
+    /** One for all keys of a counter: they share a slot of a cluster. */
+    const tagOf = (key: string) => `${runner.prefix}:rq:{${env.handlerName}:${key}}`
     return {
+      quotaReset: {
+        quota: async (instance) => {
+          const tag = tagOf(resolveLimit(params.quotas, instance).key)
+          return Number(await runner.run(RESET, [`${tag}:fixed`, `${tag}:rolling`], []))
+        },
+      },
       quota: {
         quota: async (instance, request) => {
           const { amount, bestEffort, deduplicationId } = request
@@ -65,8 +73,7 @@ export default defineAdapter({
           const { quota, override, key } = resolveLimit(params.quotas, instance)
           const { maxAmount } = override ?? quota
           const rolling = quota.rateLimitAlgorithm === 'ROLLING_WINDOW'
-          // One tag for all keys of a counter: they share a slot of a cluster.
-          const tag = `${runner.prefix}:rq:{${env.handlerName}:${key}}`
+          const tag = tagOf(key)
           const remembered = deduplicationId === '' ? 0 : DEDUPLICATION_MS
           const reply = await runner.run(
             rolling ? ROLLING_WINDOW : FIXED_WINDOW,

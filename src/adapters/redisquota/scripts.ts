@@ -79,3 +79,6 @@ local reset = used > 0 and math.max(1, (last + 1) * bucket + window - now) or 0
 return answer(0, math.max(1, (first + 1) * bucket + window - now), used, reset)
 `,
 }
+
+/** Forgets the counters of a quota, of both kinds. Returns how many there were. */
+export const RESET: LuaScript = { keys: 2, source: "return redis.call('DEL', KEYS[1], KEYS[2])" }

@@ -1,5 +1,6 @@
 // What the descriptors of one request come to: a limit each, its counter, and how many hits it gets.
 
+import type { CounterName } from '../../adapter-kit/limits.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import {
   type DescriptorEntry,
@@ -24,6 +25,8 @@ export interface Asked {
   readonly isOptional: boolean
   /** What metrics call the limit. */
   readonly metric: () => string
+  /** What operators call the counter. */
+  readonly name: () => CounterName
 }
 
 /** @throws IntermixError INVALID_REQUEST for a descriptor without entries, or a limit without a unit */
@@ -54,27 +57,41 @@ const NOTHING: Asked = {
   isQuota: false,
   isOptional: false,
   metric: () => '',
+  name: () => ({ limit: '', values: [] }),
 }
 
 function configuredLimit(
-  { name }: Domain,
+  { name: domain }: Domain,
   limit: ConfiguredLimit,
   entries: readonly DescriptorEntry[],
   hits: number,
 ): Asked {
   const { isShadow, isQuota, unit } = limit
-  const counter = counterKey(name, entries, unit, limit)
+  const counter = counterKey(domain, entries, unit, limit)
   const isOptional = isShadow || isQuota
   const metric = () => limitName(limit, entries)
-  return { limit, counter, hits, isUnlimited: false, isShadow, isQuota, isOptional, metric }
+  const valueAt = ({ key, value }: DescriptorEntry, at: number) => {
+    const level = limit.levels[at]
+    return [key, level?.isShared === true ? level.value : value] as const
+  }
+  const name = () => ({ limit: domain, values: entries.map(valueAt) })
+  return { limit, counter, hits, isUnlimited: false, isShadow, isQuota, isOptional, metric, name }
 }
 
 /** A limit that came with the descriptor. What is in it is chosen by callers, so metrics name its keys only. */
-function ownLimit({ name }: Domain, { entries, limit }: RateLimitDescriptor, hits: number, at: number): Asked {
+function ownLimit({ name: domain }: Domain, { entries, limit }: RateLimitDescriptor, hits: number, at: number): Asked {
   const unit = limit?.unit
   if (limit === undefined || unit === undefined)
     throw new IntermixError('INVALID_REQUEST', `the limit of descriptor ${at} has no unit that is known here`)
-  const counter = counterKey(name, entries, unit)
+  const counter = counterKey(domain, entries, unit)
   const metric = () => entries.map(({ key }) => key).join('.')
-  return { ...NOTHING, limit: { requestsPerUnit: limit.requestsPerUnit, unit, name: '' }, counter, hits, metric }
+  const name = () => ({ limit: domain, values: entries.map(({ key, value }) => [key, value] as const) })
+  return {
+    ...NOTHING,
+    limit: { requestsPerUnit: limit.requestsPerUnit, unit, name: '' },
+    counter,
+    hits,
+    metric,
+    name,
+  }
 }

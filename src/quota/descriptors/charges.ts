@@ -58,11 +58,11 @@ function joinedOf(one: LimitCharge, other: LimitCharge): LimitCharge {
 }
 
 function chargeOf(
-  { counter, hits }: Asked,
+  { counter, hits, name }: Asked,
   limit: NonNullable<Asked['limit']>,
   { accuracy, away }: DomainCharging,
 ): LimitCharge {
-  return { key: counter, rule: limitRuleOf(limit), amount: hits, accuracy, away }
+  return { key: counter, rule: limitRuleOf(limit), amount: hits, accuracy, away, name }
 }
 
 /** A window of its unit. */

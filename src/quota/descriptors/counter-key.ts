@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto'
 import type { DescriptorEntry, RateUnit } from '../../kernel/rate-limit.ts'
 import type { ConfiguredLimit } from './domain.ts'
 
-/** Longer keys are digests: limits take 256 characters. */
+/** Longer keys end in digests: limits take 256 characters. */
 const LONGEST = 200
+const LONGEST_DOMAIN = 100
 const MARKS = /[|=%#]/g
 
 /**
@@ -18,14 +19,24 @@ export function counterKey(
   unit: RateUnit,
   limit?: ConfiguredLimit,
 ): string {
-  let key = plain(domain)
+  const start = domainKeys(domain)
+  let key = ''
   for (let at = 0; at < entries.length; at++) {
     const { key: name, value } = entries[at] as DescriptorEntry
     const level = limit?.levels[at]
-    key += level?.isShared === true ? `|${plain(name)}*${plain(level.value)}` : `|${plain(name)}=${plain(value)}`
+    if (at > 0) key += '|'
+    key += level?.isShared === true ? `${plain(name)}*${plain(level.value)}` : `${plain(name)}=${plain(value)}`
   }
   key += `#${unit}`
-  return key.length <= LONGEST ? key : createHash('sha256').update(key).digest('base64url')
+  return start.length + key.length <= LONGEST
+    ? start + key
+    : start + createHash('sha256').update(key).digest('base64url')
+}
+
+/** What the keys of all counters of a domain begin with. */
+export function domainKeys(domain: string): string {
+  const name = plain(domain)
+  return name.length <= LONGEST_DOMAIN ? `${name}|` : `${createHash('sha256').update(name).digest('base64url')}|`
 }
 
 /** What metrics call the limit: as it is configured, or with what came in descriptors where the config asks for that. */
