@@ -147,16 +147,18 @@ export class CheckEngine implements CheckService {
     const { options, plan } = call
     if (answer.status.code !== 0 || (options.charging ?? 'all') !== 'all') return this.#answered(call, answer)
     if (plan.shadowCharging.length > 0) chargeShadow({ call, rules: plan.shadowCharging }, this.#options.metrics)
+    if (plan.charging.length === 0 && options.alsoRead === undefined) return this.#answered(call, answer)
+    const { clock } = this.#options
+    const since = clock.monotonic()
     const charged = this.#charge(call, answer)
     return charged instanceof Promise
-      ? charged.then((done) => this.#answered(call, done))
+      ? charged.then((done) => this.#answered(call, afterWaiting(done, clock.monotonic() - since)))
       : this.#answered(call, charged)
   }
 
   #charge(call: Call, answer: Answer): Answer | Promise<Answer> {
     const { alsoRead } = call.options
-    if (alsoRead === undefined)
-      return call.plan.charging.length === 0 ? answer : chargeRules([chargingOf(call)], answer)
+    if (alsoRead === undefined) return chargeRules([chargingOf(call)], answer)
     // The time has run since the request came.
     const options = { ...call.options, startedAt: call.startedAt, references: false }
     return this.#options.requests.handle(alsoRead, options, (other) =>

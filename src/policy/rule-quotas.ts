@@ -90,7 +90,10 @@ export function chargeShadow(
   metrics: Pick<CheckMetrics, 'shadowQuota'>,
 ): void {
   for (const rule of rules) {
-    const tell = ({ refusal }: Charged) => metrics.shadowQuota(rule.name, refusal?.status.code ?? Code.OK)
+    const tell = (charged: Charged) => {
+      // A rule that does not apply says nothing.
+      if (charged !== NOTHING) metrics.shadowQuota(rule.name, charged.refusal?.status.code ?? Code.OK)
+    }
     // Nobody judges it: who names a quota is answered by rules that are enforced.
     const charged = chargeQuotas([{ call, rules: [rule], named: NONE, ...how }])
     if (charged instanceof Promise) void call.state.handlers.hold(charged).then(tell)

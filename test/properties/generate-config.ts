@@ -35,7 +35,10 @@ function quota(name: string, pick: Picker): InstanceModel {
   const language = dialect(pick)
   const source = new ExpressionSource(pick, language)
   const keys = ['user', '__proto__', 'constructor'].filter(() => pick.chance(0.5))
-  return { template: 'quota', name, dialect: language, dimensions: keys.map((key) => [key, source.any()] as const) }
+  const dimensions = keys.map((key) => [key, source.any()] as const)
+  // CEXL knows no negative numbers.
+  const amount = pick.of([undefined, undefined, 1, 2, 0, language === 'CEL' ? -1 : 1])
+  return { template: 'quota', name, dialect: language, dimensions, amount, hasOwnId: pick.chance(0.2) }
 }
 
 function header(pick: Picker, language: Dialect, actions: readonly ActionModel[]): HeaderModel {
@@ -73,7 +76,7 @@ function match(pick: Picker, language: Dialect, byAffix: boolean): Expression {
 function rule(name: string, pick: Picker, kind = pick.int(8), byAffix = pick.chance(0.2)): RuleModel {
   const language = dialect(pick)
   const actions = times(kind === HEADERS_ALONE ? 0 : 1 + pick.int(2), (i): ActionModel => {
-    const isQuota = pick.chance(0.15)
+    const isQuota = pick.chance(0.3)
     const instance = kind === GENERATING ? pick.of(GENERATORS) : isQuota ? pick.of(QUOTAS) : pick.of(CHECKS)
     // Header operations and bindings know `x.output.owner` as an attribute, too.
     return { name: pick.chance(0.6) ? ['x', 'y'][i] : undefined, handler: pick.of(HANDLERS), instances: [instance] }

@@ -11,10 +11,11 @@ export function lifeProblem(
   answer: Answer,
   { evaluated, bag }: Possibility,
   verdicts: Verdicts,
-  tookMs: number,
+  { tookMs, isPaid }: { readonly tookMs: number; readonly isPaid: boolean },
 ): string | undefined {
   const { tier, ageMs, validForMs, validUses } = answer
   const { steps, questions, matched } = evaluated
+  if (isPaid && (validForMs > 0 || validUses > 0)) return 'it may be given again, though a quota was charged for it'
   const isUnknown = steps.some(({ question }) => question === undefined || verdicts[question] === undefined)
   const lives = questions.flatMap(({ handler }, i) => {
     const verdict = verdicts[i]
@@ -44,7 +45,8 @@ export function lifeProblem(
         )
   if (validForMs > most + 1) return `it is valid for ${validForMs} ms, and may be for ${most}`
   // What read an unknown attribute is not kept, whatever came of it.
-  if (lives.length === 0 && !bag.hasUnknown && validForMs < most - 1)
+  // Rounded twice where something was waited for.
+  if (!isPaid && lives.length === 0 && !bag.hasUnknown && validForMs < most - 2)
     return `it is valid for ${validForMs} ms, and should be for ${most}`
   const uses = Math.min(
     ...lives.map((life) => life.uses),

@@ -1,9 +1,11 @@
-// Shadow rules decide nothing (the oracle does not ask them) and are counted: one verdict for each question of theirs.
+// Shadow rules decide nothing (the oracle does not ask them) and are counted: one verdict for each question of theirs, and one of their
+// quotas where they charge any.
 
 import type { ReadableMeter } from '../redis/support.ts'
+import type { Judged } from './judge.ts'
+import { shadowsOf } from './judge-charges.ts'
 import { evaluateRules } from './oracle/answer.ts'
-import { type ConfigModel, ruleName } from './oracle/model.ts'
-import type { Possibility } from './oracle/possible.ts'
+import { ruleName } from './oracle/model.ts'
 import { rulesFor } from './oracle/rules.ts'
 
 interface Range {
@@ -15,12 +17,15 @@ export class ShadowCount {
   /** By rule: how many verdicts should have been counted. Where generators may have failed, there are several numbers. */
   readonly #expected = new Map<string, Range>()
 
-  add(config: ConfigModel, possibilities: readonly Possibility[]): void {
+  add({ config, possibilities, chargesShadows }: Judged): void {
     const shadows = config.rules.filter(({ mode }) => mode === 'shadow')
     if (shadows.length === 0) return
-    const counts = possibilities.map(({ bag }) => {
+    const counts = possibilities.map((possibility) => {
+      const { bag } = possibility
       const rules = rulesFor(config.rules, bag).filter(({ mode }) => mode === 'shadow')
-      return evaluateRules(config, rules, bag).steps.map(({ rule }) => rule)
+      const asked = evaluateRules(config, rules, bag).steps.map(({ rule }) => rule)
+      const charging = chargesShadows ? shadowsOf(config, possibility, false).filter(({ isPaid }) => isPaid) : []
+      return [...asked, ...charging.map(({ rule }) => rule)]
     })
     for (const rule of shadows) {
       const found = counts.map((rules) => rules.filter((other) => other === rule).length)

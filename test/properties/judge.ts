@@ -3,6 +3,7 @@
 import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
 import { describeBag, type BagSource } from './generate-bag.ts'
+import { endingsOf } from './judge-charges.ts'
 import { lifeProblem } from './judge-life.ts'
 import { contradiction, toldLikewise } from './judge-references.ts'
 import { conclude, type Told } from './oracle/answer.ts'
@@ -31,11 +32,26 @@ export interface Answered {
   readonly keeps: boolean
   readonly references: boolean
   readonly quotas: ReadonlyMap<string, Demand>
+  readonly charging: 'all' | 'named' | 'none'
+  /** What the request may also be taken for. */
+  readonly alsoRead: AttributeBag | undefined
+  /** Its name, under which its charges are noted. */
+  readonly id: string
   /** When the last revocation came that concerned the request, as rules see it. */
   revokedAt(bag: { get(name: string): unknown }): number
 }
 
+export interface Judged {
+  readonly config: ConfigModel
+  /** Those that the request had. */
+  readonly possibilities: readonly Possibility[]
+  /** Whether shadow rules charge their quotas for it. */
+  readonly chargesShadows: boolean
+}
+
 interface Found {
+  /** Whether the rules let the request pass, quotas aside. */
+  readonly isAllowed: boolean
   readonly possibility: Possibility
   readonly verdicts: Verdicts
 }
@@ -53,8 +69,8 @@ export class Judge {
     this.#bags = bags
   }
 
-  /** @returns the possibilities that the request had. @throws WrongAnswer */
-  judge(answered: Answered): readonly Possibility[] {
+  /** Quotas of shadow rules may be charged after the answer: to be asked once nothing is under way. @throws WrongAnswer */
+  judge(answered: Answered): Judged {
     const { config, bag } = answered
     const mayFail = this.#world.wasDownWithin(RECOVERY_MS)
     const all = possibilities(config, bag, mayFail)
@@ -62,25 +78,38 @@ export class Judge {
     this.#judgeReferences(answered, found, mayFail)
     this.#judgeQuotas(answered, all, mayFail)
     this.#judgeUses(answered)
-    return all
+    return { config, possibilities: all, chargesShadows: answered.charging === 'all' && found.isAllowed }
   }
 
   #find(answered: Answered, all: readonly Possibility[], mayFail: boolean): Found {
-    const { answer } = answered.outcome
+    const { config, alsoRead, outcome, id } = answered
+    const { answer } = outcome
     const told = toldBy(answer)
+    const charges = this.#world.charges.get(id) ?? []
+    const request = { ...answered, told, charges, mayFail }
+    const others = alsoRead === undefined ? [undefined] : possibilities(config, alsoRead, mayFail)
+    const tookMs = answered.answeredAt - answered.askedAt
     let problem: string | undefined
     for (const possibility of all) {
       const from = Math.max(answered.revokedAt(possibility.bag), answered.answeredAt - answer.ageMs - 1)
       const versions = this.#world.versionsSince(from)
-      const verdicts = findVerdicts(possibility, told, { versions, mayFail }, (candidate) => {
-        const wrong = lifeProblem(answer, possibility, candidate, answered.answeredAt - answered.askedAt)
-        problem ??= wrong
-        return wrong === undefined
-      })
-      if (verdicts !== undefined) return { possibility, verdicts }
+      for (const other of others) {
+        for (const ending of endingsOf(request, other === undefined ? [possibility] : [possibility, other])) {
+          const verdicts = findVerdicts(possibility, ending.told, { versions, mayFail }, (candidate) => {
+            const wrong = lifeProblem(answer, possibility, candidate, { tookMs, isPaid: ending.isPaid })
+            problem ??= wrong
+            return wrong === undefined
+          })
+          const isAllowed = ending.told === 'allowed' || told.code === 0
+          if (verdicts !== undefined) return { possibility, verdicts, isAllowed }
+        }
+      }
     }
     const right = all.map((possibility) => JSON.stringify(this.#newest(possibility)))
-    throw this.#wrong(answered, problem ?? `right would be ${right.join(' or ')}`)
+    throw this.#wrong(
+      answered,
+      problem ?? `it charged [${charges.join('; ')}]; apart from quotas right would be ${right.join(' or ')}`,
+    )
   }
 
   #newest({ bag, evaluated }: Possibility): Told {
@@ -113,8 +142,8 @@ export class Judge {
 
   #judgeQuotas(answered: Answered, all: readonly Possibility[], mayFail: boolean): void {
     const { config, bag, outcome, quotas } = answered
-    const isAllowed = outcome.answer.status.code === 0
-    if (outcome.quotas.size !== (isAllowed ? quotas.size : 0)) {
+    const isGranted = outcome.answer.status.code === 0 && answered.charging !== 'none'
+    if (outcome.quotas.size !== (isGranted ? quotas.size : 0)) {
       throw this.#wrong(answered, `it has ${outcome.quotas.size} quotas`)
     }
     for (const [name, { status, granted, validForMs, referenced }] of outcome.quotas) {

@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CACHE_DEFECTS } from './cache-defects.ts'
+import { CHARGE_DEFECTS } from './charge-defects.ts'
 import { uproot } from './planted.ts'
 import { POLICY_DEFECTS } from './policy-defects.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
@@ -34,8 +35,11 @@ describe('the oracle', () => {
     expect(await firstWrongAnswer(false, 30)).toBeUndefined()
   })
 
-  it.each([...CACHE_DEFECTS, ...POLICY_DEFECTS])('notices when $name', async ({ plant, inMesh = false }) => {
-    plant()
-    expect(await firstWrongAnswer(inMesh)).toMatch(/^seed \d+/)
-  })
+  it.each([...CACHE_DEFECTS, ...POLICY_DEFECTS, ...CHARGE_DEFECTS])(
+    'notices when $name',
+    async ({ plant, inMesh = false }) => {
+      plant()
+      expect(await firstWrongAnswer(inMesh)).toMatch(/^seed \d+/)
+    },
+  )
 })

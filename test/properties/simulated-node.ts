@@ -65,7 +65,10 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   const tables = new HandlerTables({
     clock,
     log,
-    environment: () => ({ environment: createTestEnvironment({ clock, limits }), dispose: () => undefined }),
+    environment: ({ name: handlerName }) => ({
+      environment: { ...createTestEnvironment({ clock, limits }), handlerName },
+      dispose: () => undefined,
+    }),
     guard: (handler) => createGuard({ handler, clock, random, meter, log }),
   })
   let state: PolicyState | undefined

@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
-import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
+import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { FakeClock } from '../helpers/clock.ts'
@@ -19,6 +19,7 @@ import type { ConfigModel } from './oracle/model.ts'
 import type { Demand } from './oracle/quota.ts'
 import { type Picker, seededPicker } from './random.ts'
 import { createSimulatedNode, type SimulatedNode } from './simulated-node.ts'
+import { TRACE } from './vocabulary.ts'
 import { WatchedLink } from './watched-link.ts'
 import { World, worldAdapters } from './world.ts'
 
@@ -94,6 +95,7 @@ class Simulation {
   #model: ConfigModel
   #next: AttributeBag | undefined
   #sequence = 0
+  #asked = 0
   #configs = 0
   #events = 0
 
@@ -244,9 +246,13 @@ class Simulation {
     await this.#conclude(last)
   }
 
-  #ask(index: number, bag: AttributeBag): Asked {
+  #ask(index: number, given: AttributeBag): Asked {
     const pick = this.#pick
     const { node, config, revoked } = this.#nodes[index] as NodeState
+    const id = `t${this.#asked++}`
+    const bag = withTrace(given, id)
+    const charging = pick.of(['all', 'all', 'all', 'named', 'named', 'none'] as const)
+    const alsoRead = pick.chance(0.1) ? withTrace(this.#bags.next(), id) : undefined
     const askedAt = this.#clock.monotonic()
     const keeps = pick.chance(0.1)
     const references = pick.chance(0.85)
@@ -260,15 +266,19 @@ class Simulation {
       keeps,
       references,
       quotas,
+      charging,
+      alsoRead,
+      id,
       revokedAt: (completed) => lastOf(revoked, completed.get('source.principal')),
     })
-    // The oracle knows of quotas what Mixer's clients do: those that are named.
     const outcome = node.engine.check(bag, {
       timeoutMs: 10_000,
       keepsAnswer: keeps,
       references,
       quotas,
-      charging: 'named',
+      charging,
+      deduplicationId: id,
+      ...(alsoRead === undefined ? {} : { alsoRead }),
     })
     return { bag, pending: outcome instanceof Promise ? outcome.then(answered) : answered(outcome) }
   }
@@ -283,9 +293,12 @@ class Simulation {
 
   async #conclude({ pending }: Asked): Promise<CheckOutcome> {
     const answered = await pending
+    // Shadow rules charge their quotas beside the answer, and calls that fail are made again after a while.
+    while (this.#isBusy()) await this.#advance(1)
     const { outcome } = answered
     this.#tiers[outcome.answer.tier] = (this.#tiers[outcome.answer.tier] ?? 0) + 1
-    this.#shadows.add(answered.config, this.#judge.judge(answered))
+    this.#shadows.add(this.#judge.judge(answered))
+    this.#world.charges.delete(answered.id)
     return outcome
   }
 
@@ -303,6 +316,10 @@ class Simulation {
     await settled
   }
 
+  #isBusy(): boolean {
+    return this.#nodes.some(({ node }) => [...node.state().handlers.values()].some(({ calls }) => calls > 0))
+  }
+
   async #replies(): Promise<void> {
     await (this.#link === undefined ? turn() : this.#link.replies())
   }
@@ -313,4 +330,10 @@ function lastOf(revoked: readonly Revoked[], of: unknown): number {
   return (
     revoked.findLast(({ principal }) => principal === undefined || principal === of)?.at ?? Number.NEGATIVE_INFINITY
   )
+}
+
+/** The same request by a name of its own. */
+function withTrace(bag: AttributeBag, id: string): AttributeBag {
+  const values = new Map(Array.from(bag.names(), (name) => [name, bag.get(name)] as const))
+  return new MapBag(new Map([...values, [TRACE, id]]) as ConstructorParameters<typeof MapBag>[0])
 }

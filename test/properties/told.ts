@@ -27,12 +27,13 @@ const NEXT = /, (?=[hr]\d+\.(?:handler|rule)\.)/
 function objectionTold(text: string): string {
   const [, by = '', reason = ''] = /^([^:]*):(.*)$/s.exec(text) ?? []
   if (/^no \d+ #\d+$/.test(reason)) return withoutCall(text)
+  if (reason === 'the quota is used up') return `${by}:used up`
   const [, what, why] = EVALUATED.exec(reason) ?? []
   return what === undefined || why === undefined ? `${by}:unknown` : `${by}:${what} ${LACKS[why]}`
 }
 
 /** A match or an instance, the part of it that has no value, and why. */
-const EVALUATED = /^(match|i\d\.instance\.istio-system): .+? (is missing|cannot be evaluated|is unknown)(?:: .*)?$/s
+const EVALUATED = /^(match|[iq]\d\.instance\.istio-system): .+? (is missing|cannot be evaluated|is unknown)(?:: .*)?$/s
 const LACKS: Readonly<Record<string, string>> = {
   'is missing': 'missing',
   'cannot be evaluated': 'failed',

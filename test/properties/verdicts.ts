@@ -73,7 +73,37 @@ export function quotaOf(
 ): { readonly code: number; readonly granted: number; readonly validForMs: number } {
   const hash = hashOf('quota', salt, describeAll(dimensions))
   const granted = oneOf(hash, 3, [amount, amount, bestEffort ? Math.floor(amount / 2) : 0])
-  return { code: granted === 0 ? 8 : 0, granted, validForMs: oneOf(hash, 7, [0, 1_000, 5_000]) }
+  return { code: granted < amount && granted === 0 ? 8 : 0, granted, validForMs: oneOf(hash, 7, [0, 1_000, 5_000]) }
+}
+
+/** How a quota stands, as it tells those who are to be told; `undefined` where it does not say. */
+export function standingOf(
+  salt: number,
+  dimensions: ReadonlyMap<string, unknown>,
+  isRefused: boolean,
+): Standing | undefined {
+  const hash = hashOf('standing', salt, describeAll(dimensions))
+  if (oneOf(hash, 2, [true, false, false])) return undefined
+  return {
+    amount: oneOf(hash, 5, [1, 10]),
+    windowMs: oneOf(hash, 8, [undefined, 60_000]),
+    left: oneOf(hash, 11, [-1, 0, 3]),
+    resetMs: oneOf(hash, 14, [0, 1_001, 5_000]),
+    retryAfterMs: isRefused ? oneOf(hash, 17, [1, 2_500, Number.POSITIVE_INFINITY]) : 0,
+  }
+}
+
+export interface Standing {
+  readonly amount: number
+  readonly windowMs: number | undefined
+  readonly left: number
+  readonly resetMs: number
+  readonly retryAfterMs: number
+}
+
+/** A charge in a text; the instance by its full name. */
+export function chargeText(instance: string, amount: number, dimensions: ReadonlyMap<string, unknown>): string {
+  return `${instance} ${amount} ${describeAll(dimensions).join(' ')}`
 }
 
 function describeAll(values: ReadonlyMap<string, unknown>): readonly string[] {

@@ -64,6 +64,9 @@ export const ATTRIBUTES: readonly [Attribute, ...Attribute[]] = [
   text('context.reporter.kind', 0.2, ['outbound', 'inbound']),
 ]
 
+/** A text that no two requests share; rules read it to name the request only. */
+export const TRACE = 'trace'
+
 export function namesOf(type: AttributeType): readonly [string, ...string[]] {
   const [first = '', ...others] = ATTRIBUTES.filter((attribute) => attribute.type === type).map(({ name }) => name)
   return [first, ...others]

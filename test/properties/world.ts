@@ -1,11 +1,19 @@
 // The world outside: backends whose verdicts change with time, in a way that can be asked for any moment of the past.
 
 import { z } from 'zod'
-import { type AnyAdapter, type CheckResult, defineAdapter, type Handler } from '../../src/adapter-kit/define-adapter.ts'
+import {
+  type AnyAdapter,
+  type CheckResult,
+  defineAdapter,
+  type Handler,
+  type LimitStanding,
+  type QuotaCharge,
+  type QuotaResult,
+} from '../../src/adapter-kit/define-adapter.ts'
 import type { Instance } from '../../src/adapter-kit/instance.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
-import { generatedBy, quotaOf, verdictAt } from './verdicts.ts'
+import { chargeText, generatedBy, quotaOf, standingOf, verdictAt } from './verdicts.ts'
 
 /** The state of the backends: what they say has a version, and they may be down. */
 export class World {
@@ -19,6 +27,8 @@ export class World {
   calls = 0
   /** Calls that the backends have not answered yet. */
   underWay = 0
+  /** What was charged to quotas, by the deduplication id of the request, in order. */
+  readonly charges = new Map<string, string[]>()
   /** By the number of a check's call: how often its verdict may be given after the check that it was made for. */
   readonly granted = new Map<string, number>()
 
@@ -78,6 +88,16 @@ export class World {
     return versions
   }
 
+  /** A handler is asked to charge, all at once. */
+  charged(id: string, handler: string, charges: readonly QuotaCharge[]): void {
+    const texts = charges.map(({ instance, request }) =>
+      chargeText(instance.name, request.amount, dimensionsOf(instance)),
+    )
+    const all = this.charges.get(id) ?? []
+    all.push(`${handler} ${texts.join(' with ')}`)
+    this.charges.set(id, all)
+  }
+
   /** The verdict of a handler now. It carries the number of the call, so that it can be told how often it was given. */
   verdict(salt: number, { name, fields }: Instance): CheckResult {
     const verdict = verdictAt(salt, name, fields['value'], this.version)
@@ -105,7 +125,8 @@ export function worldAdapters(world: World): ReadonlyMap<string, AnyAdapter> {
     templates: TEMPLATES,
     config,
     doesIo: true,
-    create: ({ salt }) => handlerOf(world, salt, (answer) => world.call(answer)),
+    create: ({ salt }, { handlerName }) =>
+      handlerOf({ world, salt, name: handlerName }, (answer) => world.call(answer)),
   })
   const computed = defineAdapter({
     name: 'computed',
@@ -113,7 +134,13 @@ export function worldAdapters(world: World): ReadonlyMap<string, AnyAdapter> {
     templates: TEMPLATES,
     config,
     doesIo: false,
-    create: ({ salt }) => handlerOf(world, salt, (answer) => answer()),
+    create({ salt }, { handlerName }) {
+      const backend = { world, salt, name: handlerName }
+      return {
+        ...handlerOf(backend, (answer) => answer()),
+        quotaTogether: { quota: (all) => chargeTogether(backend, all) },
+      }
+    },
   })
   return new Map<string, AnyAdapter>([
     ['remote', remote],
@@ -121,15 +148,21 @@ export function worldAdapters(world: World): ReadonlyMap<string, AnyAdapter> {
   ])
 }
 
-function handlerOf(world: World, salt: number, call: <T>(answer: () => T) => T | Promise<T>): Handler {
+/** A handler's backend. */
+interface Backend {
+  readonly world: World
+  readonly salt: number
+  readonly name: string
+}
+
+function handlerOf({ world, salt, name }: Backend, call: <T>(answer: () => T) => T | Promise<T>): Handler {
   return {
     check: { listentry: (instance) => call(() => world.verdict(salt, instance)) },
     quota: {
-      quota: ({ fields }, request) =>
+      quota: (instance, request) =>
         call(() => {
-          const dimensions = new Map(Object.entries(fields['dimensions'] ?? {}))
-          const { code, granted, validForMs } = quotaOf(salt, dimensions, request)
-          return { status: { code, message: '' }, granted, validForMs }
+          world.charged(request.deduplicationId, name, [{ instance, request }])
+          return charge(salt, { instance, request })
         }),
     },
     attributes: {
@@ -145,3 +178,28 @@ function handlerOf(world: World, salt: number, call: <T>(answer: () => T) => T |
 
 const snakeCase = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 const camelCase = (name: string) => name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
+
+function chargeTogether({ world, salt, name }: Backend, charges: readonly QuotaCharge[]): QuotaResult[] {
+  world.charged(charges[0]?.request.deduplicationId ?? '', name, charges)
+  const results = charges.map((each) => charge(salt, each))
+  const isRefused = results.some(({ status }) => status.code !== 0)
+  return results.map((result) => (isRefused && result.status.code === 0 ? { ...result, granted: 0 } : result))
+}
+
+function charge(salt: number, { instance, request }: QuotaCharge): QuotaResult {
+  const dimensions = dimensionsOf(instance)
+  const { code, granted, validForMs } = quotaOf(salt, dimensions, request)
+  const standing = standingOf(salt, dimensions, code !== 0)
+  const { windowMs, ...others } = standing ?? {}
+  const limit = { name: instance.name.split('.')[0], ...others, ...(windowMs === undefined ? {} : { windowMs }) }
+  return {
+    status: { code, message: '' },
+    granted,
+    validForMs,
+    limits: standing === undefined ? [] : [limit as LimitStanding],
+  }
+}
+
+function dimensionsOf({ fields }: Instance): ReadonlyMap<string, unknown> {
+  return new Map(Object.entries(fields['dimensions'] ?? {}))
+}

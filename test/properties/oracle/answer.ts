@@ -80,7 +80,8 @@ export function evaluateRules(config: ConfigModel, rules: readonly RuleModel[], 
   return { matched, steps, questions }
 }
 
-function problemOf(what: string, lack: Lack): Objection {
+/** What is said where an evaluation gave no value. */
+export function problemOf(what: string, lack: Lack): Objection {
   if (lack instanceof Unknown) return { code: lack.code, text: `${what} unknown` }
   return { code: PERMISSION_DENIED, text: `${what} ${lack === ABSENT ? 'missing' : 'failed'}` }
 }

@@ -1,6 +1,6 @@
 // Writes a config as the product reads it, in both of its formats.
 
-import { ATTRIBUTES } from '../vocabulary.ts'
+import { ATTRIBUTES, TRACE } from '../vocabulary.ts'
 import {
   type ConfigModel,
   DEFAULT_NAMESPACE,
@@ -8,6 +8,7 @@ import {
   type HandlerModel,
   type HeaderModel,
   type InstanceModel,
+  type QuotaModel,
   type RuleModel,
 } from './model.ts'
 import type { Dialect, Expression } from './syntax.ts'
@@ -28,7 +29,8 @@ export function configText({ handlers, instances, rules }: ConfigModel): string 
 }
 
 function manifest(): Json {
-  const attributes = record(ATTRIBUTES.map(({ name, type }) => [name, { valueType: type }]))
+  const known = [...ATTRIBUTES, { name: TRACE, type: 'STRING' }]
+  const attributes = record(known.map(({ name, type }) => [name, { valueType: type }]))
   return object(MIXER, 'attributemanifest', { name: 'all' }, { attributes })
 }
 
@@ -60,9 +62,13 @@ function instance(model: InstanceModel): Json {
     model.template === 'listentry'
       ? { params: { value: write(model.value, dialect) } }
       : model.template === 'quota'
-        ? { params: { dimensions: texts(model.dimensions) } }
+        ? { params: { dimensions: texts(model.dimensions), ...charge(model) } }
         : { params: texts(model.inputs), attributeBindings: texts(model.bindings) }
   return object(INTERMIX, 'instance', { name }, { compiledTemplate: template, lang: dialect, ...spec })
+}
+
+function charge({ amount, hasOwnId }: QuotaModel): { readonly [key: string]: Json } {
+  return { amount: amount === undefined ? undefined : String(amount), deduplicationId: hasOwnId ? TRACE : undefined }
 }
 
 function rule(model: RuleModel): Json {

@@ -20,8 +20,17 @@ interface InstanceBase {
 
 export type InstanceModel =
   | (InstanceBase & { readonly template: 'listentry'; readonly value: Expression })
-  | (InstanceBase & { readonly template: 'quota'; readonly dimensions: readonly (readonly [string, Expression])[] })
+  | QuotaModel
   | GeneratorModel
+
+export interface QuotaModel extends InstanceBase {
+  readonly template: 'quota'
+  readonly dimensions: readonly (readonly [string, Expression])[]
+  /** What a rule charges; `undefined` where the instance does not say. */
+  readonly amount: number | undefined
+  /** Whether the instance names the request itself, by `TRACE`. */
+  readonly hasOwnId: boolean
+}
 
 export interface GeneratorModel extends InstanceBase {
   readonly template: 'kubernetes'
