@@ -3,7 +3,10 @@
 import { expect, it } from 'vitest'
 import { allow, Backends, listEntry, object, scripted, serve } from '../properties/mixer-defects/node.ts'
 
-it('counts the wait for quotas as age', async () => {
+it.each([
+  ['named', new Map([['q', { amount: 1, bestEffort: false }]])],
+  ['of rules', new Map()],
+])('counts the wait for quotas as age (%s)', async (_name, quotas) => {
   const backends = new Backends()
   const node = await serve(
     backends,
@@ -17,7 +20,7 @@ it('counts the wait for quotas as age', async () => {
     await new Promise<void>((resolve) => node.clock.after(150, resolve))
     return { status: { code: 0, message: '' }, granted: 1, validForMs: 0 }
   })
-  const pending = node.outcome({ a: 'x' }, { quotas: new Map([['q', { amount: 1, bestEffort: false }]]) })
+  const pending = node.outcome({ a: 'x' }, { quotas })
   await node.clock.advance(150)
   const { answer } = await pending
   expect(answer.ageMs).toBe(150)

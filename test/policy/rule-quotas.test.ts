@@ -200,4 +200,12 @@ describe('a rule with a quota', () => {
       ])
     },
   )
+
+  it('in shadow mode says nothing of requests that it does not apply to', async () => {
+    const node = await startNode(policy({ mode: 'shadow', match: 'request.path == "/other"' }))
+    expect((await node.check(ann)).answer.status.code).toBe(0)
+    await node.check({ ...ann, 'request.path': '/other' })
+    const shadowed = [...node.meter.values].filter(([name]) => name.startsWith('shadow_verdicts_total'))
+    expect(shadowed).toEqual([['shadow_verdicts_total r0.rule.istio-system allow', 1]])
+  })
 })

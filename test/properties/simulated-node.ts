@@ -15,6 +15,7 @@ import type { QuotaService } from '../../src/kernel/services.ts'
 import type { RuleLimits } from '../../src/policy/rule-limits.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
+import type { Limits } from '../../src/adapter-kit/limits.ts'
 import { MemoryLimits } from '../../src/quota/memory-limits.ts'
 import type { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
@@ -52,6 +53,8 @@ export interface SimulatedNodeOptions {
   readonly answers?: boolean
   /** Whether verdicts are kept; they are unless told. */
   readonly local?: boolean
+  /** The limits of a handler, by its name; in memory unless told. */
+  readonly limits?: (handler: string) => Limits
   /** Bounds of what is kept; small unless told. */
   readonly bounds?: Pick<CacheOptions, 'maxEntries' | 'maxBytes'>
 }
@@ -61,12 +64,12 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
   const meter = new ReadableMeter()
   const log = new KeptLog()
   const revocations = new Revocations()
-  const limits = new MemoryLimits({ clock })
+  const { limits = () => new MemoryLimits({ clock }) } = options
   const tables = new HandlerTables({
     clock,
     log,
     environment: ({ name: handlerName }) => ({
-      environment: { ...createTestEnvironment({ clock, limits }), handlerName },
+      environment: { ...createTestEnvironment({ clock, limits: limits(handlerName) }), handlerName },
       dispose: () => undefined,
     }),
     guard: (handler) => createGuard({ handler, clock, random, meter, log }),
