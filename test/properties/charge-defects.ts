@@ -120,7 +120,7 @@ export const CHARGE_DEFECTS: readonly Defect[] = [
   },
   {
     name: 'the other reading of a request is not charged',
-    plant: () => replaceOptions(({ alsoRead: _, ...options }) => options),
+    plant: () => replaceOptions(({ alsoRead, ...options }) => (alsoRead === undefined ? options : { ...options })),
   },
   {
     name: "rules charge by themselves for Mixer's clients",

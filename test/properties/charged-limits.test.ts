@@ -18,7 +18,9 @@ import { WatchedLink } from './watched-link.ts'
 const link = new WatchedLink((await sharedRedis({ commandTimeoutMs: 15_000 })).link)
 
 const HANDLERS = ['h0', 'h1'] as const
-const QUOTAS = ['calls', 'bytes'] as const
+/** The last one is charged by shadow rules alone: whether they come before or after the enforced ones is open. */
+const QUOTAS = ['calls', 'bytes', 'beside'] as const
+const BESIDE = 2
 const USERS = ['ann', 'bob'] as const
 const PATHS = ['/a', '/b'] as const
 
@@ -48,8 +50,9 @@ const configs: fc.Arbitrary<Config> = fc.record({
         mode: fc.constantFrom('enforce', 'enforce', 'enforce', 'shadow'),
         asks: fc.array(fc.tuple(index, index), { minLength: 1, maxLength: 3 }),
       })
-      // What shadow rules charge at a second handler comes when it comes.
-      .map(({ asks, ...rule }) => ({ ...rule, asks: rule.mode === 'shadow' ? asks.slice(0, 1) : asks })),
+      .map((rule) =>
+        rule.mode === 'shadow' ? { ...rule, asks: rule.asks.map(([at]) => [at, BESIDE] as const) } : rule,
+      ),
     { minLength: 1, maxLength: 4 },
   ),
 })
@@ -68,7 +71,7 @@ function policy({ most, amounts, rules }: Config) {
       return document({ kind: 'handler', name, spec: { compiledAdapter: 'quota', params: { quotas } } })
     }),
     ...QUOTAS.map((name, at) => {
-      const params = { dimensions: { who: 'request.headers["x-user"]' }, amount: String(amounts[at]) }
+      const params = { dimensions: { who: 'request.headers["x-user"]' }, amount: String(amounts[at] ?? 1) }
       return document({ kind: 'instance', name, spec: { compiledTemplate: 'quota', params } })
     }),
     ...rules.map(({ path, mode, asks }, at) => {
@@ -96,8 +99,6 @@ class Naive {
   /** The status, and what is left of each limit that was asked, in order. */
   ask(user: string, path: string): string {
     const applying = this.#config.rules.filter((rule) => rule.path === undefined || rule.path === path)
-    // Those in shadow are charged first, each by itself.
-    for (const rule of applying) if (rule.mode === 'shadow') this.#charge(user, rule.asks)
     return this.#charge(
       user,
       applying.filter(({ mode }) => mode === 'enforce').flatMap(({ asks }) => asks),
