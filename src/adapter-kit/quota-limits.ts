@@ -1,9 +1,11 @@
 // What the quota adapters share: limits by instance name with overrides by dimensions, in Mixer's form.
 
 import { hash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { IntermixError } from '../kernel/errors.ts'
 import type { ConfigIssue } from './define-adapter.ts'
 import type { QuotaInstance } from './templates.ts'
+import type { AttributeValue } from '../kernel/value.ts'
 import { valueToText } from './value-text.ts'
 
 /** A limit that holds for the dimensions it names, instead of the quota's own. */
@@ -24,23 +26,65 @@ export interface ResolvedLimit<Q extends QuotaParams> {
   readonly override: Q['overrides'][number] | undefined
   /** Distinct for each combination of quota, override and dimension values; 43 letters, digits, `-` and `_`. */
   readonly key: string
+  /** Of the instance, for people. */
+  readonly shortName: string
 }
 
-/** Finds the limit of an instance. Throws `INVALID_CONFIG` where no quota has its name. */
-export function resolveLimit<Q extends QuotaParams>(quotas: readonly Q[], instance: QuotaInstance): ResolvedLimit<Q> {
-  const quota = quotas.find(({ name }) => isQuotaNameOf(name, instance.name))
-  if (quota === undefined) {
-    const known = quotas.map(({ name }) => name).join(', ')
-    throw new IntermixError('INVALID_CONFIG', `no quota is named ${instance.name}; the handler has ${known || 'none'}`)
+/** What is known of instances; callers choose their dimensions. */
+const MAX_KNOWN = 10_000
+const LONGEST_KNOWN = 512
+
+/** Finds the limits of instances among some quotas; what it has found it knows for a while. */
+export class LimitResolver<Q extends QuotaParams> {
+  readonly #quotas: readonly Q[]
+  readonly #known = new LRUCache<string, ResolvedLimit<Q>>({ max: MAX_KNOWN })
+
+  constructor(quotas: readonly Q[]) {
+    this.#quotas = quotas
   }
-  const dimensions = dimensionsOf(instance)
-  const values = new Map(dimensions)
-  const index = quota.overrides.findIndex((override) =>
-    Object.entries(override.dimensions).every(([name, value]) => values.get(name) === value),
-  )
-  // JSON keeps the parts apart, so that no value can pass for another dimension.
-  const text = JSON.stringify([quota.name, index, dimensions])
-  return { quota, override: quota.overrides[index], key: hash('sha256', text, 'base64url') }
+
+  /** Throws `INVALID_CONFIG` where no quota has the name of the instance. */
+  resolve(instance: QuotaInstance): ResolvedLimit<Q> {
+    const {
+      name,
+      fields: { dimensions = {} },
+    } = instance
+    // Lengths keep the parts apart, so that no value can pass for another dimension.
+    let text = name
+    for (const dimension in dimensions) {
+      const value = valueToText(dimensions[dimension] as AttributeValue)
+      text += `\n${dimension.length} ${value.length} ${dimension}${value}`
+    }
+    const known = this.#known.get(text)
+    if (known !== undefined) return known
+    const limit = this.#find(instance)
+    if (text.length <= LONGEST_KNOWN) this.#known.set(text, limit)
+    return limit
+  }
+
+  #find(instance: QuotaInstance): ResolvedLimit<Q> {
+    const quota = this.#quotas.find(({ name }) => isQuotaNameOf(name, instance.name))
+    if (quota === undefined) {
+      const known = this.#quotas.map(({ name }) => name).join(', ')
+      throw new IntermixError(
+        'INVALID_CONFIG',
+        `no quota is named ${instance.name}; the handler has ${known || 'none'}`,
+      )
+    }
+    const dimensions = dimensionsOf(instance)
+    const values = new Map(dimensions)
+    const index = quota.overrides.findIndex((override) =>
+      Object.entries(override.dimensions).every(([name, value]) => values.get(name) === value),
+    )
+    // JSON keeps the parts apart.
+    const text = JSON.stringify([quota.name, index, dimensions])
+    return {
+      quota,
+      override: quota.overrides[index],
+      key: hash('sha256', text, 'base64url'),
+      shortName: shortName(instance.name),
+    }
+  }
 }
 
 /** The dimensions of an instance as text, by name. */

@@ -6,7 +6,7 @@ import { EvaluationError } from '../expression/compiled.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { PolicyState } from './handler-table.ts'
 import type { PolicyRequest } from './policy-request.ts'
-import { demandId, ownIdOf, quotaId } from './quota.ts'
+import { demandId, ownIdOf } from './quota.ts'
 import { matchRule } from './rule-match.ts'
 import { quotasOf } from './rule-quotas.ts'
 import type { RunningHandler } from './running-handler.ts'
@@ -30,8 +30,8 @@ export class HeldQuotas {
 }
 
 function heldOf(rule: RuleConfig): string[] {
-  return quotasOf(rule).flatMap(({ action: { handler }, config }) =>
-    handler.adapter.holdsUntilEnd?.(config.name, handler.params) === true ? [quotaId(handler.name, config)] : [],
+  return quotasOf(rule).flatMap(({ action: { handler }, config, id }) =>
+    handler.adapter.holdsUntilEnd?.(config.name, handler.params) === true ? [id] : [],
   )
 }
 
@@ -54,10 +54,9 @@ export function endedCharges(
 ): Ended[] {
   const found = new Map<string, Ended>()
   for (const rule of [...plan.charging, ...plan.shadowCharging]) {
-    const concerned = quotasOf(rule).filter(({ action, config }) => held.has(quotaId(action.handler.name, config)))
+    const concerned = quotasOf(rule).filter(({ id }) => held.has(id))
     if (concerned.length === 0 || matchRule(rule, bag, undefined, () => undefined) === false) continue
-    for (const { action, config } of concerned) {
-      const id = quotaId(action.handler.name, config)
+    for (const { action, config, id } of concerned) {
       const running = state.handlers.get(action.handler.name)
       if (found.has(id) || running === undefined) continue
       const instance = config.build(bag)

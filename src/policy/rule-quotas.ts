@@ -112,9 +112,8 @@ function wantedOf(readings: readonly Charging[]): { wanted: readonly Wanted[]; f
     for (const rule of rules) {
       const isMatch = matchRule(rule, call.bag, undefined, matchFailed)
       if (isMatch === false) continue
-      for (const { action, config } of quotasOf(rule)) {
+      for (const { action, config, id } of quotasOf(rule)) {
         const handler = action.handler.name
-        const id = quotaId(handler, config)
         if (seen.has(id) || named.has(id)) continue
         seen.add(id)
         const found =
@@ -150,13 +149,28 @@ function wantedBy(
   return { running, ownId, charge: { instance, request: { amount, bestEffort: false, deduplicationId } } }
 }
 
-/** The quotas that a rule charges, with the actions that they belong to. */
-export function quotasOf({
-  actions,
-}: RuleConfig): { readonly action: ActionConfig; readonly config: InstanceConfig }[] {
-  return actions.flatMap((action) =>
-    action.instances.filter(({ template }) => template.variety === 'quota').map((config) => ({ action, config })),
-  )
+/** A quota that a rule charges, with the action that it belongs to. */
+interface RuleQuota {
+  readonly action: ActionConfig
+  readonly config: InstanceConfig
+  /** As `quotaId` has it. */
+  readonly id: string
+}
+
+const quotasByRule = new WeakMap<RuleConfig, readonly RuleQuota[]>()
+
+/** The quotas that a rule charges; a rule never changes. */
+export function quotasOf(rule: RuleConfig): readonly RuleQuota[] {
+  let quotas = quotasByRule.get(rule)
+  if (quotas === undefined) {
+    quotas = rule.actions.flatMap((action) =>
+      action.instances
+        .filter(({ template }) => template.variety === 'quota')
+        .map((config) => ({ action, config, id: quotaId(action.handler.name, config) })),
+    )
+    quotasByRule.set(rule, quotas)
+  }
+  return quotas
 }
 
 function chargeGroups(

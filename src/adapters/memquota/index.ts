@@ -8,7 +8,7 @@ import {
   type QuotaRequest,
   type QuotaResult,
 } from '../../adapter-kit/define-adapter.ts'
-import { duplicateQuotas, resolveLimit, shortName } from '../../adapter-kit/quota-limits.ts'
+import { duplicateQuotas, LimitResolver } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
 import type { QuotaInstance } from '../../adapter-kit/templates.ts'
 import { IntermixError } from '../../kernel/errors.ts'
@@ -52,6 +52,7 @@ export default defineAdapter({
   validate: ({ quotas }) => duplicateQuotas(quotas),
   create(params, { clock, meter, handlerName }): Handler {
     const counters = new Counters(params.maxCounters)
+    const limits = new LimitResolver(params.quotas)
     const refused = meter.counter(MEMQUOTA_REFUSED_TOTAL)({ handler: handlerName })
     const granted = new Generations<QuotaResult>(params.minDeduplicationDuration, MOST_REMEMBERED)
     const counterOf = (key: string, windowMs: number, now: number) => {
@@ -61,13 +62,13 @@ export default defineAdapter({
       throw new IntermixError('OVERLOADED', `all ${params.maxCounters} counters are in use; see maxCounters`)
     }
     const chargeOne = ({ instance, request }: QuotaCharge<QuotaInstance>, now: number): Charged => {
-      const { quota, override, key } = resolveLimit(params.quotas, instance)
+      const { quota, override, key, shortName: name } = limits.resolve(instance)
       const id = `${key} ${request.deduplicationId}`
       const before = request.deduplicationId === '' ? undefined : granted.get(id, now)
       if (before !== undefined) return { result: before, keep: () => undefined, undo: () => undefined }
       const { maxAmount, validDuration: windowMs } = override ?? quota
       const counter = counterOf(key, windowMs, now)
-      const result = charge(counter, { request, maxAmount, windowMs, now, name: shortName(instance.name) })
+      const result = charge(counter, { request, maxAmount, windowMs, now, name })
       counters.changed(key, windowMs, counter, now)
       return {
         result,
@@ -89,7 +90,7 @@ export default defineAdapter({
         },
       },
       quotaReset: {
-        quota: (instance) => counters.forget(resolveLimit(params.quotas, instance).key),
+        quota: (instance) => counters.forget(limits.resolve(instance).key),
       },
       quotaTogether: {
         quota: (charges) => {

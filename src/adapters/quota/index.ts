@@ -11,7 +11,7 @@ import {
   type QuotaResult,
 } from '../../adapter-kit/define-adapter.ts'
 import type { LimitCharge, LimitOutcome, LimitRule, PlaceLeft } from '../../adapter-kit/limits.ts'
-import { dimensionsOf, isQuotaNameOf, resolveLimit, shortName } from '../../adapter-kit/quota-limits.ts'
+import { dimensionsOf, isQuotaNameOf, LimitResolver } from '../../adapter-kit/quota-limits.ts'
 import type { InstanceOf } from '../../adapter-kit/template.ts'
 import type { quota as quotaTemplate } from '../../adapter-kit/templates/checks.ts'
 import { IntermixError } from '../../kernel/errors.ts'
@@ -35,16 +35,18 @@ export default defineAdapter({
   holdsUntilEnd,
   create(params, env): Handler {
     const limits = () => limitsOf(env)
-    const known = params.quotas.map((quota) => ({
-      ...quota,
-      rules: quota.limits.map(ruleOf),
-      overrides: quota.overrides.map((override) => ({ ...override, rules: override.limits.map(ruleOf) })),
-    }))
+    const known = new LimitResolver(
+      params.quotas.map((quota) => ({
+        ...quota,
+        rules: quota.limits.map(ruleOf),
+        overrides: quota.overrides.map((override) => ({ ...override, rules: override.limits.map(ruleOf) })),
+      })),
+    )
     const asked = ({ instance, request }: QuotaCharge<InstanceOf<typeof quotaTemplate>>): Asked => {
-      const { quota, override, key } = resolveLimit(known, instance)
+      const { quota, override, key, shortName: name } = known.resolve(instance)
       const { accuracy, redisAway: away } = quota
       const rules = (override ?? quota).rules
-      const limit = (index: number) => limitName(shortName(instance.name), index, rules.length)
+      const limit = (index: number) => limitName(name, index, rules.length)
       const charges = rules.flatMap((rule, index): LimitCharge[] =>
         // A rate limit would be lifted by what is given back.
         request.amount < 0 && !isHeld(rule)
@@ -61,13 +63,13 @@ export default defineAdapter({
               },
             ],
       )
-      return { charges, name: shortName(instance.name) }
+      return { charges, name }
     }
     const placesOf = ({
       instance,
       deduplicationId: id,
     }: EndedCharge<InstanceOf<typeof quotaTemplate>>): PlaceLeft[] => {
-      const { quota, override, key } = resolveLimit(known, instance)
+      const { quota, override, key } = known.resolve(instance)
       return (override ?? quota).rules.flatMap(({ algorithm }, index) =>
         algorithm === 'concurrency' ? [{ key: counterKey(quota.name, key, index), group: key, id }] : [],
       )

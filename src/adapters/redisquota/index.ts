@@ -8,7 +8,7 @@ import {
   type Handler,
   type QuotaResult,
 } from '../../adapter-kit/define-adapter.ts'
-import { duplicateQuotas, resolveLimit, shortName } from '../../adapter-kit/quota-limits.ts'
+import { duplicateQuotas, LimitResolver } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
 import type { RedisServer, ScriptRunner } from '../../adapter-kit/script-runner.ts'
 import { IntermixError } from '../../kernel/errors.ts'
@@ -57,12 +57,13 @@ export default defineAdapter({
   create(params, env): Handler {
     // Now, so that the first call finds it connected.
     const runner = connect(params, env)
+    const limits = new LimitResolver(params.quotas)
     /** One for all keys of a counter: they share a slot of a cluster. */
     const tagOf = (key: string) => `${runner.prefix}:rq:{${env.handlerName}:${key}}`
     return {
       quotaReset: {
         quota: async (instance) => {
-          const tag = tagOf(resolveLimit(params.quotas, instance).key)
+          const tag = tagOf(limits.resolve(instance).key)
           return Number(await runner.run(RESET, [`${tag}:fixed`, `${tag}:rolling`], []))
         },
       },
@@ -70,7 +71,7 @@ export default defineAdapter({
         quota: async (instance, request) => {
           const { amount, bestEffort, deduplicationId } = request
           if (amount < 0) return refused(Code.INVALID_ARGUMENT, 'a rate limit takes no amounts back', 0)
-          const { quota, override, key } = resolveLimit(params.quotas, instance)
+          const { quota, override, key, shortName } = limits.resolve(instance)
           const { maxAmount } = override ?? quota
           const rolling = quota.rateLimitAlgorithm === 'ROLLING_WINDOW'
           const tag = tagOf(key)
@@ -90,7 +91,7 @@ export default defineAdapter({
           const { granted, validForMs, left, resetMs } = readReply(reply, amount)
           const isRefused = granted === 0 && amount > 0
           const limit = {
-            name: shortName(instance.name),
+            name: shortName,
             amount: maxAmount,
             windowMs: quota.validDuration,
             left,
