@@ -35,13 +35,12 @@ export default defineAdapter({
   holdsUntilEnd,
   create(params, env): Handler {
     const limits = () => limitsOf(env)
-    const known = new LimitResolver(
-      params.quotas.map((quota) => ({
-        ...quota,
-        rules: quota.limits.map(ruleOf),
-        overrides: quota.overrides.map((override) => ({ ...override, rules: override.limits.map(ruleOf) })),
-      })),
-    )
+    const configured = params.quotas.map((quota) => ({
+      ...quota,
+      rules: quota.limits.map(ruleOf),
+      overrides: quota.overrides.map((override) => ({ ...override, rules: override.limits.map(ruleOf) })),
+    }))
+    const known = new LimitResolver(configured)
     const asked = ({ instance, request }: QuotaCharge<InstanceOf<typeof quotaTemplate>>): Asked => {
       const { quota, override, key, shortName: name } = known.resolve(instance)
       const { accuracy, redisAway: away } = quota
@@ -93,7 +92,7 @@ export default defineAdapter({
         },
       },
       async quotaResetAll(instance) {
-        const quotas = known.filter(({ name }) => instance === undefined || isQuotaNameOf(name, instance))
+        const quotas = configured.filter(({ name }) => instance === undefined || isQuotaNameOf(name, instance))
         let count = 0
         for (const { name } of quotas) count += (await limits().reset?.({ startingWith: keyStart(name) })) ?? 0
         return count
