@@ -44,9 +44,12 @@ export interface RateLimitDemand {
   readonly hitsAddend: number
 }
 
-/** How many hits a descriptor of a demand is. */
+/** One more than the highest limit: who asks for more is over any limit, and uses up no counter for ever. */
+const MOST_HITS = 2 ** 32
+
+/** How many hits a descriptor of a demand is. Clients may choose them (by a header), so no number of them fails a call. */
 export function hitsOf({ hitsAddend: own }: RateLimitDescriptor, { hitsAddend }: RateLimitDemand): number {
-  return own ?? Math.max(1, hitsAddend)
+  return Math.min(MOST_HITS, own ?? Math.max(1, hitsAddend))
 }
 
 /** What became of one descriptor. */

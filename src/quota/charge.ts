@@ -84,7 +84,7 @@ export function mergeCharges<C extends WindowCharge>(
       places.set(charge.key, merged.length)
       merged.push(charge)
     } else if (charge.rule.algorithm !== 'concurrency') {
-      merged[place] = { ...known, amount: known.amount + charge.amount }
+      merged[place] = { ...known, amount: Math.min(Number.MAX_SAFE_INTEGER, known.amount + charge.amount) }
     }
   }
   if (merged.length === charges.length) return { merged, share: (outcomes) => outcomes.slice() }

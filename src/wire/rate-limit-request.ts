@@ -1,6 +1,5 @@
 // Reads envoy.service.ratelimit.v3.RateLimitRequest from its bytes.
 
-import { IntermixError } from '../kernel/errors.ts'
 import {
   type DescriptorEntry,
   RATE_UNITS,
@@ -18,7 +17,8 @@ interface Override {
 
 /**
  * The last of several values of a field counts, messages that come several times are one, and fields that are not known
- * are passed over, as everywhere in protobuf.
+ * are passed over, as everywhere in protobuf. Values of entries may be no UTF-8: Envoy takes them from headers as they come, and
+ * a call that fails is one that most proxies let pass.
  * @throws IntermixError INVALID_REQUEST for bytes that are no such message; RefusedRequest `too-large`
  */
 export function readRateLimitRequest(bytes: Uint8Array, limits: RequestLimits): RateLimitDemand {
@@ -96,7 +96,7 @@ function readEntry(reader: WireReader, field: number): DescriptorEntry {
   let value = ''
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag >>> 3 === 1) key = text(reader, tag)
-    else if (tag >>> 3 === 2) value = text(reader, tag)
+    else if (tag >>> 3 === 2) value = reader.clientText(tag)
     else reader.skip(tag)
   }
   reader.close(outer)
@@ -126,9 +126,7 @@ function readAddend(reader: WireReader, field: number, before: number): number {
     }
   }
   reader.close(outer)
-  if (addend > Number.MAX_SAFE_INTEGER)
-    throw new IntermixError('INVALID_REQUEST', `hits_addend must be at most ${Number.MAX_SAFE_INTEGER}`)
-  return addend
+  return Math.min(addend, Number.MAX_SAFE_INTEGER)
 }
 
 function text(reader: WireReader, tag: number): string {

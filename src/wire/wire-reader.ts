@@ -206,6 +206,15 @@ export class WireReader {
     return this.bytes.toString('utf8', this.pos, end)
   }
 
+  /** Reads a string of which a client may have chosen the bytes: what is not UTF-8 becomes U+FFFD. */
+  clientText(tag: number): string {
+    this.expect(tag, BYTES)
+    const end = this.enter()
+    const text = this.bytes.toString('utf8', this.pos, end)
+    this.pos = end
+    return text
+  }
+
   /** A view of the bytes at a place from which a length can be read. Moves the cursor. */
   bytesAt(at: number): Uint8Array {
     this.pos = at

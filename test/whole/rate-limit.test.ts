@@ -1,5 +1,6 @@
 // A real Envoy whose rate limit filter asks two nodes, with a config of envoyproxy/ratelimit and one Redis.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -123,6 +124,19 @@ describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
     expect(new Set(await statuses(undefined, 8))).toEqual(new Set([200]))
     expect(await envoy.stat('cluster.upstream.ratelimit.over_limit')).toBe(3)
     expect(await envoy.stat('cluster.upstream.ratelimit.error')).toBe(0)
+  })
+
+  it('counts a client whose header is no UTF-8', async () => {
+    const ask = () =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const asked = request(envoy.url, { headers: { 'x-api-key': 'gr\u00fc\u00df' } }, (response) => {
+          response.resume().on('end', () => resolve(response.statusCode))
+        })
+        asked.on('error', reject).end()
+      })
+    const found: (number | undefined)[] = []
+    for (let each = 0; each < 7; each++) found.push(await ask())
+    expect(found).toEqual([200, 200, 200, 200, 200, 429, 429])
   })
 
   it('shares its counters with POST /v1/quota', async () => {

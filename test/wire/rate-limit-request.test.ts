@@ -58,10 +58,14 @@ describe('the bytes of a RateLimitRequest', () => {
     expect(() => readRateLimitRequest(bytes, { ...DEFAULT_LIMITS, maxAttributeBytes: 10 })).toThrow(
       'the request has more than 10 bytes',
     )
-    const endless = toBinary(
-      RateLimitRequestSchema,
-      create(RateLimitRequestSchema, { descriptors: [{ hitsAddend: 2n ** 60n }] }),
-    )
-    expect(() => readRateLimitRequest(endless, DEFAULT_LIMITS)).toThrow('hits_addend must be at most')
+  })
+
+  it('are read where a client chose a number or bytes that nobody expects', () => {
+    const descriptors = [{ entries: [{ key: 'k', value: 'v' }], hitsAddend: 2n ** 64n - 1n }]
+    const bytes = Buffer.from(toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { descriptors })))
+    bytes[bytes.indexOf('v')] = 0xff
+    expect(readRateLimitRequest(bytes, DEFAULT_LIMITS).descriptors).toEqual([
+      { entries: [{ key: 'k', value: '\ufffd' }], hitsAddend: Number.MAX_SAFE_INTEGER },
+    ])
   })
 })

@@ -18,6 +18,8 @@ local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
 local patience = tonumber(ARGV[4])
 if patience > 0 and now > patience then return { math.floor(now) } end
 local NEVER = -1
+-- Of a fixed window: see quota-charge-windows-n.lua.
+local MOST = 2 ^ 62
 
 local function numbers(text)
   local list = {}
@@ -105,7 +107,7 @@ local function fixed(key, amount, start, ends, used)
   end
   counter.charge = function(wanted, window)
     if window ~= start and (wanted < 0 or window ~= 0) then return end
-    used = math.max(0, used + wanted)
+    used = math.min(MOST, math.max(0, used + wanted))
     look()
     write(key, string.format('%.0f %.0f', start, used), counter.reset)
   end
@@ -297,6 +299,8 @@ local function settle(each)
     granted = 0
   end
   local retry = each.fits and 0 or counter.retry(amount)
+  -- Of a bucket that does not refill.
+  if retry == math.huge then retry = NEVER end
   if each.fits and granted == amount and amount >= 0 then
     granted = amount + math.max(0, math.min(each.ahead, counter.free - amount))
   end

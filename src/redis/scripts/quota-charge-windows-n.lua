@@ -10,6 +10,8 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
 local floor, ceil, max, min, format, match = math.floor, math.ceil, math.max, math.min, string.format, string.match
 local isCounting = ARGV[1] == 'count'
+-- More would not fit into the answer, and pass for a number below 0. It is above what all charges of a run can be together.
+local MOST = 2 ^ 62
 
 local reply = { time[1] * 1000000 + time[2] }
 local patience = tonumber(ARGV[2])
@@ -33,7 +35,7 @@ for i = 1, #KEYS do
   local more = 0
   if fits and amount >= 0 then more = max(0, min(tonumber(ARGV[first + 5]), limit - used - amount)) end
   if more > 0 or (amount ~= 0 and (fits or isCounting) and isOfNow) then
-    used = max(0, used + amount + more)
+    used = min(MOST, max(0, used + amount + more))
     local ms = ceil(start + window - now)
     if used == 0 then
       redis.call('DEL', key)
