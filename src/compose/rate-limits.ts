@@ -59,7 +59,12 @@ export function createRateLimits(
     : undefined
   const service = new RateLimitSources({ domains, descriptors: new DescriptorLimits(given), rules })
   return {
-    door: { service, headers: settings.ratelimitHeaders, assignments: assigner },
+    door: {
+      service,
+      headers: settings.ratelimitHeaders,
+      metadata: settings.ratelimitMetadata,
+      assignments: assigner,
+    },
     counters: {
       name: COUNTERS,
       service,

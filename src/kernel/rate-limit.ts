@@ -16,11 +16,16 @@ export const UNIT_SECONDS: Readonly<Record<RateUnit, number>> = {
   year: 365 * DAY,
 }
 
+/** What operators say beside a limit, for filters and logs of the proxy: values as JSON has them. */
+export type LimitMetadata = ReadonlyMap<string, MetadataValue>
+export type MetadataValue = string | number | boolean | null | readonly MetadataValue[] | LimitMetadata
+
 export interface RateLimit {
   readonly requestsPerUnit: number
   readonly unit: RateUnit
   /** May be empty. */
   readonly name: string
+  readonly metadata?: LimitMetadata | undefined
 }
 
 export interface DescriptorEntry {

@@ -2,7 +2,7 @@
 // both, and the stricter of the two is its answer.
 
 import { IntermixError } from '../kernel/errors.ts'
-import type { DescriptorStatus, RateLimitAnswer, RateLimitDemand } from '../kernel/rate-limit.ts'
+import type { DescriptorStatus, LimitMetadata, RateLimitAnswer, RateLimitDemand } from '../kernel/rate-limit.ts'
 import type { RateLimitService } from '../kernel/services.ts'
 import type { ChargeDemand, RuleLimits } from '../policy/rule-limits.ts'
 import { answerOf } from './descriptors/answer.ts'
@@ -56,7 +56,9 @@ function both(
 }
 
 function joined(one: RateLimitAnswer, other: RateLimitAnswer): RateLimitAnswer {
-  const statuses = one.statuses.map((status, at) => stricter(status, other.statuses[at] ?? status))
+  const statuses = one.statuses.map((status, at) =>
+    withMetadata(stricter(status, other.statuses[at] ?? status), status.limit?.metadata),
+  )
   const nearest = one.nearest && other.nearest ? stricter(one.nearest, other.nearest) : (one.nearest ?? other.nearest)
   return { isOver: one.isOver || other.isOver, statuses, nearest }
 }
@@ -66,4 +68,11 @@ function stricter(one: DescriptorStatus, other: DescriptorStatus): DescriptorSta
   if (one.isOver !== other.isOver) return one.isOver ? one : other
   if (one.limit === undefined || other.limit === undefined) return other.limit === undefined ? one : other
   return other.remaining < one.remaining ? other : one
+}
+
+/** Rules say nothing beside their limits: what the domain says is told, whichever of the two has less left. */
+function withMetadata(status: DescriptorStatus, metadata: LimitMetadata | undefined): DescriptorStatus {
+  const { limit } = status
+  if (metadata === undefined || limit === undefined || limit.metadata !== undefined) return status
+  return { ...status, limit: { ...limit, metadata } }
 }

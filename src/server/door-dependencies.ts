@@ -6,10 +6,11 @@ import type { RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckService, RateLimitService, ReportAcks, ReportService } from '../kernel/services.ts'
 import type { RateLimitHeaders } from './rate-limit-response.ts'
 
-/** What answers demands, which headers tell of limits, and what assigns quotas to proxies where that is wanted. */
+/** What answers demands, which headers tell of limits, whether dynamic metadata does, and what assigns quotas to proxies where that is wanted. */
 export interface RateLimitDoor {
   readonly service: RateLimitService
   readonly headers: RateLimitHeaders
+  readonly metadata?: boolean
   readonly assignments?: QuotaAssignments | undefined
 }
 

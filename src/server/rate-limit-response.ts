@@ -1,8 +1,9 @@
 // From an answer to Envoy's rate limit service, envoy.service.ratelimit.v3.RateLimitResponse.
 
-import { type DescriptorStatus, RATE_UNITS, type RateLimitAnswer } from '../kernel/rate-limit.ts'
+import { type DescriptorStatus, RATE_UNITS, type RateLimitAnswer, type RateLimitDemand } from '../kernel/rate-limit.ts'
 import { RateLimitResponse_Code as Code } from '../wire/generated/envoy/service/ratelimit/v3/rls_pb.ts'
 import { WireWriter } from '../wire/wire-writer.ts'
+import { writeRateLimitMetadata } from './rate-limit-metadata.ts'
 
 /** Which headers tell of the limit that is nearest: none, `X-RateLimit-…`, or `RateLimit-…` as envoyproxy/ratelimit has them. */
 export type RateLimitHeaders = 'none' | 'x-ratelimit' | 'ratelimit'
@@ -15,12 +16,17 @@ const PREFIX: Readonly<Record<RateLimitHeaders, string>> = {
 
 const writer = new WireWriter()
 
-/** No code in it is UNKNOWN. */
-export function encodeRateLimitResponse(answer: RateLimitAnswer, headers: RateLimitHeaders): Uint8Array {
+/** No code in it is UNKNOWN. With what was asked it has dynamic metadata. */
+export function encodeRateLimitResponse(
+  answer: RateLimitAnswer,
+  headers: RateLimitHeaders,
+  asked?: RateLimitDemand,
+): Uint8Array {
   writer.reset()
   writer.int32(1, codeOf(answer))
   for (const status of answer.statuses) writeStatus(status)
   for (const [name, value] of headersOf(answer, headers)) writeHeader(name, value)
+  if (asked !== undefined) writeRateLimitMetadata(writer, 6, asked, answer)
   return writer.take()
 }
 

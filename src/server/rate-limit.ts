@@ -1,7 +1,7 @@
 // The front door for Envoy's rate limit filter (gRPC, v3).
 
 import { IntermixError } from '../kernel/errors.ts'
-import type { RateLimitAnswer } from '../kernel/rate-limit.ts'
+import type { RateLimitAnswer, RateLimitDemand } from '../kernel/rate-limit.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import { Code } from '../kernel/status.ts'
 import { readRateLimitRequest } from '../wire/rate-limit-request.ts'
@@ -59,23 +59,32 @@ class Door {
     try {
       const timeoutMs = timeoutOf(call.deadline, clock, defaultTimeoutMs)
       if (timeoutMs === 0) throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the call began')
-      const answer = rateLimit.service.shouldRateLimit(readRateLimitRequest(bytes, limits), { timeoutMs })
-      return answer instanceof Promise ? this.#later(answer, startedAt, call) : this.#encode(answer, startedAt)
+      const demand = readRateLimitRequest(bytes, limits)
+      const answer = rateLimit.service.shouldRateLimit(demand, { timeoutMs })
+      return answer instanceof Promise
+        ? this.#later(answer, demand, startedAt, call)
+        : this.#encode(answer, demand, startedAt)
     } catch (caught) {
       return this.#fail(caught, startedAt, call)
     }
   }
 
-  async #later(pending: Promise<RateLimitAnswer>, startedAt: number, call: GrpcCall): Promise<GrpcReply> {
+  async #later(
+    pending: Promise<RateLimitAnswer>,
+    demand: RateLimitDemand,
+    startedAt: number,
+    call: GrpcCall,
+  ): Promise<GrpcReply> {
     try {
-      return this.#encode(await pending, startedAt)
+      return this.#encode(await pending, demand, startedAt)
     } catch (caught) {
       return this.#fail(caught, startedAt, call)
     }
   }
 
-  #encode(answer: RateLimitAnswer, startedAt: number): GrpcReply {
-    const encoded = encodeRateLimitResponse(answer, this.#given.rateLimit.headers)
+  #encode(answer: RateLimitAnswer, demand: RateLimitDemand, startedAt: number): GrpcReply {
+    const { headers, metadata } = this.#given.rateLimit
+    const encoded = encodeRateLimitResponse(answer, headers, metadata === true ? demand : undefined)
     this.#metrics.finished(answer.isOver ? Code.RESOURCE_EXHAUSTED : Code.OK, startedAt)
     return encoded
   }

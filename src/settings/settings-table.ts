@@ -73,6 +73,14 @@ export const SETTINGS = {
     group: 'Config',
     roles: SERVING,
   },
+  ratelimitMetadata: {
+    kind: 'boolean',
+    default: false,
+    description:
+      'Dynamic metadata for Envoy in answers of the rate limit service: what was asked, and the metadata of limits that let it pass.',
+    group: 'Config',
+    roles: SERVING,
+  },
   rlqs: {
     kind: 'boolean',
     default: false,

@@ -81,8 +81,10 @@ export class WireWriter {
     this.#bytes[this.#at++] = Number(rest)
   }
 
-  bool(field: number, value: boolean): void {
-    this.uint(field, value ? 1 : 0)
+  /** Left out where it is false, unless its field tells absence apart. */
+  bool(field: number, value: boolean, isOptional = false): void {
+    if (value) this.uint(field, 1)
+    else this.sint32(field, 0, isOptional)
   }
 
   /** Written whatever it is. */

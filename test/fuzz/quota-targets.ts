@@ -34,9 +34,10 @@ domain: shop
 descriptors:
   - key: api_key
     rate_limit: {unit: minute, requests_per_unit: 3}
+    metadata: {tier: paid, of: {list: [1, {}]}}
     descriptors:
       - {key: path, value: "/a*", share_threshold: true, rate_limit: {unit: second, requests_per_unit: 1}}
-  - {key: free, rate_limit: {unlimited: true}}
+  - {key: free, rate_limit: {unlimited: true}, metadata: {tier: free}}
   - {key: shadow, shadow_mode: true, detailed_metric: true, rate_limit: {unit: year, requests_per_unit: 0}}
   - {key: tenant, quota_mode: true, value_to_metric: true, rate_limit: {unit: week, requests_per_unit: 4294967295}}
 `)
@@ -54,7 +55,8 @@ function answer(demand: RateLimitDemand): void {
   const service = new DescriptorLimits({ domains, limits: () => limits, clock, meter })
   const said = service.shouldRateLimit(demand, { timeoutMs: 100 })
   if (said instanceof Promise) throw new TypeError('nothing has to be awaited here')
-  const { overallCode, statuses } = fromBinary(RateLimitResponseSchema, encodeRateLimitResponse(said, 'x-ratelimit'))
+  const encoded = encodeRateLimitResponse(said, 'x-ratelimit', demand)
+  const { overallCode, statuses } = fromBinary(RateLimitResponseSchema, encoded)
   if (statuses.length !== demand.descriptors.length) throw new TypeError('not one status for each descriptor')
   if ([overallCode, ...statuses.map(({ code }) => code)].includes(Code.UNKNOWN)) throw new TypeError('an unknown code')
   for (const { remaining, resetSeconds } of said.statuses) {

@@ -169,6 +169,15 @@ describe('rules beside the config of envoyproxy/ratelimit', () => {
     expect(said(await other.ask(all))).toEqual(['OVER', `ok - ${2 ** 32 - 1}`, 'over 2 0'])
   })
 
+  it('leave the metadata that the config has for a limit, whichever of the two is told', async () => {
+    const text = config(50).replace('}}, {key: free', '}, metadata: {tier: paid}}, {key: free')
+    const { ask } = await serviceOf([rule({ most: 1 })], text)
+    const told = async () => (await ask([of('api_key=ann')])).statuses[0]
+    const limit = { requestsPerUnit: 1, metadata: new Map([['tier', 'paid']]) }
+    expect(await told()).toMatchObject({ isOver: false, limit })
+    expect(await told()).toMatchObject({ isOver: true, limit })
+  })
+
   it('answer each descriptor as the stricter of the two would alone', async () => {
     const key = fc.constantFrom('api_key=ann', 'api_key=bob', 'path=/a', 'free=1')
     const described = fc.record({ entry: key, hitsAddend: fc.option(fc.nat(3), { nil: undefined }) })

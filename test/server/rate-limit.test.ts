@@ -2,7 +2,13 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { type Client, status as grpcStatus } from '@grpc/grpc-js'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { IntermixError } from '../../src/kernel/errors.ts'
-import { type RateLimitAnswer, type RateLimitDemand, UNLIMITED } from '../../src/kernel/rate-limit.ts'
+import {
+  type LimitMetadata,
+  type MetadataValue,
+  type RateLimitAnswer,
+  type RateLimitDemand,
+  UNLIMITED,
+} from '../../src/kernel/rate-limit.ts'
 import type { RateLimitService } from '../../src/kernel/services.ts'
 import type { RateLimitHeaders } from '../../src/server/rate-limit-response.ts'
 import {
@@ -50,10 +56,10 @@ describe('the rate limit service over gRPC', () => {
   let client: Client
   const method = clientMethod(PATH, RateLimitRequestSchema, RateLimitResponseSchema)
 
-  async function serve(headers: RateLimitHeaders): Promise<void> {
+  async function serve(headers: RateLimitHeaders, metadata = false): Promise<void> {
     given = dependencies()
     service = new Recording()
-    ;({ client } = await serveGrpc(served({ ...given, rateLimit: { service, headers } })))
+    ;({ client } = await serveGrpc(served({ ...given, rateLimit: { service, headers, metadata } })))
   }
   beforeEach(() => serve('none'))
 
@@ -95,6 +101,60 @@ describe('the rate limit service over gRPC', () => {
     service.decide = () => Promise.resolve({ isOver: false, statuses: [], nearest: undefined })
     const response = await ask({ domain: 'd' })
     expect(response).toMatchObject({ overallCode: Code.OK, responseHeadersToAdd: [] })
+  })
+
+  it('tells in dynamic metadata what was asked, and what is said beside the limits that let it pass', async () => {
+    expect((await ask({ domain: 'd' })).dynamicMetadata).toBeUndefined()
+    await serve('none', true)
+    const status = (isOver: boolean, metadata?: LimitMetadata) => ({
+      isOver,
+      limit: { ...limit, metadata },
+      remaining: 0,
+      resetSeconds: 0,
+    })
+    const deep = (key: string) => new Map([['of', new Map([[key, 1.5]])]])
+    const first = new Map<string, MetadataValue>([
+      ['tier', 'free'],
+      ['none', null],
+      ['off', false],
+      ['on', true],
+      ['empty', ''],
+      ['list', [1, new Map([['deep', 'ü'.repeat(100)]])]],
+      ['__proto__', deep('a')],
+    ])
+    const second = new Map<string, MetadataValue>([
+      ['tier', 'paid'],
+      ['__proto__', deep('b')],
+    ])
+    const statuses = [status(true, deep('refused')), status(false, first), status(false), status(false, second)]
+    service.decide = () => ({ isOver: true, statuses, nearest: undefined })
+    const entries = [
+      { key: 'a', value: '1' },
+      { key: 'b', value: '' },
+    ]
+    const descriptors = [
+      { entries, limit: { requestsPerUnit: 7, unit: Unit.MINUTE } },
+      { entries: [], limit: { requestsPerUnit: 0, unit: Unit.WEEK }, hitsAddend: 0n },
+    ]
+    expect((await ask({ domain: 'd', hitsAddend: 3, descriptors })).dynamicMetadata).toEqual({
+      domain: 'd',
+      descriptors: [
+        { entries: ['a=1', 'b='], limit: 'requests_per_unit:7 unit:MINUTE' },
+        { entries: [], limit: 'unit:WEEK', hitsAddend: 0 },
+      ],
+      hitsAddend: 3,
+      metadata: {
+        tier: 'free',
+        none: null,
+        off: false,
+        on: true,
+        empty: '',
+        list: [1, { deep: 'ü'.repeat(100) }],
+        ['__proto__']: { of: { a: 1.5, b: 1.5 } },
+      },
+    })
+    service.decide = () => ({ isOver: true, statuses: [status(true, first)], nearest: undefined })
+    expect((await ask({ domain: 'd' })).dynamicMetadata).toEqual({ domain: 'd', descriptors: [] })
   })
 
   it('fails the call where there is no answer, so that the failure mode of the proxy decides', async () => {

@@ -17,7 +17,7 @@ const binary = toolOrSkip('envoy')
 const LIMITS = (each: number) => `
 domain: shop
 descriptors:
-  - {key: api_key, rate_limit: {unit: year, requests_per_unit: ${each}}}
+  - {key: api_key, rate_limit: {unit: year, requests_per_unit: ${each}}, metadata: {plan: {tier: free}}}
   - {key: api_key, value: partner, rate_limit: {unit: year, requests_per_unit: 1000}}
   - {key: api_key, value: partner-2, rate_limit: {unit: year, requests_per_unit: 1000}}
   - {key: api_key, value: test-*, rate_limit: {unlimited: true}}
@@ -27,6 +27,9 @@ descriptors:
 function limitByApiKey(bootstrap: Document, timeout = '5s'): void {
   const host = [...ENVOY_MANAGER, 'route_config', 'virtual_hosts', 0]
   bootstrap.deleteIn([...host, 'typed_per_filter_config'])
+  const tier = '%DYNAMIC_METADATA(envoy.filters.http.ratelimit:metadata:plan:tier)%'
+  const added = bootstrap.createNode([{ header: { key: 'x-tier', value: tier } }])
+  bootstrap.setIn([...host, 'response_headers_to_add'], added)
   const byKey = { request_headers: { header_name: 'x-api-key', descriptor_key: 'api_key' } }
   bootstrap.setIn([...host, 'routes', 0, 'route', 'rate_limits'], bootstrap.createNode([{ actions: [byKey] }]))
   const type = 'type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit'
@@ -78,7 +81,8 @@ describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
     ends.push(() => redis.stop())
     upstream = await startHttpBackend()
     ends.push(() => upstream.close())
-    const flags = ['--redis', redis.url, '--ratelimit-config', limits, '--ratelimit-headers', 'x-ratelimit']
+    const told = ['--ratelimit-headers', 'x-ratelimit', '--ratelimit-metadata']
+    const flags = ['--redis', redis.url, '--ratelimit-config', limits, ...told]
     const config = join(ROOT, 'examples/quickstart')
     const start = (nodeId: string) => startIntermix({ role: 'node', config, nodeId, flags })
     nodes = await Promise.all([start('limits-1'), start('limits-2')])
@@ -164,6 +168,16 @@ describe.skipIf(binary === undefined)("Envoy's rate limit filter", () => {
     expect(response.headers.get('x-ratelimit-limit')).toBe('5')
     expect(response.headers.get('x-ratelimit-remaining')).toBe('4')
     expect(Number(response.headers.get('x-ratelimit-reset'))).toBeGreaterThan(0)
+  })
+
+  it('hands the metadata of a limit to Envoy where it lets the request pass', async () => {
+    const tiers: (string | null)[] = []
+    for (const key of ['erin', 'erin', 'erin', 'erin', 'erin', 'erin', 'partner']) {
+      const response = await send(key)
+      await response.arrayBuffer()
+      tiers.push(response.headers.get('x-tier'))
+    }
+    expect(tiers).toEqual(['free', 'free', 'free', 'free', 'free', null, null])
   })
 
   it('answers within 20 ms while Redis is paused, and charges once what was granted then', async () => {

@@ -4,7 +4,7 @@ import { AWAY_POLICIES } from '../../adapter-kit/limits.ts'
 import type { ConfigNode, ListNode, MapNode, ScalarNode } from '../../config/config-node.ts'
 import { Fields } from '../../config/fields.ts'
 import { placeOf, type ProblemList } from '../../config/problem-list.ts'
-import { RATE_UNITS, type RateUnit } from '../../kernel/rate-limit.ts'
+import { type LimitMetadata, type MetadataValue, RATE_UNITS, type RateUnit } from '../../kernel/rate-limit.ts'
 import {
   type ConfiguredLimit,
   DEFAULT_CHARGING,
@@ -116,6 +116,7 @@ class DomainReader {
     const isShadow = this.#flag(fields.scalar('shadow_mode'))
     const isQuota = this.#flag(fields.scalar('quota_mode'))
     const isDetailed = this.#flag(fields.scalar('detailed_metric'))
+    const metadata = fields.map('metadata')
     const node = fields.map('rate_limit')
     if (node === undefined) return undefined
     const limit = new Fields(node, 'a rate limit', LIMIT, this.#problems)
@@ -132,6 +133,7 @@ class DomainReader {
       replaces: this.#replaces(limit.list('replaces'), name),
       named,
       levels,
+      metadata: metadata === undefined ? undefined : metadataOf(metadata),
     }
   }
 
@@ -206,4 +208,13 @@ class DomainReader {
     this.#problems.error(node, 'wrong-type', `must be true or false, not "${node.text}".`)
     return false
   }
+}
+
+function metadataOf({ entries }: MapNode): LimitMetadata {
+  return new Map(entries.map(({ key, value }) => [key, valueOf(value)]))
+}
+
+function valueOf(node: ConfigNode): MetadataValue {
+  if (node.kind === 'scalar') return node.value ?? null
+  return node.kind === 'list' ? node.items.map(valueOf) : metadataOf(node)
 }

@@ -142,6 +142,7 @@ descriptors:
       isShadow: true,
       isQuota: true,
       replaces: ['many'],
+      metadata: new Map([['anything', [1, new Map([['goes', true]])]]]),
     })
     expect(domain && limitOf(domain, entries('free=1'))?.isUnlimited).toBe(true)
   })
@@ -160,6 +161,7 @@ descriptors:
   - {key: f, ratelimit: {unit: day}}
   - text
   - {key: g, shadow_mode: often}
+  - {key: h, metadata: [1]}
 `),
     ).toEqual([
       'limits.yaml:4:5: error: descriptors[0]: the descriptor has no "key". [missing-field]',
@@ -173,6 +175,7 @@ descriptors:
       'limits.yaml:10:14: error: descriptors[6].ratelimit: a descriptor has no field "ratelimit". Did you mean "rate_limit"? [unknown-field]',
       'limits.yaml:11:5: error: descriptors[7]: a descriptor must be a map of fields, beginning with "key". [wrong-type]',
       'limits.yaml:12:27: error: descriptors[8].shadow_mode: must be true or false, not "often". [wrong-type]',
+      'limits.yaml:13:24: error: descriptors[9].metadata: "metadata" must be a map of fields (key: value). [wrong-type]',
     ])
     expect(problemsOf('{domain: d, descriptors: [{key: a, rate_limit: {unit: day}}]}')).toEqual([
       'limits.yaml:1:48: warning: descriptors[0].rate_limit: without "requests_per_unit" nothing passes. [missing-field]',

@@ -24,8 +24,10 @@ export interface RandomDomain {
 }
 
 export interface DomainChoices {
-  /** Whether it may use what came after the version that Go builds: `*` anywhere in a value, `quota_mode`, `metadata`. */
+  /** Whether it may use what came after the version that Go builds: `*` anywhere in a value, `quota_mode`. */
   readonly isCurrent: boolean
+  /** Instead of what has the metrics of a limit called otherwise than it is configured: there, that takes metadata away. */
+  readonly hasMetadata: boolean
   /** Units that limits may have. */
   readonly units: readonly [string, ...string[]]
 }
@@ -36,6 +38,8 @@ export const VALUES = ['x', 'y', 'x1', 'x12', 'yx', '/api/v1', '10', 'true', 'ü
 const PATTERNS = ['x*', '*', '/api/*', 'x1*'] as const
 const NEW_PATTERNS = ['*x', 'x*2', '*1*', '/*/v1', 'x**', '*x*x*'] as const
 const NAMES = ['one', 'two', 'three'] as const
+// A map in one of them only: there, maps that are joined stay so in the config.
+const METADATA = [{ tier: 'free', list: [1, { deep: true }, null] }, { tier: 'paid', of: { share: 0.5 } }, {}] as const
 const MOST = 4_294_967_295
 const DEEPEST = 3
 
@@ -52,7 +56,7 @@ function levels(picker: Picker, choices: DomainChoices, depth: number): RandomLe
 
 function randomLevel(picker: Picker, choices: DomainChoices, depth: number): RandomLevel {
   const patterns = choices.isCurrent && picker.chance(0.5) ? NEW_PATTERNS : PATTERNS
-  const key = picker.chance(0.04) ? 'k*' : picker.of(KEYS)
+  const key = picker.chance(choices.hasMetadata ? 0 : 0.04) ? 'k*' : picker.of(KEYS)
   // A pattern within a name, not at its end.
   const isNew = key === 'k*' && !choices.isCurrent
   const value = isNew || picker.chance(0.35) ? undefined : picker.chance(0.45) ? picker.of(patterns) : picker.of(VALUES)
@@ -64,11 +68,11 @@ function randomLevel(picker: Picker, choices: DomainChoices, depth: number): Ran
     ...(picker.chance(isLeaf ? 0.9 : 0.5) ? { rate_limit: randomLimit(picker, choices) } : {}),
     ...(isLeaf ? {} : { descriptors: levels(picker, choices, depth + 1) }),
     ...flag('shadow_mode', 0.15),
-    ...flag('detailed_metric', 0.15),
-    ...flag('value_to_metric', 0.15),
+    ...flag('detailed_metric', choices.hasMetadata ? 0 : 0.15),
+    ...flag('value_to_metric', choices.hasMetadata ? 0 : 0.15),
     ...(value?.includes('*') === true ? flag('share_threshold', 0.5) : {}),
     ...(choices.isCurrent ? flag('quota_mode', 0.2) : {}),
-    ...(choices.isCurrent && picker.chance(0.1) ? { metadata: { tier: 'free', list: [1, { deep: true }] } } : {}),
+    ...(choices.hasMetadata && picker.chance(0.5) ? { metadata: picker.of(METADATA) } : {}),
   }
 }
 
