@@ -1,7 +1,8 @@
 // The front door for Envoy's rate limit quota filter (gRPC, v3; RLQS): proxies limit by themselves, say what they let pass, and
 // are told how to go on.
 
-import type { Clock } from '../kernel/ports.ts'
+import { RATE_LIMIT_QUOTA_REFUSED_TOTAL } from '../kernel/metrics/quotas.ts'
+import type { Clock, Counter } from '../kernel/ports.ts'
 import type { BucketAction, QuotaAssignments, QuotaProxy } from '../kernel/quota-buckets.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { Code } from '../kernel/status.ts'
@@ -35,6 +36,8 @@ interface Common {
   readonly assignments: QuotaAssignments
   readonly door: DoorAdmission
   readonly metrics: DoorMetrics
+  /** Of usages that nobody reads. */
+  readonly passedOver: (reason: 'id' | 'buckets') => Counter
   readonly refused: ReturnType<typeof createRefusals>
   readonly logFailure: (caught: unknown, message: string) => void
 }
@@ -44,12 +47,14 @@ interface Common {
  * filter is configured to, and begins another stream with its next report.
  */
 export function rateLimitQuotaService(given: RateLimitQuotaDependencies): GrpcService {
-  const { admission, assignments, clock } = given
+  const { admission, assignments, clock, meter } = given
+  const passedOver = meter.counter(RATE_LIMIT_QUOTA_REFUSED_TOTAL)
   const common: Common = {
     clock,
     assignments,
     door: admission.door(DOOR, 'report'),
     metrics: createDoorMetrics({ ...given, door: DOOR }),
+    passedOver: (reason) => passedOver({ reason }),
     refused: createRefusals({ ...given, door: DOOR }),
     logFailure: createFailureLog(given),
   }
@@ -161,7 +166,9 @@ class QuotaStream implements GrpcStreamHandler {
   }
 
   #report(bytes: Uint8Array): void {
-    const { domain, usages } = readUsageReports(bytes)
+    const { domain, usages, passedOver } = readUsageReports(bytes)
+    this.#common.passedOver('id').add(passedOver.tooLarge)
+    this.#common.passedOver('buckets').add(passedOver.tooMany)
     if (this.#proxy === undefined) {
       this.#domain = domain
       this.#proxy = this.#common.assignments.open(domain, (action) => this.#tell(action))

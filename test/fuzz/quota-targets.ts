@@ -73,7 +73,8 @@ function readByGenerated(bytes: Uint8Array): object | undefined {
     const shape = descriptors.map((each) => ({
       entries: each.entries.map(({ key, value }) => ({ key, value })),
       requestsPerUnit: each.limit?.requestsPerUnit,
-      hitsAddend: each.hitsAddend === undefined ? undefined : Number(each.hitsAddend),
+      hitsAddend:
+        each.hitsAddend === undefined ? undefined : Math.min(Number(each.hitsAddend), Number.MAX_SAFE_INTEGER),
     }))
     return { domain, hitsAddend, shape }
   } catch {

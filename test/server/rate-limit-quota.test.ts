@@ -191,20 +191,24 @@ describe('the rate limit quota service over gRPC', () => {
       expect(code).toBe(grpcStatus.INVALID_ARGUMENT)
       expect(details).toMatch(/^malformed/)
     }
-    const large: readonly (readonly [string, ReturnType<typeof usage>[]])[] = [
-      ['the report is of more than 10000 buckets', Array.from({ length: 10_001 }, (_, at) => usage(['a', `${at}`]))],
-      ['a bucket of the report has more than 8192 bytes', [usage(['a', 'x'.repeat(9_000)])]],
-    ]
-    for (const [why, bucketQuotaUsages] of large) {
-      const { stream, ended } = open()
-      stream.write(encode({ domain: 'd', bucketQuotaUsages }))
-      expect((await ended).details).toBe(why)
-    }
-    expect(given.meter.counts.get('requests_refused_total{rate_limit_quota,too-large}')).toBe(2)
     const boastful = open()
     const numRequestsAllowed = 2n ** 60n
     boastful.stream.write(encode({ domain: 'd', bucketQuotaUsages: [{ ...usage(['a', '1']), numRequestsAllowed }] }))
     expect((await boastful.ended).details).toMatch(/^num_requests_allowed must be at most/)
+  })
+
+  it('counts what it can read of a report, whatever clients had its buckets made of', async () => {
+    const { stream } = open()
+    const odd = encode({ domain: 'd', bucketQuotaUsages: [usage(['a', 'x'.repeat(9_000)]), usage(['a', 'gr\u00fcn'])] })
+    odd[odd.indexOf('\u00fc') + 1] = 0xff
+    const many = encode({ bucketQuotaUsages: Array.from({ length: 10_002 }, (_, at) => usage(['a', `${at}`])) })
+    stream.write(odd)
+    stream.write(many)
+    await expect.poll(() => assignments.reports.length).toBe(10_001)
+    expect(assignments.reports[0]?.bucket).toEqual([{ key: 'a', value: 'gr??n' }])
+    const { counts } = given.meter
+    expect(counts.get('rate_limit_quota_refused_total{id}')).toBe(1)
+    expect(counts.get('rate_limit_quota_refused_total{buckets}')).toBe(2)
   })
 
   it('fails as the limits do, so that the proxy goes on as it is configured to', async () => {
