@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { Code } from '../kernel/status.ts'
-import { parseDuration } from '../kernel/time.ts'
+import { Duration, parseDuration } from '../kernel/time.ts'
 
 export interface GoDurationOptions {
   /** Smallest allowed duration, in milliseconds. Default 0: negative durations are refused. */
@@ -12,6 +12,13 @@ export interface GoDurationOptions {
 }
 
 const YEAR_MS = 365 * 24 * 3_600_000
+const DURATION = 'a duration with its unit, such as "30s" or "1h5m"; a day is "24h"'
+
+function inWords(ms: number): string {
+  return Duration.fromMillis(ms)
+    .toString()
+    .replace(/(?<=[hm])0[ms](0s)?$/, '')
+}
 
 /**
  * A duration in Go's notation (`300ms`, `1h5m`), parsed to milliseconds; fractions of a millisecond are kept.
@@ -19,13 +26,13 @@ const YEAR_MS = 365 * 24 * 3_600_000
  */
 export function goDuration(options: GoDurationOptions = {}): z.ZodType<number, string> {
   const { minMs = 0, maxMs = YEAR_MS } = options
-  return z.string().transform((text, context) => {
+  return z.string({ error: `must be ${DURATION}` }).transform((text, context) => {
     const ms = parseDuration(text)?.toMillis()
     if (ms !== undefined && ms >= minMs && ms <= maxMs) return ms
     const message =
       ms === undefined
-        ? `"${text}" is not a duration; write a number and a unit, such as "30s" or "1h5m"`
-        : `"${text}" is out of range: it must be from ${minMs} ms to ${maxMs} ms`
+        ? `"${text}" must be ${DURATION}`
+        : `"${text}" is out of range: it must be from ${inWords(minMs)} to ${inWords(maxMs)}`
     context.addIssue({ code: 'custom', message })
     return z.NEVER
   })

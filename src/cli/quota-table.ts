@@ -16,10 +16,10 @@ export function counterTable({ counters, reset }: QuotaAnswer): string[] {
       counter.limit,
       nameOf(counter),
       counter.amount,
-      counter.windowMs === undefined ? '' : seconds(counter.windowMs),
+      counter.windowMs === undefined ? '' : time(counter.windowMs),
       counter.used,
       counter.left,
-      seconds(counter.resetMs),
+      time(counter.resetMs),
       counter.asked ?? '',
       counter.refused ?? '',
       heldBy(counter),
@@ -41,6 +41,18 @@ function heldBy({ holders = {} }: CounterView): string {
     .join(', ')
 }
 
-function seconds(ms: number): string {
-  return `${Number((ms / 1_000).toFixed(1))}s`
+/** In seconds, and from some minutes on in the two largest units. */
+function time(ms: number): string {
+  if (ms < 600_000) return `${Number((ms / 1_000).toFixed(1))}s`
+  const minutes = Math.round(ms / 60_000)
+  const parts = [
+    [Math.floor(minutes / 1_440), 'd'],
+    [Math.floor(minutes / 60) % 24, 'h'],
+    [minutes % 60, 'm'],
+  ] as const
+  const first = parts.findIndex(([count]) => count > 0)
+  return parts
+    .slice(first, first + 2)
+    .map(([count, unit]) => (count === 0 ? '' : `${count}${unit}`))
+    .join('')
 }

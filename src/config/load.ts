@@ -81,7 +81,7 @@ export class ConfigFolder {
       }
       this.#known = known
     } catch (error) {
-      parts.push(failed(this.#folder, UNREADABLE, `the folder cannot be read: ${messageOf(error)}`))
+      parts.push(failed(this.#folder, UNREADABLE, `the folder cannot be read: ${whyUnreadable(error)}`))
     }
     return {
       name: this.#folder,
@@ -122,6 +122,13 @@ export class ConfigFolder {
   async #mountedVersion(): Promise<string | undefined> {
     return realpath(join(this.#folder, '..data')).catch(() => undefined)
   }
+}
+
+function whyUnreadable(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ENOENT') return 'there is none of that name.'
+  if (code === 'ENOTDIR') return 'it is a file; name the folder that it lies in.'
+  return messageOf(error)
 }
 
 /** Paths and identities of the config files, by name. Rejects where the folder cannot be read. */

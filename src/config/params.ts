@@ -34,7 +34,7 @@ export function parseParams(
   try {
     const result = schema.safeParse(normalised)
     if (result.success) return normaliser.failed ? undefined : { normalised, parsed: result.data }
-    for (const issue of result.error.issues) reportIssue(issue, root, problems)
+    reportIssues(result.error.issues, root, problems)
   } catch (error) {
     problems.error(root, 'invalid-params', `the params cannot be read: ${messageOf(error)}`)
   }
@@ -112,15 +112,21 @@ class Normaliser {
   }
 }
 
-function reportIssue(issue: SchemaIssue, root: ConfigNode, problems: ProblemList): void {
-  // Unknown keys have been reported while normalising, with suggestions.
-  if (issue.code === 'unrecognized_keys') return
-  const { node, missing } = locate(root, issue.path)
-  const message =
-    missing === undefined
-      ? explainIssue(issue, node)
-      : `the param "${missing}" is missing: ${explainIssue(issue, undefined)}`
-  problems.error(node, 'invalid-params', message)
+function reportIssues(issues: readonly SchemaIssue[], root: ConfigNode, problems: ProblemList): void {
+  const told = new Set<string>()
+  for (const issue of issues) {
+    // Unknown keys have been reported while normalising, with suggestions.
+    if (issue.code === 'unrecognized_keys') continue
+    const { node, missing } = locate(root, issue.path)
+    const message =
+      missing === undefined
+        ? explainIssue(issue, node)
+        : `the param "${missing}" is missing: ${explainIssue(issue, undefined)}`
+    // Two checks of one value may say the same.
+    const key = JSON.stringify([issue.path, message])
+    if (!told.has(key)) problems.error(node, 'invalid-params', message)
+    told.add(key)
+  }
 }
 
 /** The node at a path of (normalised) keys, or the last one that exists and the first key that does not. */

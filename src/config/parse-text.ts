@@ -111,7 +111,11 @@ function* readDocument(
 function* collect(root: ConfigNode, documents: ConfigDocument[], problems: ProblemList): Sliced<void> {
   if (root.kind === 'scalar' && root.value === undefined) return
   if (root.kind !== 'map') {
-    problems.error(root, 'wrong-type', 'a document must be an object with apiVersion, kind, metadata and spec.')
+    problems.error(
+      root,
+      'wrong-type',
+      'a document must be an object with apiVersion, kind, metadata and spec, or a domain of rate limits.',
+    )
     return
   }
   const kind = root.entries.find(({ key }) => key === 'kind')?.value

@@ -8,11 +8,32 @@ export type SchemaIssue = z.core.$ZodIssue
 
 /** What is wrong with a value and what would be right. `node` is the value, where there is one. */
 export function explainIssue(issue: SchemaIssue, node: ConfigNode | undefined): string {
-  if (issue.code === 'invalid_type') return wrongType(issue.expected, node)
+  if (issue.code === 'invalid_type')
+    return issue.message.startsWith(DEFAULT) ? wrongType(issue.expected, node) : said(issue.message, node)
+  if ((issue.code === 'too_small' || issue.code === 'too_big') && issue.message.startsWith('Too '))
+    return outOfBounds(issue, node)
   if (issue.code === 'invalid_value') return wrongChoice(issue.values.map(String), node)
   if (issue.code === 'invalid_union') return wrongUnion(issue, node)
-  const message = issue.message.replace(/^Invalid input: /, '')
+  const message = issue.message.replace(DEFAULT, '')
   return message.endsWith('.') ? message : `${message}.`
+}
+
+const DEFAULT = 'Invalid input: '
+
+/** What the schema itself says is wanted, such as `must be a duration`. */
+function said(message: string, node: ConfigNode | undefined): string {
+  if (node === undefined) return `it ${message}.`
+  return node.kind === 'scalar' ? `"${node.text}" ${message}.` : `this ${message}, not a ${node.kind}.`
+}
+
+function outOfBounds(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, node: ConfigNode | undefined): string {
+  const [bound, limit] = issue.code === 'too_small' ? ['at least', issue.minimum] : ['at most', issue.maximum]
+  const value = node?.kind === 'scalar' ? `"${node.text}"` : 'this'
+  if (issue.origin === 'string')
+    return `${value} must have ${bound} ${limit} character${Number(limit) === 1 ? '' : 's'}.`
+  if (issue.origin === 'array') return `this must have ${bound} ${limit} item${Number(limit) === 1 ? '' : 's'}.`
+  if (issue.inclusive === false) return `${value} must be ${issue.code === 'too_small' ? 'above' : 'below'} ${limit}.`
+  return `${value} must be ${bound} ${limit}.`
 }
 
 function wrongType(expected: string, node: ConfigNode | undefined): string {

@@ -59,8 +59,9 @@ export interface QuotaNames {
 
 /** To grant what nobody defined would be to lift a limit for a slip of the pen. */
 function undefinedQuota(name: string, { all }: QuotaNames): QuotaGrant {
-  const known = all.length === 0 ? 'this config has none' : `there are ${all.slice(0, 10).join(', ')}`
-  const message = `no quota is named ${JSON.stringify(name.slice(0, 100))}; ${known}.${suggest(name, all)}`
+  const hint = suggest(name, all) || ` Known: ${all.slice(0, 10).join(', ')} …`
+  const known = all.length === 0 ? ': this config has none.' : `.${hint}`
+  const message = `no quota is named ${JSON.stringify(name.slice(0, 100))}${known}`
   return { status: new IntermixError('INVALID_REQUEST', message).status, granted: 0, validForMs: 0, referenced: [] }
 }
 

@@ -93,6 +93,14 @@ describe('intermix quota', () => {
     expect((await run('top', none.address)).out).toBe('no counter was charged lately')
   })
 
+  it('shows long times in days and hours', async () => {
+    const month = { ...COUNTER, windowMs: 2_592_000_000, resetMs: 493_864_900 }
+    const { address } = await node(200, { counters: [month, { ...COUNTER, windowMs: 5_400_000, resetMs: 86_399_999 }] })
+    const { out } = await run('inspect', 'h', 'q', address)
+    expect(out).toMatch(/ 100 +30d +97 +3 +5d17h/)
+    expect(out).toMatch(/ 100 +1h30m +97 +3 +1d/)
+  })
+
   it.each<[readonly string[], RegExp]>([
     [[], /top, inspect, reset/],
     [['top', 'h'], /flags only/],

@@ -80,7 +80,9 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'missing-param': [
     '8:9: error: spec.params.quotas[0]: the param "name" is missing: it must be a text. [invalid-params]',
   ],
-  'not-an-object': ['1:1: error: a document must be an object with apiVersion, kind, metadata and spec. [wrong-type]'],
+  'not-an-object': [
+    '1:1: error: a document must be an object with apiVersion, kind, metadata and spec, or a domain of rate limits. [wrong-type]',
+  ],
   'own-field-in-mixer-api': [
     '7:3: error: spec.timeout: a handler has no field "timeout". Under this apiVersion write the annotation policy.intermix.dev/timeout, or use apiVersion intermix.dev/v1. [unknown-field]',
   ],

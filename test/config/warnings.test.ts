@@ -57,6 +57,36 @@ spec: {actions: [{handler: limit, instances: [${given}]}]}
     ])
   })
 
+  it('tell an override for a dimension that its instance does not have', () => {
+    const limit = (dimension: string) => `
+apiVersion: intermix.dev/v1
+kind: rule
+metadata: {name: limit}
+spec:
+  actions:
+    - handler:
+        adapter: limiter
+        params:
+          quotas:
+            - {name: calls, maxAmount: 1, overrides: [{dimensions: {app: a, ${dimension}: gold}, maxAmount: 2}]}
+            - {name: unheard, maxAmount: 1}
+      instances:
+        - {name: calls, template: quota, params: {dimensions: {app: source.name, plan: source.namespace}}}
+        - {name: other, template: quota, params: {dimensions: {}}}
+`
+    const others = [
+      'no instance has the name "unheard". Known: calls, other.',
+      '"limit-1.handler.istio-system" has no quota named "other.instance.istio-system", but calls, unheard: the fail policy decides about every request.',
+    ]
+    expect(messages(MANIFEST, limit('plan')).toSorted()).toEqual(others.toSorted())
+    expect(messages(MANIFEST, limit('plam')).toSorted()).toEqual(
+      [
+        ...others,
+        'an override of "calls" of "limit-1.handler.istio-system" is for the dimension "plam", which "calls.instance.istio-system" does not have, so it never holds. Did you mean "plan"?',
+      ].toSorted(),
+    )
+  })
+
   it('tell a rule that does again what an earlier one does', () => {
     const path = 'request.path == "/"'
     expect(messages(MANIFEST, DENY, rule('a', path), rule('b', path))).toEqual([

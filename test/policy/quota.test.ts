@@ -97,7 +97,7 @@ describe('a quota', () => {
 
   it('that nobody defined is an error, and nothing is granted', async () => {
     const grant = await quotas({ a: { handler: 'few' } })
-    const status = { code: 3, message: 'no quota is named "call"; there are calls, undefinable. Did you mean "calls"?' }
+    const status = { code: 3, message: 'no quota is named "call". Did you mean "calls"?' }
     expect(await grant({ 'request.path': '/a' }, 10, { name: 'call' })).toMatchObject({
       status,
       granted: 0,

@@ -35,8 +35,10 @@ const limit = z.strictObject({
   bucketDuration: goDuration().default(0),
 })
 
+const ACCURACY = 'must be "exact" or a percentage below 100%, such as 1%'
 const accuracy = z
-  .union([z.literal('exact'), z.string().regex(/^\d{1,2}(\.\d+)?%$/, 'must be "exact" or a percentage such as 1%')])
+  .string({ error: ACCURACY })
+  .regex(/^(exact|\d{1,2}(\.\d+)?%)$/, ACCURACY)
   .default('exact')
   .transform((text) => (text === 'exact' ? 0 : Number(text.slice(0, -1)) / 100))
 

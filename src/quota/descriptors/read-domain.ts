@@ -191,7 +191,7 @@ class DomainReader {
   #accuracy(node: ScalarNode | undefined): number {
     if (node === undefined || node.text === 'exact') return DEFAULT_CHARGING.accuracy
     if (ACCURACY.test(node.text)) return Number(node.text.slice(0, -1)) / 100
-    this.#problems.error(node, 'invalid-value', '"accuracy" must be "exact" or a percentage such as 1%.')
+    this.#problems.error(node, 'invalid-value', '"accuracy" must be "exact" or a percentage below 100%, such as 1%.')
     return DEFAULT_CHARGING.accuracy
   }
 
