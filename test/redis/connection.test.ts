@@ -72,9 +72,15 @@ describe('a link to Redis', () => {
     const { link: own, log, meter } = testLink(redis.url, 500)
     link = own
     await untilUp(own)
+    const timeouts = () => meter.value('redis_calls_total', 'queue', 'timeout')
     redis.pause()
-    const asked = Array.from({ length: 8 }, () => own.run((client) => client.get('a')).catch((error: unknown) => error))
-    await Promise.all(asked)
+    // Those of a moment at which a busy machine did not let this process listen do not count.
+    while (timeouts() < 5) {
+      const asked = Array.from({ length: 8 }, () =>
+        own.run((client) => client.get('a')).catch((error: unknown) => error),
+      )
+      await Promise.all(asked)
+    }
     redis.resume()
     // The probe that decides was sent when the first failed; Redis answers it now.
     await until(
@@ -82,7 +88,6 @@ describe('a link to Redis', () => {
       'an answer',
     )
     expect(own.state()).toBe('up')
-    expect(meter.value('redis_calls_total', 'queue', 'timeout')).toBeGreaterThanOrEqual(5)
     expect(log.lines.filter((line) => line.includes('down'))).toEqual([])
   })
 
