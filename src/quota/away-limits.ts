@@ -12,6 +12,7 @@ import { MemoryLimits, memoryKey, MOST_REMEMBERED, REMEMBER_MS } from './memory-
 
 /** Counters that are remembered to be charged afterwards; of further ones nobody will know. */
 const MAX_DEBTS = 10_000
+const CLOSED = 'Redis, which counts this limit, is away'
 
 export interface AwayLimitsOptions {
   readonly clock: Clock
@@ -64,7 +65,8 @@ export class AwayLimits {
 
   #charge(charges: readonly LimitCharge[], options: ChargeOptions): LimitOutcome[] {
     const closed = charges.find(({ away, amount }) => away === 'closed' && amount !== 0)
-    if (closed !== undefined) throw new IntermixError('REDIS_UNAVAILABLE', 'Redis, which counts this limit, is away')
+    // Says nothing of the handler's other limits, which have answers: its breaker must not open for it.
+    if (closed !== undefined) throw new IntermixError('REDIS_UNAVAILABLE', CLOSED, { backend: 'unasked' })
     const shared = charges.filter(({ away }) => away !== 'open')
     for (const charge of charges) if (charge.amount !== 0) this.#begin(charge)
     const found = this.#memory.charge(

@@ -58,4 +58,35 @@ describe('a quota while Redis is paused', () => {
       redis.resume()
     }
   })
+
+  it('goes on with its share however often another one of the handler, which is closed then, has no answer', async () => {
+    const clock = new FakeClock(Date.now())
+    const limits = nodeLimits('paused closed:', clock)
+    onTestFinished(() => limits.close())
+    const quotas = ['share', 'open', 'closed'].map((away) => ({
+      name: away,
+      redisAway: away,
+      limits: [{ maxAmount: 10, validDuration: '3600s' }],
+    }))
+    const code = quota.create(quota.config.parse({ quotas }), createTestEnvironment({ clock, limits }))
+    const handler = new RunningHandler(handlerConfig(), code, guardWith(clock, {}, 200).guard)
+    const ask = async (name: string, passes: number) => {
+      const instance = { name: `${name}.instance.test`, template: 'quota', fields: { dimensions: {} } }
+      const request = { amount: 1, bestEffort: false, deduplicationId: '' }
+      const asked = Promise.resolve(handler.quota(instance, request, clock.monotonic() + 10_000)).then(
+        ({ granted }) => granted,
+        (error: unknown) => error,
+      )
+      await clock.advance(passes)
+      return await asked
+    }
+    expect(await ask('share', 0)).toBe(1)
+    redis.pause()
+    try {
+      for (let n = 0; n < 20; n++) expect(await ask('closed', 200)).toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+      expect([await ask('share', 200), await ask('open', 200)]).toEqual([1, 1])
+    } finally {
+      redis.resume()
+    }
+  })
 })
