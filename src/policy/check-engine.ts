@@ -161,8 +161,10 @@ export class CheckEngine implements CheckService {
     if (alsoRead === undefined) return chargeRules([chargingOf(call)], answer)
     // The time has run since the request came.
     const options = { ...call.options, startedAt: call.startedAt, references: false }
+    const own = chargingOf(call)
+    // The caller is granted what it names by one reading only.
     return this.#options.requests.handle(alsoRead, options, (other) =>
-      chargeRules([chargingOf(call), chargingOf(other)], answer),
+      chargeRules([own, { ...own, call: other, rules: other.plan.charging }], answer),
     )
   }
 

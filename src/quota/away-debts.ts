@@ -150,14 +150,14 @@ function counts(rule: WindowRule, window: number, now: number): boolean {
   }
 }
 
-/** What was taken and given back meanwhile is nobody's. */
+/** What was taken and given back meanwhile is nobody's; what was given back and taken again is somebody's. */
 class Places implements Account {
   readonly #places = new Map<string, number>()
 
   add({ amount, place }: Change): void {
-    const before = this.#places.get(place) ?? 0
+    const isTaken = this.#places.get(place) === 1
     this.#places.delete(place)
-    if (before + amount !== 0 && this.#places.size < MOST_PLACES) this.#places.set(place, Math.sign(amount))
+    if ((amount > 0 || !isTaken) && this.#places.size < MOST_PLACES) this.#places.set(place, Math.sign(amount))
   }
 
   leave(place: string): void {

@@ -12,7 +12,7 @@ import { memoryKey, REMEMBER_MS } from './memory-limits.ts'
 export interface ChargeReply {
   /** Milliseconds since the epoch, on the clock of Redis. */
   readonly now: number
-  /** `undefined` of what came too late. */
+  /** `undefined` of what came too late, and where `now` is in none of the units of the calendar that it was asked with. */
   readonly outcomes: readonly WindowOutcome[] | undefined
 }
 

@@ -177,8 +177,9 @@ export class RedisLimits {
   /** One run of a script: on a cluster all keys are of one group. */
   async #run(charges: readonly WindowCharge[], run: StepRun): Promise<readonly WindowOutcome[]> {
     const server = this.#serverOf(charges)
-    // Where Redis finds that the time is over although it is not, it has said what time it has.
-    const outcomes = (await this.#ask(server, charges, run)) ?? (await this.#ask(server, charges, run))
+    const first = await this.#ask(server, charges, run, this.#options.clock.now())
+    // Where Redis finds that the time is over although it is not, or another one, it has said what time it has.
+    const outcomes = first.outcomes ?? (await this.#ask(server, charges, run, first.now)).outcomes
     if (outcomes === undefined) throw unanswered('was asked too late')
     return outcomes
   }
@@ -187,7 +188,8 @@ export class RedisLimits {
     server: string,
     charges: readonly WindowCharge[],
     { mode, id, deadline, onLate }: StepRun,
-  ): Promise<readonly WindowOutcome[] | undefined> {
+    now: number,
+  ): Promise<ChargeReply> {
     const { link, clock } = this.#options
     const askedAt = clock.monotonic()
     const waitMs = Math.min(link.timeoutMs, deadline - askedAt)
@@ -195,11 +197,12 @@ export class RedisLimits {
     const until = this.#time.at(askedAt + waitMs)
     let isGivenUp = false
     const ask = async (client: RedisLink['client']) => {
-      const { now, outcomes } = await this.#script(client, charges, { mode, id, until })
-      this.#time.heard(now, clock.monotonic())
+      const reply = await this.#script(client, charges, { mode, id, until, now })
+      const { outcomes } = reply
+      this.#time.heard(reply.now, clock.monotonic())
       this.#overdue.answered(server)
       if (isGivenUp && outcomes !== undefined) onLate(outcomes)
-      return outcomes
+      return reply
     }
     try {
       return await link.run(ask, waitMs)
@@ -214,11 +217,11 @@ export class RedisLimits {
   #script(
     client: RedisLink['client'],
     charges: readonly WindowCharge[],
-    { mode, id = '', until }: { mode: ChargeMode; id?: string | undefined; until: number },
+    { mode, id = '', until, now }: { mode: ChargeMode; id?: string | undefined; until: number; now: number },
   ): Promise<ChargeReply> {
-    const { clock, prefix } = this.#options
+    const { prefix } = this.#options
     const isSingle = id === '' && (mode === 'each' || mode === 'count')
-    if (!isSingle || !areFixed(charges)) return charge(client, charges, { mode, id, prefix, now: clock.now(), until })
+    if (!isSingle || !areFixed(charges)) return charge(client, charges, { mode, id, prefix, now, until })
     const keys = charges.map((each) => keyOf(each, each.rule.algorithm, prefix))
     return chargeWindows(client, keys, { charges, mode, until })
   }
@@ -227,7 +230,9 @@ export class RedisLimits {
   #missed(server: string, charges: readonly WindowCharge[]): void {
     const looks = charges.map((each) => ({ ...each, amount: 0 }))
     this.#overdue.missed(server, () =>
-      this.#options.link.run((client) => this.#script(client, looks, { mode: 'each', until: 0 })),
+      this.#options.link.run((client) =>
+        this.#script(client, looks, { mode: 'each', until: 0, now: this.#options.clock.now() }),
+      ),
     )
   }
 }

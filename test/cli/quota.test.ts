@@ -101,6 +101,14 @@ describe('intermix quota', () => {
     expect(out).toMatch(/ 100 +1h30m +97 +3 +1d/)
   })
 
+  it('shows what clients chose without letting it steer the terminal', async () => {
+    const values = { key: 'a\u001b[2J\r\nb\u202ec\u009b' }
+    const { address } = await node(200, { counters: [{ ...COUNTER, values }] })
+    const { out } = await run('top', address)
+    expect(out).toContain('key=a\\u{1b}[2J\\u{d}\\u{a}b\\u{202e}c\\u{9b}')
+    expect(out.trimEnd().split('\n').length).toBe(3)
+  })
+
   it.each<[readonly string[], RegExp]>([
     [[], /top, inspect, reset/],
     [['top', 'h'], /flags only/],

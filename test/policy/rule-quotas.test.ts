@@ -156,6 +156,17 @@ describe('a rule with a quota', () => {
     expect(codes).toEqual([0, 0, 0, Code.RESOURCE_EXHAUSTED])
   })
 
+  it('limits a path with dots by the reading of which the caller is granted nothing', async () => {
+    const node = await startNode(policy({ match: 'request.path.startsWith("/api/")' }))
+    const check = new NormalizingCheck({ check: node.engine, allowed: new Set(), meter: node.meter })
+    const bag = MapBag.of({ ...ann, 'request.path': '/api/../x' })
+    const quotas = new Map([['calls', { amount: 1, bestEffort: false }]])
+    const codes = []
+    for (let each = 0; each < 4; each++)
+      codes.push((await check.check(bag, { timeoutMs: 1_000, quotas })).answer.status.code)
+    expect(codes).toEqual([0, 0, 0, Code.RESOURCE_EXHAUSTED])
+  })
+
   it('limits although a match fails that a caller can make fail, under any fail policy', async () => {
     const match = 'int(request.headers["x-level"]) < 5'
     const user = (level: string) => ({
