@@ -45,7 +45,7 @@ export class MemoryLimits implements Limits {
     return this.#counters.size
   }
 
-  /** @throws IntermixError INVALID_REQUEST for senseless charges, OVERLOADED where a new counter has no place. */
+  /** @throws IntermixError INVALID_REQUEST for senseless charges, OVERLOADED where a new counter has no place and no other one refuses. */
   charge(charges: readonly WindowCharge[], { mode, id = '' }: ChargeOptions): WindowOutcome[] {
     const memory = memoryKey(charges, id)
     const before = memory === '' ? undefined : this.#outcomes.get(memory, this.#clock.monotonic())
@@ -85,12 +85,8 @@ export class MemoryLimits implements Limits {
   #settle(charges: readonly WindowCharge[], mode: ChargeOptions['mode'], id: string): WindowOutcome[] {
     assertCharges(charges, id)
     const now = this.#clock.now()
-    const counters = charges.map(({ key }) => {
-      const known = this.#counters.get(key)
-      if (known !== undefined) return known.counter
-      if (this.#counters.hasRoom(now)) return new Counter()
-      throw new IntermixError('OVERLOADED', 'all counters of this process are in use')
-    })
+    const counters = charges.map(({ key }) => this.#counterOf(key, now))
+    if (!counters.every(isThere)) return this.#settlePlaced(charges, counters, mode, id)
     const outcomes = settle(charges, counters, { mode, id, now })
     for (const [index, { key, rule }] of charges.entries()) {
       const counter = counters[index]
@@ -98,6 +94,32 @@ export class MemoryLimits implements Limits {
     }
     return outcomes
   }
+
+  /** Callers choose keys: who fills all counters with them must not get around the limits that have theirs. */
+  #settlePlaced(
+    charges: readonly WindowCharge[],
+    counters: readonly (Counter | undefined)[],
+    mode: ChargeOptions['mode'],
+    id: string,
+  ): WindowOutcome[] {
+    const placed = mode === 'each' || mode === 'count' ? charges.filter((_, index) => isThere(counters[index])) : []
+    const settled = placed.length === 0 ? [] : this.#settle(placed, mode, id)
+    if (!settled.some(({ isExceeded }) => isExceeded))
+      throw new IntermixError('OVERLOADED', 'all counters of this process are in use')
+    let next = 0
+    return counters.map((counter) => (isThere(counter) ? (settled[next++] as WindowOutcome) : NO_ROOM))
+  }
+
+  #counterOf(key: string, now: number): Counter | undefined {
+    return this.#counters.get(key)?.counter ?? (this.#counters.hasRoom(now) ? new Counter() : undefined)
+  }
+}
+
+/** Of a charge without a counter, beside one that is refused. */
+const NO_ROOM: WindowOutcome = { granted: 0, isExceeded: true, left: 0, resetMs: 0, retryAfterMs: 0, window: 0 }
+
+function isThere(counter: Counter | undefined): counter is Counter {
+  return counter !== undefined
 }
 
 /** Whether a counter, by its key, is one of those. */
