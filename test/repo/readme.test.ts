@@ -141,7 +141,18 @@ describe('the commands of the README', () => {
   })
 
   it('know every flag that the README and its manual name', () => {
-    const commands = ['node', 'worker', 'check', 'explain', 'revoke', 'validate', 'expr', 'dead-letters', 'report', 'quota']
+    const commands = [
+      'node',
+      'worker',
+      'check',
+      'explain',
+      'revoke',
+      'validate',
+      'expr',
+      'dead-letters',
+      'report',
+      'quota',
+    ]
     const help = commands.map((name) => run(`npx intermix ${name} --help`)).join('\n')
     const flags = new Set([...manual.matchAll(/(?<=[\s`])--[a-z][a-z-]+/g)].map(([flag]) => flag))
     for (const flag of ['--help', '--build', '--scale', '--omit']) flags.delete(flag)
