@@ -60,6 +60,8 @@ export function compileRule(
   context.sites.set(object.fullName, sites)
   if (problems.errorCount > before) return undefined
   if (actions.length + requestHeaders.length + responseHeaders.length === 0) {
+    // Actions that are written and not here name what has been found wrong at its own place.
+    if ((fields.list('actions')?.items.length ?? 0) > 0) return undefined
     problems.error(object.nameNode, 'no-actions', 'the rule does nothing: add "actions" or header operations.')
     return undefined
   }

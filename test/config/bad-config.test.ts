@@ -41,6 +41,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'binding-without-output': [
     '20:22: error: spec.attributeBindings: the template "listentry" puts nothing out, so there is nothing to bind: remove it. [no-output]',
   ],
+  'broken-handler-of-a-rule': ['6:23: error: spec.params.blacklist: "maybe" must be true or false. [invalid-params]'],
   'cel-expressions': [
     '18:11: error: spec.match: unknown attribute "request.pth". Did you mean "request.path"? [unknown-attribute]',
     '23:41: error: spec.actions[0].instances[0].params.value: Unexpected token: EOF. [invalid-expression]',

@@ -1,9 +1,10 @@
 // Which configured limit a bucket meets. The names and values of a bucket have no order, and levels of a domain do: they are
 // taken in the order in which they lead down to a limit.
 
+import type { CounterName } from '../../adapter-kit/limits.ts'
 import type { BucketId } from '../../kernel/quota-buckets.ts'
 import type { DescriptorEntry } from '../../kernel/rate-limit.ts'
-import { counterKey, limitName } from '../descriptors/counter-key.ts'
+import { counterKey, counterName, limitName } from '../descriptors/counter-key.ts'
 import type { ConfiguredLimit, DescriptorLevels, Domain, DomainCharging } from '../descriptors/domain.ts'
 
 /** What the requests of a bucket are limited by. */
@@ -12,6 +13,8 @@ export interface BucketLimit {
   readonly limit: ConfiguredLimit
   /** The counter that descriptors with the same names and values have, too. */
   readonly counter: string
+  /** What people call that counter. */
+  readonly counterName: () => CounterName
   /** What metrics call the limit. */
   readonly name: string
   readonly charging: DomainCharging
@@ -23,7 +26,14 @@ export function limitOfBucket(domain: Domain, bucket: BucketId): BucketLimit | u
   if (found === undefined || found.limit.isUnlimited) return undefined
   const { limit, entries } = found
   const counter = counterKey(domain.name, entries, limit.unit, limit)
-  return { domain: domain.name, limit, counter, name: limitName(limit, entries), charging: domain.charging }
+  return {
+    domain: domain.name,
+    limit,
+    counter,
+    counterName: () => counterName(domain.name, entries, limit),
+    name: limitName(limit, entries),
+    charging: domain.charging,
+  }
 }
 
 interface Way {

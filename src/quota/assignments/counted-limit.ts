@@ -114,10 +114,10 @@ export class CountedLimit {
 
   /** @returns what all nodes can share out */
   async #charge(used: number): Promise<number> {
-    const { limit, counter: key, charging } = this.#limit
+    const { limit, counter: key, counterName: name, charging } = this.#limit
     // A second is over before anybody reports what happened in it.
     if (this.#measure.isRate) return limit.requestsPerUnit
-    const charge = { key, rule: limitRuleOf(limit), amount: used, away: charging.away }
+    const charge = { key, rule: limitRuleOf(limit), amount: used, away: charging.away, name }
     const [outcome] = await this.#options.limits().charge([charge], { mode: 'count' })
     return Math.max(0, outcome?.left ?? 0)
   }

@@ -9,7 +9,7 @@ import {
   type RateLimitDemand,
   type RateLimitDescriptor,
 } from '../../kernel/rate-limit.ts'
-import { counterKey, limitName } from './counter-key.ts'
+import { counterKey, counterName, limitName } from './counter-key.ts'
 import { type ConfiguredLimit, type Domain, limitOf } from './domain.ts'
 
 export interface Asked {
@@ -70,11 +70,7 @@ function configuredLimit(
   const counter = counterKey(domain, entries, unit, limit)
   const isOptional = isShadow || isQuota
   const metric = () => limitName(limit, entries)
-  const valueAt = ({ key, value }: DescriptorEntry, at: number) => {
-    const level = limit.levels[at]
-    return [key, level?.isShared === true ? level.value : value] as const
-  }
-  const name = () => ({ limit: domain, values: entries.map(valueAt) })
+  const name = () => counterName(domain, entries, limit)
   return { limit, counter, hits, isUnlimited: false, isShadow, isQuota, isOptional, metric, name }
 }
 
@@ -85,7 +81,7 @@ function ownLimit({ name: domain }: Domain, { entries, limit }: RateLimitDescrip
     throw new IntermixError('INVALID_REQUEST', `the limit of descriptor ${at} has no unit that is known here`)
   const counter = counterKey(domain, entries, unit)
   const metric = () => entries.map(({ key }) => key).join('.')
-  const name = () => ({ limit: domain, values: entries.map(({ key, value }) => [key, value] as const) })
+  const name = () => counterName(domain, entries)
   return {
     ...NOTHING,
     limit: { requestsPerUnit: limit.requestsPerUnit, unit, name: '' },

@@ -1,6 +1,7 @@
 // Names: of the counter of a descriptor, and of its limit in metrics.
 
 import { createHash } from 'node:crypto'
+import type { CounterName } from '../../adapter-kit/limits.ts'
 import type { DescriptorEntry, RateUnit } from '../../kernel/rate-limit.ts'
 import type { ConfiguredLimit } from './domain.ts'
 
@@ -31,6 +32,15 @@ export function counterKey(
   return start.length + key.length <= LONGEST
     ? start + key
     : start + createHash('sha256').update(key).digest('base64url')
+}
+
+/** What people call the same counter. */
+export function counterName(domain: string, entries: readonly DescriptorEntry[], limit?: ConfiguredLimit): CounterName {
+  const values = entries.map(({ key, value }, at) => {
+    const level = limit?.levels[at]
+    return [key, level?.isShared === true ? level.value : value] as const
+  })
+  return { limit: domain, values }
 }
 
 /** What the keys of all counters of a domain begin with. */

@@ -64,6 +64,24 @@ describe('a bucket', () => {
     expect(node.meter.value('rate_limit_quota_unassigned_total')).toBe(1)
   })
 
+  it('calls counters what the descriptors of other doors are called', async () => {
+    const memory = new MemoryLimits({ clock: new FakeClock() })
+    const names = new Set<string>()
+    const limits: Pick<Limits, 'charge'> = {
+      charge: (charges, options) => {
+        for (const { name } of charges) names.add(JSON.stringify(name?.()))
+        return memory.charge(charges, options)
+      },
+    }
+    const shared =
+      '[{key: key, value: a*, share_threshold: true, rate_limit: {unit: minute, requests_per_unit: 6}}, {key: key, rate_limit: {unit: hour, requests_per_unit: 6}}]'
+    const { node, ask } = nodeOf(config(shared), { limits })
+    const proxy = new SimulatedProxy(node)
+    await ask(proxy, 1, 'key=a1')
+    await ask(proxy, 1, 'key=b')
+    expect([...names]).toEqual(['a*', 'b'].map((value) => JSON.stringify({ limit: 'd', values: [['key', value]] })))
+  })
+
   it('shares one counter with others where the config says so', async () => {
     const { node, ask } = nodeOf(
       config('[{key: key, value: a*, share_threshold: true, rate_limit: {unit: minute, requests_per_unit: 6}}]'),
