@@ -50,7 +50,12 @@ export function keyOf(
   algorithm: LimitRule['algorithm'],
   prefix: string,
 ): string {
-  return `${prefix}{${groupOf(counter)}}:${counter.key}:${algorithm}`
+  return `${prefix}${tagOf(groupOf(counter))}:${counter.key}:${algorithm}`
+}
+
+/** The hash tag of a group. It ends with its first brace, whatever callers have put into the name. */
+export function tagOf(group: string): string {
+  return `{${group.includes('}') ? group.replaceAll('}', '%7d') : group}}`
 }
 
 function groupOf(counter: Pick<LimitCharge, 'key' | 'group'> | undefined): string {

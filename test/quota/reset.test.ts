@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { LimitRule } from '../../src/adapter-kit/limits.ts'
+import { RedisClaims } from '../../src/quota/assignments/claims.ts'
 import { RedisLimits } from '../../src/quota/redis-limits.ts'
 import { resetInRedis } from '../../src/quota/redis-reset.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
@@ -54,11 +55,20 @@ it.each([
   const keys = Array.from({ length: 300 }, (__, at) => `per*key|${at}`)
   for (const key of [...keys, 'per+key|1', 'other|1']) await limits.charge([{ key, rule, amount: 1 }], { mode: 'all' })
   await others.charge([{ key: 'per*key|1', rule, amount: 1 }], { mode: 'all' })
+  // Descriptors name counters, and callers choose what is in them.
+  const hostile = ['other|a}:per*key|1', '}:per*key|', 'other|{}:per*key|1}:per*key|']
+  for (const key of hostile) await limits.charge([{ key, rule, amount: 1 }], { mode: 'all' })
+  const claim = { weight: 1, wanted: 5, spare: 0, keeps: 0, used: 0, holds: 5, total: 8, forMs: 60_000 }
+  const claims = (id: string) => new RedisClaims({ link, prefix, id, charging: { count: 2 } })
+  const claimed = ['per*key|1', 'per*key|1}:per*key|']
+  for (const key of claimed) expect((await claims('one').claim(key, claim)).held).toBe(5)
   expect(await resetInRedis(link, prefix, { startingWith: 'per*key|' })).toBe(keys.length)
+  for (const key of claimed) expect((await claims('two').claim(key, claim)).held, key).toBe(3)
   const left = async (of: RedisLimits, key: string) =>
     (await of.charge([{ key, rule, amount: 0 }], { mode: 'all' }))[0]?.left
   expect(await Promise.all(keys.map((key) => left(limits, key)))).toEqual(keys.map(() => 100))
   expect([await left(limits, 'per+key|1'), await left(limits, 'other|1'), await left(others, 'per*key|1')]).toEqual([
     99, 99, 99,
   ])
+  expect(await Promise.all(hostile.map((key) => left(limits, key)))).toEqual(hostile.map(() => 99))
 })

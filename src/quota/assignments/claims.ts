@@ -3,6 +3,7 @@
 import { IntermixError } from '../../kernel/errors.ts'
 import type { RedisLink } from '../../redis/connection.ts'
 import { defineScript } from '../../redis/scripts.ts'
+import { tagOf } from '../charge-script.ts'
 import type { Claim } from './shares.ts'
 
 export interface ClaimRequest extends Claim {
@@ -67,7 +68,7 @@ export class RedisClaims implements Claims {
     const { link, prefix, id } = this.#options
     const { weight, wanted, spare, keeps, holds, used, total, forMs } = request
     const args = [id, weight, wanted, spare, keeps, holds, used, total, forMs]
-    return await link.run((client) => script.run(client, [`${prefix}{${key}}:claims`], args))
+    return await link.run((client) => script.run(client, [`${prefix}${tagOf(key)}:claims`], args))
   }
 }
 
