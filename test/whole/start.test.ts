@@ -60,6 +60,39 @@ describe('the first run', () => {
     expect(performance.now() - before).toBeLessThan(20_000)
   })
 
+  it('limits the first request that it takes, whether or not Redis answers by then', async () => {
+    const redis = await startRedis()
+    try {
+      for (const isPaused of [false, true]) {
+        const [port = 0] = await freePorts(1)
+        const address = `127.0.0.1:${port}`
+        const ports = ['--grpc-address', '127.0.0.1:0', '--admin-address', '127.0.0.1:0', '--http-address', address]
+        if (isPaused) redis.pause()
+        const child = await command(['node', '--config', QUICKSTART, '--redis', redis.url, ...ports])
+        await child.waitForPort(port)
+        const ask = async () => {
+          const attributes = { 'request.path': '/', 'request.headers': { 'x-api-key': `first ${isPaused}` } }
+          const answer = await fetch(`http://${address}/v1/check`, {
+            method: 'POST',
+            body: JSON.stringify({ attributes }),
+          })
+          const { status, responseHeaders = [] } = (await answer.json()) as {
+            status: { code: number }
+            responseHeaders?: { name: string; value: string }[]
+          }
+          return [status.code, responseHeaders.find(({ name }) => name.toLowerCase() === 'ratelimit')?.value ?? '']
+        }
+        expect(await ask()).toEqual([0, expect.stringContaining('r=99')])
+        if (isPaused) redis.resume()
+        child.signal('SIGTERM')
+        expect((await child.exited).code).toBe(0)
+      }
+    } finally {
+      redis.resume()
+      await redis.stop()
+    }
+  })
+
   it('logs what ioredis writes to the console, as JSON lines like all others', async () => {
     // A Redis without HELLO, as before version 6: the password then goes by AUTH, which one without a password refuses.
     const redis = await startRedis({ args: ['--rename-command', 'HELLO', ''] })
