@@ -13,7 +13,7 @@ import { KeptLog, ReadableMeter, testLink, untilUp } from '../redis/support.ts'
 const MOST = 100_000
 const RULES = {
   window: { algorithm: 'fixedWindow', amount: MOST, windowMs: 365 * 86_400_000, from: 'epoch' },
-  held: { algorithm: 'allocation', amount: MOST, windowMs: 3_600_000 },
+  held: { algorithm: 'allocation', amount: MOST, expiryMs: 3_600_000 },
 } as const satisfies Record<string, LimitRule>
 
 it.skipIf(toolOrSkip('redis-server') === undefined)(

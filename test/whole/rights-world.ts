@@ -1,11 +1,19 @@
 // All that Intermix does with Redis, done once: checks shared by nodes, revocations, quotas, reports delivered, tried again and
 // buried, counters, the ledger, and the commands. Each process has a URL, and so a user, of its own.
+import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { create, type MessageShape } from '@bufbuild/protobuf'
+import { Client, credentials } from '@grpc/grpc-js'
 import { expect } from 'vitest'
+import {
+  RateLimitQuotaResponseSchema,
+  RateLimitQuotaUsageReportsSchema,
+} from '../../src/wire/generated/envoy/service/rate_limit_quota/v3/rlqs_pb.ts'
 import type { LedgerReport } from '../../src/telemetry/ledger-report.ts'
 import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
+import { clientMethod } from '../server/grpc-method.ts'
 import { type Intermix, startCommand, startIntermix } from './intermix.ts'
 
 /** Where Redis is, for each kind of process. */
@@ -44,7 +52,7 @@ export async function startRightsWorld({ flags, quotaUrl }: RedisFlags): Promise
       return started
     }
     const worker = await start('worker', 'w', flags('worker'))
-    const nodeFlags = [...flags('node'), '--ratelimit-config', limits]
+    const nodeFlags = [...flags('node'), '--ratelimit-config', limits, '--rlqs']
     const nodes = [await start('node', 'a', nodeFlags), await start('node', 'b', nodeFlags)] as const
     const exercise = () => exerciseAll({ nodes, worker, backend, operator: flags('operator') })
     return { exercise, ask: () => ask(nodes[0], worker), stop }
@@ -61,6 +69,8 @@ interface Parts {
   readonly operator: readonly string[]
 }
 
+const KINDS = ['GCRA', 'TOKEN_BUCKET', 'FIXED_WINDOW', 'SLIDING_WINDOW', 'ROLLING_WINDOW']
+const HELD = ['CONCURRENCY', 'ALLOCATION']
 const LIMITS = '{domain: d, descriptors: [{key: a, rate_limit: {unit: year, requests_per_unit: 1000}}]}'
 
 let serial = 0
@@ -88,6 +98,16 @@ async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise
   const all = ['--domain', 'd', '--all', '--yes', '--admin', one.adminUrl]
   expect(await command(['quota', 'reset', ...all])).toContain('1 counter reset')
 
+  for (const node of nodes) expect(await assigned(node)).toBeGreaterThan(0)
+  const flight = `/flight/${process.pid}/${serial}`
+  await expect.poll(async () => (await check(one, flight)).limits, slow).toMatch(/flights-2.*kinds-5/)
+  const given = async () => await endedAt(other)
+  const before = await given()
+  await expect.poll(() => report(other, [flight]), slow).toBe(202)
+  await expect.poll(given, slow).toBe(before + 1)
+  const reset = ['quota', 'reset', 'kinds.handler.istio-system', 'kinds', '--admin', one.adminUrl]
+  expect(await command(reset)).toContain(`${KINDS.length} counters reset`)
+
   await expect.poll(() => command(['revoke', '--all', '--admin', one.adminUrl]), slow).toContain('confirmed by 2 of 2')
 
   for (const status of [200, 500, 429, 413, 400]) {
@@ -99,7 +119,7 @@ async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise
         status === 400 || (status === 413 && (JSON.parse(body) as { instances: unknown[] }).instances.length > 1)
       return calls > 1 && !again ? { status: 200 } : { status, headers: { 'retry-after': '1' } }
     })
-    await expect.poll(() => report(one, 4), slow).toBe(202)
+    await expect.poll(() => report(one, ['/0', '/1', '/2', '/3']), slow).toBe(202)
     await expect.poll(() => calls, slow).toBeGreaterThan(status === 200 ? 0 : status === 400 ? 0 : 1)
     if (status !== 400) await expect.poll(() => settled(worker), slow).toBe(true)
   }
@@ -116,7 +136,7 @@ async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise
   expect(await command(['dead-letters', 'replay', '--all', ...operator])).toContain('replayed')
   await expect.poll(() => settled(worker), slow).toBe(true)
   backend.answerWith(() => ({ status: 400 }))
-  await report(one, 1)
+  await report(one, ['/0'])
   await expect.poll(list, slow).toContain('"reason"')
   expect(await command(['dead-letters', 'drop', '--all', ...operator])).toContain('dropped')
   backend.answerWith(() => ({ status: 200 }))
@@ -127,21 +147,27 @@ async function ask(node: Intermix, worker: Intermix): Promise<Readonly<Record<'n
   serial += 1
   await Promise.all([
     check(node, `/entitled/asked/${serial}`, { shared: 1 }),
-    report(node, 1),
+    report(node, ['/0']),
     command(['revoke', '--all', '--admin', node.adminUrl]),
   ])
   const said = async ({ adminUrl }: Intermix) => await (await fetch(`${adminUrl}/readyz`)).text()
   return { node: await said(node), worker: await said(worker) }
 }
 
-async function check(node: Intermix, path: string, quotas?: Record<string, number>): Promise<{ tier?: string }> {
+async function check(
+  node: Intermix,
+  path: string,
+  quotas?: Record<string, number>,
+): Promise<{ tier?: string; limits: string }> {
   const wanted = Object.entries(quotas ?? {}).map(([name, amount]) => [name, { amount, bestEffort: false }])
   const body = { attributes: { 'request.path': path }, quotas: Object.fromEntries(wanted) }
   const answer = await fetch(`http://127.0.0.1:${node.httpPort}/v1/check`, {
     method: 'POST',
     body: JSON.stringify(body),
   })
-  return (await answer.json()) as { tier?: string }
+  const said = (await answer.json()) as { tier?: string; responseHeaders?: { name: string; value: string }[] }
+  const told = said.responseHeaders?.find(({ name }) => name.toLowerCase() === 'ratelimit')?.value ?? ''
+  return { ...said, limits: told }
 }
 
 /** A hit of a limit that both nodes share. @returns how many are left */
@@ -152,10 +178,43 @@ async function limited(node: Intermix): Promise<number | undefined> {
   return statuses?.[0]?.limitRemaining
 }
 
-async function report(node: Intermix, count: number): Promise<number> {
-  const records = Array.from({ length: count }, (_, i) => ({ 'request.path': `/${i}`, 'response.code': 200 }))
+async function report(node: Intermix, paths: readonly string[]): Promise<number> {
+  const records = paths.map((path) => ({ 'request.path': path, 'response.code': 200 }))
   const url = `http://127.0.0.1:${node.httpPort}/v1/report`
   return (await fetch(url, { method: 'POST', body: JSON.stringify({ records }) })).status
+}
+
+/** How many places in flight reports have given back. */
+async function endedAt({ adminUrl }: Intermix): Promise<number> {
+  const text = await (await fetch(`${adminUrl}/metrics`)).text()
+  return Number(/^intermix_quota_ended_total\{.*given_back.*\} (\d+)/m.exec(text)?.[1] ?? 0)
+}
+
+/** What a node assigns to a proxy that limits by itself. */
+async function assigned({ grpcPort }: Intermix): Promise<number> {
+  const method = clientMethod(
+    '/envoy.service.rate_limit_quota.v3.RateLimitQuotaService/StreamRateLimitQuotas',
+    RateLimitQuotaUsageReportsSchema,
+    RateLimitQuotaResponseSchema,
+  )
+  const client = new Client(`127.0.0.1:${grpcPort}`, credentials.createInsecure())
+  const stream = client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize)
+  try {
+    const usage = {
+      bucketId: { bucket: { a: `${grpcPort} ${serial}` } },
+      timeElapsed: { seconds: 5n },
+      numRequestsAllowed: 1n,
+    }
+    stream.write(create(RateLimitQuotaUsageReportsSchema, { domain: 'd', bucketQuotaUsages: [usage] }))
+    const [{ bucketAction }] = (await once(stream, 'data')) as [MessageShape<typeof RateLimitQuotaResponseSchema>]
+    const action = bucketAction.at(-1)?.bucketAction
+    const strategy = action?.case === 'quotaAssignmentAction' ? action.value.rateLimitStrategy?.strategy : undefined
+    return strategy?.case === 'tokenBucket' ? strategy.value.maxTokens : 0
+  } finally {
+    stream.on('error', () => undefined)
+    stream.cancel()
+    client.close()
+  }
 }
 
 /** Whether nothing is under way any more, as the ledger has it. */
@@ -185,6 +244,14 @@ function configText(backendUrl: string, quotaUrl: string): string {
     object('instance', name, { compiledTemplate: 'quota', params: { dimensions: {} } }),
     rule(name, [name]),
   ]
+  const limitsOf = (name: string, kinds: readonly string[], accuracy: string, params: object) => {
+    const limits = kinds.map((kind) => ({ maxAmount: 1_000, validDuration: '1h', rateLimitAlgorithm: kind }))
+    return [
+      object('handler', name, { compiledAdapter: 'quota', params: { quotas: [{ name, accuracy, limits }] } }),
+      object('instance', name, { compiledTemplate: 'quota', params: { dimensions: {}, ...params } }),
+      rule(name, [name], 'match(request.path, "/flight/*")'),
+    ]
+  }
   return [
     object('attributemanifest', 'proxy', {
       attributes: { 'request.path': { valueType: 'STRING' }, 'response.code': { valueType: 'INT64' } },
@@ -196,6 +263,8 @@ function configText(backendUrl: string, quotaUrl: string): string {
     }),
     object('instance', 'entitled', { compiledTemplate: 'listentry', params: { value: 'request.path | ""' } }),
     rule('entitled', ['entitled'], 'match(request.path, "/entitled*")'),
+    ...limitsOf('flights', HELD, 'exact', { deduplicationId: 'request.path' }),
+    ...limitsOf('kinds', KINDS, '10%', {}),
     ...quota('shared', { quotas: quotas('shared', false) }),
     ...quota('rolling', { quotas: quotas('rolling', true) }),
     ...quota('elsewhere', { redisServerUrl: quotaUrl, quotas: quotas('elsewhere', false) }),
