@@ -13,16 +13,18 @@ export interface RedisServer {
   readonly sentinel?: { readonly user?: string | undefined; readonly passwordFile?: string | undefined } | undefined
 }
 
-/** A Lua script with the number of its keys. The source is the script's identity. */
+/** A Lua script with the number of its keys, `any` where each call has as many as it needs. The source is the script's identity. */
 export interface LuaScript {
   readonly source: string
-  readonly keys: number
+  readonly keys: number | 'any'
 }
 
 /** Runs scripts on one Redis. The owner of the port ends its connections when the handler stops. */
 export interface ScriptRunner {
   /** What the names of keys begin with, so that installations that share a Redis do not share them. */
   readonly prefix: string
+  /** Whether all keys of a script must share one hash tag. */
+  readonly isCluster: boolean
   /**
    * Runs a script; integers come back as numbers, bulk replies as strings.
    * Rejects with `REDIS_UNAVAILABLE` within the port's own short deadline where Redis does not answer; at the start, the

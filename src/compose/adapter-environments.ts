@@ -192,6 +192,7 @@ export class AdapterEnvironments {
     const firstUp = this.#untilFirstUp(link)
     return {
       prefix: this.#options.prefix,
+      isCluster: link.client.isCluster,
       async run(script, keys, args) {
         const loaded = known.get(script) ?? scriptFromSource(script.source, script.keys)
         known.set(script, loaded)

@@ -8,7 +8,8 @@ export function redisRunner(url: string): { readonly client: Redis; readonly run
   const client = new Redis(url, { maxRetriesPerRequest: 0, commandTimeout: 2_000 })
   const runner: ScriptRunner = {
     prefix: 'intermix',
-    run: ({ source, keys: count }, keys, args) => client.eval(source, count, ...keys, ...args.map(String)),
+    isCluster: false,
+    run: ({ source }, keys, args) => client.eval(source, keys.length, ...keys, ...args.map(String)),
   }
   return { client, runner }
 }

@@ -136,6 +136,81 @@ it('forgets what was charged to a counter', async () => {
   expect([await reset(), await reset(), await ask()]).toEqual([1, 0, 10])
 })
 
+describe('several quotas of one request', () => {
+  const MOST = [3, 5, 8] as const
+  const quotas = MOST.map((maxAmount, at) => ({
+    name: `q${at}`,
+    maxAmount,
+    validDuration: '3600s',
+    rateLimitAlgorithm: at === 1 ? 'ROLLING_WINDOW' : 'FIXED_WINDOW',
+  }))
+  const env = createTestEnvironment({ redis: () => runner })
+  const charge = async (asked: readonly (readonly [quota: number, amount: number])[], id = '') => {
+    const { quotaTogether } = redisquota.create(redisquota.config.parse({ quotas }), env)
+    const charges = asked.map(([at, amount], index) => ({
+      // Short names of two namespaces are one quota.
+      instance: { name: `q${at}.instance.n${index}`, template: 'quota', fields: { dimensions: {} } } as const,
+      request: request(amount, false, id),
+    }))
+    const results = (await quotaTogether?.['quota']?.(charges, createCall(env))) ?? []
+    return results.map(({ status, granted, limits }) => ({ code: status.code, granted, left: limits?.[0]?.left }))
+  }
+
+  it('are charged together or not at all', async () => {
+    const amount = fc.tuple(fc.nat(2), fc.nat(4))
+    const calls = fc.array(fc.array(amount, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 8 })
+    await fc.assert(
+      fc.asyncProperty(calls, async (all) => {
+        await client.flushdb()
+        const used = [0, 0, 0]
+        for (const asked of all) {
+          const after = [...used]
+          for (const [at, wanted] of asked) after[at] = (after[at] ?? 0) + wanted
+          const isRoomy = asked.every(([at]) => (after[at] ?? 0) <= (MOST[at] ?? 0))
+          const results = await charge(asked)
+          expect(results.map(({ granted }) => granted)).toEqual(asked.map(([, wanted]) => (isRoomy ? wanted : 0)))
+          expect(results.every(({ code }) => code === 0)).toBe(isRoomy)
+          if (isRoomy) used.splice(0, 3, ...after)
+          const looks = await charge([0, 1, 2].map((at) => [at, 0] as const))
+          expect(looks.map(({ left }) => left)).toEqual(MOST.map((most, at) => most - (used[at] ?? 0)))
+        }
+        for (const key of await client.keys('*')) expect(await client.pttl(key)).toBeGreaterThan(0)
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  it('are charged once for a retry, and again where they were refused', async () => {
+    const both = [
+      [0, 2],
+      [2, 5],
+    ] as const
+    const first = await charge(both, 'call-1')
+    expect(first.map(({ granted }) => granted)).toEqual([2, 5])
+    expect(await charge(both, 'call-1')).toEqual(first)
+    const codes = async (id: string) =>
+      (
+        await charge(
+          [
+            [0, 1],
+            [2, 5],
+          ],
+          id,
+        )
+      ).map(({ code }) => code)
+    expect([await codes('call-2'), await codes('call-2')]).toEqual([
+      [0, 8],
+      [0, 8],
+    ])
+    expect((await charge([[0, 1]], 'call-2'))[0]).toMatchObject({ granted: 1, left: 0 })
+  })
+
+  it('follow each other on a cluster, where a script is of one slot', () => {
+    const cluster = createTestEnvironment({ redis: () => ({ ...runner, isCluster: true }) })
+    expect(redisquota.create(redisquota.config.parse({ quotas }), cluster).quotaTogether).toBeUndefined()
+  })
+})
+
 describe('redisquota', () => {
   it('has no verdict while Redis is away', async () => {
     const own = await startRedis()

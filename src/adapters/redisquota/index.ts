@@ -6,15 +6,18 @@ import {
   type AdapterEnvironment,
   type ConfigIssue,
   type Handler,
+  type LimitStanding,
+  type QuotaCharge,
   type QuotaResult,
 } from '../../adapter-kit/define-adapter.ts'
 import { duplicateQuotas, LimitResolver } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
 import type { RedisServer, ScriptRunner } from '../../adapter-kit/script-runner.ts'
+import type { QuotaInstance } from '../../adapter-kit/templates.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { parseRedisUrl } from '../../kernel/redis-url.ts'
-import { Code, OK_STATUS } from '../../kernel/status.ts'
-import { FIXED_WINDOW, RESET, ROLLING_WINDOW } from './scripts.ts'
+import { Code, OK_STATUS, type Status } from '../../kernel/status.ts'
+import { CHARGE, RESET } from './scripts.ts'
 
 const MOST_BUCKETS = 1_000
 const DEDUPLICATION_MS = 60_000
@@ -60,6 +63,36 @@ export default defineAdapter({
     const limits = new LimitResolver(params.quotas)
     /** One for all keys of a counter: they share a slot of a cluster. */
     const tagOf = (key: string) => `${runner.prefix}:rq:{${env.handlerName}:${key}}`
+    const asked = ({ instance, request }: QuotaCharge<QuotaInstance>): Asked => {
+      const { amount, bestEffort, deduplicationId } = request
+      const { quota, override, key, shortName: name } = limits.resolve(instance)
+      const { maxAmount } = override ?? quota
+      const isRolling = quota.rateLimitAlgorithm === 'ROLLING_WINDOW'
+      const tag = tagOf(key)
+      return {
+        keys: [`${tag}:${isRolling ? 'rolling' : 'fixed'}`, `${tag}:d:${deduplicationId}`],
+        args: [
+          amount,
+          bestEffort ? 1 : 0,
+          maxAmount,
+          Math.ceil(quota.validDuration),
+          isRolling ? bucketOf(quota) : 0,
+          deduplicationId === '' ? 0 : DEDUPLICATION_MS,
+        ],
+        limit: { name, amount: maxAmount, windowMs: quota.validDuration },
+        amount,
+      }
+    }
+    const charge = async (charges: readonly QuotaCharge[]): Promise<QuotaResult[]> => {
+      if (charges.some(({ request }) => request.amount < 0)) return charges.map(() => TAKES_NOTHING_BACK)
+      const all = charges.map((each) => asked(each as QuotaCharge<QuotaInstance>))
+      const replies = await runner.run(
+        CHARGE,
+        all.flatMap(({ keys }) => keys),
+        all.flatMap(({ args }) => args),
+      )
+      return all.map((each, at) => resultOf(each, Array.isArray(replies) ? replies[at] : undefined))
+    }
     return {
       quotaReset: {
         quota: async (instance) => {
@@ -68,43 +101,21 @@ export default defineAdapter({
         },
       },
       quota: {
-        quota: async (instance, request) => {
-          const { amount, bestEffort, deduplicationId } = request
-          if (amount < 0) return refused(Code.INVALID_ARGUMENT, 'a rate limit takes no amounts back', 0)
-          const { quota, override, key, shortName } = limits.resolve(instance)
-          const { maxAmount } = override ?? quota
-          const rolling = quota.rateLimitAlgorithm === 'ROLLING_WINDOW'
-          const tag = tagOf(key)
-          const remembered = deduplicationId === '' ? 0 : DEDUPLICATION_MS
-          const reply = await runner.run(
-            rolling ? ROLLING_WINDOW : FIXED_WINDOW,
-            [`${tag}:${rolling ? 'rolling' : 'fixed'}`, `${tag}:d:${deduplicationId}`],
-            [
-              amount,
-              bestEffort ? 1 : 0,
-              maxAmount,
-              Math.ceil(quota.validDuration),
-              rolling ? bucketOf(quota) : 0,
-              remembered,
-            ],
-          )
-          const { granted, validForMs, left, resetMs } = readReply(reply, amount)
-          const isRefused = granted === 0 && amount > 0
-          const limit = {
-            name: shortName,
-            amount: maxAmount,
-            windowMs: quota.validDuration,
-            left,
-            resetMs,
-            retryAfterMs: !isRefused ? 0 : amount > maxAmount ? Number.POSITIVE_INFINITY : validForMs,
-          }
-          if (!isRefused) return { status: OK_STATUS, granted, validForMs, limits: [limit] }
-          return { ...refused(Code.RESOURCE_EXHAUSTED, 'the quota is used up', validForMs), limits: [limit] }
-        },
+        quota: async (instance, request) => (await charge([{ instance, request }]))[0] as QuotaResult,
       },
+      // Counters of a cluster lie in slots of their own, and a script is of one slot.
+      ...(runner.isCluster ? {} : { quotaTogether: { quota: charge } }),
     }
   },
 })
+
+/** What one charge of a quota comes to. */
+interface Asked {
+  readonly keys: readonly string[]
+  readonly args: readonly number[]
+  readonly limit: Pick<LimitStanding, 'name' | 'amount' | 'windowMs'>
+  readonly amount: number
+}
 
 /** A process without Redis has the handler all the same: each call says why it has no answer. */
 function connect(params: RedisQuotaConfig, { redis }: AdapterEnvironment): ScriptRunner {
@@ -115,6 +126,7 @@ function connect(params: RedisQuotaConfig, { redis }: AdapterEnvironment): Scrip
   }
   return {
     prefix: '',
+    isCluster: false,
     run: () => Promise.reject(new IntermixError('NOT_READY', 'redisquota needs a Redis, and this process has none')),
   }
 }
@@ -140,16 +152,23 @@ function bucketOf({ bucketDuration, validDuration }: RedisQuotaConfig['quotas'][
   return Math.ceil(bucketDuration > 0 ? bucketDuration : validDuration / 10)
 }
 
-function refused(code: number, message: string, validForMs: number): QuotaResult {
-  return { status: { code, message }, granted: 0, validForMs }
+const TAKES_NOTHING_BACK: QuotaResult = {
+  status: { code: Code.INVALID_ARGUMENT, message: 'a rate limit takes no amounts back' },
+  granted: 0,
+  validForMs: 0,
 }
+const USED_UP: Status = { code: Code.RESOURCE_EXHAUSTED, message: 'the quota is used up' }
 
-function readReply(reply: unknown, amount: number) {
+/** @param reply see `CHARGE` */
+function resultOf({ limit, amount }: Asked, reply: unknown): QuotaResult {
   const numbers = Array.isArray(reply) ? (reply as readonly unknown[]).map(Number) : []
-  const [granted = -1, validForMs = -1, left = Number.NaN, resetMs = -1] = numbers
+  const [granted = -1, validForMs = -1, left = Number.NaN, resetMs = -1, fits] = numbers
   if (!(granted >= 0 && granted <= amount && validForMs >= 0 && Number.isFinite(left) && resetMs >= 0))
     throw new IntermixError('BACKEND_FAILED', 'the quota script answered nonsense')
-  return { granted, validForMs, left, resetMs }
+  const isRefused = fits === 0
+  const retryAfterMs = !isRefused ? 0 : amount > limit.amount ? Number.POSITIVE_INFINITY : validForMs
+  const limits = [{ ...limit, left, resetMs, retryAfterMs }]
+  return { status: isRefused ? USED_UP : OK_STATUS, granted, validForMs, limits }
 }
 
 function validate(params: RedisQuotaConfig): readonly ConfigIssue[] {

@@ -1,82 +1,116 @@
-// The Lua scripts of the Redis quotas. Each one is a single atomic step on one hash slot, and Redis's own clock is the
-// only one that counts. Repeated calls get the first answer.
+// The Lua scripts of the Redis quotas. Each one is a single atomic step, and Redis's own clock is the only one that counts.
+// Repeated calls get the first answer.
 
 import type { LuaScript } from '../../adapter-kit/script-runner.ts'
 
-// KEYS[1] counter   KEYS[2] answer of this deduplication id (same hash tag)
-// ARGV    1 amount  2 best effort (1 or 0)  3 maximum  4 window ms  5 bucket ms  6 ms to remember the answer, or 0
-// Returns {granted, ms for which the grant (or its refusal) holds, what is left, ms until nothing counts any more}
-const BEGIN = `
--- What an older node remembered has two numbers.
-local known = ARGV[6] ~= '0' and redis.call('GET', KEYS[2])
-if known then
-  local granted, valid, left, reset = string.match(known, '^(%d+) (%d+) ?(%-?%d*) ?(%d*)$')
-  return {tonumber(granted), tonumber(valid), tonumber(left) or 0, tonumber(reset) or 0}
-end
+/**
+ * Charges amounts, all of them or none. A fixed window begins with the first call and is followed by the next one: a hash
+ * {used, ends}. A rolling window is a hash bucket number → amount; a bucket counts until all of it has left the window, so the
+ * window is up to one bucket longer, never shorter.
+ */
+export const CHARGE: LuaScript = {
+  keys: 'any',
+  source: `
+-- KEYS    of each charge: counter, answer of its deduplication id (same hash tag)
+-- ARGV    of each charge: 1 amount  2 best effort (1 or 0)  3 maximum  4 window ms  5 bucket ms, or 0 for a fixed window
+--         6 ms to remember the answer, or 0
+-- Returns of each charge {granted, ms for which the grant (or its refusal) holds, what is left, ms until nothing counts any
+--         more, 1 where it had room}. What is refused for the sake of another charge is not remembered.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local amount, max = tonumber(ARGV[1]), tonumber(ARGV[3])
-local window, bucket = tonumber(ARGV[4]), tonumber(ARGV[5])
-local function grant(used)
-  local free = math.max(0, max - used)
-  if amount <= free then return amount end
-  if ARGV[2] == '1' then return free end
-  return 0
+local function text(number) return string.format('%.0f', number) end
+
+local function recall(memory, amount)
+  local known = redis.call('GET', memory)
+  if not known then return end
+  -- What an older node remembered has two numbers.
+  local granted, valid, left, reset = string.match(known, '^(%d+) (%d+) ?(%-?%d*) ?(%d*)$')
+  granted = tonumber(granted)
+  local fits = (granted > 0 or amount == 0) and 1 or 0
+  return {granted, tonumber(valid), tonumber(left) or 0, tonumber(reset) or 0, fits}
 end
-local function answer(granted, valid, used, reset)
-  local left = max - used - granted
-  if ARGV[6] ~= '0' then
-    redis.call('SET', KEYS[2], string.format('%.0f %.0f %.0f %.0f', granted, valid, left, reset), 'PX', ARGV[6])
+
+local function lookFixed(charge)
+  local state = redis.call('HMGET', charge.key, 'used', 'ends')
+  local used, ends = tonumber(state[1]) or 0, tonumber(state[2]) or 0
+  if now >= ends then used, ends = 0, now + charge.window end
+  charge.used = used
+  charge.write = function(granted)
+    redis.call('HSET', charge.key, 'used', text(charge.used + granted), 'ends', text(ends))
+    redis.call('PEXPIRE', charge.key, text(ends - now + 1000))
   end
-  return {granted, valid, left, reset}
+  charge.times = function() return ends - now, ends - now end
 end
-`
 
-/** One window after another, the first one beginning with the first call. The counter is a hash {used, ends}. */
-export const FIXED_WINDOW: LuaScript = {
-  keys: 2,
-  source: `${BEGIN}
-local state = redis.call('HMGET', KEYS[1], 'used', 'ends')
-local used, ends = tonumber(state[1]) or 0, tonumber(state[2]) or 0
-if now >= ends then used, ends = 0, now + window end
-local granted = grant(used)
-if granted > 0 then
-  redis.call('HSET', KEYS[1], 'used', string.format('%.0f', used + granted), 'ends', string.format('%.0f', ends))
-  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ends - now + 1000))
+local function lookRolling(charge)
+  local window, bucket = charge.window, charge.bucket
+  local current, oldest = math.floor(now / bucket), math.floor((now - window) / bucket)
+  local used, first, last = 0, current, 0
+  local state = redis.call('HGETALL', charge.key)
+  for i = 1, #state, 2 do
+    local number = tonumber(state[i])
+    if number < oldest then
+      redis.call('HDEL', charge.key, state[i])
+    else
+      used = used + tonumber(state[i + 1])
+      first = math.min(first, number)
+      last = math.max(last, number)
+    end
+  end
+  charge.used = used
+  charge.write = function(granted)
+    redis.call('HINCRBY', charge.key, text(current), text(granted))
+    redis.call('PEXPIRE', charge.key, text(window + 2 * bucket + 1000))
+  end
+  charge.times = function(granted)
+    if granted > 0 then return window, (current + 1) * bucket + window - now end
+    local reset = used > 0 and math.max(1, (last + 1) * bucket + window - now) or 0
+    return math.max(1, (first + 1) * bucket + window - now), reset
+  end
 end
-return answer(granted, ends - now, used, ends - now)
-`,
-}
 
-/**
- * A window that rolls by buckets. The counter is a hash bucket number → amount; a bucket counts until all of it has left
- * the window, so the window is up to one bucket longer, never shorter.
- */
-export const ROLLING_WINDOW: LuaScript = {
-  keys: 2,
-  source: `${BEGIN}
-local current = math.floor(now / bucket)
-local oldest = math.floor((now - window) / bucket)
-local used, first, last = 0, current, 0
-local state = redis.call('HGETALL', KEYS[1])
-for i = 1, #state, 2 do
-  local number = tonumber(state[i])
-  if number < oldest then
-    redis.call('HDEL', KEYS[1], state[i])
+local charges, taken, fit = {}, {}, true
+for i = 1, #KEYS / 2 do
+  local argument = function(number) return tonumber(ARGV[(i - 1) * 6 + number]) end
+  local charge = {
+    key = KEYS[2 * i - 1], memory = KEYS[2 * i], amount = argument(1), max = argument(3), window = argument(4),
+    bucket = argument(5), remembered = argument(6)
+  }
+  charge.answer = charge.remembered > 0 and recall(charge.memory, charge.amount)
+  if charge.answer then
+    charge.fits = charge.answer[5]
   else
-    used = used + tonumber(state[i + 1])
-    first = math.min(first, number)
-    last = math.max(last, number)
+    if charge.bucket > 0 then lookRolling(charge) else lookFixed(charge) end
+    -- Two quotas of a call may have one counter.
+    local before = taken[charge.key] or 0
+    charge.used = charge.used + before
+    local free = math.max(0, charge.max - charge.used)
+    charge.granted = charge.amount <= free and charge.amount or argument(2) == 1 and free or 0
+    charge.fits = (charge.granted > 0 or charge.amount == 0) and 1 or 0
+    charge.before = before
+    taken[charge.key] = before + charge.granted
   end
+  fit = fit and charge.fits == 1
+  charges[i] = charge
 end
-local granted = grant(used)
-if granted > 0 then
-  redis.call('HINCRBY', KEYS[1], string.format('%.0f', current), string.format('%.0f', granted))
-  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', window + 2 * bucket + 1000))
-  return answer(granted, window, used, (current + 1) * bucket + window - now)
+
+local replies = {}
+for i, charge in ipairs(charges) do
+  if not charge.answer then
+    local granted, used = charge.granted, charge.used
+    if not fit then granted, used = 0, used - charge.before end
+    if granted > 0 then charge.write(granted) end
+    local valid, reset = charge.times(granted)
+    local left = charge.max - used - granted
+    if charge.remembered > 0 and (fit or #charges == 1) then
+      local answer = string.format('%.0f %.0f %.0f %.0f', granted, valid, left, reset)
+      redis.call('SET', charge.memory, answer, 'PX', text(charge.remembered))
+    end
+    charge.answer = {granted, valid, left, reset, charge.fits}
+  end
+  replies[i] = charge.answer
 end
-local reset = used > 0 and math.max(1, (last + 1) * bucket + window - now) or 0
-return answer(0, math.max(1, (first + 1) * bucket + window - now), used, reset)
+return replies
 `,
 }
 
