@@ -14,6 +14,8 @@ const FIRST_MS = 50
 const LONGEST_MS = 5_000
 /** Of the end, while Redis can be reached. */
 const LAST_TRIES = 3
+/** While so many debts are not paid no more are taken over from those that are noted. */
+const MOST_UNPAID = 10_000
 /** Charges under way at one time. */
 const AT_ONCE = 64
 
@@ -39,6 +41,8 @@ export class Settling {
   readonly #name = randomUUID()
   readonly #stopUp: () => void
   #unpaid: readonly Named[] = []
+  /** The same by counter: it is asked for with each counter that is new, and callers choose how many these are. */
+  readonly #sums = new Map<string, number>()
   #count = 0
   #waitMs = FIRST_MS
   #cancel: (() => void) | undefined
@@ -65,9 +69,7 @@ export class Settling {
 
   /** What of a counter is on its way to Redis, or waits for it. */
   unpaid(key: string): number {
-    let sum = 0
-    for (const { debt } of this.#unpaid) if (debt.charge.key === key) sum += debt.charge.amount
-    return sum
+    return this.#sums.get(key) ?? 0
   }
 
   /** Tries for the last time. What cannot be charged then nobody will know of. */
@@ -98,16 +100,26 @@ export class Settling {
   }
 
   async #run(): Promise<void> {
-    const taken = this.#options.away.take().map((debt) => ({ debt, id: `${this.#name} ${this.#count++}` }))
-    const all = [...this.#unpaid, ...taken]
+    const debts = this.#unpaid.length < MOST_UNPAID ? this.#options.away.take() : []
+    for (const debt of debts) this.#add(debt, debt.charge.amount)
+    const all = [...this.#unpaid, ...debts.map((debt) => ({ debt, id: `${this.#name} ${this.#count++}` }))]
     const left: Named[] = []
     this.#unpaid = all
     for (let at = 0; at < all.length; at += AT_ONCE) {
       const part = all.slice(at, at + AT_ONCE)
       const isPaid = await Promise.all(part.map((each) => this.#pay(each)))
-      left.push(...part.filter((_, index) => !isPaid[index]))
-      this.#unpaid = [...left, ...all.slice(at + AT_ONCE)]
+      for (const [index, each] of part.entries()) {
+        if (isPaid[index] === true) this.#add(each.debt, -each.debt.charge.amount)
+        else left.push(each)
+      }
     }
+    this.#unpaid = left
+  }
+
+  #add({ charge: { key } }: Debt, amount: number): void {
+    const sum = this.unpaid(key) + amount
+    if (sum === 0) this.#sums.delete(key)
+    else this.#sums.set(key, sum)
   }
 
   /** Whether it is done with. */
