@@ -91,8 +91,8 @@ async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise
   for (const name of ['shared', 'rolling', 'elsewhere'])
     await expect.poll(() => check(one, path, { [name]: 1 }), slow).toMatchObject({ quotas: { [name]: { granted: 1 } } })
 
-  const left = (await limited(one)) ?? 0
-  expect(await limited(other)).toBe(left - 1)
+  // A node whose Redis is slow to answer goes on with its share.
+  await expect.poll(async () => ((await limited(one)) ?? 0) - ((await limited(other)) ?? 0), slow).toBe(1)
   // What nodes tell each other of it follows in some seconds.
   await expect.poll(() => command(['quota', 'top', '--admin', other.adminUrl]), slow).toContain('a=b')
   const all = ['--domain', 'd', '--all', '--yes', '--admin', one.adminUrl]
