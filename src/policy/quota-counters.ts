@@ -195,10 +195,8 @@ function quotasByHandler({ rules }: Snapshot): Map<string, InstanceConfig[]> {
 function instanceOf(name: string, instances: readonly InstanceConfig[]): InstanceConfig {
   const found = instances.find((config) => config.name === name || config.name.split('.')[0] === name)
   if (found !== undefined) return found
-  const hint = suggest(
-    name,
-    instances.map((config) => config.name),
-  )
+  const names = instances.map((config) => config.name)
+  const hint = suggest(name, name.includes('.') ? names : names.map((each) => each.split('.', 1)[0] ?? each))
   throw new IntermixError('NOT_FOUND', `the handler has no quota that is named ${JSON.stringify(name)}.${hint}`)
 }
 

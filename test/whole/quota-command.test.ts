@@ -120,7 +120,10 @@ describe('intermix quota, over Redis', () => {
       code: 1,
       out: expect.stringContaining('limit-1.handler'),
     })
-    expect(await command(one, 'inspect', HANDLER, 'per-kay', 'key=bob')).toMatchObject({ code: 1 })
+    expect(await command(one, 'inspect', HANDLER, 'per-kay', 'key=bob')).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('Did you mean "per-key"?'),
+    })
     expect(await command(one, 'inspect', HANDLER, 'per-key', 'kay=bob')).toMatchObject({
       code: 2,
       out: expect.stringContaining('has the dimensions key'),
