@@ -10,6 +10,10 @@ import type { RedisLimits } from './redis-limits.ts'
 
 /** How often it looks. */
 const SWEEP_MS = 250
+/** Counters of which that is given back: callers choose how many there are, and Redis has others to answer. */
+const MOST_IN_SWEEP = 1_000
+/** Of further ones what is held is not given back: it counts as used. */
+const MOST_WATCHED = 10_000
 
 const NOTHING: WindowOutcome = { granted: 0, isExceeded: false, left: 0, resetMs: 0, retryAfterMs: 0, window: 0 }
 
@@ -34,7 +38,8 @@ export class UnusedLeases {
 
   /** Something is held now of this counter. */
   watch(charge: LimitCharge, lease: Lease): void {
-    this.#watched.set(charge.key, { charge, lease })
+    if (this.#watched.size < MOST_WATCHED || this.#watched.has(charge.key))
+      this.#watched.set(charge.key, { charge, lease })
     this.#cancelSweep ??= this.#options.clock.after(SWEEP_MS, () => this.#sweep())
   }
 
@@ -55,8 +60,10 @@ export class UnusedLeases {
     const { clock } = this.#options
     const now = clock.monotonic()
     this.#cancelSweep = undefined
+    let count = 0
     for (const [key, { charge, lease }] of this.#watched) {
       if (lease.held(now) > 0) continue
+      if (++count > MOST_IN_SWEEP) break
       this.#watched.delete(key)
       this.giveBack(charge, lease, lease.expired(now))
     }
