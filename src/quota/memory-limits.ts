@@ -135,5 +135,5 @@ export function meantBy(choice: CounterChoice): (key: string) => boolean {
  */
 export function memoryKey(charges: readonly LimitCharge[], id: string): string {
   if (id === '' || charges.some(({ rule }) => rule.algorithm === 'concurrency')) return ''
-  return `${id} ${charges.map(({ key, amount }) => `${key}=${amount}`).join(' ')}`
+  return `${id.length} ${id} ${charges.map(({ key, amount }) => `${key}=${amount}`).join(' ')}`
 }
