@@ -51,10 +51,12 @@ export class Lease {
   /** Of what was held since it was heard last: the most at one time, and what was spent. */
   #most = 0
   #spent = 0
-  /** What may have been granted beyond the limit, if that was full. */
+  /** What has been refilled although it was held: what of it is granted may be beyond the limit, if that was full. */
   #late = 0
   /** What was refused from memory and would have been counted. */
   #uncounted = 0
+  /** What calls under way may bring, or bring back. */
+  #coming = 0
   /** While more is being asked for; it never rejects. */
   refill: Promise<void> | undefined
 
@@ -86,6 +88,16 @@ export class Lease {
   /** How much to hold, at most `most`: what is asked for in a while at the present demand. */
   ahead(rule: LimitRule, most: number): number {
     return most === 0 ? 0 : Math.min(most, Math.ceil((this.#demand / AVERAGE_MS) * aheadMs(rule)))
+  }
+
+  /** How much to ask for, to hold `ahead` with what is held and what is under way already: calls that go side by side share it. */
+  lacking(ahead: number, now: number): number {
+    return Math.max(0, Math.ceil(ahead - this.held(now) - this.#coming))
+  }
+
+  /** A call is under way that may bring so much, or, with a negative amount, has ended. */
+  coming(amount: number): void {
+    this.#coming += amount
   }
 
   /** Whether it is time to ask for more, to hold `ahead`. */
@@ -130,7 +142,7 @@ export class Lease {
     const strayed = now < this.#validUntil && outcome.window !== this.#window ? this.#spent : 0
     // Full at any time since it was heard last? Charges only lower what is left; what may be given back is what is held.
     const room = 2 * promised(charge) + refilled(rule, now - this.#heardAt)
-    const over = outcome.left + charged < room ? this.#late : 0
+    const over = rule.algorithm === 'gcra' && outcome.left + charged < room ? this.#late : 0
     this.#late -= over
     this.#left = outcome.left
     this.#limit = 'burst' in rule ? rule.burst : rule.amount
@@ -180,28 +192,28 @@ export class Lease {
   }
 
   /**
-   * What of an unused amount is to be given back: of a bucket not what it has refilled in the meantime, since that has been
-   * others' already.
+   * What of an unused amount is to be given back: of a bucket not what it has refilled at any time in the meantime, since that
+   * has been others' already, whatever they have used since.
    */
   returnable(charge: LimitCharge, { amount, window }: Held, now: number): number {
     if (amount === 0 || (!countsOn(charge.rule) && (now >= this.#resetAt || window !== this.#window))) return 0
     this.#judge(charge, now)
-    const back = Math.floor(amount * this.#backedShare(charge, now))
+    const back = Math.max(0, Math.floor(Math.min(amount * this.#backedShare(charge, now), amount - this.#late)))
     this.#late = Math.max(0, this.#late - (amount - back))
     return back
   }
 
-  /** Whether something is held late, of which nobody knows yet whether the limit was full. */
-  get isUnjudged(): boolean {
-    return this.#late > 0
+  /** Whether something is held late that can still be spent, of which nobody knows yet whether the limit was full. */
+  isUnjudged({ algorithm }: LimitRule): boolean {
+    return algorithm === 'gcra' && this.#late > 0
   }
 
   /**
-   * A bucket that refills all the time forgets charges that are held while hardly anything else is used, and they are spent
-   * all the same: that, the most that was ever held without being backed, is what may be granted beyond the limit once.
+   * A bucket forgets charges that are held while hardly anything else is used. Where it refills all the time they are spent all
+   * the same: that, the most that was ever held without being backed, is what may be granted beyond the limit once.
    */
   #judge(charge: LimitCharge, now: number): void {
-    if (this.#most > 0 && charge.rule.algorithm === 'gcra')
+    if (this.#most > 0 && 'burst' in charge.rule)
       this.#late = Math.max(this.#late, this.#most * (1 - this.#backedShare(charge, now)))
     this.#most = this.#amount
   }

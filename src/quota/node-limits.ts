@@ -53,6 +53,8 @@ interface Party {
   readonly most: number
   /** What of the amount was taken from what is held, for now. */
   taken: Held
+  /** What the call under way may bring, or bring back. */
+  coming: number
 }
 
 /** `undefined` where Redis must be asked. */
@@ -150,7 +152,7 @@ export class NodeLimits implements Limits {
     if (amount > 0) lease.wanted(amount, now)
     // All nodes together keep the promised error.
     const most = isKnowable && amount > 0 ? Math.floor(promised(charge) / this.#options.processes.count) : 0
-    return { charge, lease, most, taken: NOTHING }
+    return { charge, lease, most, taken: NOTHING, coming: 0 }
   }
 
   /** What can be told without Redis: of charges that go together all of it or nothing. */
@@ -258,8 +260,7 @@ export class NodeLimits implements Limits {
     const { clock, shared, metrics } = this.#options
     const askedAt = clock.monotonic()
     const open = parties.filter((_, at) => known[at] === undefined)
-    for (const party of open)
-      if (party.most > 0) party.taken = party.lease.spend(Math.min(party.lease.held(askedAt), party.charge.amount))
+    for (const party of open) if (party.most > 0) take(party, askedAt)
     const asked = open.filter(({ charge, taken }) => taken.amount === 0 || taken.amount < charge.amount)
     const charges = asked.map((party) => neededBy(party, options.mode === 'count', askedAt))
     metrics.called(charges.some(({ ahead }) => ahead > 0) ? 'ahead' : 'charge')
@@ -287,6 +288,8 @@ export class NodeLimits implements Limits {
     } catch (error) {
       this.#takeBack(open, clock.monotonic())
       throw error
+    } finally {
+      for (const { lease, coming } of open) lease.coming(-coming)
     }
   }
 
@@ -312,7 +315,7 @@ export class NodeLimits implements Limits {
   #hear(
     lease: Lease,
     charge: LimitCharge,
-    { amount, ahead }: { readonly amount: number; readonly ahead: number },
+    { amount, ahead, most }: Pick<Needed, 'amount' | 'ahead' | 'most'>,
     outcome: WindowOutcome,
     mode: ChargeOptions['mode'],
     askedAt: number,
@@ -325,7 +328,7 @@ export class NodeLimits implements Limits {
     const isCounted = mode === 'count' && outcome.isExceeded
     metrics.overshotHeld(lease.heard(charge, outcome, isCounted ? amount : outcome.granted, askedAt, now))
     const { retryAfterMs } = outcome
-    const atLeastMs = ahead === 0 ? retryAfterMs : Math.max(retryAfterMs, pauseMs(rule))
+    const atLeastMs = most === 0 ? retryAfterMs : Math.max(retryAfterMs, pauseMs(rule))
     if (outcome.isExceeded)
       lease.refused(isCounted ? 1 : amount, rule.amount, { retryAfterMs, forMs: closedMs(atLeastMs) }, now)
     if (ahead === 0 || outcome.isExceeded) return
@@ -340,18 +343,23 @@ export class NodeLimits implements Limits {
   }
 
   /** Asks for more where most of what is held ahead is gone. */
-  #renew({ charge, lease }: Party, ahead: number, now: number): void {
+  #renew({ charge, lease, most }: Party, target: number, now: number): void {
     const { shared, metrics } = this.#options
-    const needed = { ...charge, amount: 0, ahead: Math.ceil(ahead - lease.held(now)) }
+    const ahead = lease.lacking(target, now)
+    if (ahead === 0) return
+    const needed = { ...charge, amount: 0, ahead, most }
+    lease.coming(ahead)
     metrics.called('ahead')
     const asked = shared.charge([needed], { mode: 'each', onCharged: this.#inVain({ mode: 'each' }) })
     lease.refill = asked.then(
       ([outcome]) => {
         lease.refill = undefined
+        lease.coming(-ahead)
         if (outcome !== undefined) this.#hear(lease, charge, needed, outcome, 'each', now)
       },
       () => {
         lease.refill = undefined
+        lease.coming(-ahead)
       },
     )
   }
@@ -391,13 +399,24 @@ export class NodeLimits implements Limits {
   }
 }
 
-type Needed = LimitCharge & { readonly ahead: number }
+type Needed = LimitCharge & { readonly ahead: number; readonly most: number }
+
+/** Takes from what is held as much as there is of the amount. */
+function take(party: Party, now: number): void {
+  const { charge, lease } = party
+  party.taken = lease.spend(Math.min(lease.held(now), charge.amount))
+  party.coming = party.taken.amount
+  lease.coming(party.coming)
+}
 
 /** What is to be asked of Redis for a charge. */
-function neededBy({ charge, lease, most, taken }: Party, isCounted: boolean, now: number): Needed {
+function neededBy(party: Party, isCounted: boolean, now: number): Needed {
+  const { charge, lease, most, taken } = party
   const owed = isCounted ? lease.owed(now) : 0
-  const amount = charge.amount - taken.amount + owed
-  return { ...charge, amount, ahead: lease.ahead(charge.rule, most) }
+  const ahead = lease.lacking(lease.ahead(charge.rule, most), now)
+  party.coming += ahead
+  lease.coming(ahead)
+  return { ...charge, amount: charge.amount - taken.amount + owed, ahead, most }
 }
 
 /** Lets others wait for an answer, instead of asking for the same. */

@@ -74,7 +74,7 @@ export class UnusedLeases {
     const { shared, metrics, link, clock, onKept } = this.#options
     const askedAt = clock.monotonic()
     const amount = lease.returnable(charge, held, askedAt)
-    if (amount === 0 && (!lease.isUnjudged || link.state() === 'down')) return
+    if (amount === 0 && (!lease.isUnjudged(charge.rule) || link.state() === 'down')) return
     metrics.called('back')
     const back = { ...charge, amount: amount === 0 ? 0 : -amount, window: held.window }
     const [outcome] = await shared.charge([back], { mode: 'each' }).catch((error: unknown) => {

@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { LimitRule } from '../../src/adapter-kit/limits.ts'
+import { promised } from '../../src/quota/lease-bounds.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
 import { overshootOf } from './exact-limit.ts'
 import { QuotaMesh } from './simulated-nodes.ts'
@@ -26,6 +27,12 @@ interface Phase {
   rates: number[]
 }
 
+/** Something is held when a step ends, and others have used as much in the next one when it is given back. */
+const STEP_ENDS: Phase[] = [
+  { ms: 191, rates: [0, 0, 1, 0] },
+  { ms: 601, rates: [3, 0, 0, 3] },
+]
+
 async function run(rule: LimitRule, list: readonly Phase[]): Promise<QuotaMesh> {
   const mesh = new QuotaMesh(link, NODES)
   for (const { ms, rates } of list) {
@@ -33,6 +40,7 @@ async function run(rule: LimitRule, list: readonly Phase[]): Promise<QuotaMesh> 
       for (const [node, rate] of rates.entries())
         for (let each = 0; each < rate; each++) mesh.charge(node, [{ key: 'k', rule, amount: 1, accuracy: ACCURACY }])
       await mesh.settled()
+      expect(mesh.held('k')).toBeLessThanOrEqual(promised({ key: 'k', rule, amount: 1, accuracy: ACCURACY }))
       await mesh.clock.advance(STEP_MS)
     }
   }
@@ -56,7 +64,7 @@ describe.each<[string, LimitRule]>([
       expect(mesh.sum(MEASURED)).toBe(0)
       leased += mesh.sum('quota_charges_total h granted lease')
     })
-    await fc.assert(property, { numRuns: 4 })
+    await fc.assert(property, { numRuns: 4, examples: [[STEP_ENDS]] })
     expect(leased).toBeGreaterThan(0)
   })
 })
@@ -85,6 +93,13 @@ describe('a bucket that refills all the time', () => {
     [still(100), still(61), { ms: 5 * STEP_MS, rates: [0, 36, 14, 17] }],
   ]
 
+  /** One node is asked by many callers at once, and then somebody else is when the bucket has filled up. */
+  const AT_ONCE: [Phase, Phase, Phase][] = [
+    [still(100), still(0), { ms: 50, rates: [0, 51, 0, 0] }],
+    [{ ms: 100, rates: [1, 0, 0, 0] }, still(191), { ms: STEP_MS, rates: [19, 0, 0, 0] }],
+    [still(141), still(431), { ms: STEP_MS, rates: [0, 26, 0, 0] }],
+  ]
+
   it('grants no more than was promised beyond it, and measures at least that, but for parts of units', async () => {
     let found = 0
     const property = fc.asyncProperty(fc.array(cycle, { minLength: 1, maxLength: 4 }), async (cycles) => {
@@ -97,7 +112,7 @@ describe('a bucket that refills all the time', () => {
       // Nobody knows whether what was held was the reason: it is told in full.
       expect(mesh.sum(MEASURED)).toBeLessThanOrEqual(promise * (cycles.length + 1))
     })
-    const known: [(typeof CYCLE)[]][] = [[[CYCLE, CYCLE]], [PART]]
+    const known: [(typeof CYCLE)[]][] = [[[CYCLE, CYCLE]], [PART], [AT_ONCE]]
     await fc.assert(property, { numRuns: 6, examples: known })
     expect(found).toBeGreaterThan(0)
   })

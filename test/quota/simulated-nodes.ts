@@ -104,6 +104,11 @@ export class QuotaMesh {
     return (await this.#limits.charge([{ ...charge, amount: 0 }], { mode: 'all' }))[0]?.left
   }
 
+  /** What all nodes together hold of a counter. */
+  held(key: string): number {
+    return this.nodes.reduce((sum, node) => sum + node.held(key), 0)
+  }
+
   /** A metric of all nodes together. */
   sum(name: string): number {
     return this.meters.reduce((sum, meter) => sum + (meter.values.get(name) ?? 0), 0)
