@@ -64,9 +64,14 @@ export class GuardedCall<T> {
   start(attempt: Attempt, pending: Promise<T>): Promise<T> {
     const { context, options } = this.#started
     this.#watch(attempt, pending)
-    this.#cancelExpiry = onExpiry(this.#state.clock, options.deadline - this.#startedAt, () => {
+    const { clock } = this.#state
+    const giveUp = () => {
       this.#giveUp()
       context.abort()
+    }
+    this.#cancelExpiry = onExpiry(clock, options.deadline - this.#startedAt, () => {
+      // An adapter that watches the same deadline may have an answer of its own: its timer may be due in the same turn as ours.
+      this.#cancelExpiry = clock.turn(giveUp)
     })
     return this.#promise.promise
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { within } from '../../src/kernel/deadline.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { guardOnFakeClock, outcomeOf } from './guard-support.ts'
 
@@ -23,6 +24,18 @@ describe('a guarded call', () => {
     const answer = guard.run(() => later(50, 'answer'), deadline())
     await clock.advance(50)
     expect(await answer).toBe('answer')
+    expect(clock.pending).toBe(0)
+  })
+
+  it('hands on what the adapter says by itself when the time is over, whose timer was set last', async () => {
+    const { guard, deadline, clock } = guardOnFakeClock()
+    const own = async (end: number) => {
+      await Promise.resolve()
+      return await within(clock, end - clock.monotonic(), never(), () => 'its own answer')
+    }
+    const answer = guard.run((call) => own(call.deadline), deadline())
+    await clock.advance(1_000)
+    expect(await answer).toBe('its own answer')
     expect(clock.pending).toBe(0)
   })
 
