@@ -1,25 +1,24 @@
-// The questions that evaluations ask of bags, as data: what a step is to be asked of any bag is in its fields, so that an
-// answer's steps can be written as JSON and be asked in another process (see `stepOf`).
+// The questions that evaluations ask of bags. They can be told as data, so that an answer's steps can be asked in another
+// process (see `stepOf`).
 
+import { testPredicate } from '../expression/test-predicate.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Predicate } from '../kernel/read-log.ts'
+import type { SubjectTest } from '../kernel/subject-test.ts'
 import { type AttributeValue, isAmbiguous, isStringMap } from '../kernel/value.ts'
 import { canonicalValue } from './canonical-value.ts'
 
 /** What a step asks for: a scalar (or whether a map is there), a key of a map, a whole map, or a predicate's answer. */
 export type StepKind = 'attribute' | 'key' | 'map' | 'predicate'
 
-/**
- * A step without what asks it. A predicate is named by its id, which is its canonical text: whoever compiles the same
- * expressions knows the same predicates by the same ids.
- */
+/** A step without what asks it: enough to ask it in another process. */
 export interface StepData {
   readonly kind: StepKind
   readonly name: string
   /** The key of a map; JSON leaves it out where there is none. */
   readonly key?: string | undefined
   /** Of a predicate only. */
-  readonly predicateId?: string | undefined
+  readonly test?: SubjectTest | undefined
 }
 
 /**
@@ -28,11 +27,15 @@ export interface StepData {
  * that is not there at all (`no-map`) is told apart from a map that lacks the key: expressions can tell them apart too.
  * What is `unknown`, or ambiguous, is no answer: no evaluation that met it is kept, so such a bag finds none.
  */
-export interface ReadStep extends StepData {
+export interface ReadStep {
+  readonly kind: StepKind
+  readonly name: string
   /** Two steps with one id ask the same. */
   readonly id: string
   readonly key: string | undefined
   readonly whole: boolean
+  /** What another process asks instead; `undefined` for a predicate that cannot be told. */
+  travels(): StepData | undefined
   answer(bag: AttributeBag): StepAnswer
 }
 
@@ -78,7 +81,6 @@ class Step implements ReadStep {
   readonly name: string
   readonly key: string | undefined
   readonly whole: boolean
-  readonly predicateId: string | undefined
   readonly #predicate: Predicate | undefined
 
   constructor(kind: StepKind, id: string, name: string, key?: string, predicate?: Predicate) {
@@ -87,8 +89,14 @@ class Step implements ReadStep {
     this.name = name
     this.key = key
     this.whole = kind === 'map'
-    this.predicateId = predicate?.id
     this.#predicate = predicate
+  }
+
+  travels(): StepData | undefined {
+    const { kind, name, key } = this
+    if (this.#predicate === undefined) return { kind, name, key }
+    const test = this.#predicate.travels()
+    return test === undefined ? undefined : { kind, name, key, test }
   }
 
   answer(bag: AttributeBag): StepAnswer {
@@ -122,16 +130,11 @@ export function predicateStep(predicate: Predicate): ReadStep {
 
 /**
  * The step that its data, written by whichever process, stands for.
- * @param predicateWith the predicate with an id, as far as it is known here
- * @returns `undefined` where its predicate is not known: whoever cannot ask a step cannot use what was found by it
+ * @returns `undefined` for data that is no step
  */
-export function stepOf(
-  { kind, name, key, predicateId }: StepData,
-  predicateWith: (id: string) => Predicate | undefined,
-): ReadStep | undefined {
+export function stepOf({ kind, name, key, test }: StepData): ReadStep | undefined {
   if (kind === 'attribute') return attributeStep(name)
   if (kind === 'map') return wholeStep(name)
   if (kind === 'key') return key === undefined ? undefined : keyStep(name, key)
-  const predicate = predicateId === undefined ? undefined : predicateWith(predicateId)
-  return predicate === undefined ? undefined : predicateStep(predicate)
+  return test === undefined ? undefined : predicateStep(testPredicate({ attribute: name, mapKey: key }, test))
 }

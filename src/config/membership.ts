@@ -3,8 +3,10 @@
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Predicate, ReadLog } from '../kernel/read-log.ts'
+import { travelling } from '../expression/subject-test.ts'
+import type { PlainValue, SubjectTest } from '../kernel/subject-test.ts'
 import { digestOf } from './digest.ts'
-import { type AttributeSlot, type PlainValue, SlotLookup } from './slot-lookup.ts'
+import { type AttributeSlot, SlotLookup } from './slot-lookup.ts'
 
 /** Looks attribute values up among known ones and logs what the outcome depended on. */
 export class Membership<T> extends SlotLookup<T> implements Predicate {
@@ -21,6 +23,10 @@ export class Membership<T> extends SlotLookup<T> implements Predicate {
   test(bag: AttributeBag): boolean | undefined {
     const value = this.valueIn(bag)
     return value === undefined ? undefined : this.#known.has(value)
+  }
+
+  travels(): SubjectTest | undefined {
+    return travelling({ op: 'oneOf', values: [...this.#known.keys()] })
   }
 
   protected found(value: PlainValue, log: ReadLog | undefined): T | undefined {

@@ -7,7 +7,7 @@ import { Membership } from './membership.ts'
 import { DESTINATION_NAMESPACE, namespaceAttribute, SOURCE_NAMESPACE, unknownNamespace } from './request-namespace.ts'
 import { type RulePurpose, serves } from './rule-purpose.ts'
 import type { Sliced } from './slices.ts'
-import type { PlainValue } from './slot-lookup.ts'
+import type { PlainValue } from '../kernel/subject-test.ts'
 import type { RuleConfig, Snapshot } from './snapshot.ts'
 import { TermIndex } from './term-index.ts'
 

@@ -2,6 +2,7 @@
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { ReadLog } from '../kernel/read-log.ts'
+import type { PlainValue } from '../kernel/subject-test.ts'
 import { type AttributeValue, isAmbiguous, isStringMap } from '../kernel/value.ts'
 
 /** One attribute, or one key of a map attribute. */
@@ -9,9 +10,6 @@ export interface AttributeSlot {
   readonly attribute: string
   readonly mapKey: string | undefined
 }
-
-/** Values that are equal exactly when their JavaScript values are. */
-export type PlainValue = string | bigint | boolean
 
 /** What all look-ups by a slot have in common: how it is read, and what is found where there is no value to look up. */
 export abstract class SlotLookup<T> {

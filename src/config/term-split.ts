@@ -2,10 +2,10 @@
 
 import type { EqualityTerm, TextTerm } from '../expression/compiled.ts'
 import type { Vocabulary } from '../kernel/attribute-bag.ts'
-import type { Side } from './affix-lookup.ts'
-import { reversed } from './affix-trie.ts'
+import { reversed } from '../expression/affix-trie.ts'
 import type { Sliced } from './slices.ts'
-import type { AttributeSlot, PlainValue } from './slot-lookup.ts'
+import type { PlainValue, Side } from '../kernel/subject-test.ts'
+import type { AttributeSlot } from './slot-lookup.ts'
 import type { RuleConfig } from './snapshot.ts'
 
 /** A split is worth its look-up when it leaves at most this share of the rules. */

@@ -2,9 +2,11 @@
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Predicate, ReadLog } from '../kernel/read-log.ts'
+import type { SubjectTest } from '../kernel/subject-test.ts'
 import { type AttributeValue, isStringMap } from '../kernel/value.ts'
 import type { EvaluationError } from './compiled.ts'
 import { match } from './functions/conversions.ts'
+import { travelling } from './subject-test.ts'
 import { budgeted, remainingSteps, setRemainingSteps } from './steps.ts'
 
 type Closure<T> = (bag: AttributeBag, log: ReadLog | undefined) => T
@@ -27,19 +29,21 @@ function readEntry(bag: AttributeBag, name: string, key: string): string | undef
   return map.ambiguity?.(key) === undefined ? map.get(key) : undefined
 }
 
-function readSubject(bag: AttributeBag, { attribute, mapKey }: Subject): AttributeValue | undefined {
+/** The value of a subject; `undefined` where it is absent or ambiguous. */
+export function readSubject(bag: AttributeBag, { attribute, mapKey }: Subject): AttributeValue | undefined {
   return mapKey === undefined ? bag.get(attribute) : readEntry(bag, attribute, mapKey)
 }
 
 /**
  * The predicate that a boolean expression over one subject asks. `id` is canonical. Asked outside an evaluation, it has
- * a budget of its own; `maxSteps` is `undefined` where it takes no steps.
+ * a budget of its own; `maxSteps` is `undefined` where it takes no steps. `asks` says it as data.
  */
 export function predicateOf(
   subject: Subject,
   id: string,
   evaluate: Closure<unknown>,
   maxSteps: number | undefined,
+  asks: () => SubjectTest | undefined,
 ): Predicate {
   const ask = maxSteps === undefined ? evaluate : budgeted(evaluate, maxSteps)
   return {
@@ -51,6 +55,7 @@ export function predicateOf(
       const answer = ask(bag, undefined)
       return typeof answer === 'boolean' ? answer : undefined
     },
+    travels: () => travelling(asks()),
   }
 }
 

@@ -2,6 +2,7 @@
 // that influences a result must be logged, absences included.
 
 import type { AttributeBag } from './attribute-bag.ts'
+import type { SubjectTest } from './subject-test.ts'
 import type { AttributeValue } from './value.ts'
 
 /**
@@ -17,6 +18,8 @@ export interface Predicate {
   readonly mapKey: string | undefined
   /** Answers for a bag; `undefined` where the attribute (or the key) is absent or the answer is an error. */
   test(bag: AttributeBag): boolean | undefined
+  /** What it asks, for other processes; `undefined` where it cannot be told, or is too much to tell. */
+  travels(): SubjectTest | undefined
 }
 
 /** Receives each read, in the order in which a deterministic evaluation makes them. */

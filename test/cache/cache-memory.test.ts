@@ -122,7 +122,7 @@ it.each([
 ])('counts the shapes of answers: %s', (_name, rules, scopes) => {
   const cache = answersOf()
   const predicates = Array.from({ length: rules }, (_, i) => {
-    return { id: `is ${i}`, attribute: 'a', mapKey: undefined, test: () => false }
+    return { id: `is ${i}`, attribute: 'a', mapKey: undefined, test: () => false, travels: () => undefined }
   })
   const put = (i: number) => {
     const reads = new ReadCollector()

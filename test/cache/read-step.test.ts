@@ -6,27 +6,26 @@ import { ReadCollector, type RecordedStep } from '../../src/cache/read-collector
 import { type StepData, stepOf } from '../../src/cache/read-step.ts'
 import { ShapeTree } from '../../src/cache/shape-tree.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
+import { testPredicate } from '../../src/expression/test-predicate.ts'
 import type { Predicate } from '../../src/kernel/read-log.ts'
 
 const PREDICATES: ReadonlyMap<string, Predicate> = new Map(
-  ['p', '', 'pq'].map((prefix): [string, Predicate] => {
-    const test = (bag: AttributeBag) => {
-      const text = bag.get('a')
-      return typeof text === 'string' ? text.startsWith(prefix) : undefined
-    }
-    return [`prefix(${prefix})`, { id: `prefix(${prefix})`, attribute: 'a', mapKey: undefined, test }]
-  }),
+  ['p', '', 'pq'].map((prefix): [string, Predicate] => [
+    prefix,
+    testPredicate({ attribute: 'a', mapKey: undefined }, { op: 'prefix', text: prefix }),
+  ]),
 )
 
 /** What another process makes of steps that were sent to it. */
-function travelled(steps: readonly RecordedStep[], known = PREDICATES): (RecordedStep | undefined)[] {
-  const sent = JSON.parse(JSON.stringify(steps)) as {
-    step: StepData
+function travelled(steps: readonly RecordedStep[]): (RecordedStep | undefined)[] {
+  const sent = steps.map(({ step, outcome, value }) => ({ data: step.travels(), outcome, value }))
+  const read = JSON.parse(JSON.stringify(sent)) as {
+    data?: StepData
     outcome: RecordedStep['outcome']
     value: string
   }[]
-  return sent.map(({ step: data, outcome, value }) => {
-    const step = stepOf(data, (id) => known.get(id))
+  return read.map(({ data, outcome, value }) => {
+    const step = data && stepOf(data)
     return step && { step, outcome, value }
   })
 }
@@ -89,11 +88,12 @@ describe('the steps of an evaluation', () => {
     )
   })
 
-  it('cannot be asked where their predicate is not known', () => {
+  it('do not travel where their predicate does not', () => {
     const log = new ReadCollector()
-    log.predicate(PREDICATES.get('prefix(p)') as Predicate, true)
-    expect(travelled(log.steps, new Map())).toEqual([undefined])
-    expect(stepOf({ kind: 'predicate', name: 'a' }, (id) => PREDICATES.get(id))).toBeUndefined()
-    expect(stepOf({ kind: 'key', name: 'm' }, () => undefined)).toBeUndefined()
+    const predicate = { id: 'own', attribute: 'a', mapKey: undefined, test: () => true, travels: () => undefined }
+    log.predicate(predicate, true)
+    expect(travelled(log.steps)).toEqual([undefined])
+    expect(stepOf({ kind: 'predicate', name: 'a' })).toBeUndefined()
+    expect(stepOf({ kind: 'key', name: 'm' })).toBeUndefined()
   })
 })

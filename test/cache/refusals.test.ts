@@ -8,6 +8,7 @@ import type { VerdictEntry } from '../../src/cache/verdict-entry.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { Predicate } from '../../src/kernel/read-log.ts'
 import { ReadableMeter } from '../redis/support.ts'
+import { testPredicate } from '../../src/expression/test-predicate.ts'
 import { deny } from './support.ts'
 
 const NOW = 1_000_000
@@ -50,8 +51,8 @@ function stored(message = 'no'): StoredAnswer {
 function readsOf(count: number, value: string, scope = ''): ReadCollector {
   const reads = new ReadCollector()
   for (let i = 0; i < count; i++) {
-    const test: Predicate['test'] = (bag) => bag.get('a') === `${i}`
-    reads.predicate({ id: `${scope}is ${i}`, attribute: 'a', mapKey: undefined, test }, value === `${i}`)
+    const predicate = testPredicate({ attribute: 'a', mapKey: undefined }, { op: 'equals', value: `${i}` })
+    reads.predicate({ ...predicate, id: `${scope}is ${i}` }, value === `${i}`)
   }
   return reads
 }

@@ -7,6 +7,7 @@ import { type Shape, ShapeTree } from '../../src/cache/shape-tree.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { ReadLog } from '../../src/kernel/read-log.ts'
 import { Duration } from '../../src/kernel/time.ts'
+import { testPredicate } from '../../src/expression/test-predicate.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
 
 /** A tree of which each shape keeps what was stored for the values that it was reached with. */
@@ -63,12 +64,8 @@ function run(program: Program, bag: AttributeBag, log: ReadLog): number {
       return next('absent')
     }
     const { name, prefix } = program
-    const test = (other: AttributeBag) => {
-      const text = other.get(name)
-      return typeof text === 'string' ? text.startsWith(prefix) : undefined
-    }
     const answer = value.startsWith(prefix)
-    log.predicate({ id: `prefix(${name},${prefix})`, attribute: name, mapKey: undefined, test }, answer)
+    log.predicate(testPredicate({ attribute: name, mapKey: undefined }, { op: 'prefix', text: prefix }), answer)
     return next(String(answer))
   }
   if (program.kind === 'whole') {
@@ -223,15 +220,14 @@ describe('the shape tree', () => {
 describe('a shape tree with long paths', () => {
   const LENGTH = 20_000
   const predicates = Array.from({ length: LENGTH }, (_, i) => {
-    const test = (bag: AttributeBag) => bag.get('a') === `/${i}/`
-    return { id: `is ${i}`, attribute: 'a', mapKey: undefined, test }
+    return testPredicate({ attribute: 'a', mapKey: undefined }, { op: 'equals', value: `/${i}/` })
   })
   /** The reads of many rules, as the collector would hand them on if it had no bound of its own. */
   const stepsOf = (path: string, count = LENGTH) => {
     const bag = MapBag.of({ a: path })
     return predicates.slice(0, count).flatMap((predicate) => {
       const reads = new ReadCollector()
-      reads.predicate(predicate, predicate.test(bag))
+      reads.predicate(predicate, predicate.test(bag) === true)
       return reads.steps
     })
   }

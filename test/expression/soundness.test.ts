@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compileExpression } from '../../src/expression/compile.ts'
 import type { CompiledExpression, Dialect } from '../../src/expression/compiled.ts'
+import { askOf } from '../../src/expression/subject-test.ts'
 import { fits } from '../../src/expression/text-term.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { Predicate, ReadLog } from '../../src/kernel/read-log.ts'
@@ -48,6 +49,20 @@ class Questions implements ReadLog {
   }
 }
 
+class Predicates implements ReadLog {
+  readonly met: Predicate[] = []
+  attribute(): void {}
+  mapKey(): void {}
+  wholeMap(): void {}
+
+  predicate(predicate: Predicate): void {
+    this.met.push(predicate)
+  }
+}
+
+const valueOf = (bag: AttributeBag, { attribute, mapKey }: Predicate) =>
+  mapKey === undefined ? bag.get(attribute) : entryOf(bag, attribute, mapKey)
+
 /** A bag that keeps some attributes of one and has the others of another. */
 const pairs = fc.tuple(bags, bags, fc.array(fc.boolean(), { minLength: 20, maxLength: 20 })).map(([one, two, keep]) => {
   const values = new Map<string, AttributeValue>()
@@ -77,6 +92,33 @@ describe.each([
       { numRuns: 4000 },
     )
     expect(alike).toBeGreaterThan(400)
+  })
+
+  it('a predicate that travels asks every bag the same', () => {
+    const ops = new Map<string, number>()
+    let asked = 0
+    fc.assert(
+      fc.property(sources, bags, bags, (source, one, two) => {
+        const log = new Predicates()
+        compile(source, dialect).evaluate(one, log)
+        for (const predicate of log.met) {
+          asked++
+          const test = predicate.travels()
+          if (test === undefined) continue
+          ops.set(test.op, (ops.get(test.op) ?? 0) + 1)
+          const ask = askOf(test)
+          for (const bag of [one, two]) {
+            const value = valueOf(bag, predicate)
+            expect(value === undefined ? undefined : ask(value), predicate.id).toBe(predicate.test(bag))
+          }
+        }
+      }),
+      { numRuns: 4000 },
+    )
+    const told = [...ops.values()].reduce((sum, count) => sum + count, 0)
+    expect(told / asked).toBeGreaterThan(0.15)
+    for (const op of ['equals', 'not', 'prefix', 'suffix', 'below', 'above', 'atMost', 'atLeast', 'matches'])
+      expect([...ops.keys()]).toContain(op)
   })
 
   it('a log does not change the result, and what reads nothing is constant', () => {

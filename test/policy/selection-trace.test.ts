@@ -14,6 +14,7 @@ const PREDICATES: readonly Predicate[] = ['a', 'b'].map((attribute) => ({
   attribute,
   mapKey: attribute === 'b' ? 'k' : undefined,
   test: () => true,
+  travels: () => undefined,
 }))
 
 const valueOf = (id: string, absent: readonly string[]) => (absent.includes(id) ? undefined : 'v')

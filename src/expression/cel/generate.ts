@@ -22,6 +22,7 @@ import {
   type Operation,
   valuesOf,
 } from './closures.ts'
+import { celSubjectTest } from './subject-test.ts'
 import { type BinaryOperator, equals, negate, operate } from './operations.ts'
 import { CEL_FUNCTIONS } from './functions.ts'
 import { compileMacro, macroAt, type Scope } from './macros.ts'
@@ -66,7 +67,7 @@ class Generator {
     if (subject === undefined) return this.#node(node, scope)
     const plain = new Generator(this.#options, false).compile(node, scope)
     const id = `cel:${subject.type}:${serialize(node)}`
-    const predicate = predicateOf(subject, id, plain, this.#options.maxSteps)
+    const predicate = predicateOf(subject, id, plain, this.#options.maxSteps, () => celSubjectTest(node, this.#tree))
     const clause = celClause(node, this.#tree)
     return clause === undefined ? asPredicate(predicate, plain) : clausePredicate(predicate, clause, plain)
   }

@@ -12,6 +12,7 @@ import { canonicalText, mapEntryOf, referencesOf, subjectOf, type Types } from '
 import type { Call, Node } from './ast.ts'
 import { cexlClause } from './clause.ts'
 import { ADDITION, type Apply, type Binary, byteCodeType, EQUALITY, FUNCTIONS, ORDER } from './operations.ts'
+import { cexlSubjectTest } from './subject-test.ts'
 import { lookUp, type ReadMap, readAttribute, readMap, readMapEntry } from './reads.ts'
 
 export interface GenerateOptions {
@@ -52,6 +53,7 @@ class Generator {
       `cexl:${canonicalText(node, types)}`,
       plain,
       takesSteps(node) ? maxSteps : undefined,
+      () => cexlSubjectTest(node, typeOf),
     )
     const clause = cexlClause(node, typeOf)
     return clause === undefined ? asPredicate(predicate, plain) : clausePredicate(predicate, clause, plain)

@@ -65,6 +65,12 @@ export function compilePattern(text: string): CompiledPattern {
   return pattern
 }
 
+/** Instructions of the program that a pattern of a config makes; infinite where it does not compile. */
+export function programSize(text: string): number {
+  const pattern = compilePattern(text)
+  return pattern instanceof EvaluationError ? Number.POSITIVE_INFINITY : pattern.program
+}
+
 /** Whether the pattern occurs anywhere in the text. */
 export function findPattern(pattern: CompiledPattern, text: string): boolean | EvaluationError {
   return pattern instanceof EvaluationError ? pattern : pattern.find(text)

@@ -1,5 +1,7 @@
 // Finds the longest of many texts that another text begins (or ends) with, in time that does not grow with their number.
 
+import type { Side } from '../kernel/subject-test.ts'
+
 interface Node<T> {
   /** The characters from the parent on, in the order in which they are walked. */
   label: string
@@ -12,7 +14,7 @@ export class AffixTrie<T> {
   readonly #root: Node<T> = { label: '', children: undefined, value: undefined }
   readonly #fromEnd: boolean
 
-  constructor(side: 'prefix' | 'suffix') {
+  constructor(side: Side) {
     this.#fromEnd = side === 'suffix'
   }
 

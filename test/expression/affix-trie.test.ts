@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { AffixTrie } from '../../src/config/affix-trie.ts'
+import { AffixTrie } from '../../src/expression/affix-trie.ts'
 
 const text = fc.string({ unit: fc.constantFrom('a', 'b', '/', '\ud83d', '\ude00'), maxLength: 6 })
 

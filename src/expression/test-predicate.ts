@@ -1,0 +1,27 @@
+// A predicate made of what another process told of it.
+
+import type { Predicate } from '../kernel/read-log.ts'
+import type { SubjectTest } from '../kernel/subject-test.ts'
+import { readSubject, type Subject } from './evaluate.ts'
+import { askOf } from './subject-test.ts'
+
+/** Two of equal tests of one subject have one id. */
+export function testPredicate(subject: Subject, test: SubjectTest): Predicate {
+  const { attribute, mapKey } = subject
+  const ask = askOf(test)
+  return {
+    id: `test:${JSON.stringify([attribute, mapKey, test], plainly)}`,
+    attribute,
+    mapKey,
+    test(bag) {
+      const value = readSubject(bag, subject)
+      return value === undefined ? undefined : ask(value)
+    },
+    travels: () => test,
+  }
+}
+
+/** JSON has no integers of 64 bits, and no numbers beyond the finite ones. */
+function plainly(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' || typeof value === 'number' ? { [typeof value]: String(value) } : value
+}
