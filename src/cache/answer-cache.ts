@@ -10,6 +10,7 @@ import {
   type AnswerScope,
   answerBytes,
   type Findings,
+  type FoundAnswer,
   KeptAnswer,
   keyLength,
   ShapeAnswers,
@@ -22,7 +23,7 @@ import { ShapeTree } from './shape-tree.ts'
 import { usesLeft } from './use-budget.ts'
 import { spend } from './verdict-entry.ts'
 
-export type { AnswerScope, Findings, StoredAnswer }
+export type { AnswerScope, Findings, FoundAnswer, StoredAnswer }
 
 export interface AnswerCacheOptions {
   readonly maxEntries: number
@@ -78,7 +79,7 @@ export class AnswerCache {
    * Finds a servable answer and spends one use of it.
    * @param handlers names of the handlers that the scope's rules can call
    */
-  find(scope: AnswerScope, bag: AttributeBag, handlers: readonly string[], now: number): StoredAnswer | undefined {
+  find(scope: AnswerScope, bag: AttributeBag, handlers: readonly string[], now: number): FoundAnswer | undefined {
     const probe = (answers: ShapeAnswers, values: string) => {
       const kept = answers.get(values)
       if (kept === undefined || !this.#servable(kept, bag, handlers, now)) return undefined

@@ -5,7 +5,7 @@ import type { Answer } from '../kernel/verdict.ts'
 import type { RecordedStep } from './read-collector.ts'
 import type { Epoch } from './revocations.ts'
 import type { Linked } from './second-chance.ts'
-import type { Shape, ShapeTree } from './shape-tree.ts'
+import type { PathStep, Shape, ShapeTree } from './shape-tree.ts'
 import type { UseBudget } from './use-budget.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
 
@@ -23,13 +23,19 @@ export interface StoredAnswer extends UseBudget {
   readonly epoch: Epoch
 }
 
+/** A stored answer that was found again. */
+export interface FoundAnswer extends StoredAnswer {
+  /** The way that its evaluation went. */
+  readonly steps: readonly PathStep[]
+}
+
 /** The answers of one set of rules: scopes are named by the digest of the rules that can fire, so they outlive config changes. */
 export interface AnswerScope {
   readonly digest: string
   readonly shapes: ShapeTree<ShapeAnswers>
 }
 
-export class KeptAnswer implements StoredAnswer, Linked<KeptAnswer> {
+export class KeptAnswer implements FoundAnswer, Linked<KeptAnswer> {
   readonly answer: Findings
   readonly reads: readonly ReferencedAttribute[]
   // Whole milliseconds, as in verdicts.
@@ -59,6 +65,10 @@ export class KeptAnswer implements StoredAnswer, Linked<KeptAnswer> {
     this.values = flat(values)
     this.siblings = siblings
     this.bytes = bytes
+  }
+
+  get steps(): readonly PathStep[] {
+    return this.siblings.shape.steps
   }
 }
 

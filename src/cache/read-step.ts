@@ -2,24 +2,11 @@
 // process (see `stepOf`).
 
 import { testPredicate } from '../expression/test-predicate.ts'
+import type { ReadKind, ReadOutcome, ReadQuestion } from '../kernel/answer-shape.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Predicate } from '../kernel/read-log.ts'
-import type { SubjectTest } from '../kernel/subject-test.ts'
 import { type AttributeValue, isAmbiguous, isStringMap } from '../kernel/value.ts'
 import { canonicalValue } from './canonical-value.ts'
-
-/** What a step asks for: a scalar (or whether a map is there), a key of a map, a whole map, or a predicate's answer. */
-export type StepKind = 'attribute' | 'key' | 'map' | 'predicate'
-
-/** A step without what asks it: enough to ask it in another process. */
-export interface StepData {
-  readonly kind: StepKind
-  readonly name: string
-  /** The key of a map; JSON leaves it out where there is none. */
-  readonly key?: string | undefined
-  /** Of a predicate only. */
-  readonly test?: SubjectTest | undefined
-}
 
 /**
  * One question that an evaluation asks a bag. `outcome` says how the bag answers, as far as the next question can
@@ -28,19 +15,19 @@ export interface StepData {
  * What is `unknown`, or ambiguous, is no answer: no evaluation that met it is kept, so such a bag finds none.
  */
 export interface ReadStep {
-  readonly kind: StepKind
+  readonly kind: ReadKind
   readonly name: string
   /** Two steps with one id ask the same. */
   readonly id: string
   readonly key: string | undefined
   readonly whole: boolean
-  /** What another process asks instead; `undefined` for a predicate that cannot be told. */
-  travels(): StepData | undefined
+  /** The question for another process; `undefined` for a predicate that cannot be told. */
+  travels(): ReadQuestion | undefined
   answer(bag: AttributeBag): StepAnswer
 }
 
 export interface StepAnswer {
-  readonly outcome: 'absent' | 'no-map' | 'unknown' | 'present' | 'true' | 'false'
+  readonly outcome: ReadOutcome
   readonly value: string
 }
 
@@ -76,14 +63,14 @@ export const keyId = (name: string, key: string): string => `k${name.length}:${n
 export const wholeId = (name: string): string => `w${name}`
 
 class Step implements ReadStep {
-  readonly kind: StepKind
+  readonly kind: ReadKind
   readonly id: string
   readonly name: string
   readonly key: string | undefined
   readonly whole: boolean
   readonly #predicate: Predicate | undefined
 
-  constructor(kind: StepKind, id: string, name: string, key?: string, predicate?: Predicate) {
+  constructor(kind: ReadKind, id: string, name: string, key?: string, predicate?: Predicate) {
     this.kind = kind
     this.id = id
     this.name = name
@@ -92,7 +79,7 @@ class Step implements ReadStep {
     this.#predicate = predicate
   }
 
-  travels(): StepData | undefined {
+  travels(): ReadQuestion | undefined {
     const { kind, name, key } = this
     if (this.#predicate === undefined) return { kind, name, key }
     const test = this.#predicate.travels()
@@ -132,7 +119,7 @@ export function predicateStep(predicate: Predicate): ReadStep {
  * The step that its data, written by whichever process, stands for.
  * @returns `undefined` for data that is no step
  */
-export function stepOf({ kind, name, key, test }: StepData): ReadStep | undefined {
+export function stepOf({ kind, name, key, test }: ReadQuestion): ReadStep | undefined {
   if (kind === 'attribute') return attributeStep(name)
   if (kind === 'map') return wholeStep(name)
   if (kind === 'key') return key === undefined ? undefined : keyStep(name, key)

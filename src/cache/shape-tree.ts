@@ -11,7 +11,7 @@ import type { ReadStep, StepAnswer } from './read-step.ts'
 type Outcome = StepAnswer['outcome']
 
 /** A step of a path, without the value that one request gave. */
-interface PathStep {
+export interface PathStep {
   readonly step: ReadStep
   readonly outcome: Outcome
 }
@@ -37,10 +37,27 @@ interface Question<L> {
 export class Shape<L> {
   node: Node<L>
   readonly kept: L
+  #steps: readonly PathStep[] | undefined
 
   constructor(node: Node<L>, keep: (shape: Shape<L>) => L) {
     this.node = node
     this.kept = keep(this)
+  }
+
+  /** The steps that lead here, in order: always the same. It must be in its tree when they are asked for first. */
+  get steps(): readonly PathStep[] {
+    return (this.#steps ??= this.#walk())
+  }
+
+  #walk(): readonly PathStep[] {
+    const parts: (readonly PathStep[])[] = []
+    for (let at = this.node; ; ) {
+      parts.push(at.path)
+      const { asked } = at
+      if (asked === undefined) return parts.reverse().flat()
+      parts.push([{ step: asked.step, outcome: at.outcome }])
+      at = asked.asker
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // What the front doors (gRPC, HTTP, embedded) ask of the node, whatever stands behind it.
 
+import type { AnswerShape } from './answer-shape.ts'
 import type { AttributeBag, Vocabulary } from './attribute-bag.ts'
 import type { IntermixError } from './errors.ts'
 import type { RateLimitAnswer, RateLimitDemand } from './rate-limit.ts'
@@ -40,6 +41,8 @@ export interface CheckOptions {
   readonly deduplicationId?: string
   /** `false` for callers that have no use for `Answer.referenced`: it is empty then, and takes no time. */
   readonly references?: boolean
+  /** `true` for callers that keep answers by their shape. */
+  readonly shape?: boolean
 }
 
 export interface QuotaGrant {
@@ -55,6 +58,8 @@ export interface CheckOutcome {
   readonly quotas: ReadonlyMap<string, QuotaGrant>
   /** When it was answered, on the monotonic clock, where somebody has looked. */
   readonly answeredAt?: number
+  /** What the answer depended on, where the caller asked for it and may keep the answer. */
+  readonly shape?: AnswerShape | undefined
 }
 
 export interface CheckService {

@@ -6,12 +6,11 @@ import type { NormalRequestBag } from '../wire/normal-request-bag.ts'
 
 /** The outcome with references to what the caller sent; the same object where they are so already. */
 export function outcomeAsSent(outcome: CheckOutcome, bag: NormalRequestBag): CheckOutcome {
-  const { answer, answeredAt } = outcome
+  const { answer } = outcome
   const referenced = asSent(answer.referenced, bag)
   const quotas = grantsAsSent(outcome.quotas, bag)
   if (referenced === answer.referenced && quotas === outcome.quotas) return outcome
-  const sent = { answer: { ...answer, referenced }, quotas }
-  return answeredAt === undefined ? sent : { ...sent, answeredAt }
+  return { ...outcome, answer: { ...answer, referenced }, quotas }
 }
 
 /** The grants with references to what the caller sent; the same object where they are so already. */

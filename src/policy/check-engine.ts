@@ -7,11 +7,13 @@ import type { Epoch, Revocations } from '../cache/revocations.ts'
 import type { UseBudget } from '../cache/use-budget.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
 import { unknownNamespace } from '../config/request-namespace.ts'
+import type { AnswerShape } from '../kernel/answer-shape.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { CheckOptions, CheckOutcome, CheckService, QuotaGrant } from '../kernel/services.ts'
 import type { Answer } from '../kernel/verdict.ts'
+import { shapeOf } from './answer-shape.ts'
 import { afterWaiting, givenAgain, oldestEpoch, usesFor } from './answer-life.ts'
 import type { CheckLog } from './check-log.ts'
 import type { CheckMetrics } from './check-metrics.ts'
@@ -67,7 +69,8 @@ export class CheckEngine implements CheckService {
       const stored = this.#options.answers.find(plan.scope, bag, plan.handlers, now)
       if (stored !== undefined) {
         const uses = usesFor(call.options, stored)
-        return this.#finish(call, givenAgain(stored, now, uses, this.#references(call, stored.reads)))
+        const answer = givenAgain(stored, now, uses, this.#references(call, stored.reads))
+        return this.#finish(call, answer, call.choosing && shapeOf(call, stored.steps, stored.epoch))
       }
     }
     return this.#evaluate(call)
@@ -123,18 +126,16 @@ export class CheckEngine implements CheckService {
       this.#options.metrics.unknown.add(part)
       this.#options.log.unknown(part)
     }
-    const { answers } = this.#options
-    if (answers !== undefined && call.plan.scope !== undefined && isLasting && freshUntil > now) {
-      answers.store(call.plan.scope, collector.steps, {
-        ...budget,
-        answer: findings,
-        reads,
-        createdAt: combined.createdAt,
-        freshUntil,
-        epoch: oldestEpoch(epoch, entries),
-      })
-    }
-    return this.#finish(call, { ...findings, referenced: this.#references(call, reads) })
+    const answer = { ...findings, referenced: this.#references(call, reads) }
+    const { scope } = call.plan
+    if (this.#options.answers === undefined || scope === undefined || !isLasting || freshUntil <= now)
+      return this.#finish(call, answer, undefined)
+    const { steps } = collector
+    const { createdAt } = combined
+    const oldest = oldestEpoch(epoch, entries)
+    const stored = { ...budget, answer: findings, reads, createdAt, freshUntil, epoch: oldest }
+    this.#options.answers.store(scope, steps, stored)
+    return this.#finish(call, answer, shapeOf(call, steps, oldest))
   }
 
   /** @param reads what the evaluation read, this one or the one that gave the answer before */
@@ -143,17 +144,17 @@ export class CheckEngine implements CheckService {
   }
 
   /** Charges what the rules charge, then tells of the answer. */
-  #finish(call: Call, answer: Answer): CheckOutcome | Promise<CheckOutcome> {
+  #finish(call: Call, answer: Answer, shape: AnswerShape | undefined): CheckOutcome | Promise<CheckOutcome> {
     const { options, plan } = call
-    if (answer.status.code !== 0 || (options.charging ?? 'all') !== 'all') return this.#answered(call, answer)
+    if (answer.status.code !== 0 || (options.charging ?? 'all') !== 'all') return this.#answered(call, answer, shape)
     if (plan.shadowCharging.length > 0) chargeShadow({ call, rules: plan.shadowCharging }, this.#options.metrics)
-    if (plan.charging.length === 0 && options.alsoRead === undefined) return this.#answered(call, answer)
+    if (plan.charging.length === 0 && options.alsoRead === undefined) return this.#answered(call, answer, shape)
     const { clock } = this.#options
     const since = clock.monotonic()
     const charged = this.#charge(call, answer)
     return charged instanceof Promise
-      ? charged.then((done) => this.#answered(call, afterWaiting(done, clock.monotonic() - since)))
-      : this.#answered(call, charged)
+      ? charged.then((done) => this.#answered(call, afterWaiting(done, clock.monotonic() - since), undefined))
+      : this.#answered(call, charged, charged === answer ? shape : undefined)
   }
 
   #charge(call: Call, answer: Answer): Answer | Promise<Answer> {
@@ -168,17 +169,18 @@ export class CheckEngine implements CheckService {
     )
   }
 
-  #answered(call: Call, answer: Answer): CheckOutcome | Promise<CheckOutcome> {
+  /** @param shape `undefined` also for what nobody may keep, such as an answer that paid for a quota */
+  #answered(call: Call, answer: Answer, shape: AnswerShape | undefined): CheckOutcome | Promise<CheckOutcome> {
     const { clock, metrics, log } = this.#options
     const answeredAt = clock.monotonic()
     metrics.answered(answer, answeredAt - call.startedAt)
     if (answer.status.code !== 0) log.denied(answer)
     const { quotas, charging } = call.options
     if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0 || charging === 'none')
-      return { answer, quotas: NO_QUOTAS, answeredAt }
+      return { answer, quotas: NO_QUOTAS, answeredAt, shape }
     return this.#options.quotas.grant(call, quotas).then((grants) => {
       const grantedAt = clock.monotonic()
-      return { answer: afterWaiting(answer, grantedAt - answeredAt), quotas: grants, answeredAt: grantedAt }
+      return { answer: afterWaiting(answer, grantedAt - answeredAt), quotas: grants, answeredAt: grantedAt, shape }
     })
   }
 }

@@ -62,6 +62,7 @@ export class NormalizingCheck implements CheckService {
     const forget = (done: CheckOutcome): CheckOutcome => ({
       ...done,
       answer: { ...done.answer, validForMs: 0, validUses: 0 },
+      shape: undefined,
     })
     return outcome instanceof Promise ? outcome.then(forget) : forget(outcome)
   }

@@ -18,6 +18,8 @@ export interface RequestOptions {
   readonly startedAt?: number
   /** `false` where nobody asks what the answer depended on. */
   readonly references?: boolean
+  /** `true` where somebody asks for the answer's shape. */
+  readonly shape?: boolean
 }
 
 export interface PolicyRequest<O extends RequestOptions = RequestOptions> {
@@ -28,6 +30,8 @@ export interface PolicyRequest<O extends RequestOptions = RequestOptions> {
   readonly inputs: ReadCollector | undefined
   /** Where what choosing the rules read has led; `undefined` where nobody asks what the answer depended on. */
   readonly selection: Place | undefined
+  /** What choosing the rules read, step by step; `undefined` where nobody asks for the answer's shape. */
+  readonly choosing: ReadCollector | undefined
   readonly plan: CheckPlan
   readonly options: O
   /** On the monotonic clock, in ms. */
@@ -88,7 +92,7 @@ export class PolicyRequests {
     proceed: (request: PolicyRequest<O>) => T | Promise<T>,
   ): T | Promise<T> {
     const { clock, generationFailures: failures } = this.#options
-    const inputs = options.references === false ? undefined : new ReadCollector()
+    const inputs = options.references === false && options.shape !== true ? undefined : new ReadCollector()
     const generators = state.rules.attributes(own, inputs).rules
     const context = { deadline: startedAt + options.timeoutMs, failures, failed: 'unknown', log: inputs } as const
     const bag = generateAttributes(own, generators, state.handlers, context)
@@ -107,9 +111,11 @@ export class PolicyRequests {
     preparedAt: number,
   ): PolicyRequest<O> {
     const trace = options.references === false ? undefined : new SelectionTrace(this.#startOf(state))
-    const plan = this.#options.plans.of(state.rules.check(bag, trace))
+    const choosing = options.shape === true ? new ReadCollector() : undefined
+    const plan = this.#options.plans.of(state.rules.check(bag, trace ?? choosing))
+    if (trace !== undefined && choosing !== undefined) state.rules.check(bag, choosing)
     const deadline = startedAt + options.timeoutMs
-    return { state, bag, inputs, selection: trace?.place, plan, options, deadline, startedAt, preparedAt }
+    return { state, bag, inputs, selection: trace?.place, choosing, plan, options, deadline, startedAt, preparedAt }
   }
 
   #startOf(state: PolicyState): Place {

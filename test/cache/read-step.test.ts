@@ -3,8 +3,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ReadCollector, type RecordedStep } from '../../src/cache/read-collector.ts'
-import { type StepData, stepOf } from '../../src/cache/read-step.ts'
+import { stepOf } from '../../src/cache/read-step.ts'
 import { ShapeTree } from '../../src/cache/shape-tree.ts'
+import type { ReadQuestion } from '../../src/kernel/answer-shape.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import { testPredicate } from '../../src/expression/test-predicate.ts'
 import type { Predicate } from '../../src/kernel/read-log.ts'
@@ -20,7 +21,7 @@ const PREDICATES: ReadonlyMap<string, Predicate> = new Map(
 function travelled(steps: readonly RecordedStep[]): (RecordedStep | undefined)[] {
   const sent = steps.map(({ step, outcome, value }) => ({ data: step.travels(), outcome, value }))
   const read = JSON.parse(JSON.stringify(sent)) as {
-    data?: StepData
+    data?: ReadQuestion
     outcome: RecordedStep['outcome']
     value: string
   }[]
