@@ -78,11 +78,18 @@ export class AnswerCache {
   /**
    * Finds a servable answer and spends one use of it.
    * @param handlers names of the handlers that the scope's rules can call
+   * @param known what is known of the request, as far as revocations go
    */
-  find(scope: AnswerScope, bag: AttributeBag, handlers: readonly string[], now: number): FoundAnswer | undefined {
+  find(
+    scope: AnswerScope,
+    bag: AttributeBag,
+    handlers: readonly string[],
+    now: number,
+    known: AttributeBag = bag,
+  ): FoundAnswer | undefined {
     const probe = (answers: ShapeAnswers, values: string) => {
       const kept = answers.get(values)
-      if (kept === undefined || !this.#servable(kept, bag, handlers, now)) return undefined
+      if (kept === undefined || !this.#servable(kept, known, handlers, now)) return undefined
       kept.isUsed = true
       kept.usesLeft--
       for (const part of kept.parts) spend(part, now)

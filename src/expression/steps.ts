@@ -28,6 +28,8 @@ const budget = { left: DEFAULT_MAX_STEPS, shared: Number.POSITIVE_INFINITY }
  * each go through what a caller has made long. Those that take no steps are evaluated all the same.
  */
 export function sharingSteps<T>(work: () => T): T {
+  // Work within such work takes of the same steps.
+  if (budget.shared !== Number.POSITIVE_INFINITY) return work()
   budget.shared = SHARED_BUDGETS
   try {
     return work()

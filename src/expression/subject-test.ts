@@ -34,6 +34,11 @@ export function travelling(test: SubjectTest | undefined): SubjectTest | undefin
   return parts > MAX_PARTS || characters > MAX_CONSTANTS || program > MAX_PROGRAM ? undefined : test
 }
 
+/** Whether asking the test takes steps of a budget. */
+export function takesSteps(test: SubjectTest): boolean {
+  return sizeOf(test).program > 0
+}
+
 interface Size {
   readonly parts: number
   readonly characters: number

@@ -6,12 +6,16 @@ import type { Possibility, Verdicts } from './oracle/possible.ts'
 const DEFAULT_VALID_MS = 60_000
 const DEFAULT_USES = 10_000
 
-/** Says what is wrong with the life of an answer that is made of these verdicts; `undefined` where nothing is. */
+/**
+ * Says what is wrong with the life of an answer that is made of these verdicts; `undefined` where nothing is.
+ * @param life how long the answer took, whether it paid for a quota, and what of its life was lost where times became whole
+ * milliseconds
+ */
 export function lifeProblem(
   answer: Answer,
   { evaluated, bag }: Possibility,
   verdicts: Verdicts,
-  { tookMs, isPaid }: { readonly tookMs: number; readonly isPaid: boolean },
+  { tookMs, isPaid, roundedMs }: { readonly tookMs: number; readonly isPaid: boolean; readonly roundedMs: number },
 ): string | undefined {
   const { tier, ageMs, validForMs, validUses } = answer
   const { steps, questions, matched } = evaluated
@@ -45,8 +49,7 @@ export function lifeProblem(
         )
   if (validForMs > most + 1) return `it is valid for ${validForMs} ms, and may be for ${most}`
   // What read an unknown attribute is not kept, whatever came of it.
-  // Rounded twice where something was waited for.
-  if (!isPaid && lives.length === 0 && !bag.hasUnknown && validForMs < most - 2)
+  if (!isPaid && lives.length === 0 && !bag.hasUnknown && validForMs < most - roundedMs)
     return `it is valid for ${validForMs} ms, and should be for ${most}`
   const uses = Math.min(
     ...lives.map((life) => life.uses),

@@ -30,6 +30,8 @@ export interface Answered {
   readonly askedAt: number
   readonly answeredAt: number
   readonly keeps: boolean
+  /** Whether it is an answer that the caller kept: its uses were handed out before. */
+  readonly isKept: boolean
   readonly references: boolean
   readonly quotas: ReadonlyMap<string, Demand>
   readonly charging: 'all' | 'named' | 'none'
@@ -89,6 +91,8 @@ export class Judge {
     const request = { ...answered, told, charges, mayFail }
     const others = alsoRead === undefined ? [undefined] : possibilities(config, alsoRead, mayFail)
     const tookMs = answered.answeredAt - answered.askedAt
+    // Rounded twice where something was waited for, and once more where the caller kept it.
+    const roundedMs = answered.isKept ? 4 : 2
     let problem: string | undefined
     for (const possibility of all) {
       const from = Math.max(answered.revokedAt(possibility.bag), answered.answeredAt - answer.ageMs - 1)
@@ -96,7 +100,7 @@ export class Judge {
       for (const other of others) {
         for (const ending of endingsOf(request, other === undefined ? [possibility] : [possibility, other])) {
           const verdicts = findVerdicts(possibility, ending.told, { versions, mayFail }, (candidate) => {
-            const wrong = lifeProblem(answer, possibility, candidate, { tookMs, isPaid: ending.isPaid })
+            const wrong = lifeProblem(answer, possibility, candidate, { tookMs, isPaid: ending.isPaid, roundedMs })
             problem ??= wrong
             return wrong === undefined
           })
@@ -177,6 +181,7 @@ export class Judge {
 
   #judgeUses(answered: Answered): void {
     const { answer } = answered.outcome
+    if (answered.isKept) return
     for (const call of callsIn(answer)) {
       const given = (this.#given.get(call) ?? 0) + 1 + (answered.keeps ? answer.validUses : 0)
       this.#given.set(call, given)

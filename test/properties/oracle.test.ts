@@ -12,10 +12,13 @@ const { link } = await sharedRedis({ commandTimeoutMs: 2_000, role: 'cache' })
 
 async function tiersOf(link: TestLink['link'] | undefined): Promise<ReadonlySet<string>> {
   const tiers = new Set<string>()
+  let kept = 0
   for (const seed of SEEDS) {
     const report = await simulate({ seed, checks: CHECKS, link, prefix: `oracle${seed}` })
     for (const tier of Object.keys(report.tiers)) tiers.add(tier)
+    kept += report.kept
   }
+  expect(kept).toBeGreaterThan(CHECKS / 10)
   return tiers
 }
 

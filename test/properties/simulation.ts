@@ -3,6 +3,7 @@
 // at a moment no longer ago than the answer itself says and its bounds permit.
 
 import { setImmediate as turn } from 'node:timers/promises'
+import type { RevocationTarget } from '../../src/cache/revocations.ts'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
@@ -19,6 +20,7 @@ import type { ConfigModel } from './oracle/model.ts'
 import type { Demand } from './oracle/quota.ts'
 import { type Picker, seededPicker } from './random.ts'
 import { createSimulatedNode, type SimulatedNode } from './simulated-node.ts'
+import { SimulatedSidecar, type Told } from './simulated-sidecar.ts'
 import { TRACE } from './vocabulary.ts'
 import { WatchedLink } from './watched-link.ts'
 import { World, worldAdapters } from './world.ts'
@@ -40,9 +42,12 @@ export interface SimulationReport {
   readonly configs: number
   readonly revocations: number
   readonly backendCalls: number
+  /** Checks that a sidecar answered by itself. */
+  readonly kept: number
 }
 
 const NODES = 3
+const NO_DEMANDS: ReadonlyMap<string, Demand> = new Map()
 const WALL_STEPS_MS = [0, -38_000, 0, 38_000, 0, 0, -3_600_000, 7_000]
 
 /** @throws WrongAnswer */
@@ -69,6 +74,7 @@ interface Config {
 
 interface NodeState {
   readonly node: SimulatedNode
+  readonly sidecar: SimulatedSidecar
   config: ConfigModel
   /** The revocations that it has applied, with when. */
   revoked: readonly Revoked[]
@@ -98,6 +104,7 @@ class Simulation {
   #asked = 0
   #configs = 0
   #events = 0
+  #kept = 0
 
   constructor(options: SimulationOptions) {
     this.#options = options
@@ -120,7 +127,7 @@ class Simulation {
         nodeId: `n${i}`,
       }
       const node = await createSimulatedNode(common, first.snapshot)
-      this.#nodes.push({ node, config: first.model, revoked: [] })
+      this.#nodes.push({ node, sidecar: new SimulatedSidecar(this.#clock, node), config: first.model, revoked: [] })
     }
     let node = 0
     for (let i = 0; i < this.#options.checks; i++) {
@@ -140,6 +147,7 @@ class Simulation {
       configs: this.#configs,
       revocations: this.#sequence,
       backendCalls: this.#world.calls,
+      kept: this.#kept,
     }
   }
 
@@ -199,14 +207,13 @@ class Simulation {
   #revoke(): void {
     const principal = this.#pick.chance(0.7) ? this.#pick.of(['eve', 'bob', 'x']) : undefined
     const sequence = ++this.#sequence
+    const target: RevocationTarget =
+      principal === undefined
+        ? { kind: 'all' }
+        : { kind: 'attribute', name: 'source.principal', key: undefined, value: principal }
     for (const state of this.#nodes) {
-      state.node.revocations.apply({
-        sequence,
-        target:
-          principal === undefined
-            ? { kind: 'all' }
-            : { kind: 'attribute', name: 'source.principal', key: undefined, value: principal },
-      })
+      state.node.revocations.apply({ sequence, target })
+      state.sidecar.revocations.apply({ sequence, target })
       state.revoked = [...state.revoked, { at: this.#clock.monotonic(), principal }]
     }
   }
@@ -257,6 +264,7 @@ class Simulation {
     const keeps = pick.chance(0.1)
     const references = pick.chance(0.85)
     const quotas = this.#demands()
+    if (quotas.size === 0 && pick.chance(0.4)) return this.#askSidecar(index, bag, id, charging)
     const answered = (outcome: CheckOutcome): Answered => ({
       config,
       bag,
@@ -264,6 +272,7 @@ class Simulation {
       askedAt,
       answeredAt: this.#clock.monotonic(),
       keeps,
+      isKept: false,
       references,
       quotas,
       charging,
@@ -283,6 +292,31 @@ class Simulation {
     return { bag, pending: outcome instanceof Promise ? outcome.then(answered) : answered(outcome) }
   }
 
+  #askSidecar(index: number, bag: AttributeBag, id: string, charging: Answered['charging']): Asked {
+    const { sidecar, config, revoked } = this.#nodes[index] as NodeState
+    const askedAt = this.#clock.monotonic()
+    const answered = ({ outcome, isKept }: Told): Answered => {
+      if (isKept) this.#kept++
+      return {
+        config,
+        bag,
+        outcome,
+        askedAt,
+        answeredAt: this.#clock.monotonic(),
+        keeps: !isKept,
+        isKept,
+        references: !isKept,
+        quotas: NO_DEMANDS,
+        charging,
+        alsoRead: undefined,
+        id,
+        revokedAt: (completed) => lastOf(revoked, completed.get('source.principal')),
+      }
+    }
+    const told = sidecar.check(bag, { charging, deduplicationId: id })
+    return { bag, pending: told instanceof Promise ? told.then(answered) : answered(told) }
+  }
+
   #demands(): ReadonlyMap<string, Demand> {
     const quotas = new Map<string, Demand>()
     if (!this.#pick.chance(0.25)) return quotas
@@ -297,7 +331,9 @@ class Simulation {
     while (this.#isBusy()) await this.#advance(1)
     const { outcome } = answered
     this.#tiers[outcome.answer.tier] = (this.#tiers[outcome.answer.tier] ?? 0) + 1
-    this.#shadows.add(this.#judge.judge(answered))
+    const possible = this.#judge.judge(answered)
+    // Shadow rules are evaluated by nodes, for checks that reach them.
+    if (!answered.isKept) this.#shadows.add(possible)
     this.#world.charges.delete(answered.id)
     return outcome
   }

@@ -1,0 +1,196 @@
+// Whole answers of nodes, kept by what they depended on. Nothing is evaluated here: a request has the answer of another one
+// where its own attributes answer the same questions alike, first those by which a node chose the rules, then those that it
+// asked under them.
+
+import { LRUCache } from 'lru-cache'
+import { AnswerCache, type AnswerScope, type FoundAnswer } from '../cache/answer-cache.ts'
+import { stepOf, type ReadStep } from '../cache/read-step.ts'
+import type { RecordedStep } from '../cache/read-collector.ts'
+import type { Revocations } from '../cache/revocations.ts'
+import { ShapeTree } from '../cache/shape-tree.ts'
+import { sharingSteps } from '../expression/steps.ts'
+import type { AnswerShape, AskedQuestion, ReadQuestion } from '../kernel/answer-shape.ts'
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Counter } from '../kernel/ports.ts'
+import type { Answer } from '../kernel/verdict.ts'
+
+/** Why an answer was not kept. */
+export interface NotKept {
+  /** It is not valid any more, or was for this request only. */
+  readonly life: Counter
+  /** The node did not say what it depended on. */
+  readonly shape: Counter
+  /** A question has another answer here than at the node. */
+  readonly mismatch: Counter
+  readonly size: Counter
+  readonly reads: Counter
+}
+
+export interface FirstLevelCacheOptions {
+  readonly maxEntries: number
+  readonly maxBytes: number
+  readonly revocations: Revocations
+  /** The oldest answer that may be given now, in ms. */
+  maxAgeMs(): number
+  readonly onEvict: () => void
+  readonly notKept: NotKept
+}
+
+/** Rules that a config leads requests to. */
+interface Chosen {
+  readonly scope: AnswerScope
+  readonly handlers: readonly string[]
+  readonly generated: ReadonlySet<string>
+}
+
+/** How the rules of a config are chosen. */
+interface Choices {
+  readonly tree: ShapeTree<Map<string, Chosen>>
+  /** Of the values. */
+  bytes: number
+}
+
+/** Configs at one time: nodes that are told of a new one follow one after the other. */
+const MAX_CONFIGS = 4
+/** Memory for how the rules of one config are chosen, in bytes; then it is learned anew. */
+const MAX_CHOICES_BYTES = 4 * 1024 * 1024
+const CHOICE_BYTES = 300
+/** Questions that are known, by their ids: nodes ask the same ones again and again. */
+const MAX_QUESTIONS = 10_000
+
+export class FirstLevelCache {
+  readonly #options: FirstLevelCacheOptions
+  readonly #answers: AnswerCache
+  readonly #configs = new LRUCache<string, Choices>({ max: MAX_CONFIGS })
+  readonly #questions = new LRUCache<string, ReadStep>({ max: MAX_QUESTIONS })
+
+  constructor(options: FirstLevelCacheOptions) {
+    this.#options = options
+    const { notKept, maxEntries, maxBytes, revocations, onEvict } = options
+    const maxAgeMs = () => options.maxAgeMs()
+    this.#answers = new AnswerCache({ maxEntries, maxBytes, revocations, onEvict, maxAgeMs, refused: notKept })
+  }
+
+  get size(): number {
+    return this.#answers.size
+  }
+
+  get bytes(): number {
+    return this.#answers.bytes
+  }
+
+  /**
+   * Finds an answer that may be given to a request now, and spends one use of it.
+   * @param config that of the node which would be asked
+   */
+  find(config: string, bag: AttributeBag, now: number): FoundAnswer | undefined {
+    const choices = this.#configs.get(config)
+    if (choices === undefined) return undefined
+    const probe = (byValues: Map<string, Chosen>, values: string) => {
+      const chosen = byValues.get(values)
+      if (chosen === undefined) return undefined
+      const { scope, handlers, generated } = chosen
+      return this.#answers.find(scope, bag, handlers, now, generated.size === 0 ? bag : new Unseen(bag, generated))
+    }
+    return sharingSteps(() => choices.tree.find(bag, probe))
+  }
+
+  /**
+   * Keeps an answer for the requests that it holds for.
+   * @param askedAt when the node was asked, on the monotonic clock in ms: the life of the answer counts from then, since
+   * nothing is known of how long it was on its way
+   */
+  keep(bag: AttributeBag, answer: Answer, shape: AnswerShape | undefined, askedAt: number): void {
+    const { notKept } = this.#options
+    if (answer.validForMs <= 0 || answer.validUses <= 0) return notKept.life.add()
+    if (shape === undefined) return notKept.shape.add()
+    const choosing = this.#recorded(shape.choosing, bag)
+    const steps = this.#recorded(shape.reads, bag)
+    if (choosing === undefined || steps === undefined) return notKept.mismatch.add()
+    const { scope } = this.#chosen(shape, choosing)
+    const { referenced: _, ...findings } = answer
+    this.#answers.store(scope, steps, {
+      answer: findings,
+      reads: [],
+      createdAt: askedAt - answer.ageMs,
+      freshUntil: askedAt + answer.validForMs,
+      epoch: shape.epoch,
+      parts: [],
+      isUseBound: true,
+      usesLeft: answer.validUses,
+    })
+  }
+
+  clear(): void {
+    this.#configs.clear()
+    this.#answers.clear()
+  }
+
+  /** How the request answers the questions; `undefined` where it does not as the node says. */
+  #recorded(asked: readonly AskedQuestion[], bag: AttributeBag): RecordedStep[] | undefined {
+    const steps: RecordedStep[] = []
+    for (const { id, question, outcome } of asked) {
+      const step = this.#step(id, question)
+      const answer = step?.answer(bag)
+      if (step === undefined || answer?.outcome !== outcome) return undefined
+      steps.push({ step, ...answer })
+    }
+    return steps
+  }
+
+  #step(id: string, question: ReadQuestion): ReadStep | undefined {
+    let step = this.#questions.get(id)
+    if (step === undefined) {
+      step = stepOf(question)
+      if (step !== undefined) this.#questions.set(id, step)
+    }
+    return step
+  }
+
+  #chosen({ config, scope, handlers, generated }: AnswerShape, choosing: readonly RecordedStep[]): Chosen {
+    let choices = this.#configs.get(config)
+    if (choices === undefined || choices.bytes + choices.tree.bytes > MAX_CHOICES_BYTES) {
+      choices = { tree: new ShapeTree(), bytes: 0 }
+      this.#configs.set(config, choices)
+    }
+    const current = choices
+    let values = ''
+    for (const { value } of choosing) values += value
+    const forget = (gone: Map<string, Chosen>) => {
+      for (const text of gone.keys()) current.bytes -= CHOICE_BYTES + 2 * text.length
+    }
+    const byValues = current.tree.add(choosing, () => new Map<string, Chosen>(), forget).kept
+    const known = byValues.get(values)
+    if (known?.scope.digest === scope) return known
+    if (known === undefined) current.bytes += CHOICE_BYTES + 2 * values.length
+    const chosen = { scope: this.#answers.scope(scope), handlers, generated: new Set(generated) }
+    byValues.set(values, chosen)
+    return chosen
+  }
+}
+
+/** A bag in which what the node found by itself is unknown: it may be any value that was revoked. */
+class Unseen implements AttributeBag {
+  readonly #bag: AttributeBag
+  readonly #names: ReadonlySet<string>
+
+  constructor(bag: AttributeBag, names: ReadonlySet<string>) {
+    this.#bag = bag
+    this.#names = names
+  }
+
+  get(name: string) {
+    return this.#bag.get(name)
+  }
+
+  names(): Iterable<string> {
+    return this.#bag.names()
+  }
+
+  unknown(name: string): IntermixError | undefined {
+    return this.#names.has(name) ? UNSEEN : this.#bag.unknown?.(name)
+  }
+}
+
+const UNSEEN = new IntermixError('INTERNAL', 'only the node knows it')

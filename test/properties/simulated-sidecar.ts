@@ -1,0 +1,63 @@
+// A sidecar of the simulation: the first-level cache before one node, which it asks what it does not know.
+
+import { Revocations } from '../../src/cache/revocations.ts'
+import { FirstLevelCache } from '../../src/client/first-level-cache.ts'
+import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
+import type { CheckOutcome } from '../../src/kernel/services.ts'
+import { givenAgain } from '../../src/policy/answer-life.ts'
+import type { FakeClock } from '../helpers/clock.ts'
+import type { SimulatedNode } from './simulated-node.ts'
+
+export interface Told {
+  readonly outcome: CheckOutcome
+  /** Whether the sidecar had the answer. */
+  readonly isKept: boolean
+}
+
+const NOTHING = { add: () => undefined }
+
+export class SimulatedSidecar {
+  readonly revocations = new Revocations()
+  readonly #clock: FakeClock
+  readonly #node: SimulatedNode
+  readonly #cache: FirstLevelCache
+
+  constructor(clock: FakeClock, node: SimulatedNode) {
+    this.#clock = clock
+    this.#node = node
+    this.#cache = new FirstLevelCache({
+      maxEntries: 200,
+      maxBytes: 1_000_000,
+      revocations: this.revocations,
+      maxAgeMs: () => Number.POSITIVE_INFINITY,
+      onEvict: () => undefined,
+      notKept: {
+        life: NOTHING,
+        shape: NOTHING,
+        size: NOTHING,
+        reads: NOTHING,
+        mismatch: {
+          add() {
+            throw new Error('a question has another answer at the sidecar')
+          },
+        },
+      },
+    })
+  }
+
+  check(bag: AttributeBag): Told | Promise<Told> {
+    const askedAt = this.#clock.monotonic()
+    const kept = this.#cache.find(this.#node.state().snapshot.id, bag, askedAt)
+    if (kept !== undefined) {
+      const answer = givenAgain(kept, askedAt, kept.usesLeft, [])
+      return { outcome: { answer, quotas: new Map(), answeredAt: askedAt }, isKept: true }
+    }
+    const options = { timeoutMs: 10_000, keepsAnswer: true, shape: true, charging: 'named' } as const
+    const outcome = this.#node.engine.check(bag, options)
+    const keep = (told: CheckOutcome): Told => {
+      this.#cache.keep(bag, told.answer, told.shape, askedAt)
+      return { outcome: told, isKept: false }
+    }
+    return outcome instanceof Promise ? outcome.then(keep) : keep(outcome)
+  }
+}
