@@ -39,6 +39,9 @@ const SLICE_MS = TARGET_MS / 2
 const MAX_WORDS_MEMORY = 256 * 1_024 * 1_024
 const MAX_DETAILS = 1_000
 
+/** Of callers that keep answers. */
+const KEEPING = { keepsAnswer: true, shape: true } as const
+
 const REFUSALS = refusalsOf('check', 'check')
 
 interface BatchDependencies extends DoorDependencies {
@@ -256,7 +259,8 @@ class BatchStream implements GrpcStreamHandler {
     let outcome: CheckOutcome | Promise<CheckOutcome>
     try {
       if (read.problem !== undefined) throw read.problem
-      outcome = check.check(read.bag, { timeoutMs, startedAt, references: false })
+      const asked = { timeoutMs, startedAt, references: false }
+      outcome = check.check(read.bag, this.#batches.keepsAnswers ? { ...asked, ...KEEPING } : asked)
     } catch (caught) {
       door.end()
       return this.#answerFailure(read.id, caught, startedAt)
@@ -268,16 +272,16 @@ class BatchStream implements GrpcStreamHandler {
     }
     door.end()
     metrics.finished(outcome.answer.status.code, startedAt, outcome.answeredAt)
-    this.#writer.add(read.id, outcome.answer)
+    this.#writer.add(read.id, outcome.answer, outcome.shape)
     if (this.#writer.size >= FULL_BYTES) this.#flush()
   }
 
   async #answerLater(id: number, pending: Promise<CheckOutcome>, startedAt: number): Promise<void> {
     const { door, metrics } = this.#common
     try {
-      const { answer, answeredAt } = await pending
+      const { answer, answeredAt, shape } = await pending
       metrics.finished(answer.status.code, startedAt, answeredAt)
-      if (!this.#isOver) this.#writer.add(id, answer)
+      if (!this.#isOver) this.#writer.add(id, answer, shape)
     } catch (caught) {
       this.#answerFailure(id, caught, startedAt)
     }

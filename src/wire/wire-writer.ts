@@ -72,6 +72,12 @@ export class WireWriter {
     this.#varint(((value << 1) ^ (value >> 31)) >>> 0)
   }
 
+  /** One value of a packed field of uint32 or bool. */
+  packedUint(value: number): void {
+    this.#room(5)
+    this.#varint(value)
+  }
+
   /** One value of a packed field of sint64. */
   packedSint64(value: bigint): void {
     this.#room(10)

@@ -5,6 +5,8 @@ import { FirstLevelCache } from '../../src/client/first-level-cache.ts'
 import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
 import { givenAgain } from '../../src/policy/answer-life.ts'
+import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
+import { AnswerBatchWriter } from '../../src/wire/batch/answer-batch-writer.ts'
 import type { FakeClock } from '../helpers/clock.ts'
 import type { SimulatedNode } from './simulated-node.ts'
 
@@ -21,6 +23,8 @@ export class SimulatedSidecar {
   readonly #clock: FakeClock
   readonly #node: SimulatedNode
   readonly #cache: FirstLevelCache
+  readonly #writer = new AnswerBatchWriter({ maxWords: 100, maxBytes: 4_000 })
+  readonly #batches = new AnswerBatches()
 
   constructor(clock: FakeClock, node: SimulatedNode) {
     this.#clock = clock
@@ -55,7 +59,13 @@ export class SimulatedSidecar {
     const options = { timeoutMs: 10_000, keepsAnswer: true, shape: true, charging: 'named' } as const
     const outcome = this.#node.engine.check(bag, options)
     const keep = (told: CheckOutcome): Told => {
-      this.#cache.keep(bag, told.answer, told.shape, askedAt)
+      // As over the stream, with so few words that it begins anew now and then.
+      this.#writer.add(0, told.answer, told.shape)
+      this.#batches.read(this.#writer.take(), {
+        answered: (_, answer, shape) => this.#cache.keep(bag, answer, shape, askedAt),
+        failed: () => undefined,
+        leaving: () => undefined,
+      })
       return { outcome: told, isKept: false }
     }
     return outcome instanceof Promise ? outcome.then(keep) : keep(outcome)

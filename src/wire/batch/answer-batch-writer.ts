@@ -1,14 +1,17 @@
 // Writes intermix.v1.AnswerBatch: the answering side of a batch stream.
 
+import type { AnswerShape } from '../../kernel/answer-shape.ts'
 import { cleanHeaderValue } from '../../kernel/header-field.ts'
 import type { HeaderOperation } from '../../kernel/header-operation.ts'
 import type { Status } from '../../kernel/status.ts'
 import type { Answer, DirectResponse, Tier } from '../../kernel/verdict.ts'
 import { WireWriter } from '../wire-writer.ts'
+import { SentShapes } from './sent-shapes.ts'
 import { SentWords, type SentWordsBounds } from './sent-words.ts'
 
 const ANSWERS = 4
 const LEAVING = 5
+export const KEPT_ANSWERS = 8
 
 export const TIERS: readonly Tier[] = ['local', 'mesh', 'backend', 'stale']
 export const OPERATIONS: readonly HeaderOperation['operation'][] = ['REPLACE', 'REMOVE', 'APPEND']
@@ -16,34 +19,50 @@ export const OPERATIONS: readonly HeaderOperation['operation'][] = ['REPLACE', '
 /** Collects answers for one connection until `take`. */
 export class AnswerBatchWriter {
   readonly #words: SentWords
+  readonly #shapes: SentShapes
   readonly #answers = new WireWriter()
+  /** Answers that the caller may keep lie behind the shapes that they name. */
+  readonly #kept = new WireWriter()
 
   constructor(bounds?: SentWordsBounds) {
     this.#words = new SentWords(bounds)
+    this.#shapes = new SentShapes(this.#words)
   }
 
   /** Bytes of the answers since `take`, without new words. */
   get size(): number {
-    return this.#answers.size
+    return this.#answers.size + this.#kept.size
   }
 
-  /** What the words that the caller has take of memory here, roughly, in bytes. */
+  /** What the words and shapes that the caller has take of memory here, roughly, in bytes. */
   get memory(): number {
-    return this.#words.memory
+    return this.#words.memory + this.#shapes.memory
   }
 
-  add(id: number, answer: Answer): void {
-    const answers = this.#answers
-    const open = answers.open(ANSWERS)
+  /** @param shape what it depended on, where the caller may keep it */
+  add(id: number, answer: Answer, shape?: AnswerShape): void {
+    const number = shape === undefined ? undefined : this.#shapes.number(shape)
+    if (shape === undefined || number === undefined) return this.#add(this.#answers, ANSWERS, id, answer)
+    const kept = this.#kept
+    this.#add(kept, KEPT_ANSWERS, id, answer, () => {
+      const { generation, sequence } = shape.epoch
+      kept.uint(13, number)
+      kept.sint32(14, this.#words.word(generation), true)
+      kept.uint(15, sequence)
+    })
+  }
+
+  #add(answers: WireWriter, field: number, id: number, answer: Answer, more?: () => void): void {
+    const open = answers.open(field)
     answers.uint(1, id)
-    this.#writeStatus(answer.status)
+    this.#writeStatus(answers, answer.status)
     answers.uint(5, TIERS.indexOf(answer.tier))
     answers.uint(6, whole(answer.ageMs))
     answers.uint(7, whole(answer.validForMs))
     answers.uint(8, whole(answer.validUses))
-    this.#writeHeaders(9, answer.requestHeaders)
-    this.#writeHeaders(10, answer.responseHeaders)
-    if (answer.directResponse !== undefined) this.#writeDirect(answer.directResponse)
+    this.#writeHeaders(answers, 9, answer.requestHeaders)
+    this.#writeHeaders(answers, 10, answer.responseHeaders)
+    if (answer.directResponse !== undefined) this.#writeDirect(answers, answer.directResponse)
     if (answer.deniedBy !== undefined) {
       const { rule, handler } = answer.deniedBy
       const packed = answers.open(12)
@@ -51,6 +70,7 @@ export class AnswerBatchWriter {
       answers.packedSint32(this.#words.word(handler))
       answers.close(packed)
     }
+    more?.()
     answers.close(open)
   }
 
@@ -59,7 +79,7 @@ export class AnswerBatchWriter {
     const answers = this.#answers
     const open = answers.open(ANSWERS)
     answers.uint(1, id)
-    this.#writeStatus(status)
+    this.#writeStatus(answers, status)
     answers.bool(4, true)
     answers.close(open)
   }
@@ -73,27 +93,29 @@ export class AnswerBatchWriter {
   take(): Buffer {
     const words = this.#words.take()
     const answers = this.#answers.take()
-    return words.length === 0 ? answers : Buffer.concat([...words, answers])
+    const shapes = this.#shapes.take()
+    if (shapes === undefined && this.#kept.size === 0)
+      return words.length === 0 ? answers : Buffer.concat([...words, answers])
+    return Buffer.concat([...words, answers, ...(shapes === undefined ? [] : [shapes]), this.#kept.take()])
   }
 
-  #writeStatus({ code, message }: Status): void {
-    this.#answers.int32(2, code)
-    if (message !== '') this.#answers.sint32(3, this.#words.word(message), true)
+  #writeStatus(answers: WireWriter, { code, message }: Status): void {
+    answers.int32(2, code)
+    if (message !== '') answers.sint32(3, this.#words.word(message), true)
   }
 
-  #writeHeaders(field: number, operations: readonly HeaderOperation[]): void {
+  #writeHeaders(answers: WireWriter, field: number, operations: readonly HeaderOperation[]): void {
     if (operations.length === 0) return
-    const packed = this.#answers.open(field)
+    const packed = answers.open(field)
     for (const { name, value, operation } of operations) {
-      this.#answers.packedSint32(this.#words.word(name))
-      this.#answers.packedSint32(this.#words.word(value))
-      this.#answers.packedSint32(OPERATIONS.indexOf(operation))
+      answers.packedSint32(this.#words.word(name))
+      answers.packedSint32(this.#words.word(value))
+      answers.packedSint32(OPERATIONS.indexOf(operation))
     }
-    this.#answers.close(packed)
+    answers.close(packed)
   }
 
-  #writeDirect({ code, body, headers }: DirectResponse): void {
-    const answers = this.#answers
+  #writeDirect(answers: WireWriter, { code, body, headers }: DirectResponse): void {
     const direct = answers.open(11)
     answers.uint(1, code)
     answers.text(2, body)

@@ -1,15 +1,18 @@
 // Reads intermix.v1.AnswerBatch, on the asking side of a batch stream.
 
+import type { AnswerShape } from '../../kernel/answer-shape.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { HeaderOperation } from '../../kernel/header-operation.ts'
 import type { Answer, DirectResponse } from '../../kernel/verdict.ts'
 import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
-import { OPERATIONS, TIERS } from './answer-batch-writer.ts'
+import { KEPT_ANSWERS, OPERATIONS, TIERS } from './answer-batch-writer.ts'
+import { ToldShapes } from './told-shapes.ts'
 import { PassingWords, Words } from './words.ts'
 
 /** What is done with what a node says. */
 export interface AnswerSink {
-  answered(id: number, answer: Answer): void
+  /** @param shape where the answer may be kept */
+  answered(id: number, answer: Answer, shape?: AnswerShape): void
   /** The node did not judge the check: the status says why. */
   failed(id: number, status: Answer['status']): void
   /** The node goes: it takes no further checks. */
@@ -29,6 +32,9 @@ interface ReadAnswer {
   responseHeaders: readonly HeaderOperation[]
   directResponse: DirectResponse | undefined
   deniedBy: Answer['deniedBy']
+  shape: number
+  generation: string
+  sequence: number
 }
 
 const NONE: readonly HeaderOperation[] = []
@@ -36,6 +42,7 @@ const NONE: readonly HeaderOperation[] = []
 /** The reading side of one connection, with the words that it has been sent. */
 export class AnswerBatches {
   #words = new Words()
+  #shapes = new ToldShapes()
 
   /** @throws IntermixError INVALID_REQUEST where the message is malformed: the stream is of no more use */
   read(message: Uint8Array, sink: AnswerSink): void {
@@ -45,7 +52,9 @@ export class AnswerBatches {
       switch (tag >>> 3) {
         case 1:
           reader.expect(tag, VARINT)
-          if (reader.varint32() !== 0) this.#words = new Words()
+          if (reader.varint32() === 0) break
+          this.#words = new Words()
+          this.#shapes = new ToldShapes()
           break
         case 2:
         case 3: {
@@ -57,7 +66,14 @@ export class AnswerBatches {
           break
         }
         case 4:
+        case 8:
           this.#readAnswer(reader, tag, passing, sink)
+          break
+        case 6:
+          this.#shapes.addQuestion(reader, tag, (word) => this.#text(word, passing))
+          break
+        case 7:
+          this.#shapes.addShape(reader, tag, (word) => this.#text(word, passing))
           break
         case 5:
           reader.expect(tag, VARINT)
@@ -84,18 +100,25 @@ export class AnswerBatches {
       responseHeaders: NONE,
       directResponse: undefined,
       deniedBy: undefined,
+      shape: 0,
+      generation: '',
+      sequence: 0,
     }
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#readField(reader, tag, passing, read)
     reader.close(outer)
-    const { id, code, message, failed, ...answer } = read
-    if (failed) sink.failed(id, { code, message })
-    else sink.answered(id, { status: { code, message }, ...answer, referenced: [] })
+    const { id, code, message, failed, shape: number, generation, sequence, ...rest } = read
+    if (failed) return sink.failed(id, { code, message })
+    const answer = { status: { code, message }, ...rest, referenced: [] }
+    if (answerTag >>> 3 !== KEPT_ANSWERS) return sink.answered(id, answer)
+    const shape = this.#shapes.shape(number)
+    if (shape === undefined) throw reader.malformed(`an answer has the unknown shape ${number}`)
+    sink.answered(id, answer, { ...shape, epoch: { generation, sequence } })
   }
 
   #readField(reader: WireReader, tag: number, passing: PassingWords, into: ReadAnswer): void {
     const field = tag >>> 3
-    if (field > 12) return reader.skip(tag)
-    reader.expect(tag, field < 9 ? VARINT : BYTES)
+    if (field > 15) return reader.skip(tag)
+    reader.expect(tag, field < 9 || field > 12 ? VARINT : BYTES)
     switch (field) {
       case 1:
         into.id = reader.varint32() >>> 0
@@ -129,6 +152,15 @@ export class AnswerBatches {
         break
       case 11:
         into.directResponse = this.#readDirect(reader, passing)
+        break
+      case 13:
+        into.shape = reader.varint32() >>> 0
+        break
+      case 14:
+        into.generation = this.#text(reader.sint32(), passing)
+        break
+      case 15:
+        into.sequence = Number(reader.int64())
         break
       default: {
         const [rule = '', handler = ''] = this.#readTexts(reader, passing)

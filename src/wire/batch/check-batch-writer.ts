@@ -7,6 +7,7 @@ import { WireWriter } from '../wire-writer.ts'
 import { SentWords, type SentWordsBounds } from './sent-words.ts'
 
 const CHECKS = 4
+const KEEPS_ANSWERS = 5
 
 /** Collects checks for one connection until `take`. */
 export class CheckBatchWriter {
@@ -51,6 +52,11 @@ export class CheckBatchWriter {
       for (const values of this.#values) values.length = 0
       throw caught
     }
+  }
+
+  /** Says that answers are kept, behind the checks so far: to be said in a batch of its own before the first check. */
+  keepAnswers(): void {
+    this.#checks.bool(KEEPS_ANSWERS, true)
   }
 
   /** The batch, which the connection must be sent before any later one. */

@@ -36,6 +36,7 @@ export class CheckBatches {
   readonly #limits: RequestLimits
   #words = new Words()
   #message: Message | undefined
+  #keepsAnswers = false
 
   constructor(limits: RequestLimits) {
     this.#limits = limits
@@ -51,6 +52,11 @@ export class CheckBatches {
   /** What the words of the connection take of memory, roughly, in bytes. */
   get memory(): number {
     return this.#words.memory
+  }
+
+  /** Whether the caller has said that it keeps answers. */
+  get keepsAnswers(): boolean {
+    return this.#keepsAnswers
   }
 
   /** Whether the message may have further checks. */
@@ -81,6 +87,10 @@ export class CheckBatches {
           const source = { words: this.#words, passing }
           return new CheckReader(reader, tag, source, vocabulary, this.#limits).finish(values)
         }
+        case 5:
+          reader.expect(tag, VARINT)
+          if (reader.varint32() !== 0) this.#keepsAnswers = true
+          break
         default:
           reader.skip(tag)
       }

@@ -37,6 +37,7 @@ export class SentWords {
   #bytes = 0
   #isFull = false
   #begins = false
+  #beginnings = 0
 
   constructor(bounds: SentWordsBounds = { maxWords: MAX_WORDS, maxBytes: MAX_WORDS_BYTES }) {
     this.#bounds = bounds
@@ -45,6 +46,16 @@ export class SentWords {
   /** What the words that the peer has take of memory here, roughly, in bytes. */
   get memory(): number {
     return this.#bytes + WORD_BYTES * this.#count
+  }
+
+  /** How often the peer was told to forget: what was told by words before is not known any more. */
+  get beginnings(): number {
+    return this.#beginnings
+  }
+
+  /** Begins anew behind the present batch. */
+  beginAnew(): void {
+    this.#isFull = true
   }
 
   /** The number of a word that is sure to come again. Only where the peer has no room for it at all does it pass. */
@@ -85,6 +96,7 @@ export class SentWords {
     this.#begins = this.#isFull
     if (this.#isFull) {
       this.#isFull = false
+      this.#beginnings++
       this.#numbers.clear()
       this.#count = 0
       this.#bytes = 0

@@ -1,6 +1,9 @@
+import { inspect } from 'node:util'
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { AnswerShape, ReadQuestion } from '../../../src/kernel/answer-shape.ts'
+import type { SubjectTest } from '../../../src/kernel/subject-test.ts'
 import type { Answer } from '../../../src/kernel/verdict.ts'
 import { AnswerBatches } from '../../../src/wire/batch/answer-batch.ts'
 import { AnswerBatchWriter } from '../../../src/wire/batch/answer-batch-writer.ts'
@@ -32,8 +35,75 @@ const answer: fc.Arbitrary<Answer> = fc.record({
   ),
   deniedBy: fc.option(fc.record({ rule: text, handler: text }), { nil: undefined }),
 })
+const plain = fc.oneof(text, fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.boolean())
+const { test } = fc.letrec<{ test: SubjectTest }>((tie) => ({
+  test: fc.oneof(
+    { depthSize: 'small' },
+    fc.record({ op: fc.constant('equals' as const), value: plain }),
+    fc.record({
+      op: fc.constant('oneOf' as const),
+      values: fc.oneof(
+        fc.array(text, { minLength: 2 }),
+        fc.array(fc.bigInt(0n, 9n), { minLength: 2 }),
+        fc.constant([]),
+      ),
+    }),
+    fc.record({ op: fc.constantFrom('prefix', 'suffix', 'contains', 'matches'), text }),
+    fc.record({
+      op: fc.constantFrom('below', 'atMost', 'above', 'atLeast'),
+      than: fc.oneof(text, fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.double()),
+    }),
+    fc.record({
+      op: fc.constant('longest' as const),
+      side: fc.constantFrom('prefix', 'suffix'),
+      known: fc.array(text),
+      affix: fc.option(text, { nil: undefined }),
+    }),
+    fc.record({ op: fc.constant('not' as const), of: tie('test') }),
+    fc.record({ op: fc.constantFrom('all', 'any'), of: fc.array(tie('test'), { maxLength: 3 }) }),
+  ) as fc.Arbitrary<SubjectTest>,
+}))
+const question: fc.Arbitrary<ReadQuestion> = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom('attribute', 'map'),
+    name: text,
+    key: fc.constant(undefined),
+    test: fc.constant(undefined),
+  }),
+  fc.record({ kind: fc.constant('key' as const), name: text, key: text, test: fc.constant(undefined) }),
+  fc.record({
+    kind: fc.constant('predicate' as const),
+    name: text,
+    key: fc.option(text, { nil: undefined }),
+    test,
+  }),
+)
+const asked = fc.record({
+  question,
+  outcome: fc.constantFrom('absent' as const, 'no-map' as const, 'present' as const, 'true' as const, 'false' as const),
+})
+const shape = fc.record({
+  config: text,
+  scope: text,
+  handlers: fc.array(text, { maxLength: 2 }),
+  generated: fc.array(text, { maxLength: 2 }),
+  choosing: fc.array(asked, { maxLength: 3 }),
+  reads: fc.array(asked, { maxLength: 3 }),
+  epoch: fc.record({ generation: text, sequence: fc.nat() }),
+})
+/** Questions are named as whoever makes them likes; here by what they ask. */
+function named({ choosing, reads, ...rest }: typeof shape extends fc.Arbitrary<infer T> ? T : never): AnswerShape {
+  const withId = (each: (typeof reads)[number]) => ({ ...each, id: inspect(each.question, { depth: null }) })
+  return { ...rest, choosing: choosing.map(withId), reads: reads.map(withId) }
+}
+function withoutIds(shape: AnswerShape | undefined): unknown {
+  const withoutId = ({ question, outcome }: AnswerShape['reads'][number]) => ({ question, outcome })
+  return shape && { ...shape, choosing: shape.choosing.map(withoutId), reads: shape.reads.map(withoutId) }
+}
+
 const said = fc.oneof(
   fc.record({ kind: fc.constant('answer' as const), answer }),
+  fc.record({ kind: fc.constant('kept' as const), answer, shape }),
   fc.record({ kind: fc.constant('failure' as const), status }),
   fc.record({ kind: fc.constant('leaving' as const) }),
 )
@@ -43,7 +113,7 @@ function reader() {
   return (message: Uint8Array): unknown[] => {
     const heard: unknown[] = []
     batches.read(message, {
-      answered: (id, given) => heard.push([id, given]),
+      answered: (id, given, shape) => heard.push(shape === undefined ? [id, given] : [id, given, withoutIds(shape)]),
       failed: (id, given) => heard.push([id, given]),
       leaving: () => heard.push('leaving'),
     })
@@ -64,13 +134,19 @@ describe('batches of answers', () => {
         for (const batch of given) {
           for (const [id, each] of batch.entries()) {
             if (each.kind === 'answer') writer.add(id, each.answer)
+            else if (each.kind === 'kept') writer.add(id, each.answer, named(each.shape))
             else if (each.kind === 'failure') writer.addFailure(id, each.status)
             else writer.leave()
           }
           const bytes = writer.take()
-          const heard = batch.map((each, id) =>
-            each.kind === 'leaving' ? 'leaving' : [id, each.kind === 'answer' ? each.answer : each.status],
-          )
+          // Answers that may be kept lie behind the others.
+          const heard = [...batch.entries()]
+            .toSorted(([, one], [, two]) => Number(one.kind === 'kept') - Number(two.kind === 'kept'))
+            .map(([id, each]) => {
+              if (each.kind === 'leaving') return 'leaving'
+              if (each.kind === 'kept') return [id, each.answer, withoutIds(named(each.shape))]
+              return [id, each.kind === 'answer' ? each.answer : each.status]
+            })
           expect(read(bytes)).toEqual(heard)
           const restated = again(toBinary(AnswerBatchSchema, fromBinary(AnswerBatchSchema, bytes)))
           expect(restated.filter((each) => each !== 'leaving')).toEqual(heard.filter((each) => each !== 'leaving'))

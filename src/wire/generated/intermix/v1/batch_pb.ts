@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file intermix/v1/batch.proto.
  */
 export const file_intermix_v1_batch: GenFile = /*@__PURE__*/
-  fileDesc("ChdpbnRlcm1peC92MS9iYXRjaC5wcm90bxILaW50ZXJtaXgudjEiawoKQ2hlY2tCYXRjaBINCgVyZXNldBgBIAEoCBINCgV3b3JkcxgCIAMoDBIVCg1wYXNzaW5nX3dvcmRzGAMgAygMEiIKBmNoZWNrcxgEIAMoCzISLmludGVybWl4LnYxLkNoZWNrSgQIBRAQIt8BCgVDaGVjaxIKCgJpZBgBIAEoDRISCgp0aW1lb3V0X21zGAIgASgNEg0KBXRleHRzGAMgAygREiIKBG1hcHMYBCADKAsyFC5pbnRlcm1peC52MS5UZXh0TWFwEhEKCWFkZHJlc3NlcxgFIAMoERIQCghpbnRlZ2VycxgGIAMoEhIQCghib29sZWFucxgHIAMoERINCgV0aW1lcxgIIAMoEhIRCglkdXJhdGlvbnMYCSADKBISJAoHZG91YmxlcxgKIAMoCzITLmludGVybWl4LnYxLkRvdWJsZUoECAsQFSIoCgdUZXh0TWFwEgwKBG5hbWUYASABKBESDwoHZW50cmllcxgCIAMoESIlCgZEb3VibGUSDAoEbmFtZRgBIAEoERINCgV2YWx1ZRgCIAEoASJ/CgtBbnN3ZXJCYXRjaBINCgVyZXNldBgBIAEoCBINCgV3b3JkcxgCIAMoDBIVCg1wYXNzaW5nX3dvcmRzGAMgAygMEiQKB2Fuc3dlcnMYBCADKAsyEy5pbnRlcm1peC52MS5BbnN3ZXISDwoHbGVhdmluZxgFIAEoCEoECAYQECLtAgoGQW5zd2VyEgoKAmlkGAEgASgNEgwKBGNvZGUYAiABKAUSFAoHbWVzc2FnZRgDIAEoEUgAiAEBEg4KBmZhaWxlZBgEIAEoCBImCgR0aWVyGAUgASgOMhguaW50ZXJtaXgudjEuQW5zd2VyLlRpZXISDgoGYWdlX21zGAYgASgEEhQKDHZhbGlkX2Zvcl9tcxgHIAEoBBISCgp2YWxpZF91c2VzGAggASgNEhcKD3JlcXVlc3RfaGVhZGVycxgJIAMoERIYChByZXNwb25zZV9oZWFkZXJzGAogAygREjQKD2RpcmVjdF9yZXNwb25zZRgLIAEoCzIbLmludGVybWl4LnYxLkRpcmVjdFJlc3BvbnNlEhEKCWRlbmllZF9ieRgMIAMoESIzCgRUaWVyEgkKBUxPQ0FMEAASCAoETUVTSBABEgsKB0JBQ0tFTkQQAhIJCgVTVEFMRRADQgoKCF9tZXNzYWdlSgQIDRAZIj8KDkRpcmVjdFJlc3BvbnNlEg4KBnN0YXR1cxgBIAEoDRIMCgRib2R5GAIgASgMEg8KB2hlYWRlcnMYAyADKBEySQoHQmF0Y2hlcxI+CgVDaGVjaxIXLmludGVybWl4LnYxLkNoZWNrQmF0Y2gaGC5pbnRlcm1peC52MS5BbnN3ZXJCYXRjaCgBMAFiBnByb3RvMw");
+  fileDesc("ChdpbnRlcm1peC92MS9iYXRjaC5wcm90bxILaW50ZXJtaXgudjEiggEKCkNoZWNrQmF0Y2gSDQoFcmVzZXQYASABKAgSDQoFd29yZHMYAiADKAwSFQoNcGFzc2luZ193b3JkcxgDIAMoDBIiCgZjaGVja3MYBCADKAsyEi5pbnRlcm1peC52MS5DaGVjaxIVCg1rZWVwc19hbnN3ZXJzGAUgASgISgQIBhAQIt8BCgVDaGVjaxIKCgJpZBgBIAEoDRISCgp0aW1lb3V0X21zGAIgASgNEg0KBXRleHRzGAMgAygREiIKBG1hcHMYBCADKAsyFC5pbnRlcm1peC52MS5UZXh0TWFwEhEKCWFkZHJlc3NlcxgFIAMoERIQCghpbnRlZ2VycxgGIAMoEhIQCghib29sZWFucxgHIAMoERINCgV0aW1lcxgIIAMoEhIRCglkdXJhdGlvbnMYCSADKBISJAoHZG91YmxlcxgKIAMoCzITLmludGVybWl4LnYxLkRvdWJsZUoECAsQFSIoCgdUZXh0TWFwEgwKBG5hbWUYASABKBESDwoHZW50cmllcxgCIAMoESIlCgZEb3VibGUSDAoEbmFtZRgBIAEoERINCgV2YWx1ZRgCIAEoASL4AQoLQW5zd2VyQmF0Y2gSDQoFcmVzZXQYASABKAgSDQoFd29yZHMYAiADKAwSFQoNcGFzc2luZ193b3JkcxgDIAMoDBIkCgdhbnN3ZXJzGAQgAygLMhMuaW50ZXJtaXgudjEuQW5zd2VyEg8KB2xlYXZpbmcYBSABKAgSKAoJcXVlc3Rpb25zGAYgAygLMhUuaW50ZXJtaXgudjEuUXVlc3Rpb24SIgoGc2hhcGVzGAcgAygLMhIuaW50ZXJtaXgudjEuU2hhcGUSKQoMa2VwdF9hbnN3ZXJzGAggAygLMhMuaW50ZXJtaXgudjEuQW5zd2VySgQICRAQIrYDCgZBbnN3ZXISCgoCaWQYASABKA0SDAoEY29kZRgCIAEoBRIUCgdtZXNzYWdlGAMgASgRSACIAQESDgoGZmFpbGVkGAQgASgIEiYKBHRpZXIYBSABKA4yGC5pbnRlcm1peC52MS5BbnN3ZXIuVGllchIOCgZhZ2VfbXMYBiABKAQSFAoMdmFsaWRfZm9yX21zGAcgASgEEhIKCnZhbGlkX3VzZXMYCCABKA0SFwoPcmVxdWVzdF9oZWFkZXJzGAkgAygREhgKEHJlc3BvbnNlX2hlYWRlcnMYCiADKBESNAoPZGlyZWN0X3Jlc3BvbnNlGAsgASgLMhsuaW50ZXJtaXgudjEuRGlyZWN0UmVzcG9uc2USEQoJZGVuaWVkX2J5GAwgAygREg0KBXNoYXBlGA0gASgNEhcKCmdlbmVyYXRpb24YDiABKBFIAYgBARIQCghzZXF1ZW5jZRgPIAEoBCIzCgRUaWVyEgkKBUxPQ0FMEAASCAoETUVTSBABEgsKB0JBQ0tFTkQQAhIJCgVTVEFMRRADQgoKCF9tZXNzYWdlQg0KC19nZW5lcmF0aW9uSgQIEBAZIsMBCghRdWVzdGlvbhIoCgRraW5kGAEgASgOMhouaW50ZXJtaXgudjEuUXVlc3Rpb24uS2luZBIRCgRuYW1lGAIgASgRSACIAQESEAoDa2V5GAMgASgRSAGIAQESHwoEdGVzdBgEIAEoCzIRLmludGVybWl4LnYxLlRlc3QiNgoES2luZBINCglBVFRSSUJVVEUQABIHCgNLRVkQARIHCgNNQVAQAhINCglQUkVESUNBVEUQA0IHCgVfbmFtZUIGCgRfa2V5IuICCgRUZXN0EiAKAm9wGAEgASgOMhQuaW50ZXJtaXgudjEuVGVzdC5PcBINCgV0ZXh0cxgCIAMoERIQCghpbnRlZ2VycxgDIAMoEhIQCghib29sZWFucxgEIAMoCBITCgZudW1iZXIYBSABKAFIAIgBARIdCgJvZhgGIAMoCzIRLmludGVybWl4LnYxLlRlc3QSDAoEbm9uZRgHIAEoCCK3AQoCT3ASCgoGT05FX09GEAASCgoGUFJFRklYEAESCgoGU1VGRklYEAISDAoIQ09OVEFJTlMQAxILCgdNQVRDSEVTEAQSCQoFQkVMT1cQBRILCgdBVF9NT1NUEAYSCQoFQUJPVkUQBxIMCghBVF9MRUFTVBAIEhIKDkxPTkdFU1RfUFJFRklYEAkSEgoOTE9OR0VTVF9TVUZGSVgQChIHCgNOT1QQCxIHCgNBTEwQDBIHCgNBTlkQDUIJCgdfbnVtYmVyIosBCgVTaGFwZRITCgZjb25maWcYASABKBFIAIgBARISCgVzY29wZRgCIAEoEUgBiAEBEhAKCGhhbmRsZXJzGAMgAygREhEKCWdlbmVyYXRlZBgEIAMoERIQCghjaG9vc2luZxgFIAMoDRINCgVyZWFkcxgGIAMoDUIJCgdfY29uZmlnQggKBl9zY29wZSI/Cg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoDBIPCgdoZWFkZXJzGAMgAygRMkkKB0JhdGNoZXMSPgoFQ2hlY2sSFy5pbnRlcm1peC52MS5DaGVja0JhdGNoGhguaW50ZXJtaXgudjEuQW5zd2VyQmF0Y2goATABYgZwcm90bzM");
 
 /**
  * Fields are written in the order of their numbers: what a check refers to comes before it.
@@ -45,6 +45,13 @@ export type CheckBatch = Message<"intermix.v1.CheckBatch"> & {
    * @generated from field: repeated intermix.v1.Check checks = 4;
    */
   checks: Check[];
+
+  /**
+   * The caller keeps answers and is to be told what they depended on; said once, it holds for the stream.
+   *
+   * @generated from field: bool keeps_answers = 5;
+   */
+  keepsAnswers: boolean;
 };
 
 /**
@@ -208,6 +215,25 @@ export type AnswerBatch = Message<"intermix.v1.AnswerBatch"> & {
    * @generated from field: bool leaving = 5;
    */
   leaving: boolean;
+
+  /**
+   * Lasting, as words are: numbered from 0 in the order in which they come, until the next reset.
+   *
+   * @generated from field: repeated intermix.v1.Question questions = 6;
+   */
+  questions: Question[];
+
+  /**
+   * @generated from field: repeated intermix.v1.Shape shapes = 7;
+   */
+  shapes: Shape[];
+
+  /**
+   * Answers that the caller may keep, behind what they refer to.
+   *
+   * @generated from field: repeated intermix.v1.Answer kept_answers = 8;
+   */
+  keptAnswers: Answer[];
 };
 
 /**
@@ -290,6 +316,24 @@ export type Answer = Message<"intermix.v1.Answer"> & {
    * @generated from field: repeated sint32 denied_by = 12;
    */
   deniedBy: number[];
+
+  /**
+   * Of answers that may be kept: what they depended on, and up to which revocation they take all into account. The generation is
+   * a word.
+   *
+   * @generated from field: uint32 shape = 13;
+   */
+  shape: number;
+
+  /**
+   * @generated from field: optional sint32 generation = 14;
+   */
+  generation?: number | undefined;
+
+  /**
+   * @generated from field: uint64 sequence = 15;
+   */
+  sequence: bigint;
 };
 
 /**
@@ -338,6 +382,282 @@ export const Answer_TierSchema: GenEnum<Answer_Tier> = /*@__PURE__*/
   enumDesc(file_intermix_v1_batch, 5, 0);
 
 /**
+ * What evaluating asked a request, in a form that another process can ask of its own requests.
+ *
+ * @generated from message intermix.v1.Question
+ */
+export type Question = Message<"intermix.v1.Question"> & {
+  /**
+   * @generated from field: intermix.v1.Question.Kind kind = 1;
+   */
+  kind: Question_Kind;
+
+  /**
+   * Words.
+   *
+   * @generated from field: optional sint32 name = 2;
+   */
+  name?: number | undefined;
+
+  /**
+   * @generated from field: optional sint32 key = 3;
+   */
+  key?: number | undefined;
+
+  /**
+   * @generated from field: intermix.v1.Test test = 4;
+   */
+  test?: Test | undefined;
+};
+
+/**
+ * Describes the message intermix.v1.Question.
+ * Use `create(QuestionSchema)` to create a new message.
+ */
+export const QuestionSchema: GenMessage<Question> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 6);
+
+/**
+ * @generated from enum intermix.v1.Question.Kind
+ */
+export const Question_Kind = {
+  /**
+   * A scalar, or whether a map is there.
+   *
+   * @generated from enum value: ATTRIBUTE = 0;
+   */
+  ATTRIBUTE: 0,
+
+  /**
+   * @generated from enum value: KEY = 1;
+   */
+  KEY: 1,
+
+  /**
+   * All entries of a map.
+   *
+   * @generated from enum value: MAP = 2;
+   */
+  MAP: 2,
+
+  /**
+   * What a test says of a scalar or, with a key, of an entry.
+   *
+   * @generated from enum value: PREDICATE = 3;
+   */
+  PREDICATE: 3,
+} as const;
+
+/**
+ * @generated from enum intermix.v1.Question.Kind
+ */
+export type Question_Kind = (typeof Question_Kind)[keyof typeof Question_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum intermix.v1.Question.Kind.
+ */
+export const Question_KindSchema: GenEnum<Question_Kind> = /*@__PURE__*/
+  enumDesc(file_intermix_v1_batch, 6, 0);
+
+/**
+ * A test of one value. Of a value of another type than its constants it says nothing.
+ *
+ * @generated from message intermix.v1.Test
+ */
+export type Test = Message<"intermix.v1.Test"> & {
+  /**
+   * @generated from field: intermix.v1.Test.Op op = 1;
+   */
+  op: Test_Op;
+
+  /**
+   * Constants; texts are words.
+   *
+   * @generated from field: repeated sint32 texts = 2;
+   */
+  texts: number[];
+
+  /**
+   * @generated from field: repeated sint64 integers = 3;
+   */
+  integers: bigint[];
+
+  /**
+   * @generated from field: repeated bool booleans = 4;
+   */
+  booleans: boolean[];
+
+  /**
+   * @generated from field: optional double number = 5;
+   */
+  number?: number | undefined;
+
+  /**
+   * @generated from field: repeated intermix.v1.Test of = 6;
+   */
+  of: Test[];
+
+  /**
+   * @generated from field: bool none = 7;
+   */
+  none: boolean;
+};
+
+/**
+ * Describes the message intermix.v1.Test.
+ * Use `create(TestSchema)` to create a new message.
+ */
+export const TestSchema: GenMessage<Test> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 7);
+
+/**
+ * @generated from enum intermix.v1.Test.Op
+ */
+export const Test_Op = {
+  /**
+   * One of the constants.
+   *
+   * @generated from enum value: ONE_OF = 0;
+   */
+  ONE_OF: 0,
+
+  /**
+   * @generated from enum value: PREFIX = 1;
+   */
+  PREFIX: 1,
+
+  /**
+   * @generated from enum value: SUFFIX = 2;
+   */
+  SUFFIX: 2,
+
+  /**
+   * @generated from enum value: CONTAINS = 3;
+   */
+  CONTAINS: 3,
+
+  /**
+   * RE2, anywhere in the text.
+   *
+   * @generated from enum value: MATCHES = 4;
+   */
+  MATCHES: 4,
+
+  /**
+   * Texts in the order of their UTF-8 bytes.
+   *
+   * @generated from enum value: BELOW = 5;
+   */
+  BELOW: 5,
+
+  /**
+   * @generated from enum value: AT_MOST = 6;
+   */
+  AT_MOST: 6,
+
+  /**
+   * @generated from enum value: ABOVE = 7;
+   */
+  ABOVE: 7,
+
+  /**
+   * @generated from enum value: AT_LEAST = 8;
+   */
+  AT_LEAST: 8,
+
+  /**
+   * The first text is the longest of all of them that the value begins, or ends, with; with `none`, there is none such.
+   *
+   * @generated from enum value: LONGEST_PREFIX = 9;
+   */
+  LONGEST_PREFIX: 9,
+
+  /**
+   * @generated from enum value: LONGEST_SUFFIX = 10;
+   */
+  LONGEST_SUFFIX: 10,
+
+  /**
+   * @generated from enum value: NOT = 11;
+   */
+  NOT: 11,
+
+  /**
+   * One after the other, until one decides.
+   *
+   * @generated from enum value: ALL = 12;
+   */
+  ALL: 12,
+
+  /**
+   * @generated from enum value: ANY = 13;
+   */
+  ANY: 13,
+} as const;
+
+/**
+ * @generated from enum intermix.v1.Test.Op
+ */
+export type Test_Op = (typeof Test_Op)[keyof typeof Test_Op] | UnknownEnum;
+
+/**
+ * Describes the enum intermix.v1.Test.Op.
+ */
+export const Test_OpSchema: GenEnum<Test_Op> = /*@__PURE__*/
+  enumDesc(file_intermix_v1_batch, 7, 0);
+
+/**
+ * A request has the answer of another one where both answer these questions alike: first those by which the rules of a config
+ * were chosen, then those that were asked under these rules.
+ *
+ * @generated from message intermix.v1.Shape
+ */
+export type Shape = Message<"intermix.v1.Shape"> & {
+  /**
+   * Words. The config; the rules, which are the same in every config where they are named the same.
+   *
+   * @generated from field: optional sint32 config = 1;
+   */
+  config?: number | undefined;
+
+  /**
+   * @generated from field: optional sint32 scope = 2;
+   */
+  scope?: number | undefined;
+
+  /**
+   * Words: handlers that the rules can call, and attributes that the node found by itself.
+   *
+   * @generated from field: repeated sint32 handlers = 3;
+   */
+  handlers: number[];
+
+  /**
+   * @generated from field: repeated sint32 generated = 4;
+   */
+  generated: number[];
+
+  /**
+   * 8 times the number of a question, and how it was answered: 0 absent, 1 there is no such map, 2 present, 3 true, 4 false.
+   *
+   * @generated from field: repeated uint32 choosing = 5;
+   */
+  choosing: number[];
+
+  /**
+   * @generated from field: repeated uint32 reads = 6;
+   */
+  reads: number[];
+};
+
+/**
+ * Describes the message intermix.v1.Shape.
+ * Use `create(ShapeSchema)` to create a new message.
+ */
+export const ShapeSchema: GenMessage<Shape> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 8);
+
+/**
  * What the client shall get instead of a proxied response.
  *
  * @generated from message intermix.v1.DirectResponse
@@ -368,7 +688,7 @@ export type DirectResponse = Message<"intermix.v1.DirectResponse"> & {
  * Use `create(DirectResponseSchema)` to create a new message.
  */
 export const DirectResponseSchema: GenMessage<DirectResponse> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 6);
+  messageDesc(file_intermix_v1_batch, 9);
 
 /**
  * @generated from service intermix.v1.Batches
