@@ -1,0 +1,188 @@
+// Which node to ask. Requests with one affinity key go to one node as far as may be: it has their answers. Nothing that is
+// right hangs on it, so views of who is there may differ.
+
+import type { Clock, Random } from '../../kernel/ports.ts'
+import { KeyShares } from './key-shares.ts'
+import { hashOf, scoreOf } from './rendezvous.ts'
+
+export interface Member {
+  /** Its address, by which it is asked: the same to all that choose. */
+  readonly id: string
+  /** It goes: it is asked only where there is no other. */
+  readonly isLeaving?: boolean
+}
+
+export interface ChooseNodeOptions {
+  readonly clock: Clock
+  readonly random: Random
+  /** Nodes that a tenant's requests reach at most; 0: all. */
+  readonly nodesPerTenant?: number
+  /** How many times the mean load a node may have before its requests go to the next one. */
+  readonly loadFactor?: number
+  /** What part of one node's share of the load a key may bring before several nodes serve it. */
+  readonly hotShare?: number
+}
+
+/** A node that joins takes its share of the keys step by step. */
+const SLOW_START_MS = 60_000
+const FIRST_WEIGHT = 0.1
+/** Loads below that are not told apart: they say nothing yet. */
+const LOAD_SLACK = 1
+/** How long a node that failed is not asked, at first and at most. */
+const FIRST_REST_MS = 100
+const LONGEST_REST_MS = 5_000
+
+interface Node {
+  readonly id: string
+  readonly hash: number
+  isLeaving: boolean
+  /** When it joined; −∞ for those that were there from the beginning. */
+  readonly since: number
+  /** As it told last, in checks that are under way. */
+  load: number
+  restsUntil: number
+  restMs: number
+}
+
+export class ChooseNode {
+  readonly #options: ChooseNodeOptions
+  readonly #shares = new KeyShares()
+  #nodes = new Map<string, Node>()
+  /** In the order of their ids. */
+  #all: readonly Node[] = []
+  #totalLoad = 0
+
+  constructor(options: ChooseNodeOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#all.length
+  }
+
+  /** Who is there from now on. An empty list changes nothing: it is likelier that nobody could be asked who is there. */
+  setMembers(members: readonly Member[]): void {
+    if (members.length === 0) return
+    const now = this.#options.clock.monotonic()
+    const isFirst = this.#nodes.size === 0
+    const nodes = new Map<string, Node>()
+    for (const { id, isLeaving = false } of members) {
+      const known = this.#nodes.get(id)
+      const since = isFirst ? Number.NEGATIVE_INFINITY : now
+      const node = known ?? { id, hash: hashOf(id), isLeaving, since, load: 0, restsUntil: 0, restMs: 0 }
+      node.isLeaving = isLeaving
+      nodes.set(id, node)
+    }
+    this.#nodes = nodes
+    this.#all = [...nodes.values()].toSorted((one, two) => (one.id < two.id ? -1 : 1))
+    this.#totalLoad = this.#all.reduce((sum, { load }) => sum + load, 0)
+  }
+
+  /** What a node tells of itself: how many checks it has under way. */
+  setLoad(id: string, load: number): void {
+    const node = this.#nodes.get(id)
+    if (node === undefined) return
+    this.#totalLoad += load - node.load
+    node.load = load
+  }
+
+  /** It gave no answer: it rests, longer each time, and is asked meanwhile only where all others rest, too. */
+  failed(id: string): void {
+    const node = this.#nodes.get(id)
+    if (node === undefined) return
+    node.restMs = Math.min(LONGEST_REST_MS, Math.max(FIRST_REST_MS, node.restMs * 2))
+    // Not all callers come back at the same moment.
+    node.restsUntil = this.#options.clock.monotonic() + node.restMs * (0.5 + this.#options.random() / 2)
+  }
+
+  answered(id: string): void {
+    const node = this.#nodes.get(id)
+    if (node === undefined) return
+    node.restMs = 0
+    node.restsUntil = 0
+  }
+
+  /**
+   * The nodes to ask, the best one first: each later one where those before it gave no answer.
+   * @param affinity what requests with the same answers have in common
+   * @param tenant whose requests share a part of the nodes; where there are no parts it does not matter
+   * @param count at most so many
+   */
+  choose(affinity: string, tenant: string, count: number): readonly string[] {
+    const now = this.#options.clock.monotonic()
+    const key = hashOf(affinity)
+    const wide = this.#widthFor(key)
+    const ranked = this.#ranked(key, this.#nodesOf(tenant), now, Math.max(count, wide) + 1)
+    // Of those that serve a hot key any one is as good: each asks the one that chance takes.
+    if (wide > 1) {
+      const first = Math.floor(this.#options.random() * Math.min(wide, ranked.length))
+      const [chosen] = ranked.splice(first, 1)
+      if (chosen !== undefined) ranked.unshift(chosen)
+    }
+    return this.#balanced(ranked)
+      .slice(0, count)
+      .map(({ id }) => id)
+  }
+
+  /** How many nodes serve the key. */
+  #widthFor(key: number): number {
+    const share = this.#shares.count(key)
+    const { hotShare = 0.25 } = this.#options
+    return Math.max(1, Math.min(this.#all.length, Math.ceil((share * this.#all.length) / hotShare)))
+  }
+
+  /** Shuffle sharding: tenants share few of their nodes, so that one which harms its nodes harms few others. */
+  #nodesOf(tenant: string): readonly Node[] {
+    const { nodesPerTenant = 0 } = this.#options
+    if (nodesPerTenant === 0 || nodesPerTenant >= this.#all.length) return this.#all
+    const salt = hashOf(`tenant ${tenant}`)
+    return best(this.#all, (node) => scoreOf(salt, node.hash, 1), nodesPerTenant)
+  }
+
+  #ranked(key: number, nodes: readonly Node[], now: number, count: number): Node[] {
+    const ranked = best(nodes, (node) => scoreOf(key, node.hash, weightOf(node, now)), count)
+    // Who rests or goes comes last, in the same order.
+    return isAnyAway(ranked, now) ? this.#presentFirst(key, nodes, now, count) : ranked
+  }
+
+  #presentFirst(key: number, nodes: readonly Node[], now: number, count: number): Node[] {
+    const score = (node: Node) => scoreOf(key, node.hash, weightOf(node, now))
+    const present = nodes.filter((node) => !isAway(node, now))
+    const away = nodes.filter((node) => isAway(node, now))
+    return [...best(present, score, count), ...best(away, score, count)].slice(0, count)
+  }
+
+  /**
+   * Puts those behind that have more than their share of the load.
+   * Source: V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with bounded loads", 2018.
+   */
+  #balanced(ranked: readonly Node[]): readonly Node[] {
+    const { loadFactor = 1.5 } = this.#options
+    const most = loadFactor * (this.#totalLoad / this.#all.length) + LOAD_SLACK
+    const [first] = ranked
+    if (first === undefined || first.load <= most) return ranked
+    return [...ranked.filter(({ load }) => load <= most), ...ranked.filter(({ load }) => load > most)]
+  }
+}
+
+function weightOf({ since }: Node, now: number): number {
+  const age = now - since
+  return age >= SLOW_START_MS ? 1 : Math.max(FIRST_WEIGHT, age / SLOW_START_MS)
+}
+
+const isAway = ({ isLeaving, restsUntil }: Node, now: number) => isLeaving || now < restsUntil
+const isAnyAway = (nodes: readonly Node[], now: number) => nodes.some((node) => isAway(node, now))
+
+/** Those with the highest scores, in their order. Nodes are some hundred at most, so that all are looked at. */
+function best(nodes: readonly Node[], scoreOf: (node: Node) => number, count: number): Node[] {
+  const found: { readonly node: Node; readonly score: number }[] = []
+  for (const node of nodes) {
+    const score = scoreOf(node)
+    let at = found.length
+    while (at > 0 && (found[at - 1]?.score ?? 0) < score) at--
+    if (at >= count) continue
+    found.splice(at, 0, { node, score })
+    if (found.length > count) found.pop()
+  }
+  return found.map(({ node }) => node)
+}
