@@ -1,0 +1,259 @@
+// One node, asked over one batch stream (docs/batch-stream.md). What is asked in one turn of the loop is one message.
+
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
+import { connect as connectSocket } from 'node:net'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import type { AnswerShape } from '../../kernel/answer-shape.ts'
+import type { AttributeBag } from '../../kernel/attribute-bag.ts'
+import { onExpiry } from '../../kernel/deadline.ts'
+import { IntermixError } from '../../kernel/errors.ts'
+import type { Clock } from '../../kernel/ports.ts'
+import { Code, codeName } from '../../kernel/status.ts'
+import type { Answer } from '../../kernel/verdict.ts'
+import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts'
+import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
+import { framed, IncomingMessages } from './grpc-messages.ts'
+
+const PATH = '/intermix.v1.Batches/Check'
+/** Checks that may wait for their answers: a node holds back beyond so many, too. */
+const MAX_WAITING = 4_096
+/** What may wait to be written. */
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+/** What a node may send before it is read. */
+const WINDOW_BYTES = 4 * 1024 * 1024
+
+/** Where a node is: a socket's path, or a host and a port. */
+export type NodeAddress =
+  | { readonly path: string }
+  | { readonly host: string; readonly port: number; readonly tls?: ConnectionOptions }
+
+export interface NodeAnswer {
+  readonly answer: Answer
+  /** What it depended on, where it may be kept. */
+  readonly shape: AnswerShape | undefined
+}
+
+export interface NodeLinkOptions {
+  readonly clock: Clock
+  readonly address: NodeAddress
+  /** How long connecting may take, in ms. */
+  readonly connectTimeoutMs: number
+  /** It goes: others are to be asked from now on. */
+  readonly onLeaving: () => void
+}
+
+interface Waiting {
+  readonly answered: (answer: NodeAnswer) => void
+  readonly failed: (error: IntermixError) => void
+  readonly cancelTimeout: () => void
+}
+
+/** A connection with its stream, from when it is opened to its end. */
+interface Stream {
+  readonly session: ClientHttp2Session
+  readonly http2: ClientHttp2Stream
+  readonly writer: CheckBatchWriter
+  readonly waiting: Map<number, Waiting>
+  isBooked: boolean
+  isLeaving: boolean
+  isOver: boolean
+}
+
+/** Connects when it is first asked, and again when it is asked after its connection was lost. */
+export class NodeLink implements Disposable {
+  readonly #options: NodeLinkOptions
+  #current: Stream | undefined
+  /** The current one, and those that the node has asked to leave and that have answers to come. */
+  readonly #open = new Set<Stream>()
+  #id = 0
+  #isClosed = false
+
+  constructor(options: NodeLinkOptions) {
+    this.#options = options
+  }
+
+  /** Checks that wait for their answer. */
+  get waiting(): number {
+    let count = 0
+    for (const { waiting } of this.#open) count += waiting.size
+    return count
+  }
+
+  /**
+   * Asks for an answer. Rejects with an IntermixError where there is none: in time, because the node cannot be reached, or
+   * because it did not judge the request; `retryable` says whether another node may.
+   */
+  ask(bag: AttributeBag, timeoutMs: number): Promise<NodeAnswer> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) throw new IntermixError('CANCELLED', 'the link to the node is closed')
+      if (this.waiting >= MAX_WAITING) throw new IntermixError('OVERLOADED', 'too many checks wait for the node')
+      const stream = (this.#current ??= this.#connect())
+      if (stream.http2.writableLength > MAX_UNSENT_BYTES)
+        throw new IntermixError('OVERLOADED', 'the node does not read')
+      const id = this.#nextId(stream)
+      stream.writer.add(id, timeoutMs, bag)
+      const cancelTimeout = onExpiry(this.#options.clock, timeoutMs, () => {
+        stream.waiting.delete(id)
+        reject(new IntermixError('DEADLINE_EXCEEDED', 'the node gave no answer in time'))
+        this.#endWhenDone(stream)
+      })
+      stream.waiting.set(id, { answered: resolve, failed: reject, cancelTimeout })
+      this.#book(stream)
+    })
+  }
+
+  /** Ends at once: what waits fails. */
+  [Symbol.dispose](): void {
+    this.#isClosed = true
+    for (const stream of this.#open)
+      this.#lost(stream, new IntermixError('CANCELLED', 'the link to the node is closed'))
+  }
+
+  #nextId(stream: Stream): number {
+    do this.#id = (this.#id + 1) >>> 0
+    while (stream.waiting.has(this.#id))
+    return this.#id
+  }
+
+  #connect(): Stream {
+    const { address, clock, connectTimeoutMs } = this.#options
+    const session = connect(authorityOf(address), {
+      createConnection: () => socketTo(address),
+      settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+    })
+    const http2 = session.request({
+      [constants.HTTP2_HEADER_METHOD]: 'POST',
+      [constants.HTTP2_HEADER_PATH]: PATH,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    })
+    const stream: Stream = {
+      session,
+      http2,
+      writer: new CheckBatchWriter(),
+      waiting: new Map(),
+      isBooked: false,
+      isLeaving: false,
+      isOver: false,
+    }
+    this.#open.add(stream)
+    const lost = (why: string, cause?: unknown) =>
+      this.#lost(stream, new IntermixError('BACKEND_FAILED', `the node cannot be asked: ${why}`, { cause }))
+    const cancelConnect = onExpiry(clock, connectTimeoutMs, () => lost('it cannot be reached in time'))
+    session.once('connect', () => session.setLocalWindowSize(WINDOW_BYTES))
+    // Whoever takes connections need not be a node that answers.
+    session.once('remoteSettings', cancelConnect)
+    session.unref()
+    session.on('error', (error) => lost(error.message, error))
+    session.once('close', () => {
+      cancelConnect()
+      lost('the connection was closed')
+    })
+    this.#listen(stream, lost)
+    stream.writer.keepAnswers()
+    http2.write(framed(stream.writer.take()))
+    return stream
+  }
+
+  #listen(stream: Stream, lost: (why: string, cause?: unknown) => void): void {
+    const { http2 } = stream
+    const messages = new IncomingMessages(MAX_MESSAGE_BYTES)
+    const batches = new AnswerBatches()
+    const sink: AnswerSink = {
+      answered: (id, answer, shape) => take(stream, id)?.answered({ answer, shape }),
+      failed: (id, { code, message }) => take(stream, id)?.failed(failureOf(code, message)),
+      leaving: () => this.#leave(stream),
+    }
+    http2.on('data', (bytes: Buffer) => {
+      try {
+        messages.read(bytes, (message) => batches.read(message, sink))
+      } catch (error) {
+        lost(error instanceof Error ? error.message : String(error), error)
+      }
+      this.#endWhenDone(stream)
+    })
+    const judge = (headers: Record<string, unknown>) => {
+      const status = headers['grpc-status']
+      const http = headers[':status']
+      if (status !== undefined && status !== '0') {
+        const text = String(headers['grpc-message'] ?? codeName(Number(status)))
+        lost(`it ended the stream: ${text.slice(0, 200)}`)
+      } else if (http !== undefined && http !== 200) lost(`it answers with HTTP status ${String(http)}`)
+    }
+    http2.once('response', judge)
+    http2.once('trailers', judge)
+    http2.on('error', (error) => lost(error.message, error))
+    http2.once('end', () => lost('it ended the stream'))
+  }
+
+  /** The node goes: it answers what it was asked, and is asked nothing more over this stream. */
+  #leave(stream: Stream): void {
+    if (stream.isLeaving) return
+    stream.isLeaving = true
+    this.#flush(stream)
+    stream.http2.end()
+    if (this.#current === stream) this.#current = undefined
+    this.#options.onLeaving()
+  }
+
+  #endWhenDone(stream: Stream): void {
+    if (stream.isLeaving && stream.waiting.size === 0) this.#close(stream)
+  }
+
+  #lost(stream: Stream, error: IntermixError): void {
+    if (stream.isOver) return
+    this.#close(stream)
+    for (const [id] of stream.waiting) take(stream, id)?.failed(error)
+  }
+
+  #close(stream: Stream): void {
+    stream.isOver = true
+    this.#open.delete(stream)
+    if (this.#current === stream) this.#current = undefined
+    stream.session.destroy()
+  }
+
+  #book(stream: Stream): void {
+    if (stream.isBooked) return
+    stream.isBooked = true
+    this.#options.clock.turn(() => this.#flush(stream))
+  }
+
+  #flush(stream: Stream): void {
+    stream.isBooked = false
+    if (stream.isOver || stream.writer.count === 0) return
+    stream.http2.write(framed(stream.writer.take()))
+  }
+}
+
+/** What waits for the answer with this id; it waits no more. */
+function take({ waiting }: Stream, id: number): Waiting | undefined {
+  const found = waiting.get(id)
+  if (found === undefined) return undefined
+  waiting.delete(id)
+  found.cancelTimeout()
+  return found
+}
+
+/** Why the node did not judge the request, as its own code says. */
+function failureOf(code: number, message: string): IntermixError {
+  if (code === Code.UNAVAILABLE) return new IntermixError('OVERLOADED', message)
+  if (code === Code.DEADLINE_EXCEEDED) return new IntermixError('DEADLINE_EXCEEDED', message)
+  return new IntermixError('BACKEND_FAILED', message)
+}
+
+function authorityOf(address: NodeAddress): string {
+  if ('path' in address) return 'http://localhost'
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host
+  return `${address.tls === undefined ? 'http' : 'https'}://${host}:${address.port}`
+}
+
+function socketTo(address: NodeAddress) {
+  if ('path' in address) return connectSocket({ path: address.path })
+  const { host, port, tls } = address
+  const socket =
+    tls === undefined ? connectSocket({ host, port }) : connectTls({ host, port, ALPNProtocols: ['h2'], ...tls })
+  socket.setNoDelay(true)
+  return socket
+}

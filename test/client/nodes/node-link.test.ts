@@ -1,0 +1,140 @@
+// The asking end of a batch stream, over a real server.
+
+import { createServer, type Server } from 'node:net'
+import { once } from 'node:events'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type NodeAddress, NodeLink } from '../../../src/client/nodes/node-link.ts'
+import type { AnswerShape } from '../../../src/kernel/answer-shape.ts'
+import { MapBag } from '../../../src/kernel/attribute-bag.ts'
+import { IntermixError } from '../../../src/kernel/errors.ts'
+import type { CheckOutcome } from '../../../src/kernel/services.ts'
+import { Code } from '../../../src/kernel/status.ts'
+import { systemClock } from '../../../src/observe/system.ts'
+import type { GrpcServer } from '../../../src/server/grpc-server.ts'
+import { answerOf, dependencies, served } from '../../server/fixtures.ts'
+import { createGrpcServer } from '../../server/transport.ts'
+
+const pathBag = (path: string) => MapBag.of({ 'request.path': path })
+const SHAPE: AnswerShape = {
+  config: 'c1',
+  scope: 's1',
+  handlers: ['h'],
+  generated: [],
+  choosing: [],
+  reads: [{ id: 'arequest.path', question: { kind: 'attribute', name: 'request.path' }, outcome: 'present' }],
+  epoch: { generation: 'g', sequence: 3 },
+}
+
+describe('a link to a node', () => {
+  const ends: (() => unknown)[] = []
+  let given: ReturnType<typeof dependencies>
+  let server: GrpcServer
+  let port: number
+
+  async function serve(): Promise<void> {
+    server = createGrpcServer(served(given))
+    port = await server.listen({ host: '127.0.0.1', port: 0 })
+    const mine = server
+    ends.push(() => mine.drain(1_000))
+  }
+
+  function linked(address: NodeAddress = { host: '127.0.0.1', port }, connectTimeoutMs = 1_000) {
+    let left = 0
+    const link = new NodeLink({ clock: systemClock, address, connectTimeoutMs, onLeaving: () => left++ })
+    ends.push(() => link[Symbol.dispose]())
+    return { link, left: () => left }
+  }
+
+  beforeEach(async () => {
+    given = dependencies()
+    await serve()
+  })
+
+  afterEach(async () => {
+    for (const end of ends.splice(0).reverse()) await end()
+  })
+
+  it('brings answers with what they depended on, many checks in one message', async () => {
+    given.check.decide = (bag, options) => ({
+      answer: answerOf({
+        validUses: 7,
+        requestHeaders: [{ name: 'x', value: String(bag.get('request.path')), operation: 'REPLACE' }],
+      }),
+      quotas: new Map(),
+      shape: options.shape === true && options.keepsAnswer === true ? SHAPE : undefined,
+    })
+    const { link } = linked()
+    const paths = Array.from({ length: 500 }, (_, i) => `/${i}`)
+    const answers = await Promise.all(paths.map((path) => link.ask(pathBag(path), 5_000)))
+    expect(answers.map(({ answer }) => answer.requestHeaders[0]?.value)).toEqual(paths)
+    const { question, outcome } = SHAPE.reads[0] as (typeof SHAPE.reads)[0]
+    expect(answers[499]?.shape).toMatchObject({ ...SHAPE, reads: [{ question, outcome }] })
+    // One to say that answers are kept, and one with all checks.
+    expect(given.meter.counts.get('batch_messages_total{}')).toBe(2)
+    expect(link.waiting).toBe(0)
+  })
+
+  it('tells a denial from a node that did not judge', async () => {
+    given.check.decide = (bag) => {
+      const path = bag.get('request.path')
+      if (path === '/busy') throw new IntermixError('OVERLOADED', 'too much to do')
+      if (path === '/bug') throw new TypeError('a bug')
+      const code = path === '/shut' ? Code.PERMISSION_DENIED : Code.OK
+      return { answer: answerOf({ status: { code, message: '' } }), quotas: new Map() }
+    }
+    const { link } = linked()
+    expect((await link.ask(pathBag('/shut'), 5_000)).answer.status.code).toBe(Code.PERMISSION_DENIED)
+    await expect(link.ask(pathBag('/busy'), 5_000)).rejects.toMatchObject({ code: 'OVERLOADED' })
+    await expect(link.ask(pathBag('/bug'), 5_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    expect((await link.ask(pathBag('/open'), 5_000)).answer.status.code).toBe(0)
+  })
+
+  it('waits no longer than it is told, and for nothing that comes later', async () => {
+    const late: ((outcome: CheckOutcome) => void)[] = []
+    given.check.decide = () => new Promise((resolve) => late.push(resolve))
+    const { link } = linked()
+    await expect(link.ask(pathBag('/a'), 50)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+    expect(link.waiting).toBe(0)
+    const next = link.ask(pathBag('/b'), 5_000)
+    await expect.poll(() => late.length).toBe(2)
+    for (const resolve of late) resolve({ answer: answerOf({ validUses: 3 }), quotas: new Map() })
+    expect((await next).answer.validUses).toBe(3)
+  })
+
+  it('leaves a node that goes when it has its answers, and opens another stream meanwhile', async () => {
+    const late: ((outcome: CheckOutcome) => void)[] = []
+    given.check.decide = () => new Promise((resolve) => late.push(resolve))
+    const { link, left } = linked()
+    const waits = link.ask(pathBag('/a'), 5_000)
+    await expect.poll(() => late.length).toBe(1)
+    server.retire()
+    await expect.poll(left).toBe(1)
+    given.check.answer({ validUses: 2 })
+    expect((await link.ask(pathBag('/b'), 5_000)).answer.validUses).toBe(2)
+    late[0]?.({ answer: answerOf({ validUses: 1 }), quotas: new Map() })
+    expect((await waits).answer.validUses).toBe(1)
+  })
+
+  it('fails what waits when the connection is lost, and connects again when it is asked again', async () => {
+    given.check.decide = () => new Promise(() => undefined)
+    const { link } = linked()
+    const waits = link.ask(pathBag('/a'), 60_000)
+    await expect.poll(() => given.check.asked.length).toBe(1)
+    const failed = expect(waits).rejects.toMatchObject({ code: 'BACKEND_FAILED', retryable: true })
+    await server.drain(0)
+    await failed
+    expect(link.waiting).toBe(0)
+    await expect(link.ask(pathBag('/b'), 5_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+  })
+
+  it('says at once that nobody listens, and in time that nobody answers', async () => {
+    const { link } = linked({ host: '127.0.0.1', port: 1 })
+    await expect(link.ask(pathBag('/a'), 60_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    const silent: Server = createServer(() => undefined)
+    silent.listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    ends.push(() => silent.close())
+    const address = { host: '127.0.0.1', port: (silent.address() as { port: number }).port }
+    await expect(linked(address, 50).link.ask(pathBag('/a'), 60_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+  })
+})
