@@ -18,7 +18,7 @@ export type Ask = (value: AttributeValue) => boolean | undefined
  * Characters of a text that are looked at. Expressions have a budget of steps and may give up on a longer one; a test that
  * answers it all the same would answer what the expression does not.
  */
-export const MAX_TESTED_CHARACTERS = 8_192
+const MAX_TESTED_CHARACTERS = 8_192
 
 /** Instructions of the patterns in one test: at the length above they take a tenth of the usual budget. */
 const MAX_PROGRAM = 300

@@ -5,7 +5,6 @@ import type { PathStep } from '../cache/shape-tree.ts'
 import { toldSteps } from '../cache/told-steps.ts'
 import type { AnswerShape, AskedQuestion } from '../kernel/answer-shape.ts'
 import { CompletedBag } from '../kernel/attribute-bag.ts'
-import type { CheckOptions } from '../kernel/services.ts'
 import type { PolicyRequest } from './policy-request.ts'
 
 /** A longer evaluation is told to nobody: whoever keeps its answer would ask all of it of each request. */
@@ -16,15 +15,11 @@ const MAX_TOLD = 512
  * @param epoch up to which revocation the answer takes all into account
  * @returns `undefined` where nobody asks, or nobody else may keep the answer
  */
-export function shapeOf(
-  call: PolicyRequest<CheckOptions>,
-  steps: readonly PathStep[],
-  epoch: Epoch,
-): AnswerShape | undefined {
-  const { bag, choosing, inputs, options, plan, state } = call
+export function shapeOf(call: PolicyRequest, steps: readonly PathStep[], epoch: Epoch): AnswerShape | undefined {
+  const { bag, choosing, inputs, plan, state } = call
   if (choosing === undefined || plan.scope === undefined) return undefined
   // What these rules charge for a request is theirs to find out each time.
-  if (plan.charging.length > 0 && (options.charging ?? 'all') === 'all') return undefined
+  if (plan.charging.length + plan.shadowCharging.length > 0) return undefined
   if (steps.length + choosing.steps.length > MAX_TOLD) return undefined
   // What could not be found out this time may be found out the next time.
   if (bag instanceof CompletedBag && bag.unknowns.size > 0) return undefined

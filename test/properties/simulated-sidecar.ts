@@ -3,7 +3,7 @@
 import { Revocations } from '../../src/cache/revocations.ts'
 import { FirstLevelCache } from '../../src/client/first-level-cache.ts'
 import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
-import type { CheckOutcome } from '../../src/kernel/services.ts'
+import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
 import { givenAgain } from '../../src/policy/answer-life.ts'
 import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
 import { AnswerBatchWriter } from '../../src/wire/batch/answer-batch-writer.ts'
@@ -49,14 +49,14 @@ export class SimulatedSidecar {
     })
   }
 
-  check(bag: AttributeBag): Told | Promise<Told> {
+  check(bag: AttributeBag, asked: Pick<CheckOptions, 'charging' | 'deduplicationId'>): Told | Promise<Told> {
     const askedAt = this.#clock.monotonic()
     const kept = this.#cache.find(this.#node.state().snapshot.id, bag, askedAt)
     if (kept !== undefined) {
       const answer = givenAgain(kept, askedAt, kept.usesLeft, [])
       return { outcome: { answer, quotas: new Map(), answeredAt: askedAt }, isKept: true }
     }
-    const options = { timeoutMs: 10_000, keepsAnswer: true, shape: true, charging: 'named' } as const
+    const options = { timeoutMs: 10_000, keepsAnswer: true, shape: true, ...asked } as const
     const outcome = this.#node.engine.check(bag, options)
     const keep = (told: CheckOutcome): Told => {
       // As over the stream, with so few words that it begins anew now and then.
