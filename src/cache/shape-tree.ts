@@ -54,7 +54,7 @@ export class Shape<L> {
     for (let at = this.node; ; ) {
       parts.push(at.path)
       const { asked } = at
-      if (asked === undefined) return parts.reverse().flat()
+      if (asked === undefined) return parts.toReversed().flat()
       parts.push([{ step: asked.step, outcome: at.outcome }])
       at = asked.asker
     }

@@ -1,6 +1,13 @@
 // One node, asked over one batch stream (docs/batch-stream.md). What is asked in one turn of the loop is one message.
 
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+} from 'node:http2'
 import { connect as connectSocket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import type { AnswerShape } from '../../kernel/answer-shape.ts'
@@ -173,13 +180,12 @@ export class NodeLink implements Disposable {
       }
       this.#endWhenDone(stream)
     })
-    const judge = (headers: Record<string, unknown>) => {
-      const status = headers['grpc-status']
-      const http = headers[':status']
-      if (status !== undefined && status !== '0') {
-        const text = String(headers['grpc-message'] ?? codeName(Number(status)))
+    const judge = (headers: IncomingHttpHeaders & IncomingHttpStatusHeader) => {
+      const { 'grpc-status': status, 'grpc-message': message, ':status': http } = headers
+      if (typeof status === 'string' && status !== '0') {
+        const text = typeof message === 'string' ? message : codeName(Number(status))
         lost(`it ended the stream: ${text.slice(0, 200)}`)
-      } else if (http !== undefined && http !== 200) lost(`it answers with HTTP status ${String(http)}`)
+      } else if (http !== undefined && http !== 200) lost(`it answers with HTTP status ${http}`)
     }
     http2.once('response', judge)
     http2.once('trailers', judge)

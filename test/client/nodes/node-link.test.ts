@@ -51,14 +51,14 @@ describe('a link to a node', () => {
   })
 
   afterEach(async () => {
-    for (const end of ends.splice(0).reverse()) await end()
+    for (const end of ends.splice(0).toReversed()) await end()
   })
 
   it('brings answers with what they depended on, many checks in one message', async () => {
     given.check.decide = (bag, options) => ({
       answer: answerOf({
         validUses: 7,
-        requestHeaders: [{ name: 'x', value: String(bag.get('request.path')), operation: 'REPLACE' }],
+        requestHeaders: [{ name: 'x', value: bag.get('request.path') as string, operation: 'REPLACE' }],
       }),
       quotas: new Map(),
       shape: options.shape === true && options.keepsAnswer === true ? SHAPE : undefined,
