@@ -1,0 +1,132 @@
+// The nodes of a mesh as one: what one of them does not answer, another one is asked while there is time.
+
+import type { AttributeBag } from '../../kernel/attribute-bag.ts'
+import { IntermixError } from '../../kernel/errors.ts'
+import type { Clock, Random } from '../../kernel/ports.ts'
+import { ChooseNode, type ChooseNodeOptions, type Member } from './choose-node.ts'
+import { type NodeAddress, type NodeAnswer, NodeLink } from './node-link.ts'
+
+export interface PoolMember extends Member {
+  readonly address: NodeAddress
+}
+
+export interface NodePoolOptions extends Omit<ChooseNodeOptions, 'clock' | 'random'> {
+  readonly clock: Clock
+  readonly random: Random
+  /** How long connecting to one node may take, in ms. */
+  readonly connectTimeoutMs: number
+  /** How long a node that goes is left alone, in ms; another one may come in its place. */
+  readonly leavingMs?: number
+}
+
+export interface PoolQuestion {
+  /** For all nodes together, in ms. */
+  readonly timeoutMs: number
+  /** What requests with the same answers have in common. */
+  readonly affinity: string
+  readonly tenant: string
+}
+
+/** Nodes that are tried for one question. */
+const TRIES = 2
+/** The part of the time that the first one has: a node that hangs leaves the next one time to answer. */
+const FIRST_SHARE = 0.6
+const LEAVING_MS = 30_000
+
+interface Pooled {
+  readonly member: PoolMember
+  readonly link: NodeLink
+}
+
+export class NodePool implements Disposable {
+  readonly #options: NodePoolOptions
+  readonly #choice: ChooseNode
+  readonly #nodes = new Map<string, Pooled>()
+  /** Those that told that they go. */
+  readonly #leaving = new Set<string>()
+
+  constructor(options: NodePoolOptions) {
+    this.#options = options
+    this.#choice = new ChooseNode(options)
+  }
+
+  /** Who is there from now on. An empty list changes nothing. */
+  setMembers(members: readonly PoolMember[]): void {
+    if (members.length === 0) return
+    const ids = new Set(members.map(({ id }) => id))
+    for (const [id, { link }] of this.#nodes) {
+      if (ids.has(id)) continue
+      this.#nodes.delete(id)
+      this.#leaving.delete(id)
+      link[Symbol.dispose]()
+    }
+    for (const member of members) {
+      const known = this.#nodes.get(member.id)
+      if (known === undefined) this.#nodes.set(member.id, { member, link: this.#linkTo(member) })
+    }
+    this.#tellChoice()
+  }
+
+  /**
+   * Asks for an answer: of the node that has it most likely, and of the next one where that gives none. Rejects with the
+   * IntermixError of the last one, or NOT_READY where no node is known.
+   */
+  async ask(bag: AttributeBag, { timeoutMs, affinity, tenant }: PoolQuestion): Promise<NodeAnswer> {
+    const { clock } = this.#options
+    const deadline = clock.monotonic() + timeoutMs
+    const ids = this.#choice.choose(affinity, tenant, TRIES)
+    let failure = new IntermixError('NOT_READY', 'no node is known')
+    for (const [at, id] of ids.entries()) {
+      const leftMs = deadline - clock.monotonic()
+      if (leftMs <= 0) break
+      const found = await this.#try(id, bag, at < ids.length - 1 ? leftMs * FIRST_SHARE : leftMs)
+      if (!(found instanceof IntermixError)) return found
+      failure = found
+      if (!failure.retryable) break
+    }
+    throw failure
+  }
+
+  /** Ends at once: what waits fails. */
+  [Symbol.dispose](): void {
+    for (const { link } of this.#nodes.values()) link[Symbol.dispose]()
+    this.#nodes.clear()
+  }
+
+  async #try(id: string, bag: AttributeBag, timeoutMs: number): Promise<NodeAnswer | IntermixError> {
+    const node = this.#nodes.get(id)
+    if (node === undefined) return new IntermixError('NOT_READY', `the node ${id} is gone`)
+    try {
+      const answer = await node.link.ask(bag, timeoutMs)
+      this.#choice.answered(id)
+      return answer
+    } catch (caught) {
+      const failure = IntermixError.from(caught)
+      // One that is overloaded says so itself: it is there, and asked again for the next request.
+      if (failure.retryable && failure.code !== 'OVERLOADED') this.#choice.failed(id)
+      return failure
+    }
+  }
+
+  #linkTo({ id, address }: PoolMember): NodeLink {
+    const { clock, connectTimeoutMs, leavingMs = LEAVING_MS } = this.#options
+    const onLeaving = () => {
+      if (this.#leaving.has(id)) return
+      this.#leaving.add(id)
+      this.#tellChoice()
+      clock.after(leavingMs, () => {
+        if (this.#leaving.delete(id)) this.#tellChoice()
+      })
+    }
+    return new NodeLink({ clock, address, connectTimeoutMs, onLeaving })
+  }
+
+  #tellChoice(): void {
+    this.#choice.setMembers(
+      Array.from(this.#nodes.values(), ({ member: { id, isLeaving = false } }) => ({
+        id,
+        isLeaving: isLeaving || this.#leaving.has(id),
+      })),
+    )
+  }
+}
