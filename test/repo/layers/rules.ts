@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   observe: ['kernel'],
   config: CONTRACTS,
   settings: ['kernel', 'expression', 'wire', 'config', 'redis', 'observe'],
+  client: ['kernel', 'expression', 'wire', 'cache'],
   process: ['kernel', 'redis', 'observe', 'settings', 'compose'],
   ...Object.fromEntries(ANSWERING.map((folder) => [folder, [...CONTRACTS, 'config', 'redis', ...ANSWERING]])),
   ...Object.fromEntries(
