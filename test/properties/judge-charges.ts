@@ -42,7 +42,8 @@ export function endingsOf(request: ChargedRequest, readings: readonly Possibilit
   const shadows = shadowsOf(config, own, mayFail).map(({ all }) => all.map((each) => each.charges))
   const { all, isPaid } = chargesOf(
     config,
-    readings.map((reading) => readingOf(request, reading)),
+    // The caller is granted what it names by its own reading.
+    readings.map((reading) => ({ ...readingOf(request, own), bag: reading.bag, rules: reading.rules })),
     mayFail,
   )
   for (const charged of all) {
