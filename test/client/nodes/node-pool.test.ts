@@ -6,7 +6,7 @@ import { MapBag } from '../../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../../src/kernel/errors.ts'
 import { systemClock } from '../../../src/observe/system.ts'
 import type { GrpcServer } from '../../../src/server/grpc-server.ts'
-import { answerOf, dependencies, served } from '../../server/fixtures.ts'
+import { dependencies, served } from '../../server/fixtures.ts'
 import { createGrpcServer } from '../../server/transport.ts'
 
 interface ServedNode {
