@@ -24,7 +24,7 @@ export interface ResolvedLimit<Q extends QuotaParams> {
   readonly quota: Q
   /** The first override whose dimensions the instance has; `undefined` where the quota itself holds. */
   readonly override: Q['overrides'][number] | undefined
-  /** Distinct for each combination of quota, override and dimension values; 43 letters, digits, `-` and `_`. */
+  /** Distinct for each combination of instance, override and dimension values; 43 letters, digits, `-` and `_`. */
   readonly key: string
   /** Of the instance, for people. */
   readonly shortName: string
@@ -76,8 +76,8 @@ export class LimitResolver<Q extends QuotaParams> {
     const index = quota.overrides.findIndex((override) =>
       Object.entries(override.dimensions).every(([name, value]) => values.get(name) === value),
     )
-    // JSON keeps the parts apart.
-    const text = JSON.stringify([quota.name, index, dimensions])
+    // JSON keeps the parts apart. Instances of two namespaces do not share a counter because a quota has the short name of both.
+    const text = JSON.stringify([instance.name, index, dimensions])
     return {
       quota,
       override: quota.overrides[index],

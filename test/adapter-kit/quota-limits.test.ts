@@ -16,7 +16,7 @@ const instance = fc.record({
   dimensions: fc.dictionary(text, fc.oneof(text, fc.integer().map(BigInt)), { maxKeys: 3 }),
 })
 
-it('tells instances apart by quota and dimensions, in whatever order they come, and knows them again', () => {
+it('tells instances apart by name and dimensions, in whatever order they come, and knows them again', () => {
   const property = fc.property(fc.array(instance, { minLength: 2, maxLength: 8 }), (instances) => {
     const resolver = new LimitResolver(QUOTAS)
     const keys = new Map<string, string>()
@@ -32,7 +32,7 @@ it('tells instances apart by quota and dimensions, in whatever order they come, 
       expect(new LimitResolver(QUOTAS).resolve({ name, template: 'quota', fields: { dimensions } })).toEqual(found)
       const quota = name.startsWith('calls') ? 'calls' : 'bytes.shop'
       expect(found.quota.name).toBe(quota)
-      const what = JSON.stringify([quota, sorted.map(([key, value]) => [key, String(value)])])
+      const what = JSON.stringify([name, sorted.map(([key, value]) => [key, String(value)])])
       expect(keys.get(found.key) ?? what).toBe(what)
       keys.set(found.key, what)
     }

@@ -147,9 +147,8 @@ describe('several quotas of one request', () => {
   const env = createTestEnvironment({ redis: () => runner })
   const charge = async (asked: readonly (readonly [quota: number, amount: number])[], id = '') => {
     const { quotaTogether } = redisquota.create(redisquota.config.parse({ quotas }), env)
-    const charges = asked.map(([at, amount], index) => ({
-      // Short names of two namespaces are one quota.
-      instance: { name: `q${at}.instance.n${index}`, template: 'quota', fields: { dimensions: {} } } as const,
+    const charges = asked.map(([at, amount]) => ({
+      instance: { name: `q${at}.instance.shop`, template: 'quota', fields: { dimensions: {} } } as const,
       request: request(amount, false, id),
     }))
     const results = (await quotaTogether?.['quota']?.(charges, createCall(env))) ?? []
