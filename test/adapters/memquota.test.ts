@@ -118,6 +118,14 @@ describe('memquota', () => {
     expect(ask(request(6, false, 'a')).granted).toBe(0)
   })
 
+  it('takes a look for no call that is repeated, and grants no more than is asked', () => {
+    const { ask } = quotaOf(rate({ minDeduplicationDuration: '1s' }))
+    expect(ask(request(0, false, 'a')).granted).toBe(0)
+    expect(ask(request(6, false, 'a')).granted).toBe(6)
+    expect(ask(request(2, false, 'a')).granted).toBe(2)
+    expect(ask(request(0, false, 'a')).limits?.[0]?.left).toBe(4)
+  })
+
   it('keeps allocations until they are given back', async () => {
     const { ask, clock } = quotaOf({ quotas: [{ name: 'rq', maxAmount: 3 }] })
     expect(ask(request(3))).toMatchObject({ status: { code: 0, message: '' }, granted: 3, validForMs: 0 })

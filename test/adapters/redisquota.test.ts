@@ -82,6 +82,14 @@ describe.each(ALGORITHMS)('redisquota with %s', (_name, quota) => {
     expect((await ask(request(10))).granted).toBe(10)
   })
 
+  it('takes a look for no call that is repeated, and grants no more than is asked', async () => {
+    const ask = quotaOf(quota)
+    expect((await ask(request(0, false, 'a'))).granted).toBe(0)
+    expect((await ask(request(6, false, 'a'))).granted).toBe(6)
+    expect((await ask(request(2, false, 'a'))).granted).toBe(2)
+    expect((await ask(request(0, false, 'a'))).limits?.[0]?.left).toBe(4)
+  })
+
   it('answers a repeated deduplication id alike and charges it once', async () => {
     const ask = quotaOf(quota)
     const first = await ask(request(7, true, 'call-1'))

@@ -64,8 +64,13 @@ export default defineAdapter({
     const chargeOne = ({ instance, request }: QuotaCharge<QuotaInstance>, now: number): Charged => {
       const { quota, override, key, shortName: name } = limits.resolve(instance)
       const id = `${key} ${request.deduplicationId}`
-      const before = request.deduplicationId === '' ? undefined : granted.get(id, now)
-      if (before !== undefined) return { result: before, keep: () => undefined, undo: () => undefined }
+      // A look is no call that is repeated, and says nothing of one.
+      const isRemembered = request.deduplicationId !== '' && request.amount !== 0
+      const before = isRemembered ? granted.get(id, now) : undefined
+      if (before !== undefined) {
+        const result = { ...before, granted: Math.min(before.granted, Math.max(0, request.amount)) }
+        return { result, keep: () => undefined, undo: () => undefined }
+      }
       const { maxAmount, validDuration: windowMs } = override ?? quota
       const counter = counterOf(key, windowMs, now)
       const result = charge(counter, { request, maxAmount, windowMs, now, name })
@@ -73,7 +78,7 @@ export default defineAdapter({
       return {
         result,
         keep: () => {
-          if (request.deduplicationId !== '') granted.set(id, result, now)
+          if (isRemembered) granted.set(id, result, now)
         },
         undo: () => {
           counter.add(-result.granted, now)

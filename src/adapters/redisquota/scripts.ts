@@ -25,8 +25,8 @@ local function recall(memory, amount)
   if not known then return end
   -- What an older node remembered has two numbers.
   local granted, valid, left, reset = string.match(known, '^(%d+) (%d+) ?(%-?%d*) ?(%d*)$')
-  granted = tonumber(granted)
-  local fits = (granted > 0 or amount == 0) and 1 or 0
+  granted = math.min(tonumber(granted), amount)
+  local fits = granted > 0 and 1 or 0
   return {granted, tonumber(valid), tonumber(left) or 0, tonumber(reset) or 0, fits}
 end
 
@@ -76,6 +76,8 @@ for i = 1, #KEYS / 2 do
     key = KEYS[2 * i - 1], memory = KEYS[2 * i], amount = argument(1), max = argument(3), window = argument(4),
     bucket = argument(5), remembered = argument(6)
   }
+  -- A look is no call that is repeated, and says nothing of one.
+  if charge.amount == 0 then charge.remembered = 0 end
   charge.answer = charge.remembered > 0 and recall(charge.memory, charge.amount)
   if charge.answer then
     charge.fits = charge.answer[5]
