@@ -50,17 +50,10 @@ export const systemClock: Clock = {
   },
   after(ms, callback) {
     let timer: NodeJS.Timeout
-    const end = performance.now() + ms
     const wait = (left: number) => {
-      timer = setTimeout(look, Math.min(left, LONGEST_TIMER_MS))
+      const part = Math.min(left, LONGEST_TIMER_MS)
+      timer = setTimeout(() => (left > part ? wait(left - part) : callback()), part)
       timer.unref()
-    }
-    // Node counts from when this turn of its loop began. What was set late in a long one would fire too early, and before what
-    // is due earlier.
-    const look = () => {
-      const left = end - performance.now()
-      if (left >= 1) wait(left)
-      else callback()
     }
     wait(Math.max(0, ms))
     return () => clearTimeout(timer)
