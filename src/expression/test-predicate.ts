@@ -3,6 +3,7 @@
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { Predicate } from '../kernel/read-log.ts'
 import type { SubjectTest } from '../kernel/subject-test.ts'
+import { exactJson } from '../kernel/value-json.ts'
 import { readSubject, type Subject } from './evaluate.ts'
 import { budgeted, DEFAULT_MAX_STEPS } from './steps.ts'
 import { askOf, takesSteps } from './subject-test.ts'
@@ -17,15 +18,10 @@ export function testPredicate(subject: Subject, test: SubjectTest): Predicate {
   }
   const counted = takesSteps(test) ? budgeted(answer, DEFAULT_MAX_STEPS) : undefined
   return {
-    id: `test:${JSON.stringify([attribute, mapKey, test], plainly)}`,
+    id: `test:${exactJson([attribute, mapKey, test])}`,
     attribute,
     mapKey,
     test: counted === undefined ? answer : (bag) => counted(bag, undefined),
     travels: () => test,
   }
-}
-
-/** JSON has no integers of 64 bits, and no numbers beyond the finite ones. */
-function plainly(_: string, value: unknown): unknown {
-  return typeof value === 'bigint' || typeof value === 'number' ? { [typeof value]: String(value) } : value
 }

@@ -32,6 +32,13 @@ export function encodeValue(value: AttributeValue): EncodedValue {
   return { map: isStringMap(value) ? [...value.entries()] : [] }
 }
 
+/** JSON of what may hold integers of 64 bits, or numbers that JSON has no word for. */
+export function exactJson(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'bigint' || typeof part === 'number' ? encodeValue(part) : part,
+  )
+}
+
 /** The value again; `undefined` for anything that `encodeValue` did not make. */
 export function decodeValue(encoded: unknown): AttributeValue | undefined {
   if (typeof encoded === 'string' || typeof encoded === 'boolean' || typeof encoded === 'number') return encoded

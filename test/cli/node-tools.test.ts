@@ -1,41 +1,14 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { json } from 'node:stream/consumers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/cli/commands.ts'
+import { adminPort } from './admin-port.ts'
 import { type TestIo, testIo } from './support.ts'
 
 const runExplain = (args: readonly string[], io: TestIo) => runCommand(['explain', ...args], io)
 const runRevoke = (args: readonly string[], io: TestIo) => runCommand(['revoke', ...args], io)
 
-const servers: Server[] = []
-
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    server.close()
-  }
-})
-
-/** A node's admin port that always answers the same. */
-async function node(status: number, answer: unknown) {
-  const seen: unknown[] = []
-  const server = createServer((request, response) => {
-    void json(request).then((body) => {
-      seen.push({ path: request.url, body })
-      response.writeHead(status, { 'content-type': 'application/json' })
-      response.end(JSON.stringify(answer))
-    })
-  })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  return { address: `--admin=http://127.0.0.1:${port}`, seen }
-}
-
 describe('intermix explain', () => {
   it('sends the attributes and prints what the node explains', async () => {
-    const { address, seen } = await node(200, { rules: [{ name: 'deny.rule.default' }] })
+    const { address, seen } = await adminPort(200, { rules: [{ name: 'deny.rule.default' }] })
     const io = testIo()
     expect(await runExplain([address, '--attributes={"a":1}', '-a', 'b=2'], io)).toBe(0)
     expect(seen).toEqual([{ path: '/v1/explain?limit=100', body: { attributes: { a: 1, b: '2' } } }])
@@ -43,20 +16,20 @@ describe('intermix explain', () => {
   })
 
   it('asks for one rule, and for no more than a limit', async () => {
-    const { address, seen } = await node(200, {})
+    const { address, seen } = await adminPort(200, {})
     expect(await runExplain([address, '--rule=deny.rule.shop', '--limit=7'], testIo())).toBe(0)
     expect(seen).toEqual([{ path: '/v1/explain?limit=7&rule=deny.rule.shop', body: { attributes: {} } }])
   })
 
   it('asks whether it is the admin port where there is no such path', async () => {
-    const { address } = await node(404, { message: 'nothing is served here' })
+    const { address } = await adminPort(404, { message: 'nothing is served here' })
     const io = testIo()
     expect(await runExplain([address], io)).toBe(3)
     expect(io.errors.join()).toMatch(/nothing is served here.*is http:.* the admin port \(--admin\)/)
   })
 
   it('exits with 3 when the node refuses and with 2 for wrong arguments', async () => {
-    const { address } = await node(400, { message: 'no such attribute' })
+    const { address } = await adminPort(400, { message: 'no such attribute' })
     const io = testIo()
     expect(await runExplain([address], io)).toBe(3)
     expect(io.errors.join()).toContain('no such attribute')
@@ -74,7 +47,12 @@ describe('intermix revoke', () => {
     [['--handler', 'a.handler.b'], { kind: 'handler', handler: 'a.handler.b' }],
     [['--all'], { kind: 'all' }],
   ])('voids verdicts by %j', async (args, target) => {
-    const { address, seen } = await node(200, { sequence: 4, confirmed: ['n1', 'n2'], unconfirmed: [], boundMs: 0 })
+    const { address, seen } = await adminPort(200, {
+      sequence: 4,
+      confirmed: ['n1', 'n2'],
+      unconfirmed: [],
+      boundMs: 0,
+    })
     const io = testIo()
     expect(await runRevoke([address, ...args], io)).toBe(0)
     expect(seen).toEqual([{ path: '/v1/revocations', body: target }])
@@ -91,14 +69,14 @@ describe('intermix revoke', () => {
   )
 
   it('exits with 3 and names the nodes that have not confirmed', async () => {
-    const { address } = await node(202, { sequence: 4, confirmed: ['n1'], unconfirmed: ['n2'], boundMs: 5000 })
+    const { address } = await adminPort(202, { sequence: 4, confirmed: ['n1'], unconfirmed: ['n2'], boundMs: 5000 })
     const io = testIo()
     expect(await runRevoke([address, '--all'], io)).toBe(3)
     expect(io.errors.join()).toContain('not confirmed by n2')
   })
 
   it('exits with 3 when the nodes could not be told', async () => {
-    const { address } = await node(503, { message: 'Redis is out of reach' })
+    const { address } = await adminPort(503, { message: 'Redis is out of reach' })
     const io = testIo()
     expect(await runRevoke([address, '--all'], io)).toBe(3)
     expect(io.lines).toEqual([])

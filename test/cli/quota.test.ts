@@ -1,33 +1,7 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { json } from 'node:stream/consumers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/cli/commands.ts'
+import { adminPort } from './admin-port.ts'
 import { testIo } from './support.ts'
-
-const servers: Server[] = []
-
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    server.close()
-  }
-})
-
-/** An admin port that always answers the same. */
-async function node(status: number, answer: unknown) {
-  const seen: unknown[] = []
-  const server = createServer((request, response) => {
-    void json(request).then((body) => {
-      seen.push({ path: request.url, body })
-      response.writeHead(status, { 'content-type': 'application/json' })
-      response.end(JSON.stringify(answer))
-    })
-  })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return { address: `--admin=http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen }
-}
 
 async function run(...args: readonly string[]) {
   const io = testIo()
@@ -71,7 +45,7 @@ describe('intermix quota', () => {
     [['reset', 'h', '--all', '--yes'], { action: 'resetAll', handler: 'h' }],
     [['reset', '--domain', 'shop', '--all', '--yes'], { action: 'resetAll', domain: 'shop' }],
   ])('asks by %j', async (args, body) => {
-    const { address, seen } = await node(200, { counters: [], reset: 1 })
+    const { address, seen } = await adminPort(200, { counters: [], reset: 1 })
     expect((await run(...args, address)).code).toBe(0)
     expect(seen).toEqual([{ path: '/v1/quotas', body }])
   })
@@ -81,7 +55,7 @@ describe('intermix quota', () => {
       { ...COUNTER, asked: 120, refused: 20, holders: { 'n1-x': 7 } },
       { ...COUNTER, process: 'n1-y' },
     ]
-    const { address } = await node(200, { counters, reset: 2 })
+    const { address } = await adminPort(200, { counters, reset: 2 })
     const { out } = await run('top', address)
     expect(out).toMatch(
       /limits\.handler\.prod +per-key +key=alice plan=gold +100 +60s +97 +3 +1\.3s +120 +20 +n1-x \(7\)/,
@@ -89,13 +63,15 @@ describe('intermix quota', () => {
     expect(out).toMatch(/key=alice plan=gold in n1-y/)
     expect(out).toContain('2 counters reset')
     expect(JSON.parse((await run('top', '--json', address)).out)).toEqual({ counters, reset: 2 })
-    const none = await node(200, { counters: [] })
+    const none = await adminPort(200, { counters: [] })
     expect((await run('top', none.address)).out).toBe('no counter was charged lately')
   })
 
   it('shows long times in days and hours', async () => {
     const month = { ...COUNTER, windowMs: 2_592_000_000, resetMs: 493_864_900 }
-    const { address } = await node(200, { counters: [month, { ...COUNTER, windowMs: 5_400_000, resetMs: 86_399_999 }] })
+    const { address } = await adminPort(200, {
+      counters: [month, { ...COUNTER, windowMs: 5_400_000, resetMs: 86_399_999 }],
+    })
     const { out } = await run('inspect', 'h', 'q', address)
     expect(out).toMatch(/ 100 +30d +97 +3 +5d17h/)
     expect(out).toMatch(/ 100 +1h30m +97 +3 +1d/)
@@ -103,7 +79,7 @@ describe('intermix quota', () => {
 
   it('shows what clients chose without letting it steer the terminal', async () => {
     const values = { key: 'a\u001b[2J\r\nb\u202ec\u009b' }
-    const { address } = await node(200, { counters: [{ ...COUNTER, values }] })
+    const { address } = await adminPort(200, { counters: [{ ...COUNTER, values }] })
     const { out } = await run('top', address)
     expect(out).toContain('key=a\\u{1b}[2J\\u{d}\\u{a}b\\u{202e}c\\u{9b}')
     expect(out.trimEnd().split('\n').length).toBe(3)
@@ -131,7 +107,7 @@ describe('intermix quota', () => {
     [400, { error: { message: 'key is missing' } }, 2],
     [503, { error: { message: 'Redis is away' } }, 3],
   ])('takes HTTP %i %j for exit %i', async (status, answer, code) => {
-    const { address } = await node(status, answer)
+    const { address } = await adminPort(status, answer)
     expect((await run('inspect', 'h', 'q', address)).code).toBe(code)
   })
 })

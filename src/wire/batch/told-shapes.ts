@@ -2,6 +2,7 @@
 
 import type { AnswerShape, AskedQuestion, ReadQuestion } from '../../kernel/answer-shape.ts'
 import type { PlainValue, SubjectTest } from '../../kernel/subject-test.ts'
+import { exactJson } from '../../kernel/value-json.ts'
 import { BYTES, FIXED64, VARINT, type WireReader } from '../wire-reader.ts'
 import {
   MAX_ASKED,
@@ -54,7 +55,7 @@ export class ToldShapes {
     const known = QUESTION_KINDS[kind]
     if (known === undefined) throw reader.malformed(`the unknown question ${kind}`)
     const question: ReadQuestion = { kind: known, name, key, test }
-    this.#questions.push({ id: JSON.stringify([known, name, key ?? null, test ?? null], plainly), question })
+    this.#questions.push({ id: exactJson([known, name, key ?? null, test ?? null]), question })
   }
 
   /** @throws IntermixError INVALID_REQUEST */
@@ -193,9 +194,4 @@ function readAll<T>(reader: WireReader, tag: number, next: () => T): readonly T[
   while (reader.pos < reader.end) all.push(next())
   reader.close(outer)
   return all
-}
-
-/** JSON has no integers of 64 bits, and no numbers beyond the finite ones. */
-function plainly(_: string, value: unknown): unknown {
-  return typeof value === 'bigint' || typeof value === 'number' ? { [typeof value]: String(value) } : value
 }
