@@ -85,7 +85,7 @@ export const CACHE_DEFECTS: readonly Defect[] = [
           step.answer(bag).outcome === 'present' && bag.get(step.name) instanceof Map
             ? { outcome: 'absent', value: '' }
             : step.answer(bag)
-        return { ...recorded, step: { ...step, answer } }
+        return { ...recorded, step: { ...step, answer, travels: () => step.travels() } }
       }),
   },
   {
@@ -98,7 +98,7 @@ export const CACHE_DEFECTS: readonly Defect[] = [
           const given = step.answer(bag)
           return given.outcome === 'no-map' ? { outcome: 'absent', value: '' } : given
         }
-        return { ...recorded, step: { ...step, answer } }
+        return { ...recorded, step: { ...step, answer, travels: () => step.travels() } }
       }),
   },
   {

@@ -8,6 +8,7 @@ import { givenAgain } from '../../src/policy/answer-life.ts'
 import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
 import { AnswerBatchWriter } from '../../src/wire/batch/answer-batch-writer.ts'
 import type { FakeClock } from '../helpers/clock.ts'
+import { WrongAnswer } from './judge.ts'
 import type { SimulatedNode } from './simulated-node.ts'
 
 export interface Told {
@@ -42,7 +43,7 @@ export class SimulatedSidecar {
         reads: NOTHING,
         mismatch: {
           add() {
-            throw new Error('a question has another answer at the sidecar')
+            throw new WrongAnswer('a question has another answer at the sidecar')
           },
         },
       },
