@@ -68,9 +68,7 @@ export async function topologyRun(options: TopologyOptions, defer: Defer): Promi
   defer(() => backend.stop())
   const servers = await startServers(cases)
   defer(() => servers.stop())
-  // Of two replicas any one may take over: only what both have is sure to be there then.
-  const promise = ack === 'replicated' && !cases.every(isOfCluster) ? ['--replicas', '2'] : []
-  const redisFlags = ['--redis', servers.url, '--redis-prefix', 'chaos', ...promise]
+  const redisFlags = ['--redis', servers.url, '--redis-prefix', 'chaos']
   const fleet = await Fleet.start({ ack, redisFlags, config: topologyConfig(receiver.url, backend.url) })
   defer(() => fleet.stop())
   const stopChecks = await startChecks(fleet.nodes, { perSecond, seed })
