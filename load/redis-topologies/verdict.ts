@@ -20,7 +20,10 @@ export function violations(outcome: Outcome): readonly string[] {
     [checks.failed > 0, `${checks.failed} checks got no decision at any node`],
     [records.refused > 0, `${records.refused} records were refused`],
     [records.unknown > 0, `${records.unknown} records got no answer`],
-    [lost > (options.ack === 'replicated' ? Math.min(mayLose, BETWEEN_REPLICAS) : mayLose), `${lost} acknowledged records did not arrive`],
+    [
+      lost > (options.ack === 'replicated' ? Math.min(mayLose, BETWEEN_REPLICAS) : mayLose),
+      `${lost} acknowledged records did not arrive`,
+    ],
     [doubled > 0, `${doubled} records arrived twice under different batch ids`],
     [counted > delivered || counted + mayLose < delivered, `the counters say ${counted}, the backend has ${delivered}`],
     [isOneMaster && isUnderWay(ledger), 'the ledger says that something is on its way still'],
