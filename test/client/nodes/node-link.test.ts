@@ -11,8 +11,9 @@ import type { CheckOutcome } from '../../../src/kernel/services.ts'
 import { Code } from '../../../src/kernel/status.ts'
 import { systemClock } from '../../../src/observe/system.ts'
 import type { GrpcServer } from '../../../src/server/grpc-server.ts'
-import { answerOf, dependencies, served } from '../../server/fixtures.ts'
+import { answerOf, dependencies } from '../../server/fixtures.ts'
 import { createGrpcServer } from '../../server/transport.ts'
+import { servedCalmly } from './served-calmly.ts'
 
 const pathBag = (path: string) => MapBag.of({ 'request.path': path })
 const SHAPE: AnswerShape = {
@@ -32,7 +33,7 @@ describe('a link to a node', () => {
   let port: number
 
   async function serve(): Promise<void> {
-    server = createGrpcServer(served(given))
+    server = createGrpcServer(servedCalmly(given))
     port = await server.listen({ host: '127.0.0.1', port: 0 })
     const mine = server
     ends.push(() => mine.drain(1_000))

@@ -6,8 +6,9 @@ import { MapBag } from '../../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../../src/kernel/errors.ts'
 import { systemClock } from '../../../src/observe/system.ts'
 import type { GrpcServer } from '../../../src/server/grpc-server.ts'
-import { dependencies, served } from '../../server/fixtures.ts'
+import { dependencies } from '../../server/fixtures.ts'
 import { createGrpcServer } from '../../server/transport.ts'
+import { servedCalmly } from './served-calmly.ts'
 
 interface ServedNode {
   readonly id: string
@@ -24,7 +25,7 @@ describe('a pool of nodes', () => {
     const given = dependencies()
     // Each says who it is.
     given.check.answer({ requestHeaders: [{ name: 'node', value: name, operation: 'REPLACE' }] })
-    const server = createGrpcServer(served(given))
+    const server = createGrpcServer(servedCalmly(given))
     const port = await server.listen({ host: '127.0.0.1', port: 0 })
     return { id: name, given, server, port }
   }
@@ -91,7 +92,7 @@ describe('a pool of nodes', () => {
     await expect.poll(() => ask('k')).not.toBe(going.id)
     // Another one listens there after a while.
     await going.server.drain(0)
-    const server = createGrpcServer(served(going.given))
+    const server = createGrpcServer(servedCalmly(going.given))
     await server.listen({ host: '127.0.0.1', port: going.port })
     nodes.push({ ...going, server })
     await expect.poll(() => ask('k')).toBe(going.id)
