@@ -37,7 +37,7 @@ export async function charge(
 ): Promise<ChargeReply> {
   const memory = memoryKey(charges, id)
   const keys = charges.map((each) => keyOf(each, each.rule.algorithm, prefix))
-  if (memory !== '') keys.push(`${prefix}{${groupOf(charges[0])}}:d:${digest(memory)}`)
+  if (memory !== '') keys.push(`${prefix}${tagOf(groupOf(charges[0]))}:d:${digest(memory)}`)
   const args = [mode, memory === '' ? 0 : REMEMBER_MS, id, until, ...charges.flatMap((each) => numbersOf(each, now))]
   const reply = await script.run(client, keys, args)
   if (reply.outcomes !== undefined && reply.outcomes.length !== charges.length) throw unexpected()

@@ -65,6 +65,18 @@ it.each([
   }
 })
 
+it('remembers what a call was granted in the part where its counters are, whatever its group is called', async () => {
+  // A brace ends a hash tag: names of a group and of its parts must not become different ones.
+  const [rule, options] = [rules.rate, { mode: 'all', id: 'call' }] as const
+  for (const name of ['a}b', '}', 'a}', '{a}']) {
+    for (let each = 0; each < 2; each++) {
+      const [outcome] = await limits.charge([charge(name, rule)], options)
+      expect(outcome, name).toMatchObject({ granted: 1, left: 9 })
+    }
+    expect(await left(name, rule)).toBe(9)
+  }
+})
+
 it.each([
   ['rate', ''],
   ['flight', 'call'],
