@@ -4,7 +4,7 @@ import type { ChargeOptions, LimitCharge, LimitOutcome, LimitRule, PlaceLeft } f
 import { IntermixError } from '../kernel/errors.ts'
 import { Generations } from '../kernel/generations.ts'
 import type { Clock } from '../kernel/ports.ts'
-import { countsForMs } from './algorithms/index.ts'
+import { countsForMs, mostOf } from './algorithms/index.ts'
 import { CounterDebts, type Debt } from './away-debts.ts'
 import type { WindowCharge, WindowOutcome } from './charge.ts'
 import { Counter } from './counter.ts'
@@ -105,9 +105,8 @@ export class AwayLimits {
     if (known !== undefined || this.#debts.size >= MAX_DEBTS) return known
     const share = this.#shareOf(charge.rule)
     const isHeld = share.algorithm === 'concurrency'
-    const most = 'burst' in share ? share.burst : share.amount
     const { usedShare, unpaid } = this.#options
-    const used = isHeld ? 0 : Math.max(0, Math.round(usedShare(key) * most) + unpaid(key))
+    const used = isHeld ? 0 : Math.max(0, Math.round(usedShare(key) * mostOf(share)) + unpaid(key))
     if (used > 0) this.#memory.charge([{ ...charge, rule: share, amount: used }], { mode: 'count' })
     // A bucket refills by the node's part; an open one is filled by more than that.
     const own = 'burst' in charge.rule ? { ...share, burst: charge.rule.burst } : share

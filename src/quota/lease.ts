@@ -5,6 +5,7 @@
 // spending of what has not been granted.
 
 import type { LimitCharge, LimitRule } from '../adapter-kit/limits.ts'
+import { mostOf } from './algorithms/index.ts'
 import type { WindowOutcome } from './charge.ts'
 import { aheadMs, countsOn, promised, refilled, spendableMs, stillUsed } from './lease-bounds.ts'
 
@@ -145,7 +146,7 @@ export class Lease {
     const over = rule.algorithm === 'gcra' && outcome.left + charged < room ? this.#late : 0
     this.#late -= over
     this.#left = outcome.left
-    this.#limit = 'burst' in rule ? rule.burst : rule.amount
+    this.#limit = mostOf(rule)
     this.#heardAt = askedAt
     this.#resetAt = askedAt + outcome.resetMs
     this.#spent = 0

@@ -18,6 +18,11 @@ export function algorithmOf(rule: CountingRule): Algorithm<LimitRule, unknown> {
   return ALGORITHMS[rule.algorithm]
 }
 
+/** Most that can be left of a limit. */
+export function mostOf(rule: LimitRule): number {
+  return 'burst' in rule ? rule.burst : rule.amount
+}
+
 /** For how long a charge at `now` (ms since the epoch) counts at most. Of a bucket it is until that is full. */
 export function countsForMs(rule: LimitRule, now: number): number {
   switch (rule.algorithm) {

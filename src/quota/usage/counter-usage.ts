@@ -2,6 +2,7 @@
 // limit. What it costs does not grow with the number of counters.
 
 import type { CounterName, LimitCharge, LimitOutcome, LimitRule } from '../../adapter-kit/limits.ts'
+import { mostOf } from '../algorithms/index.ts'
 import { HeavyHitters } from './heavy-hitters.ts'
 import { Nearest } from './nearest.ts'
 
@@ -99,11 +100,6 @@ export class CounterUsage {
 export function usedShare(rule: LimitRule, left: number): number {
   const most = mostOf(rule)
   return most === 0 ? 1 : 1 - left / most
-}
-
-/** Most that can be left of a limit. */
-export function mostOf(rule: LimitRule): number {
-  return 'burst' in rule ? rule.burst : rule.amount
 }
 
 function seenAt(charge: LimitCharge): Seen {

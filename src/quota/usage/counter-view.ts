@@ -1,7 +1,7 @@
 // A counter as operators get to see it.
 
 import type { LimitStanding } from '../../adapter-kit/define-adapter.ts'
-import { mostOf } from './counter-usage.ts'
+import { mostOf } from '../algorithms/index.ts'
 import type { UsedCounter } from './quota-usage.ts'
 
 export interface CounterView {
