@@ -22,7 +22,7 @@ import { closedMs, pauseMs, promised, reopensMs } from './lease-bounds.ts'
 import { meantBy } from './memory-limits.ts'
 import { PlacesLeft } from './places-left.ts'
 import type { QuotaMetrics } from './quota-metrics.ts'
-import type { RedisLimits } from './redis-limits.ts'
+import { isUnanswered, type RedisLimits } from './redis-limits.ts'
 import { Settling, type SettlingOptions } from './settling.ts'
 import { UnusedLeases } from './unused-leases.ts'
 
@@ -208,7 +208,7 @@ export class NodeLimits implements Limits {
       const found = await (waitMs === Number.POSITIVE_INFINITY ? asked : within(clock, waitMs, asked, noAnswer))
       return isComplete(found) ? found : this.#share(parties, found, given)
     } catch (error) {
-      if (!(error instanceof IntermixError) || error.code !== 'REDIS_UNAVAILABLE') throw error
+      if (!isUnanswered(error)) throw error
       const had = [...known]
       // Who is answered from the share is not charged twice.
       const note = this.#inVain({ ...given, mode: 'each' })

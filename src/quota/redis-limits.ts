@@ -255,7 +255,8 @@ function byGroup(charges: readonly WindowCharge[]): readonly (readonly WindowCha
   return [...Map.groupBy(charges, ({ key, group = key }) => group).values()]
 }
 
-function isUnanswered(error: unknown): boolean {
+/** Whether Redis gave no answer: nothing is known of what was charged. */
+export function isUnanswered(error: unknown): boolean {
   return error instanceof IntermixError && error.code === 'REDIS_UNAVAILABLE'
 }
 

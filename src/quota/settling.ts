@@ -7,7 +7,7 @@ import type { Debt } from './away-debts.ts'
 import type { AwayLimits } from './away-limits.ts'
 import type { WindowCharge, WindowOutcome } from './charge.ts'
 import type { QuotaMetrics } from './quota-metrics.ts'
-import type { RedisLimits } from './redis-limits.ts'
+import { isUnanswered, type RedisLimits } from './redis-limits.ts'
 
 /** The first try, while Redis can be reached; each further one after twice the time, up to the longest. */
 const FIRST_MS = 50
@@ -136,9 +136,7 @@ export class Settling {
       onHeard(charge, outcome, askedAt)
       return true
     } catch (error) {
-      return (
-        !(error instanceof Error && 'code' in error && error.code === 'REDIS_UNAVAILABLE') && this.#lost(debt, error)
-      )
+      return !isUnanswered(error) && this.#lost(debt, error)
     }
   }
 
