@@ -1,6 +1,6 @@
 // One run of the script that charges limits, as calls of it and as what it answers.
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { ChargeOptions, LimitCharge, LimitRule } from '../adapter-kit/limits.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { RedisClient } from '../redis/create-client.ts'
@@ -37,7 +37,7 @@ export async function charge(
 ): Promise<ChargeReply> {
   const memory = memoryKey(charges, id)
   const keys = charges.map((each) => keyOf(each, each.rule.algorithm, prefix))
-  if (memory !== '') keys.push(`${prefix}${tagOf(groupOf(charges[0]))}:d:${digest(memory)}`)
+  if (memory !== '') keys.push(`${prefix}${tagOf(groupOf(charges[0]))}:d:${hash('sha256', memory, 'base64url')}`)
   const args = [mode, memory === '' ? 0 : REMEMBER_MS, id, until, ...charges.flatMap((each) => numbersOf(each, now))]
   const reply = await script.run(client, keys, args)
   if (reply.outcomes !== undefined && reply.outcomes.length !== charges.length) throw unexpected()
@@ -100,10 +100,6 @@ function readReply(raw: unknown): ChargeReply {
     outcomes.push({ granted, isExceeded: fits !== 1, left, resetMs, retryAfterMs, window })
   }
   return { now, outcomes: raw.length === 1 ? undefined : outcomes }
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
 }
 
 export function unexpected(): IntermixError {

@@ -75,6 +75,7 @@ export function settle(
 export function mergeCharges<C extends WindowCharge>(
   charges: readonly C[],
 ): { readonly merged: readonly C[]; share: Share } {
+  if (charges.length <= 1) return { merged: charges, share: asTheyCame }
   const places = new Map<string, number>()
   const merged: C[] = []
   for (const charge of charges) {
@@ -87,7 +88,7 @@ export function mergeCharges<C extends WindowCharge>(
       merged[place] = { ...known, amount: Math.min(Number.MAX_SAFE_INTEGER, known.amount + charge.amount) }
     }
   }
-  if (merged.length === charges.length) return { merged, share: (outcomes) => outcomes.slice() }
+  if (merged.length === charges.length) return { merged, share: asTheyCame }
   return {
     merged,
     share(outcomes) {
@@ -103,6 +104,8 @@ export function mergeCharges<C extends WindowCharge>(
     },
   }
 }
+
+const asTheyCame: Share = (outcomes) => outcomes.slice()
 
 function invalid(message: string): IntermixError {
   return new IntermixError('INVALID_REQUEST', message)

@@ -1,6 +1,6 @@
 // Names: of the counter of a descriptor, and of its limit in metrics.
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { CounterName } from '../../adapter-kit/limits.ts'
 import type { DescriptorEntry, RateUnit } from '../../kernel/rate-limit.ts'
 import type { ConfiguredLimit } from './domain.ts'
@@ -29,9 +29,7 @@ export function counterKey(
     key += level?.isShared === true ? `${plain(name)}*${plain(level.value)}` : `${plain(name)}=${plain(value)}`
   }
   key += `#${unit}`
-  return start.length + key.length <= LONGEST
-    ? start + key
-    : start + createHash('sha256').update(key).digest('base64url')
+  return start + (start.length + key.length <= LONGEST ? key : digest(key))
 }
 
 /** What people call the same counter. */
@@ -46,7 +44,7 @@ export function counterName(domain: string, entries: readonly DescriptorEntry[],
 /** What the keys of all counters of a domain begin with. */
 export function domainKeys(domain: string): string {
   const name = plain(domain)
-  return name.length <= LONGEST_DOMAIN ? `${name}|` : `${createHash('sha256').update(name).digest('base64url')}|`
+  return `${name.length <= LONGEST_DOMAIN ? name : digest(name)}|`
 }
 
 /** What metrics call the limit: as it is configured, or with what came in descriptors where the config asks for that. */
@@ -58,6 +56,10 @@ export function limitName({ levels, named }: ConfiguredLimit, entries: readonly 
       return text === '' ? key : `${key}_${text}`
     })
     .join('.')
+}
+
+function digest(text: string): string {
+  return hash('sha256', text, 'base64url')
 }
 
 function plain(text: string): string {
