@@ -95,7 +95,7 @@ export function dimensionsOf({ fields }: QuotaInstance): [name: string, value: s
 }
 
 /** What people call an instance: its name without kind and namespace. */
-function shortName(name: string): string {
+export function shortName(name: string): string {
   const dot = name.indexOf('.')
   return dot < 0 ? name : name.slice(0, dot)
 }

@@ -2,6 +2,7 @@
 
 import type { LimitStanding } from '../adapter-kit/define-adapter.ts'
 import type { Instance } from '../adapter-kit/instance.ts'
+import { shortName } from '../adapter-kit/quota-limits.ts'
 import type { InstanceConfig, Snapshot } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
@@ -156,7 +157,7 @@ export class QuotaCounters {
   #handler(name: string): { readonly running: RunningHandler; readonly instances: readonly InstanceConfig[] } {
     const { snapshot, handlers } = this.#state()
     const known = quotasByHandler(snapshot)
-    const found = known.has(name) ? [name] : [...known.keys()].filter((full) => full.split('.')[0] === name)
+    const found = known.has(name) ? [name] : [...known.keys()].filter((full) => shortName(full) === name)
     const [full = ''] = found
     const running = handlers.get(full)
     if (found.length === 1 && running !== undefined) return { running, instances: known.get(full) ?? [] }
@@ -193,10 +194,10 @@ function quotasByHandler({ rules }: Snapshot): Map<string, InstanceConfig[]> {
 }
 
 function instanceOf(name: string, instances: readonly InstanceConfig[]): InstanceConfig {
-  const found = instances.find((config) => config.name === name || config.name.split('.')[0] === name)
+  const found = instances.find((config) => config.name === name || shortName(config.name) === name)
   if (found !== undefined) return found
   const names = instances.map((config) => config.name)
-  const hint = suggest(name, name.includes('.') ? names : names.map((each) => each.split('.', 1)[0] ?? each))
+  const hint = suggest(name, name.includes('.') ? names : names.map(shortName))
   throw new IntermixError('NOT_FOUND', `the handler has no quota that is named ${JSON.stringify(name)}.${hint}`)
 }
 

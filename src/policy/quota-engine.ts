@@ -1,5 +1,6 @@
 // Charges the quotas that a caller names: of a request that was just checked, or of one by itself.
 
+import { shortName } from '../adapter-kit/quota-limits.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { QuotaDemand, QuotaGrant, QuotaOptions, QuotaService } from '../kernel/services.ts'
 import type { Snapshot } from '../config/snapshot.ts'
@@ -49,7 +50,7 @@ export class QuotaEngine implements QuotaService {
 /** Quotas by the names that callers have for them: full or short, in any case. */
 export function quotaNames({ instances }: Snapshot): QuotaNames {
   const names = [...instances.values()].filter(({ template }) => template.variety === 'quota').map(({ name }) => name)
-  const short = names.map((name) => name.split('.')[0] ?? name)
+  const short = names.map(shortName)
   const known = new Set([...names, ...short].map((name) => name.toLowerCase()))
   return { has: (name) => known.has(name.toLowerCase()), all: [...new Set(short)] }
 }

@@ -3,6 +3,7 @@
 import { hash } from 'node:crypto'
 import type { QuotaResult } from '../adapter-kit/define-adapter.ts'
 import type { Instance } from '../adapter-kit/instance.ts'
+import { shortName } from '../adapter-kit/quota-limits.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
 import type { InstanceConfig, RuleConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
@@ -143,5 +144,5 @@ function findQuota(
 /** Callers name a quota by the short name of its instance, in any case. */
 function isNamed(config: InstanceConfig, wanted: string): boolean {
   const full = config.name.toLowerCase()
-  return full === wanted || full.split('.')[0] === wanted
+  return full === wanted || shortName(full) === wanted
 }
