@@ -5,6 +5,7 @@ import type { AttributeValue } from '../kernel/value.ts'
 import { AffixTrie } from './affix-trie.ts'
 import { compareStrings } from './functions/bytes.ts'
 import { compilePattern, findPattern, programSize } from './functions/regexp.ts'
+import { globPattern } from './text-term.ts'
 
 const ORDERS: Readonly<Record<Order, (order: number) => boolean>> = {
   below: (order: number) => order < 0,
@@ -95,9 +96,8 @@ export function comparison(name: string, constant: unknown, isSwapped: boolean):
   }
   if (isSwapped || typeof constant !== 'string') return undefined
   if (name !== 'match') return textTest(name, constant)
-  // A star at either end, the last one if there are two.
-  if (constant.endsWith('*')) return { op: 'prefix', text: constant.slice(0, -1) }
-  return constant.startsWith('*') ? { op: 'suffix', text: constant.slice(1) } : { op: 'equals', value: constant }
+  const { kind, text } = globPattern(constant)
+  return kind === 'equals' ? { op: 'equals', value: text } : { op: kind, text }
 }
 
 const ORDERED: Readonly<Record<string, Order>> = { LT: 'below', LEQ: 'atMost', GT: 'above', GEQ: 'atLeast' }

@@ -1,6 +1,6 @@
 // What a match demands of one text, in a form that an index over many rules can use.
 
-/** A set of texts: one alone, or all that begin or end with one. The text is never empty. */
+/** A set of texts: one alone, or all that begin or end with one. */
 export interface TextPattern {
   readonly kind: 'equals' | 'prefix' | 'suffix'
   readonly text: string
@@ -13,6 +13,7 @@ export interface TextPattern {
 export interface TextTerm {
   readonly attribute: string
   readonly mapKey: string | undefined
+  /** None of an empty text. */
   readonly anyOf: readonly TextPattern[]
 }
 
@@ -21,17 +22,17 @@ export interface TextTerm {
  * empty text fits, as which absent ones are read.
  */
 export function textPattern(name: string, constant: string): TextPattern | undefined {
-  if (name === 'match') return globPattern(constant)
   const kind = KINDS[name]
-  return kind === undefined || constant === '' ? undefined : { kind, text: constant }
+  const pattern = name === 'match' ? globPattern(constant) : kind && { kind, text: constant }
+  return pattern?.text === '' ? undefined : pattern
 }
 
 const KINDS: Readonly<Record<string, TextPattern['kind']>> = { EQ: 'equals', startsWith: 'prefix', endsWith: 'suffix' }
 
-/** `match` takes a star at either end, the last one if there are two. */
-function globPattern(glob: string): TextPattern | undefined {
-  if (glob.endsWith('*')) return textPattern('startsWith', glob.slice(0, -1))
-  return glob.startsWith('*') ? textPattern('endsWith', glob.slice(1)) : textPattern('EQ', glob)
+/** `match` takes a star at either end, the last one if there are two. The text may be empty. */
+export function globPattern(glob: string): TextPattern {
+  if (glob.endsWith('*')) return { kind: 'prefix', text: glob.slice(0, -1) }
+  return glob.startsWith('*') ? { kind: 'suffix', text: glob.slice(1) } : { kind: 'equals', text: glob }
 }
 
 /** Whether a text fits. */
