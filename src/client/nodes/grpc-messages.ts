@@ -14,8 +14,9 @@ export function framed(message: Uint8Array): Buffer {
 /** Finds messages in what comes in pieces. */
 export class IncomingMessages {
   readonly #maxBytes: number
-  #parts: Buffer[] = []
-  #size = 0
+  /** The beginning of a message: as much of it as has come. */
+  #kept = Buffer.alloc(0)
+  #have = 0
 
   /** @param maxBytes a longer message is not waited for */
   constructor(maxBytes: number) {
@@ -24,10 +25,7 @@ export class IncomingMessages {
 
   /** Hands each message that is complete to `onMessage`. @throws Error for one that is compressed, or too long */
   read(bytes: Buffer, onMessage: (message: Buffer) => void): void {
-    this.#parts.push(bytes)
-    this.#size += bytes.length
-    if (this.#size < HEAD_BYTES) return
-    let rest = this.#parts.length === 1 ? bytes : Buffer.concat(this.#parts)
+    let rest = this.#have === 0 ? bytes : this.#joined(bytes)
     while (rest.length >= HEAD_BYTES) {
       const length = rest.readUInt32BE(1)
       if (rest[0] !== 0) throw new Error('a compressed message came, and none was asked for')
@@ -36,7 +34,21 @@ export class IncomingMessages {
       onMessage(rest.subarray(HEAD_BYTES, HEAD_BYTES + length))
       rest = rest.subarray(HEAD_BYTES + length)
     }
-    this.#parts = rest.length === 0 ? [] : [rest]
-    this.#size = rest.length
+    if (rest.length === this.#have) return
+    this.#kept = Buffer.from(rest)
+    this.#have = rest.length
+  }
+
+  /** What is kept with these bytes behind it. Room is doubled, so that a byte is copied a few times at most. */
+  #joined(bytes: Buffer): Buffer {
+    const have = this.#have + bytes.length
+    if (have > this.#kept.length) {
+      const larger = Buffer.allocUnsafe(Math.max(have, 2 * this.#kept.length))
+      this.#kept.copy(larger, 0, 0, this.#have)
+      this.#kept = larger
+    }
+    bytes.copy(this.#kept, this.#have)
+    this.#have = have
+    return this.#kept.subarray(0, have)
   }
 }
