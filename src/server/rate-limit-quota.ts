@@ -194,11 +194,11 @@ class QuotaStream implements GrpcStreamHandler {
 
   readonly #flush = (): void => {
     this.#isBooked = false
-    const actions = [...this.#actions.values()]
+    const actions = [...this.#actions]
     for (let at = 0; at < actions.length && !this.#isBlocked && !this.#isOver; at += MAX_ACTIONS) {
       const part = actions.slice(at, at + MAX_ACTIONS)
-      for (const { bucket } of part) this.#actions.delete(JSON.stringify(bucket))
-      this.#isBlocked = !this.#stream.write(encodeQuotaActions(part))
+      for (const [id] of part) this.#actions.delete(id)
+      this.#isBlocked = !this.#stream.write(encodeQuotaActions(part.map(([, action]) => action)))
     }
   }
 

@@ -174,10 +174,10 @@ const isAway = ({ isLeaving, restsUntil }: Node, now: number) => isLeaving || no
 const isAnyAway = (nodes: readonly Node[], now: number) => nodes.some((node) => isAway(node, now))
 
 /** Those with the highest scores, in their order. Nodes are some hundred at most, so that all are looked at. */
-function best(nodes: readonly Node[], scoreOf: (node: Node) => number, count: number): Node[] {
+function best(nodes: readonly Node[], scored: (node: Node) => number, count: number): Node[] {
   const found: { readonly node: Node; readonly score: number }[] = []
   for (const node of nodes) {
-    const score = scoreOf(node)
+    const score = scored(node)
     let at = found.length
     while (at > 0 && (found[at - 1]?.score ?? 0) < score) at--
     if (at >= count) continue
