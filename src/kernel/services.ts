@@ -43,6 +43,12 @@ export interface CheckOptions {
   readonly references?: boolean
   /** `true` for callers that keep answers by their shape. */
   readonly shape?: boolean
+  /**
+   * How often a caller that keeps answers wants to give one that pays for quotas: each quota is charged so many times at once,
+   * as far as there is room, and `Answer.validUses` says how often more than once it was. 1 unless given. Below 0, so many that
+   * the caller was given before and has not used are given back.
+   */
+  readonly uses?: number
 }
 
 export interface QuotaGrant {
@@ -50,6 +56,8 @@ export interface QuotaGrant {
   readonly granted: number
   readonly validForMs: number
   readonly referenced: readonly ReferencedAttribute[]
+  /** What it depended on, where the caller keeps answers by their shape. */
+  readonly shape?: AnswerShape | undefined
 }
 
 /** An answer together with the quotas that were asked for; quotas are granted only where the answer allows. */
@@ -60,6 +68,8 @@ export interface CheckOutcome {
   readonly answeredAt?: number
   /** What the answer depended on, where the caller asked for it and may keep the answer. */
   readonly shape?: AnswerShape | undefined
+  /** For how long, in ms, beyond its life the answer may be given by who reaches no node. 0 unless given. */
+  readonly staleForMs?: number
 }
 
 export interface CheckService {

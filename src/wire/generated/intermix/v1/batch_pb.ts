@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file intermix/v1/batch.proto.
  */
 export const file_intermix_v1_batch: GenFile = /*@__PURE__*/
-  fileDesc("ChdpbnRlcm1peC92MS9iYXRjaC5wcm90bxILaW50ZXJtaXgudjEiggEKCkNoZWNrQmF0Y2gSDQoFcmVzZXQYASABKAgSDQoFd29yZHMYAiADKAwSFQoNcGFzc2luZ193b3JkcxgDIAMoDBIiCgZjaGVja3MYBCADKAsyEi5pbnRlcm1peC52MS5DaGVjaxIVCg1rZWVwc19hbnN3ZXJzGAUgASgISgQIBhAQIt8BCgVDaGVjaxIKCgJpZBgBIAEoDRISCgp0aW1lb3V0X21zGAIgASgNEg0KBXRleHRzGAMgAygREiIKBG1hcHMYBCADKAsyFC5pbnRlcm1peC52MS5UZXh0TWFwEhEKCWFkZHJlc3NlcxgFIAMoERIQCghpbnRlZ2VycxgGIAMoEhIQCghib29sZWFucxgHIAMoERINCgV0aW1lcxgIIAMoEhIRCglkdXJhdGlvbnMYCSADKBISJAoHZG91YmxlcxgKIAMoCzITLmludGVybWl4LnYxLkRvdWJsZUoECAsQFSIoCgdUZXh0TWFwEgwKBG5hbWUYASABKBESDwoHZW50cmllcxgCIAMoESIlCgZEb3VibGUSDAoEbmFtZRgBIAEoERINCgV2YWx1ZRgCIAEoASL4AQoLQW5zd2VyQmF0Y2gSDQoFcmVzZXQYASABKAgSDQoFd29yZHMYAiADKAwSFQoNcGFzc2luZ193b3JkcxgDIAMoDBIkCgdhbnN3ZXJzGAQgAygLMhMuaW50ZXJtaXgudjEuQW5zd2VyEg8KB2xlYXZpbmcYBSABKAgSKAoJcXVlc3Rpb25zGAYgAygLMhUuaW50ZXJtaXgudjEuUXVlc3Rpb24SIgoGc2hhcGVzGAcgAygLMhIuaW50ZXJtaXgudjEuU2hhcGUSKQoMa2VwdF9hbnN3ZXJzGAggAygLMhMuaW50ZXJtaXgudjEuQW5zd2VySgQICRAQIrYDCgZBbnN3ZXISCgoCaWQYASABKA0SDAoEY29kZRgCIAEoBRIUCgdtZXNzYWdlGAMgASgRSACIAQESDgoGZmFpbGVkGAQgASgIEiYKBHRpZXIYBSABKA4yGC5pbnRlcm1peC52MS5BbnN3ZXIuVGllchIOCgZhZ2VfbXMYBiABKAQSFAoMdmFsaWRfZm9yX21zGAcgASgEEhIKCnZhbGlkX3VzZXMYCCABKA0SFwoPcmVxdWVzdF9oZWFkZXJzGAkgAygREhgKEHJlc3BvbnNlX2hlYWRlcnMYCiADKBESNAoPZGlyZWN0X3Jlc3BvbnNlGAsgASgLMhsuaW50ZXJtaXgudjEuRGlyZWN0UmVzcG9uc2USEQoJZGVuaWVkX2J5GAwgAygREg0KBXNoYXBlGA0gASgNEhcKCmdlbmVyYXRpb24YDiABKBFIAYgBARIQCghzZXF1ZW5jZRgPIAEoBCIzCgRUaWVyEgkKBUxPQ0FMEAASCAoETUVTSBABEgsKB0JBQ0tFTkQQAhIJCgVTVEFMRRADQgoKCF9tZXNzYWdlQg0KC19nZW5lcmF0aW9uSgQIEBAZIsMBCghRdWVzdGlvbhIoCgRraW5kGAEgASgOMhouaW50ZXJtaXgudjEuUXVlc3Rpb24uS2luZBIRCgRuYW1lGAIgASgRSACIAQESEAoDa2V5GAMgASgRSAGIAQESHwoEdGVzdBgEIAEoCzIRLmludGVybWl4LnYxLlRlc3QiNgoES2luZBINCglBVFRSSUJVVEUQABIHCgNLRVkQARIHCgNNQVAQAhINCglQUkVESUNBVEUQA0IHCgVfbmFtZUIGCgRfa2V5IuICCgRUZXN0EiAKAm9wGAEgASgOMhQuaW50ZXJtaXgudjEuVGVzdC5PcBINCgV0ZXh0cxgCIAMoERIQCghpbnRlZ2VycxgDIAMoEhIQCghib29sZWFucxgEIAMoCBITCgZudW1iZXIYBSABKAFIAIgBARIdCgJvZhgGIAMoCzIRLmludGVybWl4LnYxLlRlc3QSDAoEbm9uZRgHIAEoCCK3AQoCT3ASCgoGT05FX09GEAASCgoGUFJFRklYEAESCgoGU1VGRklYEAISDAoIQ09OVEFJTlMQAxILCgdNQVRDSEVTEAQSCQoFQkVMT1cQBRILCgdBVF9NT1NUEAYSCQoFQUJPVkUQBxIMCghBVF9MRUFTVBAIEhIKDkxPTkdFU1RfUFJFRklYEAkSEgoOTE9OR0VTVF9TVUZGSVgQChIHCgNOT1QQCxIHCgNBTEwQDBIHCgNBTlkQDUIJCgdfbnVtYmVyIosBCgVTaGFwZRITCgZjb25maWcYASABKBFIAIgBARISCgVzY29wZRgCIAEoEUgBiAEBEhAKCGhhbmRsZXJzGAMgAygREhEKCWdlbmVyYXRlZBgEIAMoERIQCghjaG9vc2luZxgFIAMoDRINCgVyZWFkcxgGIAMoDUIJCgdfY29uZmlnQggKBl9zY29wZSI/Cg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoDBIPCgdoZWFkZXJzGAMgAygRMkkKB0JhdGNoZXMSPgoFQ2hlY2sSFy5pbnRlcm1peC52MS5DaGVja0JhdGNoGhguaW50ZXJtaXgudjEuQW5zd2VyQmF0Y2goATABYgZwcm90bzM");
+  fileDesc("ChdpbnRlcm1peC92MS9iYXRjaC5wcm90bxILaW50ZXJtaXgudjEixQEKCkNoZWNrQmF0Y2gSDQoFcmVzZXQYASABKAgSDQoFd29yZHMYAiADKAwSFQoNcGFzc2luZ193b3JkcxgDIAMoDBIiCgZjaGVja3MYBCADKAsyEi5pbnRlcm1peC52MS5DaGVjaxIVCg1rZWVwc19hbnN3ZXJzGAUgASgIEhMKBmNhbGxlchgGIAEoEUgAiAEBEiEKBWhlYXJkGAcgASgLMhIuaW50ZXJtaXgudjEuSGVhcmRCCQoHX2NhbGxlckoECAgQECJOCgVIZWFyZBILCgNhc2sYASABKA0SFwoKZ2VuZXJhdGlvbhgCIAEoEUgAiAEBEhAKCHNlcXVlbmNlGAMgASgEQg0KC19nZW5lcmF0aW9uIokDCgVDaGVjaxIKCgJpZBgBIAEoDRISCgp0aW1lb3V0X21zGAIgASgNEg0KBXRleHRzGAMgAygREiIKBG1hcHMYBCADKAsyFC5pbnRlcm1peC52MS5UZXh0TWFwEhEKCWFkZHJlc3NlcxgFIAMoERIQCghpbnRlZ2VycxgGIAMoEhIQCghib29sZWFucxgHIAMoERINCgV0aW1lcxgIIAMoEhIRCglkdXJhdGlvbnMYCSADKBISJAoHZG91YmxlcxgKIAMoCzITLmludGVybWl4LnYxLkRvdWJsZRIoCgZxdW90YXMYCyADKAsyGC5pbnRlcm1peC52MS5RdW90YURlbWFuZBIdChBkZWR1cGxpY2F0aW9uX2lkGAwgASgRSACIAQESJwoIY2hhcmdpbmcYDSABKA4yFS5pbnRlcm1peC52MS5DaGFyZ2luZxIMCgR1c2VzGA4gASgREhMKC3F1b3Rhc19vbmx5GA8gASgIQhMKEV9kZWR1cGxpY2F0aW9uX2lkSgQIEBAVIkAKC1F1b3RhRGVtYW5kEgwKBG5hbWUYASABKBESDgoGYW1vdW50GAIgASgDEhMKC2Jlc3RfZWZmb3J0GAMgASgIIigKB1RleHRNYXASDAoEbmFtZRgBIAEoERIPCgdlbnRyaWVzGAIgAygRIiUKBkRvdWJsZRIMCgRuYW1lGAEgASgREg0KBXZhbHVlGAIgASgBIpkCCgtBbnN3ZXJCYXRjaBINCgVyZXNldBgBIAEoCBINCgV3b3JkcxgCIAMoDBIVCg1wYXNzaW5nX3dvcmRzGAMgAygMEiQKB2Fuc3dlcnMYBCADKAsyEy5pbnRlcm1peC52MS5BbnN3ZXISDwoHbGVhdmluZxgFIAEoCBIoCglxdWVzdGlvbnMYBiADKAsyFS5pbnRlcm1peC52MS5RdWVzdGlvbhIiCgZzaGFwZXMYByADKAsyEi5pbnRlcm1peC52MS5TaGFwZRIpCgxrZXB0X2Fuc3dlcnMYCCADKAsyEy5pbnRlcm1peC52MS5BbnN3ZXISHwoEbmV3cxgJIAEoCzIRLmludGVybWl4LnYxLk5ld3NKBAgKEBAiggIKBE5ld3MSCwoDYXNrGAEgASgNEhcKCmdlbmVyYXRpb24YAiABKBFIAIgBARIQCghzZXF1ZW5jZRgDIAEoBBIsCgtyZXZvY2F0aW9ucxgEIAMoCzIXLmludGVybWl4LnYxLlJldm9jYXRpb24SFwoPb3V0X29mX3RvdWNoX21zGAUgASgEEhIKCm1heF9hZ2VfbXMYBiABKAQSDAoEbG9hZBgHIAEoDRIjCgZjb25maWcYCCABKAsyEy5pbnRlcm1peC52MS5Db25maWcSJQoHbWVtYmVycxgJIAEoCzIULmludGVybWl4LnYxLk1lbWJlcnNCDQoLX2dlbmVyYXRpb24iywEKClJldm9jYXRpb24SEAoIc2VxdWVuY2UYASABKAQSKgoEa2luZBgCIAEoDjIcLmludGVybWl4LnYxLlJldm9jYXRpb24uS2luZBIRCgRuYW1lGAMgASgRSACIAQESEAoDa2V5GAQgASgRSAGIAQESEgoFdmFsdWUYBSABKBFIAogBASIrCgRLaW5kEgcKA0FMTBAAEgsKB0hBTkRMRVIQARINCglBVFRSSUJVVEUQAkIHCgVfbmFtZUIGCgRfa2V5QggKBl92YWx1ZSJlCgZDb25maWcSDwoCaWQYASABKBFIAIgBARISCgpub3JtYWxpemVzGAIgASgIEhsKE2FsbG93ZWRfYW1iaWd1aXRpZXMYAyADKBESEgoKdm9jYWJ1bGFyeRgEIAMoEUIFCgNfaWQiKQoHTWVtYmVycxINCgVub2RlcxgBIAMoERIPCgdsZWF2aW5nGAIgAygRIvADCgZBbnN3ZXISCgoCaWQYASABKA0SDAoEY29kZRgCIAEoBRIUCgdtZXNzYWdlGAMgASgRSACIAQESDgoGZmFpbGVkGAQgASgIEiYKBHRpZXIYBSABKA4yGC5pbnRlcm1peC52MS5BbnN3ZXIuVGllchIOCgZhZ2VfbXMYBiABKAQSFAoMdmFsaWRfZm9yX21zGAcgASgEEhIKCnZhbGlkX3VzZXMYCCABKA0SFwoPcmVxdWVzdF9oZWFkZXJzGAkgAygREhgKEHJlc3BvbnNlX2hlYWRlcnMYCiADKBESNAoPZGlyZWN0X3Jlc3BvbnNlGAsgASgLMhsuaW50ZXJtaXgudjEuRGlyZWN0UmVzcG9uc2USEQoJZGVuaWVkX2J5GAwgAygREg0KBXNoYXBlGA0gASgNEhcKCmdlbmVyYXRpb24YDiABKBFIAYgBARIQCghzZXF1ZW5jZRgPIAEoBBIUCgxzdGFsZV9mb3JfbXMYECABKAQSIgoGZ3JhbnRzGBEgAygLMhIuaW50ZXJtaXgudjEuR3JhbnQiMwoEVGllchIJCgVMT0NBTBAAEggKBE1FU0gQARILCgdCQUNLRU5EEAISCQoFU1RBTEUQA0IKCghfbWVzc2FnZUINCgtfZ2VuZXJhdGlvbkoECBIQGSKKAQoFR3JhbnQSDAoEbmFtZRgBIAEoERIMCgRjb2RlGAIgASgFEhQKB21lc3NhZ2UYAyABKBFIAIgBARIPCgdncmFudGVkGAQgASgDEhQKDHZhbGlkX2Zvcl9tcxgFIAEoBBISCgVzaGFwZRgGIAEoDUgBiAEBQgoKCF9tZXNzYWdlQggKBl9zaGFwZSLDAQoIUXVlc3Rpb24SKAoEa2luZBgBIAEoDjIaLmludGVybWl4LnYxLlF1ZXN0aW9uLktpbmQSEQoEbmFtZRgCIAEoEUgAiAEBEhAKA2tleRgDIAEoEUgBiAEBEh8KBHRlc3QYBCABKAsyES5pbnRlcm1peC52MS5UZXN0IjYKBEtpbmQSDQoJQVRUUklCVVRFEAASBwoDS0VZEAESBwoDTUFQEAISDQoJUFJFRElDQVRFEANCBwoFX25hbWVCBgoEX2tleSLiAgoEVGVzdBIgCgJvcBgBIAEoDjIULmludGVybWl4LnYxLlRlc3QuT3ASDQoFdGV4dHMYAiADKBESEAoIaW50ZWdlcnMYAyADKBISEAoIYm9vbGVhbnMYBCADKAgSEwoGbnVtYmVyGAUgASgBSACIAQESHQoCb2YYBiADKAsyES5pbnRlcm1peC52MS5UZXN0EgwKBG5vbmUYByABKAgitwEKAk9wEgoKBk9ORV9PRhAAEgoKBlBSRUZJWBABEgoKBlNVRkZJWBACEgwKCENPTlRBSU5TEAMSCwoHTUFUQ0hFUxAEEgkKBUJFTE9XEAUSCwoHQVRfTU9TVBAGEgkKBUFCT1ZFEAcSDAoIQVRfTEVBU1QQCBISCg5MT05HRVNUX1BSRUZJWBAJEhIKDkxPTkdFU1RfU1VGRklYEAoSBwoDTk9UEAsSBwoDQUxMEAwSBwoDQU5ZEA1CCQoHX251bWJlciKLAQoFU2hhcGUSEwoGY29uZmlnGAEgASgRSACIAQESEgoFc2NvcGUYAiABKBFIAYgBARIQCghoYW5kbGVycxgDIAMoERIRCglnZW5lcmF0ZWQYBCADKBESEAoIY2hvb3NpbmcYBSADKA0SDQoFcmVhZHMYBiADKA1CCQoHX2NvbmZpZ0IICgZfc2NvcGUiPwoORGlyZWN0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgNEgwKBGJvZHkYAiABKAwSDwoHaGVhZGVycxgDIAMoESpDCghDaGFyZ2luZxIQCgxDSEFSR0lOR19BTEwQABISCg5DSEFSR0lOR19OQU1FRBABEhEKDUNIQVJHSU5HX05PTkUQAjJJCgdCYXRjaGVzEj4KBUNoZWNrEhcuaW50ZXJtaXgudjEuQ2hlY2tCYXRjaBoYLmludGVybWl4LnYxLkFuc3dlckJhdGNoKAEwAWIGcHJvdG8z");
 
 /**
  * Fields are written in the order of their numbers: what a check refers to comes before it.
@@ -52,6 +52,18 @@ export type CheckBatch = Message<"intermix.v1.CheckBatch"> & {
    * @generated from field: bool keeps_answers = 5;
    */
   keepsAnswers: boolean;
+
+  /**
+   * A word: the name of a caller that wants news and confirms revocations. Said once, it holds for the stream.
+   *
+   * @generated from field: optional sint32 caller = 6;
+   */
+  caller?: number | undefined;
+
+  /**
+   * @generated from field: intermix.v1.Heard heard = 7;
+   */
+  heard?: Heard | undefined;
 };
 
 /**
@@ -60,6 +72,39 @@ export type CheckBatch = Message<"intermix.v1.CheckBatch"> & {
  */
 export const CheckBatchSchema: GenMessage<CheckBatch> = /*@__PURE__*/
   messageDesc(file_intermix_v1_batch, 0);
+
+/**
+ * What a caller with a name has heard of revocations; each is answered by news.
+ *
+ * @generated from message intermix.v1.Heard
+ */
+export type Heard = Message<"intermix.v1.Heard"> & {
+  /**
+   * The caller's own number; the news that answer it have the same. What they say was so when this was sent, or later.
+   *
+   * @generated from field: uint32 ask = 1;
+   */
+  ask: number;
+
+  /**
+   * Up to which revocation the caller has applied all. The generation is a word.
+   *
+   * @generated from field: optional sint32 generation = 2;
+   */
+  generation?: number | undefined;
+
+  /**
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
+};
+
+/**
+ * Describes the message intermix.v1.Heard.
+ * Use `create(HeardSchema)` to create a new message.
+ */
+export const HeardSchema: GenMessage<Heard> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 1);
 
 /**
  * A name is the number of a lasting word, everything else that is called a word the number of any word.
@@ -128,6 +173,40 @@ export type Check = Message<"intermix.v1.Check"> & {
    * @generated from field: repeated intermix.v1.Double doubles = 10;
    */
   doubles: Double[];
+
+  /**
+   * Quotas that the caller names.
+   *
+   * @generated from field: repeated intermix.v1.QuotaDemand quotas = 11;
+   */
+  quotas: QuotaDemand[];
+
+  /**
+   * A word, the same for each retry: quotas are not charged twice.
+   *
+   * @generated from field: optional sint32 deduplication_id = 12;
+   */
+  deduplicationId?: number | undefined;
+
+  /**
+   * @generated from field: intermix.v1.Charging charging = 13;
+   */
+  charging: Charging;
+
+  /**
+   * How often the caller wants to give the answer, for those that pay for quotas: each is charged so many times at once, as far
+   * as there is room. 0 is once. Below 0, so many that it was given before and has not used are given back.
+   *
+   * @generated from field: sint32 uses = 14;
+   */
+  uses: number;
+
+  /**
+   * Charges `quotas` without asking whether the request is allowed.
+   *
+   * @generated from field: bool quotas_only = 15;
+   */
+  quotasOnly: boolean;
 };
 
 /**
@@ -135,7 +214,36 @@ export type Check = Message<"intermix.v1.Check"> & {
  * Use `create(CheckSchema)` to create a new message.
  */
 export const CheckSchema: GenMessage<Check> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 1);
+  messageDesc(file_intermix_v1_batch, 2);
+
+/**
+ * @generated from message intermix.v1.QuotaDemand
+ */
+export type QuotaDemand = Message<"intermix.v1.QuotaDemand"> & {
+  /**
+   * A word.
+   *
+   * @generated from field: sint32 name = 1;
+   */
+  name: number;
+
+  /**
+   * @generated from field: int64 amount = 2;
+   */
+  amount: bigint;
+
+  /**
+   * @generated from field: bool best_effort = 3;
+   */
+  bestEffort: boolean;
+};
+
+/**
+ * Describes the message intermix.v1.QuotaDemand.
+ * Use `create(QuotaDemandSchema)` to create a new message.
+ */
+export const QuotaDemandSchema: GenMessage<QuotaDemand> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 3);
 
 /**
  * @generated from message intermix.v1.TextMap
@@ -159,7 +267,7 @@ export type TextMap = Message<"intermix.v1.TextMap"> & {
  * Use `create(TextMapSchema)` to create a new message.
  */
 export const TextMapSchema: GenMessage<TextMap> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 2);
+  messageDesc(file_intermix_v1_batch, 4);
 
 /**
  * @generated from message intermix.v1.Double
@@ -181,7 +289,7 @@ export type Double = Message<"intermix.v1.Double"> & {
  * Use `create(DoubleSchema)` to create a new message.
  */
 export const DoubleSchema: GenMessage<Double> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 3);
+  messageDesc(file_intermix_v1_batch, 5);
 
 /**
  * @generated from message intermix.v1.AnswerBatch
@@ -234,6 +342,11 @@ export type AnswerBatch = Message<"intermix.v1.AnswerBatch"> & {
    * @generated from field: repeated intermix.v1.Answer kept_answers = 8;
    */
   keptAnswers: Answer[];
+
+  /**
+   * @generated from field: intermix.v1.News news = 9;
+   */
+  news?: News | undefined;
 };
 
 /**
@@ -241,7 +354,215 @@ export type AnswerBatch = Message<"intermix.v1.AnswerBatch"> & {
  * Use `create(AnswerBatchSchema)` to create a new message.
  */
 export const AnswerBatchSchema: GenMessage<AnswerBatch> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 4);
+  messageDesc(file_intermix_v1_batch, 6);
+
+/**
+ * What a node tells callers that have a name: in answer to `Heard`, and when something has changed.
+ *
+ * @generated from message intermix.v1.News
+ */
+export type News = Message<"intermix.v1.News"> & {
+  /**
+   * @generated from field: uint32 ask = 1;
+   */
+  ask: number;
+
+  /**
+   * Revocations in their order, and up to which one the node has applied all. The generation is a word; another one voids all that
+   * was stamped with the one before.
+   *
+   * @generated from field: optional sint32 generation = 2;
+   */
+  generation?: number | undefined;
+
+  /**
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
+
+  /**
+   * @generated from field: repeated intermix.v1.Revocation revocations = 4;
+   */
+  revocations: Revocation[];
+
+  /**
+   * How long ago, at most, all revocations that had been acknowledged were known here.
+   *
+   * @generated from field: uint64 out_of_touch_ms = 5;
+   */
+  outOfTouchMs: bigint;
+
+  /**
+   * How old an answer may be that is given by who is out of touch for more than two seconds.
+   *
+   * @generated from field: uint64 max_age_ms = 6;
+   */
+  maxAgeMs: bigint;
+
+  /**
+   * Checks that are under way.
+   *
+   * @generated from field: uint32 load = 7;
+   */
+  load: number;
+
+  /**
+   * Where it is not as told before.
+   *
+   * @generated from field: intermix.v1.Config config = 8;
+   */
+  config?: Config | undefined;
+
+  /**
+   * All nodes of the mesh, where they are not as told before.
+   *
+   * @generated from field: intermix.v1.Members members = 9;
+   */
+  members?: Members | undefined;
+};
+
+/**
+ * Describes the message intermix.v1.News.
+ * Use `create(NewsSchema)` to create a new message.
+ */
+export const NewsSchema: GenMessage<News> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 7);
+
+/**
+ * @generated from message intermix.v1.Revocation
+ */
+export type Revocation = Message<"intermix.v1.Revocation"> & {
+  /**
+   * @generated from field: uint64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * @generated from field: intermix.v1.Revocation.Kind kind = 2;
+   */
+  kind: Revocation_Kind;
+
+  /**
+   * Words: of a handler its name; of an attribute its name, the key of a map and the value.
+   *
+   * @generated from field: optional sint32 name = 3;
+   */
+  name?: number | undefined;
+
+  /**
+   * @generated from field: optional sint32 key = 4;
+   */
+  key?: number | undefined;
+
+  /**
+   * @generated from field: optional sint32 value = 5;
+   */
+  value?: number | undefined;
+};
+
+/**
+ * Describes the message intermix.v1.Revocation.
+ * Use `create(RevocationSchema)` to create a new message.
+ */
+export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 8);
+
+/**
+ * @generated from enum intermix.v1.Revocation.Kind
+ */
+export const Revocation_Kind = {
+  /**
+   * @generated from enum value: ALL = 0;
+   */
+  ALL: 0,
+
+  /**
+   * @generated from enum value: HANDLER = 1;
+   */
+  HANDLER: 1,
+
+  /**
+   * @generated from enum value: ATTRIBUTE = 2;
+   */
+  ATTRIBUTE: 2,
+} as const;
+
+/**
+ * @generated from enum intermix.v1.Revocation.Kind
+ */
+export type Revocation_Kind = (typeof Revocation_Kind)[keyof typeof Revocation_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum intermix.v1.Revocation.Kind.
+ */
+export const Revocation_KindSchema: GenEnum<Revocation_Kind> = /*@__PURE__*/
+  enumDesc(file_intermix_v1_batch, 8, 0);
+
+/**
+ * The config that a node answers by, as far as callers have to know it.
+ *
+ * @generated from message intermix.v1.Config
+ */
+export type Config = Message<"intermix.v1.Config"> & {
+  /**
+   * A word, as in shapes.
+   *
+   * @generated from field: optional sint32 id = 1;
+   */
+  id?: number | undefined;
+
+  /**
+   * Whether policy sees paths and hosts in normal form, and what it takes although servers read it differently (words).
+   *
+   * @generated from field: bool normalizes = 2;
+   */
+  normalizes: boolean;
+
+  /**
+   * @generated from field: repeated sint32 allowed_ambiguities = 3;
+   */
+  allowedAmbiguities: number[];
+
+  /**
+   * The vocabulary: the name of an attribute (a word) and its type in turns.
+   *
+   * @generated from field: repeated sint32 vocabulary = 4;
+   */
+  vocabulary: number[];
+};
+
+/**
+ * Describes the message intermix.v1.Config.
+ * Use `create(ConfigSchema)` to create a new message.
+ */
+export const ConfigSchema: GenMessage<Config> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 9);
+
+/**
+ * @generated from message intermix.v1.Members
+ */
+export type Members = Message<"intermix.v1.Members"> & {
+  /**
+   * Words: `host:port`.
+   *
+   * @generated from field: repeated sint32 nodes = 1;
+   */
+  nodes: number[];
+
+  /**
+   * Those of them that go.
+   *
+   * @generated from field: repeated sint32 leaving = 2;
+   */
+  leaving: number[];
+};
+
+/**
+ * Describes the message intermix.v1.Members.
+ * Use `create(MembersSchema)` to create a new message.
+ */
+export const MembersSchema: GenMessage<Members> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 10);
 
 /**
  * @generated from message intermix.v1.Answer
@@ -334,6 +655,18 @@ export type Answer = Message<"intermix.v1.Answer"> & {
    * @generated from field: uint64 sequence = 15;
    */
   sequence: bigint;
+
+  /**
+   * For how long beyond its life it may be given where no node answers.
+   *
+   * @generated from field: uint64 stale_for_ms = 16;
+   */
+  staleForMs: bigint;
+
+  /**
+   * @generated from field: repeated intermix.v1.Grant grants = 17;
+   */
+  grants: Grant[];
 };
 
 /**
@@ -341,7 +674,7 @@ export type Answer = Message<"intermix.v1.Answer"> & {
  * Use `create(AnswerSchema)` to create a new message.
  */
 export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 5);
+  messageDesc(file_intermix_v1_batch, 11);
 
 /**
  * @generated from enum intermix.v1.Answer.Tier
@@ -379,7 +712,57 @@ export type Answer_Tier = (typeof Answer_Tier)[keyof typeof Answer_Tier] | Unkno
  * Describes the enum intermix.v1.Answer.Tier.
  */
 export const Answer_TierSchema: GenEnum<Answer_Tier> = /*@__PURE__*/
-  enumDesc(file_intermix_v1_batch, 5, 0);
+  enumDesc(file_intermix_v1_batch, 11, 0);
+
+/**
+ * A quota that the caller has named.
+ *
+ * @generated from message intermix.v1.Grant
+ */
+export type Grant = Message<"intermix.v1.Grant"> & {
+  /**
+   * A word.
+   *
+   * @generated from field: sint32 name = 1;
+   */
+  name: number;
+
+  /**
+   * A google.rpc.Code and a word.
+   *
+   * @generated from field: int32 code = 2;
+   */
+  code: number;
+
+  /**
+   * @generated from field: optional sint32 message = 3;
+   */
+  message?: number | undefined;
+
+  /**
+   * @generated from field: int64 granted = 4;
+   */
+  granted: bigint;
+
+  /**
+   * @generated from field: uint64 valid_for_ms = 5;
+   */
+  validForMs: bigint;
+
+  /**
+   * What it depended on, where that is known: requests that answer these questions alike share it.
+   *
+   * @generated from field: optional uint32 shape = 6;
+   */
+  shape?: number | undefined;
+};
+
+/**
+ * Describes the message intermix.v1.Grant.
+ * Use `create(GrantSchema)` to create a new message.
+ */
+export const GrantSchema: GenMessage<Grant> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 12);
 
 /**
  * What evaluating asked a request, in a form that another process can ask of its own requests.
@@ -415,7 +798,7 @@ export type Question = Message<"intermix.v1.Question"> & {
  * Use `create(QuestionSchema)` to create a new message.
  */
 export const QuestionSchema: GenMessage<Question> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 6);
+  messageDesc(file_intermix_v1_batch, 13);
 
 /**
  * @generated from enum intermix.v1.Question.Kind
@@ -457,7 +840,7 @@ export type Question_Kind = (typeof Question_Kind)[keyof typeof Question_Kind] |
  * Describes the enum intermix.v1.Question.Kind.
  */
 export const Question_KindSchema: GenEnum<Question_Kind> = /*@__PURE__*/
-  enumDesc(file_intermix_v1_batch, 6, 0);
+  enumDesc(file_intermix_v1_batch, 13, 0);
 
 /**
  * A test of one value. Of a value of another type than its constants it says nothing.
@@ -508,7 +891,7 @@ export type Test = Message<"intermix.v1.Test"> & {
  * Use `create(TestSchema)` to create a new message.
  */
 export const TestSchema: GenMessage<Test> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 7);
+  messageDesc(file_intermix_v1_batch, 14);
 
 /**
  * @generated from enum intermix.v1.Test.Op
@@ -604,7 +987,7 @@ export type Test_Op = (typeof Test_Op)[keyof typeof Test_Op] | UnknownEnum;
  * Describes the enum intermix.v1.Test.Op.
  */
 export const Test_OpSchema: GenEnum<Test_Op> = /*@__PURE__*/
-  enumDesc(file_intermix_v1_batch, 7, 0);
+  enumDesc(file_intermix_v1_batch, 14, 0);
 
 /**
  * A request has the answer of another one where both answer these questions alike: first those by which the rules of a config
@@ -655,7 +1038,7 @@ export type Shape = Message<"intermix.v1.Shape"> & {
  * Use `create(ShapeSchema)` to create a new message.
  */
 export const ShapeSchema: GenMessage<Shape> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 8);
+  messageDesc(file_intermix_v1_batch, 15);
 
 /**
  * What the client shall get instead of a proxied response.
@@ -688,7 +1071,44 @@ export type DirectResponse = Message<"intermix.v1.DirectResponse"> & {
  * Use `create(DirectResponseSchema)` to create a new message.
  */
 export const DirectResponseSchema: GenMessage<DirectResponse> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 9);
+  messageDesc(file_intermix_v1_batch, 16);
+
+/**
+ * Which quotas an allowed check charges.
+ *
+ * @generated from enum intermix.v1.Charging
+ */
+export const Charging = {
+  /**
+   * Those of every rule that applies, and those that the caller names.
+   *
+   * @generated from enum value: CHARGING_ALL = 0;
+   */
+  ALL: 0,
+
+  /**
+   * @generated from enum value: CHARGING_NAMED = 1;
+   */
+  NAMED: 1,
+
+  /**
+   * @generated from enum value: CHARGING_NONE = 2;
+   */
+  NONE: 2,
+} as const;
+
+/**
+ * Which quotas an allowed check charges.
+ *
+ * @generated from enum intermix.v1.Charging
+ */
+export type Charging = (typeof Charging)[keyof typeof Charging] | UnknownEnum;
+
+/**
+ * Describes the enum intermix.v1.Charging.
+ */
+export const ChargingSchema: GenEnum<Charging> = /*@__PURE__*/
+  enumDesc(file_intermix_v1_batch, 0);
 
 /**
  * @generated from service intermix.v1.Batches

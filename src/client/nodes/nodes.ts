@@ -1,0 +1,62 @@
+// What nodes are asked and what they tell, as the parts of the client see it: whoever answers for them.
+
+import type { AnswerShape } from '../../kernel/answer-shape.ts'
+import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
+import type { CheckOptions, QuotaGrant } from '../../kernel/services.ts'
+import type { Answer } from '../../kernel/verdict.ts'
+import type { PathAmbiguity } from '../../wire/ambiguity.ts'
+
+/** By which the node is chosen that is asked. */
+export interface Affinity {
+  /** What requests with the same answers have in common. */
+  readonly affinity: string
+  /** Whose requests share a part of the nodes, where they have parts. */
+  readonly tenant: string
+}
+
+export interface NodeQuestion extends Affinity, Pick<CheckOptions, 'charging' | 'quotas' | 'deduplicationId' | 'uses'> {
+  /** As the caller sent it: nodes bring paths and hosts into normal form by themselves. */
+  readonly bag: AttributeBag
+  /** For all nodes that are tried together, in ms. */
+  readonly timeoutMs: number
+  /** Charges `quotas` without asking whether the request is allowed. */
+  readonly quotasOnly?: boolean
+}
+
+export type NodeGrant = Omit<QuotaGrant, 'referenced'>
+
+export interface NodeAnswer {
+  /** Its `referenced` is empty: `shape` says more. */
+  readonly answer: Answer
+  /** What it depended on, where it may be kept. */
+  readonly shape: AnswerShape | undefined
+  /** For how long, in ms, beyond its life it may be given where no node answers. */
+  readonly staleForMs: number
+  /** By the names of the question. */
+  readonly grants: ReadonlyMap<string, NodeGrant>
+}
+
+/** What callers have to know of the config that a node answers by. */
+export interface NodeConfig {
+  /** As shapes name it. */
+  readonly id: string
+  readonly vocabulary: Vocabulary
+  /** Whether policy sees paths and hosts in normal form. */
+  readonly normalizes: boolean
+  /** What a path may hold although servers read it differently. */
+  readonly allowedAmbiguities: ReadonlySet<PathAmbiguity>
+}
+
+export interface Nodes {
+  /**
+   * Asks the node that has the answer most likely, and another one where that gives none. Rejects with an IntermixError:
+   * `retryable` where no node could be asked or judged the request in time.
+   */
+  ask(question: NodeQuestion): Promise<NodeAnswer>
+  /** The config of the node that would be asked; of another one where it has told none; `undefined` before the first word of any. */
+  config(affinity: Affinity): NodeConfig | undefined
+  /** The oldest answer that may be given now, in ms: less where it is not sure that all revocations are known. */
+  maxAgeMs(): number
+  /** One unary gRPC call, the message as it is. Rejects as `ask` does, and with the status that a node gave as an IntermixError. */
+  call(path: string, message: Uint8Array, how: Affinity & { readonly timeoutMs: number }): Promise<Uint8Array>
+}
