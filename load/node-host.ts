@@ -8,7 +8,7 @@ import { Health } from '../src/observe/health.ts'
 import { createLogger } from '../src/observe/logger.ts'
 import { createLoopMonitor } from '../src/observe/loop-lag.ts'
 import { createMeter } from '../src/observe/meter.ts'
-import { systemClock, systemRandom } from '../src/observe/system.ts'
+import { systemClock, systemRandom } from '../src/kernel/system-clock.ts'
 
 const [count = '1', name = 'node', ...flags] = process.argv.slice(2)
 // The composed process keeps no timers of its own alive.

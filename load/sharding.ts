@@ -2,7 +2,7 @@
 
 import { LRUCache } from 'lru-cache'
 import { ChooseNode } from '../src/client/nodes/choose-node.ts'
-import { systemClock } from '../src/observe/system.ts'
+import { systemClock } from '../src/kernel/system-clock.ts'
 import { runCommand } from './kit/command.ts'
 import { printTable, saveResults, say } from './output.ts'
 import { seededRandom } from './random.ts'

@@ -13,7 +13,7 @@ import { runNode } from './process/run-node.ts'
 import { type RoleHost, runRole, type StopSignal } from './process/run-role.ts'
 import { runServingProcess } from './process/serving-process.ts'
 import type { Settings } from './settings/settings.ts'
-import { systemClock, systemRandom } from './observe/system.ts'
+import { systemClock, systemRandom } from './kernel/system-clock.ts'
 
 const STOP_SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 

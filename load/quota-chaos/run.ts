@@ -3,7 +3,7 @@
 import type { AwayPolicy, LimitCharge, LimitRule } from '../../src/adapter-kit/limits.ts'
 import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
-import { systemClock as clock } from '../../src/observe/system.ts'
+import { systemClock as clock } from '../../src/kernel/system-clock.ts'
 import { NodeLimits } from '../../src/quota/node-limits.ts'
 import { QuotaMetrics } from '../../src/quota/quota-metrics.ts'
 import { RedisLimits } from '../../src/quota/redis-limits.ts'

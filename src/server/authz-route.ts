@@ -2,17 +2,19 @@
 
 import { METHODS } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { Vocabulary } from '../kernel/attribute-bag.ts'
 import type { IntermixError } from '../kernel/errors.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
 import { httpStatusOf } from '../kernel/status.ts'
 import { isJoinable, separatorOf } from '../kernel/header-field.ts'
 import { type HeaderOperation, headerChanges, isRemovable } from '../kernel/header-operation.ts'
 import type { Answer } from '../kernel/verdict.ts'
-import { denialOf } from './denial.ts'
+import { denialOf } from '../kernel/denial.ts'
+import { httpRequestBag } from '../wire/http-request.ts'
+import { readSetAttributes } from '../wire/set-attributes.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
-import { forwardedBag } from './forwarded-bag.ts'
-import { AUTHZ_PATH, isAuthzUrl, operatorParams, readForwarded } from './forwarded-request.ts'
+import { AUTHZ_PATH, type ForwardedRequest, isAuthzUrl, operatorParams, readForwarded } from './forwarded-request.ts'
 import { httpHeaderValue, isCopyableHeader } from './header-value.ts'
 import { createRefusals } from './refusals.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
@@ -68,7 +70,8 @@ export function authzRoute(options: AuthzOptions): Route {
             params,
           }
           const forwarded = readForwarded(call, vocabulary)
-          const outcome = check.check(forwardedBag(forwarded, clock.now(), vocabulary), {
+          const set = operatorSet(forwarded, vocabulary)
+          const outcome = check.check(httpRequestBag(forwarded, clock.now(), set), {
             timeoutMs: defaultTimeoutMs,
             references: false,
           })
@@ -79,6 +82,11 @@ export function authzRoute(options: AuthzOptions): Route {
       },
     })
   }
+}
+
+/** @throws IntermixError INVALID_ATTRIBUTE where a set attribute is not of its type */
+function operatorSet({ attributes }: ForwardedRequest, vocabulary: Vocabulary) {
+  return attributes.length === 0 ? undefined : readSetAttributes(attributes, vocabulary, 'attr parameters')
 }
 
 /**

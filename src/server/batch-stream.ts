@@ -21,7 +21,7 @@ import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import { refusalsOf } from './grpc-gate.ts'
 import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
-import { refusalAnswer } from './refusal-answer.ts'
+import { refusalAnswer } from '../kernel/refusal-answer.ts'
 import { createRefusals } from './refusals.ts'
 
 const NAME = 'intermix.v1.Batches'

@@ -8,7 +8,7 @@ import { sentHeader } from '../wire/envoy-attributes.ts'
 import type { EnvoyCheck } from '../wire/envoy-check.ts'
 import { HeaderValueOption_HeaderAppendAction as AppendAction } from '../wire/generated/envoy/config/core/v3/base_pb.ts'
 import { WireWriter } from '../wire/wire-writer.ts'
-import { denialOf } from './denial.ts'
+import { denialOf } from '../kernel/denial.ts'
 
 const writer = new WireWriter()
 /** Allowing answers that change no header, by tier: nothing but two numbers of theirs differs. */

@@ -12,7 +12,7 @@ import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
 import { encodeCheckResponse } from './ext-authz-response.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
-import { refusalAnswer } from './refusal-answer.ts'
+import { refusalAnswer } from '../kernel/refusal-answer.ts'
 import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.auth.v3.Authorization'

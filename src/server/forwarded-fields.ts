@@ -1,7 +1,7 @@
 // The header lines of a forward-auth call, told apart: what describes the original request, and its own headers.
 
 import { RefusedRequest } from '../kernel/refused-request.ts'
-import { addField, fieldText } from '../wire/header-map.ts'
+import { addField, nodeFieldText } from '../wire/header-map.ts'
 import { FORWARDED_ATTRIBUTES_HEADER } from '../wire/request-headers.ts'
 
 /** Headers by which proxies say which request they ask about. */
@@ -53,7 +53,7 @@ export function readFields(rawHeaders: readonly string[], maxFields: number): Fo
   const said = new Map<string, string>()
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase()
-    const value = readValue(name, rawHeaders[at + 1] ?? '')
+    const value = nodeFieldText(name, rawHeaders[at + 1] ?? '')
     if (DESCRIBING.has(name)) {
       const before = LISTS.has(name) ? said.get(name) : undefined
       said.set(name, before === undefined ? value : `${before},${value}`)
@@ -61,10 +61,4 @@ export function readFields(rawHeaders: readonly string[], maxFields: number): Fo
     if (!HIDDEN.has(name)) addField(headers, name, value)
   }
   return { headers, said }
-}
-
-/** Node gives a character a byte. */
-function readValue(name: string, latin1: string): string {
-  // oxlint-disable-next-line no-control-regex -- the range is "every character of ASCII"
-  return /^[\x00-\x7f]*$/.test(latin1) ? latin1 : fieldText(name, Buffer.from(latin1, 'latin1'))
 }

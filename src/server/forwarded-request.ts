@@ -5,6 +5,7 @@ import type { Vocabulary } from '../kernel/attribute-bag.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { suggest } from '../kernel/suggest.ts'
 import type { StringMap } from '../kernel/value.ts'
+import { completeHeaders, type HttpRequest } from '../wire/http-request.ts'
 import { queryOf, queryParamsOf, urlPathOf } from '../wire/request-path.ts'
 import { clientIpOf } from './client-address.ts'
 import { type DescribedTarget, describedTarget, lastOf } from './described-target.ts'
@@ -39,15 +40,7 @@ export interface ForwardedCall {
 }
 
 /** The original request, as far as it is known. */
-export interface ForwardedRequest {
-  readonly method: string | undefined
-  /** Path with query, undecoded. */
-  readonly path: string
-  readonly host: string | undefined
-  readonly scheme: string | undefined
-  /** Address of the client, 4 or 16 bytes. */
-  readonly clientIp: Uint8Array | undefined
-  readonly headers: StringMap
+export interface ForwardedRequest extends HttpRequest {
   /** Attributes as text, by name, that the operator wrote into the proxy's config. */
   readonly attributes: readonly (readonly [string, string])[]
 }
@@ -91,7 +84,7 @@ export function readForwarded(call: ForwardedCall, vocabulary: Vocabulary): Forw
     // A proxy's own address is not its client's. The last entry is the one that the proxy itself has added.
     clientIp: clientIpOf(trusted ? lastOf(said, 'x-forwarded-for') : peer),
   }
-  return { ...request, headers: completed(headers, request), attributes }
+  return { ...request, headers: completeHeaders(headers, request), attributes }
 }
 
 /** Envoy's HTTP service: what follows the prefix in the request line, whatever a client put into headers. */
@@ -125,14 +118,6 @@ function headerTarget({ trusted, peer }: ForwardedCall, said: ReadonlyMap<string
       : `the call does not say which request it is about: ${described.join(' and ')} is empty`
   const advice = `let the proxy set X-Forwarded-Uri to the request's path with its query, and X-Forwarded-Method and -Host`
   throw new RefusedRequest('undescribed', message, advice)
-}
-
-/** The headers of the original request: those that name it are the described ones, the pseudo headers of HTTP/2 as well. */
-function completed(headers: Map<string, string>, request: Omit<ForwardedRequest, 'headers' | 'attributes'>): StringMap {
-  const { method, path, host, scheme } = request
-  if (host !== undefined) headers.set('host', host).set(':authority', host)
-  if (method !== undefined) headers.set(':method', method)
-  return headers.set(':path', path).set(':scheme', scheme ?? 'http')
 }
 
 function operatorAttributes(url: string, params: StringMap, vocabulary: Vocabulary): (readonly [string, string])[] {

@@ -18,7 +18,7 @@ import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { createFailureLog } from './failure-log.ts'
 import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
-import { refusalAnswer } from './refusal-answer.ts'
+import { refusalAnswer } from '../kernel/refusal-answer.ts'
 import { createRefusals } from './refusals.ts'
 
 const NAME = 'istio.mixer.v1.Mixer'

@@ -40,3 +40,9 @@ export function fieldText(name: string, bytes: Uint8Array): string {
   if (!isUtf8(bytes)) throw new RefusedRequest('ill-formed', `the header ${name} of the request is not UTF-8`)
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
 }
+
+/** The same of a value as Node's HTTP server has it: a character is a byte. */
+export function nodeFieldText(name: string, latin1: string): string {
+  // oxlint-disable-next-line no-control-regex -- the range is "every character of ASCII"
+  return /^[\x00-\x7f]*$/.test(latin1) ? latin1 : fieldText(name, Buffer.from(latin1, 'latin1'))
+}

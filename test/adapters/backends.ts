@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import type { ConformanceOptions } from '../../src/adapter-kit/conformance-case.ts'
 import type { ScriptRunner } from '../../src/adapter-kit/script-runner.ts'
-import { systemClock } from '../../src/observe/system.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
 import { MemoryLimits } from '../../src/quota/memory-limits.ts'
 
 const json = (body: unknown) => () =>

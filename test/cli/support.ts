@@ -1,7 +1,7 @@
 // An io for commands under test: output kept, files and standard input given.
 
 import type { CommandHost } from '../../src/cli/io.ts'
-import { systemClock } from '../../src/observe/system.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 
 export interface TestIo extends CommandHost {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { onExpiry, within } from '../../src/kernel/deadline.ts'
-import { systemClock } from '../../src/observe/system.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { standStill, startHeldBackend } from '../helpers/held-backend.ts'
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { createLoopMonitor, type LoopMonitor } from '../../src/observe/loop-lag.ts'
 import { createMeter } from '../../src/observe/meter.ts'
-import { systemClock } from '../../src/observe/system.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
 import { FakeClock } from '../helpers/clock.ts'
 
 let monitor: LoopMonitor | undefined

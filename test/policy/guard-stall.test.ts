@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { fetchText } from '../../src/adapter-kit/fetch-text.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
-import { systemClock } from '../../src/observe/system.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
 import { type HeldBackend, standStill, startHeldBackend } from '../helpers/held-backend.ts'
 import { guardOnFakeClock, guardWith, outcomeOf } from './guard-support.ts'
 

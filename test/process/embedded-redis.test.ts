@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { type EmbeddedRedis, startEmbeddedRedis } from '../../src/process/embedded-redis.ts'
-import { systemClock } from '../../src/observe/system.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
 import { accepts, spawnChild } from '../helpers/process.ts'
 import { until } from '../redis/support.ts'
 
@@ -54,7 +54,7 @@ describe('the embedded Redis', () => {
     const load = (file: string) => JSON.stringify(fileURLToPath(new URL(`../../src/${file}`, import.meta.url)))
     const program = `
       import { startEmbeddedRedis } from ${load('process/embedded-redis.ts')}
-      import { systemClock } from ${load('observe/system.ts')}
+      import { systemClock } from ${load('kernel/system-clock.ts')}
       setInterval(() => {}, 1000)
       const redis = await startEmbeddedRedis({ path: process.env.PATH, clock: systemClock })
       console.log('port ' + redis.port)`

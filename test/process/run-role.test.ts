@@ -5,7 +5,7 @@ import { type RoleHost, runRole, type StopCause } from '../../src/process/run-ro
 import { readSettings, type Settings } from '../../src/settings/settings.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
-import { systemClock } from '../../src/observe/system.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { startRedis } from '../helpers/redis.ts'
 

@@ -2,7 +2,7 @@
 
 import { expect, it, onTestFinished } from 'vitest'
 import { AWAY_POLICIES, type LimitRule } from '../../src/adapter-kit/limits.ts'
-import { systemClock as clock } from '../../src/observe/system.ts'
+import { systemClock as clock } from '../../src/kernel/system-clock.ts'
 import { NodeLimits } from '../../src/quota/node-limits.ts'
 import { QuotaMetrics } from '../../src/quota/quota-metrics.ts'
 import { RedisLimits } from '../../src/quota/redis-limits.ts'

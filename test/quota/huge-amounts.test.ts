@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import type { LimitCharge, LimitRule } from '../../src/adapter-kit/limits.ts'
-import { systemClock as clock } from '../../src/observe/system.ts'
+import { systemClock as clock } from '../../src/kernel/system-clock.ts'
 import { MemoryLimits } from '../../src/quota/memory-limits.ts'
 import { RedisLimits } from '../../src/quota/redis-limits.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'

@@ -2,7 +2,7 @@
 
 import type { Metric } from '../../src/kernel/metrics/metric.ts'
 import type { Clock, Logger, Meter } from '../../src/kernel/ports.ts'
-import { systemClock } from '../../src/observe/system.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
 import { connectRedis, type RedisLink, type RedisLinkOptions } from '../../src/redis/connection.ts'
 import type { RedisAccess } from '../../src/redis/redis-access.ts'
 

@@ -11,7 +11,7 @@ const SLEEP = /(?<![.\w])setTimeout\(|\bsetTimeout\b.*timers\/promises|useFakeTi
 const TIMERS: Readonly<Record<string, string>> = {
   'helpers/flaky-proxy.ts': 'the latency of a network',
   'helpers/process.ts': 'polls a port until a deadline; deadlines',
-  'observe/system.test.ts': 'the order of the timers of the clock itself',
+  'kernel/system-clock.test.ts': 'the order of the timers of the clock itself',
   'redis/support.ts': 'polls a condition until a deadline',
   'whole/doors/doors.ts': 'a pause between tries, of which there are so many',
   'whole/intermix.ts': 'polls a process until a deadline',

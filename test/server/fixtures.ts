@@ -15,7 +15,7 @@ import type {
 } from '../../src/kernel/services.ts'
 import type { ValueType } from '../../src/kernel/value.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
-import { systemClock } from '../../src/observe/system.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
 import { Admission } from '../../src/server/admission.ts'
 import { type GrpcDoorDependencies, grpcServices } from '../../src/server/grpc-doors.ts'
 import { createBatchIds } from '../../src/server/batch-ids.ts'

@@ -1,6 +1,6 @@
 // The conformance suite for HTTP/2 and HPACK, of others: all of it, strict cases included, and none skipped.
 import { afterEach, describe, expect, it } from 'vitest'
-import { systemClock } from '../../../src/observe/system.ts'
+import { systemClock } from '../../../src/kernel/system-clock.ts'
 import { type Certificates, createCertificates } from '../../helpers/certificates.ts'
 import { findGoProgram, GO_PROGRAMS } from '../../helpers/go.ts'
 import { spawnChild } from '../../helpers/process.ts'

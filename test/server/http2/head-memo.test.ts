@@ -1,7 +1,7 @@
 // Header blocks that are remembered mean what they would mean if they were decoded, whatever happened to the table meanwhile.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { systemClock } from '../../../src/observe/system.ts'
+import { systemClock } from '../../../src/kernel/system-clock.ts'
 import { Admission } from '../../../src/server/admission.ts'
 import { Flag } from '../../../src/server/http2/frames.ts'
 import { HeaderIntake, MAX_LIST_BYTES } from '../../../src/server/http2/header-intake.ts'

@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { systemClock, systemRandom } from '../../src/observe/system.ts'
+import { systemClock, systemRandom } from '../../src/kernel/system-clock.ts'
 import { standStill } from '../helpers/held-backend.ts'
 
-const source = fileURLToPath(new URL('../../src/observe/system.ts', import.meta.url))
+const source = fileURLToPath(new URL('../../src/kernel/system-clock.ts', import.meta.url))
 
 describe('the system clock', () => {
   it('tells wall-clock time in milliseconds and a time that never steps back', () => {

@@ -1,7 +1,7 @@
 // What a denied caller gets over HTTP, whichever front door denies.
 
-import { Code, httpStatusOf } from '../kernel/status.ts'
-import type { Answer } from '../kernel/verdict.ts'
+import { Code, httpStatusOf } from './status.ts'
+import type { Answer } from './verdict.ts'
 
 export interface Denial {
   readonly httpStatus: number

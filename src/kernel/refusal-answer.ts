@@ -1,7 +1,7 @@
 // Requests that are refused for what they are, as answers.
 
-import { IntermixError } from '../kernel/errors.ts'
-import type { Answer } from '../kernel/verdict.ts'
+import { IntermixError } from './errors.ts'
+import type { Answer } from './verdict.ts'
 
 /**
  * The answer for a request that cannot be judged because of what its client sent: a denial with INVALID_ARGUMENT, which is
