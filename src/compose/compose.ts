@@ -4,12 +4,12 @@ import { builtInAdapters } from '../adapters/index.ts'
 import { loadAdapters } from '../adapters/load.ts'
 import type { Variety } from '../adapter-kit/template.ts'
 import type { CreateProcess, ProcessPorts, RunningProcess, Started } from './running-process.ts'
-import { type Address, showAddress } from '../settings/option-kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import { AdapterEnvironments } from './adapter-environments.ts'
 import { grpcChoices } from './grpc-choices.ts'
 import { createDomains, createRateLimits, type RateLimits } from './rate-limits.ts'
 import { checkHandlers, chooseHandlers } from './handler-choice.ts'
+import { type Door, door } from './listening-door.ts'
 import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
@@ -37,10 +37,10 @@ import { meshPrefix } from '../telemetry/queue-names.ts'
 import { type AdapterListener, createAdapterListener } from '../server/adapter-listener.ts'
 import { Admission } from '../server/admission.ts'
 import { grpcServices } from '../server/grpc-doors.ts'
-import type { CreateGrpcServer, GrpcServer } from '../server/grpc-server.ts'
+import type { CreateGrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
 import { type BatchIds, createBatchIds } from '../server/batch-ids.ts'
-import { createHttpServer, type HttpServer } from '../server/http.ts'
+import { createHttpServer } from '../server/http.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
 import { quotasOperation } from '../server/quota-operation.ts'
 
@@ -74,12 +74,6 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
   const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
   await domains?.start()
   return new Composition(settings, ports, watched, domains, createGrpc, await loadWorker(settings))
-}
-
-interface Door {
-  listen(): Promise<string>
-  retire(): void
-  drain(deadlineMs: number): Promise<void>
 }
 
 class Composition implements RunningProcess {
@@ -257,8 +251,8 @@ class Composition implements RunningProcess {
       maxHeaderBytes,
     })
     return new Map([
-      ['grpc', door(grpc, grpcAddress)],
-      ['http', door(http, httpAddress)],
+      ['grpc', door(grpc, grpcAddress, this.#settings)],
+      ['http', door(http, httpAddress, this.#settings)],
     ])
   }
 
@@ -316,16 +310,5 @@ class Composition implements RunningProcess {
         health.set(name, true, reason === undefined ? is : `${is}: ${reason}`)
       })
     }
-  }
-}
-
-function door(
-  server: Pick<HttpServer, 'listen' | 'drain'> & Partial<Pick<GrpcServer, 'retire'>>,
-  address: Address,
-): Door {
-  return {
-    listen: async () => showAddress({ ...address, port: await server.listen(address) }),
-    retire: () => server.retire?.(),
-    drain: (deadlineMs) => server.drain(deadlineMs),
   }
 }

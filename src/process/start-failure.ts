@@ -15,7 +15,7 @@ const LISTENERS = ['grpcAddress', 'httpAddress', 'adminAddress', 'prometheusAddr
 
 /** What Node (`bind` where a parent listens for its processes) and grpc-js put into their messages when they cannot listen. */
 const LISTEN_FAILED = /(?:listen|bind) (E[A-Z]+)\D*?(\[?[0-9a-fA-F.:]*?\]?):(\d+)/
-const SOCKET_FAILED = /(?:listen|bind) (E[A-Z]+):? ?.*?\//
+const SOCKET_FAILED = /(?:listen|bind) (E[A-Z]+)/
 const NO_HOST = /getaddrinfo (E[A-Z_]+) (\S+)/
 
 export function explainStartFailure(error: unknown, settings: Settings): StartFailure {
@@ -23,8 +23,8 @@ export function explainStartFailure(error: unknown, settings: Settings): StartFa
     return { exitCode: error.code === 'INVALID_SETTING' ? 2 : 1, text: error.message }
   }
   const { message, code, path } = error as NodeJS.ErrnoException
-  const socket = settings.grpcAddress.path === undefined ? null : SOCKET_FAILED.exec(message ?? '')
-  if (socket !== null) return { exitCode: 1, text: socketFailure(socket[1] ?? '', settings) }
+  const socket = socketFailure(message ?? '', settings)
+  if (socket !== undefined) return { exitCode: 1, text: socket }
   const unknown = unknownHost(message ?? '', settings)
   if (unknown !== undefined) return { exitCode: 1, text: unknown }
   const listen = LISTEN_FAILED.exec(message ?? '')
@@ -67,9 +67,15 @@ const SOCKET_REASONS: Readonly<Record<string, string>> = {
   EINVAL: 'the path is too long for a socket',
 }
 
-function socketFailure(code: string, settings: Settings): string {
-  const where = showAddress(settings.grpcAddress)
-  return `cannot listen on ${where}: ${SOCKET_REASONS[code] ?? code}; give another path with --grpc-address`
+function socketFailure(message: string, settings: Settings): string | undefined {
+  const code = SOCKET_FAILED.exec(message)?.[1]
+  const listener = LISTENERS.find((key) => {
+    const { path } = settings[key]
+    return path !== undefined && message.endsWith(path)
+  })
+  if (listener === undefined || code === undefined) return undefined
+  const where = showAddress(settings[listener])
+  return `cannot listen on ${where}: ${SOCKET_REASONS[code] ?? code}; give another path with ${flagOf(listener)}`
 }
 
 function unknownHost(message: string, settings: Settings): string | undefined {

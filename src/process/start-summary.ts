@@ -60,14 +60,12 @@ function ownRedisLine({ redis, settings }: StartSummaryOptions): string {
 
 function hint(addresses: Readonly<Record<string, string>>): readonly string[] {
   const { http, admin } = addresses
-  if (http !== undefined) {
-    const base = `http://${reachable(http)}`
-    return [`  try: curl -s ${base}/v1/check -d '{"attributes": {}}'`]
-  }
-  return admin === undefined ? [] : [`  try: curl -s http://${reachable(admin)}/readyz`]
+  if (http !== undefined) return [`  try: curl -s ${reachable(http)}/v1/check -d '{"attributes": {}}'`]
+  return admin === undefined ? [] : [`  try: curl -s ${reachable(admin)}/readyz`]
 }
 
-/** An address that listens on every interface is called on this machine's own. */
+/** What curl is told: an address that listens on every interface is called on this machine's own. */
 function reachable(address: string): string {
-  return address.replace(/^(0\.0\.0\.0|\[::\])(?=:)/, '127.0.0.1')
+  if (address.startsWith('unix:')) return `--unix-socket ${address.slice('unix:'.length)} http://localhost`
+  return `http://${address.replace(/^(0\.0\.0\.0|\[::\])(?=:)/, '127.0.0.1')}`
 }

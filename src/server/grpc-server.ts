@@ -9,6 +9,8 @@ export interface ListenAddress {
   readonly host: string
   readonly port: number
   readonly path?: string
+  /** Who may connect to the socket, as the mode of its file. Default: by the umask of the process. */
+  readonly mode?: number | undefined
 }
 
 /** Files in PEM. They are read again when they change. */

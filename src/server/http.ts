@@ -9,6 +9,7 @@ import { CheckDoor, checkRoute } from './check-route.ts'
 import { directCheck } from './direct-check.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import type { ListenAddress } from './grpc-server.ts'
+import { BACKLOG, listenAt } from './listen.ts'
 import { requestGate } from './http-admission.ts'
 import { hookHttpServer } from './http-connections.ts'
 import { answerErrors, errorListener } from './http-errors.ts'
@@ -91,9 +92,11 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   return {
     app,
     async listen(address) {
-      await app.listen(address)
-      const bound = app.server.address()
-      return bound === null || typeof bound === 'string' ? address.port : bound.port
+      const { host, port, path } = address
+      return await listenAt(address, async () => {
+        await app.listen({ ...(path === undefined ? { host, port } : { path }), backlog: BACKLOG })
+        return app.server
+      })
     },
     drain(deadlineMs) {
       drained ??= close(deadlineMs)

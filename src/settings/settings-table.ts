@@ -160,7 +160,18 @@ export const SETTINGS = {
   httpAddress: {
     kind: 'address',
     default: { host: '0.0.0.0', port: 8080 },
+    sockets: true,
+    placeholder: 'HOST:PORT|unix:PATH',
     description: 'Where the HTTP API and forward-auth listen.',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  socketMode: {
+    kind: 'text',
+    placeholder: 'MODE',
+    description: 'Who may connect to Unix sockets that are listened at, as an octal file mode such as 0660.',
+    pattern: { regex: /^0?[0-7]{3}$/, allowed: 'an octal file mode, such as 0660' },
+    defaultText: 'by the umask of the process',
     group: 'Listeners',
     roles: SERVING,
   },

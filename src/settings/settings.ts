@@ -137,7 +137,7 @@ function sharedAddresses(role: Role, values: OptionValues<Table>): readonly stri
     for (const other of listeners.slice(i + 1)) {
       if (collide(values[key], values[other])) {
         problems.push(
-          `${flagOf(other)}: ${flagOf(key)} listens on ${showAddress(values[key])} already; give another port`,
+          `${flagOf(other)}: ${flagOf(key)} listens on ${showAddress(values[key])} already; give another ${values[key].path === undefined ? 'port' : 'path'}`,
         )
       }
     }
@@ -193,7 +193,9 @@ function tlsProblems({
 }
 
 function collide(a: Address | undefined, b: Address | undefined): boolean {
-  if (a === undefined || b === undefined || a.port === 0 || a.port !== b.port) return false
+  if (a === undefined || b === undefined) return false
+  if (a.path !== undefined || b.path !== undefined) return a.path === b.path
+  if (a.port === 0 || a.port !== b.port) return false
   const every = (host: string) => host === '0.0.0.0' || host === '::'
   return a.host === b.host || every(a.host) || every(b.host)
 }

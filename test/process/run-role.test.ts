@@ -327,12 +327,14 @@ describe('a start that fails', () => {
       'another process listens there, or',
     ],
     ['unix:/run/a/grpc', 'bind EACCES /run/a/grpc', 'the folder is not there, or'],
-    ['nohost.invalid:9091', 'getaddrinfo ENOTFOUND nohost.invalid', 'there is no such host'],
-  ])('names the flag of gRPC where %s cannot be listened on', async (address, message, why) => {
-    const run = launch(settingsOf('--redis=none', `--grpc-address=${address}`), { create: failing(new Error(message)) })
-    expect(await run.ended).toBe(1)
-    expect(run.errors[0]).toContain(`intermix all: cannot listen on ${address}: ${why}`)
-    expect(run.errors[0]).toContain('--grpc-address')
+    ['nohost.invalid:7000', 'getaddrinfo ENOTFOUND nohost.invalid', 'there is no such host'],
+  ])('names the flag where %s cannot be listened on', async (address, message, why) => {
+    for (const flag of ['--grpc-address', '--http-address']) {
+      const run = launch(settingsOf('--redis=none', `${flag}=${address}`), { create: failing(new Error(message)) })
+      expect(await run.ended).toBe(1)
+      expect(run.errors[0]).toContain(`intermix all: cannot listen on ${address}: ${why}`)
+      expect(run.errors[0]).toContain(flag)
+    }
   })
 
   it('names the admin port when that is taken', async () => {

@@ -102,7 +102,7 @@ describe('settings', () => {
     expect(found).toEqual([
       '--grcp-address: no such flag; did you mean --grpc-address?',
       '--config (or INTERMIX_CONFIG) is missing: Folder with the config: rules, handlers, instances and manifests in YAML.',
-      '--http-address: "8080" does not fit; give HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (port 0 takes a free one)',
+      '--http-address: "8080" does not fit; give HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (port 0 takes a free one), or unix:PATH',
       '--redis-timeout: "50" does not fit; give a value with a unit such as 50ms, 10s or 1h30m, from 1ms to 10s',
       'INTERMIX_CACHE_MAX_BYTES: "lots" does not fit; give a value such as 64MiB, 512KiB or 1000000, from 1MiB',
       '--log-level: "loud" does not fit; give one of debug, info, warn, error',
@@ -143,13 +143,19 @@ describe('settings', () => {
     expect(problems('node', argv, { INTERMIX_PROMETHEUS_ADDRESS: ':1', INTERMIX_ADDRESS: 'http://x' })).toEqual([])
   })
 
-  it('read a Unix socket as an address, for gRPC alone', () => {
+  it('read a Unix socket as an address, where requests come in', () => {
     expect(settings('all', [...config, '--grpc-address=unix:/run/intermix']).grpcAddress).toEqual({
       host: '',
       port: 0,
       path: '/run/intermix',
     })
-    expect(problems('all', [...config, '--http-address=unix:/run/intermix'])[0]).toContain('HOST:PORT')
+    expect(settings('all', [...config, '--http-address=unix:/run/http']).httpAddress.path).toBe('/run/http')
+    expect(problems('all', [...config, '--admin-address=unix:/run/intermix'])[0]).toContain('HOST:PORT')
+    expect(problems('all', [...config, '--grpc-address=unix:/a', '--http-address=unix:/a'])).toEqual([
+      '--http-address: --grpc-address listens on unix:/a already; give another path',
+    ])
+    expect(problems('all', [...config, '--grpc-address=unix:/a', '--http-address=unix:/b'])).toEqual([])
+    expect(problems('all', [...config, '--socket-mode=rw'])[0]).toContain('such as 0660')
     expect(problems('all', [...config, '--grpc-address=unix:'])[0]).toContain('or unix:PATH')
   })
 

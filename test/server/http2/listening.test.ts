@@ -1,6 +1,5 @@
 // Where the native server listens: TLS whose certificates change, and Unix sockets.
 import { createPrivateKey } from 'node:crypto'
-import { spawnSync } from 'node:child_process'
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -201,23 +200,5 @@ describe('at a Unix socket', () => {
     client.destroy()
     await server.drain(1_000)
     await expect(FrameClient.open({ path })).rejects.toThrow(/ENOENT/)
-  })
-
-  it('removes no file that is no socket', async () => {
-    const path = join(await folder(), 'precious')
-    await writeFile(path, 'data')
-    await expect(startNative({ path })).rejects.toThrow(/EADDRINUSE/)
-    expect(await readFile(path, 'utf8')).toBe('data')
-  })
-
-  it('takes the place of a process that was killed, but of none that lives', async () => {
-    const path = join(await folder(), 'grpc')
-    const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
-    spawnSync(process.execPath, ['-e', script])
-    await startNative({ path })
-    await expect(startNative({ path })).rejects.toThrow(/EADDRINUSE/)
-    const client = await FrameClient.open({ path })
-    atEnd(() => client.destroy())
-    expect((await client.response(client.call(SAY, HELLO))).body).toEqual(grpcMessage(HELLO))
   })
 })

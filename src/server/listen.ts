@@ -1,0 +1,49 @@
+// Where a server listens: at an address, or at a Unix socket, of which a process that was killed may have left the file.
+
+import { once } from 'node:events'
+import { chmod, lstat, unlink } from 'node:fs/promises'
+import { connect, type Server } from 'node:net'
+import type { ListenAddress } from './grpc-server.ts'
+
+/** Connections that the kernel holds ready: a fleet of proxies connects at once when a node comes back. */
+export const BACKLOG = 4_096
+
+/** @returns the port; 0 at a Unix socket. Rejects where the address is taken. */
+export async function listen(server: Server, address: ListenAddress): Promise<number> {
+  const { host, port, path } = address
+  return await listenAt(address, async () => {
+    server.listen({ ...(path === undefined ? { host: unbracketed(host), port } : { path }), backlog: BACKLOG })
+    await once(server, 'listening')
+    return server
+  })
+}
+
+/**
+ * Listens by `start`: a socket's file that nobody listens at any more is removed before, and a new one gets its mode.
+ * @returns the port; 0 at a Unix socket
+ */
+export async function listenAt({ path, mode }: ListenAddress, start: () => Promise<Server>): Promise<number> {
+  if (path !== undefined && (await isLeftOver(path))) await unlink(path)
+  const address = (await start()).address()
+  if (path !== undefined && mode !== undefined) await chmod(path, mode)
+  return address === null || typeof address === 'string' ? 0 : address.port
+}
+
+/** Whether the file of a socket is there and nobody listens. Other files refuse connections too, and are not ours to remove. */
+async function isLeftOver(path: string): Promise<boolean> {
+  const file = await lstat(path).catch(() => undefined)
+  if (file?.isSocket() !== true) return false
+  const socket = connect(path)
+  try {
+    await once(socket, 'connect')
+    return false
+  } catch (refused) {
+    return refused instanceof Error && 'code' in refused && refused.code === 'ECONNREFUSED'
+  } finally {
+    socket.destroy()
+  }
+}
+
+function unbracketed(host: string): string {
+  return host.startsWith('[') ? host.slice(1, -1) : host
+}
