@@ -4,16 +4,16 @@
 
 import { LRUCache } from 'lru-cache'
 import { AnswerCache, type AnswerScope, type FoundAnswer } from '../cache/answer-cache.ts'
-import { stepOf, type ReadStep } from '../cache/read-step.ts'
 import type { RecordedStep } from '../cache/read-collector.ts'
 import type { Revocations } from '../cache/revocations.ts'
 import { ShapeTree } from '../cache/shape-tree.ts'
 import { sharingSteps } from '../expression/steps.ts'
-import type { AnswerShape, AskedQuestion, ReadQuestion } from '../kernel/answer-shape.ts'
+import type { AnswerShape } from '../kernel/answer-shape.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Counter } from '../kernel/ports.ts'
 import type { Answer } from '../kernel/verdict.ts'
+import { KnownQuestions } from './known-questions.ts'
 
 /** Why an answer was not kept. */
 export interface NotKept {
@@ -56,14 +56,12 @@ const MAX_CONFIGS = 4
 /** Memory for how the rules of one config are chosen, in bytes; then it is learned anew. */
 const MAX_CHOICES_BYTES = 4 * 1024 * 1024
 const CHOICE_BYTES = 300
-/** Questions that are known, by their ids: nodes ask the same ones again and again. */
-const MAX_QUESTIONS = 10_000
 
 export class FirstLevelCache {
   readonly #options: FirstLevelCacheOptions
   readonly #answers: AnswerCache
   readonly #configs = new LRUCache<string, Choices>({ max: MAX_CONFIGS })
-  readonly #questions = new LRUCache<string, ReadStep>({ max: MAX_QUESTIONS })
+  readonly #questions = new KnownQuestions()
 
   constructor(options: FirstLevelCacheOptions) {
     this.#options = options
@@ -105,8 +103,8 @@ export class FirstLevelCache {
     const { notKept } = this.#options
     if (answer.validForMs <= 0 || answer.validUses <= 0) return notKept.life.add()
     if (shape === undefined) return notKept.shape.add()
-    const choosing = this.#recorded(shape.choosing, bag)
-    const steps = this.#recorded(shape.reads, bag)
+    const choosing = this.#questions.answers(shape.choosing, bag)
+    const steps = this.#questions.answers(shape.reads, bag)
     if (choosing === undefined || steps === undefined) return notKept.mismatch.add()
     const { scope } = this.#chosen(shape, choosing)
     const { referenced: _, ...findings } = answer
@@ -125,27 +123,6 @@ export class FirstLevelCache {
   clear(): void {
     this.#configs.clear()
     this.#answers.clear()
-  }
-
-  /** How the request answers the questions; `undefined` where it does not as the node says. */
-  #recorded(asked: readonly AskedQuestion[], bag: AttributeBag): RecordedStep[] | undefined {
-    const steps: RecordedStep[] = []
-    for (const { id, question, outcome } of asked) {
-      const step = this.#step(id, question)
-      const answer = step?.answer(bag)
-      if (step === undefined || answer?.outcome !== outcome) return undefined
-      steps.push({ step, ...answer })
-    }
-    return steps
-  }
-
-  #step(id: string, question: ReadQuestion): ReadStep | undefined {
-    let step = this.#questions.get(id)
-    if (step === undefined) {
-      step = stepOf(question)
-      if (step !== undefined) this.#questions.set(id, step)
-    }
-    return step
   }
 
   #chosen({ config, scope, handlers, generated }: AnswerShape, choosing: readonly RecordedStep[]): Chosen {
