@@ -20,12 +20,15 @@ import type { Answer } from '../../kernel/verdict.ts'
 import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
 import { framed, IncomingMessages } from './grpc-messages.ts'
+import { beginUnaryCall } from './unary-call.ts'
 
 const PATH = '/intermix.v1.Batches/Check'
 /** Checks that may wait for their answers: a node holds back beyond so many, too. */
 const MAX_WAITING = 4_096
 /** What may wait to be written. */
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024
+/** What calls may hold that wait for their answer, beside one of any size. */
+const MAX_CALL_BYTES = 8 * 1024 * 1024
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 /** What a node may send before it is read. */
 const WINDOW_BYTES = 4 * 1024 * 1024
@@ -62,6 +65,8 @@ interface Stream {
   readonly http2: ClientHttp2Stream
   readonly writer: CheckBatchWriter
   readonly waiting: Map<number, Waiting>
+  /** Unary calls beside it: each can be failed. */
+  readonly calls: Set<(error: IntermixError) => void>
   isBooked: boolean
   isLeaving: boolean
   isOver: boolean
@@ -74,16 +79,17 @@ export class NodeLink implements Disposable {
   /** The current one, and those that the node has asked to leave and that have answers to come. */
   readonly #open = new Set<Stream>()
   #id = 0
+  #callBytes = 0
   #isClosed = false
 
   constructor(options: NodeLinkOptions) {
     this.#options = options
   }
 
-  /** Checks that wait for their answer. */
+  /** Checks and calls that wait for their answer. */
   get waiting(): number {
     let count = 0
-    for (const { waiting } of this.#open) count += waiting.size
+    for (const { waiting, calls } of this.#open) count += waiting.size + calls.size
     return count
   }
 
@@ -93,9 +99,7 @@ export class NodeLink implements Disposable {
    */
   ask(bag: AttributeBag, timeoutMs: number): Promise<NodeAnswer> {
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) throw new IntermixError('CANCELLED', 'the link to the node is closed')
-      if (this.waiting >= MAX_WAITING) throw new IntermixError('OVERLOADED', 'too many checks wait for the node')
-      const stream = (this.#current ??= this.#connect())
+      const stream = this.#forOneMore()
       if (stream.http2.writableLength > MAX_UNSENT_BYTES)
         throw new IntermixError('OVERLOADED', 'the node does not read')
       const id = this.#nextId(stream)
@@ -110,11 +114,43 @@ export class NodeLink implements Disposable {
     })
   }
 
+  /**
+   * One unary call, its message and the answer as they are. Rejects with an IntermixError: as `ask` does where the node gave
+   * none, or with what its status means.
+   */
+  call(path: string, message: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const stream = this.#forOneMore()
+      if (this.#callBytes > 0 && this.#callBytes + message.length > MAX_CALL_BYTES)
+        throw new IntermixError('OVERLOADED', 'too much waits for the node')
+      const ended = (outcome: Uint8Array | IntermixError) => {
+        this.#callBytes -= message.length
+        stream.calls.delete(fail)
+        if (outcome instanceof IntermixError) reject(outcome)
+        else resolve(outcome)
+        this.#endWhenDone(stream)
+      }
+      const { clock } = this.#options
+      const fail = beginUnaryCall({ clock, session: stream.session, path, message, timeoutMs, ended })
+      this.#callBytes += message.length
+      stream.calls.add(fail)
+    })
+  }
+
   /** Ends at once: what waits fails. */
   [Symbol.dispose](): void {
     this.#isClosed = true
     for (const stream of this.#open)
       this.#lost(stream, new IntermixError('CANCELLED', 'the link to the node is closed'))
+  }
+
+  /** The stream that takes one more. @throws IntermixError where none does */
+  #forOneMore(): Stream {
+    if (this.#isClosed) throw new IntermixError('CANCELLED', 'the link to the node is closed')
+    if (this.waiting >= MAX_WAITING) throw new IntermixError('OVERLOADED', 'too much waits for the node')
+    // The node takes nothing new over this connection (GOAWAY), and has not said so in the stream.
+    if (this.#current?.session.closed === true) this.#leave(this.#current)
+    return (this.#current ??= this.#connect())
   }
 
   #nextId(stream: Stream): number {
@@ -140,6 +176,7 @@ export class NodeLink implements Disposable {
       http2,
       writer: new CheckBatchWriter(),
       waiting: new Map(),
+      calls: new Set(),
       isBooked: false,
       isLeaving: false,
       isOver: false,
@@ -190,7 +227,11 @@ export class NodeLink implements Disposable {
     http2.once('response', judge)
     http2.once('trailers', judge)
     http2.on('error', (error) => lost(error.message, error))
-    http2.once('end', () => lost('it ended the stream'))
+    http2.once('end', () => {
+      // Calls beside it go on until they are answered.
+      if (stream.isLeaving && stream.waiting.size === 0) this.#endWhenDone(stream)
+      else lost('it ended the stream')
+    })
   }
 
   /** The node goes: it answers what it was asked, and is asked nothing more over this stream. */
@@ -204,16 +245,18 @@ export class NodeLink implements Disposable {
   }
 
   #endWhenDone(stream: Stream): void {
-    if (stream.isLeaving && stream.waiting.size === 0) this.#close(stream)
+    if (stream.isLeaving && stream.waiting.size + stream.calls.size === 0) this.#close(stream)
   }
 
   #lost(stream: Stream, error: IntermixError): void {
     if (stream.isOver) return
     this.#close(stream)
     for (const [id] of stream.waiting) take(stream, id)?.failed(error)
+    for (const fail of stream.calls) fail(error)
   }
 
   #close(stream: Stream): void {
+    if (stream.isOver) return
     stream.isOver = true
     this.#open.delete(stream)
     if (this.#current === stream) this.#current = undefined

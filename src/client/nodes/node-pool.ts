@@ -71,7 +71,23 @@ export class NodePool implements Disposable {
    * Asks for an answer: of the node that has it most likely, and of the next one where that gives none. Rejects with the
    * IntermixError of the last one, or NOT_READY where no node is known.
    */
-  async ask(bag: AttributeBag, { timeoutMs, affinity, tenant }: PoolQuestion): Promise<NodeAnswer> {
+  ask(bag: AttributeBag, question: PoolQuestion): Promise<NodeAnswer> {
+    return this.#first(question, (link, timeoutMs) => link.ask(bag, timeoutMs))
+  }
+
+  /**
+   * One unary gRPC call, the message as it is, of the nodes that `ask` would ask. Rejects as `ask` does, and with what the status
+   * of a node means.
+   */
+  call(path: string, message: Uint8Array, how: PoolQuestion): Promise<Uint8Array> {
+    return this.#first(how, (link, timeoutMs) => link.call(path, message, timeoutMs))
+  }
+
+  /** What the first node brings, or the next one where that fails. */
+  async #first<T>(
+    { timeoutMs, affinity, tenant }: PoolQuestion,
+    bring: (link: NodeLink, timeoutMs: number) => Promise<T>,
+  ): Promise<T> {
     const { clock } = this.#options
     const deadline = clock.monotonic() + timeoutMs
     const ids = this.#choice.choose(affinity, tenant, TRIES)
@@ -79,7 +95,8 @@ export class NodePool implements Disposable {
     for (const [at, id] of ids.entries()) {
       const leftMs = deadline - clock.monotonic()
       if (leftMs <= 0) break
-      const found = await this.#try(id, bag, at < ids.length - 1 ? leftMs * FIRST_SHARE : leftMs)
+      const shareMs = at < ids.length - 1 ? leftMs * FIRST_SHARE : leftMs
+      const found = await this.#try(id, (link) => bring(link, shareMs))
       if (!(found instanceof IntermixError)) return found
       failure = found
       if (!failure.retryable) break
@@ -93,17 +110,18 @@ export class NodePool implements Disposable {
     this.#nodes.clear()
   }
 
-  async #try(id: string, bag: AttributeBag, timeoutMs: number): Promise<NodeAnswer | IntermixError> {
+  async #try<T>(id: string, bring: (link: NodeLink) => Promise<T>): Promise<T | IntermixError> {
     const node = this.#nodes.get(id)
     if (node === undefined) return new IntermixError('NOT_READY', `the node ${id} is gone`)
     try {
-      const answer = await node.link.ask(bag, timeoutMs)
+      const brought = await bring(node.link)
       this.#choice.answered(id)
-      return answer
+      return brought
     } catch (caught) {
       const failure = IntermixError.from(caught)
-      // One that is overloaded says so itself: it is there, and asked again for the next request.
-      if (failure.retryable && failure.code !== 'OVERLOADED') this.#choice.failed(id)
+      // One that says so itself is there, and asked again for the next request.
+      const isAway = failure.retryable && failure.code !== 'OVERLOADED' && failure.backend !== 'answered'
+      if (isAway) this.#choice.failed(id)
       return failure
     }
   }
