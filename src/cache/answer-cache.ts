@@ -29,7 +29,7 @@ export interface AnswerCacheOptions {
   readonly maxEntries: number
   /** Of answers with all that they are found by. */
   readonly maxBytes: number
-  readonly revocations: Revocations
+  readonly revocations: Pick<Revocations, 'allows'>
   /** The oldest answer that may be served now, in ms. */
   maxAgeMs(): number
   /** Called for each answer that room was made from. */

@@ -4,7 +4,7 @@
 import { onExpiry } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
-import type { Epoch } from './revocations.ts'
+import type { Epoch } from '../kernel/revocation.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
 import type { VerdictRequest } from './verdict-request.ts'
 import type { VerdictRules } from './verdict-rules.ts'

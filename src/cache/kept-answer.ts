@@ -3,7 +3,7 @@
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Answer } from '../kernel/verdict.ts'
 import type { RecordedStep } from './read-collector.ts'
-import type { Epoch } from './revocations.ts'
+import type { Epoch } from '../kernel/revocation.ts'
 import type { Linked } from './second-chance.ts'
 import type { PathStep, Shape, ShapeTree } from './shape-tree.ts'
 import type { UseBudget } from './use-budget.ts'

@@ -4,7 +4,7 @@
 import { IntermixError } from '../kernel/errors.ts'
 import { parseJson } from '../kernel/parse-json.ts'
 import { defineScript } from '../redis/scripts.ts'
-import type { Revocation, RevocationTarget } from './revocations.ts'
+import type { Revocation, RevocationTarget } from '../kernel/revocation.ts'
 
 export interface SyncReply {
   readonly generation: string

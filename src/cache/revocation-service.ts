@@ -24,7 +24,8 @@ import {
   UPTAKE,
   type Uptake,
 } from './revocation-log.ts'
-import type { Revocations, RevocationTarget } from './revocations.ts'
+import type { Revocations } from './revocations.ts'
+import type { RevocationTarget } from '../kernel/revocation.ts'
 
 /** How a revocation was taken up. Of many nodes the first 100 of each kind are named; `counts` has them all. */
 export interface RevocationReceipt extends Uptake {

@@ -5,25 +5,9 @@
 
 import { valueToText } from '../adapter-kit/value-text.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
+import type { Epoch, Revocation, RevocationTarget } from '../kernel/revocation.ts'
 import { isAmbiguous, isStringMap } from '../kernel/value.ts'
 import { formatIp, parseIp } from '../kernel/ip-address.ts'
-
-/** What a revocation is about: one handler, one attribute value (of a map: one key's value), or everything. */
-export type RevocationTarget =
-  | { readonly kind: 'all' }
-  | { readonly kind: 'handler'; readonly handler: string }
-  | { readonly kind: 'attribute'; readonly name: string; readonly key: string | undefined; readonly value: string }
-
-export interface Revocation {
-  readonly sequence: number
-  readonly target: RevocationTarget
-}
-
-/** The point in the sequence at which something was asked; `generation` changes when the sequence started anew. */
-export interface Epoch {
-  readonly generation: string
-  readonly sequence: number
-}
 
 interface AttributeRevocations {
   readonly name: string

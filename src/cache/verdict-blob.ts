@@ -7,7 +7,7 @@ import type { AttributeValue } from '../kernel/value.ts'
 import { decodeValue, encodeValue } from '../kernel/value-json.ts'
 import { type DirectResponse, MAX_VALID_FOR_MS, MAX_VALID_USES, type Verdict } from '../kernel/verdict.ts'
 import { parseJson } from '../kernel/parse-json.ts'
-import type { Epoch } from './revocations.ts'
+import type { Epoch } from '../kernel/revocation.ts'
 
 const VERSION = 1
 /** A backend call takes no longer: handlers' timeouts are shorter. */

@@ -4,7 +4,7 @@
 
 import { DEFAULT_VALID_USES, type Verdict } from '../kernel/verdict.ts'
 import { recordBytes } from './instance-bytes.ts'
-import type { Epoch } from './revocations.ts'
+import type { Epoch } from '../kernel/revocation.ts'
 
 /**
  * All times in milliseconds on this process's monotonic clock, in whole ones, rounded down: V8 keeps those in the entry

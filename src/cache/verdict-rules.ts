@@ -3,7 +3,8 @@
 import type { HandlerConfig } from '../config/snapshot.ts'
 import type { Clock, Random } from '../kernel/ports.ts'
 import type { Verdict } from '../kernel/verdict.ts'
-import type { Epoch, Revocations } from './revocations.ts'
+import type { Revocations } from './revocations.ts'
+import type { Epoch } from '../kernel/revocation.ts'
 import { freshness, type VerdictEntry } from './verdict-entry.ts'
 import type { VerdictRequest } from './verdict-request.ts'
 

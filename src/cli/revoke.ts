@@ -1,7 +1,7 @@
 // `intermix revoke`: voids cached verdicts on all nodes, by handler, by attribute value, or all of them.
 
 import type { RevocationReceipt } from '../cache/revocation-service.ts'
-import type { RevocationTarget } from '../cache/revocations.ts'
+import type { RevocationTarget } from '../kernel/revocation.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { defineTool } from './command.ts'

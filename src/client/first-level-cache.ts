@@ -30,7 +30,7 @@ export interface NotKept {
 export interface FirstLevelCacheOptions {
   readonly maxEntries: number
   readonly maxBytes: number
-  readonly revocations: Revocations
+  readonly revocations: Pick<Revocations, 'allows'>
   /** The oldest answer that may be given now, in ms. */
   maxAgeMs(): number
   readonly onEvict: () => void

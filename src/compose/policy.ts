@@ -1,7 +1,8 @@
 // Puts together what policy is to the doors and to operators: checks in one spelling, and revocations over the mesh.
 
 import { type RevocationReceipt, RevocationService } from '../cache/revocation-service.ts'
-import { type RevocationTarget, Revocations } from '../cache/revocations.ts'
+import { Revocations } from '../cache/revocations.ts'
+import type { RevocationTarget } from '../kernel/revocation.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { within } from '../kernel/deadline.ts'

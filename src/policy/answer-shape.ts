@@ -1,6 +1,6 @@
 // What an answer depended on, told for callers that keep answers by their shape.
 
-import type { Epoch } from '../cache/revocations.ts'
+import type { Epoch } from '../kernel/revocation.ts'
 import type { PathStep } from '../cache/shape-tree.ts'
 import { toldSteps } from '../cache/told-steps.ts'
 import type { AnswerShape, AskedQuestion } from '../kernel/answer-shape.ts'

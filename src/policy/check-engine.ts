@@ -3,7 +3,8 @@
 
 import type { AnswerCache, Findings } from '../cache/answer-cache.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
-import type { Epoch, Revocations } from '../cache/revocations.ts'
+import type { Revocations } from '../cache/revocations.ts'
+import type { Epoch } from '../kernel/revocation.ts'
 import type { UseBudget } from '../cache/use-budget.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
 import { unknownNamespace } from '../config/request-namespace.ts'

@@ -1,6 +1,6 @@
 // One entrance for checks from every door: policy sees one spelling of a path and a host, and nothing that has two readings.
 
-import type { RevocationTarget } from '../cache/revocations.ts'
+import type { RevocationTarget } from '../kernel/revocation.ts'
 import { type AttributeBag, MapBag, type Vocabulary } from '../kernel/attribute-bag.ts'
 import { AMBIGUOUS_REQUESTS_TOTAL } from '../kernel/metrics/checks.ts'
 import type { Meter } from '../kernel/ports.ts'

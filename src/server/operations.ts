@@ -2,7 +2,7 @@
 
 import { readTarget } from '../cache/revocation-log.ts'
 import type { RevocationReceipt } from '../cache/revocation-service.ts'
-import type { RevocationTarget } from '../cache/revocations.ts'
+import type { RevocationTarget } from '../kernel/revocation.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Operation, OperationReply, OperationRequest } from '../kernel/operation.ts'

@@ -180,7 +180,7 @@ export const CACHE_DEFECTS: readonly Defect[] = [
             newest.sequence = 0
           }
 
-          override apply(revocation: RevocationsModule.Revocation): void {
+          override apply(revocation: Parameters<RevocationsModule.Revocations['apply']>[0]): void {
             newest.sequence = revocation.sequence
             super.apply(revocation)
           }

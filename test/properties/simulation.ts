@@ -3,7 +3,7 @@
 // at a moment no longer ago than the answer itself says and its bounds permit.
 
 import { setImmediate as turn } from 'node:timers/promises'
-import type { RevocationTarget } from '../../src/cache/revocations.ts'
+import type { RevocationTarget } from '../../src/kernel/revocation.ts'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { RevocationReceipt } from '../../src/cache/revocation-service.ts'
-import type { RevocationTarget } from '../../src/cache/revocations.ts'
+import type { RevocationTarget } from '../../src/kernel/revocation.ts'
 import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
 import { DEFAULT_LIMITS } from '../../src/kernel/request-limits.ts'
 import { explainOperation, revocationsOperation } from '../../src/server/operations.ts'
