@@ -9,6 +9,8 @@ import { type Child, spawnChild } from './process.ts'
 
 /** The bootstrap that docker-compose.yml uses. */
 export const ENVOY_BOOTSTRAP = fileURLToPath(new URL('../../deploy/envoy/envoy.yaml', import.meta.url))
+/** The one that hashes to nodes. */
+export const ENVOY_SHARDED = fileURLToPath(new URL('../../deploy/envoy-sharded/envoy.yaml', import.meta.url))
 
 /** The deadline that Envoy has for a check in tests; a try has half of it. */
 export const CHECK_DEADLINE_MS = 5_000
@@ -25,6 +27,8 @@ export interface Envoy {
 
 export interface EnvoyOptions {
   readonly binary: string
+  /** Another bootstrap that is built alike. */
+  readonly path?: string
   /** gRPC ports of the nodes on 127.0.0.1. */
   readonly nodePorts: readonly number[]
   /** HTTP port of the upstream on 127.0.0.1. */
@@ -72,19 +76,20 @@ export const ENVOY_MANAGER = [
 ] as const
 
 async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: number): Promise<string> {
-  const document = parseDocument(await readFile(ENVOY_BOOTSTRAP, 'utf8'))
+  const { path: shipped = ENVOY_BOOTSTRAP } = options
+  const document = parseDocument(await readFile(shipped, 'utf8'))
   const local = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } })
   const endpoint = (port: number) => ({ endpoint: { address: local(port) } })
   const listener = ['static_resources', 'listeners', 0]
   const endpointsOf = (cluster: number) => {
     const path = ['static_resources', 'clusters', cluster, 'load_assignment', 'endpoints', 0, 'lb_endpoints']
-    if (!document.hasIn(path)) throw new Error(`${ENVOY_BOOTSTRAP} has no ${path.join('.')}`)
+    if (!document.hasIn(path)) throw new Error(`${shipped} has no ${path.join('.')}`)
     return path
   }
   // The shipped deadline of a second is for machines that do nothing else; a test machine does everything at once.
   const filters = [...ENVOY_MANAGER, 'http_filters']
   const check = [...filters, 0, 'typed_config', 'grpc_service']
-  if (!document.hasIn([...check, 'timeout'])) throw new Error(`${ENVOY_BOOTSTRAP} does not begin with ext_authz`)
+  if (!document.hasIn([...check, 'timeout'])) throw new Error(`${shipped} does not begin with ext_authz`)
   document.setIn([...check, 'timeout'], `${CHECK_DEADLINE_MS / 1000}s`)
   document.setIn([...check, 'retry_policy', 'retry_back_off', 'max_interval'], `${CHECK_DEADLINE_MS / 2000}s`)
   document.setIn(['admin', 'address'], local(adminPort))

@@ -1,12 +1,12 @@
 // The shipped configs of Envoy and Prometheus name what the compose file has, and Envoy itself accepts its own.
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { SETTINGS } from '../../../src/settings/settings-table.ts'
-import { ENVOY_BOOTSTRAP } from '../../helpers/envoy.ts'
+import { ENVOY_BOOTSTRAP, ENVOY_SHARDED } from '../../helpers/envoy.ts'
 import { spawnChild } from '../../helpers/process.ts'
 import { toolOrSkip } from '../../helpers/tools.ts'
 
@@ -33,26 +33,21 @@ const PROMETHEUS = z.strictObject({
   ),
 })
 
-describe('deploy/envoy/envoy.yaml', () => {
+describe.each([ENVOY_BOOTSTRAP, ENVOY_SHARDED].map((path) => relative(root, path)))('%s', (path) => {
   it.skipIf(envoy === undefined)('is accepted by Envoy', async () => {
-    const child = await spawnChild(envoy ?? '', ['--mode', 'validate', '-c', ENVOY_BOOTSTRAP])
+    const child = await spawnChild(envoy ?? '', ['--mode', 'validate', '-c', join(root, path)])
     expect((await child.exited).code, child.output()).toBe(0)
   })
 
   it('leads to services of the compose file', () => {
-    const bootstrap = read('deploy/envoy/envoy.yaml')
-    const addresses = [...JSON.stringify(bootstrap).matchAll(/"address":"([a-z-]+)","port_value":(\d+)/g)]
+    const addresses = [...JSON.stringify(read(path)).matchAll(/"address":"([a-z-]+)","port_value":(\d+)/g)]
     expect(addresses.map(([, host]) => host)).toEqual(['node', 'upstream'])
     for (const [, host] of addresses) expect(Object.keys(services)).toContain(host)
     expect(Number(addresses[0]?.[2])).toBe(SETTINGS.grpcAddress.default.port)
   })
-})
 
-describe('the attributes that deploy/envoy/envoy.yaml sets', () => {
-  it('are in the vocabulary of the config that the compose file serves: others would be passed over', () => {
-    const extensions = [
-      ...JSON.stringify(read('deploy/envoy/envoy.yaml')).matchAll(/"context_extensions":(\{[^}]*\})/g),
-    ]
+  it('sets attributes of the config that the compose file serves: others would be passed over', () => {
+    const extensions = [...JSON.stringify(read(path)).matchAll(/"context_extensions":(\{[^}]*\})/g)]
     const names = extensions.flatMap(([, object = '{}']) => Object.keys(JSON.parse(object) as object))
     expect(names).not.toEqual([])
     const manifest = read('examples/quickstart/attributes.yaml') as { spec: { attributes: object } }
