@@ -234,6 +234,7 @@ class Composition implements RunningProcess {
       ...common,
       rateLimit,
       check: policy.check,
+      quotas: policy.quotas,
       report: policy.ended.listeningTo(intake),
       reportAcks: reportAcks(this.#settings.reportAck),
     }
@@ -245,7 +246,6 @@ class Composition implements RunningProcess {
     })
     const http = createHttpServer({
       ...given,
-      quotas: policy.quotas,
       trustForwarded,
       maxBodyBytes: maxMessageSize,
       maxHeaderBytes,

@@ -16,6 +16,9 @@ export interface QuotaDemand {
   readonly bestEffort: boolean
 }
 
+/** Most that `CheckOptions.uses` may be, either way. */
+export const MAX_USES = 10_000
+
 export interface CheckOptions {
   /** Milliseconds from now after which the caller no longer waits. */
   readonly timeoutMs: number
@@ -83,7 +86,7 @@ export interface CheckService {
 }
 
 /** What a caller says of quotas that it asks for without a check. */
-export type QuotaOptions = Pick<CheckOptions, 'timeoutMs' | 'deduplicationId' | 'references'>
+export type QuotaOptions = Pick<CheckOptions, 'timeoutMs' | 'deduplicationId' | 'references' | 'shape'>
 
 export interface QuotaService {
   /**

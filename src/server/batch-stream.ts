@@ -10,8 +10,9 @@ import {
 } from '../kernel/metrics/doors.ts'
 import type { Counter, Gauge } from '../kernel/ports.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
-import type { CheckOutcome } from '../kernel/services.ts'
-import { Code } from '../kernel/status.ts'
+import type { CheckOptions, CheckOutcome, QuotaService } from '../kernel/services.ts'
+import { Code, OK_STATUS } from '../kernel/status.ts'
+import type { Answer } from '../kernel/verdict.ts'
 import { AnswerBatchWriter } from '../wire/batch/answer-batch-writer.ts'
 import { CheckBatches, type ReadCheck } from '../wire/batch/check-batch.ts'
 import { type Admission, type DoorAdmission, TARGET_MS } from './admission.ts'
@@ -42,10 +43,23 @@ const MAX_DETAILS = 1_000
 /** Of callers that keep answers. */
 const KEEPING = { keepsAnswer: true, shape: true } as const
 
+/** Where quotas alone were asked for: nobody judged the request. */
+const NOT_ASKED: Answer = {
+  status: OK_STATUS,
+  validForMs: 0,
+  validUses: 0,
+  tier: 'local',
+  ageMs: 0,
+  referenced: [],
+  requestHeaders: [],
+  responseHeaders: [],
+}
+
 const REFUSALS = refusalsOf('check', 'check')
 
 interface BatchDependencies extends DoorDependencies {
   readonly admission: Pick<Admission, 'door'>
+  readonly quotas: QuotaService
   readonly maxWordsMemory?: number
 }
 
@@ -249,7 +263,7 @@ class BatchStream implements GrpcStreamHandler {
 
   #take(read: ReadCheck, startedAt: number): void {
     const { given, door, metrics } = this.#common
-    const { check, defaultTimeoutMs } = given
+    const { defaultTimeoutMs } = given
     const timeoutMs = read.timeoutMs === 0 ? defaultTimeoutMs : Math.min(read.timeoutMs, MAX_TIMEOUT_MS)
     const refusal = door.admit(timeoutMs, undefined, startedAt)
     if (refusal !== undefined) {
@@ -259,8 +273,7 @@ class BatchStream implements GrpcStreamHandler {
     let outcome: CheckOutcome | Promise<CheckOutcome>
     try {
       if (read.problem !== undefined) throw read.problem
-      const asked = { timeoutMs, startedAt, references: false }
-      outcome = check.check(read.bag, this.#batches.keepsAnswers ? { ...asked, ...KEEPING } : asked)
+      outcome = this.#ask(read, timeoutMs, startedAt)
     } catch (caught) {
       door.end()
       return this.#answerFailure(read.id, caught, startedAt)
@@ -272,16 +285,33 @@ class BatchStream implements GrpcStreamHandler {
     }
     door.end()
     metrics.finished(outcome.answer.status.code, startedAt, outcome.answeredAt)
-    this.#writer.add(read.id, outcome.answer, outcome.shape)
+    this.#writer.add(read.id, outcome)
     if (this.#writer.size >= FULL_BYTES) this.#flush()
+  }
+
+  #ask({ bag, demands }: ReadCheck, timeoutMs: number, startedAt: number): CheckOutcome | Promise<CheckOutcome> {
+    const { check, quotas } = this.#common.given
+    const asked: CheckOptions = { timeoutMs, startedAt, references: false }
+    const options = this.#batches.keepsAnswers ? { ...asked, ...KEEPING } : asked
+    if (demands === undefined) return check.check(bag, options)
+    const { quotas: named, deduplicationId, charging, uses, quotasOnly } = demands
+    const identified = deduplicationId === undefined ? options : { ...options, deduplicationId }
+    if (quotasOnly === true && named !== undefined)
+      return quotas.charge(bag, named, identified).then((granted) => ({ answer: NOT_ASKED, quotas: granted }))
+    return check.check(bag, {
+      ...identified,
+      ...(named === undefined ? {} : { quotas: named }),
+      ...(charging === undefined ? {} : { charging }),
+      ...(uses === undefined ? {} : { uses }),
+    })
   }
 
   async #answerLater(id: number, pending: Promise<CheckOutcome>, startedAt: number): Promise<void> {
     const { door, metrics } = this.#common
     try {
-      const { answer, answeredAt, shape } = await pending
-      metrics.finished(answer.status.code, startedAt, answeredAt)
-      if (!this.#isOver) this.#writer.add(id, answer, shape)
+      const outcome = await pending
+      metrics.finished(outcome.answer.status.code, startedAt, outcome.answeredAt)
+      if (!this.#isOver) this.#writer.add(id, outcome)
     } catch (caught) {
       this.#answerFailure(id, caught, startedAt)
     }
@@ -300,7 +330,7 @@ class BatchStream implements GrpcStreamHandler {
     if (this.#isOver) return
     const refusal = refusalAnswer(error)
     if (refusal === undefined) this.#writer.addFailure(id, error.status)
-    else this.#writer.add(id, refusal)
+    else this.#writer.add(id, { answer: refusal })
   }
 
   #flush(): void {

@@ -1,6 +1,7 @@
 // The list of gRPC front doors: every host serves these, and health beside them.
 
 import { accessLogService } from './access-log.ts'
+import type { QuotaService } from '../kernel/services.ts'
 import type { Admission } from './admission.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { batchService } from './batch-stream.ts'
@@ -14,6 +15,8 @@ import { rateLimitQuotaService } from './rate-limit-quota.ts'
 export interface GrpcDoorDependencies extends DoorDependencies {
   /** Tells streams when to give way, and decides about what comes in them. */
   readonly admission: Pick<Admission, 'overloaded' | 'door'>
+  /** Charges quotas without a check. */
+  readonly quotas: QuotaService
 }
 
 export type GrpcDoor = (given: GrpcDoorDependencies) => GrpcService

@@ -37,9 +37,9 @@ export class WireWriter {
     return this.#at
   }
 
-  /** A whole number from 0 up to 2^53; left out where it is 0. */
-  uint(field: number, value: number): void {
-    if (value === 0) return
+  /** A whole number from 0 up to 2^53; left out where it is 0, unless its field tells absence apart. */
+  uint(field: number, value: number, isOptional = false): void {
+    if (value === 0 && !isOptional) return
     this.#room(15)
     this.#varint(field * 8)
     this.#varint(value)
@@ -47,14 +47,15 @@ export class WireWriter {
 
   /** An int32 or an enum, as ten bytes where it is negative; left out where it is 0. */
   int32(field: number, value: number): void {
+    this.int64(field, value)
+  }
+
+  /** A safe integer; written as `int32` is. */
+  int64(field: number, value: number): void {
     if (value >= 0) return this.uint(field, value)
     this.#room(15)
     this.#varint(field * 8)
-    // Sign-extended to 64 bits: the upper 32 are all ones.
-    for (let shift = 0; shift < 28; shift += 7) this.#bytes[this.#at++] = ((value >>> shift) & 0x7f) | 0x80
-    this.#bytes[this.#at++] = ((value >>> 28) & 0x0f) | 0xf0
-    for (let rest = 0; rest < 4; rest++) this.#bytes[this.#at++] = 0xff
-    this.#bytes[this.#at++] = 1
+    this.#varint64(BigInt.asUintN(64, BigInt(value)))
   }
 
   /** A 32-bit integer in zigzag; left out where it is 0, unless its field tells absence apart. */
@@ -82,9 +83,7 @@ export class WireWriter {
   packedSint64(value: bigint): void {
     this.#room(10)
     if (value >= -0x4000_0000n && value < 0x4000_0000n) return this.packedSint32(Number(value))
-    let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
-    for (; rest >= 0x80n; rest >>= 7n) this.#bytes[this.#at++] = Number(rest & 0x7fn) | 0x80
-    this.#bytes[this.#at++] = Number(rest)
+    this.#varint64(BigInt.asUintN(64, (value << 1n) ^ (value >> 63n)))
   }
 
   /** Left out where it is false, unless its field tells absence apart. */
@@ -182,6 +181,12 @@ export class WireWriter {
       rest >>>= 7
     }
     bytes[this.#at++] = rest
+  }
+
+  #varint64(value: bigint): void {
+    let rest = value
+    for (; rest >= 0x80n; rest >>= 7n) this.#bytes[this.#at++] = Number(rest & 0x7fn) | 0x80
+    this.#bytes[this.#at++] = Number(rest)
   }
 
   #room(count: number): void {

@@ -3,6 +3,7 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { compileExpression } from '../../src/expression/compile.ts'
 import type { Dialect } from '../../src/expression/compiled.ts'
+import type { AnswerShape } from '../../src/kernel/answer-shape.ts'
 import { type AttributeBag, MapBag, type Vocabulary } from '../../src/kernel/attribute-bag.ts'
 import { DEFAULT_LIMITS } from '../../src/kernel/request-limits.ts'
 import { Duration, Timestamp } from '../../src/kernel/time.ts'
@@ -12,6 +13,7 @@ import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
 import { AnswerBatchWriter } from '../../src/wire/batch/answer-batch-writer.ts'
 import { CheckBatches } from '../../src/wire/batch/check-batch.ts'
 import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
+import type { CheckDemands } from '../../src/wire/batch/check-demands.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
 import { EnvoyCheck } from '../../src/wire/envoy-check.ts'
 import { EnvoyCheckBag } from '../../src/wire/envoy-attributes.ts'
@@ -130,10 +132,29 @@ function envoyCheck(): Uint8Array {
   return toBinary(EnvoyCheckRequestSchema, message)
 }
 
+const DEMANDS: CheckDemands = {
+  quotas: new Map([
+    ['hits', { amount: 3, bestEffort: true }],
+    ['bytes', { amount: 2 ** 40, bestEffort: false }],
+  ]),
+  deduplicationId: 'an id',
+  charging: 'named',
+  uses: 20,
+}
+const SHAPE: AnswerShape = {
+  config: 'c',
+  scope: 's',
+  handlers: ['h'],
+  generated: ['source.name'],
+  choosing: [],
+  reads: [{ id: '1', question: { kind: 'key', name: 'request.headers', key: 'host' }, outcome: 'present' }],
+  epoch: { generation: 'g', sequence: 7 },
+}
+
 function checkBatches(): Uint8Array[] {
   const writer = new CheckBatchWriter()
   return [1, 2, 3].map((id) => {
-    writer.add(id, 100, MapBag.of(ATTRIBUTES))
+    writer.add(id, 100, MapBag.of(ATTRIBUTES), id === 1 ? undefined : DEMANDS)
     return writer.take()
   })
 }
@@ -154,7 +175,9 @@ function answerBatches(): Uint8Array[] {
     deniedBy: { rule: 'r', handler: 'h' },
   }
   return [1, 2, 3].map((id) => {
-    writer.add(id, answer)
+    writer.add(id, { answer })
+    const grant = { status: answer.status, granted: 3, validForMs: 4, referenced: [], shape: SHAPE }
+    writer.add(id, { answer, shape: SHAPE, staleForMs: 5, quotas: new Map([['hits', grant]]) })
     writer.addFailure(id, answer.status)
     writer.leave()
     return writer.take()

@@ -61,9 +61,9 @@ export class SimulatedSidecar {
     const outcome = this.#node.engine.check(bag, options)
     const keep = (told: CheckOutcome): Told => {
       // As over the stream, with so few words that it begins anew now and then.
-      this.#writer.add(0, told.answer, told.shape)
+      this.#writer.add(0, told)
       this.#batches.read(this.#writer.take(), {
-        answered: (_, answer, shape) => this.#cache.keep(bag, answer, shape, askedAt),
+        answered: (_, { answer, shape }) => this.#cache.keep(bag, answer, shape, askedAt),
         failed: () => undefined,
         leaving: () => undefined,
       })

@@ -8,7 +8,7 @@ import type { Answer } from '../../src/kernel/verdict.ts'
 import { batchService } from '../../src/server/batch-stream.ts'
 import type { GrpcService } from '../../src/server/grpc-service.ts'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
-import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
+import { AnswerBatches, type ToldAnswer } from '../../src/wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
 import { handAdmission } from './admission-support.ts'
 import { answerOf, dependencies, served } from './fixtures.ts'
@@ -21,6 +21,7 @@ const pathBag = (path: string) => MapBag.of({ 'request.path': path })
 class Asking {
   readonly writer = new CheckBatchWriter()
   readonly answers = new Map<number, Answer>()
+  readonly told = new Map<number, ToldAnswer>()
   readonly failures = new Map<number, Status>()
   readonly order: number[] = []
   left = 0
@@ -28,8 +29,9 @@ class Asking {
 
   read(message: Uint8Array): void {
     this.#answers.read(message, {
-      answered: (id, answer) => {
-        this.answers.set(id, answer)
+      answered: (id, told) => {
+        this.answers.set(id, told.answer)
+        this.told.set(id, told)
         this.order.push(id)
       },
       failed: (id, status) => {

@@ -71,8 +71,8 @@ async function start(check: Check, outcome?: Promise<ReportOutcome> | IntermixEr
     nextBatchId: createBatchIds({ nodeId: 'node-1', clock, random: () => 0.5 }).next,
     defaultTimeoutMs: 1_000,
   }
-  const { admission } = dependencies()
-  const { client } = await serveGrpc(served({ ...shared, admission }))
+  const { admission, quotas } = dependencies()
+  const { client } = await serveGrpc(served({ ...shared, admission, quotas }))
   const call = (method: string, request: Uint8Array, deadline?: number) =>
     new Promise<Uint8Array>((resolve, reject) => {
       const write = (bytes: Uint8Array) => Buffer.from(bytes)

@@ -10,17 +10,15 @@ import {
 } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
-import type { AnswerShape } from '../../kernel/answer-shape.ts'
-import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import { onExpiry } from '../../kernel/deadline.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
-import type { Answer } from '../../kernel/verdict.ts'
 import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
 import { framed, IncomingMessages } from './grpc-messages.ts'
 import { beginUnaryCall } from './unary-call.ts'
+import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
 
 const PATH = '/intermix.v1.Batches/Check'
 /** Checks that may wait for their answers: a node holds back beyond so many, too. */
@@ -37,12 +35,6 @@ const WINDOW_BYTES = 4 * 1024 * 1024
 export type NodeAddress =
   | { readonly path: string }
   | { readonly host: string; readonly port: number; readonly tls?: ConnectionOptions }
-
-export interface NodeAnswer {
-  readonly answer: Answer
-  /** What it depended on, where it may be kept. */
-  readonly shape: AnswerShape | undefined
-}
 
 export interface NodeLinkOptions {
   readonly clock: Clock
@@ -97,13 +89,14 @@ export class NodeLink implements Disposable {
    * Asks for an answer. Rejects with an IntermixError where there is none: in time, because the node cannot be reached, or
    * because it did not judge the request; `retryable` says whether another node may.
    */
-  ask(bag: AttributeBag, timeoutMs: number): Promise<NodeAnswer> {
+  ask(question: Omit<NodeQuestion, keyof Affinity>): Promise<NodeAnswer> {
     return new Promise((resolve, reject) => {
       const stream = this.#forOneMore()
       if (stream.http2.writableLength > MAX_UNSENT_BYTES)
         throw new IntermixError('OVERLOADED', 'the node does not read')
       const id = this.#nextId(stream)
-      stream.writer.add(id, timeoutMs, bag)
+      const { bag, timeoutMs } = question
+      stream.writer.add(id, timeoutMs, bag, question)
       const cancelTimeout = onExpiry(this.#options.clock, timeoutMs, () => {
         stream.waiting.delete(id)
         reject(new IntermixError('DEADLINE_EXCEEDED', 'the node gave no answer in time'))
@@ -205,7 +198,7 @@ export class NodeLink implements Disposable {
     const messages = new IncomingMessages(MAX_MESSAGE_BYTES)
     const batches = new AnswerBatches()
     const sink: AnswerSink = {
-      answered: (id, answer, shape) => take(stream, id)?.answered({ answer, shape }),
+      answered: (id, told) => take(stream, id)?.answered(told),
       failed: (id, { code, message }) => take(stream, id)?.failed(failureOf(code, message)),
       leaving: () => this.#leave(stream),
     }

@@ -1,10 +1,10 @@
 // The nodes of a mesh as one: what one of them does not answer, another one is asked while there is time.
 
-import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock, Random } from '../../kernel/ports.ts'
 import { ChooseNode, type ChooseNodeOptions, type Member } from './choose-node.ts'
-import { type NodeAddress, type NodeAnswer, NodeLink } from './node-link.ts'
+import { type NodeAddress, NodeLink } from './node-link.ts'
+import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
 
 export interface PoolMember extends Member {
   readonly address: NodeAddress
@@ -17,14 +17,6 @@ export interface NodePoolOptions extends Omit<ChooseNodeOptions, 'clock' | 'rand
   readonly connectTimeoutMs: number
   /** How long a node that goes is left alone, in ms; another one may come in its place. */
   readonly leavingMs?: number
-}
-
-export interface PoolQuestion {
-  /** For all nodes together, in ms. */
-  readonly timeoutMs: number
-  /** What requests with the same answers have in common. */
-  readonly affinity: string
-  readonly tenant: string
 }
 
 /** Nodes that are tried for one question. */
@@ -44,6 +36,9 @@ export class NodePool implements Disposable {
   readonly #nodes = new Map<string, Pooled>()
   /** Those that told that they go. */
   readonly #leaving = new Set<string>()
+  /** What ids of questions begin with. */
+  #prefix: string | undefined
+  #asked = 0
 
   constructor(options: NodePoolOptions) {
     this.#options = options
@@ -71,21 +66,23 @@ export class NodePool implements Disposable {
    * Asks for an answer: of the node that has it most likely, and of the next one where that gives none. Rejects with the
    * IntermixError of the last one, or NOT_READY where no node is known.
    */
-  ask(bag: AttributeBag, question: PoolQuestion): Promise<NodeAnswer> {
-    return this.#first(question, (link, timeoutMs) => link.ask(bag, timeoutMs))
+  ask(given: NodeQuestion): Promise<NodeAnswer> {
+    const isTwice = this.#nodes.size > 1 && isChargedTwice(given)
+    const question = isTwice ? { ...given, deduplicationId: this.#nextId() } : given
+    return this.#first(question, (link, timeoutMs) => link.ask({ ...question, timeoutMs }))
   }
 
   /**
    * One unary gRPC call, the message as it is, of the nodes that `ask` would ask. Rejects as `ask` does, and with what the status
    * of a node means.
    */
-  call(path: string, message: Uint8Array, how: PoolQuestion): Promise<Uint8Array> {
+  call(path: string, message: Uint8Array, how: Pick<NodeQuestion, keyof Affinity | 'timeoutMs'>): Promise<Uint8Array> {
     return this.#first(how, (link, timeoutMs) => link.call(path, message, timeoutMs))
   }
 
   /** What the first node brings, or the next one where that fails. */
   async #first<T>(
-    { timeoutMs, affinity, tenant }: PoolQuestion,
+    { timeoutMs, affinity, tenant }: Pick<NodeQuestion, keyof Affinity | 'timeoutMs'>,
     bring: (link: NodeLink, timeoutMs: number) => Promise<T>,
   ): Promise<T> {
     const { clock } = this.#options
@@ -126,6 +123,13 @@ export class NodePool implements Disposable {
     }
   }
 
+  /** One that no other question has, of any caller. */
+  #nextId(): string {
+    const { random } = this.#options
+    this.#prefix ??= `${toId(random())}${toId(random())}-`
+    return `${this.#prefix}${(this.#asked++).toString(36)}`
+  }
+
   #linkTo({ id, address }: PoolMember): NodeLink {
     const { clock, connectTimeoutMs, leavingMs = LEAVING_MS } = this.#options
     const onLeaving = () => {
@@ -147,4 +151,15 @@ export class NodePool implements Disposable {
       })),
     )
   }
+}
+
+const toId = (random: number) => Math.floor(random * 2 ** 52).toString(36)
+
+/**
+ * Whether a node that does not answer may have charged what the next one is asked to charge too. Of a check that neither names
+ * quotas nor pays for several uses at once that is one charge too many, seldom: less than what it costs to have Redis remember
+ * each of them.
+ */
+function isChargedTwice({ deduplicationId, quotas, uses = 1 }: NodeQuestion): boolean {
+  return deduplicationId === undefined && ((quotas !== undefined && quotas.size > 0) || Math.abs(uses) > 1)
 }

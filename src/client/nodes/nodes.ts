@@ -1,10 +1,11 @@
 // What nodes are asked and what they tell, as the parts of the client see it: whoever answers for them.
 
-import type { AnswerShape } from '../../kernel/answer-shape.ts'
 import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
-import type { CheckOptions, QuotaGrant } from '../../kernel/services.ts'
-import type { Answer } from '../../kernel/verdict.ts'
 import type { PathAmbiguity } from '../../wire/ambiguity.ts'
+import type { ToldAnswer } from '../../wire/batch/answer-batch.ts'
+import type { CheckDemands } from '../../wire/batch/check-demands.ts'
+
+export type { ToldAnswer as NodeAnswer, ToldGrant as NodeGrant } from '../../wire/batch/answer-batch.ts'
 
 /** By which the node is chosen that is asked. */
 export interface Affinity {
@@ -14,26 +15,11 @@ export interface Affinity {
   readonly tenant: string
 }
 
-export interface NodeQuestion extends Affinity, Pick<CheckOptions, 'charging' | 'quotas' | 'deduplicationId' | 'uses'> {
+export interface NodeQuestion extends Affinity, CheckDemands {
   /** As the caller sent it: nodes bring paths and hosts into normal form by themselves. */
   readonly bag: AttributeBag
   /** For all nodes that are tried together, in ms. */
   readonly timeoutMs: number
-  /** Charges `quotas` without asking whether the request is allowed. */
-  readonly quotasOnly?: boolean
-}
-
-export type NodeGrant = Omit<QuotaGrant, 'referenced'>
-
-export interface NodeAnswer {
-  /** Its `referenced` is empty: `shape` says more. */
-  readonly answer: Answer
-  /** What it depended on, where it may be kept. */
-  readonly shape: AnswerShape | undefined
-  /** For how long, in ms, beyond its life it may be given where no node answers. */
-  readonly staleForMs: number
-  /** By the names of the question. */
-  readonly grants: ReadonlyMap<string, NodeGrant>
 }
 
 /** What callers have to know of the config that a node answers by. */
@@ -52,7 +38,7 @@ export interface Nodes {
    * Asks the node that has the answer most likely, and another one where that gives none. Rejects with an IntermixError:
    * `retryable` where no node could be asked or judged the request in time.
    */
-  ask(question: NodeQuestion): Promise<NodeAnswer>
+  ask(question: NodeQuestion): Promise<ToldAnswer>
   /** The config of the node that would be asked; of another one where it has told none; `undefined` before the first word of any. */
   config(affinity: Affinity): NodeConfig | undefined
   /** The oldest answer that may be given now, in ms: less where it is not sure that all revocations are known. */

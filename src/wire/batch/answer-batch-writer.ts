@@ -3,6 +3,7 @@
 import type { AnswerShape } from '../../kernel/answer-shape.ts'
 import { cleanHeaderValue } from '../../kernel/header-field.ts'
 import type { HeaderOperation } from '../../kernel/header-operation.ts'
+import type { CheckOutcome, QuotaGrant } from '../../kernel/services.ts'
 import type { Status } from '../../kernel/status.ts'
 import type { Answer, DirectResponse, Tier } from '../../kernel/verdict.ts'
 import { WireWriter } from '../wire-writer.ts'
@@ -12,16 +13,28 @@ import { SentWords, type SentWordsBounds } from './sent-words.ts'
 const ANSWERS = 4
 const LEAVING = 5
 export const KEPT_ANSWERS = 8
+const GRANTS = 17
 
 export const TIERS: readonly Tier[] = ['local', 'mesh', 'backend', 'stale']
 export const OPERATIONS: readonly HeaderOperation['operation'][] = ['REPLACE', 'REMOVE', 'APPEND']
+
+/** What is told of an answered check. */
+export type Outcome = Pick<CheckOutcome, 'answer' | 'shape' | 'staleForMs'> & {
+  readonly quotas?: CheckOutcome['quotas']
+}
+
+interface NumberedGrant {
+  readonly name: string
+  readonly grant: QuotaGrant
+  readonly shape: number | undefined
+}
 
 /** Collects answers for one connection until `take`. */
 export class AnswerBatchWriter {
   readonly #words: SentWords
   readonly #shapes: SentShapes
   readonly #answers = new WireWriter()
-  /** Answers that the caller may keep lie behind the shapes that they name. */
+  /** Answers that refer to shapes lie behind these. */
   readonly #kept = new WireWriter()
 
   constructor(bounds?: SentWordsBounds) {
@@ -39,21 +52,12 @@ export class AnswerBatchWriter {
     return this.#words.memory + this.#shapes.memory
   }
 
-  /** @param shape what it depended on, where the caller may keep it */
-  add(id: number, answer: Answer, shape?: AnswerShape): void {
+  add(id: number, { answer, shape, staleForMs = 0, quotas }: Outcome): void {
     const number = shape === undefined ? undefined : this.#shapes.number(shape)
-    if (shape === undefined || number === undefined) return this.#add(this.#answers, ANSWERS, id, answer)
-    const kept = this.#kept
-    this.#add(kept, KEPT_ANSWERS, id, answer, () => {
-      const { generation, sequence } = shape.epoch
-      kept.uint(13, number)
-      kept.sint32(14, this.#words.word(generation), true)
-      kept.uint(15, sequence)
-    })
-  }
-
-  #add(answers: WireWriter, field: number, id: number, answer: Answer, more?: () => void): void {
-    const open = answers.open(field)
+    const granted = quotas === undefined || quotas.size === 0 ? undefined : this.#numbered(quotas)
+    const isKept = number !== undefined || granted?.some(({ shape: own }) => own !== undefined) === true
+    const answers = isKept ? this.#kept : this.#answers
+    const open = answers.open(isKept ? KEPT_ANSWERS : ANSWERS)
     answers.uint(1, id)
     this.#writeStatus(answers, answer.status)
     answers.uint(5, TIERS.indexOf(answer.tier))
@@ -70,7 +74,14 @@ export class AnswerBatchWriter {
       answers.packedSint32(this.#words.word(handler))
       answers.close(packed)
     }
-    more?.()
+    if (shape !== undefined && number !== undefined) {
+      const { generation, sequence } = shape.epoch
+      answers.uint(13, number, true)
+      answers.sint32(14, this.#words.word(generation), true)
+      answers.uint(15, sequence)
+      answers.uint(16, whole(staleForMs))
+    }
+    if (granted !== undefined) for (const grant of granted) this.#writeGrant(answers, grant)
     answers.close(open)
   }
 
@@ -102,6 +113,25 @@ export class AnswerBatchWriter {
   #writeStatus(answers: WireWriter, { code, message }: Status): void {
     answers.int32(2, code)
     if (message !== '') answers.sint32(3, this.#words.word(message), true)
+  }
+
+  /** Grants with the numbers of their shapes, where they have some. */
+  #numbered(quotas: ReadonlyMap<string, QuotaGrant>): readonly NumberedGrant[] {
+    return Array.from(quotas, ([name, grant]) => ({
+      name,
+      grant,
+      shape: grant.shape && this.#shapes.number(grant.shape),
+    }))
+  }
+
+  #writeGrant(answers: WireWriter, { name, grant, shape }: NumberedGrant): void {
+    const open = answers.open(GRANTS)
+    answers.sint32(1, this.#words.word(name))
+    this.#writeStatus(answers, grant.status)
+    answers.int64(4, grant.granted)
+    answers.uint(5, whole(grant.validForMs))
+    if (shape !== undefined) answers.uint(6, shape, true)
+    answers.close(open)
   }
 
   #writeHeaders(answers: WireWriter, field: number, operations: readonly HeaderOperation[]): void {

@@ -3,16 +3,30 @@
 import type { AnswerShape } from '../../kernel/answer-shape.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { HeaderOperation } from '../../kernel/header-operation.ts'
+import type { QuotaGrant } from '../../kernel/services.ts'
 import type { Answer, DirectResponse } from '../../kernel/verdict.ts'
 import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
 import { KEPT_ANSWERS, OPERATIONS, TIERS } from './answer-batch-writer.ts'
 import { ToldShapes } from './told-shapes.ts'
 import { PassingWords, Words } from './words.ts'
 
+export type ToldGrant = Omit<QuotaGrant, 'referenced'>
+
+/** What a node says of a check that it has judged. */
+export interface ToldAnswer {
+  /** Its `referenced` is empty: `shape` says more. */
+  readonly answer: Answer
+  /** What it depended on, where it may be kept. */
+  readonly shape: AnswerShape | undefined
+  /** For how long, in ms, beyond its life it may be given where no node answers. */
+  readonly staleForMs: number
+  /** By the names under which the caller asked for them. */
+  readonly grants: ReadonlyMap<string, ToldGrant>
+}
+
 /** What is done with what a node says. */
 export interface AnswerSink {
-  /** @param shape where the answer may be kept */
-  answered(id: number, answer: Answer, shape?: AnswerShape): void
+  answered(id: number, told: ToldAnswer): void
   /** The node did not judge the check: the status says why. */
   failed(id: number, status: Answer['status']): void
   /** The node goes: it takes no further checks. */
@@ -32,12 +46,22 @@ interface ReadAnswer {
   responseHeaders: readonly HeaderOperation[]
   directResponse: DirectResponse | undefined
   deniedBy: Answer['deniedBy']
-  shape: number
+  shape: number | undefined
   generation: string
   sequence: number
+  staleForMs: number
+  grants: Map<string, ReadGrant> | undefined
+}
+
+/** Its shape by number, until it is known that the answer lies behind shapes. */
+interface ReadGrant extends Omit<ToldGrant, 'shape'> {
+  readonly shape: number | undefined
 }
 
 const NONE: readonly HeaderOperation[] = []
+const NO_GRANTS: ReadonlyMap<string, ToldGrant> = new Map()
+/** Of what revocations are not about. */
+const NO_EPOCH: AnswerShape['epoch'] = { generation: '', sequence: 0 }
 
 /** The reading side of one connection, with the words that it has been sent. */
 export class AnswerBatches {
@@ -100,25 +124,47 @@ export class AnswerBatches {
       responseHeaders: NONE,
       directResponse: undefined,
       deniedBy: undefined,
-      shape: 0,
+      shape: undefined,
       generation: '',
       sequence: 0,
+      staleForMs: 0,
+      grants: undefined,
     }
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#readField(reader, tag, passing, read)
     reader.close(outer)
-    const { id, code, message, failed, shape: number, generation, sequence, ...rest } = read
+    const { id, code, message, failed, shape, generation, sequence, staleForMs, grants, ...rest } = read
     if (failed) return sink.failed(id, { code, message })
-    const answer = { status: { code, message }, ...rest, referenced: [] }
-    if (answerTag >>> 3 !== KEPT_ANSWERS) return sink.answered(id, answer)
+    const isBehind = answerTag >>> 3 === KEPT_ANSWERS
+    sink.answered(id, {
+      answer: { status: { code, message }, ...rest, referenced: [] },
+      shape: isBehind ? this.#shapeOf(reader, shape, { generation, sequence }) : undefined,
+      staleForMs,
+      grants: grants === undefined ? NO_GRANTS : this.#grantsOf(reader, grants, isBehind),
+    })
+  }
+
+  #shapeOf(reader: WireReader, number: number | undefined, epoch: AnswerShape['epoch']): AnswerShape | undefined {
+    if (number === undefined) return undefined
     const shape = this.#shapes.shape(number)
     if (shape === undefined) throw reader.malformed(`an answer has the unknown shape ${number}`)
-    sink.answered(id, answer, { ...shape, epoch: { generation, sequence } })
+    return { ...shape, epoch }
+  }
+
+  #grantsOf(
+    reader: WireReader,
+    grants: ReadonlyMap<string, ReadGrant>,
+    isBehind: boolean,
+  ): ReadonlyMap<string, ToldGrant> {
+    const told = new Map<string, ToldGrant>()
+    for (const [name, { shape, ...grant }] of grants)
+      told.set(name, { ...grant, shape: isBehind ? this.#shapeOf(reader, shape, NO_EPOCH) : undefined })
+    return told
   }
 
   #readField(reader: WireReader, tag: number, passing: PassingWords, into: ReadAnswer): void {
     const field = tag >>> 3
-    if (field > 15) return reader.skip(tag)
-    reader.expect(tag, field < 9 || field > 12 ? VARINT : BYTES)
+    if (field > 17) return reader.skip(tag)
+    reader.expect(tag, field < 9 || (field > 12 && field < 17) ? VARINT : BYTES)
     switch (field) {
       case 1:
         into.id = reader.varint32() >>> 0
@@ -162,11 +208,43 @@ export class AnswerBatches {
       case 15:
         into.sequence = Number(reader.int64())
         break
+      case 16:
+        into.staleForMs = Number(reader.int64())
+        break
+      case 17:
+        this.#readGrant(reader, passing, (into.grants ??= new Map()))
+        break
       default: {
         const [rule = '', handler = ''] = this.#readTexts(reader, passing)
         into.deniedBy = { rule, handler }
       }
     }
+  }
+
+  #readGrant(reader: WireReader, passing: PassingWords, into: Map<string, ReadGrant>): void {
+    const outer = reader.open()
+    let name = 0
+    let code = 0
+    let message = ''
+    let granted = 0
+    let validForMs = 0
+    let shape: number | undefined
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      const field = tag >>> 3
+      if (field > 6) {
+        reader.skip(tag)
+        continue
+      }
+      reader.expect(tag, VARINT)
+      if (field === 1) name = reader.sint32()
+      else if (field === 2) code = reader.varint32()
+      else if (field === 3) message = this.#text(reader.sint32(), passing)
+      else if (field === 4) granted = Number(reader.int64())
+      else if (field === 5) validForMs = Number(reader.int64())
+      else shape = reader.varint32() >>> 0
+    }
+    reader.close(outer)
+    into.set(this.#text(name, passing), { status: { code, message }, granted, validForMs, shape })
   }
 
   #readHeaders(reader: WireReader, passing: PassingWords): readonly HeaderOperation[] {

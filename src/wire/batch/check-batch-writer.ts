@@ -4,6 +4,7 @@ import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import { type AttributeValue, isStringMap, type StringMap } from '../../kernel/value.ts'
 import { WireWriter } from '../wire-writer.ts'
+import { type CheckDemands, writeDemands } from './check-demands.ts'
 import { SentWords, type SentWordsBounds } from './sent-words.ts'
 
 const CHECKS = 4
@@ -41,12 +42,13 @@ export class CheckBatchWriter {
    * Adds a check.
    * @param id the answer's; no other check that waits for its answer may have it
    * @param timeoutMs how long its caller waits from now; 0 leaves it to the node
+   * @param demands which quotas it charges, where it does
    * @throws what reading the bag throws; the batch is as it was then
    */
-  add(id: number, timeoutMs: number, bag: AttributeBag): void {
+  add(id: number, timeoutMs: number, bag: AttributeBag, demands?: CheckDemands): void {
     const { size } = this.#checks
     try {
-      this.#add(id, timeoutMs, bag)
+      this.#add(id, timeoutMs, bag, demands)
     } catch (caught) {
       this.#checks.backTo(size)
       for (const values of this.#values) values.length = 0
@@ -67,7 +69,7 @@ export class CheckBatchWriter {
     return words.length === 0 ? checks : Buffer.concat([...words, checks])
   }
 
-  #add(id: number, timeoutMs: number, bag: AttributeBag): void {
+  #add(id: number, timeoutMs: number, bag: AttributeBag, demands: CheckDemands | undefined): void {
     const checks = this.#checks
     const check = checks.open(CHECKS)
     checks.uint(1, id)
@@ -82,6 +84,7 @@ export class CheckBatchWriter {
     this.#flush(7, this.#booleans)
     this.#flush(8, this.#times)
     this.#flush(9, this.#durations)
+    if (demands !== undefined) writeDemands(checks, this.#words, demands)
     checks.close(check)
     this.#count++
   }

@@ -7,6 +7,7 @@ import type { RequestLimits } from '../../kernel/request-limits.ts'
 import { HEADER_MAPS } from '../request-headers.ts'
 import { BYTES, FIXED64, VARINT, WireReader } from '../wire-reader.ts'
 import { type AttributeKind, kindName, KINDS, UNDECLARED } from './attribute-kind.ts'
+import { type CheckDemands, isDemand, ReadDemands } from './check-demands.ts'
 import { BatchBag, NO_VALUE, type Stated, type WordSource } from './batch-bag.ts'
 import { isAddressOf, PassingWords, Words } from './words.ts'
 
@@ -19,6 +20,8 @@ export interface ReadCheck {
   /** 0 where the caller leaves it to the node. */
   readonly timeoutMs: number
   readonly bag: AttributeBag
+  /** What it asks beside an answer; `undefined` where that is nothing. */
+  readonly demands: CheckDemands | undefined
   readonly problem: IntermixError | undefined
 }
 
@@ -152,6 +155,7 @@ class CheckReader implements Stated {
   #entries = 0
   /** Slots of maps of headers with capitals in a name. */
   #unfolded: number[] | undefined
+  #demands: ReadDemands | undefined
 
   constructor(reader: WireReader, checkTag: number, source: WordSource, vocabulary: Vocabulary, limits: RequestLimits) {
     this.#limits = limits
@@ -162,6 +166,7 @@ class CheckReader implements Stated {
     this.#words.begin(vocabulary)
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#field(tag)
     reader.close(outer)
+    this.#demands?.finish(this)
   }
 
   /** @param values over the bytes of the message, for the bag alone */
@@ -170,7 +175,7 @@ class CheckReader implements Stated {
     for (const slot of this.#unfolded ?? []) {
       if (this.#problem === undefined) this.#fold(bag, slot)
     }
-    return { id: this.#id, timeoutMs: this.#timeoutMs, bag, problem: this.#problem }
+    return { id: this.#id, timeoutMs: this.#timeoutMs, bag, demands: this.#demands, problem: this.#problem }
   }
 
   #field(tag: number): void {
@@ -209,8 +214,17 @@ class CheckReader implements Stated {
         this.#readDouble(tag)
         break
       default:
-        reader.skip(tag)
+        if (isDemand(tag >>> 3)) (this.#demands ??= new ReadDemands()).read(reader, tag, this)
+        else reader.skip(tag)
     }
+  }
+
+  /** The text of a word, counted as those of attributes are. */
+  text(word: number): string | undefined {
+    this.#count(word)
+    if (this.#problem !== undefined) return undefined
+    const { words, passing } = this.#source
+    return word >= 0 ? words.texts[word] : passing.text(-word - 1)
   }
 
   #readTexts(fieldTag: number): void {
@@ -308,15 +322,15 @@ class CheckReader implements Stated {
     // What is refused already is only passed over: saying more of it would cost time and be of no use.
     if (this.#problem !== undefined) return
     const attribute = this.#words.attribute(name)
-    if (attribute === -1) return this.#refuse('invalid-value', `no lasting word has the number ${name}`)
-    if (attribute === -2) return this.#refuse('contradictory', `the check states ${this.#nameOf(name)} twice`)
+    if (attribute === -1) return this.refuse('invalid-value', `no lasting word has the number ${name}`)
+    if (attribute === -2) return this.refuse('contradictory', `the check states ${this.#nameOf(name)} twice`)
     const declared = attribute & 15
     if (declared !== kind && declared !== UNDECLARED) {
       const text = `${this.#nameOf(name)} is sent as ${kindName(kind)} and must be ${kindName(declared)}`
-      return this.#refuse('invalid-value', text)
+      return this.refuse('invalid-value', text)
     }
     if (this.slots.length >= MAX_ATTRIBUTES * 3)
-      return this.#refuse('too-large', `more than ${MAX_ATTRIBUTES} attributes in one check; send fewer`)
+      return this.refuse('too-large', `more than ${MAX_ATTRIBUTES} attributes in one check; send fewer`)
     this.slots.push(attribute >>> 4, kind, value)
   }
 
@@ -336,22 +350,22 @@ class CheckReader implements Stated {
     if (this.#problem !== undefined) return
     const { words, passing } = this.#source
     const size = word >= 0 ? words.sizes[word] : passing.size(-word - 1)
-    if (size === undefined) return this.#refuse('invalid-value', `no word has the number ${word}`)
+    if (size === undefined) return this.refuse('invalid-value', `no word has the number ${word}`)
     this.#bytes += size
     const { maxAttributeBytes } = this.#limits
     if (this.#bytes > maxAttributeBytes) {
       const text = `the attributes have more than ${maxAttributeBytes} bytes; send fewer`
       this.#problem = new RefusedRequest('too-large', text, 'raise --max-attribute-bytes')
     } else if (word >= 0 ? words.texts[word] === undefined : !passing.isText(-word - 1))
-      this.#refuse('ill-formed', `word ${word} is not UTF-8`)
+      this.refuse('ill-formed', `word ${word} is not UTF-8`)
   }
 
   #checkAddress(word: number): void {
     if (this.#problem !== undefined) return
     const { words, passing } = this.#source
     const size = word >= 0 ? words.sizes[word] : passing.size(-word - 1)
-    if (size === undefined) this.#refuse('invalid-value', `no word has the number ${word}`)
-    else if (!isAddressOf(size)) this.#refuse('invalid-value', `an IP address of ${size} bytes; it must have 4 or 16`)
+    if (size === undefined) this.refuse('invalid-value', `no word has the number ${word}`)
+    else if (!isAddressOf(size)) this.refuse('invalid-value', `an IP address of ${size} bytes; it must have 4 or 16`)
   }
 
   #hasCapitals(word: number): boolean {
@@ -371,7 +385,8 @@ class CheckReader implements Stated {
     return (this.#words.texts[name] ?? `attribute ${name}`).slice(0, 200)
   }
 
-  #refuse(reason: RefusedRequest['reason'], message: string): void {
+  /** The check cannot be judged, for the first of all reasons. */
+  refuse(reason: RefusedRequest['reason'], message: string): void {
     this.#problem ??= new RefusedRequest(reason, message)
   }
 }

@@ -73,6 +73,12 @@ export class SentWords {
     return this.#keep(text, SHARE) ?? this.#pass(text)
   }
 
+  /** The number of a word that will hardly come again. */
+  once(given: string): number {
+    const text = asSent(given)
+    return this.#numbers.get(text) ?? this.#pass(text)
+  }
+
   /** The number of a word of bytes that need not be text. */
   raw(bytes: Uint8Array): number {
     const id = `${RAW}${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')}`

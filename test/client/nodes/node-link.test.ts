@@ -15,7 +15,7 @@ import { answerOf, dependencies } from '../../server/fixtures.ts'
 import { createGrpcServer } from '../../server/transport.ts'
 import { servedCalmly } from './served-calmly.ts'
 
-const pathBag = (path: string) => MapBag.of({ 'request.path': path })
+const about = (path: string, timeoutMs: number) => ({ bag: MapBag.of({ 'request.path': path }), timeoutMs })
 const SHAPE: AnswerShape = {
   config: 'c1',
   scope: 's1',
@@ -66,13 +66,50 @@ describe('a link to a node', () => {
     })
     const { link } = linked()
     const paths = Array.from({ length: 500 }, (_, i) => `/${i}`)
-    const answers = await Promise.all(paths.map((path) => link.ask(pathBag(path), 5_000)))
+    const answers = await Promise.all(paths.map((path) => link.ask(about(path, 5_000))))
     expect(answers.map(({ answer }) => answer.requestHeaders[0]?.value)).toEqual(paths)
     const { question, outcome } = SHAPE.reads[0] as (typeof SHAPE.reads)[0]
     expect(answers[499]?.shape).toMatchObject({ ...SHAPE, reads: [{ question, outcome }] })
     // One to say that answers are kept, and one with all checks.
     expect(given.meter.counts.get('batch_messages_total{}')).toBe(2)
     expect(link.waiting).toBe(0)
+  })
+
+  it('says which quotas are charged, and brings what was granted', async () => {
+    const grant = { status: { code: 0, message: '' }, granted: 3, validForMs: 50, referenced: [], shape: SHAPE }
+    given.check.decide = (_, { quotas = new Map(), ...options }) => {
+      expect(options).toMatchObject({ deduplicationId: 'd1', charging: 'named', uses: 7 })
+      expect([...quotas]).toEqual([['hits', { amount: 3, bestEffort: true }]])
+      return { answer: answerOf(), quotas: new Map([['hits', grant]]), shape: SHAPE, staleForMs: 900 }
+    }
+    given.quotas.decide = (_, demands, { deduplicationId, shape }) => {
+      expect([[...demands], deduplicationId, shape]).toEqual([
+        [['hits', { amount: -2, bestEffort: false }]],
+        'd2',
+        true,
+      ])
+      return new Map([['hits', { ...grant, granted: -2, shape: undefined }]])
+    }
+    const { link } = linked()
+    const charged = await link.ask({
+      ...about('/a', 5_000),
+      quotas: new Map([['hits', { amount: 3, bestEffort: true }]]),
+      deduplicationId: 'd1',
+      charging: 'named',
+      uses: 7,
+    })
+    expect(charged.staleForMs).toBe(900)
+    const told = charged.grants.get('hits')
+    expect(told).toMatchObject({ status: { code: 0 }, granted: 3, validForMs: 50, shape: { scope: 's1' } })
+    const back = await link.ask({
+      ...about('/a', 5_000),
+      quotas: new Map([['hits', { amount: -2, bestEffort: false }]]),
+      deduplicationId: 'd2',
+      quotasOnly: true,
+    })
+    expect(back).toMatchObject({ answer: { status: { code: 0 }, validUses: 0 }, shape: undefined })
+    expect(back.grants.get('hits')).toMatchObject({ granted: -2, shape: undefined })
+    expect(given.check.asked).toHaveLength(1)
   })
 
   it('tells a denial from a node that did not judge', async () => {
@@ -84,19 +121,19 @@ describe('a link to a node', () => {
       return { answer: answerOf({ status: { code, message: '' } }), quotas: new Map() }
     }
     const { link } = linked()
-    expect((await link.ask(pathBag('/shut'), 5_000)).answer.status.code).toBe(Code.PERMISSION_DENIED)
-    await expect(link.ask(pathBag('/busy'), 5_000)).rejects.toMatchObject({ code: 'OVERLOADED' })
-    await expect(link.ask(pathBag('/bug'), 5_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
-    expect((await link.ask(pathBag('/open'), 5_000)).answer.status.code).toBe(0)
+    expect((await link.ask(about('/shut', 5_000))).answer.status.code).toBe(Code.PERMISSION_DENIED)
+    await expect(link.ask(about('/busy', 5_000))).rejects.toMatchObject({ code: 'OVERLOADED' })
+    await expect(link.ask(about('/bug', 5_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    expect((await link.ask(about('/open', 5_000))).answer.status.code).toBe(0)
   })
 
   it('waits no longer than it is told, and for nothing that comes later', async () => {
     const late: ((outcome: CheckOutcome) => void)[] = []
     given.check.decide = () => new Promise((resolve) => late.push(resolve))
     const { link } = linked()
-    await expect(link.ask(pathBag('/a'), 50)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+    await expect(link.ask(about('/a', 50))).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
     expect(link.waiting).toBe(0)
-    const next = link.ask(pathBag('/b'), 5_000)
+    const next = link.ask(about('/b', 5_000))
     await expect.poll(() => late.length).toBe(2)
     for (const resolve of late) resolve({ answer: answerOf({ validUses: 3 }), quotas: new Map() })
     expect((await next).answer.validUses).toBe(3)
@@ -106,12 +143,12 @@ describe('a link to a node', () => {
     const late: ((outcome: CheckOutcome) => void)[] = []
     given.check.decide = () => new Promise((resolve) => late.push(resolve))
     const { link, left } = linked()
-    const waits = link.ask(pathBag('/a'), 5_000)
+    const waits = link.ask(about('/a', 5_000))
     await expect.poll(() => late.length).toBe(1)
     server.retire()
     await expect.poll(left).toBe(1)
     given.check.answer({ validUses: 2 })
-    expect((await link.ask(pathBag('/b'), 5_000)).answer.validUses).toBe(2)
+    expect((await link.ask(about('/b', 5_000))).answer.validUses).toBe(2)
     late[0]?.({ answer: answerOf({ validUses: 1 }), quotas: new Map() })
     expect((await waits).answer.validUses).toBe(1)
   })
@@ -119,23 +156,23 @@ describe('a link to a node', () => {
   it('fails what waits when the connection is lost, and connects again when it is asked again', async () => {
     given.check.decide = () => new Promise(() => undefined)
     const { link } = linked()
-    const waits = link.ask(pathBag('/a'), 60_000)
+    const waits = link.ask(about('/a', 60_000))
     await expect.poll(() => given.check.asked.length).toBe(1)
     const failed = expect(waits).rejects.toMatchObject({ code: 'BACKEND_FAILED', retryable: true })
     await server.drain(0)
     await failed
     expect(link.waiting).toBe(0)
-    await expect(link.ask(pathBag('/b'), 5_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    await expect(link.ask(about('/b', 5_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
   })
 
   it('says at once that nobody listens, and in time that nobody answers', async () => {
     const { link } = linked({ host: '127.0.0.1', port: 1 })
-    await expect(link.ask(pathBag('/a'), 60_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    await expect(link.ask(about('/a', 60_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
     const silent: Server = createServer(() => undefined)
     silent.listen(0, '127.0.0.1')
     await once(silent, 'listening')
     ends.push(() => silent.close())
     const address = { host: '127.0.0.1', port: (silent.address() as { port: number }).port }
-    await expect(linked(address, 50).link.ask(pathBag('/a'), 60_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    await expect(linked(address, 50).link.ask(about('/a', 60_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
   })
 })

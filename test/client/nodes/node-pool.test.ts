@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { NodePool } from '../../../src/client/nodes/node-pool.ts'
+import type { NodeQuestion } from '../../../src/client/nodes/nodes.ts'
 import { MapBag } from '../../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../../src/kernel/errors.ts'
 import { systemClock } from '../../../src/kernel/system-clock.ts'
@@ -16,6 +17,8 @@ interface ServedNode {
   readonly server: GrpcServer
   readonly port: number
 }
+
+const ABOUT = { bag: MapBag.of({ 'request.path': '/' }), timeoutMs: 10_000, affinity: 'k', tenant: 't' }
 
 describe('a pool of nodes', () => {
   let nodes: ServedNode[]
@@ -34,7 +37,7 @@ describe('a pool of nodes', () => {
     of.map(({ id, port }) => ({ id, address: { host: '127.0.0.1', port } }))
 
   async function ask(affinity: string, timeoutMs = 10_000): Promise<string | undefined> {
-    const { answer } = await pool.ask(MapBag.of({ 'request.path': '/' }), { timeoutMs, affinity, tenant: 't' })
+    const { answer } = await pool.ask({ ...ABOUT, timeoutMs, affinity })
     return answer.requestHeaders[0]?.value
   }
 
@@ -84,6 +87,26 @@ describe('a pool of nodes', () => {
     expect(await ask('k')).not.toBe(busy.id)
     busy.given.check.answer({ requestHeaders: [{ name: 'node', value: 'back', operation: 'REPLACE' }] })
     expect(await ask('k')).toBe('back')
+  })
+
+  it('asks two nodes with one id where both might charge, and with none where that is not worth it', async () => {
+    for (const { given } of nodes)
+      given.check.decide = () => {
+        throw new IntermixError('OVERLOADED', 'too much to do')
+      }
+    const idsOf = async (demands: Partial<NodeQuestion>) => {
+      await expect(pool.ask({ ...ABOUT, ...demands })).rejects.toMatchObject({ code: 'OVERLOADED' })
+      const asked = nodes.flatMap(({ given }) => given.check.asked.splice(0))
+      expect(asked).toHaveLength(2)
+      return asked.map(({ options }) => options.deduplicationId)
+    }
+    const quotas = new Map([['hits', { amount: 1, bestEffort: false }]])
+    const [first, again] = await idsOf({ quotas })
+    expect(first).toMatch(/./)
+    expect(again).toBe(first)
+    expect((await idsOf({ uses: 20 }))[1]).not.toBe(first)
+    expect(await idsOf({ quotas, deduplicationId: 'own' })).toEqual(['own', 'own'])
+    expect(await idsOf({})).toEqual([undefined, undefined])
   })
 
   it('leaves a node that says that it goes', async () => {

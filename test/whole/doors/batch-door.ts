@@ -2,7 +2,7 @@
 import { Client, credentials } from '@grpc/grpc-js'
 import { MapBag } from '../../../src/kernel/attribute-bag.ts'
 import { httpStatusOf, type Status } from '../../../src/kernel/status.ts'
-import { AnswerBatches } from '../../../src/wire/batch/answer-batch.ts'
+import { AnswerBatches, type ToldAnswer } from '../../../src/wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../../src/wire/batch/check-batch-writer.ts'
 import type { Described } from './attributes.ts'
 
@@ -18,7 +18,7 @@ export function batchDoor(grpcPort: number) {
   }
   const answers = new AnswerBatches()
   const sink = {
-    answered: (id: number, answer: { status: Status }) => settle(id, answer.status),
+    answered: (id: number, { answer }: ToldAnswer) => settle(id, answer.status),
     failed: settle,
     leaving() {},
   }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { AnswerShape, ReadQuestion } from '../../../src/kernel/answer-shape.ts'
 import type { SubjectTest } from '../../../src/kernel/subject-test.ts'
 import type { Answer } from '../../../src/kernel/verdict.ts'
-import { AnswerBatches } from '../../../src/wire/batch/answer-batch.ts'
+import { AnswerBatches, type ToldAnswer } from '../../../src/wire/batch/answer-batch.ts'
 import { AnswerBatchWriter } from '../../../src/wire/batch/answer-batch-writer.ts'
 import { AnswerBatchSchema } from '../../../src/wire/generated/intermix/v1/batch_pb.ts'
 
@@ -96,26 +96,50 @@ function named({ choosing, reads, ...rest }: typeof shape extends fc.Arbitrary<i
   const withId = (each: (typeof reads)[number]) => ({ ...each, id: inspect(each.question, { depth: null }) })
   return { ...rest, choosing: choosing.map(withId), reads: reads.map(withId) }
 }
+const grant = fc.record({ status, granted: fc.maxSafeInteger(), validForMs: fc.nat() })
+/** By name, some with a shape. */
+const grants = fc
+  .uniqueArray(fc.tuple(text, grant, fc.option(shape, { nil: undefined })), {
+    maxLength: 3,
+    selector: ([name]) => name,
+  })
+  .map((all) => new Map(all.map(([name, each, own]) => [name, { ...each, referenced: [], shape: own && named(own) }])))
+const staleForMs = fc.oneof(fc.constant(0), fc.maxSafeNat())
+
 function withoutIds(shape: AnswerShape | undefined): unknown {
   const withoutId = ({ question, outcome }: AnswerShape['reads'][number]) => ({ question, outcome })
   return shape && { ...shape, choosing: shape.choosing.map(withoutId), reads: shape.reads.map(withoutId) }
 }
 
 const said = fc.oneof(
-  fc.record({ kind: fc.constant('answer' as const), answer }),
-  fc.record({ kind: fc.constant('kept' as const), answer, shape }),
+  fc.record({ kind: fc.constant('answer' as const), answer, quotas: grants }),
+  fc.record({ kind: fc.constant('kept' as const), answer, shape, staleForMs, quotas: grants }),
   fc.record({ kind: fc.constant('failure' as const), status }),
   fc.record({ kind: fc.constant('leaving' as const) }),
 )
+
+/** Grants without what is not told of them: no revocation is about one. */
+function plainly({ grants: all }: Pick<ToldAnswer, 'grants'>): unknown {
+  return Array.from(all, ([name, { status: said, granted, validForMs, shape: own }]) => {
+    const shape = withoutIds(own && { ...own, epoch: { generation: '', sequence: 0 } })
+    return [name, { status: said, granted, validForMs, shape }]
+  })
+}
+
+type Said = typeof said extends fc.Arbitrary<infer T> ? T : never
+/** What is behind the shapes of a batch. */
+function isBehind(each: Said): boolean {
+  return each.kind === 'kept' || (each.kind === 'answer' && [...each.quotas.values()].some((own) => own.shape))
+}
 
 function reader() {
   const batches = new AnswerBatches()
   return (message: Uint8Array): unknown[] => {
     const heard: unknown[] = []
     batches.read(message, {
-      answered: (id, given, shape) => heard.push(shape === undefined ? [id, given] : [id, given, withoutIds(shape)]),
-      failed: (id, given) => heard.push([id, given]),
-      leaving: () => heard.push('leaving'),
+      answered: (id, told) => void heard.push([id, { ...told, shape: withoutIds(told.shape), grants: plainly(told) }]),
+      failed: (id, given) => void heard.push([id, given]),
+      leaving: () => void heard.push('leaving'),
     })
     return heard
   }
@@ -133,19 +157,21 @@ describe('batches of answers', () => {
         const again = reader()
         for (const batch of given) {
           for (const [id, each] of batch.entries()) {
-            if (each.kind === 'answer') writer.add(id, each.answer)
-            else if (each.kind === 'kept') writer.add(id, each.answer, named(each.shape))
+            if (each.kind === 'answer') writer.add(id, each)
+            else if (each.kind === 'kept') writer.add(id, { ...each, shape: named(each.shape) })
             else if (each.kind === 'failure') writer.addFailure(id, each.status)
             else writer.leave()
           }
           const bytes = writer.take()
-          // Answers that may be kept lie behind the others.
+          // What refers to shapes lies behind them.
           const heard = [...batch.entries()]
-            .toSorted(([, one], [, two]) => Number(one.kind === 'kept') - Number(two.kind === 'kept'))
+            .toSorted(([, one], [, two]) => Number(isBehind(one)) - Number(isBehind(two)))
             .map(([id, each]) => {
               if (each.kind === 'leaving') return 'leaving'
-              if (each.kind === 'kept') return [id, each.answer, withoutIds(named(each.shape))]
-              return [id, each.kind === 'answer' ? each.answer : each.status]
+              if (each.kind === 'failure') return [id, each.status]
+              const told = { answer: each.answer, grants: plainly({ grants: each.quotas }) }
+              if (each.kind === 'answer') return [id, { ...told, shape: undefined, staleForMs: 0 }]
+              return [id, { ...told, shape: withoutIds(named(each.shape)), staleForMs: each.staleForMs }]
             })
           expect(read(bytes)).toEqual(heard)
           const restated = again(toBinary(AnswerBatchSchema, fromBinary(AnswerBatchSchema, bytes)))

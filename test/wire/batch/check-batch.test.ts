@@ -6,8 +6,10 @@ import { RefusedRequest } from '../../../src/kernel/refused-request.ts'
 import { DEFAULT_LIMITS } from '../../../src/kernel/request-limits.ts'
 import { Duration, Timestamp } from '../../../src/kernel/time.ts'
 import { type AttributeValue, isStringMap, type ValueType } from '../../../src/kernel/value.ts'
+import { MAX_USES } from '../../../src/kernel/services.ts'
 import { CheckBatches, type ReadCheck } from '../../../src/wire/batch/check-batch.ts'
 import { CheckBatchWriter } from '../../../src/wire/batch/check-batch-writer.ts'
+import type { CheckDemands } from '../../../src/wire/batch/check-demands.ts'
 import { MAX_WORDS, PassingWords } from '../../../src/wire/batch/words.ts'
 import { CheckBatchSchema } from '../../../src/wire/generated/intermix/v1/batch_pb.ts'
 import { WireWriter } from '../../../src/wire/wire-writer.ts'
@@ -55,6 +57,39 @@ const VALUES: Readonly<Record<string, fc.Arbitrary<AttributeValue>>> = {
 }
 const attributes = fc.record(VALUES, { requiredKeys: [] }) as fc.Arbitrary<Record<string, AttributeValue>>
 
+const quota = fc.record({ amount: fc.maxSafeNat(), bestEffort: fc.boolean() })
+const named = fc.uniqueArray(fc.tuple(text, quota), { minLength: 1, maxLength: 3, selector: ([name]) => name })
+const id = text.filter((each) => each !== '')
+const demands = fc.oneof(
+  fc.constant(undefined),
+  fc.record(
+    {
+      quotas: named.map((all) => new Map(all)),
+      deduplicationId: id,
+      charging: fc.constantFrom('all' as const, 'named' as const, 'none' as const),
+      uses: fc.integer({ min: -MAX_USES, max: MAX_USES }),
+    },
+    { requiredKeys: [] },
+  ),
+  fc.record({
+    quotas: named.map((all) => new Map(all.map(([name, each]) => [name, { ...each, amount: -each.amount }]))),
+    quotasOnly: fc.constant(true),
+  }),
+)
+/** What stands for what is not said is not told. */
+function asked(given: CheckDemands | undefined): CheckDemands {
+  const { charging, uses, quotas, ...rest } = given ?? {}
+  const whole = (amount: number) => (amount === 0 ? 0 : amount)
+  return {
+    ...rest,
+    ...(quotas && {
+      quotas: new Map(Array.from(quotas, ([name, each]) => [name, { ...each, amount: whole(each.amount) }])),
+    }),
+    ...(charging !== undefined && charging !== 'all' && { charging }),
+    ...(uses !== undefined && uses !== 0 && { uses }),
+  }
+}
+
 /** All that a bag says, in a form that compares. */
 function said(bag: AttributeBag): unknown {
   return [...bag.names()].toSorted().map((name) => {
@@ -96,6 +131,13 @@ function packed(writer: WireWriter, field: number, ...numbers: readonly number[]
   writer.close(opened)
 }
 
+function demand(writer: WireWriter, word: number, amount: number): void {
+  const field = writer.open(11)
+  writer.sint32(1, word)
+  writer.int64(2, amount)
+  writer.close(field)
+}
+
 describe('batches of checks', () => {
   it.each([
     ['many words', { maxWords: MAX_WORDS, maxBytes: 1e6 }],
@@ -103,14 +145,14 @@ describe('batches of checks', () => {
     ['few bytes', { maxWords: MAX_WORDS, maxBytes: 400 }],
   ])('say what was written, batch after batch, with room for %s', (_, bounds) => {
     fc.assert(
-      fc.property(fc.array(fc.array(attributes, { maxLength: 5 }), { maxLength: 8 }), (given) => {
+      fc.property(fc.array(fc.array(fc.tuple(attributes, demands), { maxLength: 5 }), { maxLength: 8 }), (given) => {
         const writer = new CheckBatchWriter(bounds)
         const read = reader()
         const again = reader()
         const kept: [AttributeBag, AttributeBag][] = []
         for (const checks of given) {
-          const bags = checks.map((each) => MapBag.of(each))
-          for (const [id, bag] of bags.entries()) writer.add(id + 1, id * 10, bag)
+          const bags = checks.map(([each]) => MapBag.of(each))
+          for (const [at, bag] of bags.entries()) writer.add(at + 1, at * 10, bag, checks[at]?.[1])
           expect(writer.count).toBe(bags.length)
           const bytes = writer.take()
           const found = read(bytes)
@@ -120,6 +162,8 @@ describe('batches of checks', () => {
           // As protobuf's own library understands it, and writes it.
           const restated = again(toBinary(CheckBatchSchema, fromBinary(CheckBatchSchema, bytes)))
           for (const [at, bag] of bags.entries()) {
+            expect({ ...found[at]?.demands }).toEqual(asked(checks[at]?.[1]))
+            expect({ ...restated[at]?.demands }).toEqual(asked(checks[at]?.[1]))
             expect(said(found[at]?.bag ?? bag)).toEqual(said(bag))
             expect(said(restated[at]?.bag ?? bag)).toEqual(said(bag))
             if (found[at] !== undefined) kept.push([found[at].bag, bag])
@@ -128,7 +172,7 @@ describe('batches of checks', () => {
         // What the peer forgot meanwhile is still what it was.
         for (const [bag, wanted] of kept) expect(said(bag)).toEqual(said(wanted))
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     )
   })
 
@@ -246,6 +290,31 @@ describe('batches of checks', () => {
         packed(w, 2, 1, 3, 2, 3)
         w.close(field)
       }),
+    ],
+    ['an unknown way to charge', 'charging is none of', message([], (w) => w.uint(13, 3))],
+    ['too many uses', 'more than 10000 uses', message([], (w) => w.sint32(14, -10_001))],
+    ['quotas alone, and none', 'none is named', message([], (w) => w.bool(15, true))],
+    ['a quota without a name', 'no word has the number 0', message([], (w) => demand(w, 0, 1))],
+    ['a quota whose name is no text', 'word 0 is not UTF-8', message([Buffer.of(0xff)], (w) => demand(w, 0, 1))],
+    ['an amount below 0 of a check', 'is below 0', message(['a'], (w) => demand(w, 0, -1))],
+    ['an amount that cannot be counted', 'cannot be counted', message(['a'], (w) => demand(w, 0, 2 ** 53))],
+    [
+      'a quota twice',
+      'names the quota a twice',
+      message(['a'], (w) => {
+        demand(w, 0, 1)
+        demand(w, 0, 1)
+      }),
+    ],
+    [
+      'very many quotas',
+      'more than 100 quotas',
+      message(
+        Array.from({ length: 101 }, (__, n) => String(n)),
+        (w) => {
+          for (let word = 0; word <= 100; word++) demand(w, word, 1)
+        },
+      ),
     ],
   ])('refuse a check with %s, and no other', (_, why, bytes) => {
     const read = reader()
