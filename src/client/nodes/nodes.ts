@@ -1,11 +1,12 @@
 // What nodes are asked and what they tell, as the parts of the client see it: whoever answers for them.
 
-import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
-import type { PathAmbiguity } from '../../wire/ambiguity.ts'
-import type { ToldAnswer } from '../../wire/batch/answer-batch.ts'
+import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { CheckDemands } from '../../wire/batch/check-demands.ts'
+import type { ToldAnswer } from '../../wire/batch/answer-batch.ts'
+import type { NodeConfig } from '../../wire/batch/news.ts'
 
 export type { ToldAnswer as NodeAnswer, ToldGrant as NodeGrant } from '../../wire/batch/answer-batch.ts'
+export type { NodeConfig }
 
 /** By which the node is chosen that is asked. */
 export interface Affinity {
@@ -20,17 +21,6 @@ export interface NodeQuestion extends Affinity, CheckDemands {
   readonly bag: AttributeBag
   /** For all nodes that are tried together, in ms. */
   readonly timeoutMs: number
-}
-
-/** What callers have to know of the config that a node answers by. */
-export interface NodeConfig {
-  /** As shapes name it. */
-  readonly id: string
-  readonly vocabulary: Vocabulary
-  /** Whether policy sees paths and hosts in normal form. */
-  readonly normalizes: boolean
-  /** What a path may hold although servers read it differently. */
-  readonly allowedAmbiguities: ReadonlySet<PathAmbiguity>
 }
 
 export interface Nodes {

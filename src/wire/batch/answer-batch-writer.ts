@@ -7,6 +7,8 @@ import type { CheckOutcome, QuotaGrant } from '../../kernel/services.ts'
 import type { Status } from '../../kernel/status.ts'
 import type { Answer, DirectResponse, Tier } from '../../kernel/verdict.ts'
 import { WireWriter } from '../wire-writer.ts'
+import type { News } from './news.ts'
+import { writeNews } from './news-writer.ts'
 import { SentShapes } from './sent-shapes.ts'
 import { SentWords, type SentWordsBounds } from './sent-words.ts'
 
@@ -19,7 +21,7 @@ export const TIERS: readonly Tier[] = ['local', 'mesh', 'backend', 'stale']
 export const OPERATIONS: readonly HeaderOperation['operation'][] = ['REPLACE', 'REMOVE', 'APPEND']
 
 /** What is told of an answered check. */
-export type Outcome = Pick<CheckOutcome, 'answer' | 'shape' | 'staleForMs' | 'isPaid'> & {
+export type Outcome = Pick<CheckOutcome, 'answer' | 'shape' | 'staleForMs'> & {
   readonly quotas?: CheckOutcome['quotas']
 }
 
@@ -36,15 +38,16 @@ export class AnswerBatchWriter {
   readonly #answers = new WireWriter()
   /** Answers that refer to shapes lie behind these. */
   readonly #kept = new WireWriter()
+  readonly #news = new WireWriter()
 
   constructor(bounds?: SentWordsBounds) {
     this.#words = new SentWords(bounds)
     this.#shapes = new SentShapes(this.#words)
   }
 
-  /** Bytes of the answers since `take`, without new words. */
+  /** Bytes of the answers and news since `take`, without new words. */
   get size(): number {
-    return this.#answers.size + this.#kept.size
+    return this.#answers.size + this.#kept.size + this.#news.size
   }
 
   /** What the words and shapes that the caller has take of memory here, roughly, in bytes. */
@@ -52,7 +55,7 @@ export class AnswerBatchWriter {
     return this.#words.memory + this.#shapes.memory
   }
 
-  add(id: number, { answer, shape, staleForMs = 0, isPaid = false, quotas }: Outcome): void {
+  add(id: number, { answer, shape, staleForMs = 0, quotas }: Outcome): void {
     const number = shape === undefined ? undefined : this.#shapes.number(shape)
     const granted = quotas === undefined || quotas.size === 0 ? undefined : this.#numbered(quotas)
     const isKept = number !== undefined || granted?.some(({ shape: own }) => own !== undefined) === true
@@ -82,7 +85,6 @@ export class AnswerBatchWriter {
       answers.uint(16, whole(staleForMs))
     }
     if (granted !== undefined) for (const grant of granted) this.#writeGrant(answers, grant)
-    answers.bool(18, isPaid)
     answers.close(open)
   }
 
@@ -101,14 +103,19 @@ export class AnswerBatchWriter {
     this.#answers.bool(LEAVING, true)
   }
 
+  tell(news: News): void {
+    writeNews(this.#news, this.#words, news)
+  }
+
   /** The batch, which the connection must be sent before any later one. */
   take(): Buffer {
     const words = this.#words.take()
     const answers = this.#answers.take()
     const shapes = this.#shapes.take()
-    if (shapes === undefined && this.#kept.size === 0)
+    if (shapes === undefined && this.#kept.size + this.#news.size === 0)
       return words.length === 0 ? answers : Buffer.concat([...words, answers])
-    return Buffer.concat([...words, answers, ...(shapes === undefined ? [] : [shapes]), this.#kept.take()])
+    const rest = [...(shapes === undefined ? [] : [shapes]), this.#kept.take(), this.#news.take()]
+    return Buffer.concat([...words, answers, ...rest])
   }
 
   #writeStatus(answers: WireWriter, { code, message }: Status): void {

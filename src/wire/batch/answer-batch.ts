@@ -7,6 +7,8 @@ import type { QuotaGrant } from '../../kernel/services.ts'
 import type { Answer, DirectResponse } from '../../kernel/verdict.ts'
 import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
 import { KEPT_ANSWERS, OPERATIONS, TIERS } from './answer-batch-writer.ts'
+import { NEWS, type News } from './news.ts'
+import { readNews } from './news-reader.ts'
 import { ToldShapes } from './told-shapes.ts'
 import { PassingWords, Words } from './words.ts'
 
@@ -20,8 +22,6 @@ export interface ToldAnswer {
   readonly shape: AnswerShape | undefined
   /** For how long, in ms, beyond its life it may be given where no node answers. */
   readonly staleForMs: number
-  /** Whether it has paid for quotas: for this request, and for each of its uses. */
-  readonly isPaid: boolean
   /** By the names under which the caller asked for them. */
   readonly grants: ReadonlyMap<string, ToldGrant>
 }
@@ -33,6 +33,8 @@ export interface AnswerSink {
   failed(id: number, status: Answer['status']): void
   /** The node goes: it takes no further checks. */
   leaving(): void
+  /** To callers that have a name. */
+  news?(news: News): void
 }
 
 interface ReadAnswer {
@@ -52,7 +54,6 @@ interface ReadAnswer {
   generation: string
   sequence: number
   staleForMs: number
-  isPaid: boolean
   grants: Map<string, ReadGrant> | undefined
 }
 
@@ -106,6 +107,11 @@ export class AnswerBatches {
           reader.expect(tag, VARINT)
           if (reader.varint32() !== 0) sink.leaving()
           break
+        case NEWS: {
+          const news = readNews(reader, tag, (word) => this.#text(word, passing))
+          sink.news?.(news)
+          break
+        }
         default:
           reader.skip(tag)
       }
@@ -131,19 +137,17 @@ export class AnswerBatches {
       generation: '',
       sequence: 0,
       staleForMs: 0,
-      isPaid: false,
       grants: undefined,
     }
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#readField(reader, tag, passing, read)
     reader.close(outer)
-    const { id, code, message, failed, shape, generation, sequence, staleForMs, isPaid, grants, ...rest } = read
+    const { id, code, message, failed, shape, generation, sequence, staleForMs, grants, ...rest } = read
     if (failed) return sink.failed(id, { code, message })
     const isBehind = answerTag >>> 3 === KEPT_ANSWERS
     sink.answered(id, {
       answer: { status: { code, message }, ...rest, referenced: [] },
       shape: isBehind ? this.#shapeOf(reader, shape, { generation, sequence }) : undefined,
       staleForMs,
-      isPaid,
       grants: grants === undefined ? NO_GRANTS : this.#grantsOf(reader, grants, isBehind),
     })
   }
@@ -168,8 +172,8 @@ export class AnswerBatches {
 
   #readField(reader: WireReader, tag: number, passing: PassingWords, into: ReadAnswer): void {
     const field = tag >>> 3
-    if (field > 18) return reader.skip(tag)
-    reader.expect(tag, field < 9 || (field > 12 && field !== 17) ? VARINT : BYTES)
+    if (field > 17) return reader.skip(tag)
+    reader.expect(tag, field < 9 || (field > 12 && field < 17) ? VARINT : BYTES)
     switch (field) {
       case 1:
         into.id = reader.varint32() >>> 0
@@ -218,9 +222,6 @@ export class AnswerBatches {
         break
       case 17:
         this.#readGrant(reader, passing, (into.grants ??= new Map()))
-        break
-      case 18:
-        into.isPaid = reader.varint32() !== 0
         break
       default: {
         const [rule = '', handler = ''] = this.#readTexts(reader, passing)

@@ -5,6 +5,8 @@ import { Duration, Timestamp } from '../../kernel/time.ts'
 import { type AttributeValue, isStringMap, type StringMap } from '../../kernel/value.ts'
 import { WireWriter } from '../wire-writer.ts'
 import { type CheckDemands, writeDemands } from './check-demands.ts'
+import { CALLER, type Heard } from './news.ts'
+import { writeHeard } from './news-writer.ts'
 import { SentWords, type SentWordsBounds } from './sent-words.ts'
 
 const CHECKS = 4
@@ -59,6 +61,15 @@ export class CheckBatchWriter {
   /** Says that answers are kept, behind the checks so far: to be said in a batch of its own before the first check. */
   keepAnswers(): void {
     this.#checks.bool(KEEPS_ANSWERS, true)
+  }
+
+  /** Says who wants news, and what it has heard: behind what was said so far, in a batch that has no checks behind it. */
+  nameCaller(name: string): void {
+    this.#checks.sint32(CALLER, this.#words.word(name), true)
+  }
+
+  hear(heard: Heard): void {
+    writeHeard(this.#checks, this.#words, heard)
   }
 
   /** The batch, which the connection must be sent before any later one. */

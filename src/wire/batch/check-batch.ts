@@ -9,10 +9,15 @@ import { BYTES, FIXED64, VARINT, WireReader } from '../wire-reader.ts'
 import { type AttributeKind, kindName, KINDS, UNDECLARED } from './attribute-kind.ts'
 import { type CheckDemands, isDemand, ReadDemands } from './check-demands.ts'
 import { BatchBag, NO_VALUE, type Stated, type WordSource } from './batch-bag.ts'
+import { CALLER, HEARD, type Heard } from './news.ts'
+import { readHeard } from './news-reader.ts'
 import { isAddressOf, PassingWords, Words } from './words.ts'
 
 /** Attributes of one check; the vocabulary of Istio has 97. */
 const MAX_ATTRIBUTES = 1_000
+
+/** Names of callers and of generations. */
+const MAX_NAME = 1_000
 
 /** One check as it is read. `problem` says why it cannot be judged. */
 export interface ReadCheck {
@@ -40,6 +45,8 @@ export class CheckBatches {
   #words = new Words()
   #message: Message | undefined
   #keepsAnswers = false
+  #caller: string | undefined
+  #heard: Heard | undefined
 
   constructor(limits: RequestLimits) {
     this.#limits = limits
@@ -60,6 +67,18 @@ export class CheckBatches {
   /** Whether the caller has said that it keeps answers. */
   get keepsAnswers(): boolean {
     return this.#keepsAnswers
+  }
+
+  /** Who wants news; `undefined` where nobody has said. */
+  get caller(): string | undefined {
+    return this.#caller
+  }
+
+  /** What the caller has heard, as it said last since this was asked. */
+  takeHeard(): Heard | undefined {
+    const heard = this.#heard
+    this.#heard = undefined
+    return heard
   }
 
   /** Whether the message may have further checks. */
@@ -94,6 +113,13 @@ export class CheckBatches {
           reader.expect(tag, VARINT)
           if (reader.varint32() !== 0) this.#keepsAnswers = true
           break
+        case CALLER:
+          reader.expect(tag, VARINT)
+          this.#caller = this.#text(message, reader.sint32())
+          break
+        case HEARD:
+          this.#heard = readHeard(reader, tag, (word) => this.#text(message, word))
+          break
         default:
           reader.skip(tag)
       }
@@ -110,6 +136,13 @@ export class CheckBatches {
     if (message.hasReset) throw reader.malformed('a second reset')
     message.hasReset = true
     this.#words = new Words()
+  }
+
+  #text({ reader, passing }: Message, word: number): string {
+    const isPassing = word < 0 && passing.size(-word - 1) !== undefined
+    const text = isPassing ? passing.text(-word - 1) : this.#words.texts[word]
+    if (text === undefined || text.length > MAX_NAME) throw reader.malformed(`word ${word} is no name`)
+    return text
   }
 
   #readWord(reader: WireReader, tag: number): void {

@@ -20,7 +20,8 @@ import {
 const MAX_DEPTH = 32
 
 export type ToldShape = Omit<AnswerShape, 'epoch'>
-type TextOf = (word: number) => string
+/** The text of a word. @throws IntermixError INVALID_REQUEST where there is none */
+export type TextOf = (word: number) => string
 
 /** What a node has told of one connection. */
 export class ToldShapes {
@@ -183,7 +184,8 @@ function oneOf(values: readonly PlainValue[]): SubjectTest {
   return only !== undefined && values.length === 1 ? { op: 'equals', value: only } : { op: 'oneOf', values }
 }
 
-function readTexts(reader: WireReader, tag: number, textOf: TextOf): readonly string[] {
+/** Words of a packed field, whose tag was just read. */
+export function readTexts(reader: WireReader, tag: number, textOf: TextOf): readonly string[] {
   return readAll(reader, tag, () => textOf(reader.sint32()))
 }
 

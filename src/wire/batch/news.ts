@@ -1,0 +1,58 @@
+// What a node tells its callers of itself and of the mesh over a batch stream, and what they tell it of revocations.
+
+import type { Vocabulary } from '../../kernel/attribute-bag.ts'
+import type { Epoch, Revocation } from '../../kernel/revocation.ts'
+import type { PathAmbiguity } from '../ambiguity.ts'
+
+/** What a caller has heard of revocations. */
+export interface Heard {
+  /** The caller's own number; the news that answer it have the same. */
+  readonly ask: number
+  /** Up to which revocation the caller has applied all. */
+  readonly epoch: Epoch | undefined
+}
+
+/** What callers have to know of the config that a node answers by. */
+export interface NodeConfig {
+  /** As shapes name it. */
+  readonly id: string
+  readonly vocabulary: Vocabulary
+  /** Whether policy sees paths and hosts in normal form. */
+  readonly normalizes: boolean
+  /** What a path may hold although servers read it differently. */
+  readonly allowedAmbiguities: ReadonlySet<PathAmbiguity>
+}
+
+/** The nodes of a mesh, by `host:port`. */
+export interface MeshMembers {
+  readonly nodes: readonly string[]
+  /** Those of them that go. */
+  readonly leaving: readonly string[]
+}
+
+export interface News {
+  /** Which `Heard` it answers; 0: something has changed. */
+  readonly ask: number
+  /** Up to which revocation the node has applied all. */
+  readonly epoch: Epoch | undefined
+  /** In their order. */
+  readonly revocations: readonly Revocation[]
+  /** How long ago, at most, all revocations that had been acknowledged were known there, in ms. */
+  readonly outOfTouchMs: number
+  /** How old an answer may be, in ms, that is given by who is out of touch. */
+  readonly maxAgeMs: number
+  /** Checks that are under way. */
+  readonly load: number
+  /** Where it is not as told before. */
+  readonly config?: NodeConfig | undefined
+  /** Where they are not as told before. */
+  readonly members?: MeshMembers | undefined
+}
+
+/** Fields of the batches that have these. */
+export const CALLER = 6
+export const HEARD = 7
+export const NEWS = 9
+
+/** By their number in the message. */
+export const TARGET_KINDS = ['all', 'handler', 'attribute'] as const
