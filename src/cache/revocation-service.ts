@@ -103,6 +103,8 @@ export class RevocationService {
     this.#keys = revocationKeys(options.prefix)
     this.#inTouchGauge = options.meter.gauge(REVOCATIONS_IN_TOUCH)()
     this.#inTouchGauge.set(options.link === undefined ? 1 : 0)
+    // A mesh of its own: no other process has the same numbers.
+    if (options.link === undefined) options.revocations.restart(`own-${this.#run}`, 0)
     if (options.link === undefined) options.siblings?.answer(REVOKE, (target) => this.#revokeHere(readTarget(target)))
   }
 
@@ -132,8 +134,13 @@ export class RevocationService {
 
   /** Whether every revocation that was acknowledged some seconds ago is known here. */
   inTouch(): boolean {
+    return this.outOfTouchMs() < OUT_OF_TOUCH_MS
+  }
+
+  /** How long ago, at most, every revocation that had been acknowledged was known here, in milliseconds. */
+  outOfTouchMs(): number {
     const { link, clock } = this.#options
-    return link === undefined || clock.monotonic() - this.#inTouchSince < OUT_OF_TOUCH_MS
+    return link === undefined ? 0 : clock.monotonic() - this.#inTouchSince
   }
 
   /** The oldest verdict that may be served now, in milliseconds. */

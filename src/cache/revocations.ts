@@ -21,6 +21,8 @@ interface AttributeRevocations {
 
 /** At most so many attribute values and so many handlers are kept apart; beyond, they turn into one of everything. */
 const MAX_KEPT = 10_000
+/** So many of the last ones are kept for those that follow this node. */
+const MAX_RECENT = 1_000
 
 /** The revocations that this node has applied. */
 export class Revocations {
@@ -31,6 +33,9 @@ export class Revocations {
   #attributes = new Map<string, AttributeRevocations>()
   #values = 0
   #epoch: Epoch = { generation: this.#generation, sequence: this.#sequence }
+  /** In their order; twice as many as are told, so that they are seldom cut. */
+  #recent: Revocation[] = []
+  readonly #listeners = new Set<() => void>()
 
   /**
    * The epoch that a verdict must be stamped with: take it before the backend is asked. All that is stamped with the same
@@ -44,8 +49,34 @@ export class Revocations {
   }
 
   /** Applies a revocation; one that was applied before changes nothing. */
-  apply({ sequence, target }: Revocation): void {
-    this.#sequence = Math.max(this.#sequence, sequence)
+  apply(revocation: Revocation): void {
+    const { sequence, target } = revocation
+    const isNext = sequence > this.#sequence
+    if (isNext) {
+      this.#sequence = sequence
+      this.#recent.push(revocation)
+      if (this.#recent.length > 2 * MAX_RECENT) this.#recent = this.#recent.slice(-MAX_RECENT)
+    }
+    this.#void(revocation)
+    if (isNext) for (const listener of this.#listeners) listener()
+  }
+
+  /**
+   * The revocations behind a number, as far as they are kept: where the first of them has not the next number, some are missing
+   * that nobody knows any more.
+   */
+  since(sequence: number): readonly Revocation[] {
+    if (sequence >= this.#sequence) return []
+    return this.#recent.slice(-MAX_RECENT).filter((revocation) => revocation.sequence > sequence)
+  }
+
+  /** Calls back when the epoch has changed; the returned function ends that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #void({ sequence, target }: Revocation): void {
     if (target.kind === 'all') this.#all = Math.max(this.#all, sequence)
     else if (target.kind === 'handler') this.#revokeHandler(target.handler, sequence)
     else this.#revokeValue(target, sequence)
@@ -59,6 +90,8 @@ export class Revocations {
     this.#handlers = new Map()
     this.#attributes = new Map()
     this.#values = 0
+    this.#recent = []
+    for (const listener of this.#listeners) listener()
   }
 
   /** Voids everything stamped below `sequence`: for a node that missed records which are no longer kept. */

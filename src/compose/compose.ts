@@ -181,6 +181,7 @@ class Composition implements RunningProcess {
     const { settings } = { settings: this.#settings }
     await this.#reports.start()
     this.#config.onState((state) => this.#reports.follow(state))
+    this.#config.onState(() => this.#policy?.news.changed())
     const { snapshot } = await this.#config.start()
     await this.#policy?.start()
     const addresses: Record<string, string> = {}
@@ -241,7 +242,7 @@ class Composition implements RunningProcess {
     const grpc = createGrpc({
       ...common,
       ...grpcChoices(this.#settings),
-      services: grpcServices(given),
+      services: grpcServices({ ...given, news: policy.news }),
       maxMessageBytes: maxMessageSize,
     })
     const http = createHttpServer({

@@ -1,5 +1,6 @@
 // Puts together what policy is to the doors and to operators: checks in one spelling, and revocations over the mesh.
 
+import { RevocationCallers } from '../cache/revocation-callers.ts'
 import { type RevocationReceipt, RevocationService } from '../cache/revocation-service.ts'
 import { Revocations } from '../cache/revocations.ts'
 import type { RevocationTarget } from '../kernel/revocation.ts'
@@ -18,6 +19,7 @@ import type { Replication } from '../redis/replication.ts'
 import type { PathAmbiguity } from '../wire/ambiguity.ts'
 import { REPORT_FORMATS as formats } from '../wire/report-formats.ts'
 import { type ChecksOptions, createChecks } from './checks.ts'
+import { ComposedNews } from './node-news.ts'
 
 /** What is chosen of policy; `policy-choices.ts` takes it from the settings. */
 export interface PolicyChoices extends Pick<ChecksOptions, 'prefix' | 'nodeId' | 'cache'> {
@@ -52,6 +54,8 @@ export interface Policy {
   readonly verdicts: VerdictCache
   /** Voids what depended on a value, in whichever spelling the value is given. Rejects as the service does. */
   revoke(target: RevocationTarget): Promise<RevocationReceipt>
+  /** What callers of batch streams are told. */
+  readonly news: ComposedNews
   readonly debug: ReadonlyMap<string, () => unknown>
   start(): Promise<void>
   stop(): void
@@ -64,6 +68,7 @@ const CONNECT_PATIENCE_MS = 1_000
 export function createPolicy(options: PolicyOptions): Policy {
   const { clock, meter, revocationLink: link, siblings } = options
   const revocations = new Revocations()
+  const callers = new RevocationCallers({ clock, revocations })
   const service = new RevocationService({ ...options, revocations, link, siblings })
   const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
   const { engine, quotas, requests, ruleLimits, verdicts } = checks
@@ -82,6 +87,7 @@ export function createPolicy(options: PolicyOptions): Policy {
     ruleLimits,
     readings: (bag) => normalizing?.readings(bag) ?? [bag],
     verdicts,
+    news: new ComposedNews({ ...options, revocations, callers, service }),
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),
     debug: new Map([
       ['cache', () => ({ ...checks.view(), revocations: { ...revocations.epoch, inTouch: service.inTouch() } })],

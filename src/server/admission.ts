@@ -89,6 +89,11 @@ export class Admission {
     return this.#overloaded
   }
 
+  /** Calls that are being answered. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
   /** Milliseconds that a call which is read now may have waited for it. */
   waitedMs(): number {
     return this.#turn.waitedMs(this.#clock.monotonic())

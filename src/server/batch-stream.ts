@@ -16,6 +16,7 @@ import type { Answer } from '../kernel/verdict.ts'
 import { AnswerBatchWriter } from '../wire/batch/answer-batch-writer.ts'
 import { CheckBatches, type ReadCheck } from '../wire/batch/check-batch.ts'
 import { type Admission, type DoorAdmission, TARGET_MS } from './admission.ts'
+import { CallerNews, type NodeNews } from './caller-news.ts'
 import { MAX_TIMEOUT_MS } from './deadline.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
@@ -58,8 +59,9 @@ const NOT_ASKED: Answer = {
 const REFUSALS = refusalsOf('check', 'check')
 
 interface BatchDependencies extends DoorDependencies {
-  readonly admission: Pick<Admission, 'door'>
+  readonly admission: Pick<Admission, 'door' | 'inFlight'>
   readonly quotas: QuotaService
+  readonly news?: NodeNews | undefined
   readonly maxWordsMemory?: number
 }
 
@@ -154,6 +156,9 @@ class BatchStream implements GrpcStreamHandler {
   readonly #unread: Uint8Array[] = []
   /** `goOn` is to be called in the next turn. */
   #isBooked = false
+  /** Of a caller that has a name. */
+  #news: CallerNews | undefined
+  #hasNews = false
 
   constructor(common: Common, stream: GrpcStream, onEnd: () => void) {
     this.#common = common
@@ -174,6 +179,7 @@ class BatchStream implements GrpcStreamHandler {
   /** Answers what was read, and ends then. */
   halfClosed(): void {
     this.#isClosing = true
+    this.#endNews()
     this.#endWhenDone()
   }
 
@@ -202,6 +208,7 @@ class BatchStream implements GrpcStreamHandler {
     } catch (caught) {
       return this.#fail(caught)
     }
+    this.#tellNews()
     this.#flush()
     this.#weighWords()
     this.#holdBack()
@@ -255,10 +262,39 @@ class BatchStream implements GrpcStreamHandler {
         this.#take(read, now)
         continue
       }
+      this.#hear()
       const message = this.#unread.shift()
       if (message === undefined) return
       this.#batches.begin(message)
     }
+  }
+
+  /** Takes what a message said beside its checks. */
+  #hear(): void {
+    const { caller } = this.#batches
+    const { news, admission } = this.#common.given
+    if (caller === undefined || news === undefined || this.#isClosing) return
+    const load = () => admission.inFlight
+    const tell = () => {
+      this.#hasNews = true
+      this.#book()
+    }
+    this.#news ??= new CallerNews(news, caller, load, tell)
+    const heard = this.#batches.takeHeard()
+    if (heard !== undefined) this.#writer.tell(this.#news.answer(heard))
+  }
+
+  /** What has changed is told once in a turn. */
+  #tellNews(): void {
+    if (!this.#hasNews || this.#isBlocked || this.#isOver) return
+    this.#hasNews = false
+    const news = this.#news?.changes()
+    if (news !== undefined) this.#writer.tell(news)
+  }
+
+  #endNews(): void {
+    this.#news?.end()
+    this.#news = undefined
   }
 
   #take(read: ReadCheck, startedAt: number): void {
@@ -371,6 +407,7 @@ class BatchStream implements GrpcStreamHandler {
   #end(): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#endNews()
     this.#onEnd()
     this.#common.wordsGrown(-this.#memory)
   }

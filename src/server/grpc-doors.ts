@@ -3,6 +3,7 @@
 import { accessLogService } from './access-log.ts'
 import type { QuotaService } from '../kernel/services.ts'
 import type { Admission } from './admission.ts'
+import type { NodeNews } from './caller-news.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { batchService } from './batch-stream.ts'
 import { extAuthzService } from './ext-authz.ts'
@@ -14,9 +15,11 @@ import { rateLimitQuotaService } from './rate-limit-quota.ts'
 
 export interface GrpcDoorDependencies extends DoorDependencies {
   /** Tells streams when to give way, and decides about what comes in them. */
-  readonly admission: Pick<Admission, 'overloaded' | 'door'>
+  readonly admission: Pick<Admission, 'overloaded' | 'door' | 'inFlight'>
   /** Charges quotas without a check. */
   readonly quotas: QuotaService
+  /** What callers of batch streams are told; unset: nothing. */
+  readonly news?: NodeNews | undefined
 }
 
 export type GrpcDoor = (given: GrpcDoorDependencies) => GrpcService

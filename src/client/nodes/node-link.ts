@@ -16,7 +16,9 @@ import type { Clock } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
 import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
+import type { Heard } from '../../wire/batch/news.ts'
 import { framed, IncomingMessages } from './grpc-messages.ts'
+import { type NewsTaker, StreamNews } from './stream-news.ts'
 import { beginUnaryCall } from './unary-call.ts'
 import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
 
@@ -43,6 +45,8 @@ export interface NodeLinkOptions {
   readonly connectTimeoutMs: number
   /** It goes: others are to be asked from now on. */
   readonly onLeaving: () => void
+  /** Wants news of the node, as long as a stream is open. */
+  readonly news?: NewsTaker
 }
 
 interface Waiting {
@@ -59,6 +63,7 @@ interface Stream {
   readonly waiting: Map<number, Waiting>
   /** Unary calls beside it: each can be failed. */
   readonly calls: Set<(error: IntermixError) => void>
+  news?: StreamNews
   isBooked: boolean
   isLeaving: boolean
   isOver: boolean
@@ -130,6 +135,11 @@ export class NodeLink implements Disposable {
     })
   }
 
+  /** Connects where it is not connected: for its news. */
+  open(): void {
+    if (!this.#isClosed) this.#current ??= this.#connect()
+  }
+
   /** Ends at once: what waits fails. */
   [Symbol.dispose](): void {
     this.#isClosed = true
@@ -189,6 +199,18 @@ export class NodeLink implements Disposable {
     })
     this.#listen(stream, lost)
     stream.writer.keepAnswers()
+    const { news: taker } = this.#options
+    if (taker !== undefined) {
+      stream.writer.nameCaller(taker.name)
+      const send = (heard: Heard) => {
+        this.#flush(stream)
+        stream.writer.hear(heard)
+        http2.write(framed(stream.writer.take()))
+      }
+      const news = new StreamNews({ clock, taker, send, onDead: () => lost('it gives no news') })
+      stream.news = news
+      session.once('remoteSettings', () => news.start())
+    }
     http2.write(framed(stream.writer.take()))
     return stream
   }
@@ -201,6 +223,7 @@ export class NodeLink implements Disposable {
       answered: (id, told) => take(stream, id)?.answered(told),
       failed: (id, { code, message }) => take(stream, id)?.failed(failureOf(code, message)),
       leaving: () => this.#leave(stream),
+      news: (news) => stream.news?.take(news),
     }
     http2.on('data', (bytes: Buffer) => {
       try {
@@ -232,6 +255,7 @@ export class NodeLink implements Disposable {
     if (stream.isLeaving) return
     stream.isLeaving = true
     this.#flush(stream)
+    stream.news?.stop()
     stream.http2.end()
     if (this.#current === stream) this.#current = undefined
     this.#options.onLeaving()
@@ -251,6 +275,7 @@ export class NodeLink implements Disposable {
   #close(stream: Stream): void {
     if (stream.isOver) return
     stream.isOver = true
+    stream.news?.stop()
     this.#open.delete(stream)
     if (this.#current === stream) this.#current = undefined
     stream.session.destroy()

@@ -2,9 +2,13 @@
 
 import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock, Random } from '../../kernel/ports.ts'
+import type { MeshMembers } from '../../wire/batch/news.ts'
 import { ChooseNode, type ChooseNodeOptions, type Member } from './choose-node.ts'
+import { HeardRevocations } from './heard-revocations.ts'
 import { type NodeAddress, NodeLink } from './node-link.ts'
-import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
+import type { Affinity, NodeAnswer, NodeConfig, NodeQuestion, Nodes } from './nodes.ts'
+import { ASK_EVERY_MS, type NewsTaker } from './stream-news.ts'
+import { ToldConfigs } from './told-configs.ts'
 
 export interface PoolMember extends Member {
   readonly address: NodeAddress
@@ -17,6 +21,10 @@ export interface NodePoolOptions extends Omit<ChooseNodeOptions, 'clock' | 'rand
   readonly connectTimeoutMs: number
   /** How long a node that goes is left alone, in ms; another one may come in its place. */
   readonly leavingMs?: number
+  /** The name under which nodes tell this process their news; unset: they are not asked for any. */
+  readonly caller?: string
+  /** Nodes have told which nodes there are. */
+  readonly onMembers?: (members: MeshMembers) => void
 }
 
 /** Nodes that are tried for one question. */
@@ -24,13 +32,16 @@ const TRIES = 2
 /** The part of the time that the first one has: a node that hangs leaves the next one time to answer. */
 const FIRST_SHARE = 0.6
 const LEAVING_MS = 30_000
+/** Nodes that are kept in touch with though they are not asked: the second one, so that the loss of one is not felt. */
+const IN_TOUCH_WITH = 2
 
 interface Pooled {
   readonly member: PoolMember
   readonly link: NodeLink
+  readonly news: { gone(): void } | undefined
 }
 
-export class NodePool implements Disposable {
+export class NodePool implements Nodes, Disposable {
   readonly #options: NodePoolOptions
   readonly #choice: ChooseNode
   readonly #nodes = new Map<string, Pooled>()
@@ -39,27 +50,53 @@ export class NodePool implements Disposable {
   /** What ids of questions begin with. */
   #prefix: string | undefined
   #asked = 0
+  readonly #revocations: HeardRevocations
+  readonly #configs = new ToldConfigs()
+  /** Those that have told something over the stream that is open. */
+  readonly #telling = new Set<string>()
+  #cancelTouch = () => {}
 
   constructor(options: NodePoolOptions) {
     this.#options = options
     this.#choice = new ChooseNode(options)
+    this.#revocations = new HeardRevocations(options.clock)
+  }
+
+  /** What nodes have told of revocations: answers that are kept are held against it. */
+  get revocations(): Pick<HeardRevocations, 'allows'> {
+    return this.#revocations
+  }
+
+  /** Whether any node can be heard now. */
+  get isHeard(): boolean {
+    return this.#telling.size > 0
+  }
+
+  maxAgeMs(): number {
+    return this.#revocations.maxAgeMs()
+  }
+
+  config({ affinity, tenant }: Affinity): NodeConfig | undefined {
+    return this.#configs.same ?? this.#configs.firstOf(this.#choice.choose(affinity, tenant, TRIES))
   }
 
   /** Who is there from now on. An empty list changes nothing. */
   setMembers(members: readonly PoolMember[]): void {
     if (members.length === 0) return
     const ids = new Set(members.map(({ id }) => id))
-    for (const [id, { link }] of this.#nodes) {
+    for (const [id, { link, news }] of this.#nodes) {
       if (ids.has(id)) continue
       this.#nodes.delete(id)
       this.#leaving.delete(id)
       link[Symbol.dispose]()
+      news?.gone()
     }
     for (const member of members) {
       const known = this.#nodes.get(member.id)
-      if (known === undefined) this.#nodes.set(member.id, { member, link: this.#linkTo(member) })
+      this.#nodes.set(member.id, known === undefined ? this.#linkTo(member) : { ...known, member })
     }
     this.#tellChoice()
+    this.#keepInTouch()
   }
 
   /**
@@ -103,6 +140,7 @@ export class NodePool implements Disposable {
 
   /** Ends at once: what waits fails. */
   [Symbol.dispose](): void {
+    this.#cancelTouch()
     for (const { link } of this.#nodes.values()) link[Symbol.dispose]()
     this.#nodes.clear()
   }
@@ -130,7 +168,8 @@ export class NodePool implements Disposable {
     return `${this.#prefix}${(this.#asked++).toString(36)}`
   }
 
-  #linkTo({ id, address }: PoolMember): NodeLink {
+  #linkTo(member: PoolMember): Pooled {
+    const { id, address } = member
     const { clock, connectTimeoutMs, leavingMs = LEAVING_MS } = this.#options
     const onLeaving = () => {
       if (this.#leaving.has(id)) return
@@ -140,7 +179,48 @@ export class NodePool implements Disposable {
         if (this.#leaving.delete(id)) this.#tellChoice()
       })
     }
-    return new NodeLink({ clock, address, connectTimeoutMs, onLeaving })
+    const news = this.#takerFor(id)
+    const heard = news === undefined ? {} : { news }
+    return { member, link: new NodeLink({ clock, address, connectTimeoutMs, onLeaving, ...heard }), news }
+  }
+
+  #takerFor(id: string): (NewsTaker & { gone(): void }) | undefined {
+    const { caller, onMembers } = this.#options
+    if (caller === undefined) return undefined
+    const teller = this.#revocations.teller()
+    return {
+      name: caller,
+      epoch: () => teller.epoch(),
+      take: (news, sentAt) => {
+        this.#telling.add(id)
+        this.#choice.setLoad(id, news.load)
+        if (news.config !== undefined) this.#configs.set(id, news.config)
+        const isNew = teller.take(news, sentAt)
+        if (news.members !== undefined) onMembers?.(news.members)
+        return isNew
+      },
+      lost: () => {
+        teller.lost()
+        this.#configs.lost(id)
+        // One that never told anything is not there.
+        if (!this.#telling.delete(id)) this.#choice.failed(id)
+      },
+      gone: () => {
+        teller.gone()
+        this.#telling.delete(id)
+        this.#configs.delete(id)
+      },
+    }
+  }
+
+  /** Opens links where too few are open, so that news comes although nothing is asked. */
+  #keepInTouch(): void {
+    const { clock, caller } = this.#options
+    if (caller === undefined) return
+    this.#cancelTouch()
+    this.#cancelTouch = clock.after(ASK_EVERY_MS, () => this.#keepInTouch())
+    if (this.#telling.size >= Math.min(IN_TOUCH_WITH, this.#nodes.size)) return
+    for (const id of this.#choice.choose(caller, caller, IN_TOUCH_WITH)) this.#nodes.get(id)?.link.open()
   }
 
   #tellChoice(): void {

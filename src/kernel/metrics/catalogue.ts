@@ -3,7 +3,6 @@
 import * as cache from './cache.ts'
 import * as checks from './checks.ts'
 import * as doors from './doors.ts'
-import * as firstLevel from './first-level.ts'
 import * as grpc from './grpc.ts'
 import * as handlers from './handlers.ts'
 import type { Metric } from './metric.ts'
@@ -22,7 +21,6 @@ export const CATALOGUE: readonly CatalogueArea[] = [
   { title: 'Checks', metrics: checks },
   { title: 'Handlers', metrics: handlers },
   { title: 'Cache and revocations', metrics: cache },
-  { title: 'First-level cache', metrics: firstLevel },
   { title: 'Quotas', metrics: quotas },
   { title: 'Reports', metrics: reports },
   { title: 'Front doors', metrics: doors },

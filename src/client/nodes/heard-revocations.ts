@@ -1,0 +1,194 @@
+// What nodes have told of revocations, and how sure it is that all are known.
+//
+// Revocations are numbered in generations. Where nodes share a Redis, generations are numbered too, and a later one voids all
+// that was answered under those before it: so one of them is followed, that with the highest number which an open link tells. It
+// is no other one that counts, though it was higher once: where a Redis begins anew with nothing, its numbers do, too. A
+// node without a Redis is a mesh of its own: its generation says nothing of what other nodes answered, and several are followed
+// beside each other.
+//
+// A generation that was left and is met again begins at the number that a node tells then: what was answered below it is
+// void, since what was revoked meanwhile is not known. So it does no harm to leave one, whatever the reason.
+
+import { Revocations } from '../../cache/revocations.ts'
+import type { AttributeBag } from '../../kernel/attribute-bag.ts'
+import type { Clock } from '../../kernel/ports.ts'
+import type { Epoch } from '../../kernel/revocation.ts'
+import type { News } from '../../wire/batch/news.ts'
+
+/** Without word that all is known for so long, the caller takes itself for out of touch; `docs/batch-stream.md` says so, too. */
+export const OUT_OF_TOUCH_MS = 2_000
+/** How old an answer may be before any node has said it. */
+const FIRST_MAX_AGE_MS = 30_000
+
+/** One generation. */
+interface Followed {
+  readonly revocations: Revocations
+  /** All revocations that had been acknowledged then are known, on the monotonic clock. */
+  knownAt: number
+  maxAgeMs: number
+}
+
+/** What one link has to do with it. */
+export interface Teller {
+  /** What the node at its end is to be told of what was heard. */
+  epoch(): Epoch | undefined
+  /**
+   * Takes what the node tells.
+   * @param sentAt when the question was sent that it answers, on the monotonic clock: all that it says was so then, or later;
+   *   `undefined` where it answers none
+   * @returns whether it brought something that is to be confirmed
+   */
+  take(news: News, sentAt: number | undefined): boolean
+  /** The link is closed; it may tell again. */
+  lost(): void
+  /** The node is gone for good. */
+  gone(): void
+}
+
+interface Telling {
+  generation: string | undefined
+  isOpen: boolean
+}
+
+export class HeardRevocations {
+  readonly #clock: Clock
+  readonly #tellers = new Set<Telling>()
+  readonly #followed = new Map<string, Followed>()
+  /** Until when all that is followed is known without further word. */
+  #surelyUntil = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Whether an answer may still be given; see `Revocations.allows`. */
+  allows(epoch: Epoch, handlers: readonly string[], bag: AttributeBag): boolean {
+    return this.#followed.get(epoch.generation)?.revocations.allows(epoch, handlers, bag) === true
+  }
+
+  /** The oldest answer that may be given now, in ms. */
+  maxAgeMs(): number {
+    const now = this.#clock.monotonic()
+    if (now < this.#surelyUntil) return Number.POSITIVE_INFINITY
+    let most = this.#followed.size === 0 ? FIRST_MAX_AGE_MS : Number.POSITIVE_INFINITY
+    for (const { knownAt, maxAgeMs } of this.#followed.values()) {
+      if (now - knownAt >= OUT_OF_TOUCH_MS) most = Math.min(most, maxAgeMs)
+    }
+    return most
+  }
+
+  teller(): Teller {
+    const telling: Telling = { generation: undefined, isOpen: false }
+    this.#tellers.add(telling)
+    return {
+      epoch: () => this.#epochFor(telling),
+      take: (news, sentAt) => this.#take(telling, news, sentAt),
+      lost: () => {
+        telling.isOpen = false
+      },
+      gone: () => {
+        telling.isOpen = false
+        this.#tellers.delete(telling)
+        // Others go on with a numbered one, or leave it for the next.
+        if (numberOf(telling.generation ?? '') === undefined) this.#leave(telling.generation)
+        this.#reckon()
+      },
+    }
+  }
+
+  #epochFor({ generation }: Telling): Epoch | undefined {
+    const told = generation === undefined ? undefined : this.#followed.get(generation)
+    if (told !== undefined) return told.revocations.epoch
+    for (const [name, { revocations }] of this.#followed) if (numberOf(name) !== undefined) return revocations.epoch
+    return undefined
+  }
+
+  #take(telling: Telling, news: News, sentAt: number | undefined): boolean {
+    const { epoch, outOfTouchMs, maxAgeMs } = news
+    if (epoch === undefined) return false
+    const before = telling.generation
+    telling.generation = epoch.generation
+    telling.isOpen = true
+    // The node has voided all that it said before.
+    if (before !== undefined && before !== epoch.generation) this.#leave(before)
+    let followed = this.#followed.get(epoch.generation)
+    const isNew = followed === undefined
+    if (followed === undefined) {
+      if (!this.#isNext(epoch.generation)) return false
+      followed = { revocations: begun(epoch), knownAt: Number.NEGATIVE_INFINITY, maxAgeMs }
+      this.#followed.set(epoch.generation, followed)
+    }
+    const known = followed.revocations.epoch.sequence
+    if (!isNew) apply(followed.revocations, news)
+    followed.maxAgeMs = maxAgeMs
+    if (sentAt !== undefined) followed.knownAt = Math.max(followed.knownAt, sentAt - outOfTouchMs)
+    this.#forgetSilent()
+    this.#reckon()
+    return isNew || followed.revocations.epoch.sequence > known
+  }
+
+  /** Whether to follow a generation that is not followed yet; the one that it takes the place of is left. */
+  #isNext(generation: string): boolean {
+    const number = numberOf(generation)
+    if (number === undefined) return true
+    for (const other of this.#followed.keys()) {
+      const others = numberOf(other)
+      if (others === undefined) continue
+      if (others >= number && this.#isTold(other, true)) return false
+      this.#followed.delete(other)
+    }
+    return true
+  }
+
+  /** Leaves a generation that no link stands for any more. */
+  #leave(generation: string | undefined): void {
+    if (generation === undefined || this.#isTold(generation, false)) return
+    this.#followed.delete(generation)
+  }
+
+  #isTold(generation: string, byOpen: boolean): boolean {
+    for (const teller of this.#tellers) {
+      if (teller.generation === generation && (teller.isOpen || !byOpen)) return true
+    }
+    return false
+  }
+
+  /** All that was answered under a generation is too old when it was not heard for so long; it would bound what others say. */
+  #forgetSilent(): void {
+    if (this.#followed.size < 2) return
+    const now = this.#clock.monotonic()
+    for (const [name, { knownAt, maxAgeMs }] of this.#followed) {
+      if (now - knownAt >= OUT_OF_TOUCH_MS + maxAgeMs && !this.#isTold(name, true)) this.#followed.delete(name)
+    }
+  }
+
+  #reckon(): void {
+    let first = this.#followed.size === 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+    for (const { knownAt } of this.#followed.values()) first = Math.min(first, knownAt)
+    this.#surelyUntil = first + OUT_OF_TOUCH_MS
+  }
+}
+
+/** Whatever was answered before this is void: what was revoked until then is not known. */
+function begun({ generation, sequence }: Epoch): Revocations {
+  const revocations = new Revocations()
+  revocations.restart(generation, sequence)
+  revocations.revokeBelow(sequence)
+  return revocations
+}
+
+/** A node that is behind changes nothing. */
+function apply(revocations: Revocations, { epoch, revocations: told }: News): void {
+  for (const revocation of told) {
+    if (revocation.sequence === revocations.epoch.sequence + 1) revocations.apply(revocation)
+  }
+  // There were others, and nobody knows which.
+  const sequence = epoch?.sequence ?? 0
+  if (revocations.epoch.sequence < sequence) revocations.revokeBelow(sequence)
+}
+
+/** Those that are told in Redis have one, as its scripts name them; `undefined` for those of a node that is a mesh of its own. */
+function numberOf(generation: string): number | undefined {
+  const digits = /\/(\d{1,15})@\d+$/.exec(generation)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
