@@ -109,3 +109,19 @@ export const RATE_LIMIT_QUOTA_REFUSED_TOTAL = counter({
   help: 'What got no assignment: too many proxies or buckets, a bucket id that is empty or too long, a limit that is not known for now',
   labels: { reason: ['proxies', 'buckets', 'id', 'unknown'] },
 })
+
+export const POOL_QUOTAS_TOTAL = counter({
+  name: 'pool_quotas_total',
+  unit: 'quotas',
+  help:
+    'Quotas that callers named, by who decided: what was leased ahead of need, a refusal of a moment ago, a node, or what was ' +
+    'decided before under the same deduplication id',
+  labels: { by: ['pool_granted', 'pool_refused', 'node', 'repeated'] },
+})
+
+export const POOL_LEASES_TOTAL = counter({
+  name: 'pool_leases_total',
+  unit: 'leases',
+  help: 'Amounts of quotas that nodes were asked for ahead of need: granted in full, or less, or no answer',
+  labels: { outcome: ['full', 'short', 'failed'] },
+})
