@@ -15,6 +15,7 @@ import {
   keyLength,
   ShapeAnswers,
   type StoredAnswer,
+  type Upkeep,
 } from './kept-answer.ts'
 import { MAX_STEPS, type RecordedStep } from './read-collector.ts'
 import type { Revocations } from './revocations.ts'
@@ -23,7 +24,24 @@ import { ShapeTree } from './shape-tree.ts'
 import { usesLeft } from './use-budget.ts'
 import { spend } from './verdict-entry.ts'
 
-export type { AnswerScope, Findings, FoundAnswer, StoredAnswer }
+export type { AnswerScope, Findings, FoundAnswer, StoredAnswer, Upkeep }
+
+/** How an answer is looked for. */
+export interface FindOptions {
+  /** What is known of the request, as far as revocations go; the bag unless given. */
+  readonly known?: AttributeBag
+  /** Whether it may be beyond its life, within what its upkeep allows. */
+  readonly stale?: boolean
+  /** Whether one that has paid for quotas will not do. */
+  readonly unpaid?: boolean
+}
+
+const FRESH: FindOptions = {}
+
+export interface Replacement {
+  readonly kept: StoredAnswer
+  readonly former: StoredAnswer | undefined
+}
 
 export interface AnswerCacheOptions {
   readonly maxEntries: number
@@ -78,18 +96,18 @@ export class AnswerCache {
   /**
    * Finds a servable answer and spends one use of it.
    * @param handlers names of the handlers that the scope's rules can call
-   * @param known what is known of the request, as far as revocations go
    */
   find(
     scope: AnswerScope,
     bag: AttributeBag,
     handlers: readonly string[],
     now: number,
-    known: AttributeBag = bag,
+    options: FindOptions = FRESH,
   ): FoundAnswer | undefined {
+    const { known = bag } = options
     const probe = (answers: ShapeAnswers, values: string) => {
       const kept = answers.get(values)
-      if (kept === undefined || !this.#servable(kept, known, handlers, now)) return undefined
+      if (kept === undefined || !this.#servable(kept, known, handlers, now, options)) return undefined
       kept.isUsed = true
       kept.usesLeft--
       for (const part of kept.parts) spend(part, now)
@@ -99,13 +117,22 @@ export class AnswerCache {
     return sharingSteps(() => scope.shapes.find(bag, probe))
   }
 
-  /** Stores an answer under the shape of its own evaluation, unless that or the answer is too large; then it is counted. */
-  store(scope: AnswerScope, steps: readonly RecordedStep[], stored: StoredAnswer): void {
-    if (steps.length > MAX_STEPS) return this.#options.refused.reads.add()
+  /**
+   * Stores an answer under the shape of its own evaluation, unless that or the answer is too large; then it is counted.
+   * @returns the answer as it is kept, and the one whose place it takes
+   */
+  store(scope: AnswerScope, steps: readonly RecordedStep[], stored: StoredAnswer): Replacement | undefined {
+    if (steps.length > MAX_STEPS) {
+      this.#options.refused.reads.add()
+      return undefined
+    }
     let values = ''
     for (const { value } of steps) values += value
     const bytes = answerBytes(stored, values)
-    if (bytes + 4 * keyLength(steps) > this.#maxAnswerBytes) return this.#options.refused.size.add()
+    if (bytes + 4 * keyLength(steps) > this.#maxAnswerBytes) {
+      this.#options.refused.size.add()
+      return undefined
+    }
     if (!this.#scopes.has(scope.digest)) this.#scopes.set(scope.digest, scope)
     const siblings = this.#answersFor(scope, steps)
     const former = siblings.get(values)
@@ -117,6 +144,7 @@ export class AnswerCache {
     kept.isUsed = true
     this.#makeRoom()
     kept.isUsed = false
+    return { kept, former }
   }
 
   clear(): void {
@@ -172,8 +200,16 @@ export class AnswerCache {
     if (shapes.size === 0 && this.#scopes.get(scope.digest) === scope) this.#scopes.delete(scope.digest)
   }
 
-  #servable(stored: StoredAnswer, bag: AttributeBag, handlers: readonly string[], now: number): boolean {
-    if (now >= stored.freshUntil || usesLeft(stored) <= 0) return false
+  #servable(
+    stored: StoredAnswer,
+    bag: AttributeBag,
+    handlers: readonly string[],
+    now: number,
+    { stale, unpaid }: FindOptions,
+  ): boolean {
+    const until = stale === true ? (stored.upkeep?.staleUntil ?? stored.freshUntil) : stored.freshUntil
+    if (unpaid === true && stored.upkeep?.isPaid === true) return false
+    if (now >= until || usesLeft(stored) <= 0) return false
     return (
       this.#options.revocations.allows(stored.epoch, handlers, bag) &&
       now - stored.createdAt <= this.#options.maxAgeMs()

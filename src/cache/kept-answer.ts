@@ -21,6 +21,18 @@ export interface StoredAnswer extends UseBudget {
   readonly createdAt: number
   readonly freshUntil: number
   readonly epoch: Epoch
+  /** Of answers that their keeper keeps up to date. */
+  readonly upkeep?: Upkeep | undefined
+}
+
+/** What a keeper that cannot evaluate remembers of an answer, to have another one before or after its end. */
+export interface Upkeep {
+  /** Until when it may be given where nobody can be asked for another one. In ms on the monotonic clock. */
+  readonly staleUntil: number
+  /** From when on another one is to be asked for ahead of its end; infinity while that is under way. */
+  refreshAt: number
+  /** Whether its uses were paid for: another one is to be asked for when few are left. */
+  readonly isPaid: boolean
 }
 
 /** A stored answer that was found again. */
@@ -44,6 +56,7 @@ export class KeptAnswer implements FoundAnswer, Linked<KeptAnswer> {
   readonly epoch: Epoch
   readonly parts: readonly VerdictEntry[]
   readonly isUseBound: boolean
+  readonly upkeep: Upkeep | undefined
   usesLeft: number
   /** What was read, by which it is told from other answers of its shape. */
   readonly values: string
@@ -61,6 +74,7 @@ export class KeptAnswer implements FoundAnswer, Linked<KeptAnswer> {
     this.epoch = stored.epoch
     this.parts = stored.parts
     this.isUseBound = stored.isUseBound
+    this.upkeep = stored.upkeep
     this.usesLeft = stored.usesLeft
     this.values = flat(values)
     this.siblings = siblings

@@ -4,6 +4,7 @@
 import { EMPTY_BAG } from '../kernel/attribute-bag.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { instanceBytes } from './instance-bytes.ts'
+import { TokenBucket } from './token-bucket.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
 import type { VerdictRequest } from './verdict-request.ts'
 
@@ -41,7 +42,7 @@ const MAX_LEAD_SHARE = 0.2
 export class RefreshAhead {
   readonly #options: RefreshAheadOptions
   readonly #slots = new Map<number, Item[]>()
-  readonly #budgets = new Map<string, { tokens: number; at: number }>()
+  readonly #budgets = new Map<string, TokenBucket>()
   #items = 0
   #bytes = 0
   #nextSlot: number
@@ -128,14 +129,9 @@ export class RefreshAhead {
 
   #spend(handler: string): boolean {
     const { clock, perSecond } = this.#options
-    const now = clock.monotonic()
-    const budget = this.#budgets.get(handler) ?? { tokens: perSecond, at: now }
+    const budget = this.#budgets.get(handler) ?? new TokenBucket(clock, perSecond)
     this.#budgets.set(handler, budget)
-    budget.tokens = Math.min(perSecond, budget.tokens + ((now - budget.at) / 1000) * perSecond)
-    budget.at = now
-    if (budget.tokens < 1) return false
-    budget.tokens--
-    return true
+    return budget.take()
   }
 }
 

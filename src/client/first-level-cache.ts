@@ -3,7 +3,14 @@
 // asked under them.
 
 import { LRUCache } from 'lru-cache'
-import { AnswerCache, type AnswerScope, type FoundAnswer } from '../cache/answer-cache.ts'
+import {
+  AnswerCache,
+  type AnswerScope,
+  type FindOptions,
+  type FoundAnswer,
+  type Replacement,
+  type Upkeep,
+} from '../cache/answer-cache.ts'
 import type { RecordedStep } from '../cache/read-collector.ts'
 import type { Revocations } from '../cache/revocations.ts'
 import { ShapeTree } from '../cache/shape-tree.ts'
@@ -12,8 +19,10 @@ import type { AnswerShape } from '../kernel/answer-shape.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Counter } from '../kernel/ports.ts'
-import type { Answer } from '../kernel/verdict.ts'
+import type { CheckOptions } from '../kernel/services.ts'
 import { KnownQuestions } from './known-questions.ts'
+import type { NodeAnswer } from './nodes/nodes.ts'
+import { toldReads } from './told-reads.ts'
 
 /** Why an answer was not kept. */
 export interface NotKept {
@@ -51,8 +60,30 @@ interface Choices {
   bytes: number
 }
 
-/** Configs at one time: nodes that are told of a new one follow one after the other. */
-const MAX_CONFIGS = 4
+/** Which quotas a check charges: an answer that has paid for some is not that of a check that charges others. */
+export type Charging = NonNullable<CheckOptions['charging']>
+
+/** What is asked for: by the config of the node that would be asked, for a request in the form in which it shows that to policy. */
+export interface Wanted {
+  readonly config: string
+  readonly charging: Charging
+  readonly bag: AttributeBag
+}
+
+/** How an answer that came is kept. */
+export interface KeepOptions {
+  /**
+   * When the node was asked, on the monotonic clock in ms: the life of the answer counts from then, since nothing is known of
+   * how long it was on its way.
+   */
+  readonly askedAt: number
+  readonly now: number
+  /** From when on another one is to be asked for, as a part of the life that is left. */
+  readonly refreshAfter: number
+}
+
+/** Configs at one time, with each way to charge: nodes that are told of a new one follow one after the other. */
+const MAX_CONFIGS = 12
 /** Memory for how the rules of one config are chosen, in bytes; then it is learned anew. */
 const MAX_CHOICES_BYTES = 4 * 1024 * 1024
 const CHOICE_BYTES = 300
@@ -80,43 +111,56 @@ export class FirstLevelCache {
 
   /**
    * Finds an answer that may be given to a request now, and spends one use of it.
-   * @param config that of the node which would be asked
+   * @param how whether it may be beyond its life, within the bound that its node has told, and whether it may have paid for quotas
    */
-  find(config: string, bag: AttributeBag, now: number): FoundAnswer | undefined {
-    const choices = this.#configs.get(config)
+  find(
+    { config, charging, bag }: Wanted,
+    now: number,
+    how: Pick<FindOptions, 'stale' | 'unpaid'> = {},
+  ): FoundAnswer | undefined {
+    const choices = this.#configs.get(idOf(config, charging))
     if (choices === undefined) return undefined
     const probe = (byValues: Map<string, Chosen>, values: string) => {
       const chosen = byValues.get(values)
       if (chosen === undefined) return undefined
       const { scope, handlers, generated } = chosen
-      return this.#answers.find(scope, bag, handlers, now, generated.size === 0 ? bag : new Unseen(bag, generated))
+      const known = generated.size === 0 ? bag : new Unseen(bag, generated)
+      return this.#answers.find(scope, bag, handlers, now, { ...how, known })
     }
     return sharingSteps(() => choices.tree.find(bag, probe))
   }
 
-  /**
-   * Keeps an answer for the requests that it holds for.
-   * @param askedAt when the node was asked, on the monotonic clock in ms: the life of the answer counts from then, since
-   * nothing is known of how long it was on its way
-   */
-  keep(bag: AttributeBag, answer: Answer, shape: AnswerShape | undefined, askedAt: number): void {
+  /** Keeps an answer for the requests that it holds for. @returns it, with the one whose place it takes */
+  keep(
+    wanted: Wanted,
+    { answer, shape, staleForMs, isPaid }: NodeAnswer,
+    options: KeepOptions,
+  ): Replacement | undefined {
     const { notKept } = this.#options
-    if (answer.validForMs <= 0 || answer.validUses <= 0) return notKept.life.add()
-    if (shape === undefined) return notKept.shape.add()
-    const choosing = this.#questions.answers(shape.choosing, bag)
-    const steps = this.#questions.answers(shape.reads, bag)
-    if (choosing === undefined || steps === undefined) return notKept.mismatch.add()
-    const { scope } = this.#chosen(shape, choosing)
+    const { askedAt, now } = options
+    const freshUntil = askedAt + answer.validForMs
+    if (freshUntil <= now || answer.validUses <= 0) return refuse(notKept.life)
+    if (shape === undefined) return refuse(notKept.shape)
+    const choosing = this.#questions.answers(shape.choosing, wanted.bag)
+    const steps = this.#questions.answers(shape.reads, wanted.bag)
+    if (choosing === undefined || steps === undefined) return refuse(notKept.mismatch)
+    const { scope } = this.#chosen(shape, wanted.charging, choosing)
     const { referenced: _, ...findings } = answer
-    this.#answers.store(scope, steps, {
+    const upkeep: Upkeep = {
+      staleUntil: freshUntil + staleForMs,
+      refreshAt: now + (freshUntil - now) * options.refreshAfter,
+      isPaid,
+    }
+    return this.#answers.store(scope, steps, {
       answer: findings,
-      reads: [],
+      reads: toldReads(shape),
       createdAt: askedAt - answer.ageMs,
-      freshUntil: askedAt + answer.validForMs,
+      freshUntil,
       epoch: shape.epoch,
       parts: [],
       isUseBound: true,
       usesLeft: answer.validUses,
+      upkeep,
     })
   }
 
@@ -125,7 +169,10 @@ export class FirstLevelCache {
     this.#answers.clear()
   }
 
-  #chosen({ config, scope, handlers, generated }: AnswerShape, choosing: readonly RecordedStep[]): Chosen {
+  #chosen(shape: AnswerShape, charging: Charging, choosing: readonly RecordedStep[]): Chosen {
+    const { handlers, generated } = shape
+    const scope = idOf(shape.scope, charging)
+    const config = idOf(shape.config, charging)
     let choices = this.#configs.get(config)
     if (choices === undefined || choices.bytes + choices.tree.bytes > MAX_CHOICES_BYTES) {
       choices = { tree: new ShapeTree(), bytes: 0 }
@@ -145,6 +192,15 @@ export class FirstLevelCache {
     byValues.set(values, chosen)
     return chosen
   }
+}
+
+/** Answers of checks that charge different quotas are told apart, whatever they hang on. */
+function idOf(name: string, charging: Charging): string {
+  return charging === 'all' ? name : `${charging} ${name}`
+}
+
+function refuse(counter: Counter): undefined {
+  counter.add()
 }
 
 /** A bag in which what the node found by itself is unknown: it may be any value that was revoked. */

@@ -73,6 +73,8 @@ export interface CheckOutcome {
   readonly shape?: AnswerShape | undefined
   /** For how long, in ms, beyond its life the answer may be given by who reaches no node. 0 unless given. */
   readonly staleForMs?: number
+  /** Whether it has paid for quotas: for this check, and for each of `Answer.validUses`. */
+  readonly isPaid?: boolean
 }
 
 export interface CheckService {

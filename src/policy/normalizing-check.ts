@@ -8,7 +8,7 @@ import type { CheckOptions, CheckOutcome, CheckService } from '../kernel/service
 import { isStringMap } from '../kernel/value.ts'
 import { AmbiguousRequest, type PathAmbiguity } from '../wire/ambiguity.ts'
 import { NormalRequestBag } from '../wire/normal-request-bag.ts'
-import { outcomeAsSent } from './as-sent.ts'
+import { outcomeAsSent } from '../wire/as-sent.ts'
 
 export interface NormalizingCheckOptions {
   readonly check: CheckService

@@ -2,7 +2,7 @@
 
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { QuotaDemand, QuotaGrant, QuotaOptions, QuotaService } from '../kernel/services.ts'
-import { grantsAsSent } from './as-sent.ts'
+import { grantsAsSent } from '../wire/as-sent.ts'
 import type { NormalizingCheck } from './normalizing-check.ts'
 
 export class NormalizingQuotas implements QuotaService {

@@ -208,9 +208,9 @@ export const CACHE_DEFECTS: readonly Defect[] = [
     plant: () =>
       replace<typeof AnswerCacheModule>(ANSWER_CACHE, ({ AnswerCache }) => ({
         AnswerCache: class extends AnswerCache {
-          override store(...[scope, steps, stored]: Parameters<AnswerCacheModule.AnswerCache['store']>): void {
+          override store(...[scope, steps, stored]: Parameters<AnswerCacheModule.AnswerCache['store']>) {
             const createdAt = stored.freshUntil - stored.answer.validForMs
-            super.store(scope, steps, { ...stored, createdAt })
+            return super.store(scope, steps, { ...stored, createdAt })
           }
         },
       })),

@@ -4,7 +4,7 @@ import { Revocations } from '../../src/cache/revocations.ts'
 import { FirstLevelCache } from '../../src/client/first-level-cache.ts'
 import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
-import { givenAgain } from '../../src/policy/answer-life.ts'
+import { givenAgain } from '../../src/cache/answer-life.ts'
 import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
 import { AnswerBatchWriter } from '../../src/wire/batch/answer-batch-writer.ts'
 import type { FakeClock } from '../helpers/clock.ts'
@@ -52,7 +52,8 @@ export class SimulatedSidecar {
 
   check(bag: AttributeBag, asked: Pick<CheckOptions, 'charging' | 'deduplicationId'>): Told | Promise<Told> {
     const askedAt = this.#clock.monotonic()
-    const kept = this.#cache.find(this.#node.state().snapshot.id, bag, askedAt)
+    const wanted = { config: this.#node.state().snapshot.id, charging: asked.charging ?? 'all', bag }
+    const kept = this.#cache.find(wanted, askedAt)
     if (kept !== undefined) {
       const answer = givenAgain(kept, askedAt, kept.usesLeft, [])
       return { outcome: { answer, quotas: new Map(), answeredAt: askedAt }, isKept: true }
@@ -63,7 +64,9 @@ export class SimulatedSidecar {
       // As over the stream, with so few words that it begins anew now and then.
       this.#writer.add(0, told)
       this.#batches.read(this.#writer.take(), {
-        answered: (_, { answer, shape }) => this.#cache.keep(bag, answer, shape, askedAt),
+        answered: (_, answer) => {
+          this.#cache.keep(wanted, answer, { askedAt, now: this.#clock.monotonic(), refreshAfter: 1 })
+        },
         failed: () => undefined,
         leaving: () => undefined,
       })

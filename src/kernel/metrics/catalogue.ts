@@ -3,6 +3,7 @@
 import * as cache from './cache.ts'
 import * as checks from './checks.ts'
 import * as doors from './doors.ts'
+import * as firstLevel from './first-level.ts'
 import * as grpc from './grpc.ts'
 import * as handlers from './handlers.ts'
 import type { Metric } from './metric.ts'
@@ -21,6 +22,7 @@ export const CATALOGUE: readonly CatalogueArea[] = [
   { title: 'Checks', metrics: checks },
   { title: 'Handlers', metrics: handlers },
   { title: 'Cache and revocations', metrics: cache },
+  { title: 'First-level cache', metrics: firstLevel },
   { title: 'Quotas', metrics: quotas },
   { title: 'Reports', metrics: reports },
   { title: 'Front doors', metrics: doors },

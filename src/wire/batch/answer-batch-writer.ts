@@ -21,7 +21,7 @@ export const TIERS: readonly Tier[] = ['local', 'mesh', 'backend', 'stale']
 export const OPERATIONS: readonly HeaderOperation['operation'][] = ['REPLACE', 'REMOVE', 'APPEND']
 
 /** What is told of an answered check. */
-export type Outcome = Pick<CheckOutcome, 'answer' | 'shape' | 'staleForMs'> & {
+export type Outcome = Pick<CheckOutcome, 'answer' | 'shape' | 'staleForMs' | 'isPaid'> & {
   readonly quotas?: CheckOutcome['quotas']
 }
 
@@ -55,7 +55,7 @@ export class AnswerBatchWriter {
     return this.#words.memory + this.#shapes.memory
   }
 
-  add(id: number, { answer, shape, staleForMs = 0, quotas }: Outcome): void {
+  add(id: number, { answer, shape, staleForMs = 0, isPaid = false, quotas }: Outcome): void {
     const number = shape === undefined ? undefined : this.#shapes.number(shape)
     const granted = quotas === undefined || quotas.size === 0 ? undefined : this.#numbered(quotas)
     const isKept = number !== undefined || granted?.some(({ shape: own }) => own !== undefined) === true
@@ -85,6 +85,7 @@ export class AnswerBatchWriter {
       answers.uint(16, whole(staleForMs))
     }
     if (granted !== undefined) for (const grant of granted) this.#writeGrant(answers, grant)
+    answers.bool(18, isPaid)
     answers.close(open)
   }
 

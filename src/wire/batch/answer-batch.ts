@@ -22,6 +22,8 @@ export interface ToldAnswer {
   readonly shape: AnswerShape | undefined
   /** For how long, in ms, beyond its life it may be given where no node answers. */
   readonly staleForMs: number
+  /** Whether it has paid for quotas: for this request, and for each of its uses. */
+  readonly isPaid: boolean
   /** By the names under which the caller asked for them. */
   readonly grants: ReadonlyMap<string, ToldGrant>
 }
@@ -54,6 +56,7 @@ interface ReadAnswer {
   generation: string
   sequence: number
   staleForMs: number
+  isPaid: boolean
   grants: Map<string, ReadGrant> | undefined
 }
 
@@ -137,17 +140,19 @@ export class AnswerBatches {
       generation: '',
       sequence: 0,
       staleForMs: 0,
+      isPaid: false,
       grants: undefined,
     }
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#readField(reader, tag, passing, read)
     reader.close(outer)
-    const { id, code, message, failed, shape, generation, sequence, staleForMs, grants, ...rest } = read
+    const { id, code, message, failed, shape, generation, sequence, staleForMs, isPaid, grants, ...rest } = read
     if (failed) return sink.failed(id, { code, message })
     const isBehind = answerTag >>> 3 === KEPT_ANSWERS
     sink.answered(id, {
       answer: { status: { code, message }, ...rest, referenced: [] },
       shape: isBehind ? this.#shapeOf(reader, shape, { generation, sequence }) : undefined,
       staleForMs,
+      isPaid,
       grants: grants === undefined ? NO_GRANTS : this.#grantsOf(reader, grants, isBehind),
     })
   }
@@ -172,8 +177,8 @@ export class AnswerBatches {
 
   #readField(reader: WireReader, tag: number, passing: PassingWords, into: ReadAnswer): void {
     const field = tag >>> 3
-    if (field > 17) return reader.skip(tag)
-    reader.expect(tag, field < 9 || (field > 12 && field < 17) ? VARINT : BYTES)
+    if (field > 18) return reader.skip(tag)
+    reader.expect(tag, field < 9 || (field > 12 && field !== 17) ? VARINT : BYTES)
     switch (field) {
       case 1:
         into.id = reader.varint32() >>> 0
@@ -222,6 +227,9 @@ export class AnswerBatches {
         break
       case 17:
         this.#readGrant(reader, passing, (into.grants ??= new Map()))
+        break
+      case 18:
+        into.isPaid = reader.varint32() !== 0
         break
       default: {
         const [rule = '', handler = ''] = this.#readTexts(reader, passing)

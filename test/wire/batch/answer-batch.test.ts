@@ -112,8 +112,8 @@ function withoutIds(shape: AnswerShape | undefined): unknown {
 }
 
 const said = fc.oneof(
-  fc.record({ kind: fc.constant('answer' as const), answer, quotas: grants }),
-  fc.record({ kind: fc.constant('kept' as const), answer, shape, staleForMs, quotas: grants }),
+  fc.record({ kind: fc.constant('answer' as const), answer, isPaid: fc.boolean(), quotas: grants }),
+  fc.record({ kind: fc.constant('kept' as const), answer, shape, staleForMs, isPaid: fc.boolean(), quotas: grants }),
   fc.record({ kind: fc.constant('failure' as const), status }),
   fc.record({ kind: fc.constant('leaving' as const) }),
 )
@@ -169,7 +169,7 @@ describe('batches of answers', () => {
             .map(([id, each]) => {
               if (each.kind === 'leaving') return 'leaving'
               if (each.kind === 'failure') return [id, each.status]
-              const told = { answer: each.answer, grants: plainly({ grants: each.quotas }) }
+              const told = { answer: each.answer, isPaid: each.isPaid, grants: plainly({ grants: each.quotas }) }
               if (each.kind === 'answer') return [id, { ...told, shape: undefined, staleForMs: 0 }]
               return [id, { ...told, shape: withoutIds(named(each.shape)), staleForMs: each.staleForMs }]
             })

@@ -1,8 +1,8 @@
 // How long an answer may be given again, how often, and by whom.
 
-import type { StoredAnswer } from '../cache/answer-cache.ts'
 import type { Epoch } from '../kernel/revocation.ts'
-import { handOutUses, type UseBudget, usesLeft } from '../cache/use-budget.ts'
+import type { StoredAnswer } from './answer-cache.ts'
+import { handOutUses, type UseBudget, usesLeft } from './use-budget.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Answer } from '../kernel/verdict.ts'
 

@@ -2,7 +2,7 @@
 
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { CheckOutcome, QuotaGrant } from '../kernel/services.ts'
-import type { NormalRequestBag } from '../wire/normal-request-bag.ts'
+import type { NormalRequestBag } from './normal-request-bag.ts'
 
 /** The outcome with references to what the caller sent; the same object where they are so already. */
 export function outcomeAsSent(outcome: CheckOutcome, bag: NormalRequestBag): CheckOutcome {

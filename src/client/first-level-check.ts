@@ -1,0 +1,297 @@
+// Answers checks as a node does, from answers that nodes gave before where one holds, else by asking a node.
+
+import { givenAgain } from '../cache/answer-life.ts'
+import type { FoundAnswer, Replacement, StoredAnswer } from '../cache/answer-cache.ts'
+import type { Revocations } from '../cache/revocations.ts'
+import { TokenBucket } from '../cache/token-bucket.ts'
+import { HANDED_ON_SHARE } from '../cache/verdict-entry.ts'
+import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { Clock, Meter, Random } from '../kernel/ports.ts'
+import type { ReferencedAttribute } from '../kernel/read-log.ts'
+import type {
+  CheckOptions,
+  CheckOutcome,
+  CheckService,
+  QuotaDemand,
+  QuotaGrant,
+  QuotaOptions,
+  QuotaService,
+} from '../kernel/services.ts'
+import type { Answer } from '../kernel/verdict.ts'
+import { outcomeAsSent } from '../wire/as-sent.ts'
+import { NormalRequestBag } from '../wire/normal-request-bag.ts'
+import { type AffinityChoice, BagAffinity } from './affinity.ts'
+import { FirstLevelCache, type Wanted } from './first-level-cache.ts'
+import { createFirstLevelMetrics, type FirstLevelMetrics } from './first-level-metrics.ts'
+import type { NodeAnswer, NodeConfig, NodeGrant, Nodes } from './nodes/nodes.ts'
+import { PaidUses } from './paid-uses.ts'
+import { toldReads } from './told-reads.ts'
+import { UseRates } from './use-rates.ts'
+
+export interface FirstLevelCheckOptions {
+  readonly nodes: Nodes
+  /** Those that nodes have told of. */
+  readonly revocations: Revocations
+  readonly clock: Clock
+  readonly random: Random
+  readonly meter: Meter
+  readonly maxEntries: number
+  readonly maxBytes: number
+  readonly choice: AffinityChoice
+  /** Checks a second that may be asked in the background; 0: none. */
+  readonly refreshesPerSecond: number
+}
+
+const NO_GRANTS: ReadonlyMap<string, QuotaGrant> = new Map()
+const NO_REFERENCES: readonly ReferencedAttribute[] = []
+/** Of the life that is left when an answer comes, the part after which another one is asked for; chance spreads them. */
+const REFRESH_AFTER = 0.8
+const REFRESH_SPREAD = 0.1
+/** Of the uses that are wanted, the part below which further ones are paid for. */
+const ENOUGH_USES = 0.5
+const BACKGROUND_TIMEOUT_MS = 1_000
+
+/** A request as it is looked up and asked about. */
+interface Request {
+  /** As the caller sent it. */
+  readonly bag: AttributeBag
+  /** As policy sees it; `undefined` where it has two readings, or no node has told how it sees requests. */
+  readonly wanted: Wanted | undefined
+  readonly affinity: BagAffinity
+}
+
+/** What a node has told, and what has become of it here. */
+interface Asked {
+  readonly told: NodeAnswer
+  readonly kept: Replacement | undefined
+}
+
+const ANY = {}
+const UNPAID = { unpaid: true }
+const STALE = { stale: true, unpaid: true }
+
+export class FirstLevelCheck implements CheckService, QuotaService {
+  readonly #options: FirstLevelCheckOptions
+  readonly #metrics: FirstLevelMetrics
+  readonly #cache: FirstLevelCache
+  readonly #refreshes: TokenBucket
+  readonly #rates = new UseRates()
+  readonly #paid: PaidUses
+
+  constructor(options: FirstLevelCheckOptions) {
+    this.#options = options
+    const { nodes, revocations, clock, meter, maxEntries, maxBytes, refreshesPerSecond } = options
+    const metrics = createFirstLevelMetrics(meter)
+    this.#metrics = metrics
+    const maxAgeMs = () => nodes.maxAgeMs()
+    const { onEvict, notKept } = metrics
+    this.#cache = new FirstLevelCache({ maxEntries, maxBytes, revocations, maxAgeMs, onEvict, notKept })
+    this.#refreshes = new TokenBucket(clock, refreshesPerSecond)
+    this.#paid = new PaidUses(clock)
+  }
+
+  /** @throws IntermixError NOT_READY before a node has told its config */
+  vocabulary(): Vocabulary {
+    const config = this.#options.nodes.config(NOBODY)
+    if (config === undefined) throw new IntermixError('NOT_READY', 'no node has told its config yet')
+    return config.vocabulary
+  }
+
+  /** Brings the gauges up to date. */
+  measure(): void {
+    this.#metrics.measure(this.#cache)
+  }
+
+  /** Gives back what was paid for and not used. */
+  close(): void {
+    this.#paid.close()
+  }
+
+  check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const now = options.startedAt ?? this.#options.clock.monotonic()
+    const request = this.#request(bag, options.charging)
+    const { wanted } = request
+    if (wanted === undefined) return this.#ask(request, options, now)
+    const found = this.#cache.find(wanted, now, isOwnCharge(options) ? UNPAID : ANY)
+    if (found === undefined) return this.#ask(request, options, now)
+    this.#metrics.kept.add()
+    if (found.upkeep !== undefined) this.#keepUp(found, request, options, now)
+    const outcome = this.#outcome(found, wanted, options, now)
+    const { quotas } = options
+    if (quotas === undefined || quotas.size === 0 || outcome.answer.status.code !== 0 || options.charging === 'none')
+      return outcome
+    return this.charge(bag, quotas, options).then((grants) => ({ ...outcome, quotas: grants }))
+  }
+
+  async charge(
+    bag: AttributeBag,
+    demands: ReadonlyMap<string, QuotaDemand>,
+    options: QuotaOptions,
+  ): Promise<ReadonlyMap<string, QuotaGrant>> {
+    const { timeoutMs, deduplicationId, references } = options
+    const affinity = new BagAffinity(bag, this.#options.choice)
+    const retries = deduplicationId === undefined ? {} : { deduplicationId }
+    const question = {
+      bag,
+      timeoutMs,
+      affinity: affinity.affinity,
+      tenant: affinity.tenant,
+      quotas: demands,
+      ...retries,
+    }
+    const { grants } = await this.#options.nodes.ask({ ...question, quotasOnly: true })
+    return grantsOf(grants, references !== false)
+  }
+
+  #request(bag: AttributeBag, charging: CheckOptions['charging'] = 'all'): Request {
+    const affinity = new BagAffinity(bag, this.#options.choice)
+    const config = this.#options.nodes.config(affinity)
+    const reading = config === undefined ? undefined : readingOf(bag, config)
+    const wanted = config && reading && { config: config.id, charging, bag: reading }
+    return { bag, wanted, affinity }
+  }
+
+  #outcome(found: FoundAnswer, { bag }: Wanted, options: CheckOptions, now: number): CheckOutcome {
+    const { references } = options
+    const reads = references === false ? NO_REFERENCES : found.reads
+    const uses = options.keepsAnswer === true ? handOn(found) : found.usesLeft
+    const answer = givenAgain(found, now, uses, reads)
+    const outcome = { answer, quotas: NO_GRANTS, answeredAt: now }
+    return references !== false && bag instanceof NormalRequestBag ? outcomeAsSent(outcome, bag) : outcome
+  }
+
+  async #ask(request: Request, options: CheckOptions, startedAt: number): Promise<CheckOutcome> {
+    const { clock } = this.#options
+    const askedAt = clock.monotonic()
+    const timeoutMs = options.timeoutMs - (askedAt - startedAt)
+    try {
+      const asked = await this.#askNodes(request, options, timeoutMs, askedAt)
+      this.#metrics.node.add()
+      return this.#told(asked, request, options)
+    } catch (caught) {
+      const failure = IntermixError.from(caught)
+      const outcome = failure.retryable ? this.#stale(request, options) : undefined
+      if (outcome === undefined) this.#metrics.none.add()
+      else this.#metrics.stale.add()
+      if (outcome === undefined) throw failure
+      return outcome
+    }
+  }
+
+  /** What may be given where no node answers. It is given once: who keeps answers is to ask again. */
+  #stale({ wanted }: Request, options: CheckOptions): CheckOutcome | undefined {
+    const now = this.#options.clock.monotonic()
+    const stale = wanted === undefined ? undefined : this.#cache.find(wanted, now, STALE)
+    if (wanted === undefined || stale === undefined) return undefined
+    const outcome = this.#outcome(stale, wanted, { ...options, keepsAnswer: false }, now)
+    return { ...outcome, answer: { ...outcome.answer, tier: 'stale', validForMs: 0, validUses: 0 } }
+  }
+
+  #told({ told, kept }: Asked, { wanted }: Request, options: CheckOptions): CheckOutcome {
+    const { answer, shape, grants } = told
+    const isTold = options.references !== false
+    // What an answer depended on is known of those alone that may be kept. The uses are those of the one that is kept here.
+    const isGiven = kept !== undefined && shape !== undefined
+    const validUses = isGiven && options.keepsAnswer === true ? handOn(kept.kept) : answer.validUses
+    const given: Answer = isGiven
+      ? { ...answer, validUses, referenced: isTold ? toldReads(shape) : NO_REFERENCES }
+      : { ...answer, validForMs: 0, validUses: 0 }
+    const outcome = { answer: given, quotas: grantsOf(grants, isTold), answeredAt: this.#options.clock.monotonic() }
+    return isTold && wanted?.bag instanceof NormalRequestBag ? outcomeAsSent(outcome, wanted.bag) : outcome
+  }
+
+  async #askNodes(request: Request, options: CheckOptions, timeoutMs: number, askedAt: number): Promise<Asked> {
+    const { nodes, clock, random } = this.#options
+    const { charging = 'all', quotas, deduplicationId } = options
+    const { bag, affinity: key } = request
+    const { affinity, tenant } = key
+    const isAhead = charging === 'all' && !isOwnCharge(options)
+    const told = await nodes.ask({
+      bag,
+      timeoutMs,
+      affinity,
+      tenant,
+      charging,
+      uses: isAhead ? this.#rates.count(affinity, askedAt) : 1,
+      ...(quotas === undefined ? {} : { quotas }),
+      ...(deduplicationId === undefined ? {} : { deduplicationId }),
+    })
+    // A node may have told its config meanwhile.
+    const wanted = request.wanted ?? this.#request(bag, charging).wanted
+    const refreshAfter = REFRESH_AFTER + random() * REFRESH_SPREAD
+    const now = clock.monotonic()
+    const kept = wanted && this.#cache.keep(wanted, told, { askedAt, now, refreshAfter })
+    if (told.isPaid && kept !== undefined)
+      this.#paid.watch(kept.kept, kept.former, (left) => this.#giveBack(request, left))
+    else if (told.isPaid) this.#giveBack(request, told.answer.validUses)
+    return { told, kept }
+  }
+
+  /** Asks for another answer before this one ends, or before what it has paid for is used up. */
+  #keepUp(found: FoundAnswer, request: Request, { charging }: CheckOptions, now: number): void {
+    const { upkeep, freshUntil, usesLeft } = found
+    if (upkeep === undefined) return
+    const enough = upkeep.isPaid ? this.#rates.count(request.affinity.affinity, now) * ENOUGH_USES : 0
+    if (upkeep.refreshAt === Number.POSITIVE_INFINITY || (now < upkeep.refreshAt && usesLeft >= enough)) return
+    if (!upkeep.isPaid && !this.#refreshes.take()) {
+      upkeep.refreshAt = (now + freshUntil) / 2
+      return this.#metrics.refreshed.over_budget.add()
+    }
+    upkeep.refreshAt = Number.POSITIVE_INFINITY
+    const asked: CheckOptions = { timeoutMs: BACKGROUND_TIMEOUT_MS, ...(charging === undefined ? {} : { charging }) }
+    void this.#askNodes(request, asked, BACKGROUND_TIMEOUT_MS, now).then(
+      ({ told, kept }) => {
+        this.#metrics.refreshed[kept === undefined ? 'not_kept' : 'kept'].add()
+        if (!told.isPaid) return
+        // What was paid for this check, which nobody has made.
+        if (kept === undefined) this.#giveBack(request, 1)
+        else kept.kept.usesLeft++
+      },
+      () => this.#metrics.refreshed.failed.add(),
+    )
+  }
+
+  #giveBack({ bag, affinity: key }: Request, left: number): void {
+    if (left === 0) return
+    this.#metrics.returned.add(left)
+    const { affinity, tenant } = key
+    const question = { bag, timeoutMs: BACKGROUND_TIMEOUT_MS, affinity, tenant, uses: -left }
+    // What is lost on the way comes back with time, as all of a limit does.
+    void this.#options.nodes.ask(question).catch(() => undefined)
+  }
+}
+
+/** Whether the check charges what no other one has paid for: quotas that it names, or those of a retry. */
+function isOwnCharge({ quotas, deduplicationId }: CheckOptions): boolean {
+  return deduplicationId !== undefined || (quotas !== undefined && quotas.size > 0)
+}
+
+/** Takes uses for a caller that keeps the answer, too; most are left for others here. */
+function handOn(answer: StoredAnswer): number {
+  const uses = Math.floor(answer.usesLeft * HANDED_ON_SHARE)
+  answer.usesLeft -= uses
+  return uses
+}
+
+const NOBODY = { affinity: '', tenant: '' }
+
+/**
+ * The request as policy sees it; `undefined` where it is to be judged by more than one reading.
+ * @throws AmbiguousRequest (INVALID_REQUEST) as nodes do
+ */
+function readingOf(bag: AttributeBag, { normalizes, allowedAmbiguities }: NodeConfig): AttributeBag | undefined {
+  if (!normalizes) return bag
+  const normal = new NormalRequestBag(bag, allowedAmbiguities)
+  return normal.unresolved() === undefined ? normal : undefined
+}
+
+function grantsOf(grants: ReadonlyMap<string, NodeGrant>, isTold: boolean): ReadonlyMap<string, QuotaGrant> {
+  if (grants.size === 0) return NO_GRANTS
+  const all = new Map<string, QuotaGrant>()
+  for (const [name, grant] of grants) {
+    const { shape } = grant
+    all.set(name, { ...grant, referenced: isTold && shape !== undefined ? toldReads(shape) : NO_REFERENCES })
+  }
+  return all
+}

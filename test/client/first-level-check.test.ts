@@ -1,0 +1,265 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { Revocations } from '../../src/cache/revocations.ts'
+import { attributePath } from '../../src/client/affinity.ts'
+import { FirstLevelCheck } from '../../src/client/first-level-check.ts'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
+import type { AttributeValue } from '../../src/kernel/value.ts'
+import { FakeClock } from '../helpers/clock.ts'
+import { ReadableMeter } from '../redis/support.ts'
+import { EPOCH, ScriptedNodes, shapeBy } from './scripted-nodes.ts'
+
+let clock: FakeClock
+let nodes: ScriptedNodes
+let revocations: Revocations
+let meter: ReadableMeter
+let checks: FirstLevelCheck
+
+beforeEach(() => {
+  clock = new FakeClock()
+  nodes = new ScriptedNodes()
+  revocations = new Revocations()
+  meter = new ReadableMeter()
+  const choice = { affinity: [attributePath('a')], tenant: undefined }
+  const bounds = { maxEntries: 100, maxBytes: 1_000_000, refreshesPerSecond: 10 }
+  checks = new FirstLevelCheck({ nodes, revocations, clock, random: () => 0.5, meter, choice, ...bounds })
+})
+
+const away = () => new IntermixError('BACKEND_FAILED', 'no node is there')
+
+function check(values: Record<string, AttributeValue>, options: Partial<CheckOptions> = {}) {
+  return checks.check(MapBag.of(values), { timeoutMs: 1_000, ...options })
+}
+
+/** The answer of one that is kept: at once. */
+function kept(values: Record<string, AttributeValue>, options: Partial<CheckOptions> = {}): CheckOutcome {
+  const outcome = check(values, options)
+  if (outcome instanceof Promise) throw new Error('a node is asked')
+  return outcome
+}
+
+const settle = () => clock.advance(0)
+
+describe('kept answers', () => {
+  it('are given at once to requests that they hold for, with what is left of their life', async () => {
+    nodes.script = () => ({ answer: { ageMs: 500, validForMs: 5_000, validUses: 3 } })
+    expect((await check({ a: 'x', b: '1' })).answer).toMatchObject({ tier: 'backend', ageMs: 500, validUses: 3 })
+    await clock.advance(1_000)
+    expect(kept({ a: 'x', b: '2' }).answer).toMatchObject({
+      tier: 'local',
+      ageMs: 1_500,
+      validForMs: 4_000,
+      validUses: 2,
+    })
+    expect(check({ a: 'y' })).toBeInstanceOf(Promise)
+    expect(nodes.asked).toHaveLength(2)
+  })
+
+  it('end with their uses', async () => {
+    nodes.script = () => ({ answer: { validUses: 2 } })
+    await check({ a: 'x' })
+    kept({ a: 'x' })
+    kept({ a: 'x' })
+    expect(check({ a: 'x' })).toBeInstanceOf(Promise)
+  })
+
+  it('count their age from when the node was asked', async () => {
+    const { ask } = nodes
+    nodes.ask = async (question) => {
+      await clock.advance(400)
+      return await ask.call(nodes, question)
+    }
+    await check({ a: 'x' })
+    expect(kept({ a: 'x' }).answer.ageMs).toBe(400)
+  })
+
+  it('are void when they are revoked', async () => {
+    await check({ a: 'x' })
+    revocations.apply({ sequence: 1, target: { kind: 'attribute', name: 'a', key: undefined, value: 'x' } })
+    expect(check({ a: 'x' })).toBeInstanceOf(Promise)
+  })
+
+  it('of another config are not given', async () => {
+    await check({ a: 'x' })
+    nodes.known = { ...(nodes.known as NonNullable<typeof nodes.known>), id: 'c2' }
+    expect(check({ a: 'x' })).toBeInstanceOf(Promise)
+  })
+
+  it('are those of one spelling, and of requests with two readings there are none', async () => {
+    nodes.script = () => ({ shape: shapeBy('request.path') })
+    await check({ a: 'x', 'request.path': '/a//b' })
+    kept({ a: 'x', 'request.path': '/a//b' })
+    for (let at = 0; at < 2; at++) expect(check({ a: 'x', 'request.path': '/a/../b' })).toBeInstanceOf(Promise)
+    expect(() => check({ 'request.path': '/%zz' })).toThrow(/request\.path/)
+  })
+
+  it('of checks that charge other quotas are not given', async () => {
+    await check({ a: 'x' }, { charging: 'named' })
+    kept({ a: 'x' }, { charging: 'named' })
+    expect(check({ a: 'x' })).toBeInstanceOf(Promise)
+  })
+
+  it('share their uses with callers that keep them, too', async () => {
+    nodes.script = () => ({ answer: { validUses: 800 } })
+    expect((await check({ a: 'x' }, { keepsAnswer: true })).answer.validUses).toBe(100)
+    expect(kept({ a: 'x' }, { keepsAnswer: true }).answer.validUses).toBe(87)
+  })
+
+  it('tell Mixer clients what they depended on, as they sent it', async () => {
+    nodes.script = () => ({ shape: shapeBy('request.raw_path') })
+    const path = { name: 'request.path', key: undefined, condition: 'EXACT', whole: false }
+    expect((await check({ a: 'x', 'request.path': '/p' })).answer.referenced).toEqual([path])
+    expect(kept({ a: 'x', 'request.path': '/p' }).answer.referenced).toEqual([path])
+    expect(kept({ a: 'x', 'request.path': '/p' }, { references: false }).answer.referenced).toEqual([])
+  })
+})
+
+describe('where no node answers', () => {
+  it('answers are given beyond their life, within the bound that their node has told', async () => {
+    nodes.script = () => ({ answer: { validForMs: 1_000 }, staleForMs: 5_000 })
+    await check({ a: 'x' })
+    nodes.script = away
+    await clock.advance(5_999)
+    expect((await check({ a: 'x' })).answer).toMatchObject({ tier: 'stale', ageMs: 5_999, validForMs: 0, validUses: 0 })
+    await clock.advance(1)
+    await expect(check({ a: 'x' })).rejects.toThrow('no node is there')
+  })
+
+  it('and not where a node has said that nothing will help', async () => {
+    nodes.script = () => ({ answer: { validForMs: 1_000 }, staleForMs: 5_000 })
+    await check({ a: 'x' })
+    nodes.script = () => new IntermixError('INTERNAL', 'broken')
+    await clock.advance(1_000)
+    await expect(check({ a: 'x' })).rejects.toThrow('broken')
+  })
+
+  it('none that is too old for who is out of touch', async () => {
+    nodes.script = () => ({ answer: { validForMs: 1_000 }, staleForMs: 5_000 })
+    await check({ a: 'x' })
+    nodes.script = away
+    nodes.maxAge = 2_000
+    await clock.advance(2_000)
+    expect((await check({ a: 'x' })).answer.tier).toBe('stale')
+    await clock.advance(1)
+    await expect(check({ a: 'x' })).rejects.toThrow('no node is there')
+  })
+
+  it('nor one that was revoked', async () => {
+    nodes.script = () => ({ answer: { validForMs: 1_000 }, staleForMs: 5_000 })
+    await check({ a: 'x' })
+    revocations.apply({ sequence: 1, target: { kind: 'handler', handler: 'h' } })
+    nodes.script = away
+    await expect(check({ a: 'x' })).rejects.toThrow('no node is there')
+  })
+})
+
+describe('before an answer ends', () => {
+  it('another one is asked for once, by a request that comes late in its life', async () => {
+    nodes.script = () => ({ answer: { validForMs: 1_000 } })
+    await check({ a: 'x' })
+    await clock.advance(840)
+    kept({ a: 'x' })
+    expect(nodes.asked).toHaveLength(1)
+    await clock.advance(20)
+    kept({ a: 'x' })
+    kept({ a: 'x' })
+    expect(nodes.asked).toHaveLength(2)
+    await clock.advance(500)
+    expect(kept({ a: 'x' }).answer.ageMs).toBe(500)
+    expect(meter.value('first_level_refreshed_total', 'kept')).toBe(1)
+  })
+
+  it('none beyond the budget', async () => {
+    nodes.script = () => ({ answer: { validForMs: 1_000 } })
+    const keys = Array.from({ length: 20 }, (_, at) => `x${at}`)
+    for (const a of keys) await check({ a })
+    await clock.advance(900)
+    for (const a of keys) kept({ a })
+    expect(nodes.asked).toHaveLength(30)
+    expect(meter.value('first_level_refreshed_total', 'over_budget')).toBe(10)
+  })
+})
+
+describe('answers that pay for quotas', () => {
+  const paid = () =>
+    (nodes.script = ({ uses = 1 }) =>
+      uses < 2
+        ? { shape: undefined, answer: { validForMs: 0, validUses: 0 } }
+        : { isPaid: true, answer: { validForMs: 1_000, validUses: uses - 1 } })
+
+  /** So many checks of one key, evenly in a second. @returns how many asked a node */
+  async function load(count: number): Promise<number> {
+    const before = nodes.asked.length
+    for (let at = 0; at < count; at++) {
+      await check({ a: 'x' })
+      await clock.advance(1_000 / count)
+    }
+    return nodes.asked.length - before
+  }
+
+  it('are paid for ahead, as many as the next moment needs, and never given more often', async () => {
+    paid()
+    let given = 0
+    const { ask } = nodes
+    let bought = 0
+    nodes.ask = async (question) => {
+      const told = await ask.call(nodes, question)
+      const { uses = 1 } = question
+      bought += uses < 0 ? uses : Math.max(1, uses)
+      return told
+    }
+    for (let second = 0; second < 3; second++) {
+      expect(await load(500)).toBeLessThan(second === 0 ? 100 : 25)
+      given += 500
+      expect(given).toBeLessThanOrEqual(bought)
+    }
+  })
+
+  it('are given back where nobody has used them', async () => {
+    paid()
+    await load(200)
+    await clock.advance(2_000)
+    const returned = nodes.asked.filter(({ uses = 0 }) => uses < 0)
+    expect(returned.length).toBeGreaterThan(0)
+    const bought = nodes.asked.reduce((sum, { uses = 1 }) => sum + uses, 0)
+    expect(bought).toBe(200)
+  })
+
+  it('are given back at the end', async () => {
+    paid()
+    await load(200)
+    checks.close()
+    await settle()
+    expect(nodes.asked.reduce((sum, { uses = 1 }) => sum + uses, 0)).toBe(200)
+  })
+
+  it('are not given to retries, nor to checks that name quotas themselves', async () => {
+    paid()
+    await load(200)
+    expect(check({ a: 'x' }, { deduplicationId: 'r' })).toBeInstanceOf(Promise)
+    const quotas = new Map([['q', { amount: 1, bestEffort: false }]])
+    expect(check({ a: 'x' }, { quotas })).toBeInstanceOf(Promise)
+    expect(nodes.asked.at(-1)?.uses).toBe(1)
+  })
+})
+
+describe('before a node has told its config', () => {
+  it('nodes are asked, and what they tell is kept as soon as it can be', async () => {
+    const config = nodes.known
+    nodes.known = undefined
+    expect(() => checks.vocabulary()).toThrow(/no node/)
+    nodes.script = () => {
+      nodes.known = config
+      return {}
+    }
+    await check({ a: 'x' })
+    kept({ a: 'x' })
+  })
+})
+
+it('keeps no answer that the node gave under revocations which are not known here', async () => {
+  nodes.script = () => ({ shape: shapeBy('a', { epoch: { ...EPOCH, sequence: 3 } }) })
+  await check({ a: 'x' })
+  expect(check({ a: 'x' })).toBeInstanceOf(Promise)
+})
