@@ -17,6 +17,7 @@ const GRPC_DOORS = [
   'server/overload',
   'server/rate-limit',
   'server/rate-limit-quota',
+  'server/report-calls',
   'whole/doors/*',
   'whole/envoy',
   'whole/headers',

@@ -3,6 +3,7 @@
 import { fieldToJson, type Json } from '../adapter-kit/value-text.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { recordFormat, unpacked } from '../kernel/report.ts'
 import { Duration } from '../kernel/time.ts'
 import type { DeadLetter } from '../telemetry/dead-letters.ts'
 import { batchFromJob } from '../telemetry/deliver-batch.ts'
@@ -65,14 +66,16 @@ function instancesOf(job: unknown): LetterRecords {
 function reportsOf(job: unknown): LetterRecords {
   const records: Json[] = []
   const problems: string[] = []
-  for (const { id, format, payload } of parcelFromJob(job).batches) {
+  for (const batch of parcelFromJob(job).batches) {
     try {
-      const known = REPORT_FORMATS.get(format)
-      if (known === undefined) throw new IntermixError('INVALID_REQUEST', `the format ${format} is not known here`)
-      // Without a config there are no declared types: values come as the wire has them.
-      records.push(...known.decode(payload, new Map()).map(attributesOf))
+      for (const { format, payload } of unpacked(batch, REPORT_FORMATS).batches) {
+        const known = recordFormat(format, REPORT_FORMATS)
+        if (known === undefined) throw new IntermixError('INVALID_REQUEST', `the format ${format} is not known here`)
+        // Without a config there are no declared types: values come as the wire has them.
+        records.push(...known.decode(payload, new Map()).map(attributesOf))
+      }
     } catch (error) {
-      problems.push(`${id}: ${IntermixError.from(error).message}`)
+      problems.push(`${batch.id}: ${IntermixError.from(error).message}`)
     }
   }
   return problems.length === 0 ? { records } : { records, problem: problems.join('; ') }

@@ -126,12 +126,17 @@ export type ReportAck = (typeof REPORT_ACKS)[number]
 export type ReportOutcome = IntermixError | undefined
 
 /** The front doors that take reports, by the names that settings give them. */
-export const REPORT_DOORS = ['http', 'mixer', 'access_log'] as const
+export const REPORT_DOORS = ['http', 'mixer', 'access_log', 'sidecar'] as const
 export type ReportDoor = (typeof REPORT_DOORS)[number]
 
 /** What each door promises. Those whose callers send a refused report again wait for the queue. */
 export type ReportAcks = Readonly<Record<ReportDoor, ReportAck>>
-export const DEFAULT_REPORT_ACKS: ReportAcks = { http: 'queued', mixer: 'memory', access_log: 'memory' }
+export const DEFAULT_REPORT_ACKS: ReportAcks = {
+  http: 'queued',
+  mixer: 'memory',
+  access_log: 'memory',
+  sidecar: 'queued',
+}
 
 export interface ReportService {
   /**

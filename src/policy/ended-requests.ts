@@ -4,7 +4,7 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { QUOTA_ENDED_TOTAL } from '../kernel/metrics/quotas.ts'
 import type { Clock, Counter, Meter } from '../kernel/ports.ts'
-import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
+import { recordFormat, type ReportBatch, type ReportFormats, unpacked } from '../kernel/report.ts'
 import type { ReportService } from '../kernel/services.ts'
 import { AmbiguousRequest } from '../wire/ambiguity.ts'
 import { type Ended, endedCharges, hasEnded, HeldQuotas } from './ended-charges.ts'
@@ -85,12 +85,15 @@ export class EndedRequests {
     this.#work = undefined
   }
 
-  async #lookAt({ format, payload }: ReportBatch, ended: EndedTogether): Promise<void> {
+  async #lookAt(batch: ReportBatch, ended: EndedTogether): Promise<void> {
     const { formats, requests } = this.#options
-    const records = formats.get(format)?.decode(payload, requests.state().snapshot.vocabulary) ?? []
-    for (const [index, record] of records.entries()) {
-      if (hasEnded(record)) for (const each of await this.#endedBy(record)) await ended.add(each)
-      if ((index + 1) % RECORDS_BETWEEN_YIELDS === 0) await yieldToOthers()
+    let sinceYield = 0
+    for (const { format, payload } of unpacked(batch, formats).batches) {
+      const records = recordFormat(format, formats)?.decode(payload, requests.state().snapshot.vocabulary) ?? []
+      for (const record of records) {
+        if (hasEnded(record)) for (const each of await this.#endedBy(record)) await ended.add(each)
+        if (++sinceYield % RECORDS_BETWEEN_YIELDS === 0) await yieldToOthers()
+      }
     }
   }
 

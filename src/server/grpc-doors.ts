@@ -10,6 +10,7 @@ import { extAuthzService } from './ext-authz.ts'
 import { healthService } from './grpc-health.ts'
 import type { GrpcService } from './grpc-service.ts'
 import { mixerService } from './mixer-v1.ts'
+import { reportCallService } from './report-calls.ts'
 import { rateLimitService } from './rate-limit.ts'
 import { rateLimitQuotaService } from './rate-limit-quota.ts'
 
@@ -24,8 +25,14 @@ export interface GrpcDoorDependencies extends DoorDependencies {
 
 export type GrpcDoor = (given: GrpcDoorDependencies) => GrpcService
 
-/** External authorization, access logs, Mixer and batches of checks. */
-export const GRPC_DOORS: readonly GrpcDoor[] = [extAuthzService, accessLogService, mixerService, batchService]
+/** External authorization, access logs, Mixer, batches of checks, and calls of reports. */
+export const GRPC_DOORS: readonly GrpcDoor[] = [
+  extAuthzService,
+  accessLogService,
+  mixerService,
+  batchService,
+  reportCallService,
+]
 
 /** The services of these doors, those of rate limits where there are any, and health, which answers for all of them. */
 export function grpcServices(given: GrpcDoorDependencies, doors: readonly GrpcDoor[] = GRPC_DOORS): GrpcService[] {

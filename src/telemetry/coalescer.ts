@@ -2,6 +2,7 @@
 
 import type { Clock } from '../kernel/ports.ts'
 import type { ReportBatch } from '../kernel/report.ts'
+import { mayComeAgain } from './call-names.ts'
 import { type Parcel, parcelOf } from './parcel.ts'
 
 const MAX_BYTES = 256 * 1024
@@ -42,7 +43,7 @@ export class Coalescer {
     this.#rules = rules
     const size = batch.payload.byteLength
     const { maxRecords, maxWaitMs } = this.#bounds
-    if (batch.count >= maxRecords || size >= MAX_BYTES) {
+    if (batch.count >= maxRecords || size >= MAX_BYTES || mayComeAgain(batch.id)) {
       this.#emit(parcelOf([batch], batch.id, 0, rules))
       return
     }

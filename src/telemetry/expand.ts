@@ -10,7 +10,8 @@ import type { HandlerConfig } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Random } from '../kernel/ports.ts'
-import type { ReportBatch, ReportFormats } from '../kernel/report.ts'
+import { type DroppedRecords, recordFormat, type ReportBatch, type ReportFormats, unpacked } from '../kernel/report.ts'
+import { nameOf } from './call-names.ts'
 import type { DeliverBatch } from './deliver-batch.ts'
 import type { Parcel } from './parcel.ts'
 
@@ -43,6 +44,8 @@ interface Expansion {
   readonly failed: readonly { readonly batch: ReportBatch; readonly reason: string }[]
   /** Instances that could not be evaluated while others of the same report could, by handler. */
   readonly notEvaluated: ReadonlyMap<string, number>
+  /** Records that the parcel counts and that were dropped before it came. */
+  readonly dropped: readonly DroppedRecords[]
 }
 
 const RECORDS_BETWEEN_YIELDS = 500
@@ -55,10 +58,12 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
   const groups = new Map<string, Group>()
   const notEvaluated = new Map<string, number>()
   const failed: { batch: ReportBatch; reason: string }[] = []
-  const random = chancesOf(parcel.id)
+  const name = nameOf(parcel)
+  const random = chancesOf(name)
   let sinceYield = 0
   let latest: Group | undefined
-  for (const batch of parcel.batches) {
+  const { batches: all, dropped } = takenApart(parcel, options.formats, failed)
+  for (const batch of all) {
     try {
       const dispatched: DispatchedInstance[] = []
       for (const bag of decode(batch, options)) {
@@ -77,17 +82,37 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
       failed.push({ batch, reason: error instanceof Error ? error.message : String(error) })
     }
   }
-  return { batches: [...groups].flatMap(([key, group]) => group.batches(parcel.id, key)), failed, notEvaluated }
+  return { batches: [...groups].flatMap(([key, group]) => group.batches(name, key)), failed, notEvaluated, dropped }
+}
+
+/** What the batches of a parcel hold. One that cannot be taken apart has failed as a whole. */
+function takenApart(
+  parcel: Parcel,
+  formats: ReportFormats,
+  failed: { batch: ReportBatch; reason: string }[],
+): Pick<Expansion, 'dropped'> & { readonly batches: readonly ReportBatch[] } {
+  const batches: ReportBatch[] = []
+  const dropped: DroppedRecords[] = []
+  for (const batch of parcel.batches) {
+    try {
+      const parts = unpacked({ ...batch, id: nameOf({ id: batch.id, replays: parcel.replays }) }, formats)
+      batches.push(...parts.batches)
+      dropped.push(...parts.dropped)
+    } catch (error) {
+      failed.push({ batch, reason: error instanceof Error ? error.message : String(error) })
+    }
+  }
+  return { batches, dropped }
 }
 
 /**
  * Chances that fall the same way whenever the parcel is evaluated again: what was counted at the first time must be what is
- * queued at the second. Mulberry32 by Tommy Ettinger, seeded from the id.
+ * queued at the second. Mulberry32 by Tommy Ettinger, seeded from its name.
  */
-function chancesOf(parcelId: string): Random {
+function chancesOf(parcelName: string): Random {
   let state: number | undefined
   return () => {
-    state = ((state ?? createHash('sha256').update(parcelId).digest().readInt32LE()) + 0x6d2b79f5) | 0
+    state = ((state ?? createHash('sha256').update(parcelName).digest().readInt32LE()) + 0x6d2b79f5) | 0
     let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
@@ -95,7 +120,7 @@ function chancesOf(parcelId: string): Random {
 }
 
 function decode({ format: name, payload }: ReportBatch, { formats, vocabulary }: ExpandOptions): AttributeBag[] {
-  const format = formats.get(name)
+  const format = recordFormat(name, formats)
   if (format !== undefined) return format.decode(payload, vocabulary)
   const known = [...formats.keys()].join(', ')
   throw new IntermixError(
@@ -140,7 +165,7 @@ class Group {
     aggregator.observe(series, observed)
   }
 
-  batches(parcelId: string, key: string): DeliverBatch[] {
+  batches(parcelName: string, key: string): DeliverBatch[] {
     const digest = createHash('sha256').update(key).digest('hex').slice(0, 12)
     const { maxInstances } = exportLimits(this.#handler.adapter.reportLimits)
     const contents = [
@@ -152,6 +177,6 @@ class Group {
       })),
     ]
     const head = { handler: this.#handler.name, template: this.#template, replays: 0 }
-    return contents.map((content, i) => ({ id: `${parcelId}-${digest}-${i}`, ...head, ...content }))
+    return contents.map((content, i) => ({ id: `${parcelName}-${digest}-${i}`, ...head, ...content }))
   }
 }

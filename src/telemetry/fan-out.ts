@@ -34,13 +34,14 @@ export interface FanOutPorts {
 /** Once it settles, each record of the parcel is accounted for. After a rejection the same again doubles nothing. */
 export async function fanOut(parcel: Parcel, rules: FanOutRules, ports: FanOutPorts): Promise<void> {
   const { ledger, letters, log } = ports
-  const { batches, failed, notEvaluated } = await expandParcel(parcel, { formats: ports.formats, ...rules })
+  const { batches, failed, notEvaluated, dropped } = await expandParcel(parcel, { formats: ports.formats, ...rules })
   // Counted before it is queued: what is in between after a crash counts as held, not as never seen.
   const { isFirst, waits, kept } = await ledger.arrive({
     parcel,
     batches: batches.map((batch) => entryOf(batch, ports)),
     letters: letters === undefined ? [] : failed.map(({ batch }) => letterOf(batch, letters.idOf(batch))),
     dropped: [
+      ...dropped.map(({ reason, count }) => ({ handler: FAN_OUT, reason: `sidecar-${reason}`, count })),
       ...[...notEvaluated].map(([handler, count]) => ({ handler, reason: 'not-evaluated', count })),
       ...(letters === undefined
         ? failed.map(({ batch: { count } }) => ({ handler: FAN_OUT, reason: 'unreadable', count }))

@@ -99,6 +99,8 @@ export interface HandlerTotals {
   readonly held: number
   readonly deadLetters: number
   readonly dropped: Readonly<Record<string, number>>
+  /** At the fan-out, records that came once more and were not counted again. */
+  readonly repeated?: number
   /** What waits takes so many bytes in its queue, as far as is known. */
   readonly bytes: number
   /** The same of its dead letters. */
@@ -125,17 +127,20 @@ export function totalsOf(counts: HandlerCounts): HandlerTotals {
     held: count('held'),
     deadLetters: count('dead'),
     dropped: droppedOf(counts),
+    ...(count('repeated') > 0 ? { repeated: count('repeated') } : {}),
     bytes: count('bytes'),
     deadBytes: count('deadBytes'),
   }
 }
+
+const PLAIN_EVENTS: ReadonlySet<string> = new Set(['accepted', 'delivered', 'dead', 'taken', 'repeated'])
 
 /** Shows what a process has counted as a metric (`report_instances_total`). */
 export function ledgerSeries(meter: Meter): (handler: string, what: string, by: number) => void {
   const series = meter.counter(REPORT_INSTANCES_TOTAL)
   return (handler, what, by) => {
     const event = what === 'dead' && by < 0 ? 'taken' : what
-    if (event === 'accepted' || event === 'delivered' || event === 'dead' || event === 'taken') {
+    if (PLAIN_EVENTS.has(event)) {
       series({ handler, event }).add(Math.abs(by))
     } else if (event.startsWith(DROPPED)) series({ handler, event }).add(by)
   }

@@ -16,6 +16,7 @@ import {
   type SharedLedger,
   totalsOf,
 } from './ledger.ts'
+import { nameOf } from './call-names.ts'
 import { processOf } from './parcel.ts'
 import { queueNames } from './queue-names.ts'
 
@@ -46,12 +47,14 @@ export class RedisLedger implements SharedLedger {
 
   async arrive({ parcel, batches, letters, dropped }: Arrival): Promise<Arrived> {
     const { id, count, replays } = parcel
+    const name = nameOf(parcel)
     const dead = letters.map((letter) => ({ ...letter, handler: FAN_OUT, dead: true }))
     const [result] = await this.#run({
       kind: 'arrive',
       handler: FAN_OUT,
       id: entryId(FAN_OUT, id),
       mark: entryId('parcel', id),
+      ...(name === id ? {} : { name: entryId('call', name) }),
       count,
       ...(replays === 0 ? { process: processOf(id) } : {}),
       batches: [...batches, ...dead].map((batch) => ({

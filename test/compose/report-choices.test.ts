@@ -18,8 +18,18 @@ describe('--report-ack', () => {
   })
 
   it('holds for all doors but those that have their own, in any order', () => {
-    expect(read('mixer=memory,queued')).toEqual({ http: 'queued', mixer: 'memory', access_log: 'queued' })
-    expect(read('memory', 'access_log=queued')).toEqual({ http: 'memory', mixer: 'memory', access_log: 'queued' })
+    expect(read('mixer=memory,queued')).toEqual({
+      http: 'queued',
+      mixer: 'memory',
+      access_log: 'queued',
+      sidecar: 'queued',
+    })
+    expect(read('memory', 'access_log=queued')).toEqual({
+      http: 'memory',
+      mixer: 'memory',
+      access_log: 'queued',
+      sidecar: 'memory',
+    })
   })
 
   it('refuses two that contradict each other', () => {

@@ -41,7 +41,13 @@ describe('expandParcel', () => {
 
 describe('the formats of reports', () => {
   it('keep their names, which lie in queues and on disks', () => {
-    expect([...REPORT_FORMATS.keys()].sort()).toEqual(['attributes', 'envoy-als', 'mixer-report'])
+    expect([...REPORT_FORMATS.keys()].sort()).toEqual([
+      'attributes',
+      'envoy-als',
+      'mixer-report',
+      'report-call',
+      'report-call-logs',
+    ])
     for (const [name, format] of REPORT_FORMATS) expect(format.name).toBe(name)
   })
 })

@@ -126,3 +126,16 @@ export const MIXER_UNSHAREABLE_ANSWERS_TOTAL = counter({
   unit: 'answers',
   help: 'Valid answers that Mixer clients may not reuse, since the protocol cannot say what they depended on.',
 })
+
+export const SIDECAR_RECORDS_TOTAL = counter({
+  name: 'sidecar_records_total',
+  unit: 'records',
+  help: 'Records in calls of sidecars and libraries that were taken, those of calls that came once more included.',
+})
+
+export const SIDECAR_DROPPED_TOTAL = counter({
+  name: 'sidecar_dropped_total',
+  unit: 'records',
+  help: 'Records that sidecars and libraries had to drop, by reason, as their calls tell, those of calls that came once more included. What counts once is `report_instances_total` of the handler `fan-out`.',
+  labels: { reason: ['other', 'full', 'refused'] },
+})

@@ -127,8 +127,11 @@ export const REPORT_HANDLER_SHARE_BYTES = gauge({
 export const REPORT_INSTANCES_TOTAL = counter({
   name: 'report_instances_total',
   unit: 'instances',
-  help: 'Instances by handler and event: accepted, delivered, dead, taken (out of the dead letters) or dropped with the reason.',
-  labels: { handler: HANDLER, event: '`accepted`, `delivered`, `dead`, `taken` or `dropped:` and the reason' },
+  help: 'Instances by handler and event: accepted, delivered, dead, taken (out of the dead letters) or dropped with the reason. Of the handler `fan-out`, records: those that sidecars had to drop are among them, and `repeated` are those that came once more because an answer was lost.',
+  labels: {
+    handler: HANDLER,
+    event: '`accepted`, `delivered`, `dead`, `taken`, `repeated` or `dropped:` and the reason',
+  },
 })
 
 export const REPORT_LEDGER_MISMATCH = gauge({

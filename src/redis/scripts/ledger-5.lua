@@ -61,25 +61,37 @@ end
 
 local events = {}
 
--- A parcel at the fan-out. What was decided before stays: what is not held by now has ended, or was never taken.
+-- What was decided before stays: what is not held by now has ended, or was never taken.
+local function decided(event)
+  local results = {}
+  for i, batch in ipairs(event.batches) do
+    local entry = find(batch.id)
+    results[i] = entry and entry.dead == (batch.dead or false) and 1 or 0
+  end
+  return { 0, results }
+end
+
+-- A parcel at the fan-out. One with a name may have come before as another parcel, of this process or of another one.
 function events.arrive(event)
   local results = {}
-  if seen(event.mark) then
-    mark(event.mark)
-    for i, batch in ipairs(event.batches) do
-      local entry = find(batch.id)
-      results[i] = entry and entry.dead == (batch.dead or false) and 1 or 0
-    end
-    return { 0, results }
-  end
+  local known = seen(event.mark)
   mark(event.mark)
-  local replayed = find(event.id)
-  if replayed then leave(event.handler, event.id, replayed) else add(event.handler, 'accepted', event.count) end
+  if known then return decided(event) end
   if event.process then
     redis.call('HINCRBY', KEYS[3], event.process .. ' records', event.count)
     redis.call('HINCRBY', KEYS[3], event.process .. ' parcels', 1)
     redis.call('HSET', KEYS[3], event.process .. ' at', seconds * 1000)
   end
+  if event.name then
+    local again = seen(event.name)
+    mark(event.name)
+    if again then
+      add(event.handler, 'repeated', event.count)
+      return decided(event)
+    end
+  end
+  local replayed = find(event.id)
+  if replayed then leave(event.handler, event.id, replayed) else add(event.handler, 'accepted', event.count) end
   local read = event.count
   for i, batch in ipairs(event.batches) do
     if batch.dead then read = read - batch.count else add(batch.handler, 'accepted', batch.count) end

@@ -1,0 +1,91 @@
+// The front door for what sidecars and libraries have gathered (gRPC): intermix.v1.Reports, thousands of records a call. They
+// stay compressed until a worker reads them.
+
+import { IntermixError } from '../kernel/errors.ts'
+import { SIDECAR_DROPPED_TOTAL, SIDECAR_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
+import { DROP_REASONS, type ReportBatch } from '../kernel/report.ts'
+import { DEFAULT_REPORT_ACKS, type ReportOutcome } from '../kernel/services.ts'
+import { Code } from '../kernel/status.ts'
+import { tryOf } from '../telemetry/call-names.ts'
+import { REPORT_CALL, REPORT_FORMATS, SPARABLE_REPORT_CALL } from '../wire/report-formats.ts'
+import { type ReportCall, readReportCall } from '../wire/reports/report-call.ts'
+import type { DoorDependencies } from './door-dependencies.ts'
+import { createDoorMetrics } from './door-metrics.ts'
+import { callerError, createFailureLog } from './failure-log.ts'
+import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
+import { createRefusals } from './refusals.ts'
+
+const NAME = 'intermix.v1.Reports'
+const DOOR = 'sidecar_report'
+/** A ReportReply has no fields. */
+const NOTHING = new Uint8Array(0)
+const ID = /^[\w.-]{1,200}$/
+const MAX_DETAILS = 1_000
+
+/**
+ * The Reports service. A call becomes one batch, which counts what its sender had to drop as well, and is named so that it
+ * counts once however often it comes (`telemetry/call-names.ts`).
+ */
+export function reportCallService(given: Omit<DoorDependencies, 'check' | 'defaultTimeoutMs'>): GrpcService {
+  const { report, clock, meter, nextBatchId, reportAcks = DEFAULT_REPORT_ACKS } = given
+  const metrics = createDoorMetrics({ meter, clock, door: DOOR })
+  const refused = createRefusals({ ...given, door: DOOR })
+  const logFailure = createFailureLog(given)
+  const records = meter.counter(SIDECAR_RECORDS_TOTAL)()
+  const dropped = meter.counter(SIDECAR_DROPPED_TOTAL)
+  for (const reason of DROP_REASONS) dropped({ reason })
+
+  const answer = (outcome: ReportOutcome, call: ReportCall, startedAt: number, peer: string): GrpcReply => {
+    if (outcome !== undefined) return fail(outcome, startedAt, peer)
+    for (const { count } of call.parts) records.add(count)
+    for (const { reason, count } of call.dropped) dropped({ reason }).add(count)
+    metrics.finished(Code.OK, startedAt)
+    return NOTHING
+  }
+  const fail = (caught: unknown, startedAt: number, peer: string): GrpcReply => {
+    const error = callerError(caught)
+    refused(error, peer)
+    if (error.code === 'INTERNAL') logFailure(caught, 'a call of reports failed')
+    metrics.finished(error.status.code, startedAt)
+    return new GrpcFailure(error.status.code, error.message.slice(0, MAX_DETAILS).toWellFormed())
+  }
+  const take = (payload: Uint8Array, { peer }: GrpcCall): GrpcReply | Promise<GrpcReply> => {
+    const startedAt = clock.monotonic()
+    try {
+      const call = readReportCall(payload)
+      const batch = { id: tryOf(nextBatchId(), call.id), ...whatIsIn(call), payload, acceptedAt: clock.now() }
+      if (batch.count === 0) return answer(undefined, call, startedAt, peer)
+      const outcome = report.accept(batch, reportAcks.sidecar)
+      return outcome instanceof Promise
+        ? outcome.then((refusal) => answer(refusal, call, startedAt, peer))
+        : answer(outcome, call, startedAt, peer)
+    } catch (caught) {
+      return fail(caught, startedAt, peer)
+    }
+  }
+  return {
+    name: NAME,
+    methods: [{ kind: 'unary', path: `/${NAME}/Report`, door: { name: DOOR, priority: 'report' }, answer: take }],
+  }
+}
+
+/** @throws IntermixError INVALID_REQUEST where it has no id, or a format that is not known here */
+function whatIsIn({ id, parts, dropped }: ReportCall): Pick<ReportBatch, 'format' | 'count'> {
+  if (!ID.test(id))
+    throw new IntermixError('INVALID_REQUEST', 'a call of reports needs an id: letters, digits, . _ and -')
+  let count = 0
+  let isSparable = parts.length > 0
+  for (const part of parts) {
+    const format = REPORT_FORMATS.get(part.format)
+    if (format === undefined || !('decode' in format))
+      throw new IntermixError(
+        'INVALID_REQUEST',
+        `no reports of the format ${JSON.stringify(part.format.slice(0, 100))} are taken here`,
+      )
+    isSparable &&= format.sparable
+    count += part.count
+  }
+  for (const each of dropped) count += each.count
+  if (!Number.isSafeInteger(count)) throw new IntermixError('INVALID_REQUEST', `${count} is no number of records`)
+  return { format: (isSparable ? SPARABLE_REPORT_CALL : REPORT_CALL).name, count }
+}
