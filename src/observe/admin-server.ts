@@ -11,6 +11,7 @@ import { foreignPage } from './foreign-page.ts'
 import type { Health } from './health.ts'
 import { LOG_LEVELS, type LogLevel } from './logger.ts'
 import type { PrometheusMeter } from './meter.ts'
+import { WITHOUT_SCHEMAS } from './without-schemas.ts'
 
 export interface AdminServerOptions {
   readonly meter: Pick<PrometheusMeter, 'render' | 'contentType'>
@@ -40,7 +41,12 @@ const MAX_BODY_BYTES = 1_024
 const MAX_OPERATION_BYTES = 64 * 1024 * 1024
 
 export function createAdminServer(options: AdminServerOptions): AdminServer {
-  const app = fastify({ bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true, requestTimeout: 10_000 })
+  const app = fastify({
+    schemaController: WITHOUT_SCHEMAS,
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: true,
+    requestTimeout: 10_000,
+  })
   refuseForeignPages(app, options)
   addProbes(app, options)
   addOperations(app, options)

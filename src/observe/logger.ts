@@ -1,8 +1,8 @@
 // Structured logs on pino: JSON lines for collectors, readable lines for a terminal. Lines are written synchronously
 // in the process, so that the last words of a dying process are not lost in a worker thread.
 
+import { createRequire } from 'node:module'
 import { type Level, type Logger as Sink, pino, stdSerializers } from 'pino'
-import { prettyFactory } from 'pino-pretty'
 import type { Logger } from '../kernel/ports.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
@@ -36,7 +36,7 @@ export interface LoggerOptions {
 export function createLogger(options: LoggerOptions): RootLogger {
   const pretty = options.format === 'pretty' || (options.format === 'auto' && options.terminal)
   const format = pretty
-    ? prettyFactory({ colorize: options.terminal, translateTime: 'SYS:HH:MM:ss.l', singleLine: true })
+    ? loadPretty()({ colorize: options.terminal, translateTime: 'SYS:HH:MM:ss.l', singleLine: true })
     : undefined
   const write = (line: string) => options.write(format === undefined ? line : format(line))
   const sink: Sink = pino(
@@ -50,6 +50,12 @@ export function createLogger(options: LoggerOptions): RootLogger {
     { write },
   )
   return new PinoLogger(sink, {})
+}
+
+/** Hardly any process writes to a terminal. */
+function loadPretty(): typeof import('pino-pretty')['prettyFactory'] {
+  const { prettyFactory }: typeof import('pino-pretty') = createRequire(import.meta.url)('pino-pretty')
+  return prettyFactory
 }
 
 /** What clients of Redis add to errors has the arguments of the command: passwords, and data of others. */

@@ -1,6 +1,5 @@
 // ANY /v1/authz…: forward-auth for nginx, Caddy, Traefik, HAProxy and Envoy's HTTP service.
 
-import { METHODS } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Vocabulary } from '../kernel/attribute-bag.ts'
 import type { IntermixError } from '../kernel/errors.ts'
@@ -159,6 +158,9 @@ function ignoreBodies(app: FastifyInstance): void {
     done(null)
   })
 }
+
+/** Not by an import: that asks for all that Node's module has, which loads WebSocket and fetch, 12 MB. */
+const { METHODS } = process.getBuiltinModule('node:http')
 
 /** Envoy sends the original method, whatever it is. */
 function allowAllMethods(app: FastifyInstance): string[] {

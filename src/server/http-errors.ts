@@ -1,6 +1,5 @@
 // What the HTTP server does with errors, whichever way a request came: tells the operator, and answers in the form of the API.
 
-import { METHODS } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { IntermixError } from '../kernel/errors.ts'
 import { callerError } from './failure-log.ts'
@@ -26,9 +25,7 @@ export function errorListener(
 export function answerErrors(app: FastifyInstance, onError: ErrorListener): void {
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
-    const allowed = METHODS.filter(
-      (method) => app.supportedMethods.includes(method) && app.hasRoute({ method, url: path }),
-    )
+    const allowed = app.supportedMethods.filter((method) => app.hasRoute({ method, url: path }))
     if (allowed.length === 0) return sendError(reply, notFound(path))
     reply.header('allow', allowed.join(', '))
     return sendError(

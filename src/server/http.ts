@@ -3,6 +3,7 @@
 import { fastify, type FastifyInstance } from 'fastify'
 import { IntermixError } from '../kernel/errors.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
+import { WITHOUT_SCHEMAS } from '../observe/without-schemas.ts'
 import type { Admission } from './admission.ts'
 import { authzRewrite, authzRoute } from './authz-route.ts'
 import { CheckDoor, checkRoute } from './check-route.ts'
@@ -54,6 +55,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { clock, admission, maxHeaderBytes = 128 * KIB, maxBodyBytes = 4 * MIB, limits = DEFAULT_LIMITS } = options
   const refused = createRefusals({ ...options, door: 'http' })
   const app = fastify({
+    schemaController: WITHOUT_SCHEMAS,
     http: { maxHeaderSize: maxHeaderBytes },
     clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, maxHeaderBytes, refused),
     bodyLimit: maxBodyBytes,

@@ -1,6 +1,5 @@
 // Answers what Node's HTTP parser gives up on: there is no request yet, only a socket.
 
-import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
@@ -18,7 +17,7 @@ export function refuseUnreadable(
   if (socket.writable) {
     const body = JSON.stringify({ error: { code: error.code, message: error.message, problems: [] } })
     const head = [
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      `HTTP/1.1 ${status} ${REASONS[status]}`,
       'content-type: application/json; charset=utf-8',
       `content-length: ${Buffer.byteLength(body)}`,
       'connection: close',
@@ -28,7 +27,14 @@ export function refuseUnreadable(
   socket.destroySoon()
 }
 
-function refusalOf({ code, message }: Error & { readonly code?: string }, maxHeaderBytes: number) {
+const REASONS = { 400: 'Bad Request', 408: 'Request Timeout', 431: 'Request Header Fields Too Large' }
+
+interface Unreadable {
+  readonly status: keyof typeof REASONS
+  readonly error: IntermixError
+}
+
+function refusalOf({ code, message }: Error & { readonly code?: string }, maxHeaderBytes: number): Unreadable {
   if (code === 'HPE_HEADER_OVERFLOW') {
     const text = `the request line and headers have more than ${maxHeaderBytes} bytes`
     return { status: 431, error: new RefusedRequest('too-large', text, 'raise --max-header-bytes') }
