@@ -50,6 +50,11 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map(
       summary: 'Node and worker in one process: for a first run and small meshes.',
       load: () => roleCommand('all'),
     },
+    sidecar: {
+      heading: 'Processes',
+      summary: 'Answer beside one service or proxy what nodes have answered before, and hand on its reports.',
+      load: () => roleCommand('sidecar'),
+    },
     check: {
       heading: 'Tools',
       summary: 'Ask a running node whether a request may pass.',

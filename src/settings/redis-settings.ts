@@ -3,7 +3,7 @@
 import type { RedisAccess } from '../redis/redis-access.ts'
 import { parseRedisUrl } from '../kernel/redis-url.ts'
 import { flagOf, type OptionTable, type OptionValues } from './options.ts'
-import { ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
+import { CONFIGURED, DECIDING, type SettingSpec } from './setting-spec.ts'
 
 const REDIS_SIGN_IN = {
   redisPasswordFile: {
@@ -12,7 +12,7 @@ const REDIS_SIGN_IN = {
     description: 'File with the password of the Redis, in place of one in its URL; read again at every connection.',
     defaultText: 'none',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   cacheRedisPasswordFile: {
     kind: 'path',
@@ -20,7 +20,7 @@ const REDIS_SIGN_IN = {
     description: 'File with the password of the cache Redis.',
     defaultText: '--redis-password-file',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   queueRedisPasswordFile: {
     kind: 'path',
@@ -28,7 +28,7 @@ const REDIS_SIGN_IN = {
     description: 'File with the password of the queue Redis.',
     defaultText: '--redis-password-file',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   revocationRedisPasswordFile: {
     kind: 'path',
@@ -36,7 +36,7 @@ const REDIS_SIGN_IN = {
     description: 'File with the password of the Redis for revocations.',
     defaultText: '--redis-password-file',
     group: 'Redis',
-    roles: SERVING,
+    roles: DECIDING,
   },
   redisSentinelUser: {
     kind: 'text',
@@ -45,7 +45,7 @@ const REDIS_SIGN_IN = {
     pattern: { regex: /^[^\s\p{Cc}]{1,128}$/u, allowed: '1 to 128 characters without spaces' },
     defaultText: 'their default user',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   redisSentinelPasswordFile: {
     kind: 'path',
@@ -53,7 +53,7 @@ const REDIS_SIGN_IN = {
     description: 'File with the password that the sentinels themselves ask for.',
     defaultText: 'none',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   redisTlsCa: {
     kind: 'path',
@@ -62,7 +62,7 @@ const REDIS_SIGN_IN = {
       'Authorities in PEM that may have signed the certificates of rediss:// servers; read again at every connection.',
     defaultText: 'those that Node trusts',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   redisTlsCert: {
     kind: 'path',
@@ -70,7 +70,7 @@ const REDIS_SIGN_IN = {
     description: 'Certificate that rediss:// servers are shown (mTLS), with its chain, in PEM.',
     defaultText: 'none',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   redisTlsKey: {
     kind: 'path',
@@ -78,7 +78,7 @@ const REDIS_SIGN_IN = {
     description: 'Key of the certificate for rediss:// servers, in PEM.',
     defaultText: 'none',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
 } as const satisfies Readonly<Record<string, SettingSpec>>
 
@@ -92,7 +92,7 @@ export const REDIS_SETTINGS = {
       'One Redis for everything: redis://[USER[:PASSWORD]@]HOST[:PORT][/DB], redis+sentinel://HOST,HOST/MASTER, redis+cluster://HOST,HOST, or rediss for TLS. none: go without, with in-process tiers only.',
     defaultText: 'all: a private redis-server where there is one; node and worker: must be given',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   cacheRedis: {
     kind: 'redis',
@@ -100,7 +100,7 @@ export const REDIS_SETTINGS = {
     description: 'Redis for verdicts (allkeys-lru, no persistence), apart from the queue.',
     defaultText: '--redis',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   queueRedis: {
     kind: 'redis',
@@ -108,7 +108,7 @@ export const REDIS_SETTINGS = {
     description: 'Redis for report queues, revocations and quotas (noeviction, appendonly).',
     defaultText: '--redis',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   revocationRedis: {
     kind: 'redis',
@@ -117,7 +117,7 @@ export const REDIS_SETTINGS = {
       'Redis for revocations alone, where each region has a queue of its own and all follow one log; it may be far away.',
     defaultText: '--queue-redis; without a queue --cache-redis',
     group: 'Redis',
-    roles: SERVING,
+    roles: DECIDING,
   },
   ...REDIS_SIGN_IN,
   redisPrefix: {
@@ -127,7 +127,7 @@ export const REDIS_SETTINGS = {
     description: 'What the keys in Redis begin with; nodes that share answers have the same.',
     pattern: { regex: /^[A-Za-z0-9_-]{1,64}$/, allowed: '1 to 64 letters, digits, - or _' },
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   mesh: {
     kind: 'text',
@@ -137,7 +137,7 @@ export const REDIS_SETTINGS = {
     defaultText: 'none: one installation for a prefix',
     pattern: { regex: /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, allowed: '1 to 32 lower-case letters, digits and -' },
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   redisTimeoutMs: {
     kind: 'duration',
@@ -146,7 +146,7 @@ export const REDIS_SETTINGS = {
     max: 10_000,
     description: 'How long a check waits for Redis before it goes on without.',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   queueRedisTimeoutMs: {
     kind: 'duration',
@@ -156,7 +156,7 @@ export const REDIS_SETTINGS = {
       'How long the queue Redis may take for an answer, where it is farther away than the cache: several round trips.',
     defaultText: '--redis-timeout',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
 } as const satisfies Readonly<Record<string, SettingSpec>>
 

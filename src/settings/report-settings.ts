@@ -1,7 +1,7 @@
 // The settings of reports: how they are taken, held and delivered.
 
 import { DEFAULT_REPORT_ACKS, REPORT_ACKS, REPORT_DOORS } from '../kernel/services.ts'
-import { DRAINING, GIB, MIB, ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
+import { CONFIGURED, DECIDING, DRAINING, GIB, MIB, SERVING, type SettingSpec } from './setting-spec.ts'
 
 const REPORT_ACK_CHOICES = REPORT_ACKS.flatMap((ack) => [ack, ...REPORT_DOORS.map((door) => `${door}=${ack}`)])
 
@@ -36,7 +36,7 @@ export const REPORT_SETTINGS = {
     max: 100_000,
     description: 'Reports that are put together into one batch.',
     group: 'Reports',
-    roles: SERVING,
+    roles: DECIDING,
   },
   reportBatchMaxTimeMs: {
     kind: 'duration',
@@ -45,7 +45,7 @@ export const REPORT_SETTINGS = {
     max: 60_000,
     description: 'How long a batch waits for more reports.',
     group: 'Reports',
-    roles: SERVING,
+    roles: DECIDING,
   },
   reportAck: {
     kind: 'list',
@@ -64,7 +64,7 @@ export const REPORT_SETTINGS = {
       'Folder for reports that Redis does not take at once; they outlive the process there, and the next one hands them on.',
     defaultText: 'in memory',
     group: 'Reports',
-    roles: SERVING,
+    roles: DECIDING,
   },
   spoolDiskMaxBytes: {
     kind: 'bytes',
@@ -72,7 +72,7 @@ export const REPORT_SETTINGS = {
     min: MIB,
     description: 'Bound on the files in --spool-dir; beyond it reports are held in memory, then refused.',
     group: 'Reports',
-    roles: SERVING,
+    roles: DECIDING,
     ofNode: true,
   },
   spoolFsync: {
@@ -82,7 +82,7 @@ export const REPORT_SETTINGS = {
     description:
       'When --spool-dir is synced: always before a report counts as accepted; interval (each second) and never survive a crash of the process, not one of the machine.',
     group: 'Reports',
-    roles: SERVING,
+    roles: DECIDING,
   },
   spoolMaxBytes: {
     kind: 'bytes',
@@ -90,7 +90,7 @@ export const REPORT_SETTINGS = {
     min: MIB,
     description: 'Bound on reports held in memory; beyond it they are refused, access logs at 80% of it.',
     group: 'Reports',
-    roles: SERVING,
+    roles: DECIDING,
     ofNode: true,
   },
   handlerQueueMaxBytes: {
@@ -110,7 +110,7 @@ export const REPORT_SETTINGS = {
       'Parts that each report queue is cut into, so that it can use as many masters of a Redis Cluster. Each costs a worker a connection.',
     defaultText: '3 on a Redis Cluster, else 1',
     group: 'Reports',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   deadLettersMaxBytes: {
     kind: 'bytes',

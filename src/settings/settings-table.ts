@@ -7,7 +7,8 @@ import { LOG_FORMATS, LOG_LEVELS } from '../observe/logger.ts'
 import { PATH_AMBIGUITY_NAMES } from '../wire/ambiguity.ts'
 import { REDIS_SETTINGS } from './redis-settings.ts'
 import { REPORT_SETTINGS } from './report-settings.ts'
-import { DRAINING, KIB, MIB, ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
+import { CONFIGURED, DECIDING, DRAINING, KIB, MIB, ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
+import { SIDECAR_SETTINGS } from './sidecar-settings.ts'
 
 /** More than any machine has use for. */
 const MAX_PROCESSES = 256
@@ -20,13 +21,14 @@ const RATE_LIMIT_HEADERS = ['none', 'x-ratelimit', 'ratelimit'] as const
 const REVOCATION_ACKS = ['recorded', 'replicated'] as const
 
 export const SETTINGS = {
+  ...SIDECAR_SETTINGS,
   config: {
     kind: 'path',
     required: true,
     placeholder: 'DIR',
     description: 'Folder with the config: rules, handlers, instances and manifests in YAML.',
     group: 'Config',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   defaultNamespace: {
     kind: 'text',
@@ -38,14 +40,14 @@ export const SETTINGS = {
       allowed: 'a namespace: lower-case letters, digits and -',
     },
     group: 'Config',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   requireRules: {
     kind: 'boolean',
     default: false,
     description: 'Refuse a config without rules, which allows everything; the last good one is kept.',
     group: 'Config',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   adapters: {
     kind: 'list',
@@ -53,7 +55,7 @@ export const SETTINGS = {
     placeholder: 'MODULE,…',
     description: 'Modules with adapters of your own: file paths or package names.',
     group: 'Config',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   ratelimitConfig: {
     kind: 'path',
@@ -62,7 +64,7 @@ export const SETTINGS = {
       "Folder with rate limits by descriptors, in the format of envoyproxy/ratelimit, for Envoy's rate limit filter.",
     defaultText: 'only those that lie in --config',
     group: 'Config',
-    roles: SERVING,
+    roles: DECIDING,
   },
   ratelimitHeaders: {
     kind: 'choice',
@@ -71,7 +73,7 @@ export const SETTINGS = {
     description:
       'Response headers that the rate limit service has Envoy add: limit, remaining and reset of the nearest limit.',
     group: 'Config',
-    roles: SERVING,
+    roles: DECIDING,
   },
   ratelimitMetadata: {
     kind: 'boolean',
@@ -79,14 +81,14 @@ export const SETTINGS = {
     description:
       'Dynamic metadata for Envoy in answers of the rate limit service: what was asked, and the metadata of limits that let it pass.',
     group: 'Config',
-    roles: SERVING,
+    roles: DECIDING,
   },
   rlqs: {
     kind: 'boolean',
     default: false,
     description: "Assign the limits of domains to Envoy's rate limit quota filter, too (RLQS; a preview).",
     group: 'Config',
-    roles: SERVING,
+    roles: DECIDING,
   },
   maxEvaluationSteps: {
     kind: 'integer',
@@ -96,11 +98,12 @@ export const SETTINGS = {
     description:
       'Steps, of some 20 to 50 ns each, that one evaluation may take; all rules of a check may take ten times as many.',
     group: 'Config',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   grpcAddress: {
     kind: 'address',
     default: { host: '0.0.0.0', port: 9091 },
+    defaults: { sidecar: { host: '127.0.0.1', port: 9091 } },
     sockets: true,
     placeholder: 'HOST:PORT|unix:PATH',
     description: 'Where the gRPC services listen: ext_authz, access logs, rate limits, Mixer v1, health.',
@@ -114,7 +117,7 @@ export const SETTINGS = {
     description:
       'What carries gRPC: HTTP/2 of our own, or grpc-js, which costs several times as much and has neither TLS nor Unix sockets.',
     group: 'Listeners',
-    roles: SERVING,
+    roles: DECIDING,
   },
   grpcTlsCert: {
     kind: 'path',
@@ -155,11 +158,13 @@ export const SETTINGS = {
     min: 0,
     description: 'Age at which gRPC clients are asked to connect anew, so that new nodes get their share; 0s: never.',
     group: 'Listeners',
-    roles: SERVING,
+    roles: DECIDING,
   },
   httpAddress: {
     kind: 'address',
     default: { host: '0.0.0.0', port: 8080 },
+    // 8080 is for the service beside it.
+    defaults: { sidecar: { host: '127.0.0.1', port: 9092 } },
     sockets: true,
     placeholder: 'HOST:PORT|unix:PATH',
     description: 'Where the HTTP API and forward-auth listen.',
@@ -248,7 +253,7 @@ export const SETTINGS = {
     min: 0,
     description: 'How old a cached verdict may be while the node is out of touch with Redis.',
     group: 'Redis',
-    roles: SERVING,
+    roles: DECIDING,
   },
   replicas: {
     kind: 'integer',
@@ -258,7 +263,7 @@ export const SETTINGS = {
     description:
       'Replicas of Redis that must have what is promised as replicated: reports (--report-ack) and revocations (--revocation-ack).',
     group: 'Redis',
-    roles: ROLES,
+    roles: CONFIGURED,
   },
   revocationAck: {
     kind: 'choice',
@@ -267,7 +272,7 @@ export const SETTINGS = {
     description:
       'When a revocation may be confirmed: recorded, once Redis and the nodes have it; replicated, once --replicas of that Redis have it, too.',
     group: 'Redis',
-    roles: SERVING,
+    roles: DECIDING,
   },
   maxInFlight: {
     kind: 'integer',
@@ -294,7 +299,7 @@ export const SETTINGS = {
     choices: ['normal', 'raw'],
     description: 'How rules see paths and hosts: in one spelling for all, or as they came, nothing refused.',
     group: 'Checks',
-    roles: SERVING,
+    roles: DECIDING,
   },
   allowAmbiguousPaths: {
     kind: 'list',
@@ -304,21 +309,21 @@ export const SETTINGS = {
     description: `What a path may hold although servers read it differently: ${PATH_AMBIGUITY_NAMES.join(', ')}.`,
     defaultText: 'none: such requests are refused',
     group: 'Checks',
-    roles: SERVING,
+    roles: DECIDING,
   },
   cacheLocal: {
     kind: 'boolean',
     default: true,
     description: "The node's own verdict cache.",
     group: 'Checks',
-    roles: SERVING,
+    roles: DECIDING,
   },
   cacheMesh: {
     kind: 'boolean',
     default: true,
     description: 'The verdict cache in Redis that all nodes share.',
     group: 'Checks',
-    roles: SERVING,
+    roles: DECIDING,
   },
   cacheMaxEntries: {
     kind: 'integer',
@@ -327,7 +332,7 @@ export const SETTINGS = {
     max: 50_000_000,
     description: "Bound on the verdicts in the node's own cache: half of them whole answers, half of single handlers.",
     group: 'Checks',
-    roles: SERVING,
+    roles: DECIDING,
     ofNode: true,
   },
   cacheMaxBytes: {
@@ -336,7 +341,7 @@ export const SETTINGS = {
     min: MIB,
     description: "Bound on the memory of the node's own cache.",
     group: 'Checks',
-    roles: SERVING,
+    roles: DECIDING,
     ofNode: true,
   },
   cacheRefreshRate: {
@@ -346,7 +351,7 @@ export const SETTINGS = {
     max: 1_000_000,
     description: 'Verdicts of one handler that are refreshed ahead of need, per second; 0 switches it off.',
     group: 'Checks',
-    roles: SERVING,
+    roles: DECIDING,
     ofNode: true,
   },
   ...REPORT_SETTINGS,
@@ -358,7 +363,7 @@ export const SETTINGS = {
     description:
       'Processes that serve, on the same ports; auto: one for each core. Bounds on cache, calls in flight and held reports are of all together.',
     group: 'Process',
-    roles: SERVING,
+    roles: DECIDING,
   },
   nodeId: {
     kind: 'text',

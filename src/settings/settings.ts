@@ -52,7 +52,7 @@ const SERVICE_LINK =
 
 /** Reads the settings of `role`. `argv` begins after the command's name. */
 export function readSettings(role: Role, argv: readonly string[], env: Environment): SettingsResult {
-  const { values, given, positionals, problems } = readOptions<Table>(SETTINGS, argv, env)
+  const { values, given, positionals, problems } = readOptions<Table>(tableOf(role), argv, env)
   const redis = pickRedis(values)
   const all = [
     ...problems,
@@ -63,7 +63,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     ...sharedAddresses(role, values),
     ...grpcProblems(role, values),
     ...ackProblems(values),
-    ...replicationProblems(values, redis),
+    ...(role === 'sidecar' ? sidecarProblems(values) : replicationProblems(values, redis)),
   ]
   if (all.length > 0) return { problems: [...new Set(all)] }
   const redisGiven = given.has('redis') || given.has('cacheRedis') || given.has('queueRedis')
@@ -84,8 +84,23 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
 
 /** The settings that a role has, in the order of the table. */
 export function settingsOf(role: Role): Readonly<Record<string, SettingSpec>> {
-  const all: Readonly<Record<string, SettingSpec>> = SETTINGS
-  return Object.fromEntries(Object.entries(all).filter(([, spec]) => spec.roles.includes(role)))
+  return Object.fromEntries(Object.entries<SettingSpec>(tableOf(role)).filter(([, spec]) => spec.roles.includes(role)))
+}
+
+/** The table as a role reads it: settings of other roles have their defaults, whatever an environment that is shared with those says. */
+function tableOf(role: Role): Table {
+  const own = ({ defaults, ...spec }: SettingSpec): SettingSpec =>
+    defaults?.[role] === undefined ? spec : { ...spec, default: defaults[role] }
+  const foreign = ({ required, ...spec }: SettingSpec): SettingSpec => ({
+    ...spec,
+    env: false,
+    ...(required === true && { default: spec.kind === 'list' ? [] : '' }),
+  })
+  const entries = Object.entries<SettingSpec>(SETTINGS)
+  // The same keys and kinds.
+  return Object.fromEntries(
+    entries.map(([key, spec]) => [key, spec.roles.includes(role) ? own(spec) : foreign(spec)]),
+  ) as unknown as Table
 }
 
 type RedisValues = Pick<OptionValues<Table>, 'redis' | 'cacheRedis' | 'queueRedis' | 'revocationRedis'>
@@ -166,6 +181,33 @@ function replicationProblems(
   return [
     ...(reportAck.some((item) => item.endsWith('replicated')) ? needs('--report-ack', queueRedis) : []),
     ...(revocationAck === 'replicated' ? needs('--revocation-ack', revocationRedis ?? queueRedis ?? cacheRedis) : []),
+  ]
+}
+
+function sidecarProblems({
+  nodes,
+  nodesTlsCa,
+  nodesTlsCert,
+  nodesTlsKey,
+  nodesTlsName,
+  reportAck,
+}: OptionValues<Table>): readonly string[] {
+  const tls = { nodesTlsCert, nodesTlsKey, nodesTlsName }
+  const without = Object.entries(tls).filter(([, value]) => value !== undefined && nodesTlsCa === undefined)
+  return [
+    ...(nodes?.length === 0 ? ['--nodes: names no node; give HOST:PORT, or several separated by commas'] : []),
+    ...without.map(([key]) => `${flagOf(key)}: needs --nodes-tls-ca, the authorities of the nodes' certificates`),
+    ...(nodesTlsCert !== undefined && nodesTlsKey === undefined
+      ? ['--nodes-tls-key: missing beside --nodes-tls-cert; give the file of its key']
+      : []),
+    ...(nodesTlsKey !== undefined && nodesTlsCert === undefined
+      ? ['--nodes-tls-cert: missing beside --nodes-tls-key; give the file of its certificate']
+      : []),
+    ...(reportAck.some((item) => item.endsWith('replicated'))
+      ? [
+          '--report-ack replicated: a sidecar promises memory or queued, once a node has it; give nodes that --report-ack',
+        ]
+      : []),
   ]
 }
 

@@ -52,7 +52,7 @@ describe('the commands', () => {
       const { code, errors } = await run(word)
       expect(code).toBe(2)
       expect(errors.join()).toMatch(
-        /there is no command ".*"\. Commands: node, worker, all, check, .*, version, help\./,
+        /there is no command ".*"\. Commands: node, worker, all, sidecar, check, .*, version, help\./,
       )
     }
   })
@@ -77,7 +77,7 @@ describe('the help', () => {
       expect([key, listed]).toEqual([key, spec.roles.includes(role)])
       expect(out.includes(`${variableOf(key)}]`)).toBe(spec.roles.includes(role))
     }
-    expect(out).toMatch(/--redis-timeout DURATION\n.*\n.*default: 50ms/)
+    expect(out).toMatch(/--shutdown-timeout DURATION\n.*\n.*default: 10s/)
   })
 
   it('of check and report shows flags, short ones and examples', async () => {
@@ -90,7 +90,7 @@ describe('the help', () => {
   })
 })
 
-const flagsIn = (text: string) => text.match(/(?<![\w-])--[a-z][a-z-]*/g) ?? []
+const flagsIn = (text: string) => text.match(/(?<![\w-])--[a-z][a-z0-9-]*/g) ?? []
 
 /** The words of a line as a shell takes them apart. */
 const wordsOf = (line: string) => (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll("'", ''))

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { flagOf, variableOf } from '../../src/settings/options.ts'
 import { readSettings, type Settings } from '../../src/settings/settings.ts'
-import { ROLES, type Role } from '../../src/settings/setting-spec.ts'
+import { ROLES, type Role, type SettingSpec } from '../../src/settings/setting-spec.ts'
 import { SETTINGS } from '../../src/settings/settings-table.ts'
 
 function settings(role: Role, argv: string[], env: Record<string, string> = {}): Settings {
@@ -191,6 +191,75 @@ describe('settings', () => {
     const [first, second] = [settings('all', config).nodeId, settings('all', config).nodeId]
     expect(first).toMatch(/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/)
     expect(first).not.toBe(second)
+  })
+})
+
+describe('the settings of a sidecar', () => {
+  const nodes = ['--nodes', 'a:1,b:2']
+
+  it('need nodes alone, and listen on this machine', () => {
+    expect(settings('sidecar', nodes)).toMatchObject({
+      nodes: ['a:1', 'b:2'],
+      affinity: ['destination.service', 'destination.service.host', 'request.host', 'source.principal'],
+      tenant: 'destination.namespace',
+      grpcAddress: { host: '127.0.0.1', port: 9091 },
+      httpAddress: { host: '127.0.0.1', port: 9092 },
+      l1Entries: 10_000,
+      l1Bytes: 16 * 1024 * 1024,
+    })
+    expect(problems('sidecar', [])).toEqual([expect.stringMatching(/^--nodes \(or INTERMIX_NODES\) is missing: /)])
+    expect(problems('sidecar', ['--nodes=,'])).toEqual([expect.stringContaining('--nodes: names no node')])
+  })
+
+  it.each([
+    '--config=x',
+    '--redis=redis://r',
+    '--adapters=a',
+    '--cache-max-entries=1',
+    '--spool-dir=x',
+    '--processes=2',
+  ])('refuse what only others have use for: %s', (flag) => {
+    const [name = ''] = flag.split('=')
+    expect(problems('sidecar', [...nodes, flag])).toEqual([
+      expect.stringMatching(new RegExp(`^${name}: not a setting of sidecar, only of `)),
+    ])
+  })
+
+  it.each(ROLES)(
+    'let an environment that is shared with other roles change nothing of %s that it does not have',
+    (role) => {
+      const own = role === 'sidecar' ? nodes : [...config, '--redis=redis://r']
+      const env = {
+        INTERMIX_CONFIG: 'c',
+        INTERMIX_REDIS: 'redis://secret',
+        INTERMIX_PROCESSES: '3',
+        INTERMIX_TRANSPORT: 'grpc-js',
+        INTERMIX_NODES: 'n:1',
+        INTERMIX_FAN_OUT: 'on',
+      }
+      const read: Readonly<Record<string, unknown>> = { ...settings(role, own, env) }
+      const shared = { config: 'c', processes: 3, transport: 'grpc-js', nodes: ['n:1'], fanOut: true }
+      for (const [key, value] of Object.entries(shared)) {
+        const spec: SettingSpec = SETTINGS[key as keyof typeof SETTINGS]
+        const isOwn = spec.roles.includes(role) && !own.includes(flagOf(key))
+        if (isOwn) expect([key, read[key]]).toEqual([key, value])
+        else expect([key, read[key]]).not.toEqual([key, value])
+      }
+      if (role === 'sidecar') expect(JSON.stringify(read)).not.toContain('secret')
+    },
+  )
+
+  it.each([
+    [
+      ['--nodes-tls-cert=a', '--nodes-tls-key=b'],
+      ['--nodes-tls-cert: needs', '--nodes-tls-key: needs'],
+    ],
+    [['--nodes-tls-ca=a', '--nodes-tls-cert=b'], ['--nodes-tls-key: missing']],
+    [['--nodes-tls-ca=a', '--nodes-tls-key=b'], ['--nodes-tls-cert: missing']],
+    [['--nodes-tls-name=a'], ['--nodes-tls-name: needs --nodes-tls-ca']],
+    [['--report-ack=replicated'], ['--report-ack replicated: a sidecar promises memory or queued']],
+  ])('tell what does not go together: %j', (argv, found) => {
+    expect(problems('sidecar', [...nodes, ...argv])).toEqual(found.map((text) => expect.stringContaining(text)))
   })
 })
 

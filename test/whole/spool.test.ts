@@ -50,7 +50,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-async function start(role: Role, ...flags: readonly string[]): Promise<Intermix> {
+async function start(role: Exclude<Role, 'sidecar'>, ...flags: readonly string[]): Promise<Intermix> {
   const options = { role, config: join(directory, 'config'), nodeId: `spool-${role}` }
   // `all` looks for a Redis of its own.
   const given = role === 'all' ? [] : ['--redis', redis.url]
