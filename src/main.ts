@@ -67,9 +67,10 @@ async function startRole(settings: Settings): Promise<number> {
 function roleHost(): RoleHost {
   return {
     // What serves takes a while to load, and the parent of several processes does without.
-    async createProcess(...given) {
-      const { createProcess } = await import('./compose/compose.ts')
-      return await createProcess(...given)
+    async createProcess(role, ...given) {
+      const { createProcess } =
+        role === 'sidecar' ? await import('./compose/sidecar.ts') : await import('./compose/compose.ts')
+      return await createProcess(role, ...given)
     },
     clock: systemClock,
     random: systemRandom,

@@ -32,7 +32,7 @@ import { UseRates } from './use-rates.ts'
 export interface FirstLevelCheckOptions {
   readonly nodes: Nodes
   /** Those that nodes have told of. */
-  readonly revocations: Revocations
+  readonly revocations: Pick<Revocations, 'allows'>
   readonly clock: Clock
   readonly random: Random
   readonly meter: Meter

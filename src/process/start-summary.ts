@@ -18,19 +18,19 @@ export interface StartSummaryOptions {
 /** @returns the block for standard output; empty where the summary went to the log instead. */
 export function startSummary(options: StartSummaryOptions): string {
   const { addresses, settings, host, log, facts = {} } = options
-  const redis = redisLine(options)
-  const pretty = settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && host.terminal)
+  const { role, config, logFormat } = settings
+  const isSidecar = role === 'sidecar'
+  const pretty = logFormat === 'pretty' || (logFormat === 'auto' && host.terminal)
   if (!pretty) {
-    log.info({ version: host.version, addresses, config: settings.config, facts, redis }, 'started')
+    const mesh = isSidecar ? {} : { config, redis: redisLine(options) }
+    log.info({ version: host.version, addresses, ...mesh, facts }, 'started')
     return ''
   }
-  const { config = '', ...others } = facts
-  const rows: [string, string][] = [
-    ...Object.entries(addresses),
-    ['config', config === '' ? settings.config : `${settings.config}: ${config}`],
-    ...Object.entries(others),
-    ['redis', redis],
-  ]
+  const { config: held, ...others } = facts
+  const about = isSidecar
+    ? others
+    : { config: held === undefined ? config : `${config}: ${held}`, ...others, redis: redisLine(options) }
+  const rows = Object.entries({ ...addresses, ...about })
   const width = Math.max(...rows.map(([name]) => name.length))
   const lines = [
     `Intermix ${host.version}: ${settings.role} ${settings.nodeId} is ready.`,

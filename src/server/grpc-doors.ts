@@ -25,18 +25,19 @@ export interface GrpcDoorDependencies extends DoorDependencies {
 
 export type GrpcDoor = (given: GrpcDoorDependencies) => GrpcService
 
-/** External authorization, access logs, Mixer, batches of checks, and calls of reports. */
-export const GRPC_DOORS: readonly GrpcDoor[] = [
-  extAuthzService,
-  accessLogService,
-  mixerService,
-  batchService,
-  reportCallService,
-]
+/** What proxies ask of whoever is beside them: external authorization, access logs, Mixer. */
+export const PROXY_DOORS: readonly GrpcDoor[] = [extAuthzService, accessLogService, mixerService]
 
-/** The services of these doors, those of rate limits where there are any, and health, which answers for all of them. */
-export function grpcServices(given: GrpcDoorDependencies, doors: readonly GrpcDoor[] = GRPC_DOORS): GrpcService[] {
-  const services = doors.map((door) => door(given))
+/** Those, and what sidecars ask of nodes: batches of checks, and calls of reports. */
+export const GRPC_DOORS: readonly GrpcDoor[] = [...PROXY_DOORS, batchService, reportCallService]
+
+/** The services of these doors, those of rate limits where there are any, further ones, and health, which answers for all of them. */
+export function grpcServices(
+  given: GrpcDoorDependencies,
+  doors: readonly GrpcDoor[] = GRPC_DOORS,
+  further: readonly GrpcService[] = [],
+): GrpcService[] {
+  const services = [...doors.map((door) => door(given)), ...further]
   const { rateLimit } = given
   if (rateLimit !== undefined) services.push(rateLimitService({ ...given, rateLimit }))
   const assignments = rateLimit?.assignments

@@ -43,8 +43,6 @@ export class QuotaPrefetch {
   /** In the order in which they were asked for. */
   readonly #leases: Lease[] = []
   #askedAt = Number.NEGATIVE_INFINITY
-  /** For how long what is granted may be spent, as it was told last. */
-  #lifeMs = Number.POSITIVE_INFINITY
   /** Less was granted than was asked for, last time. */
   #isClosed = false
   #closedUntil = 0
@@ -82,11 +80,10 @@ export class QuotaPrefetch {
   refill(amount: number, now: number, least = amount): Lease | undefined {
     this.#giveUpLost(now)
     if (this.refuses(least, now)) return undefined
-    const { minAmount, maxAmount, aheadMs, maxAheadShare, windowMs, maxInFlight } = this.#options
+    const { minAmount, maxAmount, aheadMs, windowMs, maxInFlight } = this.#options
     if (this.#leases.length >= maxInFlight || amount > maxAmount) return undefined
     const available = this.available(now)
-    const forMs = Math.min(aheadMs, this.#lifeMs * maxAheadShare)
-    const demanded = Math.ceil((this.#demand.count(now) * forMs) / windowMs)
+    const demanded = Math.ceil((this.#demand.count(now) * aheadMs) / windowMs)
     const wanted = Math.min(maxAmount, Math.max(demanded, minAmount))
     const isLow = available < Math.floor(wanted / 2) && this.#leases.length === 0 && now >= this.#restsUntil
     return isLow || available < amount ? this.#lease(Math.max(amount, wanted), available, now) : undefined
@@ -119,9 +116,7 @@ export class QuotaPrefetch {
   granted(lease: Lease, grant: LeaseGrant, now: number): void {
     const { amount, ahead, slot } = lease
     const isAwaited = this.#awaitedNoMore(lease)
-    const lifeMs = Math.min(grant.validForMs, this.#options.maxLifeMs)
-    const until = grant.from + lifeMs
-    if (grant.granted > 0) this.#lifeMs = lifeMs
+    const until = grant.from + Math.min(grant.validForMs, this.#options.maxLifeMs)
     const granted = this.#repay(grant.granted - (grant.spent ?? 0))
     if (slot === undefined || !isAwaited) this.#add(granted, until)
     else {

@@ -70,6 +70,12 @@ export const RATE_LIMIT_UNKNOWN_DOMAINS_TOTAL = counter({
   help: 'Calls for a domain without any config, which nothing limits',
 })
 
+export const RATE_LIMIT_REMEMBERED_TOTAL = counter({
+  name: 'rate_limit_remembered_total',
+  unit: 'demands',
+  help: 'Demands that a sidecar refused without asking a node, which had refused the same one just before.',
+})
+
 export const RATE_LIMIT_DOMAINS = gauge({
   name: 'rate_limit_domains',
   unit: 'domains',

@@ -1,0 +1,139 @@
+// What a sidecar is made of: the doors of a node before answers and reports that nodes give and take. It is apart from
+// `compose.ts` because hardly anything of a node is loaded for it.
+
+import { attributePath } from '../client/affinity.ts'
+import { FirstLevelCheck } from '../client/first-level-check.ts'
+import type { NodeAddress } from '../client/nodes/node-link.ts'
+import { NodePool } from '../client/nodes/node-pool.ts'
+import { IntermixError } from '../kernel/errors.ts'
+import type { ReportService } from '../kernel/services.ts'
+import { Admission } from '../server/admission.ts'
+import { createBatchIds } from '../server/batch-ids.ts'
+import { grpcServices, PROXY_DOORS } from '../server/grpc-doors.ts'
+import type { CreateGrpcServer } from '../server/grpc-server.ts'
+import { loadTransport } from '../server/grpc-transport.ts'
+import { createHttpServer } from '../server/http.ts'
+import { readValue } from '../settings/option-kinds.ts'
+import type { Settings } from '../settings/settings.ts'
+import { NodeReadiness } from '../sidecar/node-readiness.ts'
+import { passedRateLimits } from '../sidecar/passed-rate-limits.ts'
+import { grpcChoices } from './grpc-choices.ts'
+import { type Door, door } from './listening-door.ts'
+import { reportAcks } from './report-choices.ts'
+import type { CreateProcess, ProcessPorts, RunningProcess, Started } from './running-process.ts'
+
+/** Builds a sidecar. Rejects with `IntermixError` where a setting cannot be used. */
+export const createProcess: CreateProcess = async (_role, settings, ports) =>
+  new Sidecar(settings, ports, await loadTransport('native'))
+
+class Sidecar implements RunningProcess {
+  readonly debug: ReadonlyMap<string, () => unknown>
+  readonly #settings: Settings
+  readonly #ports: ProcessPorts
+  readonly #nodes: NodePool
+  readonly #check: FirstLevelCheck
+  readonly #reports: ReportService
+  readonly #admission: Admission
+  readonly #doors: ReadonlyMap<string, Door>
+  #readiness: NodeReadiness | undefined
+
+  constructor(settings: Settings, ports: ProcessPorts, createGrpc: CreateGrpcServer) {
+    const { clock, random, log, meter, loopLag } = ports
+    this.#settings = settings
+    this.#ports = ports
+    this.#nodes = new NodePool({
+      clock,
+      random,
+      connectTimeoutMs: settings.nodeConnectTimeoutMs,
+      nodesPerTenant: settings.nodesPerTenant,
+      caller: settings.nodeId,
+    })
+    this.#check = new FirstLevelCheck({
+      nodes: this.#nodes,
+      revocations: this.#nodes.revocations,
+      clock,
+      random,
+      meter,
+      maxEntries: settings.l1Entries,
+      maxBytes: settings.l1Bytes,
+      refreshesPerSecond: settings.l1RefreshRate,
+      choice: {
+        affinity: settings.affinity.map(attributePath),
+        tenant: settings.tenant === '' ? undefined : attributePath(settings.tenant),
+      },
+    })
+    this.#reports = { accept: () => new IntermixError('NOT_READY', 'this sidecar takes no reports yet') }
+    this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
+    this.#doors = this.#createDoors(createGrpc)
+    this.debug = new Map<string, () => unknown>([['admission', () => this.#admission.view()]])
+  }
+
+  async start(): Promise<Started> {
+    const { nodes } = this.#settings
+    this.#nodes.setMembers(nodes.map((id) => ({ id, address: addressOf(id) })))
+    this.#readiness = new NodeReadiness({ ...this.#ports, nodes: this.#nodes })
+    const addresses: Record<string, string> = {}
+    for (const [name, listener] of this.#doors) addresses[name] = await listener.listen()
+    return { addresses, facts: { nodes: nodes.join(', ') } }
+  }
+
+  retire(): void {
+    for (const listener of this.#doors.values()) listener.retire()
+  }
+
+  async stop(deadlineMs: number): Promise<void> {
+    const { clock } = this.#ports
+    const endAt = clock.monotonic() + deadlineMs
+    const left = () => Math.max(0, endAt - clock.monotonic())
+    // Doors first, so that what they still take is handed on.
+    await Promise.all([...this.#doors.values()].map((listener) => listener.drain(left() / 2)))
+    this.#check.close()
+    this.#readiness?.[Symbol.dispose]()
+    this.#nodes[Symbol.dispose]()
+  }
+
+  #createDoors(createGrpc: CreateGrpcServer): ReadonlyMap<string, Door> {
+    const { clock, random, log, meter } = this.#ports
+    const settings = this.#settings
+    const { maxMessageSize, maxMapEntries, maxAttributeBytes, checkTimeoutMs: defaultTimeoutMs } = settings
+    const limits = { maxMapEntries, maxAttributeBytes }
+    const admission = this.#admission
+    const { next: nextBatchId } = createBatchIds({ nodeId: settings.nodeId, clock, random })
+    const common = { clock, random, log, meter, admission, nextBatchId, defaultTimeoutMs, limits }
+    const given = {
+      ...common,
+      check: this.#check,
+      quotas: this.#check,
+      report: this.#reports,
+      reportAcks: reportAcks(settings.reportAck),
+    }
+    const rateLimits = passedRateLimits({ ...common, nodes: this.#nodes })
+    const grpc = createGrpc({
+      ...common,
+      ...grpcChoices(settings),
+      services: grpcServices(given, PROXY_DOORS, [rateLimits]),
+      maxMessageBytes: maxMessageSize,
+      // Nobody else could take the connections over.
+      maxConnectionAgeMs: Number.POSITIVE_INFINITY,
+    })
+    const http = createHttpServer({
+      ...given,
+      trustForwarded: settings.trustForwarded,
+      maxBodyBytes: maxMessageSize,
+      maxHeaderBytes: settings.maxHeaderBytes,
+    })
+    return new Map([
+      ['grpc', door(grpc, settings.grpcAddress, settings)],
+      ['http', door(http, settings.httpAddress, settings)],
+    ])
+  }
+}
+
+/** @throws IntermixError INVALID_SETTING */
+function addressOf(node: string): NodeAddress {
+  const read = readValue('address', node, { sockets: true })
+  if ('allowed' in read)
+    throw new IntermixError('INVALID_SETTING', `--nodes: "${node}" does not fit; give ${read.allowed}`)
+  const { host, port, path } = read.value
+  return path === undefined ? { host, port } : { path }
+}
