@@ -65,10 +65,10 @@ describe('kept answers', () => {
   })
 
   it('count their age from when the node was asked', async () => {
-    const { ask } = nodes
+    const ask = nodes.ask.bind(nodes)
     nodes.ask = async (question) => {
       await clock.advance(400)
-      return await ask.call(nodes, question)
+      return await ask(question)
     }
     await check({ a: 'x' })
     expect(kept({ a: 'x' }).answer.ageMs).toBe(400)
@@ -201,10 +201,10 @@ describe('answers that pay for quotas', () => {
   it('are paid for ahead, as many as the next moment needs, and never given more often', async () => {
     paid()
     let given = 0
-    const { ask } = nodes
+    const ask = nodes.ask.bind(nodes)
     let bought = 0
     nodes.ask = async (question) => {
-      const told = await ask.call(nodes, question)
+      const told = await ask(question)
       const { uses = 1 } = question
       bought += uses < 0 ? uses : Math.max(1, uses)
       return told
