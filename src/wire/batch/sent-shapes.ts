@@ -13,12 +13,18 @@ const QUESTION_BYTES = 200
 const SHAPE_BYTES = 300
 const ASKED_BYTES = 12
 
+interface NumberedShape extends Pick<AnswerShape, 'choosing' | 'config' | 'scope'> {
+  readonly number: number
+}
+
 /** Numbers what one connection is told; each question and each shape is sent once. */
 export class SentShapes {
   readonly #words: SentWords
   readonly #writer = new WireWriter()
   readonly #questions = new Map<string, number>()
   readonly #shapes = new Map<string, number>()
+  /** What an answer depended on is mostly told by the same list of questions as it was before. */
+  #latest = new WeakMap<readonly AskedQuestion[], NumberedShape>()
   #asked = 0
   #beginnings = 0
 
@@ -34,6 +40,16 @@ export class SentShapes {
   /** The number of a shape; `undefined` where there is no more room until the connection begins anew. */
   number(shape: AnswerShape): number | undefined {
     this.#forget()
+    const { choosing, reads, config, scope, generated } = shape
+    const latest = this.#latest.get(reads)
+    const isLatest = latest?.config === config && latest.scope === scope && isSame(latest.choosing, choosing)
+    if (isLatest && generated.length === 0) return latest.number
+    const number = this.#numberOf(shape)
+    if (number !== undefined && generated.length === 0) this.#latest.set(reads, { choosing, config, scope, number })
+    return number
+  }
+
+  #numberOf(shape: AnswerShape): number | undefined {
     const choosing = this.#numbered(shape.choosing)
     const reads = this.#numbered(shape.reads)
     if (choosing === undefined || reads === undefined) return undefined
@@ -69,6 +85,7 @@ export class SentShapes {
     this.#beginnings = this.#words.beginnings
     this.#questions.clear()
     this.#shapes.clear()
+    this.#latest = new WeakMap()
     this.#asked = 0
   }
 
@@ -162,6 +179,14 @@ export class SentShapes {
     for (const text of texts) this.#writer.packedSint32(this.#words.word(text))
     this.#writer.close(open)
   }
+}
+
+function isSame(one: readonly AskedQuestion[], other: readonly AskedQuestion[]): boolean {
+  if (one === other) return true
+  return (
+    one.length === other.length &&
+    one.every(({ id, outcome }, at) => id === other[at]?.id && outcome === other[at].outcome)
+  )
 }
 
 function writeUints(writer: WireWriter, field: number, values: readonly number[]): void {
