@@ -5,6 +5,8 @@ export interface PrefetchOptions {
   readonly windowMs: number
   /** For how long demand is leased ahead, in ms. */
   readonly aheadMs: number
+  /** The same as a share of the time for which nodes let it be spent, at most: what is not spent by then is lost to everybody. */
+  readonly maxAheadShare: number
   /** What is leased at least, and at most, at once. What a single demand needs beyond that is asked for by itself. */
   readonly minAmount: number
   readonly maxAmount: number
@@ -34,6 +36,7 @@ export interface PrefetchOptions {
 export const MIXER_PREFETCH: PrefetchOptions = {
   windowMs: 1_000,
   aheadMs: 1_000,
+  maxAheadShare: Number.POSITIVE_INFINITY,
   minAmount: 10,
   maxAmount: Number.POSITIVE_INFINITY,
   maxInFlight: 100,
@@ -52,6 +55,7 @@ export const MIXER_PREFETCH: PrefetchOptions = {
 export const DEFAULT_PREFETCH: PrefetchOptions = {
   windowMs: 1_000,
   aheadMs: 100,
+  maxAheadShare: 1 / 3,
   minAmount: 1,
   maxAmount: 10_000,
   maxInFlight: 1,

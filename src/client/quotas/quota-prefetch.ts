@@ -43,6 +43,8 @@ export class QuotaPrefetch {
   /** In the order in which they were asked for. */
   readonly #leases: Lease[] = []
   #askedAt = Number.NEGATIVE_INFINITY
+  /** For how long what is granted may be spent, as it was told last. */
+  #lifeMs = Number.POSITIVE_INFINITY
   /** Less was granted than was asked for, last time. */
   #isClosed = false
   #closedUntil = 0
@@ -80,10 +82,12 @@ export class QuotaPrefetch {
   refill(amount: number, now: number, least = amount): Lease | undefined {
     this.#giveUpLost(now)
     if (this.refuses(least, now)) return undefined
-    const { minAmount, maxAmount, aheadMs, windowMs, maxInFlight } = this.#options
+    const { minAmount, maxAmount, aheadMs, maxAheadShare, windowMs, maxInFlight } = this.#options
     if (this.#leases.length >= maxInFlight || amount > maxAmount) return undefined
     const available = this.available(now)
-    const demanded = Math.ceil((this.#demand.count(now) * aheadMs) / windowMs)
+    // Without a bound also what is valid for no time.
+    const forMs = Number.isFinite(maxAheadShare) ? Math.min(aheadMs, this.#lifeMs * maxAheadShare) : aheadMs
+    const demanded = Math.ceil((this.#demand.count(now) * forMs) / windowMs)
     const wanted = Math.min(maxAmount, Math.max(demanded, minAmount))
     const isLow = available < Math.floor(wanted / 2) && this.#leases.length === 0 && now >= this.#restsUntil
     return isLow || available < amount ? this.#lease(Math.max(amount, wanted), available, now) : undefined
@@ -116,7 +120,9 @@ export class QuotaPrefetch {
   granted(lease: Lease, grant: LeaseGrant, now: number): void {
     const { amount, ahead, slot } = lease
     const isAwaited = this.#awaitedNoMore(lease)
-    const until = grant.from + Math.min(grant.validForMs, this.#options.maxLifeMs)
+    const lifeMs = Math.min(grant.validForMs, this.#options.maxLifeMs)
+    const until = grant.from + lifeMs
+    if (grant.granted > 0) this.#lifeMs = lifeMs
     const granted = this.#repay(grant.granted - (grant.spent ?? 0))
     if (slot === undefined || !isAwaited) this.#add(granted, until)
     else {

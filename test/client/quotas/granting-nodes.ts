@@ -58,7 +58,7 @@ export class GrantingNodes implements Pick<Nodes, 'ask'> {
       const grants = new Map<string, NodeGrant>()
       for (const [name, { amount, bestEffort }] of question.quotas ?? [])
         grants.set(name, this.#grant(question.bag, amount, bestEffort))
-      const answer: NodeAnswer = { answer: ALLOWED, shape: undefined, staleForMs: 0, grants }
+      const answer: NodeAnswer = { answer: ALLOWED, shape: undefined, staleForMs: 0, isPaid: false, grants }
       if (this.latencyMs === 0) return resolve(answer)
       this.#clock.after(this.latencyMs, () => resolve(answer))
     })

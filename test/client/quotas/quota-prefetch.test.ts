@@ -105,6 +105,25 @@ describe('the pool, mended', () => {
     expect(pool({ ...DEFAULT_PREFETCH, maxAmount: 20 }).refill(21, 0)).toBeUndefined()
   })
 
+  it('leases no more than can be spent before it ends', () => {
+    for (const [base, amount] of [
+      [DEFAULT_PREFETCH, 10],
+      [MIXER_PREFETCH, 600],
+    ] as const) {
+      const of = pool(base)
+      const first = of.refill(1, 0) as Lease
+      of.granted(first, { granted: first.amount, from: 0, validForMs: 50 }, 0)
+      of.note(600, 10)
+      expect(of.refill(1, 60)?.amount).toBe(amount)
+    }
+  })
+
+  it('takes what is valid for no time', () => {
+    const of = pool(MIXER_PREFETCH)
+    of.granted(of.refill(1, 0) as Lease, { granted: 10, from: 0, validForMs: 0 }, 0)
+    expect(of.refill(1, 1)?.amount).toBe(10)
+  })
+
   it('has one lease under way', () => {
     const of = pool(DEFAULT_PREFETCH)
     expect(demand(of, 1, 0).lease).toBeDefined()
