@@ -19,15 +19,20 @@ export interface ChooseNodeOptions {
   readonly nodesPerTenant?: number
   /** How many times the mean load a node may have before its requests go to the next one. */
   readonly loadFactor?: number
-  /** What part of one node's share of the load a key may bring before several nodes serve it. */
+  /** What part of one node's share of the requests a key may bring before several nodes serve it. */
   readonly hotShare?: number
 }
 
 /** A node that joins takes its share of the keys step by step. */
 const SLOW_START_MS = 60_000
 const FIRST_WEIGHT = 0.1
-/** Loads below that are not told apart: they say nothing yet. */
-const LOAD_SLACK = 1
+/** Checks a second by which the loads of nodes are not told apart: they say nothing yet. */
+const LOAD_SLACK = 100
+/**
+ * Beyond so many times the mean load a node shares its hot keys with others. What is hot to one caller may be nothing to a node, so
+ * that its load has to bear it out: otherwise who sees few keys would send each of them everywhere.
+ */
+const SHARING_FACTOR = 1.1
 /** How long a node that failed is not asked, at first and at most. */
 const FIRST_REST_MS = 100
 const LONGEST_REST_MS = 5_000
@@ -38,7 +43,7 @@ interface Node {
   isLeaving: boolean
   /** When it joined; −∞ for those that were there from the beginning. */
   readonly since: number
-  /** As it told last, in checks that are under way. */
+  /** As it told last, in checks a second. */
   load: number
   restsUntil: number
   restMs: number
@@ -78,7 +83,7 @@ export class ChooseNode {
     this.#totalLoad = this.#all.reduce((sum, { load }) => sum + load, 0)
   }
 
-  /** What a node tells of itself: how many checks it has under way. */
+  /** What a node tells of itself: how many checks a second it answers. */
   setLoad(id: string, load: number): void {
     const node = this.#nodes.get(id)
     if (node === undefined) return
@@ -113,21 +118,27 @@ export class ChooseNode {
     const key = hashOf(affinity)
     const wide = this.#widthFor(key)
     const ranked = this.#ranked(key, this.#nodesOf(tenant), now, Math.max(count, wide) + 1)
-    // Of those that serve a hot key any one is as good: each asks the one that chance takes.
-    if (wide > 1) {
-      const first = Math.floor(this.#options.random() * Math.min(wide, ranked.length))
-      const [chosen] = ranked.splice(first, 1)
-      if (chosen !== undefined) ranked.unshift(chosen)
-    }
+    if (wide > 1 && (ranked[0]?.load ?? 0) > this.#mostLoad(SHARING_FACTOR)) this.#share(ranked, wide)
     return this.#balanced(ranked)
       .slice(0, count)
       .map(({ id }) => id)
   }
 
-  /** How many nodes serve the key. */
+  /**
+   * Of those that serve a hot key any one is as good: of two that chance takes, the one with less to do comes first.
+   * Source: M. Mitzenmacher, "The power of two choices in randomized load balancing", 2001.
+   */
+  #share(ranked: Node[], wide: number): void {
+    const draw = () => Math.floor(this.#options.random() * Math.min(wide, ranked.length))
+    const [one, two] = [draw(), draw()]
+    const [chosen] = ranked.splice((ranked[two]?.load ?? 0) < (ranked[one]?.load ?? 0) ? two : one, 1)
+    if (chosen !== undefined) ranked.unshift(chosen)
+  }
+
+  /** How many nodes may serve the key. */
   #widthFor(key: number): number {
     const share = this.#shares.count(key)
-    const { hotShare = 0.25 } = this.#options
+    const { hotShare = 0.1 } = this.#options
     return Math.max(1, Math.min(this.#all.length, Math.ceil((share * this.#all.length) / hotShare)))
   }
 
@@ -157,11 +168,14 @@ export class ChooseNode {
    * Source: V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with bounded loads", 2018.
    */
   #balanced(ranked: readonly Node[]): readonly Node[] {
-    const { loadFactor = 1.5 } = this.#options
-    const most = loadFactor * (this.#totalLoad / this.#all.length) + LOAD_SLACK
+    const most = this.#mostLoad(this.#options.loadFactor ?? 1.35)
     const [first] = ranked
     if (first === undefined || first.load <= most) return ranked
     return [...ranked.filter(({ load }) => load <= most), ...ranked.filter(({ load }) => load > most)]
+  }
+
+  #mostLoad(factor: number): number {
+    return factor * (this.#totalLoad / this.#all.length) + LOAD_SLACK
   }
 }
 
