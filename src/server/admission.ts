@@ -7,6 +7,7 @@
 
 import { OVERLOADED, SHED_TOTAL } from '../kernel/metrics/doors.ts'
 import type { Clock, Counter, Gauge, Logger, LoopLag, Meter } from '../kernel/ports.ts'
+import { ArrivalRate } from './arrival-rate.ts'
 import { ShedLog } from './shed-log.ts'
 import { type EndOfTurn, TurnMeter } from './turn-meter.ts'
 
@@ -65,6 +66,7 @@ export class Admission {
   readonly #meter: Meter
   readonly #maxInFlight: number
   readonly #overloadGauge: Gauge
+  readonly #checks: ArrivalRate
   #inFlight = 0
   #overloaded = false
   /** When the first of the long turns ended that have come without a short one or a rest between them. */
@@ -75,6 +77,7 @@ export class Admission {
     this.#clock = clock
     this.#meter = meter
     this.#maxInFlight = maxInFlight
+    this.#checks = new ArrivalRate(clock.monotonic())
     this.#log = new ShedLog({ clock, log })
     this.#overloadGauge = meter.gauge(OVERLOADED)()
     this.#turn = new TurnMeter({
@@ -89,9 +92,9 @@ export class Admission {
     return this.#overloaded
   }
 
-  /** Calls that are being answered. */
-  get inFlight(): number {
-    return this.#inFlight
+  /** How many checks a second come, averaged over about the last one, whether or not they are let in. */
+  checksPerSecond(): number {
+    return this.#checks.perSecond(this.#clock.monotonic())
   }
 
   /** Milliseconds that a call which is read now may have waited for it. */
@@ -114,6 +117,7 @@ export class Admission {
     }
     return {
       admit: (timeoutMs, most = Number.POSITIVE_INFINITY, now = this.#clock.monotonic()) => {
+        if (priority === 'check') this.#checks.came()
         const refusal = this.#decide(priority, timeoutMs, most, now)
         if (refusal === undefined) {
           this.#inFlight++

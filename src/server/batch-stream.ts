@@ -59,7 +59,7 @@ const NOT_ASKED: Answer = {
 const REFUSALS = refusalsOf('check', 'check')
 
 interface BatchDependencies extends DoorDependencies {
-  readonly admission: Pick<Admission, 'door' | 'inFlight'>
+  readonly admission: Pick<Admission, 'door' | 'checksPerSecond'>
   readonly quotas: QuotaService
   readonly news?: NodeNews | undefined
   readonly maxWordsMemory?: number
@@ -274,7 +274,7 @@ class BatchStream implements GrpcStreamHandler {
     const { caller } = this.#batches
     const { news, admission } = this.#common.given
     if (caller === undefined || news === undefined || this.#isClosing) return
-    const load = () => admission.inFlight
+    const load = () => Math.round(admission.checksPerSecond())
     const tell = () => {
       this.#hasNews = true
       this.#book()

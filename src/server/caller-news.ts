@@ -36,7 +36,7 @@ export class CallerNews {
   #members: MeshMembers | undefined
 
   /**
-   * @param load checks that are under way
+   * @param load checks a second
    * @param onChange there is something to tell
    */
   constructor(news: NodeNews, name: string, load: () => number, onChange: () => void) {

@@ -16,7 +16,7 @@ import { rateLimitQuotaService } from './rate-limit-quota.ts'
 
 export interface GrpcDoorDependencies extends DoorDependencies {
   /** Tells streams when to give way, and decides about what comes in them. */
-  readonly admission: Pick<Admission, 'overloaded' | 'door' | 'inFlight'>
+  readonly admission: Pick<Admission, 'overloaded' | 'door' | 'checksPerSecond'>
   /** Charges quotas without a check. */
   readonly quotas: QuotaService
   /** What callers of batch streams are told; unset: nothing. */

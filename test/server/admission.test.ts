@@ -135,6 +135,24 @@ describe('admission', () => {
     expect(text).toContain('intermix_shed_total{door="a",reason="overload"} 0')
   })
 
+  it('tells how many checks a second come, those that are refused among them', async () => {
+    const { admission, loop } = handAdmission({ maxInFlight: 1 })
+    const doors = { check: admission.door('c', 'check'), report: admission.door('r', 'report') }
+    expect(admission.checksPerSecond()).toBe(0)
+    for (let tick = 0; tick < 1_000; tick++) {
+      for (let call = 0; call < 3; call++) doors.check.admit(FOR_EVER)
+      doors.report.admit(FOR_EVER)
+      await loop.clock.advance(10)
+      if (tick % 50 === 0) admission.checksPerSecond()
+      loop.endTurn()
+    }
+    expect(admission.checksPerSecond()).toBeCloseTo(300, 0)
+    // Those who ask often see the same.
+    expect(admission.checksPerSecond()).toBeCloseTo(300, 0)
+    await loop.clock.advance(10_000)
+    expect(admission.checksPerSecond()).toBeLessThan(1)
+  })
+
   it('never has more in flight than it may, and refuses only when it has as many', () => {
     fc.assert(
       fc.property(

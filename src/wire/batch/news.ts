@@ -41,7 +41,7 @@ export interface News {
   readonly outOfTouchMs: number
   /** How old an answer may be, in ms, that is given by who is out of touch. */
   readonly maxAgeMs: number
-  /** Checks that are under way. */
+  /** How many checks a second come to the node. */
   readonly load: number
   /** Where it is not as told before. */
   readonly config?: NodeConfig | undefined

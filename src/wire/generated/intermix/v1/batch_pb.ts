@@ -400,7 +400,7 @@ export type News = Message<"intermix.v1.News"> & {
   maxAgeMs: bigint;
 
   /**
-   * Checks that are under way.
+   * How many checks a second come to the node.
    *
    * @generated from field: uint32 load = 7;
    */
