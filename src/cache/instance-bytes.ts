@@ -1,7 +1,7 @@
 // What an instance, or another record of values, takes of memory.
 
 import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
-import { isStringMap } from '../kernel/value.ts'
+import { type AttributeValue, isStringMap } from '../kernel/value.ts'
 
 const PER_VALUE = 48
 
@@ -24,9 +24,11 @@ function valueBytes(value: FieldValue): number {
   if (typeof value === 'string') return PER_VALUE + 2 * value.length
   if (typeof value !== 'object') return PER_VALUE
   if (value instanceof Uint8Array) return PER_VALUE + value.length
-  if (isStringMap(value as never)) {
+  const attribute = value as AttributeValue
+  if (isStringMap(attribute)) {
     let bytes = PER_VALUE
-    for (const [key, text] of value as ReadonlyMap<string, string>) bytes += PER_VALUE + 2 * (key.length + text.length)
+    // Front doors have maps of their own, which are no `Map`.
+    for (const [key, text] of attribute.entries()) bytes += PER_VALUE + 2 * (key.length + text.length)
     return bytes
   }
   const isRecord = Object.getPrototypeOf(value) === Object.prototype
