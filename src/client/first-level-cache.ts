@@ -18,6 +18,7 @@ import { sharingSteps } from '../expression/steps.ts'
 import type { AnswerShape } from '../kernel/answer-shape.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Counter } from '../kernel/ports.ts'
 import type { CheckOptions } from '../kernel/services.ts'
 import { KnownQuestions } from './known-questions.ts'
@@ -49,6 +50,8 @@ export interface FirstLevelCacheOptions {
 /** Rules that a config leads requests to. */
 interface Chosen {
   readonly scope: AnswerScope
+  /** What was read to choose them. */
+  readonly reads: readonly ReferencedAttribute[]
   readonly handlers: readonly string[]
   readonly generated: ReadonlySet<string>
 }
@@ -68,6 +71,12 @@ export interface Wanted {
   readonly config: string
   readonly charging: Charging
   readonly bag: AttributeBag
+}
+
+/** An answer that was found, without what was read to choose its rules: that is not the same for all that it is found for. */
+export interface FoundFirst {
+  readonly answer: FoundAnswer
+  readonly choosing: readonly ReferencedAttribute[]
 }
 
 /** How an answer that came is kept. */
@@ -117,7 +126,7 @@ export class FirstLevelCache {
     { config, charging, bag }: Wanted,
     now: number,
     how: Pick<FindOptions, 'stale' | 'unpaid'> = {},
-  ): FoundAnswer | undefined {
+  ): FoundFirst | undefined {
     const choices = this.#configs.get(idOf(config, charging))
     if (choices === undefined) return undefined
     const probe = (byValues: Map<string, Chosen>, values: string) => {
@@ -125,7 +134,8 @@ export class FirstLevelCache {
       if (chosen === undefined) return undefined
       const { scope, handlers, generated } = chosen
       const known = generated.size === 0 ? bag : new Unseen(bag, generated)
-      return this.#answers.find(scope, bag, handlers, now, { ...how, known })
+      const answer = this.#answers.find(scope, bag, handlers, now, { ...how, known })
+      return answer && { answer, choosing: chosen.reads }
     }
     return sharingSteps(() => choices.tree.find(bag, probe))
   }
@@ -153,7 +163,7 @@ export class FirstLevelCache {
     }
     return this.#answers.store(scope, steps, {
       answer: findings,
-      reads: toldReads(shape),
+      reads: toldReads(shape.reads),
       createdAt: askedAt - answer.ageMs,
       freshUntil,
       epoch: shape.epoch,
@@ -188,7 +198,8 @@ export class FirstLevelCache {
     const known = byValues.get(values)
     if (known?.scope.digest === scope) return known
     if (known === undefined) current.bytes += CHOICE_BYTES + 2 * values.length
-    const chosen = { scope: this.#answers.scope(scope), handlers, generated: new Set(generated) }
+    const reads = toldReads(shape.choosing)
+    const chosen = { scope: this.#answers.scope(scope), reads, handlers, generated: new Set(generated) }
     byValues.set(values, chosen)
     return chosen
   }

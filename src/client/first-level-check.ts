@@ -1,10 +1,11 @@
 // Answers checks as a node does, from answers that nodes gave before where one holds, else by asking a node.
 
-import { givenAgain } from '../cache/answer-life.ts'
+import { afterWaiting, givenAgain } from '../cache/answer-life.ts'
 import type { FoundAnswer, Replacement, StoredAnswer } from '../cache/answer-cache.ts'
 import type { Revocations } from '../cache/revocations.ts'
 import { TokenBucket } from '../cache/token-bucket.ts'
 import { HANDED_ON_SHARE } from '../cache/verdict-entry.ts'
+import type { AnswerShape } from '../kernel/answer-shape.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Meter, Random } from '../kernel/ports.ts'
@@ -22,11 +23,11 @@ import type { Answer } from '../kernel/verdict.ts'
 import { outcomeAsSent } from '../wire/as-sent.ts'
 import { NormalRequestBag } from '../wire/normal-request-bag.ts'
 import { type AffinityChoice, BagAffinity } from './affinity.ts'
-import { FirstLevelCache, type Wanted } from './first-level-cache.ts'
+import { FirstLevelCache, type FoundFirst, type Wanted } from './first-level-cache.ts'
 import { createFirstLevelMetrics, type FirstLevelMetrics } from './first-level-metrics.ts'
 import type { NodeAnswer, NodeConfig, NodeGrant, Nodes } from './nodes/nodes.ts'
 import { PaidUses } from './paid-uses.ts'
-import { toldReads } from './told-reads.ts'
+import { together, toldReads } from './told-reads.ts'
 import { UseRates } from './use-rates.ts'
 
 export interface FirstLevelCheckOptions {
@@ -65,6 +66,8 @@ interface Request {
 interface Asked {
   readonly told: NodeAnswer
   readonly kept: Replacement | undefined
+  /** On the monotonic clock. */
+  readonly askedAt: number
 }
 
 const ANY = {}
@@ -116,7 +119,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     const found = this.#cache.find(wanted, now, isOwnCharge(options) ? UNPAID : ANY)
     if (found === undefined) return this.#ask(request, options, now)
     this.#metrics.kept.add()
-    if (found.upkeep !== undefined) this.#keepUp(found, request, options, now)
+    if (found.answer.upkeep !== undefined) this.#keepUp(found.answer, request, options, now)
     const outcome = this.#outcome(found, wanted, options, now)
     const { quotas } = options
     if (quotas === undefined || quotas.size === 0 || outcome.answer.status.code !== 0 || options.charging === 'none')
@@ -152,11 +155,12 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     return { bag, wanted, affinity }
   }
 
-  #outcome(found: FoundAnswer, { bag }: Wanted, options: CheckOptions, now: number): CheckOutcome {
+  #outcome(found: FoundFirst, { bag }: Wanted, options: CheckOptions, now: number): CheckOutcome {
     const { references } = options
-    const reads = references === false ? NO_REFERENCES : found.reads
-    const uses = options.keepsAnswer === true ? handOn(found) : found.usesLeft
-    const answer = givenAgain(found, now, uses, reads)
+    const { answer: kept, choosing } = found
+    const reads = references === false ? NO_REFERENCES : together(choosing, kept.reads)
+    const uses = options.keepsAnswer === true ? handOn(kept) : kept.usesLeft
+    const answer = givenAgain(kept, now, uses, reads)
     const outcome = { answer, quotas: NO_GRANTS, answeredAt: now }
     return references !== false && bag instanceof NormalRequestBag ? outcomeAsSent(outcome, bag) : outcome
   }
@@ -188,16 +192,19 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     return { ...outcome, answer: { ...outcome.answer, tier: 'stale', validForMs: 0, validUses: 0 } }
   }
 
-  #told({ told, kept }: Asked, { wanted }: Request, options: CheckOptions): CheckOutcome {
-    const { answer, shape, grants } = told
+  #told({ told, kept, askedAt }: Asked, { wanted }: Request, options: CheckOptions): CheckOutcome {
+    const { shape, grants } = told
+    const now = this.#options.clock.monotonic()
+    // Its life went on while it was on its way, nobody knows for how long.
+    const answer = afterWaiting(told.answer, now - askedAt)
     const isTold = options.references !== false
     // What an answer depended on is known of those alone that may be kept. The uses are those of the one that is kept here.
     const isGiven = kept !== undefined && shape !== undefined
     const validUses = isGiven && options.keepsAnswer === true ? handOn(kept.kept) : answer.validUses
     const given: Answer = isGiven
-      ? { ...answer, validUses, referenced: isTold ? toldReads(shape) : NO_REFERENCES }
+      ? { ...answer, validUses, referenced: isTold ? referencedBy(shape) : NO_REFERENCES }
       : { ...answer, validForMs: 0, validUses: 0 }
-    const outcome = { answer: given, quotas: grantsOf(grants, isTold), answeredAt: this.#options.clock.monotonic() }
+    const outcome = { answer: given, quotas: grantsOf(grants, isTold), answeredAt: now }
     return isTold && wanted?.bag instanceof NormalRequestBag ? outcomeAsSent(outcome, wanted.bag) : outcome
   }
 
@@ -225,7 +232,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     if (told.isPaid && kept !== undefined)
       this.#paid.watch(kept.kept, kept.former, (left) => this.#giveBack(request, left))
     else if (told.isPaid) this.#giveBack(request, told.answer.validUses)
-    return { told, kept }
+    return { told, kept, askedAt }
   }
 
   /** Asks for another answer before this one ends, or before what it has paid for is used up. */
@@ -291,7 +298,11 @@ function grantsOf(grants: ReadonlyMap<string, NodeGrant>, isTold: boolean): Read
   const all = new Map<string, QuotaGrant>()
   for (const [name, grant] of grants) {
     const { shape } = grant
-    all.set(name, { ...grant, referenced: isTold && shape !== undefined ? toldReads(shape) : NO_REFERENCES })
+    // Who is not told what it depended on must not keep it.
+    if (shape === undefined) all.set(name, { ...grant, validForMs: 0, referenced: NO_REFERENCES })
+    else all.set(name, { ...grant, referenced: isTold ? referencedBy(shape) : NO_REFERENCES })
   }
   return all
 }
+
+const referencedBy = ({ choosing, reads }: AnswerShape) => together(toldReads(choosing), toldReads(reads))

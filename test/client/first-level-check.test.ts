@@ -74,6 +74,15 @@ describe('kept answers', () => {
     expect(kept({ a: 'x' }).answer.ageMs).toBe(400)
   })
 
+  it('have gone on ageing when they come', async () => {
+    const ask = nodes.ask.bind(nodes)
+    nodes.ask = async (question) => {
+      await clock.advance(400)
+      return await ask(question)
+    }
+    expect((await check({ a: 'x' })).answer).toMatchObject({ ageMs: 400, validForMs: 9_600 })
+  })
+
   it('are void when they are revoked', async () => {
     await check({ a: 'x' })
     revocations.apply({ sequence: 1, target: { kind: 'attribute', name: 'a', key: undefined, value: 'x' } })
@@ -112,6 +121,28 @@ describe('kept answers', () => {
     expect((await check({ a: 'x', 'request.path': '/p' })).answer.referenced).toEqual([path])
     expect(kept({ a: 'x', 'request.path': '/p' }).answer.referenced).toEqual([path])
     expect(kept({ a: 'x', 'request.path': '/p' }, { references: false }).answer.referenced).toEqual([])
+  })
+
+  it('tell each client by what its own request came to the rules', async () => {
+    const chosenBy = (name: string, outcome: 'present' | 'absent') =>
+      [{ id: `c${name}`, question: { kind: 'attribute', name }, outcome }] as const
+    const byRole = (outcome: 'present' | 'absent') => () => ({
+      shape: shapeBy('a', { choosing: chosenBy('role', outcome) }),
+    })
+    nodes.script = byRole('absent')
+    await check({ a: 'x' })
+    nodes.script = byRole('present')
+    await check({ a: 'y', role: 'admin' })
+    // Both came to the same rules, and what these say of x is known.
+    const { referenced } = kept({ a: 'x', role: 'admin' }).answer
+    expect(referenced.map(({ name, condition }) => `${name} ${condition}`)).toEqual(['a EXACT', 'role EXACT'])
+  })
+
+  it('leave no grant to be kept of which nobody knows what it depended on', async () => {
+    const grant = { status: { code: 0, message: '' }, granted: 1, validForMs: 5_000 }
+    nodes.script = () => ({ grants: new Map([['q', grant]]) })
+    const { quotas } = await check({ a: 'x' }, { quotas: new Map([['q', { amount: 1, bestEffort: false }]]) })
+    expect(quotas.get('q')).toMatchObject({ granted: 1, validForMs: 0, referenced: [] })
   })
 })
 
