@@ -27,7 +27,7 @@ const sha = async (file: string) => {
   return String(await redis.script('LOAD', source))
 }
 const scripts = {
-  sync: await sha('revocation-sync-5'),
+  sync: await sha('revocation-sync-6'),
   beat: await sha('process-beat-4'),
   sign: await sha('node-sign-4'),
   lookout: await sha('process-lookout-1'),
@@ -52,8 +52,8 @@ function command(...parts: readonly (string | number)[]): string {
 }
 
 function node(id: string, socket: Socket, generation: string): void {
-  const { head: headKey, log: logKey, applied, heard, reunion } = log
-  const syncKeys = [headKey, logKey, applied, heard, reunion]
+  const { head: headKey, log: logKey, applied, heard, reunion, late } = log
+  const syncKeys = [headKey, logKey, applied, heard, reunion, late]
   const words = JSON.stringify({ id, rules, adds: [rules], evaluates: [], delivers: [] })
   const numbers = JSON.stringify({ node: id, intake, queued: {}, rules: [] })
   const beat = (said: string) =>
@@ -66,7 +66,8 @@ function node(id: string, socket: Socket, generation: string): void {
       ` ${rules}`,
     )
   const poll = command('GETEX', headKey)
-  const sync = evalsha(scripts.sync, syncKeys, id, generation, 0, '', `${id}-t`, 600_000, 8_000, 1_000) + beat('')
+  const sync =
+    evalsha(scripts.sync, syncKeys, id, generation, 0, '', `${id}-t`, 600_000, 8_000, 1_000, 0, '') + beat('')
   const sign = evalsha(
     scripts.sign,
     [ledger.nodes, ledger.arrived, ledger.signed, ledger.reached],
@@ -92,7 +93,7 @@ await once(first, 'connect')
 first.write(
   evalsha(
     scripts.sync,
-    [log.head, log.log, log.applied, log.heard, log.reunion],
+    [log.head, log.log, log.applied, log.heard, log.reunion, log.late],
     `${name}-0`,
     '',
     0,
@@ -101,6 +102,8 @@ first.write(
     600_000,
     8_000,
     1,
+    -1,
+    '',
   ),
 )
 while ((await head()) === '') await pause(20)

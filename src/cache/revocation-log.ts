@@ -5,6 +5,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import { parseJson } from '../kernel/parse-json.ts'
 import { defineScript } from '../redis/scripts.ts'
 import type { Revocation, RevocationTarget } from '../kernel/revocation.ts'
+import type { LateCallers } from './revocation-callers.ts'
 
 export interface SyncReply {
   readonly generation: string
@@ -30,13 +31,15 @@ export interface Appended {
 
 /** Who has applied a revocation. Of each kind of nodes the first are named, at most as many as were asked for. */
 export interface Uptake {
-  readonly counts: Readonly<Record<'confirmed' | 'unconfirmed' | 'silent', number>>
+  readonly counts: Readonly<Record<'confirmed' | 'unconfirmed' | 'silent' | 'callers', number>>
   /** It holds on them. */
   readonly confirmed: readonly string[]
   /** Nodes that have been alive within the last seconds and have not confirmed in time. */
   readonly unconfirmed: readonly string[]
   /** Nodes that were not heard for some seconds and not waited for: dead most likely, or out of touch with Redis. */
   readonly silent: readonly string[]
+  /** Callers of nodes that have confirmed, which keep answers and have not confirmed in time: `name (at node n)`. */
+  readonly callers: readonly string[]
 }
 
 export const RECORDS_AT_ONCE = 1_000
@@ -44,12 +47,19 @@ export const RECORDS_AT_ONCE = 1_000
 /** The keys of a log, in one slot. */
 export function revocationKeys(prefix: string) {
   const tag = `{${prefix}:revocations}`
-  return { head: `${tag}:h`, log: `${tag}:z`, applied: `${tag}:a`, heard: `${tag}:n`, reunion: `${tag}:r` }
+  return {
+    head: `${tag}:h`,
+    log: `${tag}:z`,
+    applied: `${tag}:a`,
+    heard: `${tag}:n`,
+    reunion: `${tag}:r`,
+    late: `${tag}:c`,
+  }
 }
 
 export const APPEND = defineScript<Appended>({
   name: 'revocation-append',
-  keys: 4,
+  keys: 5,
   reply(raw) {
     const [generation, ...numbers] = listOf(raw)
     const [sequence, recordedAt, generationAt] = numbers.map(count) as [number, number, number]
@@ -59,7 +69,7 @@ export const APPEND = defineScript<Appended>({
 
 export const SYNC = defineScript<SyncReply>({
   name: 'revocation-sync',
-  keys: 5,
+  keys: 6,
   reply(raw) {
     const [generation, sequence, firstKept, records, run, head, nodes] = listOf(raw)
     return {
@@ -76,14 +86,40 @@ export const SYNC = defineScript<SyncReply>({
 
 export const UPTAKE = defineScript<Uptake>({
   name: 'revocation-uptake',
-  keys: 4,
+  keys: 5,
   reply(raw) {
     const [numbers, ...names] = listOf(raw).map(listOf)
-    const [confirmed, unconfirmed, silent] = (numbers ?? []).map(count) as [number, number, number]
-    const [those = [], late = [], unheard = []] = names.map((list) => list.map(text))
-    return { counts: { confirmed, unconfirmed, silent }, confirmed: those, unconfirmed: late, silent: unheard }
+    const [confirmed, unconfirmed, silent, late] = (numbers ?? []).map(count) as [number, number, number, number]
+    const [those = [], missing = [], unheard = [], callers = []] = names.map((list) => list.map(text))
+    return {
+      counts: { confirmed, unconfirmed, silent, callers: late },
+      confirmed: those,
+      unconfirmed: missing,
+      silent: unheard,
+      callers: readCallers(callers),
+    }
   },
 })
+
+/** Callers that are late, as the log has them. */
+export function lateText({ lacks, count: all, names }: LateCallers): string {
+  return `${lacks} ${all} ${JSON.stringify(names)}`
+}
+
+/** Names of callers and the node that they follow. */
+export function callersAt(node: string, names: readonly string[]): readonly string[] {
+  return names.map((name) => `${name} (at node ${node})`)
+}
+
+/** @param told node and names in turns */
+function readCallers(told: readonly string[]): readonly string[] {
+  const callers: string[] = []
+  for (let at = 0; at + 1 < told.length; at += 2) {
+    const names = parseJson(told[at + 1] ?? '')
+    if (Array.isArray(names)) callers.push(...callersAt(told[at] ?? '', names.map(String)))
+  }
+  return callers
+}
 
 /** A record with its mark, which tells whether Redis has the same one under its number; `undefined` for anything else. */
 export function readRecord(record: string, last: number): (Revocation & { readonly mark: string }) | undefined {

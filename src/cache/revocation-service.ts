@@ -12,9 +12,12 @@ import type { RedisLink } from '../redis/connection.ts'
 import { withReason } from '../redis/trouble.ts'
 import type { RedisClient } from '../redis/create-client.ts'
 import type { Replication } from '../redis/replication.ts'
+import { type LateCallers, RevocationCallers } from './revocation-callers.ts'
 import {
   APPEND,
   type Appended,
+  callersAt,
+  lateText,
   readRecord,
   readTarget,
   RECORDS_AT_ONCE,
@@ -51,6 +54,12 @@ export interface RevocationServiceOptions {
   readonly partitionMaxAgeMs: number
 }
 
+/** What one process says of its callers after a revocation. */
+interface CallerWait {
+  readonly late: LateCallers | undefined
+  readonly hasBeen: boolean
+}
+
 /** What processes of one node ask of each other. */
 const REVOKE = 'revoke'
 /** Between two looks at the head of the log; with thousands of nodes they take it in turns, a millisecond for each ten. */
@@ -78,6 +87,8 @@ const REUNION_MS = 3_000
 const REVOKE_TIMEOUT_MS = 1_000
 
 export class RevocationService {
+  /** Who keeps this node's answers and follows its revocations: they are waited for. */
+  readonly callers: RevocationCallers
   readonly #options: RevocationServiceOptions
   readonly #keys: ReturnType<typeof revocationKeys>
   readonly #inTouchGauge: Gauge
@@ -97,15 +108,24 @@ export class RevocationService {
   #pollMs = POLL_MS
   #placeEveryMs = PLACE_EVERY_MS
   #unlisten = () => {}
+  /** What the log was told last of how far this node and its callers are. */
+  #told = ''
+  #isTelling = false
 
   constructor(options: RevocationServiceOptions) {
     this.#options = options
+    this.callers = new RevocationCallers(options)
     this.#keys = revocationKeys(options.prefix)
     this.#inTouchGauge = options.meter.gauge(REVOCATIONS_IN_TOUCH)()
     this.#inTouchGauge.set(options.link === undefined ? 1 : 0)
     // A mesh of its own: no other process has the same numbers.
     if (options.link === undefined) options.revocations.restart(`own-${this.#run}`, 0)
-    if (options.link === undefined) options.siblings?.answer(REVOKE, (target) => this.#revokeHere(readTarget(target)))
+    if (options.link === undefined) {
+      options.siblings?.answer(REVOKE, async (target) => {
+        this.#revokeHere(readTarget(target))
+        return await this.#awaitCallers()
+      })
+    }
   }
 
   /** Follows the log in the background. */
@@ -113,9 +133,14 @@ export class RevocationService {
     const { link } = this.#options
     if (link === undefined) return
     // Whatever is behind a new connection may be another server.
-    this.#unlisten = link.onUp(() => {
+    const unlisten = link.onUp(() => {
       this.#head = undefined
     })
+    const unsettle = this.callers.onSettled(() => void this.#tellPlace())
+    this.#unlisten = () => {
+      unlisten()
+      unsettle()
+    }
     await this.#poll()
   }
 
@@ -126,8 +151,9 @@ export class RevocationService {
     this.#cancel?.()
     this.#unlisten()
     const { link, nodeId } = this.#options
-    const { applied, heard } = this.#keys
-    const leave = (client: RedisClient) => Promise.all([client.zrem(heard, nodeId), client.zrem(applied, nodeId)])
+    const { applied, heard, late } = this.#keys
+    const leave = (client: RedisClient) =>
+      Promise.all([client.zrem(heard, nodeId), client.zrem(applied, nodeId), client.hdel(late, nodeId)])
     // Where this fails, the node is forgotten by its silence.
     void link?.run(leave).catch(() => undefined)
   }
@@ -149,25 +175,17 @@ export class RevocationService {
   }
 
   /**
-   * Revokes, and waits until every live node has confirmed or a few seconds are over. To revoke twice does no harm.
+   * Revokes, and waits until every live node has confirmed, with who keeps its answers, or a few seconds are over. To revoke twice does no harm.
    * @throws IntermixError REDIS_UNAVAILABLE where Redis failed, NOT_READY where the other processes of this node cannot be
    * asked: what they do then is not known, so revoke again.
    */
   async revoke(target: RevocationTarget): Promise<RevocationReceipt> {
-    const { link, nodeId, partitionMaxAgeMs, siblings, replication, revocations } = this.#options
-    if (link === undefined) {
-      const sequence = this.#revokeHere(target)
-      // Each process counts its own: they share no verdicts.
-      const others = await siblings?.ask(REVOKE, target)
-      const confirmed = [nodeId, ...(others?.answers.keys() ?? [])]
-      const unconfirmed = others?.silent ?? []
-      const counts = { confirmed: confirmed.length, unconfirmed: unconfirmed.length, silent: 0 }
-      return { sequence, counts, confirmed, unconfirmed, silent: [], boundMs: 0 }
-    }
-    const { head, log, applied, heard } = this.#keys
+    const { link, partitionMaxAgeMs, replication, revocations } = this.#options
+    if (link === undefined) return await this.#revokeAlone(target)
+    const { head, log, applied, heard, late } = this.#keys
     const append = () => {
       const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS, revocations.epoch.generation]
-      return link.run((client) => APPEND.run(client, [head, log, applied, heard], args), REVOKE_TIMEOUT_MS)
+      return link.run((client) => APPEND.run(client, [head, log, applied, heard, late], args), REVOKE_TIMEOUT_MS)
     }
     const written = replication?.write(head, append) ?? append().then((value) => ({ value }))
     const recorded = await written.catch((error: unknown) => {
@@ -180,6 +198,31 @@ export class RevocationService {
     })
     const uptake = await this.#awaitUptake(link, appended)
     return { sequence: appended.sequence, ...uptake, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }
+  }
+
+  /** Each process counts its own revocations: they share no verdicts. */
+  async #revokeAlone(target: RevocationTarget): Promise<RevocationReceipt> {
+    const { nodeId, siblings, partitionMaxAgeMs } = this.#options
+    const sequence = this.#revokeHere(target)
+    const [here, others] = await Promise.all([this.#awaitCallers(), siblings?.ask(REVOKE, target)])
+    const confirmed = [nodeId, ...(others?.answers.keys() ?? [])]
+    const unconfirmed = others?.silent ?? []
+    const waits = [
+      [nodeId, here] as const,
+      ...((others?.answers ?? []) as Iterable<readonly [string, CallerWait | undefined]>),
+    ]
+    const callers = waits.flatMap(([node, wait]) => callersAt(node, wait?.late?.names ?? []))
+    const late = waits.reduce((sum, [, wait]) => sum + (wait?.late?.count ?? 0), 0)
+    const counts = { confirmed: confirmed.length, unconfirmed: unconfirmed.length, silent: 0, callers: late }
+    // Callers that are out of touch find out by themselves.
+    const isAlone = waits.every(([, wait]) => wait?.hasBeen !== true)
+    const boundMs = isAlone ? 0 : OUT_OF_TOUCH_MS + partitionMaxAgeMs
+    return { sequence, counts, confirmed, unconfirmed, silent: [], callers, boundMs }
+  }
+
+  async #awaitCallers(): Promise<CallerWait> {
+    await this.callers.settled()
+    return { late: this.callers.late(), hasBeen: this.callers.hasBeen }
   }
 
   #revokeHere(target: RevocationTarget): number {
@@ -215,9 +258,9 @@ export class RevocationService {
   }
 
   #uptake(link: RedisLink, { generation, sequence, recordedAt }: Appended, names: number): Promise<Uptake> {
-    const { head, applied, heard, reunion } = this.#keys
+    const { head, applied, heard, reunion, late } = this.#keys
     const args = [generation, sequence, recordedAt, SILENT_PLACES * this.#placeEveryMs, names]
-    return link.run((client) => UPTAKE.run(client, [head, applied, heard, reunion], args), REVOKE_TIMEOUT_MS)
+    return link.run((client) => UPTAKE.run(client, [head, applied, heard, reunion, late], args), REVOKE_TIMEOUT_MS)
   }
 
   async #poll(): Promise<void> {
@@ -256,12 +299,14 @@ export class RevocationService {
     const { link, revocations, clock, nodeId } = this.#options
     if (link === undefined) return false
     const sentAt = clock.monotonic()
-    const { head, log, applied, heard, reunion } = this.#keys
+    const { head, log, applied, heard, reunion, late } = this.#keys
     const known = revocations.epoch
     const place = [nodeId, known.generation, known.sequence, this.#mark]
-    const args = [...place, this.#token(), FORGET_NODE_MS, AWAY_MS, RECORDS_AT_ONCE]
-    const keys = [head, log, applied, heard, reunion]
+    const standing = this.#standing()
+    const args = [...place, this.#token(), FORGET_NODE_MS, AWAY_MS, RECORDS_AT_ONCE, ...standing]
+    const keys = [head, log, applied, heard, reunion, late]
     const reply = await link.run((client) => SYNC.run(client, keys, args))
+    this.#told = [known.generation, ...standing].join(' ')
     const changed = this.#apply(reply)
     this.#knowServer(reply.run)
     this.#pollMs = Math.min(Math.max(POLL_MS, reply.nodes / NODES_PER_MS), MAX_POLL_MS)
@@ -272,6 +317,27 @@ export class RevocationService {
     this.#head = reply.head
     this.#inTouchSince = Math.max(this.#inTouchSince, sentAt)
     return changed
+  }
+
+  /** How far this node is with its callers, and which of them are not. */
+  #standing(): [confirmed: number, late: string] {
+    const late = this.callers.late()
+    return [this.callers.confirmed(), late === undefined ? '' : lateText(late)]
+  }
+
+  /** Tells that callers have confirmed, or that they are late: somebody may wait for it. */
+  async #tellPlace(): Promise<void> {
+    if (this.#stopped || this.#isTelling) return
+    this.#isTelling = true
+    try {
+      const { revocations } = this.#options
+      const place = () => [revocations.epoch.generation, ...this.#standing()].join(' ')
+      for (let tries = 0; tries < MAX_PAGES && place() !== this.#told; tries++) await this.#sync()
+    } catch {
+      // It is told with the next look at everything.
+    } finally {
+      this.#isTelling = false
+    }
   }
 
   #apply(reply: SyncReply): boolean {

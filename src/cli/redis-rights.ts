@@ -38,7 +38,7 @@ const TASKS = {
   verdicts: { scripts: ['verdict'], keys: ({ prefix }) => [`${prefix}:{*`] },
   revocations: {
     scripts: ['revocation'],
-    commands: 'getex zrem',
+    commands: 'getex hdel zrem',
     keys: ({ prefix }) => [`{${prefix}:revocations}*`],
   },
   presence: {

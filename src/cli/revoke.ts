@@ -32,7 +32,7 @@ export const revoke = defineTool({
   usage: '(-a NAME=VALUE | --handler NAME | --all) [flags]',
   options: OPTIONS,
   notes: [
-    'Exits with 0 when every node has confirmed, 2 for wrong flags and 3 when one has not: after the time that is said it serves the old verdict no more.',
+    'Exits with 0 when every node has confirmed, and every sidecar, 2 for wrong flags and 3 when one has not: after the time that is said it serves the old verdict no more.',
   ],
   examples: ['intermix revoke -a source.principal=eve', 'intermix revoke --handler opa.handler.istio-system'],
   read({ values }, problems) {
@@ -51,7 +51,7 @@ export const revoke = defineTool({
 
 function printReceipt(receipt: RevocationReceipt, io: CommandIo): number {
   const { sequence, counts, boundMs } = receipt
-  const named = (kind: 'unconfirmed' | 'silent') => {
+  const named = (kind: 'unconfirmed' | 'silent' | 'callers') => {
     const more = counts[kind] - receipt[kind].length
     return `${receipt[kind].join(', ')}${more > 0 ? ` and ${more} more` : ''}`
   }
@@ -59,21 +59,30 @@ function printReceipt(receipt: RevocationReceipt, io: CommandIo): number {
   if (counts.silent > 0) {
     io.err(`intermix revoke: not heard of lately: ${named('silent')}; if alive, they obey within ${boundMs} ms`)
   }
-  if (counts.unconfirmed === 0) return EXIT.ok
-  io.err(
-    `intermix revoke: not confirmed by ${named('unconfirmed')}; they serve the old verdict for ${boundMs} ms at most`,
-  )
-  return EXIT.failed
+  const bound = `they serve the old verdict for ${boundMs} ms at most`
+  if (counts.callers > 0) io.err(`intermix revoke: not confirmed by the sidecars ${named('callers')}; ${bound}`)
+  if (counts.unconfirmed > 0) io.err(`intermix revoke: not confirmed by ${named('unconfirmed')}; ${bound}`)
+  return counts.unconfirmed + counts.callers === 0 ? EXIT.ok : EXIT.failed
 }
 
-function readReceipt({ sequence, confirmed, unconfirmed, silent, boundMs, counts }: JsonObject): RevocationReceipt {
+function readReceipt({ sequence, boundMs, counts, ...rest }: JsonObject): RevocationReceipt {
   const names = (value: unknown) => (Array.isArray(value) ? value.map(String) : [])
-  const lists = { confirmed: names(confirmed), unconfirmed: names(unconfirmed), silent: names(silent) }
+  const lists = {
+    confirmed: names(rest['confirmed']),
+    unconfirmed: names(rest['unconfirmed']),
+    silent: names(rest['silent']),
+    callers: names(rest['callers']),
+  }
   const counted = isJsonObject(counts) ? counts : {}
   const countOf = (kind: keyof typeof lists) => Number(counted[kind] ?? lists[kind].length)
   return {
     sequence: Number(sequence),
-    counts: { confirmed: countOf('confirmed'), unconfirmed: countOf('unconfirmed'), silent: countOf('silent') },
+    counts: {
+      confirmed: countOf('confirmed'),
+      unconfirmed: countOf('unconfirmed'),
+      silent: countOf('silent'),
+      callers: countOf('callers'),
+    },
     ...lists,
     boundMs: Number(boundMs),
   }

@@ -1,6 +1,5 @@
 // Puts together what policy is to the doors and to operators: checks in one spelling, and revocations over the mesh.
 
-import { RevocationCallers } from '../cache/revocation-callers.ts'
 import { type RevocationReceipt, RevocationService } from '../cache/revocation-service.ts'
 import { Revocations } from '../cache/revocations.ts'
 import type { RevocationTarget } from '../kernel/revocation.ts'
@@ -68,7 +67,6 @@ const CONNECT_PATIENCE_MS = 1_000
 export function createPolicy(options: PolicyOptions): Policy {
   const { clock, meter, revocationLink: link, siblings } = options
   const revocations = new Revocations()
-  const callers = new RevocationCallers({ clock, revocations })
   const service = new RevocationService({ ...options, revocations, link, siblings })
   const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
   const { engine, quotas, requests, ruleLimits, verdicts } = checks
@@ -87,7 +85,7 @@ export function createPolicy(options: PolicyOptions): Policy {
     ruleLimits,
     readings: (bag) => normalizing?.readings(bag) ?? [bag],
     verdicts,
-    news: new ComposedNews({ ...options, revocations, callers, service }),
+    news: new ComposedNews({ ...options, revocations, callers: service.callers, service }),
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),
     debug: new Map([
       ['cache', () => ({ ...checks.view(), revocations: { ...revocations.epoch, inTouch: service.inTouch() } })],

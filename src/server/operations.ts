@@ -29,7 +29,7 @@ export interface OperatorDependencies extends Pick<RouteDependencies, 'check' | 
 const MAX_RULES = 1_000
 
 /**
- * `revocations`: 200 when every live node has confirmed, 202 when some have not; the body counts both, and names them. 400 where the target
+ * `revocations`: 200 when every live node has confirmed, and who keeps its answers, 202 when some have not; the body counts all, and names them. 400 where the target
  * names nothing that there is: an operator who has mistyped must not believe that something is void.
  */
 export function revocationsOperation(operator: Omit<OperatorDependencies, 'explain'>): Operation {
@@ -39,7 +39,7 @@ export function revocationsOperation(operator: Omit<OperatorDependencies, 'expla
     const problems = problemsOf(target, check.vocabulary(), handlers)
     if (problems.length > 0) throw new RequestProblems('nothing was revoked', problems)
     const receipt = await revoke(target)
-    return { httpStatus: receipt.counts.unconfirmed === 0 ? 200 : 202, body: receipt }
+    return { httpStatus: receipt.counts.unconfirmed + receipt.counts.callers === 0 ? 200 : 202, body: receipt }
   })
 }
 

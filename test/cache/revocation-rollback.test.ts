@@ -152,5 +152,5 @@ it('a revocation that was confirmed stays in force when its address leads back t
 
   backend.answer = DOWN
   for (const node of [one, two]) expect(await said(node.ask(backend))).toBe('unknown')
-  expect((await one.service.revoke(EVERYTHING)).counts).toEqual({ confirmed: 2, unconfirmed: 0, silent: 0 })
+  expect((await one.service.revoke(EVERYTHING)).counts).toEqual({ confirmed: 2, unconfirmed: 0, silent: 0, callers: 0 })
 })

@@ -75,6 +75,18 @@ describe('intermix revoke', () => {
     expect(io.errors.join()).toContain('not confirmed by n2')
   })
 
+  it('exits with 3 and names sidecars that have not confirmed', async () => {
+    const counts = { confirmed: 1, unconfirmed: 0, silent: 0, callers: 30 }
+    const callers = ['s1 (at node n1)', 's2 (at node n1)']
+    const { address } = await adminPort(202, { sequence: 4, counts, confirmed: ['n1'], callers, boundMs: 32_000 })
+    const io = testIo()
+    expect(await runRevoke([address, '--all'], io)).toBe(3)
+    expect(io.errors).toEqual([
+      'intermix revoke: not confirmed by the sidecars s1 (at node n1), s2 (at node n1) and 28 more; ' +
+        'they serve the old verdict for 32000 ms at most',
+    ])
+  })
+
   it('exits with 3 when the nodes could not be told', async () => {
     const { address } = await adminPort(503, { message: 'Redis is out of reach' })
     const io = testIo()

@@ -8,10 +8,11 @@ import { dependencies } from './fixtures.ts'
 
 const RECEIPT: RevocationReceipt = {
   sequence: 1,
-  counts: { confirmed: 1, unconfirmed: 0, silent: 0 },
+  counts: { confirmed: 1, unconfirmed: 0, silent: 0, callers: 0 },
   confirmed: ['n1'],
   unconfirmed: [],
   silent: [],
+  callers: [],
   boundMs: 0,
 }
 
@@ -61,6 +62,11 @@ describe('revocations', () => {
 
   it('are 202 where a node has not confirmed', async () => {
     receipt = { ...RECEIPT, counts: { ...RECEIPT.counts, unconfirmed: 1 }, unconfirmed: ['n2'] }
+    expect(await post({ kind: 'all' })).toEqual({ httpStatus: 202, body: receipt })
+  })
+
+  it('are 202 where a sidecar has not confirmed', async () => {
+    receipt = { ...RECEIPT, counts: { ...RECEIPT.counts, callers: 1 }, callers: ['s1 (at node n1)'] }
     expect(await post({ kind: 'all' })).toEqual({ httpStatus: 202, body: receipt })
   })
 

@@ -1,6 +1,6 @@
 -- Appends a revocation to the mesh-wide sequence. Where the log is not what it was, or another run of the server holds it, a
 -- new generation begins with it (see revocation-sync): its number may have been another revocation's before.
--- KEYS: 1 head, 2 log, 3 applied, 4 heard (see revocation-sync)
+-- KEYS: 1 head, 2 log, 3 applied, 4 heard, 5 late (see revocation-sync)
 -- ARGV: 1 target as JSON, 2 token, never used before: the record's mark, and the name of a generation that begins, 3 records
 --       to keep, 4 the caller's generation: one that begins has a higher number
 -- Returns: {generation, sequence, ms of now, ms of the generation's beginning}
@@ -30,7 +30,7 @@ local words = string.format('%s %.0f %s %s', generation, sequence, ARGV[2], run)
 -- Refused where there is no memory for it, before anything has changed.
 redis.call('SET', KEYS[1], words)
 if not isWhole then
-  redis.call('DEL', KEYS[2], KEYS[3])
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[5])
   redis.pcall('ZADD', KEYS[4], 0, '')
 end
 redis.call('ZADD', KEYS[2], sequence, string.format('%.0f %s %s', sequence, ARGV[2], ARGV[1]))

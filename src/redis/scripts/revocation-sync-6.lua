@@ -7,10 +7,12 @@
 --       record or '-', and the run id of the server on which the generation began or '-'; 2 log (sorted set: member = "sequence mark
 --       target", score = sequence); 3 applied (sorted set node -> sequence that it has applied in this generation); 4 heard
 --       (sorted set node -> ms of its last sync, and '' -> 0: who finds that missing knows that nodes are, too); 5 reunion:
---       "ms ms ms" of when Redis was back, of the last word from any node before, and how long nobody was heard in all
+--       "ms ms ms" of when Redis was back, of the last word from any node before, and how long nobody was heard in all; 6 late
+--       (hash node -> "sequence callers names": its callers that have not applied this one, how many, and what they are called)
 -- ARGV: 1 node; 2 its generation, 3 its sequence, 4 mark of its last record, empty where it has none; 5 token, never used
 --       before, for a new generation; 6 ms after which a silent node is forgotten; 7 ms without word from any node after
---       which nobody is taken for silent: Redis was away; 8 records at most
+--       which nobody is taken for silent: Redis was away; 8 records at most; 9 the sequence that its callers have applied, too,
+--       but for those that are late, -1 where they do not know the generation yet; 10 those that are late, empty for none
 -- Returns: {generation, sequence, first record that is kept, {records after the node's sequence}, run id of this server or
 --       '-', head, nodes}
 local t = redis.call('TIME')
@@ -29,6 +31,7 @@ local function read()
     redis.pcall('ZSCORE', KEYS[3], ARGV[1]),
     redis.pcall('ZREVRANGEBYSCORE', KEYS[4], now, 1, 'WITHSCORES', 'LIMIT', 0, 1),
     redis.pcall('GET', KEYS[5]),
+    redis.pcall('HEXISTS', KEYS[6], ARGV[1]),
   }
 end
 local found = read()
@@ -40,13 +43,16 @@ for _, value in ipairs(found) do
     break
   end
 end
-local head, last, applied, word, reunion = unpack(found)
+local head, last, applied, word, reunion, isLate = unpack(found)
 
 local gap = tonumber(string.match(reunion or '', '^%d+ %d+ (%d+)$')) or 0
 local lost = redis.call('ZRANGEBYSCORE', KEYS[4], 1, now - tonumber(ARGV[6]) - gap, 'LIMIT', 0, 100)
 -- Removals come first, and be it of nothing: what follows them is then done although Redis may be full.
 redis.call('ZREM', KEYS[3], '', unpack(lost))
-if #lost > 0 then redis.call('ZREM', KEYS[4], unpack(lost)) end
+if #lost > 0 then
+  redis.call('ZREM', KEYS[4], unpack(lost))
+  redis.call('HDEL', KEYS[6], unpack(lost))
+end
 
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or '-'
@@ -74,12 +80,23 @@ if isOther or isOlder or not isComplete or sequence < known or newest > sequence
   sequence, known = 0, 0
   head = generation .. ' 0 - ' .. run
   redis.call('SET', KEYS[1], head)
-  redis.call('DEL', KEYS[2], KEYS[3])
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[6])
   redis.call('ZADD', KEYS[4], 0, '')
 elseif generation == ARGV[2] then
-  if tonumber(applied or '-1') ~= known then redis.call('ZADD', KEYS[3], known, ARGV[1]) end
-elseif applied then
-  redis.call('ZREM', KEYS[3], ARGV[1])
+  local confirmed = tonumber(ARGV[9])
+  if confirmed < 0 then
+    redis.call('ZREM', KEYS[3], ARGV[1])
+  elseif tonumber(applied or '-1') ~= confirmed then
+    redis.call('ZADD', KEYS[3], confirmed, ARGV[1])
+  end
+  if ARGV[10] ~= '' then
+    redis.call('HSET', KEYS[6], ARGV[1], ARGV[10])
+  elseif isLate == 1 then
+    redis.call('HDEL', KEYS[6], ARGV[1])
+  end
+else
+  if applied then redis.call('ZREM', KEYS[3], ARGV[1]) end
+  if isLate == 1 then redis.call('HDEL', KEYS[6], ARGV[1]) end
 end
 
 local lastWord = tonumber(word[2])
