@@ -5,7 +5,6 @@ import type { FoundAnswer, Replacement, StoredAnswer } from '../cache/answer-cac
 import type { Revocations } from '../cache/revocations.ts'
 import { TokenBucket } from '../cache/token-bucket.ts'
 import { HANDED_ON_SHARE } from '../cache/verdict-entry.ts'
-import type { AnswerShape } from '../kernel/answer-shape.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Meter, Random } from '../kernel/ports.ts'
@@ -22,12 +21,15 @@ import type {
 import type { Answer } from '../kernel/verdict.ts'
 import { outcomeAsSent } from '../wire/as-sent.ts'
 import { NormalRequestBag } from '../wire/normal-request-bag.ts'
-import { type AffinityChoice, BagAffinity } from './affinity.ts'
+import type { AffinityChoice } from './affinity.ts'
 import { FirstLevelCache, type FoundFirst, type Wanted } from './first-level-cache.ts'
 import { createFirstLevelMetrics, type FirstLevelMetrics } from './first-level-metrics.ts'
-import type { NodeAnswer, NodeConfig, NodeGrant, Nodes } from './nodes/nodes.ts'
+import { grantsFor, NamedQuotas } from './named-quotas.ts'
+import type { NodeAnswer, Nodes } from './nodes/nodes.ts'
 import { PaidUses } from './paid-uses.ts'
-import { together, toldReads } from './told-reads.ts'
+import type { Grants } from './quotas/quota-pools.ts'
+import { type SeenRequest, seenRequest } from './seen-request.ts'
+import { referencedBy, together } from './told-reads.ts'
 import { UseRates } from './use-rates.ts'
 
 export interface FirstLevelCheckOptions {
@@ -53,19 +55,11 @@ const REFRESH_SPREAD = 0.1
 const ENOUGH_USES = 0.5
 const BACKGROUND_TIMEOUT_MS = 1_000
 
-/** A request as it is looked up and asked about. */
-interface Request {
-  /** As the caller sent it. */
-  readonly bag: AttributeBag
-  /** As policy sees it; `undefined` where it has two readings, or no node has told how it sees requests. */
-  readonly wanted: Wanted | undefined
-  readonly affinity: BagAffinity
-}
-
 /** What a node has told, and what has become of it here. */
 interface Asked {
   readonly told: NodeAnswer
   readonly kept: Replacement | undefined
+  readonly grants: Grants
   /** On the monotonic clock. */
   readonly askedAt: number
 }
@@ -81,6 +75,9 @@ export class FirstLevelCheck implements CheckService, QuotaService {
   readonly #refreshes: TokenBucket
   readonly #rates = new UseRates()
   readonly #paid: PaidUses
+  readonly #quotas: NamedQuotas
+  /** What is being given back. */
+  readonly #returning = new Set<Promise<unknown>>()
 
   constructor(options: FirstLevelCheckOptions) {
     this.#options = options
@@ -92,6 +89,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     this.#cache = new FirstLevelCache({ maxEntries, maxBytes, revocations, maxAgeMs, onEvict, notKept })
     this.#refreshes = new TokenBucket(clock, refreshesPerSecond)
     this.#paid = new PaidUses(clock)
+    this.#quotas = new NamedQuotas(options)
   }
 
   /** @throws IntermixError NOT_READY before a node has told its config */
@@ -106,14 +104,15 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     this.#metrics.measure(this.#cache)
   }
 
-  /** Gives back what was paid for and not used. */
-  close(): void {
+  /** Gives back what was paid for and not used; resolves when nodes have it, or gave no answer. */
+  async close(): Promise<void> {
     this.#paid.close()
+    await Promise.all(this.#returning)
   }
 
   check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const now = options.startedAt ?? this.#options.clock.monotonic()
-    const request = this.#request(bag, options.charging)
+    const request = seenRequest(bag, options.charging, this.#options)
     const { wanted } = request
     if (wanted === undefined) return this.#ask(request, options, now)
     const found = this.#cache.find(wanted, now, isOwnCharge(options) ? UNPAID : ANY)
@@ -124,7 +123,9 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     const { quotas } = options
     if (quotas === undefined || quotas.size === 0 || outcome.answer.status.code !== 0 || options.charging === 'none')
       return outcome
-    return this.charge(bag, quotas, options).then((grants) => ({ ...outcome, quotas: grants }))
+    const granted = (grants: Grants) => ({ ...outcome, quotas: grantsFor(request, grants, options) })
+    const grants = this.#quotas.charge(request, quotas, options)
+    return grants instanceof Promise ? grants.then(granted) : granted(grants)
   }
 
   async charge(
@@ -132,27 +133,8 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     demands: ReadonlyMap<string, QuotaDemand>,
     options: QuotaOptions,
   ): Promise<ReadonlyMap<string, QuotaGrant>> {
-    const { timeoutMs, deduplicationId, references } = options
-    const affinity = new BagAffinity(bag, this.#options.choice)
-    const retries = deduplicationId === undefined ? {} : { deduplicationId }
-    const question = {
-      bag,
-      timeoutMs,
-      affinity: affinity.affinity,
-      tenant: affinity.tenant,
-      quotas: demands,
-      ...retries,
-    }
-    const { grants } = await this.#options.nodes.ask({ ...question, quotasOnly: true })
-    return grantsOf(grants, references !== false)
-  }
-
-  #request(bag: AttributeBag, charging: CheckOptions['charging'] = 'all'): Request {
-    const affinity = new BagAffinity(bag, this.#options.choice)
-    const config = this.#options.nodes.config(affinity)
-    const reading = config === undefined ? undefined : readingOf(bag, config)
-    const wanted = config && reading && { config: config.id, charging, bag: reading }
-    return { bag, wanted, affinity }
+    const request = seenRequest(bag, undefined, this.#options)
+    return grantsFor(request, await this.#quotas.charge(request, demands, options), options)
   }
 
   #outcome(found: FoundFirst, { bag }: Wanted, options: CheckOptions, now: number): CheckOutcome {
@@ -165,7 +147,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     return references !== false && bag instanceof NormalRequestBag ? outcomeAsSent(outcome, bag) : outcome
   }
 
-  async #ask(request: Request, options: CheckOptions, startedAt: number): Promise<CheckOutcome> {
+  async #ask(request: SeenRequest, options: CheckOptions, startedAt: number): Promise<CheckOutcome> {
     const { clock } = this.#options
     const askedAt = clock.monotonic()
     const timeoutMs = options.timeoutMs - (askedAt - startedAt)
@@ -184,7 +166,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
   }
 
   /** What may be given where no node answers. It is given once: who keeps answers is to ask again. */
-  #stale({ wanted }: Request, options: CheckOptions): CheckOutcome | undefined {
+  #stale({ wanted }: SeenRequest, options: CheckOptions): CheckOutcome | undefined {
     const now = this.#options.clock.monotonic()
     const stale = wanted === undefined ? undefined : this.#cache.find(wanted, now, STALE)
     if (wanted === undefined || stale === undefined) return undefined
@@ -192,8 +174,9 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     return { ...outcome, answer: { ...outcome.answer, tier: 'stale', validForMs: 0, validUses: 0 } }
   }
 
-  #told({ told, kept, askedAt }: Asked, { wanted }: Request, options: CheckOptions): CheckOutcome {
-    const { shape, grants } = told
+  #told({ told, kept, grants, askedAt }: Asked, request: SeenRequest, options: CheckOptions): CheckOutcome {
+    const { wanted } = request
+    const { shape } = told
     const now = this.#options.clock.monotonic()
     // Its life went on while it was on its way, nobody knows for how long.
     const answer = afterWaiting(told.answer, now - askedAt)
@@ -204,16 +187,18 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     const given: Answer = isGiven
       ? { ...answer, validUses, referenced: isTold ? referencedBy(shape) : NO_REFERENCES }
       : { ...answer, validForMs: 0, validUses: 0 }
-    const outcome = { answer: given, quotas: grantsOf(grants, isTold), answeredAt: now }
+    const quotas = grants.size === 0 ? NO_GRANTS : grantsFor(request, grants, options)
+    const outcome = { answer: given, quotas, answeredAt: now }
     return isTold && wanted?.bag instanceof NormalRequestBag ? outcomeAsSent(outcome, wanted.bag) : outcome
   }
 
-  async #askNodes(request: Request, options: CheckOptions, timeoutMs: number, askedAt: number): Promise<Asked> {
+  async #askNodes(request: SeenRequest, options: CheckOptions, timeoutMs: number, askedAt: number): Promise<Asked> {
     const { nodes, clock, random } = this.#options
-    const { charging = 'all', quotas, deduplicationId } = options
+    const { charging = 'all', deduplicationId } = options
     const { bag, affinity: key } = request
     const { affinity, tenant } = key
     const isAhead = charging === 'all' && !isOwnCharge(options)
+    const asked = options.quotas === undefined ? undefined : await this.#quotas.toAsk(options)
     const told = await nodes.ask({
       bag,
       timeoutMs,
@@ -221,22 +206,24 @@ export class FirstLevelCheck implements CheckService, QuotaService {
       tenant,
       charging,
       uses: isAhead ? this.#rates.count(affinity, askedAt) : 1,
-      ...(quotas === undefined ? {} : { quotas }),
+      ...(asked === undefined ? {} : { quotas: asked.quotas }),
       ...(deduplicationId === undefined ? {} : { deduplicationId }),
     })
     // A node may have told its config meanwhile.
-    const wanted = request.wanted ?? this.#request(bag, charging).wanted
+    const seen = request.wanted === undefined ? seenRequest(bag, charging, this.#options) : request
+    const { wanted } = seen
     const refreshAfter = REFRESH_AFTER + random() * REFRESH_SPREAD
     const now = clock.monotonic()
     const kept = wanted && this.#cache.keep(wanted, told, { askedAt, now, refreshAfter })
     if (told.isPaid && kept !== undefined)
       this.#paid.watch(kept.kept, kept.former, (left) => this.#giveBack(request, left))
     else if (told.isPaid) this.#giveBack(request, told.answer.validUses)
-    return { told, kept, askedAt }
+    const grants = asked === undefined ? told.grants : this.#quotas.learn(seen, asked, options, told.grants, askedAt)
+    return { told, kept, grants, askedAt }
   }
 
   /** Asks for another answer before this one ends, or before what it has paid for is used up. */
-  #keepUp(found: FoundAnswer, request: Request, { charging }: CheckOptions, now: number): void {
+  #keepUp(found: FoundAnswer, request: SeenRequest, { charging }: CheckOptions, now: number): void {
     const { upkeep, freshUntil, usesLeft } = found
     if (upkeep === undefined) return
     const enough = upkeep.isPaid ? this.#rates.count(request.affinity.affinity, now) * ENOUGH_USES : 0
@@ -259,13 +246,17 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     )
   }
 
-  #giveBack({ bag, affinity: key }: Request, left: number): void {
+  #giveBack({ bag, affinity: key }: SeenRequest, left: number): void {
     if (left === 0) return
     this.#metrics.returned.add(left)
     const { affinity, tenant } = key
     const question = { bag, timeoutMs: BACKGROUND_TIMEOUT_MS, affinity, tenant, uses: -left }
     // What is lost on the way comes back with time, as all of a limit does.
-    void this.#options.nodes.ask(question).catch(() => undefined)
+    const done = this.#options.nodes
+      .ask(question)
+      .catch(() => undefined)
+      .finally(() => this.#returning.delete(done))
+    this.#returning.add(done)
   }
 }
 
@@ -282,27 +273,3 @@ function handOn(answer: StoredAnswer): number {
 }
 
 const NOBODY = { affinity: '', tenant: '' }
-
-/**
- * The request as policy sees it; `undefined` where it is to be judged by more than one reading.
- * @throws AmbiguousRequest (INVALID_REQUEST) as nodes do
- */
-function readingOf(bag: AttributeBag, { normalizes, allowedAmbiguities }: NodeConfig): AttributeBag | undefined {
-  if (!normalizes) return bag
-  const normal = new NormalRequestBag(bag, allowedAmbiguities)
-  return normal.unresolved() === undefined ? normal : undefined
-}
-
-function grantsOf(grants: ReadonlyMap<string, NodeGrant>, isTold: boolean): ReadonlyMap<string, QuotaGrant> {
-  if (grants.size === 0) return NO_GRANTS
-  const all = new Map<string, QuotaGrant>()
-  for (const [name, grant] of grants) {
-    const { shape } = grant
-    // Who is not told what it depended on must not keep it.
-    if (shape === undefined) all.set(name, { ...grant, validForMs: 0, referenced: NO_REFERENCES })
-    else all.set(name, { ...grant, referenced: isTold ? referencedBy(shape) : NO_REFERENCES })
-  }
-  return all
-}
-
-const referencedBy = ({ choosing, reads }: AnswerShape) => together(toldReads(choosing), toldReads(reads))

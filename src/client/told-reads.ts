@@ -1,6 +1,6 @@
 // What an answer of a node depended on, as attributes: what Mixer's clients, which keep answers too, are told.
 
-import type { AskedQuestion } from '../kernel/answer-shape.ts'
+import type { AnswerShape, AskedQuestion } from '../kernel/answer-shape.ts'
 import { type ReferencedAttribute, referenceId } from '../kernel/read-log.ts'
 
 /** By the questions: all answers of a shape have the same. */
@@ -30,4 +30,9 @@ export function together(
   for (const read of choosing) found.set(referenceId(read), read)
   for (const read of reads) found.set(referenceId(read), read)
   return [...found].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, read]) => read)
+}
+
+/** All that an answer depended on. */
+export function referencedBy({ choosing, reads }: AnswerShape): readonly ReferencedAttribute[] {
+  return together(toldReads(choosing), toldReads(reads))
 }

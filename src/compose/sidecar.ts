@@ -5,6 +5,7 @@ import { attributePath } from '../client/affinity.ts'
 import { FirstLevelCheck } from '../client/first-level-check.ts'
 import type { NodeAddress } from '../client/nodes/node-link.ts'
 import { NodePool } from '../client/nodes/node-pool.ts'
+import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { ReportService } from '../kernel/services.ts'
 import { Admission } from '../server/admission.ts'
@@ -87,7 +88,7 @@ class Sidecar implements RunningProcess {
     const left = () => Math.max(0, endAt - clock.monotonic())
     // Doors first, so that what they still take is handed on.
     await Promise.all([...this.#doors.values()].map((listener) => listener.drain(left() / 2)))
-    this.#check.close()
+    await within(clock, left() / 2, this.#check.close(), () => undefined)
     this.#readiness?.[Symbol.dispose]()
     this.#nodes[Symbol.dispose]()
   }

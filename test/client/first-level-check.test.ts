@@ -39,8 +39,6 @@ function kept(values: Record<string, AttributeValue>, options: Partial<CheckOpti
   return outcome
 }
 
-const settle = () => clock.advance(0)
-
 describe('kept answers', () => {
   it('are given at once to requests that they hold for, with what is left of their life', async () => {
     nodes.script = () => ({ answer: { ageMs: 500, validForMs: 5_000, validUses: 3 } })
@@ -260,8 +258,7 @@ describe('answers that pay for quotas', () => {
   it('are given back at the end', async () => {
     paid()
     await load(200)
-    checks.close()
-    await settle()
+    await checks.close()
     expect(nodes.asked.reduce((sum, { uses = 1 }) => sum + uses, 0)).toBe(200)
   })
 
@@ -272,6 +269,53 @@ describe('answers that pay for quotas', () => {
     const quotas = new Map([['q', { amount: 1, bestEffort: false }]])
     expect(check({ a: 'x' }, { quotas })).toBeInstanceOf(Promise)
     expect(nodes.asked.at(-1)?.uses).toBe(1)
+  })
+})
+
+describe('quotas that a caller names', () => {
+  const quotas = new Map([['q', { amount: 1, bestEffort: false }]])
+  const named = { quotas, charging: 'named' } as const
+  /** Nodes that grant all that is asked for. */
+  const granting = () =>
+    (nodes.script = ({ quotas: asked = new Map() }) => ({
+      grants: new Map(
+        Array.from(asked, ([name, { amount }]) => {
+          const status = { code: 0, message: '' }
+          return [name, { status, granted: amount, validForMs: 1_000, shape: shapeBy('a', { scope: 's q' }) }]
+        }),
+      ),
+    }))
+
+  it('are asked for along with the check, and granted from a pool beside a kept answer', async () => {
+    granting()
+    expect((await check({ a: 'x' }, named)).quotas.get('q')).toMatchObject({ granted: 1 })
+    expect(nodes.asked[0]).toMatchObject({ quotas, charging: 'named' })
+    for (let at = 0; at < 100; at++) {
+      const outcome = await check({ a: 'x' }, named)
+      expect(outcome.answer.tier).toBe('local')
+      expect(outcome.quotas.get('q')).toMatchObject({ granted: 1, referenced: [{ name: 'a', condition: 'EXACT' }] })
+      await clock.advance(5)
+    }
+    expect(nodes.asked.length).toBeLessThan(50)
+    const granted = nodes.asked.reduce((sum, asked) => sum + (asked.quotas?.get('q')?.amount ?? 0), 0)
+    expect(granted).toBeGreaterThanOrEqual(101)
+  })
+
+  it('are charged once for a request that is tried again', async () => {
+    granting()
+    const retried = { ...named, deduplicationId: 'r' }
+    await check({ a: 'x' }, retried)
+    await check({ a: 'x' }, retried)
+    expect(nodes.asked).toHaveLength(1)
+    expect((await checks.charge(MapBag.of({ a: 'x' }), quotas, { timeoutMs: 100, deduplicationId: 'r' })).size).toBe(1)
+    expect(nodes.asked).toHaveLength(1)
+  })
+
+  it('are charged without asking whether the request is allowed', async () => {
+    granting()
+    const grants = await checks.charge(MapBag.of({ a: 'x' }), quotas, { timeoutMs: 100 })
+    expect(grants.get('q')).toMatchObject({ granted: 1 })
+    expect(nodes.asked[0]).toMatchObject({ quotasOnly: true })
   })
 })
 

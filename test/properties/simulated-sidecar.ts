@@ -55,7 +55,7 @@ export class SimulatedSidecar {
     const wanted = { config: this.#node.state().snapshot.id, charging: asked.charging ?? 'all', bag }
     const kept = this.#cache.find(wanted, askedAt)
     if (kept !== undefined) {
-      const answer = givenAgain(kept, askedAt, kept.usesLeft, [])
+      const answer = givenAgain(kept.answer, askedAt, kept.answer.usesLeft, [])
       return { outcome: { answer, quotas: new Map(), answeredAt: askedAt }, isKept: true }
     }
     const options = { timeoutMs: 10_000, keepsAnswer: true, shape: true, ...asked } as const

@@ -1,0 +1,107 @@
+// Quotas that callers name: from pools where that can be, along with a check where a node is asked for that anyway, else from
+// a node.
+
+import type { Clock, Meter, Random } from '../kernel/ports.ts'
+import type { ReferencedAttribute } from '../kernel/read-log.ts'
+import type { CheckOptions, QuotaDemand, QuotaGrant, QuotaOptions } from '../kernel/services.ts'
+import { grantsAsSent } from '../wire/as-sent.ts'
+import { NormalRequestBag } from '../wire/normal-request-bag.ts'
+import type { Nodes } from './nodes/nodes.ts'
+import { createQuotaPoolMetrics } from './quotas/quota-pool-metrics.ts'
+import { type Grants, type QuotaCall, QuotaPools } from './quotas/quota-pools.ts'
+import type { SeenRequest } from './seen-request.ts'
+import { referencedBy } from './told-reads.ts'
+
+export interface NamedQuotasOptions {
+  readonly nodes: Pick<Nodes, 'ask'>
+  readonly clock: Pick<Clock, 'monotonic'>
+  readonly random: Random
+  readonly meter: Meter
+}
+
+type Demands = ReadonlyMap<string, QuotaDemand>
+
+/** What a check has to ask a node for, and what was decided before. */
+export interface ToAsk {
+  readonly quotas: Demands
+  readonly known: Grants
+}
+
+const NONE: Grants = new Map()
+const NO_REFERENCES: readonly ReferencedAttribute[] = []
+
+export class NamedQuotas {
+  readonly #nodes: Pick<Nodes, 'ask'>
+  readonly #clock: Pick<Clock, 'monotonic'>
+  readonly #pools: QuotaPools
+
+  constructor({ nodes, clock, random, meter }: NamedQuotasOptions) {
+    this.#nodes = nodes
+    this.#clock = clock
+    this.#pools = new QuotaPools({ nodes, clock, random, metrics: createQuotaPoolMetrics(meter) })
+  }
+
+  /** Charges quotas of a request that is known to be allowed; a plain value where nobody has to be asked. */
+  charge(request: SeenRequest, demands: Demands, options: QuotaOptions): Grants | Promise<Grants> {
+    const call = callOf(request, demands, options)
+    if (call !== undefined) return this.#pools.charge(call, this.#clock.monotonic())
+    return this.#chargeAtNode(request, demands, options)
+  }
+
+  /** What a check that a node is asked has to name: what was decided for the same call before is not charged again. */
+  async toAsk({
+    quotas,
+    deduplicationId,
+  }: Pick<CheckOptions, 'quotas' | 'deduplicationId'>): Promise<ToAsk | undefined> {
+    if (quotas === undefined || quotas.size === 0) return undefined
+    const known = (await this.#pools.decided(deduplicationId, this.#clock.monotonic())) ?? NONE
+    return { quotas: known.size === 0 ? quotas : new Map([...quotas].filter(([name]) => !known.has(name))), known }
+  }
+
+  /** Takes in what a node has granted along with a check. @returns it with what was known before */
+  learn(request: SeenRequest, asked: ToAsk, options: CheckOptions, grants: Grants, askedAt: number): Grants {
+    const all = asked.known.size === 0 ? grants : new Map([...asked.known, ...grants])
+    // Of a check that is denied nothing is charged, so that nothing is learned.
+    const call = grants.size === 0 ? undefined : callOf(request, asked.quotas, options)
+    if (call !== undefined) this.#pools.learn(call, all, askedAt)
+    return all
+  }
+
+  async #chargeAtNode(
+    { bag, affinity: { affinity, tenant } }: SeenRequest,
+    quotas: Demands,
+    { timeoutMs, deduplicationId }: QuotaOptions,
+  ): Promise<Grants> {
+    const retries = deduplicationId === undefined ? {} : { deduplicationId }
+    const question = { bag, timeoutMs, affinity, tenant, quotas, quotasOnly: true, ...retries }
+    const { grants } = await this.#nodes.ask(question)
+    return grants
+  }
+}
+
+/** Grants as callers get them: with what they depended on of what was sent, where they want to know. */
+export function grantsFor(
+  { wanted }: SeenRequest,
+  grants: Grants,
+  { references }: Pick<QuotaOptions, 'references'>,
+): ReadonlyMap<string, QuotaGrant> {
+  const isTold = references !== false
+  const all = new Map<string, QuotaGrant>()
+  for (const [name, grant] of grants) {
+    const { shape } = grant
+    // Who is not told what it depended on must not keep it.
+    if (shape === undefined) all.set(name, { ...grant, validForMs: 0, referenced: NO_REFERENCES })
+    else all.set(name, { ...grant, referenced: isTold ? referencedBy(shape) : NO_REFERENCES })
+  }
+  return isTold && wanted?.bag instanceof NormalRequestBag ? grantsAsSent(all, wanted.bag) : all
+}
+
+function callOf(
+  { bag, wanted, affinity: key }: SeenRequest,
+  demands: Demands,
+  { deduplicationId, timeoutMs }: QuotaOptions,
+): QuotaCall | undefined {
+  if (wanted === undefined) return undefined
+  const { affinity, tenant } = key
+  return { config: wanted.config, bag, seen: wanted.bag, demands, deduplicationId, timeoutMs, affinity, tenant }
+}
