@@ -6,7 +6,10 @@ import type { Clock, Logger } from '../kernel/ports.ts'
 import type { Health } from '../observe/health.ts'
 
 export interface NodeReadinessOptions {
-  readonly nodes: Pick<Nodes, 'config' | 'maxAgeMs'>
+  readonly nodes: Pick<Nodes, 'config'> & {
+    /** Whether any node can be heard now. */
+    readonly isHeard: boolean
+  }
   readonly health: Pick<Health, 'set'>
   readonly clock: Clock
   readonly log: Logger
@@ -34,7 +37,7 @@ export class NodeReadiness implements Disposable {
   #look(): void {
     const { nodes, health, clock, log } = this.#options
     const config = nodes.config(ANY)
-    const isInTouch = config !== undefined && nodes.maxAgeMs() === Number.POSITIVE_INFINITY
+    const isInTouch = config !== undefined && nodes.isHeard
     if (config !== undefined && !this.#isReady) {
       this.#isReady = true
       log.info({ config: config.id }, 'a node has told its config')

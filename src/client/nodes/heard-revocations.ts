@@ -15,7 +15,12 @@ import type { Clock } from '../../kernel/ports.ts'
 import type { Epoch } from '../../kernel/revocation.ts'
 import type { News } from '../../wire/batch/news.ts'
 
-/** Without word that all is known for so long, the caller takes itself for out of touch; `docs/batch-stream.md` says so, too. */
+/**
+ * Without word that all is known for so long, the caller takes itself for out of touch; `docs/batch-stream.md` says so, too.
+ * What is kept then was not revoked as far as it was known last, so it is given on for as long as an answer may be old: in the end
+ * a revocation holds as soon as if that bound had been on the age of each answer from the first, and hot answers do not end with
+ * the last node.
+ */
 export const OUT_OF_TOUCH_MS = 2_000
 /** How old an answer may be before any node has said it. */
 const FIRST_MAX_AGE_MS = 30_000
@@ -54,7 +59,7 @@ export class HeardRevocations {
   readonly #clock: Clock
   readonly #tellers = new Set<Telling>()
   readonly #followed = new Map<string, Followed>()
-  /** Until when all that is followed is known without further word. */
+  /** Until when all that is kept may be given without further word. */
   #surelyUntil = Number.NEGATIVE_INFINITY
 
   constructor(clock: Clock) {
@@ -72,7 +77,7 @@ export class HeardRevocations {
     if (now < this.#surelyUntil) return Number.POSITIVE_INFINITY
     let most = this.#followed.size === 0 ? FIRST_MAX_AGE_MS : Number.POSITIVE_INFINITY
     for (const { knownAt, maxAgeMs } of this.#followed.values()) {
-      if (now - knownAt >= OUT_OF_TOUCH_MS) most = Math.min(most, maxAgeMs)
+      if (now - knownAt >= OUT_OF_TOUCH_MS + maxAgeMs) most = Math.min(most, maxAgeMs)
     }
     return most
   }
@@ -164,7 +169,7 @@ export class HeardRevocations {
 
   #reckon(): void {
     let first = this.#followed.size === 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
-    for (const { knownAt } of this.#followed.values()) first = Math.min(first, knownAt)
+    for (const { knownAt, maxAgeMs } of this.#followed.values()) first = Math.min(first, knownAt + maxAgeMs)
     this.#surelyUntil = first + OUT_OF_TOUCH_MS
   }
 }

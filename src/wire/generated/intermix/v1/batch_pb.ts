@@ -393,7 +393,7 @@ export type News = Message<"intermix.v1.News"> & {
   outOfTouchMs: bigint;
 
   /**
-   * How old an answer may be that is given by who is out of touch for more than two seconds.
+   * How old an answer may be that is given by who is out of touch for more than two seconds and as long again as this.
    *
    * @generated from field: uint64 max_age_ms = 6;
    */
