@@ -76,8 +76,9 @@ export class NodePool implements Nodes, Disposable {
     return this.#revocations.maxAgeMs()
   }
 
-  config({ affinity, tenant }: Affinity): NodeConfig | undefined {
-    return this.#configs.same ?? this.#configs.firstOf(this.#choice.choose(affinity, tenant, TRIES))
+  /** What `of` says is looked at only where it matters: finding it out may cost something. */
+  config(of: Affinity): NodeConfig | undefined {
+    return this.#configs.same ?? this.#configs.firstOf(this.#choice.choose(of.affinity, of.tenant, TRIES))
   }
 
   /** Who is there from now on. An empty list changes nothing. */
