@@ -116,7 +116,8 @@ export interface RateLimitService {
 
 /**
  * What "accepted" promises of a report. `memory`: this process has it, and hands it on as long as it lives. `queued`: the
- * queue has it, or a disk from which the next start reads it; without Redis, the pipeline of this process has taken it.
+ * queue has it, or a disk from which the next start reads it; without Redis, the pipeline of this process has taken it. At a
+ * sidecar, a node has taken it, which promises what it does.
  * `replicated`: replicas of the queue's Redis have it too; while that is away, as `queued`.
  */
 export const REPORT_ACKS = ['memory', 'queued', 'replicated'] as const
@@ -140,8 +141,8 @@ export const DEFAULT_REPORT_ACKS: ReportAcks = {
 
 export interface ReportService {
   /**
-   * Takes a batch or refuses it, at once where nothing has to be waited for. What was accepted never gives way to newer
-   * reports. Neither throws nor rejects: a refusal is OVERLOADED or another retryable error where the same batch may be
+   * Takes a batch or refuses it, at once where nothing has to be waited for. What a node accepted never gives way to newer
+   * reports; a sidecar may let the oldest give way, and tells nodes. Neither throws nor rejects: a refusal is OVERLOADED or another retryable error where the same batch may be
    * taken later, INVALID_REQUEST where it will never be.
    */
   accept(batch: ReportBatch, ack: ReportAck): ReportOutcome | Promise<ReportOutcome>

@@ -71,7 +71,7 @@ export function parcelToJob(parcel: Parcel): ParcelJob {
   return { version: 1, id, count, replays, rules, ...(replicated === true ? { replicated } : {}), batches }
 }
 
-/** The process whose doors took a batch: ids begin with its name (`server/batch-ids.ts`). */
+/** The process whose doors took a batch: ids begin with its name (`kernel/batch-ids.ts`). */
 export function processOf(batchId: string): string {
   return batchId.slice(0, Math.max(batchId.lastIndexOf('-'), 0)) || batchId
 }

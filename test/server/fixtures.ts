@@ -18,7 +18,7 @@ import type { Answer } from '../../src/kernel/verdict.ts'
 import { systemClock } from '../../src/kernel/system-clock.ts'
 import { Admission } from '../../src/server/admission.ts'
 import { type GrpcDoorDependencies, grpcServices } from '../../src/server/grpc-doors.ts'
-import { createBatchIds } from '../../src/server/batch-ids.ts'
+import { createBatchIds } from '../../src/kernel/batch-ids.ts'
 import { ReadableMeter } from '../redis/support.ts'
 
 const VOCABULARY: Vocabulary = new Map<string, ValueType>([

@@ -17,7 +17,7 @@ import {
   ReferencedAttributes_Condition,
   ReportRequestSchema,
 } from '../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
-import { createBatchIds } from '../../src/server/batch-ids.ts'
+import { createBatchIds } from '../../src/kernel/batch-ids.ts'
 import { decodeMixerReport } from '../../src/wire/mixer/decode-report.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { compress } from '../wire/mixer/compress.ts'

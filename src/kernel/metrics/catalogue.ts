@@ -9,6 +9,7 @@ import * as handlers from './handlers.ts'
 import type { Metric } from './metric.ts'
 import * as process from './process.ts'
 import * as quotas from './quotas.ts'
+import * as reportBuffer from './report-buffer.ts'
 import * as reports from './reports.ts'
 
 /** One part of the catalogue. Its metrics are keyed by the name under which code imports them. */
@@ -25,6 +26,7 @@ export const CATALOGUE: readonly CatalogueArea[] = [
   { title: 'First-level cache', metrics: firstLevel },
   { title: 'Quotas', metrics: quotas },
   { title: 'Reports', metrics: reports },
+  { title: 'Reports on their way to nodes', metrics: reportBuffer },
   { title: 'Front doors', metrics: doors },
   { title: 'gRPC transport', metrics: grpc },
   { title: 'Process', metrics: process },

@@ -1,6 +1,6 @@
 // Names report batches: unique over all nodes and restarts without asking anybody.
 
-import type { Clock, Random } from '../kernel/ports.ts'
+import type { Clock, Random } from './ports.ts'
 
 export interface BatchIds {
   /** The process that takes the batches, as no other one is called: `<node>-<start>`. */
