@@ -5,17 +5,18 @@ import { attributePath } from '../client/affinity.ts'
 import { FirstLevelCheck } from '../client/first-level-check.ts'
 import type { NodeAddress } from '../client/nodes/node-link.ts'
 import { NodePool } from '../client/nodes/node-pool.ts'
+import { ReportBuffer } from '../client/reports/report-buffer.ts'
+import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
-import type { ReportService } from '../kernel/services.ts'
 import { Admission } from '../server/admission.ts'
-import { createBatchIds } from '../server/batch-ids.ts'
 import { grpcServices, PROXY_DOORS } from '../server/grpc-doors.ts'
 import type { CreateGrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
 import { createHttpServer } from '../server/http.ts'
 import { readValue } from '../settings/option-kinds.ts'
 import type { Settings } from '../settings/settings.ts'
+import { REPORT_FORMATS } from '../wire/report-formats.ts'
 import { NodeReadiness } from '../sidecar/node-readiness.ts'
 import { passedRateLimits } from '../sidecar/passed-rate-limits.ts'
 import { grpcChoices } from './grpc-choices.ts'
@@ -33,7 +34,8 @@ class Sidecar implements RunningProcess {
   readonly #ports: ProcessPorts
   readonly #nodes: NodePool
   readonly #check: FirstLevelCheck
-  readonly #reports: ReportService
+  readonly #reports: ReportBuffer
+  readonly #batchIds: BatchIds
   readonly #admission: Admission
   readonly #doors: ReadonlyMap<string, Door>
   #readiness: NodeReadiness | undefined
@@ -63,10 +65,23 @@ class Sidecar implements RunningProcess {
         tenant: settings.tenant === '' ? undefined : attributePath(settings.tenant),
       },
     })
-    this.#reports = { accept: () => new IntermixError('NOT_READY', 'this sidecar takes no reports yet') }
+    this.#batchIds = createBatchIds({ nodeId: settings.nodeId, clock, random })
+    this.#reports = new ReportBuffer({
+      nodes: this.#nodes,
+      clock,
+      random,
+      log,
+      meter,
+      ids: this.#batchIds,
+      isSparable: (format) => REPORT_FORMATS.get(format)?.sparable === true,
+      maxBytes: settings.reportBufferBytes,
+    })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
     this.#doors = this.#createDoors(createGrpc)
-    this.debug = new Map<string, () => unknown>([['admission', () => this.#admission.view()]])
+    this.debug = new Map<string, () => unknown>([
+      ['admission', () => this.#admission.view()],
+      ['reports', () => this.#reports.totals()],
+    ])
   }
 
   async start(): Promise<Started> {
@@ -88,7 +103,10 @@ class Sidecar implements RunningProcess {
     const left = () => Math.max(0, endAt - clock.monotonic())
     // Doors first, so that what they still take is handed on.
     await Promise.all([...this.#doors.values()].map((listener) => listener.drain(left() / 2)))
-    await within(clock, left() / 2, this.#check.close(), () => undefined)
+    await Promise.all([
+      within(clock, left() / 2, this.#check.close(), () => undefined),
+      this.#reports.flush(left() * 0.8),
+    ])
     this.#readiness?.[Symbol.dispose]()
     this.#nodes[Symbol.dispose]()
   }
@@ -99,7 +117,7 @@ class Sidecar implements RunningProcess {
     const { maxMessageSize, maxMapEntries, maxAttributeBytes, checkTimeoutMs: defaultTimeoutMs } = settings
     const limits = { maxMapEntries, maxAttributeBytes }
     const admission = this.#admission
-    const { next: nextBatchId } = createBatchIds({ nodeId: settings.nodeId, clock, random })
+    const { next: nextBatchId } = this.#batchIds
     const common = { clock, random, log, meter, admission, nextBatchId, defaultTimeoutMs, limits }
     const given = {
       ...common,

@@ -142,8 +142,8 @@ export const DEFAULT_REPORT_ACKS: ReportAcks = {
 export interface ReportService {
   /**
    * Takes a batch or refuses it, at once where nothing has to be waited for. What a node accepted never gives way to newer
-   * reports; a sidecar may let the oldest give way, and tells nodes. Neither throws nor rejects: a refusal is OVERLOADED or another retryable error where the same batch may be
-   * taken later, INVALID_REQUEST where it will never be.
+   * reports; a sidecar may let the oldest give way, and tells nodes. Neither throws nor rejects: a refusal is OVERLOADED or
+   * another retryable error where the same batch may be taken later, INVALID_REQUEST where it will never be.
    */
   accept(batch: ReportBatch, ack: ReportAck): ReportOutcome | Promise<ReportOutcome>
 }

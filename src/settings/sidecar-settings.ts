@@ -120,7 +120,8 @@ export const SIDECAR_SETTINGS = {
     kind: 'bytes',
     default: 16 * MIB,
     min: 64 * 1024,
-    description: 'Bound on reports that wait for a node; beyond it the oldest are dropped and counted.',
+    description:
+      'What reports may take on their way to nodes; beyond it the oldest give way, access logs first, and nodes hear how many.',
     group: 'Reports',
     roles: SIDECAR,
   },

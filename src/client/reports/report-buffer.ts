@@ -85,6 +85,8 @@ export class ReportBuffer implements ReportService {
     })
   }
 
+  accept(batch: ReportBatch, ack: 'memory'): ReportOutcome
+  accept(batch: ReportBatch, ack: ReportAck): ReportOutcome | Promise<ReportOutcome>
   accept(batch: ReportBatch, ack: ReportAck): ReportOutcome | Promise<ReportOutcome> {
     const isSparable = this.#options.isSparable(batch.format)
     const refusal = this.#refusalOf(batch, ack, isSparable)

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createBatchIds } from '../../../src/kernel/batch-ids.ts'
 import { ReportBuffer, type ReportBufferOptions } from '../../../src/client/reports/report-buffer.ts'
 import type { ReportBatch } from '../../../src/kernel/report.ts'
+import type { ReportAck } from '../../../src/kernel/services.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../../redis/support.ts'
 import { type Fate, Mesh } from './mesh.ts'
@@ -139,7 +140,7 @@ describe('the buffer of reports', () => {
           count: fc.integer({ min: 1, max: 50 }),
           format: fc.constantFrom('records', 'logs'),
           bytes: fc.integer({ min: 1, max: 900 }),
-          ack: fc.constantFrom('memory', 'memory', 'memory', 'queued'),
+          ack: fc.constantFrom<ReportAck>('memory', 'memory', 'memory', 'queued'),
         }),
       },
       { weight: 2, arbitrary: fc.record({ ms: fc.constantFrom(1, 30, 700, 4_000) }) },
@@ -169,7 +170,7 @@ describe('the buffer of reports', () => {
             await new Promise((resolve) => setImmediate(resolve))
           } else if ('fates' in each) fates = [...each.fates, ...each.fates]
           else {
-            const outcome = buffer.accept(batch(each.count, each.format, each.bytes), each.ack as 'memory' | 'queued')
+            const outcome = buffer.accept(batch(each.count, each.format, each.bytes), each.ack)
             if (each.ack === 'memory') {
               if (outcome === undefined) memory += each.count
             } else answers.push(Promise.resolve(outcome).then((refusal) => void (refusal === undefined || refused++)))
