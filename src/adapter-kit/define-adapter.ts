@@ -86,6 +86,11 @@ export interface LimitStanding {
   readonly resetMs: number
   /** Milliseconds until what was refused could be granted; 0 where this limit refused nothing, infinite for never. */
   readonly retryAfterMs: number
+  /**
+   * For how long, in ms, what is charged now may be used: so long a caller may pay ahead, at most a share of what is left. 0 where
+   * each use is to be charged when it comes. Absent where what is charged is held until it is given back, or nothing is said.
+   */
+  readonly usableMs?: number
 }
 
 /** One of several charges that belong to one request. */

@@ -11,9 +11,9 @@ import { type ConfigObject, Extras } from './objects.ts'
 import { parseParams, reportConfigIssues } from './params.ts'
 import type { HandlerConfig } from './snapshot.ts'
 import { suggest } from '../kernel/suggest.ts'
+import { DEFAULT_STALE_FOR_MS } from '../kernel/verdict.ts'
 import { readDuration } from './values.ts'
 
-const DEFAULT_STALE_MS = 600_000
 const TIMEOUT_BOUNDS = { minMs: 1, maxMs: 600_000 }
 const STALE_BOUNDS = { minMs: 0, maxMs: 24 * 3_600_000 }
 const SETTINGS = ['timeout', 'reportTimeout', 'staleIfError', 'staleWhileRevalidate', 'maxDenyValidFor'] as const
@@ -159,7 +159,7 @@ function readLimits(adapter: AnyAdapter, settings: Settings, { options, problems
       adapter.timeouts?.reportMs ??
       options.defaultReportTimeoutMs,
     staleIfErrorMs:
-      read(settings.staleIfError, STALE_BOUNDS) ?? adapter.staleIfErrorMs ?? (onlyQuotas ? 0 : DEFAULT_STALE_MS),
+      read(settings.staleIfError, STALE_BOUNDS) ?? adapter.staleIfErrorMs ?? (onlyQuotas ? 0 : DEFAULT_STALE_FOR_MS),
     staleWhileRevalidateMs: read(settings.staleWhileRevalidate, STALE_BOUNDS) ?? 0,
     maxDenyValidForMs: read(settings.maxDenyValidFor, STALE_BOUNDS),
   }

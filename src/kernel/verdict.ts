@@ -37,6 +37,8 @@ export const MAX_VALID_USES = 2_147_483_647
 /** Validity of an answer that no handler limited (Mixer's defaults: one minute, ten thousand uses). */
 export const DEFAULT_VALID_FOR_MS = 60_000
 export const DEFAULT_VALID_USES = 10_000
+/** For how long beyond its validity a verdict serves where nobody gives another one, unless the config says. */
+export const DEFAULT_STALE_FOR_MS = 600_000
 
 /**
  * Where an answer came from, nearest first; a combined answer names the farthest tier that one of its parts needed.

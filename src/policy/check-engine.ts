@@ -8,13 +8,11 @@ import type { Epoch } from '../kernel/revocation.ts'
 import type { UseBudget } from '../cache/use-budget.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
 import { unknownNamespace } from '../config/request-namespace.ts'
-import type { AnswerShape } from '../kernel/answer-shape.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Clock } from '../kernel/ports.ts'
-import type { ReferencedAttribute } from '../kernel/read-log.ts'
+import type { ReadLog, ReferencedAttribute } from '../kernel/read-log.ts'
 import type { CheckOptions, CheckOutcome, CheckService, QuotaGrant } from '../kernel/services.ts'
 import type { Answer } from '../kernel/verdict.ts'
-import { shapeOf } from './answer-shape.ts'
 import { afterWaiting, givenAgain, oldestEpoch, usesFor } from '../cache/answer-life.ts'
 import type { CheckLog } from './check-log.ts'
 import type { CheckMetrics } from './check-metrics.ts'
@@ -27,6 +25,7 @@ import type { QuotaEngine } from './quota-engine.ts'
 import { metUnknown, referencesOf, sharedReads } from './references.ts'
 import { chargeRules, chargeShadow, type Charging } from './rule-quotas.ts'
 import { evaluateShadow } from './shadow-rules.ts'
+import { type KeptFor, NOT_TOLD, SameCharges, type Told, toldCharged, toldOf } from './told-answer.ts'
 
 export interface CheckEngineOptions {
   readonly clock: Clock
@@ -71,7 +70,7 @@ export class CheckEngine implements CheckService {
       if (stored !== undefined) {
         const uses = usesFor(call.options, stored)
         const answer = givenAgain(stored, now, uses, this.#references(call, stored.reads))
-        return this.#finish(call, answer, call.choosing && shapeOf(call, stored.steps, stored.epoch))
+        return this.#finish(call, answer, call.choosing && stored)
       }
     }
     return this.#evaluate(call)
@@ -136,7 +135,7 @@ export class CheckEngine implements CheckService {
     const oldest = oldestEpoch(epoch, entries)
     const stored = { ...budget, answer: findings, reads, createdAt, freshUntil, epoch: oldest }
     this.#options.answers.store(scope, steps, stored)
-    return this.#finish(call, answer, shapeOf(call, steps, oldest))
+    return this.#finish(call, answer, call.choosing && { ...stored, steps })
   }
 
   /** @param reads what the evaluation read, this one or the one that gave the answer before */
@@ -144,23 +143,32 @@ export class CheckEngine implements CheckService {
     return call.selection === undefined ? NO_REFERENCES : referencesOf(call, reads)
   }
 
-  /** Charges what the rules charge, then tells of the answer. */
-  #finish(call: Call, answer: Answer, shape: AnswerShape | undefined): CheckOutcome | Promise<CheckOutcome> {
+  /**
+   * Charges what the rules charge, then tells of the answer.
+   * @param kept the answer as others may have it, where the caller keeps answers
+   */
+  #finish(call: Call, answer: Answer, kept: KeptFor | undefined): CheckOutcome | Promise<CheckOutcome> {
     const { options, plan } = call
-    if (answer.status.code !== 0 || (options.charging ?? 'all') !== 'all') return this.#answered(call, answer, shape)
-    if (plan.shadowCharging.length > 0) chargeShadow({ call, rules: plan.shadowCharging }, this.#options.metrics)
-    if (plan.charging.length === 0 && options.alsoRead === undefined) return this.#answered(call, answer, shape)
+    const isCharged = answer.status.code === 0 && (options.charging ?? 'all') === 'all'
+    const isCounted = isCharged && plan.shadowCharging.length > 0
+    if (isCounted) chargeShadow({ call, rules: plan.shadowCharging }, this.#options.metrics)
+    if (!isCharged || (plan.charging.length === 0 && options.alsoRead === undefined))
+      return this.#answered(call, answer, kept && !isCounted ? toldOf(call, kept) : undefined)
     const { clock } = this.#options
     const since = clock.monotonic()
-    const charged = this.#charge(call, answer)
+    const isOwn = isCounted || options.alsoRead !== undefined || (options.quotas?.size ?? 0) > 0
+    const same = kept === undefined || isOwn ? undefined : new SameCharges(call, kept)
+    const charged = this.#charge(call, answer, same)
     return charged instanceof Promise
-      ? charged.then((done) => this.#answered(call, afterWaiting(done, clock.monotonic() - since), undefined))
-      : this.#answered(call, charged, charged === answer ? shape : undefined)
+      ? charged.then((done) =>
+          this.#answered(call, afterWaiting(done, clock.monotonic() - since), toldCharged(answer, done, same)),
+        )
+      : this.#answered(call, charged, toldCharged(answer, charged, same))
   }
 
-  #charge(call: Call, answer: Answer): Answer | Promise<Answer> {
+  #charge(call: Call, answer: Answer, same: SameCharges | undefined): Answer | Promise<Answer> {
     const { alsoRead } = call.options
-    if (alsoRead === undefined) return chargeRules([chargingOf(call)], answer)
+    if (alsoRead === undefined) return chargeRules([chargingOf(call, same?.log)], answer, same)
     // The time has run since the request came.
     const options = { ...call.options, startedAt: call.startedAt, references: false }
     const own = chargingOf(call)
@@ -170,25 +178,27 @@ export class CheckEngine implements CheckService {
     )
   }
 
-  /** @param shape `undefined` also for what nobody may keep, such as an answer that paid for a quota */
-  #answered(call: Call, answer: Answer, shape: AnswerShape | undefined): CheckOutcome | Promise<CheckOutcome> {
+  /** @param told `undefined` for what nobody may keep, such as an answer that paid for a quota once */
+  #answered(call: Call, answer: Answer, told: Told = NOT_TOLD): CheckOutcome | Promise<CheckOutcome> {
     const { clock, metrics, log } = this.#options
+    const { shape, staleForMs, isPaid } = told
     const answeredAt = clock.monotonic()
     metrics.answered(answer, answeredAt - call.startedAt)
     if (answer.status.code !== 0) log.denied(answer)
     const { quotas, charging } = call.options
     if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0 || charging === 'none')
-      return { answer, quotas: NO_QUOTAS, answeredAt, shape }
+      return { answer, quotas: NO_QUOTAS, answeredAt, shape, staleForMs, isPaid }
     return this.#options.quotas.grant(call, quotas).then((grants) => {
       const grantedAt = clock.monotonic()
-      return { answer: afterWaiting(answer, grantedAt - answeredAt), quotas: grants, answeredAt: grantedAt, shape }
+      const late = afterWaiting(answer, grantedAt - answeredAt)
+      return { answer: late, quotas: grants, answeredAt: grantedAt, shape, staleForMs, isPaid }
     })
   }
 }
 
-function chargingOf(call: Call): Charging {
+function chargingOf(call: Call, log?: ReadLog): Charging {
   const { plan, bag, options } = call
-  return { call, rules: plan.charging, named: namedQuotas(options.quotas?.keys() ?? [], plan.enforced, bag) }
+  return { call, rules: plan.charging, log, named: namedQuotas(options.quotas?.keys() ?? [], plan.enforced, bag) }
 }
 
 function settle({ parts }: Evaluation): readonly SettledPart[] | Promise<readonly SettledPart[]> {

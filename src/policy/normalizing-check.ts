@@ -43,7 +43,7 @@ export class NormalizingCheck implements CheckService {
     const [normal, unresolved] = this.readings(bag)
     if (unresolved === undefined) return this.#ask(normal, options)
     // Quotas are charged once, after both have passed. Nobody keeps the answer, so it takes no uses away from others.
-    const once = { ...options, keepsAnswer: false }
+    const once = { ...options, keepsAnswer: false, uses: 1 }
     const first = this.#askOnce(unresolved, { ...once, charging: 'none' })
     const proceed = (outcome: CheckOutcome) =>
       outcome.answer.status.code === 0 ? this.#askOnce(normal, { ...once, alsoRead: unresolved }) : outcome

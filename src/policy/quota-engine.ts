@@ -1,11 +1,13 @@
 // Charges the quotas that a caller names: of a request that was just checked, or of one by itself.
 
 import { shortName } from '../adapter-kit/quota-limits.ts'
+import type { ReadCollector } from '../cache/read-collector.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import type { QuotaDemand, QuotaGrant, QuotaOptions, QuotaService } from '../kernel/services.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { PolicyState } from './handler-table.ts'
 import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
+import { grantShapeOf } from './answer-shape.ts'
 import { grantQuota, type QuotaNames } from './quota.ts'
 import { referencesOf } from './references.ts'
 
@@ -39,8 +41,9 @@ export class QuotaEngine implements QuotaService {
     const { bag, deadline, options, plan, state } = request
     const { deduplicationId = '' } = options
     const context = { handlers: state.handlers, deadline, known: this.#namesOf(state) }
+    const tell = request.choosing && ((name: string, reads: ReadCollector) => grantShapeOf(request, name, reads.steps))
     const grants = [...demands].map(async ([name, demand]): Promise<[string, QuotaGrant]> => {
-      const grant = await grantQuota({ ...demand, name, deduplicationId }, plan.enforced, bag, context)
+      const grant = await grantQuota({ ...demand, name, deduplicationId }, plan.enforced, bag, context, tell)
       return [name, { ...grant, referenced: referencesOf(request, grant.referenced) }]
     })
     return new Map(await Promise.all(grants))

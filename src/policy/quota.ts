@@ -7,15 +7,17 @@ import { shortName } from '../adapter-kit/quota-limits.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
 import type { InstanceConfig, RuleConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
+import type { AnswerShape } from '../kernel/answer-shape.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { QuotaDemand, QuotaGrant } from '../kernel/services.ts'
 import { OK_STATUS } from '../kernel/status.ts'
 import { suggest } from '../kernel/suggest.ts'
 import type { HandlerTable } from './handler-table.ts'
+import { refusedMs, usableMs } from './charged-ahead.ts'
 import { metUnknown } from './references.ts'
 import { evaluationFailure, matchRule } from './rule-match.ts'
-import type { RunningHandler } from './running-handler.ts'
+import { isRefusal, type RunningHandler } from './running-handler.ts'
 
 /** Mixer's clients make a UUID and add a number. */
 const LONGEST_ID = 256
@@ -23,26 +25,33 @@ const LONGEST_ID = 256
 /** A quota that no rule limits for a request is granted in full for a minute, as Mixer did. */
 const UNLIMITED_VALID_MS = 60_000
 
-/** Asks for one quota. A failing handler grants nothing and says so, unless the rule's fail policy is open. */
+/**
+ * Asks for one quota. A failing handler grants nothing and says so, unless the rule's fail policy is open.
+ * @param tell makes a shape of what the grant depended on, where the caller keeps grants: those that others may have too
+ */
 export async function grantQuota(
   demand: QuotaDemand & { readonly name: string; readonly deduplicationId: string },
   rules: readonly RuleConfig[],
   bag: AttributeBag,
   context: { readonly handlers: HandlerTable; readonly deadline: number; readonly known: QuotaNames },
+  tell?: (name: string, reads: ReadCollector) => AnswerShape | undefined,
 ): Promise<QuotaGrant> {
   if (!context.known.has(demand.name)) return undefinedQuota(demand.name, context.known)
   const reads = new ReadCollector()
   const found = findQuota(demand.name, rules, bag, reads)
-  const finish = (grant: QuotaResult): QuotaGrant => {
+  const finish = (grant: QuotaResult, sharedMs = 0): QuotaGrant => {
     const referenced = reads.referenced()
-    return { ...grant, validForMs: metUnknown(bag, referenced) ? 0 : grant.validForMs, referenced }
+    if (metUnknown(bag, referenced)) return { ...grant, validForMs: 0, referenced }
+    const shape = sharedMs > 0 ? tell?.(demand.name, reads) : undefined
+    return shape === undefined ? { ...grant, referenced } : { ...grant, validForMs: sharedMs, referenced, shape }
   }
-  if (found === undefined) return finish({ status: OK_STATUS, granted: demand.amount, validForMs: UNLIMITED_VALID_MS })
+  if (found === undefined)
+    return finish({ status: OK_STATUS, granted: demand.amount, validForMs: UNLIMITED_VALID_MS }, UNLIMITED_VALID_MS)
   const { rule, config, handler, failure } = found
   try {
     if (failure !== undefined) throw failure
-    const result = await ask(config, context.handlers.get(handler), demand, bag, reads, context.deadline)
-    return finish(result)
+    const { result, ownId } = await ask(config, context.handlers.get(handler), demand, bag, reads, context.deadline)
+    return finish(result, ownId === '' ? sharedMs(result, demand) : 0)
   } catch (caught) {
     const error = IntermixError.from(caught)
     const open = rule.failPolicy === 'open'
@@ -73,14 +82,24 @@ async function ask(
   bag: AttributeBag,
   reads: ReadCollector,
   deadline: number,
-): Promise<QuotaResult> {
+): Promise<{ readonly result: QuotaResult; readonly ownId: string }> {
   const instance = config.build(bag, reads)
   if (instance instanceof EvaluationError) throw evaluationFailure(config.name, instance)
   if (running === undefined) throw new IntermixError('INTERNAL', 'the handler is not running')
   const { amount, bestEffort } = demand
   // Who says no id of its own has that of the instance, as rules have it: so callers give back what these have charged.
-  const given = demand.deduplicationId === '' ? ownIdOf(instance) : demand.deduplicationId
-  return running.quota(instance, { amount, bestEffort, deduplicationId: demandId(given) }, deadline)
+  const ownId = ownIdOf(instance)
+  const given = demand.deduplicationId === '' ? ownId : demand.deduplicationId
+  const result = await running.quota(instance, { amount, bestEffort, deduplicationId: demandId(given) }, deadline)
+  return { result, ownId }
+}
+
+/** For how long, in ms, others may have a part of what was granted, or are refused as this one; 0 where each is to ask itself. */
+function sharedMs(result: QuotaResult, { amount }: QuotaDemand): number {
+  const { limits = [], validForMs } = result
+  // What is left is refused to nobody who asks for less.
+  if (amount > 0 && isRefusal(result, amount)) return limits.some(({ left }) => left < 1) ? refusedMs(limits) : 0
+  return Math.min(validForMs, usableMs(limits))
 }
 
 /** What an instance says is the same for each retry; empty where it says nothing. */

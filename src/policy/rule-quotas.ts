@@ -5,9 +5,11 @@ import type { LimitStanding, QuotaCharge, QuotaResult } from '../adapter-kit/def
 import type { ActionConfig, InstanceConfig, RuleConfig } from '../config/snapshot.ts'
 import { EvaluationError } from '../expression/compiled.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import type { ReadLog } from '../kernel/read-log.ts'
 import { Code, type Status } from '../kernel/status.ts'
 import type { CheckOptions } from '../kernel/services.ts'
-import type { Answer } from '../kernel/verdict.ts'
+import { type Answer, DEFAULT_VALID_USES } from '../kernel/verdict.ts'
+import { refusedMs, usableMs, usesAhead } from './charged-ahead.ts'
 import type { CheckMetrics } from './check-metrics.ts'
 import { limitHeaders, retryAfterSeconds } from './limit-headers.ts'
 import type { PolicyRequest } from './policy-request.ts'
@@ -47,19 +49,42 @@ export interface Charging {
   readonly named: ReadonlySet<string>
   /** What is charged where an instance does not say; 0 only looks, whatever instances say. 1 unless given. */
   readonly hits?: number
+  /** Hears what choosing and making the charges reads, where that is to be told. */
+  readonly log?: ReadLog | undefined
   /** Hears of matches that fail, where nobody has heard of them yet. */
   readonly matchFailed?: MatchFailed
 }
 
+/** What a caller that keeps answers wants beside the one that is answered. */
+export interface Ahead {
+  /** Most uses of the answer that are paid for at once, this one among them. */
+  readonly uses: number
+  /** Whether what was read says who else would be charged the same; to be asked when the charges are known. */
+  mayKeep(): boolean
+}
+
 /**
- * Charges the quotas of some rules, for an answer that allows. The answer is nobody's to give again: it was paid for once.
+ * Charges the quotas of some rules, for an answer that allows. The answer itself where they charge nothing. Else it is nobody's
+ * to give again, since it was paid for once; but for a caller that keeps answers: it may have paid for further uses, and gives
+ * a refusal again for a moment.
  */
-export function chargeRules(readings: readonly Charging[], answer: Answer): Answer | Promise<Answer> {
+export function chargeRules(readings: readonly Charging[], answer: Answer, ahead?: Ahead): Answer | Promise<Answer> {
+  const asked = groupsOf(readings)
+  if (asked === NOTHING) return answer
+  const deadline = deadlineOf(readings)
   const conclude = (charged: Charged) => {
-    if (charged === NOTHING) return answer
-    return charged.refusal === undefined ? paid(answer, charged) : refused(answer, charged)
+    if (charged.refusal !== undefined) {
+      const forMs = ahead === undefined ? 0 : refusedMs(charged.limits)
+      return refused(answer, charged, forMs > 0 && ahead?.mayKeep() === true ? forMs : 0)
+    }
+    const further = 'groups' in asked ? furtherOf(asked.groups, charged, answer, ahead) : undefined
+    if (further === undefined) return paid(answer, charged)
+    const paidAhead = (more: Charged) =>
+      more.refusal === undefined ? kept(answer, more, further.uses) : paid(answer, charged)
+    const more = chargeGroup(further.group, deadline)
+    return more instanceof Promise ? more.then(paidAhead) : paidAhead(more)
   }
-  const charged = chargeQuotas(readings)
+  const charged = chargeAll(asked, deadline)
   return charged instanceof Promise ? charged.then(conclude) : conclude(charged)
 }
 
@@ -68,14 +93,52 @@ export function chargeRules(readings: readonly Charging[], answer: Answer): Answ
  * together, handler by handler in rule order; the first one that refuses ends it.
  */
 export function chargeQuotas(readings: readonly Charging[]): Charged | Promise<Charged> {
-  const { wanted, failed } = wantedOf(readings)
-  if (failed !== undefined) return { limits: [], refusal: refusalOf(failed) }
-  if (wanted.length === 0) return NOTHING
-  const groups = wanted.length === 1 ? [wanted] : [...Map.groupBy(wanted, groupOf).values()]
-  return chargeGroups(groups, readings[0]?.call.deadline ?? 0, { limits: [], refusal: undefined })
+  return chargeAll(groupsOf(readings), deadlineOf(readings))
 }
 
 const NOTHING: Charged = { limits: [], refusal: undefined }
+
+type Groups = readonly (readonly Wanted[])[]
+
+/** What is charged, or what has become of it already. */
+function groupsOf(readings: readonly Charging[]): { readonly groups: Groups } | Charged {
+  const { wanted, failed } = wantedOf(readings)
+  if (failed !== undefined) return { limits: [], refusal: refusalOf(failed) }
+  if (wanted.length === 0) return NOTHING
+  return { groups: wanted.length === 1 ? [wanted] : [...Map.groupBy(wanted, groupOf).values()] }
+}
+
+function deadlineOf([first]: readonly Charging[]): number {
+  return first?.call.deadline ?? 0
+}
+
+function chargeAll(asked: { readonly groups: Groups } | Charged, deadline: number): Charged | Promise<Charged> {
+  return 'groups' in asked ? chargeGroups(asked.groups, deadline, NOTHING) : asked
+}
+
+/**
+ * The same charges for further uses of an answer, as far as there is room; `undefined` where each use is charged by itself. What
+ * several handlers charge is not: what one of them refuses the other ones would have charged in vain.
+ */
+function furtherOf(
+  [group = [], ...others]: Groups,
+  { limits }: Charged,
+  { validUses, validForMs }: Answer,
+  ahead: Ahead | undefined,
+): { readonly uses: number; readonly group: readonly Wanted[] } | undefined {
+  if (ahead === undefined || others.length > 0 || validForMs <= 0 || usableMs(limits) === 0) return undefined
+  if (group.some(({ ownId }) => ownId !== '')) return undefined
+  const amount = Math.max(...group.map(({ charge }) => charge.request.amount))
+  const uses = usesAhead(limits, amount, Math.min(ahead.uses - 1, validUses))
+  return uses > 0 && ahead.mayKeep() ? { uses, group: group.map((each) => timesOf(each, uses)) } : undefined
+}
+
+function timesOf(wanted: Wanted, uses: number): Wanted {
+  const { instance, request } = wanted.charge
+  const { amount, deduplicationId: id } = request
+  const deduplicationId = id === '' ? '' : demandId(`${id} ahead`)
+  return { ...wanted, charge: { instance, request: { ...request, amount: amount * uses, deduplicationId } } }
+}
 
 /** A retry is known by its id as a whole, so what has an id of its own is charged apart from the rest. */
 function groupOf({ handler, charge, ownId }: Wanted): string {
@@ -108,9 +171,9 @@ export function chargeShadow(
 function wantedOf(readings: readonly Charging[]): { wanted: readonly Wanted[]; failed?: Failed } {
   const wanted: Wanted[] = []
   const seen = new Set<string>()
-  for (const { call, rules, named, hits, matchFailed = UNHEARD } of readings) {
+  for (const { call, rules, named, hits, log, matchFailed = UNHEARD } of readings) {
     for (const rule of rules) {
-      const isMatch = matchRule(rule, call.bag, undefined, matchFailed)
+      const isMatch = matchRule(rule, call.bag, log, matchFailed)
       if (isMatch === false) continue
       for (const { action, config, id } of quotasOf(rule)) {
         const handler = action.handler.name
@@ -119,7 +182,7 @@ function wantedOf(readings: readonly Charging[]): { wanted: readonly Wanted[]; f
         const found =
           isMatch instanceof EvaluationError && rule.failPolicy === 'closed'
             ? evaluationFailure('match', isMatch)
-            : wantedBy(call, handler, config, hits)
+            : wantedBy(call, handler, config, log, hits)
         if (!(found instanceof IntermixError)) wanted.push({ rule, handler, ...found })
         else if (rule.failPolicy === 'closed') return { wanted, failed: { rule, handler, error: found } }
       }
@@ -135,9 +198,10 @@ function wantedBy(
   { bag, options, state }: Charging['call'],
   handler: string,
   config: InstanceConfig,
+  log: ReadLog | undefined,
   hits = 1,
 ): Pick<Wanted, 'running' | 'charge' | 'ownId'> | IntermixError {
-  const instance = config.build(bag)
+  const instance = config.build(bag, log)
   if (instance instanceof EvaluationError) return evaluationFailure(config.name, instance)
   const running = state.handlers.get(handler)
   if (running === undefined) return new IntermixError('INTERNAL', `${config.name}: the handler is not running`)
@@ -229,15 +293,23 @@ function paid(answer: Answer, { limits }: Charged): Answer {
   return { ...answer, responseHeaders, validForMs: 0, validUses: 0 }
 }
 
-function refused(answer: Answer, { limits, refusal }: Charged): Answer {
+/** With further uses that were paid for; none where their time is over already. */
+function kept(answer: Answer, charged: Charged, uses: number): Answer {
+  const forMs = usableMs(charged.limits)
+  if (forMs === 0) return paid(answer, charged)
+  return { ...paid(answer, charged), validForMs: Math.min(answer.validForMs, forMs), validUses: uses }
+}
+
+/** @param forMs how long it may be given again */
+function refused(answer: Answer, { limits, refusal }: Charged, forMs: number): Answer {
   const seconds = retryAfterSeconds(limits)
   const headers = Object.fromEntries(limitHeaders(limits).map(({ name, value }) => [name, value]))
   if (seconds !== undefined) headers['retry-after'] = String(seconds)
   return {
     ...answer,
     status: refusal?.status ?? answer.status,
-    validForMs: 0,
-    validUses: 0,
+    validForMs: forMs,
+    validUses: forMs === 0 ? 0 : DEFAULT_VALID_USES,
     requestHeaders: [],
     responseHeaders: [],
     directResponse: { code: 0, body: '', headers },

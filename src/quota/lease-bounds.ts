@@ -5,8 +5,6 @@
 import type { LimitCharge, LimitRule } from '../adapter-kit/limits.ts'
 import type { WindowOutcome } from './charge.ts'
 
-/** What has not been used for so long is given back. */
-const VALID_MS = 1_000
 /** For how long demand is taken ahead. */
 const AHEAD_MS = 100
 
@@ -36,29 +34,6 @@ export function pauseMs(rule: LimitRule): number {
 export function aheadMs(rule: LimitRule): number {
   if (rule.algorithm === 'rollingWindow') return Math.min(AHEAD_MS, rule.bucketMs)
   return 'windowMs' in rule ? Math.min(AHEAD_MS, rule.windowMs) : AHEAD_MS
-}
-
-/**
- * For how long what was charged may be spent, in ms: within the window, bucket or step in which it was charged. So the spent
- * amounts of each are at most those charged, and what is granted fits the limit as exactly as the charges did. A bucket that
- * refills all the time has no such bounds.
- */
-export function spendableMs(rule: LimitRule, { resetMs, left }: WindowOutcome): number {
-  // Redis rounds up.
-  const ms = resetMs - 1
-  switch (rule.algorithm) {
-    case 'slidingWindow':
-    case 'rollingWindow':
-      return Math.min(VALID_MS, ms - rule.windowMs)
-    case 'tokenBucket': {
-      const steps = Math.ceil((rule.burst - left) / rule.amount)
-      return Math.min(VALID_MS, ms - Math.max(0, steps - 1) * rule.windowMs)
-    }
-    case 'gcra':
-      return VALID_MS
-    default:
-      return Math.min(VALID_MS, ms)
-  }
 }
 
 /** What counts of a bucket `ms` after so much of it was used, if nobody charges; of windows nothing goes before they end. */

@@ -5,9 +5,10 @@
 // spending of what has not been granted.
 
 import type { LimitCharge, LimitRule } from '../adapter-kit/limits.ts'
+import { spendableMs } from '../adapter-kit/spendable.ts'
 import { mostOf } from './algorithms/index.ts'
 import type { WindowOutcome } from './charge.ts'
-import { aheadMs, countsOn, promised, refilled, spendableMs, stillUsed } from './lease-bounds.ts'
+import { aheadMs, countsOn, promised, refilled, stillUsed } from './lease-bounds.ts'
 
 /** Over what time the demand is averaged. */
 const AVERAGE_MS = 1_000

@@ -62,7 +62,7 @@ describe('memquota', () => {
 
   it('says how the limit stands, and when what it refused can be granted', async () => {
     const { ask, clock } = quotaOf(rate())
-    const limit = { name: 'rq', amount: 10, windowMs: 5_000 }
+    const limit = { name: 'rq', amount: 10, windowMs: 5_000, usableMs: 500 }
     expect(ask(request(4)).limits).toEqual([{ ...limit, left: 6, resetMs: 5_100, retryAfterMs: 0 }])
     await clock.advance(1_000)
     expect(ask(request(6)).limits).toEqual([{ ...limit, left: 0, resetMs: 5_100, retryAfterMs: 0 }])

@@ -10,6 +10,7 @@ import {
 } from '../../adapter-kit/define-adapter.ts'
 import { duplicateQuotas, LimitResolver } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
+import { usableOfWindow } from '../../adapter-kit/spendable.ts'
 import type { QuotaInstance } from '../../adapter-kit/templates.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { Generations } from '../../kernel/generations.ts'
@@ -161,7 +162,7 @@ function charge(counter: Counter, { request, maxAmount, windowMs, now, name }: C
     {
       name,
       amount: maxAmount,
-      ...(windowMs > 0 ? { windowMs } : {}),
+      ...(windowMs > 0 ? { windowMs, usableMs: usableOfWindow(windowMs) } : {}),
       left: free - given,
       resetMs: counter.resetMs(now),
       retryAfterMs: !isRefused

@@ -11,6 +11,7 @@ import {
   type QuotaResult,
 } from '../../adapter-kit/define-adapter.ts'
 import type { LimitCharge, LimitOutcome, LimitRule, PlaceLeft } from '../../adapter-kit/limits.ts'
+import { spendableMs } from '../../adapter-kit/spendable.ts'
 import { dimensionsOf, isQuotaNameOf, LimitResolver } from '../../adapter-kit/quota-limits.ts'
 import type { InstanceOf } from '../../adapter-kit/template.ts'
 import type { quota as quotaTemplate } from '../../adapter-kit/templates/checks.ts'
@@ -22,6 +23,7 @@ import { config, holdsUntilEnd, ruleOf, validate } from './config.ts'
 interface Asked {
   readonly charges: readonly LimitCharge[]
   readonly name: string
+  readonly accuracy: number
 }
 
 export default defineAdapter({
@@ -62,7 +64,7 @@ export default defineAdapter({
               },
             ],
       )
-      return { charges, name }
+      return { charges, name, accuracy }
     }
     const placesOf = ({
       instance,
@@ -153,12 +155,12 @@ function resultsOf(all: readonly Asked[], outcomes: readonly LimitOutcome[]): Qu
   })
 }
 
-function resultOf({ charges, name }: Asked, outcomes: readonly LimitOutcome[]): QuotaResult {
+function resultOf({ charges, name, accuracy }: Asked, outcomes: readonly LimitOutcome[]): QuotaResult {
   const wanted = charges[0]?.amount ?? 0
   const limits = outcomes.flatMap((outcome, index) =>
     isUnasked(outcome, wanted)
       ? []
-      : [standingOf(limitName(name, index, outcomes.length), charges[index]?.rule, outcome)],
+      : [standingOf(limitName(name, index, outcomes.length), charges[index]?.rule, outcome, accuracy)],
   )
   // Each limit is asked for the same, and grants the same.
   const granted = outcomes[0]?.granted ?? 0
@@ -175,8 +177,14 @@ function isUnasked({ granted, isExceeded, left }: LimitOutcome, wanted: number):
   return wanted > 0 && granted === 0 && !isExceeded && left < wanted
 }
 
-function standingOf(name: string, rule: LimitRule | undefined, outcome: LimitOutcome): LimitStanding {
+function standingOf(name: string, rule: LimitRule | undefined, outcome: LimitOutcome, accuracy: number): LimitStanding {
   const { left, resetMs, retryAfterMs } = outcome
   const windowMs = rule !== undefined && 'windowMs' in rule ? { windowMs: rule.windowMs } : {}
-  return { name, amount: rule?.amount ?? 0, ...windowMs, left, resetMs, retryAfterMs }
+  const usable = rule === undefined || isHeld(rule) ? {} : { usableMs: usableMs(rule, outcome, accuracy) }
+  return { name, amount: rule?.amount ?? 0, ...windowMs, left, resetMs, retryAfterMs, ...usable }
+}
+
+/** A bucket that refills all the time has no window within which what was charged could be used. */
+function usableMs(rule: LimitRule, outcome: LimitOutcome, accuracy: number): number {
+  return accuracy === 0 || rule.algorithm === 'gcra' ? 0 : Math.max(0, spendableMs(rule, outcome))
 }

@@ -12,6 +12,7 @@ import {
 } from '../../adapter-kit/define-adapter.ts'
 import { duplicateQuotas, LimitResolver } from '../../adapter-kit/quota-limits.ts'
 import { goDuration } from '../../adapter-kit/schema.ts'
+import { MOST_USABLE_MS, usableOfWindow } from '../../adapter-kit/spendable.ts'
 import type { RedisServer, ScriptRunner } from '../../adapter-kit/script-runner.ts'
 import type { QuotaInstance } from '../../adapter-kit/templates.ts'
 import { IntermixError } from '../../kernel/errors.ts'
@@ -80,6 +81,7 @@ export default defineAdapter({
           deduplicationId === '' ? 0 : DEDUPLICATION_MS,
         ],
         limit: { name, amount: maxAmount, windowMs: quota.validDuration },
+        isRolling,
         amount,
       }
     }
@@ -113,7 +115,8 @@ export default defineAdapter({
 interface Asked {
   readonly keys: readonly string[]
   readonly args: readonly number[]
-  readonly limit: Pick<LimitStanding, 'name' | 'amount' | 'windowMs'>
+  readonly limit: Pick<LimitStanding, 'name' | 'amount'> & { readonly windowMs: number }
+  readonly isRolling: boolean
   readonly amount: number
 }
 
@@ -160,14 +163,16 @@ const TAKES_NOTHING_BACK: QuotaResult = {
 const USED_UP: Status = { code: Code.RESOURCE_EXHAUSTED, message: 'the quota is used up' }
 
 /** @param reply see `CHARGE` */
-function resultOf({ limit, amount }: Asked, reply: unknown): QuotaResult {
+function resultOf({ limit, amount, isRolling }: Asked, reply: unknown): QuotaResult {
   const numbers = Array.isArray(reply) ? (reply as readonly unknown[]).map(Number) : []
   const [granted = -1, validForMs = -1, left = Number.NaN, resetMs = -1, fits] = numbers
   if (!(granted >= 0 && granted <= amount && validForMs >= 0 && Number.isFinite(left) && resetMs >= 0))
     throw new IntermixError('BACKEND_FAILED', 'the quota script answered nonsense')
   const isRefused = fits === 0
   const retryAfterMs = !isRefused ? 0 : amount > limit.amount ? Number.POSITIVE_INFINITY : validForMs
-  const limits = [{ ...limit, left, resetMs, retryAfterMs }]
+  // A fixed window ends when nothing of it counts any more.
+  const usableMs = isRolling ? usableOfWindow(limit.windowMs) : Math.min(MOST_USABLE_MS, resetMs)
+  const limits = [{ ...limit, left, resetMs, retryAfterMs, usableMs }]
   return { status: isRefused ? USED_UP : OK_STATUS, granted, validForMs, limits }
 }
 
