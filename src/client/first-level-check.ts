@@ -218,7 +218,9 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     if (told.isPaid && kept !== undefined)
       this.#paid.watch(kept.kept, kept.former, (left) => this.#giveBack(request, left))
     else if (told.isPaid) this.#giveBack(request, told.answer.validUses)
-    const grants = asked === undefined ? told.grants : this.#quotas.learn(seen, asked, options, told.grants, askedAt)
+    // Nothing is granted to who is denied, whatever was before.
+    const isGranted = asked !== undefined && told.answer.status.code === 0
+    const grants = isGranted ? this.#quotas.learn(seen, asked, options, told.grants, askedAt) : told.grants
     return { told, kept, grants, askedAt }
   }
 

@@ -58,11 +58,10 @@ export class NamedQuotas {
     return { quotas: known.size === 0 ? quotas : new Map([...quotas].filter(([name]) => !known.has(name))), known }
   }
 
-  /** Takes in what a node has granted along with a check. @returns it with what was known before */
+  /** Takes in what a node has granted along with a check that it allowed. @returns it with what was known before */
   learn(request: SeenRequest, asked: ToAsk, options: CheckOptions, grants: Grants, askedAt: number): Grants {
     const all = asked.known.size === 0 ? grants : new Map([...asked.known, ...grants])
-    // Of a check that is denied nothing is charged, so that nothing is learned.
-    const call = grants.size === 0 ? undefined : callOf(request, asked.quotas, options)
+    const call = callOf(request, asked.quotas, options)
     if (call !== undefined) this.#pools.learn(call, all, askedAt)
     return all
   }

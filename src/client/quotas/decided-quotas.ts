@@ -30,6 +30,15 @@ export class DecidedQuotas {
     return decided === undefined || now >= decided.until ? undefined : decided.grants
   }
 
+  /** The same, when it is decided; `undefined` also where that failed, as whoever waited for it has heard. */
+  async settled(id: string | undefined, now: number): Promise<Grants | undefined> {
+    try {
+      return await this.get(id, now)
+    } catch {
+      return undefined
+    }
+  }
+
   /** Remembers it; what cannot be decided is forgotten. */
   set(id: string | undefined, grants: Grants | Promise<Grants>, now: number): void {
     if (id === undefined || id === '') return

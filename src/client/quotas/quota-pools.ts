@@ -81,11 +81,11 @@ export class QuotaPools {
   }
 
   /**
-   * What was, or is being, granted under a deduplication id, by the names of the quotas. Who asks a node whether a request is
-   * allowed asks it for the other ones alone.
+   * What was granted under a deduplication id, by the names of the quotas, when that is decided. Who asks a node whether a request
+   * is allowed asks it for the other ones alone.
    */
-  decided(deduplicationId: string | undefined, now: number): Grants | Promise<Grants> | undefined {
-    return this.#decided.get(deduplicationId, now)
+  decided(deduplicationId: string | undefined, now: number): Promise<Grants | undefined> {
+    return this.#decided.settled(deduplicationId, now)
   }
 
   /** Takes in what a node granted of a call's demands along with a check, asked for as they are. */
