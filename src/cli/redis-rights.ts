@@ -41,6 +41,8 @@ const TASKS = {
     commands: 'getex hdel zrem',
     keys: ({ prefix }) => [`{${prefix}:revocations}*`],
   },
+  /** Beside the revocations. */
+  members: { scripts: ['members'], keys: ({ prefix }) => [`{${prefix}:revocations}*`] },
   presence: {
     scripts: ['process'],
     commands: 'hscan zadd zrange zrem',
@@ -95,7 +97,7 @@ const WORKER: readonly TaskName[] = [
 const NODE = {
   cache: ['verdicts'],
   queue: ['presence', 'addReports', 'replication', 'signs', 'limits', 'quotas'],
-  revocations: ['revocations', 'replication'],
+  revocations: ['revocations', 'members', 'replication'],
 } as const satisfies Readonly<Record<RedisPlace, readonly TaskName[]>>
 
 /** Kinds of users, with what they do where. */

@@ -193,6 +193,7 @@ class Composition implements RunningProcess {
   }
 
   retire(): void {
+    this.#policy?.retire()
     for (const door of this.#doors.values()) door.retire()
   }
 

@@ -15,6 +15,7 @@ export function policyChoices(settings: Settings): PolicyChoices {
       maxBytes: settings.cacheMaxBytes,
       refreshesPerSecond: settings.cacheRefreshRate,
     },
+    advertiseAddress: settings.advertiseAddress,
     partitionMaxAgeMs: settings.partitionMaxAgeMs,
     normalizes: settings.requestSpelling === 'normal',
     allowedAmbiguities: new Set(settings.allowAmbiguousPaths),

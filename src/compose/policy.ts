@@ -14,6 +14,7 @@ import { normalTarget, NormalizingCheck, readingsOf } from '../policy/normalizin
 import { NormalizingQuotas } from '../policy/normalizing-quotas.ts'
 import type { RuleLimits } from '../policy/rule-limits.ts'
 import type { RedisLink } from '../redis/connection.ts'
+import { MemberBeats } from '../redis/member-beats.ts'
 import type { Replication } from '../redis/replication.ts'
 import type { PathAmbiguity } from '../wire/ambiguity.ts'
 import { REPORT_FORMATS as formats } from '../wire/report-formats.ts'
@@ -24,6 +25,8 @@ import { ComposedNews } from './node-news.ts'
 export interface PolicyChoices extends Pick<ChecksOptions, 'prefix' | 'nodeId' | 'cache'> {
   /** The oldest verdict, in ms, that is served while the node is out of touch with the log of revocations. */
   readonly partitionMaxAgeMs: number
+  /** Where callers reach this node; unset: they are not told. */
+  readonly advertiseAddress?: string | undefined
   /** Whether policy sees every path and host in normal form, and refuses what has none. */
   readonly normalizes: boolean
   /** What a path may hold although servers read it differently. */
@@ -57,6 +60,8 @@ export interface Policy {
   readonly news: ComposedNews
   readonly debug: ReadonlyMap<string, () => unknown>
   start(): Promise<void>
+  /** Tells others that this node goes. */
+  retire(): void
   stop(): void
 }
 
@@ -70,6 +75,9 @@ export function createPolicy(options: PolicyOptions): Policy {
   const service = new RevocationService({ ...options, revocations, link, siblings })
   const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
   const { engine, quotas, requests, ruleLimits, verdicts } = checks
+  const news = new ComposedNews({ ...options, revocations, callers: service.callers, service })
+  const beats = beatsOf(options)
+  if (beats !== undefined) news.tellMembers(beats)
   const allowed = options.allowedAmbiguities
   const readings = (bag: AttributeBag) => (options.normalizes ? readingsOf(bag, allowed) : ([bag] as const))
   const normalizing = options.normalizes ? new NormalizingCheck({ check: engine, allowed, meter }) : undefined
@@ -85,7 +93,7 @@ export function createPolicy(options: PolicyOptions): Policy {
     ruleLimits,
     readings: (bag) => normalizing?.readings(bag) ?? [bag],
     verdicts,
-    news: new ComposedNews({ ...options, revocations, callers: service.callers, service }),
+    news,
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),
     debug: new Map([
       ['cache', () => ({ ...checks.view(), revocations: { ...revocations.epoch, inTouch: service.inTouch() } })],
@@ -93,14 +101,26 @@ export function createPolicy(options: PolicyOptions): Policy {
     async start() {
       await connected(link, clock)
       await service.start()
+      beats?.start()
       measure()
     },
+    retire: () => beats?.leave(),
     stop() {
+      beats?.stop()
       cancel?.()
       checks.stop()
       service.stop()
     },
   }
+}
+
+function beatsOf({
+  revocationLink: link,
+  clock,
+  prefix,
+  advertiseAddress: address,
+}: PolicyOptions): MemberBeats | undefined {
+  return link && address !== undefined ? new MemberBeats({ link, clock, prefix, address }) : undefined
 }
 
 /** A moment's patience for Redis: what is fetched before the first word from the log of revocations is not shared. */

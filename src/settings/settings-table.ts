@@ -110,6 +110,19 @@ export const SETTINGS = {
     group: 'Listeners',
     roles: SERVING,
   },
+  advertiseAddress: {
+    kind: 'text',
+    placeholder: 'HOST:PORT',
+    description:
+      'Where sidecars reach the gRPC services of this node: nodes tell each other through Redis, and sidecars that want to know (--nodes-discover).',
+    defaultText: 'nobody is told',
+    pattern: {
+      regex: /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})):[1-9]\d{0,4}$/,
+      allowed: 'HOST:PORT, such as 10.0.0.1:9091 or [fd00::1]:9091',
+    },
+    group: 'Listeners',
+    roles: DECIDING,
+  },
   transport: {
     kind: 'choice',
     default: 'native',

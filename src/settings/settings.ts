@@ -169,9 +169,9 @@ function ackProblems({ reportAck }: OptionValues<Table>): readonly string[] {
   return clashes.map((item) => `--report-ack: "${item}" contradicts what stands before it: give one for each door`)
 }
 
-/** Without a Redis, or with a private one, there are no replicas. */
+/** Without a Redis, or with a private one, there are no replicas, and no other nodes. */
 function replicationProblems(
-  { reportAck, revocationAck }: OptionValues<Table>,
+  { reportAck, revocationAck, advertiseAddress }: OptionValues<Table>,
   { cacheRedis, queueRedis, revocationRedis }: ReturnType<typeof pickRedis>,
 ): readonly string[] {
   const needs = (setting: string, redis: unknown) =>
@@ -181,6 +181,9 @@ function replicationProblems(
   return [
     ...(reportAck.some((item) => item.endsWith('replicated')) ? needs('--report-ack', queueRedis) : []),
     ...(revocationAck === 'replicated' ? needs('--revocation-ack', revocationRedis ?? queueRedis ?? cacheRedis) : []),
+    ...(advertiseAddress !== undefined && (revocationRedis ?? queueRedis ?? cacheRedis) === undefined
+      ? ['--advertise-address: nodes tell each other through Redis; give --redis URL']
+      : []),
   ]
 }
 
