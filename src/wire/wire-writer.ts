@@ -50,9 +50,9 @@ export class WireWriter {
     this.int64(field, value)
   }
 
-  /** A safe integer; written as `int32` is. */
-  int64(field: number, value: number): void {
-    if (value >= 0) return this.uint(field, value)
+  /** A safe integer, or one of 64 bits; written as `int32` is. */
+  int64(field: number, value: number | bigint): void {
+    if (value >= 0 && value <= Number.MAX_SAFE_INTEGER) return this.uint(field, Number(value))
     this.#room(15)
     this.#varint(field * 8)
     this.#varint64(BigInt.asUintN(64, BigInt(value)))
