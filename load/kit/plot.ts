@@ -1,5 +1,6 @@
 // Draws results as SVG: latency by percentile, and rate and latency over time.
 
+import { type Line, linear, type Panel, panelsSvg, powersOfTen, type Scale } from './drawing.ts'
 import { Histogram } from './histogram.ts'
 import type { LoadResult } from './load.ts'
 
@@ -9,55 +10,13 @@ export interface Plotted {
   readonly result: Pick<LoadResult, 'latency' | 'series'>
 }
 
-const WIDTH = 860
-const PANEL = { left: 70, right: 200, height: 240, gap: 70, top: 56 }
-const COLOURS = [
-  '#1b6ca8',
-  '#c8452d',
-  '#3a8f4d',
-  '#8a4fb0',
-  '#b58900',
-  '#555555',
-  '#17a2b8',
-  '#e377c2',
-  '#8c6d46',
-  '#93b300',
-]
 /** The percentile axis: each step is a tenth of what lies beyond. */
 const SHARES = [0, 0.9, 0.99, 0.999, 0.9999]
 const POINTS_PER_STEP = 20
 
-interface Scale {
-  readonly at: (value: number) => number
-  readonly ticks: readonly (readonly [value: number, label: string])[]
-}
-
-interface Line {
-  /** In the legend; empty for a line that belongs to another one of its colour. */
-  readonly name: string
-  readonly points: readonly (readonly [x: number, y: number])[]
-  readonly colour: number
-  readonly dashed?: boolean
-}
-
-interface Panel {
-  readonly title: string
-  readonly x: Scale
-  readonly y: Scale
-  readonly lines: readonly Line[]
-}
-
 /** A whole SVG document. */
 export function plotSvg(title: string, plotted: readonly Plotted[]): string {
-  const panels = [percentilePanel(plotted), ratePanel(plotted), timePanel(plotted)]
-  const height = PANEL.top + panels.length * (PANEL.height + PANEL.gap)
-  const body = panels.map((panel, index) => drawPanel(panel, PANEL.top + index * (PANEL.height + PANEL.gap)))
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">
-<rect width="100%" height="100%" fill="white"/>
-<text x="${PANEL.left}" y="20" font-size="15">${escape(title)}</text>
-${body.join('\n')}
-</svg>
-`
+  return panelsSvg(title, [percentilePanel(plotted), ratePanel(plotted), timePanel(plotted)])
 }
 
 function percentilePanel(plotted: readonly Plotted[]): Panel {
@@ -78,7 +37,7 @@ function percentilePanel(plotted: readonly Plotted[]): Panel {
       steps,
       SHARES.map((share) => [xOf(share), `${share * 100} %`]),
     ),
-    y: logarithmic(lines),
+    y: milliseconds(lines),
     lines,
   }
 }
@@ -106,7 +65,7 @@ function timePanel(plotted: readonly Plotted[]): Panel {
       dashed: true,
     },
   ])
-  return { title: 'p99 in ms over time (dashed: p50)', x: seconds(plotted), y: logarithmic(lines), lines }
+  return { title: 'p99 in ms over time (dashed: p50)', x: seconds(plotted), y: milliseconds(lines), lines }
 }
 
 function seconds(plotted: readonly Plotted[]): Scale {
@@ -130,53 +89,7 @@ function ticksTo(largest: number, label: (value: number) => string): Scale['tick
   return Array.from({ length: Math.floor(largest / step) + 1 }, (_, index) => [index * step, label(index * step)])
 }
 
-function linear(from: number, to: number, ticks: Scale['ticks']): Scale {
-  return { at: (value) => (value - from) / (to - from), ticks }
-}
-
-/** Whole powers of ten around all values above 0. */
-function logarithmic(lines: readonly Line[]): Scale {
-  const values = lines.flatMap(({ points }) => points.map(([, y]) => y)).filter((y) => y > 0)
-  const low = Math.floor(Math.log10(values.reduce((least, value) => Math.min(least, value), 1)))
-  const high = Math.max(low + 1, Math.ceil(Math.log10(values.reduce((most, value) => Math.max(most, value), 0.001))))
-  const ticks = Array.from(
-    { length: high - low + 1 },
-    (_, index) => [10 ** (low + index), String(10 ** (low + index))] as const,
-  )
-  return { at: (value) => (Math.log10(Math.max(value, 10 ** low)) - low) / (high - low), ticks }
-}
-
-function drawPanel({ title, x, y, lines }: Panel, top: number): string {
-  const width = WIDTH - PANEL.left - PANEL.right
-  const xAt = (value: number) => (PANEL.left + x.at(value) * width).toFixed(1)
-  const yAt = (value: number) => (top + (1 - y.at(value)) * PANEL.height).toFixed(1)
-  const [right, bottom] = [PANEL.left + width, top + PANEL.height]
-  const parts = [`<text x="${PANEL.left}" y="${top - 6}">${escape(title)}</text>`]
-  for (const [value, label] of y.ticks)
-    parts.push(
-      `<path d="M${PANEL.left} ${yAt(value)}H${right}" stroke="#ddd"/>`,
-      `<text x="${PANEL.left - 6}" y="${yAt(value)}" text-anchor="end" dominant-baseline="middle">${escape(label)}</text>`,
-    )
-  for (const [value, label] of x.ticks)
-    parts.push(
-      `<path d="M${xAt(value)} ${top}V${bottom}" stroke="#eee"/>`,
-      `<text x="${xAt(value)}" y="${bottom + 16}" text-anchor="middle">${escape(label)}</text>`,
-    )
-  let row = top - 8
-  for (const { name, points, colour, dashed = false } of lines) {
-    const stroke = `stroke="${COLOURS[colour % COLOURS.length]}"${dashed ? ' stroke-dasharray="5 3"' : ''}`
-    const path = points.map(([px, py], at) => `${at === 0 ? 'M' : 'L'}${xAt(px)} ${yAt(py)}`).join('')
-    parts.push(`<path d="${path}" fill="none" stroke-width="1.5" ${stroke}/>`)
-    if (name === '') continue
-    row += 16
-    parts.push(
-      `<path d="M${right + 8} ${row}h18" fill="none" stroke-width="1.5" ${stroke}/>`,
-      `<text x="${right + 30}" y="${row}" dominant-baseline="middle">${escape(name)}</text>`,
-    )
-  }
-  return parts.join('\n')
-}
-
-function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
+/** One millisecond is always in sight. */
+function milliseconds(lines: readonly Line[]): Scale {
+  return powersOfTen([...lines.flatMap(({ points }) => points.map(([, y]) => y)), 1])
 }

@@ -85,6 +85,11 @@ export function simulateMesh(setup: MeshSetup): MeshFigures {
   const clock = new SetClock()
   const ids = Array.from({ length: setup.nodes }, (_, i) => nodeId(i))
   const nodes = new SimulatedNodes({ ids, entries: setup.entries, validityMs: setup.validityMs }, setup.keys)
+  // As if it had run for long: otherwise all verdicts would end together again and again.
+  for (let key = 0; key < setup.keys; key++) {
+    const expected = (sampler.share(key) * perSecond * setup.validityMs) / 1_000
+    if (random() < expected / (1 + expected)) nodes.has(key, random() * setup.validityMs)
+  }
   const callers = Array.from({ length: setup.callers }, (_, i): Caller => {
     const entries = callerEntries === 0 ? undefined : new Entries(callerEntries)
     // Not all of them hear at the same moment.

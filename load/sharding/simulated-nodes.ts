@@ -41,6 +41,11 @@ export class SimulatedNodes {
     this.#mesh = new Float64Array(keys).fill(Number.NEGATIVE_INFINITY)
   }
 
+  /** Puts a verdict into Redis. */
+  has(key: number, freshUntil: number): void {
+    this.#mesh[key] = freshUntil
+  }
+
   /** Answers a check; what has to be fetched is there at once. @returns until when the answer holds */
   ask(id: string, key: number, now: number): number {
     const node = this.#nodes.get(id)
