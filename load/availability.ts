@@ -1,39 +1,51 @@
-// What Intermix makes of backends at 99.9 %: `node load/availability.ts [--quick] [--seed N] [--calm SECONDS]`. Real
-// processes, times scaled down by 60: verdicts are valid for 1 s and may be served for 60 s more; all backends fail
-// together.
+// What Intermix makes of backends at 99.9 %: `node load/availability.ts --help`.
 
-import { directArm, PLANS, STALE_MS, startArm, VALIDITY_MS, type Arm } from './availability/arms.ts'
+import { type Arm, directArm, PLANS, STALE_MS, startArm, VALIDITY_MS } from './availability/arms.ts'
+import { KILLED_SECONDS, runWithoutNodes } from './availability/without-nodes.ts'
 import { runWithOutages } from './availability/outage-run.ts'
-import { type ArmFigures, estimate, printArms, printAvailability } from './availability/report.ts'
+import { type ArmFigures, estimate, printArms, printAvailability, printCalm } from './availability/report.ts'
 import { recoveryFigures } from './availability/recovery.ts'
 import { classify, type SampleFigures } from './availability/sample.ts'
 import { startBackend } from './backend-control.ts'
 import { drive, type Outcome } from './driver.ts'
-import { printTable, runScenario, saveResults, say, scenarioOptions } from './output.ts'
+import { runCommand } from './kit/command.ts'
+import { saveResults, say } from './output.ts'
 import { seededRandom } from './random.ts'
 import { startRedis } from './redis-process.ts'
 import { arrivals } from './schedule.ts'
 import { ZipfSampler } from './zipf.ts'
 
-const { quick, seed, calm: calmSeconds } = scenarioOptions()
+const help = `node load/availability.ts [OPTIONS]: what backends at 99.9 % become, by arm, with bounds
+
+  --quick            shorter runs
+  --seed N           default 1
+  --only ARM,…       of ${PLANS.map(({ name }) => name).join(', ')}
+  --calm SECONDS     length of the part without outages, to the last arm; default 120, with --quick 10
+  --calm-rate N      checks a second in it; default 500, with --quick 200
+
+Real processes: 3 nodes, 3 backends, Redis, and in the last arm a sidecar. Times are scaled down by 60: verdicts are valid for 1 s and may be
+served for 60 s more. All backends fail together. At the end, all nodes of the last arm are killed for ${KILLED_SECONDS} s.`
+
+const options = {
+  quick: { type: 'boolean', default: false },
+  seed: { type: 'string', default: '1' },
+  only: { type: 'string', default: PLANS.map(({ name }) => name).join(',') },
+  calm: { type: 'string' },
+  'calm-rate': { type: 'string' },
+} as const
+
 const BACKENDS = 3
 const KEYS = 1_000
 const PER_SECOND = 100
 const WARM_UP_MS = 8_000
-/** The arm that the goal is about gets most of the time. */
-const SECONDS: Readonly<Record<string, number>> = quick
-  ? { 'ttl-only': 20, stale: 20, 'stale-refresh': 30 }
-  : { 'ttl-only': 50, stale: 50, 'stale-refresh': 180 }
-/** The rule of three wants 3·10⁵ requests without a failure for five nines: ten minutes of this. */
-const CALM = { seconds: calmSeconds ?? (quick ? 10 : 120), perSecond: quick ? 200 : 500 }
 
-/** Many requests without an outage, to bound how often a check fails then. */
-async function runCalm(arm: Arm): Promise<readonly Outcome[]> {
-  const random = seededRandom(seed + 2)
+/** Requests to one arm, without an outage. */
+async function runCalm(arm: Arm, perSecond: number, seconds: number, seed: number): Promise<readonly Outcome[]> {
+  const random = seededRandom(seed)
   const keys = new ZipfSampler(KEYS, 1, random)
   const outcomes: Outcome[] = []
   await drive({
-    arrivals: arrivals(CALM.perSecond, CALM.seconds * 1_000, random),
+    arrivals: arrivals(perSecond, seconds * 1_000, random),
     nextKey: () => keys.next(),
     ask: (key) => arm.target.ask(key),
     onOutcome: (outcome) => outcomes.push(outcome),
@@ -41,7 +53,18 @@ async function runCalm(arm: Arm): Promise<readonly Outcome[]> {
   return outcomes
 }
 
-await runScenario(async (defer) => {
+await runCommand({ options, help }, async ({ quick, only, ...values }, defer) => {
+  const number = (name: 'seed' | 'calm' | 'calm-rate', otherwise: number) => {
+    const text = values[name] ?? String(otherwise)
+    if (!/^\d{1,6}$/.test(text)) throw new Error(`--${name} ${text}: a whole number is needed`)
+    return Number(text)
+  }
+  const seed = number('seed', 1)
+  // The rule of three wants 3·10⁵ requests without a failure for five nines.
+  const calmPart = { seconds: number('calm', quick ? 10 : 120), perSecond: number('calm-rate', quick ? 200 : 500) }
+  const plans = PLANS.filter(({ name }) => only.split(',').includes(name))
+  const last = plans.at(-1)
+  if (last === undefined) throw new Error(`--only ${only}: there is no such arm; see --help`)
   const redis = await startRedis()
   defer(() => redis.stop())
   const backends = await Promise.all(
@@ -55,11 +78,14 @@ await runScenario(async (defer) => {
   )
   const figures: ArmFigures[] = []
   let calm: SampleFigures | undefined
-  for (const plan of PLANS) {
+  let killed: SampleFigures | undefined
+  for (const plan of plans) {
     const arm = await startArm(plan, backends, redis.url)
     defer(() => arm.stop())
     for (const backend of backends) await backend.forget()
-    const durationMs = (SECONDS[plan.name] ?? 0) * 1_000
+    const isLast = plan === last
+    // The arm that the goal is about gets most of the time.
+    const durationMs = 1_000 * (quick ? (isLast ? 30 : 20) : isLast ? 180 : 50)
     const run = { backends, keys: KEYS, perSecond: PER_SECOND, durationMs, warmUpMs: WARM_UP_MS, seed }
     const { outcomes, outages, startedAt } = await runWithOutages({ ...run, arms: [direct, arm] })
     const downMs = outages.reduce((sum, { from, to }) => sum + to - from, 0)
@@ -67,45 +93,36 @@ await runScenario(async (defer) => {
       `${arm.name}: ${outages.length} outages of all backends at once, ${(downMs / 1_000).toFixed(1)} of ${durationMs / 1_000} s`,
     )
     const calls = (await Promise.all(backends.map((backend) => backend.calls()))).flat()
-    const isLast = plan === PLANS.at(-1)
     for (const { name, maxAgeMs } of isLast ? [direct, arm] : [arm]) {
-      const options = { outages, warmUpMs: WARM_UP_MS, warmMs: STALE_MS, validityMs: VALIDITY_MS, maxAgeMs }
+      const bounds = { outages, warmUpMs: WARM_UP_MS, warmMs: STALE_MS, validityMs: VALIDITY_MS, maxAgeMs }
       const own = calls.filter(([caller]) => caller === name).map(([, , at]) => at - startedAt)
-      figures.push({ name, ...classify(outcomes.get(name) ?? [], options), recovery: recoveryFigures(own, outages) })
+      figures.push({ name, ...classify(outcomes.get(name) ?? [], bounds), recovery: recoveryFigures(own, outages) })
     }
     if (isLast) {
-      say(`${CALM.perSecond} checks/s to ${arm.name} for ${CALM.seconds} s without an outage`)
-      const bounds = { validityMs: VALIDITY_MS, maxAgeMs: arm.maxAgeMs }
-      calm = classify(await runCalm(arm), { outages: [], warmUpMs: 0, warmMs: STALE_MS, ...bounds })
+      const bounds = { warmMs: STALE_MS, validityMs: VALIDITY_MS, maxAgeMs: arm.maxAgeMs }
+      say(`${calmPart.perSecond} checks/s to ${arm.name} for ${calmPart.seconds} s without an outage`)
+      const outcomes = await runCalm(arm, calmPart.perSecond, calmPart.seconds, seed + 2)
+      calm = classify(outcomes, { ...bounds, outages: [], warmUpMs: 0 })
+      const without = await runWithoutNodes(arm, (seconds) => runCalm(arm, PER_SECOND, seconds, seed + 4))
+      killed = classify(without.outcomes, { ...bounds, outages: [without.outage], warmUpMs: 0 })
     }
     await arm.stop()
   }
   const random = seededRandom(seed + 3)
-  const last = PLANS.at(-1)?.name
   const rows = figures.flatMap((arm) =>
     (['all', 'warm', 'cold'] as const).map((keys) => ({
       arm: arm.name,
       keys,
-      estimate: estimate(arm[keys], arm.name === last ? calm?.[keys].up : undefined, random),
+      estimate: estimate(arm[keys], arm.name === last.name ? calm?.[keys].up : undefined, random),
     })),
   )
   printAvailability(rows)
   printArms(figures)
-  if (calm !== undefined) {
-    const { up } = calm.all
-    printTable([
-      {
-        'without outages': up.requests,
-        failures: up.failures,
-        wrong: calm.wrong,
-        'beyond age': calm.beyondAge,
-        'p99 ms': calm.latency.p99.toFixed(1),
-        'driver late p99': calm.lateP99.toFixed(1),
-      },
-    ])
-  }
+  if (calm !== undefined) printCalm('without outages', calm)
+  if (killed !== undefined) printCalm(`all nodes killed for ${KILLED_SECONDS} s`, killed)
   say(
-    'goals: direct about 99.9 %, lower bound of stale-refresh for warm keys at least 99.999 %, peak/steady at most 1.2',
+    'goals: direct about 99.9 %, lower bound of the last arm for warm keys at least 99.999 %, peak/steady at most 1.2',
   )
-  await saveResults(quick ? 'availability-quick' : 'availability', { seed, quick, rows, arms: figures, calm })
+  const parts = { rows, arms: figures, calm, killed }
+  await saveResults(quick ? 'availability-quick' : 'availability', { seed, quick, ...parts })
 })

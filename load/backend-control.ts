@@ -14,6 +14,7 @@ export type BackendCall = readonly [caller: string, path: string, at: number, an
 
 export interface Backend {
   readonly url: string
+  readonly pid: number
   fail(fault: Fault): Promise<void>
   /** All calls so far, in the order in which they came. */
   calls(): Promise<readonly BackendCall[]>
@@ -43,6 +44,7 @@ export async function startBackend({ validitySeconds, latencyMs = 0 }: BackendOp
   }
   return {
     url: `http://127.0.0.1:${port}`,
+    pid: child.pid,
     fail: (fault) => post('/fault', fault),
     calls: async () => (await (await fetch(`${control}/calls`)).json()) as readonly BackendCall[],
     forget: () => post('/forget', {}),

@@ -23,6 +23,8 @@ export interface ClusterOptions {
   readonly handler?: Readonly<Record<string, string>>
   /** Further flags of the command. */
   readonly flags?: readonly string[]
+  /** Where nodes with a process each listen for gRPC; free ports unless given. */
+  readonly grpcPorts?: readonly number[]
   /** Flags of Node itself. */
   readonly nodeFlags?: readonly string[]
   /** Hears of all that the nodes write. */
@@ -92,7 +94,7 @@ async function startProcess(options: ClusterOptions, config: string, index: numb
   const nodeId = `${name}-${index}`
   const shared = {
     '--config': config,
-    '--grpc-address': '127.0.0.1:0',
+    '--grpc-address': `127.0.0.1:${options.grpcPorts?.[index] ?? 0}`,
     '--http-address': '127.0.0.1:0',
     '--redis': redis,
     '--redis-prefix': `load-${name}`,

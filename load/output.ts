@@ -7,26 +7,19 @@ import { parseArgs } from 'node:util'
 
 type Row = Readonly<Record<string, string | number>>
 
-/** Options of the scenarios: `--quick`, `--seed N`, and for the availability experiment `--calm SECONDS`. */
+/** Options of the scenarios: `--quick` and `--seed N`. */
 export function scenarioOptions(): {
   readonly quick: boolean
   readonly seed: number
-  readonly calm: number | undefined
 } {
   const { values } = parseArgs({
     options: {
       quick: { type: 'boolean', default: false },
       seed: { type: 'string', default: '1' },
-      calm: { type: 'string' },
     },
   })
-  return { quick: values.quick, seed: whole('seed', values.seed) ?? 1, calm: whole('calm', values.calm) }
-}
-
-function whole(name: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  if (!/^\d{1,6}$/.test(text)) throw new Error(`--${name} ${text}: a whole number is needed`)
-  return Number(text)
+  if (!/^\d{1,6}$/.test(values.seed)) throw new Error(`--seed ${values.seed}: a whole number is needed`)
+  return { quick: values.quick, seed: Number(values.seed) }
 }
 
 // Whoever read our output has gone (`… | head`): what was started ends with us.

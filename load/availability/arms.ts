@@ -1,7 +1,9 @@
 // The arms of the availability experiment: the same traffic through ever more of what Intermix does.
 
 import type { Backend } from '../backend-control.ts'
-import { startCluster } from '../cluster.ts'
+import { type Cluster, type ClusterOptions, startCluster } from '../cluster.ts'
+import { freePorts } from '../processes.ts'
+import { startSidecar } from '../sidecar-process.ts'
 import { backendTarget, intermixTarget, type Target } from '../targets.ts'
 import { warmUp } from '../warm-up.ts'
 
@@ -17,6 +19,9 @@ export interface Arm {
   readonly target: Target
   /** The oldest answer that is allowed. */
   readonly maxAgeMs: number
+  /** Kills all of its nodes, and starts them again. */
+  killNodes?(): Promise<void>
+  startNodes?(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -24,12 +29,15 @@ export interface ArmPlan {
   readonly name: string
   readonly staleMs: number
   readonly refreshRate: number
+  /** Asked through a sidecar. */
+  readonly hasSidecar?: boolean
 }
 
 export const PLANS: readonly ArmPlan[] = [
   { name: 'ttl-only', staleMs: 0, refreshRate: 0 },
   { name: 'stale', staleMs: STALE_MS, refreshRate: 0 },
   { name: 'stale-refresh', staleMs: STALE_MS, refreshRate: 200 },
+  { name: 'stale-refresh-sidecar', staleMs: STALE_MS, refreshRate: 200, hasSidecar: true },
 ]
 
 /** Asks backends without Intermix. */
@@ -41,25 +49,47 @@ export function directArm(backends: readonly Backend[]): Arm {
   return { name: 'direct', target, maxAgeMs: 0, stop: () => target.close() }
 }
 
-/** Starts three node processes and runs them warm. */
-export async function startArm(
-  { name, staleMs, refreshRate }: ArmPlan,
-  backends: readonly Backend[],
-  redisUrl: string,
-): Promise<Arm> {
-  const cluster = await startCluster({
+/** Starts three node processes, and a sidecar before them where the plan has one, and runs them warm. */
+export async function startArm(plan: ArmPlan, backends: readonly Backend[], redisUrl: string): Promise<Arm> {
+  const { name, staleMs, refreshRate, hasSidecar = false } = plan
+  const options: ClusterOptions = {
     nodes: NODES,
     backends: backends.map(({ url }) => url),
     redis: redisUrl,
     name,
     handler: { staleIfError: `${staleMs}ms` },
-    flags: ['--cache-refresh-rate', String(refreshRate)],
-  })
-  const target = intermixTarget(cluster.urls, backends.length, { deadlineMs: DEADLINE_MS })
+    // Who is cut off may go on for as long as verdicts may be stale.
+    flags: ['--cache-refresh-rate', String(refreshRate), '--partition-max-age', `${VALIDITY_MS + staleMs}ms`],
+    grpcPorts: await freePorts(NODES),
+  }
+  let cluster = await startCluster(options)
+  const sidecar = hasSidecar ? await startSidecarOf(cluster, refreshRate) : undefined
+  const urls = sidecar === undefined ? cluster.urls : [sidecar.httpUrl]
+  const target = intermixTarget(urls, backends.length, { deadlineMs: DEADLINE_MS })
   const stop = async () => {
     await target.close()
+    await sidecar?.child.stop()
     await cluster.stop()
   }
   await warmUp(target, WARM_UP_REQUESTS)
-  return { name, target, maxAgeMs: VALIDITY_MS + staleMs, stop }
+  return {
+    name,
+    target,
+    maxAgeMs: VALIDITY_MS + staleMs,
+    killNodes: async () => {
+      await Promise.all(cluster.nodes.map(({ child }) => child.kill()))
+    },
+    startNodes: async () => {
+      await cluster.stop()
+      cluster = await startCluster(options)
+    },
+    stop,
+  }
+}
+
+function startSidecarOf(cluster: Cluster, refreshRate: number) {
+  return startSidecar({
+    nodes: cluster.nodes.map(({ grpcAddress }) => grpcAddress),
+    flags: ['--affinity', 'request.path', '--l1-refresh-rate', String(refreshRate)],
+  })
 }

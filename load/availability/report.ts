@@ -82,6 +82,26 @@ export function printArms(arms: readonly ArmFigures[]): void {
   }
 }
 
+/** A part that was run with one arm alone: failures while its nodes or backends were away, and otherwise. */
+export function printCalm(part: string, figures: SampleFigures): void {
+  printTable(
+    (['warm', 'cold'] as const).map((keys) => {
+      const { up, down } = figures[keys]
+      const sum = (of: keyof Cluster) => down.reduce((total, cluster) => total + cluster[of], 0)
+      return {
+        [part]: `${keys} keys`,
+        'failures while away': `${sum('failures')} of ${sum('requests')}`,
+        'else failures': `${up.failures} of ${up.requests}`,
+        wrong: figures.wrong,
+        'beyond age': figures.beyondAge,
+        'p99 ms': figures.latency.p99.toFixed(1),
+        'driver late p99': figures.lateP99.toFixed(1),
+      }
+    }),
+  )
+  for (const failure of figures.warmFailures) say(`warm key failed (ms, key): ${failure.slice(0, 180)}`)
+}
+
 function percent(share: number, digits: number): string {
   return `${(share * 100).toFixed(digits)} %`
 }

@@ -34,4 +34,6 @@ export interface Connection {
 export interface Address {
   readonly host: string
   readonly port: number
+  /** The Unix socket that is meant in place of both. */
+  readonly path?: string
 }
