@@ -14,7 +14,7 @@ import { readSetAttributes } from '../wire/set-attributes.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import { AUTHZ_PATH, type ForwardedRequest, isAuthzUrl, operatorParams, readForwarded } from './forwarded-request.ts'
-import { httpHeaderValue, isCopyableHeader } from './header-value.ts'
+import { httpHeaderValue, isCopyableHeader } from '../kernel/header-value.ts'
 import { createRefusals } from './refusals.ts'
 import type { Route, RouteDependencies } from './http-route.ts'
 

@@ -7,6 +7,9 @@ import type { AttributeValue } from '../kernel/value.ts'
 import { decodeValue, type EncodedValue, encodeValue } from '../kernel/value-json.ts'
 import { parseJson } from '../kernel/parse-json.ts'
 
+/** The name of the format. */
+export const RECORDS_FORMAT = 'attributes'
+
 /** Encodes records for a batch of format `attributes`. */
 export function encodeRecords(bags: readonly AttributeBag[]): Uint8Array {
   const records = bags.map((bag) => {

@@ -3,11 +3,11 @@
 import type { PackedFormat, RecordFormat, ReportFormat, ReportFormats } from '../kernel/report.ts'
 import { decodeAccessLog } from './envoy-access-log.ts'
 import { decodeMixerReport } from './mixer/decode-report.ts'
-import { decodeRecords } from './record-json.ts'
+import { decodeRecords, RECORDS_FORMAT } from './record-json.ts'
 import { unpackReportCall } from './reports/report-call.ts'
 
 /** A JSON array of records, each an object of attribute name → typed value (see `record-json.ts`). */
-export const ATTRIBUTES: RecordFormat = { name: 'attributes', sparable: false, decode: decodeRecords }
+export const ATTRIBUTES: RecordFormat = { name: RECORDS_FORMAT, sparable: false, decode: decodeRecords }
 
 /** `envoy.service.accesslog.v3.StreamAccessLogsMessage`, its identifier filled in. Logs: the others carry metrics as well. */
 export const ENVOY_ALS: RecordFormat = { name: 'envoy-als', sparable: true, decode: decodeAccessLog }

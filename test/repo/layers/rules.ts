@@ -29,8 +29,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['src/redis'],
   bullmq: ['src/telemetry', 'workers'],
-  fastify: ['src/server', 'src/sidecar', 'src/observe'],
-  '@grpc/grpc-js': ['src/server', 'src/sidecar'],
+  fastify: ['src/server', 'src/sidecar', 'src/observe', 'src/client/library/fastify.ts'],
+  '@grpc/grpc-js': ['src/server', 'src/sidecar', 'src/client/library/grpc-js.ts', 'src/client/library/grpc'],
   'prom-client': ['src/observe/meter.ts', 'src/observe/merged-metrics.ts'],
 }
 

@@ -1,6 +1,6 @@
 // Header values made of what policies say, which may quote what a client sent.
 
-import { cleanHeaderValue } from '../kernel/header-field.ts'
+import { cleanHeaderValue } from './header-field.ts'
 
 /** For Node's HTTP server, which writes a code unit a byte: the same bytes as UTF-8 has. */
 export function httpHeaderValue(text: string): string {
