@@ -66,6 +66,12 @@ export interface QuotaRequest {
   readonly deduplicationId: string
 }
 
+/** What is given back of an amount that was charged ahead of need and has not been used. */
+export interface UnusedCharge<I = Instance> {
+  readonly instance: I
+  readonly amount: number
+}
+
 export interface QuotaResult {
   readonly status: Status
   readonly granted: number
@@ -152,6 +158,10 @@ interface Resettable {
 interface GivingBack {
   readonly quotaEnded?: Readonly<
     Record<string, ((ended: readonly EndedCharge[], call: CallContext) => Awaitable<number>) | undefined>
+  >
+  /** What callers have charged ahead and not used. Who lacks this keeps it until its window is over. */
+  readonly quotaUnused?: Readonly<
+    Record<string, ((unused: readonly UnusedCharge[], call: CallContext) => Awaitable<void>) | undefined>
   >
 }
 

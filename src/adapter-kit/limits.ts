@@ -119,6 +119,11 @@ export interface Limits {
   /** One outcome for each charge, in order. Rejects where it cannot be known, which no fail policy of a limit allows for. */
   charge(charges: readonly LimitCharge[], options: ChargeOptions): LimitOutcome[] | Promise<LimitOutcome[]>
   /**
+   * Gives back what was charged ahead of need in the last moments and not used, by amounts below 0, of any rule: as far as it is sure
+   * that it counts still. Absent where nothing can be given back. Rejects where Redis gives no answer.
+   */
+  giveBack?(charges: readonly LimitCharge[]): Promise<void>
+  /**
    * Gives back places of `concurrency`, of any counters at once, and says how many of them were there: who is not in flight,
    * or has left before, changes nothing. While Redis is away they are kept for later, as far as there is room. Rejects where
    * Redis gives no answer: what it has not heard of expires.

@@ -2,7 +2,7 @@
 
 import type { HeaderOperation } from './header-operation.ts'
 import type { ReferencedAttribute } from './read-log.ts'
-import type { Status } from './status.ts'
+import { OK_STATUS, type Status } from './status.ts'
 import type { AttributeValue } from './value.ts'
 
 /** A verdict has three values: `unknown` is resolved by the rule's fail policy, never by accident. */
@@ -63,4 +63,16 @@ export interface Answer {
   readonly directResponse?: DirectResponse | undefined
   /** Where it denies: the rule and handler that gave the code. */
   readonly deniedBy?: { readonly rule: string; readonly handler: string } | undefined
+}
+
+/** Where nobody was asked whether a request is allowed: good for nothing but to say that it was heard. */
+export const NOT_JUDGED: Answer = {
+  status: OK_STATUS,
+  validForMs: 0,
+  validUses: 0,
+  tier: 'local',
+  ageMs: 0,
+  referenced: [],
+  requestHeaders: [],
+  responseHeaders: [],
 }

@@ -12,7 +12,7 @@ import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { ReadLog, ReferencedAttribute } from '../kernel/read-log.ts'
 import type { CheckOptions, CheckOutcome, CheckService, QuotaGrant } from '../kernel/services.ts'
-import type { Answer } from '../kernel/verdict.ts'
+import { type Answer, NOT_JUDGED } from '../kernel/verdict.ts'
 import { afterWaiting, givenAgain, oldestEpoch, usesFor } from '../cache/answer-life.ts'
 import type { CheckLog } from './check-log.ts'
 import type { CheckMetrics } from './check-metrics.ts'
@@ -23,7 +23,7 @@ import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
 import { namedQuotas } from './quota.ts'
 import type { QuotaEngine } from './quota-engine.ts'
 import { metUnknown, referencesOf, sharedReads } from './references.ts'
-import { chargeRules, chargeShadow, type Charging } from './rule-quotas.ts'
+import { chargeRules, chargeShadow, type Charging, giveBackUnused } from './rule-quotas.ts'
 import { evaluateShadow } from './shadow-rules.ts'
 import { type KeptFor, NOT_TOLD, SameCharges, type Told, toldCharged, toldOf } from './told-answer.ts'
 
@@ -56,7 +56,16 @@ export class CheckEngine implements CheckService {
   }
 
   check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
-    return this.#options.requests.handle(bag, options, this.#answer)
+    const isUnused = options.uses !== undefined && options.uses < 0
+    return this.#options.requests.handle(bag, options, isUnused ? this.#giveBack : this.#answer)
+  }
+
+  /** Nobody waits for it: what cannot be given back comes back with time. */
+  readonly #giveBack = (call: Call): CheckOutcome => {
+    const { charging = 'all', uses = 0 } = call.options
+    if (charging === 'all')
+      void call.state.handlers.hold(giveBackUnused(chargingOf(call), -uses)).catch(() => undefined)
+    return { answer: NOT_JUDGED, quotas: NO_QUOTAS }
   }
 
   readonly #answer = (call: Call): CheckOutcome | Promise<CheckOutcome> => {

@@ -41,7 +41,8 @@ export class NormalizingCheck implements CheckService {
    */
   check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
     const [normal, unresolved] = this.readings(bag)
-    if (unresolved === undefined) return this.#ask(normal, options)
+    // What is given back was paid for by one reading: answers of two are nobody's to keep.
+    if (unresolved === undefined || (options.uses ?? 1) < 0) return this.#ask(normal, options)
     // Quotas are charged once, after both have passed. Nobody keeps the answer, so it takes no uses away from others.
     const once = { ...options, keepsAnswer: false, uses: 1 }
     const first = this.#askOnce(unresolved, { ...once, charging: 'none' })

@@ -96,6 +96,21 @@ export function chargeQuotas(readings: readonly Charging[]): Charged | Promise<C
   return chargeAll(groupsOf(readings), deadlineOf(readings))
 }
 
+/** Gives back what was charged for so many uses of an answer and has not been used. Rejects with what handlers reject with. */
+export async function giveBackUnused(charging: Charging, uses: number): Promise<void> {
+  const asked = groupsOf([charging])
+  // What has an id of its own was charged for one request, and is known by that.
+  const unused = 'groups' in asked ? asked.groups.map((group) => group.filter(({ ownId }) => ownId === '')) : []
+  await Promise.all(
+    unused.map((group) =>
+      group[0]?.running.quotaUnused(
+        group.map(({ charge: { instance, request } }) => ({ instance, amount: request.amount * uses })),
+        charging.call.deadline,
+      ),
+    ),
+  )
+}
+
 const NOTHING: Charged = { limits: [], refusal: undefined }
 
 type Groups = readonly (readonly Wanted[])[]

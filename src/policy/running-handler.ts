@@ -9,6 +9,7 @@ import type {
   QuotaRequest,
   QuotaResult,
   ReportContext,
+  UnusedCharge,
 } from '../adapter-kit/define-adapter.ts'
 import type { Instance } from '../adapter-kit/instance.ts'
 import {
@@ -128,6 +129,15 @@ export class RunningHandler implements VerdictSource {
     const problemOf = (count: unknown) => (Number.isInteger(count) ? undefined : 'it must say how many held something')
     const ask = (call: CallContext) => believe(method.call(methods, ended, call), problemOf)
     return this.#counting(this.#guard.run(ask, { deadline, retry: true }))
+  }
+
+  /** Takes back what was charged ahead and not used, where the handler can. */
+  quotaUnused(unused: readonly UnusedCharge[], deadline: number): void | Promise<void> {
+    const methods = this.#code.quotaUnused
+    const method = methods?.[unused[0]?.instance.template ?? '']
+    if (method === undefined) return
+    // What is heard twice would be given back twice.
+    return this.#counting(this.#guard.run((call) => method.call(methods, unused, call), { deadline, retry: false }))
   }
 
   #inTurn(charges: readonly QuotaCharge[], deadline: number, done: readonly QuotaResult[] = []): QuotaResults {

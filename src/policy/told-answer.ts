@@ -3,7 +3,7 @@
 import type { StoredAnswer } from '../cache/answer-cache.ts'
 import { ReadCollector } from '../cache/read-collector.ts'
 import type { PathStep } from '../cache/shape-tree.ts'
-import type { CheckOptions, CheckOutcome } from '../kernel/services.ts'
+import { type CheckOptions, type CheckOutcome, MAX_USES } from '../kernel/services.ts'
 import { type Answer, DEFAULT_STALE_FOR_MS } from '../kernel/verdict.ts'
 import { shapeOf } from './answer-shape.ts'
 import type { PolicyRequest } from './policy-request.ts'
@@ -56,7 +56,7 @@ export class SameCharges implements Ahead {
   constructor(call: PolicyRequest<CheckOptions>, kept: KeptFor) {
     this.#call = call
     this.#kept = kept
-    this.uses = call.options.uses ?? 1
+    this.uses = Math.min(MAX_USES, call.options.uses ?? 1)
   }
 
   mayKeep(): boolean {

@@ -8,6 +8,7 @@ import type { Clock } from '../kernel/ports.ts'
 import { countsForMs } from './algorithms/index.ts'
 import { assertCharges, mergeCharges, settle, type WindowCharge, type WindowOutcome } from './charge.ts'
 import { Counter } from './counter.ts'
+import { giveBackUnused } from './unused-charges.ts'
 
 /** How long the outcome of an id is remembered, everywhere. */
 export const REMEMBER_MS = 60_000
@@ -54,6 +55,10 @@ export class MemoryLimits implements Limits {
     const outcomes = share(this.#settle(merged, mode, id))
     if (memory !== '') this.#outcomes.set(memory, outcomes, this.#clock.monotonic())
     return outcomes
+  }
+
+  giveBack(charges: readonly LimitCharge[]): Promise<void> {
+    return giveBackUnused(charges, (each) => this.charge(each, { mode: 'each' }))
   }
 
   leave(places: readonly PlaceLeft[]): number {

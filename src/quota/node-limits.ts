@@ -24,6 +24,7 @@ import { PlacesLeft } from './places-left.ts'
 import type { QuotaMetrics } from './quota-metrics.ts'
 import { isUnanswered, type RedisLimits } from './redis-limits.ts'
 import { Settling, type SettlingOptions } from './settling.ts'
+import { giveBackUnused } from './unused-charges.ts'
 import { UnusedLeases } from './unused-leases.ts'
 
 /** Counters of which this node knows something. */
@@ -99,6 +100,13 @@ export class NodeLimits implements Limits {
     const { merged, share } = mergeCharges(charges)
     const outcomes = this.#charge(merged, options)
     return outcomes instanceof Promise ? outcomes.then(share) : share(outcomes)
+  }
+
+  /** To Redis, from which it came, however it was charged: what is held here is not. Rejects where Redis gives no answer. */
+  giveBack(charges: readonly LimitCharge[]): Promise<void> {
+    const { shared, metrics } = this.#options
+    metrics.called('back')
+    return giveBackUnused(charges, (each) => shared.charge(each, { mode: 'each' }))
   }
 
   async leave(places: readonly PlaceLeft[]): Promise<number> {

@@ -11,8 +11,8 @@ import {
 import type { Counter, Gauge } from '../kernel/ports.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import type { CheckOptions, CheckOutcome, QuotaService } from '../kernel/services.ts'
-import { Code, OK_STATUS } from '../kernel/status.ts'
-import type { Answer } from '../kernel/verdict.ts'
+import { Code } from '../kernel/status.ts'
+import { NOT_JUDGED } from '../kernel/verdict.ts'
 import { AnswerBatchWriter } from '../wire/batch/answer-batch-writer.ts'
 import { CheckBatches, type ReadCheck } from '../wire/batch/check-batch.ts'
 import { type Admission, type DoorAdmission, TARGET_MS } from './admission.ts'
@@ -43,18 +43,6 @@ const MAX_DETAILS = 1_000
 
 /** Of callers that keep answers. */
 const KEEPING = { keepsAnswer: true, shape: true } as const
-
-/** Where quotas alone were asked for: nobody judged the request. */
-const NOT_ASKED: Answer = {
-  status: OK_STATUS,
-  validForMs: 0,
-  validUses: 0,
-  tier: 'local',
-  ageMs: 0,
-  referenced: [],
-  requestHeaders: [],
-  responseHeaders: [],
-}
 
 const REFUSALS = refusalsOf('check', 'check')
 
@@ -333,7 +321,7 @@ class BatchStream implements GrpcStreamHandler {
     const { quotas: named, deduplicationId, charging, uses, quotasOnly } = demands
     const identified = deduplicationId === undefined ? options : { ...options, deduplicationId }
     if (quotasOnly === true && named !== undefined)
-      return quotas.charge(bag, named, identified).then((granted) => ({ answer: NOT_ASKED, quotas: granted }))
+      return quotas.charge(bag, named, identified).then((granted) => ({ answer: NOT_JUDGED, quotas: granted }))
     return check.check(bag, {
       ...identified,
       ...(named === undefined ? {} : { quotas: named }),

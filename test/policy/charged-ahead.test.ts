@@ -153,6 +153,26 @@ describe('an answer that pays for quotas', () => {
   })
 })
 
+describe('uses that were paid for and not used', () => {
+  it('are given back, to the limit that they were taken from', async () => {
+    const { node, ask, left } = await start([{ name: 'calls', amount: '2' }])
+    await node.clock.advance(60_000 - (node.clock.now() % 60_000) + 10_000)
+    expect((await ask(by('ann'), { uses: 10 })).answer.validUses).toBe(6)
+    expect((await ask(by('ann'), { uses: -6 })).answer).toMatchObject({ status: { code: 0 }, validForMs: 0 })
+    expect(await left(by('ann'))).toBe(49)
+  })
+
+  it('are given back by no check that paid for none', async () => {
+    const { node, ask, left } = await start([{ name: 'calls' }])
+    await node.clock.advance(60_000 - (node.clock.now() % 60_000) + 10_000)
+    await node.check(by('ann'))
+    await ask(by('ann'), { uses: -1, charging: 'named' })
+    await ask(by('ann', '/free'), { uses: -1 })
+    await ask(by('bob'), { uses: -1 })
+    expect(await left(by('ann'))).toBe(99)
+  })
+})
+
 describe('a refusal', () => {
   it('may be given again for a moment to all that would be charged the same', async () => {
     const { ask, left } = await start([{ name: 'calls', accuracy: 'exact' }])

@@ -110,6 +110,16 @@ export default defineAdapter({
           return outcomes instanceof Promise ? outcomes.then((done) => resultsOf(all, done)) : resultsOf(all, outcomes)
         },
       },
+      quotaUnused: {
+        quota: async (unused) => {
+          const charges = unused.flatMap(({ instance, amount }) => {
+            const request = { amount: 0, bestEffort: false, deduplicationId: '' }
+            const each = asked({ instance, request } as QuotaCharge<InstanceOf<typeof quotaTemplate>>)
+            return each.charges.map((charge) => ({ ...charge, amount: -amount }))
+          })
+          await limits().giveBack?.(charges)
+        },
+      },
       quotaEnded: {
         quota: (ended) =>
           limits().leave(ended.flatMap((each) => placesOf(each as EndedCharge<InstanceOf<typeof quotaTemplate>>))),

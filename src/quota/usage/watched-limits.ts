@@ -50,6 +50,10 @@ export class WatchedLimits implements Limits {
     })
   }
 
+  async giveBack(charges: readonly LimitCharge[]): Promise<void> {
+    await this.#options.limits.giveBack?.(charges)
+  }
+
   leave(places: readonly PlaceLeft[]): number | Promise<number> {
     return this.#options.limits.leave(places)
   }
