@@ -21,6 +21,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Counter } from '../kernel/ports.ts'
 import type { CheckOptions } from '../kernel/services.ts'
+import { Code } from '../kernel/status.ts'
 import { KnownQuestions } from './known-questions.ts'
 import type { NodeAnswer } from './nodes/nodes.ts'
 import { toldReads } from './told-reads.ts'
@@ -158,7 +159,11 @@ export class FirstLevelCache {
     const { referenced: _, ...findings } = answer
     const upkeep: Upkeep = {
       staleUntil: freshUntil + staleForMs,
-      refreshAt: now + (freshUntil - now) * options.refreshAfter,
+      // Whether a quota has room again is for those to ask that pay for it.
+      refreshAt:
+        answer.status.code === Code.RESOURCE_EXHAUSTED
+          ? Number.POSITIVE_INFINITY
+          : now + (freshUntil - now) * options.refreshAfter,
       isPaid,
     }
     return this.#answers.store(scope, steps, {

@@ -11,13 +11,13 @@ import type { CheckEngine } from '../../src/policy/check-engine.ts'
 import { createGuard } from '../../src/policy/guard.ts'
 import { HandlerTables, type PolicyState } from '../../src/policy/handler-table.ts'
 import type { PolicyRequests } from '../../src/policy/policy-request.ts'
+import type { Clock } from '../../src/kernel/ports.ts'
 import type { QuotaService } from '../../src/kernel/services.ts'
 import type { RuleLimits } from '../../src/policy/rule-limits.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { createTestEnvironment } from '../../src/adapter-kit/test-environment.ts'
 import type { Limits } from '../../src/adapter-kit/limits.ts'
 import { MemoryLimits } from '../../src/quota/memory-limits.ts'
-import type { FakeClock } from '../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 
 /** The shared Redis server's clock is right: simulated time from a day of 2026 on. */
@@ -44,7 +44,7 @@ export interface SimulatedNode {
 }
 
 export interface SimulatedNodeOptions {
-  readonly clock: FakeClock
+  readonly clock: Clock
   readonly random: () => number
   readonly link: RedisLink | undefined
   readonly prefix: string

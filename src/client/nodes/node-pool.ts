@@ -107,7 +107,9 @@ export class NodePool implements Nodes, Disposable {
   ask(given: NodeQuestion): Promise<NodeAnswer> {
     const isTwice = this.#nodes.size > 1 && isChargedTwice(given)
     const question = isTwice ? { ...given, deduplicationId: this.#nextId() } : given
-    return this.#first(question, (link, timeoutMs) => link.ask({ ...question, timeoutMs }))
+    const ask = (link: NodeLink, timeoutMs: number) => link.ask({ ...question, timeoutMs })
+    // What two nodes are given back is granted twice.
+    return this.#first(question, ask, (question.uses ?? 1) < 0 ? 1 : TRIES)
   }
 
   /**
@@ -122,10 +124,11 @@ export class NodePool implements Nodes, Disposable {
   async #first<T>(
     { timeoutMs, affinity, tenant }: Pick<NodeQuestion, keyof Affinity | 'timeoutMs'>,
     bring: (link: NodeLink, timeoutMs: number) => Promise<T>,
+    tries = TRIES,
   ): Promise<T> {
     const { clock } = this.#options
     const deadline = clock.monotonic() + timeoutMs
-    const ids = this.#choice.choose(affinity, tenant, TRIES)
+    const ids = this.#choice.choose(affinity, tenant, tries)
     let failure = new IntermixError('NOT_READY', 'no node is known')
     for (const [at, id] of ids.entries()) {
       const leftMs = deadline - clock.monotonic()
@@ -242,5 +245,5 @@ const toId = (random: number) => Math.floor(random * 2 ** 52).toString(36)
  * each of them.
  */
 function isChargedTwice({ deduplicationId, quotas, uses = 1 }: NodeQuestion): boolean {
-  return deduplicationId === undefined && ((quotas !== undefined && quotas.size > 0) || Math.abs(uses) > 1)
+  return deduplicationId === undefined && ((quotas !== undefined && quotas.size > 0) || uses > 1)
 }

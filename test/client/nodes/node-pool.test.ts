@@ -107,6 +107,8 @@ describe('a pool of nodes', () => {
     expect((await idsOf({ uses: 20 }))[1]).not.toBe(first)
     expect(await idsOf({ quotas, deduplicationId: 'own' })).toEqual(['own', 'own'])
     expect(await idsOf({})).toEqual([undefined, undefined])
+    await expect(pool.ask({ ...ABOUT, uses: -3 })).rejects.toMatchObject({ code: 'OVERLOADED' })
+    expect(nodes.flatMap(({ given }) => given.check.asked)).toHaveLength(1)
   })
 
   it('leaves a node that says that it goes', async () => {
