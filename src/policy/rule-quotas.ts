@@ -102,12 +102,10 @@ export async function giveBackUnused(charging: Charging, uses: number): Promise<
   // What has an id of its own was charged for one request, and is known by that.
   const unused = 'groups' in asked ? asked.groups.map((group) => group.filter(({ ownId }) => ownId === '')) : []
   await Promise.all(
-    unused.map((group) =>
-      group[0]?.running.quotaUnused(
-        group.map(({ charge: { instance, request } }) => ({ instance, amount: request.amount * uses })),
-        charging.call.deadline,
-      ),
-    ),
+    unused.map(async (group) => {
+      const amounts = group.map(({ charge: { instance, request } }) => ({ instance, amount: request.amount * uses }))
+      await group[0]?.running.quotaUnused(amounts, charging.call.deadline)
+    }),
   )
 }
 

@@ -114,7 +114,7 @@ export default defineAdapter({
         quota: async (unused) => {
           const charges = unused.flatMap(({ instance, amount }) => {
             const request = { amount: 0, bestEffort: false, deduplicationId: '' }
-            const each = asked({ instance, request } as QuotaCharge<InstanceOf<typeof quotaTemplate>>)
+            const each = asked({ instance, request })
             return each.charges.map((charge) => ({ ...charge, amount: -amount }))
           })
           await limits().giveBack?.(charges)

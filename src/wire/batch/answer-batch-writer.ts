@@ -1,11 +1,10 @@
 // Writes intermix.v1.AnswerBatch: the answering side of a batch stream.
 
-import type { AnswerShape } from '../../kernel/answer-shape.ts'
 import { cleanHeaderValue } from '../../kernel/header-field.ts'
 import type { HeaderOperation } from '../../kernel/header-operation.ts'
 import type { CheckOutcome, QuotaGrant } from '../../kernel/services.ts'
 import type { Status } from '../../kernel/status.ts'
-import type { Answer, DirectResponse, Tier } from '../../kernel/verdict.ts'
+import type { DirectResponse, Tier } from '../../kernel/verdict.ts'
 import { WireWriter } from '../wire-writer.ts'
 import type { News } from './news.ts'
 import { writeNews } from './news-writer.ts'
