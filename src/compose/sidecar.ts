@@ -3,8 +3,10 @@
 
 import { attributePath } from '../client/affinity.ts'
 import { FirstLevelCheck } from '../client/first-level-check.ts'
-import type { NodeAddress } from '../client/nodes/node-link.ts'
 import { NodePool } from '../client/nodes/node-pool.ts'
+import { readNodeSource } from '../client/nodes/node-sources.ts'
+import { tlsFromFiles } from '../client/nodes/tls-files.ts'
+import { WatchedMembers } from '../client/nodes/watched-members.ts'
 import { ReportBuffer } from '../client/reports/report-buffer.ts'
 import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
 import { within } from '../kernel/deadline.ts'
@@ -14,7 +16,6 @@ import { grpcServices, PROXY_DOORS } from '../server/grpc-doors.ts'
 import type { CreateGrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
 import { createHttpServer } from '../server/http.ts'
-import { readValue } from '../settings/option-kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import { REPORT_FORMATS } from '../wire/report-formats.ts'
 import { NodeReadiness } from '../sidecar/node-readiness.ts'
@@ -23,6 +24,9 @@ import { grpcChoices } from './grpc-choices.ts'
 import { type Door, door } from './listening-door.ts'
 import { reportAcks } from './report-choices.ts'
 import type { CreateProcess, ProcessPorts, RunningProcess, Started } from './running-process.ts'
+
+/** How often it is looked whether nodes are there, and what is kept is measured. */
+const LOOK_MS = 250
 
 /** Builds a sidecar. Rejects with `IntermixError` where a setting cannot be used. */
 export const createProcess: CreateProcess = async (_role, settings, ports) =>
@@ -33,12 +37,14 @@ class Sidecar implements RunningProcess {
   readonly #settings: Settings
   readonly #ports: ProcessPorts
   readonly #nodes: NodePool
+  readonly #members: WatchedMembers
   readonly #check: FirstLevelCheck
   readonly #reports: ReportBuffer
   readonly #batchIds: BatchIds
   readonly #admission: Admission
   readonly #doors: ReadonlyMap<string, Door>
-  #readiness: NodeReadiness | undefined
+  readonly #readiness: NodeReadiness
+  #cancelLook = () => {}
 
   constructor(settings: Settings, ports: ProcessPorts, createGrpc: CreateGrpcServer) {
     const { clock, random, log, meter, loopLag } = ports
@@ -50,6 +56,18 @@ class Sidecar implements RunningProcess {
       connectTimeoutMs: settings.nodeConnectTimeoutMs,
       nodesPerTenant: settings.nodesPerTenant,
       caller: settings.nodeId,
+      onMembers: (members) => this.#members.told(members),
+    })
+    const { nodesTlsCa: ca, nodesTlsCert: cert, nodesTlsKey: key, nodesTlsName: servername } = settings
+    this.#members = new WatchedMembers({
+      sources: readAll('--nodes', settings.nodes, readNodeSource),
+      discover: settings.nodesDiscover,
+      tls: ca === undefined ? undefined : tlsFromFiles({ ca, cert, key, servername }, log),
+      clock,
+      random,
+      log,
+      isHeard: () => this.#nodes.isHeard,
+      onMembers: (members) => this.#nodes.setMembers(members),
     })
     this.#check = new FirstLevelCheck({
       nodes: this.#nodes,
@@ -61,8 +79,8 @@ class Sidecar implements RunningProcess {
       maxBytes: settings.l1Bytes,
       refreshesPerSecond: settings.l1RefreshRate,
       choice: {
-        affinity: settings.affinity.map(attributePath),
-        tenant: settings.tenant === '' ? undefined : attributePath(settings.tenant),
+        affinity: readAll('--affinity', settings.affinity, attributePath),
+        tenant: readAll('--tenant', settings.tenant === '' ? [] : [settings.tenant], attributePath)[0],
       },
     })
     this.#batchIds = createBatchIds({ nodeId: settings.nodeId, clock, random })
@@ -77,6 +95,7 @@ class Sidecar implements RunningProcess {
       maxBytes: settings.reportBufferBytes,
     })
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
+    this.#readiness = new NodeReadiness({ ...ports, nodes: this.#nodes })
     this.#doors = this.#createDoors(createGrpc)
     this.debug = new Map<string, () => unknown>([
       ['admission', () => this.#admission.view()],
@@ -85,12 +104,11 @@ class Sidecar implements RunningProcess {
   }
 
   async start(): Promise<Started> {
-    const { nodes } = this.#settings
-    this.#nodes.setMembers(nodes.map((id) => ({ id, address: addressOf(id) })))
-    this.#readiness = new NodeReadiness({ ...this.#ports, nodes: this.#nodes })
+    void this.#members.start()
+    this.#look()
     const addresses: Record<string, string> = {}
     for (const [name, listener] of this.#doors) addresses[name] = await listener.listen()
-    return { addresses, facts: { nodes: nodes.join(', ') } }
+    return { addresses, facts: { nodes: this.#settings.nodes.join(', ') } }
   }
 
   retire(): void {
@@ -107,8 +125,15 @@ class Sidecar implements RunningProcess {
       within(clock, left() / 2, this.#check.close(), () => undefined),
       this.#reports.flush(left() * 0.8),
     ])
-    this.#readiness?.[Symbol.dispose]()
+    this.#cancelLook()
+    this.#members.stop()
     this.#nodes[Symbol.dispose]()
+  }
+
+  readonly #look = (): void => {
+    this.#check.measure()
+    this.#readiness.look()
+    this.#cancelLook = this.#ports.clock.after(LOOK_MS, this.#look)
   }
 
   #createDoors(createGrpc: CreateGrpcServer): ReadonlyMap<string, Door> {
@@ -148,11 +173,17 @@ class Sidecar implements RunningProcess {
   }
 }
 
-/** @throws IntermixError INVALID_SETTING */
-function addressOf(node: string): NodeAddress {
-  const read = readValue('address', node, { sockets: true })
-  if ('allowed' in read)
-    throw new IntermixError('INVALID_SETTING', `--nodes: "${node}" does not fit; give ${read.allowed}`)
-  const { host, port, path } = read.value
-  return path === undefined ? { host, port } : { path }
+/** Every item that is none at once. @throws IntermixError INVALID_SETTING */
+function readAll<T>(flag: string, items: readonly string[], read: (item: string) => T): readonly T[] {
+  const problems: string[] = []
+  const values = items.flatMap((item) => {
+    try {
+      return [read(item)]
+    } catch (caught) {
+      problems.push(`${flag}: ${IntermixError.from(caught).message}`)
+      return []
+    }
+  })
+  if (problems.length > 0) throw new IntermixError('INVALID_SETTING', problems.join('\n'))
+  return values
 }

@@ -29,8 +29,8 @@ export interface EnvoyOptions {
   readonly binary: string
   /** Another bootstrap that is built alike. */
   readonly path?: string
-  /** gRPC ports of the nodes on 127.0.0.1. */
-  readonly nodePorts: readonly number[]
+  /** gRPC ports of the nodes on 127.0.0.1, or the path of a sidecar's socket. */
+  readonly nodePorts: readonly (number | string)[]
   /** HTTP port of the upstream on 127.0.0.1. */
   readonly upstreamPort: number
   /** Changes the bootstrap in further ways. */
@@ -79,7 +79,9 @@ async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: n
   const { path: shipped = ENVOY_BOOTSTRAP } = options
   const document = parseDocument(await readFile(shipped, 'utf8'))
   const local = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } })
-  const endpoint = (port: number) => ({ endpoint: { address: local(port) } })
+  const endpoint = (at: number | string) => ({
+    endpoint: { address: typeof at === 'string' ? { pipe: { path: at } } : local(at) },
+  })
   const listener = ['static_resources', 'listeners', 0]
   const endpointsOf = (cluster: number) => {
     const path = ['static_resources', 'clusters', cluster, 'load_assignment', 'endpoints', 0, 'lb_endpoints']
@@ -99,6 +101,10 @@ async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: n
     options.nodePorts.map((port) => endpoint(port)),
   )
   document.setIn(endpointsOf(1), [endpoint(options.upstreamPort)])
+  // A path is no name to look up.
+  if (options.nodePorts.some((at) => typeof at === 'string')) {
+    document.setIn(['static_resources', 'clusters', 0, 'type'], 'STATIC')
+  }
   options.adapt?.(document)
   return document.toString()
 }

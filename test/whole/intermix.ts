@@ -1,4 +1,5 @@
 // Intermix processes for end-to-end tests: the real command with real flags, on free ports.
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Child, spawnChild } from '../helpers/process.ts'
 
@@ -49,13 +50,65 @@ export async function startIntermix(options: IntermixOptions): Promise<Intermix>
     ...(role === 'node' ? [] : draining),
     ...flags,
   ])
-  const [, told = '{}'] = await child.waitForOutput(/"addresses":(\{[^}]*\})/, PATIENCE_MS)
-  const addresses = JSON.parse(told) as Readonly<Record<string, string>>
+  const addresses = await addressesOf(child)
   const portOf = (name: string) => Number(addresses[name]?.replace(/^.*:/, '') ?? 0)
   const adminUrl = `http://${addresses['admin']}`
   await waitUntilReady(child, `${adminUrl}/readyz`)
   const prometheusUrl = `http://${addresses['prometheus']}`
   return { child, grpcPort: portOf('grpc'), httpPort: portOf('http'), adminUrl, prometheusUrl }
+}
+
+export interface SidecarProcess {
+  readonly child: Child
+  /** Its Unix socket for gRPC. */
+  readonly grpcPath: string
+  readonly httpPort: number
+  readonly adminUrl: string
+  /** Sum over a metric's series; 0 where there is none. */
+  count(metric: string): Promise<number>
+}
+
+export interface SidecarOptions {
+  /** The gRPC ports of the nodes on 127.0.0.1. */
+  readonly nodePorts: readonly number[]
+  readonly nodeId: string
+  /** Where its socket is to be. */
+  readonly folder: string
+  readonly flags?: readonly string[]
+}
+
+/** Starts a sidecar and waits until it is ready: a node has told its config. */
+export async function startSidecar(options: SidecarOptions): Promise<SidecarProcess> {
+  const { nodePorts, nodeId, folder, flags = [] } = options
+  const grpcPath = join(folder, `${nodeId}.grpc`)
+  const child = await startCommand([
+    'sidecar',
+    '--nodes',
+    nodePorts.map((port) => `127.0.0.1:${port}`).join(','),
+    '--node-id',
+    nodeId,
+    '--grpc-address',
+    `unix:${grpcPath}`,
+    '--http-address',
+    ANY_PORT,
+    '--admin-address',
+    ANY_PORT,
+    '--log-format',
+    'json',
+    ...flags,
+  ])
+  const addresses = await addressesOf(child)
+  const adminUrl = `http://${addresses['admin']}`
+  await waitUntilReady(child, `${adminUrl}/readyz`)
+  const httpPort = Number(addresses['http']?.replace(/^.*:/, '') ?? 0)
+  const count = async (metric: string) => sumOfSeries(await (await fetch(`${adminUrl}/metrics`)).text(), metric)
+  return { child, grpcPath, httpPort, adminUrl, count }
+}
+
+/** Where a process says that it listens, by the name of the listener. */
+async function addressesOf(child: Child): Promise<Readonly<Record<string, string>>> {
+  const [, told = '{}'] = await child.waitForOutput(/"addresses":(\{[^}]*\})/, PATIENCE_MS)
+  return JSON.parse(told)
 }
 
 async function waitUntilReady(child: Child, url: string): Promise<void> {
