@@ -12,10 +12,10 @@ import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import { Admission } from '../server/admission.ts'
-import { grpcServices, PROXY_DOORS } from '../server/grpc-doors.ts'
 import type { CreateGrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
 import { createHttpServer } from '../server/http.ts'
+import { PROXY_DOORS, withHealth } from '../server/proxy-doors.ts'
 import type { Settings } from '../settings/settings.ts'
 import { REPORT_FORMATS } from '../wire/report-formats.ts'
 import { NodeReadiness } from '../sidecar/node-readiness.ts'
@@ -155,7 +155,7 @@ class Sidecar implements RunningProcess {
     const grpc = createGrpc({
       ...common,
       ...grpcChoices(settings),
-      services: grpcServices(given, PROXY_DOORS, [rateLimits]),
+      services: withHealth([...PROXY_DOORS.map((create) => create(given)), rateLimits]),
       maxMessageBytes: maxMessageSize,
       // Nobody else could take the connections over.
       maxConnectionAgeMs: Number.POSITIVE_INFINITY,

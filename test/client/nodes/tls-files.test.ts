@@ -1,0 +1,62 @@
+// TLS to a real node, with files that change.
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { EMPTY_BAG } from '../../../src/kernel/attribute-bag.ts'
+import { NodeLink } from '../../../src/client/nodes/node-link.ts'
+import { tlsFromFiles } from '../../../src/client/nodes/tls-files.ts'
+import { systemClock } from '../../../src/observe/system.ts'
+import { createNativeServer } from '../../../src/server/http2/server.ts'
+import { type Certificates, createCertificates } from '../../helpers/certificates.ts'
+import { toolOrSkip } from '../../helpers/tools.ts'
+import { dependencies } from '../../server/fixtures.ts'
+import { servedCalmly } from './served-calmly.ts'
+
+const ends: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end()
+})
+
+async function certificates(): Promise<Certificates> {
+  const made = await createCertificates()
+  ends.push(() => made.remove())
+  return made
+}
+
+describe.skipIf(toolOrSkip('openssl') === undefined)('TLS to nodes', () => {
+  it('shows a certificate, and reads files anew for each connection, as long as they can be used', async () => {
+    const [own, other] = [await certificates(), await certificates()]
+    const folder = await mkdtemp(join(tmpdir(), 'intermix-tls-files-'))
+    ends.push(() => rm(folder, { recursive: true, force: true }))
+    const [ca, cert, key] = [join(folder, 'ca'), join(folder, 'cert'), join(folder, 'key')] as const
+    await copyFile(other.authority, ca)
+    await copyFile(own.certificate, cert)
+    await copyFile(own.key, key)
+    const given = dependencies()
+    const serverTls = { cert: own.certificate, key: own.key, clientCa: own.authority }
+    const server = createNativeServer({ ...servedCalmly(given), tls: serverTls })
+    const port = await server.listen({ host: '127.0.0.1', port: 0 })
+    ends.push(() => server.drain(0))
+    const tls = tlsFromFiles({ ca, cert, key }, given.log)
+    const address = { host: '127.0.0.1', port, tls }
+    const link = new NodeLink({ clock: systemClock, address, connectTimeoutMs: 5_000, onLeaving: () => {} })
+    ends.push(() => link[Symbol.dispose]())
+    const ask = () => link.ask({ bag: EMPTY_BAG, timeoutMs: 5_000 })
+    await expect(ask()).rejects.toThrow(/self.signed certificate|unable to verify/)
+    await copyFile(own.authority, ca)
+    expect((await ask()).answer.status.code).toBe(0)
+    // What is being written is not used.
+    await writeFile(ca, 'half a certif')
+    expect(tls.ca).toContain('BEGIN CERTIFICATE')
+    expect(given.log.errors.map(({ message }) => message)).toEqual([expect.stringContaining('the last good one is')])
+  })
+
+  it('tells all that is wrong with files at once, by flag', async () => {
+    const { authority, certificate } = await certificates()
+    const { log } = dependencies()
+    expect(() => tlsFromFiles({ ca: 'nowhere', cert: certificate, key: authority }, log)).toThrow(
+      /^--nodes-tls-ca: nowhere cannot be used: ENOENT.*\n--nodes-tls-key: .* no private key/,
+    )
+  })
+})
