@@ -1,19 +1,24 @@
 // What Intermix makes of backends at 99.9 %: `node load/availability.ts --help`.
 
-import { type Arm, directArm, PLANS, STALE_MS, startArm, VALIDITY_MS } from './availability/arms.ts'
+import { directArm, PLANS, STALE_MS, startArm, VALIDITY_MS } from './availability/arms.ts'
+import { type CalmFigures, runCalm } from './availability/calm.ts'
 import { KILLED_SECONDS, runWithoutNodes } from './availability/without-nodes.ts'
 import { runWithOutages } from './availability/outage-run.ts'
-import { type ArmFigures, estimate, printArms, printAvailability, printCalm } from './availability/report.ts'
+import {
+  type ArmFigures,
+  estimate,
+  printArms,
+  printAvailability,
+  printCalm,
+  printKilled,
+} from './availability/report.ts'
 import { recoveryFigures } from './availability/recovery.ts'
 import { classify, type SampleFigures } from './availability/sample.ts'
 import { startBackend } from './backend-control.ts'
-import { drive, type Outcome } from './driver.ts'
 import { runCommand } from './kit/command.ts'
 import { saveResults, say } from './output.ts'
 import { seededRandom } from './random.ts'
 import { startRedis } from './redis-process.ts'
-import { arrivals } from './schedule.ts'
-import { ZipfSampler } from './zipf.ts'
 
 const help = `node load/availability.ts [OPTIONS]: what backends at 99.9 % become, by arm, with bounds
 
@@ -21,7 +26,7 @@ const help = `node load/availability.ts [OPTIONS]: what backends at 99.9 % becom
   --seed N           default 1
   --only ARM,…       of ${PLANS.map(({ name }) => name).join(', ')}
   --calm SECONDS     length of the part without outages, to the last arm; default 120, with --quick 10
-  --calm-rate N      checks a second in it; default 500, with --quick 200
+  --calm-rate N      checks a second in it, over ext_authz; default 500, with --quick 200
 
 Real processes: 3 nodes, 3 backends, Redis, and in the last arm a sidecar. Times are scaled down by 60: verdicts are valid for 1 s and may be
 served for 60 s more. All backends fail together. At the end, all nodes of the last arm are killed for ${KILLED_SECONDS} s.`
@@ -36,22 +41,10 @@ const options = {
 
 const BACKENDS = 3
 const KEYS = 1_000
+/** So few that all stay warm, and that renewing them each second is not what the machine is busy with. */
+const CALM_KEYS = 200
 const PER_SECOND = 100
 const WARM_UP_MS = 8_000
-
-/** Requests to one arm, without an outage. */
-async function runCalm(arm: Arm, perSecond: number, seconds: number, seed: number): Promise<readonly Outcome[]> {
-  const random = seededRandom(seed)
-  const keys = new ZipfSampler(KEYS, 1, random)
-  const outcomes: Outcome[] = []
-  await drive({
-    arrivals: arrivals(perSecond, seconds * 1_000, random),
-    nextKey: () => keys.next(),
-    ask: (key) => arm.target.ask(key),
-    onOutcome: (outcome) => outcomes.push(outcome),
-  })
-  return outcomes
-}
 
 await runCommand({ options, help }, async ({ quick, only, ...values }, defer) => {
   const number = (name: 'seed' | 'calm' | 'calm-rate', otherwise: number) => {
@@ -77,7 +70,7 @@ await runCommand({ options, help }, async ({ quick, only, ...values }, defer) =>
     `${KEYS} keys by Zipf 1.0, ${PER_SECOND} checks/s to each arm, the direct one beside each other one, seed ${seed}`,
   )
   const figures: ArmFigures[] = []
-  let calm: SampleFigures | undefined
+  let calm: CalmFigures | undefined
   let killed: SampleFigures | undefined
   for (const plan of plans) {
     const arm = await startArm(plan, backends, redis.url)
@@ -94,16 +87,18 @@ await runCommand({ options, help }, async ({ quick, only, ...values }, defer) =>
     )
     const calls = (await Promise.all(backends.map((backend) => backend.calls()))).flat()
     for (const { name, maxAgeMs } of isLast ? [direct, arm] : [arm]) {
-      const bounds = { outages, warmUpMs: WARM_UP_MS, warmMs: STALE_MS, validityMs: VALIDITY_MS, maxAgeMs }
+      const isAgedByCaller = plan.hasSidecar === true && name === arm.name
+      const ages = { validityMs: VALIDITY_MS, maxAgeMs, isAgedByCaller }
+      const bounds = { outages, warmUpMs: WARM_UP_MS, warmMs: STALE_MS, ...ages }
       const own = calls.filter(([caller]) => caller === name).map(([, , at]) => at - startedAt)
       figures.push({ name, ...classify(outcomes.get(name) ?? [], bounds), recovery: recoveryFigures(own, outages) })
     }
     if (isLast) {
-      const bounds = { warmMs: STALE_MS, validityMs: VALIDITY_MS, maxAgeMs: arm.maxAgeMs }
+      const isAgedByCaller = plan.hasSidecar === true
+      const bounds = { warmMs: STALE_MS, validityMs: VALIDITY_MS, maxAgeMs: arm.maxAgeMs, isAgedByCaller }
       say(`${calmPart.perSecond} checks/s to ${arm.name} for ${calmPart.seconds} s without an outage`)
-      const outcomes = await runCalm(arm, calmPart.perSecond, calmPart.seconds, seed + 2)
-      calm = classify(outcomes, { ...bounds, outages: [], warmUpMs: 0 })
-      const without = await runWithoutNodes(arm, (seconds) => runCalm(arm, PER_SECOND, seconds, seed + 4))
+      calm = await runCalm(arm, { ...calmPart, keys: CALM_KEYS, seed: seed + 2 })
+      const without = await runWithoutNodes(arm, { keys: KEYS, perSecond: PER_SECOND, seed: seed + 4 })
       killed = classify(without.outcomes, { ...bounds, outages: [without.outage], warmUpMs: 0 })
     }
     await arm.stop()
@@ -113,13 +108,14 @@ await runCommand({ options, help }, async ({ quick, only, ...values }, defer) =>
     (['all', 'warm', 'cold'] as const).map((keys) => ({
       arm: arm.name,
       keys,
-      estimate: estimate(arm[keys], arm.name === last.name ? calm?.[keys].up : undefined, random),
+      // All keys are warm in the calm part.
+      estimate: estimate(arm[keys], arm.name === last.name && keys !== 'cold' ? calm : undefined, random),
     })),
   )
   printAvailability(rows)
   printArms(figures)
-  if (calm !== undefined) printCalm('without outages', calm)
-  if (killed !== undefined) printCalm(`all nodes killed for ${KILLED_SECONDS} s`, killed)
+  if (calm !== undefined) printCalm(calm)
+  if (killed !== undefined) printKilled(`all nodes killed for ${KILLED_SECONDS} s`, killed)
   say(
     'goals: direct about 99.9 %, lower bound of the last arm for warm keys at least 99.999 %, peak/steady at most 1.2',
   )

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startBackend } from '../backend-control.ts'
 import { startCluster } from '../cluster.ts'
-import type { Address } from '../kit/connection.ts'
+import { type Address, addressOf } from '../kit/connection.ts'
 import { policyText } from '../kit/policy.ts'
 import { startRedis } from '../redis-process.ts'
 import { startSidecar } from '../sidecar-process.ts'
@@ -84,8 +84,3 @@ export async function startPlaces(networkMs: number, defer: Defer): Promise<Plac
 }
 
 export const REMOTE = 'node, far away'
-
-function addressOf(text: string): Address {
-  const colon = text.lastIndexOf(':')
-  return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) }
-}

@@ -1,6 +1,8 @@
 // The arms of the availability experiment: the same traffic through ever more of what Intermix does.
 
 import type { Backend } from '../backend-control.ts'
+import { type Address, addressOf } from '../kit/connection.ts'
+import { SERVICES } from '../kit/requests.ts'
 import { type Cluster, type ClusterOptions, startCluster } from '../cluster.ts'
 import { freePorts } from '../processes.ts'
 import { startSidecar } from '../sidecar-process.ts'
@@ -17,6 +19,8 @@ const WARM_UP_REQUESTS = 3_000
 export interface Arm {
   readonly name: string
   readonly target: Target
+  /** Where ext_authz is asked; of backends without Intermix there is none. */
+  readonly doors: readonly Address[]
   /** The oldest answer that is allowed. */
   readonly maxAgeMs: number
   /** Kills all of its nodes, and starts them again. */
@@ -46,7 +50,7 @@ export function directArm(backends: readonly Backend[]): Arm {
     backends.map(({ url }) => `${url}/direct`),
     { deadlineMs: DEADLINE_MS },
   )
-  return { name: 'direct', target, maxAgeMs: 0, stop: () => target.close() }
+  return { name: 'direct', target, doors: [], maxAgeMs: 0, stop: () => target.close() }
 }
 
 /** Starts three node processes, and a sidecar before them where the plan has one, and runs them warm. */
@@ -54,7 +58,8 @@ export async function startArm(plan: ArmPlan, backends: readonly Backend[], redi
   const { name, staleMs, refreshRate, hasSidecar = false } = plan
   const options: ClusterOptions = {
     nodes: NODES,
-    backends: backends.map(({ url }) => url),
+    // As many services as the load kit asks for.
+    backends: Array.from({ length: SERVICES }, (_, service) => backends[service % backends.length]?.url ?? ''),
     redis: redisUrl,
     name,
     handler: { staleIfError: `${staleMs}ms` },
@@ -65,7 +70,7 @@ export async function startArm(plan: ArmPlan, backends: readonly Backend[], redi
   let cluster = await startCluster(options)
   const sidecar = hasSidecar ? await startSidecarOf(cluster, refreshRate) : undefined
   const urls = sidecar === undefined ? cluster.urls : [sidecar.httpUrl]
-  const target = intermixTarget(urls, backends.length, { deadlineMs: DEADLINE_MS })
+  const target = intermixTarget(urls, SERVICES, { deadlineMs: DEADLINE_MS })
   const stop = async () => {
     await target.close()
     await sidecar?.child.stop()
@@ -75,6 +80,7 @@ export async function startArm(plan: ArmPlan, backends: readonly Backend[], redi
   return {
     name,
     target,
+    doors: (sidecar === undefined ? cluster.nodes : [sidecar]).map(({ grpcAddress }) => addressOf(grpcAddress)),
     maxAgeMs: VALIDITY_MS + staleMs,
     killNodes: async () => {
       await Promise.all(cluster.nodes.map(({ child }) => child.kill()))

@@ -2,6 +2,7 @@
 
 import { printTable, say } from '../output.ts'
 import { type Cluster, failureShare, recombine } from '../statistics.ts'
+import type { CalmFigures } from './calm.ts'
 import type { RecoveryFigures } from './recovery.ts'
 import type { ClassCounts, SampleFigures } from './sample.ts'
 
@@ -82,8 +83,22 @@ export function printArms(arms: readonly ArmFigures[]): void {
   }
 }
 
-/** A part that was run with one arm alone: failures while its nodes or backends were away, and otherwise. */
-export function printCalm(part: string, figures: SampleFigures): void {
+export function printCalm({ requests, failures, wrong, latency, lateP99, reasons }: CalmFigures): void {
+  printTable([
+    {
+      'without outages, warm keys': `${requests} checks`,
+      failures,
+      wrong,
+      'p50 ms': latency.p50.toFixed(2),
+      'p99 ms': latency.p99.toFixed(1),
+      'driver late p99': lateP99.toFixed(1),
+    },
+  ])
+  for (const [reason, count] of Object.entries(reasons)) say(`${count} × ${reason}`)
+}
+
+/** Failures while the nodes of one arm were away, and otherwise. */
+export function printKilled(part: string, figures: SampleFigures): void {
   printTable(
     (['warm', 'cold'] as const).map((keys) => {
       const { up, down } = figures[keys]
@@ -100,6 +115,7 @@ export function printCalm(part: string, figures: SampleFigures): void {
     }),
   )
   for (const failure of figures.warmFailures) say(`warm key failed (ms, key): ${failure.slice(0, 180)}`)
+  for (const example of figures.beyondExamples) say(`beyond age (tier, age, latency): ${example}`)
 }
 
 function percent(share: number, digits: number): string {

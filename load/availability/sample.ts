@@ -14,6 +14,8 @@ export interface SampleOptions {
   /** The oldest answer that is allowed, and the oldest that was not marked as stale. */
   readonly maxAgeMs: number
   readonly validityMs: number
+  /** Ages count from when the request was sent: a sidecar does not know how long an answer was on its way. */
+  readonly isAgedByCaller?: boolean
 }
 
 /** How requests of one class fared. */
@@ -110,8 +112,9 @@ export function classify(outcomes: readonly Outcome[], options: SampleOptions): 
 }
 
 /** The oldest that an answer may be. One that was fetched for the request is as old as the fetch, however short its life. */
-function boundOf({ tier, latencyMs }: Outcome, { maxAgeMs, validityMs }: SampleOptions): number {
+function boundOf({ tier, latencyMs }: Outcome, { maxAgeMs, validityMs, isAgedByCaller }: SampleOptions): number {
   if (tier === 'stale') return maxAgeMs
+  if (isAgedByCaller === true) return validityMs + latencyMs
   return tier === 'backend' ? Math.max(validityMs, latencyMs + FETCH_MS) : validityMs
 }
 

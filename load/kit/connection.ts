@@ -37,3 +37,9 @@ export interface Address {
   /** The Unix socket that is meant in place of both. */
   readonly path?: string
 }
+
+/** Reads `HOST:PORT`. */
+export function addressOf(text: string): Address {
+  const colon = text.lastIndexOf(':')
+  return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) }
+}

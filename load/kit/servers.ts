@@ -9,7 +9,7 @@ import { startBackend } from '../backend-control.ts'
 import { startCluster } from '../cluster.ts'
 import { say } from '../output.ts'
 import { start } from '../processes.ts'
-import type { Address } from './connection.ts'
+import { type Address, addressOf } from './connection.ts'
 import { type DoorName, DOORS } from './doors.ts'
 import { type PolicyOptions, policyText } from './policy.ts'
 import { processTree } from './process-usage.ts'
@@ -112,11 +112,6 @@ async function startEcho(kind: string): Promise<Server> {
   })
   const address = { host: '127.0.0.1', port: Number(child.match[1]) }
   return { name: `${kind} echo`, pids: [child.pid], decides: false, address: () => address, stop: () => child.stop() }
-}
-
-function addressOf(text: string): Address {
-  const colon = text.lastIndexOf(':')
-  return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) }
 }
 
 /** The files of a revision in a folder of their own, with the packages of this working tree. */
