@@ -1,6 +1,8 @@
 // What an answer costs by where it comes from: `node load/answer-costs.ts --help`.
 
+import { startLibrary } from './answer-costs/library.ts'
 import { type Place, REMOTE, startPlaces } from './answer-costs/servers.ts'
+import type { LibraryFigures } from './answer-costs/library-process.ts'
 import { runCommand } from './kit/command.ts'
 import { Histogram } from './kit/histogram.ts'
 import { answered, type Load, unanswered } from './kit/load.ts'
@@ -9,7 +11,7 @@ import { cpuSeconds } from './kit/process-usage.ts'
 import { runLoad } from './kit/run-load.ts'
 import { printTable, saveResults, say } from './output.ts'
 
-const help = `node load/answer-costs.ts [OPTIONS]: latency and processor time of an answer from the sidecar, a node, the mesh and a backend
+const help = `node load/answer-costs.ts [OPTIONS]: latency and processor time of an answer from the library, a sidecar, a node, the mesh and a backend
 
   --rounds N         of all places in turn; default 3
   --seconds N        of each of the two parts of a run; default 4
@@ -19,7 +21,8 @@ const help = `node load/answer-costs.ts [OPTIONS]: latency and processor time of
   --network MS       between proxy and the node that is far away, for a request and its answer together; default 1
 
 ext_authz requests as Envoy sends them, 30 attributes and 13 headers, over 4 connections. Latency counts at the caller from when it should have asked.
-The backend answers at once: any time that it takes comes on top.`
+The backend answers at once: any time that it takes comes on top. The library is asked with 10 attributes, of which one is a map of 13 headers;
+its figures are means of 50 checks.`
 
 const options = {
   rounds: { type: 'string', default: '3' },
@@ -55,7 +58,9 @@ await runCommand({ options, help }, async (values, defer) => {
   ].map(Number) as [number, number, number, number, number, number]
   if (!(rounds > 0 && seconds > 0 && rate > 0 && inFlight > 0 && keys > 0 && network >= 0))
     throw new Error('all options take numbers; see --help')
-  const { places } = await startPlaces(network, defer)
+  const { places, nodeAddress } = await startPlaces(network, defer)
+  const library = await startLibrary(nodeAddress, keys)
+  defer(() => library.stop())
   const base = {
     request: 'mesh',
     keys: { count: keys, zipf: 1 },
@@ -92,13 +97,26 @@ await runCommand({ options, help }, async (values, defer) => {
   // Fills caches and has code compiled.
   for (const place of places)
     await on(place, { pace: { kind: 'closed', inFlight, seconds: 3 }, settleSeconds: 0, fill: true })
+  const libraryRuns: LibraryFigures[] = []
+  const measureLibrary = async () => {
+    libraryRuns.push(await library.measure(seconds))
+  }
   const results = await alternate(
-    places.map((place) => () => measure(place)),
+    places.map((place, index) => async () => {
+      // Once a round, beside the others.
+      if (index === 0) await measureLibrary()
+      return await measure(place)
+    }),
     rounds,
   )
   const rows = places.map(({ name, pids }, index) => ({ name, pids, runs: results[index] ?? [] }))
   say(
     `${keys} keys, latency at ${rate} checks a second, processor time with ${inFlight} under way; medians of ${rounds} rounds`,
+  )
+  const micros = (of: (figures: LibraryFigures) => number) => medianOf(libraryRuns.map(of)).toFixed(2)
+  say(
+    `library: p50 ${micros(({ p50 }) => p50 / 1_000)} µs, p99 ${micros(({ p99 }) => p99 / 1_000)} µs, processor ` +
+      `${micros(({ cpuMicros }) => cpuMicros)} µs, ${libraryRuns.reduce((n, { asked }) => n + asked, 0)} not answered at once; goal: at most 1`,
   )
   printTable(
     rows.map(({ name, pids, runs }) => ({
@@ -121,7 +139,7 @@ await runCommand({ options, help }, async (values, defer) => {
     )
     say(`p50 of the node ${network} ms away beside ${name}: ${ratioText(ratio)}; goal: at least 2`)
   }
-  await saveResults('answer-costs', { keys, rate, inFlight, network, rounds, rows })
+  await saveResults('answer-costs', { keys, rate, inFlight, network, rounds, rows, library: libraryRuns })
 })
 
 function usageOf({ pids }: Place): Record<string, number> {
