@@ -48,7 +48,8 @@ export class CallerNews {
 
   /** Takes what the caller has heard, and answers. */
   answer({ ask, epoch }: Heard): News {
-    this.#caller.confirm(epoch)
+    // Of another generation than is told now it could be told of an older one meanwhile, and have left this.
+    this.#caller.confirm(epoch?.generation === this.#news.revocations.epoch.generation ? epoch : undefined)
     // It may know some from before this stream.
     if (!this.#hasHeard) this.#told = epoch
     this.#hasHeard = true

@@ -1,6 +1,7 @@
 // What is fuzzed: every decoder that reads bytes from outside the process, and the expression compiler.
 
 import { create, toBinary } from '@bufbuild/protobuf'
+import { HeardRevocations } from '../../src/client/nodes/heard-revocations.ts'
 import { compileExpression } from '../../src/expression/compile.ts'
 import type { Dialect } from '../../src/expression/compiled.ts'
 import type { AnswerShape } from '../../src/kernel/answer-shape.ts'
@@ -14,6 +15,7 @@ import { AnswerBatchWriter } from '../../src/wire/batch/answer-batch-writer.ts'
 import { CheckBatches } from '../../src/wire/batch/check-batch.ts'
 import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
 import type { CheckDemands } from '../../src/wire/batch/check-demands.ts'
+import type { News } from '../../src/wire/batch/news.ts'
 import { decodeAccessLog } from '../../src/wire/envoy-access-log.ts'
 import { EnvoyCheck } from '../../src/wire/envoy-check.ts'
 import { EnvoyCheckBag } from '../../src/wire/envoy-attributes.ts'
@@ -25,6 +27,7 @@ import { CompressedAttributesBag } from '../../src/wire/mixer/compressed-attribu
 import { decodeMixerReport } from '../../src/wire/mixer/decode-report.ts'
 import { decodeRecords, encodeRecords } from '../../src/wire/record-json.ts'
 import { type Attributes, compress, compressInto, encodeAttributes, Words } from '../wire/mixer/compress.ts'
+import { FakeClock } from '../helpers/clock.ts'
 import { HTTP2_TARGETS } from './http2-targets.ts'
 import { hostileBytes, hostileText } from './mutate.ts'
 import { QUOTA_TARGETS } from './quota-targets.ts'
@@ -155,6 +158,8 @@ function checkBatches(): Uint8Array[] {
   const writer = new CheckBatchWriter()
   return [1, 2, 3].map((id) => {
     writer.add(id, 100, MapBag.of(ATTRIBUTES), id === 1 ? undefined : DEMANDS)
+    writer.nameCaller('sidecar')
+    writer.hear({ ask: id, epoch: { generation: 'token/1@1', sequence: id } })
     return writer.take()
   })
 }
@@ -180,11 +185,32 @@ function answerBatches(): Uint8Array[] {
     writer.add(id, { answer, shape: SHAPE, staleForMs: 5, quotas: new Map([['hits', grant]]) })
     writer.addFailure(id, answer.status)
     writer.leave()
+    writer.tell({ ...NEWS, ask: id })
     return writer.take()
   })
 }
 
-const SILENT = { answered: () => {}, failed: () => {}, leaving: () => {} }
+const NEWS: News = {
+  ask: 1,
+  epoch: { generation: 'token/1@1', sequence: 3 },
+  revocations: [
+    { sequence: 1, target: { kind: 'all' } },
+    { sequence: 2, target: { kind: 'handler', handler: 'h' } },
+    { sequence: 3, target: { kind: 'attribute', name: 'request.headers', key: 'x-user', value: 'eve' } },
+  ],
+  outOfTouchMs: 300,
+  maxAgeMs: 30_000,
+  load: 7,
+  config: { id: 'c', vocabulary: VOCABULARY, normalizes: true, allowedAmbiguities: new Set(['backslash']) },
+  members: { nodes: ['a:1', 'b:2'], leaving: ['b:2'] },
+}
+const TELLER = new HeardRevocations(new FakeClock()).teller()
+const SILENT = {
+  answered: () => {},
+  failed: () => {},
+  leaving: () => {},
+  news: (news: News) => void TELLER.take(news, 0),
+}
 
 const EXPRESSIONS: readonly string[] = [
   'source.name == "a" && (response.code >= 400 || connection.mtls)',

@@ -35,7 +35,7 @@ interface Followed {
 
 /** What one link has to do with it. */
 export interface Teller {
-  /** What the node at its end is to be told of what was heard. */
+  /** What the node at its end is to be told of what was heard, in the next question. */
   epoch(): Epoch | undefined
   /**
    * Takes what the node tells.
@@ -52,7 +52,10 @@ export interface Teller {
 
 interface Telling {
   generation: string | undefined
+  /** It has told something over the stream that is open. */
   isOpen: boolean
+  /** It was asked over that stream. */
+  hasAsked: boolean
 }
 
 export class HeardRevocations {
@@ -83,13 +86,14 @@ export class HeardRevocations {
   }
 
   teller(): Teller {
-    const telling: Telling = { generation: undefined, isOpen: false }
+    const telling: Telling = { generation: undefined, isOpen: false, hasAsked: false }
     this.#tellers.add(telling)
     return {
       epoch: () => this.#epochFor(telling),
       take: (news, sentAt) => this.#take(telling, news, sentAt),
       lost: () => {
         telling.isOpen = false
+        telling.hasAsked = false
       },
       gone: () => {
         telling.isOpen = false
@@ -101,9 +105,17 @@ export class HeardRevocations {
     }
   }
 
-  #epochFor({ generation }: Telling): Epoch | undefined {
+  /**
+   * What is confirmed over a stream must not be undone by what it has told before, which may be on its way: so nothing is, but
+   * by its first word, as long as it has not told the generation that is followed.
+   */
+  #epochFor(telling: Telling): Epoch | undefined {
+    const { generation, isOpen, hasAsked } = telling
+    telling.hasAsked = true
+    if (!isOpen && hasAsked) return undefined
     const told = generation === undefined ? undefined : this.#followed.get(generation)
     if (told !== undefined) return told.revocations.epoch
+    if (isOpen) return undefined
     for (const [name, { revocations }] of this.#followed) if (numberOf(name) !== undefined) return revocations.epoch
     return undefined
   }
