@@ -1,6 +1,6 @@
 // A program with the library, which measures itself: its hits take less than asking it would.
 
-import { createClient } from '../../src/client/library/index.ts'
+import { type Client, createClient } from '../../src/client/library/index.ts'
 import { HEADERS } from '../../test/bench/sample-requests.ts'
 import { keyDigits } from '../kit/request-template.ts'
 import { pathWith } from '../kit/requests.ts'
@@ -25,8 +25,6 @@ const BATCH = 50
 const ROUND = 10_000
 
 const [address = '', keys = '1000'] = process.argv.slice(2)
-const client = createClient({ nodes: [address], refreshesPerSecond: 0 })
-await client.ready()
 const headers = Object.fromEntries(HEADERS)
 const requests = Array.from({ length: Number(keys) }, (_, key) => {
   const path = pathWith(keyDigits(key))
@@ -43,11 +41,21 @@ const requests = Array.from({ length: Number(keys) }, (_, key) => {
     'request.headers': { ...headers, ':path': path },
   }
 })
-// All alike often, since an answer is for some thousand uses.
+// All alike often.
 const drawn = Array.from({ length: ROUND }, (_, i) => requests[(i * 7) % requests.length] ?? {})
 
+/** A client that has all answers. Each measurement has a new one, since an answer is for some thousand uses. */
+async function filled(): Promise<Client> {
+  const client = createClient({ nodes: [address], refreshesPerSecond: 0 })
+  await client.ready()
+  await fill(client)
+  const left = await fill(client)
+  if (left > 0) throw new Error(`${left} of ${requests.length} answers were not kept`)
+  return client
+}
+
 /** @returns checks that were not answered at once */
-async function fill(): Promise<number> {
+async function fill(client: Client): Promise<number> {
   let asked = 0
   for (const request of requests) {
     const result = client.check(request)
@@ -59,6 +67,7 @@ async function fill(): Promise<number> {
 }
 
 async function measure(seconds: number): Promise<LibraryFigures> {
+  const client = await filled()
   const times: number[] = []
   const asked: Promise<unknown>[] = []
   const before = process.cpuUsage()
@@ -76,6 +85,7 @@ async function measure(seconds: number): Promise<LibraryFigures> {
   }
   const { user, system } = process.cpuUsage(before)
   await Promise.all(asked)
+  await client.close()
   const [p50, p99] = quantiles(Float64Array.from(times), 0.5, 0.99)
   return {
     p50,
@@ -86,9 +96,6 @@ async function measure(seconds: number): Promise<LibraryFigures> {
   }
 }
 
-await fill()
-const left = await fill()
-if (left > 0) throw new Error(`${left} of ${requests.length} answers were not kept`)
 await measure(2)
 process.on('message', (seconds: number) => {
   void measure(seconds).then((figures) => process.send?.({ figures } satisfies LibraryMessage))

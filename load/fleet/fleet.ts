@@ -31,13 +31,17 @@ export interface FleetCosts extends FleetFigures {
   readonly streams: number
 }
 
-/** Processor time in microseconds, and bytes, as measured: load/README.md says where. */
-const SIDECAR_ANSWER_US = 10
+/**
+ * Processor time in microseconds on a machine with nothing else to do: what `load/answer-costs.ts` says of sidecars, Redis and
+ * backends beside a node, of which load/README.md has the figures.
+ */
+const SIDECAR_ANSWER_US = 9
 const NODE_ANSWER_US = 5.3
-/** What a node that has to ask Redis, or a backend, takes beyond it, and what Redis takes. */
-const NODE_MESH_US = 60
-const NODE_BACKEND_US = 200
-const REDIS_US = 15
+/** What a node takes beyond that where it has to ask Redis, and beyond both where it has to ask a backend; what Redis takes. */
+const NODE_MESH_US = 75
+const NODE_BACKEND_US = 125
+const REDIS_US = 18
+/** As docs/sidecar.md and docs/redis.md have them. */
 const SIDECAR_BYTES = 80e6
 const NODE_BYTES = 120e6
 const NODE_ENTRY_BYTES = 1_000
