@@ -117,7 +117,7 @@ await runCommand({ options, help }, async (values) => {
           nodes,
           sidecars: short(sidecars),
           'requests/s': short(requests),
-          'L1 hits %': percent(1 - calls / requests),
+          'L1 hits %': percent(Math.max(0, 1 - calls / requests)),
           'node hits %': percent(1 - redis / calls),
           'Redis reads/s': short(redis),
           'backend calls/s': short(backend),

@@ -43,8 +43,8 @@ interface Node {
   isLeaving: boolean
   /** When it joined; −∞ for those that were there from the beginning. */
   readonly since: number
-  /** As it told last, in checks a second. */
-  load: number
+  /** As it told last, in checks a second; `undefined` where it is not known. */
+  load: number | undefined
   restsUntil: number
   restMs: number
 }
@@ -55,7 +55,9 @@ export class ChooseNode {
   #nodes = new Map<string, Node>()
   /** In the order of their ids. */
   #all: readonly Node[] = []
-  #totalLoad = 0
+  /** Sum and number of the loads that are known: most callers are told by some nodes alone. */
+  #load = 0
+  #loads = 0
 
   constructor(options: ChooseNodeOptions) {
     this.#options = options
@@ -74,20 +76,22 @@ export class ChooseNode {
     for (const { id, isLeaving = false } of members) {
       const known = this.#nodes.get(id)
       const since = isFirst ? Number.NEGATIVE_INFINITY : now
-      const node = known ?? { id, hash: hashOf(id), isLeaving, since, load: 0, restsUntil: 0, restMs: 0 }
+      const node = known ?? { id, hash: hashOf(id), isLeaving, since, load: undefined, restsUntil: 0, restMs: 0 }
       node.isLeaving = isLeaving
       nodes.set(id, node)
     }
     this.#nodes = nodes
     this.#all = [...nodes.values()].toSorted((one, two) => (one.id < two.id ? -1 : 1))
-    this.#totalLoad = this.#all.reduce((sum, { load }) => sum + load, 0)
+    ;[this.#load, this.#loads] = [0, 0]
+    for (const { load } of this.#all) this.#addLoad(load, 1)
   }
 
-  /** What a node tells of itself: how many checks a second it answers. */
-  setLoad(id: string, load: number): void {
+  /** What a node tells of itself: how many checks a second it answers. `undefined`: nobody tells any more. */
+  setLoad(id: string, load: number | undefined): void {
     const node = this.#nodes.get(id)
     if (node === undefined) return
-    this.#totalLoad += load - node.load
+    this.#addLoad(node.load, -1)
+    this.#addLoad(load, 1)
     node.load = load
   }
 
@@ -118,7 +122,7 @@ export class ChooseNode {
     const key = hashOf(affinity)
     const wide = this.#widthFor(key)
     const ranked = this.#ranked(key, this.#nodesOf(tenant), now, Math.max(count, wide) + 1)
-    if (wide > 1 && (ranked[0]?.load ?? 0) > this.#mostLoad(SHARING_FACTOR)) this.#share(ranked, wide)
+    if (wide > 1 && loadOf(ranked[0]) > this.#mostLoad(SHARING_FACTOR)) this.#share(ranked, wide)
     return this.#balanced(ranked)
       .slice(0, count)
       .map(({ id }) => id)
@@ -131,7 +135,7 @@ export class ChooseNode {
   #share(ranked: Node[], wide: number): void {
     const draw = () => Math.floor(this.#options.random() * Math.min(wide, ranked.length))
     const [one, two] = [draw(), draw()]
-    const [chosen] = ranked.splice((ranked[two]?.load ?? 0) < (ranked[one]?.load ?? 0) ? two : one, 1)
+    const [chosen] = ranked.splice(loadOf(ranked[two]) < loadOf(ranked[one]) ? two : one, 1)
     if (chosen !== undefined) ranked.unshift(chosen)
   }
 
@@ -170,14 +174,23 @@ export class ChooseNode {
   #balanced(ranked: readonly Node[]): readonly Node[] {
     const most = this.#mostLoad(this.#options.loadFactor ?? 1.35)
     const [first] = ranked
-    if (first === undefined || first.load <= most) return ranked
-    return [...ranked.filter(({ load }) => load <= most), ...ranked.filter(({ load }) => load > most)]
+    if (loadOf(first) <= most) return ranked
+    return [...ranked.filter((node) => loadOf(node) <= most), ...ranked.filter((node) => loadOf(node) > most)]
   }
 
   #mostLoad(factor: number): number {
-    return factor * (this.#totalLoad / this.#all.length) + LOAD_SLACK
+    return factor * (this.#load / Math.max(1, this.#loads)) + LOAD_SLACK
+  }
+
+  #addLoad(load: number | undefined, times: 1 | -1): void {
+    if (load === undefined) return
+    this.#load += times * load
+    this.#loads += times
   }
 }
+
+/** One whose load is not known is taken for idle: asked once, it tells. */
+const loadOf = (node: Node | undefined) => node?.load ?? 0
 
 function weightOf({ since }: Node, now: number): number {
   const age = now - since

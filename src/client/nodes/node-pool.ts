@@ -206,6 +206,7 @@ export class NodePool implements Nodes, Disposable {
       lost: () => {
         teller.lost()
         this.#configs.lost(id)
+        this.#choice.setLoad(id, undefined)
         // One that never told anything is not there.
         if (!this.#telling.delete(id)) this.#choice.failed(id)
       },

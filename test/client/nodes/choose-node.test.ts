@@ -105,6 +105,19 @@ describe('the choice of a node', () => {
     expect(choose.choose('k', 't', 4).at(-1)).toBe(first)
   })
 
+  it('holds a load against those that are known, however few nodes have told', () => {
+    const { choose } = choosing(members(16))
+    const [first = '', second = '', third = ''] = choose.choose('k', 't', 3)
+    choose.setLoad(first, 5_000)
+    expect(choose.choose('k', 't', 1)).toEqual([first])
+    choose.setLoad(third, 4_000)
+    expect(choose.choose('k', 't', 1)).toEqual([first])
+    choose.setLoad(third, 1_000)
+    expect(choose.choose('k', 't', 1)).toEqual([second])
+    choose.setLoad(third, undefined)
+    expect(choose.choose('k', 't', 1)).toEqual([first])
+  })
+
   it('takes several nodes for a key that has much of the traffic, where its node has more to do than others', () => {
     let drawn = 0
     const { choose } = choosing(members(16), { random: () => (drawn = (drawn + 0.618) % 1) })
