@@ -13,7 +13,7 @@ import { type Buffered, emptyCall, packedCall, weightOf } from './buffered.ts'
 import { CallSender } from './call-sender.ts'
 import { ReportLane } from './report-lane.ts'
 
-export const DEFAULT_BUFFER_BYTES = 16 * 1024 * 1024
+const DEFAULT_BUFFER_BYTES = 16 * 1024 * 1024
 /** A call, before it is compressed: nodes take messages of 4 MiB. */
 const MAX_CALL_BYTES = 3 * 1024 * 1024
 const MAX_BATCH_BYTES = 3.5 * 1024 * 1024

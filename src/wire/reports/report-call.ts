@@ -10,7 +10,7 @@ const GZIP = 1
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 /** Parts of one call; also what it may be when it is inflated: a call is small, and may claim to be anything. */
 const MAX_PARTS = 50_000
-export const MAX_INFLATED_BYTES = 16 * 1024 * 1024
+const MAX_INFLATED_BYTES = 16 * 1024 * 1024
 const MAX_DROPPED = 100
 
 /** A part, without its payload. */

@@ -40,7 +40,8 @@ const records = fc
 function said(bag: AttributeBag): string {
   const all = [...bag.names()].toSorted().map((each) => {
     const found = bag.get(each)
-    if (typeof found === 'object' && isStringMap(found)) return [each, [...found.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1))]
+    if (typeof found === 'object' && isStringMap(found))
+      return [each, [...found.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1))]
     if (found instanceof Uint8Array) return [each, Buffer.from(found).toString('hex')]
     if (typeof found === 'object') return [each, found.constructor.name, String(found)]
     return [each, typeof found, Object.is(found, -0) ? '-0' : String(found)]
