@@ -66,6 +66,7 @@ interface ReadGrant extends Omit<ToldGrant, 'shape'> {
 }
 
 const NONE: readonly HeaderOperation[] = []
+const NO_REFERENCES: Answer['referenced'] = []
 const NO_GRANTS: ReadonlyMap<string, ToldGrant> = new Map()
 /** Of what revocations are not about. */
 const NO_EPOCH: AnswerShape['epoch'] = { generation: '', sequence: 0 }
@@ -145,11 +146,24 @@ export class AnswerBatches {
     }
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#readField(reader, tag, passing, read)
     reader.close(outer)
-    const { id, code, message, failed, shape, generation, sequence, staleForMs, isPaid, grants, ...rest } = read
-    if (failed) return sink.failed(id, { code, message })
+    const { id, code, message, shape, generation, sequence, staleForMs, isPaid, grants } = read
+    const status = { code, message }
+    if (read.failed) return sink.failed(id, status)
     const isBehind = answerTag >>> 3 === KEPT_ANSWERS
     sink.answered(id, {
-      answer: { status: { code, message }, ...rest, referenced: [] },
+      // Nothing is spread here: it is done for each answer.
+      answer: {
+        status,
+        validForMs: read.validForMs,
+        validUses: read.validUses,
+        tier: read.tier,
+        ageMs: read.ageMs,
+        referenced: NO_REFERENCES,
+        requestHeaders: read.requestHeaders,
+        responseHeaders: read.responseHeaders,
+        directResponse: read.directResponse,
+        deniedBy: read.deniedBy,
+      },
       shape: isBehind ? this.#shapeOf(reader, shape, { generation, sequence }) : undefined,
       staleForMs,
       isPaid,
