@@ -134,8 +134,8 @@ export class FirstLevelCache {
       const chosen = byValues.get(values)
       if (chosen === undefined) return undefined
       const { scope, handlers, generated } = chosen
-      const known = generated.size === 0 ? bag : new Unseen(bag, generated)
-      const answer = this.#answers.find(scope, bag, handlers, now, { ...how, known })
+      const options = generated.size === 0 ? how : { ...how, known: new Unseen(bag, generated) }
+      const answer = this.#answers.find(scope, bag, handlers, now, options)
       return answer && { answer, choosing: chosen.reads }
     }
     return sharingSteps(() => choices.tree.find(bag, probe))

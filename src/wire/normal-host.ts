@@ -12,7 +12,16 @@ import { AmbiguousRequest, quoted } from './ambiguity.ts'
  * labels.
  */
 export function normalHost(host: string): string {
-  if (isNormal(host)) return host
+  if (host === latest.host) return latest.normal
+  const normal = isNormal(host) ? host : normalized(host)
+  latest = { host, normal }
+  return normal
+}
+
+/** A server mostly gets the same one. */
+let latest = { host: '', normal: '' }
+
+function normalized(host: string): string {
   const [, address, name = '', port] = HOST.exec(host) ?? refuse(host)
   const base = address === undefined ? normalName(name, host) : normalAddress(address, host)
   return `${base}${normalPort(port, host)}`

@@ -230,8 +230,11 @@ class NormalHeaders implements StringMap {
 
 /** In capitals: methods are told apart by case (RFC 9110, section 9.1), but many servers take `delete` for DELETE. */
 function methodOf<T extends AttributeValue | undefined>(method: T): T | string {
-  return typeof method === 'string' && /[a-z]/.test(method) ? method.toUpperCase() : method
+  if (typeof method !== 'string' || USUAL.has(method)) return method
+  return /[a-z]/.test(method) ? method.toUpperCase() : method
 }
+
+const USUAL: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 function textOf(value: AttributeValue | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined

@@ -31,9 +31,10 @@ export class GivenBag implements AttributeBag {
   #headers: GivenMap | undefined
   #maps: Map<string, GivenMap> | undefined
 
-  /** @param attributes an object without a prototype of its own making: inherited values are none */
+  /** @param attributes what it inherits are none */
   constructor(attributes: Attributes, vocabulary: Vocabulary) {
-    this.#attributes = attributes
+    const parent: unknown = Object.getPrototypeOf(attributes)
+    this.#attributes = parent === Object.prototype || parent === null ? attributes : { ...attributes }
     this.#vocabulary = vocabulary
   }
 
@@ -66,7 +67,6 @@ export class GivenBag implements AttributeBag {
   }
 
   #text(name: string, text: string): AttributeValue | undefined {
-    if (!Object.hasOwn(this.#attributes, name)) return undefined
     const type = this.#vocabulary.get(name)
     switch (type) {
       case undefined:

@@ -17,8 +17,10 @@ export type GivenTexts = GivenObject | { entries(): Iterable<[string, string]> }
 export class GivenMap implements StringMap {
   #object: GivenObject | undefined
   #map: ReadonlyMap<string, GivenText> | undefined
+  readonly #areHeaders: boolean
 
-  private constructor(given: GivenObject | ReadonlyMap<string, GivenText>) {
+  private constructor(given: GivenObject | ReadonlyMap<string, GivenText>, areHeaders = false) {
+    this.#areHeaders = areHeaders
     if (given instanceof Map) this.#map = given
     else this.#object = given as GivenObject
   }
@@ -32,10 +34,12 @@ export class GivenMap implements StringMap {
    * @throws RefusedRequest `repeated`, as `addField` does
    */
   static ofHeaders(given: GivenTexts): GivenMap {
-    if (!hasEntries(given)) return new GivenMap(isPlain(given) ? given : joined(Object.entries(given)))
+    if (!hasEntries(given)) {
+      return areLower(given) ? new GivenMap(given, true) : new GivenMap(joined(Object.entries(given)))
+    }
     if (!(given instanceof Map)) return new GivenMap(joined(given.entries()))
     for (const name of (given as Map<string, string>).keys()) if (hasCapitals(name)) return new GivenMap(joined(given))
-    return new GivenMap(given)
+    return new GivenMap(given, true)
   }
 
   get size(): number {
@@ -46,7 +50,8 @@ export class GivenMap implements StringMap {
     const object = this.#object
     const text = object === undefined ? this.#map?.get(key) : object[key]
     if (typeof text === 'string') return object === undefined || Object.hasOwn(object, key) ? text : undefined
-    if (text === undefined || (object !== undefined && !Object.hasOwn(object, key))) return undefined
+    if (text === undefined || text === null || (object !== undefined && !Object.hasOwn(object, key))) return undefined
+    if (this.#areHeaders && Array.isArray(text)) return joined([[key, text]]).get(key)
     throw new IntermixError('INVALID_ATTRIBUTE', `the entry ${key.slice(0, 200)} of a map must be text`)
   }
 
@@ -68,8 +73,19 @@ function hasEntries(given: GivenTexts): given is { entries(): Iterable<[string, 
   return typeof given['entries'] === 'function'
 }
 
-function isPlain(given: GivenObject): boolean {
-  for (const name in given) if (typeof given[name] === 'object' || hasCapitals(name)) return false
+/** Names that were in lower case in the object before: requests to one program mostly bring the same ones in the same order. */
+let known: string[] = []
+
+function areLower(given: GivenObject): boolean {
+  let at = 0
+  for (const name in given) if (name !== known[at++]) return learnLower(given)
+  return true
+}
+
+function learnLower(given: GivenObject): boolean {
+  const names = Object.keys(given)
+  if (names.some(hasCapitals)) return false
+  known = names
   return true
 }
 
