@@ -3,6 +3,7 @@
 import type { PackedFormat, RecordFormat, ReportFormat, ReportFormats } from '../kernel/report.ts'
 import { decodeAccessLog } from './envoy-access-log.ts'
 import { decodeMixerReport } from './mixer/decode-report.ts'
+import { MIXER_REPORT_FORMAT } from './mixer/report-writer.ts'
 import { decodeRecords, RECORDS_FORMAT } from './record-json.ts'
 import { unpackReportCall } from './reports/report-call.ts'
 
@@ -13,7 +14,7 @@ export const ATTRIBUTES: RecordFormat = { name: RECORDS_FORMAT, sparable: false,
 export const ENVOY_ALS: RecordFormat = { name: 'envoy-als', sparable: true, decode: decodeAccessLog }
 
 /** `istio.mixer.v1.ReportRequest`. */
-export const MIXER_REPORT: RecordFormat = { name: 'mixer-report', sparable: false, decode: decodeMixerReport }
+export const MIXER_REPORT: RecordFormat = { name: MIXER_REPORT_FORMAT, sparable: false, decode: decodeMixerReport }
 
 /** `intermix.v1.ReportCall`: what a sidecar or a library has gathered. */
 export const REPORT_CALL: PackedFormat = { name: 'report-call', sparable: false, unpack: unpackReportCall }

@@ -1,10 +1,11 @@
-// Records on their way out of a program: read at once, and handed over many at a time.
+// Records on their way out of a program: read at once, and handed over many at a time, each with what has changed since the one
+// before. Those with the same attributes keep their order.
 
 import { type AttributeBag, MapBag } from '../../kernel/attribute-bag.ts'
 import type { Clock } from '../../kernel/ports.ts'
 import type { ReportBuffer } from '../reports/report-buffer.ts'
 import type { AttributeValue } from '../../kernel/value.ts'
-import { encodeRecords, RECORDS_FORMAT } from '../../wire/record-json.ts'
+import { encodeMixerReports, MIXER_REPORT_FORMAT } from '../../wire/mixer/report-writer.ts'
 
 export interface RecordBatchesOptions {
   readonly reports: Pick<ReportBuffer, 'accept'>
@@ -55,14 +56,10 @@ export class RecordBatches {
     if (records.length === 0) return
     this.#records = []
     const { reports, clock, nextBatchId } = this.#options
-    const payload = encodeRecords(records)
-    const batch = {
-      id: nextBatchId(),
-      format: RECORDS_FORMAT,
-      count: records.length,
-      payload,
-      acceptedAt: clock.now(),
+    const acceptedAt = clock.now()
+    for (const { payload, count } of encodeMixerReports(records)) {
+      const batch = { id: nextBatchId(), format: MIXER_REPORT_FORMAT, count, payload, acceptedAt }
+      if (reports.accept(batch, 'memory') !== undefined) this.giveUp(count)
     }
-    if (reports.accept(batch, 'memory') !== undefined) this.giveUp(records.length)
   }
 }

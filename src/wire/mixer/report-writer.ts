@@ -8,6 +8,8 @@ import { WireWriter } from '../wire-writer.ts'
 import { BOOLS, BYTE_STRINGS, DOUBLES, DURATIONS, INT64S, STRING_MAPS, STRINGS, TIMESTAMPS } from './attribute-index.ts'
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
 
+/** As batches name what is written here; apart from the list of formats, which reads them all. */
+export const MIXER_REPORT_FORMAT = 'mixer-report'
 /** As readers bound them (`report-request.ts`). */
 const MAX_RECORDS = 10_000
 const MAX_WORDS = 200_000
