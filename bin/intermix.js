@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { memoryFlags } from './memory-flags.js'
+import { memoryEnvironment, memoryFlags } from './memory-flags.js'
 import { onNpmGone } from './npm-watch.js'
 
 const source = new URL('../src/main.ts', import.meta.url)
@@ -24,7 +24,8 @@ if (Number(process.versions.node.split('.')[0]) >= 24) {
 function restartWithFlags() {
   const flags = memoryFlags(args)
   if (flags.length === 0 || process.execve === undefined || process.send !== undefined) return
-  process.execve(process.execPath, [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)])
+  const argv = [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)]
+  process.execve(process.execPath, argv, memoryEnvironment(args))
 }
 
 /** The Node 24 among the optional dependencies, wherever npm has put it. */
@@ -43,7 +44,8 @@ function bundledNode() {
 function runOn(node) {
   // The channel carries nothing: it closes when this process ends, even by SIGKILL, and tells the child.
   const stdio = ['inherit', 'inherit', 'inherit', 'ipc']
-  const child = spawn(node, [...memoryFlags(args, []), fileURLToPath(entry), ...args], { stdio })
+  const env = memoryEnvironment(args)
+  const child = spawn(node, [...memoryFlags(args, []), fileURLToPath(entry), ...args], { stdio, env })
   onNpmGone(() => child.disconnect())
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {

@@ -9,13 +9,21 @@ const FRUGAL = ['--max-semi-space-size=8', '--heap-growing-percent=40']
 // a third of its time goes into collecting them. Measured with load/report-cost.ts: 12 s of processor time per million
 // records instead of 16, for 100 MB more.
 const ROOMY = ['--max-semi-space-size=16', '--heap-growing-percent=150']
-const FLAGS = { node: FRUGAL, all: FRUGAL, sidecar: FRUGAL, worker: ROOMY }
+// There are as many sidecars as services, and most have little to do. Measured with 10,000 answers kept and 40,000 checks: 110 MB
+// instead of 128, for up to a half more processor time; a third of the gain is that of one arena for malloc.
+const SMALL = ['--max-semi-space-size=2', '--heap-growing-percent=20']
+const FLAGS = { node: FRUGAL, all: FRUGAL, sidecar: SMALL, worker: ROOMY }
 
 /** The flags for a command that are not set already, on the command line or by NODE_OPTIONS. */
 export function memoryFlags([role], execArgv = process.execArgv, nodeOptions = process.env.NODE_OPTIONS ?? '') {
   if (!Object.hasOwn(FLAGS, role ?? '')) return []
   const set = [...execArgv, ...nodeOptions.split(' ')].map(nameOf)
   return FLAGS[role].filter((flag) => !set.includes(nameOf(flag)))
+}
+
+/** What a command wants of the C library's memory, where the environment says nothing of it. */
+export function memoryEnvironment([role], env = process.env) {
+  return role === 'sidecar' ? { MALLOC_ARENA_MAX: '1', ...env } : env
 }
 
 function nameOf(flag) {

@@ -112,6 +112,16 @@ describe("V8's settings", () => {
     expect(flagsOf(['node', '--help'], '--max_semi_space_size=16')).toEqual([[], [growing]])
     expect(flagsOf(['validate', '--help'])).toEqual([[]])
   })
+
+  it('are smaller for a sidecar, whose C library is told so, too', () => {
+    expect(flagsOf(['sidecar', '--help'])).toEqual([[], ['--max-semi-space-size=2', '--heap-growing-percent=20']])
+    const tell = '--import data:text/javascript,console.error(JSON.stringify([process.env.MALLOC_ARENA_MAX]))'
+    const { MALLOC_ARENA_MAX: _, ...bare } = { ...process.env, NODE_OPTIONS: tell }
+    const arenas = (env: NodeJS.ProcessEnv) =>
+      spawnSync(process.execPath, ['bin/intermix.js', 'sidecar', '--help'], { encoding: 'utf8', env }).stderr
+    expect(arenas(bare)).toContain('["1"]')
+    expect(arenas({ ...bare, MALLOC_ARENA_MAX: '3' })).not.toContain('["1"]')
+  })
 })
 
 describe('a launcher that is killed', () => {
