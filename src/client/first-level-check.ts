@@ -119,13 +119,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     if (found === undefined) return this.#ask(request, options, now)
     this.#metrics.kept.add()
     if (found.answer.upkeep !== undefined) this.#keepUp(found.answer, request, options, now)
-    const outcome = this.#outcome(found, wanted, options, now)
-    const { quotas } = options
-    if (quotas === undefined || quotas.size === 0 || outcome.answer.status.code !== 0 || options.charging === 'none')
-      return outcome
-    const granted = (grants: Grants) => ({ ...outcome, quotas: grantsFor(request, grants, options) })
-    const grants = this.#quotas.charge(request, quotas, options)
-    return grants instanceof Promise ? grants.then(granted) : granted(grants)
+    return this.#withQuotas(this.#outcome(found, wanted, options, now), request, options)
   }
 
   async charge(
@@ -135,6 +129,20 @@ export class FirstLevelCheck implements CheckService, QuotaService {
   ): Promise<ReadonlyMap<string, QuotaGrant>> {
     const request = seenRequest(bag, undefined, this.#options)
     return grantsFor(request, await this.#quotas.charge(request, demands, options), options)
+  }
+
+  /** The outcome with the quotas that the caller has named, where it may have them. */
+  #withQuotas(
+    outcome: CheckOutcome,
+    request: SeenRequest,
+    options: CheckOptions,
+  ): CheckOutcome | Promise<CheckOutcome> {
+    const { quotas } = options
+    if (quotas === undefined || quotas.size === 0 || outcome.answer.status.code !== 0 || options.charging === 'none')
+      return outcome
+    const granted = (grants: Grants) => ({ ...outcome, quotas: grantsFor(request, grants, options) })
+    const grants = this.#quotas.charge(request, quotas, options)
+    return grants instanceof Promise ? grants.then(granted) : granted(grants)
   }
 
   #outcome(found: FoundFirst, { bag }: Wanted, options: CheckOptions, now: number): CheckOutcome {
@@ -157,7 +165,11 @@ export class FirstLevelCheck implements CheckService, QuotaService {
       return this.#told(asked, request, options)
     } catch (caught) {
       const failure = IntermixError.from(caught)
-      const outcome = failure.retryable ? this.#stale(request, options) : undefined
+      const leftMs = timeoutMs - (clock.monotonic() - askedAt)
+      const stale = failure.retryable ? this.#stale(request, options) : undefined
+      // Who names quotas passes where these are granted, and not because nobody can be asked.
+      const outcome =
+        stale && (await attempt(() => this.#withQuotas(stale, request, { ...options, timeoutMs: Math.max(1, leftMs) })))
       if (outcome === undefined) this.#metrics.none.add()
       else this.#metrics.stale.add()
       if (outcome === undefined) throw failure
@@ -272,6 +284,15 @@ function handOn(answer: StoredAnswer): number {
   const uses = Math.floor(answer.usesLeft * HANDED_ON_SHARE)
   answer.usesLeft -= uses
   return uses
+}
+
+/** What somebody does who may fail. */
+async function attempt<T>(act: () => T | Promise<T>): Promise<T | undefined> {
+  try {
+    return await act()
+  } catch {
+    return undefined
+  }
 }
 
 const NOBODY = { affinity: '', tenant: '' }

@@ -145,6 +145,16 @@ describe('kept answers', () => {
 })
 
 describe('where no node answers', () => {
+  it('nobody passes who names quotas that nobody grants', async () => {
+    nodes.script = () => ({ answer: { validForMs: 1_000 }, staleForMs: 5_000 })
+    await check({ a: 'x' })
+    await clock.advance(2_000)
+    nodes.script = away
+    expect((await check({ a: 'x' })).answer.tier).toBe('stale')
+    const quotas = new Map([['q', { amount: 1, bestEffort: false }]])
+    await expect(check({ a: 'x' }, { quotas })).rejects.toThrow('no node is there')
+  })
+
   it('answers are given beyond their life, within the bound that their node has told', async () => {
     nodes.script = () => ({ answer: { validForMs: 1_000 }, staleForMs: 5_000 })
     await check({ a: 'x' })
