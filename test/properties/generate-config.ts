@@ -73,10 +73,18 @@ function match(pick: Picker, language: Dialect, byAffix: boolean): Expression {
   return { is: 'and', left, right }
 }
 
-function rule(name: string, pick: Picker, kind = pick.int(8), byAffix = pick.chance(0.2)): RuleModel {
+interface RuleKind {
+  readonly kind?: number | undefined
+  readonly byAffix?: boolean | undefined
+  /** How often it charges a quota. */
+  readonly quotaShare?: number
+}
+
+function rule(name: string, pick: Picker, given: RuleKind = {}): RuleModel {
+  const { kind = pick.int(8), byAffix = pick.chance(0.2), quotaShare = 0.3 } = given
   const language = dialect(pick)
   const actions = times(kind === HEADERS_ALONE ? 0 : 1 + pick.int(2), (i): ActionModel => {
-    const isQuota = pick.chance(0.3)
+    const isQuota = pick.chance(quotaShare)
     const instance = kind === GENERATING ? pick.of(GENERATORS) : isQuota ? pick.of(QUOTAS) : pick.of(CHECKS)
     // Header operations and bindings know `x.output.owner` as an attribute, too.
     return { name: pick.chance(0.6) ? ['x', 'y'][i] : undefined, handler: pick.of(HANDLERS), instances: [instance] }
@@ -108,6 +116,8 @@ function rule(name: string, pick: Picker, kind = pick.int(8), byAffix = pick.cha
 export function randomConfig(pick: Picker): ConfigModel {
   const generators = pick.of([0, 0, 2])
   const byAffix = pick.chance(0.2)
+  // Whoever keeps answers keeps fewest of those that charge.
+  const quotaShare = pick.of([0.3, 0.3, 0])
   return {
     handlers: HANDLERS.map((name) => handler(name, pick)),
     instances: [
@@ -117,7 +127,7 @@ export function randomConfig(pick: Picker): ConfigModel {
     ],
     // From six rules on an index chooses among them.
     rules: times(pick.of(byAffix ? [10, 14, 20] : [1, 2, 3, 4, 5, 8, 10]), (i) =>
-      rule(`r${i}`, pick, i < generators ? GENERATING : undefined, byAffix || undefined),
+      rule(`r${i}`, pick, { kind: i < generators ? GENERATING : undefined, byAffix: byAffix || undefined, quotaShare }),
     ),
   }
 }

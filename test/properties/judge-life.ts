@@ -4,18 +4,31 @@ import type { Answer } from '../../src/kernel/verdict.ts'
 import type { Possibility, Verdicts } from './oracle/possible.ts'
 
 const DEFAULT_VALID_MS = 60_000
+/** Of what no handler has said, where a sidecar reaches no node. */
+const DEFAULT_STALE_MS = 600_000
 const DEFAULT_USES = 10_000
+
+export interface LifeBounds {
+  /** How long the answer took. */
+  readonly tookMs: number
+  /** How long it may have been on its way: what the node needed is in its age, too. */
+  readonly onWayMs: number
+  /** Whether it paid for a quota. */
+  readonly isPaid: boolean
+  /** What of its life was lost where times became whole milliseconds. */
+  readonly roundedMs: number
+  /** Whether all of its life may be lost: a sidecar that does not keep an answer lets nobody else keep it. */
+  readonly mayBeLost: boolean
+}
 
 /**
  * Says what is wrong with the life of an answer that is made of these verdicts; `undefined` where nothing is.
- * @param life how long the answer took, whether it paid for a quota, and what of its life was lost where times became whole
- * milliseconds
  */
 export function lifeProblem(
   answer: Answer,
   { evaluated, bag }: Possibility,
   verdicts: Verdicts,
-  { tookMs, isPaid, roundedMs }: { readonly tookMs: number; readonly isPaid: boolean; readonly roundedMs: number },
+  { tookMs, onWayMs, isPaid, roundedMs, mayBeLost }: LifeBounds,
 ): string | undefined {
   const { tier, ageMs, validForMs, validUses } = answer
   const { steps, questions, matched } = evaluated
@@ -28,8 +41,9 @@ export function lifeProblem(
     const validMs = Math.min(verdict.validForMs, bound ?? Number.POSITIVE_INFINITY)
     return [{ validMs, servedMs: validMs + (tier === 'stale' ? handler.staleIfErrorMs : 0), uses: verdict.validUses }]
   })
-  const oldest = lives.length === 0 ? DEFAULT_VALID_MS : Math.max(...lives.map(({ servedMs }) => servedMs))
-  if (ageMs > oldest + tookMs + 1) return `it is ${ageMs} ms old, and may be ${oldest}`
+  const unsaid = DEFAULT_VALID_MS + (tier === 'stale' ? DEFAULT_STALE_MS : 0)
+  const oldest = lives.length === 0 ? unsaid : Math.max(...lives.map(({ servedMs }) => servedMs))
+  if (ageMs > oldest + tookMs + onWayMs + 1) return `it is ${ageMs} ms old, and may be ${oldest}`
   if (isUnknown || tier === 'stale') {
     return validForMs > 0 || validUses > 0 ? `it is valid though ${isUnknown ? 'unknown' : 'stale'}` : undefined
   }
@@ -49,7 +63,7 @@ export function lifeProblem(
         )
   if (validForMs > most + 1) return `it is valid for ${validForMs} ms, and may be for ${most}`
   // What read an unknown attribute is not kept, whatever came of it.
-  if (!isPaid && lives.length === 0 && !bag.hasUnknown && validForMs < most - roundedMs)
+  if (!mayBeLost && !isPaid && lives.length === 0 && !bag.hasUnknown && validForMs < most - roundedMs)
     return `it is valid for ${validForMs} ms, and should be for ${most}`
   const uses = Math.min(
     ...lives.map((life) => life.uses),

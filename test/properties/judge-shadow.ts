@@ -13,6 +13,9 @@ interface Range {
   most: number
 }
 
+/** Of one rule for one check: two actions, with one instance each, and one of its quotas. */
+const MOST_VERDICTS = 3
+
 export class ShadowCount {
   /** By rule: how many verdicts should have been counted. Where generators may have failed, there are several numbers. */
   readonly #expected = new Map<string, Range>()
@@ -36,9 +39,13 @@ export class ShadowCount {
     }
   }
 
-  /** Says which rule was counted otherwise; `undefined` where none was. */
-  problem(meters: readonly ReadableMeter[]): string | undefined {
-    for (const [rule, { least, most }] of this.#expected) {
+  /**
+   * Says which rule was counted otherwise; `undefined` where none was.
+   * @param others checks of which nothing was added
+   */
+  problem(meters: readonly ReadableMeter[], others: number): string | undefined {
+    for (const [rule, { least, most: added }] of this.#expected) {
+      const most = added + others * MOST_VERDICTS
       const counted = meters.flatMap((meter) =>
         ['allow', 'deny', 'unknown'].map((verdict) => meter.value('shadow_verdicts_total', rule, verdict)),
       )

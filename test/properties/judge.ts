@@ -12,6 +12,7 @@ import type { ConfigModel } from './oracle/model.ts'
 import { findVerdicts, possibilities, type Possibility, type Verdicts } from './oracle/possible.ts'
 import { type Demand, grantsOf, grantText } from './oracle/quota.ts'
 import type { Picker } from './random.ts'
+import type { RevokedAt } from './revoked.ts'
 import { callsIn, codeTold, toldBy } from './told.ts'
 import { UNBOUNDED_USES, verdictAt } from './verdicts.ts'
 import type { World } from './world.ts'
@@ -30,7 +31,9 @@ export interface Answered {
   readonly askedAt: number
   readonly answeredAt: number
   readonly keeps: boolean
-  /** Whether it is an answer that the caller kept: its uses were handed out before. */
+  /** Whether a sidecar gave it: the uses were handed out to that. */
+  readonly bySidecar: boolean
+  /** Whether it is an answer that a sidecar kept. */
   readonly isKept: boolean
   readonly references: boolean
   readonly quotas: ReadonlyMap<string, Demand>
@@ -39,8 +42,7 @@ export interface Answered {
   readonly alsoRead: AttributeBag | undefined
   /** Its name, under which its charges are noted. */
   readonly id: string
-  /** When the last revocation came that concerned the request, as rules see it. */
-  revokedAt(bag: { get(name: string): unknown }): number
+  readonly revokedAt: RevokedAt
 }
 
 export interface Judged {
@@ -64,6 +66,9 @@ export class Judge {
   readonly #bags: BagSource
   /** By the number of a call: how often its verdict was given, by nodes and by callers that keep answers. */
   readonly #given = new Map<string, number>()
+  /** And how often sidecars might give it, and did. */
+  readonly #handedOut = new Map<string, number>()
+  readonly #givenBySidecars = new Map<string, number>()
 
   constructor(world: World, pick: Picker, bags: BagSource) {
     this.#world = world
@@ -80,6 +85,7 @@ export class Judge {
     this.#judgeReferences(answered, found, mayFail)
     this.#judgeQuotas(answered, all, mayFail)
     this.#judgeUses(answered)
+    this.#judgeAge(answered)
     return { config, possibilities: all, chargesShadows: answered.charging === 'all' && found.isAllowed }
   }
 
@@ -91,8 +97,10 @@ export class Judge {
     const request = { ...answered, told, charges, mayFail }
     const others = alsoRead === undefined ? [undefined] : possibilities(config, alsoRead, mayFail)
     const tookMs = answered.answeredAt - answered.askedAt
+    const onWayMs = answered.bySidecar ? tookMs : 0
     // Rounded twice where something was waited for, and once more where the caller kept it.
     const roundedMs = answered.isKept ? 4 : 2
+    const mayBeLost = answered.bySidecar && answer.validForMs === 0
     let problem: string | undefined
     for (const possibility of all) {
       const from = Math.max(answered.revokedAt(possibility.bag), answered.answeredAt - answer.ageMs - 1)
@@ -100,7 +108,13 @@ export class Judge {
       for (const other of others) {
         for (const ending of endingsOf(request, other === undefined ? [possibility] : [possibility, other])) {
           const verdicts = findVerdicts(possibility, ending.told, { versions, mayFail }, (candidate) => {
-            const wrong = lifeProblem(answer, possibility, candidate, { tookMs, isPaid: ending.isPaid, roundedMs })
+            const wrong = lifeProblem(answer, possibility, candidate, {
+              tookMs,
+              onWayMs,
+              isPaid: ending.isPaid,
+              roundedMs,
+              mayBeLost,
+            })
             problem ??= wrong
             return wrong === undefined
           })
@@ -153,7 +167,9 @@ export class Judge {
     for (const [name, { status, granted, validForMs, referenced }] of outcome.quotas) {
       const text = grantText(codeTold(status.code), granted, validForMs)
       const demand = quotas.get(name) as Demand
-      const possible = all.flatMap((possibility) => this.#grants(possibility, config, { name, demand, mayFail }))
+      const said = all.flatMap((possibility) => this.#grants(possibility, config, { name, demand, mayFail }))
+      // A sidecar that does not know what it depended on lets nobody keep it.
+      const possible = answered.bySidecar ? [...said, ...said.map(withoutLife)] : said
       if (!possible.includes(text)) {
         throw this.#wrong(answered, `the quota ${name} is ${text}, and may be ${possible.join(' or ')}`)
       }
@@ -176,20 +192,54 @@ export class Judge {
   /** What read an unknown attribute is not kept, whatever came of it. */
   #grants({ bag, rules }: Possibility, config: ConfigModel, asked: Parameters<typeof grantsOf>[3]): readonly string[] {
     const grants = grantsOf(config, rules, bag, asked)
-    return bag.hasUnknown ? [...grants, ...grants.map((grant) => grant.replace(/\d+$/, '0'))] : grants
+    return bag.hasUnknown ? [...grants, ...grants.map(withoutLife)] : grants
+  }
+
+  /** An answer is as old as the oldest verdict in it. */
+  #judgeAge(answered: Answered): void {
+    const { answer } = answered.outcome
+    for (const call of callsIn(answer)) {
+      const ageMs = answered.answeredAt - (this.#world.calledAt.get(call) ?? 0)
+      // Rounded as lives are; what was waited for after a node's verdict is no part of its age.
+      const mostMs = answer.ageMs + 2 + (answered.bySidecar ? 0 : answered.answeredAt - answered.askedAt)
+      if (ageMs > mostMs) throw this.#wrong(answered, `call ${call} was made ${ageMs} ms ago`)
+    }
   }
 
   #judgeUses(answered: Answered): void {
-    const { answer } = answered.outcome
-    if (answered.isKept) return
-    for (const call of callsIn(answer)) {
-      const given = (this.#given.get(call) ?? 0) + 1 + (answered.keeps ? answer.validUses : 0)
-      this.#given.set(call, given)
-      const granted = this.#world.granted.get(call) ?? 0
-      if (granted < UNBOUNDED_USES && given > 1 + granted) {
-        throw this.#wrong(answered, `call ${call} is given ${given} times, and granted ${granted} uses after the first`)
-      }
+    const { outcome, keeps, bySidecar } = answered
+    const times = 1 + (keeps ? outcome.answer.validUses : 0)
+    for (const call of callsIn(outcome.answer)) {
+      const problem = bySidecar ? this.#giveBySidecar(call, times) : this.#give(call, times)
+      if (problem !== undefined) throw this.#wrong(answered, problem)
     }
+  }
+
+  /** A node has told a sidecar an answer, with the uses that it hands out. @throws WrongAnswer */
+  handedOut({ answer }: Pick<CheckOutcome, 'answer'>): void {
+    const times = 1 + answer.validUses
+    for (const call of callsIn(answer)) {
+      this.#handedOut.set(call, (this.#handedOut.get(call) ?? 0) + times)
+      const problem = this.#give(call, times)
+      if (problem !== undefined) throw new WrongAnswer(problem)
+    }
+  }
+
+  #give(call: string, times: number): string | undefined {
+    const given = (this.#given.get(call) ?? 0) + times
+    this.#given.set(call, given)
+    const granted = this.#world.granted.get(call) ?? 0
+    if (granted >= UNBOUNDED_USES || given <= 1 + granted) return undefined
+    return `call ${call} is given ${given} times, and granted ${granted} uses after the first`
+  }
+
+  #giveBySidecar(call: string, times: number): string | undefined {
+    const given = (this.#givenBySidecars.get(call) ?? 0) + times
+    this.#givenBySidecars.set(call, given)
+    const granted = this.#world.granted.get(call) ?? 0
+    const most = this.#handedOut.get(call) ?? 0
+    if (granted >= UNBOUNDED_USES || given <= most) return undefined
+    return `sidecars have given call ${call} ${given} times, and had ${most} uses of it`
   }
 
   #wrong({ bag, outcome, askedAt, answeredAt, config }: Answered, problem: string): WrongAnswer {
@@ -202,3 +252,5 @@ export class Judge {
     )
   }
 }
+
+const withoutLife = (grant: string) => grant.replace(/\d+$/, '0')

@@ -5,6 +5,7 @@ import { CACHE_DEFECTS } from './cache-defects.ts'
 import { CHARGE_DEFECTS } from './charge-defects.ts'
 import { uproot } from './planted.ts'
 import { POLICY_DEFECTS } from './policy-defects.ts'
+import { SIDECAR_DEFECTS } from './sidecar-defects.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
 
 /** A defect has to show within so many checks; each seed brings configs and requests of its own. */
@@ -35,7 +36,7 @@ describe('the oracle', () => {
     expect(await firstWrongAnswer(false, 30)).toBeUndefined()
   })
 
-  it.each([...CACHE_DEFECTS, ...POLICY_DEFECTS, ...CHARGE_DEFECTS])(
+  it.each([...CACHE_DEFECTS, ...POLICY_DEFECTS, ...CHARGE_DEFECTS, ...SIDECAR_DEFECTS])(
     'notices when $name',
     async ({ plant, inMesh = false }) => {
       plant()

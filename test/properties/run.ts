@@ -30,6 +30,7 @@ const tiers: Record<string, number> = {}
 let done = 0
 let configs = 0
 let revocations = 0
+const bySidecars = { kept: 0, keptStale: 0, unanswered: 0 }
 try {
   for (let seed = firstSeed; done < total; seed++) {
     const checks = Math.min(PER_SEED, total - done)
@@ -37,19 +38,25 @@ try {
     done += checks
     configs += report.configs
     revocations += report.revocations
+    bySidecars.kept += report.kept
+    bySidecars.keptStale += report.keptStale
+    bySidecars.unanswered += report.unanswered
     for (const [tier, count] of Object.entries(report.tiers)) tiers[tier] = (tiers[tier] ?? 0) + count
     if (seed % 50 === 0) {
       await link.run((client) => client.flushall(), 5_000)
-      console.log(`${done} checks, ${configs} configs, ${revocations} revocations, tiers ${JSON.stringify(tiers)}`)
+      console.log(line())
     }
   }
-  console.log(
-    `${done} checks, ${configs} configs, ${revocations} revocations, tiers ${JSON.stringify(tiers)}: no wrong answer`,
-  )
+  console.log(`${line()}: no wrong answer`)
 } catch (error) {
   console.log(error instanceof WrongAnswer ? error.message : error)
   process.exitCode = 1
 } finally {
   link.close()
   await redis.stop()
+}
+
+function line(): string {
+  const told = `tiers ${JSON.stringify(tiers)}, sidecars ${JSON.stringify(bySidecars)}`
+  return `${done} checks, ${configs} configs, ${revocations} revocations, ${told}`
 }

@@ -1,77 +1,103 @@
-// A sidecar of the simulation: the first-level cache before one node, which it asks what it does not know.
+// A sidecar of the simulation: the first-level cache before all nodes.
 
-import { Revocations } from '../../src/cache/revocations.ts'
-import { FirstLevelCache } from '../../src/client/first-level-cache.ts'
-import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
+import { FirstLevelCheck } from '../../src/client/first-level-check.ts'
+import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
-import { givenAgain } from '../../src/cache/answer-life.ts'
-import { AnswerBatches } from '../../src/wire/batch/answer-batch.ts'
-import { AnswerBatchWriter } from '../../src/wire/batch/answer-batch-writer.ts'
+import type { ToldAnswer } from '../../src/wire/batch/answer-batch.ts'
 import type { FakeClock } from '../helpers/clock.ts'
+import { ReadableMeter } from '../redis/support.ts'
 import { WrongAnswer } from './judge.ts'
-import type { SimulatedNode } from './simulated-node.ts'
+import type { Picker } from './random.ts'
+import { SimulatedNodes } from './simulated-nodes.ts'
+import type { ServedNode } from './wire-stream.ts'
+import { ATTRIBUTES, TRACE, type AttributeType } from './vocabulary.ts'
 
 export interface Told {
-  readonly outcome: CheckOutcome
-  /** Whether the sidecar had the answer. */
-  readonly isKept: boolean
+  /** `undefined` where no node could be asked, and nothing was kept. */
+  readonly outcome: CheckOutcome | undefined
+  /** The node that gave it; `undefined` where the sidecar had it. */
+  readonly by: number | undefined
+  /** The config by which the sidecar looked for one. */
+  readonly config: string
 }
 
-const NOTHING = { add: () => undefined }
+export type Asked = Pick<CheckOptions, 'charging' | 'deduplicationId' | 'quotas' | 'keepsAnswer' | 'references'>
+
+export interface SimulatedSidecarOptions {
+  readonly clock: FakeClock
+  readonly pick: Picker
+  readonly nodes: readonly ServedNode[]
+  readonly onTold: (told: ToldAnswer) => void
+}
 
 export class SimulatedSidecar {
-  readonly revocations = new Revocations()
-  readonly #clock: FakeClock
-  readonly #node: SimulatedNode
-  readonly #cache: FirstLevelCache
-  readonly #writer = new AnswerBatchWriter({ maxWords: 100, maxBytes: 4_000 })
-  readonly #batches = new AnswerBatches()
+  readonly nodes: SimulatedNodes
+  readonly #check: FirstLevelCheck
+  readonly #meter = new ReadableMeter()
 
-  constructor(clock: FakeClock, node: SimulatedNode) {
-    this.#clock = clock
-    this.#node = node
-    this.#cache = new FirstLevelCache({
+  constructor({ clock, pick, nodes, onTold }: SimulatedSidecarOptions) {
+    this.nodes = new SimulatedNodes({ clock, pick, nodes, onTold })
+    this.#check = new FirstLevelCheck({
+      nodes: this.nodes,
+      revocations: this.nodes.revocations,
+      clock,
+      random: () => pick.random(),
+      meter: this.#meter,
       maxEntries: 200,
       maxBytes: 1_000_000,
-      revocations: this.revocations,
-      maxAgeMs: () => Number.POSITIVE_INFINITY,
-      onEvict: () => undefined,
-      notKept: {
-        life: NOTHING,
-        shape: NOTHING,
-        size: NOTHING,
-        reads: NOTHING,
-        mismatch: {
-          add() {
-            throw new WrongAnswer('a question has another answer at the sidecar')
-          },
-        },
-      },
+      choice: { affinity: [{ name: 'source.principal', key: undefined }], tenant: undefined },
+      refreshesPerSecond: 5,
     })
   }
 
-  check(bag: AttributeBag, asked: Pick<CheckOptions, 'charging' | 'deduplicationId'>): Told | Promise<Told> {
-    const askedAt = this.#clock.monotonic()
-    const wanted = { config: this.#node.state().snapshot.id, charging: asked.charging ?? 'all', bag }
-    const kept = this.#cache.find(wanted, askedAt)
-    if (kept !== undefined) {
-      const answer = givenAgain(kept.answer, askedAt, kept.answer.usesLeft, [])
-      return { outcome: { answer, quotas: new Map(), answeredAt: askedAt }, isKept: true }
+  /** Asks about a request; the node that is asked first is `nodes.home`. */
+  check(id: string, bag: AttributeBag, asked: Asked): Told | Promise<Told> {
+    const { nodes } = this
+    nodes.check = id
+    const config = nodes.config()?.id ?? ''
+    const { cuts } = nodes
+    const outcome = this.#check.check(bag, { timeoutMs: 10_000, ...asked })
+    const told = (given: CheckOutcome | undefined): Told => {
+      this.#expectSameReadings()
+      return { outcome: given, by: nodes.takeAnsweredBy(id), config }
     }
-    const options = { timeoutMs: 10_000, keepsAnswer: true, shape: true, ...asked } as const
-    const outcome = this.#node.engine.check(bag, options)
-    const keep = (told: CheckOutcome): Told => {
-      // As over the stream, with so few words that it begins anew now and then.
-      this.#writer.add(0, told)
-      this.#batches.read(this.#writer.take(), {
-        answered: (_, answer) => {
-          this.#cache.keep(wanted, answer, { askedAt, now: this.#clock.monotonic(), refreshAfter: 1 })
-        },
-        failed: () => undefined,
-        leaving: () => undefined,
-      })
-      return { outcome: told, isKept: false }
-    }
-    return outcome instanceof Promise ? outcome.then(keep) : keep(outcome)
+    if (!(outcome instanceof Promise)) return told(outcome)
+    return outcome.then(told, (caught: unknown) => {
+      const isExpected = IntermixError.from(caught).retryable && (nodes.isAnyCut || nodes.cuts > cuts)
+      if (!isExpected) throw caught
+      return told(undefined)
+    })
   }
+
+  /** Gives back what was paid for. */
+  close(): void {
+    this.#check.close()
+  }
+
+  #expectSameReadings(): void {
+    if (this.#meter.value('first_level_not_kept_total', 'mismatch') > 0)
+      throw new WrongAnswer('a question has another answer at the sidecar')
+  }
+}
+
+const TYPES = new Map<string, AttributeType>([
+  ...ATTRIBUTES.map(({ name, type }) => [name, type] as const),
+  [TRACE, 'STRING'],
+])
+
+/** The request without what has another type than declared: the batch stream refuses that. */
+export function wellTyped(bag: AttributeBag): AttributeBag {
+  const values = Array.from(bag.names(), (name) => [name, bag.get(name)] as const)
+  return new MapBag(
+    new Map(values.filter(([name, value]) => isOfType(TYPES.get(name), value))) as ConstructorParameters<
+      typeof MapBag
+    >[0],
+  )
+}
+
+function isOfType(type: AttributeType | undefined, value: unknown): boolean {
+  if (type === 'STRING') return typeof value === 'string'
+  if (type === 'STRING_MAP') return value instanceof Map
+  return true
 }

@@ -3,7 +3,6 @@
 // at a moment no longer ago than the answer itself says and its bounds permit.
 
 import { setImmediate as turn } from 'node:timers/promises'
-import type { RevocationTarget } from '../../src/kernel/revocation.ts'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
@@ -19,10 +18,12 @@ import { configText } from './oracle/config-text.ts'
 import type { ConfigModel } from './oracle/model.ts'
 import type { Demand } from './oracle/quota.ts'
 import { type Picker, seededPicker } from './random.ts'
-import { createSimulatedNode, type SimulatedNode } from './simulated-node.ts'
-import { SimulatedSidecar, type Told } from './simulated-sidecar.ts'
+import { createSimulatedNode } from './simulated-node.ts'
+import { RevokedLog } from './revoked.ts'
+import { SidecarFleet } from './sidecar-fleet.ts'
 import { TRACE } from './vocabulary.ts'
 import { WatchedLink } from './watched-link.ts'
+import { type ServedNode, served } from './wire-stream.ts'
 import { World, worldAdapters } from './world.ts'
 
 export { WrongAnswer }
@@ -44,10 +45,13 @@ export interface SimulationReport {
   readonly backendCalls: number
   /** Checks that a sidecar answered by itself. */
   readonly kept: number
+  /** And those of them that it answered beyond the life of what it kept. */
+  readonly keptStale: number
+  /** Checks of a sidecar that could reach no node, and had no answer. */
+  readonly unanswered: number
 }
 
 const NODES = 3
-const NO_DEMANDS: ReadonlyMap<string, Demand> = new Map()
 const WALL_STEPS_MS = [0, -38_000, 0, 38_000, 0, 0, -3_600_000, 7_000]
 
 /** @throws WrongAnswer */
@@ -61,30 +65,24 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   }
 }
 
-interface Revoked {
-  readonly at: number
-  readonly principal: string | undefined
-}
-
 /** A config that is right, in both forms. */
 interface Config {
   readonly model: ConfigModel
   readonly snapshot: Snapshot
 }
 
-interface NodeState {
-  readonly node: SimulatedNode
-  readonly sidecar: SimulatedSidecar
+interface NodeState extends ServedNode {
   config: ConfigModel
-  /** The revocations that it has applied, with when. */
-  revoked: readonly Revoked[]
 }
 
 /** A request that a node was asked, and the answer once it is given. */
 interface Asked {
   readonly bag: AttributeBag
-  readonly pending: Answered | Promise<Answered>
+  readonly pending: Answer | Promise<Answer>
 }
+
+/** `undefined` where a sidecar could reach no node. */
+type Answer = Answered | undefined
 
 class Simulation {
   readonly #options: SimulationOptions
@@ -94,17 +92,19 @@ class Simulation {
   readonly #world = new World(this.#clock)
   readonly #adapters = worldAdapters(this.#world)
   readonly #nodes: NodeState[] = []
+  readonly #revoked = new RevokedLog(this.#clock, this.#nodes)
+  readonly #sidecars: SidecarFleet
+  /** By the names that snapshots have. */
+  readonly #models = new Map<string, ConfigModel>()
   readonly #bags: BagSource
   readonly #judge: Judge
   readonly #shadows = new ShadowCount()
   readonly #tiers: Record<string, number> = {}
   #model: ConfigModel
   #next: AttributeBag | undefined
-  #sequence = 0
   #asked = 0
   #configs = 0
   #events = 0
-  #kept = 0
 
   constructor(options: SimulationOptions) {
     this.#options = options
@@ -113,6 +113,14 @@ class Simulation {
     this.#model = randomConfig(this.#pick)
     this.#bags = new BagSource(this.#pick)
     this.#judge = new Judge(this.#world, this.#pick, this.#bags)
+    this.#sidecars = new SidecarFleet({
+      clock: this.#clock,
+      pick: this.#pick,
+      nodes: this.#nodes,
+      revoked: this.#revoked,
+      judge: this.#judge,
+      modelOf: (id) => this.#models.get(id),
+    })
   }
 
   async run(): Promise<SimulationReport> {
@@ -127,8 +135,10 @@ class Simulation {
         nodeId: `n${i}`,
       }
       const node = await createSimulatedNode(common, first.snapshot)
-      this.#nodes.push({ node, sidecar: new SimulatedSidecar(this.#clock, node), config: first.model, revoked: [] })
+      this.#nodes.push({ ...served(this.#clock, node), config: first.model })
     }
+    this.#revoked.beginAnew()
+    this.#sidecars.start()
     let node = 0
     for (let i = 0; i < this.#options.checks; i++) {
       if (this.#pick.chance(0.05)) await this.#happen()
@@ -138,16 +148,21 @@ class Simulation {
     }
     // Shadow rules are never waited for.
     await this.#advance(20_000)
-    const problem = this.#shadows.problem(this.#nodes.map(({ node: { meter } }) => meter))
+    const problem = this.#shadows.problem(
+      this.#nodes.map(({ node: { meter } }) => meter),
+      this.#sidecars.unconcluded,
+    )
     if (problem !== undefined) throw new WrongAnswer(problem)
     await Promise.all(this.#nodes.map(({ node: stopped }) => stopped.stop()))
     return {
       checks: this.#options.checks,
       tiers: this.#tiers,
       configs: this.#configs,
-      revocations: this.#sequence,
+      revocations: this.#revoked.count,
       backendCalls: this.#world.calls,
-      kept: this.#kept,
+      kept: this.#sidecars.kept,
+      keptStale: this.#sidecars.stale,
+      unanswered: this.#sidecars.unanswered,
     }
   }
 
@@ -156,13 +171,16 @@ class Simulation {
     const pick = this.#pick
     // The machines' clocks are set now and then: no age depends on them.
     this.#clock.stepWall(WALL_STEPS_MS[this.#events++ % WALL_STEPS_MS.length] ?? 0)
-    const kind = pick.int(16)
+    const kind = pick.int(18)
+    if (kind === 16) return await this.#isolate()
+    if (kind === 17) return this.#cut()
     if (kind === 6 || kind === 7) return await this.#race()
     // Two things never happen at the same moment: it would be open which came first.
     await this.#advance(2)
     if (kind === 0) this.#world.change()
     else if (kind === 1) this.#world.setDown(!this.#world.down)
     else if (kind === 2) await this.#changeConfig()
+    else if (kind === 3 && pick.chance(0.1)) this.#revoked.beginAnew()
     else if (kind === 3) this.#revoke()
     else if (kind === 4) {
       // What revocations are for: something has changed, and from now on it must not be served as it was.
@@ -187,7 +205,56 @@ class Simulation {
       if (this.#pick.chance(0.2)) continue
       await state.node.apply(snapshot)
       state.config = model
+      state.news.changed()
     }
+  }
+
+  /** A sidecar cannot reach some nodes, or can again. */
+  #cut(): void {
+    this.#sidecars.cut(this.#pick.int(NODES), this.#pick.of([[false], [false], [true], [true, false]]))
+  }
+
+  /** A request that a sidecar is asked again and again, before and while it reaches no node. */
+  async #isolate(): Promise<void> {
+    const pick = this.#pick
+    const sidecar = pick.int(NODES)
+    let bag = this.#bags.next()
+    const ask = async () => {
+      const asked = { charging: 'all', quotas: new Map(), references: true, bag } as const
+      const pending = this.#sidecars.ask(sidecar, pick.int(NODES), { ...asked, id: this.#nextId() })
+      if (pending instanceof Promise) await this.#settle(pending)
+      await this.#conclude({ bag, pending })
+    }
+    this.#sidecars.cut(sidecar, [false])
+    await this.#advance(600)
+    for (let tries = 0; tries < 5; tries++) {
+      const { kept } = this.#sidecars
+      await ask()
+      await this.#advance(pick.of([2, 600, 4_000]))
+      await ask()
+      if (this.#sidecars.kept > kept) break
+      bag = this.#bags.next()
+    }
+    for (let i = pick.int(4); i > 0; i--) await ask()
+    if (pick.chance(0.5)) {
+      // What it keeps is not true any more: it may go on with that until it has heard of the revocation.
+      this.#world.change()
+      await this.#advance(2)
+      this.#revoke()
+      await this.#advance(pick.of([2, 50]))
+      await ask()
+    }
+    this.#sidecars.cut(sidecar, [true])
+    for (let i = pick.int(4); i >= 0; i--) {
+      await this.#advance(pick.of([2, 900, 2_100, 6_000, 11_000]))
+      if (pick.chance(0.3)) this.#world.change()
+      if (pick.chance(0.3)) await this.#advance(2)
+      if (pick.chance(0.3)) this.#revoke()
+      await this.#advance(2)
+      await ask()
+    }
+    this.#sidecars.cut(sidecar, [false])
+    await ask()
   }
 
   #nextValid(next: () => ConfigModel): Config {
@@ -198,6 +265,7 @@ class Simulation {
       if (snapshot !== undefined) {
         this.#model = model
         this.#configs++
+        this.#models.set(snapshot.id, model)
         return { model, snapshot }
       }
       throw new Error(`${JSON.stringify(problems)} ${configText(model)}`)
@@ -205,26 +273,17 @@ class Simulation {
   }
 
   #revoke(): void {
-    const principal = this.#pick.chance(0.7) ? this.#pick.of(['eve', 'bob', 'x']) : undefined
-    const sequence = ++this.#sequence
-    const target: RevocationTarget =
-      principal === undefined
-        ? { kind: 'all' }
-        : { kind: 'attribute', name: 'source.principal', key: undefined, value: principal }
-    for (const state of this.#nodes) {
-      state.node.revocations.apply({ sequence, target })
-      state.sidecar.revocations.apply({ sequence, target })
-      state.revoked = [...state.revoked, { at: this.#clock.monotonic(), principal }]
-    }
+    this.#revoked.revoke(this.#pick.chance(0.7) ? this.#pick.of(['eve', 'bob', 'x']) : undefined)
   }
 
   async #check(index: number): Promise<void> {
     const asked = this.#ask(index, this.#next ?? this.#bags.next())
     this.#next = undefined
     if (asked.pending instanceof Promise) await this.#settle(asked.pending)
-    const { answer } = await this.#conclude(asked)
+    const outcome = await this.#conclude(asked)
     // Who is like this one in all that counts should be served by what is kept.
-    if (this.#pick.chance(0.2)) this.#next = this.#bags.agreeing(asked.bag, answer.referenced)
+    if (outcome !== undefined && this.#pick.chance(0.2))
+      this.#next = this.#bags.agreeing(asked.bag, outcome.answer.referenced)
   }
 
   /** One request, asked again and again while slow calls are under way and things happen. */
@@ -255,8 +314,9 @@ class Simulation {
 
   #ask(index: number, given: AttributeBag): Asked {
     const pick = this.#pick
-    const { node, config, revoked } = this.#nodes[index] as NodeState
-    const id = `t${this.#asked++}`
+    const { node, config } = this.#nodes[index] as NodeState
+    const revokedAt = this.#revoked.now()
+    const id = this.#nextId()
     const bag = withTrace(given, id)
     const charging = pick.of(['all', 'all', 'all', 'named', 'named', 'none'] as const)
     const alsoRead = pick.chance(0.1) ? withTrace(this.#bags.next(), id) : undefined
@@ -264,7 +324,11 @@ class Simulation {
     const keeps = pick.chance(0.1)
     const references = pick.chance(0.85)
     const quotas = this.#demands()
-    if (quotas.size === 0 && pick.chance(0.4)) return this.#askSidecar(index, bag, id, charging)
+    if (pick.chance(0.5)) {
+      // Each has a node that it asks mostly.
+      const sidecar = pick.chance(0.8) ? index : pick.int(NODES)
+      return { bag, pending: this.#sidecars.ask(sidecar, index, { charging, quotas, references, bag, id }) }
+    }
     const answered = (outcome: CheckOutcome): Answered => ({
       config,
       bag,
@@ -272,13 +336,14 @@ class Simulation {
       askedAt,
       answeredAt: this.#clock.monotonic(),
       keeps,
+      bySidecar: false,
       isKept: false,
       references,
       quotas,
       charging,
       alsoRead,
       id,
-      revokedAt: (completed) => lastOf(revoked, completed.get('source.principal')),
+      revokedAt,
     })
     const outcome = node.engine.check(bag, {
       timeoutMs: 10_000,
@@ -292,31 +357,6 @@ class Simulation {
     return { bag, pending: outcome instanceof Promise ? outcome.then(answered) : answered(outcome) }
   }
 
-  #askSidecar(index: number, bag: AttributeBag, id: string, charging: Answered['charging']): Asked {
-    const { sidecar, config, revoked } = this.#nodes[index] as NodeState
-    const askedAt = this.#clock.monotonic()
-    const answered = ({ outcome, isKept }: Told): Answered => {
-      if (isKept) this.#kept++
-      return {
-        config,
-        bag,
-        outcome,
-        askedAt,
-        answeredAt: this.#clock.monotonic(),
-        keeps: !isKept,
-        isKept,
-        references: !isKept,
-        quotas: NO_DEMANDS,
-        charging,
-        alsoRead: undefined,
-        id,
-        revokedAt: (completed) => lastOf(revoked, completed.get('source.principal')),
-      }
-    }
-    const told = sidecar.check(bag, { charging, deduplicationId: id })
-    return { bag, pending: told instanceof Promise ? told.then(answered) : answered(told) }
-  }
-
   #demands(): ReadonlyMap<string, Demand> {
     const quotas = new Map<string, Demand>()
     if (!this.#pick.chance(0.25)) return quotas
@@ -325,8 +365,13 @@ class Simulation {
     return quotas
   }
 
-  async #conclude({ pending }: Asked): Promise<CheckOutcome> {
+  #nextId(): string {
+    return `t${this.#asked++}`
+  }
+
+  async #conclude({ pending }: Asked): Promise<CheckOutcome | undefined> {
     const answered = await pending
+    if (answered === undefined) return undefined
     // Shadow rules charge their quotas beside the answer, and calls that fail are made again after a while.
     while (this.#isBusy()) await this.#advance(1)
     const { outcome } = answered
@@ -359,13 +404,6 @@ class Simulation {
   async #replies(): Promise<void> {
     await (this.#link === undefined ? turn() : this.#link.replies())
   }
-}
-
-/** When the last revocation came that concerns a request of this principal: nothing from before it may be served. */
-function lastOf(revoked: readonly Revoked[], of: unknown): number {
-  return (
-    revoked.findLast(({ principal }) => principal === undefined || principal === of)?.at ?? Number.NEGATIVE_INFINITY
-  )
 }
 
 /** The same request by a name of its own. */

@@ -31,6 +31,8 @@ export class World {
   readonly charges = new Map<string, string[]>()
   /** By the number of a check's call: how often its verdict may be given after the check that it was made for. */
   readonly granted = new Map<string, number>()
+  /** And when it was made. */
+  readonly calledAt = new Map<string, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -103,6 +105,7 @@ export class World {
     const verdict = verdictAt(salt, name, fields['value'], this.version)
     const call = `#${this.granted.size + 1}`
     this.granted.set(call, verdict.validUses)
+    this.calledAt.set(call, this.#clock.monotonic())
     const { code, message, owner, directResponse, validForMs, validUses } = verdict
     return {
       status: { code, message: code === 0 ? '' : `${message} ${call}` },

@@ -49,8 +49,8 @@ export function describe(value: unknown): string {
   if (value === undefined) return 'absent'
   if (value instanceof Duration) return `duration ${value.nanos}`
   if (value instanceof Uint8Array) return `address ${[...value].join('.')}`
-  if (value instanceof Map) {
-    const entries = [...(value as ReadonlyMap<string, string>)].map((entry) => JSON.stringify(entry))
+  if (typeof value === 'object' && value !== null && 'entries' in value) {
+    const entries = [...(value as ReadonlyMap<string, string>).entries()].map((entry) => JSON.stringify(entry))
     return `map ${entries.sort().join()}`
   }
   const plain = value as string | bigint | boolean

@@ -1,0 +1,189 @@
+// The nodes of a simulation as one sidecar sees them: each over a batch stream of its own, which is lost now and then, and
+// from which news come late.
+
+import type { NodeConfig, NodeQuestion, Nodes } from '../../src/client/nodes/nodes.ts'
+import { HeardRevocations } from '../../src/client/nodes/heard-revocations.ts'
+import { ASK_EVERY_MS, type NewsTaker } from '../../src/client/nodes/stream-news.ts'
+import { ToldConfigs } from '../../src/client/nodes/told-configs.ts'
+import { IntermixError } from '../../src/kernel/errors.ts'
+import type { Epoch } from '../../src/kernel/revocation.ts'
+import type { GrpcService } from '../../src/server/grpc-service.ts'
+import type { ToldAnswer } from '../../src/wire/batch/answer-batch.ts'
+import type { FakeClock } from '../helpers/clock.ts'
+import type { Picker } from './random.ts'
+import { type ServedNode, WireStream } from './wire-stream.ts'
+
+/** How long a message is on its way, in ms. */
+const WAYS_MS = [0, 0, 0, 0, 1, 20] as const
+/** Questions over one stream until another one takes its place. */
+const STREAM_QUESTIONS = 300
+/** What nobody waits for is asked with less time. */
+const BACKGROUND_TIMEOUT_MS = 1_000
+
+interface Line {
+  readonly id: string
+  readonly door: GrpcService
+  readonly taker: NewsTaker
+  stream: WireStream | undefined
+  asked: number
+  isCut: boolean
+}
+
+export interface SimulatedNodesOptions {
+  readonly clock: FakeClock
+  readonly pick: Picker
+  readonly nodes: readonly ServedNode[]
+  /** Each answer of a node that arrives. */
+  readonly onTold: (told: ToldAnswer) => void
+}
+
+export class SimulatedNodes implements Nodes {
+  readonly #options: SimulatedNodesOptions
+  readonly #lines: readonly Line[]
+  readonly #revocations: HeardRevocations
+  readonly #configs = new ToldConfigs()
+  /** Up to which revocation all are known. */
+  known: Epoch | undefined
+  #reachedAt = 0
+  /** Which node gave the answer to a check, by the name of the check. */
+  readonly #answeredBy = new Map<string, number>()
+  #background = 0
+  #cuts = 0
+  /** What nodes were asked beside the answers that checks got: ahead of need, and on streams that were lost. */
+  unconcluded = 0
+  /** The node that is asked first. */
+  home = 0
+  /** The name of the check that is under way: what is charged for it is noted under that. */
+  check = ''
+
+  constructor(options: SimulatedNodesOptions) {
+    this.#options = options
+    this.#revocations = new HeardRevocations(options.clock)
+    this.#lines = options.nodes.map(({ door }, index) => {
+      const id = String(index)
+      return { id, door, taker: this.#taker(id), stream: undefined, asked: 0, isCut: false }
+    })
+    this.#keepInTouch()
+  }
+
+  /** How often nodes were cut off. */
+  get cuts(): number {
+    return this.#cuts
+  }
+
+  get isAnyCut(): boolean {
+    return this.#lines.some(({ isCut }) => isCut)
+  }
+
+  /** The node that has answered a check; to be asked once. */
+  takeAnsweredBy(check: string): number | undefined {
+    const index = this.#answeredBy.get(check)
+    this.#answeredBy.delete(check)
+    return index
+  }
+
+  async ask(question: NodeQuestion): Promise<ToldAnswer> {
+    const isBackground = question.timeoutMs <= BACKGROUND_TIMEOUT_MS
+    const name = isBackground ? `background ${this.#background++}` : this.check
+    const { told, by } = await this.#ask({ ...question, deduplicationId: question.deduplicationId ?? name })
+    if (isBackground || question.quotasOnly === true) return told
+    this.#answeredBy.set(name, by)
+    this.unconcluded--
+    return told
+  }
+
+  config(): NodeConfig | undefined {
+    return this.#configs.same ?? this.#configs.firstOf([String(this.home)])
+  }
+
+  get revocations(): Pick<HeardRevocations, 'allows'> {
+    return this.#revocations
+  }
+
+  maxAgeMs(): number {
+    return this.#revocations.maxAgeMs()
+  }
+
+  /** Since when no node could be heard; `undefined` where one can. */
+  get aloneSince(): number | undefined {
+    return this.#lines.every(({ isCut }) => isCut) ? this.#reachedAt : undefined
+  }
+
+  call(): Promise<Uint8Array> {
+    throw new Error('nobody calls')
+  }
+
+  /** Cuts a node off, or lets it be reached again. */
+  cut(index: number, isCut: boolean): void {
+    const line = this.#line(index)
+    if (line.isCut === isCut) return
+    this.#reachedAt = this.#options.clock.monotonic()
+    line.isCut = isCut
+    if (!isCut) return
+    this.#cuts++
+    this.#lose(line)
+  }
+
+  async #ask(question: NodeQuestion): Promise<{ readonly told: ToldAnswer; readonly by: number }> {
+    const { onTold } = this.#options
+    let failure = new IntermixError('BACKEND_FAILED', 'no node can be reached')
+    for (const by of [this.home, (this.home + 1) % this.#lines.length]) {
+      const line = this.#line(by)
+      const stream = this.#stream(line)
+      if (stream === undefined) continue
+      try {
+        this.unconcluded++
+        const told = await stream.ask(question)
+        onTold(told)
+        return { told, by }
+      } catch (caught) {
+        failure = IntermixError.from(caught)
+        if (!failure.retryable) break
+      }
+    }
+    throw failure
+  }
+
+  #line(index: number): Line {
+    return this.#lines[index] as Line
+  }
+
+  #stream(line: Line): WireStream | undefined {
+    if (line.isCut) return undefined
+    if (line.stream !== undefined && line.asked++ < STREAM_QUESTIONS) return line.stream
+    if (line.stream?.isWaiting === true) return line.stream
+    this.#lose(line)
+    line.asked = 0
+    const { clock, pick } = this.#options
+    line.stream = new WireStream(clock, line.door, line.taker, () => pick.of(WAYS_MS))
+    return line.stream
+  }
+
+  #lose(line: Line): void {
+    line.stream?.cut()
+    line.stream = undefined
+  }
+
+  #keepInTouch(): void {
+    for (const line of this.#lines) this.#stream(line)
+    this.#options.clock.after(ASK_EVERY_MS, () => this.#keepInTouch())
+  }
+
+  #taker(id: string): NewsTaker {
+    const teller = this.#revocations.teller()
+    return {
+      name: 'sidecar',
+      epoch: () => teller.epoch(),
+      take: (news, sentAt) => {
+        if (news.config !== undefined) this.#configs.set(id, news.config)
+        const isNew = teller.take(news, sentAt)
+        this.known = teller.epoch()
+        return isNew
+      },
+      lost: () => {
+        teller.lost()
+        this.#configs.lost(id)
+      },
+    }
+  }
+}
