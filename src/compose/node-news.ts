@@ -1,6 +1,6 @@
 // What a node tells callers that keep its answers: put together from the parts that know it.
 
-import { RevocationCallers } from '../cache/revocation-callers.ts'
+import type { RevocationCallers } from '../cache/revocation-callers.ts'
 import type { RevocationService } from '../cache/revocation-service.ts'
 import type { Revocations } from '../cache/revocations.ts'
 import type { PolicyState } from '../policy/handler-table.ts'

@@ -3,6 +3,7 @@
 
 import { createRequire } from 'node:module'
 import { type Level, type Logger as Sink, pino, stdSerializers } from 'pino'
+import type { prettyFactory } from 'pino-pretty'
 import type { Logger } from '../kernel/ports.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
@@ -53,9 +54,9 @@ export function createLogger(options: LoggerOptions): RootLogger {
 }
 
 /** Hardly any process writes to a terminal. */
-function loadPretty(): typeof import('pino-pretty')['prettyFactory'] {
-  const { prettyFactory }: typeof import('pino-pretty') = createRequire(import.meta.url)('pino-pretty')
-  return prettyFactory
+function loadPretty(): typeof prettyFactory {
+  const loaded: { readonly prettyFactory: typeof prettyFactory } = createRequire(import.meta.url)('pino-pretty')
+  return loaded.prettyFactory
 }
 
 /** What clients of Redis add to errors has the arguments of the command: passwords, and data of others. */

@@ -116,7 +116,7 @@ describe("V8's settings", () => {
   it('are smaller for a sidecar, whose C library is told so, too', () => {
     expect(flagsOf(['sidecar', '--help'])).toEqual([[], ['--max-semi-space-size=2', '--heap-growing-percent=20']])
     const tell = '--import data:text/javascript,console.error(JSON.stringify([process.env.MALLOC_ARENA_MAX]))'
-    const { MALLOC_ARENA_MAX: _, ...bare } = { ...process.env, NODE_OPTIONS: tell }
+    const bare: NodeJS.ProcessEnv = { ...process.env, NODE_OPTIONS: tell, MALLOC_ARENA_MAX: undefined }
     const arenas = (env: NodeJS.ProcessEnv) =>
       spawnSync(process.execPath, ['bin/intermix.js', 'sidecar', '--help'], { encoding: 'utf8', env }).stderr
     expect(arenas(bare)).toContain('["1"]')
