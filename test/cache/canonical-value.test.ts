@@ -6,7 +6,7 @@ import { canonicalValue } from '../../src/cache/canonical-value.ts'
 
 describe('the canonical text of a text', () => {
   it('is that of this very text, whichever came before in its place', () => {
-    const texts = fc.array(fc.string({ unit: 'binary', minLength: 8, maxLength: 20 }), { minLength: 1, maxLength: 6 })
+    const texts = fc.array(fc.string({ minLength: 8, maxLength: 16 }), { minLength: 1, maxLength: 6 })
     const asked = fc.tuple(texts, fc.array(fc.nat(), { minLength: 1, maxLength: 30 }))
     fc.assert(
       fc.property(asked, ([all, order]) => {
