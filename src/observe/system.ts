@@ -1,1 +1,0 @@
-export { systemClock, systemRandom } from '../kernel/system-clock.ts'
