@@ -32,6 +32,12 @@ const LOOK_MS = 250
 export const createProcess: CreateProcess = async (_role, settings, ports) =>
   new Sidecar(settings, ports, await loadTransport('native'))
 
+/**
+ * Whoever asks a sidecar has nobody else to ask. A service beside it may take the processor for as long as a node would take for a
+ * queue; most answers take microseconds, so that what has come meanwhile is soon worked off.
+ */
+const PATIENCE = { targetMs: 50, intervalMs: 500 }
+
 class Sidecar implements RunningProcess {
   readonly debug: ReadonlyMap<string, () => unknown>
   readonly #settings: Settings
@@ -94,7 +100,8 @@ class Sidecar implements RunningProcess {
       isSparable: (format) => REPORT_FORMATS.get(format)?.sparable === true,
       maxBytes: settings.reportBufferBytes,
     })
-    this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight: settings.maxInFlight })
+    const { maxInFlight } = settings
+    this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight, patience: PATIENCE })
     this.#readiness = new NodeReadiness({ ...ports, nodes: this.#nodes })
     this.#doors = this.#createDoors(createGrpc)
     this.debug = new Map<string, () => unknown>([

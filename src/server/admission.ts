@@ -39,6 +39,8 @@ export interface AdmissionOptions {
   readonly loopLag: LoopLag
   /** Bound on calls that are being answered, over all doors; reports get half of it. */
   readonly maxInFlight: number
+  /** In place of `TARGET_MS` and `INTERVAL_MS`. */
+  readonly patience?: { readonly targetMs: number; readonly intervalMs: number }
   /** Milliseconds that the loop has rested since the process began. Default: what Node measured. */
   readonly idleMs?: () => number
   /** Calls back when the current turn of the loop has read its sockets. Default `setImmediate`. */
@@ -65,6 +67,8 @@ export class Admission {
   readonly #log: ShedLog
   readonly #meter: Meter
   readonly #maxInFlight: number
+  readonly #targetMs: number
+  readonly #intervalMs: number
   readonly #overloadGauge: Gauge
   readonly #checks: ArrivalRate
   #inFlight = 0
@@ -77,6 +81,9 @@ export class Admission {
     this.#clock = clock
     this.#meter = meter
     this.#maxInFlight = maxInFlight
+    const { targetMs = TARGET_MS, intervalMs = INTERVAL_MS } = options.patience ?? {}
+    this.#targetMs = targetMs
+    this.#intervalMs = intervalMs
     this.#checks = new ArrivalRate(clock.monotonic())
     this.#log = new ShedLog({ clock, log })
     this.#overloadGauge = meter.gauge(OVERLOADED)()
@@ -148,22 +155,22 @@ export class Admission {
   /** How much work this turn takes in. Where refusing alone makes turns long, they are to be worth it. */
   #budgetMs(most: number): number {
     const callMs = this.#turn.callMs()
-    if (!this.#overloaded || most * callMs <= INTERVAL_MS) return INTERVAL_MS
-    const worthMs = Math.max(TARGET_MS, this.#turn.lastMs * OVERLOAD_SHARE, SOME_CALLS * callMs)
-    return Math.min(INTERVAL_MS, worthMs)
+    if (!this.#overloaded || most * callMs <= this.#intervalMs) return this.#intervalMs
+    const worthMs = Math.max(this.#targetMs, this.#turn.lastMs * OVERLOAD_SHARE, SOME_CALLS * callMs)
+    return Math.min(this.#intervalMs, worthMs)
   }
 
   #endTurn(lengthMs: number): void {
     const { admitted, refused } = this.#turn
-    if (lengthMs < TARGET_MS || admitted + refused < FEW_CALLS) {
+    if (lengthMs < this.#targetMs || admitted + refused < FEW_CALLS) {
       // A turn that had to refuse calls may be short because it did, and one that is a little short, by chance.
-      if (!this.#overloaded || (refused === 0 && (lengthMs < TARGET_MS / 2 || admitted < FEW_CALLS)))
+      if (!this.#overloaded || (refused === 0 && (lengthMs < this.#targetMs / 2 || admitted < FEW_CALLS)))
         this.#leaveOverload()
       return
     }
     const now = this.#clock.monotonic()
     this.#longSince ??= now
-    if (!this.#overloaded && now - this.#longSince >= INTERVAL_MS) {
+    if (!this.#overloaded && now - this.#longSince >= this.#intervalMs) {
       this.#overloaded = true
       this.#overloadGauge.set(1)
     }

@@ -1,7 +1,7 @@
 // An admission whose loop a test turns by hand, and a log that keeps its lines.
 import type { Logger, LoopLag } from '../../src/kernel/ports.ts'
 import { createMeter } from '../../src/observe/meter.ts'
-import { Admission, INTERVAL_MS } from '../../src/server/admission.ts'
+import { Admission, type AdmissionOptions, INTERVAL_MS } from '../../src/server/admission.ts'
 import { FakeClock } from '../helpers/clock.ts'
 
 /** Keeps the lines that it is given. */
@@ -54,7 +54,7 @@ class HandLoop {
 }
 
 /** An admission on a loop of its own. */
-export function handAdmission(options: { readonly maxInFlight?: number } = {}) {
+export function handAdmission(options: Partial<Pick<AdmissionOptions, 'maxInFlight' | 'patience'>> = {}) {
   const loop = new HandLoop()
   const log = new LineLog()
   const meter = createMeter({ processMetrics: false })
@@ -65,6 +65,7 @@ export function handAdmission(options: { readonly maxInFlight?: number } = {}) {
     loopLag: loop.loopLag,
     maxInFlight: options.maxInFlight ?? 1_000_000,
     idleMs: () => loop.idleMs,
+    ...(options.patience === undefined ? {} : { patience: options.patience }),
     endOfTurn: loop.endOfTurn,
   })
   return { admission, loop, log, meter }

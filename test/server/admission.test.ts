@@ -44,6 +44,28 @@ describe('admission', () => {
     expect(admission.overloaded).toBe(true)
   })
 
+  it('has the patience that it is given', () => {
+    // A processor that others have most of the time: turns of a few calls take long.
+    const shared = (setting: ReturnType<typeof handAdmission>) => {
+      let refused = 0
+      for (let turn = 0; turn < 100; turn++) {
+        refused += 80 - fill(setting.admission, 80)
+        setting.loop.endTurn(40)
+      }
+      return refused
+    }
+    expect(shared(handAdmission())).toBeGreaterThan(0)
+    const patient = handAdmission({ patience: { targetMs: 50, intervalMs: 500 } })
+    expect(shared(patient)).toBe(0)
+    // A queue that stands for longer is known all the same.
+    for (let turn = 0; turn < 10; turn++) {
+      fill(patient.admission, 1_000)
+      patient.loop.endTurn(200)
+    }
+    expect(patient.admission.overloaded).toBe(true)
+    expect(fill(patient.admission, 1_000)).toBeLessThan(500)
+  })
+
   it('is calm again after a rest, or after a short turn that had to refuse nobody', () => {
     const rested = handAdmission()
     overload(rested)
