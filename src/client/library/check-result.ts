@@ -64,6 +64,17 @@ export class CheckResult {
     return this.#outcome.quotas
   }
 
+  /** What it says, for logs. */
+  toJSON(): object {
+    const { allowed, status, tier, ageMs, validForMs, requestHeaders, responseHeaders, deniedBy, quotas } = this
+    const said = { allowed, status, tier, ageMs, validForMs, requestHeaders, responseHeaders, deniedBy }
+    return quotas.size === 0 ? said : { ...said, quotas: Object.fromEntries(quotas) }
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): object {
+    return this.toJSON()
+  }
+
   /** What a caller over HTTP gets where the check denies. */
   denial(): Denial {
     return denialOf(this.#outcome.answer)

@@ -13,6 +13,7 @@ import { readNodeSource } from '../nodes/node-sources.ts'
 import { WatchedMembers } from '../nodes/watched-members.ts'
 import { ReportBuffer } from '../reports/report-buffer.ts'
 import { Client } from './client.ts'
+import { withOwnQuestions } from './own-questions.ts'
 import { RecordBatches } from './record-batches.ts'
 import { StatsMeter } from './stats-meter.ts'
 
@@ -84,7 +85,7 @@ export function createClient(options: ClientOptions): Client {
   })
   const check = new FirstLevelCheck({
     ...ports,
-    nodes,
+    nodes: withOwnQuestions(nodes),
     revocations: nodes.revocations,
     choice,
     maxEntries: options.maxEntries ?? 10_000,

@@ -30,6 +30,7 @@ export class GivenBag implements AttributeBag {
   /** Maps that were asked for: whoever has one of them shall see the copy, too. */
   #headers: GivenMap | undefined
   #maps: Map<string, GivenMap> | undefined
+  #isDetached = false
 
   /** @param attributes what it inherits are none */
   constructor(attributes: Attributes, vocabulary: Vocabulary) {
@@ -51,11 +52,13 @@ export class GivenBag implements AttributeBag {
   }
 
   /**
-   * Copies what was given: from now on the caller may change it.
+   * Copies what was given, once: from now on the caller may change it.
    * @throws IntermixError INVALID_ATTRIBUTE for any value that is not of its type, or text that is not Unicode; nothing is
    *   left then
    */
   detach(): void {
+    if (this.#isDetached) return
+    this.#isDetached = true
     const copy: Record<string, GivenValue> = Object.create(null) as Record<string, GivenValue>
     try {
       for (const name of this.names()) copy[name] = ownCopy(name, this.get(name) as AttributeValue)

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { CheckResult } from '../../../src/client/library/check-result.ts'
 import { MapBag } from '../../../src/kernel/attribute-bag.ts'
@@ -18,6 +19,8 @@ describe('a client', () => {
     expect(result).toBeInstanceOf(CheckResult)
     expect(result).toMatchObject({ allowed: false, status: DENIED, tier: 'local', ageMs: 5 })
     expect((result as CheckResult).denial()).toMatchObject({ httpStatus: 403, body: 'no' })
+    expect(JSON.parse(JSON.stringify(result))).toMatchObject({ allowed: false, status: DENIED, requestHeaders: [] })
+    expect(inspect(result)).toContain('allowed: false')
     expect(check.lastBag.get('destination.port')).toBe(80n)
     expect(check.asked[0]?.options).toEqual({ timeoutMs: 1_000, references: false })
   })
