@@ -23,4 +23,4 @@ app.addHook('onClose', () => client.close())
 
 const address = await app.listen({ port: Number(process.env.PORT ?? 8000), host: '127.0.0.1' })
 console.log(`listening at ${address}`)
-process.once('SIGTERM', () => app.close())
+process.once('SIGTERM', () => void app.close())

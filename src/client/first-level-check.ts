@@ -9,14 +9,15 @@ import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Meter, Random } from '../kernel/ports.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
-import type {
-  CheckOptions,
-  CheckOutcome,
-  CheckService,
-  QuotaDemand,
-  QuotaGrant,
-  QuotaOptions,
-  QuotaService,
+import {
+  type CheckOptions,
+  type CheckOutcome,
+  type CheckService,
+  MAX_USES,
+  type QuotaDemand,
+  type QuotaGrant,
+  type QuotaOptions,
+  type QuotaService,
 } from '../kernel/services.ts'
 import type { Answer } from '../kernel/verdict.ts'
 import { outcomeAsSent } from '../wire/as-sent.ts'
@@ -264,7 +265,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     if (left === 0) return
     this.#metrics.returned.add(left)
     const { affinity, tenant } = key
-    const question = { bag, timeoutMs: BACKGROUND_TIMEOUT_MS, affinity, tenant, uses: -left }
+    const question = { bag, timeoutMs: BACKGROUND_TIMEOUT_MS, affinity, tenant, uses: -Math.min(left, MAX_USES) }
     // What is lost on the way comes back with time, as all of a limit does.
     const done = this.#options.nodes
       .ask(question)

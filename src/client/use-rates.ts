@@ -14,7 +14,7 @@ const HORIZON_S = 0.1
 const WINDOW_MS = 1_000
 const MAX_KEYS = 10_000
 /** At once; nodes have a bound of their own. */
-export const MAX_USES = 1_000
+const MAX_USES = 1_000
 
 /** Rates by key, as exponentially weighted averages. */
 export class UseRates {

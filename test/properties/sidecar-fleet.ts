@@ -2,7 +2,6 @@
 // that they cannot reach for a while.
 
 import { OUT_OF_TOUCH_MS } from '../../src/client/nodes/heard-revocations.ts'
-import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
 import type { FakeClock } from '../helpers/clock.ts'
 import { type Answered, type Judge, WrongAnswer } from './judge.ts'
@@ -107,7 +106,7 @@ export class SidecarFleet {
     asked: SidecarAsked & Pick<Answered, 'askedAt' | 'revokedAt' | 'keeps'>,
     { outcome, by, config }: Told,
   ): Answered | undefined {
-    const { clock, nodes, modelOf } = this.#options
+    const { clock, nodes } = this.#options
     if (this.#problem !== undefined) throw this.#problem
     if (outcome === undefined) {
       this.unanswered++
@@ -117,7 +116,7 @@ export class SidecarFleet {
     if (by !== undefined) return { ...common, config: (nodes[by] as ConfiguredNode).config, isKept: false }
     this.#count(sidecar, outcome)
     const revokedAt = this.#options.revoked.heard(sidecar.nodes.known, SURELY_KNOWN_MS)
-    return { ...common, config: modelOf(config) as ConfigModel, isKept: true, revokedAt }
+    return { ...common, config: this.#options.modelOf(config) as ConfigModel, isKept: true, revokedAt }
   }
 
   #count({ nodes: { aloneSince } }: SimulatedSidecar, { answer }: CheckOutcome): void {

@@ -72,7 +72,7 @@ export class SimulatedSidecar {
 
   /** Gives back what was paid for. */
   close(): void {
-    this.#check.close()
+    void this.#check.close()
   }
 
   #expectSameReadings(): void {

@@ -154,7 +154,7 @@ export class WireStream {
     this.#down.close()
     this.#handler.closed()
     this.#news.stop()
-    for (const id of [...this.#waiting.keys()]) this.#take(id)?.reject(lost())
+    for (const id of this.#waiting.keys()) this.#take(id)?.reject(lost())
   }
 
   #send(): void {

@@ -91,7 +91,7 @@ describe.skipIf(binary === undefined || openssl === undefined)('Envoy that hashe
     const principals = ['ann', 'bob', 'cyd', 'dan', 'eve', 'fay', 'gil', 'hal']
     const clients = await Promise.all(principals.map((name) => createCertificates(`URI:spiffe://mesh/${name}`)))
     const server = await createCertificates()
-    ends.push(() => Promise.all([server, ...clients].map(({ remove }) => remove())))
+    ends.push(() => Promise.all([server, ...clients].map((made) => made.remove())))
     const authorities = await Promise.all(clients.map(({ authority }) => readFile(authority, 'utf8')))
     const mutual = await start((bootstrap) => {
       if (!bootstrap.hasIn(AFFINITY)) throw new Error(`${ENVOY_SHARDED} has no affinity`)

@@ -156,7 +156,7 @@ export class WatchedMembers {
   #publish(): void {
     const listed = Array.from(this.#found.values()).flat()
     const members = Array.from(new Map((this.#told ?? listed).map((member) => [member.id, member])).values())
-    const text = JSON.stringify(members.map(({ id, isLeaving = false }) => [id, isLeaving]).sort())
+    const text = JSON.stringify(members.map(({ id, isLeaving = false }) => `${id} ${isLeaving}`).toSorted())
     if (members.length === 0 || text === this.#published) return
     this.#published = text
     this.#options.onMembers(members.slice(0, MAX_MEMBERS))
