@@ -17,6 +17,8 @@ COPY --from=build /app/dist ./dist
 COPY --from=build /app/examples ./examples
 # For INTERMIX_SPOOL_DIR: a volume that is mounted here for the first time has its owner.
 RUN install -d -o node -g node /var/lib/intermix
+# For the sockets of a sidecar.
+RUN install -d -o node -g node /run/intermix
 USER node
 # ext_authz and the other gRPC services, HTTP and forward-auth, admin, metrics made of reports.
 EXPOSE 9091 8080 15014 42422

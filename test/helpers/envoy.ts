@@ -9,7 +9,8 @@ import { type Child, spawnChild } from './process.ts'
 
 /** The bootstrap that docker-compose.yml uses. */
 export const ENVOY_BOOTSTRAP = fileURLToPath(new URL('../../deploy/envoy/envoy.yaml', import.meta.url))
-/** The one that hashes to nodes. */
+/** The one that asks a sidecar at a socket, and the one that hashes to nodes. */
+export const ENVOY_SIDECAR = fileURLToPath(new URL('../../deploy/envoy-sidecar/envoy.yaml', import.meta.url))
 export const ENVOY_SHARDED = fileURLToPath(new URL('../../deploy/envoy-sharded/envoy.yaml', import.meta.url))
 
 /** The deadline that Envoy has for a check in tests; a try has half of it. */
@@ -93,7 +94,8 @@ async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: n
   const check = [...filters, 0, 'typed_config', 'grpc_service']
   if (!document.hasIn([...check, 'timeout'])) throw new Error(`${shipped} does not begin with ext_authz`)
   document.setIn([...check, 'timeout'], `${CHECK_DEADLINE_MS / 1000}s`)
-  document.setIn([...check, 'retry_policy', 'retry_back_off', 'max_interval'], `${CHECK_DEADLINE_MS / 2000}s`)
+  const longestTry = [...check, 'retry_policy', 'retry_back_off', 'max_interval']
+  if (document.hasIn(longestTry)) document.setIn(longestTry, `${CHECK_DEADLINE_MS / 2000}s`)
   document.setIn(['admin', 'address'], local(adminPort))
   document.setIn([...listener, 'address'], local(listenPort))
   document.setIn(

@@ -29,6 +29,7 @@ interface Manifest {
 
 let stack: Stack
 let entrance: string
+let besideSidecar: string
 let prometheus: string
 
 async function status(url: string): Promise<number> {
@@ -61,7 +62,11 @@ async function accepted(): Promise<number> {
 }
 
 /** Sends requests, `IN_FLIGHT` at once; gives the statuses that are not what the policy says. */
-async function send(count: number, during: Readonly<Record<number, () => Promise<void>>> = {}): Promise<string[]> {
+async function send(
+  count: number,
+  during: Readonly<Record<number, () => Promise<void>>> = {},
+  to = entrance,
+): Promise<string[]> {
   const wrong: string[] = []
   const tasks: Promise<void>[] = []
   let next = 0
@@ -71,7 +76,7 @@ async function send(count: number, during: Readonly<Record<number, () => Promise
       if (task !== undefined) tasks.push(task)
       const path = number % 4 === 0 ? `/admin?n=${number}` : `/books?n=${number}`
       const expected = number % 4 === 0 ? 403 : 200
-      const got = await status(`${entrance}${path}`)
+      const got = await status(`${to}${path}`)
       if (got !== expected) wrong.push(`${path}: ${got} instead of ${expected}`)
     }
   }
@@ -92,12 +97,18 @@ async function expectReady(): Promise<void> {
 describe.skipIf('missing' in engine)('docker compose up', () => {
   beforeAll(async () => {
     if ('missing' in engine) return
-    const [envoyPort = 0, prometheusPort = 0] = await freePorts(2)
+    const [envoyPort = 0, prometheusPort = 0, sidecarPort = 0] = await freePorts(3)
+    besideSidecar = `http://127.0.0.1:${sidecarPort}`
     entrance = `http://127.0.0.1:${envoyPort}`
     prometheus = `http://127.0.0.1:${prometheusPort}`
     await engine.build()
     stack = composeStack(engine, {
-      env: { ENVOY_PORT: String(envoyPort), PROMETHEUS_PORT: String(prometheusPort) },
+      env: {
+        ENVOY_PORT: String(envoyPort),
+        PROMETHEUS_PORT: String(prometheusPort),
+        ENVOY_SIDECAR_PORT: String(sidecarPort),
+      },
+      profiles: ['sidecar'],
       scale: { node: NODES, worker: WORKERS },
     })
     await stack.up()
@@ -139,6 +150,18 @@ describe.skipIf('missing' in engine)('docker compose up', () => {
       return checks.filter((count) => count === 0).length
     }
     await expect.poll(idleNodes).toBe(0)
+  })
+
+  it('answers by the policy through a sidecar, which asks nodes for hardly any of it', async () => {
+    await expect.poll(() => status(`${besideSidecar}/books`), { timeout: 30_000 }).toBe(200)
+    const [sidecar] = await stack.containers('sidecar')
+    if (sidecar === undefined) throw new Error('no sidecar')
+    const answered = (by: string) =>
+      metric([sidecar], 15_014, new RegExp(`^intermix_first_level_checks_total\\{answer="${by}"\\} (\\d+)$`, 'gm'))
+    const [kept, asked] = [await answered('kept'), await answered('node')]
+    expect(await send(400, {}, besideSidecar)).toEqual([])
+    expect((await answered('kept')) - kept).toBeGreaterThan(300)
+    expect((await answered('node')) - asked).toBeLessThan(100)
   })
 
   it('is seen by its Prometheus', async () => {

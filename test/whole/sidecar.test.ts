@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Envoy, startEnvoy } from '../helpers/envoy.ts'
+import { type Envoy, ENVOY_SIDECAR, startEnvoy } from '../helpers/envoy.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
 import { type Intermix, type SidecarProcess, startCommand, startSidecar, sumOfSeries } from './intermix.ts'
 import { latencyLine, sendAll } from './load.ts'
@@ -29,7 +29,12 @@ function withMesh(size: { readonly nodes: number; readonly workers: number }): v
     sidecar = await startSidecar({ nodePorts, nodeId: 'side', folder })
     ends.push(() => sidecar.child.stop())
     const upstreamPort = mesh.upstream.port
-    envoy = await startEnvoy({ binary: binary ?? '', nodePorts: [sidecar.grpcPath], upstreamPort })
+    envoy = await startEnvoy({
+      binary: binary ?? '',
+      path: ENVOY_SIDECAR,
+      nodePorts: [sidecar.grpcPath],
+      upstreamPort,
+    })
     ends.push(() => envoy.stop())
   })
   afterAll(async () => {

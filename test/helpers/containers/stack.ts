@@ -32,17 +32,19 @@ export interface StackOptions {
   readonly env: Readonly<Record<string, string>>
   /** How many of a service, where it is not one. */
   readonly scale: Readonly<Record<string, number>>
+  /** Profiles of the compose file, beside what has none. */
+  readonly profiles?: readonly string[]
 }
 
 /** A stack under a project name of its own, so that several can run beside each other. */
-export function composeStack(engine: Engine, { env, scale }: StackOptions): Stack {
+export function composeStack(engine: Engine, { env, scale, profiles = [] }: StackOptions): Stack {
   const project = `intermix-test-${process.pid}`
   const folder = mkdtempSync(join(tmpdir(), 'intermix-compose-'))
   // In a file, since podman-compose obeys only the last of several `--scale`.
   const override = join(folder, 'scale.yml')
   const services = Object.fromEntries(Object.entries(scale).map(([name, count]) => [name, { scale: count }]))
   writeFileSync(override, JSON.stringify({ services }))
-  const files = ['--file', 'docker-compose.yml', '--file', override]
+  const files = ['--file', 'docker-compose.yml', '--file', override, ...profiles.flatMap((name) => ['--profile', name])]
   const compose = (...args: readonly string[]) => engine.compose([...files, '--project-name', project, ...args], env)
   const owned = ['--filter', `label=com.docker.compose.project=${project}`]
   const inspect = async (name: string, format: string) =>

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { Ajv2019 } from 'ajv/dist/2019.js'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { readOptions, variableOf } from '../../../src/settings/options.ts'
-import { SETTINGS } from '../../../src/settings/settings-table.ts'
+import { readSettings } from '../../../src/settings/settings.ts'
+import type { Role } from '../../../src/settings/setting-spec.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const path = join(root, 'docker-compose.yml')
@@ -84,11 +84,8 @@ describe('docker-compose.yml', () => {
     (name, service) => {
       const [role = '', ...args] = service.command ?? []
       expect(role).toBe(name)
-      const read = readOptions(SETTINGS, args, service.environment ?? {})
-      expect(read.problems).toEqual([])
-      const known = Object.keys(SETTINGS).map((key) => variableOf(key))
-      for (const variable of Object.keys(service.environment ?? {})) expect(known).toContain(variable)
-      for (const key of read.given.keys()) expect(SETTINGS[key].roles, key).toContain(role)
+      const read = readSettings(role as Role, args, service.environment ?? {})
+      expect('problems' in read ? read.problems : []).toEqual([])
     },
   )
 
@@ -99,10 +96,12 @@ describe('docker-compose.yml', () => {
   })
 
   it('gives nodes and workers the time to end that they may take', () => {
-    for (const name of ['node', 'worker']) {
+    for (const name of ['node', 'worker'] as const) {
       const service = compose.services[name]
       const [, ...args] = service?.command ?? []
-      const { lameDuckMs, shutdownTimeoutMs } = readOptions(SETTINGS, args, service?.environment ?? {}).values
+      const read = readSettings(name, args, service?.environment ?? {})
+      if ('problems' in read) throw new Error(read.problems.join())
+      const { lameDuckMs, shutdownTimeoutMs } = read.settings
       const grace = Number(/^(\d+)s$/.exec(service?.stop_grace_period ?? '')?.[1]) * 1_000
       expect(lameDuckMs > 0).toBe(name === 'node')
       expect(lameDuckMs + shutdownTimeoutMs).toBeLessThan(grace)

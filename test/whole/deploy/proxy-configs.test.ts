@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { SETTINGS } from '../../../src/settings/settings-table.ts'
-import { ENVOY_BOOTSTRAP, ENVOY_SHARDED } from '../../helpers/envoy.ts'
+import { ENVOY_BOOTSTRAP, ENVOY_SHARDED, ENVOY_SIDECAR } from '../../helpers/envoy.ts'
 import { spawnChild } from '../../helpers/process.ts'
 import { toolOrSkip } from '../../helpers/tools.ts'
 
@@ -33,7 +33,7 @@ const PROMETHEUS = z.strictObject({
   ),
 })
 
-describe.each([ENVOY_BOOTSTRAP, ENVOY_SHARDED].map((path) => relative(root, path)))('%s', (path) => {
+describe.each([ENVOY_BOOTSTRAP, ENVOY_SHARDED, ENVOY_SIDECAR].map((path) => relative(root, path)))('%s', (path) => {
   it.skipIf(envoy === undefined)('is accepted by Envoy', async () => {
     const child = await spawnChild(envoy ?? '', ['--mode', 'validate', '-c', join(root, path)])
     expect((await child.exited).code, child.output()).toBe(0)
@@ -41,9 +41,14 @@ describe.each([ENVOY_BOOTSTRAP, ENVOY_SHARDED].map((path) => relative(root, path
 
   it('leads to services of the compose file', () => {
     const addresses = [...JSON.stringify(read(path)).matchAll(/"address":"([a-z-]+)","port_value":(\d+)/g)]
-    expect(addresses.map(([, host]) => host)).toEqual(['node', 'upstream'])
+    const hasSidecar = path.includes('sidecar')
+    expect(addresses.map(([, host]) => host)).toEqual(hasSidecar ? ['upstream'] : ['node', 'upstream'])
     for (const [, host] of addresses) expect(Object.keys(services)).toContain(host)
-    expect(Number(addresses[0]?.[2])).toBe(SETTINGS.grpcAddress.default.port)
+    if (hasSidecar) {
+      const { command } = services['sidecar'] as { readonly command: readonly string[] }
+      const [, socket = ''] = /"pipe":\{"path":"([^"]+)"/.exec(JSON.stringify(read(path))) ?? []
+      expect(command).toContain(`unix:${socket}`)
+    } else expect(Number(addresses[0]?.[2])).toBe(SETTINGS.grpcAddress.default.port)
   })
 
   it('sets attributes of the config that the compose file serves: others would be passed over', () => {
