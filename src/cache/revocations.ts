@@ -50,7 +50,7 @@ export class Revocations {
 
   /** Applies a revocation; one that was applied before changes nothing. */
   apply(revocation: Revocation): void {
-    const { sequence, target } = revocation
+    const { sequence } = revocation
     const isNext = sequence > this.#sequence
     if (isNext) {
       this.#sequence = sequence

@@ -64,7 +64,10 @@ describe('news of nodes', () => {
     }
   }
 
-  function pooled(nodes: readonly Awaited<ReturnType<typeof serve>>[], onMembers = (_: MeshMembers): void => {}) {
+  function pooled(
+    nodes: readonly Awaited<ReturnType<typeof serve>>[],
+    onMembers: (members: MeshMembers) => void = () => undefined,
+  ) {
     const options = { clock: systemClock, random: Math.random, connectTimeoutMs: 5_000 }
     const pool = new NodePool({ ...options, caller: 'sidecar-1', onMembers })
     ends.push(() => pool[Symbol.dispose]())
