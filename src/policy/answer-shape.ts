@@ -4,6 +4,7 @@ import type { Epoch } from '../kernel/revocation.ts'
 import type { PathStep } from '../cache/shape-tree.ts'
 import { toldSteps } from '../cache/told-steps.ts'
 import type { AnswerShape, AskedQuestion } from '../kernel/answer-shape.ts'
+import type { CandidateSet } from '../config/rule-index.ts'
 import { CompletedBag } from '../kernel/attribute-bag.ts'
 import type { PolicyRequest } from './policy-request.ts'
 
@@ -30,23 +31,42 @@ export function grantShapeOf(call: PolicyRequest, name: string, reads: readonly 
  * @returns `undefined` where nobody asks, or nobody else may keep the answer
  */
 export function shapeOf(call: PolicyRequest, steps: readonly PathStep[], epoch: Epoch): AnswerShape | undefined {
-  const { bag, choosing, inputs, plan, state } = call
+  const { bag, choosing, inputs, generators, plan, state } = call
   if (choosing === undefined || plan.scope === undefined) return undefined
-  if (steps.length + choosing.steps.length > MAX_TOLD) return undefined
+  const inputSteps = inputs?.steps ?? []
+  if (steps.length + choosing.steps.length + inputSteps.length > MAX_TOLD) return undefined
   // What could not be found out this time may be found out the next time.
   if (bag instanceof CompletedBag && bag.unknowns.size > 0) return undefined
+  // Other generators, or what they ask, would find something else: the rules that read it are not the same then.
+  const isFound = generators !== undefined && generators.rules.length > 0
   const isGenerated = bag instanceof CompletedBag ? (name: string) => bag.isGenerated(name) : undefined
   // What generators found hangs on what they read, and both the choice of rules and their evaluation on what they found.
-  const found = inputs === undefined ? [] : toldSteps(inputs.steps)
+  const found = toldSteps(inputSteps)
   return {
     config: state.snapshot.id,
     choosing: joined(found, toldSteps(choosing.steps, isGenerated)),
-    scope: plan.scope.digest,
+    scope: isFound ? `${plan.scope.digest} ${generators.digest}` : plan.scope.digest,
     reads: joined(found, toldSteps(steps, isGenerated)),
-    handlers: plan.handlers,
+    handlers: isFound ? together(plan.handlers, handlersOf(generators)) : plan.handlers,
     epoch,
     generated: bag instanceof CompletedBag ? bag.generated : [],
   }
+}
+
+const handlersBySet = new WeakMap<CandidateSet, readonly string[]>()
+
+/** What a handler found is void when the handler is revoked, as what it said is. */
+function handlersOf(generators: CandidateSet): readonly string[] {
+  let handlers = handlersBySet.get(generators)
+  if (handlers === undefined) {
+    handlers = generators.rules.flatMap(({ actions }) => actions.map(({ handler }) => handler.name))
+    handlersBySet.set(generators, handlers)
+  }
+  return handlers
+}
+
+function together(some: readonly string[], others: readonly string[]): readonly string[] {
+  return [...new Set([...some, ...others])]
 }
 
 function joined(first: readonly AskedQuestion[], second: readonly AskedQuestion[]): readonly AskedQuestion[] {

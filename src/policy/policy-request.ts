@@ -2,6 +2,7 @@
 // that may apply.
 
 import { ReadCollector } from '../cache/read-collector.ts'
+import type { CandidateSet } from '../config/rule-index.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Counter } from '../kernel/ports.ts'
@@ -28,6 +29,8 @@ export interface PolicyRequest<O extends RequestOptions = RequestOptions> {
   readonly bag: AttributeBag
   /** What generating read of the request; `undefined` where nothing was generated, or nobody asks. */
   readonly inputs: ReadCollector | undefined
+  /** The rules that may have generated attributes; `undefined` where the config has none. */
+  readonly generators: CandidateSet | undefined
   /** Where what choosing the rules read has led; `undefined` where nobody asks what the answer depended on. */
   readonly selection: Place | undefined
   /** What choosing the rules read, step by step; `undefined` where nobody asks for the answer's shape. */
@@ -40,6 +43,11 @@ export interface PolicyRequest<O extends RequestOptions = RequestOptions> {
   /** When it was ready to be answered: as it came, unless attributes had to be waited for. */
   readonly preparedAt: number
 }
+
+/** How a request came to have generated attributes. */
+type Generation = Pick<PolicyRequest, 'inputs' | 'generators'>
+
+const NOT_GENERATED: Generation = { inputs: undefined, generators: undefined }
 
 export interface PolicyRequestsOptions {
   readonly clock: Clock
@@ -80,7 +88,7 @@ export class PolicyRequests {
     const startedAt = options.startedAt ?? this.#options.clock.monotonic()
     const outcome = state.rules.generatesAttributes
       ? this.#generate(state, own, options, startedAt, proceed)
-      : proceed(this.#request(state, own, undefined, options, startedAt, startedAt))
+      : proceed(this.#request(state, own, NOT_GENERATED, options, startedAt, startedAt))
     return outcome instanceof Promise ? state.handlers.hold(outcome) : outcome
   }
 
@@ -93,19 +101,20 @@ export class PolicyRequests {
   ): T | Promise<T> {
     const { clock, generationFailures: failures } = this.#options
     const inputs = options.references === false && options.shape !== true ? undefined : new ReadCollector()
-    const generators = state.rules.attributes(own, inputs).rules
+    const generators = state.rules.attributes(own, inputs)
+    const generated = { inputs, generators }
     const context = { deadline: startedAt + options.timeoutMs, failures, failed: 'unknown', log: inputs } as const
-    const bag = generateAttributes(own, generators, state.handlers, context)
-    if (!(bag instanceof Promise)) return proceed(this.#request(state, bag, inputs, options, startedAt, startedAt))
+    const bag = generateAttributes(own, generators.rules, state.handlers, context)
+    if (!(bag instanceof Promise)) return proceed(this.#request(state, bag, generated, options, startedAt, startedAt))
     return bag.then((completed) =>
-      proceed(this.#request(state, completed, inputs, options, startedAt, clock.monotonic())),
+      proceed(this.#request(state, completed, generated, options, startedAt, clock.monotonic())),
     )
   }
 
   #request<O extends RequestOptions>(
     state: PolicyState,
     bag: AttributeBag,
-    inputs: ReadCollector | undefined,
+    { inputs, generators }: Generation,
     options: O,
     startedAt: number,
     preparedAt: number,
@@ -115,7 +124,8 @@ export class PolicyRequests {
     const plan = this.#options.plans.of(state.rules.check(bag, trace ?? choosing))
     if (trace !== undefined && choosing !== undefined) state.rules.check(bag, choosing)
     const deadline = startedAt + options.timeoutMs
-    return { state, bag, inputs, selection: trace?.place, choosing, plan, options, deadline, startedAt, preparedAt }
+    const selection = trace?.place
+    return { state, bag, inputs, generators, selection, choosing, plan, options, deadline, startedAt, preparedAt }
   }
 
   #startOf(state: PolicyState): Place {
