@@ -18,7 +18,7 @@ const QUESTION = { kind: 'key', name: 'request.headers', key: 'x-user' } as cons
 it('what is refreshed is kept for the request that it is about, and for no other', async () => {
   const clock = new FakeClock()
   const askedAbout: string[] = []
-  let hold: Promise<void> | undefined
+  const held: Promise<void>[] = []
   const vocabulary = new Map([['request.headers', 'STRING_MAP']] as const)
   const config = { id: 'c', vocabulary, normalizes: true, allowedAmbiguities: new Set<never>() }
   // Allows amy alone.
@@ -26,7 +26,7 @@ it('what is refreshed is kept for the request that it is about, and for no other
     async ask({ bag }): Promise<NodeAnswer> {
       const user = stepOf(QUESTION)?.answer(bag).value ?? ''
       askedAbout.push(user)
-      await hold
+      await held.at(-1)
       const status = user === 's3:amy' ? { code: 0, message: '' } : { code: 7, message: 'no' }
       const shape = {
         config: 'c',
@@ -61,7 +61,7 @@ it('what is refreshed is kept for the request that it is about, and for no other
   expect((await client.check(request)).allowed).toBe(true)
   await clock.advance(LIFE_MS * 0.95)
   const { promise, resolve } = Promise.withResolvers<void>()
-  hold = promise
+  held.push(promise)
   expect(client.check(request)).toMatchObject({ allowed: true })
   expect(askedAbout).toEqual(['s3:amy', 's3:amy'])
   headers['x-user'] = 'eve'
