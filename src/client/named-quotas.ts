@@ -7,6 +7,7 @@ import type { CheckOptions, QuotaDemand, QuotaGrant, QuotaOptions } from '../ker
 import { grantsAsSent } from '../wire/as-sent.ts'
 import { NormalRequestBag } from '../wire/normal-request-bag.ts'
 import type { Nodes } from './nodes/nodes.ts'
+import { askForGrants } from './quotas/asked-grants.ts'
 import { createQuotaPoolMetrics } from './quotas/quota-pool-metrics.ts'
 import { type Grants, type QuotaCall, QuotaPools } from './quotas/quota-pools.ts'
 import type { SeenRequest } from './seen-request.ts'
@@ -72,9 +73,7 @@ export class NamedQuotas {
     { timeoutMs, deduplicationId }: QuotaOptions,
   ): Promise<Grants> {
     const retries = deduplicationId === undefined ? {} : { deduplicationId }
-    const question = { bag, timeoutMs, affinity, tenant, quotas, quotasOnly: true, ...retries }
-    const { grants } = await this.#nodes.ask(question)
-    return grants
+    return await askForGrants(this.#nodes, { bag, timeoutMs, affinity, tenant, quotas, ...retries })
   }
 }
 

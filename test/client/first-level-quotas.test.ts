@@ -53,6 +53,22 @@ describe('quotas that are named with a check', () => {
     await expect(check('x')).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
   })
 
+  it('are not taken for granted where the node refuses what it is asked for what it is', async () => {
+    await check('x')
+    nodes.script = () => ({ answer: { status: { code: 3, message: 'too large' }, validForMs: 0 }, shape: undefined })
+    await expect(check('x')).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+    nodes.known = undefined
+    const charged = checks.charge(MapBag.of({ a: 'x' }), quotas, { timeoutMs: 1_000 })
+    await expect(charged).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+  })
+
+  it('are refused where the node says nothing of them', async () => {
+    nodes.script = () => ({})
+    await check('x')
+    const { quotas: granted } = await check('x')
+    expect(granted.get('requests')).toMatchObject({ granted: 0, status: { code: 13 } })
+  })
+
   it('are charged once for a request that is tried again when its answer is not known any more', async () => {
     await check('x')
     const retried = { deduplicationId: 'id' }

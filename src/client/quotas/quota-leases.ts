@@ -1,8 +1,9 @@
 // Asks nodes for what pools want to hold, and fills the pools.
 
 import type { Clock } from '../../kernel/ports.ts'
-import { Code, OK_STATUS, type Status } from '../../kernel/status.ts'
+import { OK_STATUS } from '../../kernel/status.ts'
 import type { NodeGrant, Nodes } from '../nodes/nodes.ts'
+import { askForGrants, NOT_GRANTED } from './asked-grants.ts'
 import type { PoolIndex } from './pool-index.ts'
 import { type Charge, isFailure, type Kept, type Pool, refusalOf, retryOf } from './quota-pool.ts'
 import type { QuotaPoolMetrics } from './quota-pool-metrics.ts'
@@ -15,8 +16,6 @@ export interface QuotaLeasesOptions {
   /** How long is waited for what nobody waits for, in ms. */
   readonly timeoutMs: number
 }
-
-const NOT_TOLD: Status = { code: Code.INTERNAL, message: 'the node did not say what it grants of the quota' }
 
 export class QuotaLeases {
   readonly #options: QuotaLeasesOptions
@@ -61,8 +60,8 @@ export class QuotaLeases {
     const { bag, affinity, tenant } = call
     const quotas = new Map([[name, { amount: lease.amount, bestEffort }]])
     try {
-      const { grants } = await nodes.ask({ bag, affinity, tenant, timeoutMs, quotas, quotasOnly: true })
-      return grants.get(name) ?? { status: NOT_TOLD, granted: 0, validForMs: 0, shape: undefined }
+      const grants = await askForGrants(nodes, { bag, affinity, tenant, timeoutMs, quotas })
+      return grants.get(name) ?? NOT_GRANTED
     } catch (error) {
       metrics.leases.failed.add()
       kept.pool.amounts.failed(lease, clock.monotonic())

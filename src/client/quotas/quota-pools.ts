@@ -5,6 +5,7 @@ import type { Clock, Random } from '../../kernel/ports.ts'
 import type { QuotaDemand } from '../../kernel/services.ts'
 import { OK_STATUS } from '../../kernel/status.ts'
 import type { NodeGrant, Nodes } from '../nodes/nodes.ts'
+import { askForGrants } from './asked-grants.ts'
 import { DecidedQuotas, type Grants } from './decided-quotas.ts'
 import { PoolIndex } from './pool-index.ts'
 import { DEFAULT_PREFETCH, type PrefetchOptions } from './prefetch-options.ts'
@@ -178,8 +179,11 @@ export class QuotaPools {
     const { bag, affinity, tenant, timeoutMs, demands, deduplicationId } = call
     const { metrics, nodes, clock } = this.#options
     metrics.quotas.asked.add(demands.size)
-    const question = { bag, affinity, tenant, timeoutMs, quotas: demands, quotasOnly: true }
-    const { grants } = await nodes.ask(deduplicationId === undefined ? question : { ...question, deduplicationId })
+    const question = { bag, affinity, tenant, timeoutMs, quotas: demands }
+    const grants = await askForGrants(
+      nodes,
+      deduplicationId === undefined ? question : { ...question, deduplicationId },
+    )
     this.#learn(call, grants, askedAt, clock.monotonic())
     for (const [name, grant] of grants) into.set(name, grant)
   }
