@@ -49,7 +49,10 @@ async function chargeQuotas({ quotas }: RouteDependencies, { bag, demands, optio
 
 async function chargeLimits({ rateLimit }: RouteDependencies, { demand, timeoutMs }: LimitsBody) {
   if (rateLimit === undefined)
-    throw new IntermixError('NOT_FOUND', 'this node has no rate limits: start it with --ratelimit-config DIR')
+    throw new IntermixError(
+      'NOT_FOUND',
+      'there are no limits by descriptors here: nodes have them with --ratelimit-config DIR; sidecars take descriptors over gRPC only',
+    )
   const answer = await rateLimit.service.shouldRateLimit(demand, { timeoutMs })
   return { code: answer.isOver ? Code.RESOURCE_EXHAUSTED : Code.OK, text: JSON.stringify(jsonOf(answer)) }
 }

@@ -196,7 +196,7 @@ export const SETTINGS = {
   adminAddress: {
     kind: 'address',
     default: { host: '127.0.0.1', port: 15_014 },
-    description: 'Where /metrics, /healthz, /readyz and /debug listen, and what explain and revoke ask.',
+    description: 'Where /metrics, /healthz, /readyz and /debug listen, and what explain and revoke ask of a node.',
     group: 'Listeners',
     roles: ROLES,
   },
@@ -381,7 +381,8 @@ export const SETTINGS = {
   nodeId: {
     kind: 'text',
     placeholder: 'NAME',
-    description: 'Name of this node, different from that of every other; of several processes each adds its number.',
+    description:
+      'Name of this process, different from that of every other, by which revoke and ledger call it; of several processes of a node each adds its number.',
     pattern: { regex: /^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/, allowed: '1 to 63 letters, digits and -, not - first' },
     defaultText: 'host name and a random suffix',
     group: 'Process',

@@ -35,6 +35,7 @@ export function intermix(options: UndiciOptions): Dispatcher.DispatcherComposeIn
   const guard = new Guard<Options>(options)
   const { trace = true, skip } = options
   return (dispatch) => (given, handler) => {
+    refuseOldHandler(handler)
     if (skip?.(given) === true) return dispatch(given, handler)
     const lines = linesOf(given.headers as GivenLines)
     const isTraced = trace && carryTrace(lines, currentTrace())
@@ -57,6 +58,18 @@ export function intermix(options: UndiciOptions): Dispatcher.DispatcherComposeIn
       .catch((caught: unknown) => handler.onResponseError?.(NOTHING_SENT, IntermixError.from(caught)))
     return true
   }
+}
+
+/**
+ * A fetch of an older undici, such as Node's own may be, listens by methods that the present one calls no more: it would wait
+ * for ever.
+ */
+function refuseOldHandler(handler: Handler): void {
+  if (typeof handler.onRequestStart === 'function') return
+  throw new IntermixError(
+    'INVALID_REQUEST',
+    'this fetch is of another version of undici than its dispatcher: take the fetch of the package undici',
+  )
 }
 
 /** As undici writes it: what is checked is what is sent. */

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Agent, Client, fetch as undiciFetch, request } from 'undici'
+import { Agent, Client, type Dispatcher, fetch as undiciFetch, request } from 'undici'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { traceOf, withTrace } from '../../../src/client/library/trace-context.ts'
 import { intermix, type UndiciOptions } from '../../../src/client/library/undici.ts'
@@ -41,6 +41,14 @@ describe('the interceptor of undici', () => {
 
   const dispatcher = (options: Omit<UndiciOptions, 'client'> = {}) =>
     agent.compose(intermix({ client: given.client, ...options }))
+
+  it("refuses a fetch of another undici, such as Node's own may be, in place of letting it wait for ever", async () => {
+    const oldHandler = { onConnect: () => undefined, onHeaders: () => true, onError: () => undefined }
+    const dispatch = () =>
+      dispatcher().dispatch({ method: 'GET', path: '/', origin }, oldHandler as Dispatcher.DispatchHandler)
+    expect(dispatch).toThrow('take the fetch of the package undici')
+    expect(got).toEqual([])
+  })
 
   it('tells policy what is sent, to the letter', async () => {
     const answer = await request(`${origin}/a/%2e%2e/b`, {
