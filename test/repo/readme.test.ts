@@ -155,7 +155,7 @@ describe('the commands of the README', () => {
     ]
     const help = commands.map((name) => run(`npx intermix ${name} --help`)).join('\n')
     const flags = new Set([...manual.matchAll(/(?<=[\s`])--[a-z][a-z-]+/g)].map(([flag]) => flag))
-    for (const flag of ['--help', '--build', '--scale', '--omit']) flags.delete(flag)
+    for (const flag of ['--help', '--build', '--profile', '--scale', '--omit']) flags.delete(flag)
     expect(flags.size).toBeGreaterThan(8)
     for (const flag of flags) expect(help).toContain(flag)
   })

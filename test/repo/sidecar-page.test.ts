@@ -14,7 +14,7 @@ const blocks = (language: string) =>
 
 describe('the page on sidecars', () => {
   it('names flags that exist', () => {
-    const others = ['--help', '--entrypoint', '--max-semi-space-size', '--heap-growing-percent']
+    const others = ['--help', '--profile', '--entrypoint', '--max-semi-space-size', '--heap-growing-percent']
     const known = new Set([...others, ...ROLES.flatMap((role) => Object.keys(settingsOf(role)).map(flagOf))])
     const named = [...page.matchAll(/(?<![\w-])--[a-z][a-z0-9-]*/g)].map(([flag]) => flag)
     expect(named.length).toBeGreaterThan(10)
@@ -41,7 +41,7 @@ describe('the page on sidecars', () => {
 
   it('shows YAML that can be read', () => {
     const shown = blocks('yaml')
-    expect(shown.length).toBe(3)
+    expect(shown.length).toBe(4)
     for (const text of shown) for (const document of parseAllDocuments(text)) expect(document.errors).toEqual([])
   })
 })
