@@ -254,6 +254,8 @@ class BatchStream implements GrpcStreamHandler {
       const message = this.#unread.shift()
       if (message === undefined) return
       this.#batches.begin(message)
+      // There are messages without any check.
+      now = clock.monotonic()
     }
   }
 

@@ -326,6 +326,27 @@ describe('a batch stream, seen from its host', () => {
     expect(turns).toHaveLength(0)
   })
 
+  it('leaves the loop to others in the midst of messages without a check, too', () => {
+    const given = dependencies()
+    const turns: (() => void)[] = []
+    let now = 0
+    const turn = (next: () => void) => {
+      turns.push(next)
+      return () => undefined
+    }
+    const { host, handler } = opened({ ...given, clock: { ...given.clock, monotonic: () => now++, turn } })
+    host.takes = false
+    host.asking.writer.add(1, 0, pathBag('/a'))
+    handler.message(host.asking.writer.take())
+    for (let i = 0; i < 100; i++) handler.message(Buffer.alloc(0))
+    host.takes = true
+    handler.drained?.()
+    let count = 0
+    for (let next = turns.shift(); next !== undefined; next = turns.shift(), count++) next()
+    expect(count).toBeGreaterThan(10)
+    expect(host.paused).toBe(false)
+  })
+
   it('refuses single checks where the node has too many in flight', () => {
     const given = still()
     given.check.decide = () => new Promise(() => undefined)

@@ -259,6 +259,8 @@ export class NodeLink implements Disposable {
     stream.http2.end()
     if (this.#current === stream) this.#current = undefined
     this.#options.onLeaving()
+    // Whether the node ends it, too, is not waited for.
+    this.#endWhenDone(stream)
   }
 
   #endWhenDone(stream: Stream): void {

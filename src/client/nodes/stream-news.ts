@@ -30,6 +30,8 @@ export interface StreamNewsOptions {
 export const ASK_EVERY_MS = 500
 /** Without an answer for so long a node is dead. */
 const DEAD_MS = 2_000
+/** Questions that may wait for their answer before nothing is confirmed at once: a node that only tells gets no more of them. */
+const MAX_ASKED = 64
 
 interface Asked {
   readonly ask: number
@@ -43,6 +45,8 @@ export class StreamNews {
   /** Those that have no answer yet, in their order. */
   #asked: Asked[] = []
   #ask = 0
+  /** Something came that was not confirmed. */
+  #isOwing = false
   #cancel = () => {}
   #isOver = false
 
@@ -62,7 +66,8 @@ export class StreamNews {
     const sentAt = at < 0 ? undefined : this.#asked[at]?.sentAt
     // What was asked before is answered with it: the node has said all that it knows.
     if (at >= 0) this.#asked = this.#asked.slice(at + 1)
-    if (this.#options.taker.take(news, sentAt)) this.#askNow()
+    if (this.#options.taker.take(news, sentAt)) this.#isOwing = true
+    if (this.#isOwing && this.#asked.length < MAX_ASKED) this.#askNow()
   }
 
   stop(): void {
@@ -92,6 +97,7 @@ export class StreamNews {
   #askNow(): void {
     const { clock, taker, send } = this.#options
     if (this.#isOver) return
+    this.#isOwing = false
     this.#ask = (this.#ask % 0xffff_fffe) + 1
     this.#asked.push({ ask: this.#ask, sentAt: clock.monotonic(), attentiveAt: clock.attentive() })
     send({ ask: this.#ask, epoch: taker.epoch() })

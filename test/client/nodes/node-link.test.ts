@@ -2,6 +2,7 @@
 
 import { createServer, type Server } from 'node:net'
 import { once } from 'node:events'
+import { createServer as createNode, type ServerHttp2Session } from 'node:http2'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type NodeAddress, NodeLink } from '../../../src/client/nodes/node-link.ts'
 import type { AnswerShape } from '../../../src/kernel/answer-shape.ts'
@@ -163,6 +164,32 @@ describe('a link to a node', () => {
     await failed
     expect(link.waiting).toBe(0)
     await expect(link.ask(about('/b', 5_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+  })
+
+  it('keeps no connection to a node that takes nothing new over it and never ends it', async () => {
+    const node = createNode()
+    const sessions = new Set<ServerHttp2Session>()
+    node.on('session', (session) => {
+      sessions.add(session)
+      session.on('error', () => undefined)
+      session.once('close', () => sessions.delete(session))
+    })
+    let asked = 0
+    node.on('stream', (stream) => {
+      asked++
+      stream.on('error', () => undefined)
+      stream.respond({ ':status': 200 })
+      stream.session?.goaway(0)
+    })
+    node.listen(0, '127.0.0.1')
+    await once(node, 'listening')
+    ends.push(() => {
+      for (const session of sessions) session.destroy()
+      node.close()
+    })
+    const { link } = linked({ host: '127.0.0.1', port: (node.address() as { port: number }).port })
+    while (asked < 5) await expect(link.ask(about('/a', 100))).rejects.toMatchObject({ retryable: true })
+    await expect.poll(() => sessions.size).toBeLessThanOrEqual(1)
   })
 
   it('says at once that nobody listens, and in time that nobody answers', async () => {

@@ -60,6 +60,19 @@ describe('the news of a stream', () => {
     expect(sent.map(({ ask }) => ask)).toEqual([1, 2])
   })
 
+  it('are not confirmed one by one to a node that tells much and answers nothing', async () => {
+    isNew = true
+    for (let i = 0; i < 100_000; i++) news.take(told(0))
+    expect(sent.length).toBeLessThanOrEqual(64)
+    isNew = false
+    // What was held back is confirmed with the first answer.
+    const before = sent.length
+    news.take(told(before))
+    expect(sent.length).toBe(before + 1)
+    news.take(told(before + 1))
+    expect(sent.length).toBe(before + 1)
+  })
+
   it('are missed for two seconds before the node is taken for dead', async () => {
     await clock.advance(1_000)
     news.take(told(2))
