@@ -1,16 +1,12 @@
 // What a sidecar is made of: the doors of a node before answers and reports that nodes give and take. It is apart from
 // `compose.ts` because hardly anything of a node is loaded for it.
 
-import { attributePath } from '../client/affinity.ts'
 import { FirstLevelCheck } from '../client/first-level-check.ts'
 import { NodePool } from '../client/nodes/node-pool.ts'
-import { readNodeSource } from '../client/nodes/node-sources.ts'
-import { tlsFromFiles } from '../client/nodes/tls-files.ts'
 import { WatchedMembers } from '../client/nodes/watched-members.ts'
 import { ReportBuffer } from '../client/reports/report-buffer.ts'
 import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
 import { within } from '../kernel/deadline.ts'
-import { IntermixError } from '../kernel/errors.ts'
 import { Admission } from '../server/admission.ts'
 import type { CreateGrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
@@ -24,6 +20,7 @@ import { grpcChoices } from './grpc-choices.ts'
 import { type Door, door } from './listening-door.ts'
 import { reportAcks } from './report-choices.ts'
 import type { CreateProcess, ProcessPorts, RunningProcess, Started } from './running-process.ts'
+import { sidecarChoices } from './sidecar-choices.ts'
 
 /** How often it is looked whether nodes are there, and what is kept is measured. */
 const LOOK_MS = 250
@@ -64,11 +61,11 @@ class Sidecar implements RunningProcess {
       caller: settings.nodeId,
       onMembers: (members) => this.#members.told(members),
     })
-    const { nodesTlsCa: ca, nodesTlsCert: cert, nodesTlsKey: key, nodesTlsName: servername } = settings
+    const { sources, affinity, tenant, tls } = sidecarChoices(settings, log)
     this.#members = new WatchedMembers({
-      sources: readAll('--nodes', settings.nodes, readNodeSource),
+      sources,
       discover: settings.nodesDiscover,
-      tls: ca === undefined ? undefined : tlsFromFiles({ ca, cert, key, servername }, log),
+      tls,
       clock,
       random,
       log,
@@ -84,10 +81,7 @@ class Sidecar implements RunningProcess {
       maxEntries: settings.l1Entries,
       maxBytes: settings.l1Bytes,
       refreshesPerSecond: settings.l1RefreshRate,
-      choice: {
-        affinity: readAll('--affinity', settings.affinity, attributePath),
-        tenant: readAll('--tenant', settings.tenant === '' ? [] : [settings.tenant], attributePath)[0],
-      },
+      choice: { affinity, tenant },
     })
     this.#batchIds = createBatchIds({ nodeId: settings.nodeId, clock, random })
     this.#reports = new ReportBuffer({
@@ -178,19 +172,4 @@ class Sidecar implements RunningProcess {
       ['http', door(http, settings.httpAddress, settings)],
     ])
   }
-}
-
-/** Every item that is none at once. @throws IntermixError INVALID_SETTING */
-function readAll<T>(flag: string, items: readonly string[], read: (item: string) => T): readonly T[] {
-  const problems: string[] = []
-  const values = items.flatMap((item) => {
-    try {
-      return [read(item)]
-    } catch (caught) {
-      problems.push(`${flag}: ${IntermixError.from(caught).message}`)
-      return []
-    }
-  })
-  if (problems.length > 0) throw new IntermixError('INVALID_SETTING', problems.join('\n'))
-  return values
 }
