@@ -35,6 +35,11 @@ export interface WatchedMembersOptions {
   readonly onMembers: (members: readonly PoolMember[]) => void
 }
 
+interface Target {
+  readonly members: readonly PoolMember[]
+  readonly isFailing: boolean
+}
+
 const LOOK_MS = 10_000
 /** Before there is any list. */
 const FIRST_LOOK_MS = 1_000
@@ -53,6 +58,8 @@ export class WatchedMembers {
   /** What each source led to last. */
   readonly #found = new Map<NodeSource, readonly PoolMember[]>()
   readonly #failing = new Set<NodeSource>()
+  /** What each service record named last. */
+  readonly #targets = new Map<NodeSource, ReadonlyMap<string, Target>>()
   #told: readonly PoolMember[] | undefined
   #published = ''
   #cancel = () => {}
@@ -132,10 +139,39 @@ export class WatchedMembers {
         const services = await this.#resolver.services(source.name)
         // Those behind them are for when none of these is there.
         const first = Math.min(...services.map(({ priority }) => priority))
-        const those = services.filter(({ priority }) => priority === first)
-        return (await Promise.all(those.map(({ name, port }) => this.#named(name, port)))).flat()
+        return await this.#served(
+          source,
+          services.filter(({ priority }) => priority === first),
+        )
       }
     }
+  }
+
+  /** A target that cannot be looked up is where it was last, and keeps no other one away. */
+  async #served(
+    source: NodeSource,
+    services: Awaited<ReturnType<Resolver['services']>>,
+  ): Promise<readonly PoolMember[]> {
+    const before = this.#targets.get(source)
+    const targets = new Map<string, Target>()
+    let failure: unknown
+    const look = async ({ name, port }: (typeof services)[number]) => {
+      const target = addressText(name, port)
+      const known = before?.get(target)
+      try {
+        targets.set(target, { members: await this.#named(name, port), isFailing: false })
+      } catch (error) {
+        failure = error
+        targets.set(target, { members: known?.members ?? [], isFailing: true })
+        if (known?.isFailing !== true)
+          this.#options.log.warn({ err: error, target }, 'a target of a service record could not be looked up')
+      }
+    }
+    await Promise.all(services.map(look))
+    this.#targets.set(source, targets)
+    const members = Array.from(targets.values(), (target) => target.members).flat()
+    if (members.length === 0 && failure !== undefined) throw failure
+    return members
   }
 
   async #named(name: string, port: number): Promise<readonly PoolMember[]> {

@@ -119,6 +119,25 @@ describe('which nodes there are', () => {
     members.stop()
   })
 
+  it('takes what can be looked up of a record, and the rest as it was last', async () => {
+    const target = (name: string) => ({ name, port: 1, priority: 1 })
+    services.set('_grpc', [target('one'), target('two'), target('three')])
+    addresses.set('one', ['10.0.0.1']).set('two', ['10.0.0.2'])
+    const members = watched(['srv:_grpc'])
+    await members.start()
+    expect(ids()).toEqual(['10.0.0.1:1', '10.0.0.2:1'])
+    addresses.delete('two')
+    addresses.set('three', ['10.0.0.3'])
+    await clock.advance(11_000)
+    expect(ids()?.toSorted()).toEqual(['10.0.0.1:1', '10.0.0.2:1', '10.0.0.3:1'])
+    await clock.advance(11_000)
+    expect(log.lines).toHaveLength(2)
+    services.set('_grpc', [target('one'), target('three')])
+    await clock.advance(11_000)
+    expect(ids()?.toSorted()).toEqual(['10.0.0.1:1', '10.0.0.3:1'])
+    members.stop()
+  })
+
   it('is what nodes tell, as long as any can be heard', async () => {
     const members = watched(['seed:1'], { discover: true })
     await members.start()
