@@ -33,6 +33,12 @@ export interface DroppedRecords {
   readonly count: number
 }
 
+/**
+ * What one call of packed batches counts at most, records and those that were dropped: counters of the whole mesh add up what
+ * each call says, and stay exact.
+ */
+export const MAX_CALL_COUNT = 1_000_000_000
+
 /** What is in a payload of packed batches. Records of all of them and those that were dropped are what the batch counts. */
 export interface PackedReport {
   readonly batches: readonly Omit<ReportBatch, 'id'>[]

@@ -3,7 +3,7 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import { SIDECAR_DROPPED_TOTAL, SIDECAR_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
-import { DROP_REASONS, type ReportBatch } from '../kernel/report.ts'
+import { DROP_REASONS, MAX_CALL_COUNT, type ReportBatch } from '../kernel/report.ts'
 import { DEFAULT_REPORT_ACKS, type ReportOutcome } from '../kernel/services.ts'
 import { Code } from '../kernel/status.ts'
 import { tryOf } from '../telemetry/call-names.ts'
@@ -69,7 +69,7 @@ export function reportCallService(given: Omit<DoorDependencies, 'check' | 'defau
   }
 }
 
-/** @throws IntermixError INVALID_REQUEST where it has no id, or a format that is not known here */
+/** @throws IntermixError INVALID_REQUEST where it has no id, a format that is not known here, or a count beyond belief */
 function whatIsIn({ id, parts, dropped }: ReportCall): Pick<ReportBatch, 'format' | 'count'> {
   if (!ID.test(id))
     throw new IntermixError('INVALID_REQUEST', 'a call of reports needs an id: letters, digits, . _ and -')
@@ -86,6 +86,7 @@ function whatIsIn({ id, parts, dropped }: ReportCall): Pick<ReportBatch, 'format
     count += part.count
   }
   for (const each of dropped) count += each.count
-  if (!Number.isSafeInteger(count)) throw new IntermixError('INVALID_REQUEST', `${count} is no number of records`)
+  if (count > MAX_CALL_COUNT)
+    throw new IntermixError('INVALID_REQUEST', `a call of ${count} records; at most ${MAX_CALL_COUNT} are counted`)
   return { format: (isSparable ? SPARABLE_REPORT_CALL : REPORT_CALL).name, count }
 }

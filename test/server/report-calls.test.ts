@@ -92,6 +92,10 @@ describe('calls of reports', () => {
     })
     await expect(report(callOf([], 'a b'))).rejects.toMatchObject({ code: INVALID })
     await expect(report(Buffer.from([255]))).rejects.toMatchObject({ code: INVALID })
+    // What counters of the whole mesh would not hold.
+    const lost = (count: number) => report(Buffer.concat([callOf([]), encodeDropped([{ reason: 'full', count }])]))
+    await expect(lost(Number.MAX_SAFE_INTEGER)).rejects.toMatchObject({ code: INVALID })
+    await expect(lost(1_000_000_001)).rejects.toMatchObject({ code: INVALID })
     given.report.decide = async () => new IntermixError('OVERLOADED', 'no room')
     const one = callOf([{ format: 'attributes', count: 1, text: '[]' }])
     await expect(report(one)).rejects.toMatchObject({ code: grpcStatus.UNAVAILABLE, details: 'no room' })

@@ -11,10 +11,12 @@ import {
 } from '../../kernel/metrics/report-buffer.ts'
 import type { LabelValue } from '../../kernel/metrics/metric.ts'
 import type { Counter, Gauge, Meter } from '../../kernel/ports.ts'
-import type { DroppedRecords } from '../../kernel/report.ts'
+import { type DroppedRecords, MAX_CALL_COUNT } from '../../kernel/report.ts'
 
 /** Why records were dropped of which nodes are told. */
 export type ToldDrop = 'full' | 'refused'
+/** What one call tells of each reason: the rest of its count is for records. */
+const MAX_TOLD = MAX_CALL_COUNT / 4
 export type BufferRefusal = LabelValue<typeof REPORT_BUFFER_REFUSED_TOTAL, 'reason'>
 
 export interface BufferTotals {
@@ -85,11 +87,13 @@ export class BufferLedger {
     return this.#untold.full + this.#untold.refused > 0
   }
 
-  /** What is to be told with the next call: it is that call's to tell from now on. */
+  /** What is to be told with the next call, as much of it as one call may count: it is that call's to tell from now on. */
   takeUntold(): DroppedRecords[] {
-    const told = (['full', 'refused'] as const).map((reason) => ({ reason, count: this.#untold[reason] }))
-    this.#untold.full = 0
-    this.#untold.refused = 0
+    const told = (['full', 'refused'] as const).map((reason) => {
+      const count = Math.min(MAX_TOLD, this.#untold[reason])
+      this.#untold[reason] -= count
+      return { reason, count }
+    })
     return told.filter(({ count }) => count > 0)
   }
 

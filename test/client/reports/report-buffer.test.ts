@@ -114,6 +114,16 @@ describe('the buffer of reports', () => {
     expect(log.lines).toEqual([expect.stringContaining('a node has refused reports for good')])
   })
 
+  it('tells of more than one call may count with several', async () => {
+    const { buffer, mesh, batch, until } = started()
+    mesh.fate = () => (mesh.tries === 1 ? 'refused' : 'taken')
+    buffer.accept(batch(600_000_000), 'memory')
+    await until(() => mesh.dropped['refused'] === 600_000_000)
+    expect(Array.from(mesh.calls.values(), ({ dropped }) => dropped[0]?.count)).toEqual([
+      250_000_000, 250_000_000, 100_000_000,
+    ])
+  })
+
   it('sends all at the end, or says what it could not', async () => {
     const good = started()
     for (let i = 0; i < 10; i++) good.buffer.accept(good.batch(1_000, i % 2 === 0 ? 'logs' : 'records'), 'memory')
