@@ -174,9 +174,9 @@ describe('a link to a node', () => {
       session.on('error', () => undefined)
       session.once('close', () => sessions.delete(session))
     })
-    let asked = 0
+    const asked: unknown[] = []
     node.on('stream', (stream) => {
-      asked++
+      asked.push(stream)
       stream.on('error', () => undefined)
       stream.respond({ ':status': 200 })
       stream.session?.goaway(0)
@@ -188,7 +188,7 @@ describe('a link to a node', () => {
       node.close()
     })
     const { link } = linked({ host: '127.0.0.1', port: (node.address() as { port: number }).port })
-    while (asked < 5) await expect(link.ask(about('/a', 100))).rejects.toMatchObject({ retryable: true })
+    while (asked.length < 5) await expect(link.ask(about('/a', 100))).rejects.toMatchObject({ retryable: true })
     await expect.poll(() => sessions.size).toBeLessThanOrEqual(1)
   })
 
