@@ -32,8 +32,8 @@ export interface FindOptions {
   readonly known?: AttributeBag
   /** Whether it may be beyond its life, within what its upkeep allows. */
   readonly stale?: boolean
-  /** Whether one that has paid for quotas will not do. */
-  readonly unpaid?: boolean
+  /** Whether one that was charged, or refused by a limit, will not do. */
+  readonly uncharged?: boolean
 }
 
 const FRESH: FindOptions = {}
@@ -205,10 +205,10 @@ export class AnswerCache {
     bag: AttributeBag,
     handlers: readonly string[],
     now: number,
-    { stale, unpaid }: FindOptions,
+    { stale, uncharged }: FindOptions,
   ): boolean {
     const until = stale === true ? (stored.upkeep?.staleUntil ?? stored.freshUntil) : stored.freshUntil
-    if (unpaid === true && stored.upkeep?.isPaid === true) return false
+    if (uncharged === true && stored.upkeep?.isCharged === true) return false
     if (now >= until || usesLeft(stored) <= 0) return false
     return (
       this.#options.revocations.allows(stored.epoch, handlers, bag) &&

@@ -33,6 +33,8 @@ export interface Upkeep {
   refreshAt: number
   /** Whether its uses were paid for: another one is to be asked for when few are left. */
   readonly isPaid: boolean
+  /** Whether it says what became of quotas of its own request: it paid for them, or one of them was used up. */
+  readonly isCharged: boolean
 }
 
 /** A stored answer that was found again. */

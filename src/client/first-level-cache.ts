@@ -121,12 +121,12 @@ export class FirstLevelCache {
 
   /**
    * Finds an answer that may be given to a request now, and spends one use of it.
-   * @param how whether it may be beyond its life, within the bound that its node has told, and whether it may have paid for quotas
+   * @param how whether it may be beyond its life, within the bound that its node has told, and whether it may hang on what was charged
    */
   find(
     { config, charging, bag }: Wanted,
     now: number,
-    how: Pick<FindOptions, 'stale' | 'unpaid'> = {},
+    how: Pick<FindOptions, 'stale' | 'uncharged'> = {},
   ): FoundFirst | undefined {
     const choices = this.#configs.get(idOf(config, charging))
     if (choices === undefined) return undefined
@@ -157,14 +157,14 @@ export class FirstLevelCache {
     if (choosing === undefined || steps === undefined) return refuse(notKept.mismatch)
     const { scope } = this.#chosen(shape, wanted.charging, choosing)
     const { referenced: _, ...findings } = answer
+    const isRefusal = answer.status.code === Code.RESOURCE_EXHAUSTED
     const upkeep: Upkeep = {
       staleUntil: freshUntil + staleForMs,
       // Whether a quota has room again is for those to ask that pay for it.
-      refreshAt:
-        answer.status.code === Code.RESOURCE_EXHAUSTED
-          ? Number.POSITIVE_INFINITY
-          : now + (freshUntil - now) * options.refreshAfter,
+      refreshAt: isRefusal ? Number.POSITIVE_INFINITY : now + (freshUntil - now) * options.refreshAfter,
       isPaid,
+      // Other than what policy denies with that code, it is never stale.
+      isCharged: isPaid || (isRefusal && staleForMs === 0),
     }
     return this.#answers.store(scope, steps, {
       answer: findings,

@@ -63,11 +63,13 @@ interface Asked {
   readonly grants: Grants
   /** On the monotonic clock. */
   readonly askedAt: number
+  /** Names the config by which it was charged, as far as that is known. */
+  readonly paidUnder: string | undefined
 }
 
 const ANY = {}
-const UNPAID = { unpaid: true }
-const STALE = { stale: true, unpaid: true }
+const UNCHARGED = { uncharged: true }
+const STALE = { stale: true, uncharged: true }
 
 export class FirstLevelCheck implements CheckService, QuotaService {
   readonly #options: FirstLevelCheckOptions
@@ -116,7 +118,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     const request = seenRequest(bag, options.charging, this.#options)
     const { wanted } = request
     if (wanted === undefined) return this.#ask(request, options, now)
-    const found = this.#cache.find(wanted, now, isOwnCharge(options) ? UNPAID : ANY)
+    const found = this.#cache.find(wanted, now, isOwnCharge(options) ? UNCHARGED : ANY)
     if (found === undefined) return this.#ask(request, options, now)
     this.#metrics.kept.add()
     if (found.answer.upkeep !== undefined) this.#keepUp(found.answer, request, options, now)
@@ -228,13 +230,14 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     const refreshAfter = REFRESH_AFTER + random() * REFRESH_SPREAD
     const now = clock.monotonic()
     const kept = wanted && this.#cache.keep(wanted, told, { askedAt, now, refreshAfter })
+    const paidUnder = told.shape?.config ?? wanted?.config
     if (told.isPaid && kept !== undefined)
-      this.#paid.watch(kept.kept, kept.former, (left) => this.#giveBack(request, left))
-    else if (told.isPaid) this.#giveBack(request, told.answer.validUses)
+      this.#paid.watch(kept.kept, kept.former, (left) => this.#giveBack(request, left, paidUnder))
+    else if (told.isPaid) this.#giveBack(request, told.answer.validUses, paidUnder)
     // Nothing is granted to who is denied, whatever was before.
     const isGranted = asked !== undefined && told.answer.status.code === 0
     const grants = isGranted ? this.#quotas.learn(seen, asked, options, told.grants, askedAt) : told.grants
-    return { told, kept, grants, askedAt }
+    return { told, kept, grants, askedAt, paidUnder }
   }
 
   /** Asks for another answer before this one ends, or before what it has paid for is used up. */
@@ -250,19 +253,20 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     upkeep.refreshAt = Number.POSITIVE_INFINITY
     const asked: CheckOptions = { timeoutMs: BACKGROUND_TIMEOUT_MS, ...(charging === undefined ? {} : { charging }) }
     void this.#askNodes(request, asked, BACKGROUND_TIMEOUT_MS, now).then(
-      ({ told, kept }) => {
+      ({ told, kept, paidUnder }) => {
         this.#metrics.refreshed[kept === undefined ? 'not_kept' : 'kept'].add()
         if (!told.isPaid) return
         // What was paid for this check, which nobody has made.
-        if (kept === undefined) this.#giveBack(request, 1)
+        if (kept === undefined) this.#giveBack(request, 1, paidUnder)
         else kept.kept.usesLeft++
       },
       () => this.#metrics.refreshed.failed.add(),
     )
   }
 
-  #giveBack({ bag, affinity: key }: SeenRequest, left: number): void {
-    if (left === 0) return
+  /** Not under another config: its rules would take back what they have never charged. */
+  #giveBack({ bag, affinity: key }: SeenRequest, left: number, paidUnder: string | undefined): void {
+    if (left === 0 || this.#options.nodes.config(key)?.id !== paidUnder) return
     this.#metrics.returned.add(left)
     const { affinity, tenant } = key
     const question = { bag, timeoutMs: BACKGROUND_TIMEOUT_MS, affinity, tenant, uses: -Math.min(left, MAX_USES) }

@@ -3,6 +3,7 @@ import { Revocations } from '../../src/cache/revocations.ts'
 import { attributePath } from '../../src/client/affinity.ts'
 import { FirstLevelCheck } from '../../src/client/first-level-check.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
+import type { NodeConfig } from '../../src/client/nodes/nodes.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
@@ -265,6 +266,15 @@ describe('answers that pay for quotas', () => {
     expect(bought).toBe(200)
   })
 
+  it('are not given back to the limits of another config', async () => {
+    paid()
+    await load(200)
+    nodes.known = { ...(nodes.known as NodeConfig), id: 'c2' }
+    await clock.advance(2_000)
+    await checks.close()
+    expect(nodes.asked.every(({ uses = 1 }) => uses > 0)).toBe(true)
+  })
+
   it('are given back at the end', async () => {
     paid()
     await load(200)
@@ -279,6 +289,15 @@ describe('answers that pay for quotas', () => {
     const quotas = new Map([['q', { amount: 1, bestEffort: false }]])
     expect(check({ a: 'x' }, { quotas })).toBeInstanceOf(Promise)
     expect(nodes.asked.at(-1)?.uses).toBe(1)
+  })
+
+  it('refuse nobody who names quotas, or tries again, because others were refused', async () => {
+    nodes.script = () => ({ answer: { status: { code: 8, message: 'used up' }, validForMs: 100 } })
+    await check({ a: 'x' })
+    kept({ a: 'x' })
+    expect(check({ a: 'x' }, { deduplicationId: 'r' })).toBeInstanceOf(Promise)
+    const quotas = new Map([['q', { amount: 1, bestEffort: false }]])
+    expect(check({ a: 'x' }, { quotas })).toBeInstanceOf(Promise)
   })
 })
 
