@@ -19,6 +19,8 @@ export interface ChargedRequest {
   readonly config: ConfigModel
   readonly charging: 'all' | 'named' | 'none'
   readonly quotas: ReadonlyMap<string, Demand>
+  /** Whether a sidecar may have granted what was named from what it had been granted ahead. */
+  readonly bySidecar: boolean
   readonly told: Told
   /** As the world has noted them, in order. */
   readonly charges: readonly string[]
@@ -36,7 +38,8 @@ export function endingsOf(request: ChargedRequest, readings: readonly Possibilit
   const { config, charging, told, charges, mayFail } = request
   const [own] = readings
   if (own === undefined) return []
-  const named = charging === 'none' || told.code !== 0 ? [[]] : namedWays(request, own)
+  const asked = charging === 'none' || told.code !== 0 ? [[]] : namedWays(request, own)
+  const named = request.bySidecar ? [...asked, []] : asked
   if (charging !== 'all') return isShuffled(charges, [named]) ? [{ told, isPaid: false }] : []
   const endings: Ending[] = told.code !== 0 && charges.length === 0 ? [{ told, isPaid: false }] : []
   const shadows = shadowsOf(config, own, mayFail).map(({ all }) => all.map((each) => each.charges))

@@ -170,7 +170,8 @@ export class Judge {
       const said = all.flatMap((possibility) => this.#grants(possibility, config, { name, demand, mayFail }))
       // A sidecar that does not know what it depended on lets nobody keep it.
       const possible = answered.bySidecar ? [...said, ...said.map(withoutLife)] : said
-      if (!possible.includes(text)) {
+      const isPooled = answered.bySidecar && (granted === demand.amount || granted === 0)
+      if (!isPooled && !possible.includes(text)) {
         throw this.#wrong(answered, `the quota ${name} is ${text}, and may be ${possible.join(' or ')}`)
       }
       if (!answered.references) continue

@@ -83,7 +83,7 @@ export class SidecarFleet {
     const sidecar = this.#sidecar(index)
     sidecar.nodes.home = home
     const before = {
-      bag: wellTyped(given),
+      bag: wellTyped(given, asked.id),
       askedAt: clock.monotonic(),
       revokedAt: revoked.now(),
       keeps: pick.chance(0.2),

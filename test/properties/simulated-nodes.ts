@@ -11,6 +11,7 @@ import type { GrpcService } from '../../src/server/grpc-service.ts'
 import type { ToldAnswer } from '../../src/wire/batch/answer-batch.ts'
 import type { FakeClock } from '../helpers/clock.ts'
 import type { Picker } from './random.ts'
+import { TRACE } from './vocabulary.ts'
 import { type ServedNode, WireStream } from './wire-stream.ts'
 
 /** How long a message is on its way, in ms. */
@@ -53,8 +54,6 @@ export class SimulatedNodes implements Nodes {
   unconcluded = 0
   /** The node that is asked first. */
   home = 0
-  /** The name of the check that is under way: what is charged for it is noted under that. */
-  check = ''
 
   constructor(options: SimulatedNodesOptions) {
     this.#options = options
@@ -84,7 +83,9 @@ export class SimulatedNodes implements Nodes {
 
   async ask(question: NodeQuestion): Promise<ToldAnswer> {
     const isBackground = question.timeoutMs <= BACKGROUND_TIMEOUT_MS
-    const name = isBackground ? `background ${this.#background++}` : this.check
+    const trace = question.bag.get(TRACE)
+    const check = typeof trace === 'string' ? trace : ''
+    const name = isBackground ? `background ${this.#background++}` : check
     const { told, by } = await this.#ask({ ...question, deduplicationId: question.deduplicationId ?? name })
     if (isBackground || question.quotasOnly === true) return told
     this.#answeredBy.set(name, by)

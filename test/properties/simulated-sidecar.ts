@@ -54,7 +54,6 @@ export class SimulatedSidecar {
   /** Asks about a request; the node that is asked first is `nodes.home`. */
   check(id: string, bag: AttributeBag, asked: Asked): Told | Promise<Told> {
     const { nodes } = this
-    nodes.check = id
     const config = nodes.config()?.id ?? ''
     const { cuts } = nodes
     const outcome = this.#check.check(bag, { timeoutMs: 10_000, ...asked })
@@ -86,14 +85,14 @@ const TYPES = new Map<string, AttributeType>([
   [TRACE, 'STRING'],
 ])
 
-/** The request without what has another type than declared: the batch stream refuses that. */
-export function wellTyped(bag: AttributeBag): AttributeBag {
+/**
+ * The request by a name of its own, under which is noted what is charged for it, and without what has another type than
+ * declared: the batch stream refuses that.
+ */
+export function wellTyped(bag: AttributeBag, id: string): AttributeBag {
   const values = Array.from(bag.names(), (name) => [name, bag.get(name)] as const)
-  return new MapBag(
-    new Map(values.filter(([name, value]) => isOfType(TYPES.get(name), value))) as ConstructorParameters<
-      typeof MapBag
-    >[0],
-  )
+  const typed = values.filter(([name, value]) => isOfType(TYPES.get(name), value))
+  return new MapBag(new Map([...typed, [TRACE, id]]) as ConstructorParameters<typeof MapBag>[0])
 }
 
 function isOfType(type: AttributeType | undefined, value: unknown): boolean {
