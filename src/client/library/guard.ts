@@ -93,7 +93,8 @@ export class Guard<C> {
     const { client, onFailure = 'deny' } = this.options
     const error = IntermixError.from(caught)
     const { status } = error
-    client.warn('a call could not be checked', { error: error.message, code: error.code })
+    const cause = error.cause instanceof Error ? { cause: error.cause.message } : {}
+    client.warn('a call could not be checked', { error: error.message, code: error.code, ...cause })
     if (error.retryable && onFailure === 'allow') return { allowed: true, result: undefined }
     const told = error.code === 'INTERNAL' ? { ...status, message: 'the call could not be checked' } : status
     const httpStatus = error.retryable ? 503 : httpStatusOf(status.code)

@@ -23,6 +23,8 @@ import { beginUnaryCall } from './unary-call.ts'
 import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
 
 const PATH = '/intermix.v1.Batches/Check'
+/** What callers are told; addresses are in the cause, for logs. */
+const CONNECTION_FAILED = 'the connection failed'
 /** Checks that may wait for their answers: a node holds back beyond so many, too. */
 const MAX_WAITING = 4_096
 /** What may wait to be written. */
@@ -192,7 +194,7 @@ export class NodeLink implements Disposable {
     // Whoever takes connections need not be a node that answers.
     session.once('remoteSettings', cancelConnect)
     session.unref()
-    session.on('error', (error) => lost(error.message, error))
+    session.on('error', (error) => lost(CONNECTION_FAILED, error))
     session.once('close', () => {
       cancelConnect()
       lost('the connection was closed')
@@ -242,7 +244,7 @@ export class NodeLink implements Disposable {
     }
     http2.once('response', judge)
     http2.once('trailers', judge)
-    http2.on('error', (error) => lost(error.message, error))
+    http2.on('error', (error) => lost(CONNECTION_FAILED, error))
     http2.once('end', () => {
       // Calls beside it go on until they are answered.
       if (stream.isLeaving && stream.waiting.size === 0) this.#endWhenDone(stream)

@@ -63,7 +63,7 @@ export function beginUnaryCall(call: UnaryCall): (error: IntermixError) => void 
     }
   })
   http2.once('trailers', judge)
-  http2.on('error', (error) => failed(error.message, error))
+  http2.on('error', (error) => failed('the connection failed', error))
   http2.once('close', () => failed('the call was ended'))
   http2.end(framed(message))
   return end

@@ -194,7 +194,12 @@ describe('a link to a node', () => {
 
   it('says at once that nobody listens, and in time that nobody answers', async () => {
     const { link } = linked({ host: '127.0.0.1', port: 1 })
-    await expect(link.ask(about('/a', 60_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    // The address is for logs: callers of a proxy are shown the message.
+    await expect(link.ask(about('/a', 60_000))).rejects.toMatchObject({
+      code: 'BACKEND_FAILED',
+      message: 'the node cannot be asked: the connection failed',
+      cause: { message: expect.stringContaining('127.0.0.1:1') },
+    })
     const silent: Server = createServer(() => undefined)
     silent.listen(0, '127.0.0.1')
     await once(silent, 'listening')
