@@ -7,6 +7,7 @@ import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { defineTool } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'
+import { visible } from './table.ts'
 import type { OptionTable, OptionValues } from '../settings/options.ts'
 
 const OPTIONS = {
@@ -53,7 +54,7 @@ function printReceipt(receipt: RevocationReceipt, io: CommandIo): number {
   const { sequence, counts, boundMs } = receipt
   const named = (kind: 'unconfirmed' | 'silent' | 'callers') => {
     const more = counts[kind] - receipt[kind].length
-    return `${receipt[kind].join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+    return `${receipt[kind].map(visible).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
   }
   io.out(`revocation ${sequence} is confirmed by ${counts.confirmed} of ${counts.confirmed + counts.unconfirmed} nodes`)
   if (counts.silent > 0) {

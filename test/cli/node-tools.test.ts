@@ -75,6 +75,15 @@ describe('intermix revoke', () => {
     expect(io.errors.join()).toContain('not confirmed by n2')
   })
 
+  it('writes names of sidecars so that no terminal obeys them', async () => {
+    const callers = ['\u001b[2J\nall is well']
+    const counts = { confirmed: 1, unconfirmed: 0, silent: 0, callers: 1 }
+    const { address } = await adminPort(202, { sequence: 4, counts, confirmed: ['n1'], callers, boundMs: 32_000 })
+    const io = testIo()
+    expect(await runRevoke([address, '--all'], io)).toBe(3)
+    expect(io.errors.join()).toContain('sidecars \\u{1b}[2J\\u{a}all is well;')
+  })
+
   it('exits with 3 and names sidecars that have not confirmed', async () => {
     const counts = { confirmed: 1, unconfirmed: 0, silent: 0, callers: 30 }
     const callers = ['s1 (at node n1)', 's2 (at node n1)']
