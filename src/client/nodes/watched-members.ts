@@ -21,7 +21,7 @@ export interface Resolver {
 
 export interface WatchedMembersOptions {
   readonly sources: readonly NodeSource[]
-  /** Whether nodes that are told of take the place of those that are listed. */
+  /** Whether nodes that are told of are asked before those that are listed. */
   readonly discover: boolean
   /** Of each node; the name in its certificate is that under which it is listed, unless `servername` says another one. */
   readonly tls?: ConnectionOptions | undefined
@@ -191,7 +191,10 @@ export class WatchedMembers {
 
   #publish(): void {
     const listed = Array.from(this.#found.values()).flat()
-    const members = Array.from(new Map((this.#told ?? listed).map((member) => [member.id, member])).values())
+    // Where those that were told of cannot be reached from here, the list is left.
+    const lastResort = listed.map((member) => ({ ...member, isLeaving: true }))
+    const all = this.#told === undefined ? listed : [...lastResort, ...this.#told]
+    const members = Array.from(new Map(all.map((member) => [member.id, member])).values())
     const text = JSON.stringify(members.map(({ id, isLeaving = false }) => `${id} ${isLeaving}`).toSorted())
     if (members.length === 0 || text === this.#published) return
     this.#published = text

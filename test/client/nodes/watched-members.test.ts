@@ -138,11 +138,12 @@ describe('which nodes there are', () => {
     members.stop()
   })
 
-  it('is what nodes tell, as long as any can be heard', async () => {
+  it('is what nodes tell, as long as any can be heard, and the list as a last resort', async () => {
     const members = watched(['seed:1'], { discover: true })
     await members.start()
     members.told({ nodes: ['10.0.0.1:9091', 'no address', '10.0.0.2:9091'], leaving: ['10.0.0.2:9091'] })
     expect(seen.at(-1)?.map(({ id, isLeaving }) => [id, isLeaving])).toEqual([
+      ['seed:1', true],
       ['10.0.0.1:9091', false],
       ['10.0.0.2:9091', true],
     ])
