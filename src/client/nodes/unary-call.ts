@@ -97,7 +97,10 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 
 function failureOf(code: number, details: string | string[] | undefined): IntermixError {
   const text = typeof details === 'string' && details !== '' ? readable(details) : codeName(code)
-  return new IntermixError(CODES[code] ?? 'BACKEND_FAILED', text.slice(0, MAX_DETAILS), { backend: 'answered' })
+  // gRPC has one code for too much at once, which passes, and for a message that no attempt makes smaller.
+  const isTooLarge = code === Code.RESOURCE_EXHAUSTED && / larger than /.test(text)
+  const kind = isTooLarge ? 'TOO_LARGE' : (CODES[code] ?? 'BACKEND_FAILED')
+  return new IntermixError(kind, text.slice(0, MAX_DETAILS), { backend: 'answered' })
 }
 
 /** The text of a status travels percent-encoded. */

@@ -17,7 +17,7 @@ describe('a unary call to a node', () => {
   const ends: (() => unknown)[] = []
 
   /** A node whose method answers what `reply` says: the same bytes, unless given. */
-  async function serve() {
+  async function serve(maxMessageBytes?: number) {
     const echo = { asked: 0, reply: (bytes: Uint8Array): GrpcReply | Promise<GrpcReply> => bytes }
     const service: GrpcService = {
       name: 'test.Echo',
@@ -33,14 +33,18 @@ describe('a unary call to a node', () => {
       ],
     }
     const given = servedCalmly(dependencies())
-    const server = createGrpcServer({ ...given, services: [...given.services, service] })
+    const server = createGrpcServer({
+      ...given,
+      services: [...given.services, service],
+      ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
+    })
     const port = await server.listen({ host: '127.0.0.1', port: 0 })
     ends.push(() => server.drain(0))
     return { echo, server, address: { host: '127.0.0.1', port } }
   }
 
-  async function linked() {
-    const node = await serve()
+  async function linked(maxMessageBytes?: number) {
+    const node = await serve(maxMessageBytes)
     const { address } = node
     let left = 0
     const link = new NodeLink({ clock: systemClock, address, connectTimeoutMs: 5_000, onLeaving: () => left++ })
@@ -74,6 +78,11 @@ describe('a unary call to a node', () => {
       await expect(link.call(METHOD, BYTES, 5_000)).rejects.toMatchObject({ code, backend, message: '50 % größer' })
     }
     await expect(link.call('/no.Service/Method', BYTES, 5_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+  })
+
+  it('is refused for good where it is larger than the node takes', async () => {
+    const { link } = await linked(50_000)
+    await expect(link.call(METHOD, BYTES, 10_000)).rejects.toMatchObject({ code: 'TOO_LARGE', retryable: false })
   })
 
   it('waits no longer than it is told, and no longer than the connection is there', async () => {
