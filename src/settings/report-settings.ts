@@ -52,7 +52,7 @@ export const REPORT_SETTINGS = {
     default: [],
     choices: REPORT_ACK_CHOICES,
     placeholder: '[DOOR=]ACK,…',
-    description: `When a report counts as accepted: memory, once the node has it; queued, once Redis or the disk has it; replicated, once --replicas of that Redis have it, too. For all doors, or for one (${REPORT_DOORS.join(', ')}).`,
+    description: `When a report counts as accepted: memory, once this process has it; queued, once Redis or the disk has it (at a sidecar: a node); replicated, once --replicas of that Redis have it, too. For all doors, or for one (${REPORT_DOORS.join(', ')}).`,
     defaultText: REPORT_DOORS.map((door) => `${door}=${DEFAULT_REPORT_ACKS[door]}`).join(','),
     group: 'Reports',
     roles: SERVING,

@@ -20,6 +20,8 @@ import { SETTINGS } from './settings-table.ts'
 
 type Table = typeof SETTINGS
 
+const ROLE_NAMES = new Intl.ListFormat('en-GB', { type: 'conjunction' })
+
 /** What a process runs with. Durations are in milliseconds, sizes in bytes. Settings of other roles have defaults. */
 export interface Settings extends Omit<OptionValues<Table>, keyof RedisValues | 'queueRedisTimeoutMs' | 'nodeId'> {
   readonly role: Role
@@ -129,7 +131,7 @@ function foreignFlags(role: Role, given: ReadOptions<Table>['given']): readonly 
   const table: Readonly<Record<string, SettingSpec>> = SETTINGS
   return [...given]
     .filter(([key, by]) => by === 'flag' && table[key]?.roles.includes(role) === false)
-    .map(([key]) => `${flagOf(key)}: not a setting of ${role}, only of ${table[key]?.roles.join(' and ')}`)
+    .map(([key]) => `${flagOf(key)}: not a setting of ${role}, only of ${ROLE_NAMES.format(table[key]?.roles ?? [])}`)
 }
 
 function unknownVariables(env: Environment): readonly string[] {

@@ -209,6 +209,9 @@ describe('the settings of a sidecar', () => {
     })
     expect(problems('sidecar', [])).toEqual([expect.stringMatching(/^--nodes \(or INTERMIX_NODES\) is missing: /)])
     expect(problems('sidecar', ['--nodes=,'])).toEqual([expect.stringContaining('--nodes: names no node')])
+    expect(problems('sidecar', [...nodes, '--redis=redis://r'])).toEqual([
+      '--redis: not a setting of sidecar, only of node, worker and all',
+    ])
   })
 
   it.each([
