@@ -72,28 +72,6 @@ export const SIDECAR_DEFECTS: readonly Defect[] = [
     plant: () => replace<typeof AnswerLifeModule>(ANSWER_LIFE, () => ({ afterWaiting: (answer) => answer })),
   },
   {
-    name: 'a sidecar ignores revocations of what nodes found by themselves',
-    plant: () => replaceShapes((shape) => ({ ...shape, generated: [] })),
-  },
-  {
-    name: 'a sidecar does not count uses',
-    plant: () =>
-      replace<typeof FirstLevelCacheModule>(FIRST_LEVEL_CACHE, ({ FirstLevelCache }) => ({
-        FirstLevelCache: class extends FirstLevelCache {
-          override find(...given: Sought) {
-            const found = super.find(...given)
-            if (found !== undefined) found.answer.usesLeft++
-            return found
-          }
-        },
-      })),
-  },
-  {
-    name: 'a sidecar gives answers beyond their life without a bound',
-    plant: () =>
-      replaceCache((wanted, told, options) => [wanted, { ...told, staleForMs: Number.MAX_SAFE_INTEGER }, options]),
-  },
-  {
     name: 'a sidecar does not ask what predicates say of a request',
     plant: () =>
       replace<typeof KnownQuestionsModule>(KNOWN_QUESTIONS, ({ KnownQuestions }) => ({
@@ -114,17 +92,6 @@ export const SIDECAR_DEFECTS: readonly Defect[] = [
         HeardRevocations: class extends HeardRevocations {
           override maxAgeMs(): number {
             return Number.POSITIVE_INFINITY
-          }
-        },
-      })),
-  },
-  {
-    name: 'a sidecar ignores revocations',
-    plant: () =>
-      replace<typeof HeardRevocationsModule>(HEARD_REVOCATIONS, ({ HeardRevocations }) => ({
-        HeardRevocations: class extends HeardRevocations {
-          override allows(): boolean {
-            return true
           }
         },
       })),
