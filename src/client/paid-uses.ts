@@ -4,10 +4,18 @@
 import type { StoredAnswer } from '../cache/answer-cache.ts'
 import type { Clock } from '../kernel/ports.ts'
 
+/** Uses that were paid for together, and until when they may be used. */
+interface Lot {
+  readonly until: number
+  uses: number
+}
+
 interface Held {
   readonly answer: StoredAnswer
   readonly giveBack: (uses: number) => void
-  readonly cancel: () => void
+  /** Those that end first are used first. */
+  readonly lots: Lot[]
+  cancel: () => void
 }
 
 export class PaidUses {
@@ -24,38 +32,66 @@ export class PaidUses {
   }
 
   /**
-   * Watches over an answer that was just kept. It takes over the uses of the one whose place it takes: they have not ended.
-   * @param giveBack is called at the end of its life where uses are left
+   * Watches over an answer that was just kept. It takes over the uses of the one whose place it takes, each until its own end.
+   * @param giveBack is called with those that are left then
    */
   watch(answer: StoredAnswer, former: StoredAnswer | undefined, giveBack: (uses: number) => void): void {
-    const now = this.#clock.monotonic()
-    const held = former === undefined ? undefined : this.#held.get(former)
-    if (held !== undefined && held.answer.freshUntil > now) {
-      held.cancel()
-      this.#held.delete(held.answer)
-      answer.usesLeft += held.answer.usesLeft
-      held.answer.usesLeft = 0
+    const lots: Lot[] = [{ until: answer.freshUntil, uses: answer.usesLeft }]
+    const before = former === undefined ? undefined : this.#held.get(former)
+    if (before !== undefined) {
+      before.cancel()
+      this.#held.delete(before.answer)
+      settle(before)
+      lots.push(...before.lots)
+      answer.usesLeft += before.answer.usesLeft
+      before.answer.usesLeft = 0
     }
-    const cancel = this.#clock.after(Math.max(0, answer.freshUntil - now), () => this.#end(answer))
-    this.#held.set(answer, { answer, giveBack, cancel })
+    const held: Held = {
+      answer,
+      giveBack,
+      lots: lots.toSorted((one, other) => one.until - other.until),
+      cancel: () => {},
+    }
+    this.#held.set(answer, held)
+    this.#wait(held)
   }
 
   /** Gives back all that is held. */
   close(): void {
-    for (const [answer, { cancel }] of this.#held) {
-      cancel()
-      this.#end(answer)
+    for (const held of this.#held.values()) {
+      held.cancel()
+      this.#end(held, Number.POSITIVE_INFINITY)
     }
   }
 
-  #end(answer: StoredAnswer): void {
-    const held = this.#held.get(answer)
-    if (held === undefined) return
-    this.#held.delete(answer)
-    const { usesLeft } = answer
-    if (usesLeft <= 0) return
-    // Nobody finds it any more who could use them.
-    answer.usesLeft = 0
-    held.giveBack(usesLeft)
+  #wait(held: Held): void {
+    const [first] = held.lots
+    if (first === undefined) this.#held.delete(held.answer)
+    else held.cancel = this.#clock.after(first.until - this.#clock.monotonic(), () => this.#end(held, first.until))
+  }
+
+  /** Nobody finds those any more that end by then. */
+  #end(held: Held, until: number): void {
+    const { answer, lots, giveBack } = held
+    settle(held)
+    let left = 0
+    for (let lot = lots[0]; lot !== undefined && lot.until <= until; lot = lots[0]) {
+      left += lot.uses
+      lots.shift()
+    }
+    answer.usesLeft -= left
+    if (left > 0) giveBack(left)
+    this.#wait(held)
+  }
+}
+
+/** Takes from the lots what has been used of them. */
+function settle({ answer, lots }: Held): void {
+  let used = -answer.usesLeft
+  for (const { uses } of lots) used += uses
+  for (const lot of lots) {
+    const taken = Math.min(used, lot.uses)
+    lot.uses -= taken
+    used -= taken
   }
 }
