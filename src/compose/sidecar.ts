@@ -7,6 +7,8 @@ import { WatchedMembers } from '../client/nodes/watched-members.ts'
 import { ReportBuffer } from '../client/reports/report-buffer.ts'
 import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
 import { within } from '../kernel/deadline.ts'
+import { FIRST_LEVEL_NODES } from '../kernel/metrics/first-level.ts'
+import type { Gauge } from '../kernel/ports.ts'
 import { Admission } from '../server/admission.ts'
 import type { CreateGrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
@@ -47,6 +49,7 @@ class Sidecar implements RunningProcess {
   readonly #admission: Admission
   readonly #doors: ReadonlyMap<string, Door>
   readonly #readiness: NodeReadiness
+  readonly #nodeGauges: Readonly<Record<'known' | 'heard', Gauge>>
   #cancelLook = () => {}
 
   constructor(settings: Settings, ports: ProcessPorts, createGrpc: CreateGrpcServer) {
@@ -97,10 +100,13 @@ class Sidecar implements RunningProcess {
     const { maxInFlight } = settings
     this.#admission = new Admission({ clock, log, meter, loopLag, maxInFlight, patience: PATIENCE })
     this.#readiness = new NodeReadiness({ ...ports, nodes: this.#nodes })
+    const nodes = meter.gauge(FIRST_LEVEL_NODES)
+    this.#nodeGauges = { known: nodes({ state: 'known' }), heard: nodes({ state: 'heard' }) }
     this.#doors = this.#createDoors(createGrpc)
     this.debug = new Map<string, () => unknown>([
       ['admission', () => this.#admission.view()],
       ['reports', () => this.#reports.totals()],
+      ['nodes', () => this.#nodes.view()],
     ])
   }
 
@@ -133,6 +139,9 @@ class Sidecar implements RunningProcess {
 
   readonly #look = (): void => {
     this.#check.measure()
+    const { known, heard } = this.#nodes.counts
+    this.#nodeGauges.known.set(known)
+    this.#nodeGauges.heard.set(heard)
     this.#readiness.look()
     this.#cancelLook = this.#ports.clock.after(LOOK_MS, this.#look)
   }

@@ -12,6 +12,16 @@ export interface Member {
   readonly isLeaving?: boolean
 }
 
+/** What is known of a node. */
+export interface NodeStanding {
+  readonly id: string
+  readonly isLeaving: boolean
+  /** Checks a second that come to it, as it told last; `undefined` where it has told nothing. */
+  readonly load: number | undefined
+  /** For how long it is asked only where there is no other, because it gave no answer. */
+  readonly restsForMs: number
+}
+
 export interface ChooseNodeOptions {
   readonly clock: Clock
   readonly random: Random
@@ -93,6 +103,14 @@ export class ChooseNode {
     this.#addLoad(node.load, -1)
     this.#addLoad(load, 1)
     node.load = load
+  }
+
+  /** What is known of each node, for people. */
+  view(): readonly NodeStanding[] {
+    const now = this.#options.clock.monotonic()
+    return this.#all.map(({ id, isLeaving, load, restsUntil }) => {
+      return { id, isLeaving, load, restsForMs: Math.max(0, Math.round(restsUntil - now)) }
+    })
   }
 
   /** It gave no answer: it rests, longer each time, and is asked meanwhile only where all others rest, too. */

@@ -3,7 +3,7 @@
 import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock, Random } from '../../kernel/ports.ts'
 import type { MeshMembers } from '../../wire/batch/news.ts'
-import { ChooseNode, type ChooseNodeOptions, type Member } from './choose-node.ts'
+import { ChooseNode, type ChooseNodeOptions, type Member, type NodeStanding } from './choose-node.ts'
 import { HeardRevocations } from './heard-revocations.ts'
 import { type NodeAddress, NodeLink } from './node-link.ts'
 import type { Affinity, NodeAnswer, NodeConfig, NodeQuestion, Nodes } from './nodes.ts'
@@ -70,6 +70,25 @@ export class NodePool implements Nodes, Disposable {
   /** Whether any node can be heard now. */
   get isHeard(): boolean {
     return this.#telling.size > 0
+  }
+
+  /** Nodes that are known, and how many of them can be heard now. */
+  get counts(): { readonly known: number; readonly heard: number } {
+    return { known: this.#nodes.size, heard: this.#telling.size }
+  }
+
+  /** What is known of each node, for people. */
+  view(): readonly (NodeStanding & {
+    readonly isHeard: boolean
+    readonly config?: string
+    readonly waiting: number
+  })[] {
+    return this.#choice.view().map((standing) => {
+      const { id } = standing
+      const config = this.#configs.of(id)?.id
+      const waiting = this.#nodes.get(id)?.link.waiting ?? 0
+      return { ...standing, isHeard: this.#telling.has(id), ...(config === undefined ? {} : { config }), waiting }
+    })
   }
 
   maxAgeMs(): number {

@@ -33,6 +33,11 @@ export class ToldConfigs {
     if (this.#told.delete(node)) this.#compare()
   }
 
+  /** What a node told last. */
+  of(node: string): NodeConfig | undefined {
+    return this.#told.get(node)?.config
+  }
+
   /** That of the first of these nodes which has told one; of any, where none of them has. */
   firstOf(nodes: readonly string[]): NodeConfig | undefined {
     for (const node of nodes) {

@@ -48,3 +48,11 @@ export const FIRST_LEVEL_BYTES = gauge({
   merge: 'sum',
   help: 'Bytes of the answers that are kept with all that they are found by, estimated.',
 })
+
+export const FIRST_LEVEL_NODES = gauge({
+  name: 'first_level_nodes',
+  unit: 'nodes',
+  merge: 'max',
+  help: 'Nodes that may be asked, by state: all that are known, and those that can be heard now, which are the ones in use.',
+  labels: { state: ['known', 'heard'] },
+})

@@ -95,6 +95,9 @@ describe('news of nodes', () => {
     })
     await expect.poll(() => pool.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
     expect(pool.isHeard).toBe(true)
+    await expect.poll(() => pool.counts).toEqual({ known: 2, heard: 2 })
+    const seen = { isLeaving: false, isHeard: true, config: 'c1', restsForMs: 0, waiting: 0 }
+    expect(pool.view()).toMatchObject([seen, seen])
     one.use('c2')
     two.use('c2')
     await expect.poll(() => known(pool)?.id).toBe('c2')
