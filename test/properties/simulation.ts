@@ -389,6 +389,8 @@ class Simulation {
     const settled = pending.finally(() => {
       wait.isOver = true
     })
+    // It may fail before it is waited for.
+    settled.catch(() => undefined)
     for (;;) {
       await this.#replies()
       if (wait.isOver) break
