@@ -144,8 +144,14 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     if (quotas === undefined || quotas.size === 0 || outcome.answer.status.code !== 0 || options.charging === 'none')
       return outcome
     const granted = (grants: Grants) => ({ ...outcome, quotas: grantsFor(request, grants, options) })
+    const { clock } = this.#options
+    const since = clock.monotonic()
     const grants = this.#quotas.charge(request, quotas, options)
-    return grants instanceof Promise ? grants.then(granted) : granted(grants)
+    if (!(grants instanceof Promise)) return granted(grants)
+    return grants.then((all) => {
+      const answeredAt = clock.monotonic()
+      return { ...granted(all), answer: afterWaiting(outcome.answer, answeredAt - since), answeredAt }
+    })
   }
 
   #outcome(found: FoundFirst, { bag }: Wanted, options: CheckOptions, now: number): CheckOutcome {

@@ -340,6 +340,19 @@ describe('quotas that a caller names', () => {
     expect(nodes.asked).toHaveLength(1)
   })
 
+  it('let a kept answer age while a node is asked for them', async () => {
+    granting()
+    await check({ a: 'x' }, { charging: 'named' })
+    const ask = nodes.ask.bind(nodes)
+    nodes.ask = async (question) => {
+      await clock.advance(400)
+      return await ask(question)
+    }
+    const { answer, answeredAt } = await check({ a: 'x' }, named)
+    expect(answer).toMatchObject({ tier: 'local', ageMs: 400, validForMs: 9_600 })
+    expect(answeredAt).toBe(400)
+  })
+
   it('are charged without asking whether the request is allowed', async () => {
     granting()
     const grants = await checks.charge(MapBag.of({ a: 'x' }), quotas, { timeoutMs: 100 })
