@@ -1,7 +1,7 @@
 // One call of reports on its way to nodes: the same one, until a node has taken it or refused it for good. Its answer may be
 // lost, so that nothing of it can be given up before that.
 
-import { IntermixError } from '../../kernel/errors.ts'
+import { type ErrorCode, IntermixError } from '../../kernel/errors.ts'
 import type { Clock, Logger, Random } from '../../kernel/ports.ts'
 import type { DroppedRecords } from '../../kernel/report.ts'
 import { RetryTimer } from '../../kernel/retry-timer.ts'
@@ -13,6 +13,8 @@ import type { PackedCall } from './buffered.ts'
 const PATH = '/intermix.v1.Reports/Report'
 /** A node says after ten seconds that it does not know; another one is asked then. */
 const TIMEOUT_MS = 25_000
+/** What a node says of a call that no other try will change. */
+const FOR_GOOD: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['INVALID_REQUEST', 'TOO_LARGE'])
 const RETRY = { firstMs: 500, maxMs: 10_000 }
 
 export interface CallSenderOptions {
@@ -98,7 +100,7 @@ export class CallSender {
       this.#retry.worked()
       if (this.#isFailing) log.info({}, 'a node takes reports again')
       this.#isFailing = false
-    } else if (failure.code === 'INVALID_REQUEST' && count > 0) {
+    } else if (FOR_GOOD.has(failure.code) && count > 0) {
       ledger.calls.refused.add()
       ledger.dropped('refused', accepted)
       ledger.refused('node', count - accepted)

@@ -4,7 +4,7 @@ import { IntermixError } from '../../../src/kernel/errors.ts'
 import type { ReportCall } from '../../../src/wire/reports/report-call.ts'
 import { readReportCall, unpackReportCall } from '../../../src/wire/reports/report-call.ts'
 
-export type Fate = 'taken' | 'lost answer' | 'away' | 'refused'
+export type Fate = 'taken' | 'lost answer' | 'away' | 'refused' | 'too large'
 
 export class Mesh {
   /** What becomes of the next calls. */
@@ -24,6 +24,7 @@ export class Mesh {
       const isKnown = this.calls.has(call.id)
       // What a node has taken once it does not refuse.
       if (fate === 'refused' && !isKnown) throw new IntermixError('INVALID_REQUEST', 'not that')
+      if (fate === 'too large' && !isKnown) throw new IntermixError('TOO_LARGE', 'a message is larger than 1000 bytes')
       if (!isKnown) {
         this.calls.set(call.id, call)
         for (const { payload } of unpackReportCall(message).batches) this.payloads.push(Buffer.from(payload).toString())

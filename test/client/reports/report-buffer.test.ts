@@ -102,17 +102,23 @@ describe('the buffer of reports', () => {
     expect(mesh.dropped).toEqual({ full: 370 })
   })
 
-  it('drops what nodes refuse for good, goes on, and tells that too, in a call of its own where no other comes', async () => {
-    const { buffer, mesh, batch, until, log } = started()
-    mesh.fate = () => (mesh.tries === 1 ? 'refused' : 'taken')
-    buffer.accept(batch(5), 'memory')
-    const waiting = buffer.accept(batch(6), 'queued')
-    await until(() => mesh.calls.size === 1)
-    expect(await waiting).toMatchObject({ code: 'INVALID_REQUEST' })
-    expect(mesh.dropped).toEqual({ refused: 5 })
-    expect(mesh.records).toBe(0)
-    expect(log.lines).toEqual([expect.stringContaining('a node has refused reports for good')])
-  })
+  it.each([
+    ['refused', 'INVALID_REQUEST'],
+    ['too large', 'TOO_LARGE'],
+  ] as const)(
+    'drops what nodes refuse for good (%s), goes on, and tells that too, in a call of its own where no other comes',
+    async (fate, code) => {
+      const { buffer, mesh, batch, until, log } = started()
+      mesh.fate = () => (mesh.tries === 1 ? fate : 'taken')
+      buffer.accept(batch(5), 'memory')
+      const waiting = buffer.accept(batch(6), 'queued')
+      await until(() => mesh.calls.size === 1)
+      expect(await waiting).toMatchObject({ code })
+      expect(mesh.dropped).toEqual({ refused: 5 })
+      expect(mesh.records).toBe(0)
+      expect(log.lines).toEqual([expect.stringContaining('a node has refused reports for good')])
+    },
+  )
 
   it('tells of more than one call may count with several', async () => {
     const { buffer, mesh, batch, until } = started()
@@ -157,7 +163,9 @@ describe('the buffer of reports', () => {
       {
         weight: 1,
         arbitrary: fc.record({
-          fates: fc.array(fc.constantFrom<Fate>('taken', 'lost answer', 'away', 'refused'), { maxLength: 4 }),
+          fates: fc.array(fc.constantFrom<Fate>('taken', 'lost answer', 'away', 'refused', 'too large'), {
+            maxLength: 4,
+          }),
         }),
       },
     )
