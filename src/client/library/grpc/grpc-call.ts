@@ -4,9 +4,10 @@ import type { Metadata } from '@grpc/grpc-js'
 import { Duration, Timestamp } from '../../../kernel/time.ts'
 import type { AttributeValue } from '../../../kernel/value.ts'
 import { addField } from '../../../wire/header-map.ts'
-import { completeHeaders, type Direction, type HttpRequest, httpRequestBag } from '../../../wire/http-request.ts'
+import { completeHeaders, type Direction, type HttpRequest } from '../../../wire/http-request.ts'
 import { FORWARDED_ATTRIBUTES_HEADER } from '../../../wire/request-headers.ts'
 import type { Guard, Judgement } from '../guard.ts'
+import { GuardedCall } from '../guarded-call.ts'
 import { ipOf } from '../http/incoming.ts'
 
 /** A call as it begins. */
@@ -24,46 +25,30 @@ export interface Begun {
 }
 
 export class GrpcCall {
-  readonly #guard: Guard<GrpcCallStart>
-  readonly #call: GrpcCallStart
-  readonly #begun: Begun
-  readonly #startedAt: number
-  readonly #began: number
-  #request: HttpRequest | undefined
+  readonly #call: GuardedCall<GrpcCallStart>
   #isReported = false
 
   constructor(guard: Guard<GrpcCallStart>, call: GrpcCallStart, begun: Begun) {
-    this.#guard = guard
-    this.#call = call
-    this.#begun = begun
-    const { clock } = guard.options.client
-    this.#startedAt = clock.now()
-    this.#began = clock.monotonic()
+    const { direction } = begun
+    this.#call = new GuardedCall(guard, call, { request: () => requestOf(call, begun), direction })
   }
 
   judge(): Judgement | Promise<Judgement> {
-    return this.#guard.judge(this.#call, (set) => {
-      this.#request ??= requestOf(this.#call, this.#begun)
-      return httpRequestBag(this.#request, this.#startedAt, set, this.#begun.direction)
-    })
+    return this.#call.judge()
   }
 
   /** Once, however often it is said that the call has ended. */
   report({ code, details }: { readonly code: number; readonly details: string }): void {
-    const request = this.#request
-    if (this.#isReported || request === undefined) return
+    if (this.#isReported) return
     this.#isReported = true
-    this.#guard.report(this.#call, (set) => {
-      const durationMs = this.#guard.options.client.clock.monotonic() - this.#began
-      const all = new Map<string, AttributeValue | undefined>([
+    this.#call.report(({ startedAt, durationMs }) => {
+      return new Map<string, AttributeValue | undefined>([
         ['response.code', 200n],
         ['response.grpc_status', String(code)],
         ['response.grpc_message', details],
         ['response.duration', Duration.fromMillis(durationMs)],
-        ['response.time', Timestamp.fromMillis(this.#startedAt + durationMs)],
-        ...(set ?? []),
+        ['response.time', Timestamp.fromMillis(startedAt + durationMs)],
       ])
-      return httpRequestBag(request, this.#startedAt, all, this.#begun.direction)
     })
   }
 }

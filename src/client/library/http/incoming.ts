@@ -7,7 +7,7 @@ import type { AttributeValue } from '../../../kernel/value.ts'
 import { addField, nodeFieldText } from '../../../wire/header-map.ts'
 import { completeHeaders, type HttpRequest } from '../../../wire/http-request.ts'
 import { FORWARDED_ATTRIBUTES_HEADER } from '../../../wire/request-headers.ts'
-import type { Judgement } from '../guard.ts'
+import type { Over } from '../guarded-call.ts'
 
 /** A request with what the server knows better than the message, since it knows which proxies to believe. */
 export interface IncomingRequest {
@@ -31,16 +31,16 @@ export function incomingRequest({ message, target, host, scheme, client }: Incom
 export interface Response {
   readonly code: number
   readonly headers: NodeJS.Dict<number | string | readonly string[]>
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number
-  readonly durationMs: number
-  readonly judgement: Judgement | undefined
 }
 
-/** The attributes of a response, as access logs have them. */
-export function responseAttributes(response: Response): Map<string, AttributeValue | undefined> {
-  const { code, headers, startedAt, durationMs, judgement } = response
+/** The attributes of a response, as access logs have them. @param requestSize of its body, where it says so */
+export function responseAttributes(
+  { code, headers }: Response,
+  { startedAt, durationMs, judgement }: Over,
+  requestSize: bigint | undefined,
+): Map<string, AttributeValue | undefined> {
   const attributes = new Map<string, AttributeValue | undefined>([
+    ['request.size', requestSize],
     ['response.code', BigInt(code)],
     ['response.duration', Duration.fromMillis(durationMs)],
     ['response.time', Timestamp.fromMillis(startedAt + durationMs)],

@@ -1,8 +1,9 @@
 // One request that a program makes: checked before it is sent, reported when it is answered.
 
 import type { Guard, Judgement } from '../guard.ts'
+import { GuardedCall } from '../guarded-call.ts'
 import { addField } from '../../../wire/header-map.ts'
-import { completeHeaders, type HttpRequest, httpRequestBag } from '../../../wire/http-request.ts'
+import { completeHeaders, type HttpRequest } from '../../../wire/http-request.ts'
 import type { TraceContext } from '../trace-context.ts'
 import { type Response, responseAttributes, sizeOf } from './incoming.ts'
 
@@ -26,52 +27,21 @@ export interface OutgoingTarget {
 }
 
 export class OutgoingCall<C> {
-  readonly #guard: Guard<C>
-  readonly #call: C
+  readonly #call: GuardedCall<C>
   readonly #target: OutgoingTarget
-  readonly #startedAt: number
-  readonly #began: number
-  #request: HttpRequest | undefined
-  #judgement: Judgement | undefined
 
   constructor(guard: Guard<C>, call: C, target: OutgoingTarget) {
-    this.#guard = guard
-    this.#call = call
     this.#target = target
-    const { clock } = guard.options.client
-    this.#startedAt = clock.now()
-    this.#began = clock.monotonic()
+    this.#call = new GuardedCall(guard, call, { request: () => outgoingRequest(target), direction: 'outbound' })
   }
 
   judge(): Judgement | Promise<Judgement> {
-    const judgement = this.#guard.judge(this.#call, (set) => {
-      this.#request ??= outgoingRequest(this.#target)
-      return httpRequestBag(this.#request, this.#startedAt, set, 'outbound')
-    })
-    if (judgement instanceof Promise) return judgement.then((is) => this.#judged(is))
-    return this.#judged(judgement)
+    return this.#call.judge()
   }
 
-  report(response: Pick<Response, 'code' | 'headers'>): void {
-    const request = this.#request
-    if (request === undefined) return
-    this.#guard.report(this.#call, (set) => {
-      const durationMs = this.#guard.options.client.clock.monotonic() - this.#began
-      const all = responseAttributes({
-        ...response,
-        startedAt: this.#startedAt,
-        durationMs,
-        judgement: this.#judgement,
-      })
-      all.set('request.size', sizeOf(this.#target.lines.get('content-length')))
-      for (const [name, value] of set ?? []) all.set(name, value)
-      return httpRequestBag(request, this.#startedAt, all, 'outbound')
-    })
-  }
-
-  #judged(judgement: Judgement): Judgement {
-    this.#judgement = judgement
-    return judgement
+  report(response: Response): void {
+    const size = sizeOf(this.#target.lines.get('content-length'))
+    this.#call.report((over) => responseAttributes(response, over, size))
   }
 }
 
