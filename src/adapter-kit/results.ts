@@ -1,7 +1,7 @@
 // What adapters hand back, checked: an adapter is other people's code, and nonsense from it must not become a verdict.
 
 import { Code } from '../kernel/status.ts'
-import { type AttributeValue, isStringMap, type ValueType } from '../kernel/value.ts'
+import { type AttributeValue, isOfType, isStringMap, type ValueType } from '../kernel/value.ts'
 import { Duration, Timestamp } from '../kernel/time.ts'
 import type { QuotaRequest } from './define-adapter.ts'
 import type { TemplateDefinition } from './template.ts'
@@ -86,7 +86,7 @@ export function attributesProblem(value: unknown, template: TemplateDefinition):
   for (const [field, given] of Object.entries(value)) {
     const type = template.output?.[field]
     if (type === undefined) return `"${field}" is no output field of ${template.name}`
-    if (given !== undefined && !isOfType(given, type)) return `"${field}" must be ${type}`
+    if (given !== undefined && !(isAttributeValue(given) && isOfType(given, type))) return `"${field}" must be ${type}`
   }
   return undefined
 }
@@ -130,29 +130,4 @@ function isAttributeValue(value: unknown): value is AttributeValue {
   if (['string', 'bigint', 'number', 'boolean'].includes(typeof value)) return true
   const isOwnClass = value instanceof Uint8Array || value instanceof Timestamp || value instanceof Duration
   return isOwnClass || (isRecord(value) && isStringMap(value as unknown as AttributeValue))
-}
-
-function isOfType(value: unknown, type: ValueType): boolean {
-  if (!isAttributeValue(value)) return false
-  switch (type) {
-    case 'INT64':
-      return typeof value === 'bigint'
-    case 'DOUBLE':
-      return typeof value === 'number'
-    case 'BOOL':
-      return typeof value === 'boolean'
-    case 'IP_ADDRESS':
-      return value instanceof Uint8Array && (value.length === 4 || value.length === 16)
-    case 'TIMESTAMP':
-      return value instanceof Timestamp
-    case 'DURATION':
-      return value instanceof Duration
-    case 'STRING_MAP':
-      return isStringMap(value)
-    case 'STRING':
-    case 'URI':
-    case 'DNS_NAME':
-    case 'EMAIL_ADDRESS':
-      return typeof value === 'string'
-  }
 }

@@ -1,6 +1,6 @@
 // Attribute values: the eleven types of Mixer's vocabulary and how each one is held in memory.
 
-import type { Duration, Timestamp } from './time.ts'
+import { Duration, Timestamp } from './time.ts'
 
 /** The types an attribute, an expression or a template field can have (Mixer's `ValueType`). */
 export const VALUE_TYPES = [
@@ -43,6 +43,31 @@ export type AttributeValue = string | bigint | number | boolean | Timestamp | Du
 /** Tells whether a value is one of the string-keyed maps. */
 export function isStringMap(value: AttributeValue): value is StringMap {
   return typeof value === 'object' && !(value instanceof Uint8Array) && 'entries' in value
+}
+
+/** Whether a value is one of a type. */
+export function isOfType(value: AttributeValue, type: ValueType): boolean {
+  switch (type) {
+    case 'INT64':
+      return typeof value === 'bigint'
+    case 'DOUBLE':
+      return typeof value === 'number'
+    case 'BOOL':
+      return typeof value === 'boolean'
+    case 'IP_ADDRESS':
+      return value instanceof Uint8Array && (value.length === 4 || value.length === 16)
+    case 'TIMESTAMP':
+      return value instanceof Timestamp
+    case 'DURATION':
+      return value instanceof Duration
+    case 'STRING_MAP':
+      return typeof value === 'object' && isStringMap(value)
+    case 'STRING':
+    case 'URI':
+    case 'DNS_NAME':
+    case 'EMAIL_ADDRESS':
+      return typeof value === 'string'
+  }
 }
 
 /** Whether an entry of a map, or any entry where no key is named, has another value for other readers of the same text. */

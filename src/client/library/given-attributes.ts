@@ -3,7 +3,7 @@
 import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
-import { type AttributeValue, isStringMap, type ValueType } from '../../kernel/value.ts'
+import { type AttributeValue, isOfType, type ValueType } from '../../kernel/value.ts'
 import { readAttributeText, TEXT_FORMS } from '../../wire/attribute-text.ts'
 import { HEADER_MAPS } from '../../wire/request-headers.ts'
 import { GivenMap, type GivenTexts } from './given-map.ts'
@@ -119,27 +119,6 @@ function valueOf(name: string, value: Exclude<GivenValue, string>, type: ValueTy
       return HEADER_MAPS.has(name) ? GivenMap.ofHeaders(value) : GivenMap.of(value)
     default:
       return undefined
-  }
-}
-
-function isOfType(value: Exclude<AttributeValue, string>, type: ValueType): boolean {
-  switch (type) {
-    case 'INT64':
-      return typeof value === 'bigint'
-    case 'DOUBLE':
-      return typeof value === 'number'
-    case 'BOOL':
-      return typeof value === 'boolean'
-    case 'TIMESTAMP':
-      return value instanceof Timestamp
-    case 'DURATION':
-      return value instanceof Duration
-    case 'IP_ADDRESS':
-      return value instanceof Uint8Array
-    case 'STRING_MAP':
-      return isStringMap(value)
-    default:
-      return false
   }
 }
 
