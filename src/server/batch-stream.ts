@@ -20,6 +20,7 @@ import { CallerNews, type NodeNews } from './caller-news.ts'
 import { MAX_TIMEOUT_MS } from './deadline.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
+import { failureOf } from './failed-calls.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import { refusalsOf } from './grpc-gate.ts'
 import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
@@ -39,7 +40,6 @@ const FULL_BYTES = 64 * 1_024
 const SLICE_MS = TARGET_MS / 2
 /** Memory for the lasting words of all streams together. */
 const MAX_WORDS_MEMORY = 256 * 1_024 * 1_024
-const MAX_DETAILS = 1_000
 
 /** Of callers that keep answers. */
 const KEEPING = { keepsAnswer: true, shape: true } as const
@@ -389,8 +389,7 @@ class BatchStream implements GrpcStreamHandler {
     if (error.code === 'INTERNAL') this.#common.logFailure(caught, 'a batch could not be read')
     this.#flush()
     if (this.#isOver) return
-    const { code } = error.status
-    this.#stream.end(new GrpcFailure(code, error.message.slice(0, MAX_DETAILS).toWellFormed()))
+    this.#stream.end(failureOf(error))
     this.#end()
   }
 

@@ -10,14 +10,14 @@ import { timeoutOf } from './deadline.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
 import { encodeCheckResponse } from './ext-authz-response.ts'
+import { failureOf } from './failed-calls.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
-import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
+import { type GrpcCall, type GrpcReply, type GrpcService } from './grpc-service.ts'
 import { refusalAnswer } from '../kernel/refusal-answer.ts'
 import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.auth.v3.Authorization'
 const DOOR = 'ext_authz'
-const MAX_DETAILS = 1_000
 
 type ExtAuthzDependencies = Omit<DoorDependencies, 'report' | 'random' | 'nextBatchId'>
 
@@ -101,10 +101,8 @@ class AuthzDoor {
     if (refusal !== undefined) return this.#answer({ answer: refusal, quotas: new Map() }, request, startedAt)
     if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
       this.#logFailure(caught, 'an ext_authz call failed')
-    const { code } = error.status
-    this.#metrics.finished(code, startedAt)
-    // A header carries the message: bounded, and without halves of surrogate pairs.
-    return new GrpcFailure(code, error.message.slice(0, MAX_DETAILS).toWellFormed())
+    this.#metrics.finished(error.status.code, startedAt)
+    return failureOf(error)
   }
 }
 

@@ -10,11 +10,10 @@ import { readUsageReports } from '../wire/quota-usage-reports.ts'
 import type { Admission, DoorAdmission } from './admission.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
-import { callerError, createFailureLog } from './failure-log.ts'
+import { createFailedCalls } from './failed-calls.ts'
 import { SHUTTING_DOWN } from './grpc-gate.ts'
 import { GrpcFailure, type GrpcService, type GrpcStream, type GrpcStreamHandler } from './grpc-service.ts'
 import { encodeQuotaActions } from './quota-actions.ts'
-import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.rate_limit_quota.v3.RateLimitQuotaService'
 const DOOR = 'rate_limit_quota'
@@ -24,7 +23,6 @@ const MAX_ACTIONS = 1_000
 const PAUSE_MS = 100
 /** A stream without a report for so long has nobody at its end. */
 const SILENT_MS = 600_000
-const MAX_DETAILS = 1_000
 
 interface RateLimitQuotaDependencies extends Pick<DoorDependencies, 'clock' | 'log' | 'meter'> {
   readonly admission: Pick<Admission, 'door'>
@@ -38,8 +36,7 @@ interface Common {
   readonly metrics: DoorMetrics
   /** Of usages that nobody reads. */
   readonly passedOver: (reason: 'id' | 'buckets') => Counter
-  readonly refused: ReturnType<typeof createRefusals>
-  readonly logFailure: (caught: unknown, message: string) => void
+  readonly fail: ReturnType<typeof createFailedCalls>
 }
 
 /**
@@ -49,14 +46,19 @@ interface Common {
 export function rateLimitQuotaService(given: RateLimitQuotaDependencies): GrpcService {
   const { admission, assignments, clock, meter } = given
   const passedOver = meter.counter(RATE_LIMIT_QUOTA_REFUSED_TOTAL)
+  const metrics = createDoorMetrics({ ...given, door: DOOR })
   const common: Common = {
     clock,
     assignments,
     door: admission.door(DOOR, 'report'),
-    metrics: createDoorMetrics({ ...given, door: DOOR }),
+    metrics,
     passedOver: (reason) => passedOver({ reason }),
-    refused: createRefusals({ ...given, door: DOOR }),
-    logFailure: createFailureLog(given),
+    fail: createFailedCalls({
+      ...given,
+      door: DOOR,
+      metrics,
+      message: 'a report of the rate limit quota service failed',
+    }),
   }
   const open = new Set<QuotaStream>()
   return {
@@ -150,18 +152,13 @@ class QuotaStream implements GrpcStreamHandler {
   }
 
   #take(bytes: Uint8Array): void {
-    const { clock, metrics, refused, logFailure } = this.#common
+    const { clock, metrics, fail } = this.#common
     const startedAt = clock.monotonic()
     try {
       this.#report(bytes)
       metrics.finished(Code.OK, startedAt)
     } catch (caught) {
-      const error = callerError(caught)
-      refused(error, this.#stream.peer)
-      if (error.code === 'INTERNAL') logFailure(caught, 'a report of the rate limit quota service failed')
-      const { code } = error.status
-      metrics.finished(code, startedAt)
-      this.#end(new GrpcFailure(code, error.message.slice(0, MAX_DETAILS).toWellFormed()))
+      this.#end(fail(caught, startedAt, this.#stream.peer))
     }
   }
 

@@ -8,14 +8,12 @@ import { readRateLimitRequest } from '../wire/rate-limit-request.ts'
 import { timeoutOf } from './deadline.ts'
 import type { DoorDependencies, RateLimitDoor } from './door-dependencies.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
-import { callerError, createFailureLog } from './failure-log.ts'
-import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
+import { createFailedCalls } from './failed-calls.ts'
+import { type GrpcCall, type GrpcReply, type GrpcService } from './grpc-service.ts'
 import { encodeRateLimitResponse } from './rate-limit-response.ts'
-import { createRefusals } from './refusals.ts'
 
 const NAME = 'envoy.service.ratelimit.v3.RateLimitService'
 const DOOR = 'rate_limit'
-const MAX_DETAILS = 1_000
 
 type RateLimitDependencies = Omit<DoorDependencies, 'check' | 'report' | 'random' | 'nextBatchId'> & {
   readonly rateLimit: RateLimitDoor
@@ -43,14 +41,13 @@ export function rateLimitService(given: RateLimitDependencies): GrpcService {
 class Door {
   readonly #given: RateLimitDependencies
   readonly #metrics: DoorMetrics
-  readonly #logFailure: (caught: unknown, message: string) => void
-  readonly #refused: ReturnType<typeof createRefusals>
+  readonly #fail: ReturnType<typeof createFailedCalls>
 
   constructor(given: RateLimitDependencies) {
     this.#given = given
     this.#metrics = createDoorMetrics({ ...given, door: DOOR })
-    this.#logFailure = createFailureLog(given)
-    this.#refused = createRefusals({ ...given, door: DOOR })
+    const message = 'a call of the rate limit service failed'
+    this.#fail = createFailedCalls({ ...given, door: DOOR, metrics: this.#metrics, message })
   }
 
   answer(bytes: Uint8Array, call: GrpcCall): GrpcReply | Promise<GrpcReply> {
@@ -65,7 +62,7 @@ class Door {
         ? this.#later(answer, demand, startedAt, call)
         : this.#encode(answer, demand, startedAt)
     } catch (caught) {
-      return this.#fail(caught, startedAt, call)
+      return this.#fail(caught, startedAt, call.peer)
     }
   }
 
@@ -78,7 +75,7 @@ class Door {
     try {
       return this.#encode(await pending, demand, startedAt)
     } catch (caught) {
-      return this.#fail(caught, startedAt, call)
+      return this.#fail(caught, startedAt, call.peer)
     }
   }
 
@@ -87,14 +84,5 @@ class Door {
     const encoded = encodeRateLimitResponse(answer, headers, metadata === true ? demand : undefined)
     this.#metrics.finished(answer.isOver ? Code.RESOURCE_EXHAUSTED : Code.OK, startedAt)
     return encoded
-  }
-
-  #fail(caught: unknown, startedAt: number, call: GrpcCall): GrpcFailure {
-    const error = callerError(caught)
-    this.#refused(error, call.peer)
-    if (error.code === 'INTERNAL') this.#logFailure(caught, 'a call of the rate limit service failed')
-    const { code } = error.status
-    this.#metrics.finished(code, startedAt)
-    return new GrpcFailure(code, error.message.slice(0, MAX_DETAILS).toWellFormed())
   }
 }

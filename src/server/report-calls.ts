@@ -11,16 +11,14 @@ import { REPORT_CALL, REPORT_FORMATS, SPARABLE_REPORT_CALL } from '../wire/repor
 import { type ReportCall, readReportCall } from '../wire/reports/report-call.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics } from './door-metrics.ts'
-import { callerError, createFailureLog } from './failure-log.ts'
-import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from './grpc-service.ts'
-import { createRefusals } from './refusals.ts'
+import { createFailedCalls } from './failed-calls.ts'
+import { type GrpcCall, type GrpcReply, type GrpcService } from './grpc-service.ts'
 
 const NAME = 'intermix.v1.Reports'
 const DOOR = 'sidecar_report'
 /** A ReportReply has no fields. */
 const NOTHING = new Uint8Array(0)
 const ID = /^[\w.-]{1,200}$/
-const MAX_DETAILS = 1_000
 
 /**
  * The Reports service. A call becomes one batch, which counts what its sender had to drop as well, and is named so that it
@@ -29,8 +27,7 @@ const MAX_DETAILS = 1_000
 export function reportCallService(given: Omit<DoorDependencies, 'check' | 'defaultTimeoutMs'>): GrpcService {
   const { report, clock, meter, nextBatchId, reportAcks = DEFAULT_REPORT_ACKS } = given
   const metrics = createDoorMetrics({ meter, clock, door: DOOR })
-  const refused = createRefusals({ ...given, door: DOOR })
-  const logFailure = createFailureLog(given)
+  const fail = createFailedCalls({ ...given, door: DOOR, metrics, message: 'a call of reports failed' })
   const records = meter.counter(SIDECAR_RECORDS_TOTAL)()
   const dropped = meter.counter(SIDECAR_DROPPED_TOTAL)
   for (const reason of DROP_REASONS) dropped({ reason })
@@ -41,13 +38,6 @@ export function reportCallService(given: Omit<DoorDependencies, 'check' | 'defau
     for (const { reason, count } of call.dropped) dropped({ reason }).add(count)
     metrics.finished(Code.OK, startedAt)
     return NOTHING
-  }
-  const fail = (caught: unknown, startedAt: number, peer: string): GrpcReply => {
-    const error = callerError(caught)
-    refused(error, peer)
-    if (error.code === 'INTERNAL') logFailure(caught, 'a call of reports failed')
-    metrics.finished(error.status.code, startedAt)
-    return new GrpcFailure(error.status.code, error.message.slice(0, MAX_DETAILS).toWellFormed())
   }
   const take = (payload: Uint8Array, { peer }: GrpcCall): GrpcReply | Promise<GrpcReply> => {
     const startedAt = clock.monotonic()

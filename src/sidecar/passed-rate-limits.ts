@@ -8,16 +8,14 @@ import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import { Code } from '../kernel/status.ts'
 import { timeoutOf } from '../server/deadline.ts'
 import { createDoorMetrics, type DoorMetrics } from '../server/door-metrics.ts'
-import { callerError, createFailureLog } from '../server/failure-log.ts'
-import { type GrpcCall, GrpcFailure, type GrpcReply, type GrpcService } from '../server/grpc-service.ts'
-import { createRefusals } from '../server/refusals.ts'
+import { createFailedCalls } from '../server/failed-calls.ts'
+import { type GrpcCall, type GrpcReply, type GrpcService } from '../server/grpc-service.ts'
 import { readRateLimitRequest } from '../wire/rate-limit-request.ts'
 import { isRefusal, RefusedDemands } from './refused-demands.ts'
 
 const NAME = 'envoy.service.ratelimit.v3.RateLimitService'
 const PATH = `/${NAME}/ShouldRateLimit`
 const DOOR = 'rate_limit'
-const MAX_DETAILS = 1_000
 
 export interface PassedRateLimitsOptions {
   readonly nodes: Pick<Nodes, 'call'>
@@ -52,16 +50,15 @@ class Door {
   readonly #options: PassedRateLimitsOptions
   readonly #metrics: DoorMetrics
   readonly #remembered: Counter
-  readonly #logFailure: (caught: unknown, message: string) => void
-  readonly #refused: ReturnType<typeof createRefusals>
+  readonly #fail: ReturnType<typeof createFailedCalls>
   readonly #demands = new RefusedDemands()
 
   constructor(options: PassedRateLimitsOptions) {
     this.#options = options
     this.#metrics = createDoorMetrics({ ...options, door: DOOR })
     this.#remembered = options.meter.counter(RATE_LIMIT_REMEMBERED_TOTAL)()
-    this.#logFailure = createFailureLog(options)
-    this.#refused = createRefusals({ ...options, door: DOOR })
+    const message = 'a call of the rate limit service failed'
+    this.#fail = createFailedCalls({ ...options, door: DOOR, metrics: this.#metrics, message })
   }
 
   answer(bytes: Uint8Array, call: GrpcCall): GrpcReply | Promise<GrpcReply> {
@@ -85,12 +82,7 @@ class Door {
       this.#metrics.finished(isRefusal(response) ? Code.RESOURCE_EXHAUSTED : Code.OK, startedAt)
       return response
     } catch (caught) {
-      const error = callerError(caught)
-      this.#refused(error, call.peer)
-      if (error.code === 'INTERNAL') this.#logFailure(caught, 'a call of the rate limit service failed')
-      const { code } = error.status
-      this.#metrics.finished(code, startedAt)
-      return new GrpcFailure(code, error.message.slice(0, MAX_DETAILS).toWellFormed())
+      return this.#fail(caught, startedAt, call.peer)
     }
   }
 }
