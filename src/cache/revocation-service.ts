@@ -28,7 +28,7 @@ import {
   type Uptake,
 } from './revocation-log.ts'
 import type { Revocations } from './revocations.ts'
-import type { RevocationTarget } from '../kernel/revocation.ts'
+import { OUT_OF_TOUCH_MS, type RevocationTarget } from '../kernel/revocation.ts'
 
 /** How a revocation was taken up. Of many nodes the first 100 of each kind are named; `counts` has them all. */
 export interface RevocationReceipt extends Uptake {
@@ -70,8 +70,6 @@ const NODES_PER_MS = 10
 const PLACE_EVERY_MS = 5_000
 /** Places that are missing until a node counts as silent. */
 const SILENT_PLACES = 3
-/** Without word from the log for this long, the node takes itself for out of touch. */
-const OUT_OF_TOUCH_MS = 2_000
 /** Where no node at all was heard for so long, it was Redis that was away. */
 const AWAY_MS = 8_000
 const FORGET_NODE_MS = 600_000

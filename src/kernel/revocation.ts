@@ -16,3 +16,10 @@ export interface Epoch {
   readonly generation: string
   readonly sequence: number
 }
+
+/**
+ * Without word for so long that all revocations are known, in ms, who keeps answers takes itself for out of touch: a node of the
+ * log, and a caller of its nodes. What `revoke` promises of those that it cannot reach counts on both; `docs/batch-stream.md` says
+ * so, too.
+ */
+export const OUT_OF_TOUCH_MS = 2_000

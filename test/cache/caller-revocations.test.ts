@@ -18,12 +18,6 @@ beforeEach(() => {
 
 afterEach(() => mesh.stop())
 
-async function three(): Promise<[MeshNode, MeshNode, MeshNode]> {
-  const [one, two, third] = await mesh.joinAll(3)
-  if (one === undefined || two === undefined || third === undefined) throw new Error('no nodes')
-  return [one, two, third]
-}
-
 describe('a revocation that callers of nodes are to obey, too', () => {
   const names = ({ callers }: { readonly callers: readonly string[] }) => Array.from(callers).sort()
 
@@ -38,7 +32,7 @@ describe('a revocation that callers of nodes are to obey, too', () => {
   }
 
   it('is acknowledged when they have applied it', async () => {
-    const [one, two] = await three()
+    const [one, two] = await mesh.three()
     const first = following(one, 's1')
     const second = following(two, 's2')
     await mesh.pass(100)
@@ -60,7 +54,7 @@ describe('a revocation that callers of nodes are to obey, too', () => {
   })
 
   it('names those that have not in time, and the node that they follow', async () => {
-    const [one, two] = await three()
+    const [one, two] = await mesh.three()
     following(one, 's1')
     const stuck = following(two, 's2')
     await mesh.pass(100)
@@ -81,7 +75,7 @@ describe('a revocation that callers of nodes are to obey, too', () => {
   })
 
   it('does not wait for callers that are gone, nor name those of a node that is', async () => {
-    const [one, two] = await three()
+    const [one, two] = await mesh.three()
     const stuck = following(two, 's2')
     await mesh.pass(100)
     stuck.state.isStuck = true
@@ -94,7 +88,7 @@ describe('a revocation that callers of nodes are to obey, too', () => {
   })
 
   it('waits for them where Redis has come back empty', async () => {
-    const [one, two] = await three()
+    const [one, two] = await mesh.three()
     const stuck = following(two, 's2')
     await mesh.pass(100)
     stuck.state.isStuck = true

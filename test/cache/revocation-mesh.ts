@@ -91,6 +91,13 @@ export class RevocationMesh {
     return node
   }
 
+  /** The first three nodes of the mesh. */
+  async three(): Promise<[MeshNode, MeshNode, MeshNode]> {
+    const [one, two, third] = await this.joinAll(3)
+    if (one === undefined || two === undefined || third === undefined) throw new Error('no nodes')
+    return [one, two, third]
+  }
+
   /** Starts `count` nodes, n1 first, and lets them settle as in a mesh that has been running for a while. */
   async joinAll(count: number): Promise<MeshNode[]> {
     const nodes: MeshNode[] = []

@@ -9,7 +9,6 @@ import {
   BY_OTHER,
   KEYS,
   LOOK_MS,
-  type MeshNode,
   OTHER,
   PARTITION_MAX_AGE_MS,
   RevocationMesh,
@@ -25,15 +24,9 @@ beforeEach(() => {
 
 afterEach(() => mesh.stop())
 
-async function three(): Promise<[MeshNode, MeshNode, MeshNode]> {
-  const [one, two, third] = await mesh.joinAll(3)
-  if (one === undefined || two === undefined || third === undefined) throw new Error('no nodes')
-  return [one, two, third]
-}
-
 describe('a revocation', () => {
   it('is acknowledged when every live node has applied it', async () => {
-    const nodes = await three()
+    const nodes = await mesh.three()
     const before = nodes.map((node) => node.revocations.epoch)
     const receipt = await mesh.drive(nodes[0].service.revoke(BY_HANDLER))
     expect([...receipt.confirmed].sort()).toEqual(['n1', 'n2', 'n3'])
@@ -47,7 +40,7 @@ describe('a revocation', () => {
   })
 
   it('is not acknowledged before the last node has applied it', async () => {
-    const [one, , third] = await three()
+    const [one, , third] = await mesh.three()
     third.stuck = true
     let receipt: Awaited<ReturnType<typeof one.service.revoke>> | undefined
     const revoking = one.service.revoke(BY_HANDLER).then((given) => {
@@ -61,7 +54,7 @@ describe('a revocation', () => {
   })
 
   it('names a node that is stuck, after a bounded wait, with the time after which even that node obeys', async () => {
-    const [one, two, third] = await three()
+    const [one, two, third] = await mesh.three()
     third.stuck = true
     const askedAt = one.clock.now()
     const receipt = await mesh.drive(one.service.revoke(BY_HANDLER))
@@ -72,7 +65,7 @@ describe('a revocation', () => {
   })
 
   it('does not wait for a node that was stopped', async () => {
-    const [one, , third] = await three()
+    const [one, , third] = await mesh.three()
     third.service.stop()
     await mesh.pass(50)
     third.stuck = true
@@ -84,7 +77,7 @@ describe('a revocation', () => {
   })
 
   it('names a node that was not heard lately without waiting for it, and forgets it in the end', async () => {
-    const [one, , third] = await three()
+    const [one, , third] = await mesh.three()
     third.stuck = true
     const silentFor = async (span: number) => {
       const [seconds] = await link.run((client) => client.time())
@@ -101,7 +94,7 @@ describe('a revocation', () => {
   })
 
   it('waits for nodes that are silent because Redis was away for all of them', async () => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     const [seconds] = await link.run((client) => client.time())
     const old = `${Number(seconds) - 60}000`
     for (const node of mesh.nodes) node.wire.cut = true
@@ -112,7 +105,7 @@ describe('a revocation', () => {
   })
 
   it('waits for nodes to come back where Redis has come back empty', async () => {
-    const [one, two, third] = await three()
+    const [one, two, third] = await mesh.three()
     two.wire.cut = true
     third.wire.cut = true
     await link.run((client) => client.flushdb())
@@ -124,7 +117,7 @@ describe('a revocation', () => {
   })
 
   it('is known to a node that joins later', async () => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     const before = one.revocations.epoch
     await mesh.drive(one.service.revoke(BY_HANDLER))
     const late = await mesh.join('n4')
@@ -134,7 +127,7 @@ describe('a revocation', () => {
   })
 
   it('revokes everything below for a node that missed records which are no longer kept', async () => {
-    const [one, , third] = await three()
+    const [one, , third] = await mesh.three()
     const before = third.revocations.epoch
     third.wire.cut = true
     const target = (i: number) => ({ kind: 'handler', handler: `h${i}.handler.test` }) as const
@@ -148,7 +141,7 @@ describe('a revocation', () => {
   })
 
   it('rejects while Redis is down, and nothing is revoked anywhere, then or later', async () => {
-    const nodes = await three()
+    const nodes = await mesh.three()
     const before = nodes.map((node) => node.revocations.epoch)
     for (const node of nodes) node.wire.cut = true
     await expect(mesh.drive(nodes[0].service.revoke(BY_HANDLER))).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
@@ -158,7 +151,7 @@ describe('a revocation', () => {
   })
 
   it.each([1, 2, 3])('is not acknowledged where Redis goes away after call %i of it', async (calls) => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     one.wire.cutAfter = calls
     const answer = await mesh.drive(
       one.service.revoke(BY_HANDLER).catch((error: unknown) => ({ ...(error as object), unconfirmed: ['all'] })),
@@ -167,7 +160,7 @@ describe('a revocation', () => {
   })
 
   it('is counted where there are many nodes, of which the first of each kind are named', async () => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     const [seconds] = await link.run((client) => client.time())
     for (const [kind, at] of [['alive', seconds] as const, ['dead', Number(seconds) - 60] as const]) {
       const nodes = Array.from({ length: 1_500 }, (_, i) => [`${at}000`, `${kind}-${i}`])
@@ -181,7 +174,7 @@ describe('a revocation', () => {
   })
 
   it('voids everything where another run of Redis has the log, before any node has asked it', async () => {
-    const nodes = await three()
+    const nodes = await mesh.three()
     await mesh.drive(nodes[0].service.revoke(BY_OTHER))
     const before = nodes[0].revocations.epoch
     for (const node of nodes) node.stuck = true
@@ -195,7 +188,7 @@ describe('a revocation', () => {
   })
 
   it('is read in pages by a node that joins late', async () => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     const target = JSON.stringify(BY_OTHER)
     const records = Array.from({ length: 2_345 }, (_, i) => [
       i + 1,
@@ -212,7 +205,7 @@ describe('a revocation', () => {
   })
 
   it('rejects with REDIS_UNAVAILABLE where Redis is full, and nodes stay in touch', async () => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     await link.run((client) => client.config('SET', 'maxmemory', '1'))
     try {
       await mesh.pass(2 * LOOK_MS)
@@ -263,7 +256,7 @@ describe('the log of revocations', () => {
     ['with an endless record', () => link.run((client) => client.zadd(KEYS.log, 'inf', '4 x {"kind":"all"}'))],
     ['with a record from the future', () => link.run((client) => client.zadd(KEYS.log, 99, '99 x {"kind":"all"}'))],
   ])('starts anew, once and on all nodes, when it is found %s', async (_, spoil) => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     for (let i = 0; i < 3; i++) await mesh.drive(one.service.revoke(BY_HANDLER))
     const { generation } = one.revocations.epoch
     await spoil()
@@ -276,7 +269,7 @@ describe('the log of revocations', () => {
   }
 
   it('starts anew when a failover lost its last record and another one took the number', async () => {
-    const [one, two, third] = await three()
+    const [one, two, third] = await mesh.three()
     await mesh.drive(one.service.revoke(BY_OTHER))
     await mesh.drive(one.service.revoke(BY_OTHER))
     const before = one.revocations.epoch
@@ -289,7 +282,7 @@ describe('the log of revocations', () => {
   })
 
   it('starts anew so too where the node that revokes knows nothing of what was lost', async () => {
-    const [one, two] = await three()
+    const [one, two] = await mesh.three()
     await mesh.drive(one.service.revoke(BY_OTHER))
     const before = one.revocations.epoch
     for (const node of mesh.nodes) node.stuck = true
@@ -312,7 +305,7 @@ describe('the log of revocations', () => {
     '77 x {"kind":"handler","handler":"h"}',
     '4 x {"kind":"attribute","name":"","value":"eve"}',
   ])('with the record %s revokes everything instead, and goes on', async (record) => {
-    const nodes = await three()
+    const nodes = await mesh.three()
     for (let i = 0; i < 3; i++) await mesh.drive(nodes[0].service.revoke(BY_HANDLER))
     const before = nodes[0].revocations.epoch
     await mesh.setHead((head) => ({ ...head, sequence: 4 }))
@@ -329,7 +322,7 @@ describe('the log of revocations', () => {
   })
 
   it('from which a record has gone revokes everything instead, and goes on', async () => {
-    const nodes = await three()
+    const nodes = await mesh.three()
     for (let i = 0; i < 3; i++) await mesh.drive(nodes[0].service.revoke(BY_OTHER))
     const before = nodes[0].revocations.epoch
     const last = `5 x ${JSON.stringify(BY_OTHER)}`
@@ -350,7 +343,7 @@ describe('the log of revocations', () => {
   })
 
   it('bounds the age of what a node serves that is out of touch, and lifts the bound when it is back', async () => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     expect(one.service.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
     one.wire.cut = true
     await mesh.pass(1_500)
@@ -364,7 +357,7 @@ describe('the log of revocations', () => {
   })
 
   it('costs an idle node two or three short calls a second', async () => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     const before = one.wire.calls
     await mesh.pass(20_000)
     expect(one.wire.calls - before).toBeLessThanOrEqual(46)
@@ -372,7 +365,7 @@ describe('the log of revocations', () => {
   })
 
   it('is not believed of a server that has been demoted', async () => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     await link.run((client) => client.replicaof('127.0.0.1', '1'))
     try {
       await mesh.pass(2_500)
@@ -392,7 +385,7 @@ describe('the log of revocations', () => {
   })
 
   it('is not held up by a node that was heard in times to come', async () => {
-    const [one] = await three()
+    const [one] = await mesh.three()
     await link.run((client) => client.zadd(KEYS.heard, 4_000_000_000_000, 'ghost'))
     await link.run((client) => client.zadd(KEYS.applied, 7, 'ghost'))
     await mesh.pass(LOOK_MS)
@@ -404,7 +397,7 @@ describe('the log of revocations', () => {
   })
 
   it('is not needed by a process that is the whole mesh', async () => {
-    const [{ clock, log }] = await three()
+    const [{ clock, log }] = await mesh.three()
     const { meter } = testLink(redis.url)
     const revocations = new Revocations()
     const service = new RevocationService({

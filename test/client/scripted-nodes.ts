@@ -4,6 +4,7 @@ import type { NodeAnswer, NodeConfig, NodeQuestion, Nodes } from '../../src/clie
 import type { AnswerShape } from '../../src/kernel/answer-shape.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Answer } from '../../src/kernel/verdict.ts'
+import { answerOf } from '../server/fixtures.ts'
 
 export const EPOCH = { generation: 'local', sequence: 0 }
 
@@ -43,23 +44,13 @@ export class ScriptedNodes implements Nodes {
     const script = this.script(question)
     if (script instanceof IntermixError) throw script
     const { answer, ...told } = script
-    const plain: Answer = {
-      status: { code: 0, message: '' },
-      validForMs: 10_000,
-      validUses: 10_000,
-      tier: 'backend',
-      ageMs: 0,
-      referenced: [],
-      requestHeaders: [],
-      responseHeaders: [],
-    }
     return {
       shape: shapeBy('a'),
       staleForMs: 0,
       isPaid: false,
       grants: new Map(),
       ...told,
-      answer: { ...plain, ...answer },
+      answer: answerOf({ validForMs: 10_000, ...answer }),
     }
   }
 

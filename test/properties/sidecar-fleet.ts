@@ -1,7 +1,7 @@
 // The sidecars of a simulation: requests that they are asked about, with what their answers are held against, and the nodes
 // that they cannot reach for a while.
 
-import { OUT_OF_TOUCH_MS } from '../../src/client/nodes/heard-revocations.ts'
+import { OUT_OF_TOUCH_MS } from '../../src/kernel/revocation.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
 import type { FakeClock } from '../helpers/clock.ts'
 import { type Answered, type Judge, WrongAnswer } from './judge.ts'

@@ -12,16 +12,9 @@
 import { Revocations } from '../../cache/revocations.ts'
 import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { Clock } from '../../kernel/ports.ts'
-import type { Epoch } from '../../kernel/revocation.ts'
+import { type Epoch, OUT_OF_TOUCH_MS } from '../../kernel/revocation.ts'
 import type { News } from '../../wire/batch/news.ts'
 
-/**
- * Without word that all is known for so long, the caller takes itself for out of touch; `docs/batch-stream.md` says so, too.
- * What is kept then was not revoked as far as it was known last, so it is given on for as long as an answer may be old: in the end
- * a revocation holds as soon as if that bound had been on the age of each answer from the first, and hot answers do not end with
- * the last node.
- */
-export const OUT_OF_TOUCH_MS = 2_000
 /** How old an answer may be before any node has said it. */
 const FIRST_MAX_AGE_MS = 30_000
 
@@ -74,7 +67,11 @@ export class HeardRevocations {
     return this.#followed.get(epoch.generation)?.revocations.allows(epoch, handlers, bag) === true
   }
 
-  /** The oldest answer that may be given now, in ms. */
+  /**
+   * The oldest answer that may be given now, in ms. What was kept when the last word came was not revoked as far as it was known, so
+   * it is given on for as long as an answer may be old: a revocation holds as soon as if that bound had been on the age of each
+   * answer from the first, and hot answers do not end with the last node.
+   */
   maxAgeMs(): number {
     const now = this.#clock.monotonic()
     if (now < this.#surelyUntil) return Number.POSITIVE_INFINITY

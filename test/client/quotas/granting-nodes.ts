@@ -6,7 +6,7 @@ import type { AttributeBag } from '../../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../../src/kernel/errors.ts'
 import type { Clock } from '../../../src/kernel/ports.ts'
 import { Code, OK_STATUS } from '../../../src/kernel/status.ts'
-import type { Answer } from '../../../src/kernel/verdict.ts'
+import { answerOf } from '../../server/fixtures.ts'
 
 export interface Bucket {
   /** Amounts in a second, and how many at once. */
@@ -18,17 +18,6 @@ export interface Bucket {
 interface Level {
   tokens: number
   at: number
-}
-
-const ALLOWED: Answer = {
-  status: OK_STATUS,
-  validForMs: 60_000,
-  validUses: 10_000,
-  tier: 'backend',
-  ageMs: 0,
-  referenced: [],
-  requestHeaders: [],
-  responseHeaders: [],
 }
 
 export class GrantingNodes implements Pick<Nodes, 'ask'> {
@@ -58,7 +47,7 @@ export class GrantingNodes implements Pick<Nodes, 'ask'> {
       const grants = new Map<string, NodeGrant>()
       for (const [name, { amount, bestEffort }] of question.quotas ?? [])
         grants.set(name, this.#grant(question.bag, amount, bestEffort))
-      const answer: NodeAnswer = { answer: ALLOWED, shape: undefined, staleForMs: 0, isPaid: false, grants }
+      const answer: NodeAnswer = { answer: answerOf(), shape: undefined, staleForMs: 0, isPaid: false, grants }
       if (this.latencyMs === 0) return resolve(answer)
       this.#clock.after(this.latencyMs, () => resolve(answer))
     })
