@@ -179,11 +179,6 @@ export class FirstLevelCache {
     })
   }
 
-  clear(): void {
-    this.#configs.clear()
-    this.#answers.clear()
-  }
-
   #chosen(shape: AnswerShape, charging: Charging, choosing: readonly RecordedStep[]): Chosen {
     const { handlers, generated } = shape
     const scope = idOf(shape.scope, charging)
