@@ -1,7 +1,7 @@
 // What adapters hand back, checked: an adapter is other people's code, and nonsense from it must not become a verdict.
 
 import { Code } from '../kernel/status.ts'
-import { type AttributeValue, isOfType, isStringMap, type ValueType } from '../kernel/value.ts'
+import { type AttributeValue, isOfType, isStringMap } from '../kernel/value.ts'
 import { Duration, Timestamp } from '../kernel/time.ts'
 import type { QuotaRequest } from './define-adapter.ts'
 import type { TemplateDefinition } from './template.ts'
