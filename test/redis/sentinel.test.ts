@@ -6,9 +6,6 @@ import { freePort } from '../helpers/ports.ts'
 import { type RedisSentinel, startSentinel } from '../helpers/redis-sentinel.ts'
 import { testLink, until, untilUp } from './support.ts'
 
-/** From the moment at which the sentinels have another master. */
-const MOVED_MS = 2_000
-
 let sentinel: RedisSentinel | undefined
 const ends: (() => void | Promise<unknown>)[] = []
 
@@ -121,7 +118,7 @@ describe('a link through Sentinel', () => {
       }
       const promoted = await setup.master()
       const moved = async () => (await connectionsTo(setup, promoted)) >= all
-      await until(moved, 'all connections lead to the new master', MOVED_MS)
+      await until(moved, 'all connections lead to the new master')
       for (const link of links) {
         await untilUp(link)
         expect(await link.run((client) => client.set('a', '1'))).toBe('OK')
