@@ -11,7 +11,11 @@ export function usesFor({ keepsAnswer }: { readonly keepsAnswer?: boolean }, bud
   return keepsAnswer === true ? handOutUses(budget) : usesLeft(budget)
 }
 
-/** A kept answer as it is given at `now`. Nothing is spread here: it is done for nearly every check. */
+/**
+ * A kept answer as it is given at `now`. Nothing is spread here: it is done for nearly every check. Its age is rounded up and
+ * what is left of its life down, here and wherever else they become whole milliseconds: so nobody takes it for younger than it
+ * is, however many have handed it on.
+ */
 export function givenAgain(
   { answer, createdAt, freshUntil }: StoredAnswer,
   now: number,
@@ -23,7 +27,7 @@ export function givenAgain(
     validForMs: Math.max(0, Math.floor(freshUntil - now)),
     validUses,
     tier: 'local',
-    ageMs: Math.max(0, Math.floor(now - createdAt)),
+    ageMs: Math.max(0, Math.ceil(now - createdAt)),
     referenced,
     requestHeaders: answer.requestHeaders,
     responseHeaders: answer.responseHeaders,
@@ -45,5 +49,5 @@ export function oldestEpoch(first: Epoch, others: readonly { readonly epoch: Epo
 /** The answer after a while: its life goes on while quotas are asked for. */
 export function afterWaiting(answer: Answer, ms: number): Answer {
   const { validForMs, ageMs } = answer
-  return { ...answer, validForMs: Math.max(0, Math.floor(validForMs - ms)), ageMs: Math.round(ageMs + ms) }
+  return { ...answer, validForMs: Math.max(0, Math.floor(validForMs - ms)), ageMs: Math.ceil(ageMs + ms) }
 }

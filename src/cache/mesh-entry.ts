@@ -46,8 +46,9 @@ export function entryOf(key: string, raw: RawLookup, sentAt: number, { handler }
   // Two milliseconds for what was rounded on the way.
   if (raw.ageMs + raw.remainingMs > validForMs + 2) return 'lifetime'
   if (raw.usesHeld > validUses) return 'uses'
-  // Counted from before the request was sent, the entry is never taken for younger than it is.
-  const from = Math.floor(sentAt)
+  // Counted from before the request was sent, the entry is never taken for younger than it is: not by what the server's clock,
+  // which tells whole milliseconds, had gone beyond the last of them either.
+  const from = Math.floor(sentAt) - 1
   const freshUntil = from + raw.remainingMs
   return {
     ...blob,

@@ -77,7 +77,7 @@ export class MeshTier {
     const { token, leaseMs, known, maxUses, maxStaleUses } = question
     const sentAt = clock.monotonic()
     // Ages are told to the millisecond on two clocks: what differs by less is the same entry.
-    const knownAge = known === undefined ? -1 : Math.max(0, Math.floor(sentAt - known.createdAt) - 2)
+    const knownAge = known === undefined ? -1 : Math.max(0, Math.floor(sentAt - known.createdAt) - 3)
     const args = [
       token,
       leaseMs,

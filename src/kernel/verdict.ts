@@ -54,7 +54,7 @@ export interface Answer {
   /** How often it may be given again: by the node, or by a caller that keeps answers and was handed these uses. */
   readonly validUses: number
   readonly tier: Tier
-  /** How long ago the oldest part of the answer was obtained, in milliseconds. */
+  /** How long ago the oldest part of the answer was obtained, in milliseconds, rounded up. */
   readonly ageMs: number
   /** What the answer to this very request depended on; empty where the caller did not ask for it. */
   readonly referenced: readonly ReferencedAttribute[]

@@ -124,7 +124,7 @@ export class CheckEngine implements CheckService {
       validForMs: Math.max(0, Math.floor(freshUntil - now)),
       validUses: usesFor(call.options, budget),
       tier: combined.tier,
-      ageMs: Math.max(0, Math.floor(now - combined.createdAt)),
+      ageMs: Math.max(0, Math.ceil(now - combined.createdAt)),
       requestHeaders: headers.request,
       responseHeaders: headers.response,
       directResponse: combined.directResponse,

@@ -82,6 +82,21 @@ describe('kept answers', () => {
     expect((await check({ a: 'x' })).answer).toMatchObject({ ageMs: 400, validForMs: 9_600 })
   })
 
+  it('are told to be as old as they are, or older, where times are no whole milliseconds', async () => {
+    const ask = nodes.ask.bind(nodes)
+    nodes.ask = async (question) => {
+      await clock.advance(400.25)
+      return await ask(question)
+    }
+    const first = (await check({ a: 'x' })).answer
+    expect(first.ageMs).toBeGreaterThanOrEqual(400.25)
+    expect(first.ageMs + first.validForMs).toBeLessThanOrEqual(10_000)
+    await clock.advance(99.5)
+    const again = kept({ a: 'x' }).answer
+    expect(again.ageMs).toBeGreaterThanOrEqual(499.75)
+    expect(again.ageMs + again.validForMs).toBeLessThanOrEqual(10_000)
+  })
+
   it('are void when they are revoked', async () => {
     await check({ a: 'x' })
     revocations.apply({ sequence: 1, target: { kind: 'attribute', name: 'a', key: undefined, value: 'x' } })

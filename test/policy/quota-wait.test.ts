@@ -25,4 +25,9 @@ it.each([
   const { answer } = await pending
   expect(answer.ageMs).toBe(150)
   expect(answer.validForMs).toBeLessThanOrEqual(850)
+  // Times are seldom whole: what is lost of them must make nothing younger.
+  await node.clock.advance(5_000.75)
+  const next = node.outcome({ a: 'x' }, { quotas })
+  await node.clock.advance(150.25)
+  expect((await next).answer.ageMs).toBeGreaterThanOrEqual(150.25)
 })

@@ -43,7 +43,7 @@ export function lifeProblem(
   })
   const unsaid = DEFAULT_VALID_MS + (tier === 'stale' ? DEFAULT_STALE_MS : 0)
   const oldest = lives.length === 0 ? unsaid : Math.max(...lives.map(({ servedMs }) => servedMs))
-  if (ageMs > oldest + tookMs + onWayMs + 1) return `it is ${ageMs} ms old, and may be ${oldest}`
+  if (ageMs > oldest + tookMs + onWayMs + roundedMs) return `it is ${ageMs} ms old, and may be ${oldest}`
   if (isUnknown || tier === 'stale') {
     return validForMs > 0 || validUses > 0 ? `it is valid though ${isUnknown ? 'unknown' : 'stale'}` : undefined
   }
@@ -61,7 +61,7 @@ export function lifeProblem(
             Math.max(...lives.map(({ validMs }) => validMs)) - ageMs,
           ),
         )
-  if (validForMs > most + 1) return `it is valid for ${validForMs} ms, and may be for ${most}`
+  if (validForMs > most) return `it is valid for ${validForMs} ms, and may be for ${most}`
   // What read an unknown attribute is not kept, whatever came of it.
   if (!mayBeLost && !isPaid && lives.length === 0 && !bag.hasUnknown && validForMs < most - roundedMs)
     return `it is valid for ${validForMs} ms, and should be for ${most}`

@@ -103,7 +103,7 @@ export class Judge {
     const mayBeLost = answered.bySidecar && answer.validForMs === 0
     let problem: string | undefined
     for (const possibility of all) {
-      const from = Math.max(answered.revokedAt(possibility.bag), answered.answeredAt - answer.ageMs - 1)
+      const from = Math.max(answered.revokedAt(possibility.bag), answered.answeredAt - answer.ageMs)
       const versions = this.#world.versionsSince(from)
       for (const other of others) {
         for (const ending of endingsOf(request, other === undefined ? [possibility] : [possibility, other])) {
@@ -201,9 +201,7 @@ export class Judge {
     const { answer } = answered.outcome
     for (const call of callsIn(answer)) {
       const ageMs = answered.answeredAt - (this.#world.calledAt.get(call) ?? 0)
-      // Rounded as lives are; what was waited for after a node's verdict is no part of its age.
-      const mostMs = answer.ageMs + 2 + (answered.bySidecar ? 0 : answered.answeredAt - answered.askedAt)
-      if (ageMs > mostMs) throw this.#wrong(answered, `call ${call} was made ${ageMs} ms ago`)
+      if (ageMs > answer.ageMs) throw this.#wrong(answered, `call ${call} was made ${ageMs} ms ago`)
     }
   }
 

@@ -102,7 +102,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     revocations,
     maxAgeMs: () => Number.POSITIVE_INFINITY,
     state: () => state,
-    sharedNow: () => Math.round(clock.monotonic()) + SERVER_START,
+    sharedNow: () => Math.floor(clock.monotonic()) + SERVER_START,
   })
   return {
     meter,

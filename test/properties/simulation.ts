@@ -52,6 +52,8 @@ export interface SimulationReport {
 }
 
 const NODES = 3
+/** Times are mostly no whole milliseconds. Sums of eighths are exact, so that ages can be judged without a margin. */
+const FRACTION_MS = 0.125
 const WALL_STEPS_MS = [0, -38_000, 0, 38_000, 0, 0, -3_600_000, 7_000]
 
 /** @throws WrongAnswer */
@@ -394,7 +396,7 @@ class Simulation {
     for (;;) {
       await this.#replies()
       if (wait.isOver) break
-      await this.#clock.advance(this.#world.underWay > 0 ? 1 : 0.1)
+      await this.#clock.advance(this.#world.underWay > 0 ? 1 : FRACTION_MS)
     }
     await settled
   }

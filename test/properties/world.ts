@@ -85,7 +85,7 @@ export class World {
     const versions: number[] = []
     for (let version = this.version; version >= 0; version--) {
       versions.push(version)
-      if ((this.#versions[version] ?? 0) <= from) break
+      if ((this.#versions[version] ?? 0) < from) break
     }
     return versions
   }

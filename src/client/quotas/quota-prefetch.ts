@@ -110,9 +110,9 @@ export class QuotaPrefetch {
     return amount - this.#take(amount, now)
   }
 
-  /** For how long, in ms, what is spent next could have been kept. */
+  /** For how long, in whole ms, what is spent next could have been kept. */
   lifeMs(now: number): number {
-    for (const { available, until } of this.#slots) if (available > 0 && now < until) return until - now
+    for (const { available, until } of this.#slots) if (available > 0 && now < until) return Math.floor(until - now)
     return 0
   }
 
