@@ -351,7 +351,7 @@ class BatchStream implements GrpcStreamHandler {
     const { metrics, refused, logFailure } = this.#common
     const error = callerError(caught)
     refused(error, this.#stream.peer)
-    if (error.code === 'INTERNAL') logFailure(caught, 'a check of a batch failed')
+    if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE') logFailure(caught, 'a check of a batch failed')
     metrics.finished(error.status.code, startedAt)
     if (this.#isOver) return
     const refusal = refusalAnswer(error)

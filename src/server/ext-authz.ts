@@ -1,11 +1,10 @@
 // The front door for Envoy's external authorization (gRPC, v3): one call before each request or connection.
 
 import { IntermixError } from '../kernel/errors.ts'
-import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
 import { describedCheckBag } from '../wire/envoy-attributes.ts'
-import { EnvoyCheck } from '../wire/envoy-check.ts'
+import { type EnvoyCheck, readEnvoyCheck, UnreadableCheck } from '../wire/envoy-check.ts'
 import { timeoutOf } from './deadline.ts'
 import type { DoorDependencies } from './door-dependencies.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
@@ -64,7 +63,7 @@ class AuthzDoor {
       const timeoutMs = timeoutOf(call.deadline, clock, defaultTimeoutMs)
       if (timeoutMs === 0)
         throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the check began')
-      request = readRequest(bytes, this.#limits)
+      request = readEnvoyCheck(bytes, this.#limits)
       const options = { timeoutMs, startedAt, references: false }
       const outcome = check.check(describedCheckBag(request, check.vocabulary()), options)
       return outcome instanceof Promise
@@ -97,24 +96,11 @@ class AuthzDoor {
   #fail(caught: unknown, request: EnvoyCheck | undefined, startedAt: number, call: GrpcCall): GrpcReply {
     const error = callerError(caught)
     this.#refused(error, call.peer)
-    const refusal = error instanceof UnreadableMessage ? undefined : refusalAnswer(error)
+    const refusal = error instanceof UnreadableCheck ? undefined : refusalAnswer(error)
     if (refusal !== undefined) return this.#answer({ answer: refusal, quotas: new Map() }, request, startedAt)
     if (error.code === 'INTERNAL' || error.code === 'INVALID_ATTRIBUTE')
       this.#logFailure(caught, 'an ext_authz call failed')
     this.#metrics.finished(error.status.code, startedAt)
     return failureOf(error)
-  }
-}
-
-/** Bytes that are no message of this service: whoever sent them is no proxy of ours. */
-class UnreadableMessage extends IntermixError {}
-
-function readRequest(bytes: Uint8Array, limits: RequestLimits): EnvoyCheck {
-  try {
-    return new EnvoyCheck(bytes, limits)
-  } catch (caught) {
-    if (caught instanceof RefusedRequest) throw caught
-    const reason = caught instanceof Error ? caught.message : String(caught)
-    throw new UnreadableMessage('INVALID_REQUEST', `not a CheckRequest: ${reason}`)
   }
 }

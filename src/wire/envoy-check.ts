@@ -1,5 +1,6 @@
 // One pass over an encoded envoy.service.auth.v3.CheckRequest: what it says and where, as numbers only.
 
+import { IntermixError } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import { checkMetadata } from './struct-check.ts'
@@ -358,3 +359,17 @@ const NO_BYTES = new Uint8Array(0)
 /** Tags of the body, as text and as bytes. */
 const BODY = 11 * 8 + BYTES
 const RAW_BODY = 12 * 8 + BYTES
+
+/** Bytes that are no message of this kind: whoever sent them is no proxy of ours. */
+export class UnreadableCheck extends IntermixError {}
+
+/** @throws UnreadableCheck; RefusedRequest `too-large` */
+export function readEnvoyCheck(bytes: Uint8Array, limits: RequestLimits): EnvoyCheck {
+  try {
+    return new EnvoyCheck(bytes, limits)
+  } catch (caught) {
+    if (caught instanceof RefusedRequest) throw caught
+    const reason = caught instanceof Error ? caught.message : String(caught)
+    throw new UnreadableCheck('INVALID_REQUEST', `not a CheckRequest: ${reason}`)
+  }
+}

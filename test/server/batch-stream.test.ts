@@ -3,45 +3,16 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
-import { Code, type Status } from '../../src/kernel/status.ts'
-import type { Answer } from '../../src/kernel/verdict.ts'
+import { Code } from '../../src/kernel/status.ts'
 import { batchService } from '../../src/server/batch-stream.ts'
-import type { GrpcService } from '../../src/server/grpc-service.ts'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
-import { AnswerBatches, type ToldAnswer } from '../../src/wire/batch/answer-batch.ts'
-import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
 import { handAdmission } from './admission-support.ts'
+import { Asking, openOn } from './batch-support.ts'
 import { answerOf, dependencies, served } from './fixtures.ts'
 import { serveGrpc } from './grpc-client.ts'
 
 const PATH = '/intermix.v1.Batches/Check'
 const pathBag = (path: string) => MapBag.of({ 'request.path': path })
-
-/** The asking end of a stream, as a sidecar would keep it. */
-class Asking {
-  readonly writer = new CheckBatchWriter()
-  readonly answers = new Map<number, Answer>()
-  readonly told = new Map<number, ToldAnswer>()
-  readonly failures = new Map<number, Status>()
-  readonly order: number[] = []
-  left = 0
-  readonly #answers = new AnswerBatches()
-
-  read(message: Uint8Array): void {
-    this.#answers.read(message, {
-      answered: (id, told) => {
-        this.answers.set(id, told.answer)
-        this.told.set(id, told)
-        this.order.push(id)
-      },
-      failed: (id, status) => {
-        this.failures.set(id, status)
-        this.order.push(id)
-      },
-      leaving: () => void this.left++,
-    })
-  }
-}
 
 describe('the batch stream', () => {
   let given: ReturnType<typeof dependencies>
@@ -194,29 +165,6 @@ describe('the batch stream', () => {
 })
 
 describe('a batch stream, seen from its host', () => {
-  /** The host's side: what was written, and whether it is read on. */
-  class Host {
-    readonly deadline = Number.POSITIVE_INFINITY
-    readonly peer = '127.0.0.1:1'
-    readonly asking = new Asking()
-    paused = false
-    ended = false
-    takes = true
-    write(message: Uint8Array): boolean {
-      this.asking.read(message)
-      return this.takes
-    }
-    end(): void {
-      this.ended = true
-    }
-    pause(): void {
-      this.paused = true
-    }
-    resume(): void {
-      this.paused = false
-    }
-  }
-
   /** On a clock that stands still: a turn of the loop is never too long. */
   function still() {
     const given = dependencies()
@@ -226,12 +174,6 @@ describe('a batch stream, seen from its host', () => {
   function opened(given = still(), admission = given.admission) {
     const { host, handler } = openOn(batchService({ ...given, admission }))
     return { given, host, handler }
-  }
-
-  function openOn({ methods: [method] }: GrpcService) {
-    if (method?.kind !== 'stream') throw new Error('no stream')
-    const host = new Host()
-    return { host, handler: method.open(host) }
   }
 
   it('is ended where the words of all take too much memory and it has the most of them', () => {

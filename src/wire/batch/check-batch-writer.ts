@@ -4,6 +4,7 @@ import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import { type AttributeValue, isStringMap, type StringMap } from '../../kernel/value.ts'
 import { WireWriter } from '../wire-writer.ts'
+import { ENVOY_CHECK } from './check-batch.ts'
 import { type CheckDemands, writeDemands } from './check-demands.ts'
 import { CALLER, type Heard } from './news.ts'
 import { writeHeard } from './news-writer.ts'
@@ -44,13 +45,14 @@ export class CheckBatchWriter {
    * Adds a check.
    * @param id the answer's; no other check that waits for its answer may have it
    * @param timeoutMs how long its caller waits from now; 0 leaves it to the node
+   * @param about its attributes, or an encoded CheckRequest of Envoy from which the node derives them
    * @param demands which quotas it charges, where it does
    * @throws what reading the bag throws; the batch is as it was then
    */
-  add(id: number, timeoutMs: number, bag: AttributeBag, demands?: CheckDemands): void {
+  add(id: number, timeoutMs: number, about: AttributeBag | Uint8Array, demands?: CheckDemands): void {
     const { size } = this.#checks
     try {
-      this.#add(id, timeoutMs, bag, demands)
+      this.#add(id, timeoutMs, about, demands)
     } catch (caught) {
       this.#checks.backTo(size)
       for (const values of this.#values) values.length = 0
@@ -80,11 +82,19 @@ export class CheckBatchWriter {
     return words.length === 0 ? checks : Buffer.concat([...words, checks])
   }
 
-  #add(id: number, timeoutMs: number, bag: AttributeBag, demands: CheckDemands | undefined): void {
+  #add(id: number, timeoutMs: number, about: AttributeBag | Uint8Array, demands: CheckDemands | undefined): void {
     const checks = this.#checks
     const check = checks.open(CHECKS)
     checks.uint(1, id)
     checks.uint(2, Math.ceil(timeoutMs))
+    if (!(about instanceof Uint8Array)) this.#writeAttributes(about)
+    if (demands !== undefined) writeDemands(checks, this.#words, demands)
+    if (about instanceof Uint8Array) checks.bytes(ENVOY_CHECK, about, true)
+    checks.close(check)
+    this.#count++
+  }
+
+  #writeAttributes(bag: AttributeBag): void {
     for (const name of bag.names()) {
       const value = bag.get(name)
       if (value !== undefined) this.#write(this.#words.name(name), value)
@@ -95,9 +105,6 @@ export class CheckBatchWriter {
     this.#flush(7, this.#booleans)
     this.#flush(8, this.#times)
     this.#flush(9, this.#durations)
-    if (demands !== undefined) writeDemands(checks, this.#words, demands)
-    checks.close(check)
-    this.#count++
   }
 
   #write(name: number, value: AttributeValue): void {

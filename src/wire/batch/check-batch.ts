@@ -1,9 +1,11 @@
 // Reads intermix.v1.CheckBatch: the words of a connection, and checks one after the other as bags.
 
-import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
+import { type AttributeBag, EMPTY_BAG, type Vocabulary } from '../../kernel/attribute-bag.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { RefusedRequest } from '../../kernel/refused-request.ts'
 import type { RequestLimits } from '../../kernel/request-limits.ts'
+import { describedCheckBag } from '../envoy-attributes.ts'
+import { readEnvoyCheck } from '../envoy-check.ts'
 import { HEADER_MAPS } from '../request-headers.ts'
 import { BYTES, FIXED64, VARINT, WireReader } from '../wire-reader.ts'
 import { type AttributeKind, kindName, KINDS, UNDECLARED } from './attribute-kind.ts'
@@ -15,6 +17,9 @@ import { isAddressOf, PassingWords, Words } from './words.ts'
 
 /** Attributes of one check; the vocabulary of Istio has 97. */
 const MAX_ATTRIBUTES = 1_000
+
+/** The field of a check that has, in place of attributes, what Envoy's ext_authz filter would ask. */
+export const ENVOY_CHECK = 17
 
 /** Names of callers and of generations. */
 const MAX_NAME = 1_000
@@ -107,7 +112,7 @@ export class CheckBatches {
           break
         case 4: {
           const source = { words: this.#words, passing }
-          return new CheckReader(reader, tag, source, vocabulary, this.#limits).finish(values)
+          return new CheckReader(reader, tag, source, vocabulary, this.#limits).finish(values, vocabulary)
         }
         case 5:
           reader.expect(tag, VARINT)
@@ -189,6 +194,8 @@ class CheckReader implements Stated {
   /** Slots of maps of headers with capitals in a name. */
   #unfolded: number[] | undefined
   #demands: ReadDemands | undefined
+  /** Where an ext_authz request in place of attributes lies. */
+  #envoyCheck: Uint8Array | undefined
 
   constructor(reader: WireReader, checkTag: number, source: WordSource, vocabulary: Vocabulary, limits: RequestLimits) {
     this.#limits = limits
@@ -200,15 +207,31 @@ class CheckReader implements Stated {
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#field(tag)
     reader.close(outer)
     this.#demands?.finish(this)
+    if (this.#envoyCheck !== undefined && this.slots.length > 0)
+      this.refuse('contradictory', 'the check has both attributes and envoy_check; send one of them')
   }
 
   /** @param values over the bytes of the message, for the bag alone */
-  finish(values: WireReader): ReadCheck {
+  finish(values: WireReader, vocabulary: Vocabulary): ReadCheck {
+    const bag = this.#envoyCheck === undefined ? this.#statedBag(values) : this.#envoyBag(this.#envoyCheck, vocabulary)
+    return { id: this.#id, timeoutMs: this.#timeoutMs, bag, demands: this.#demands, problem: this.#problem }
+  }
+
+  #statedBag(values: WireReader): BatchBag {
     const bag = new BatchBag(this.#source, values, this)
     for (const slot of this.#unfolded ?? []) {
       if (this.#problem === undefined) this.#fold(bag, slot)
     }
-    return { id: this.#id, timeoutMs: this.#timeoutMs, bag, demands: this.#demands, problem: this.#problem }
+    return bag
+  }
+
+  #envoyBag(bytes: Uint8Array, vocabulary: Vocabulary): AttributeBag {
+    try {
+      if (this.#problem === undefined) return describedCheckBag(readEnvoyCheck(bytes, this.#limits), vocabulary)
+    } catch (caught) {
+      this.#problem = IntermixError.from(caught)
+    }
+    return EMPTY_BAG
   }
 
   #field(tag: number): void {
@@ -246,6 +269,13 @@ class CheckReader implements Stated {
       case 10:
         this.#readDouble(tag)
         break
+      case ENVOY_CHECK: {
+        reader.expect(tag, BYTES)
+        const end = reader.enter()
+        this.#envoyCheck = reader.bytes.subarray(reader.pos, end)
+        reader.pos = end
+        break
+      }
       default:
         if (isDemand(tag >>> 3)) (this.#demands ??= new ReadDemands()).read(reader, tag, this)
         else reader.skip(tag)
