@@ -31,6 +31,7 @@ const CHECKS: readonly (readonly [name: string, command: string, ...args: string
   ['format', 'biome', 'format', '.'],
   ['layers', 'node', 'test/repo/layers/check-layers.ts'],
   ['dead code', 'knip'],
+  ['filter', 'asc', '--baseDir', join(root, 'filter'), '--config', 'asconfig.json', '--noEmit'],
 ]
 
 function runLocal(command: string, args: readonly string[]): number {
@@ -59,7 +60,7 @@ function runTests(counts: Counts): void {
   mkdirSync(cache, { recursive: true })
   rmSync(reportPath, { force: true })
   // What no process needs any more would stay there for ever.
-  rmSync(join(cache, 'compiled'), { recursive: true, force: true })
+  for (const kept of ['compiled', 'filter']) rmSync(join(cache, kept), { recursive: true, force: true })
   const status = runLocal('vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${reportPath}`])
   const failedBefore = counts.failed
   if (existsSync(reportPath)) countTests(JSON.parse(readFileSync(reportPath, 'utf8')) as VitestReport, counts)

@@ -4,7 +4,7 @@ import { existsSync, globSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cruise, type ICruiseOptions, type ICruiseResult, type IViolation } from 'dependency-cruiser'
-import { LAYER_RULES } from './rules.ts'
+import { FILTER, LAYER_RULES } from './rules.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 /** What adapters of others import, by which the samples do so too. */
@@ -17,12 +17,15 @@ const PLANTED = [
   'adapters-stand-alone',
   'composition-knows-no-command',
   'doors-know-no-transport',
+  'filter-host-imports-down',
+  'filter-stands-alone',
   'grpc-js-has-owners',
   'imports-resolve',
   'ioredis-has-owners',
   'kernel-imports-down',
   'metrics-have-one-catalogue',
   'no-cycles',
+  'nobody-imports-the-filter',
   'policy-imports-down',
   'process-imports-down',
   'prom-client-has-owners',
@@ -34,7 +37,7 @@ const PLANTED = [
 ]
 
 async function examine(baseDir: string): Promise<ICruiseResult> {
-  const folders = ['src', 'workers', 'test', 'load'].filter((folder) => existsSync(join(baseDir, folder)))
+  const folders = ['src', 'workers', 'test', 'load', FILTER].filter((folder) => existsSync(join(baseDir, folder)))
   const options: ICruiseOptions = {
     baseDir,
     validate: true,
@@ -62,7 +65,7 @@ async function provePlantedViolationsAreFound(): Promise<string[]> {
 
 async function checkProject(): Promise<string[]> {
   const result = await examine(root)
-  const onDisk = globSync('{src,workers}/**/*.ts', { cwd: root })
+  const onDisk = globSync(`{src,workers,${FILTER}}/**/*.ts`, { cwd: root })
   const cruised = new Set(result.modules.map((module) => module.source))
   const missed = onDisk.filter((path) => !cruised.has(path))
   console.log(

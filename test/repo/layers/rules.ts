@@ -25,6 +25,23 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ),
 }
 
+/** Where the sources of the filter are, in AssemblyScript. */
+export const FILTER = 'filter/assembly'
+
+const OF_REQUESTS = ['host', 'bytes', 'wire', 'request']
+
+/** The same of the rooms of `filter/assembly`. */
+const FILTER_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  host: [],
+  bytes: ['host'],
+  wire: ['host', 'bytes'],
+  request: ['host', 'bytes', 'wire'],
+  shape: OF_REQUESTS,
+  cache: [...OF_REQUESTS, 'shape'],
+  node: [...OF_REQUESTS, 'shape', 'cache'],
+  telemetry: OF_REQUESTS,
+}
+
 /** Package → the only folders whose files may import it, or files. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['src/redis'],
@@ -34,14 +51,14 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['src/observe/meter.ts', 'src/observe/merged-metrics.ts'],
 }
 
-function importsPointDown(folder: string, allowed: readonly string[]): IForbiddenRuleType {
+function importsPointDown(root: string, folder: string, allowed: readonly string[]): IForbiddenRuleType {
   const reachable = [folder, ...allowed].join('|')
   return {
-    name: `${folder}-imports-down`,
+    name: `${root === 'src' ? '' : 'filter-'}${folder}-imports-down`,
     severity: 'error',
-    comment: `src/${folder} imports only ${allowed.length === 0 ? 'itself' : allowed.join(', ')}`,
-    from: { path: `^src/${folder}/` },
-    to: { path: '^src/', pathNot: `^src/(${reachable})/` },
+    comment: `${root}/${folder} imports only ${allowed.length === 0 ? 'itself' : allowed.join(', ')}`,
+    from: { path: `^${root}/${folder}/` },
+    to: { path: `^${root}/`, pathNot: `^${root}/(${reachable})/` },
   }
 }
 
@@ -76,6 +93,20 @@ const SHAPE_RULES: readonly IForbiddenRuleType[] = [
     comment: 'the product never imports tests or load tools',
     from: { path: '^(src|workers)/' },
     to: { path: '^(test|load)/' },
+  },
+  {
+    name: 'filter-stands-alone',
+    severity: 'error',
+    comment: 'what is compiled for another machine imports nothing of this one, and nothing here imports it',
+    from: { path: `^${FILTER}/` },
+    to: { pathNot: `^${FILTER}/` },
+  },
+  {
+    name: 'nobody-imports-the-filter',
+    severity: 'error',
+    comment: 'the filter is a module of WebAssembly, which programs load from a file',
+    from: { pathNot: `^${FILTER}/` },
+    to: { path: `^${FILTER}/` },
   },
   {
     name: 'workers-only-from-the-root',
@@ -137,7 +168,8 @@ const SHAPE_RULES: readonly IForbiddenRuleType[] = [
 
 /** All rules, in the form that dependency-cruiser takes. */
 export const LAYER_RULES: readonly IForbiddenRuleType[] = [
-  ...Object.entries(MAY_IMPORT).map(([folder, allowed]) => importsPointDown(folder, allowed)),
+  ...Object.entries(MAY_IMPORT).map(([folder, allowed]) => importsPointDown('src', folder, allowed)),
+  ...Object.entries(FILTER_MAY_IMPORT).map(([folder, allowed]) => importsPointDown(FILTER, folder, allowed)),
   ...Object.entries(OWNERS).map(([name, owners]) => packageHasOwners(name, owners)),
   ...SHAPE_RULES,
 ]

@@ -1,0 +1,3 @@
+// The entry of the filter: what Envoy calls.
+
+export function proxy_abi_version_0_2_1(): void {}
