@@ -24,7 +24,7 @@ import { BagSource } from '../properties/generate-bag.ts'
 import { ExpressionSource } from '../properties/generate-expression.ts'
 import { write } from '../properties/oracle/text.ts'
 import { type Picker, seededPicker, times } from '../properties/random.ts'
-import { ATTRIBUTES } from '../properties/vocabulary.ts'
+import { ATTRIBUTES, OWN_WORDS } from '../properties/vocabulary.ts'
 import { KeptLog, ReadableMeter } from '../redis/support.ts'
 import { compressInto, plain, Words } from '../wire/mixer/compress.ts'
 
@@ -48,7 +48,7 @@ function adapter(aggregates: boolean): AnyAdapter {
 /** Rules whose metrics share expressions, as those of a mesh do. */
 function configText(pick: Picker): string {
   const dialect = pick.of(['CEXL', 'CEL'] as const)
-  const source = new ExpressionSource(pick, dialect)
+  const source = new ExpressionSource(pick, dialect, OWN_WORDS)
   const dimensions = times(2, () => times(4, (i) => [`d${i}`, write(source.any(), dialect)]))
   const about = (name: string, namespace = 'istio-system') => ({
     name,

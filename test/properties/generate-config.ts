@@ -5,6 +5,7 @@ import { randomGenerator } from './generate-generator.ts'
 import type { ActionModel, ConfigModel, HandlerModel, HeaderModel, InstanceModel, RuleModel } from './oracle/model.ts'
 import { constant, type Dialect, type Expression } from './oracle/syntax.ts'
 import { type Picker, times } from './random.ts'
+import { OWN_WORDS, type Vocabulary } from './vocabulary.ts'
 
 const HANDLERS = ['h0', 'h1', 'h2'] as const
 const CHECKS = ['i0', 'i1', 'i2', 'i3'] as const
@@ -26,14 +27,19 @@ function handler(name: string, pick: Picker): HandlerModel {
   }
 }
 
-function check(name: string, pick: Picker): InstanceModel {
+function check(name: string, pick: Picker, vocabulary: Vocabulary): InstanceModel {
   const language = dialect(pick)
-  return { template: 'listentry', name, dialect: language, value: new ExpressionSource(pick, language).any() }
+  return {
+    template: 'listentry',
+    name,
+    dialect: language,
+    value: new ExpressionSource(pick, language, vocabulary).any(),
+  }
 }
 
-function quota(name: string, pick: Picker): InstanceModel {
+function quota(name: string, pick: Picker, vocabulary: Vocabulary): InstanceModel {
   const language = dialect(pick)
-  const source = new ExpressionSource(pick, language)
+  const source = new ExpressionSource(pick, language, vocabulary)
   const keys = ['user', '__proto__', 'constructor'].filter(() => pick.chance(0.5))
   const dimensions = keys.map((key) => [key, source.any()] as const)
   // CEXL knows no negative numbers.
@@ -41,9 +47,9 @@ function quota(name: string, pick: Picker): InstanceModel {
   return { template: 'quota', name, dialect: language, dimensions, amount, hasOwnId: pick.chance(0.2) }
 }
 
-function header(pick: Picker, language: Dialect, actions: readonly ActionModel[]): HeaderModel {
+function header(pick: Picker, language: Dialect, vocabulary: Vocabulary, actions: readonly ActionModel[]): HeaderModel {
   const isTaken = (name: string) => actions.some((action) => name.startsWith(`${action.name}.output.`))
-  const source = new ExpressionSource(pick, language, isTaken)
+  const source = new ExpressionSource(pick, language, vocabulary, isTaken)
   const outputs = actions.flatMap(({ name }) =>
     name === undefined ? [] : [`${name}.output.owner`, `${name}.output.call`],
   )
@@ -64,8 +70,8 @@ const HEADERS_ALONE = 0
 const GENERATING = 1
 
 /** A match; in some configs each demands something of how a text begins or ends, as rules by paths and hosts do. */
-function match(pick: Picker, language: Dialect, byAffix: boolean): Expression {
-  const source = new ExpressionSource(pick, language)
+function match(pick: Picker, language: Dialect, vocabulary: Vocabulary, byAffix: boolean): Expression {
+  const source = new ExpressionSource(pick, language, vocabulary)
   if (!byAffix) return source.match()
   const affix = source.affix()
   if (pick.chance(0.4)) return affix
@@ -80,7 +86,7 @@ interface RuleKind {
   readonly quotaShare?: number
 }
 
-function rule(name: string, pick: Picker, given: RuleKind = {}): RuleModel {
+function rule(name: string, pick: Picker, vocabulary: Vocabulary, given: RuleKind = {}): RuleModel {
   const { kind = pick.int(8), byAffix = pick.chance(0.2), quotaShare = 0.3 } = given
   const language = dialect(pick)
   const actions = times(kind === HEADERS_ALONE ? 0 : 1 + pick.int(2), (i): ActionModel => {
@@ -91,7 +97,7 @@ function rule(name: string, pick: Picker, given: RuleKind = {}): RuleModel {
   })
   const headers = (share: number) =>
     kind === HEADERS_ALONE || (kind !== GENERATING && pick.chance(share))
-      ? times(1 + pick.int(2), () => header(pick, language, actions))
+      ? times(1 + pick.int(2), () => header(pick, language, vocabulary, actions))
       : []
   return {
     name,
@@ -101,7 +107,9 @@ function rule(name: string, pick: Picker, given: RuleKind = {}): RuleModel {
         : pick.of(['istio-system', 'istio-system', 'istio-system', 'ns1', 'ns2']),
     api: pick.of(['mixer', 'intermix']),
     dialect: language,
-    match: pick.chance(kind === GENERATING ? 0.3 : byAffix ? 0.9 : 0.55) ? match(pick, language, byAffix) : undefined,
+    match: pick.chance(kind === GENERATING ? 0.3 : byAffix ? 0.9 : 0.55)
+      ? match(pick, language, vocabulary, byAffix)
+      : undefined,
     actions,
     requestHeaders: headers(0.4),
     responseHeaders: headers(0.15),
@@ -113,7 +121,7 @@ function rule(name: string, pick: Picker, given: RuleKind = {}): RuleModel {
   }
 }
 
-export function randomConfig(pick: Picker): ConfigModel {
+export function randomConfig(pick: Picker, vocabulary: Vocabulary = OWN_WORDS): ConfigModel {
   const generators = pick.of([0, 0, 2])
   const byAffix = pick.chance(0.2)
   // Whoever keeps answers keeps fewest of those that charge.
@@ -121,30 +129,35 @@ export function randomConfig(pick: Picker): ConfigModel {
   return {
     handlers: HANDLERS.map((name) => handler(name, pick)),
     instances: [
-      ...CHECKS.map((name) => check(name, pick)),
-      ...QUOTAS.map((name) => quota(name, pick)),
-      ...GENERATORS.map((name) => randomGenerator(name, pick)),
+      ...CHECKS.map((name) => check(name, pick, vocabulary)),
+      ...QUOTAS.map((name) => quota(name, pick, vocabulary)),
+      ...GENERATORS.map((name) => randomGenerator(name, pick, vocabulary)),
     ],
     // From six rules on an index chooses among them.
     rules: times(pick.of(byAffix ? [10, 14, 20] : [1, 2, 3, 4, 5, 8, 10]), (i) =>
-      rule(`r${i}`, pick, { kind: i < generators ? GENERATING : undefined, byAffix: byAffix || undefined, quotaShare }),
+      rule(`r${i}`, pick, vocabulary, {
+        kind: i < generators ? GENERATING : undefined,
+        byAffix: byAffix || undefined,
+        quotaShare,
+      }),
     ),
   }
 }
 
 /** The same config with one object made anew. */
-export function changeOne(config: ConfigModel, pick: Picker): ConfigModel {
+export function changeOne(config: ConfigModel, pick: Picker, vocabulary: Vocabulary = OWN_WORDS): ConfigModel {
   const replaced = <T extends { readonly name: string }>(list: readonly T[], make: (name: string) => T): T[] => {
     const at = pick.int(list.length)
     return list.map((object, i) => (i === at ? make(object.name) : object))
   }
   const kind = pick.int(3)
   if (kind === 0) return { ...config, handlers: replaced(config.handlers, (name) => handler(name, pick)) }
-  if (kind === 1) return { ...config, instances: replaced(config.instances, (name) => instance(name, pick)) }
-  return { ...config, rules: replaced(config.rules, (name) => rule(name, pick)) }
+  if (kind === 1)
+    return { ...config, instances: replaced(config.instances, (name) => instance(name, pick, vocabulary)) }
+  return { ...config, rules: replaced(config.rules, (name) => rule(name, pick, vocabulary)) }
 }
 
-function instance(name: string, pick: Picker): InstanceModel {
-  if (name.startsWith('q')) return quota(name, pick)
-  return name.startsWith('g') ? randomGenerator(name, pick) : check(name, pick)
+function instance(name: string, pick: Picker, vocabulary: Vocabulary): InstanceModel {
+  if (name.startsWith('q')) return quota(name, pick, vocabulary)
+  return name.startsWith('g') ? randomGenerator(name, pick, vocabulary) : check(name, pick, vocabulary)
 }

@@ -4,20 +4,19 @@
 import { Duration } from '../../src/kernel/time.ts'
 import { constant, type Dialect, type Expression } from './oracle/syntax.ts'
 import type { Picker } from './random.ts'
-import { type AttributeType, KEYS, namesOf } from './vocabulary.ts'
-
-const WORDS = ['x', 'y', 'xx', '', '5'] as const
-const AFFIXES = ['x', 'y', 'xs', 'xsx', 'sx', 'xx', '10', '10.', '', '5'] as const
+import { type AttributeType, namesOf, type Vocabulary } from './vocabulary.ts'
 
 /** Makes expressions for one place in a config. */
 export class ExpressionSource {
   readonly #pick: Picker
   readonly #dialect: Dialect
+  readonly #vocabulary: Vocabulary
   readonly #hidden: (name: string) => boolean
 
   /** @param hidden names that stand for something else at this place */
-  constructor(pick: Picker, dialect: Dialect, hidden: (name: string) => boolean = () => false) {
+  constructor(pick: Picker, dialect: Dialect, vocabulary: Vocabulary, hidden: (name: string) => boolean = () => false) {
     this.#pick = pick
+    this.#vocabulary = vocabulary
     this.#dialect = dialect
     this.#hidden = hidden
   }
@@ -64,13 +63,19 @@ export class ExpressionSource {
   /** What many rules are told apart by: how a text begins or ends, or which of a few it is; mostly the same text. */
   affix(): Expression {
     const pick = this.#pick
-    const read: Expression = pick.chance(0.8) ? { is: 'attribute', name: 'a', type: 'STRING' } : this.#plain()
+    const read: Expression = pick.chance(0.8)
+      ? { is: 'attribute', name: this.#vocabulary.attributes[0].name, type: 'STRING' }
+      : this.#plain()
     const test = (): Expression => {
       const is = pick.of(['starts', 'starts', 'starts', 'starts', 'ends', 'glob', 'equal'] as const)
-      const text = pick.of(AFFIXES)
+      const text = pick.of(this.#vocabulary.affixes)
       const right = constant(is === 'glob' ? pick.of([`${text}*`, `*${text}`]) : text)
       const hasDefault = this.#dialect === 'CEXL' && pick.chance(0.2)
-      return { is, left: hasDefault ? { is: 'else', left: read, right: constant(pick.of(AFFIXES)) } : read, right }
+      return {
+        is,
+        left: hasDefault ? { is: 'else', left: read, right: constant(pick.of(this.#vocabulary.affixes)) } : read,
+        right,
+      }
     }
     const first = test()
     return pick.chance(0.3) ? { is: 'or', left: first, right: pick.chance(0.9) ? test() : this.#term() } : first
@@ -87,9 +92,9 @@ export class ExpressionSource {
       case 0:
       case 1:
       case 2:
-        return { is: 'equal', left: this.attribute('STRING'), right: constant(pick.of(WORDS)) }
+        return { is: 'equal', left: this.attribute('STRING'), right: constant(pick.of(this.#vocabulary.words)) }
       case 3:
-        return { is: 'equal', left: this.#entry(), right: constant(pick.of(WORDS)) }
+        return { is: 'equal', left: this.#entry(), right: constant(pick.of(this.#vocabulary.words)) }
       case 4:
         return { is: pick.of(['equal', 'less']), left: this.attribute('INT64'), right: constant(pick.of([0n, 5n, 6n])) }
       case 5:
@@ -132,13 +137,17 @@ export class ExpressionSource {
       case 3:
         return { is: 'same', map, other: this.#nameOf('STRING_MAP') }
       case 4:
-        return { is: 'has', name: this.#choose(DOTTED) }
+        return { is: 'has', name: this.#choose(dottedOf(this.#vocabulary)) }
       case 5:
-        return { is: 'holds', map, key: pick.chance(0.7) ? constant(pick.of(KEYS)) : this.attribute('STRING') }
+        return {
+          is: 'holds',
+          map,
+          key: pick.chance(0.7) ? constant(pick.of(this.#vocabulary.keys)) : this.attribute('STRING'),
+        }
       case 6:
         return { is: pick.of(['some', 'every']), map, body: isFive({ is: 'entry', map, key: { is: 'key' } }) }
       default:
-        return { is: 'not', of: { is: 'equal', left: this.#plain(), right: constant(pick.of(WORDS)) } }
+        return { is: 'not', of: { is: 'equal', left: this.#plain(), right: constant(pick.of(this.#vocabulary.words)) } }
     }
   }
 
@@ -147,7 +156,7 @@ export class ExpressionSource {
   }
 
   #entry(): Expression {
-    const key = this.#pick.chance(0.85) ? constant(this.#pick.of(KEYS)) : this.attribute('STRING')
+    const key = this.#pick.chance(0.85) ? constant(this.#pick.of(this.#vocabulary.keys)) : this.attribute('STRING')
     return { is: 'entry', map: this.#nameOf('STRING_MAP'), key }
   }
 
@@ -156,12 +165,12 @@ export class ExpressionSource {
     if (this.#pick.chance(0.3)) return this.#entry()
     return this.#dialect === 'CEXL' || this.#pick.chance(0.2)
       ? this.attribute('STRING')
-      : { is: 'attribute', name: this.#choose(DOTTED), type: 'STRING' }
+      : { is: 'attribute', name: this.#choose(dottedOf(this.#vocabulary)), type: 'STRING' }
   }
 
   /** Mostly one of the first two, so that requests that differ in little differ in what counts. */
   #nameOf(type: AttributeType): string {
-    const names = namesOf(type)
+    const names = namesOf(this.#vocabulary, type)
     const [first, second = first] = names
     return this.#choose(this.#pick.chance(0.5) ? [first, second] : names)
   }
@@ -176,4 +185,7 @@ export class ExpressionSource {
 }
 
 /** Attributes of more than one word that CEL can ask for and be told that they are absent. */
-const DOTTED = namesOf('STRING').filter((name) => name.includes('.') && name !== 'p.q') as [string, ...string[]]
+function dottedOf(vocabulary: Vocabulary): readonly [string, ...string[]] {
+  const [first = '', ...others] = namesOf(vocabulary, 'STRING').filter((name) => name.includes('.') && name !== 'p.q')
+  return [first, ...others]
+}

@@ -4,26 +4,13 @@ import { ExpressionSource } from './generate-expression.ts'
 import type { GeneratorModel } from './oracle/model.ts'
 import { constant, type Dialect, type Expression } from './oracle/syntax.ts'
 import type { Picker } from './random.ts'
-import { type AttributeType, NAMESPACES } from './vocabulary.ts'
+import { type AttributeType, NAMESPACES, type Vocabulary } from './vocabulary.ts'
 
-/** By attribute that may be bound: outputs of its type. */
-const BOUND: readonly (readonly [attribute: string, type: AttributeType, outputs: readonly [string, ...string[]]])[] = [
-  ['a', 'STRING', ['source_pod_name']],
-  ['x.output.owner', 'STRING', ['source_pod_name', 'source_namespace']],
-  ['output.source_pod_name', 'STRING', ['source_pod_name']],
-  ['__proto__', 'STRING', ['source_pod_name']],
-  ['source.principal', 'STRING', ['source_pod_name']],
-  ['destination.namespace', 'STRING', ['source_namespace']],
-  ['source.namespace', 'STRING', ['source_namespace']],
-  ['ip', 'IP_ADDRESS', ['source_pod_ip']],
-  ['m', 'STRING_MAP', ['source_labels']],
-]
-
-export function randomGenerator(name: string, pick: Picker): GeneratorModel {
+export function randomGenerator(name: string, pick: Picker, vocabulary: Vocabulary): GeneratorModel {
   const dialect: Dialect = pick.of(['CEXL', 'CEXL', 'CEL'])
   const isOutput = (attribute: string) => attribute === 'output.source_pod_name'
-  const source = new ExpressionSource(pick, dialect)
-  const beside = new ExpressionSource(pick, dialect, isOutput)
+  const source = new ExpressionSource(pick, dialect, vocabulary)
+  const beside = new ExpressionSource(pick, dialect, vocabulary, isOutput)
   const binding = (type: AttributeType, outputs: readonly [string, ...string[]]): Expression => {
     const field = pick.of(outputs)
     const prefix = pick.chance(0.8) ? '$out.' : 'output.'
@@ -47,9 +34,8 @@ export function randomGenerator(name: string, pick: Picker): GeneratorModel {
     name,
     dialect,
     inputs: inputs.filter(() => pick.chance(0.4)),
-    bindings: BOUND.filter(() => pick.chance(0.4)).map(([attribute, type, outputs]) => [
-      attribute,
-      binding(type, outputs),
-    ]),
+    bindings: vocabulary.bound
+      .filter(() => pick.chance(0.4))
+      .map(([attribute, type, outputs]) => [attribute, binding(type, outputs)]),
   }
 }

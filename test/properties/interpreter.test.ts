@@ -13,7 +13,7 @@ import type { Dialect } from './oracle/syntax.ts'
 import { write } from './oracle/text.ts'
 import { ABSENT, describe as textOf, FAILED, type Result, Unknown } from './oracle/values.ts'
 import { seededPicker } from './random.ts'
-import { ATTRIBUTES } from './vocabulary.ts'
+import { ATTRIBUTES, OWN_WORDS } from './vocabulary.ts'
 
 const VOCABULARY = new Map(ATTRIBUTES.map(({ name, type }) => [name, type]))
 const DOWN = new IntermixError('BACKEND_FAILED', 'down')
@@ -27,7 +27,7 @@ function told(result: Result): string {
 describe.each<Dialect>(['CEXL', 'CEL'])('an expression in %s', (dialect) => {
   it('has the value that the oracle says, or none for the same reason, whatever is absent, unknown or wrong', () => {
     const pick = seededPicker(dialect === 'CEL' ? 7 : 8)
-    const source = new ExpressionSource(pick, dialect)
+    const source = new ExpressionSource(pick, dialect, OWN_WORDS)
     let unknown = 0
     for (let count = 0; count < 3_000; count++) {
       const expression = source.match()

@@ -64,11 +64,44 @@ export const ATTRIBUTES: readonly [Attribute, ...Attribute[]] = [
   text('context.reporter.kind', 0.2, ['outbound', 'inbound']),
 ]
 
+/** What configs and requests of a simulation speak of. */
+export interface Vocabulary {
+  readonly attributes: readonly [Attribute, ...Attribute[]]
+  /** Keys of maps. */
+  readonly keys: readonly [string, ...string[]]
+  /** Constants that texts are compared with, and what they are tested to begin or end with. */
+  readonly words: readonly [string, ...string[]]
+  readonly affixes: readonly [string, ...string[]]
+  /** By attribute that generators may bind: outputs of its type. */
+  readonly bound: readonly Bound[]
+}
+
+export type Bound = readonly [attribute: string, type: AttributeType, outputs: readonly [string, ...string[]]]
+
+/** Names that are made up. */
+export const OWN_WORDS: Vocabulary = {
+  attributes: ATTRIBUTES,
+  keys: KEYS,
+  words: ['x', 'y', 'xx', '', '5'],
+  affixes: ['x', 'y', 'xs', 'xsx', 'sx', 'xx', '10', '10.', '', '5'],
+  bound: [
+    ['a', 'STRING', ['source_pod_name']],
+    ['x.output.owner', 'STRING', ['source_pod_name', 'source_namespace']],
+    ['output.source_pod_name', 'STRING', ['source_pod_name']],
+    ['__proto__', 'STRING', ['source_pod_name']],
+    ['source.principal', 'STRING', ['source_pod_name']],
+    ['destination.namespace', 'STRING', ['source_namespace']],
+    ['source.namespace', 'STRING', ['source_namespace']],
+    ['ip', 'IP_ADDRESS', ['source_pod_ip']],
+    ['m', 'STRING_MAP', ['source_labels']],
+  ],
+}
+
 /** A text that no two requests share; rules read it to name the request only. */
 export const TRACE = 'trace'
 
-export function namesOf(type: AttributeType): readonly [string, ...string[]] {
-  const [first = '', ...others] = ATTRIBUTES.filter((attribute) => attribute.type === type).map(({ name }) => name)
+export function namesOf({ attributes }: Vocabulary, type: AttributeType): readonly [string, ...string[]] {
+  const [first = '', ...others] = attributes.filter((attribute) => attribute.type === type).map(({ name }) => name)
   return [first, ...others]
 }
 

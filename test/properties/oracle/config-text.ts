@@ -1,6 +1,6 @@
 // Writes a config as the product reads it, in both of its formats.
 
-import { ATTRIBUTES, TRACE } from '../vocabulary.ts'
+import { OWN_WORDS, TRACE, type Vocabulary } from '../vocabulary.ts'
 import {
   type ConfigModel,
   DEFAULT_NAMESPACE,
@@ -23,13 +23,13 @@ const INTERMIX = 'intermix.dev/v1'
 const record = (entries: readonly (readonly [string, Json])[]): Json => Object.fromEntries(entries)
 
 /** JSON is YAML: one document for each object. */
-export function configText({ handlers, instances, rules }: ConfigModel): string {
-  const objects = [manifest(), ...handlers.map(handler), ...instances.map(instance), ...rules.map(rule)]
+export function configText({ handlers, instances, rules }: ConfigModel, vocabulary: Vocabulary = OWN_WORDS): string {
+  const objects = [manifest(vocabulary), ...handlers.map(handler), ...instances.map(instance), ...rules.map(rule)]
   return objects.map((object) => JSON.stringify(object)).join('\n---\n')
 }
 
-function manifest(): Json {
-  const known = [...ATTRIBUTES, { name: TRACE, type: 'STRING' }]
+function manifest({ attributes: all }: Vocabulary): Json {
+  const known = [...all, { name: TRACE, type: 'STRING' }]
   const attributes = record(known.map(({ name, type }) => [name, { valueType: type }]))
   return object(MIXER, 'attributemanifest', { name: 'all' }, { attributes })
 }
