@@ -11,6 +11,7 @@ import { AnswerBatches, type ToldAnswer } from '../../src/wire/batch/answer-batc
 import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
 import type { Heard } from '../../src/wire/batch/news.ts'
 import type { FakeClock } from '../helpers/clock.ts'
+import { Way } from '../helpers/way.ts'
 import { KeptLog } from '../redis/support.ts'
 import type { SimulatedNode } from './simulated-node.ts'
 
@@ -50,33 +51,6 @@ export function served(clock: FakeClock, node: SimulatedNode): ServedNode {
     admission: { checksPerSecond: () => 0, door: () => ({ admit: () => undefined, end: () => undefined }) },
   })
   return { node, door, news }
-}
-
-/** One direction: what was sent first arrives first. */
-class Way {
-  readonly #clock: FakeClock
-  #lastAt = 0
-  #underWay = 0
-  #isOpen = true
-
-  constructor(clock: FakeClock) {
-    this.#clock = clock
-  }
-
-  send(takesMs: number, arrived: () => void): void {
-    const now = this.#clock.monotonic()
-    if (this.#underWay === 0 && takesMs === 0) return this.#isOpen ? arrived() : undefined
-    this.#lastAt = Math.max(now + takesMs, this.#lastAt)
-    this.#underWay++
-    this.#clock.after(this.#lastAt - now, () => {
-      this.#underWay--
-      if (this.#isOpen) arrived()
-    })
-  }
-
-  close(): void {
-    this.#isOpen = false
-  }
 }
 
 interface Waiting {
