@@ -8,7 +8,7 @@ import type { Address, Connection, ConnectionEvents, Ended } from './connection.
 import { decisionOfCode } from './doors.ts'
 import { FRAME_HEAD_BYTES, Http2Client, writeFrameHead } from './http2-client.ts'
 import { endOf, type ReplyHeaders } from './reply-headers.ts'
-import { keyDigits } from './request-template.ts'
+import { keyDigits, writeRequest } from './request-template.ts'
 import { pathWith, SERVICES } from './requests.ts'
 
 const MESSAGE_HEAD_BYTES = 5
@@ -42,7 +42,8 @@ class BatchConnection implements Connection {
   constructor(options: BatchConnectionOptions) {
     this.#options = options
     const { address, path, template } = options
-    this.#checkBytes = 2 + pathWith(keyDigits(0)).length + template.check.length
+    const passing = template.keyed === undefined ? 2 + pathWith(keyDigits(0)).length : 0
+    this.#checkBytes = passing + template.check.length
     this.#client = new Http2Client({ address, path, events: this })
   }
 
@@ -88,14 +89,15 @@ class BatchConnection implements Connection {
     bytes.writeUInt32BE(bytes.length - MESSAGE_HEAD_BYTES, 1)
     let at = MESSAGE_HEAD_BYTES
     if (this.#stream === undefined) at += template.words.copy(bytes, at)
-    for (const [, key] of this.#next) {
+    for (const [, key] of template.keyed === undefined ? this.#next : []) {
       const path = pathWith(keyDigits(key))
       bytes[at] = PASSING_WORD
       bytes[at + 1] = path.length
       at += 2 + bytes.write(path, at + 2, 'latin1')
     }
     for (const [index, [call, key]] of this.#next.entries()) {
-      template.check.copy(bytes, at)
+      if (template.keyed === undefined) template.check.copy(bytes, at)
+      else writeRequest(template.keyed, bytes, at, key)
       for (const place of template.ids) writeVarint(bytes, at + place, call, ID_BYTES)
       for (const place of template.paths) writeVarint(bytes, at + place, zigzag(-1 - index), WORD_BYTES)
       const service = zigzag(template.firstService + (key % SERVICES))

@@ -2,8 +2,10 @@
 // words that follow from the key, differ. Those are written as varints of a fixed length.
 
 import { Duration, Timestamp } from '../../src/kernel/time.ts'
+import { ENVOY_CHECK } from '../../src/wire/batch/check-batch.ts'
 import { WireWriter } from '../../src/wire/wire-writer.ts'
 import type { Attributes } from '../../test/wire/mixer/compress.ts'
+import { type RequestTemplate, requestTemplate } from './request-template.ts'
 
 export const ID_BYTES = 5
 export const WORD_BYTES = 3
@@ -24,6 +26,8 @@ export interface BatchTemplate {
   readonly services: readonly number[]
   /** The lasting word of the first service; the others follow. */
   readonly firstService: number
+  /** Checks in which digits of the key stand themselves, in place of `check` and its words. */
+  readonly keyed?: RequestTemplate
 }
 
 /** The template of a check with these attributes; what equals `path` or `service` in them follows from the key. */
@@ -86,6 +90,21 @@ export function batchTemplate(
     services: placesOf(bytes, varint(zigzag(SERVICE_MARK))),
     firstService,
   }
+}
+
+/** The template of a check that has what Envoy would ask ext_authz in place of attributes. */
+export function envoyBatchTemplate(request: (digits: string) => Uint8Array): BatchTemplate {
+  const writer = new WireWriter()
+  const keyed = requestTemplate((digits) => {
+    const check = writer.open(4)
+    writer.uint(1, ID_MARK)
+    writer.bytes(ENVOY_CHECK, request(digits))
+    writer.close(check)
+    return writer.take()
+  })
+  const words = Buffer.alloc(0)
+  const ids = placesOf(keyed.bytes, varint(ID_MARK))
+  return { words, check: keyed.bytes, ids, paths: [], services: [], firstService: 0, keyed }
 }
 
 function partsOf(value: Timestamp | Duration): readonly (number | bigint)[] {

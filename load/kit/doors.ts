@@ -72,6 +72,13 @@ export const DOORS = {
     judged: true,
     template: (kind) => requests[kind].batch(),
   },
+  // What Envoy would ask ext_authz, over the stream.
+  envoy_batch: {
+    protocol: 'batch',
+    path: '/intermix.v1.Batches/Check',
+    judged: true,
+    template: (kind) => requests[kind].envoyBatch(),
+  },
 } as const satisfies Readonly<Record<string, GrpcDoor | HttpDoor | BatchDoor>>
 
 export type DoorName = keyof typeof DOORS

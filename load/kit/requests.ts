@@ -7,7 +7,7 @@ import { CheckRequestSchema as MixerCheckRequestSchema } from '../../src/wire/ge
 import { RateLimitRequestSchema } from '../../src/wire/generated/envoy/service/ratelimit/v3/rls_pb.ts'
 import { envoyRequest, HEADERS, REQUEST } from '../../test/bench/sample-requests.ts'
 import { type Attributes, compress } from '../../test/wire/mixer/compress.ts'
-import { type BatchTemplate, batchTemplate } from './batch-template.ts'
+import { type BatchTemplate, batchTemplate, envoyBatchTemplate } from './batch-template.ts'
 import { keyDigits, type RequestTemplate, requestTemplate } from './request-template.ts'
 
 export const SERVICES = 10
@@ -92,6 +92,7 @@ interface Requests {
   readonly rateLimit: () => RequestTemplate
   readonly rateLimits: () => RequestTemplate
   readonly batch: () => BatchTemplate
+  readonly envoyBatch: () => BatchTemplate
 }
 
 /** What a mesh's proxy sends: 30 attributes, 13 headers. JSON has neither addresses nor times. */
@@ -102,6 +103,7 @@ export const meshRequests: Requests = {
   rateLimit: () => requestTemplate(oneDescriptor),
   rateLimits: () => requestTemplate(threeDescriptors),
   batch: () => batch(mesh),
+  envoyBatch: () => envoyBatchTemplate(extAuthz),
 }
 
 /** The least that the rules need. */
@@ -112,6 +114,7 @@ export const bareRequests: Requests = {
   rateLimit: () => requestTemplate(oneDescriptor),
   rateLimits: () => requestTemplate(threeDescriptors),
   batch: () => batch(read),
+  envoyBatch: () => envoyBatchTemplate(bareExtAuthz),
 }
 
 /** The type of each attribute that these requests have, for a manifest. */
