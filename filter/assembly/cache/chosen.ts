@@ -1,0 +1,21 @@
+// Rules to which a config leads requests.
+
+import { Bytes } from '../bytes/bytes'
+import { ShapeTree } from './shape-tree'
+
+/** The answers of a set of rules: it outlives a config, as far as the next one has the same rules. */
+export class Scope {
+  readonly tree: ShapeTree = new ShapeTree()
+
+  constructor(readonly name: Bytes) {}
+}
+
+export class Chosen {
+  constructor(
+    readonly scope: Scope,
+    /** Those that the rules can call. */
+    readonly handlers: Array<Bytes>,
+    /** Attributes that the node found by itself. */
+    readonly generated: Array<Bytes>,
+  ) {}
+}

@@ -1,0 +1,295 @@
+// Reads what a node sends over the batch stream: intermix.v1.AnswerBatch.
+
+import { Bytes, copyOf } from '../bytes/bytes'
+import { HeaderOperation } from '../cache/kept-answer'
+import { Reader, WireType } from '../wire/reader'
+import { Revocation } from './revocations'
+import { Settable } from './settable'
+import { ShapeReader } from './shape-reader'
+import { News, Sink, ToldAnswer } from './told'
+import { Words } from './words'
+
+const KEPT_ANSWERS = 8
+
+export class AnswerBatches {
+  private readonly words: Words
+  private readonly shapes: ShapeReader
+  private readonly reader: Reader = new Reader()
+
+  constructor(settable: Settable) {
+    const words = new Words()
+    this.words = words
+    this.shapes = new ShapeReader(words, settable)
+  }
+
+  private reset(): void {
+    this.words.reset()
+    this.shapes.reset()
+  }
+
+  /** Reads a message. @returns whether it could be read: if not, the stream is of no more use */
+  read(from: usize, size: i32, sink: Sink): bool {
+    const reader = this.reader
+    const words = this.words
+    reader.open(from, size)
+    words.begin()
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      const field = tag >> 3
+      const isNumber = field === 1 || field === 5
+      if (field > 9) {
+        reader.skip(tag)
+        continue
+      }
+      if (!reader.expect(tag, isNumber ? WireType.VARINT : WireType.BYTES)) return false
+      switch (field) {
+        case 1:
+          if (reader.uint() !== 0) this.reset()
+          break
+        case 2:
+        case 3: {
+          const end = reader.bytes()
+          if (field === 2) words.add(reader.pos, <i32>(end - reader.pos))
+          else words.addPassing(reader.pos, <i32>(end - reader.pos))
+          reader.pos = end
+          break
+        }
+        case 4:
+        case KEPT_ANSWERS: {
+          const told = this.readAnswer(field === KEPT_ANSWERS)
+          if (reader.isBroken || words.isBroken) return false
+          sink.answered(told)
+          break
+        }
+        case 5:
+          if (reader.uint() !== 0) sink.leaving()
+          break
+        case 6:
+          this.shapes.readQuestion(reader)
+          break
+        case 7:
+          this.shapes.readShape(reader)
+          break
+        default: {
+          const news = this.readNews()
+          if (reader.isBroken || words.isBroken) return false
+          sink.news(news)
+        }
+      }
+      if (reader.isBroken || words.isBroken) return false
+    }
+    return !reader.isBroken
+  }
+
+  private word(): Bytes {
+    return this.words.word(this.reader.sint())
+  }
+
+  private readAnswer(isBehind: bool): ToldAnswer {
+    const reader = this.reader
+    const told = new ToldAnswer()
+    const answer = told.answer
+    const outer = reader.enter()
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      const field = tag >> 3
+      if (field > 18) {
+        reader.skip(tag)
+        continue
+      }
+      const isNumber = field < 9 || (field > 12 && field !== 17)
+      if (!reader.expect(tag, isNumber ? WireType.VARINT : WireType.BYTES)) break
+      switch (field) {
+        case 1:
+          told.id = reader.uint()
+          break
+        case 2:
+          answer.code = reader.uint()
+          break
+        case 3:
+          answer.message = this.word()
+          break
+        case 4:
+          told.hasFailed = reader.uint() !== 0
+          break
+        case 5:
+          told.tier = reader.uint()
+          break
+        case 6:
+          told.ageMs = <f64>reader.varint()
+          break
+        case 7:
+          told.validForMs = <f64>reader.varint()
+          break
+        case 8:
+          // More than anybody could use.
+          told.validUses = <i32>min<u64>(reader.varint(), 0x7fff_ffff)
+          break
+        case 9:
+          answer.requestHeaders = this.readOperations()
+          break
+        case 10:
+          answer.responseHeaders = this.readOperations()
+          break
+        case 11:
+          this.readDirect(told)
+          break
+        case 12: {
+          const inner = reader.enter()
+          answer.rule = this.word()
+          if (reader.pos < reader.end) answer.handler = this.word()
+          reader.close(inner)
+          break
+        }
+        case 13: {
+          const shape = this.shapes.shape(reader.uint())
+          if (!isBehind) break
+          if (shape === null) reader.fail()
+          told.shape = shape
+          break
+        }
+        case 14:
+          told.generation = this.word()
+          break
+        case 15:
+          told.sequence = <f64>reader.varint()
+          break
+        case 16:
+          told.staleForMs = <f64>reader.varint()
+          break
+        case 18:
+          told.isPaid = reader.uint() !== 0
+          break
+        default:
+          reader.pos = reader.bytes()
+      }
+    }
+    reader.close(outer)
+    return told
+  }
+
+  private readOperations(): Array<HeaderOperation> {
+    const reader = this.reader
+    const operations: Array<HeaderOperation> = []
+    const outer = reader.enter()
+    while (reader.pos < reader.end) {
+      const name = this.word()
+      const value = this.word()
+      const operation = reader.sint()
+      if (operation < 0 || operation > 2) {
+        reader.fail()
+        break
+      }
+      operations.push(new HeaderOperation(name, value, operation))
+    }
+    reader.close(outer)
+    return operations
+  }
+
+  private readDirect(told: ToldAnswer): void {
+    const reader = this.reader
+    const headers: Array<Bytes> = []
+    const outer = reader.enter()
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      const field = tag >> 3
+      if (field === 1) {
+        if (!reader.expect(tag, WireType.VARINT)) break
+        told.answer.httpStatus = reader.uint()
+      } else if (field === 2) {
+        if (!reader.expect(tag, WireType.BYTES)) break
+        const end = reader.bytes()
+        told.answer.body = copyOf(reader.pos, <i32>(end - reader.pos))
+        reader.pos = end
+      } else if (field === 3) {
+        if (!reader.expect(tag, WireType.BYTES)) break
+        const inner = reader.enter()
+        while (reader.pos < reader.end) headers.push(this.word())
+        reader.close(inner)
+      } else reader.skip(tag)
+    }
+    reader.close(outer)
+    if (headers.length % 2 === 0) told.answer.directHeaders = headers
+    else reader.fail()
+  }
+
+  private readNews(): News {
+    const reader = this.reader
+    const news = new News()
+    const outer = reader.enter()
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      const field = tag >> 3
+      if (field > 8) {
+        reader.skip(tag)
+        continue
+      }
+      if (!reader.expect(tag, field === 4 || field === 8 ? WireType.BYTES : WireType.VARINT)) break
+      switch (field) {
+        case 1:
+          news.ask = reader.uint()
+          break
+        case 2:
+          news.generation = this.word()
+          break
+        case 3:
+          news.sequence = <f64>reader.varint()
+          break
+        case 4:
+          this.readRevocation(news)
+          break
+        case 5:
+          news.outOfTouchMs = <f64>reader.varint()
+          break
+        case 6:
+          news.maxAgeMs = <f64>reader.varint()
+          break
+        case 8:
+          this.readConfig(news)
+          break
+        default:
+          reader.varint()
+      }
+    }
+    reader.close(outer)
+    return news
+  }
+
+  /** One of a kind that is not known here is left out: in the gap that it leaves everything is revoked. */
+  private readRevocation(news: News): void {
+    const reader = this.reader
+    const revocation = new Revocation()
+    let hasName = false
+    let hasValue = false
+    const outer = reader.enter()
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      const field = tag >> 3
+      if (field > 5) {
+        reader.skip(tag)
+        continue
+      }
+      if (!reader.expect(tag, WireType.VARINT)) break
+      if (field === 1) revocation.sequence = <f64>reader.varint()
+      else if (field === 2) revocation.kind = reader.uint()
+      else if (field === 3) {
+        revocation.name = this.word()
+        hasName = true
+      } else if (field === 4) revocation.key = this.word()
+      else {
+        revocation.value = this.word()
+        hasValue = true
+      }
+    }
+    reader.close(outer)
+    const isKnown =
+      revocation.kind === 0 || (revocation.kind === 1 && hasName) || (revocation.kind === 2 && hasName && hasValue)
+    if (isKnown) news.revocations.push(revocation)
+  }
+
+  private readConfig(news: News): void {
+    const reader = this.reader
+    const outer = reader.enter()
+    news.config = new Uint8Array(0)
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      if (tag >> 3 === 1 && reader.expect(tag, WireType.VARINT)) news.config = this.word()
+      else reader.skip(tag)
+    }
+    reader.close(outer)
+  }
+}

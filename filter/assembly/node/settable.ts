@@ -1,0 +1,81 @@
+// The questions that nodes ask, each once, whichever stream told it; and the attributes that the operator has set, of which no
+// request has another value.
+
+import { Bytes, copyOf, EMPTY, isBytes, isEqual } from '../bytes/bytes'
+import { hashOf } from '../bytes/hash'
+import { Question } from '../shape/question'
+import { Test } from '../shape/test'
+import { Writer } from '../wire/writer'
+
+class Known {
+  next: Known | null = null
+
+  constructor(
+    readonly id: Bytes,
+    readonly question: Question,
+  ) {}
+}
+
+const BUCKETS: i32 = 1_024
+/** Beyond, questions are not known again, and what was kept by them is not found. */
+const MAX_KNOWN = 16_384
+
+export class Settable {
+  private buckets: StaticArray<Known | null> = new StaticArray<Known | null>(BUCKETS)
+  private size: i32 = 0
+  private readonly writer: Writer = new Writer()
+
+  constructor(private readonly names: Array<Bytes>) {}
+
+  isSet(name: Bytes): bool {
+    for (let i = 0; i < this.names.length; i++) if (isBytes(this.names[i], name)) return true
+    return false
+  }
+
+  /** The question that asks this; the same one each time. */
+  question(kind: i32, name: Bytes, key: Bytes | null, test: Test | null): Question {
+    const writer = this.writer
+    writer.reset()
+    writer.varint(kind)
+    writeText(writer, name)
+    writer.varint(key === null ? 0 : 1)
+    if (key !== null) writeText(writer, key)
+    if (test !== null) writeTest(writer, test)
+    const bucket = hashOf(writer.from, writer.size) & (BUCKETS - 1)
+    let at = this.buckets[bucket]
+    while (at !== null) {
+      if (isEqual(at.id, writer.from, writer.size)) return at.question
+      at = at.next
+    }
+    if (this.size >= MAX_KNOWN) {
+      this.buckets = new StaticArray<Known | null>(BUCKETS)
+      this.size = 0
+    }
+    const question = new Question(kind, name, key === null ? EMPTY : key, test, this.isSet(name))
+    const known = new Known(copyOf(writer.from, writer.size), question)
+    known.next = this.buckets[bucket]
+    this.buckets[bucket] = known
+    this.size++
+    return question
+  }
+}
+
+function writeText(writer: Writer, text: Bytes): void {
+  writer.varint(text.length)
+  writer.raw(text.dataStart, text.length)
+}
+
+function writeTest(writer: Writer, test: Test): void {
+  writer.varint(test.op)
+  writer.varint(test.texts.length)
+  for (let i = 0; i < test.texts.length; i++) writeText(writer, test.texts[i])
+  writer.varint(test.integers.length)
+  for (let i = 0; i < test.integers.length; i++) writer.varint(<u64>test.integers[i])
+  writer.varint(test.booleans.length)
+  for (let i = 0; i < test.booleans.length; i++) writer.varint(test.booleans[i] ? 1 : 0)
+  writer.varint(test.hasNumber ? 1 : 0)
+  writer.varint(reinterpret<u64>(test.number))
+  writer.varint(test.none ? 1 : 0)
+  writer.varint(test.parts.length)
+  for (let i = 0; i < test.parts.length; i++) writeTest(writer, test.parts[i])
+}

@@ -1,0 +1,94 @@
+// What the filter counts, as statistics of Envoy: gathered here, and told with each tick.
+
+import { Bytes, bytesOf } from '../bytes/bytes'
+import { defineMetric, incrementMetric, MetricType } from '../host/abi'
+
+const cell = memory.data(4, 4)
+
+export class Counter {
+  private id: u32 = 0
+  private count: i64 = 0
+  private isDefined: bool = false
+
+  constructor(private readonly name: Bytes) {}
+
+  add(count: i64 = 1): void {
+    this.count += count
+  }
+
+  tell(): void {
+    if (this.count === 0) return
+    if (!this.isDefined) {
+      this.isDefined = true
+      defineMetric(MetricType.COUNTER, this.name.dataStart, this.name.length, cell)
+      this.id = load<u32>(cell)
+    }
+    incrementMetric(this.id, this.count)
+    this.count = 0
+  }
+}
+
+/** One gauge of all modules of this name: each adds what it has. */
+export class Gauge {
+  private id: u32 = 0
+  private told: i64 = 0
+  private isDefined: bool = false
+
+  constructor(private readonly name: Bytes) {}
+
+  tell(value: i64): void {
+    if (value === this.told) return
+    if (!this.isDefined) {
+      this.isDefined = true
+      defineMetric(MetricType.GAUGE, this.name.dataStart, this.name.length, cell)
+      this.id = load<u32>(cell)
+    }
+    incrementMetric(this.id, value - this.told)
+    this.told = value
+  }
+}
+
+/** Answers given, by where they came from. */
+export const KEPT = new Counter(bytesOf('intermix.answers.kept'))
+export const ASKED = new Counter(bytesOf('intermix.answers.node'))
+export const STALE = new Counter(bytesOf('intermix.answers.stale'))
+/** Requests without an answer: the fail policy decided. */
+export const NONE = new Counter(bytesOf('intermix.answers.none'))
+export const DENIED = new Counter(bytesOf('intermix.denied'))
+/** Requests that waited for the answer to another one. */
+export const JOINED = new Counter(bytesOf('intermix.joined'))
+export const REFRESHED = new Counter(bytesOf('intermix.refreshed'))
+/** Requests that only a node can judge, and are never compared with others. */
+export const NOT_COMPARABLE = new Counter(bytesOf('intermix.not_comparable'))
+/** Answers that were not kept, by why. */
+export const NOT_KEPT_LIFE = new Counter(bytesOf('intermix.not_kept.life'))
+export const NOT_KEPT_SHAPE = new Counter(bytesOf('intermix.not_kept.shape'))
+export const NOT_KEPT_UNREAD = new Counter(bytesOf('intermix.not_kept.unread'))
+export const NOT_KEPT_MISMATCH = new Counter(bytesOf('intermix.not_kept.mismatch'))
+export const NOT_KEPT_SIZE = new Counter(bytesOf('intermix.not_kept.size'))
+export const EVICTED = new Counter(bytesOf('intermix.evicted'))
+export const STREAMS_LOST = new Counter(bytesOf('intermix.streams_lost'))
+export const ENTRIES = new Gauge(bytesOf('intermix.entries'))
+export const ENTRY_BYTES = new Gauge(bytesOf('intermix.entry_bytes'))
+
+const ALL: StaticArray<Counter> = [
+  KEPT,
+  ASKED,
+  STALE,
+  NONE,
+  DENIED,
+  JOINED,
+  REFRESHED,
+  NOT_COMPARABLE,
+  NOT_KEPT_LIFE,
+  NOT_KEPT_SHAPE,
+  NOT_KEPT_UNREAD,
+  NOT_KEPT_MISMATCH,
+  NOT_KEPT_SIZE,
+  EVICTED,
+  STREAMS_LOST,
+]
+
+export function tellCounters(): void {
+  for (let i = 0; i < ALL.length; i++) ALL[i].tell()
+}

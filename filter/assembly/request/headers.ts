@@ -1,0 +1,162 @@
+// The header lines of a request, as the host hands them over: sizes of all names and values first, then the bytes, each with a
+// NUL behind it.
+
+import { getHeaderMapPairs, HeaderMap, Status } from '../host/abi'
+import { bytesOf, Bytes, copyOf, isEqual, isSame } from '../bytes/bytes'
+
+/** More lines are not looked at: such a request is for a node. */
+export const MAX_LINES = 200
+
+/** Fields that a message may have once (RFC 9110 section 5.3 and others); and one whose lines cannot be joined. */
+const SINGLE: StaticArray<Bytes> = [
+  bytesOf('access-control-request-method'),
+  bytesOf('age'),
+  bytesOf('authorization'),
+  bytesOf('content-disposition'),
+  bytesOf('content-length'),
+  bytesOf('content-location'),
+  bytesOf('content-range'),
+  bytesOf('content-type'),
+  bytesOf('date'),
+  bytesOf('etag'),
+  bytesOf('expires'),
+  bytesOf('from'),
+  bytesOf('host'),
+  bytesOf('if-modified-since'),
+  bytesOf('if-range'),
+  bytesOf('if-unmodified-since'),
+  bytesOf('last-modified'),
+  bytesOf('location'),
+  bytesOf('max-forwards'),
+  bytesOf('origin'),
+  bytesOf('proxy-authorization'),
+  bytesOf('range'),
+  bytesOf('referer'),
+  bytesOf('retry-after'),
+  bytesOf('server'),
+  bytesOf('user-agent'),
+]
+
+/** Whether a message may have a header only once. */
+export function isSingleton(name: usize, size: i32): bool {
+  for (let i = 0; i < SINGLE.length; i++) if (isEqual(SINGLE[i], name, size)) return true
+  return false
+}
+
+const cell = memory.data(8, 8)
+
+export class Headers {
+  count: i32 = 0
+  /** Bytes of all names and values. */
+  size: i32 = 0
+  private readonly names: StaticArray<usize> = new StaticArray<usize>(MAX_LINES)
+  private readonly nameSizes: StaticArray<i32> = new StaticArray<i32>(MAX_LINES)
+  private readonly values: StaticArray<usize> = new StaticArray<usize>(MAX_LINES)
+  private readonly valueSizes: StaticArray<i32> = new StaticArray<i32>(MAX_LINES)
+  private readonly hashes: StaticArray<u32> = new StaticArray<u32>(MAX_LINES)
+  private pairs: usize = 0
+  private pairsSize: i32 = 0
+  /** Where it has to outlive the callback. */
+  private own: Bytes | null = null
+
+  /** Takes the headers of the stream that the callback is about. @returns whether they could be read */
+  load(): bool {
+    if (getHeaderMapPairs(HeaderMap.REQUEST, cell, cell + 4) !== Status.OK) return false
+    this.own = null
+    return this.read(load<usize>(cell), load<i32>(cell + 4))
+  }
+
+  /** The same headers in memory that lasts. */
+  kept(): Headers {
+    const kept = new Headers()
+    const own = copyOf(this.pairs, this.pairsSize)
+    kept.own = own
+    kept.read(own.dataStart, own.length)
+    return kept
+  }
+
+  private read(pairs: usize, size: i32): bool {
+    this.pairs = pairs
+    this.pairsSize = size
+    this.count = 0
+    this.size = 0
+    if (size < 4) return true
+    const count = load<i32>(pairs)
+    if (count > MAX_LINES) return false
+    let at = pairs + 4 + 8 * <usize>count
+    for (let i = 0; i < count; i++) {
+      const sizes = pairs + 4 + 8 * <usize>i
+      const nameSize = load<i32>(sizes)
+      const valueSize = load<i32>(sizes + 4)
+      this.names[i] = at
+      this.nameSizes[i] = nameSize
+      this.hashes[i] = quick(at, nameSize)
+      at += <usize>nameSize + 1
+      this.values[i] = at
+      this.valueSizes[i] = valueSize
+      at += <usize>valueSize + 1
+      this.size += nameSize + valueSize
+    }
+    this.count = count
+    return true
+  }
+
+  nameAt(line: i32): usize {
+    return this.names[line]
+  }
+
+  nameSize(line: i32): i32 {
+    return this.nameSizes[line]
+  }
+
+  valueAt(line: i32): usize {
+    return this.values[line]
+  }
+
+  valueSize(line: i32): i32 {
+    return this.valueSizes[line]
+  }
+
+  /** The first line of a header from a line on; -1 where there is none. */
+  find(name: Bytes, from: i32 = 0): i32 {
+    const hash = quick(name.dataStart, name.length)
+    for (let i = from; i < this.count; i++) {
+      if (this.hashes[i] === hash && isEqual(name, this.names[i], this.nameSizes[i])) return i
+    }
+    return -1
+  }
+
+  /** Whether a header comes twice that may be there once. What can be joined is joined where it is read. */
+  hasForbiddenRepetition(): bool {
+    for (let i = 1; i < this.count; i++) {
+      const hash = this.hashes[i]
+      for (let j = 0; j < i; j++) {
+        if (this.hashes[j] !== hash) continue
+        if (!isSame(this.names[i], this.nameSizes[i], this.names[j], this.nameSizes[j])) continue
+        const name = this.names[i]
+        const size = this.nameSizes[i]
+        if (load<u8>(name) === 0x3a || isSingleton(name, size) || isEqual(SET_COOKIE, name, size)) return true
+      }
+    }
+    return false
+  }
+
+  /** Whether all values are ASCII: others may be no UTF-8, which a node refuses. */
+  isAscii(): bool {
+    const from = this.pairs + 4 + 8 * <usize>this.count
+    const end = this.pairs + <usize>this.pairsSize
+    let at = from
+    for (; at + 8 <= end; at += 8) if ((load<u64>(at) & 0x8080808080808080) !== 0) return false
+    for (; at < end; at++) if (load<u8>(at) >= 0x80) return false
+    return true
+  }
+}
+
+const SET_COOKIE = bytesOf('set-cookie')
+
+/** Enough to tell most names apart: their size, their beginning and their end. */
+@inline
+function quick(name: usize, size: i32): u32 {
+  if (size < 4) return size === 0 ? 0 : <u32>load<u8>(name) | (<u32>load<u8>(name + <usize>(size - 1)) << 8) | (<u32>size << 24)
+  return (load<u32>(name) * 31) ^ load<u32>(name + <usize>(size - 4)) ^ (<u32>size << 24)
+}

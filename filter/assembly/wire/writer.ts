@@ -1,0 +1,109 @@
+// Writes protobuf into memory of its own, which grows and is used again.
+
+const FIRST: i32 = 16 * 1024
+
+export class Writer {
+  private start: usize = heap.alloc(FIRST)
+  private room: i32 = FIRST
+  private used: i32 = 0
+
+  get size(): i32 {
+    return this.used
+  }
+
+  /** Where it begins: until the next write. */
+  get from(): usize {
+    return this.start
+  }
+
+  reset(): void {
+    this.used = 0
+  }
+
+  /** Takes back what was written behind a size that it had. */
+  truncate(size: i32): void {
+    this.used = size
+  }
+
+  private reserve(more: i32): void {
+    if (this.room - this.used >= more) return
+    let room = this.room * 2
+    while (room - this.used < more) room *= 2
+    this.start = heap.realloc(this.start, room)
+    this.room = room
+  }
+
+  raw(from: usize, size: i32): void {
+    this.reserve(size)
+    memory.copy(this.start + <usize>this.used, from, size)
+    this.used += size
+  }
+
+  varint(value: u64): void {
+    this.reserve(10)
+    let at = this.start + <usize>this.used
+    const begin = at
+    while (value >= 0x80) {
+      store<u8>(at++, <u8>(value | 0x80))
+      value >>= 7
+    }
+    store<u8>(at++, <u8>value)
+    this.used += <i32>(at - begin)
+  }
+
+  sint(value: i32): void {
+    this.varint(<u64>(<u32>((value << 1) ^ (value >> 31))))
+  }
+
+  /** A field of a number; none where it is 0. */
+  uintField(field: u32, value: u64): void {
+    if (value !== 0) this.uintAlways(field, value)
+  }
+
+  uintAlways(field: u32, value: u64): void {
+    this.varint(field << 3)
+    this.varint(value)
+  }
+
+  sintField(field: u32, value: i32): void {
+    this.varint(field << 3)
+    this.sint(value)
+  }
+
+  /** A field of bytes; none where there are none. */
+  bytesField(field: u32, from: usize, size: i32): void {
+    if (size !== 0) this.bytesAlways(field, from, size)
+  }
+
+  bytesAlways(field: u32, from: usize, size: i32): void {
+    this.varint((field << 3) | 2)
+    this.varint(size)
+    this.raw(from, size)
+  }
+
+  /** Begins a message. @returns what `close` needs */
+  open(field: u32): i32 {
+    this.varint((field << 3) | 2)
+    this.reserve(1)
+    this.used++
+    return this.used
+  }
+
+  /** Ends a message: its length takes as many bytes as it needs. */
+  close(opened: i32): void {
+    const size = this.used - opened
+    let more = 0
+    for (let left = size >> 7; left > 0; left >>= 7) more++
+    this.reserve(more)
+    const from = this.start + <usize>opened
+    if (more > 0) memory.copy(from + <usize>more, from, size)
+    let at = from - 1
+    let left = size
+    while (left >= 0x80) {
+      store<u8>(at++, <u8>(left | 0x80))
+      left >>= 7
+    }
+    store<u8>(at, <u8>left)
+    this.used += more
+  }
+}
