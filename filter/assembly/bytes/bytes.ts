@@ -5,7 +5,6 @@ export type Bytes = Uint8Array
 
 export const EMPTY: Bytes = new Uint8Array(0)
 
-@inline
 export function at(bytes: Bytes): usize {
   return bytes.dataStart
 }
@@ -32,7 +31,6 @@ export function isSame(one: usize, oneSize: i32, other: usize, otherSize: i32): 
   return oneSize === otherSize && memory.compare(one, other, oneSize) === 0
 }
 
-@inline
 export function isEqual(bytes: Bytes, other: usize, otherSize: i32): bool {
   return isSame(bytes.dataStart, bytes.length, other, otherSize)
 }

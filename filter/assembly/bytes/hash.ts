@@ -8,7 +8,6 @@ let seed: u64 = 0
 const PRIME_1: u64 = 0x9e3779b185ebca87
 const PRIME_2: u64 = 0xc2b2ae3d27d4eb4f
 
-@inline
 function mixed(hash: u64): u64 {
   hash ^= hash >> 32
   hash *= PRIME_2

@@ -155,8 +155,8 @@ export class Headers {
 const SET_COOKIE = bytesOf('set-cookie')
 
 /** Enough to tell most names apart: their size, their beginning and their end. */
-@inline
 function quick(name: usize, size: i32): u32 {
-  if (size < 4) return size === 0 ? 0 : <u32>load<u8>(name) | (<u32>load<u8>(name + <usize>(size - 1)) << 8) | (<u32>size << 24)
-  return (load<u32>(name) * 31) ^ load<u32>(name + <usize>(size - 4)) ^ (<u32>size << 24)
+  if (size < 4)
+    return size === 0 ? 0 : <u32>load<u8>(name) | ((<u32>load<u8>(name + <usize>(size - 1))) << 8) | ((<u32>size) << 24)
+  return (load<u32>(name) * 31) ^ load<u32>(name + <usize>(size - 4)) ^ ((<u32>size) << 24)
 }
