@@ -12,6 +12,7 @@ import { denialOf } from '../kernel/denial.ts'
 import { httpRequestBag } from '../wire/http-request.ts'
 import { readSetAttributes } from '../wire/set-attributes.ts'
 import { createDoorMetrics } from './door-metrics.ts'
+import { cacheControlOf, NOT_KEPT } from './cache-control.ts'
 import { callerError, createFailureLog } from './failure-log.ts'
 import { AUTHZ_PATH, type ForwardedRequest, isAuthzUrl, operatorParams, readForwarded } from './forwarded-request.ts'
 import { httpHeaderValue, isCopyableHeader } from '../kernel/header-value.ts'
@@ -98,6 +99,7 @@ export function authzRewrite(url: string): string {
 
 function sendAllowed(reply: FastifyReply, answer: Answer): FastifyReply {
   describe(reply, answer, 200)
+  reply.header('cache-control', cacheControlOf(answer))
   copyHeaders(reply, answer.responseHeaders)
   copyHeaders(reply, answer.requestHeaders)
   const removed = headerChanges(answer.requestHeaders).filter(
@@ -112,6 +114,7 @@ function sendDenied(reply: FastifyReply, answer: Answer, always403: boolean): Fa
   // Proxies take 2xx for "pass", so a handler that wants a 200 page shown cannot have its status here.
   const code = denial.httpStatus < 300 ? httpStatusOf(answer.status.code) : denial.httpStatus
   describe(reply, answer, code)
+  reply.header('cache-control', NOT_KEPT)
   reply.type('text/plain; charset=utf-8')
   for (const [name, value] of denial.headers) if (isCopyableHeader(name)) reply.header(name, httpHeaderValue(value))
   copyHeaders(reply, answer.responseHeaders)
@@ -122,6 +125,7 @@ function sendDenied(reply: FastifyReply, answer: Answer, always403: boolean): Fa
 function sendFailed(reply: FastifyReply, error: IntermixError, always403: boolean): FastifyReply {
   const code = error.code === 'INVALID_REQUEST' ? 400 : 503
   for (const name of STATUS_HEADERS) reply.header(name, code)
+  reply.header('cache-control', NOT_KEPT)
   reply.type('text/plain; charset=utf-8')
   return reply.code(code === 400 && always403 ? 403 : code).send(error.message)
 }

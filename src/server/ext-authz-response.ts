@@ -11,7 +11,7 @@ import { WireWriter } from '../wire/wire-writer.ts'
 import { denialOf } from '../kernel/denial.ts'
 
 const writer = new WireWriter()
-/** Allowing answers that change no header, by tier: nothing but two numbers of theirs differs. */
+/** Allowing answers that change no header, by tier: nothing but three numbers of theirs differs. */
 const plain = new Map<Tier, Buffer>()
 
 /**
@@ -31,6 +31,7 @@ export function encodeCheckResponse(answer: Answer, request: EnvoyCheck | undefi
   known.copy(response)
   response.writeDoubleLE(finite(answer.ageMs), response.length - AGE_FROM_END)
   response.writeDoubleLE(finite(answer.validForMs), response.length - VALIDITY_FROM_END)
+  response.writeDoubleLE(answer.validUses, response.length - USES_FROM_END)
   return response
 }
 
@@ -53,12 +54,14 @@ function encode(answer: Answer, request: EnvoyCheck | undefined): Uint8Array {
   writeText('tier', answer.tier)
   writeNumber('ageMs', finite(answer.ageMs))
   writeNumber('validForMs', finite(answer.validForMs))
+  writeNumber('validUses', answer.validUses)
   writer.close(metadata)
   return writer.take()
 }
 
-/** The two numbers end the message: eight bytes each, and between them what the second one's entry begins with. */
-const VALIDITY_FROM_END = 8
+/** The three numbers end the message: eight bytes each, behind what the entry of each begins with. */
+const USES_FROM_END = 8
+const VALIDITY_FROM_END = USES_FROM_END + 2 + 2 + 'validUses'.length + 2 + 1 + 8
 const AGE_FROM_END = VALIDITY_FROM_END + 2 + 2 + 'validForMs'.length + 2 + 1 + 8
 
 /** An entry of a google.protobuf.Struct. */

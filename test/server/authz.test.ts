@@ -250,6 +250,33 @@ describe('forward-auth', () => {
     expect(away.head).toContain('location: /login')
   })
 
+  it('tells a cache that an operator has put before it for how long an answer may stand, and clients’ caches nothing', async () => {
+    const said = async () => (await raw('GET /v1/authz/a')).head.match(/\r\n(?:cache-control|age): .*/g)
+    check.answer({ ageMs: 1_500, validForMs: 29_999 })
+    expect(await said()).toEqual(['\r\ncache-control: private, max-age=29'])
+    const kept = '\r\ncache-control: no-store'
+    for (const parts of [
+      { validForMs: 999 },
+      { tier: 'stale' as const, validForMs: 0 },
+      { validUses: 9_999 },
+      { status: { code: Code.PERMISSION_DENIED, message: 'no' } },
+      { status: { code: Code.NOT_FOUND, message: 'none' }, directResponse: { code: 404, body: '', headers: {} } },
+    ]) {
+      check.answer(parts)
+      expect(await said()).toEqual([kept])
+    }
+    const headers = { 'Cache-Control': 'private, max-age=5' }
+    check.answer({
+      status: { code: Code.NOT_FOUND, message: 'none' },
+      directResponse: { code: 404, body: '', headers },
+    })
+    expect(await said()).toEqual(['\r\ncache-control: private, max-age=5'])
+    check.decide = () => {
+      throw new IntermixError('OVERLOADED', 'too much to do')
+    }
+    expect(await said()).toEqual([kept])
+  })
+
   it('never lets a denial pass because its page has status 200', async () => {
     check.answer({
       status: { code: Code.PERMISSION_DENIED, message: 'no' },

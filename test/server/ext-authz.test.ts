@@ -69,7 +69,14 @@ describe('ext_authz over gRPC', () => {
     expect(check.lastBag.get('request.useragent')).toBe('curl')
     expect(check.lastBag.get('destination.service.name')).toBe('reviews')
     expect(response.status).toMatchObject({ code: 0, message: '' })
-    expect(response.dynamicMetadata).toEqual({ status: 'OK', reason: '', tier: 'mesh', ageMs: 12, validForMs: 5000 })
+    expect(response.dynamicMetadata).toEqual({
+      status: 'OK',
+      reason: '',
+      tier: 'mesh',
+      ageMs: 12,
+      validForMs: 5000,
+      validUses: 10_000,
+    })
     if (response.httpResponse.case !== 'okResponse') throw new Error('not allowed')
     const ok = response.httpResponse.value
     expect(
@@ -303,6 +310,7 @@ describe('ext_authz over gRPC', () => {
       tier: fc.constantFrom('local' as const, 'mesh' as const),
       ageMs: fc.nat(),
       validForMs: fc.oneof(fc.nat(), fc.constant(Number.POSITIVE_INFINITY)),
+      validUses: fc.nat(),
       requestHeaders: fc.oneof(fc.constant([]), fc.array(operation)),
       responseHeaders: fc.oneof(fc.constant([]), fc.array(operation)),
     })
@@ -320,6 +328,7 @@ describe('ext_authz over gRPC', () => {
           tier: answer.tier,
           ageMs: answer.ageMs,
           validForMs: Math.min(answer.validForMs, Number.MAX_SAFE_INTEGER),
+          validUses: answer.validUses,
         })
       }),
       { numRuns: 1_000 },
