@@ -144,6 +144,8 @@ export class Plugin {
   private failures: i32 = 0
   private retryAt: f64 = 0
   private refreshes: f64 = 0
+  /** Requests have come: the main thread of Envoy has a module, too, which gets none and need not be connected. */
+  private isUsed: bool = false
 
   constructor(private readonly context: u32) {}
 
@@ -168,6 +170,7 @@ export class Plugin {
   requested(context: u32): i32 {
     if (!this.isReady) return this.notJudged(false)
     const now = monotonic()
+    this.isUsed = true
     current.load(this.settings.source)
     if (this.settings.source === Property.DIRECT_ADDRESS && !current.hasProperty(Property.DIRECT_ADDRESS)) {
       this.warnOfSource()
@@ -555,7 +558,7 @@ export class Plugin {
       <f64>this.settings.refreshesPerSecond,
       this.refreshes + (passed * <f64>this.settings.refreshesPerSecond) / 1000,
     )
-    this.connect(now)
+    if (this.isUsed) this.connect(now)
     const stream = this.stream
     if (stream !== null) {
       // Who did not listen cannot say that nobody spoke.
