@@ -18,7 +18,7 @@ beforeAll(() => {
   // The sources are copied, so that the build leaves nothing in the checkout.
   const build = mkdtempSync(join(tmpdir(), 'intermix-build-'))
   image = mkdtempSync(join(tmpdir(), 'intermix-image-'))
-  for (const name of ['src', 'workers', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
+  for (const name of ['src', 'workers', 'filter', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
     if (existsSync(join(root, name))) cpSync(join(root, name), join(build, name), { recursive: true })
   }
   symlinkSync(join(root, 'node_modules'), join(build, 'node_modules'))
@@ -69,6 +69,11 @@ describe('the package', () => {
     const command = join('node_modules/intermix', bin.intermix)
     expect(run(command, 'validate', 'node_modules/intermix/examples/quickstart')).toContain('0 errors')
     rmSync(project, { recursive: true })
+  })
+
+  it('has the module that runs inside Envoy', () => {
+    const [magic] = readFileSync(join(image, 'dist/filter/intermix.wasm')).toString('latin1').split('\x01')
+    expect(magic).toBe('\0asm')
   })
 })
 
