@@ -31,7 +31,8 @@ export const enum Buffer {
 /** What becomes of a stream after its headers. */
 export const enum Action {
   CONTINUE = 0,
-  PAUSE = 1,
+  /** Nothing of it goes on, its body neither (StopAllIterationAndWatermark), however the host reads "stop" alone. */
+  PAUSE = 4,
 }
 
 export const enum MetricType {

@@ -43,7 +43,7 @@ export function writeCheck(
   const check = writer.open(CHECKS)
   writer.uintField(1, id)
   writer.uintField(2, timeoutMs)
-  if (uses > 1) writer.sintField(14, uses)
+  if (uses !== 1) writer.sintField(14, uses)
   const envoy = writer.open(ENVOY_CHECK)
   const context = writer.open(1)
   writePeer(writer, 1, request, Property.URI_SAN_PEER)

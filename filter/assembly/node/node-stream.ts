@@ -20,8 +20,10 @@ export class NodeStream {
   isOpen: bool = false
   /** The node goes, or has been left: it answers what it was asked. */
   isLeft: bool = false
-  /** It has answered something. */
-  hasAnswered: bool = false
+  /** When something came of it last. */
+  heardAt: f64 = 0
+  /** When it was asked last whether it is there; 0 where something came since. */
+  probedAt: f64 = 0
   readonly batches: AnswerBatches
   /** Questions for news that have no answer yet, and when they were sent. */
   private readonly asks: Array<u32> = []

@@ -17,12 +17,13 @@ class Known {
 }
 
 const BUCKETS: i32 = 1_024
-/** Beyond, questions are not known again, and what was kept by them is not found. */
-const MAX_KNOWN = 16_384
+/** Bytes of all questions; beyond, they are not known again, and what was kept by them is not found. */
+const MAX_BYTES = 4 * 1024 * 1024
+const KNOWN_BYTES = 200
 
 export class Settable {
   private buckets: StaticArray<Known | null> = new StaticArray<Known | null>(BUCKETS)
-  private size: i32 = 0
+  private bytes: i32 = 0
   private readonly writer: Writer = new Writer()
 
   constructor(private readonly names: Array<Bytes>) {}
@@ -47,15 +48,16 @@ export class Settable {
       if (isEqual(at.id, writer.from, writer.size)) return at.question
       at = at.next
     }
-    if (this.size >= MAX_KNOWN) {
+    const bytes = KNOWN_BYTES + 2 * writer.size
+    if (this.bytes + bytes > MAX_BYTES) {
       this.buckets = new StaticArray<Known | null>(BUCKETS)
-      this.size = 0
+      this.bytes = 0
     }
     const question = new Question(kind, name, key === null ? EMPTY : key, test, this.isSet(name))
     const known = new Known(copyOf(writer.from, writer.size), question)
     known.next = this.buckets[bucket]
     this.buckets[bucket] = known
-    this.size++
+    this.bytes += bytes
     return question
   }
 }

@@ -22,6 +22,11 @@ export class Pending {
     readonly uses: i32,
   ) {}
 
+  /** What it takes of memory, roughly, in bytes. */
+  get bytes(): i32 {
+    return 8_192 + 2 * this.request.headers.size
+  }
+
   get isAwaited(): bool {
     return this.leader !== 0 || this.followers.length > 0
   }

@@ -48,6 +48,7 @@ import {
   tellCounters,
 } from './counters'
 import { Code } from './http-status'
+import { PaidUses } from './paid-uses'
 import { Pending } from './pending'
 import { FailPolicy, Settings } from './settings'
 
@@ -55,8 +56,12 @@ import { FailPolicy, Settings } from './settings'
 const ASK_EVERY_MS: f64 = 500
 const DEAD_MS: f64 = 2_000
 const TICK_MS: f64 = 20
-/** Questions that may wait; further requests are not judged. */
-const MAX_PENDING = 4_096
+/** Memory for questions that wait, in bytes; further requests are not judged. */
+const MAX_PENDING_BYTES = 24 * 1024 * 1024
+/** A message of a node has at most so many bytes. */
+const MAX_MESSAGE = 4 * 1024 * 1024
+/** A stream that says nothing for this part of a request's time is asked whether it is there; and left after as long again. */
+const SILENCE: f64 = 0.25
 /** Of the life that is left when an answer comes, the part after which another one is asked for. */
 const REFRESH_AFTER: f64 = 0.8
 const BACKGROUND_TIMEOUT_MS: f64 = 1_000
@@ -134,10 +139,12 @@ export class Plugin {
   /** Those that were left and have answers to come. */
   private left: Array<NodeStream> = []
   private readonly pending: Map<u32, Pending> = new Map()
+  private pendingBytes: i32 = 0
   /** By the stream that waits. */
   private readonly waiting: Map<u32, Pending> = new Map()
   /** What is to be done to responses, by stream. */
   private readonly responses: Map<u32, Array<HeaderOperation>> = new Map()
+  private readonly paid: PaidUses = new PaidUses()
   private nextId: u32 = 0
   private lastTick: f64 = 0
   private nextNews: f64 = 0
@@ -268,7 +275,8 @@ export class Plugin {
       this.waiting.set(context, asked)
       return Action.PAUSE
     }
-    if (this.pending.size >= MAX_PENDING || !this.connect(now)) return this.withoutNode(context, current, now, false)
+    if (this.pendingBytes > MAX_PENDING_BYTES || !this.connect(now))
+      return this.withoutNode(context, current, now, false)
     const uses = ended !== null && ended.isPaid ? <i32>usesOf(ended, now) : 1
     const pending = this.add(current.kept(), likeness, now + <f64>this.settings.timeoutMs, uses)
     pending.leader = context
@@ -290,6 +298,7 @@ export class Plugin {
     while (this.pending.has(this.nextId))
     const pending = new Pending(this.nextId, request, likeness, deadline, uses)
     this.pending.set(pending.id, pending)
+    this.pendingBytes += pending.bytes
     return pending
   }
 
@@ -306,7 +315,7 @@ export class Plugin {
 
   /** Asks for another answer before this one ends, or before what it has paid for is used up. */
   private refresh(kept: KeptAnswer, now: f64): void {
-    if (kept.refreshAt === Infinity || this.stream === null || this.pending.size >= MAX_PENDING) return
+    if (kept.refreshAt === Infinity || this.stream === null || this.pendingBytes > MAX_PENDING_BYTES / 2) return
     if (!kept.isPaid) {
       if (this.refreshes < 1) {
         kept.refreshAt = (now + kept.freshUntil) / 2
@@ -345,9 +354,11 @@ export class Plugin {
   /** A message of a stream has come. */
   received(token: u32, size: i32): void {
     const stream = this.streamOf(token)
-    if (stream === null || getBuffer(Buffer.GRPC_RECEIVE, 0, size, cell, cell + 4) !== Status.OK) return
-    const isRead = stream.batches.read(load<usize>(cell), load<i32>(cell + 4), new Told(this, stream))
-    stream.hasAnswered = true
+    if (stream === null) return
+    const isTaken = size <= MAX_MESSAGE && getBuffer(Buffer.GRPC_RECEIVE, 0, size, cell, cell + 4) === Status.OK
+    const isRead = isTaken && stream.batches.read(load<usize>(cell), load<i32>(cell + 4), new Told(this, stream))
+    stream.heardAt = monotonic()
+    stream.probedAt = 0
     if (stream === this.stream) this.failures = 0
     if (isRead) return
     report(LogLevel.WARN, 'a node has sent what cannot be read: its stream is ended')
@@ -397,7 +408,28 @@ export class Plugin {
     this.connect(monotonic())
   }
 
+  /**
+   * Asks another node what one does not answer that says nothing at all: first it is asked whether it is there, for it may wait for a
+   * backend.
+   */
+  private watch(stream: NodeStream, now: f64): void {
+    let since = Infinity
+    const all = this.pending.values()
+    for (let i = 0; i < all.length; i++) if (all[i].over === stream) since = min(since, all[i].askedAt)
+    const patience = SILENCE * <f64>this.settings.timeoutMs
+    if (now - max(since, stream.heardAt) < patience) return
+    if (stream.probedAt === 0) {
+      stream.probedAt = now
+      stream.hear(this.touch.generation, this.touch.sequence, now)
+    } else if (now - stream.probedAt >= patience) {
+      stream.cancel()
+      this.lost(stream)
+    }
+  }
+
   hear(news: News, over: NodeStream): void {
+    // A node that goes may be behind the one that is asked now.
+    if (over !== this.stream) return
     const now = monotonic()
     const sentAt = over.answered(news)
     if (news.generation !== null) over.told = news.generation
@@ -451,7 +483,7 @@ export class Plugin {
       this.give(context, kept, now, true)
       return
     }
-    if (this.pending.size >= MAX_PENDING || !this.connect(now)) {
+    if (this.pendingBytes > MAX_PENDING_BYTES || !this.connect(now)) {
       this.withoutNode(context, current, now, true)
       return
     }
@@ -472,12 +504,12 @@ export class Plugin {
     if (!this.pending.has(id)) return null
     const pending = this.pending.get(id)
     this.pending.delete(id)
+    this.pendingBytes -= pending.bytes
     return pending
   }
 
   private fail(pending: Pending, now: f64): void {
-    this.pending.delete(pending.id)
-    this.failed(pending, now)
+    if (this.take(pending.id) !== null) this.failed(pending, now)
   }
 
   private failed(pending: Pending, now: f64): void {
@@ -521,9 +553,12 @@ export class Plugin {
     // Whether a quota has room again is for those to ask that pay for it.
     const isRefusal = told.answer.code === Code.RESOURCE_EXHAUSTED
     kept.refreshAt = isRefusal ? Infinity : now + (freshUntil - now) * REFRESH_AFTER
-    if (this.keepIn(shape, choosing, reads, request, kept)) return kept
-    NOT_KEPT_SIZE.add()
-    return null
+    if (!this.keepIn(shape, choosing, reads, request, kept)) {
+      NOT_KEPT_SIZE.add()
+      return null
+    }
+    if (kept.isPaid) this.paid.watch(kept, request, shape.config)
+    return kept
   }
 
   private keepIn(
@@ -563,6 +598,7 @@ export class Plugin {
     if (stream !== null) {
       // Who did not listen cannot say that nobody spoke.
       if (passed > 5 * TICK_MS) stream.forgive(passed)
+      else if (this.pending.size > 0) this.watch(stream, now)
       if (now - stream.owesSince >= DEAD_MS) {
         stream.cancel()
         this.lost(stream)
@@ -571,6 +607,7 @@ export class Plugin {
         stream.hear(this.touch.generation, this.touch.sequence, now)
       }
     }
+    if (!this.paid.isEmpty) this.giveBack(now)
     const all = this.pending.values()
     for (let i = 0; i < all.length; i++) if (now >= all[i].deadline) this.fail(all[i], now)
     EVICTED.add(this.cache.evicted)
@@ -580,8 +617,24 @@ export class Plugin {
     tellCounters()
   }
 
+  /** Gives back what was paid for until then and not used; that it is heard is not waited for. */
+  private giveBack(until: f64): void {
+    const config = this.touch.config
+    const stream = this.stream
+    if (config === null || stream === null) return
+    const ended = this.paid.ended(until, config)
+    for (let i = 0; i < ended.length; i++) {
+      const kept = ended[i].kept
+      writer.reset()
+      writeCheck(writer, ++this.nextId, 0, -kept.usesLeft, ended[i].request, this.settings.set)
+      stream.send(writer)
+      kept.usesLeft = 0
+    }
+  }
+
   /** The plugin goes: its streams end with it. */
   close(): void {
+    this.giveBack(Infinity)
     const stream = this.stream
     if (stream !== null) stream.cancel()
     ENTRIES.tell(0)
