@@ -636,7 +636,7 @@ export class Plugin {
   close(): void {
     this.giveBack(Infinity)
     const stream = this.stream
-    if (stream !== null) stream.cancel()
+    if (stream !== null) stream.leave()
     ENTRIES.tell(0)
     ENTRY_BYTES.tell(0)
   }
