@@ -12,17 +12,14 @@ import { Code } from './http-status'
 
 /** Of the life that is left when an answer comes, the part after which another one is asked for. */
 const REFRESH_AFTER: f64 = 0.8
-/** What is paid for lasts about so long. */
-const HORIZON_MS: f64 = 100
-const MAX_USES: f64 = 1_000
 
 /** Whether a kept answer may be given, and which one was found that may not. */
 export class Keeper extends Judge {
   private now: f64 = 0
   private isStale: bool = false
   private maxAgeMs: f64 = 0
-  /** One that has ended, or whose uses have. */
-  ended: KeptAnswer | null = null
+  /** One was found whose uses have been paid for and have ended. */
+  isPaidFor: bool = false
 
   constructor(private readonly touch: Touch) {
     super()
@@ -33,14 +30,14 @@ export class Keeper extends Judge {
     this.now = now
     this.isStale = isStale
     this.maxAgeMs = this.touch.maxAgeMs(now)
-    this.ended = null
+    this.isPaidFor = false
   }
 
   allows(kept: KeptAnswer, chosen: Chosen, request: Request): bool {
     // What hangs on what was charged is of no use beyond its time.
     const until = this.isStale && !kept.isPaid ? kept.staleUntil : kept.freshUntil
     if (this.now >= until || kept.usesLeft <= 0) {
-      this.ended = kept
+      if (kept.isPaid) this.isPaidFor = true
       return false
     }
     return this.now - kept.createdAt <= this.maxAgeMs && this.touch.allows(kept, chosen, request)
@@ -67,7 +64,6 @@ export function keptOf(told: ToldAnswer, askedAt: f64, now: f64): KeptAnswer | n
   kept.staleUntil = freshUntil + told.staleForMs
   kept.usesLeft = told.validUses
   kept.isPaid = told.isPaid
-  kept.ratedAt = now
   // Whether a quota has room again is for those to ask that pay for it.
   const isRefusal = told.answer.code === Code.RESOURCE_EXHAUSTED
   kept.refreshAt = isRefusal ? Infinity : now + (freshUntil - now) * REFRESH_AFTER
@@ -91,10 +87,4 @@ export function asked(questions: Array<Question>, outcomes: Array<i32>, request:
     found.push(question)
   }
   return found
-}
-
-/** Uses that the next moment needs, going by those since the answer came. */
-export function usesOf(kept: KeptAnswer, now: f64): f64 {
-  const perMs = <f64>kept.used / max(10, now - kept.ratedAt)
-  return max(1, min(MAX_USES, Math.ceil(perMs * HORIZON_MS)))
 }

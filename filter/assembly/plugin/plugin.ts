@@ -28,14 +28,16 @@ import {
   tellCounters,
 } from './counters'
 import { Code } from './http-status'
-import { asked, Keeper, keptOf, usesOf } from './keeper'
+import { asked, Keeper, keptOf } from './keeper'
 import { likenessOf } from './likeness'
 import { report } from './log'
+import { LoneRequests } from './lone-requests'
 import { Asker, Nodes } from './nodes'
 import { PaidUses } from './paid-uses'
 import { Pending } from './pending'
 import { Questions } from './questions'
 import { FailPolicy, Settings } from './settings'
+import { UseRates } from './use-rates'
 
 const BACKGROUND_TIMEOUT_MS: f64 = 1_000
 
@@ -61,6 +63,8 @@ export class Plugin extends Asker {
   /** What is to be done to responses, by stream. */
   private readonly responses: Map<u32, Array<HeaderOperation>> = new Map()
   private readonly paid: PaidUses = new PaidUses()
+  private readonly rates: UseRates = new UseRates()
+  private readonly lone: LoneRequests = new LoneRequests()
   private lastTick: f64 = 0
   private refreshes: f64 = 0
   /** Requests have come: the main thread of Envoy has a module, too, which gets none and need not be connected. */
@@ -129,8 +133,8 @@ export class Plugin extends Asker {
   /** Gives a kept answer to the stream of the callback. */
   private give(context: u32, kept: KeptAnswer, now: f64, isPaused: bool): i32 {
     kept.usesLeft--
-    kept.used++
-    if (now >= kept.refreshAt || (kept.isPaid && kept.usesLeft <= usesOf(kept, now) / 2)) this.refresh(kept, now)
+    const wanted = kept.isPaid ? this.rates.count(likenessOf(current), now) : 0
+    if (now >= kept.refreshAt || kept.usesLeft < wanted / 2) this.refresh(kept, wanted, now)
     const answer = kept.answer
     const isStale = now >= kept.freshUntil
     const validForMs = isStale ? 0 : kept.freshUntil - now
@@ -178,9 +182,10 @@ export class Plugin extends Asker {
   }
 
   private ask(nodes: Nodes, context: u32, now: f64): i32 {
-    const ended = this.keeper.ended
     const likeness = likenessOf(current)
-    const asked = current.isComparable && (ended === null || !ended.isPaid) ? this.questions.alike(likeness) : null
+    // Whoever waits for what is not shared, since it was paid for or is nobody else's, would have to ask all the same.
+    const isShared = current.isComparable && !this.keeper.isPaidFor && !this.lone.has(likeness, now)
+    const asked = isShared ? this.questions.alike(likeness) : null
     if (asked !== null) {
       JOINED.add()
       asked.followers.push(context)
@@ -188,13 +193,13 @@ export class Plugin extends Asker {
       return Action.PAUSE
     }
     if (this.questions.isFull || !nodes.connect(now)) return this.withoutNode(context, current, now, false)
-    const uses = ended !== null && ended.isPaid ? <i32>usesOf(ended, now) : 1
-    this.put(nodes, context, likeness, uses, now)
+    this.put(nodes, context, likeness, now)
     return Action.PAUSE
   }
 
   /** Asks a node about the request of the callback, whose stream waits. */
-  private put(nodes: Nodes, context: u32, likeness: u32, uses: i32, now: f64): void {
+  private put(nodes: Nodes, context: u32, likeness: u32, now: f64): void {
+    const uses = this.rates.count(likeness, now)
     const deadline = now + <f64>this.settings.timeoutMs
     const pending = this.questions.add(current.kept(), likeness, deadline, uses)
     pending.leader = context
@@ -203,7 +208,7 @@ export class Plugin extends Asker {
   }
 
   /** Asks for another answer before this one ends, or before what it has paid for is used up. */
-  private refresh(kept: KeptAnswer, now: f64): void {
+  private refresh(kept: KeptAnswer, wanted: i32, now: f64): void {
     const nodes = this.nodes
     if (kept.refreshAt === Infinity || nodes === null || !nodes.isOpen || !this.questions.hasPlenty) return
     if (!kept.isPaid) {
@@ -215,8 +220,7 @@ export class Plugin extends Asker {
     }
     kept.refreshAt = Infinity
     REFRESHED.add()
-    const uses = kept.isPaid ? <i32>usesOf(kept, now) : 1
-    nodes.send(this.questions.add(current.kept(), 0, now + BACKGROUND_TIMEOUT_MS, uses), now)
+    nodes.send(this.questions.add(current.kept(), 0, now + BACKGROUND_TIMEOUT_MS, max(1, wanted)), now)
   }
 
   received(token: u32, size: i32): void {
@@ -235,6 +239,7 @@ export class Plugin extends Asker {
     const now = monotonic()
     if (told.hasFailed) return this.failed(pending, now)
     const kept = this.keep(told, pending, now)
+    if (pending.likeness !== 0) this.lone.learn(pending.likeness, kept !== null, now)
     if (pending.leader === 0) {
       // What was paid for this check, which nobody has made.
       if (kept !== null && kept.isPaid) kept.usesLeft++
@@ -278,7 +283,7 @@ export class Plugin extends Asker {
     }
     const nodes = this.nodes
     if (nodes === null || this.questions.isFull || !nodes.connect(now)) this.withoutNode(context, current, now, true)
-    else this.put(nodes, context, 0, 1, now)
+    else this.put(nodes, context, likenessOf(current), now)
   }
 
   /** Has the host act on a stream that waits. @returns whether it is there */
