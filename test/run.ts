@@ -31,7 +31,7 @@ const CHECKS: readonly (readonly [name: string, command: string, ...args: string
   ['format', 'biome', 'format', '.'],
   ['layers', 'node', 'test/repo/layers/check-layers.ts'],
   ['dead code', 'knip'],
-  ['filter', 'asc', '--baseDir', join(root, 'filter'), '--config', 'asconfig.json', '--noEmit'],
+  ['filter', 'asc', '--baseDir', join(root, 'filter'), '--config', 'asconfig.json', '--noEmit', '--optimizeLevel', '0'],
 ]
 
 function runLocal(command: string, args: readonly string[]): number {

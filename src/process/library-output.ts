@@ -1,7 +1,7 @@
 // What libraries write past our logger: ioredis warns on the console, Node itself on standard error. In a log of JSON
 // lines such a line is lost at best.
 
-import { util } from '../kernel/late-modules.ts'
+import { format } from 'node:util'
 
 export type LibraryLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -18,12 +18,7 @@ export function onLibraryOutput(listener: (level: LibraryLevel, text: string) =>
   const before = { ...console }
   for (const [method, level] of Object.entries(METHODS)) {
     console[method as keyof typeof METHODS] = (...parts: readonly unknown[]) =>
-      listener(
-        level,
-        util()
-          .format(...parts)
-          .replace(LEVEL, ''),
-      )
+      listener(level, format(...parts).replace(LEVEL, ''))
   }
   const printers = process.listeners('warning')
   process.removeAllListeners('warning')

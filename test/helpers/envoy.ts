@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Document, parseDocument } from 'yaml'
+import { filterModule } from './filter-module.ts'
 import { freePorts } from './ports.ts'
 import { type Child, spawnChild } from './process.ts'
 
@@ -12,6 +13,8 @@ export const ENVOY_BOOTSTRAP = fileURLToPath(new URL('../../deploy/envoy/envoy.y
 /** The one that asks a sidecar at a socket, and the one that hashes to nodes. */
 export const ENVOY_SIDECAR = fileURLToPath(new URL('../../deploy/envoy-sidecar/envoy.yaml', import.meta.url))
 export const ENVOY_SHARDED = fileURLToPath(new URL('../../deploy/envoy-sharded/envoy.yaml', import.meta.url))
+/** The one with the filter in it; it is given the module of this checkout. */
+export const ENVOY_WASM = fileURLToPath(new URL('../../deploy/envoy-wasm/envoy.yaml', import.meta.url))
 
 /** The deadline that Envoy has for a check in tests; a try has half of it. */
 export const CHECK_DEADLINE_MS = 5_000
@@ -76,6 +79,17 @@ export const ENVOY_MANAGER = [
   'typed_config',
 ] as const
 
+/** Behind the filter that tells it the source, and where its module is named. */
+const FILTER = [...ENVOY_MANAGER, 'http_filters', 1, 'typed_config', 'config']
+const MODULE = ['vm_config', 'code', 'local', 'filename']
+
+/** Changes settings of the filter in a bootstrap. */
+export function setFilter(bootstrap: Document, settings: object): void {
+  const path = [...FILTER, 'configuration', 'value']
+  const before = JSON.parse(String(bootstrap.getIn(path))) as object
+  bootstrap.setIn(path, JSON.stringify({ ...before, ...settings }))
+}
+
 async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: number): Promise<string> {
   const { path: shipped = ENVOY_BOOTSTRAP } = options
   const document = parseDocument(await readFile(shipped, 'utf8'))
@@ -92,10 +106,14 @@ async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: n
   // The shipped deadline of a second is for machines that do nothing else; a test machine does everything at once.
   const filters = [...ENVOY_MANAGER, 'http_filters']
   const check = [...filters, 0, 'typed_config', 'grpc_service']
-  if (!document.hasIn([...check, 'timeout'])) throw new Error(`${shipped} does not begin with ext_authz`)
-  document.setIn([...check, 'timeout'], `${CHECK_DEADLINE_MS / 1000}s`)
-  const longestTry = [...check, 'retry_policy', 'retry_back_off', 'max_interval']
-  if (document.hasIn(longestTry)) document.setIn(longestTry, `${CHECK_DEADLINE_MS / 2000}s`)
+  if (document.hasIn([...FILTER, 'configuration'])) {
+    document.setIn([...FILTER, ...MODULE], await filterModule())
+    setFilter(document, { timeout_ms: CHECK_DEADLINE_MS })
+  } else if (document.hasIn([...check, 'timeout'])) {
+    document.setIn([...check, 'timeout'], `${CHECK_DEADLINE_MS / 1000}s`)
+    const longestTry = [...check, 'retry_policy', 'retry_back_off', 'max_interval']
+    if (document.hasIn(longestTry)) document.setIn(longestTry, `${CHECK_DEADLINE_MS / 2000}s`)
+  } else throw new Error(`${shipped} begins neither with ext_authz nor with the filter`)
   document.setIn(['admin', 'address'], local(adminPort))
   document.setIn([...listener, 'address'], local(listenPort))
   document.setIn(

@@ -1,8 +1,9 @@
 // The filter that runs inside Envoy, compiled from its sources as they are. What was compiled once is kept under its sources' digest, so
 // that processes of tests may all ask for it, also at the same time.
-import { createHash, randomUUID } from 'node:crypto'
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const filter = fileURLToPath(new URL('../../filter', import.meta.url))
@@ -29,12 +30,35 @@ export async function filterModule(change: ChangeSource = (_, text) => text): Pr
     .update(JSON.stringify([...sources, ...settings]))
     .digest('hex')
   const path = join(cache, `${digest.slice(0, 32)}.wasm`)
-  if (existsSync(path)) return path
+  const lock = `${path}.lock`
   mkdirSync(cache, { recursive: true })
-  const own = `${path}.${randomUUID()}`
-  writeFileSync(own, await compile(sources))
-  renameSync(own, path)
+  while (!existsSync(path)) {
+    if (!take(lock)) await setTimeout(PAUSE_MS)
+    else {
+      try {
+        const own = `${path}.${process.pid}`
+        writeFileSync(own, await compile(sources))
+        renameSync(own, path)
+      } finally {
+        rmSync(lock, { force: true })
+      }
+    }
+  }
   return path
+}
+
+/** Others wait for who compiles, as long as it lives: the compiler takes a processor for 13 s. */
+const PAUSE_MS = 100
+
+function take(lock: string): boolean {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: 'wx' })
+    return true
+  } catch {
+    const holder = existsSync(lock) ? readFileSync(lock, 'utf8') : ''
+    if (holder !== '' && !existsSync(`/proc/${holder}`)) rmSync(lock, { force: true })
+    return false
+  }
 }
 
 /** Of asc's API what is used here. Its own types change those of arrays everywhere. */

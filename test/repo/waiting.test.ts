@@ -9,6 +9,7 @@ const TESTS = join(import.meta.dirname, '..')
 const SLEEP = /(?<![.\w])setTimeout\(|\bsetTimeout\b.*timers\/promises|useFakeTimers|Atomics\.wait\(/
 /** What a timer is for where there may be one. */
 const TIMERS: Readonly<Record<string, string>> = {
+  'helpers/filter-module.ts': 'polls another process that compiles',
   'helpers/flaky-proxy.ts': 'the latency of a network',
   'helpers/process.ts': 'polls a port until a deadline; deadlines',
   'kernel/system-clock.test.ts': 'the order of the timers of the clock itself',

@@ -62,7 +62,11 @@ export function readSettings(text: string): Settings {
   const reader = new JsonReader()
   const root = reader.read(text)
   if (root === null) {
-    problems.push('the configuration is no JSON: ' + reader.problem)
+    problems.push(
+      'the configuration is no JSON: ' +
+        reader.problem +
+        '; in the config of Envoy it has to be a google.protobuf.StringValue',
+    )
     return settings
   }
   if (root.kind !== Json.OBJECT) {

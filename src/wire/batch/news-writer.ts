@@ -55,8 +55,7 @@ function writeConfig(writer: WireWriter, words: SentWords, config: NodeConfig): 
   writeWords(writer, words, 3, allowedAmbiguities)
   const packed = writer.open(4)
   for (const [name, type] of vocabulary) {
-    // Most of them are never named in an answer.
-    writer.packedSint32(words.once(name))
+    writer.packedSint32(words.word(name))
     writer.packedSint32(VALUE_TYPES.indexOf(type) + 1)
   }
   writer.close(packed)

@@ -1,12 +1,14 @@
 // The shipped configs of Envoy and Prometheus name what the compose file has, and Envoy itself accepts its own.
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { SETTINGS } from '../../../src/settings/settings-table.ts'
-import { ENVOY_BOOTSTRAP, ENVOY_SHARDED, ENVOY_SIDECAR } from '../../helpers/envoy.ts'
+import { ENVOY_BOOTSTRAP, ENVOY_SHARDED, ENVOY_SIDECAR, ENVOY_WASM } from '../../helpers/envoy.ts'
+import { filterModule } from '../../helpers/filter-module.ts'
 import { spawnChild } from '../../helpers/process.ts'
 import { toolOrSkip } from '../../helpers/tools.ts'
 
@@ -14,6 +16,22 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 const read = (path: string): unknown => parse(readFileSync(join(root, path), 'utf8'), { merge: true })
 const { services } = read('docker-compose.yml') as { services: Record<string, unknown> }
 const envoy = toolOrSkip('envoy')
+
+/** Where the compose file has the module of the filter. */
+const MODULE = '/run/intermix/intermix.wasm'
+
+/** Has Envoy validate a bootstrap, with the module of this checkout. */
+async function expectAccepted(bootstrap: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'intermix-envoy-'))
+  try {
+    const path = join(folder, 'envoy.yaml')
+    writeFileSync(path, bootstrap.replaceAll(MODULE, await filterModule()))
+    const child = await spawnChild(envoy ?? '', ['--mode', 'validate', '-c', path])
+    expect((await child.exited).code, child.output()).toBe(0)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
 
 const SECONDS = z.string().regex(/^\d+s$/)
 const PROMETHEUS = z.strictObject({
@@ -33,32 +51,36 @@ const PROMETHEUS = z.strictObject({
   ),
 })
 
-describe.each([ENVOY_BOOTSTRAP, ENVOY_SHARDED, ENVOY_SIDECAR].map((path) => relative(root, path)))('%s', (path) => {
-  it.skipIf(envoy === undefined)('is accepted by Envoy', async () => {
-    const child = await spawnChild(envoy ?? '', ['--mode', 'validate', '-c', join(root, path)])
-    expect((await child.exited).code, child.output()).toBe(0)
-  })
+describe.each([ENVOY_BOOTSTRAP, ENVOY_SHARDED, ENVOY_SIDECAR, ENVOY_WASM].map((path) => relative(root, path)))(
+  '%s',
+  (path) => {
+    it.skipIf(envoy === undefined)('is accepted by Envoy', async () => {
+      await expectAccepted(readFileSync(join(root, path), 'utf8'))
+    })
 
-  it('leads to services of the compose file', () => {
-    const addresses = [...JSON.stringify(read(path)).matchAll(/"address":"([a-z-]+)","port_value":(\d+)/g)]
-    const hasSidecar = path.includes('sidecar')
-    expect(addresses.map(([, host]) => host)).toEqual(hasSidecar ? ['upstream'] : ['node', 'upstream'])
-    for (const [, host] of addresses) expect(Object.keys(services)).toContain(host)
-    if (hasSidecar) {
-      const { command } = services['sidecar'] as { readonly command: readonly string[] }
-      const [, socket = ''] = /"pipe":\{"path":"([^"]+)"/.exec(JSON.stringify(read(path))) ?? []
-      expect(command).toContain(`unix:${socket}`)
-    } else expect(Number(addresses[0]?.[2])).toBe(SETTINGS.grpcAddress.default.port)
-  })
+    it('leads to services of the compose file', () => {
+      const addresses = [...JSON.stringify(read(path)).matchAll(/"address":"([a-z-]+)","port_value":(\d+)/g)]
+      const hasSidecar = path.includes('sidecar')
+      expect(addresses.map(([, host]) => host)).toEqual(hasSidecar ? ['upstream'] : ['node', 'upstream'])
+      for (const [, host] of addresses) expect(Object.keys(services)).toContain(host)
+      if (hasSidecar) {
+        const { command } = services['sidecar'] as { readonly command: readonly string[] }
+        const [, socket = ''] = /"pipe":\{"path":"([^"]+)"/.exec(JSON.stringify(read(path))) ?? []
+        expect(command).toContain(`unix:${socket}`)
+      } else expect(Number(addresses[0]?.[2])).toBe(SETTINGS.grpcAddress.default.port)
+    })
 
-  it('sets attributes of the config that the compose file serves: others would be passed over', () => {
-    const extensions = [...JSON.stringify(read(path)).matchAll(/"context_extensions":(\{[^}]*\})/g)]
-    const names = extensions.flatMap(([, object = '{}']) => Object.keys(JSON.parse(object) as object))
-    expect(names).not.toEqual([])
-    const manifest = read('examples/quickstart/attributes.yaml') as { spec: { attributes: object } }
-    for (const name of names) expect(Object.keys(manifest.spec.attributes)).toContain(name)
-  })
-})
+    it('sets attributes of the config that the compose file serves: others would be passed over', () => {
+      // The filter's are in a text that is JSON itself.
+      const text = JSON.stringify(read(path)).replaceAll(/\\n\s*|\\/g, '')
+      const extensions = [...text.matchAll(/"context_extensions": ?(\{[^}]*\})/g)]
+      const names = extensions.flatMap(([, object = '{}']) => Object.keys(JSON.parse(object) as object))
+      expect(names).not.toEqual([])
+      const manifest = read('examples/quickstart/attributes.yaml') as { spec: { attributes: object } }
+      for (const name of names) expect(Object.keys(manifest.spec.attributes)).toContain(name)
+    })
+  },
+)
 
 describe('deploy/prometheus/prometheus.yml', () => {
   it('scrapes the listeners of every node and worker', () => {
