@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Running, start } from './processes.ts'
 
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
 export interface SidecarProcess {
   readonly httpUrl: string
   readonly grpcAddress: string
@@ -19,6 +21,11 @@ export interface SidecarOptions {
   readonly grpcAddress?: string
   /** Further flags of the command. */
   readonly flags?: readonly string[]
+  /** What Node is given before the command: flags of its own and the program. The package's unless given. */
+  readonly program?: readonly string[]
+  /** The folder of the program, where it is not this one. */
+  readonly root?: string
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** Starts it and waits until it listens. */
@@ -26,6 +33,9 @@ export async function startSidecar({
   nodes,
   grpcAddress = '127.0.0.1:0',
   flags = [],
+  program = ['bin/intermix.js'],
+  root = ROOT,
+  env = {},
 }: SidecarOptions): Promise<SidecarProcess> {
   const given = {
     '--nodes': nodes.join(','),
@@ -37,9 +47,9 @@ export async function startSidecar({
   }
   const child = await start({
     command: process.execPath,
-    args: ['bin/intermix.js', 'sidecar', ...Object.entries(given).flat(), ...flags],
-    cwd: fileURLToPath(new URL('..', import.meta.url)),
-    env: { NODE_COMPILE_CACHE: join(tmpdir(), 'intermix-load-compile-cache') },
+    args: [...program, 'sidecar', ...Object.entries(given).flat(), ...flags],
+    cwd: root,
+    env: { NODE_COMPILE_CACHE: join(tmpdir(), 'intermix-load-compile-cache'), ...env },
     ready: /"addresses":(\{[^}]*\})/,
   })
   const { grpc, http, admin } = JSON.parse(child.match[1] ?? '') as Readonly<Record<'grpc' | 'http' | 'admin', string>>

@@ -1,18 +1,13 @@
 // The command `intermix`: the only place that reads arguments and environment, and the only one that ends the process.
 
 import { existsSync, readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { runCommand } from './cli/commands.ts'
 import type { CommandHost } from './cli/io.ts'
 import { onLibraryOutput } from './process/library-output.ts'
-import { isServingProcess, parentChannel, spawnServingProcess } from './process/cluster.ts'
-import { ProcessLink } from './process/process-link.ts'
-import { runNode } from './process/run-node.ts'
 import { type RoleHost, runRole, type StopSignal } from './process/run-role.ts'
-import { runServingProcess } from './process/serving-process.ts'
 import type { Settings } from './settings/settings.ts'
+import { files } from './kernel/late-modules.ts'
 import { systemClock, systemRandom } from './kernel/system-clock.ts'
 
 const STOP_SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
@@ -23,8 +18,8 @@ const host: CommandHost = {
   env: process.env,
   cwd: process.cwd(),
   fetch: (input, init) => fetch(input, init),
-  readStdin: () => text(process.stdin),
-  readFile: (path) => readFile(path, 'utf8'),
+  readStdin,
+  readFile: (path) => files().readFile(path, 'utf8'),
   clock: systemClock,
   random: systemRandom,
   version: readVersion(),
@@ -52,14 +47,35 @@ const launcherGone = new Promise<void>((resolve) => process.once('disconnect', r
 
 // The clock's timers keep no process alive, so that waiting on one of them needs this.
 const alive = setInterval(() => {}, 3_600_000)
-const code = isServingProcess
-  ? await runServingProcess(roleHost(), new ProcessLink(parentChannel(), systemClock))
-  : await runCommand(process.argv.slice(2), host)
+const args = process.argv.slice(2)
+// A serving process has its order over a channel, and no arguments.
+const isServing = args.length === 0 && process.send !== undefined
+const code = (isServing ? await serve() : undefined) ?? (await runCommand(args, host))
 clearInterval(alive)
 process.exit(code)
 
+/** @returns `undefined` where it is no process that a node made. */
+async function serve(): Promise<number | undefined> {
+  const [{ isServingProcess, parentChannel }, { ProcessLink }, { runServingProcess }] = await Promise.all([
+    import('./process/cluster.ts'),
+    import('./process/process-link.ts'),
+    import('./process/serving-process.ts'),
+  ])
+  if (!isServingProcess) return undefined
+  return await runServingProcess(roleHost(), new ProcessLink(parentChannel(), systemClock))
+}
+
+async function readStdin(): Promise<string> {
+  const { text } = await import('node:stream/consumers')
+  return await text(process.stdin)
+}
+
 async function startRole(settings: Settings): Promise<number> {
   if (settings.processes === 1) return await runRole(settings, roleHost())
+  const [{ runNode }, { spawnServingProcess }] = await Promise.all([
+    import('./process/run-node.ts'),
+    import('./process/cluster.ts'),
+  ])
   const spawn = () => spawnServingProcess(fileURLToPath(import.meta.url))
   return await runNode(settings, { ...roleHost(), spawn })
 }

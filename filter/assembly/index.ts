@@ -4,7 +4,8 @@ import { Action, Buffer, getBuffer, LogLevel, setTickPeriod, Status } from './ho
 import { begin, take } from './host/scratch'
 import { copyOf, textOf } from './bytes/bytes'
 import { refuse } from './plugin/apply'
-import { Plugin, report } from './plugin/plugin'
+import { report } from './plugin/log'
+import { Plugin } from './plugin/plugin'
 import { readSettings } from './plugin/settings'
 export { stop } from './host/stop'
 

@@ -42,6 +42,28 @@ export function memoryOf(pids: readonly number[]): { readonly now: number; reado
   return { now: now * 1024, peak: peak * 1024 }
 }
 
+/** Resident memory of a process in bytes, and what it is of. */
+export interface Memory {
+  readonly rss: number
+  /** Its own: heaps, stacks, and pages of files that it has written to. */
+  readonly anonymous: number
+  /** Pages of files, which all processes share that have them. */
+  readonly files: number
+  /** With each shared page as its part. */
+  readonly proportional: number
+}
+
+export function memoryParts(pid: number): Memory {
+  const status = contentOf(`/proc/${pid}/status`) ?? ''
+  const rollup = contentOf(`/proc/${pid}/smaps_rollup`) ?? ''
+  return {
+    rss: kibibytes(status, 'VmRSS') * 1024,
+    anonymous: kibibytes(status, 'RssAnon') * 1024,
+    files: kibibytes(status, 'RssFile') * 1024,
+    proportional: kibibytes(rollup, 'Pss') * 1024,
+  }
+}
+
 /** Begins to look for the peak anew. Does nothing where the system does not let us. */
 export function forgetPeak(pids: readonly number[]): void {
   for (const pid of pids) {

@@ -1,7 +1,7 @@
 // What libraries write past our logger: ioredis warns on the console, Node itself on standard error. In a log of JSON
 // lines such a line is lost at best.
 
-import { format } from 'node:util'
+import { util } from '../kernel/late-modules.ts'
 
 export type LibraryLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -18,7 +18,12 @@ export function onLibraryOutput(listener: (level: LibraryLevel, text: string) =>
   const before = { ...console }
   for (const [method, level] of Object.entries(METHODS)) {
     console[method as keyof typeof METHODS] = (...parts: readonly unknown[]) =>
-      listener(level, format(...parts).replace(LEVEL, ''))
+      listener(
+        level,
+        util()
+          .format(...parts)
+          .replace(LEVEL, ''),
+      )
   }
   const printers = process.listeners('warning')
   process.removeAllListeners('warning')

@@ -2,7 +2,7 @@
 
 import type { Clock, Logger } from '../kernel/ports.ts'
 import type { Settings } from '../settings/settings.ts'
-import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
+import type { EmbeddedRedis } from './embedded-redis.ts'
 
 interface RedisHost {
   readonly searchPath: string
@@ -17,6 +17,7 @@ export async function startPrivateRedis(
   expected: () => boolean,
 ): Promise<EmbeddedRedis | undefined> {
   if (role !== 'all' || redisGiven) return undefined
+  const { startEmbeddedRedis } = await import('./embedded-redis.ts')
   const redis = await startEmbeddedRedis({ path: searchPath, clock }).catch((error: unknown) => {
     log.warn({ err: error }, 'a redis-server was found and did not start')
     return undefined

@@ -6,7 +6,7 @@ import { codeName } from '../kernel/status.ts'
 import type { Answer, Tier } from '../kernel/verdict.ts'
 import { sentHeader } from '../wire/envoy-attributes.ts'
 import type { EnvoyCheck } from '../wire/envoy-check.ts'
-import { HeaderValueOption_HeaderAppendAction as AppendAction } from '../wire/generated/envoy/config/core/v3/base_pb.ts'
+import { AppendAction } from '../wire/protocol-enums.ts'
 import { WireWriter } from '../wire/wire-writer.ts'
 import { denialOf } from '../kernel/denial.ts'
 

@@ -1,13 +1,10 @@
 // gRPC's health protocol: load balancers and proxies learn from it that a node drains before it is gone.
 
-import { create, toBinary } from '@bufbuild/protobuf'
 import { Code } from '../kernel/status.ts'
-import {
-  HealthCheckRequestSchema,
-  HealthCheckResponse_ServingStatus as ServingStatus,
-  HealthCheckResponseSchema,
-} from '../wire/generated/grpc/health/v1/health_pb.ts'
-import { afterOneRequest, GrpcFailure, type GrpcService, type GrpcStream, readMessage } from './grpc-service.ts'
+import { ServingStatus } from '../wire/protocol-enums.ts'
+import { WireReader } from '../wire/wire-reader.ts'
+import { WireWriter } from '../wire/wire-writer.ts'
+import { afterOneRequest, GrpcFailure, type GrpcService, type GrpcStream } from './grpc-service.ts'
 
 const NAME = 'grpc.health.v1.Health'
 
@@ -20,8 +17,6 @@ export function healthService(services: readonly string[]): GrpcService {
   /** Each watching stream and whether the service it watches is one of ours. */
   const watchers = new Map<GrpcStream, boolean>()
   let status: ServingStatus = ServingStatus.SERVING
-  const response = (of: ServingStatus) =>
-    toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status: of }))
 
   return {
     name: NAME,
@@ -63,9 +58,22 @@ export function healthService(services: readonly string[]): GrpcService {
   }
 }
 
+const writer = new WireWriter()
+
+function response(status: ServingStatus): Uint8Array {
+  writer.uint(1, status)
+  return writer.take()
+}
+
 function serviceOf(request: Uint8Array): string | GrpcFailure {
   try {
-    return readMessage(HealthCheckRequestSchema, request).service
+    const reader = new WireReader(request)
+    let service = 0
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      if (tag >>> 3 === 1) service = reader.text(tag)
+      else reader.skip(tag)
+    }
+    return reader.textAt(service)
   } catch (caught) {
     const reason = caught instanceof Error ? caught.message : String(caught)
     return new GrpcFailure(Code.INTERNAL, `not a HealthCheckRequest: ${reason}`)

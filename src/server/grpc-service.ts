@@ -1,6 +1,5 @@
 // What a gRPC front door is, whatever host serves it: services of methods that take bytes and give bytes.
 
-import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf'
 import { Code } from '../kernel/status.ts'
 import type { Priority } from './admission.ts'
 
@@ -88,14 +87,6 @@ export interface GrpcService {
   retire?(): void
   /** Ends what would otherwise go on for ever (streams), once peers know that the server takes no more calls. */
   drain?(): void
-}
-
-/** Unknown fields are neither needed nor sent on, so they are not kept. */
-const READ_OPTIONS = { readUnknownFields: false } as const
-
-/** Reads a message, leaving out the fields that the schema does not name. Throws where the bytes are not one. */
-export function readMessage<S extends DescMessage>(schema: S, bytes: Uint8Array): MessageShape<S> {
-  return fromBinary(schema, bytes, READ_OPTIONS)
 }
 
 /**

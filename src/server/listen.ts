@@ -1,8 +1,8 @@
 // Where a server listens: at an address, or at a Unix socket, of which a process that was killed may have left the file.
 
 import { once } from 'node:events'
-import { chmod, lstat, unlink } from 'node:fs/promises'
 import { connect, type Server } from 'node:net'
+import { files } from '../kernel/late-modules.ts'
 import type { ListenAddress } from './grpc-server.ts'
 
 /** Connections that the kernel holds ready: a fleet of proxies connects at once when a node comes back. */
@@ -23,15 +23,17 @@ export async function listen(server: Server, address: ListenAddress): Promise<nu
  * @returns the port; 0 at a Unix socket
  */
 export async function listenAt({ path, mode }: ListenAddress, start: () => Promise<Server>): Promise<number> {
-  if (path !== undefined && (await isLeftOver(path))) await unlink(path)
+  if (path !== undefined && (await isLeftOver(path))) await files().unlink(path)
   const address = (await start()).address()
-  if (path !== undefined && mode !== undefined) await chmod(path, mode)
+  if (path !== undefined && mode !== undefined) await files().chmod(path, mode)
   return address === null || typeof address === 'string' ? 0 : address.port
 }
 
 /** Whether the file of a socket is there and nobody listens. Other files refuse connections too, and are not ours to remove. */
 async function isLeftOver(path: string): Promise<boolean> {
-  const file = await lstat(path).catch(() => undefined)
+  const file = await files()
+    .lstat(path)
+    .catch(() => undefined)
   if (file?.isSocket() !== true) return false
   const socket = connect(path)
   try {

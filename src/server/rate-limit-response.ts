@@ -1,7 +1,7 @@
 // From an answer to Envoy's rate limit service, envoy.service.ratelimit.v3.RateLimitResponse.
 
 import { type DescriptorStatus, RATE_UNITS, type RateLimitAnswer, type RateLimitDemand } from '../kernel/rate-limit.ts'
-import { RateLimitResponse_Code as Code } from '../wire/generated/envoy/service/ratelimit/v3/rls_pb.ts'
+import { RateLimitCode as Code } from '../wire/protocol-enums.ts'
 import { WireWriter } from '../wire/wire-writer.ts'
 import { writeRateLimitMetadata } from './rate-limit-metadata.ts'
 

@@ -1,8 +1,8 @@
 // The settings of a role from its arguments and environment: typed, or every problem at once.
 
-import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { nearest } from '../kernel/suggest.ts'
+import { systemRandom } from '../kernel/system-clock.ts'
 import type { RedisAccess } from '../redis/redis-access.ts'
 import { type Address, showAddress } from './option-kinds.ts'
 import {
@@ -19,8 +19,6 @@ import type { Role, SettingSpec } from './setting-spec.ts'
 import { SETTINGS } from './settings-table.ts'
 
 type Table = typeof SETTINGS
-
-const ROLE_NAMES = new Intl.ListFormat('en-GB', { type: 'conjunction' })
 
 /** What a process runs with. Durations are in milliseconds, sizes in bytes. Settings of other roles have defaults. */
 export interface Settings extends Omit<OptionValues<Table>, keyof RedisValues | 'queueRedisTimeoutMs' | 'nodeId'> {
@@ -131,7 +129,12 @@ function foreignFlags(role: Role, given: ReadOptions<Table>['given']): readonly 
   const table: Readonly<Record<string, SettingSpec>> = SETTINGS
   return [...given]
     .filter(([key, by]) => by === 'flag' && table[key]?.roles.includes(role) === false)
-    .map(([key]) => `${flagOf(key)}: not a setting of ${role}, only of ${ROLE_NAMES.format(table[key]?.roles ?? [])}`)
+    .map(([key]) => `${flagOf(key)}: not a setting of ${role}, only of ${listed(table[key]?.roles ?? [])}`)
+}
+
+/** `a, b and c`. Intl's word for it takes 6 MB of memory, in a process that may never say it. */
+function listed(names: readonly string[]): string {
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
 }
 
 function unknownVariables(env: Environment): readonly string[] {
@@ -251,5 +254,6 @@ function freshNodeId(): string {
   const host = hostname()
     .replace(/[^A-Za-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '')
-  return `${host === '' ? 'node' : host.slice(0, 48)}-${randomBytes(4).toString('hex')}`
+  const suffix = Math.floor(systemRandom() * 2 ** 32).toString(16)
+  return `${host === '' ? 'node' : host.slice(0, 48)}-${suffix.padStart(8, '0')}`
 }

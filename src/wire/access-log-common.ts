@@ -8,7 +8,7 @@ import type { AccessLogEntry } from './access-log-entry.ts'
 import { Slot } from './access-log-fields.ts'
 import { ipOfText } from './envoy-address.ts'
 import { AUTH_DERIVATIONS, metadataOf } from './envoy-metadata.ts'
-import { AccessLogType } from './generated/envoy/data/accesslog/v3/accesslog_pb.ts'
+import { AccessLogType } from './protocol-enums.ts'
 import { namespaceOf, principalOf, serviceAccountOf } from './peer-identity.ts'
 import { shortCodesOf } from './response-flags.ts'
 

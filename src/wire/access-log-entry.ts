@@ -1,9 +1,8 @@
 // One entry of an access log message, as an index over the message's bytes: what it says and where, as numbers only.
 
-import { fromBinary } from '@bufbuild/protobuf'
 import type { StringMap } from '../kernel/value.ts'
 import { Kind, KINDS, Slot } from './access-log-fields.ts'
-import { type Metadata, MetadataSchema } from './generated/envoy/config/core/v3/base_pb.ts'
+import { type FilterMetadata, readFilterMetadata } from './filter-metadata.ts'
 import { TextMap } from './text-map.ts'
 import { isSameField, isSameVarint } from './text-bytes.ts'
 import type { WireReader } from './wire-reader.ts'
@@ -19,13 +18,12 @@ export interface AccessLogIndex {
 }
 
 const NO_PLACES: readonly number[] = []
-const READ_OPTIONS = { readUnknownFields: false } as const
 
 /** What it says was checked when it was indexed, so reading it cannot fail. Numbers are 0 and texts empty where absent. */
 export class AccessLogEntry {
   readonly #index: AccessLogIndex
   readonly #slots: readonly number[]
-  #metadata: Metadata | undefined
+  #metadata: FilterMetadata | undefined
 
   constructor(index: AccessLogIndex, slots: readonly number[]) {
     this.#index = index
@@ -83,11 +81,10 @@ export class AccessLogEntry {
     return new TextMap(this.#index.reader, places, hidden)
   }
 
-  get metadata(): Metadata | undefined {
+  get metadata(): FilterMetadata | undefined {
     if (this.#metadata !== undefined || !this.has(Slot.metadata)) return this.#metadata
-    // Messages that come several times are one, which for protobuf is one behind the other.
     const parts = this.places(Slot.metadata).map((place) => this.#index.reader.bytesAt(place))
-    return (this.#metadata = fromBinary(MetadataSchema, Buffer.concat(parts), READ_OPTIONS))
+    return (this.#metadata = readFilterMetadata(parts))
   }
 
   /** Whether both are of one message, so that they can be compared. */

@@ -5,11 +5,9 @@ import type { StringMap } from '../kernel/value.ts'
 import { type AccessLogAttributes, DURATION, durationOf, START, startOf, textIn, within } from './access-log-common.ts'
 import type { AccessLogEntry } from './access-log-entry.ts'
 import { Slot } from './access-log-fields.ts'
-import { RequestMethod } from './generated/envoy/config/core/v3/base_pb.ts'
+import { REQUEST_METHODS } from './protocol-enums.ts'
 import { FORWARDED_ATTRIBUTES_HEADER, headerOf, isGrpc } from './request-headers.ts'
 import { queryParamsOf, urlPathOf } from './request-path.ts'
-
-const METHODS = new Map<number, string>(Object.entries(RequestMethod).map(([name, number]) => [number, name]))
 
 const REQUEST_HEADERS = [Slot.request, Slot.requestHeaders]
 const RESPONSE_HEADERS = [Slot.response, Slot.responseHeaders, Slot.responseTrailers]
@@ -23,10 +21,7 @@ export const HTTP_ATTRIBUTES: AccessLogAttributes = {
   },
   'request.method': {
     reads: [Slot.method],
-    derive(entry) {
-      const method = entry.int32(Slot.method)
-      return method === RequestMethod.METHOD_UNSPECIFIED ? undefined : METHODS.get(method)
-    },
+    derive: (entry) => REQUEST_METHODS[entry.int32(Slot.method)],
   },
   'request.path': textIn(Slot.path),
   'request.url_path': { reads: [Slot.path], derive: (entry) => urlPathOf(entry.text(Slot.path)) || undefined },

@@ -1,6 +1,5 @@
 // From Envoy's authorization request to Mixer's attributes.
 
-import { fromBinary } from '@bufbuild/protobuf'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { Timestamp } from '../kernel/time.ts'
@@ -9,7 +8,7 @@ import { type Derivations, type Derive, DerivedBag } from './derived-bag.ts'
 import { ipOfText } from './envoy-address.ts'
 import { AUTH_DERIVATIONS } from './envoy-metadata.ts'
 import type { EnvoyCheck, EnvoyPeer } from './envoy-check.ts'
-import { type Metadata, MetadataSchema } from './generated/envoy/config/core/v3/base_pb.ts'
+import { type FilterMetadata, readFilterMetadata } from './filter-metadata.ts'
 import { addField, fieldText, withLowerCaseNames } from './header-map.ts'
 import { namespaceOf, principalOf, serviceAccountOf } from './peer-identity.ts'
 import { FORWARDED_ATTRIBUTES_HEADER, headerOf, isGrpc } from './request-headers.ts'
@@ -181,12 +180,6 @@ function timeOf(check: EnvoyCheck): Timestamp | undefined {
   return Timestamp.fromParts(check.int64(check.seconds), check.int32(check.nanos))
 }
 
-function metadataOf(check: EnvoyCheck): Metadata | undefined {
-  const { metadata } = check
-  if (metadata === undefined) return undefined
-  // Messages that come several times are one, which for protobuf is one behind the other.
-  return fromBinary(MetadataSchema, Buffer.concat(metadata.map((place) => check.bytes(place))), READ_OPTIONS)
+function metadataOf(check: EnvoyCheck): FilterMetadata | undefined {
+  return check.metadata && readFilterMetadata(check.metadata.map((place) => check.bytes(place)))
 }
-
-/** Unknown fields are neither needed nor sent on, so they are not kept. */
-const READ_OPTIONS = { readUnknownFields: false } as const

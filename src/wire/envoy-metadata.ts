@@ -1,16 +1,15 @@
 // Reading Envoy's dynamic metadata: verified JWT payloads, and maps of strings.
 
-import type { JsonObject, JsonValue } from '@bufbuild/protobuf'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
-import { isJsonObject } from '../kernel/json-object.ts'
+import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import type { AttributeValue, StringMap } from '../kernel/value.ts'
-import type { Metadata } from './generated/envoy/config/core/v3/base_pb.ts'
 import type { Derive } from './derived-bag.ts'
+import type { FilterMetadata } from './filter-metadata.ts'
 
 const JWT_NAMESPACE = 'envoy.filters.http.jwt_authn'
 
 /** The metadata that one filter wrote. */
-export function metadataOf(metadata: Metadata | undefined, namespace: string): JsonObject | undefined {
+export function metadataOf(metadata: FilterMetadata | undefined, namespace: string): JsonObject | undefined {
   const all = metadata?.filterMetadata
   return all !== undefined && Object.hasOwn(all, namespace) ? all[namespace] : undefined
 }
@@ -19,7 +18,7 @@ export function metadataOf(metadata: Metadata | undefined, namespace: string): J
  * `request.auth.*` from the payload that Envoy's JWT filter has verified. The filter writes it under a name of the
  * operator's choice; of several payloads the first by name is used, so that the same request reads the same.
  */
-export const AUTH_DERIVATIONS: Readonly<Record<string, Derive<Metadata | undefined>>> = {
+export const AUTH_DERIVATIONS: Readonly<Record<string, Derive<FilterMetadata | undefined>>> = {
   'request.auth.principal': (metadata) => {
     const claims = claimsOf(metadata)
     const issuer = text(claims?.['iss'])
@@ -50,10 +49,10 @@ function stringsOf(object: JsonObject): StringMap {
 
 /** Each namespace's strings as one map attribute under the namespace's name. */
 export class MetadataBag implements AttributeBag {
-  readonly #source: { readonly metadata?: Metadata | undefined }
+  readonly #source: { readonly metadata?: FilterMetadata | undefined }
 
   /** @param source is asked for its metadata when a namespace is read */
-  constructor(source: { readonly metadata?: Metadata | undefined }) {
+  constructor(source: { readonly metadata?: FilterMetadata | undefined }) {
     this.#source = source
   }
 
@@ -67,7 +66,7 @@ export class MetadataBag implements AttributeBag {
   }
 }
 
-function claimsOf(metadata: Metadata | undefined): JsonObject | undefined {
+function claimsOf(metadata: FilterMetadata | undefined): JsonObject | undefined {
   const written = metadataOf(metadata, JWT_NAMESPACE)
   if (written === undefined) return undefined
   for (const name of Object.keys(written).toSorted()) {
@@ -77,12 +76,12 @@ function claimsOf(metadata: Metadata | undefined): JsonObject | undefined {
   return undefined
 }
 
-function joined(value: JsonValue | undefined): string | undefined {
+function joined(value: unknown): string | undefined {
   if (!Array.isArray(value)) return text(value)
   const parts = value.filter((part) => typeof part === 'string')
   return parts.length === 0 ? undefined : parts.join(',')
 }
 
-function text(value: JsonValue | undefined): string | undefined {
+function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }

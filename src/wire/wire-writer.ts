@@ -1,6 +1,8 @@
 // Writes protobuf's wire format, field by field, into one buffer that is used again and again.
 
 const FIRST_SIZE = 4_096
+/** Each stream has writers for what it may never send. */
+const NOTHING = Buffer.alloc(0)
 /** A larger buffer is not kept: one large message must not cost memory for ever. */
 const KEPT_SIZE = 256 * 1_024
 /** Longer text is left to the engine, which is slower to call and faster to write. */
@@ -11,7 +13,7 @@ const LOOPED = 32
  * `close`. `take` hands the message out and begins the next one.
  */
 export class WireWriter {
-  #bytes = Buffer.allocUnsafeSlow(FIRST_SIZE)
+  #bytes = NOTHING
   #at = 0
 
   /** The message so far, as bytes of its own. */
@@ -19,7 +21,7 @@ export class WireWriter {
     const message = Buffer.allocUnsafe(this.#at)
     this.#bytes.copy(message, 0, 0, this.#at)
     this.#at = 0
-    if (this.#bytes.length > KEPT_SIZE) this.#bytes = Buffer.allocUnsafeSlow(FIRST_SIZE)
+    if (this.#bytes.length > KEPT_SIZE) this.#bytes = NOTHING
     return message
   }
 
@@ -192,7 +194,7 @@ export class WireWriter {
   #room(count: number): void {
     const needed = this.#at + count
     if (needed <= this.#bytes.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2))
+    const larger = Buffer.allocUnsafeSlow(Math.max(FIRST_SIZE, needed, this.#bytes.length * 2))
     this.#bytes.copy(larger, 0, 0, this.#at)
     this.#bytes = larger
   }

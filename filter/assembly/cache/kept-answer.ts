@@ -71,9 +71,6 @@ export class KeptAnswer {
   usesLeft: i32 = 0
   /** It has paid for its uses. */
   isPaid: bool = false
-  /** Uses since `ratedAt`: how many are wanted at once. */
-  used: i32 = 0
-  ratedAt: f64 = 0
 
   constructor(readonly answer: Answer) {}
 }

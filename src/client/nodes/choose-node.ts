@@ -116,10 +116,16 @@ export class ChooseNode {
   /** It gave no answer: it rests, longer each time, and is asked meanwhile only where all others rest, too. */
   failed(id: string): void {
     const node = this.#nodes.get(id)
-    if (node === undefined) return
+    // Many may have waited for what failed once.
+    if (node === undefined || this.rests(id)) return
     node.restMs = Math.min(LONGEST_REST_MS, Math.max(FIRST_REST_MS, node.restMs * 2))
     // Not all callers come back at the same moment.
     node.restsUntil = this.#options.clock.monotonic() + node.restMs * (0.5 + this.#options.random() / 2)
+  }
+
+  /** Whether it is left alone, because it gave no answer. */
+  rests(id: string): boolean {
+    return this.#options.clock.monotonic() < (this.#nodes.get(id)?.restsUntil ?? 0)
   }
 
   answered(id: string): void {

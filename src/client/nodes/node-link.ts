@@ -8,15 +8,16 @@ import {
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader,
 } from 'node:http2'
-import { connect as connectSocket } from 'node:net'
+import { connect as connectSocket, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { onExpiry } from '../../kernel/deadline.ts'
 import { IntermixError } from '../../kernel/errors.ts'
-import type { Clock } from '../../kernel/ports.ts'
+import type { Clock, Random } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
 import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
 import type { Heard } from '../../wire/batch/news.ts'
+import { ConnectPace } from './connect-pace.ts'
 import { framed, IncomingMessages } from './grpc-messages.ts'
 import { type NewsTaker, StreamNews } from './stream-news.ts'
 import { beginUnaryCall } from './unary-call.ts'
@@ -25,6 +26,7 @@ import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
 const PATH = '/intermix.v1.Batches/Check'
 /** What callers are told; addresses are in the cause, for logs. */
 const CONNECTION_FAILED = 'the connection failed'
+const SILENT = 'it is connected, and has not spoken in time'
 /** Checks that may wait for their answers: a node holds back beyond so many, too. */
 const MAX_WAITING = 4_096
 /** What may wait to be written. */
@@ -43,7 +45,8 @@ export type NodeAddress =
 export interface NodeLinkOptions {
   readonly clock: Clock
   readonly address: NodeAddress
-  /** How long connecting may take, in ms. */
+  readonly random: Random
+  /** How long connecting may take, in ms, and how long what is asked meanwhile waits for the node's first word. */
   readonly connectTimeoutMs: number
   /** It goes: others are to be asked from now on. */
   readonly onLeaving: () => void
@@ -66,6 +69,9 @@ interface Stream {
   /** Unary calls beside it: each can be failed. */
   readonly calls: Set<(error: IntermixError) => void>
   news?: StreamNews
+  /** The node's first word. */
+  greeting: 'awaited' | 'late' | 'heard'
+  cancelGreeting: () => void
   isBooked: boolean
   isLeaving: boolean
   isOver: boolean
@@ -74,15 +80,23 @@ interface Stream {
 /** Connects when it is first asked, and again when it is asked after its connection was lost. */
 export class NodeLink implements Disposable {
   readonly #options: NodeLinkOptions
+  readonly #pace: ConnectPace
   #current: Stream | undefined
   /** The current one, and those that the node has asked to leave and that have answers to come. */
   readonly #open = new Set<Stream>()
   #id = 0
   #callBytes = 0
   #isClosed = false
+  #lastLoss: IntermixError | undefined
 
   constructor(options: NodeLinkOptions) {
     this.#options = options
+    this.#pace = new ConnectPace(options.clock, options.random)
+  }
+
+  /** Whether it is connected to a node that should have spoken by now. */
+  get isLate(): boolean {
+    return this.#current?.greeting === 'late'
   }
 
   /** Checks and calls that wait for their answer. */
@@ -137,9 +151,9 @@ export class NodeLink implements Disposable {
     })
   }
 
-  /** Connects where it is not connected: for its news. */
+  /** Connects where it is not connected, and its last connection was not lost just now: for its news. */
   open(): void {
-    if (!this.#isClosed) this.#current ??= this.#connect()
+    if (!this.#isClosed && this.#pace.isDue) this.#current ??= this.#connect()
   }
 
   /** Ends at once: what waits fails. */
@@ -155,7 +169,12 @@ export class NodeLink implements Disposable {
     if (this.waiting >= MAX_WAITING) throw new IntermixError('OVERLOADED', 'too much waits for the node')
     // The node takes nothing new over this connection (GOAWAY), and has not said so in the stream.
     if (this.#current?.session.closed === true) this.#leave(this.#current)
-    return (this.#current ??= this.#connect())
+    if (this.#current === undefined && !this.#pace.isDue)
+      throw unasked('its last connection was lost just now', this.#lastLoss)
+    const stream = (this.#current ??= this.#connect())
+    // It would have to be read by a node that is behind already, for nobody.
+    if (stream.greeting === 'late') throw unasked(SILENT)
+    return stream
   }
 
   #nextId(stream: Stream): number {
@@ -165,9 +184,10 @@ export class NodeLink implements Disposable {
   }
 
   #connect(): Stream {
-    const { address, clock, connectTimeoutMs } = this.#options
+    const { address, clock } = this.#options
+    const socket = socketTo(address)
     const session = connect(authorityOf(address), {
-      createConnection: () => socketTo(address),
+      createConnection: () => socket,
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
     })
     const http2 = session.request({
@@ -182,23 +202,21 @@ export class NodeLink implements Disposable {
       writer: new CheckBatchWriter(),
       waiting: new Map(),
       calls: new Set(),
+      greeting: 'awaited',
+      cancelGreeting: () => {},
       isBooked: false,
       isLeaving: false,
       isOver: false,
     }
     this.#open.add(stream)
-    const lost = (why: string, cause?: unknown) =>
-      this.#lost(stream, new IntermixError('BACKEND_FAILED', `the node cannot be asked: ${why}`, { cause }))
-    const cancelConnect = onExpiry(clock, connectTimeoutMs, () => lost('it cannot be reached in time'))
-    session.once('connect', () => session.setLocalWindowSize(WINDOW_BYTES))
-    // Whoever takes connections need not be a node that answers.
-    session.once('remoteSettings', cancelConnect)
+    const lost = (why: string, cause?: unknown) => this.#lost(stream, unasked(why, cause))
+    this.#awaitGreeting(stream, socket, lost)
+    session.once('connect', () => {
+      if (!stream.isOver) session.setLocalWindowSize(WINDOW_BYTES)
+    })
     session.unref()
     session.on('error', (error) => lost(CONNECTION_FAILED, error))
-    session.once('close', () => {
-      cancelConnect()
-      lost('the connection was closed')
-    })
+    session.once('close', () => lost('the connection was closed'))
     this.#listen(stream, lost)
     stream.writer.keepAnswers()
     const { news: taker } = this.#options
@@ -212,9 +230,36 @@ export class NodeLink implements Disposable {
       const news = new StreamNews({ clock, taker, send, onDead: () => lost('it gives no news') })
       stream.news = news
       session.once('remoteSettings', () => news.start())
-    }
+    } else session.once('remoteSettings', () => this.#greeted(stream))
     http2.write(framed(stream.writer.take()))
     return stream
+  }
+
+  /** Whoever takes connections need not be a node that answers. */
+  #awaitGreeting(stream: Stream, socket: Socket, lost: (why: string) => void): void {
+    const { clock, connectTimeoutMs } = this.#options
+    let isConnected = false
+    socket.once('connect', () => (isConnected = true))
+    const cancelConnect = onExpiry(clock, connectTimeoutMs, () => {
+      if (!isConnected) return lost('it cannot be reached in time')
+      stream.greeting = 'late'
+      this.#failWaiting(stream, unasked(SILENT))
+    })
+    const cancelGreeting = onExpiry(clock, connectTimeoutMs + this.#pace.greetingMs, () => {
+      this.#pace.waitedInVain()
+      lost(SILENT)
+    })
+    stream.cancelGreeting = () => {
+      cancelConnect()
+      cancelGreeting()
+    }
+  }
+
+  #greeted(stream: Stream): void {
+    if (stream.greeting === 'heard') return
+    stream.greeting = 'heard'
+    stream.cancelGreeting()
+    this.#pace.greeted()
   }
 
   #listen(stream: Stream, lost: (why: string, cause?: unknown) => void): void {
@@ -225,7 +270,10 @@ export class NodeLink implements Disposable {
       answered: (id, told) => take(stream, id)?.answered(told),
       failed: (id, { code, message }) => take(stream, id)?.failed(failureOf(code, message)),
       leaving: () => this.#leave(stream),
-      news: (news) => stream.news?.take(news),
+      news: (news) => {
+        this.#greeted(stream)
+        stream.news?.take(news)
+      },
     }
     http2.on('data', (bytes: Buffer) => {
       try {
@@ -271,7 +319,13 @@ export class NodeLink implements Disposable {
 
   #lost(stream: Stream, error: IntermixError): void {
     if (stream.isOver) return
+    this.#pace.lost()
+    this.#lastLoss = error
     this.#close(stream)
+    this.#failWaiting(stream, error)
+  }
+
+  #failWaiting(stream: Stream, error: IntermixError): void {
     for (const [id] of stream.waiting) take(stream, id)?.failed(error)
     for (const fail of stream.calls) fail(error)
   }
@@ -279,6 +333,7 @@ export class NodeLink implements Disposable {
   #close(stream: Stream): void {
     if (stream.isOver) return
     stream.isOver = true
+    stream.cancelGreeting()
     stream.news?.stop()
     this.#open.delete(stream)
     if (this.#current === stream) this.#current = undefined
@@ -314,13 +369,17 @@ function failureOf(code: number, message: string): IntermixError {
   return new IntermixError('BACKEND_FAILED', message)
 }
 
+function unasked(why: string, cause?: unknown): IntermixError {
+  return new IntermixError('BACKEND_FAILED', `the node cannot be asked: ${why}`, { cause })
+}
+
 function authorityOf(address: NodeAddress): string {
   if ('path' in address) return 'http://localhost'
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
   return `${address.tls === undefined ? 'http' : 'https'}://${host}:${address.port}`
 }
 
-function socketTo(address: NodeAddress) {
+function socketTo(address: NodeAddress): Socket {
   if ('path' in address) return connectSocket({ path: address.path })
   const { host, port, tls } = address
   const socket =

@@ -45,8 +45,8 @@ export class NodePool implements Nodes, Disposable {
   readonly #options: NodePoolOptions
   readonly #choice: ChooseNode
   readonly #nodes = new Map<string, Pooled>()
-  /** Those that told that they go. */
-  readonly #leaving = new Set<string>()
+  /** Those that told that they go, each with what ends the wait for another one in its place. */
+  readonly #leaving = new Map<string, () => void>()
   /** What ids of questions begin with. */
   #prefix: string | undefined
   #asked = 0
@@ -107,6 +107,7 @@ export class NodePool implements Nodes, Disposable {
     for (const [id, { link, news }] of this.#nodes) {
       if (ids.has(id)) continue
       this.#nodes.delete(id)
+      this.#leaving.get(id)?.()
       this.#leaving.delete(id)
       link[Symbol.dispose]()
       news?.gone()
@@ -164,6 +165,7 @@ export class NodePool implements Nodes, Disposable {
   /** Ends at once: what waits fails. */
   [Symbol.dispose](): void {
     this.#cancelTouch()
+    for (const cancel of this.#leaving.values()) cancel()
     for (const { link } of this.#nodes.values()) link[Symbol.dispose]()
     this.#nodes.clear()
   }
@@ -193,18 +195,19 @@ export class NodePool implements Nodes, Disposable {
 
   #linkTo(member: PoolMember): Pooled {
     const { id, address } = member
-    const { clock, connectTimeoutMs, leavingMs = LEAVING_MS } = this.#options
+    const { clock, random, connectTimeoutMs, leavingMs = LEAVING_MS } = this.#options
     const onLeaving = () => {
       if (this.#leaving.has(id)) return
-      this.#leaving.add(id)
-      this.#tellChoice()
-      clock.after(leavingMs, () => {
-        if (this.#leaving.delete(id)) this.#tellChoice()
+      const cancel = clock.after(leavingMs, () => {
+        this.#leaving.delete(id)
+        this.#tellChoice()
       })
+      this.#leaving.set(id, cancel)
+      this.#tellChoice()
     }
     const news = this.#takerFor(id)
     const heard = news === undefined ? {} : { news }
-    return { member, link: new NodeLink({ clock, address, connectTimeoutMs, onLeaving, ...heard }), news }
+    return { member, link: new NodeLink({ clock, random, address, connectTimeoutMs, onLeaving, ...heard }), news }
   }
 
   #takerFor(id: string): (NewsTaker & { gone(): void }) | undefined {
@@ -215,6 +218,7 @@ export class NodePool implements Nodes, Disposable {
       name: caller,
       epoch: () => teller.epoch(),
       take: (news, sentAt) => {
+        if (!this.#telling.has(id)) this.#choice.answered(id)
         this.#telling.add(id)
         this.#choice.setLoad(id, news.load)
         if (news.config !== undefined) this.#configs.set(id, news.config)
@@ -239,12 +243,18 @@ export class NodePool implements Nodes, Disposable {
 
   /** Opens links where too few are open, so that news comes although nothing is asked. */
   #keepInTouch(): void {
-    const { clock, caller } = this.#options
+    const { clock, caller, random } = this.#options
     if (caller === undefined) return
     this.#cancelTouch()
-    this.#cancelTouch = clock.after(ASK_EVERY_MS, () => this.#keepInTouch())
+    // Not all callers at the same moment.
+    this.#cancelTouch = clock.after(ASK_EVERY_MS * (0.5 + random()), () => this.#keepInTouch())
     if (this.#telling.size >= Math.min(IN_TOUCH_WITH, this.#nodes.size)) return
-    for (const id of this.#choice.choose(caller, caller, IN_TOUCH_WITH)) this.#nodes.get(id)?.link.open()
+    for (const id of this.#choice.choose(caller, caller, IN_TOUCH_WITH)) {
+      const link = this.#nodes.get(id)?.link
+      // Others are heard meanwhile.
+      if (link?.isLate === true) this.#choice.failed(id)
+      else if (!this.#choice.rests(id)) link?.open()
+    }
   }
 
   #tellChoice(): void {

@@ -28,7 +28,7 @@ export interface StreamNewsOptions {
 }
 
 export const ASK_EVERY_MS = 500
-/** Without an answer for so long a node is dead. */
+/** Without an answer for so long a node is dead that has spoken before. */
 const DEAD_MS = 2_000
 /** Questions that may wait for their answer before nothing is confirmed at once: a node that only tells gets no more of them. */
 const MAX_ASKED = 64
@@ -47,6 +47,8 @@ export class StreamNews {
   #ask = 0
   /** Something came that was not confirmed. */
   #isOwing = false
+  /** A node that many have come to at once says its first word late: whether to wait for that is not decided here. */
+  #hasSpoken = false
   #cancel = () => {}
   #isOver = false
 
@@ -62,6 +64,7 @@ export class StreamNews {
   }
 
   take(news: News): void {
+    this.#hasSpoken = true
     const at = this.#asked.findIndex(({ ask }) => ask === news.ask)
     const sentAt = at < 0 ? undefined : this.#asked[at]?.sentAt
     // What was asked before is answered with it: the node has said all that it knows.
@@ -83,7 +86,8 @@ export class StreamNews {
     this.#cancel = clock.after(ASK_EVERY_MS, () => {
       this.#cancel = clock.turn(() => {
         if (this.#isDead()) return this.#options.onDead()
-        this.#askNow()
+        // A node that is behind would only have more to do.
+        if (this.#asked.length === 0) this.#askNow()
         this.#wait()
       })
     })
@@ -91,7 +95,7 @@ export class StreamNews {
 
   #isDead(): boolean {
     const [first] = this.#asked
-    return first !== undefined && this.#options.clock.attentive() - first.attentiveAt >= DEAD_MS
+    return this.#hasSpoken && first !== undefined && this.#options.clock.attentive() - first.attentiveAt >= DEAD_MS
   }
 
   #askNow(): void {

@@ -1,11 +1,11 @@
 // Which nodes there are: as they were listed, as names lead to them, or as nodes tell. A list that cannot be had leaves the last
 // one in force; whether a node is there its link finds out.
 
-import { lookup, resolveSrv } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { within } from '../../kernel/deadline.ts'
 import { IntermixError } from '../../kernel/errors.ts'
+import { dns } from '../../kernel/late-modules.ts'
 import type { Clock, Logger, Random } from '../../kernel/ports.ts'
 import type { MeshMembers } from '../../wire/batch/news.ts'
 import type { PoolMember } from './node-pool.ts'
@@ -48,8 +48,8 @@ const MAX_MEMBERS = 10_000
 
 /** Of the system: names in /etc/hosts and search domains count, as for every program there. */
 const SYSTEM: Resolver = {
-  addresses: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
-  services: (name) => resolveSrv(name),
+  addresses: async (name) => (await dns().lookup(name, { all: true })).map(({ address }) => address),
+  services: (name) => dns().resolveSrv(name),
 }
 
 export class WatchedMembers {

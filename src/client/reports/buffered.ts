@@ -1,13 +1,11 @@
 // What is in the buffer of reports: batches as they came, and calls that are packed to be sent.
 
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
 import type { BatchIds } from '../../kernel/batch-ids.ts'
+import { zlib } from '../../kernel/late-modules.ts'
 import type { ReportBatch } from '../../kernel/report.ts'
 import type { ReportOutcome } from '../../kernel/services.ts'
 import { encodeReportCall } from '../../wire/reports/report-call.ts'
 
-const compress = promisify(gzip)
 /** More takes twice the time for a tenth less. */
 const LEVEL = 1
 /** What an entry weighs beside its payload, about. */
@@ -45,7 +43,7 @@ export function weightOf({ payload }: ReportBatch): number {
 /** Packs batches into one call, compressed where that makes it smaller; on a thread of its own. */
 export async function packedCall({ next, process }: BatchIds, buffered: readonly Buffered[]): Promise<PackedCall> {
   const plain = Buffer.concat(buffered.map(({ batch }) => batch.payload))
-  const small = await compress(plain, { level: LEVEL })
+  const small = await compressed(plain)
   const isCompressed = small.length < plain.length
   const parts = buffered.map(({ batch: { format, count, payload, acceptedAt } }) => {
     return { format, count, size: payload.byteLength, acceptedAt }
@@ -71,4 +69,10 @@ export async function packedCall({ next, process }: BatchIds, buffered: readonly
 export function emptyCall({ next, process }: BatchIds): PackedCall {
   const content = { parts: [], isCompressed: false, payloads: new Uint8Array(0) }
   return { waiting: [], message: encodeReportCall({ id: next(), sender: process, ...content }), count: 0, accepted: 0 }
+}
+
+function compressed(plain: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    zlib().gzip(plain, { level: LEVEL }, (error, small) => (error === null ? resolve(small) : reject(error)))
+  })
 }

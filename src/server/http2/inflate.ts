@@ -1,7 +1,7 @@
 // Decompresses messages. Small ones at once; those that are large, or turn out to be, in other threads, so that they cannot
 // stop the loop, and few at a time, since a kilobyte may become a megabyte.
 
-import { gunzip, gunzipSync, inflate, inflateSync } from 'node:zlib'
+import { zlib } from '../../kernel/late-modules.ts'
 import { Code } from '../../kernel/status.ts'
 import { RefusedCall } from './refused-call.ts'
 import type { Encoding } from './request-head.ts'
@@ -28,6 +28,7 @@ export function inflateMessage(bytes: Uint8Array, encoding: Encoding, maxBytes: 
   if (encoding === 'identity')
     return new RefusedCall('message', Code.INTERNAL, 'a message is compressed, but grpc-encoding names nothing')
   if (bytes.length > AT_ONCE_DEFLATED_BYTES) return undefined
+  const { gunzipSync, inflateSync } = zlib()
   const sync = encoding === 'gzip' ? gunzipSync : inflateSync
   try {
     return sync(bytes, { maxOutputLength: Math.min(AT_ONCE_BYTES, maxBytes) })
@@ -47,6 +48,7 @@ export function inflateLarge(
   const begin = () => {
     if (!wanted()) return done(undefined)
     large++
+    const { gunzip, inflate } = zlib()
     const inflating = encoding === 'gzip' ? gunzip : inflate
     inflating(bytes, { maxOutputLength: maxBytes }, (error, inflated) => {
       large--

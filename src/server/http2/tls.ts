@@ -1,9 +1,9 @@
 // TLS for the native server, with certificates that are taken into use when their files change.
 
-import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import { createSecureContext, createServer, type Server } from 'node:tls'
+import type { Server } from 'node:tls'
 import { IntermixError } from '../../kernel/errors.ts'
+import { files, tls } from '../../kernel/late-modules.ts'
 import { GRPC_TLS_LOADS_TOTAL } from '../../kernel/metrics/grpc.ts'
 import { readCertificates, readPrivateKey } from '../../kernel/pem.ts'
 import type { Clock, Logger, Meter } from '../../kernel/ports.ts'
@@ -24,21 +24,21 @@ interface Ports {
  * @throws IntermixError where the files cannot be read or do not fit together.
  */
 export async function createTlsServer(
-  files: TlsFiles,
+  paths: TlsFiles,
   ports: Ports,
   take: (socket: Socket) => void,
 ): Promise<{ readonly server: Server; readonly stopWatch: () => void }> {
   const { clock, log } = ports
   const loads = ports.meter.counter(GRPC_TLS_LOADS_TOTAL)
-  let current = await readContext(files)
-  const server = createServer(
+  let current = await readContext(paths)
+  const server = tls().createServer(
     {
       ...current,
       minVersion: 'TLSv1.2',
       ALPNProtocols: ['h2'],
       handshakeTimeout: HANDSHAKE_MS,
-      requestCert: files.clientCa !== undefined,
-      rejectUnauthorized: files.clientCa !== undefined,
+      requestCert: paths.clientCa !== undefined,
+      rejectUnauthorized: paths.clientCa !== undefined,
       noDelay: true,
     },
     take,
@@ -46,13 +46,13 @@ export async function createTlsServer(
   let failed = ''
   const look = async (): Promise<void> => {
     try {
-      const read = await readContext(files)
+      const read = await readContext(paths)
       if (sameContext(read, current)) return
       server.setSecureContext(read)
       current = read
       failed = ''
       loads({ outcome: 'applied' }).add()
-      log.info({ cert: files.cert }, 'new certificates are in use')
+      log.info({ cert: paths.cert }, 'new certificates are in use')
     } catch (caught) {
       const reason = messageOf(caught)
       // Files that stay as they are stay one failure.
@@ -89,7 +89,7 @@ async function readContext({ cert, key, clientCa }: TlsFiles): Promise<PemContex
   const read = async (flag: string, path: string, check: (pem: string) => unknown): Promise<string> => {
     let pem = ''
     try {
-      pem = await readFile(path, 'utf8')
+      pem = await files().readFile(path, 'utf8')
     } catch (caught) {
       problems.push(`${flag}: cannot be read: ${messageOf(caught)}`)
       return pem
@@ -121,7 +121,7 @@ function misfits(context: PemContext, { cert, key }: TlsFiles): readonly string[
     ]
   }
   try {
-    createSecureContext(context)
+    tls().createSecureContext(context)
     return []
   } catch (caught) {
     return [`--grpc-tls-cert: ${cert} and ${key} cannot be used for TLS: ${messageOf(caught)}`]

@@ -55,7 +55,8 @@ function writeConfig(writer: WireWriter, words: SentWords, config: NodeConfig): 
   writeWords(writer, words, 3, allowedAmbiguities)
   const packed = writer.open(4)
   for (const [name, type] of vocabulary) {
-    writer.packedSint32(words.word(name))
+    // Most of them are never named in an answer.
+    writer.packedSint32(words.once(name))
     writer.packedSint32(VALUE_TYPES.indexOf(type) + 1)
   }
   writer.close(packed)

@@ -6,7 +6,7 @@ import type { HeaderOperation } from '../../kernel/header-operation.ts'
 import type { CheckOutcome, QuotaGrant } from '../../kernel/services.ts'
 import { httpStatusOf, type Status } from '../../kernel/status.ts'
 import type { Answer } from '../../kernel/verdict.ts'
-import { HeaderOperation_Operation } from '../generated/istio/mixer/v1/mixer_pb.ts'
+import { MixerHeaderOperation } from '../protocol-enums.ts'
 import { WireWriter } from '../wire-writer.ts'
 import { encodeReferenced } from './referenced-attributes.ts'
 
@@ -90,7 +90,7 @@ function writeOperation(field: number, { name, value, operation }: HeaderOperati
   const header = writer.open(field)
   writer.text(1, name)
   writer.text(2, value)
-  writer.uint(3, HeaderOperation_Operation[operation])
+  writer.uint(3, MixerHeaderOperation[operation])
   writer.close(header)
 }
 

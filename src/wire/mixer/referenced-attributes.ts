@@ -3,7 +3,7 @@
 import type { AttributeBag, Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { ReferencedAttribute } from '../../kernel/read-log.ts'
 import { isStringMap, type StringMap } from '../../kernel/value.ts'
-import { ReferencedAttributes_Condition } from '../generated/istio/mixer/v1/mixer_pb.ts'
+import { MixerCondition } from '../protocol-enums.ts'
 import { WireWriter } from '../wire-writer.ts'
 import { GLOBAL_INDEX, GLOBAL_WORDS } from './dictionary.ts'
 
@@ -121,7 +121,7 @@ function encode(matches: readonly ReferencedAttribute[], knownWords: number): Ui
   for (const { name, key, condition } of matches) {
     const match = writer.open(2)
     writer.sint32(1, wordIndex(name, 0, knownWords, words))
-    writer.int32(2, ReferencedAttributes_Condition[condition])
+    writer.int32(2, MixerCondition[condition])
     if (key !== undefined) writer.sint32(4, wordIndex(key, 1, knownWords, words))
     writer.close(match)
   }

@@ -1,6 +1,6 @@
 // intermix.v1.ReportCall: many batches of reports in one message, compressed together (wire/proto/intermix/v1/reports.proto).
 
-import { gunzipSync } from 'node:zlib'
+import { zlib } from '../../kernel/late-modules.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { DROP_REASONS, type DroppedRecords, type DropReason, type PackedReport } from '../../kernel/report.ts'
 import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
@@ -100,7 +100,7 @@ export function unpackReportCall(bytes: Uint8Array): PackedReport {
 
 function inflate(bytes: Uint8Array, size: number): Uint8Array {
   try {
-    return gunzipSync(bytes, { maxOutputLength: Math.max(1, size) })
+    return zlib().gunzipSync(bytes, { maxOutputLength: Math.max(1, size) })
   } catch (caught) {
     throw new IntermixError('INVALID_REQUEST', 'not a call of reports: its payloads cannot be inflated', {
       cause: caught,

@@ -72,11 +72,16 @@ describe('the choice of a node', () => {
     expect(choose.choose('k', 't', 2)[0]).toBe(second)
     await clock.advance(100)
     expect(choose.choose('k', 't', 1)).toEqual([first])
-    // Longer each time, up to a bound.
+    // Longer each time that it has rested, up to a bound; what failed together failed once.
     for (let i = 0; i < 10; i++) choose.failed(first)
-    await clock.advance(3_000)
+    await clock.advance(200)
+    expect(choose.choose('k', 't', 1)).toEqual([first])
+    for (let i = 0; i < 8; i++) {
+      choose.failed(first)
+      await clock.advance(i < 7 ? 5_000 : 2_000)
+    }
     expect(choose.choose('k', 't', 1)).toEqual([second])
-    await clock.advance(2_000)
+    await clock.advance(3_000)
     expect(choose.choose('k', 't', 1)).toEqual([first])
     for (const { id } of members(5)) choose.failed(id)
     expect(choose.choose('k', 't', 1)).toEqual([first])

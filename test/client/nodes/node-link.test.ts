@@ -1,6 +1,6 @@
 // The asking end of a batch stream, over a real server.
 
-import { createServer, type Server } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { createServer as createNode, type ServerHttp2Session } from 'node:http2'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -14,6 +14,7 @@ import { systemClock } from '../../../src/kernel/system-clock.ts'
 import type { GrpcServer } from '../../../src/server/grpc-server.ts'
 import { answerOf, dependencies } from '../../server/fixtures.ts'
 import { createGrpcServer } from '../../server/transport.ts'
+import { FakeClock } from '../../helpers/clock.ts'
 import { servedCalmly } from './served-calmly.ts'
 
 const about = (path: string, timeoutMs: number) => ({ bag: MapBag.of({ 'request.path': path }), timeoutMs })
@@ -26,6 +27,8 @@ const SHAPE: AnswerShape = {
   reads: [{ id: 'arequest.path', question: { kind: 'attribute', name: 'request.path' }, outcome: 'present' }],
   epoch: { generation: 'g', sequence: 3 },
 }
+
+const turnOfLoop = () => new Promise((resolve) => void setImmediate(resolve))
 
 describe('a link to a node', () => {
   const ends: (() => unknown)[] = []
@@ -42,7 +45,13 @@ describe('a link to a node', () => {
 
   function linked(address: NodeAddress = { host: '127.0.0.1', port }, connectTimeoutMs = 1_000) {
     let left = 0
-    const link = new NodeLink({ clock: systemClock, address, connectTimeoutMs, onLeaving: () => left++ })
+    const link = new NodeLink({
+      clock: systemClock,
+      random: Math.random,
+      address,
+      connectTimeoutMs,
+      onLeaving: () => left++,
+    })
     ends.push(() => link[Symbol.dispose]())
     return { link, left: () => left }
   }
@@ -206,5 +215,73 @@ describe('a link to a node', () => {
     ends.push(() => silent.close())
     const address = { host: '127.0.0.1', port: (silent.address() as { port: number }).port }
     await expect(linked(address, 50).link.ask(about('/a', 60_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+  })
+
+  it('stays with a node that has too many to greet, and asks it nothing before it has spoken', async () => {
+    // It takes connections, and has no time for them.
+    const held: Socket[] = []
+    const busy = createServer((socket) => {
+      socket.on('error', () => undefined)
+      held.push(socket.pause())
+    })
+    busy.listen(0, '127.0.0.1')
+    await once(busy, 'listening')
+    ends.push(() => {
+      for (const socket of held) socket.destroy()
+      busy.close()
+    })
+    const { link } = linked({ host: '127.0.0.1', port: (busy.address() as { port: number }).port }, 50)
+    const silent = { code: 'BACKEND_FAILED', message: expect.stringContaining('has not spoken') as string }
+    await expect(link.ask(about('/a', 60_000))).rejects.toMatchObject(silent)
+    expect(link.isLate).toBe(true)
+    await expect(link.ask(about('/b', 60_000))).rejects.toMatchObject(silent)
+    expect([link.waiting, held.length]).toEqual([0, 1])
+    const [socket] = held
+    const through = connect(port, '127.0.0.1')
+    ends.push(() => through.destroy())
+    through.on('error', () => undefined)
+    socket?.pipe(through).pipe(socket)
+    await expect.poll(() => link.isLate).toBe(false)
+    expect((await link.ask(about('/c', 5_000))).answer.status.code).toBe(0)
+    expect(held.length).toBe(1)
+  })
+
+  it('connects once for all that is asked of a node which ends its connections', async () => {
+    let connections = 0
+    const ending = createServer((socket) => {
+      connections++
+      socket.on('error', () => undefined)
+      socket.destroy()
+    })
+    ending.listen(0, '127.0.0.1')
+    await once(ending, 'listening')
+    ends.push(() => ending.close())
+    const address = { host: '127.0.0.1', port: (ending.address() as { port: number }).port }
+    const clock = new FakeClock()
+    const link = new NodeLink({
+      clock,
+      random: () => 1,
+      address,
+      connectTimeoutMs: 1_000,
+      onLeaving: () => {},
+    })
+    ends.push(() => link[Symbol.dispose]())
+    for (let i = 0; i < 20; i++)
+      await expect(link.ask(about(`/${i}`, 5_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED', retryable: true })
+    link.open()
+    expect(connections).toBe(1)
+    await clock.advance(100)
+    await expect(link.ask(about('/again', 5_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    expect(connections).toBe(2)
+  })
+
+  it('may be closed at any moment of its beginning', async () => {
+    for (let turns = 0; turns < 60; turns++) {
+      const { link } = linked()
+      link.open()
+      for (let turn = 0; turn < turns; turn++) await (turn % 2 === 0 ? turnOfLoop() : Promise.resolve())
+      link[Symbol.dispose]()
+      await turnOfLoop()
+    }
   })
 })

@@ -42,16 +42,38 @@ describe('the news of a stream', () => {
   })
 
   it('are asked for again and again, and taken as of when they were asked for', async () => {
-    await clock.advance(2 * ASK_EVERY_MS)
-    expect(sent.map(({ ask }) => ask)).toEqual([1, 2, 3])
-    expect(sent[0]?.epoch).toEqual({ generation: 'g', sequence: 1 })
-    news.take(told(2))
-    news.take(told(2))
+    await clock.advance(100)
+    news.take(told(1))
     news.take(told(1))
     news.take(told(0))
-    news.take(told(3))
+    await clock.advance(400)
+    news.take(told(2))
+    await clock.advance(ASK_EVERY_MS)
+    expect(sent.map(({ ask }) => ask)).toEqual([1, 2, 3])
+    expect(sent[0]?.epoch).toEqual({ generation: 'g', sequence: 1 })
     // What was answered, or asked before that, says nothing new of when.
-    expect(taken).toEqual([ASK_EVERY_MS, undefined, undefined, undefined, 2 * ASK_EVERY_MS])
+    news.take(told(1))
+    news.take(told(3))
+    expect(taken).toEqual([0, undefined, undefined, ASK_EVERY_MS, undefined, 2 * ASK_EVERY_MS])
+  })
+
+  it('are not asked for again by who waits for them: the node is behind already', async () => {
+    await clock.advance(3 * ASK_EVERY_MS)
+    expect(sent.length).toBe(1)
+    news.take(told(1))
+    await clock.advance(3 * ASK_EVERY_MS)
+    expect(sent.length).toBe(2)
+  })
+
+  it('are answered by the latest question that is answered', () => {
+    isNew = true
+    news.take(told(0))
+    news.take(told(0))
+    isNew = false
+    news.take(told(2))
+    news.take(told(1))
+    news.take(told(3))
+    expect(taken).toEqual([undefined, undefined, 0, undefined, 0])
   })
 
   it('are confirmed at once where they brought something', () => {
@@ -74,9 +96,8 @@ describe('the news of a stream', () => {
   })
 
   it('are missed for two seconds before the node is taken for dead', async () => {
-    await clock.advance(1_000)
-    news.take(told(2))
-    await clock.advance(1_999)
+    news.take(told(1))
+    await clock.advance(ASK_EVERY_MS + 1_999)
     expect(dead).toBe(0)
     await clock.advance(1)
     expect(dead).toBe(1)
@@ -84,7 +105,17 @@ describe('the news of a stream', () => {
     expect([lost, clock.pending]).toEqual([1, 0])
   })
 
+  it('are waited for as long as the stream may take where the node has not said a word', async () => {
+    await clock.advance(15_000)
+    expect(dead).toBe(0)
+    news.take(told(1))
+    await clock.advance(ASK_EVERY_MS + 2_000)
+    expect(dead).toBe(1)
+  })
+
   it('are not missed while this process stood still', async () => {
+    news.take(told(1))
+    await clock.advance(ASK_EVERY_MS)
     clock.stall(10_000)
     await clock.advance(ASK_EVERY_MS)
     expect(dead).toBe(0)

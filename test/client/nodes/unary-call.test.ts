@@ -47,7 +47,13 @@ describe('a unary call to a node', () => {
     const node = await serve(maxMessageBytes)
     const { address } = node
     let left = 0
-    const link = new NodeLink({ clock: systemClock, address, connectTimeoutMs: 5_000, onLeaving: () => left++ })
+    const link = new NodeLink({
+      clock: systemClock,
+      random: Math.random,
+      address,
+      connectTimeoutMs: 5_000,
+      onLeaving: () => left++,
+    })
     ends.push(() => link[Symbol.dispose]())
     return { ...node, link, left: () => left }
   }
