@@ -125,6 +125,9 @@ const DERIVATIONS: Derivations<EnvoyCheck> = new Map([
   ]),
 ])
 
+/** All attributes that a check of Envoy can have without the operator setting them. */
+export const ENVOY_CHECK_ATTRIBUTES: readonly string[] = [...DERIVATIONS.keys()]
+
 /** The map that Envoy has joined, or its raw lines (`encode_raw_headers`), joined in the same way. */
 function headersOf(check: EnvoyCheck): StringMap | undefined {
   const { http } = check
