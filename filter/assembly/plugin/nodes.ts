@@ -20,9 +20,14 @@ const ASK_EVERY_MS: f64 = 500
 const DEAD_MS: f64 = 2_000
 /** A message of a node has at most so many bytes. */
 const MAX_MESSAGE = 4 * 1024 * 1024
-/** A stream that says nothing for this part of a request's time is asked whether it is there; and left after as long again. */
+/**
+ * A stream that says nothing for this part of a request's time is asked whether it is there; after as long again another one is asked as
+ * well.
+ */
 const SILENCE: f64 = 0.25
 const MAX_BACKOFF_MS: f64 = 1_000
+/** Streams that were left at one time. */
+const MAX_LEFT = 4
 /** Longer between two ticks, and this thread did not listen. */
 const INATTENTIVE_MS: f64 = 100
 
@@ -112,9 +117,11 @@ export class Nodes {
 
   send(pending: Pending, now: f64): void {
     const stream = this.stream
+    const before = pending.over
     pending.over = stream
     if (stream === null) return
-    pending.askedAt = now
+    // Whom it was asked first may answer it still: the life of an answer counts from the first time.
+    if (before === null || !before.isOpen) pending.askedAt = now
     this.write(stream, pending.id, <u32>max(1, pending.deadline - now), pending.uses, pending.request)
   }
 
@@ -182,8 +189,7 @@ export class Nodes {
   leave(stream: NodeStream): void {
     if (this.stream !== stream) return
     this.stream = null
-    stream.leave()
-    this.left.push(stream)
+    this.setAside(stream)
     this.connect(monotonic())
   }
 
@@ -202,10 +208,29 @@ export class Nodes {
     if (stream === null) return
     // Who did not listen cannot say that nobody spoke.
     if (passed > INATTENTIVE_MS) stream.forgive(passed)
-    if (now - stream.owesSince >= DEAD_MS || (passed <= INATTENTIVE_MS && this.isSilent(stream, now))) {
+    if (now - stream.owesSince >= DEAD_MS) {
       stream.cancel()
       this.lost(stream, asker)
-    } else if (now >= this.nextNews) this.ask(stream, now)
+    } else if (passed <= INATTENTIVE_MS && this.isSilent(stream, now)) this.askAnother(stream, now)
+    else if (now >= this.nextNews) this.ask(stream, now)
+  }
+
+  /** Asks over a further stream what one has not answered, which may answer it all the same. */
+  private askAnother(stream: NodeStream, now: f64): void {
+    this.stream = null
+    if (!this.connect(now)) {
+      this.stream = stream
+      return
+    }
+    this.setAside(stream)
+    const all = this.questions.all()
+    for (let i = 0; i < all.length; i++) if (all[i].over === stream) this.send(all[i], now)
+  }
+
+  private setAside(stream: NodeStream): void {
+    stream.leave()
+    this.left.push(stream)
+    if (this.left.length > MAX_LEFT) this.left.shift().cancel()
   }
 
   /**
