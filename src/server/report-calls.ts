@@ -2,7 +2,7 @@
 // stay compressed until a worker reads them.
 
 import { IntermixError } from '../kernel/errors.ts'
-import { SIDECAR_DROPPED_TOTAL, SIDECAR_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
+import { SIDECAR_DROPPED_TOTAL, SIDECAR_RECORDS_TOTAL, SIDECAR_UNKNOWN_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
 import { DROP_REASONS, MAX_CALL_COUNT, type ReportBatch } from '../kernel/report.ts'
 import { DEFAULT_REPORT_ACKS, type ReportOutcome } from '../kernel/services.ts'
 import { Code } from '../kernel/status.ts'
@@ -29,12 +29,16 @@ export function reportCallService(given: Omit<DoorDependencies, 'check' | 'defau
   const metrics = createDoorMetrics({ meter, clock, door: DOOR })
   const fail = createFailedCalls({ ...given, door: DOOR, metrics, message: 'a call of reports failed' })
   const records = meter.counter(SIDECAR_RECORDS_TOTAL)()
+  const unknown = meter.counter(SIDECAR_UNKNOWN_RECORDS_TOTAL)()
   const dropped = meter.counter(SIDECAR_DROPPED_TOTAL)
   for (const reason of DROP_REASONS) dropped({ reason })
 
   const answer = (outcome: ReportOutcome, call: ReportCall, startedAt: number, peer: string): GrpcReply => {
     if (outcome !== undefined) return fail(outcome, startedAt, peer)
-    for (const { count } of call.parts) records.add(count)
+    for (const { format, count } of call.parts) {
+      records.add(count)
+      if (!REPORT_FORMATS.has(format)) unknown.add(count)
+    }
     for (const { reason, count } of call.dropped) dropped({ reason }).add(count)
     metrics.finished(Code.OK, startedAt)
     return NOTHING
@@ -59,7 +63,11 @@ export function reportCallService(given: Omit<DoorDependencies, 'check' | 'defau
   }
 }
 
-/** @throws IntermixError INVALID_REQUEST where it has no id, a format that is not known here, or a count beyond belief */
+/**
+ * Parts of formats that are not known here are taken with the others: workers read them that have a newer version, or make dead
+ * letters of them alone. To refuse them would lose all the rest.
+ * @throws IntermixError INVALID_REQUEST where it has no id, a call in it, or a count beyond belief
+ */
 function whatIsIn({ id, parts, dropped }: ReportCall): Pick<ReportBatch, 'format' | 'count'> {
   if (!ID.test(id))
     throw new IntermixError('INVALID_REQUEST', 'a call of reports needs an id: letters, digits, . _ and -')
@@ -67,12 +75,9 @@ function whatIsIn({ id, parts, dropped }: ReportCall): Pick<ReportBatch, 'format
   let isSparable = parts.length > 0
   for (const part of parts) {
     const format = REPORT_FORMATS.get(part.format)
-    if (format === undefined || !('decode' in format))
-      throw new IntermixError(
-        'INVALID_REQUEST',
-        `no reports of the format ${JSON.stringify(part.format.slice(0, 100))} are taken here`,
-      )
-    isSparable &&= format.sparable
+    if (format !== undefined && !('decode' in format))
+      throw new IntermixError('INVALID_REQUEST', `a call of reports in a call of reports (${part.format})`)
+    isSparable &&= format?.sparable === true
     count += part.count
   }
   for (const each of dropped) count += each.count

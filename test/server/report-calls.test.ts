@@ -7,6 +7,7 @@ import { mayComeAgain, nameOf } from '../../src/telemetry/call-names.ts'
 import { processOf } from '../../src/telemetry/parcel.ts'
 import { REPORT_FORMATS } from '../../src/wire/report-formats.ts'
 import { encodeDropped, encodeReportCall } from '../../src/wire/reports/report-call.ts'
+import { WireWriter } from '../../src/wire/wire-writer.ts'
 import { dependencies, served } from './fixtures.ts'
 import { serveGrpc } from './grpc-client.ts'
 
@@ -83,9 +84,47 @@ describe('calls of reports', () => {
     expect(REPORT_FORMATS.get('report-call-logs')?.sparable).toBe(true)
   })
 
+  it('are taken with what a newer version has put into them', async () => {
+    const parts = [
+      { format: 'no-such', count: 5, text: 'new' },
+      { format: 'envoy-als', count: 2, text: 'abc' },
+    ]
+    await report(callOf(parts))
+    const [batch] = given.report.batches
+    if (batch === undefined) throw new Error('nothing was taken')
+    // What nobody here knows does not give way to others.
+    expect(batch).toMatchObject({ format: 'report-call', count: 7 })
+    expect(unpacked(batch, REPORT_FORMATS).batches.map(({ format, count }) => [format, count])).toEqual([
+      ['no-such', 5],
+      ['envoy-als', 2],
+    ])
+    expect(given.meter.counts.get('sidecar_records_total{}')).toBe(7)
+    expect(given.meter.counts.get('sidecar_unknown_records_total{}')).toBe(5)
+    // Compressed in a way that workers may know, with a field, a reason and a field of a part that none here has.
+    const writer = new WireWriter()
+    writer.text(1, 'call-9')
+    const part = writer.open(3)
+    writer.text(1, 'attributes')
+    writer.uint(2, 3)
+    writer.uint(3, 70)
+    writer.text(15, 'new')
+    writer.close(part)
+    writer.uint(4, 2)
+    writer.text(5, 'squeezed')
+    const lost = writer.open(6)
+    writer.uint(1, 9)
+    writer.uint(2, 4)
+    writer.close(lost)
+    writer.text(15, 'new')
+    await report(writer.take())
+    const [, newer] = given.report.batches
+    expect(newer).toMatchObject({ format: 'report-call', count: 7 })
+    expect(given.meter.counts.get('sidecar_dropped_total{other}')).toBe(4)
+    expect(() => newer && unpacked(newer, REPORT_FORMATS)).toThrow('compressed in a way that is not known')
+  })
+
   it('are refused where they cannot be read, and later where there is no room', async () => {
     const INVALID = grpcStatus.INVALID_ARGUMENT
-    await expect(report(callOf([{ format: 'no-such', count: 1, text: '' }]))).rejects.toMatchObject({ code: INVALID })
     // A call in a call would be inflated again.
     await expect(report(callOf([{ format: 'report-call', count: 1, text: '' }]))).rejects.toMatchObject({
       code: INVALID,

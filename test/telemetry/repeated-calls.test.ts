@@ -27,8 +27,8 @@ const GOOD = { format: 'attributes', count: 3, text: Buffer.from(batchTo('a', 3)
 const BAD = { format: 'attributes', count: 2, text: 'no JSON' }
 
 /** A call of six records, two of them unreadable, and of seven that were dropped. */
-function callBatch(id: string): ReportBatch {
-  const contents = [GOOD, BAD, { ...GOOD, count: 1, text: Buffer.from(batchTo('a', 1).payload).toString() }]
+function callBatch(id: string, bad = BAD): ReportBatch {
+  const contents = [GOOD, bad, { ...GOOD, count: 1, text: Buffer.from(batchTo('a', 1).payload).toString() }]
   const parts = contents.map(({ format, count, text }) => ({
     format,
     count,
@@ -114,6 +114,30 @@ describe('a call of reports that comes again', () => {
       delivered: 8,
       dropped: { 'sidecar-full': 14, unreadable: 4 },
       repeated: 13,
+    })
+    await pipeline.stop(1_000)
+  })
+
+  it('delivers what can be read of it beside parts of a newer version', async () => {
+    const clock = new FakeClock()
+    const ports = { clock, random: fixedRandom, log: new KeptLog(), meter: new ReadableMeter() }
+    const pipeline = new InProcessPipeline({ ...ports, formats, dispatchFor: dispatchByName })
+    const intake = new ReportIntake({
+      sink: pipeline,
+      formats,
+      ...ports,
+      coalesce: { maxRecords: 10_000, maxWaitMs: 200 },
+    })
+    const handler = new CountingHandler()
+    pipeline.reload(snapshotOf(['a']), new Map([['a', handler]]))
+    const newer = callBatch(tryOf('n-1', 'call 1'), { format: 'of-a-newer-version', count: 2, text: 'whatever' })
+    expect(intake.accept(newer)).toBeUndefined()
+    await expect.poll(() => handler.total).toBe(4)
+    await expect.poll(async () => (await pipeline.totals()).get('a')?.delivered).toBe(4)
+    expect((await pipeline.totals()).get(FAN_OUT)).toMatchObject({
+      accepted: 13,
+      delivered: 4,
+      dropped: { 'sidecar-full': 7, unreadable: 2 },
     })
     await pipeline.stop(1_000)
   })

@@ -43,7 +43,8 @@ export function weightOf({ payload }: ReportBatch): number {
 /** Packs batches into one call, compressed where that makes it smaller; on a thread of its own. */
 export async function packedCall({ next, process }: BatchIds, buffered: readonly Buffered[]): Promise<PackedCall> {
   const plain = Buffer.concat(buffered.map(({ batch }) => batch.payload))
-  const small = await compressed(plain)
+  // What cannot be compressed, for want of memory say, goes as it is.
+  const small = await compressed(plain).catch(() => plain)
   const isCompressed = small.length < plain.length
   const parts = buffered.map(({ batch: { format, count, payload, acceptedAt } }) => {
     return { format, count, size: payload.byteLength, acceptedAt }

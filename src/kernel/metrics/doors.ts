@@ -133,6 +133,12 @@ export const SIDECAR_RECORDS_TOTAL = counter({
   help: 'Records in calls of sidecars and libraries that were taken, those of calls that came once more included.',
 })
 
+export const SIDECAR_UNKNOWN_RECORDS_TOTAL = counter({
+  name: 'sidecar_unknown_records_total',
+  unit: 'records',
+  help: 'Those of `sidecar_records_total` in a format that this node does not know: workers of a newer version read them, others make dead letters of them.',
+})
+
 export const SIDECAR_DROPPED_TOTAL = counter({
   name: 'sidecar_dropped_total',
   unit: 'records',

@@ -3,9 +3,10 @@
 import { zlib } from '../../kernel/late-modules.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import { DROP_REASONS, type DroppedRecords, type DropReason, type PackedReport } from '../../kernel/report.ts'
-import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
+import { BYTES, WireReader } from '../wire-reader.ts'
 import { WireWriter } from '../wire-writer.ts'
 
+const NONE = 0
 const GZIP = 1
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 /** Parts of one call; also what it may be when it is inflated: a call is small, and may claim to be anything. */
@@ -25,7 +26,8 @@ export interface ReportCall {
   readonly id: string
   readonly sender: string
   readonly parts: readonly CallPart[]
-  readonly isCompressed: boolean
+  /** `undefined`: in a way that is not known here. */
+  readonly isCompressed: boolean | undefined
   readonly payloads: Uint8Array
   readonly dropped: readonly DroppedRecords[]
 }
@@ -43,7 +45,7 @@ export function encodeReportCall({ id, sender, parts, isCompressed, payloads }: 
     writer.uint(4, acceptedAt)
     writer.close(part)
   }
-  if (isCompressed) writer.uint(4, GZIP)
+  if (isCompressed === true) writer.uint(4, GZIP)
   writer.bytes(5, payloads)
   return writer.take()
 }
@@ -60,17 +62,21 @@ export function encodeDropped(dropped: Iterable<DroppedRecords>): Buffer {
   return writer.take()
 }
 
-/** Reads a call; its payloads stay as they are. @throws IntermixError INVALID_REQUEST where it is none, or too large */
+/**
+ * Reads a call; its payloads stay as they are. What is in it may be of a later version: that is for those to read who have that.
+ * @throws IntermixError INVALID_REQUEST where it is none, or too large
+ */
 export function readReportCall(bytes: Uint8Array): ReportCall {
   const reader = new WireReader(bytes)
-  const call = { id: '', sender: '', isCompressed: false, payloads: NO_BYTES }
+  const call = { id: '', sender: '', payloads: NO_BYTES }
+  let compression = NONE
   const parts: CallPart[] = []
   const dropped: DroppedRecords[] = []
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag === 10) call.id = textOf(reader, tag)
     else if (tag === 18) call.sender = textOf(reader, tag)
     else if (tag === 26) parts.push(readPart(reader, tag))
-    else if (tag === 32) call.isCompressed = readCompression(reader)
+    else if (tag === 32) compression = uint(reader)
     else if (tag === 42) call.payloads = bytesOf(reader)
     else if (tag === 50) dropped.push(readDropped(reader, tag))
     else reader.skip(tag)
@@ -79,14 +85,15 @@ export function readReportCall(bytes: Uint8Array): ReportCall {
   }
   const size = parts.reduce((sum, part) => sum + part.size, 0)
   if (size > MAX_INFLATED_BYTES) throw refused(`its parts have ${size} bytes; at most ${MAX_INFLATED_BYTES} are taken`)
-  if (!call.isCompressed && size !== call.payloads.length)
+  if (compression === NONE && size !== call.payloads.length)
     throw refused(`its parts have ${size} bytes, and it has ${call.payloads.length}`)
-  return { ...call, parts, dropped }
+  return { ...call, isCompressed: compression > GZIP ? undefined : compression === GZIP, parts, dropped }
 }
 
 /** What is in a call. @throws IntermixError INVALID_REQUEST where it is damaged */
 export function unpackReportCall(bytes: Uint8Array): PackedReport {
   const { parts, dropped, isCompressed, payloads } = readReportCall(bytes)
+  if (isCompressed === undefined) throw refused('it is compressed in a way that is not known here')
   const size = parts.reduce((sum, part) => sum + part.size, 0)
   const inflated = isCompressed ? inflate(payloads, size) : payloads
   if (inflated.length !== size) throw refused(`its parts have ${size} bytes, and there are ${inflated.length}`)
@@ -134,13 +141,6 @@ function readDropped(reader: WireReader, field: number): DroppedRecords {
   }
   reader.close(outer)
   return { reason, count }
-}
-
-function readCompression(reader: WireReader): boolean {
-  reader.expect(32, VARINT)
-  const compression = uint(reader)
-  if (compression > GZIP) throw refused('it is compressed in a way that is not known here')
-  return compression === GZIP
 }
 
 function uint(reader: WireReader): number {

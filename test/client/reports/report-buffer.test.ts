@@ -1,8 +1,10 @@
 import { hash } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import type { gzip } from 'node:zlib'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createBatchIds } from '../../../src/kernel/batch-ids.ts'
 import { ReportBuffer, type ReportBufferOptions } from '../../../src/client/reports/report-buffer.ts'
+import { zlib } from '../../../src/kernel/late-modules.ts'
 import type { ReportBatch } from '../../../src/kernel/report.ts'
 import type { ReportAck } from '../../../src/kernel/services.ts'
 import { FakeClock } from '../../helpers/clock.ts'
@@ -53,6 +55,20 @@ describe('the buffer of reports', () => {
       held: 0,
       dropped: { full: 0, refused: 0, shutdown: 0 },
     })
+  })
+
+  it('sends as they are what cannot be compressed', async () => {
+    const broken = vi
+      .spyOn(zlib(), 'gzip')
+      .mockImplementation(((_: unknown, __: unknown, done: (e: Error) => void) =>
+        done(new Error('no memory'))) as unknown as typeof gzip)
+    onTestFinished(() => broken.mockRestore())
+    const { buffer, mesh, batch, until } = started()
+    buffer.accept(batch(3), 'memory')
+    await until(() => mesh.records === 3)
+    buffer.accept(batch(2), 'memory')
+    await until(() => mesh.records === 5)
+    expect(Array.from(mesh.calls.values(), ({ isCompressed }) => isCompressed)).toEqual([false, false])
   })
 
   it('answers who waits when a node has it, and refuses where none takes it in time', async () => {

@@ -74,7 +74,7 @@ describe('a call of reports', () => {
     expect(() => readReportCall(callOf([{ count: 1, size: 2 ** 25 }], new Uint8Array(2), 1))).toThrow(
       'at most 16777216',
     )
-    expect(() => readReportCall(callOf([{ count: 1, size: 3 }], new Uint8Array(2), 7 as Compression))).toThrow(
+    expect(() => unpackReportCall(callOf([{ count: 1, size: 3 }], new Uint8Array(2), 7 as Compression))).toThrow(
       'not known here',
     )
     const four = gzipSync(new Uint8Array(4))
