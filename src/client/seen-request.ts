@@ -27,8 +27,12 @@ export function seenRequest(
   return { bag, wanted: config && seen && { config: config.id, charging, bag: seen }, affinity }
 }
 
-/** `undefined` where it is to be judged by more than one reading. */
-function seenBy({ normalizes, allowedAmbiguities }: NodeConfig, bag: AttributeBag): AttributeBag | undefined {
+/** `undefined` where it is to be judged by more than one reading, or by one that a later version has brought. */
+function seenBy(
+  { normalizes, allowedAmbiguities, isUnknown }: NodeConfig,
+  bag: AttributeBag,
+): AttributeBag | undefined {
+  if (isUnknown === true) return undefined
   if (!normalizes) return bag
   const normal = new NormalRequestBag(bag, allowedAmbiguities)
   return normal.unresolved() === undefined ? normal : undefined

@@ -362,11 +362,12 @@ function take({ waiting }: Stream, id: number): Waiting | undefined {
   return found
 }
 
-/** Why the node did not judge the request, as its own code says. */
+/** Why the node did not judge the request, as its own code says. It is there, whatever it says of one request. */
 function failureOf(code: number, message: string): IntermixError {
-  if (code === Code.UNAVAILABLE) return new IntermixError('OVERLOADED', message)
-  if (code === Code.DEADLINE_EXCEEDED) return new IntermixError('DEADLINE_EXCEEDED', message)
-  return new IntermixError('BACKEND_FAILED', message)
+  const backend = 'answered'
+  if (code === Code.UNAVAILABLE) return new IntermixError('OVERLOADED', message, { backend })
+  if (code === Code.DEADLINE_EXCEEDED) return new IntermixError('DEADLINE_EXCEEDED', message, { backend })
+  return new IntermixError('BACKEND_FAILED', message, { backend })
 }
 
 function unasked(why: string, cause?: unknown): IntermixError {

@@ -4,6 +4,7 @@ import type { AnswerShape } from '../../kernel/answer-shape.ts'
 import { IntermixError } from '../../kernel/errors.ts'
 import type { HeaderOperation } from '../../kernel/header-operation.ts'
 import type { QuotaGrant } from '../../kernel/services.ts'
+import { Code } from '../../kernel/status.ts'
 import type { Answer, DirectResponse } from '../../kernel/verdict.ts'
 import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
 import { KEPT_ANSWERS, OPERATIONS, TIERS } from './answer-batch-writer.ts'
@@ -58,6 +59,10 @@ interface ReadAnswer {
   staleForMs: number
   isPaid: boolean
   grants: Map<string, ReadGrant> | undefined
+  /** A later version has said something of it that could keep others from having it. */
+  isBound: boolean
+  /** Why it cannot be given to anybody. */
+  problem: string | undefined
 }
 
 /** Its shape by number, until it is known that the answer lies behind shapes. */
@@ -68,6 +73,8 @@ interface ReadGrant extends Omit<ToldGrant, 'shape'> {
 const NONE: readonly HeaderOperation[] = []
 const NO_REFERENCES: Answer['referenced'] = []
 const NO_GRANTS: ReadonlyMap<string, ToldGrant> = new Map()
+/** A field from 19 up to this one binds an answer to its request for who does not know it (docs/batch-stream.md). */
+const LAST_BINDING = 24
 /** Of what revocations are not about. */
 const NO_EPOCH: AnswerShape['epoch'] = { generation: '', sequence: 0 }
 
@@ -143,13 +150,16 @@ export class AnswerBatches {
       staleForMs: 0,
       isPaid: false,
       grants: undefined,
+      isBound: false,
+      problem: undefined,
     }
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#readField(reader, tag, passing, read)
     reader.close(outer)
     const { id, code, message, shape, generation, sequence, staleForMs, isPaid, grants } = read
     const status = { code, message }
     if (read.failed) return sink.failed(id, status)
-    const isBehind = answerTag >>> 3 === KEPT_ANSWERS
+    if (read.problem !== undefined) return sink.failed(id, { code: Code.UNIMPLEMENTED, message: read.problem })
+    const isBehind = answerTag >>> 3 === KEPT_ANSWERS && !read.isBound
     sink.answered(id, {
       // Nothing is spread here: it is done for each answer.
       answer: {
@@ -173,9 +183,9 @@ export class AnswerBatches {
 
   #shapeOf(reader: WireReader, number: number | undefined, epoch: AnswerShape['epoch']): AnswerShape | undefined {
     if (number === undefined) return undefined
+    if (!this.#shapes.has(number)) throw reader.malformed(`an answer has the unknown shape ${number}`)
     const shape = this.#shapes.shape(number)
-    if (shape === undefined) throw reader.malformed(`an answer has the unknown shape ${number}`)
-    return { ...shape, epoch }
+    return shape && { ...shape, epoch }
   }
 
   #grantsOf(
@@ -191,7 +201,10 @@ export class AnswerBatches {
 
   #readField(reader: WireReader, tag: number, passing: PassingWords, into: ReadAnswer): void {
     const field = tag >>> 3
-    if (field > 18) return reader.skip(tag)
+    if (field > 18) {
+      into.isBound ||= field <= LAST_BINDING
+      return reader.skip(tag)
+    }
     reader.expect(tag, field < 9 || (field > 12 && field !== 17) ? VARINT : BYTES)
     switch (field) {
       case 1:
@@ -219,10 +232,10 @@ export class AnswerBatches {
         into.validUses = reader.varint32() >>> 0
         break
       case 9:
-        into.requestHeaders = this.#readHeaders(reader, passing)
+        into.requestHeaders = this.#readHeaders(reader, passing, into)
         break
       case 10:
-        into.responseHeaders = this.#readHeaders(reader, passing)
+        into.responseHeaders = this.#readHeaders(reader, passing, into)
         break
       case 11:
         into.directResponse = this.#readDirect(reader, passing)
@@ -260,10 +273,12 @@ export class AnswerBatches {
     let granted = 0
     let validForMs = 0
     let shape: number | undefined
+    let isBound = false
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >>> 3
       if (field > 6) {
         reader.skip(tag)
+        isBound = true
         continue
       }
       reader.expect(tag, VARINT)
@@ -275,18 +290,23 @@ export class AnswerBatches {
       else shape = reader.varint32() >>> 0
     }
     reader.close(outer)
-    into.set(this.#text(name, passing), { status: { code, message }, granted, validForMs, shape })
+    into.set(this.#text(name, passing), {
+      status: { code, message },
+      granted,
+      validForMs,
+      shape: isBound ? undefined : shape,
+    })
   }
 
-  #readHeaders(reader: WireReader, passing: PassingWords): readonly HeaderOperation[] {
+  #readHeaders(reader: WireReader, passing: PassingWords, into: ReadAnswer): readonly HeaderOperation[] {
     const outer = reader.open()
     const operations: HeaderOperation[] = []
     while (reader.pos < reader.end) {
       const name = this.#text(reader.sint32(), passing)
       const value = this.#text(reader.sint32(), passing)
       const operation = OPERATIONS[reader.sint32()]
-      if (operation === undefined) throw new IntermixError('INVALID_REQUEST', 'an answer has an unknown operation')
-      operations.push({ name, value, operation })
+      if (operation === undefined) into.problem = 'the node wants to do with headers what is not known here'
+      else operations.push({ name, value, operation })
     }
     reader.close(outer)
     return operations

@@ -452,4 +452,9 @@ class CheckReader implements Stated {
   refuse(reason: RefusedRequest['reason'], message: string): void {
     this.#problem ??= new RefusedRequest(reason, message)
   }
+
+  /** The check cannot be judged here, and may be elsewhere. */
+  fail(message: string): void {
+    this.#problem ??= new IntermixError('NOT_READY', message)
+  }
 }

@@ -50,6 +50,8 @@ interface CheckSide {
   /** `undefined` where it is no text; that is refused then. */
   text(word: number): string | undefined
   refuse(reason: RefusalReason, message: string): void
+  /** A later version may understand it: whoever asks is to ask another node, and nobody is denied for it. */
+  fail(message: string): void
 }
 
 /** The demands of one check, field by field. */
@@ -70,7 +72,8 @@ export class ReadDemands implements CheckDemands {
         return
       case CHARGES: {
         const charging = CHARGING[reader.varint32()]
-        if (charging === undefined) return check.refuse('invalid-value', 'charging is none of all, named and none')
+        if (charging === undefined)
+          return check.fail('which quotas the check charges is said in a way that is not known here')
         this.charging = charging
         return
       }

@@ -122,6 +122,7 @@ function readConfig(reader: WireReader, configTag: number, textOf: TextOf): Node
   let normalizes = false
   let allowed: ReadonlySet<string> = new Set()
   let vocabulary: Vocabulary = new Map()
+  let isUnknown = false
   const outer = reader.openField(configTag)
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag >>> 3 === 1) {
@@ -132,7 +133,10 @@ function readConfig(reader: WireReader, configTag: number, textOf: TextOf): Node
       normalizes = reader.varint32() !== 0
     } else if (tag >>> 3 === 3) allowed = new Set(readTexts(reader, tag, textOf))
     else if (tag >>> 3 === 4) vocabulary = readVocabulary(reader, tag, textOf)
-    else reader.skip(tag)
+    else {
+      reader.skip(tag)
+      isUnknown = true
+    }
   }
   reader.close(outer)
   return {
@@ -140,6 +144,7 @@ function readConfig(reader: WireReader, configTag: number, textOf: TextOf): Node
     normalizes,
     vocabulary,
     allowedAmbiguities: new Set(PATH_AMBIGUITY_NAMES.filter((one) => allowed.has(one))),
+    ...(isUnknown && { isUnknown }),
   }
 }
 

@@ -21,6 +21,8 @@ export interface NodeConfig {
   readonly normalizes: boolean
   /** What a path may hold although servers read it differently. */
   readonly allowedAmbiguities: ReadonlySet<PathAmbiguity>
+  /** It says something of how requests are read that is not known here: nothing that was answered by it may be kept. */
+  readonly isUnknown?: true
 }
 
 /** The nodes of a mesh, by `host:port`. */

@@ -1,4 +1,5 @@
-// The questions and shapes of a batch stream on the side that reads them.
+// The questions and shapes of a batch stream on the side that reads them. A node of a later version may tell some that are not
+// understood here, as a whole or for a field that could make them say something else: nothing is kept by these.
 
 import type { AnswerShape, AskedQuestion, ReadQuestion } from '../../kernel/answer-shape.ts'
 import type { PlainValue, SubjectTest } from '../../kernel/subject-test.ts'
@@ -25,8 +26,8 @@ export type TextOf = (word: number) => string
 
 /** What a node has told of one connection. */
 export class ToldShapes {
-  readonly #questions: { readonly id: string; readonly question: ReadQuestion }[] = []
-  readonly #shapes: ToldShape[] = []
+  readonly #questions: ({ readonly id: string; readonly question: ReadQuestion } | undefined)[] = []
+  readonly #shapes: (ToldShape | undefined)[] = []
   #asked = 0
 
   /** @throws IntermixError INVALID_REQUEST where it is malformed, or one too many */
@@ -37,14 +38,17 @@ export class ToldShapes {
     let name = ''
     let key: string | undefined
     let test: SubjectTest | undefined
+    let isUnderstood = true
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >>> 3
       if (field === 4) {
         test = readTest(reader, tag, textOf, MAX_DEPTH)
+        isUnderstood &&= test !== undefined
         continue
       }
       if (field > 4) {
         reader.skip(tag)
+        isUnderstood = false
         continue
       }
       reader.expect(tag, VARINT)
@@ -54,7 +58,10 @@ export class ToldShapes {
     }
     reader.close(outer)
     const known = QUESTION_KINDS[kind]
-    if (known === undefined) throw reader.malformed(`the unknown question ${kind}`)
+    if (known === undefined || !isUnderstood) {
+      this.#questions.push(undefined)
+      return
+    }
     const question: ReadQuestion = { kind: known, name, key, test }
     this.#questions.push({ id: exactJson([known, name, key ?? null, test ?? null]), question })
   }
@@ -67,12 +74,15 @@ export class ToldShapes {
     let scope = ''
     let handlers: readonly string[] = []
     let generated: readonly string[] = []
-    let choosing: readonly AskedQuestion[] = []
-    let reads: readonly AskedQuestion[] = []
+    let choosing: readonly AskedQuestion[] | undefined = []
+    let reads: readonly AskedQuestion[] | undefined = []
+    let isUnderstood = true
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >>> 3
-      if (field > 6) reader.skip(tag)
-      else if (field < 3) {
+      if (field > 6) {
+        reader.skip(tag)
+        isUnderstood = false
+      } else if (field < 3) {
         reader.expect(tag, VARINT)
         const text = textOf(reader.sint32())
         if (field === 1) config = text
@@ -83,27 +93,37 @@ export class ToldShapes {
       else reads = this.#readAsked(reader, tag)
     }
     reader.close(outer)
-    this.#asked += choosing.length + reads.length
-    if (this.#asked > MAX_ASKED) throw reader.malformed('shapes of too many questions without a reset')
-    this.#shapes.push({ config, scope, handlers, generated, choosing, reads })
+    if (!isUnderstood || choosing === undefined || reads === undefined) this.#shapes.push(undefined)
+    else this.#shapes.push({ config, scope, handlers, generated, choosing, reads })
   }
 
+  /** Whether it has been told, understood or not. */
+  has(number: number): boolean {
+    return number < this.#shapes.length
+  }
+
+  /** `undefined` for one that is not understood. */
   shape(number: number): ToldShape | undefined {
     return this.#shapes[number]
   }
 
-  #readAsked(reader: WireReader, askedTag: number): readonly AskedQuestion[] {
+  /** @returns `undefined` where one of them, or how it was answered, is not understood */
+  #readAsked(reader: WireReader, askedTag: number): readonly AskedQuestion[] | undefined {
     const outer = reader.openField(askedTag)
     const asked: AskedQuestion[] = []
+    let isUnderstood = true
     while (reader.pos < reader.end) {
       const code = reader.varint32() >>> 0
-      const known = this.#questions[Math.floor(code / OUTCOME_BASE)]
+      const number = Math.floor(code / OUTCOME_BASE)
+      if (number >= this.#questions.length) throw reader.malformed(`no question has the number ${number}`)
+      if (++this.#asked > MAX_ASKED) throw reader.malformed('shapes of too many questions without a reset')
+      const known = this.#questions[number]
       const outcome = OUTCOMES[code % OUTCOME_BASE]
-      if (known === undefined || outcome === undefined) throw reader.malformed(`an unknown question or answer ${code}`)
-      asked.push({ ...known, outcome })
+      if (known === undefined || outcome === undefined) isUnderstood = false
+      else asked.push({ ...known, outcome })
     }
     reader.close(outer)
-    return asked
+    return isUnderstood ? asked : undefined
   }
 }
 
@@ -117,10 +137,12 @@ interface ReadParts {
   none: boolean
 }
 
-function readTest(reader: WireReader, testTag: number, textOf: TextOf, depth: number): SubjectTest {
+/** @returns `undefined` for one that is not understood */
+function readTest(reader: WireReader, testTag: number, textOf: TextOf, depth: number): SubjectTest | undefined {
   if (depth === 0) throw reader.malformed(`tests in tests more than ${MAX_DEPTH} deep`)
   const outer = reader.openField(testTag)
   const parts: ReadParts = { op: 0, texts: [], integers: [], booleans: [], number: undefined, of: [], none: false }
+  let isUnderstood = true
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     switch (tag >>> 3) {
       case 1:
@@ -140,21 +162,23 @@ function readTest(reader: WireReader, testTag: number, textOf: TextOf, depth: nu
         reader.expect(tag, FIXED64)
         parts.number = reader.double()
         break
-      case 6:
-        parts.of.push(readTest(reader, tag, textOf, depth - 1))
+      case 6: {
+        const inner = readTest(reader, tag, textOf, depth - 1)
+        if (inner === undefined) isUnderstood = false
+        else parts.of.push(inner)
         break
+      }
       case 7:
         reader.expect(tag, VARINT)
         parts.none = reader.varint32() !== 0
         break
       default:
         reader.skip(tag)
+        isUnderstood = false
     }
   }
   reader.close(outer)
-  const test = testOf(parts)
-  if (test === undefined) throw reader.malformed(`the test ${parts.op} cannot be understood`)
-  return test
+  return isUnderstood ? testOf(parts) : undefined
 }
 
 function testOf({ op, texts, integers, booleans, number, of, none }: ReadParts): SubjectTest | undefined {

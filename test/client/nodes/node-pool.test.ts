@@ -89,6 +89,16 @@ describe('a pool of nodes', () => {
     expect(await ask('k')).toBe('back')
   })
 
+  it('goes on asking a node that has failed with one request', async () => {
+    const failing = named(await ask('k'))
+    failing.given.check.decide = () => {
+      throw new TypeError('a bug')
+    }
+    expect(await ask('k')).not.toBe(failing.id)
+    failing.given.check.answer({ requestHeaders: [{ name: 'node', value: 'there', operation: 'REPLACE' }] })
+    expect(await ask('k')).toBe('there')
+  })
+
   it('asks two nodes with one id where both might charge, and with none where that is not worth it', async () => {
     for (const { given } of nodes)
       given.check.decide = () => {

@@ -186,7 +186,6 @@ describe('batches of answers', () => {
   it.each([
     ['an unknown word', Buffer.of(0x22, 0x02, 0x18, 0x02), 'unknown word 1'],
     ['an unknown passing word', Buffer.of(0x22, 0x02, 0x18, 0x01), 'unknown word -1'],
-    ['an unknown operation', Buffer.of(0x12, 0x01, 0x61, 0x22, 0x05, 0x4a, 0x03, 0, 0, 8), 'unknown operation'],
   ])('are refused with %s', (_, bytes, why) => {
     expect(() => reader()(bytes)).toThrow(why)
   })

@@ -291,7 +291,6 @@ describe('batches of checks', () => {
         w.close(field)
       }),
     ],
-    ['an unknown way to charge', 'charging is none of', message([], (w) => w.uint(13, 3))],
     ['too many uses', 'more than 10000 uses', message([], (w) => w.sint32(14, -10_001))],
     ['quotas alone, and none', 'none is named', message([], (w) => w.bool(15, true))],
     ['a quota without a name', 'no word has the number 0', message([], (w) => demand(w, 0, 1))],
@@ -323,6 +322,11 @@ describe('batches of checks', () => {
     expect(bad?.problem).toBeInstanceOf(RefusedRequest)
     expect(bad?.problem?.message).toContain(why)
     expect(more?.problem).toBeUndefined()
+  })
+
+  it('leave a check to other nodes that a later version has said how to charge, and refuse it to nobody', () => {
+    const [newer] = reader()(message([], (w) => w.uint(13, 3)))
+    expect(newer?.problem).toMatchObject({ code: 'NOT_READY', retryable: true })
   })
 
   it('refuse at once what names a large word again and again', () => {
