@@ -30,6 +30,7 @@ interface Manifest {
 let stack: Stack
 let entrance: string
 let besideSidecar: string
+let withFilter: string
 let prometheus: string
 
 async function status(url: string): Promise<number> {
@@ -97,7 +98,8 @@ async function expectReady(): Promise<void> {
 describe.skipIf('missing' in engine)('docker compose up', () => {
   beforeAll(async () => {
     if ('missing' in engine) return
-    const [envoyPort = 0, prometheusPort = 0, sidecarPort = 0] = await freePorts(3)
+    const [envoyPort = 0, prometheusPort = 0, sidecarPort = 0, wasmPort = 0] = await freePorts(4)
+    withFilter = `http://127.0.0.1:${wasmPort}`
     besideSidecar = `http://127.0.0.1:${sidecarPort}`
     entrance = `http://127.0.0.1:${envoyPort}`
     prometheus = `http://127.0.0.1:${prometheusPort}`
@@ -107,8 +109,9 @@ describe.skipIf('missing' in engine)('docker compose up', () => {
         ENVOY_PORT: String(envoyPort),
         PROMETHEUS_PORT: String(prometheusPort),
         ENVOY_SIDECAR_PORT: String(sidecarPort),
+        ENVOY_WASM_PORT: String(wasmPort),
       },
-      profiles: ['sidecar'],
+      profiles: ['sidecar', 'wasm'],
       scale: { node: NODES, worker: WORKERS },
     })
     await stack.up()
@@ -162,6 +165,14 @@ describe.skipIf('missing' in engine)('docker compose up', () => {
     expect(await send(400, {}, besideSidecar)).toEqual([])
     expect((await answered('kept')) - kept).toBeGreaterThan(300)
     expect((await answered('node')) - asked).toBeLessThan(100)
+  })
+
+  it('answers by the policy through an Envoy with the filter in it, which asks nodes for hardly any of it', async () => {
+    await expect.poll(() => status(`${withFilter}/books`), { timeout: 60_000 }).toBe(200)
+    const asked = async () => await metric(await stack.containers('node'), 15_014, CHECKS)
+    const before = await asked()
+    expect(await send(400, {}, withFilter)).toEqual([])
+    expect((await asked()) - before).toBeLessThan(100)
   })
 
   it('is seen by its Prometheus', async () => {
