@@ -7,6 +7,10 @@ RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build && npm prune --omit=dev --omit=optional --ignore-scripts
 
+# What Istio's WasmPlugin takes: docker build --target filter .
+FROM scratch AS filter
+COPY --from=build /app/dist/filter/intermix.wasm /plugin.wasm
+
 FROM node:24.21.0-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app

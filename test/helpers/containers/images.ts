@@ -44,7 +44,7 @@ function imagesOf(root: string): string[] {
   const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
   const named = [
     ...services.map(({ image }) => image ?? ''),
-    ...[...dockerfile.matchAll(/^FROM (\S+)/gm)].map((m) => m[1] ?? ''),
+    ...[...dockerfile.matchAll(/^FROM (?!scratch )(\S+)/gm)].map((m) => m[1] ?? ''),
   ]
   return [...new Set(named.map(fullName))]
 }

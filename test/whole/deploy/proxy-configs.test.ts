@@ -1,6 +1,5 @@
 // The shipped configs of Envoy and Prometheus name what the compose file has, and Envoy itself accepts its own.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -8,30 +7,13 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { SETTINGS } from '../../../src/settings/settings-table.ts'
 import { ENVOY_BOOTSTRAP, ENVOY_SHARDED, ENVOY_SIDECAR, ENVOY_WASM } from '../../helpers/envoy.ts'
-import { filterModule } from '../../helpers/filter-module.ts'
-import { spawnChild } from '../../helpers/process.ts'
 import { toolOrSkip } from '../../helpers/tools.ts'
+import { expectAccepted } from './accepted.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const read = (path: string): unknown => parse(readFileSync(join(root, path), 'utf8'), { merge: true })
 const { services } = read('docker-compose.yml') as { services: Record<string, unknown> }
 const envoy = toolOrSkip('envoy')
-
-/** Where the compose file has the module of the filter. */
-const MODULE = '/run/intermix/intermix.wasm'
-
-/** Has Envoy validate a bootstrap, with the module of this checkout. */
-async function expectAccepted(bootstrap: string): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'intermix-envoy-'))
-  try {
-    const path = join(folder, 'envoy.yaml')
-    writeFileSync(path, bootstrap.replaceAll(MODULE, await filterModule()))
-    const child = await spawnChild(envoy ?? '', ['--mode', 'validate', '-c', path])
-    expect((await child.exited).code, child.output()).toBe(0)
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
 
 const SECONDS = z.string().regex(/^\d+s$/)
 const PROMETHEUS = z.strictObject({
