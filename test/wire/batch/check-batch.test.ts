@@ -1,4 +1,4 @@
-import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { type AttributeBag, MapBag, type Vocabulary } from '../../../src/kernel/attribute-bag.ts'
@@ -7,10 +7,11 @@ import { DEFAULT_LIMITS } from '../../../src/kernel/request-limits.ts'
 import { Duration, Timestamp } from '../../../src/kernel/time.ts'
 import { type AttributeValue, isStringMap, type ValueType } from '../../../src/kernel/value.ts'
 import { MAX_USES } from '../../../src/kernel/services.ts'
-import { CheckBatches, type ReadCheck } from '../../../src/wire/batch/check-batch.ts'
+import { CheckBatches, ENVOY_CHECK, type ReadCheck } from '../../../src/wire/batch/check-batch.ts'
 import { CheckBatchWriter } from '../../../src/wire/batch/check-batch-writer.ts'
 import type { CheckDemands } from '../../../src/wire/batch/check-demands.ts'
 import { MAX_WORDS, PassingWords } from '../../../src/wire/batch/words.ts'
+import { CheckRequestSchema } from '../../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { CheckBatchSchema } from '../../../src/wire/generated/intermix/v1/batch_pb.ts'
 import { WireWriter } from '../../../src/wire/wire-writer.ts'
 
@@ -125,6 +126,12 @@ function message(words: readonly (string | Uint8Array)[], write: (writer: WireWr
   return writer.take()
 }
 
+/** What Envoy would ask of a request for `/a`. */
+const ENVOY = toBinary(
+  CheckRequestSchema,
+  create(CheckRequestSchema, { attributes: { request: { http: { method: 'GET', path: '/a' } } } }),
+)
+
 function packed(writer: WireWriter, field: number, ...numbers: readonly number[]): void {
   const opened = writer.open(field)
   for (const number of numbers) writer.packedSint32(number)
@@ -189,6 +196,23 @@ describe('batches of checks', () => {
         expect(found.map(({ id, bag }) => [id, said(bag)])).toEqual(
           given.map(([each], id) => [id, said(MapBag.of(each))]),
         )
+      }),
+    )
+  })
+
+  it('ask by what Envoy would ask as by attributes', () => {
+    fc.assert(
+      fc.property(fc.array(demands, { minLength: 1, maxLength: 5 }), (given) => {
+        const writer = new CheckBatchWriter()
+        for (const [id, each] of given.entries()) writer.add(id, id * 10, ENVOY, each)
+        const found = reader()(writer.take())
+        expect(found.map(({ id, timeoutMs, problem }) => [id, timeoutMs, problem])).toEqual(
+          given.map((_, id) => [id, id * 10, undefined]),
+        )
+        for (const [at, check] of found.entries()) {
+          expect({ ...check.demands }).toEqual(asked(given[at]))
+          expect(check.bag.get('request.path')).toBe('/a')
+        }
       }),
     )
   })
@@ -291,6 +315,15 @@ describe('batches of checks', () => {
         w.close(field)
       }),
     ],
+    [
+      'attributes and what Envoy would ask',
+      'both attributes and envoy_check',
+      message([PATH, '/'], (w) => {
+        packed(w, 3, 0, 1)
+        w.bytes(ENVOY_CHECK, ENVOY, true)
+      }),
+    ],
+    ['what no Envoy would ask', 'nor which connection', message([], (w) => w.bytes(ENVOY_CHECK, Buffer.of(), true))],
     ['too many uses', 'more than 10000 uses', message([], (w) => w.sint32(14, -10_001))],
     ['quotas alone, and none', 'none is named', message([], (w) => w.bool(15, true))],
     ['a quota without a name', 'no word has the number 0', message([], (w) => demand(w, 0, 1))],
