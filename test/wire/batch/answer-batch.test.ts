@@ -82,15 +82,18 @@ const asked = fc.record({
   question,
   outcome: fc.constantFrom('absent' as const, 'no-map' as const, 'present' as const, 'true' as const, 'false' as const),
 })
-const shape = fc.record({
-  config: text,
-  scope: text,
-  handlers: fc.array(text, { maxLength: 2 }),
-  generated: fc.array(text, { maxLength: 2 }),
-  choosing: fc.array(asked, { maxLength: 3 }),
-  reads: fc.array(asked, { maxLength: 3 }),
-  epoch: fc.record({ generation: text, sequence: fc.nat() }),
-})
+const shape = fc
+  .record({
+    config: text,
+    scope: text,
+    handlers: fc.array(text, { maxLength: 2 }),
+    generated: fc.array(text, { maxLength: 2 }),
+    choosing: fc.array(asked, { maxLength: 3 }),
+    reads: fc.array(asked, { maxLength: 3 }),
+    epoch: fc.record({ generation: text, sequence: fc.nat() }),
+  })
+  // Rules that are named alike have the same handlers.
+  .map((each) => ({ ...each, scope: `${each.scope} ${JSON.stringify(each.handlers)}` }))
 /** Questions are named as whoever makes them likes; here by what they ask. */
 function named({ choosing, reads, ...rest }: typeof shape extends fc.Arbitrary<infer T> ? T : never): AnswerShape {
   const withId = (each: (typeof reads)[number]) => ({ ...each, id: inspect(each.question, { depth: null }) })
