@@ -83,15 +83,20 @@ export function proxy_on_grpc_receive(root: u32, token: u32, size: i32): void {
   if (plugins.has(root)) plugins.get(root).received(token, size)
 }
 
-export function proxy_on_grpc_close(root: u32, token: u32, _status: i32): void {
+export function proxy_on_grpc_close(root: u32, token: u32, status: i32): void {
   begin()
-  if (plugins.has(root)) plugins.get(root).closed(token)
+  if (plugins.has(root)) plugins.get(root).closed(token, status)
 }
 
+export function proxy_on_log(context: u32): void {
+  const plugin = pluginOf(context)
+  if (plugin !== null) plugin.logged(context)
+}
+
+/** @returns 0 where the plugin is not done yet */
 export function proxy_on_done(context: u32): i32 {
   begin()
-  if (plugins.has(context)) plugins.get(context).close()
-  return 1
+  return plugins.has(context) && !plugins.get(context).close() ? 0 : 1
 }
 
 export function proxy_on_delete(context: u32): void {

@@ -21,6 +21,7 @@ export const enum Stream {
 export const enum HeaderMap {
   REQUEST = 0,
   RESPONSE = 2,
+  RESPONSE_TRAILERS = 3,
 }
 
 export const enum Buffer {
@@ -113,6 +114,12 @@ export declare function grpcCall(
   timeoutMs: u32,
   token: usize,
 ): i32
+
+@external('env', 'proxy_get_status')
+export declare function getStatus(code: usize, message: usize, messageSize: usize): i32
+
+@external('env', 'proxy_done')
+export declare function done(): i32
 
 @external('env', 'proxy_grpc_send')
 export declare function grpcSend(token: u32, message: usize, messageSize: usize, isEnd: i32): i32

@@ -71,6 +71,16 @@ export const STREAMS_LOST = new Counter(bytesOf('intermix.streams_lost'))
 export const ENTRIES = new Gauge(bytesOf('intermix.entries'))
 export const ENTRY_BYTES = new Gauge(bytesOf('intermix.entry_bytes'))
 
+/** The ledger of records, and calls with them. */
+export const REPORTS_ACCEPTED = new Counter(bytesOf('intermix.reports.accepted'))
+export const REPORTS_SENT = new Counter(bytesOf('intermix.reports.sent'))
+export const REPORTS_DROPPED_FULL = new Counter(bytesOf('intermix.reports.dropped.full'))
+export const REPORTS_DROPPED_REFUSED = new Counter(bytesOf('intermix.reports.dropped.refused'))
+export const REPORTS_DROPPED_END = new Counter(bytesOf('intermix.reports.dropped.end'))
+export const REPORTS_CALLS_TAKEN = new Counter(bytesOf('intermix.reports.calls.taken'))
+export const REPORTS_CALLS_FAILED = new Counter(bytesOf('intermix.reports.calls.failed'))
+export const REPORTS_CALLS_REFUSED = new Counter(bytesOf('intermix.reports.calls.refused'))
+
 const ALL: StaticArray<Counter> = [
   KEPT,
   ASKED,
@@ -87,6 +97,14 @@ const ALL: StaticArray<Counter> = [
   NOT_KEPT_SIZE,
   EVICTED,
   STREAMS_LOST,
+  REPORTS_ACCEPTED,
+  REPORTS_SENT,
+  REPORTS_DROPPED_FULL,
+  REPORTS_DROPPED_REFUSED,
+  REPORTS_DROPPED_END,
+  REPORTS_CALLS_TAKEN,
+  REPORTS_CALLS_FAILED,
+  REPORTS_CALLS_REFUSED,
 ]
 
 export function tellCounters(): void {

@@ -5,6 +5,7 @@ import { Bytes, bytesOf } from '../bytes/bytes'
 export const enum Code {
   OK = 0,
   UNKNOWN = 2,
+  INVALID_ARGUMENT = 3,
   DEADLINE_EXCEEDED = 4,
   RESOURCE_EXHAUSTED = 8,
   UNAVAILABLE = 14,

@@ -11,6 +11,8 @@ import { Touch } from '../node/touch'
 import { Property } from '../request/properties'
 import { Request } from '../request/request'
 import { Question } from '../shape/question'
+import { From } from '../telemetry/check-notes'
+import { Reports } from '../telemetry/reports'
 import { changeRequest, changeResponse, deny, leaveWord, refuse } from './apply'
 import {
   ASKED,
@@ -58,6 +60,8 @@ export class Plugin extends Asker {
   private readonly questions: Questions = new Questions()
   /** `null` without settings. */
   private nodes: Nodes | null = null
+  /** `null` where nodes are not told of requests. */
+  private reports: Reports | null = null
   /** By the stream that waits. */
   private readonly waiting: Map<u32, Pending> = new Map()
   /** What is to be done to responses, by stream. */
@@ -90,6 +94,8 @@ export class Plugin extends Asker {
     const caller = bytesOf(settings.name + '-' + (random64() % 0x1_0000_0000_0000).toString(36))
     const timeoutMs = <f64>settings.timeoutMs
     this.nodes = new Nodes(settings.cluster, caller, settings.set, timeoutMs, settable, touch, this.questions)
+    const reported = settings.report
+    if (reported !== null) this.reports = new Reports(reported, caller, settings.set)
     this.lastTick = monotonic()
     return true
   }
@@ -97,13 +103,13 @@ export class Plugin extends Asker {
   /** The request headers of a stream have come. @returns what becomes of it */
   requested(context: u32): i32 {
     const nodes = this.nodes
-    if (nodes === null) return this.notJudged(false)
+    if (nodes === null) return this.notJudged(context, false)
     const now = monotonic()
     this.isUsed = true
     current.load(this.settings.source)
     if (this.settings.source === Property.DIRECT_ADDRESS && !current.hasProperty(Property.DIRECT_ADDRESS)) {
       this.warnOfSource()
-      return this.notJudged(false)
+      return this.notJudged(context, false)
     }
     const kept = this.find(current, now, false)
     if (kept !== null) {
@@ -138,6 +144,7 @@ export class Plugin extends Asker {
     const answer = kept.answer
     const isStale = now >= kept.freshUntil
     const validForMs = isStale ? 0 : kept.freshUntil - now
+    this.note(context, answer.code, From.CACHE, answer.message)
     if (answer.code !== Code.OK || isStale || this.settings.tellsAll)
       leaveWord(answer.code, answer.message, isStale ? TIER_STALE : TIER_KEPT, now - kept.createdAt, validForMs)
     if (answer.code !== Code.OK) {
@@ -160,9 +167,16 @@ export class Plugin extends Asker {
     return Action.CONTINUE
   }
 
+  /** Remembers for the record of a request what became of its check. */
+  private note(context: u32, code: i32, from: i32, message: Bytes): void {
+    const reports = this.reports
+    if (reports !== null) reports.checks.add(context, code, from, message)
+  }
+
   /** Nobody judges the request of the callback. */
-  private notJudged(isPaused: bool): i32 {
+  private notJudged(context: u32, isPaused: bool): i32 {
     NONE.add()
+    this.note(context, Code.UNAVAILABLE, From.NOBODY, NO_NODE)
     const settings = this.settings
     leaveWord(Code.UNAVAILABLE, NO_NODE, TIER_NONE, 0, 0)
     if (this.nodes !== null && settings.failPolicy === FailPolicy.OPEN) {
@@ -176,7 +190,7 @@ export class Plugin extends Asker {
   /** What is left where no node answers: an answer beyond its life, within its bound, or the fail policy. */
   private withoutNode(context: u32, request: Request, now: f64, isPaused: bool): i32 {
     const stale = this.find(request, now, true)
-    if (stale === null) return this.notJudged(isPaused)
+    if (stale === null) return this.notJudged(context, isPaused)
     STALE.add()
     return this.give(context, stale, now, isPaused)
   }
@@ -225,11 +239,15 @@ export class Plugin extends Asker {
 
   received(token: u32, size: i32): void {
     const nodes = this.nodes
+    const reports = this.reports
+    if (reports !== null && reports.received(token)) return
     if (nodes !== null) nodes.received(token, size, this)
   }
 
-  closed(token: u32): void {
+  closed(token: u32, status: i32): void {
     const nodes = this.nodes
+    const reports = this.reports
+    if (reports !== null && reports.closed(token, status)) return
     if (nodes !== null) nodes.closed(token, this)
   }
 
@@ -256,6 +274,7 @@ export class Plugin extends Asker {
   private tell(context: u32, told: ToldAnswer, waitedMs: f64): void {
     const answer = told.answer
     const validForMs = told.shape === null ? 0 : max(0, told.validForMs - waitedMs)
+    this.note(context, answer.code, told.tier === Tier.BACKEND ? From.BACKEND : From.CACHE, answer.message)
     if (answer.code !== Code.OK || this.settings.tellsAll)
       leaveWord(
         answer.code,
@@ -324,6 +343,8 @@ export class Plugin extends Asker {
 
   /** A stream is gone. */
   ended(context: u32): void {
+    const reports = this.reports
+    if (reports !== null) reports.checks.delete(context)
     if (this.responses.size > 0) this.responses.delete(context)
     if (this.waiting.size === 0 || !this.waiting.has(context)) return
     this.waiting.get(context).forget(context)
@@ -335,10 +356,22 @@ export class Plugin extends Asker {
     if (this.responses.size > 0 && this.responses.has(context)) changeResponse(this.responses.get(context))
   }
 
+  /** A request is over. */
+  logged(context: u32): void {
+    const reports = this.reports
+    if (reports !== null) reports.logged(context)
+  }
+
   ticked(): void {
-    const nodes = this.nodes
-    if (nodes === null) return
     const now = monotonic()
+    const nodes = this.nodes
+    const reports = this.reports
+    if (nodes !== null) this.judged(nodes, now)
+    if (reports !== null) reports.ticked(now)
+    tellCounters()
+  }
+
+  private judged(nodes: Nodes, now: f64): void {
     const passed = now - this.lastTick
     this.lastTick = now
     const most = <f64>this.settings.refreshesPerSecond
@@ -353,7 +386,6 @@ export class Plugin extends Asker {
     this.cache.evicted = 0
     ENTRIES.tell(this.cache.size)
     ENTRY_BYTES.tell(this.cache.bytes)
-    tellCounters()
   }
 
   /** Gives back what was paid for until then and not used. */
@@ -367,13 +399,18 @@ export class Plugin extends Asker {
     }
   }
 
-  /** The plugin goes: its streams end with it. */
-  close(): void {
+  /** The plugin goes: its streams end with it. @returns whether it is done; if not, it says so itself when it is */
+  close(): bool {
     const nodes = this.nodes
-    if (nodes === null) return
+    const reports = this.reports
+    if (nodes === null) return true
     this.giveBack(nodes, Infinity)
     nodes.close()
+    this.nodes = null
     ENTRIES.tell(0)
     ENTRY_BYTES.tell(0)
+    const isDone = reports === null || reports.close(monotonic())
+    tellCounters()
+    return isDone
   }
 }

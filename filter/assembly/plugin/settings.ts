@@ -3,6 +3,8 @@
 import { Bytes, bytesOf, EMPTY } from '../bytes/bytes'
 import { isSettable } from '../request/attributes'
 import { Property } from '../request/properties'
+import { readReportSettings, ReportSettings } from '../telemetry/report-settings'
+import { Given } from './given'
 import { Json, JsonReader, JsonValue } from './json'
 
 export const enum FailPolicy {
@@ -31,6 +33,8 @@ export class Settings {
   refreshesPerSecond: i32 = 100
   /** Whether access logs can tell of each answer, and not of denials alone. */
   tellsAll: bool = false
+  /** How nodes are told of requests; `null` where they are not. */
+  report: ReportSettings | null = null
 
   readonly problems: Array<string> = []
 
@@ -41,7 +45,7 @@ export class Settings {
   }
 }
 
-const KNOWN: StaticArray<string> = [
+const KNOWN: Array<string> = [
   'cluster',
   'name',
   'timeout_ms',
@@ -53,6 +57,7 @@ const KNOWN: StaticArray<string> = [
   'max_bytes',
   'refreshes_per_second',
   'provenance',
+  'report',
 ]
 
 /** Reads settings; what is wrong with them is in `problems`, all at once. */
@@ -73,11 +78,8 @@ export function readSettings(text: string): Settings {
     problems.push('the configuration must be a JSON object')
     return settings
   }
-  for (let i = 0; i < root.names.length; i++) {
-    if (!KNOWN.includes(root.names[i]))
-      problems.push(root.names[i] + ': there is no such setting; there are ' + KNOWN.join(', '))
-  }
-  const given = new Given(root, problems)
+  const given = new Given(root, problems, '')
+  given.refuseOthers(KNOWN)
   settings.cluster = bytesOf(given.text('cluster', ''))
   if (settings.cluster.length === 0)
     problems.push("cluster: name the cluster of the nodes, in Envoy's own configuration")
@@ -98,6 +100,8 @@ export function readSettings(text: string): Settings {
   settings.refreshesPerSecond = given.integer('refreshes_per_second', settings.refreshesPerSecond, 0, 100_000)
   settings.tellsAll = given.oneOf('provenance', ['denials', 'all'], 0) === 1
   readSet(root.get('context_extensions'), settings)
+  const report = root.get('report')
+  if (report !== null) settings.report = readReportSettings(report, settings.cluster, problems)
   return settings
 }
 
@@ -118,40 +122,5 @@ function readSet(value: JsonValue | null, settings: Settings): void {
       settings.set.push(bytesOf(name))
       settings.set.push(bytesOf(item.text))
     }
-  }
-}
-
-class Given {
-  constructor(
-    private readonly root: JsonValue,
-    private readonly problems: Array<string>,
-  ) {}
-
-  text(name: string, otherwise: string): string {
-    const value = this.root.get(name)
-    if (value === null) return otherwise
-    if (value.kind === Json.TEXT) return value.text
-    this.problems.push(name + ': must be a text')
-    return otherwise
-  }
-
-  integer(name: string, otherwise: i32, least: i32, most: i32): i32 {
-    const value = this.root.get(name)
-    if (value === null) return otherwise
-    const number = value.number
-    if (value.kind === Json.NUMBER && number === Math.floor(number) && number >= <f64>least && number <= <f64>most)
-      return <i32>number
-    this.problems.push(name + ': must be a whole number from ' + least.toString() + ' to ' + most.toString())
-    return otherwise
-  }
-
-  /** Which of some words it is. */
-  oneOf(name: string, words: Array<string>, otherwise: i32): i32 {
-    const value = this.root.get(name)
-    if (value === null) return otherwise
-    const at = value.kind === Json.TEXT ? words.indexOf(value.text) : -1
-    if (at >= 0) return at
-    this.problems.push(name + ': must be one of ' + words.join(', '))
-    return otherwise < 0 ? 0 : otherwise
   }
 }

@@ -160,8 +160,8 @@ const GRPC_TYPE = bytesOf('application/grpc')
 const GRPC_PROTO = bytesOf('application/grpc+proto')
 const GRPC_JSON = bytesOf('application/grpc+json')
 const SPIFFE = bytesOf('spiffe://')
-const NAMESPACE = bytesOf('/ns/')
-const ACCOUNT = bytesOf('/sa/')
+export const NAMESPACE = bytesOf('/ns/')
+export const ACCOUNT = bytesOf('/sa/')
 
 /** Reads an attribute that is no map. @returns whether the request has it */
 export function readAttribute(attribute: i32, request: Request): bool {
@@ -267,20 +267,26 @@ export function readIdentity(request: Request, uri: i32): bool {
 }
 
 function readPrincipal(request: Request, uri: i32): bool {
-  if (!readIdentity(request, uri)) return false
-  if (!startsWith(textAt, textSize, SPIFFE)) return true
-  textAt += SPIFFE.length
-  textSize -= SPIFFE.length
-  return true
+  return readIdentity(request, uri) && principalOf(textAt, textSize)
 }
 
 function readPart(request: Request, uri: i32, marker: Bytes): bool {
-  if (!readIdentity(request, uri) || !startsWith(textAt, textSize, SPIFFE)) return false
-  const size = marker.length
-  for (let i = 0; i + size <= textSize; i++) {
-    if (memory.compare(textAt + <usize>i, marker.dataStart, size) !== 0) continue
-    textAt += <usize>(i + size)
-    textSize -= i + size
+  return readIdentity(request, uri) && partOf(textAt, textSize, marker)
+}
+
+/** Reads the principal that an identity says. */
+export function principalOf(at: usize, size: i32): bool {
+  if (!startsWith(at, size, SPIFFE)) return isPlace(at, size)
+  return isPlace(at + <usize>SPIFFE.length, size - SPIFFE.length)
+}
+
+/** Reads what a SPIFFE identity has behind `/ns/` or `/sa/`. */
+export function partOf(at: usize, size: i32, marker: Bytes): bool {
+  if (!startsWith(at, size, SPIFFE)) return false
+  const markerSize = marker.length
+  for (let i = 0; i + markerSize <= size; i++) {
+    if (memory.compare(at + <usize>i, marker.dataStart, markerSize) !== 0) continue
+    isPlace(at + <usize>(i + markerSize), size - i - markerSize)
     const end = indexOfByte(textAt, textSize, 0x2f)
     if (end >= 0) textSize = end
     return textSize > 0
@@ -289,12 +295,12 @@ function readPart(request: Request, uri: i32, marker: Bytes): bool {
 }
 
 function isGrpc(request: Request): bool {
-  if (!isHeader(request, CONTENT_TYPE)) return false
-  return (
-    isEqual(GRPC_TYPE, textAt, textSize) ||
-    isEqual(GRPC_PROTO, textAt, textSize) ||
-    isEqual(GRPC_JSON, textAt, textSize)
-  )
+  return isHeader(request, CONTENT_TYPE) && isGrpcType(textAt, textSize)
+}
+
+/** Whether content of a type is gRPC. */
+export function isGrpcType(at: usize, size: i32): bool {
+  return isEqual(GRPC_TYPE, at, size) || isEqual(GRPC_PROTO, at, size) || isEqual(GRPC_JSON, at, size)
 }
 
 function isHeader(request: Request, name: Bytes): bool {

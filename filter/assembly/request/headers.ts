@@ -60,10 +60,15 @@ export class Headers {
   private own: Bytes | null = null
 
   /** Takes the headers of the stream that the callback is about. @returns whether they could be read */
-  load(): bool {
-    if (getHeaderMapPairs(HeaderMap.REQUEST, cell, cell + 4) !== Status.OK) return false
+  load(map: i32 = HeaderMap.REQUEST): bool {
+    if (getHeaderMapPairs(map, cell, cell + 4) !== Status.OK) return false
     this.own = null
     return this.read(load<usize>(cell), load<i32>(cell + 4))
+  }
+
+  clear(): void {
+    this.count = 0
+    this.size = 0
   }
 
   /** The same headers in memory that lasts. */

@@ -42,7 +42,11 @@ export let valueSize: i32 = 0
 
 /** Reads a property of the stream. @returns whether it is there and not empty */
 export function readProperty(property: i32): bool {
-  const path = PATHS[property]
+  return readAt(PATHS[property])
+}
+
+/** Reads what is at a path. @returns whether it is there and not empty */
+export function readAt(path: Bytes): bool {
   if (getProperty(path.dataStart, path.length, cell, cell + 4) !== Status.OK) return false
   valueAt = load<usize>(cell)
   valueSize = load<i32>(cell + 4)

@@ -3,9 +3,12 @@
 const FIRST: i32 = 16 * 1024
 
 export class Writer {
-  private start: usize = heap.alloc(FIRST)
-  private room: i32 = FIRST
+  private start: usize
   private used: i32 = 0
+
+  constructor(private room: i32 = FIRST) {
+    this.start = heap.alloc(room)
+  }
 
   get size(): i32 {
     return this.used
@@ -17,6 +20,14 @@ export class Writer {
   }
 
   reset(): void {
+    this.used = 0
+  }
+
+  /** Gives its memory back: it writes no more. */
+  free(): void {
+    heap.free(this.start)
+    this.start = 0
+    this.room = 0
     this.used = 0
   }
 
@@ -63,6 +74,12 @@ export class Writer {
   uintAlways(field: u32, value: u64): void {
     this.varint(field << 3)
     this.varint(value)
+  }
+
+  /** A field of a number, negative ones in ten bytes. */
+  intAlways(field: u32, value: i64): void {
+    this.varint(field << 3)
+    this.varint(<u64>value)
   }
 
   sintField(field: u32, value: i32): void {
