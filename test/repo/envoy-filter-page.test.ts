@@ -9,32 +9,49 @@ const page = read('docs/envoy-filter.md')
 const settings = read('filter/assembly/plugin/settings.ts')
 const every = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, found = '']) => found)
 
+/** Defaults that are numbers, by the names of settings. */
+function numbersOf(source: string): ReadonlyMap<string, number> {
+  const fields = source.matchAll(/^ {2}(\w+): i32 = ([\d_* ]+)$/gm)
+  return new Map(
+    [...fields].map(([, field = '', value = '']) => [
+      field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      value
+        .replaceAll('_', '')
+        .split('*')
+        .map(Number)
+        .reduce((product, factor) => product * factor, 1),
+    ]),
+  )
+}
+
 describe('the page on the filter', () => {
   it('has all settings, with their defaults', () => {
     const known = every(/const KNOWN[^[]*\[(.*?)\]/s.exec(settings)?.[1] ?? '', /'([a-z_]+)'/g)
     const rows = [...page.matchAll(/^\| `([a-z_]+)` \| (?:`([^`]+)`|(\d+)|needed|none) \|/gm)]
     expect(known.length).toBeGreaterThan(8)
     expect(rows.map(([, name = '']) => name).toSorted()).toEqual(known.toSorted())
-    const numbers = new Map(
-      [...settings.matchAll(/^ {2}(\w+): i32 = ([\d_* ]+)$/gm)].map(([, name = '', value = '']) => [
-        name,
-        value
-          .replaceAll('_', '')
-          .split('*')
-          .map(Number)
-          .reduce((product, factor) => product * factor, 1),
-      ]),
-    )
+    const numbers = numbersOf(settings)
     for (const [, name = '', , number] of rows) {
       if (number === undefined) continue
-      const field = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-      expect([name, numbers.get(field)]).toEqual([name, Number(number)])
+      expect([name, numbers.get(name)]).toEqual([name, Number(number)])
     }
     expect(settings).toContain(`name: string = '${rows.find(([, name]) => name === 'name')?.[2]}'`)
   })
 
+  it('has all settings of reports, with their defaults', () => {
+    const source = read('filter/assembly/telemetry/report-settings.ts')
+    const known = every(/refuseOthers\(\[(.*?)\]/s.exec(source)?.[1] ?? '', /'([a-z_]+)'/g)
+    const rows = [...page.matchAll(/^\| `report\.([a-z_]+)` \| (?:(\d+)|none|`cluster`) \|/gm)]
+    expect(known.length).toBeGreaterThan(5)
+    expect(rows.map(([, name = '']) => name).toSorted()).toEqual(known.toSorted())
+    const numbers = numbersOf(source)
+    for (const [, name = '', number] of rows)
+      if (number !== undefined) expect([name, numbers.get(name)]).toEqual([name, Number(number)])
+  })
+
   it('has all statistics', () => {
-    const counters = every(read('filter/assembly/plugin/counters.ts'), /bytesOf\('intermix\.([a-z_.]+)'\)/g)
+    const sources = ['plugin/counters.ts', 'telemetry/report-ledger.ts'].map((path) => read(`filter/assembly/${path}`))
+    const counters = every(sources.join('\n'), /bytesOf\('intermix\.([a-z_.]+)'\)/g)
     const table = /Statistics of Envoy.*?\n\n(.*?)\n\n/s.exec(page)?.[1] ?? ''
     const named = table.split('\n').flatMap((row) => {
       const [, first = ''] = row.split('|')
