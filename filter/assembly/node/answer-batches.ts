@@ -10,6 +10,9 @@ import { News, Sink, ToldAnswer } from './told'
 import { Words } from './words'
 
 const KEPT_ANSWERS = 8
+const LAST_OF_CONFIG: u32 = 4
+/** A field from 19 up to this one binds an answer to its request for who does not know it (docs/batch-stream.md, "Versions"). */
+const LAST_BINDING: u32 = 24
 
 export class AnswerBatches {
   private readonly words: Words
@@ -88,10 +91,12 @@ export class AnswerBatches {
     const reader = this.reader
     const told = new ToldAnswer()
     const answer = told.answer
+    let isBound = false
     const outer = reader.enter()
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >> 3
       if (field > 18) {
+        if (field <= LAST_BINDING) isBound = true
         reader.skip(tag)
         continue
       }
@@ -124,10 +129,10 @@ export class AnswerBatches {
           told.validUses = <i32>min<u64>(reader.varint(), 0x7fff_ffff)
           break
         case 9:
-          answer.requestHeaders = this.readOperations()
+          answer.requestHeaders = this.readOperations(told)
           break
         case 10:
-          answer.responseHeaders = this.readOperations()
+          answer.responseHeaders = this.readOperations(told)
           break
         case 11:
           this.readDirect(told)
@@ -140,10 +145,10 @@ export class AnswerBatches {
           break
         }
         case 13: {
-          const shape = this.shapes.shape(reader.uint())
+          const number = reader.uint()
           if (!isBehind) break
-          if (shape === null) reader.fail()
-          told.shape = shape
+          if (this.shapes.has(number)) told.shape = this.shapes.shape(number)
+          else reader.fail()
           break
         }
         case 14:
@@ -163,10 +168,11 @@ export class AnswerBatches {
       }
     }
     reader.close(outer)
+    if (isBound) told.shape = null
     return told
   }
 
-  private readOperations(): Array<HeaderOperation> {
+  private readOperations(told: ToldAnswer): Array<HeaderOperation> {
     const reader = this.reader
     const operations: Array<HeaderOperation> = []
     const outer = reader.enter()
@@ -174,11 +180,9 @@ export class AnswerBatches {
       const name = this.word()
       const value = this.word()
       const operation = reader.sint()
-      if (operation < 0 || operation > 2) {
-        reader.fail()
-        break
-      }
-      operations.push(new HeaderOperation(name, value, operation))
+      // Half of what is to be done to a request is not the answer.
+      if (operation < 0 || operation > 2) told.hasFailed = true
+      else operations.push(new HeaderOperation(name, value, operation))
     }
     reader.close(outer)
     return operations
@@ -287,6 +291,8 @@ export class AnswerBatches {
     const outer = reader.enter()
     news.config = new Uint8Array(0)
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      // How requests are read in a way that a later version has brought is not known here.
+      if (tag >> 3 > LAST_OF_CONFIG) news.isConfigUnknown = true
       if (tag >> 3 === 1 && reader.expect(tag, WireType.VARINT)) news.config = this.word()
       else reader.skip(tag)
     }

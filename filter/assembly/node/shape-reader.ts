@@ -2,7 +2,7 @@
 
 import { Bytes, EMPTY } from '../bytes/bytes'
 import { Asks, Outcome, Question } from '../shape/question'
-import { Test } from '../shape/test'
+import { Op, Test } from '../shape/test'
 import { Reader, WireType } from '../wire/reader'
 import { Settable } from './settable'
 import { Shape } from './told'
@@ -17,8 +17,9 @@ const MAX_DEPTH = 32
 const OUTCOME_BASE = 8
 
 export class ShapeReader {
-  private questions: Array<Question> = []
-  private shapes: Array<Shape> = []
+  private questions: Array<Question | null> = []
+  /** `null` for one that says what is not known here: nothing is kept by it. */
+  private shapes: Array<Shape | null> = []
   private asked: i32 = 0
 
   /** @param settable knows which attributes the operator has set, and gives one question for all that ask the same */
@@ -33,8 +34,12 @@ export class ShapeReader {
     this.asked = 0
   }
 
+  has(number: u32): bool {
+    return number < <u32>this.shapes.length
+  }
+
   shape(number: u32): Shape | null {
-    return <i32>number >= 0 && <i32>number < this.shapes.length ? this.shapes[number] : null
+    return this.shapes[number]
   }
 
   readQuestion(reader: Reader): void {
@@ -48,13 +53,16 @@ export class ShapeReader {
     let key: Bytes = EMPTY
     let hasKey = false
     let test: Test | null = null
+    let isKnown = true
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >> 3
       if (field === 4) {
         if (!reader.expect(tag, WireType.BYTES)) break
         test = this.readTest(reader, MAX_DEPTH)
-      } else if (field > 4) reader.skip(tag)
-      else {
+      } else if (field > 4) {
+        isKnown = false
+        reader.skip(tag)
+      } else {
         if (!reader.expect(tag, WireType.VARINT)) break
         if (field === 1) kind = reader.uint()
         else if (field === 2) name = this.words.word(reader.sint())
@@ -65,11 +73,11 @@ export class ShapeReader {
       }
     }
     reader.close(outer)
-    if (kind > Asks.PREDICATE || (kind === Asks.PREDICATE && test === null) || (kind === Asks.KEY && !hasKey)) {
-      reader.fail()
-      return
-    }
-    if (!reader.isBroken) this.questions.push(this.settable.question(kind, name, hasKey ? key : null, test))
+    if ((kind === Asks.PREDICATE && test === null) || (kind === Asks.KEY && !hasKey)) reader.fail()
+    if (reader.isBroken) return
+    // What a later version asks is not known here: nothing that hangs on it is kept.
+    if (!isKnown || kind > Asks.PREDICATE || (test !== null && test.isUnknown)) this.questions.push(null)
+    else this.questions.push(this.settable.question(kind, name, hasKey ? key : null, test))
   }
 
   readShape(reader: Reader): void {
@@ -78,6 +86,7 @@ export class ShapeReader {
       return
     }
     const shape = new Shape()
+    let isKnown = true
     const outer = reader.enter()
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >> 3
@@ -90,28 +99,39 @@ export class ShapeReader {
         if (!reader.expect(tag, WireType.BYTES)) break
         if (field === 3) this.readWords(reader, shape.handlers)
         else if (field === 4) this.readWords(reader, shape.generated)
-        else if (field === 5) this.readAsked(reader, shape.choosing, shape.choosingOutcomes)
-        else this.readAsked(reader, shape.reads, shape.readOutcomes)
-      } else reader.skip(tag)
+        else if (field === 5) isKnown = this.readAsked(reader, shape.choosing, shape.choosingOutcomes) && isKnown
+        else isKnown = this.readAsked(reader, shape.reads, shape.readOutcomes) && isKnown
+      } else {
+        isKnown = false
+        reader.skip(tag)
+      }
     }
     reader.close(outer)
-    if (!reader.isBroken) this.shapes.push(shape)
+    if (!reader.isBroken) this.shapes.push(isKnown ? shape : null)
   }
 
-  private readAsked(reader: Reader, questions: Array<Question>, outcomes: Array<i32>): void {
+  /** @returns whether all of it is known here */
+  private readAsked(reader: Reader, questions: Array<Question>, outcomes: Array<i32>): bool {
+    let isKnown = true
     const outer = reader.enter()
     while (reader.pos < reader.end) {
       const code = reader.uint()
       const number = <i32>(code / OUTCOME_BASE)
       const outcome = <i32>(code % OUTCOME_BASE)
-      if (number >= this.questions.length || outcome >= Outcome.COUNT || ++this.asked > MAX_ASKED) {
+      if (number >= this.questions.length || ++this.asked > MAX_ASKED) {
         reader.fail()
         break
       }
-      questions.push(this.questions[number])
+      const question = this.questions[number]
+      if (question === null || outcome >= Outcome.COUNT) {
+        isKnown = false
+        continue
+      }
+      questions.push(question)
       outcomes.push(outcome)
     }
     reader.close(outer)
+    return isKnown
   }
 
   private readWords(reader: Reader, into: Array<Bytes>): void {
@@ -131,6 +151,7 @@ export class ShapeReader {
       const field = tag >> 3
       const type = field === 1 || field === 7 ? WireType.VARINT : field === 5 ? WireType.FIXED64 : WireType.BYTES
       if (field > 7) {
+        test.isUnknown = true
         reader.skip(tag)
         continue
       }
@@ -158,14 +179,18 @@ export class ShapeReader {
           test.number = reader.double()
           test.hasNumber = true
           break
-        case 6:
-          test.parts.push(this.readTest(reader, depth - 1))
+        case 6: {
+          const part = this.readTest(reader, depth - 1)
+          if (part.isUnknown) test.isUnknown = true
+          test.parts.push(part)
           break
+        }
         default:
           test.none = reader.uint() !== 0
       }
     }
     reader.close(outer)
+    if (test.op > Op.ANY) test.isUnknown = true
     return test
   }
 }

@@ -49,6 +49,8 @@ export class News {
   maxAgeMs: f64 = 0
   /** The config's id, where it is another one than before. */
   config: Bytes | null = null
+  /** Under that config nothing is kept: it reads requests in an unknown way. */
+  isConfigUnknown: bool = false
 }
 
 /** Who takes what was read. */

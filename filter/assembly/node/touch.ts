@@ -15,7 +15,7 @@ export class Touch {
   private readonly revocations: Revocations
   private knownAt: f64 = -Infinity
   private partitionMaxAgeMs: f64 = 0
-  /** `null` before a node has told it. */
+  /** `null` before a node has told one under which answers may be kept. */
   config: Bytes | null = null
   /** That which is followed. */
   generation: Bytes | null = null
@@ -34,7 +34,7 @@ export class Touch {
    * @returns whether there is something to confirm
    */
   take(news: News, sentAt: f64): bool {
-    if (news.config !== null) this.config = news.config
+    if (news.config !== null) this.config = news.isConfigUnknown ? null : news.config
     const generation = news.generation
     if (generation === null) return false
     const followed = this.generation

@@ -39,6 +39,8 @@ export class Test {
   number: f64 = 0
   parts: Array<Test> = []
   none: bool = false
+  /** A later version has said something of it. */
+  isUnknown: bool = false
 
   /** Whether it can be asked here of values of a kind: patterns cannot, nor can tests of values that are spelled in another way. */
   isKnown(kind: i32): bool {
