@@ -7,10 +7,16 @@ import type { AskedQuestion, ReadQuestion } from '../kernel/answer-shape.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
 
 /** By their ids: nodes ask the same ones again and again. */
-const MAX_QUESTIONS = 10_000
+const MAX_BYTES = 8 * 1024 * 1024
+/** Without its id. */
+const QUESTION_BYTES = 500
 
 export class KnownQuestions {
-  readonly #steps = new LRUCache<string, ReadStep>({ max: MAX_QUESTIONS })
+  readonly #steps = new LRUCache<string, ReadStep>({
+    maxSize: MAX_BYTES,
+    // Its constants take what they take in the id, and again in what asks it.
+    sizeCalculation: (_, id) => QUESTION_BYTES + 4 * id.length,
+  })
 
   /** How the request answers the questions; `undefined` where it does not as the node says. */
   answers(asked: readonly AskedQuestion[], bag: AttributeBag): RecordedStep[] | undefined {

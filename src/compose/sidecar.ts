@@ -2,6 +2,7 @@
 // `compose.ts` because hardly anything of a node is loaded for it.
 
 import { FirstLevelCheck } from '../client/first-level-check.ts'
+import { nodeFaults } from '../client/nodes/node-faults.ts'
 import { NodePool } from '../client/nodes/node-pool.ts'
 import { WatchedMembers } from '../client/nodes/watched-members.ts'
 import { ReportBuffer } from '../client/reports/report-buffer.ts'
@@ -63,6 +64,7 @@ class Sidecar implements RunningProcess {
       nodesPerTenant: settings.nodesPerTenant,
       caller: settings.nodeId,
       onMembers: (members) => this.#members.told(members),
+      onRefused: nodeFaults(ports),
     })
     const { sources, affinity, tenant, tls } = sidecarChoices(settings, log)
     this.#members = new WatchedMembers({

@@ -311,7 +311,12 @@ class BatchStream implements GrpcStreamHandler {
     }
     door.end()
     metrics.finished(outcome.answer.status.code, startedAt, outcome.answeredAt)
-    this.#writer.add(read.id, outcome)
+    this.#add(read.id, outcome)
+  }
+
+  /** Callers bound what they take in one message. */
+  #add(id: number, outcome: Parameters<AnswerBatchWriter['add']>[1]): void {
+    this.#writer.add(id, outcome)
     if (this.#writer.size >= FULL_BYTES) this.#flush()
   }
 
@@ -337,7 +342,7 @@ class BatchStream implements GrpcStreamHandler {
     try {
       const outcome = await pending
       metrics.finished(outcome.answer.status.code, startedAt, outcome.answeredAt)
-      if (!this.#isOver) this.#writer.add(id, outcome)
+      if (!this.#isOver) this.#add(id, outcome)
     } catch (caught) {
       this.#answerFailure(id, caught, startedAt)
     }
@@ -356,7 +361,7 @@ class BatchStream implements GrpcStreamHandler {
     if (this.#isOver) return
     const refusal = refusalAnswer(error)
     if (refusal === undefined) this.#writer.addFailure(id, error.status)
-    else this.#writer.add(id, { answer: refusal })
+    else this.#add(id, { answer: refusal })
   }
 
   #flush(): void {

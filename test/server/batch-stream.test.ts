@@ -85,6 +85,25 @@ describe('the batch stream', () => {
     expect(asking.order).toEqual([2, 1, 0])
   })
 
+  it('cuts what it says into messages, also of answers that are ready at once and have long words', async () => {
+    const waiting: ((outcome: CheckOutcome) => void)[] = []
+    given.check.decide = () => new Promise((resolve) => waiting.push(resolve))
+    const { stream, asking, send } = open()
+    const sizes: number[] = []
+    stream.on('data', (message: Buffer) => sizes.push(message.length))
+    for (let id = 0; id < 100; id++) asking.writer.add(id, 0, pathBag(`/${id}`))
+    send()
+    await expect.poll(() => waiting.length).toBe(100)
+    for (const [id, resolve] of waiting.entries()) {
+      const value = `${id} `.padEnd(4_000, 'x')
+      const requestHeaders = [{ name: 'x-a', value, operation: 'REPLACE' as const }]
+      resolve({ answer: answerOf({ requestHeaders }), quotas: new Map() })
+    }
+    await expect.poll(() => asking.order.length).toBe(100)
+    expect(Math.max(...sizes)).toBeLessThan(80_000)
+    stream.end()
+  })
+
   it('refuses single checks for what they are, and says which it could not judge', async () => {
     given.check.decide = (bag) => {
       const path = bag.get('request.path')

@@ -8,6 +8,7 @@ import type { Clock, Logger, Random } from '../../kernel/ports.ts'
 import { systemClock, systemRandom } from '../../kernel/system-clock.ts'
 import { attributePath, DEFAULT_AFFINITY, DEFAULT_TENANT } from '../affinity.ts'
 import { FirstLevelCheck } from '../first-level-check.ts'
+import { nodeFaults } from '../nodes/node-faults.ts'
 import { NodePool } from '../nodes/node-pool.ts'
 import { readNodeSource } from '../nodes/node-sources.ts'
 import { WatchedMembers } from '../nodes/watched-members.ts'
@@ -74,6 +75,7 @@ export function createClient(options: ClientOptions): Client {
     nodesPerTenant,
     caller: name,
     onMembers: (told) => members.told(told),
+    onRefused: nodeFaults(ports),
   })
   const members = new WatchedMembers({
     ...ports,

@@ -11,32 +11,72 @@ export function framed(message: Uint8Array): Buffer {
   return bytes
 }
 
-/** Finds messages in what comes in pieces. */
-export class IncomingMessages {
+/** What the beginnings of several messages may take of memory together. */
+export class RoomForMessages {
   readonly #maxBytes: number
-  /** The beginning of a message: as much of it as has come. */
-  #kept = Buffer.alloc(0)
-  #have = 0
+  #bytes = 0
 
-  /** @param maxBytes a longer message is not waited for */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
   }
 
-  /** Hands each message that is complete to `onMessage`. @throws Error for one that is compressed, or too long */
+  /** @throws MessageRefused where that is too much */
+  change(bytes: number): void {
+    this.#bytes += bytes
+    if (bytes > 0 && this.#bytes > this.#maxBytes)
+      throw new MessageRefused(`messages that have come in part take ${this.#bytes} bytes; ${this.#maxBytes} are taken`)
+  }
+}
+
+/** What a peer sends is not what was asked for, whatever it says. */
+export class MessageRefused extends Error {}
+
+const NOTHING: Buffer = Buffer.alloc(0)
+
+/** Finds messages in what comes in pieces. */
+export class IncomingMessages {
+  readonly #maxBytes: number
+  readonly #room: RoomForMessages | undefined
+  /** The beginning of a message: as much of it as has come. */
+  #kept: Buffer = NOTHING
+  #have = 0
+
+  /**
+   * @param maxBytes a longer message is not waited for
+   * @param room for what is waited for here and elsewhere
+   */
+  constructor(maxBytes: number, room?: RoomForMessages) {
+    this.#maxBytes = maxBytes
+    this.#room = room
+  }
+
+  /** Nothing more is waited for. */
+  end(): void {
+    this.#keep(NOTHING)
+    this.#have = 0
+  }
+
+  /** Hands each message that is complete to `onMessage`. @throws MessageRefused for one that is compressed, or too long */
   read(bytes: Buffer, onMessage: (message: Buffer) => void): void {
     let rest = this.#have === 0 ? bytes : this.#joined(bytes)
     while (rest.length >= HEAD_BYTES) {
       const length = rest.readUInt32BE(1)
-      if (rest[0] !== 0) throw new Error('a compressed message came, and none was asked for')
-      if (length > this.#maxBytes) throw new Error(`a message of ${length} bytes came; ${this.#maxBytes} are taken`)
+      if (rest[0] !== 0) throw new MessageRefused('a compressed message came, and none was asked for')
+      if (length > this.#maxBytes)
+        throw new MessageRefused(`a message of ${length} bytes came; ${this.#maxBytes} are taken`)
       if (rest.length < HEAD_BYTES + length) break
       onMessage(rest.subarray(HEAD_BYTES, HEAD_BYTES + length))
       rest = rest.subarray(HEAD_BYTES + length)
     }
     if (rest.length === this.#have) return
-    this.#kept = Buffer.from(rest)
+    this.#keep(rest.length === 0 ? NOTHING : Buffer.from(rest))
     this.#have = rest.length
+  }
+
+  #keep(bytes: Buffer): void {
+    const before = this.#kept.length
+    this.#kept = bytes
+    this.#room?.change(bytes.length - before)
   }
 
   /** What is kept with these bytes behind it. Room is doubled, so that a byte is copied a few times at most. */
@@ -45,7 +85,7 @@ export class IncomingMessages {
     if (have > this.#kept.length) {
       const larger = Buffer.allocUnsafe(Math.max(have, 2 * this.#kept.length))
       this.#kept.copy(larger, 0, 0, this.#have)
-      this.#kept = larger
+      this.#keep(larger)
     }
     bytes.copy(this.#kept, this.#have)
     this.#have = have

@@ -18,7 +18,7 @@ import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts
 import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
 import type { Heard } from '../../wire/batch/news.ts'
 import { ConnectPace } from './connect-pace.ts'
-import { framed, IncomingMessages } from './grpc-messages.ts'
+import { framed, IncomingMessages, RoomForMessages } from './grpc-messages.ts'
 import { type NewsTaker, StreamNews } from './stream-news.ts'
 import { beginUnaryCall } from './unary-call.ts'
 import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
@@ -33,7 +33,13 @@ const MAX_WAITING = 4_096
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024
 /** What calls may hold that wait for their answer, beside one of any size. */
 const MAX_CALL_BYTES = 8 * 1024 * 1024
-const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+/**
+ * One message of a stream. Nodes cut answers at 64 KiB, so that it is the longest single answer, news of some thousand
+ * revocations, or a vocabulary.
+ */
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+/** Answers of calls that have come in part, all together. */
+const MAX_ANSWERS_BYTES = 8 * 1024 * 1024
 /** What a node may send before it is read. */
 const WINDOW_BYTES = 4 * 1024 * 1024
 
@@ -48,6 +54,8 @@ export interface NodeLinkOptions {
   readonly random: Random
   /** How long connecting may take, in ms, and how long what is asked meanwhile waits for the node's first word. */
   readonly connectTimeoutMs: number
+  /** It has sent what is no message of a node, or too much: such a stream ends. */
+  readonly onRefused?: (error: Error) => void
   /** It goes: others are to be asked from now on. */
   readonly onLeaving: () => void
   /** Wants news of the node, as long as a stream is open. */
@@ -86,6 +94,7 @@ export class NodeLink implements Disposable {
   readonly #open = new Set<Stream>()
   #id = 0
   #callBytes = 0
+  readonly #room = new RoomForMessages(MAX_ANSWERS_BYTES)
   #isClosed = false
   #lastLoss: IntermixError | undefined
 
@@ -144,8 +153,9 @@ export class NodeLink implements Disposable {
         else resolve(outcome)
         this.#endWhenDone(stream)
       }
-      const { clock } = this.#options
-      const fail = beginUnaryCall({ clock, session: stream.session, path, message, timeoutMs, ended })
+      const { clock, onRefused = () => undefined } = this.#options
+      const { session } = stream
+      const fail = beginUnaryCall({ clock, session, path, message, timeoutMs, room: this.#room, onRefused, ended })
       this.#callBytes += message.length
       stream.calls.add(fail)
     })
@@ -278,8 +288,10 @@ export class NodeLink implements Disposable {
     http2.on('data', (bytes: Buffer) => {
       try {
         messages.read(bytes, (message) => batches.read(message, sink))
-      } catch (error) {
-        lost(error instanceof Error ? error.message : String(error), error)
+      } catch (caught) {
+        const error = caught instanceof Error ? caught : new Error(String(caught))
+        if (!stream.isOver) this.#options.onRefused?.(error)
+        lost(error.message, error)
       }
       this.#endWhenDone(stream)
     })

@@ -23,6 +23,8 @@ export interface NodePoolOptions extends Omit<ChooseNodeOptions, 'clock' | 'rand
   readonly leavingMs?: number
   /** The name under which nodes tell this process their news; unset: they are not asked for any. */
   readonly caller?: string
+  /** A node has sent what cannot be read, or too much; what it was sent over has ended. */
+  readonly onRefused?: (error: Error, node: string) => void
   /** Nodes have told which nodes there are. */
   readonly onMembers?: (members: MeshMembers) => void
 }
@@ -195,7 +197,7 @@ export class NodePool implements Nodes, Disposable {
 
   #linkTo(member: PoolMember): Pooled {
     const { id, address } = member
-    const { clock, random, connectTimeoutMs, leavingMs = LEAVING_MS } = this.#options
+    const { clock, random, connectTimeoutMs, leavingMs = LEAVING_MS, onRefused } = this.#options
     const onLeaving = () => {
       if (this.#leaving.has(id)) return
       const cancel = clock.after(leavingMs, () => {
@@ -207,7 +209,9 @@ export class NodePool implements Nodes, Disposable {
     }
     const news = this.#takerFor(id)
     const heard = news === undefined ? {} : { news }
-    return { member, link: new NodeLink({ clock, random, address, connectTimeoutMs, onLeaving, ...heard }), news }
+    const refused = { onRefused: (error: Error) => onRefused?.(error, id) }
+    const link = new NodeLink({ clock, random, address, connectTimeoutMs, onLeaving, ...refused, ...heard })
+    return { member, link, news }
   }
 
   #takerFor(id: string): (NewsTaker & { gone(): void }) | undefined {

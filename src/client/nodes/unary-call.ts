@@ -5,10 +5,10 @@ import { onExpiry } from '../../kernel/deadline.ts'
 import { type ErrorCode, IntermixError } from '../../kernel/errors.ts'
 import type { Clock } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
-import { framed, IncomingMessages } from './grpc-messages.ts'
+import { framed, IncomingMessages, MessageRefused, type RoomForMessages } from './grpc-messages.ts'
 
-/** What a node answers to a call is short. */
-const MAX_ANSWER_BYTES = 4 * 1024 * 1024
+/** What a node answers to a call is short: that it has taken reports, or what it grants of rate limits. */
+const MAX_ANSWER_BYTES = 1024 * 1024
 /** The header of a timeout has eight digits. */
 const MAX_TIMEOUT_MS = 99_999_999
 const MAX_DETAILS = 1_000
@@ -20,21 +20,26 @@ export interface UnaryCall {
   readonly path: string
   readonly message: Uint8Array
   readonly timeoutMs: number
+  /** For answers of all calls over the connection. */
+  readonly room: RoomForMessages
+  /** The node sends what no answer may be. */
+  readonly onRefused: (error: MessageRefused) => void
   /** Called once: with the answer, or with why there is none. */
   readonly ended: (outcome: Uint8Array | IntermixError) => void
 }
 
 /** Begins a call. The returned function ends it, with an error for who waits. @throws IntermixError where the connection has ended */
 export function beginUnaryCall(call: UnaryCall): (error: IntermixError) => void {
-  const { clock, session, path, message, timeoutMs } = call
+  const { clock, session, path, message, timeoutMs, room } = call
   const http2 = requested(session, path, timeoutMs)
-  const messages = new IncomingMessages(MAX_ANSWER_BYTES)
+  const messages = new IncomingMessages(MAX_ANSWER_BYTES, room)
   let answer: Uint8Array | undefined
   let isOver = false
   const end = (outcome: Uint8Array | IntermixError) => {
     if (isOver) return
     isOver = true
     cancelTimeout()
+    messages.end()
     if (outcome instanceof IntermixError) http2.close(constants.NGHTTP2_CANCEL)
     call.ended(outcome)
   }
@@ -56,9 +61,11 @@ export function beginUnaryCall(call: UnaryCall): (error: IntermixError) => void 
     else judge(headers)
   })
   http2.on('data', (bytes: Buffer) => {
+    if (isOver) return
     try {
       messages.read(bytes, (read) => (answer = read))
     } catch (error) {
+      if (error instanceof MessageRefused) call.onRefused(error)
       failed(error instanceof Error ? error.message : String(error), error)
     }
   })

@@ -35,6 +35,12 @@ export const FIRST_LEVEL_RETURNED_USES_TOTAL = counter({
   help: 'Uses that were paid for ahead of need, and given back.',
 })
 
+export const FIRST_LEVEL_NODE_FAULTS_TOTAL = counter({
+  name: 'first_level_node_faults_total',
+  unit: 'connections',
+  help: 'Streams and calls that were ended because a node sent what cannot be read, or too much at once.',
+})
+
 export const FIRST_LEVEL_ANSWERS = gauge({
   name: 'first_level_answers',
   unit: 'answers',

@@ -44,9 +44,9 @@ export class AnswerBatchWriter {
     this.#shapes = new SentShapes(this.#words)
   }
 
-  /** Bytes of the answers and news since `take`, without new words. */
+  /** Bytes of the batch as it is. */
   get size(): number {
-    return this.#answers.size + this.#kept.size + this.#news.size
+    return this.#answers.size + this.#kept.size + this.#news.size + this.#words.size + this.#shapes.size
   }
 
   /** What the words and shapes that the caller has take of memory here, roughly, in bytes. */

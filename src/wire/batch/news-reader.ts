@@ -8,6 +8,9 @@ import { VARINT, type WireReader } from '../wire-reader.ts'
 import { type Heard, type MeshMembers, type News, type NodeConfig, TARGET_KINDS } from './news.ts'
 import { readTexts, type TextOf } from './told-shapes.ts'
 
+/** Each caller keeps the vocabulary of each node. */
+const MAX_ATTRIBUTES = 65_536
+
 /** @throws IntermixError INVALID_REQUEST where it is malformed, as do all here */
 export function readHeard(reader: WireReader, heardTag: number, textOf: TextOf): Heard {
   let ask = 0
@@ -155,6 +158,7 @@ function readVocabulary(reader: WireReader, tag: number, textOf: TextOf): Vocabu
     const name = textOf(reader.sint32())
     // Of a type that is not known here: as an attribute that is not declared.
     const type = VALUE_TYPES[reader.sint32() - 1]
+    if (vocabulary.size >= MAX_ATTRIBUTES) throw reader.malformed(`a vocabulary of more than ${MAX_ATTRIBUTES} names`)
     if (type !== undefined) vocabulary.set(name, type)
   }
   reader.close(outer)

@@ -4,7 +4,17 @@ import type { AnswerShape, AskedQuestion, ReadQuestion } from '../../kernel/answ
 import type { PlainValue, SubjectTest } from '../../kernel/subject-test.ts'
 import { WireWriter } from '../wire-writer.ts'
 import type { SentWords } from './sent-words.ts'
-import { MAX_ASKED, MAX_QUESTIONS, MAX_SHAPES, OPS, OUTCOME_BASE, OUTCOMES, QUESTION_KINDS } from './shape-codes.ts'
+import {
+  MAX_ASKED,
+  MAX_QUESTIONS,
+  MAX_SHAPES,
+  MAX_TESTS_WEIGHT,
+  OPS,
+  OUTCOME_BASE,
+  OUTCOMES,
+  QUESTION_KINDS,
+  weightOfTest,
+} from './shape-codes.ts'
 
 const QUESTIONS = 6
 const SHAPES = 7
@@ -26,6 +36,7 @@ export class SentShapes {
   /** What an answer depended on is mostly told by the same list of questions as it was before. */
   #latest = new WeakMap<readonly AskedQuestion[], NumberedShape>()
   #asked = 0
+  #testsWeight = 0
   #beginnings = 0
 
   constructor(words: SentWords) {
@@ -57,7 +68,7 @@ export class SentShapes {
     const id = `${config} ${scope} ${choosing.join()} ${reads.join()} ${generated.length === 0 ? '' : JSON.stringify(generated)}`
     const known = this.#shapes.get(id)
     if (known !== undefined) return known
-    const length = choosing.length + reads.length
+    const length = choosing.length + reads.length + handlers.length + generated.length
     if (this.#shapes.size >= MAX_SHAPES || this.#asked + length > MAX_ASKED) return this.#full()
     const writer = this.#writer
     const open = writer.open(SHAPES)
@@ -74,6 +85,11 @@ export class SentShapes {
     return number
   }
 
+  /** Bytes of what is new since the last time. */
+  get size(): number {
+    return this.#writer.size
+  }
+
   /** What is new since the last time. */
   take(): Buffer | undefined {
     return this.#writer.size === 0 ? undefined : this.#writer.take()
@@ -87,6 +103,7 @@ export class SentShapes {
     this.#shapes.clear()
     this.#latest = new WeakMap()
     this.#asked = 0
+    this.#testsWeight = 0
   }
 
   #full(): undefined {
@@ -106,7 +123,10 @@ export class SentShapes {
 
   #add(id: string, { kind, name, key, test }: ReadQuestion): number | undefined {
     const number = this.#questions.size
-    if (number >= MAX_QUESTIONS) return this.#full()
+    const weight = test === undefined ? 0 : weightOf(test)
+    if (weight > MAX_TESTS_WEIGHT / 8) return undefined
+    if (number >= MAX_QUESTIONS || this.#testsWeight + weight > MAX_TESTS_WEIGHT) return this.#full()
+    this.#testsWeight += weight
     const writer = this.#writer
     const open = writer.open(QUESTIONS)
     writer.int32(1, QUESTION_KINDS.indexOf(kind))
@@ -194,4 +214,27 @@ function writeUints(writer: WireWriter, field: number, values: readonly number[]
   const open = writer.open(field)
   for (const value of values) writer.packedUint(value)
   writer.close(open)
+}
+
+function weightOf(test: SubjectTest): number {
+  switch (test.op) {
+    case 'equals':
+      return weightOfTest([test.value])
+    case 'oneOf':
+      return weightOfTest(test.values)
+    case 'below':
+    case 'atMost':
+    case 'above':
+    case 'atLeast':
+      return weightOfTest([test.than])
+    case 'longest':
+      return weightOfTest(test.affix === undefined ? test.known : [test.affix, ...test.known])
+    case 'not':
+      return weightOfTest([]) + weightOf(test.of)
+    case 'all':
+    case 'any':
+      return test.of.reduce((sum, each) => sum + weightOf(each), weightOfTest([]))
+    default:
+      return weightOfTest([test.text])
+  }
 }

@@ -48,6 +48,11 @@ export class SentWords {
     return this.#bytes + WORD_BYTES * this.#count
   }
 
+  /** Bytes of the words that are to go before the present batch. */
+  get size(): number {
+    return this.#words.size + this.#passingWords.size
+  }
+
   /** How often the peer was told to forget: what was told by words before is not known any more. */
   get beginnings(): number {
     return this.#beginnings

@@ -9,12 +9,14 @@ import {
   MAX_ASKED,
   MAX_QUESTIONS,
   MAX_SHAPES,
+  MAX_TESTS_WEIGHT,
   OPS,
   ORDER_OPS,
   OUTCOME_BASE,
   OUTCOMES,
   QUESTION_KINDS,
   TEXT_OPS,
+  weightOfTest,
 } from './shape-codes.ts'
 
 /** How deep tests lie in tests. */
@@ -29,6 +31,8 @@ export class ToldShapes {
   readonly #questions: ({ readonly id: string; readonly question: ReadQuestion } | undefined)[] = []
   readonly #shapes: (ToldShape | undefined)[] = []
   #asked = 0
+  /** What tests may still weigh. */
+  readonly #room = { weight: MAX_TESTS_WEIGHT }
 
   /** @throws IntermixError INVALID_REQUEST where it is malformed, or one too many */
   addQuestion(reader: WireReader, questionTag: number, textOf: TextOf): void {
@@ -42,7 +46,7 @@ export class ToldShapes {
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >>> 3
       if (field === 4) {
-        test = readTest(reader, tag, textOf, MAX_DEPTH)
+        test = readTest(reader, tag, textOf, this.#room, MAX_DEPTH)
         isUnderstood &&= test !== undefined
         continue
       }
@@ -93,6 +97,7 @@ export class ToldShapes {
       else reads = this.#readAsked(reader, tag)
     }
     reader.close(outer)
+    this.#count(reader, handlers.length + generated.length)
     if (!isUnderstood || choosing === undefined || reads === undefined) this.#shapes.push(undefined)
     else this.#shapes.push({ config, scope, handlers, generated, choosing, reads })
   }
@@ -107,6 +112,11 @@ export class ToldShapes {
     return this.#shapes[number]
   }
 
+  #count(reader: WireReader, more: number): void {
+    this.#asked += more
+    if (this.#asked > MAX_ASKED) throw reader.malformed('shapes of too many questions and names without a reset')
+  }
+
   /** @returns `undefined` where one of them, or how it was answered, is not understood */
   #readAsked(reader: WireReader, askedTag: number): readonly AskedQuestion[] | undefined {
     const outer = reader.openField(askedTag)
@@ -116,7 +126,7 @@ export class ToldShapes {
       const code = reader.varint32() >>> 0
       const number = Math.floor(code / OUTCOME_BASE)
       if (number >= this.#questions.length) throw reader.malformed(`no question has the number ${number}`)
-      if (++this.#asked > MAX_ASKED) throw reader.malformed('shapes of too many questions without a reset')
+      this.#count(reader, 1)
       const known = this.#questions[number]
       const outcome = OUTCOMES[code % OUTCOME_BASE]
       if (known === undefined || outcome === undefined) isUnderstood = false
@@ -138,7 +148,13 @@ interface ReadParts {
 }
 
 /** @returns `undefined` for one that is not understood */
-function readTest(reader: WireReader, testTag: number, textOf: TextOf, depth: number): SubjectTest | undefined {
+function readTest(
+  reader: WireReader,
+  testTag: number,
+  textOf: TextOf,
+  room: { weight: number },
+  depth: number,
+): SubjectTest | undefined {
   if (depth === 0) throw reader.malformed(`tests in tests more than ${MAX_DEPTH} deep`)
   const outer = reader.openField(testTag)
   const parts: ReadParts = { op: 0, texts: [], integers: [], booleans: [], number: undefined, of: [], none: false }
@@ -163,7 +179,7 @@ function readTest(reader: WireReader, testTag: number, textOf: TextOf, depth: nu
         parts.number = reader.double()
         break
       case 6: {
-        const inner = readTest(reader, tag, textOf, depth - 1)
+        const inner = readTest(reader, tag, textOf, room, depth - 1)
         if (inner === undefined) isUnderstood = false
         else parts.of.push(inner)
         break
@@ -178,6 +194,9 @@ function readTest(reader: WireReader, testTag: number, textOf: TextOf, depth: nu
     }
   }
   reader.close(outer)
+  const { texts, integers, booleans, number } = parts
+  room.weight -= weightOfTest([...texts, ...integers, ...booleans, ...(number === undefined ? [] : [number])])
+  if (room.weight < 0) throw reader.malformed('tests of too many constants without a reset')
   return isUnderstood ? testOf(parts) : undefined
 }
 

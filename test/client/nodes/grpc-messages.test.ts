@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { framed, IncomingMessages } from '../../../src/client/nodes/grpc-messages.ts'
+import { framed, IncomingMessages, RoomForMessages } from '../../../src/client/nodes/grpc-messages.ts'
 
 function cut(bytes: Buffer, at: readonly number[]): Buffer[] {
   const places = [0, ...at.map((place) => place % (bytes.length + 1)).toSorted((a, b) => a - b), bytes.length]
@@ -26,4 +26,28 @@ it('waits for no message that is too long or compressed', () => {
   const refuse = (bytes: Buffer) => () => new IncomingMessages(10).read(bytes, () => expect.fail('a message was found'))
   expect(refuse(framed(Buffer.alloc(11)).subarray(0, 5))).toThrow('a message of 11 bytes came; 10 are taken')
   expect(refuse(Buffer.from([1, 0, 0, 0, 1, 0]))).toThrow('a compressed message came')
+})
+
+it('has bounded room for what has come in part of several messages, and gives it back', () => {
+  const room = new RoomForMessages(1_000)
+  const streams = Array.from({ length: 20 }, () => new IncomingMessages(400, room))
+  const part = framed(Buffer.alloc(300)).subarray(0, 100)
+  const nothing = () => undefined
+  let taken = 0
+  const fill = () => {
+    for (const stream of streams) {
+      stream.read(part, nothing)
+      taken++
+    }
+  }
+  expect(fill).toThrow('messages that have come in part take')
+  expect(taken).toBe(10)
+  // What ends, and what is complete, leaves room to others.
+  const found: number[] = []
+  for (const stream of streams.slice(1)) stream.end()
+  streams[0]?.read(Buffer.alloc(205), (message) => found.push(message.length))
+  expect(found).toEqual([300])
+  taken = 0
+  expect(fill).toThrow('messages that have come in part take')
+  expect(taken).toBe(10)
 })

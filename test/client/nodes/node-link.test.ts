@@ -275,6 +275,42 @@ describe('a link to a node', () => {
     expect(connections).toBe(2)
   })
 
+  it('ends the stream of a node that sends more than nodes send, before it has come', async () => {
+    const node = createNode()
+    let bytes = 0
+    node.on('session', (session) => session.on('error', () => undefined))
+    node.on('stream', (stream) => {
+      stream.on('error', () => undefined)
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+      const chunk = Buffer.alloc(64 * 1024)
+      stream.write(Buffer.of(0, 1, 0, 0, 0))
+      const more = () => {
+        while (!stream.destroyed) {
+          bytes += chunk.length
+          if (!stream.write(chunk)) break
+        }
+      }
+      stream.on('drain', more)
+      more()
+    })
+    node.listen(0, '127.0.0.1')
+    await once(node, 'listening')
+    ends.push(() => node.close())
+    const refused: Error[] = []
+    const link = new NodeLink({
+      clock: systemClock,
+      random: Math.random,
+      address: { host: '127.0.0.1', port: (node.address() as { port: number }).port },
+      connectTimeoutMs: 5_000,
+      onLeaving: () => {},
+      onRefused: (error) => refused.push(error),
+    })
+    ends.push(() => link[Symbol.dispose]())
+    await expect(link.ask(about('/a', 60_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    expect(refused.map(({ message }) => message)).toEqual(['a message of 16777216 bytes came; 8388608 are taken'])
+    expect(bytes).toBeLessThan(16 * 1024 * 1024)
+  })
+
   it('may be closed at any moment of its beginning', async () => {
     for (let turns = 0; turns < 60; turns++) {
       const { link } = linked()

@@ -47,15 +47,17 @@ describe('a unary call to a node', () => {
     const node = await serve(maxMessageBytes)
     const { address } = node
     let left = 0
+    const refused: Error[] = []
     const link = new NodeLink({
       clock: systemClock,
       random: Math.random,
       address,
       connectTimeoutMs: 5_000,
       onLeaving: () => left++,
+      onRefused: (error) => refused.push(error),
     })
     ends.push(() => link[Symbol.dispose]())
-    return { ...node, link, left: () => left }
+    return { ...node, link, refused, left: () => left }
   }
 
   afterEach(async () => {
@@ -125,8 +127,20 @@ describe('a unary call to a node', () => {
     await expect(link.call(METHOD, large, 60_000)).rejects.toMatchObject({ code: 'OVERLOADED' })
     resolve(new Uint8Array(0))
     await Promise.all(waiting)
-    echo.reply = (bytes) => bytes
-    expect(await link.call(METHOD, large, 60_000)).toHaveLength(large.length)
+    echo.reply = () => BYTES
+    expect(await link.call(METHOD, large, 60_000)).toHaveLength(BYTES.length)
+  })
+
+  it('takes no answer that is larger than answers are, and says so', async () => {
+    const { link, echo, refused } = await linked()
+    echo.reply = () => new Uint8Array(1024 * 1024 + 1)
+    await expect(link.call(METHOD, BYTES, 60_000)).rejects.toMatchObject({
+      code: 'BACKEND_FAILED',
+      message: expect.stringContaining('1048576 are taken') as string,
+    })
+    expect(refused).toHaveLength(1)
+    echo.reply = () => new Uint8Array(1024 * 1024)
+    expect(await link.call(METHOD, BYTES, 60_000)).toHaveLength(1024 * 1024)
   })
 
   it('goes to the next node where one cannot answer, and to no other where the call is wrong', async () => {

@@ -7,6 +7,7 @@ import type { SubjectTest } from '../../../src/kernel/subject-test.ts'
 import type { Answer } from '../../../src/kernel/verdict.ts'
 import { AnswerBatches, type ToldAnswer } from '../../../src/wire/batch/answer-batch.ts'
 import { AnswerBatchWriter } from '../../../src/wire/batch/answer-batch-writer.ts'
+import { WireWriter } from '../../../src/wire/wire-writer.ts'
 import { AnswerBatchSchema } from '../../../src/wire/generated/intermix/v1/batch_pb.ts'
 
 const text = fc.oneof(fc.constantFrom('', 'no', 'zoë', 'x-a'), fc.string({ unit: 'grapheme', maxLength: 400 }))
@@ -191,5 +192,57 @@ describe('batches of answers', () => {
     ['an unknown passing word', Buffer.of(0x22, 0x02, 0x18, 0x01), 'unknown word -1'],
   ])('are refused with %s', (_, bytes, why) => {
     expect(() => reader()(bytes)).toThrow(why)
+  })
+
+  it('tell no more constants of tests than callers have room for, and begin anew instead', () => {
+    const writer = new AnswerBatchWriter()
+    const read = reader()
+    const testOf = (values: string[]) => ({ op: 'oneOf' as const, values })
+    let told = 0
+    const shapeOf = (number: number, size: number): AnswerShape => {
+      const question: ReadQuestion = {
+        kind: 'predicate',
+        name: 'request.path',
+        key: undefined,
+        test: testOf(Array.from({ length: size }, (_, i) => `${number} ${i}`.padEnd(64))),
+      }
+      const reads = [{ id: `${number}`, question, outcome: 'true' as const }]
+      return {
+        config: 'c',
+        scope: 's',
+        handlers: [],
+        generated: [],
+        choosing: [],
+        reads,
+        epoch: { generation: 'g', sequence: 1 },
+      }
+    }
+    const plain = fc.sample(answer, { numRuns: 1, seed: 1 })[0] as Answer
+    for (let number = 0; number < 60; number++) {
+      writer.add(number, { answer: plain, shape: shapeOf(number, 2_000) })
+      const [[, heard] = []] = read(writer.take()) as [number, ToldAnswer][]
+      if (heard?.shape !== undefined) told++
+    }
+    expect(told).toBeGreaterThan(50)
+    // One that would take most of it is told to nobody.
+    writer.add(1, { answer: plain, shape: shapeOf(99, 8_000) })
+    const [[, heard] = []] = read(writer.take()) as [number, ToldAnswer][]
+    expect(heard?.shape).toBeUndefined()
+  })
+
+  it('are refused with more constants of tests than there is room for', () => {
+    const writer = new WireWriter()
+    writer.text(3, 'x'.repeat(200))
+    for (let number = 0; number < 30; number++) {
+      const question = writer.open(6)
+      writer.int32(1, 3)
+      const test = writer.open(4)
+      const texts = writer.open(2)
+      for (let i = 0; i < 1_000; i++) writer.packedSint32(-1)
+      writer.close(texts)
+      writer.close(test)
+      writer.close(question)
+    }
+    expect(() => reader()(writer.take())).toThrow('too many constants')
   })
 })
