@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startCaddy } from '../helpers/caddy.ts'
-import { startEnvoy } from '../helpers/envoy.ts'
+import { ENVOY_WASM, startEnvoy } from '../helpers/envoy.ts'
 import { startHaproxy } from '../helpers/haproxy.ts'
 import { type HttpBackend, startHttpBackend } from '../helpers/http-backend.ts'
 import { startNginx } from '../helpers/nginx.ts'
@@ -78,6 +78,12 @@ const PROXIES = [
       startEnvoy({ binary, nodePorts: [node.grpcPort], upstreamPort: upstream.port }),
   },
   {
+    name: 'Envoy with the filter in it',
+    binary: toolOrSkip('envoy'),
+    start: ({ binary }: { binary: string }) =>
+      startEnvoy({ binary, path: ENVOY_WASM, nodePorts: [node.grpcPort], upstreamPort: upstream.port }),
+  },
+  {
     name: 'Envoy over HTTP',
     binary: toolOrSkip('envoy'),
     start: ({ binary }: { binary: string }) =>
@@ -129,7 +135,7 @@ for (const { name, binary, start } of PROXIES) {
     })
 
     // Proxies that copy headers from the answer know one value of each.
-    if (name !== 'Envoy') return
+    if (!['Envoy', 'Envoy with the filter in it'].includes(name)) return
     it('several values are several operations', async () => {
       const added = await passed(url, {})
       expect([listed(added['x-role']), added['x-both']]).toEqual(['reader, writer', 'two'])

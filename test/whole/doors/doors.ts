@@ -6,7 +6,7 @@ import { httpStatusOf } from '../../../src/kernel/status.ts'
 import { CheckRequestSchema, CheckResponseSchema } from '../../../src/wire/generated/istio/mixer/v1/mixer_pb.ts'
 import { type Intermix, startIntermix } from '../intermix.ts'
 import { startCaddy } from '../../helpers/caddy.ts'
-import { startEnvoy } from '../../helpers/envoy.ts'
+import { ENVOY_WASM, startEnvoy } from '../../helpers/envoy.ts'
 import { startHaproxy } from '../../helpers/haproxy.ts'
 import { startNginx } from '../../helpers/nginx.ts'
 import { findTool, type Tool } from '../../helpers/tools.ts'
@@ -84,6 +84,12 @@ const KINDS: readonly Kind[] = [
     tool: 'envoy',
     send: sendHttp2,
     start: ({ grpcPort, ...place }) => startEnvoy({ ...place, nodePorts: [grpcPort], adapt: leavePathsAlone }),
+  },
+  {
+    name: 'Envoy with the filter in it',
+    tool: 'envoy',
+    start: ({ grpcPort, ...place }) =>
+      startEnvoy({ ...place, path: ENVOY_WASM, nodePorts: [grpcPort], adapt: leavePathsAlone }),
   },
   {
     name: 'Envoy over HTTP',

@@ -16,6 +16,7 @@ const DOORS = [
   'Envoy as shipped',
   'Envoy over gRPC',
   'Envoy, by HTTP/2',
+  'Envoy with the filter in it',
   'Envoy over HTTP',
   'json',
   'batch',
