@@ -131,6 +131,8 @@ class BatchStream implements GrpcStreamHandler {
   readonly #onEnd: () => void
   readonly #batches: CheckBatches
   readonly #writer = new AnswerBatchWriter()
+  /** Messages that wait until the caller reads. */
+  readonly #ready: Buffer[] = []
   /** Checks that wait for their answer. */
   #waiting = 0
   /** The caller reads slower than we write. */
@@ -365,8 +367,14 @@ class BatchStream implements GrpcStreamHandler {
   }
 
   #flush(): void {
-    if (this.#isOver || this.#isBlocked || this.#writer.size === 0) return
-    this.#isBlocked = !this.#stream.write(this.#writer.take())
+    // What a caller that does not read is answered meanwhile is cut, too.
+    if (this.#isBlocked && this.#writer.size >= FULL_BYTES) this.#ready.push(this.#writer.take())
+    while (!this.#isOver && !this.#isBlocked && this.#hasToSay)
+      this.#isBlocked = !this.#stream.write(this.#ready.shift() ?? this.#writer.take())
+  }
+
+  get #hasToSay(): boolean {
+    return this.#ready.length > 0 || this.#writer.size > 0
   }
 
   /** Flow control does the rest: the caller cannot send more than the window holds. */
@@ -384,6 +392,7 @@ class BatchStream implements GrpcStreamHandler {
   #endWhenDone(): void {
     if (!this.#isClosing || this.#isOver || this.#hasMore || this.#waiting > 0 || this.#isBlocked) return
     this.#flush()
+    if (this.#hasToSay) return
     this.#stream.end()
     this.#end()
   }
