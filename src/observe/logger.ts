@@ -1,10 +1,11 @@
-// Structured logs on pino: JSON lines for collectors, readable lines for a terminal. Lines are written synchronously
-// in the process, so that the last words of a dying process are not lost in a worker thread.
+// Structured logs in the form of pino: JSON lines for collectors, readable lines for a terminal. Lines are written synchronously
+// in the process, so that the last words of a dying process are not lost in a worker thread. Pino itself would load that thread's
+// code, and more than the line takes.
 
 import { createRequire } from 'node:module'
-import { type Level, type Logger as Sink, pino, stdSerializers } from 'pino'
 import type { prettyFactory } from 'pino-pretty'
 import type { Logger } from '../kernel/ports.ts'
+import { logLine } from './log-line.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -39,18 +40,9 @@ export function createLogger(options: LoggerOptions): RootLogger {
   const format = pretty
     ? loadPretty()({ colorize: options.terminal, translateTime: 'SYS:HH:MM:ss.l', singleLine: true })
     : undefined
+  const fields = { ...(pretty ? {} : options.fields), ...options.everyLine }
   const write = (line: string) => options.write(format === undefined ? line : format(line))
-  const sink: Sink = pino(
-    {
-      level: options.level,
-      base: { ...(pretty ? {} : options.fields), ...options.everyLine },
-      serializers: { err: showError, error: showError, cause: showError },
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    { write },
-  )
-  return new PinoLogger(sink, {})
+  return new LineLogger({ level: options.level, write }, fields)
 }
 
 /** Hardly any process writes to a terminal. */
@@ -59,26 +51,16 @@ function loadPretty(): typeof prettyFactory {
   return loaded.prettyFactory
 }
 
-/** What clients of Redis add to errors has the arguments of the command: passwords, and data of others. */
-function showError(error: Error): unknown {
-  return withoutArguments(stdSerializers.err(error))
+const RANKS = { debug: 0, info: 1, warn: 2, error: 3, fatal: 4 } as const
+
+/** What a logger and its children share. */
+interface Sink {
+  level: LogLevel
+  readonly write: (line: string) => void
 }
 
-function withoutArguments(shown: unknown): unknown {
-  if (typeof shown !== 'object' || shown === null || Object.getPrototypeOf(shown) !== SHOWN) return shown
-  const safe: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(shown)) {
-    if (key === 'command') safe[key] = (value as { readonly name?: unknown } | null)?.name
-    else safe[key] = Array.isArray(value) ? value.map(withoutArguments) : withoutArguments(value)
-  }
-  return safe
-}
-
-/** What pino makes of errors has this prototype, errors within errors as well. */
-const SHOWN: unknown = Object.getPrototypeOf(stdSerializers.err(new Error()))
-
-/** Children hold their fields here, not in pino, so that one change of level reaches all of them. */
-class PinoLogger implements RootLogger {
+/** One change of level reaches all children. */
+class LineLogger implements RootLogger {
   readonly #sink: Sink
   readonly #fields: object
 
@@ -88,7 +70,7 @@ class PinoLogger implements RootLogger {
   }
 
   get level(): LogLevel {
-    return this.#sink.level as LogLevel
+    return this.#sink.level
   }
 
   set level(level: LogLevel) {
@@ -116,10 +98,11 @@ class PinoLogger implements RootLogger {
   }
 
   child(fields: object): Logger {
-    return new PinoLogger(this.#sink, { ...this.#fields, ...fields })
+    return new LineLogger(this.#sink, { ...this.#fields, ...fields })
   }
 
-  #write(level: Level, fields: object, message: string): void {
-    if (this.#sink.isLevelEnabled(level)) this.#sink[level]({ ...this.#fields, ...fields }, message)
+  #write(level: keyof typeof RANKS, fields: object, message: string): void {
+    if (RANKS[level] >= RANKS[this.#sink.level])
+      this.#sink.write(logLine(level, { ...this.#fields, ...fields }, message))
   }
 }

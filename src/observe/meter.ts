@@ -1,11 +1,13 @@
 // Metrics on prom-client: one registry per process, series resolved once, and a bound on how many series there can be.
 
-import { collectDefaultMetrics, type Metric as RegisteredMetric, Registry } from 'prom-client'
+import type { Metric as RegisteredMetric } from 'prom-client'
+import Registry from 'prom-client/lib/registry.js'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Children, CounterMetric, GaugeMetric, HistogramMetric, Labels, Metric } from '../kernel/metrics/metric.ts'
 import type { Counter, Gauge, Histogram, Meter } from '../kernel/ports.ts'
 import { createChildren } from './metric-children.ts'
 import type { MetricsSnapshot } from './merged-metrics.ts'
+import { addProcessMetrics } from './process-metrics.ts'
 import { HistogramSeries, type LabelValues, NumberSeries, type Series, SeriesMetric } from './metric-series.ts'
 
 const PREFIX = 'intermix_'
@@ -45,7 +47,7 @@ class RegistryMeter implements PrometheusMeter {
 
   constructor({ maxSeries = DEFAULT_MAX_SERIES, processMetrics = true }: MeterOptions) {
     this.#maxSeries = maxSeries
-    if (processMetrics) collectDefaultMetrics({ register: this.#registry })
+    if (processMetrics) addProcessMetrics(this.#registry)
   }
 
   get contentType(): string {
