@@ -20,3 +20,6 @@ export const dns = () => process.getBuiltinModule('node:dns').promises
 
 /** Files, by promises. */
 export const files = () => process.getBuiltinModule('node:fs').promises
+
+/** HTTP/1.1. An import of it would bring WebSocket and fetch, 12 MB. */
+export const http = () => process.getBuiltinModule('node:http')

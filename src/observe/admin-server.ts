@@ -1,8 +1,10 @@
 // The admin server: metrics, health, version and views into the running process, on a port of its own so that traffic
 // cannot starve it and callers cannot reach it.
 
-import { fastify, type FastifyInstance, type FastifyReply } from 'fastify'
+import type { IncomingMessage } from 'node:http'
 import { IntermixError } from '../kernel/errors.ts'
+import { type HttpAnswer, JSON_TYPE, jsonAnswer, pathOf, receiveBody, sendAnswer } from '../kernel/http-answer.ts'
+import { http } from '../kernel/late-modules.ts'
 import type { Operations } from '../kernel/operation.ts'
 import type { Logger } from '../kernel/ports.ts'
 import { codeName, httpStatusOf } from '../kernel/status.ts'
@@ -11,7 +13,6 @@ import { foreignPage } from './foreign-page.ts'
 import type { Health } from './health.ts'
 import { LOG_LEVELS, type LogLevel } from './logger.ts'
 import type { PrometheusMeter } from './meter.ts'
-import { WITHOUT_SCHEMAS } from './without-schemas.ts'
 
 export interface AdminServerOptions {
   readonly meter: Pick<PrometheusMeter, 'render' | 'contentType'>
@@ -39,39 +40,44 @@ const LOG_LEVEL_PATH = '/debug/log-level'
 const MAX_BODY_BYTES = 1_024
 /** Operations have a bound of their own on attributes, which is a setting. */
 const MAX_OPERATION_BYTES = 64 * 1024 * 1024
+/** How long a request may take to come. */
+const REQUEST_MS = 10_000
 
 export function createAdminServer(options: AdminServerOptions): AdminServer {
-  const app = fastify({
-    schemaController: WITHOUT_SCHEMAS,
-    bodyLimit: MAX_BODY_BYTES,
-    forceCloseConnections: true,
-    requestTimeout: 10_000,
-  })
-  refuseForeignPages(app, options)
-  addProbes(app, options)
-  addOperations(app, options)
-  addViews(app, options)
-  addLogLevel(app, options.log)
-  app.setNotFoundHandler((request, reply) => {
-    sendProblem(reply, new IntermixError('NOT_FOUND', `no ${request.method} ${request.url} here; see /debug`))
-  })
-  app.setErrorHandler((error, request, reply) => {
-    const status = (error as { statusCode?: number }).statusCode
-    if (status !== undefined && status < 500) {
-      sendProblem(reply, new IntermixError('INVALID_REQUEST', (error as Error).message))
-      return
-    }
-    options.log.warn({ err: error, path: request.url }, 'an admin request failed')
-    sendProblem(reply, IntermixError.from(error))
+  const { log } = options
+  const isForeign = foreignPages(options)
+  const fail = (caught: unknown, { url }: IncomingMessage): HttpAnswer => {
+    const error = IntermixError.from(caught)
+    if (httpStatusOf(error.status.code) >= 500) log.warn({ err: caught, path: url }, 'an admin request failed')
+    return problem(error)
+  }
+  const server = http().createServer({ requestTimeout: REQUEST_MS }, (request, response) => {
+    const path = pathOf(request.url ?? '/') ?? ''
+    const refused = isForeign(request, path) ?? unfit(request, path)
+    if (refused !== undefined) return sendAnswer(response, refused)
+    receiveBody(request, path.startsWith(OPERATIONS) ? MAX_OPERATION_BYTES : MAX_BODY_BYTES, (body) => {
+      const answered =
+        body === undefined
+          ? Promise.resolve(problem(new IntermixError('INVALID_REQUEST', 'the body is too large'), 413))
+          : answer(options, request, path, body).catch((caught: unknown) => fail(caught, request))
+      void answered.then((later) => sendAnswer(response, later))
+    })
   })
   return {
     async listen({ host, port }) {
-      await app.listen({ host, port })
-      const bound = app.server.address()
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        server.listen({ host: host.replace(/^\[|\]$/g, ''), port }, resolve)
+      })
+      const bound = server.address()
       if (bound === null || typeof bound === 'string') return `${host}:${port}`
       return bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`
     },
-    close: async () => await app.close(),
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeAllConnections()
+      await closed
+    },
   }
 }
 
@@ -79,111 +85,127 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
 const MAX_REASONS_TOLD = 100
 
 /** Probes and scrapers come by any name, and what they get to see is no secret. */
-const PROBES: ReadonlySet<string | undefined> = new Set(['/metrics', '/healthz', '/readyz', '/version'])
+const PROBES: ReadonlySet<string> = new Set(['/metrics', '/healthz', '/readyz', '/version'])
 
-function refuseForeignPages(app: FastifyInstance, { hosts = [], log }: AdminServerOptions): void {
+function foreignPages({ hosts = [], log }: AdminServerOptions) {
   const names = new Set(hosts.map((name) => name.toLowerCase()))
   const told = new Set<string>()
-  app.addHook('onRequest', (request, reply, done) => {
-    const reason = PROBES.has(request.routeOptions.url) ? undefined : foreignPage(request.headers, names)
-    if (reason === undefined) return done()
+  return ({ headers, url, socket }: IncomingMessage, path: string): HttpAnswer | undefined => {
+    const reason = PROBES.has(path) ? undefined : foreignPage(headers, names)
+    if (reason === undefined) return undefined
     if (told.size < MAX_REASONS_TOLD && !told.has(reason)) {
       told.add(reason)
-      log.warn({ path: request.url, peer: request.ip }, `an admin request was refused: ${reason}`)
+      log.warn({ path: url, peer: socket.remoteAddress }, `an admin request was refused: ${reason}`)
     }
-    reply.code(403).send({ code: 'PERMISSION_DENIED', message: reason })
-  })
+    return jsonAnswer(403, { code: 'PERMISSION_DENIED', message: reason })
+  }
 }
+
+const OPERATIONS = '/v1/'
 
 /** Operations take JSON that is called so: what a page can send without asking first (`text/plain`, a form) is none. */
-function addOperations(app: FastifyInstance, { operations = new Map() }: AdminServerOptions): void {
-  app.register(async (scope) => {
-    scope.removeAllContentTypeParsers()
-    scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-    scope.addHook('onRequest', async (request, reply) => {
-      if (/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) return
-      const error = new IntermixError('INVALID_REQUEST', 'send JSON, with the header content-type: application/json')
-      await sendProblem(reply, error, 415)
-    })
-    scope.post<{ Params: { name: string } }>(
-      '/v1/:name',
-      { bodyLimit: MAX_OPERATION_BYTES },
-      async (request, reply) => {
-        const { name } = request.params
-        const operation = operations.get(name)
-        if (operation === undefined) {
-          const names = [...operations.keys()].sort().join(', ')
-          const known = names === '' ? 'this process has none, or is still starting' : `there are: ${names}`
-          return sendProblem(reply, new IntermixError('NOT_FOUND', `there is no POST /v1/${name} here; ${known}`))
-        }
-        const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-        const answer = await operation({ body, query: request.query as Readonly<Record<string, unknown>> })
-        return await reply.code(answer.httpStatus).send(answer.body)
-      },
-    )
-  })
+function unfit({ method, headers }: IncomingMessage, path: string): HttpAnswer | undefined {
+  if (method !== 'POST' || !path.startsWith(OPERATIONS)) return undefined
+  if (/^application\/json\s*(;|$)/i.test(headers['content-type'] ?? '')) return undefined
+  return problem(new IntermixError('INVALID_REQUEST', 'send JSON, with the header content-type: application/json'), 415)
 }
 
-function addProbes(app: FastifyInstance, { meter, health, version }: AdminServerOptions): void {
-  app.get('/metrics', async (_request, reply) => {
-    const text = await meter.render()
-    return reply.header('content-type', meter.contentType).send(text)
-  })
-  app.get('/healthz', async () => ({ status: 'alive' }))
-  app.get('/readyz', async (_request, reply) => {
-    const checks = health.checks()
-    if (health.ready) return { status: 'ready', checks }
-    const reasons = checks.filter((check) => !check.ok).map((check) => `${check.name}: ${check.detail}`)
-    return reply.code(503).send({ status: 'not ready', reasons, checks })
-  })
-  app.get('/version', async () => version)
+async function answer(
+  options: AdminServerOptions,
+  request: IncomingMessage,
+  path: string,
+  body: Buffer,
+): Promise<HttpAnswer> {
+  const { meter, version, log } = options
+  const { method, url = '/' } = request
+  if (method === 'POST' && path.startsWith(OPERATIONS)) return await operate(options, path, url, body)
+  if (method === 'PUT' && path === LOG_LEVEL_PATH) return setLevel(log, body)
+  if (method !== 'GET' && method !== 'HEAD') throw nothingHere(request)
+  switch (path) {
+    case '/metrics':
+      return { status: 200, headers: ['content-type', meter.contentType], body: await meter.render() }
+    case '/healthz':
+      return jsonAnswer(200, { status: 'alive' })
+    case '/readyz':
+      return readiness(options)
+    case '/version':
+      return jsonAnswer(200, version)
+    case '/debug':
+      return jsonAnswer(200, {
+        views: [...options.debug.keys()].sort().map((name) => `/debug/${name}`),
+        settings: [LOG_LEVEL_PATH],
+      })
+    case LOG_LEVEL_PATH:
+      return jsonAnswer(200, { level: log.level })
+  }
+  if (path.startsWith('/debug/')) return await view(options, path.slice('/debug/'.length))
+  throw nothingHere(request)
 }
 
-function addViews(app: FastifyInstance, { debug }: AdminServerOptions): void {
-  app.get('/debug', async () => ({
-    views: [...debug.keys()].sort().map((name) => `/debug/${name}`),
-    settings: [LOG_LEVEL_PATH],
-  }))
-  app.get<{ Params: { name: string } }>('/debug/:name', async (request, reply) => {
-    const { name } = request.params
-    const view = debug.get(name)
-    if (view === undefined) {
-      const names = [...debug.keys()].sort().join(', ')
-      return sendProblem(reply, new IntermixError('NOT_FOUND', `no view is called "${name}"; there are: ${names}`))
-    }
-    return reply.type('application/json; charset=utf-8').send(debugJson(await view()))
-  })
+function readiness({ health }: AdminServerOptions): HttpAnswer {
+  const checks = health.checks()
+  if (health.ready) return jsonAnswer(200, { status: 'ready', checks })
+  const reasons = checks.filter((check) => !check.ok).map((check) => `${check.name}: ${check.detail}`)
+  return jsonAnswer(503, { status: 'not ready', reasons, checks })
 }
 
-function addLogLevel(app: FastifyInstance, log: Logger & { level: LogLevel }): void {
-  app.addContentTypeParser('text/plain', { parseAs: 'string' }, (_request, body, done) => done(null, body))
-  // What `curl -X PUT -d debug` sends.
-  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
-    done(null, body),
-  )
-  app.get(LOG_LEVEL_PATH, async () => ({ level: log.level }))
-  app.put(LOG_LEVEL_PATH, async (request, reply) => {
-    const level = readLevel(request.body)
-    if (level === undefined) {
-      const allowed = LOG_LEVELS.join(', ')
-      return sendProblem(
-        reply,
-        new IntermixError('INVALID_REQUEST', `send one of ${allowed}, plain or as {"level": "debug"}`),
-      )
-    }
-    const before = log.level
-    log.level = level
-    log.warn({ before, level }, 'the log level was changed')
-    return { level }
-  })
+async function view({ debug }: AdminServerOptions, name: string): Promise<HttpAnswer> {
+  const found = debug.get(name)
+  if (found === undefined) {
+    const names = [...debug.keys()].sort().join(', ')
+    throw new IntermixError('NOT_FOUND', `no view is called "${name}"; there are: ${names}`)
+  }
+  return { status: 200, headers: ['content-type', JSON_TYPE], body: debugJson(await found()) }
 }
 
-function readLevel(body: unknown): LogLevel | undefined {
-  const named = typeof body === 'object' && body !== null ? (body as { level?: unknown }).level : body
-  return LOG_LEVELS.find((level) => level === (typeof named === 'string' ? named.trim() : named))
+async function operate(
+  { operations = new Map() }: AdminServerOptions,
+  path: string,
+  url: string,
+  body: Buffer,
+): Promise<HttpAnswer> {
+  const name = path.slice(OPERATIONS.length)
+  const operation = operations.get(name)
+  if (operation === undefined) {
+    const names = [...operations.keys()].sort().join(', ')
+    const known = names === '' ? 'this process has none, or is still starting' : `there are: ${names}`
+    throw new IntermixError('NOT_FOUND', `there is no POST /v1/${name} here; ${known}`)
+  }
+  const query = Object.fromEntries(new URLSearchParams(url.split('?')[1] ?? ''))
+  const { httpStatus, body: answered } = await operation({ body, query })
+  return jsonAnswer(httpStatus, answered)
 }
 
-function sendProblem(reply: FastifyReply, error: IntermixError, httpStatus?: number): FastifyReply {
-  const { code, message } = error.status
-  return reply.code(httpStatus ?? httpStatusOf(code)).send({ code: codeName(code), message })
+function setLevel(log: AdminServerOptions['log'], body: Buffer): HttpAnswer {
+  const level = readLevel(body.toString('utf8'))
+  if (level === undefined) {
+    const allowed = LOG_LEVELS.join(', ')
+    throw new IntermixError('INVALID_REQUEST', `send one of ${allowed}, plain or as {"level": "debug"}`)
+  }
+  const before = log.level
+  log.level = level
+  log.warn({ before, level }, 'the log level was changed')
+  return jsonAnswer(200, { level })
+}
+
+/** Plain, or as JSON; `curl -X PUT -d debug` calls either a form. */
+function readLevel(text: string): LogLevel | undefined {
+  const named = text.trimStart().startsWith('{') ? levelIn(text) : text.trim()
+  return LOG_LEVELS.find((level) => level === named)
+}
+
+function levelIn(text: string): unknown {
+  try {
+    return (JSON.parse(text) as { readonly level?: unknown }).level
+  } catch {
+    return undefined
+  }
+}
+
+function nothingHere({ method, url }: IncomingMessage): IntermixError {
+  return new IntermixError('NOT_FOUND', `no ${method} ${url} here; see /debug`)
+}
+
+function problem({ status: { code, message } }: IntermixError, status = httpStatusOf(code)): HttpAnswer {
+  return jsonAnswer(status, { code: codeName(code), message })
 }

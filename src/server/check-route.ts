@@ -1,30 +1,23 @@
 // POST /v1/check: the API for programs. The verdict is in the body; the HTTP status only says whether there is one.
 
+import { type HttpAnswer, JSON_TYPE, jsonAnswer } from '../kernel/http-answer.ts'
 import type { CheckOutcome } from '../kernel/services.ts'
 import { httpStatusOf } from '../kernel/status.ts'
 import { checkAnswer } from './check-answer.ts'
 import { readCheckBody } from './check-body.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
 import { callerError } from './failure-log.ts'
-import type { Route, RouteDependencies } from './http-route.ts'
+import type { HttpCall, HttpRoute, RouteDependencies } from './http-route.ts'
 import { parseJsonBody, refuseLongBody } from './json-body.ts'
 import { errorBody } from './json-error.ts'
 import type { ErrorListener } from './http-errors.ts'
 
 export const CHECK_PATH = '/v1/check'
 
-/** A response, but for what says how long it is. */
-export interface CheckResponse {
-  readonly status: number
-  /** Names and values in turns. */
-  readonly headers: readonly (string | number)[]
-  readonly body: string
-}
-
-const JSON_TYPE = 'application/json; charset=utf-8'
-
 /** Answers 200 whatever the verdict; 400 for a body that is not valid, 5xx where the node itself cannot answer. */
-export class CheckDoor {
+export class CheckDoor implements HttpRoute {
+  readonly path = CHECK_PATH
+  readonly method = 'POST'
   readonly #given: RouteDependencies
   readonly #metrics: DoorMetrics
   readonly #onError: ErrorListener
@@ -35,8 +28,8 @@ export class CheckDoor {
     this.#onError = onError
   }
 
-  /** Answers the body of a request of `peer`. Never throws, never rejects. */
-  answer(body: Buffer, peer: string | undefined): CheckResponse | Promise<CheckResponse> {
+  /** Never throws, never rejects. */
+  answer({ body, peer }: Pick<HttpCall, 'body' | 'peer'>): HttpAnswer | Promise<HttpAnswer> {
     const { check, clock, limits } = this.#given
     const startedAt = clock.monotonic()
     try {
@@ -50,7 +43,7 @@ export class CheckDoor {
     }
   }
 
-  async #later(pending: Promise<CheckOutcome>, startedAt: number, peer: string | undefined): Promise<CheckResponse> {
+  async #later(pending: Promise<CheckOutcome>, startedAt: number, peer: string | undefined): Promise<HttpAnswer> {
     try {
       return this.#respond(await pending, startedAt)
     } catch (caught) {
@@ -58,7 +51,7 @@ export class CheckDoor {
     }
   }
 
-  #respond(outcome: CheckOutcome, startedAt: number): CheckResponse {
+  #respond(outcome: CheckOutcome, startedAt: number): HttpAnswer {
     const { status, validForMs, tier, ageMs } = outcome.answer
     this.#metrics.finished(status.code, startedAt, outcome.answeredAt)
     const headers = [
@@ -76,29 +69,10 @@ export class CheckDoor {
     return { status: 200, headers, body: checkAnswer(outcome) }
   }
 
-  #fail(caught: unknown, startedAt: number, peer: string | undefined): CheckResponse {
+  #fail(caught: unknown, startedAt: number, peer: string | undefined): HttpAnswer {
     const error = callerError(caught)
     this.#metrics.finished(error.status.code, startedAt)
     this.#onError(caught, peer, `POST ${CHECK_PATH}`)
-    return {
-      status: httpStatusOf(error.status.code),
-      headers: ['content-type', JSON_TYPE],
-      body: JSON.stringify(errorBody(error)),
-    }
-  }
-}
-
-/** The door behind the router, for requests that do not come by the short way (`direct-check.ts`). */
-export function checkRoute(door: CheckDoor): Route {
-  return (app) => {
-    app.removeAllContentTypeParsers()
-    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-    app.post(CHECK_PATH, async (request, reply) => {
-      const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-      const { status, headers, body: text } = await door.answer(body, request.socket.remoteAddress)
-      reply.code(status)
-      for (let at = 0; at < headers.length; at += 2) reply.header(String(headers[at]), headers[at + 1])
-      return reply.send(text)
-    })
+    return jsonAnswer(httpStatusOf(error.status.code), errorBody(error))
   }
 }

@@ -1,4 +1,4 @@
-// Admission at the HTTP server: decides about a request when its head is read, before Fastify sees it and before its body.
+// Admission at the HTTP server: decides about a request when its head is read, before its body.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Admission, DoorAdmission, Priority, Refusal } from './admission.ts'

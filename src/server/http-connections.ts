@@ -3,7 +3,6 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { DirectHandler } from './direct-check.ts'
 import type { RequestGate } from './http-admission.ts'
 
 export interface HttpConnections {
@@ -13,16 +12,15 @@ export interface HttpConnections {
   closeIncomplete(): void
 }
 
-/**
- * Puts `gate` before the server's handler and keeps track of its connections from now on.
- * @param direct is offered requests before that handler, until the server closes
- */
-export function hookHttpServer(server: Server, gate: RequestGate, direct: DirectHandler): HttpConnections {
+/** Has the server's requests answered by `answer` where `gate` lets them in, and keeps track of its connections from now on. */
+export function hookHttpServer(
+  server: Server,
+  gate: RequestGate,
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): HttpConnections {
   /** The requests being answered in each connection: more than one where a client pipelines. */
   const connections = new Map<Socket, Set<IncomingMessage>>()
   let closing = false
-  const [accept] = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[]
-  server.removeAllListeners('request')
   server.on('connection', (socket) => {
     connections.set(socket, new Set())
     socket.once('close', () => connections.delete(socket))
@@ -36,7 +34,8 @@ export function hookHttpServer(server: Server, gate: RequestGate, direct: Direct
       requests?.delete(request)
       if (closing && requests?.size === 0) socket.destroySoon()
     })
-    if (closing || !direct(request, response)) accept?.(request, response)
+    if (closing) response.shouldKeepAlive = false
+    answer(request, response)
   }
   server.on('request', (request, response) => gate(request, response, take, connections.size))
   return {

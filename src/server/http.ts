@@ -1,22 +1,21 @@
-// The HTTP server: the API for programs and forward-auth, on Fastify.
+// The HTTP server: the API for programs and forward-auth.
 
-import { fastify, type FastifyInstance } from 'fastify'
-import { IntermixError } from '../kernel/errors.ts'
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { KEEP_ALIVE_MS } from '../kernel/http-answer.ts'
+import { http } from '../kernel/late-modules.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
-import { WITHOUT_SCHEMAS } from '../observe/without-schemas.ts'
 import type { Admission } from './admission.ts'
-import { authzRewrite, authzRoute } from './authz-route.ts'
-import { CheckDoor, checkRoute } from './check-route.ts'
-import { directCheck } from './direct-check.ts'
-import { callerError, createFailureLog } from './failure-log.ts'
+import { authzRoute } from './authz-route.ts'
+import { CheckDoor } from './check-route.ts'
+import { createFailureLog } from './failure-log.ts'
 import type { ListenAddress } from './grpc-server.ts'
-import { BACKLOG, listenAt } from './listen.ts'
+import { listen } from './listen.ts'
 import { requestGate } from './http-admission.ts'
 import { hookHttpServer } from './http-connections.ts'
-import { answerErrors, errorListener } from './http-errors.ts'
+import { errorListener } from './http-errors.ts'
 import type { HttpDoorDependencies } from './http-route.ts'
-import { parseJsonBody } from './json-body.ts'
-import { sendError } from './json-error.ts'
+import { httpRouter } from './http-router.ts'
 import { quotaRoute } from './quota-route.ts'
 import { createRefusals } from './refusals.ts'
 import { reportRoute } from './report-route.ts'
@@ -35,7 +34,7 @@ export interface HttpServerOptions extends HttpDoorDependencies {
 }
 
 export interface HttpServer {
-  readonly app: FastifyInstance
+  readonly server: Server
   /** Listens; port 0 takes a free one. @returns the port. Rejects where the address is taken. */
   listen(address: ListenAddress): Promise<number>
   /**
@@ -47,6 +46,8 @@ export interface HttpServer {
 
 const KIB = 1024
 const MIB = 1024 * KIB
+/** How long a request may take to come. */
+const REQUEST_MS = 30_000
 /** How long peers may take to send the rest of a request when the server begins to drain. */
 const LINGER_MS = 100
 
@@ -54,72 +55,42 @@ const LINGER_MS = 100
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { clock, admission, maxHeaderBytes = 128 * KIB, maxBodyBytes = 4 * MIB, limits = DEFAULT_LIMITS } = options
   const refused = createRefusals({ ...options, door: 'http' })
-  const app = fastify({
-    schemaController: WITHOUT_SCHEMAS,
-    http: { maxHeaderSize: maxHeaderBytes },
-    clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, maxHeaderBytes, refused),
-    bodyLimit: maxBodyBytes,
-    requestTimeout: 30_000,
-    forceCloseConnections: 'idle',
-    rewriteUrl: (request) => authzRewrite(request.url ?? '/'),
-    frameworkErrors(caught, _request, reply) {
-      sendError(reply, new IntermixError('INVALID_REQUEST', caught.message), caught.statusCode ?? 400)
-    },
+  const server = http().createServer({
+    maxHeaderSize: maxHeaderBytes,
+    requestTimeout: REQUEST_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
   })
+  server.on('clientError', (error, socket) => refuseUnreadable(error, socket as Socket, maxHeaderBytes, refused))
   // Node's own bound drops what is beyond it, and a header that is dropped is one that no rule sees.
-  app.server.maxHeadersCount = 0
-  readJson(app)
+  server.maxHeadersCount = 0
   const onError = errorListener(createFailureLog(options), refused)
-  answerErrors(app, onError)
   const isTrusted = trustedPeers(options.trustForwarded)
   const given = { ...options, limits }
-  const checks = new CheckDoor(given, onError)
-  const routes = [checkRoute(checks), quotaRoute(given), reportRoute(given), authzRoute({ ...given, isTrusted })]
-  for (const route of routes) {
-    app.register(async (scope) => route(scope))
-  }
+  const routes = [
+    new CheckDoor(given, onError),
+    quotaRoute(given),
+    reportRoute(given),
+    authzRoute({ ...given, isTrusted }),
+  ]
   const gate = requestGate(admission, options.defaultTimeoutMs)
-  const connections = hookHttpServer(app.server, gate, directCheck(checks, maxBodyBytes))
+  const connections = hookHttpServer(server, gate, httpRouter(routes, maxBodyBytes, onError))
   let drained: Promise<void> | undefined
   const close = async (deadlineMs: number): Promise<void> => {
-    const closed = app.close()
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     // What has reached the sockets by now is still read.
     setImmediate(() => connections.closeIdle())
     const cancelLinger = clock.after(LINGER_MS, () => connections.closeIncomplete())
-    const cancelDeadline = clock.after(deadlineMs, () => app.server.closeAllConnections())
+    const cancelDeadline = clock.after(deadlineMs, () => server.closeAllConnections())
     await closed
     cancelLinger()
     cancelDeadline()
   }
   return {
-    app,
-    async listen(address) {
-      const { host, port, path } = address
-      return await listenAt(address, async () => {
-        await app.listen({ ...(path === undefined ? { host, port } : { path }), backlog: BACKLOG })
-        return app.server
-      })
-    },
+    server,
+    listen: (address) => listen(server, address),
     drain(deadlineMs) {
       drained ??= close(deadlineMs)
       return drained
     },
   }
-}
-
-/** Every body of the API is JSON, whatever its content type says. */
-function readJson(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
-    try {
-      done(null, parseJsonBody(bufferOf(body), { uniqueNames: false }))
-    } catch (caught) {
-      done(callerError(caught))
-    }
-  })
-}
-
-/** With `parseAs: 'buffer'` it is one already. */
-function bufferOf(body: string | Buffer): Buffer {
-  return typeof body === 'string' ? Buffer.from(body) : body
 }

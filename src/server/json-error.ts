@@ -1,7 +1,7 @@
 // Errors of the HTTP API, all of one form: {"error": {"code", "message", "problems"}}.
 
-import type { FastifyReply } from 'fastify'
 import { IntermixError } from '../kernel/errors.ts'
+import { type HttpAnswer, jsonAnswer } from '../kernel/http-answer.ts'
 import type { Problem } from '../kernel/problem.ts'
 import { httpStatusOf } from '../kernel/status.ts'
 
@@ -22,8 +22,10 @@ export function errorBody(error: IntermixError): object {
   return { error: { code: error.code, message: error.message, problems } }
 }
 
-/** Sends an error, and when to try again where it says so. `httpStatus` defaults to the one of the error's code. */
-export function sendError(reply: FastifyReply, error: IntermixError, httpStatus?: number): FastifyReply {
-  if (error.retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1_000)))
-  return reply.code(httpStatus ?? httpStatusOf(error.status.code)).send(errorBody(error))
+/** Answers with an error, and when to try again where it says so. `status` defaults to the one of the error's code. */
+export function errorAnswer(error: IntermixError, status = httpStatusOf(error.status.code)): HttpAnswer {
+  const answer = jsonAnswer(status, errorBody(error))
+  if (error.retryAfterMs === undefined) return answer
+  const seconds = Math.max(1, Math.ceil(error.retryAfterMs / 1_000))
+  return { ...answer, headers: [...answer.headers, 'retry-after', seconds] }
 }

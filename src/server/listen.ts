@@ -6,25 +6,17 @@ import { files } from '../kernel/late-modules.ts'
 import type { ListenAddress } from './grpc-server.ts'
 
 /** Connections that the kernel holds ready: a fleet of proxies connects at once when a node comes back. */
-export const BACKLOG = 4_096
-
-/** @returns the port; 0 at a Unix socket. Rejects where the address is taken. */
-export async function listen(server: Server, address: ListenAddress): Promise<number> {
-  const { host, port, path } = address
-  return await listenAt(address, async () => {
-    server.listen({ ...(path === undefined ? { host: unbracketed(host), port } : { path }), backlog: BACKLOG })
-    await once(server, 'listening')
-    return server
-  })
-}
+const BACKLOG = 4_096
 
 /**
- * Listens by `start`: a socket's file that nobody listens at any more is removed before, and a new one gets its mode.
- * @returns the port; 0 at a Unix socket
+ * Listens: a socket's file that nobody listens at any more is removed before, and a new one gets its mode.
+ * @returns the port; 0 at a Unix socket. Rejects where the address is taken.
  */
-export async function listenAt({ path, mode }: ListenAddress, start: () => Promise<Server>): Promise<number> {
+export async function listen(server: Server, { host, port, path, mode }: ListenAddress): Promise<number> {
   if (path !== undefined && (await isLeftOver(path))) await files().unlink(path)
-  const address = (await start()).address()
+  server.listen({ ...(path === undefined ? { host: unbracketed(host), port } : { path }), backlog: BACKLOG })
+  await once(server, 'listening')
+  const address = server.address()
   if (path !== undefined && mode !== undefined) await files().chmod(path, mode)
   return address === null || typeof address === 'string' ? 0 : address.port
 }

@@ -2,21 +2,20 @@
 // the body; the HTTP status only says whether there is an answer.
 
 import { IntermixError } from '../kernel/errors.ts'
+import { JSON_TYPE } from '../kernel/http-answer.ts'
 import type { DescriptorStatus, RateLimitAnswer } from '../kernel/rate-limit.ts'
 import { Code } from '../kernel/status.ts'
 import { quotasJson } from './check-answer.ts'
 import { createDoorMetrics } from './door-metrics.ts'
 import { callerError } from './failure-log.ts'
-import type { Route, RouteDependencies } from './http-route.ts'
+import type { HttpRoute, RouteDependencies } from './http-route.ts'
 import { parseJsonBody, refuseLongBody } from './json-body.ts'
 import { type LimitsBody, type QuotasBody, readQuotaBody } from './quota-body.ts'
 
 export const QUOTA_PATH = '/v1/quota'
 
-const JSON_TYPE = 'application/json; charset=utf-8'
-
 /** Answers `{"quotas": …}` as a check does, or in the JSON form of RateLimitResponse. */
-export function quotaRoute(given: RouteDependencies): Route {
+export function quotaRoute(given: RouteDependencies): HttpRoute {
   const { check, limits, clock } = given
   const metrics = createDoorMetrics({ ...given, door: 'http_quota' })
   const answer = async (body: Buffer): Promise<{ readonly code: number; readonly text: string }> => {
@@ -24,20 +23,20 @@ export function quotaRoute(given: RouteDependencies): Route {
     const asked = readQuotaBody(parseJsonBody(body, { uniqueNames: true }), check.vocabulary(), given)
     return asked.kind === 'quotas' ? await chargeQuotas(given, asked) : await chargeLimits(given, asked)
   }
-  return (app) => {
-    app.removeAllContentTypeParsers()
-    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-    app.post(QUOTA_PATH, async (request, reply) => {
+  return {
+    path: QUOTA_PATH,
+    method: 'POST',
+    async answer({ body }) {
       const startedAt = clock.monotonic()
       try {
-        const { code, text } = await answer(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0))
+        const { code, text } = await answer(body)
         metrics.finished(code, startedAt)
-        return await reply.type(JSON_TYPE).send(text)
+        return { status: 200, headers: ['content-type', JSON_TYPE], body: text }
       } catch (caught) {
         metrics.finished(callerError(caught).status.code, startedAt)
         throw caught
       }
-    })
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 // POST /v1/report: reports from programs. 202 says that they are safe (--report-ack); delivery is the workers' business.
 
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
+import { jsonAnswer } from '../kernel/http-answer.ts'
 import { isJsonObject } from '../kernel/json-object.ts'
 import { HTTP_REPORT_RECORDS_TOTAL } from '../kernel/metrics/doors.ts'
 import { fieldProblem, type Problem } from '../kernel/problem.ts'
@@ -11,18 +12,22 @@ import { parseAttributes } from '../wire/parse-attributes.ts'
 import { encodeRecords } from '../wire/record-json.ts'
 import { ATTRIBUTES } from '../wire/report-formats.ts'
 import { RequestProblems } from './json-error.ts'
-import type { RouteDependencies, Route } from './http-route.ts'
+import type { HttpRoute, RouteDependencies } from './http-route.ts'
+import { parseJsonBody } from './json-body.ts'
 
 const MAX_RECORDS = 10_000
 const MAX_PROBLEMS = 50
 
 /** Takes `{"records": [{"source.ip": …}, …]}` as a whole or, with 400 and all problems, not at all. */
-export function reportRoute(dependencies: RouteDependencies): Route {
+export function reportRoute(dependencies: RouteDependencies): HttpRoute {
   const { check, report, nextBatchId, clock, meter, limits, reportAcks = DEFAULT_REPORT_ACKS } = dependencies
   const records = meter.counter(HTTP_REPORT_RECORDS_TOTAL)()
-  return (app) => {
-    app.post('/v1/report', async (request, reply) => {
-      const bags = readRecords(request.body, check.vocabulary(), limits)
+  return {
+    path: '/v1/report',
+    method: 'POST',
+    async answer({ body }) {
+      const json = body.length === 0 ? undefined : parseJsonBody(body, { uniqueNames: false })
+      const bags = readRecords(json, check.vocabulary(), limits)
       if (bags.length > 0) {
         const batch = {
           id: nextBatchId(),
@@ -35,8 +40,8 @@ export function reportRoute(dependencies: RouteDependencies): Route {
         if (refusal !== undefined) throw refusal
         records.add(bags.length)
       }
-      return reply.code(202).send({ accepted: bags.length })
-    })
+      return jsonAnswer(202, { accepted: bags.length })
+    },
   }
 }
 

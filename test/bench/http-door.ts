@@ -46,11 +46,11 @@ const node = await benchNode()
 const ours = createHttpServer(node.given)
 const echo = fastify()
 echo.post('/v1/check', (asked, reply) => reply.send(asked.body))
-await Promise.all([ours.app.ready(), echo.ready()])
-const servers = Object.entries({ 'Fastify echo': echo.server, 'POST /v1/check': ours.app.server }).map(
+await echo.ready()
+const servers = Object.entries({ 'Fastify echo': echo.server, 'POST /v1/check': ours.server }).map(
   ([name, server]) => ({
     name,
-    connections: Array.from({ length: CONNECTIONS }, () => new Connection(server as Server)),
+    connections: Array.from({ length: CONNECTIONS }, () => new Connection(server)),
     micros: [] as number[],
   }),
 )

@@ -14,7 +14,14 @@ const blocks = (language: string) =>
 
 describe('the page on sidecars', () => {
   it('names flags that exist', () => {
-    const others = ['--help', '--profile', '--entrypoint', '--max-semi-space-size', '--heap-growing-percent']
+    const others = [
+      '--help',
+      '--profile',
+      '--entrypoint',
+      '--max-semi-space-size',
+      '--heap-growing-percent',
+      '--no-maglev',
+    ]
     const known = new Set([...others, ...ROLES.flatMap((role) => Object.keys(settingsOf(role)).map(flagOf))])
     const named = [...page.matchAll(/(?<![\w-])--[a-z][a-z0-9-]*/g)].map(([flag]) => flag)
     expect(named.length).toBeGreaterThan(10)

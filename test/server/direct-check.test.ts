@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { inject } from '../helpers/inject.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import { answerOf, dependencies } from './fixtures.ts'
@@ -65,7 +66,7 @@ describe('POST /v1/check over a connection', () => {
       return path === '/later' ? Promise.resolve(outcome) : outcome
     }
     const direct = await post([body], lengthOf(body))
-    const injected = await server.app.inject({ method: 'POST', url: '/v1/check', payload: body })
+    const injected = await inject(server.server, { method: 'POST', url: '/v1/check', payload: body })
     expect(direct.body).toBe(injected.body)
     expect(direct.status).toBe(injected.statusCode)
     expect(direct.own).toEqual(

@@ -1,6 +1,7 @@
 import { request as httpRequest } from 'node:http'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { inject } from '../helpers/inject.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { ReportAck } from '../../src/kernel/services.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
@@ -33,7 +34,7 @@ describe('the HTTP API', () => {
   afterEach(() => server.drain(1_000))
 
   const post = (url: string, payload: unknown, headers: Record<string, string> = {}) =>
-    server.app.inject({
+    inject(server.server, {
       method: 'POST',
       url,
       headers,
@@ -106,7 +107,7 @@ describe('the HTTP API', () => {
 
     it('is UTF-8', async () => {
       const payload = Buffer.from('{"attributes": {"request.path": "/\xe9"}}', 'latin1')
-      const response = await server.app.inject({ method: 'POST', url: '/v1/check', payload })
+      const response = await inject(server.server, { method: 'POST', url: '/v1/check', payload })
       expect([response.statusCode, response.json<ErrorBody>().error.message]).toEqual([400, 'the body is not UTF-8'])
     })
 
@@ -214,7 +215,7 @@ describe('the HTTP API', () => {
       check.decide = async () => ({ answer: answerOf(), quotas: new Map([['__proto__', grant]]) })
       const payload = '{"attributes": {}, "quotas": {"__proto__": {"amount": 7}}}'
       const headers = { 'content-type': 'application/json' }
-      const response = await server.app.inject({ method: 'POST', url: '/v1/check', headers, payload })
+      const response = await inject(server.server, { method: 'POST', url: '/v1/check', headers, payload })
       expect(check.asked[0]?.options.quotas).toEqual(new Map([['__proto__', { amount: 7, bestEffort: false }]]))
       expect(response.body).toContain('"quotas":{"__proto__":{"status":{"code":0')
     })
@@ -345,11 +346,11 @@ describe('the HTTP API', () => {
   })
 
   it('says what is served where a path or a method is not', async () => {
-    const missing = await server.app.inject({ method: 'GET', url: '/v1/chekc?x=y' })
+    const missing = await inject(server.server, { method: 'GET', url: '/v1/chekc?x=y' })
     expect([missing.statusCode, missing.json<ErrorBody>().error.code]).toEqual([404, 'NOT_FOUND'])
-    const wrong = await server.app.inject({ method: 'GET', url: '/v1/check' })
+    const wrong = await inject(server.server, { method: 'GET', url: '/v1/check' })
     expect([wrong.statusCode, wrong.headers['allow']]).toEqual([405, 'POST'])
-    const malformed = await server.app.inject({ method: 'GET', url: '/v1/%zz' })
+    const malformed = await inject(server.server, { method: 'GET', url: '/v1/%zz' })
     expect([malformed.statusCode, malformed.json<ErrorBody>().error.code]).toEqual([400, 'INVALID_REQUEST'])
   })
 

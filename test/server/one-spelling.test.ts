@@ -2,6 +2,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { inject } from '../helpers/inject.ts'
 import { builtInAdapters } from '../../src/adapters/index.ts'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
@@ -123,13 +124,13 @@ const DOORS: Readonly<Record<string, (asked: Asked) => Promise<number>>> = {
       'request.host': host,
       'request.headers': { host, ...Object.fromEntries(headers) },
     }
-    const answer = await http.app.inject({ method: 'POST', url: '/v1/check', payload: { attributes } })
+    const answer = await inject(http.server, { method: 'POST', url: '/v1/check', payload: { attributes } })
     if (answer.statusCode !== 200) return answer.statusCode
     return httpStatusOf(answer.json<{ status: { code: number } }>().status.code)
   },
   async forwardAuth({ path, host }) {
     const headers = { 'x-forwarded-uri': path, 'x-forwarded-host': host, 'x-forwarded-method': 'GET', host }
-    return (await http.app.inject({ method: 'GET', url: '/v1/authz', headers })).statusCode
+    return (await inject(http.server, { method: 'GET', url: '/v1/authz', headers })).statusCode
   },
   async extAuthz({ path, host, headers = [] }) {
     const all = { ':path': path, ':authority': host, ...Object.fromEntries(headers) }
@@ -260,7 +261,7 @@ describe('what is ambiguous', () => {
 
   it('is told to programs with what is wrong', async () => {
     const payload = { attributes: { 'request.path': '/a%5cb' } }
-    const answer = await http.app.inject({ method: 'POST', url: '/v1/check', payload })
+    const answer = await inject(http.server, { method: 'POST', url: '/v1/check', payload })
     expect(answer.json()).toMatchObject({
       error: {
         code: 'INVALID_REQUEST',
@@ -271,7 +272,7 @@ describe('what is ambiguous', () => {
 
   it('depends, for a caller that keeps answers, on what it sent', async () => {
     const attributes = { 'request.path': '/open', 'request.host': 'a', 'request.headers': { host: 'a' } }
-    const answer = await http.app.inject({ method: 'POST', url: '/v1/check', payload: { attributes } })
+    const answer = await inject(http.server, { method: 'POST', url: '/v1/check', payload: { attributes } })
     const { referenced } = answer.json<{ referenced: { name: string; key?: string }[] }>()
     const names = referenced.map(({ name, key }) => (key === undefined ? name : `${name}[${key}]`))
     expect(names.sort()).toEqual([

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { inject } from '../helpers/inject.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { type RateLimitDemand, UNLIMITED } from '../../src/kernel/rate-limit.ts'
 import { Code } from '../../src/kernel/status.ts'
@@ -35,7 +36,7 @@ describe('POST /v1/quota', () => {
   afterEach(() => server.drain(1_000))
 
   const post = (payload: unknown) =>
-    server.app.inject({
+    inject(server.server, {
       method: 'POST',
       url: '/v1/quota',
       payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
