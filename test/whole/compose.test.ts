@@ -170,9 +170,10 @@ describe.skipIf('missing' in engine)('docker compose up', () => {
   it('answers by the policy through an Envoy with the filter in it, which asks nodes for hardly any of it', async () => {
     await expect.poll(() => status(`${withFilter}/books`), { timeout: 60_000 }).toBe(200)
     const asked = async () => await metric(await stack.containers('node'), 15_014, CHECKS)
-    const before = await asked()
+    const [before, told] = [await asked(), await accepted()]
     expect(await send(400, {}, withFilter)).toEqual([])
     expect((await asked()) - before).toBeLessThan(100)
+    await expect.poll(async () => (await accepted()) - told).toBeGreaterThanOrEqual(400)
   })
 
   it('is seen by its Prometheus', async () => {

@@ -1,16 +1,17 @@
 // A real Envoy with the filter in it tells nodes of requests: what its own access log says of them, in few calls, each once.
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { type IncomingMessage, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import { Pool } from 'undici'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Document } from 'yaml'
+import { type Document, parseDocument } from 'yaml'
 import type { DroppedRecords, ReportBatch } from '../../src/kernel/report.ts'
 import { unpackReportCall } from '../../src/wire/reports/report-call.ts'
 import { type Certificates, createCertificates } from '../helpers/certificates.ts'
-import { type Envoy, ENVOY_MANAGER, ENVOY_WASM, setFilter, startEnvoy } from '../helpers/envoy.ts'
+import { type Envoy, ENVOY_BOOTSTRAP, ENVOY_MANAGER, ENVOY_WASM, setFilter, startEnvoy } from '../helpers/envoy.ts'
 import { startHttpBackend } from '../helpers/http-backend.ts'
 import { freePort } from '../helpers/ports.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
@@ -57,6 +58,7 @@ async function startWorld(settings: object, adapt: (bootstrap: Document) => void
     upstreamPort: upstream.port,
     adapt(bootstrap) {
       setFilter(bootstrap, settings)
+      logByEnvoy(bootstrap)
       adapt(bootstrap)
     },
   })
@@ -253,6 +255,13 @@ function droppedOf(batches: readonly ReportBatch[]): readonly DroppedRecords[] {
   return batches
     .filter(({ format }) => format.startsWith('report-call'))
     .flatMap((batch) => unpackReportCall(batch.payload).dropped)
+}
+
+/** Has Envoy tell of requests by itself, too. */
+function logByEnvoy(bootstrap: Document): void {
+  const shipped = parseDocument(readFileSync(ENVOY_BOOTSTRAP, 'utf8'))
+  const logs = shipped.getIn([...ENVOY_MANAGER, 'access_log'], true) as { toJSON(): unknown }
+  bootstrap.setIn([...ENVOY_MANAGER, 'access_log'], bootstrap.createNode(logs.toJSON()))
 }
 
 function logHeaders(bootstrap: Document, report: { request_headers: string[]; response_headers: string[] }): void {

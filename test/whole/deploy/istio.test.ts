@@ -18,6 +18,7 @@ const SETTINGS = z.strictObject({
   cluster: z.literal(CLUSTER),
   source_address: z.enum(['direct', 'downstream']),
   context_extensions: LABELS,
+  report: z.strictObject({ request_headers: z.array(z.string()) }),
 })
 const FILTER = z.strictObject({ name: z.string(), typed_config: z.looseObject({ '@type': z.string() }) })
 const WASM_PLUGIN = z.strictObject({
