@@ -22,11 +22,12 @@ const scratch = new Request()
 export function changeRequest(operations: Array<HeaderOperation>): void {
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i]
-    const name = isBytes(operation.name, HOST) ? AUTHORITY : operation.name
+    const isHost = isBytes(operation.name, HOST)
+    const name = isHost ? AUTHORITY : operation.name
     const value = cleanValue(operation.value)
     if (operation.operation === Operation.REMOVE) {
       if (isRemovable(name)) removeHeader(HeaderMap.REQUEST, name.dataStart, name.length)
-    } else if (operation.operation === Operation.REPLACE || isSingleton(name.dataStart, name.length)) {
+    } else if (operation.operation === Operation.REPLACE || isHost || isSingleton(name.dataStart, name.length)) {
       replaceHeader(HeaderMap.REQUEST, name.dataStart, name.length, value.dataStart, value.length)
     } else append(name, value)
   }

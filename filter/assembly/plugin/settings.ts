@@ -4,6 +4,7 @@ import { Bytes, bytesOf, EMPTY } from '../bytes/bytes'
 import { isSettable } from '../request/attributes'
 import { Property } from '../request/properties'
 import { readReportSettings, ReportSettings } from '../telemetry/report-settings'
+import { targetOf } from '../wire/grpc-target'
 import { Given } from './given'
 import { Json, JsonReader, JsonValue } from './json'
 
@@ -13,7 +14,7 @@ export const enum FailPolicy {
 }
 
 export class Settings {
-  /** The cluster of the nodes. */
+  /** The cluster of the nodes, as `targetOf` says it. */
   cluster: Bytes = EMPTY
   /** Under which nodes know this filter; a number of its own comes behind it. */
   name: string = 'envoy-filter'
@@ -80,9 +81,9 @@ export function readSettings(text: string): Settings {
   }
   const given = new Given(root, problems, '')
   given.refuseOthers(KNOWN)
-  settings.cluster = bytesOf(given.text('cluster', ''))
-  if (settings.cluster.length === 0)
-    problems.push("cluster: name the cluster of the nodes, in Envoy's own configuration")
+  const cluster = given.text('cluster', '')
+  settings.cluster = targetOf(bytesOf(cluster))
+  if (cluster.length === 0) problems.push("cluster: name the cluster of the nodes, in Envoy's own configuration")
   settings.name = given.text('name', settings.name)
   settings.timeoutMs = given.integer('timeout_ms', settings.timeoutMs, 1, 60_000)
   settings.failPolicy = given.oneOf('fail_policy', ['closed', 'open'], 0)

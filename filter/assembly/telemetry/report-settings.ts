@@ -3,6 +3,7 @@
 import { Bytes, bytesOf, EMPTY, isBytes } from '../bytes/bytes'
 import { FORWARDED_ATTRIBUTES } from '../request/request'
 import { Given } from '../plugin/given'
+import { targetOf } from '../wire/grpc-target'
 import { Json, JsonValue } from '../plugin/json'
 
 /** Of one call: nodes take messages of 4 MiB. */
@@ -12,6 +13,7 @@ const CALL_PART = 4
 const MAX_NAMES = 64
 
 export class ReportSettings {
+  /** As `targetOf` says it. */
   cluster: Bytes = EMPTY
   /** Names of headers whose values records have; others stay here. */
   requestHeaders: Array<Bytes> = []
@@ -43,7 +45,7 @@ export function readReportSettings(value: JsonValue, cluster: Bytes, problems: A
     'wait_ms',
   ])
   const own = bytesOf(given.text('cluster', ''))
-  settings.cluster = own.length === 0 ? cluster : own
+  settings.cluster = own.length === 0 ? cluster : targetOf(own)
   settings.requestHeaders = readNames(value, 'request_headers', problems)
   settings.responseHeaders = readNames(value, 'response_headers', problems)
   settings.maxBytes = given.integer('max_bytes', settings.maxBytes, 262_144, 1 << 30)
