@@ -5,6 +5,7 @@ import { IntermixError } from '../../src/kernel/errors.ts'
 import { StreamNews, type NewsTaker } from '../../src/client/nodes/stream-news.ts'
 import { RevocationCallers } from '../../src/cache/revocation-callers.ts'
 import { ComposedNews } from '../../src/compose/node-news.ts'
+import { NormalizingCheck } from '../../src/policy/normalizing-check.ts'
 import { batchService } from '../../src/server/batch-stream.ts'
 import type { GrpcService, GrpcStreamHandler } from '../../src/server/grpc-service.ts'
 import { AnswerBatches, type ToldAnswer } from '../../src/wire/batch/answer-batch.ts'
@@ -23,22 +24,25 @@ export interface ServedNode {
   readonly node: SimulatedNode
   readonly door: GrpcService
   readonly news: ComposedNews
+  /** Those that follow its revocations. */
+  readonly callers: RevocationCallers
 }
 
-/** Opens the door of a node that is never overloaded. */
-export function served(clock: FakeClock, node: SimulatedNode): ServedNode {
+/** Opens the door of a node that is never overloaded. @param normalizes whether policy sees paths and hosts in normal form */
+export function served(clock: FakeClock, node: SimulatedNode, normalizes = false): ServedNode {
   const { engine, quotas, meter, revocations } = node
+  const callers = new RevocationCallers({ clock, revocations })
   const news = new ComposedNews({
     revocations,
-    callers: new RevocationCallers({ clock, revocations }),
+    callers,
     service: { outOfTouchMs: () => 0 },
     partitionMaxAgeMs: PARTITION_MAX_AGE_MS,
-    normalizes: false,
+    normalizes,
     allowedAmbiguities: new Set(),
     state: () => node.state(),
   })
   const door = batchService({
-    check: engine,
+    check: normalizes ? new NormalizingCheck({ check: engine, allowed: new Set(), meter }) : engine,
     quotas,
     news,
     report: { accept: () => undefined },
@@ -50,7 +54,7 @@ export function served(clock: FakeClock, node: SimulatedNode): ServedNode {
     defaultTimeoutMs: 10_000,
     admission: { checksPerSecond: () => 0, door: () => ({ admit: () => undefined, end: () => undefined }) },
   })
-  return { node, door, news }
+  return { node, door, news, callers }
 }
 
 interface Waiting {
