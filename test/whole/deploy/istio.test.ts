@@ -98,8 +98,9 @@ function patched(document: unknown): Filter[] {
 async function expectInEnvoy(filters: readonly Filter[], settings?: object): Promise<void> {
   const bootstrap = parseDocument(readFileSync(ENVOY_WASM, 'utf8'))
   const [, own, router] = (bootstrap.getIn(FILTERS, true) as { toJSON(): Filter[] }).toJSON()
+  if (own === undefined) throw new Error('the shipped bootstrap has no filter')
   if (settings !== undefined) {
-    const { config } = own?.typed_config as unknown as { config: { configuration: { value: string } } }
+    const { config } = own.typed_config as unknown as { config: { configuration: { value: string } } }
     config.configuration.value = JSON.stringify(settings)
   }
   bootstrap.setIn(FILTERS, bootstrap.createNode([...filters, ...(settings === undefined ? [] : [own]), router]))
