@@ -107,26 +107,29 @@ export class Plugin extends Asker {
     const now = monotonic()
     this.isUsed = true
     current.load(this.settings.source)
-    if (this.settings.source === Property.DIRECT_ADDRESS && !current.hasProperty(Property.DIRECT_ADDRESS)) {
-      this.warnOfSource()
-      return this.notJudged(context, false)
-    }
     const kept = this.find(current, now, false)
     if (kept !== null) {
       KEPT.add()
       return this.give(context, kept, now, false)
     }
+    if (!this.knowsSource()) return this.notJudged(context, false)
     if (!current.isComparable) NOT_COMPARABLE.add()
     return this.ask(nodes, context, now)
   }
 
-  private warnOfSource(): void {
-    if (this.hasWarned) return
+  /**
+   * Whether a node can be told where the request of the callback comes from. It is read where a node is asked only, for that takes
+   * time: no answer is kept of a request without it, so one that depends on it is not found either.
+   */
+  private knowsSource(): bool {
+    if (this.settings.source !== Property.DIRECT_ADDRESS || current.hasProperty(Property.DIRECT_ADDRESS)) return true
+    if (this.hasWarned) return false
     this.hasWarned = true
     report(
       LogLevel.ERROR,
       'source_address is "direct", and no filter before this one has stored intermix.source_address: requests are not judged',
     )
+    return false
   }
 
   private find(request: Request, now: f64, isStale: bool): KeptAnswer | null {
@@ -225,6 +228,7 @@ export class Plugin extends Asker {
   private refresh(kept: KeptAnswer, wanted: i32, now: f64): void {
     const nodes = this.nodes
     if (kept.refreshAt === Infinity || nodes === null || !nodes.isOpen || !this.questions.hasPlenty) return
+    if (!this.knowsSource()) return
     if (!kept.isPaid) {
       if (this.refreshes < 1) {
         kept.refreshAt = (now + kept.freshUntil) / 2
