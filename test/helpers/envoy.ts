@@ -37,6 +37,10 @@ export interface EnvoyOptions {
   readonly nodePorts: readonly (number | string)[]
   /** HTTP port of the upstream on 127.0.0.1. */
   readonly upstreamPort: number
+  /** Threads that serve requests; 1 unless told. */
+  readonly workers?: number
+  /** Another module than that of this checkout, where the filter is in the bootstrap. */
+  readonly module?: string
   /** Changes the bootstrap in further ways. */
   readonly adapt?: (bootstrap: Document) => void
 }
@@ -48,7 +52,8 @@ export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
   const directory = await mkdtemp(join(tmpdir(), 'intermix-envoy-'))
   const path = join(directory, 'envoy.yaml')
   await writeFile(path, await bootstrap(options, listenPort, adminPort))
-  const args = ['-c', path, '--use-dynamic-base-id', '--concurrency', '1', '-l', 'warning', '--drain-time-s', '1']
+  const workers = ['--concurrency', String(options.workers ?? 1)]
+  const args = ['-c', path, '--use-dynamic-base-id', ...workers, '-l', 'warning', '--drain-time-s', '1']
   const child = await spawnChild(options.binary, args)
   await child.waitForPort(listenPort)
   const adminUrl = `http://127.0.0.1:${adminPort}`
@@ -107,7 +112,7 @@ async function bootstrap(options: EnvoyOptions, listenPort: number, adminPort: n
   const filters = [...ENVOY_MANAGER, 'http_filters']
   const check = [...filters, 0, 'typed_config', 'grpc_service']
   if (document.hasIn([...FILTER, 'configuration'])) {
-    document.setIn([...FILTER, ...MODULE], await filterModule())
+    document.setIn([...FILTER, ...MODULE], options.module ?? (await filterModule()))
     setFilter(document, { timeout_ms: CHECK_DEADLINE_MS })
   } else if (document.hasIn([...check, 'timeout'])) {
     document.setIn([...check, 'timeout'], `${CHECK_DEADLINE_MS / 1000}s`)
