@@ -239,7 +239,7 @@ describe('a batch stream, seen from its host', () => {
     const settle: (() => void)[] = []
     given.check.decide = (bag) =>
       new Promise((resolve) => {
-        const value = `${String(bag.get('request.path'))} `.padEnd(4_000, 'x')
+        const value = `${bag.get('request.path') as string} `.padEnd(4_000, 'x')
         const requestHeaders = [{ name: 'x-a', value, operation: 'REPLACE' as const }]
         settle.push(() => resolve({ answer: answerOf({ requestHeaders }), quotas: new Map() }))
       })
