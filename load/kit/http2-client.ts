@@ -1,7 +1,7 @@
 // The client's side of an HTTP/2 connection, made of frames: it does no more than a driver needs.
 
 import { connect, type Socket } from 'node:net'
-import { HpackEncoder } from '../../src/server/http2/hpack/encoder.ts'
+import { HpackEncoder } from '../../src/wire/http2/hpack/encoder.ts'
 import * as frames from '../../test/helpers/http2/frames.ts'
 import { Flag, FrameType, Setting } from '../../test/helpers/http2/frames.ts'
 import type { Address } from './connection.ts'

@@ -1,7 +1,7 @@
 // What a server's header blocks say of a call: they repeat, so that most are known by their bytes.
 
 import { Code, codeName } from '../../src/kernel/status.ts'
-import { HpackDecoder } from '../../src/server/http2/hpack/decoder.ts'
+import { HpackDecoder } from '../../src/wire/http2/hpack/decoder.ts'
 import type { Ended } from './connection.ts'
 
 const LIMITS = { maxTableBytes: 4_096, maxListBytes: 1 << 20 }

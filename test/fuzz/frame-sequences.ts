@@ -1,6 +1,6 @@
 // Sequences of HTTP/2 frames that come near to what a server expects, and from there go wrong.
 
-import { huffmanEncode } from '../server/http2/hpack/huffman-encode.ts'
+import { huffmanEncode } from '../wire/http2/hpack/huffman-encode.ts'
 import { FrameClient } from '../helpers/http2/frame-client.ts'
 import * as frames from '../helpers/http2/frames.ts'
 import { ErrorCode, Flag, frame, FrameType, Setting } from '../helpers/http2/frames.ts'

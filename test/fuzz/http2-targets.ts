@@ -1,9 +1,9 @@
 // Fuzz targets of the HTTP/2 transport: what any peer can send before it is known who it is.
 
-import { HpackDecoder } from '../../src/server/http2/hpack/decoder.ts'
-import { HpackEncoder } from '../../src/server/http2/hpack/encoder.ts'
-import { type Field, FIELD_OVERHEAD, HpackError } from '../../src/server/http2/hpack/hpack-error.ts'
-import { huffmanEncode } from '../server/http2/hpack/huffman-encode.ts'
+import { HpackDecoder } from '../../src/wire/http2/hpack/decoder.ts'
+import { HpackEncoder } from '../../src/wire/http2/hpack/encoder.ts'
+import { type Field, FIELD_OVERHEAD, HpackError } from '../../src/wire/http2/hpack/hpack-error.ts'
+import { huffmanEncode } from '../wire/http2/hpack/huffman-encode.ts'
 import { FRAMES_TARGET } from './frames-target.ts'
 import { hostileBytes } from './mutate.ts'
 import { Refused, type Target } from './target.ts'

@@ -12,7 +12,7 @@ import { registerHooks } from 'node:module'
 import { writeFileSync } from 'node:fs'
 const loaded = []
 registerHooks({ load(url, context, next) { loaded.push(url); return next(url, context) } })
-process.on('exit', () => writeFileSync(process.env.LOADED, loaded.join('\\n')))
+process.on('exit', () => writeFileSync(process.env.LOADED, [...loaded, ...process.moduleLoadList].join('\\n')))
 `
 
 describe('a sidecar', () => {
@@ -42,6 +42,14 @@ describe('a sidecar', () => {
     for (const folder of ['adapters', 'config', 'policy', 'quota', 'redis', 'telemetry', 'workers'])
       expect([folder, folders.has(folder)]).toEqual([folder, false])
     expect(loaded.some((url) => url.endsWith('/src/compose/compose.ts'))).toBe(false)
+  })
+
+  it('loads no module of Node that takes much, and is for what it may never do', () => {
+    expect(loaded).toContain('NativeModule net')
+    // Listening loads cluster and child_process.
+    const dear = ['http2', 'tls', 'crypto', 'https', 'zlib', 'worker_threads', 'inspector']
+    for (const name of dear) expect([name, loaded.includes(`NativeModule ${name}`)]).toEqual([name, false])
+    expect(loaded.some((line) => line.includes('undici'))).toBe(false)
   })
 
   it('loads no package that it has no use for', () => {

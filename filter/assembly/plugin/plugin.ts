@@ -28,11 +28,11 @@ import {
   REFRESHED,
   STALE,
   tellCounters,
-} from '../shared/counters'
-import { Code } from '../shared/http-status'
+} from './counters'
+import { Code } from './http-status'
 import { asked, Keeper, keptOf } from './keeper'
 import { likenessOf } from './likeness'
-import { report } from '../shared/log'
+import { report } from './log'
 import { LoneRequests } from './lone-requests'
 import { Asker, Nodes } from './nodes'
 import { PaidUses } from './paid-uses'

@@ -1,6 +1,34 @@
-// Messages on a gRPC stream: each with five bytes before it, its length among them (the gRPC protocol over HTTP/2).
+// How gRPC goes over HTTP/2: what a call begins with, and its messages, each with five bytes before it, its length among them.
+
+import type { Field } from '../../wire/http2/hpack/hpack-error.ts'
 
 const HEAD_BYTES = 5
+/** The header of a timeout has eight digits. */
+const MAX_TIMEOUT_MS = 99_999_999
+
+/** The fields that a call begins with. @param to where it goes: a host and a port, or a socket's path */
+export function callFields(
+  to: { readonly path: string } | { readonly host: string; readonly port: number; readonly tls?: unknown },
+  path: string,
+  timeoutMs?: number,
+): readonly Field[] {
+  const isTls = 'tls' in to && to.tls !== undefined
+  const timeout = timeoutMs === undefined ? undefined : Math.min(MAX_TIMEOUT_MS, Math.max(1, Math.floor(timeoutMs)))
+  return [
+    [':method', 'POST'],
+    [':scheme', isTls ? 'https' : 'http'],
+    [':authority', authorityOf(to)],
+    [':path', path],
+    ['content-type', 'application/grpc'],
+    ['te', 'trailers'],
+    ...(timeout === undefined ? [] : [['grpc-timeout', `${timeout}m`] as const]),
+  ]
+}
+
+function authorityOf(to: { readonly path: string } | { readonly host: string; readonly port: number }): string {
+  if ('path' in to) return 'localhost'
+  return `${to.host.includes(':') ? `[${to.host}]` : to.host}:${to.port}`
+}
 
 /** A message as it is sent. */
 export function framed(message: Uint8Array): Buffer {

@@ -1,24 +1,19 @@
 // One node, asked over one batch stream (docs/batch-stream.md). What is asked in one turn of the loop is one message.
 
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  constants,
-  type IncomingHttpHeaders,
-  type IncomingHttpStatusHeader,
-} from 'node:http2'
 import { connect as connectSocket, type Socket } from 'node:net'
-import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import { onExpiry } from '../../kernel/deadline.ts'
 import { IntermixError } from '../../kernel/errors.ts'
+import { tls as tlsModule } from '../../kernel/late-modules.ts'
 import type { Clock, Random } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
 import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
 import type { Heard } from '../../wire/batch/news.ts'
 import { ConnectPace } from './connect-pace.ts'
-import { framed, IncomingMessages, RoomForMessages } from './grpc-messages.ts'
+import { callFields, framed, IncomingMessages, RoomForMessages } from './grpc-messages.ts'
+import { Http2Session } from './http2-session.ts'
+import type { Http2Stream, StreamEvents } from './http2-stream.ts'
 import { type NewsTaker, StreamNews } from './stream-news.ts'
 import { beginUnaryCall } from './unary-call.ts'
 import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
@@ -40,8 +35,6 @@ const MAX_CALL_BYTES = 8 * 1024 * 1024
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 /** Answers of calls that have come in part, all together. */
 const MAX_ANSWERS_BYTES = 8 * 1024 * 1024
-/** What a node may send before it is read. */
-const WINDOW_BYTES = 4 * 1024 * 1024
 
 /** Where a node is: a socket's path, or a host and a port. */
 export type NodeAddress =
@@ -70,8 +63,8 @@ interface Waiting {
 
 /** A connection with its stream, from when it is opened to its end. */
 interface Stream {
-  readonly session: ClientHttp2Session
-  readonly http2: ClientHttp2Stream
+  readonly session: Http2Session
+  readonly http2: Http2Stream
   readonly writer: CheckBatchWriter
   readonly waiting: Map<number, Waiting>
   /** Unary calls beside it: each can be failed. */
@@ -122,8 +115,7 @@ export class NodeLink implements Disposable {
   ask(question: Omit<NodeQuestion, keyof Affinity>): Promise<NodeAnswer> {
     return new Promise((resolve, reject) => {
       const stream = this.#forOneMore()
-      if (stream.http2.writableLength > MAX_UNSENT_BYTES)
-        throw new IntermixError('OVERLOADED', 'the node does not read')
+      if (stream.http2.unsent > MAX_UNSENT_BYTES) throw new IntermixError('OVERLOADED', 'the node does not read')
       const id = this.#nextId(stream)
       const { bag, timeoutMs } = question
       stream.writer.add(id, timeoutMs, bag, question)
@@ -153,9 +145,10 @@ export class NodeLink implements Disposable {
         else resolve(outcome)
         this.#endWhenDone(stream)
       }
-      const { clock, onRefused = () => undefined } = this.#options
+      const { clock, address, onRefused = () => undefined } = this.#options
       const { session } = stream
-      const fail = beginUnaryCall({ clock, session, path, message, timeoutMs, room: this.#room, onRefused, ended })
+      const fields = callFields(address, path, timeoutMs)
+      const fail = beginUnaryCall({ clock, session, fields, message, timeoutMs, room: this.#room, onRefused, ended })
       this.#callBytes += message.length
       stream.calls.add(fail)
     })
@@ -178,7 +171,7 @@ export class NodeLink implements Disposable {
     if (this.#isClosed) throw new IntermixError('CANCELLED', 'the link to the node is closed')
     if (this.waiting >= MAX_WAITING) throw new IntermixError('OVERLOADED', 'too much waits for the node')
     // The node takes nothing new over this connection (GOAWAY), and has not said so in the stream.
-    if (this.#current?.session.closed === true) this.#leave(this.#current)
+    if (this.#current?.session.isClosed === true) this.#leave(this.#current)
     if (this.#current === undefined && !this.#pace.isDue)
       throw unasked('its last connection was lost just now', this.#lastLoss)
     const stream = (this.#current ??= this.#connect())
@@ -196,19 +189,17 @@ export class NodeLink implements Disposable {
   #connect(): Stream {
     const { address, clock } = this.#options
     const socket = socketTo(address)
-    const session = connect(authorityOf(address), {
-      createConnection: () => socket,
-      settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+    const session = new Http2Session(socket, {
+      settled: () => (stream.news === undefined ? this.#greeted(stream) : stream.news.start()),
+      lost: (cause) => (cause === undefined ? lost('the connection was closed') : lost(CONNECTION_FAILED, cause)),
     })
-    const http2 = session.request({
-      [constants.HTTP2_HEADER_METHOD]: 'POST',
-      [constants.HTTP2_HEADER_PATH]: PATH,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    })
+    const lost = (why: string, cause?: unknown) => this.#lost(stream, unasked(why, cause))
     const stream: Stream = {
       session,
-      http2,
+      http2: session.request(
+        callFields(address, PATH),
+        this.#eventsOf(() => stream, lost),
+      ),
       writer: new CheckBatchWriter(),
       waiting: new Map(),
       calls: new Set(),
@@ -219,15 +210,8 @@ export class NodeLink implements Disposable {
       isOver: false,
     }
     this.#open.add(stream)
-    const lost = (why: string, cause?: unknown) => this.#lost(stream, unasked(why, cause))
+    const { http2 } = stream
     this.#awaitGreeting(stream, socket, lost)
-    session.once('connect', () => {
-      if (!stream.isOver) session.setLocalWindowSize(WINDOW_BYTES)
-    })
-    session.unref()
-    session.on('error', (error) => lost(CONNECTION_FAILED, error))
-    session.once('close', () => lost('the connection was closed'))
-    this.#listen(stream, lost)
     stream.writer.keepAnswers()
     const { news: taker } = this.#options
     if (taker !== undefined) {
@@ -237,10 +221,8 @@ export class NodeLink implements Disposable {
         stream.writer.hear(heard)
         http2.write(framed(stream.writer.take()))
       }
-      const news = new StreamNews({ clock, taker, send, onDead: () => lost('it gives no news') })
-      stream.news = news
-      session.once('remoteSettings', () => news.start())
-    } else session.once('remoteSettings', () => this.#greeted(stream))
+      stream.news = new StreamNews({ clock, taker, send, onDead: () => lost('it gives no news') })
+    }
     http2.write(framed(stream.writer.take()))
     return stream
   }
@@ -272,44 +254,47 @@ export class NodeLink implements Disposable {
     this.#pace.greeted()
   }
 
-  #listen(stream: Stream, lost: (why: string, cause?: unknown) => void): void {
-    const { http2 } = stream
+  /** @param of gives the stream, which is there when the first of it is heard */
+  #eventsOf(of: () => Stream, lost: (why: string, cause?: unknown) => void): StreamEvents {
     const messages = new IncomingMessages(MAX_MESSAGE_BYTES)
     const batches = new AnswerBatches()
     const sink: AnswerSink = {
-      answered: (id, told) => take(stream, id)?.answered(told),
-      failed: (id, { code, message }) => take(stream, id)?.failed(failureOf(code, message)),
-      leaving: () => this.#leave(stream),
+      answered: (id, told) => take(of(), id)?.answered(told),
+      failed: (id, { code, message }) => take(of(), id)?.failed(failureOf(code, message)),
+      leaving: () => this.#leave(of()),
       news: (news) => {
-        this.#greeted(stream)
-        stream.news?.take(news)
+        this.#greeted(of())
+        of().news?.take(news)
       },
     }
-    http2.on('data', (bytes: Buffer) => {
-      try {
-        messages.read(bytes, (message) => batches.read(message, sink))
-      } catch (caught) {
-        const error = caught instanceof Error ? caught : new Error(String(caught))
-        if (!stream.isOver) this.#options.onRefused?.(error)
-        lost(error.message, error)
-      }
-      this.#endWhenDone(stream)
-    })
-    const judge = (headers: IncomingHttpHeaders & IncomingHttpStatusHeader) => {
-      const { 'grpc-status': status, 'grpc-message': message, ':status': http } = headers
-      if (typeof status === 'string' && status !== '0') {
-        const text = typeof message === 'string' ? message : codeName(Number(status))
-        lost(`it ended the stream: ${text.slice(0, 200)}`)
-      } else if (http !== undefined && http !== 200) lost(`it answers with HTTP status ${http}`)
+    return {
+      data: (bytes) => {
+        const stream = of()
+        try {
+          messages.read(bytes, (message) => batches.read(message, sink))
+        } catch (caught) {
+          const error = caught instanceof Error ? caught : new Error(String(caught))
+          if (!stream.isOver) this.#options.onRefused?.(error)
+          lost(error.message, error)
+        }
+        this.#endWhenDone(stream)
+      },
+      headers: (fields) => {
+        const status = fields.get('grpc-status')
+        const http = fields.get(':status')
+        if (status !== undefined && status !== '0') {
+          const text = fields.get('grpc-message') ?? codeName(Number(status))
+          lost(`it ended the stream: ${text.slice(0, 200)}`)
+        } else if (http !== undefined && http !== '200') lost(`it answers with HTTP status ${http}`)
+      },
+      failed: (error) => lost(CONNECTION_FAILED, error),
+      ended: () => {
+        const stream = of()
+        // Calls beside it go on until they are answered.
+        if (stream.isLeaving && stream.waiting.size === 0) this.#endWhenDone(stream)
+        else lost('it ended the stream')
+      },
     }
-    http2.once('response', judge)
-    http2.once('trailers', judge)
-    http2.on('error', (error) => lost(CONNECTION_FAILED, error))
-    http2.once('end', () => {
-      // Calls beside it go on until they are answered.
-      if (stream.isLeaving && stream.waiting.size === 0) this.#endWhenDone(stream)
-      else lost('it ended the stream')
-    })
   }
 
   /** The node goes: it answers what it was asked, and is asked nothing more over this stream. */
@@ -326,14 +311,14 @@ export class NodeLink implements Disposable {
   }
 
   #endWhenDone(stream: Stream): void {
-    if (stream.isLeaving && stream.waiting.size + stream.calls.size === 0) this.#close(stream)
+    if (stream.isLeaving && stream.waiting.size + stream.calls.size === 0) this.#close(stream, 'done')
   }
 
   #lost(stream: Stream, error: IntermixError): void {
     if (stream.isOver) return
     this.#pace.lost()
     this.#lastLoss = error
-    this.#close(stream)
+    this.#close(stream, 'lost')
     this.#failWaiting(stream, error)
   }
 
@@ -342,14 +327,15 @@ export class NodeLink implements Disposable {
     for (const fail of stream.calls) fail(error)
   }
 
-  #close(stream: Stream): void {
+  #close(stream: Stream, why: 'done' | 'lost'): void {
     if (stream.isOver) return
     stream.isOver = true
     stream.cancelGreeting()
     stream.news?.stop()
     this.#open.delete(stream)
     if (this.#current === stream) this.#current = undefined
-    stream.session.destroy()
+    if (why === 'done') stream.session.end()
+    else stream.session.destroy()
   }
 
   #book(stream: Stream): void {
@@ -386,17 +372,13 @@ function unasked(why: string, cause?: unknown): IntermixError {
   return new IntermixError('BACKEND_FAILED', `the node cannot be asked: ${why}`, { cause })
 }
 
-function authorityOf(address: NodeAddress): string {
-  if ('path' in address) return 'http://localhost'
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host
-  return `${address.tls === undefined ? 'http' : 'https'}://${host}:${address.port}`
-}
-
 function socketTo(address: NodeAddress): Socket {
   if ('path' in address) return connectSocket({ path: address.path })
   const { host, port, tls } = address
   const socket =
-    tls === undefined ? connectSocket({ host, port }) : connectTls({ host, port, ALPNProtocols: ['h2'], ...tls })
+    tls === undefined
+      ? connectSocket({ host, port })
+      : tlsModule().connect({ host, port, ALPNProtocols: ['h2'], ...tls })
   socket.setNoDelay(true)
   return socket
 }

@@ -1,23 +1,24 @@
 // One unary gRPC call over a connection that is there: its message and the answer are bytes.
 
-import { type ClientHttp2Session, type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
 import { onExpiry } from '../../kernel/deadline.ts'
 import { type ErrorCode, IntermixError } from '../../kernel/errors.ts'
 import type { Clock } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
+import { ErrorCode as Reset } from '../../wire/http2/frames.ts'
+import type { Field } from '../../wire/http2/hpack/hpack-error.ts'
 import { framed, IncomingMessages, MessageRefused, type RoomForMessages } from './grpc-messages.ts'
+import type { Http2Session } from './http2-session.ts'
+import type { Http2Stream, StreamEvents } from './http2-stream.ts'
 
 /** What a node answers to a call is short: that it has taken reports, or what it grants of rate limits. */
 const MAX_ANSWER_BYTES = 1024 * 1024
-/** The header of a timeout has eight digits. */
-const MAX_TIMEOUT_MS = 99_999_999
 const MAX_DETAILS = 1_000
 
 export interface UnaryCall {
   readonly clock: Clock
-  readonly session: ClientHttp2Session
-  /** `/<service>/<method>`. */
-  readonly path: string
+  readonly session: Http2Session
+  /** What it begins with. */
+  readonly fields: readonly Field[]
   readonly message: Uint8Array
   readonly timeoutMs: number
   /** For answers of all calls over the connection. */
@@ -30,8 +31,7 @@ export interface UnaryCall {
 
 /** Begins a call. The returned function ends it, with an error for who waits. @throws IntermixError where the connection has ended */
 export function beginUnaryCall(call: UnaryCall): (error: IntermixError) => void {
-  const { clock, session, path, message, timeoutMs, room } = call
-  const http2 = requested(session, path, timeoutMs)
+  const { clock, session, fields, message, timeoutMs, room } = call
   const messages = new IncomingMessages(MAX_ANSWER_BYTES, room)
   let answer: Uint8Array | undefined
   let isOver = false
@@ -40,51 +40,46 @@ export function beginUnaryCall(call: UnaryCall): (error: IntermixError) => void 
     isOver = true
     cancelTimeout()
     messages.end()
-    if (outcome instanceof IntermixError) http2.close(constants.NGHTTP2_CANCEL)
+    if (outcome instanceof IntermixError) http2.reset(Reset.CANCEL)
     call.ended(outcome)
   }
   const failed = (why: string, cause?: unknown) =>
     end(new IntermixError('BACKEND_FAILED', `the node did not answer a call: ${why}`, { cause }))
-  const cancelTimeout = onExpiry(clock, timeoutMs, () =>
-    end(new IntermixError('DEADLINE_EXCEEDED', 'the node gave no answer in time')),
-  )
-  const judge = (headers: IncomingHttpHeaders) => {
-    const { 'grpc-status': status, 'grpc-message': details } = headers
+  const judge = (said: ReadonlyMap<string, string>) => {
+    const status = said.get('grpc-status')
     if (status === undefined) return
-    if (status !== '0') end(failureOf(Number(status), details))
+    if (status !== '0') end(failureOf(Number(status), said.get('grpc-message')))
     else if (answer === undefined) failed('it sent no message')
     else end(answer)
   }
-  http2.once('response', (headers) => {
-    const { ':status': status } = headers
-    if (status !== undefined && status !== 200) failed(`HTTP status ${status}`)
-    else judge(headers)
+  const http2 = requested(session, fields, {
+    headers(said) {
+      const status = said.get(':status')
+      if (status !== undefined && status !== '200') failed(`HTTP status ${status}`)
+      else judge(said)
+    },
+    data(bytes) {
+      if (isOver) return
+      try {
+        messages.read(bytes, (read) => (answer = read))
+      } catch (error) {
+        if (error instanceof MessageRefused) call.onRefused(error)
+        failed(error instanceof Error ? error.message : String(error), error)
+      }
+    },
+    failed: (error) => failed('the connection failed', error),
+    ended: () => failed('the call was ended'),
   })
-  http2.on('data', (bytes: Buffer) => {
-    if (isOver) return
-    try {
-      messages.read(bytes, (read) => (answer = read))
-    } catch (error) {
-      if (error instanceof MessageRefused) call.onRefused(error)
-      failed(error instanceof Error ? error.message : String(error), error)
-    }
-  })
-  http2.once('trailers', judge)
-  http2.on('error', (error) => failed('the connection failed', error))
-  http2.once('close', () => failed('the call was ended'))
+  const cancelTimeout = onExpiry(clock, timeoutMs, () =>
+    end(new IntermixError('DEADLINE_EXCEEDED', 'the node gave no answer in time')),
+  )
   http2.end(framed(message))
   return end
 }
 
-function requested(session: ClientHttp2Session, path: string, timeoutMs: number): ClientHttp2Stream {
+function requested(session: Http2Session, fields: readonly Field[], events: StreamEvents): Http2Stream {
   try {
-    return session.request({
-      [constants.HTTP2_HEADER_METHOD]: 'POST',
-      [constants.HTTP2_HEADER_PATH]: path,
-      'content-type': 'application/grpc',
-      'grpc-timeout': `${Math.min(MAX_TIMEOUT_MS, Math.max(1, Math.floor(timeoutMs)))}m`,
-      te: 'trailers',
-    })
+    return session.request(fields, events)
   } catch (cause) {
     throw new IntermixError('BACKEND_FAILED', 'the node cannot be called: the connection has ended', { cause })
   }
@@ -102,8 +97,8 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   [Code.UNAVAILABLE]: 'OVERLOADED',
 }
 
-function failureOf(code: number, details: string | string[] | undefined): IntermixError {
-  const text = typeof details === 'string' && details !== '' ? readable(details) : codeName(code)
+function failureOf(code: number, details: string | undefined): IntermixError {
+  const text = details !== undefined && details !== '' ? readable(details) : codeName(code)
   // gRPC has one code for too much at once, which passes, and for a message that no attempt makes smaller.
   const isTooLarge = code === Code.RESOURCE_EXHAUSTED && / larger than /.test(text)
   const kind = isTooLarge ? 'TOO_LARGE' : (CODES[code] ?? 'BACKEND_FAILED')

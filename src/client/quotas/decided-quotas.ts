@@ -1,5 +1,4 @@
-// What was decided under deduplication ids: whoever retries a request is told the same, and charged once. An id alone does not
-// say that it is a retry: callers choose ids, and another request with the same one is charged to other counters.
+// What was decided under deduplication ids: whoever retries a request is told the same, and charged once.
 
 import { LRUCache } from 'lru-cache'
 import type { NodeGrant } from '../nodes/nodes.ts'
@@ -12,18 +11,8 @@ const MAX_BYTES = 4 * 1024 * 1024
 /** Without its texts. */
 const DECISION_BYTES = 400
 
-/** What was granted of one quota. */
-export interface Decision {
-  readonly grant: NodeGrant
-  /** What of the request says to which counter that was charged. */
-  readonly chargedTo: string
-}
-
-/** By the names of the quotas. */
-export type Decisions = ReadonlyMap<string, Decision>
-
 interface Decided {
-  readonly decisions: Decisions | Promise<Decisions>
+  readonly grants: Grants | Promise<Grants>
   readonly until: number
 }
 
@@ -31,22 +20,18 @@ interface Decided {
 export class DecidedQuotas {
   readonly #decided = new LRUCache<string, Decided>({
     maxSize: MAX_BYTES,
-    sizeCalculation: ({ decisions }, id) => {
-      let size = DECISION_BYTES + 2 * id.length
-      if (!(decisions instanceof Promise)) for (const { chargedTo } of decisions.values()) size += 2 * chargedTo.length
-      return size
-    },
+    sizeCalculation: (_, id) => DECISION_BYTES + 2 * id.length,
   })
 
-  /** What was, or is being, decided under an id. */
-  get(id: string | undefined, now: number): Decisions | Promise<Decisions> | undefined {
+  /** What was, or is being, granted under an id, by the names of the quotas. */
+  get(id: string | undefined, now: number): Grants | Promise<Grants> | undefined {
     if (id === undefined || id === '') return undefined
     const decided = this.#decided.get(id)
-    return decided === undefined || now >= decided.until ? undefined : decided.decisions
+    return decided === undefined || now >= decided.until ? undefined : decided.grants
   }
 
   /** The same, when it is decided; `undefined` also where that failed, as whoever waited for it has heard. */
-  async settled(id: string | undefined, now: number): Promise<Decisions | undefined> {
+  async settled(id: string | undefined, now: number): Promise<Grants | undefined> {
     try {
       return await this.get(id, now)
     } catch {
@@ -55,20 +40,12 @@ export class DecidedQuotas {
   }
 
   /** Remembers it; what cannot be decided is forgotten. */
-  set(id: string | undefined, decisions: Decisions | Promise<Decisions>, now: number): void {
+  set(id: string | undefined, grants: Grants | Promise<Grants>, now: number): void {
     if (id === undefined || id === '') return
-    const until = now + REMEMBERED_MS
-    this.#decided.set(id, { decisions, until })
-    if (!(decisions instanceof Promise)) return
-    const isLatest = () => this.#decided.peek(id)?.decisions === decisions
-    decisions.then(
-      (settled) => {
-        // Now it is known how large they are.
-        if (isLatest()) this.#decided.set(id, { decisions: settled, until })
-      },
-      () => {
-        if (isLatest()) this.#decided.delete(id)
-      },
-    )
+    this.#decided.set(id, { grants, until: now + REMEMBERED_MS })
+    if (!(grants instanceof Promise)) return
+    grants.catch(() => {
+      if (this.#decided.peek(id)?.grants === grants) this.#decided.delete(id)
+    })
   }
 }

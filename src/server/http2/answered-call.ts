@@ -1,6 +1,6 @@
 // A request that is answered by its headers alone: it is no call of ours. What comes after them is only counted.
 
-import { ErrorCode } from './frames.ts'
+import { ErrorCode } from '../../wire/http2/frames.ts'
 import { Outgoing } from './outgoing.ts'
 import type { RefusedHead } from './request-head.ts'
 import type { StreamHost } from './stream-host.ts'

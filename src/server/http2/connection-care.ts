@@ -1,7 +1,7 @@
 // Keeps watch over the times of a connection: who does not begin, is silent, does not read, has nothing to do or is old.
 
 import type { Random } from '../../kernel/ports.ts'
-import type { CloseReason } from './connection-error.ts'
+import type { CloseReason } from '../../wire/http2/connection-error.ts'
 
 /** Bounds in milliseconds. */
 export interface ConnectionTimes {

@@ -4,9 +4,9 @@ import type { Socket } from 'node:net'
 import type { Clock, Random } from '../../kernel/ports.ts'
 import { AbuseBounds } from './abuse-bounds.ts'
 import { ConnectionCare, type ConnectionTimes, type ConnectionView } from './connection-care.ts'
-import { type CloseReason, ConnectionError } from './connection-error.ts'
-import { FrameReader, type FrameSink } from './frame-reader.ts'
-import { checkFrame } from './frame-rules.ts'
+import { type CloseReason, ConnectionError } from '../../wire/http2/connection-error.ts'
+import { FrameReader, type FrameSink } from '../../wire/http2/frame-reader.ts'
+import { checkFrame } from '../../wire/http2/frame-rules.ts'
 import {
   DEFAULT_WINDOW,
   ErrorCode,
@@ -23,14 +23,14 @@ import {
   settings,
   SETTINGS_ACK,
   windowUpdate,
-} from './frames.ts'
-import { MAX_BLOCK_BYTES } from './header-block.ts'
+} from '../../wire/http2/frames.ts'
+import { MAX_BLOCK_BYTES } from '../../wire/http2/header-block.ts'
 import { HeaderIntake, MAX_LIST_BYTES } from './header-intake.ts'
-import { DEFAULT_TABLE_BYTES } from './hpack/dynamic-table.ts'
-import { HpackError } from './hpack/hpack-error.ts'
-import { MemoryBudget } from './memory-budget.ts'
+import { DEFAULT_TABLE_BYTES } from '../../wire/http2/hpack/dynamic-table.ts'
+import { HpackError } from '../../wire/http2/hpack/hpack-error.ts'
+import { MemoryBudget } from '../../wire/http2/memory-budget.ts'
 import { Output, type OutputOwner } from './output.ts'
-import { readSettings } from './peer-settings.ts'
+import { readSettings } from '../../wire/http2/peer-settings.ts'
 import type { HeadReader } from './request-head.ts'
 import { CONNECTION_WINDOW, Streams, type StreamsOptions, type StreamsOwner } from './streams.ts'
 

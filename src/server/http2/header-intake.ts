@@ -1,12 +1,12 @@
 // Header blocks, from HEADERS and CONTINUATION frames to what they say (RFC 9113, sections 4.3 and 6.2).
 
-import { ConnectionError } from './connection-error.ts'
-import { paddingOf } from './frame-rules.ts'
-import { ErrorCode, Flag, MAX_31_BITS, readUint32 } from './frames.ts'
+import { ConnectionError } from '../../wire/http2/connection-error.ts'
+import { paddingOf } from '../../wire/http2/frame-rules.ts'
+import { ErrorCode, Flag, MAX_31_BITS, readUint32 } from '../../wire/http2/frames.ts'
 import { HeadMemo } from './head-memo.ts'
-import { HeaderBlock } from './header-block.ts'
-import { HpackDecoder } from './hpack/decoder.ts'
-import type { MemoryBudget } from './memory-budget.ts'
+import { HeaderBlock } from '../../wire/http2/header-block.ts'
+import { HpackDecoder } from '../../wire/http2/hpack/decoder.ts'
+import type { MemoryBudget } from '../../wire/http2/memory-budget.ts'
 import type { HeadReader, RequestHead } from './request-head.ts'
 
 /** The largest list of fields taken, as SETTINGS_MAX_HEADER_LIST_SIZE counts it; larger requests get 431. */

@@ -2,7 +2,7 @@
 
 import type { GrpcFailure } from '../grpc-service.ts'
 import { Code } from '../../kernel/status.ts'
-import { DEFAULT_WINDOW, ErrorCode, readUint32, windowUpdate } from './frames.ts'
+import { DEFAULT_WINDOW, ErrorCode, readUint32, windowUpdate } from '../../wire/http2/frames.ts'
 import { inflateLarge, inflateMessage, tooLarge } from './inflate.ts'
 import { Outgoing } from './outgoing.ts'
 import { PartialMessage, PREFIX_BYTES } from './partial-message.ts'

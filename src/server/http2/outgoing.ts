@@ -1,6 +1,6 @@
 // Our side of a stream: what is sent, within the windows that the peer gives (RFC 9113, section 5.2), in frames of bounded size.
 
-import { ErrorCode, Flag, FRAME_BYTES, MAX_31_BITS, writeUint32 } from './frames.ts'
+import { ErrorCode, Flag, FRAME_BYTES, MAX_31_BITS, writeUint32 } from '../../wire/http2/frames.ts'
 import { PREFIX_BYTES } from './partial-message.ts'
 import { type HttpAnswer, OK_TRAILERS, RESPONSE_HEADERS } from './replies.ts'
 import type { StreamHost, Waiting, WhenSent } from './stream-host.ts'

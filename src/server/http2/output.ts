@@ -2,7 +2,7 @@
 // as a call.
 
 import type { Socket } from 'node:net'
-import { FrameType, HEAD_BYTES, writeHead, writeUint32 } from './frames.ts'
+import { FrameType, HEAD_BYTES, writeHead, writeUint32 } from '../../wire/http2/frames.ts'
 import { OK_TRAILERS, RESPONSE_HEADERS, UNARY_HEAD, UNARY_HEAD_DATA, withoutTable } from './replies.ts'
 
 /** Sizes of the buffers that are filled; one connection in many has more to say than the least in a turn. */

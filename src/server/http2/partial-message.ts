@@ -1,8 +1,8 @@
 // A gRPC message of which not all has come: a prefix (a flag and the length) and the message. Its buffer grows with what comes, not with
 // what the prefix promises.
 
-import { readUint32 } from './frames.ts'
-import type { MemoryBudget } from './memory-budget.ts'
+import { readUint32 } from '../../wire/http2/frames.ts'
+import type { MemoryBudget } from '../../wire/http2/memory-budget.ts'
 
 export const PREFIX_BYTES = 5
 const FIRST_BYTES = 1_024

@@ -2,8 +2,8 @@
 // HPACK's dynamic table, so that each is made once for all connections.
 
 import type { GrpcFailure } from '../grpc-service.ts'
-import { encodeFields } from './hpack/encode-fields.ts'
-import { Flag, frame, FrameType, HEAD_BYTES } from './frames.ts'
+import { encodeFields } from '../../wire/http2/hpack/encode-fields.ts'
+import { Flag, frame, FrameType, HEAD_BYTES } from '../../wire/http2/frames.ts'
 
 type Fields = readonly (readonly [name: string, value: string])[]
 

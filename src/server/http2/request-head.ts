@@ -3,7 +3,7 @@
 import { readTimeout } from '../grpc-gate.ts'
 import { GrpcFailure } from '../grpc-service.ts'
 import { Code } from '../../kernel/status.ts'
-import type { HeaderSink } from './hpack/decoder.ts'
+import type { HeaderSink } from '../../wire/http2/hpack/decoder.ts'
 import type { RefusalReason } from './refused-call.ts'
 import { failureOnly, type HttpAnswer, httpAnswer, unreadableEncoding } from './replies.ts'
 import type { Route } from './routes.ts'

@@ -3,7 +3,7 @@
 import { FAULT } from '../grpc-gate.ts'
 import { GrpcFailure, type GrpcStream, type GrpcStreamHandler, type StreamMethod } from '../grpc-service.ts'
 import { Code } from '../../kernel/status.ts'
-import { ErrorCode } from './frames.ts'
+import { ErrorCode } from '../../wire/http2/frames.ts'
 import { Incoming } from './incoming.ts'
 import { failureOnly, failureTrailers, OK_ONLY, OK_TRAILERS } from './replies.ts'
 import type { CallHead } from './request-head.ts'

@@ -1,7 +1,7 @@
 // What a stream needs of its connection, and a connection of its server.
 
 import type { Clock } from '../../kernel/ports.ts'
-import type { MemoryBudget } from './memory-budget.ts'
+import type { MemoryBudget } from '../../wire/http2/memory-budget.ts'
 import type { Output } from './output.ts'
 import type { RefusalReason } from './refused-call.ts'
 

@@ -2,9 +2,9 @@
 
 import { connect, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
-import { HpackDecoder } from '../../../src/server/http2/hpack/decoder.ts'
-import { encodeFields } from '../../../src/server/http2/hpack/encode-fields.ts'
-import type { Field } from '../../../src/server/http2/hpack/hpack-error.ts'
+import { HpackDecoder } from '../../../src/wire/http2/hpack/decoder.ts'
+import { encodeFields } from '../../../src/wire/http2/hpack/encode-fields.ts'
+import type { Field } from '../../../src/wire/http2/hpack/hpack-error.ts'
 import * as frames from './frames.ts'
 import { Flag, type Frame, FrameType } from './frames.ts'
 

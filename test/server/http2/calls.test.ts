@@ -3,7 +3,7 @@ import { deflateSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Code } from '../../../src/kernel/status.ts'
-import type { Field } from '../../../src/server/http2/hpack/hpack-error.ts'
+import type { Field } from '../../../src/wire/http2/hpack/hpack-error.ts'
 import { FrameClient } from '../../helpers/http2/frame-client.ts'
 import {
   continuation,

@@ -1,9 +1,9 @@
 // Parts of the native transport that have an invariant of their own.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FrameReader } from '../../../src/server/http2/frame-reader.ts'
+import { FrameReader } from '../../../src/wire/http2/frame-reader.ts'
 import { HeaderIntake } from '../../../src/server/http2/header-intake.ts'
-import { MemoryBudget } from '../../../src/server/http2/memory-budget.ts'
+import { MemoryBudget } from '../../../src/wire/http2/memory-budget.ts'
 import { PartialMessage } from '../../../src/server/http2/partial-message.ts'
 import { RateBound } from '../../../src/server/http2/rate-bound.ts'
 import { HeadReader } from '../../../src/server/http2/request-head.ts'

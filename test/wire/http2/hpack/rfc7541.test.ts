@@ -1,7 +1,7 @@
 // The examples of RFC 7541, appendix C: each sequence of blocks with the fields and the dynamic table after each.
 import { describe, expect, it } from 'vitest'
-import { HpackDecoder } from '../../../../src/server/http2/hpack/decoder.ts'
-import type { Field } from '../../../../src/server/http2/hpack/hpack-error.ts'
+import { HpackDecoder } from '../../../../src/wire/http2/hpack/decoder.ts'
+import type { Field } from '../../../../src/wire/http2/hpack/hpack-error.ts'
 import { decodeAll } from './collect.ts'
 
 interface Step {

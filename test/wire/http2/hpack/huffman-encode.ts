@@ -1,5 +1,5 @@
 // Huffman-codes strings, which the product only reads.
-import { HUFFMAN_CODES } from '../../../../src/server/http2/hpack/huffman-code.ts'
+import { HUFFMAN_CODES } from '../../../../src/wire/http2/hpack/huffman-code.ts'
 
 /** The coded octets of symbols, padded with ones. Symbol 256 is EOS. */
 export function huffmanEncode(symbols: Iterable<number>): Buffer {

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { HpackError } from '../../../../src/server/http2/hpack/hpack-error.ts'
-import { EOS, HUFFMAN_CODES } from '../../../../src/server/http2/hpack/huffman-code.ts'
-import { decodeHuffman } from '../../../../src/server/http2/hpack/huffman-decode.ts'
-import { decodeRepeated } from '../../../../src/server/http2/hpack/literal-memo.ts'
+import { HpackError } from '../../../../src/wire/http2/hpack/hpack-error.ts'
+import { EOS, HUFFMAN_CODES } from '../../../../src/wire/http2/hpack/huffman-code.ts'
+import { decodeHuffman } from '../../../../src/wire/http2/hpack/huffman-decode.ts'
+import { decodeRepeated } from '../../../../src/wire/http2/hpack/literal-memo.ts'
 import { fromBits, huffmanEncode } from './huffman-encode.ts'
 
 const octets = fc.uint8Array({ maxLength: 3000 })

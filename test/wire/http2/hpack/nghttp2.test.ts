@@ -4,10 +4,10 @@ import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from 'node
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { HpackDecoder } from '../../../../src/server/http2/hpack/decoder.ts'
-import { encodeFields } from '../../../../src/server/http2/hpack/encode-fields.ts'
-import { HpackEncoder } from '../../../../src/server/http2/hpack/encoder.ts'
-import type { Field } from '../../../../src/server/http2/hpack/hpack-error.ts'
+import { HpackDecoder } from '../../../../src/wire/http2/hpack/decoder.ts'
+import { encodeFields } from '../../../../src/wire/http2/hpack/encode-fields.ts'
+import { HpackEncoder } from '../../../../src/wire/http2/hpack/encoder.ts'
+import type { Field } from '../../../../src/wire/http2/hpack/hpack-error.ts'
 import { decodeAll } from './collect.ts'
 
 const HEADERS = 1

@@ -12,6 +12,8 @@ export interface PeerSettings {
   readonly initialWindow: number | undefined
   /** The least HEADER_TABLE_SIZE. */
   readonly tableBytes: number | undefined
+  /** The last MAX_CONCURRENT_STREAMS. */
+  readonly maxStreams: number | undefined
 }
 
 /**
@@ -23,14 +25,16 @@ export function readSettings(bytes: Buffer, start: number, end: number): PeerSet
     throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'SETTINGS is not made of whole entries')
   let initialWindow: number | undefined
   let tableBytes: number | undefined
+  let maxStreams: number | undefined
   for (let at = start; at < end; at += ENTRY_BYTES) {
     const setting = bytes.readUInt16BE(at)
     const value = readUint32(bytes, at + 2)
     assertAllowed(setting, value)
     if (setting === Setting.INITIAL_WINDOW_SIZE) initialWindow = value
+    if (setting === Setting.MAX_CONCURRENT_STREAMS) maxStreams = value
     if (setting === Setting.HEADER_TABLE_SIZE) tableBytes = Math.min(value, tableBytes ?? value)
   }
-  return { initialWindow, tableBytes }
+  return { initialWindow, tableBytes, maxStreams }
 }
 
 function assertAllowed(setting: number, value: number): void {

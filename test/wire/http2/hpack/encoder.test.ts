@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { HpackDecoder } from '../../../../src/server/http2/hpack/decoder.ts'
-import { encodeFields, writeField } from '../../../../src/server/http2/hpack/encode-fields.ts'
-import { HpackEncoder } from '../../../../src/server/http2/hpack/encoder.ts'
-import { type Field, HpackError } from '../../../../src/server/http2/hpack/hpack-error.ts'
+import { HpackDecoder } from '../../../../src/wire/http2/hpack/decoder.ts'
+import { encodeFields, writeField } from '../../../../src/wire/http2/hpack/encode-fields.ts'
+import { HpackEncoder } from '../../../../src/wire/http2/hpack/encoder.ts'
+import { type Field, HpackError } from '../../../../src/wire/http2/hpack/hpack-error.ts'
 import { decodeAll } from './collect.ts'
 
 const LIMITS = { maxTableBytes: 1 << 20, maxListBytes: 1 << 20 }

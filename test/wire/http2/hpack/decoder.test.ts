@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { HpackDecoder } from '../../../../src/server/http2/hpack/decoder.ts'
-import { HpackError } from '../../../../src/server/http2/hpack/hpack-error.ts'
+import { HpackDecoder } from '../../../../src/wire/http2/hpack/decoder.ts'
+import { HpackError } from '../../../../src/wire/http2/hpack/hpack-error.ts'
 import { decodeAll } from './collect.ts'
 
 const LIMITS = { maxTableBytes: 4096, maxListBytes: 16_384 }

@@ -1,6 +1,6 @@
 // Gathers what decoders give.
-import type { HpackDecoder } from '../../../../src/server/http2/hpack/decoder.ts'
-import type { Field } from '../../../../src/server/http2/hpack/hpack-error.ts'
+import type { HpackDecoder } from '../../../../src/wire/http2/hpack/decoder.ts'
+import type { Field } from '../../../../src/wire/http2/hpack/hpack-error.ts'
 
 /** The fields of a block. */
 export function decodeAll(decoder: HpackDecoder, block: Uint8Array): Field[] {
