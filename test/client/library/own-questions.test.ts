@@ -57,8 +57,15 @@ it('what is refreshed is kept for the request that it is about, and for no other
   })
   const { client } = testClient({ check, clock })
   const headers = { 'x-user': 'amy' }
-  const request = { 'request.headers': headers }
+  let copies = 0
+  const ownKeys = (given: object) => {
+    copies++
+    return Reflect.ownKeys(given)
+  }
+  const request = new Proxy<Record<string, typeof headers>>({ 'request.headers': headers }, { ownKeys })
   expect((await client.check(request)).allowed).toBe(true)
+  // For the question, and for who changes the request while it waits: together.
+  expect(copies).toBe(1)
   await clock.advance(LIFE_MS * 0.95)
   const { promise, resolve } = Promise.withResolvers<void>()
   held.push(promise)
