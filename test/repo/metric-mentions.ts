@@ -16,9 +16,10 @@ export interface Mention {
 
 /**
  * `intermix_name`, `intermix_name{labels}`, and in code `'intermix_name', 'labels'`. What nginx calls so is none: variables
- * (`$intermix_…`), locations and upstreams.
+ * (`$intermix_…`), locations and upstreams. Nor is how Envoy calls the end of a request that the filter has refused.
  */
-const MENTION = /(?<![$/@\w-]|upstream )intermix_(?<name>[a-z\d_]+)(?:\{(?<braced>[^}]*)\}|', '(?<quoted>[^']*)')?/g
+const MENTION =
+  /(?<![$/@\w-]|upstream )intermix_(?!(?:denied|not_judged)\b)(?<name>[a-z\d_]+)(?:\{(?<braced>[^}]*)\}|', '(?<quoted>[^']*)')?/g
 
 /** All metrics that a text names. */
 export function mentionsIn(text: string): Mention[] {

@@ -15,6 +15,8 @@ const TIMERS: Readonly<Record<string, string>> = {
   'kernel/system-clock.test.ts': 'the order of the timers of the clock itself',
   'redis/support.ts': 'polls a condition until a deadline',
   'whole/doors/doors.ts': 'a pause between tries, of which there are so many',
+  'whole/filter/scenarios.ts': 'how long nodes are away, while requests come',
+  'whole/filter/world.ts': 'polls a condition until a deadline',
   'whole/intermix.ts': 'polls a process until a deadline',
   'whole/ratelimit/differential.ts': 'waits for the next second, by the clock of programs that are asked',
 }
