@@ -4,7 +4,7 @@ import { Action, Buffer, getBuffer, LogLevel, setTickPeriod, Status } from './ho
 import { begin, take } from './host/scratch'
 import { copyOf, textOf } from './bytes/bytes'
 import { refuse } from './plugin/apply'
-import { report } from './plugin/log'
+import { report } from './shared/log'
 import { Plugin } from './plugin/plugin'
 import { readSettings } from './plugin/settings'
 export { stop } from './host/stop'

@@ -219,7 +219,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     const { bag, affinity: key } = request
     const { affinity, tenant } = key
     const isAhead = charging === 'all' && !isOwnCharge(options)
-    const asked = options.quotas === undefined ? undefined : await this.#quotas.toAsk(options)
+    const asked = options.quotas === undefined ? undefined : await this.#quotas.toAsk(request, options)
     const told = await nodes.ask({
       bag,
       timeoutMs,
@@ -275,7 +275,9 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     if (left === 0 || this.#options.nodes.config(key)?.id !== paidUnder) return
     this.#metrics.returned.add(left)
     const { affinity, tenant } = key
-    const question = { bag, timeoutMs: BACKGROUND_TIMEOUT_MS, affinity, tenant, uses: -Math.min(left, MAX_USES) }
+    const uses = -Math.min(left, MAX_USES)
+    // It may have another one by the time it hears.
+    const question = { bag, timeoutMs: BACKGROUND_TIMEOUT_MS, affinity, tenant, uses, paidUnder }
     // What is lost on the way comes back with time, as all of a limit does.
     const done = this.#options.nodes
       .ask(question)

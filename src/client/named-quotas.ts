@@ -50,12 +50,13 @@ export class NamedQuotas {
   }
 
   /** What a check that a node is asked has to name: what was decided for the same call before is not charged again. */
-  async toAsk({
-    quotas,
-    deduplicationId,
-  }: Pick<CheckOptions, 'quotas' | 'deduplicationId'>): Promise<ToAsk | undefined> {
+  async toAsk(
+    { wanted }: SeenRequest,
+    { quotas, deduplicationId }: Pick<CheckOptions, 'quotas' | 'deduplicationId'>,
+  ): Promise<ToAsk | undefined> {
     if (quotas === undefined || quotas.size === 0) return undefined
-    const known = (await this.#pools.decided(deduplicationId, this.#clock.monotonic())) ?? NONE
+    const now = this.#clock.monotonic()
+    const known = wanted === undefined ? NONE : await this.#pools.decided({ seen: wanted.bag, deduplicationId }, now)
     return { quotas: known.size === 0 ? quotas : new Map([...quotas].filter(([name]) => !known.has(name))), known }
   }
 

@@ -63,3 +63,17 @@ export class IntermixError extends Error {
     return new IntermixError('INTERNAL', caught instanceof Error ? caught.message : String(caught), { cause: caught })
   }
 }
+
+/** How many causes behind an error are told. */
+const MAX_CAUSES = 5
+
+/** What an error and the causes behind it say, in one line: for logs, where where it was thrown is of no use. */
+export function reasonsOf(error: Error): string {
+  const reasons: string[] = []
+  for (let at: unknown = error; at instanceof Error && reasons.length <= MAX_CAUSES; at = at.cause) {
+    const { message, code } = at as Error & { readonly code?: unknown }
+    const text = message === '' && typeof code === 'string' ? code : message
+    if (reasons.at(-1)?.endsWith(text) !== true) reasons.push(text)
+  }
+  return reasons.join(': ').replaceAll(/\s+/g, ' ')
+}

@@ -44,6 +44,7 @@ const MAX_WORDS_MEMORY = 256 * 1_024 * 1_024
 /** Of callers that keep answers. */
 const KEEPING = { keepsAnswer: true, shape: true } as const
 
+const NO_GRANTS: CheckOutcome['quotas'] = new Map()
 const REFUSALS = refusalsOf('check', 'check')
 
 interface BatchDependencies extends DoorDependencies {
@@ -323,11 +324,15 @@ class BatchStream implements GrpcStreamHandler {
   }
 
   #ask({ bag, demands }: ReadCheck, timeoutMs: number, startedAt: number): CheckOutcome | Promise<CheckOutcome> {
-    const { check, quotas } = this.#common.given
+    const { check, quotas, news } = this.#common.given
     const asked: CheckOptions = { timeoutMs, startedAt, references: false }
     const options = this.#batches.keepsAnswers ? { ...asked, ...KEEPING } : asked
     if (demands === undefined) return check.check(bag, options)
-    const { quotas: named, deduplicationId, charging, uses, quotasOnly } = demands
+    const { quotas: named, deduplicationId, charging, uses, quotasOnly, paidUnder } = demands
+    // Other rules would take back what they have never charged.
+    const current = news?.config()?.id
+    if (uses !== undefined && uses < 0 && paidUnder !== undefined && current !== undefined && paidUnder !== current)
+      return { answer: NOT_JUDGED, quotas: NO_GRANTS }
     const identified = deduplicationId === undefined ? options : { ...options, deduplicationId }
     if (quotasOnly === true && named !== undefined)
       return quotas.charge(bag, named, identified).then((granted) => ({ answer: NOT_JUDGED, quotas: granted }))

@@ -50,7 +50,7 @@ describe('the page on the filter', () => {
   })
 
   it('has all statistics', () => {
-    const sources = ['plugin/counters.ts', 'telemetry/report-ledger.ts'].map((path) => read(`filter/assembly/${path}`))
+    const sources = ['shared/counters.ts', 'telemetry/report-ledger.ts'].map((path) => read(`filter/assembly/${path}`))
     const counters = every(sources.join('\n'), /bytesOf\('intermix\.([a-z_.]+)'\)/g)
     const table = /Statistics of Envoy.*?\n\n(.*?)\n\n/s.exec(page)?.[1] ?? ''
     const named = table.split('\n').flatMap((row) => {

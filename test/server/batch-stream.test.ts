@@ -5,6 +5,7 @@ import { IntermixError } from '../../src/kernel/errors.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
 import { Code } from '../../src/kernel/status.ts'
 import { batchService } from '../../src/server/batch-stream.ts'
+import type { NodeNews } from '../../src/server/caller-news.ts'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
 import { handAdmission } from './admission-support.ts'
 import { Asking, openOn } from './batch-support.ts'
@@ -176,6 +177,23 @@ describe('a batch stream, seen from its host', () => {
     return { given, host, handler }
   }
 
+  it('takes nothing back that was paid under another config', () => {
+    const given = still()
+    const config = { id: 'c2', vocabulary: new Map(), normalizes: true, allowedAmbiguities: new Set<never>() }
+    const news = { config: () => config } as unknown as NodeNews
+    const { host, handler } = openOn(batchService({ ...given, news }))
+    const { writer } = host.asking
+    writer.add(1, 0, pathBag('/a'), { uses: -3, paidUnder: 'c1' })
+    writer.add(2, 0, pathBag('/b'), { uses: -3, paidUnder: 'c2' })
+    writer.add(3, 0, pathBag('/c'), { uses: -3 })
+    handler.message(writer.take())
+    expect(host.asking.order).toEqual([1, 2, 3])
+    expect(given.check.asked.map(({ bag, options }) => [bag.get('request.path'), options.uses])).toEqual([
+      ['/b', -3],
+      ['/c', -3],
+    ])
+  })
+
   it('is ended where the words of all take too much memory and it has the most of them', () => {
     const given = still()
     const service = batchService({ ...given, maxWordsMemory: 40_000 })
@@ -221,7 +239,7 @@ describe('a batch stream, seen from its host', () => {
     const settle: (() => void)[] = []
     given.check.decide = (bag) =>
       new Promise((resolve) => {
-        const value = `${String(bag.get('request.path'))} `.padEnd(4_000, 'x')
+        const value = `${bag.get('request.path') as string} `.padEnd(4_000, 'x')
         const requestHeaders = [{ name: 'x-a', value, operation: 'REPLACE' as const }]
         settle.push(() => resolve({ answer: answerOf({ requestHeaders }), quotas: new Map() }))
       })

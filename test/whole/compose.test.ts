@@ -20,6 +20,8 @@ const DEVELOPMENT = new Set(
 const NODES = 3
 const WORKERS = 2
 const IN_FLIGHT = 8
+/** An image takes long where others use the machine, too: its packages are installed and its sources compiled. */
+const BUILD_MS = 1_500_000
 /** The counter of a node's checks, all its series. */
 const CHECKS = /^intermix_checks_total\{.*\} (\d+)$/gm
 
@@ -115,7 +117,7 @@ describe.skipIf('missing' in engine)('docker compose up', () => {
       scale: { node: NODES, worker: WORKERS },
     })
     await stack.up()
-  })
+  }, BUILD_MS)
   afterAll(async () => {
     await stack.down()
   })

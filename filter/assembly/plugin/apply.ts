@@ -6,7 +6,7 @@ import { addHeader, HeaderMap, removeHeader, replaceHeader, setProperty } from '
 import { isSingleton } from '../request/headers'
 import { joinedAt, Request } from '../request/request'
 import { cleanValue } from './header-value'
-import { codeName, httpStatusOf } from './http-status'
+import { codeName, httpStatusOf } from '../shared/http-status'
 import { ReplyHeaders } from './local-reply'
 
 const DENIED = bytesOf('intermix_denied')

@@ -7,8 +7,8 @@ import { ToldAnswer } from '../node/told'
 import { Touch } from '../node/touch'
 import { Request } from '../request/request'
 import { Question } from '../shape/question'
-import { NOT_KEPT_LIFE, NOT_KEPT_MISMATCH, NOT_KEPT_SHAPE, NOT_KEPT_UNREAD } from './counters'
-import { Code } from './http-status'
+import { NOT_KEPT_LIFE, NOT_KEPT_MISMATCH, NOT_KEPT_SHAPE, NOT_KEPT_UNREAD } from '../shared/counters'
+import { Code } from '../shared/http-status'
 
 /** Of the life that is left when an answer comes, the part after which another one is asked for. */
 const REFRESH_AFTER: f64 = 0.8

@@ -28,11 +28,11 @@ import {
   REFRESHED,
   STALE,
   tellCounters,
-} from './counters'
-import { Code } from './http-status'
+} from '../shared/counters'
+import { Code } from '../shared/http-status'
 import { asked, Keeper, keptOf } from './keeper'
 import { likenessOf } from './likeness'
-import { report } from './log'
+import { report } from '../shared/log'
 import { LoneRequests } from './lone-requests'
 import { Asker, Nodes } from './nodes'
 import { PaidUses } from './paid-uses'

@@ -5,8 +5,8 @@ import { isSettable } from '../request/attributes'
 import { Property } from '../request/properties'
 import { readReportSettings, ReportSettings } from '../telemetry/report-settings'
 import { targetOf } from '../wire/grpc-target'
-import { Given } from './given'
-import { Json, JsonReader, JsonValue } from './json'
+import { Given } from '../shared/given'
+import { Json, JsonReader, JsonValue } from '../shared/json'
 
 export const enum FailPolicy {
   CLOSED = 0,

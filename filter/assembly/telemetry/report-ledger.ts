@@ -11,7 +11,7 @@ import {
   REPORTS_DROPPED_FULL,
   REPORTS_DROPPED_REFUSED,
   REPORTS_SENT,
-} from '../plugin/counters'
+} from '../shared/counters'
 
 /** What one call tells of each reason: the rest of its count is for records (kernel/report.ts). */
 const MAX_TOLD: i64 = 250_000_000

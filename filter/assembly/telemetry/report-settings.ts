@@ -2,9 +2,9 @@
 
 import { Bytes, bytesOf, EMPTY, isBytes } from '../bytes/bytes'
 import { FORWARDED_ATTRIBUTES } from '../request/request'
-import { Given } from '../plugin/given'
+import { Given } from '../shared/given'
 import { targetOf } from '../wire/grpc-target'
-import { Json, JsonValue } from '../plugin/json'
+import { Json, JsonValue } from '../shared/json'
 
 /** Of one call: nodes take messages of 4 MiB. */
 const MAX_CALL_BYTES = 3 * 1024 * 1024

@@ -1,9 +1,12 @@
-// The configs that nodes have told: mostly they have the same one, and which node it is then does not matter.
+// The configs that nodes have told: mostly they have the same one, and which node it is then does not matter. It is not the same
+// where nodes read requests differently, as their flags say: its id is that of the rules alone.
 
 import type { NodeConfig } from './nodes.ts'
 
 interface Told {
   readonly config: NodeConfig
+  /** What two nodes have to have in common. */
+  readonly essence: string
   /** Whether the node can be heard. */
   isHeard: boolean
 }
@@ -18,7 +21,9 @@ export class ToldConfigs {
   }
 
   set(node: string, config: NodeConfig): void {
-    this.#told.set(node, { config, isHeard: true })
+    const { id, normalizes, allowedAmbiguities, isUnknown = false } = config
+    const essence = JSON.stringify([id, normalizes, [...allowedAmbiguities].sort(), isUnknown])
+    this.#told.set(node, { config, essence, isHeard: true })
     this.#compare()
   }
 
@@ -52,6 +57,6 @@ export class ToldConfigs {
     const all = Array.from(this.#told.values())
     const heard = all.filter(({ isHeard }) => isHeard)
     const [first, ...others] = heard.length > 0 ? heard : all
-    this.#same = others.every(({ config }) => config.id === first?.config.id) ? first?.config : undefined
+    this.#same = others.every(({ essence }) => essence === first?.essence) ? first?.config : undefined
   }
 }

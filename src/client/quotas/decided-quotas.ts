@@ -1,4 +1,5 @@
-// What was decided under deduplication ids: whoever retries a request is told the same, and charged once.
+// What was decided under deduplication ids: whoever retries a request is told the same, and charged once. An id alone does not
+// say that it is a retry: callers choose ids, and another request with the same one is charged to other counters.
 
 import { LRUCache } from 'lru-cache'
 import type { NodeGrant } from '../nodes/nodes.ts'
@@ -11,8 +12,18 @@ const MAX_BYTES = 4 * 1024 * 1024
 /** Without its texts. */
 const DECISION_BYTES = 400
 
+/** What was granted of one quota. */
+export interface Decision {
+  readonly grant: NodeGrant
+  /** What of the request says to which counter that was charged. */
+  readonly chargedTo: string
+}
+
+/** By the names of the quotas. */
+export type Decisions = ReadonlyMap<string, Decision>
+
 interface Decided {
-  readonly grants: Grants | Promise<Grants>
+  readonly decisions: Decisions | Promise<Decisions>
   readonly until: number
 }
 
@@ -20,18 +31,22 @@ interface Decided {
 export class DecidedQuotas {
   readonly #decided = new LRUCache<string, Decided>({
     maxSize: MAX_BYTES,
-    sizeCalculation: (_, id) => DECISION_BYTES + 2 * id.length,
+    sizeCalculation: ({ decisions }, id) => {
+      let size = DECISION_BYTES + 2 * id.length
+      if (!(decisions instanceof Promise)) for (const { chargedTo } of decisions.values()) size += 2 * chargedTo.length
+      return size
+    },
   })
 
-  /** What was, or is being, granted under an id, by the names of the quotas. */
-  get(id: string | undefined, now: number): Grants | Promise<Grants> | undefined {
+  /** What was, or is being, decided under an id. */
+  get(id: string | undefined, now: number): Decisions | Promise<Decisions> | undefined {
     if (id === undefined || id === '') return undefined
     const decided = this.#decided.get(id)
-    return decided === undefined || now >= decided.until ? undefined : decided.grants
+    return decided === undefined || now >= decided.until ? undefined : decided.decisions
   }
 
   /** The same, when it is decided; `undefined` also where that failed, as whoever waited for it has heard. */
-  async settled(id: string | undefined, now: number): Promise<Grants | undefined> {
+  async settled(id: string | undefined, now: number): Promise<Decisions | undefined> {
     try {
       return await this.get(id, now)
     } catch {
@@ -40,12 +55,20 @@ export class DecidedQuotas {
   }
 
   /** Remembers it; what cannot be decided is forgotten. */
-  set(id: string | undefined, grants: Grants | Promise<Grants>, now: number): void {
+  set(id: string | undefined, decisions: Decisions | Promise<Decisions>, now: number): void {
     if (id === undefined || id === '') return
-    this.#decided.set(id, { grants, until: now + REMEMBERED_MS })
-    if (!(grants instanceof Promise)) return
-    grants.catch(() => {
-      if (this.#decided.peek(id)?.grants === grants) this.#decided.delete(id)
-    })
+    const until = now + REMEMBERED_MS
+    this.#decided.set(id, { decisions, until })
+    if (!(decisions instanceof Promise)) return
+    const isLatest = () => this.#decided.peek(id)?.decisions === decisions
+    decisions.then(
+      (settled) => {
+        // Now it is known how large they are.
+        if (isLatest()) this.#decided.set(id, { decisions: settled, until })
+      },
+      () => {
+        if (isLatest()) this.#decided.delete(id)
+      },
+    )
   }
 }

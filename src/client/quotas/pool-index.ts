@@ -2,6 +2,7 @@
 // grants depended. Two requests with one pool are charged to the same counters at a node.
 
 import { LRUCache } from 'lru-cache'
+import { canonicalValue } from '../../cache/canonical-value.ts'
 import { type Linked, SecondChance } from '../../cache/second-chance.ts'
 import { type Shape, ShapeTree } from '../../cache/shape-tree.ts'
 import { sharingSteps } from '../../expression/steps.ts'
@@ -79,6 +80,18 @@ export class PoolIndex<P> {
   }
 
   /**
+   * What of a request says to which counter a grant of such a shape was charged. Of one that says nothing of what it depended on
+   * it is all that is known of the request.
+   */
+  chargedTo(shape: AnswerShape | undefined, bag: AttributeBag): string {
+    const steps = shape && sharingSteps(() => this.#questions.answers([...shape.choosing, ...shape.reads], bag))
+    if (shape === undefined || steps === undefined) return `all ${wholeOf(bag)}`
+    let values = `${shape.config} `
+    for (const { value } of steps) values += value
+    return values
+  }
+
+  /**
    * The pool of a request whose grant depended on what the shape tells; a new one where there is none.
    * @returns `undefined` where the request answers otherwise than the node says, or where it would be too large
    */
@@ -153,4 +166,13 @@ export class PoolIndex<P> {
       this.drop(victim)
     }
   }
+}
+
+function wholeOf(bag: AttributeBag): string {
+  const all: string[] = []
+  for (const name of [...bag.names()].sort()) {
+    const value = bag.get(name)
+    if (value !== undefined) all.push(`${name.length}:${name}${canonicalValue(value)}`)
+  }
+  return all.join('')
 }

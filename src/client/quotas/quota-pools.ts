@@ -6,7 +6,7 @@ import type { QuotaDemand } from '../../kernel/services.ts'
 import { OK_STATUS } from '../../kernel/status.ts'
 import type { NodeGrant, Nodes } from '../nodes/nodes.ts'
 import { askForGrants } from './asked-grants.ts'
-import { DecidedQuotas, type Grants } from './decided-quotas.ts'
+import { DecidedQuotas, type Decisions, type Grants } from './decided-quotas.ts'
 import { PoolIndex } from './pool-index.ts'
 import { DEFAULT_PREFETCH, type PrefetchOptions } from './prefetch-options.ts'
 import { QuotaLeases } from './quota-leases.ts'
@@ -44,6 +44,7 @@ const MAX_POOLS = 10_000
 const MAX_BYTES = 16 * 1024 * 1024
 /** As Mixer's clients have it. */
 const IDLE_MS = 600_000
+const NONE: Grants = new Map()
 
 export class QuotaPools {
   readonly #options: QuotaPoolsOptions
@@ -74,26 +75,46 @@ export class QuotaPools {
    */
   charge(call: QuotaCall, now: number): Grants | Promise<Grants> {
     const known = this.#decided.get(call.deduplicationId, now)
-    if (known instanceof Promise) return known.then((grants) => this.#chargeOthers(call, grants, now))
+    if (known instanceof Promise) return known.then((decisions) => this.#chargeOthers(call, decisions, now))
     if (known !== undefined) return this.#chargeOthers(call, known, now)
     const grants = this.#charge(call, now)
-    this.#decided.set(call.deduplicationId, grants, now)
+    this.#remember(call, grants, now)
     return grants
   }
 
   /**
-   * What was granted under a deduplication id, by the names of the quotas, when that is decided. Who asks a node whether a request
-   * is allowed asks it for the other ones alone.
+   * What was granted to a request before under its deduplication id, by the names of the quotas, when that is decided. Who asks a
+   * node whether it is allowed asks it for the other ones alone.
    */
-  decided(deduplicationId: string | undefined, now: number): Promise<Grants | undefined> {
-    return this.#decided.settled(deduplicationId, now)
+  async decided(call: Pick<QuotaCall, 'seen' | 'deduplicationId'>, now: number): Promise<Grants> {
+    const decisions = await this.#decided.settled(call.deduplicationId, now)
+    return decisions === undefined ? NONE : this.#repeated(call, decisions)
   }
 
   /** Takes in what a node granted of a call's demands along with a check, asked for as they are. */
   learn(call: QuotaCall, grants: Grants, askedAt: number): void {
     const now = this.#options.clock.monotonic()
-    this.#decided.set(call.deduplicationId, grants, now)
+    this.#remember(call, grants, now)
     this.#learn(call, grants, askedAt, now)
+  }
+
+  #remember(call: QuotaCall, grants: Grants | Promise<Grants>, now: number): void {
+    const { seen, deduplicationId } = call
+    if (deduplicationId === undefined || deduplicationId === '') return
+    const decisionsOf = (all: Grants): Decisions =>
+      new Map(
+        Array.from(all, ([name, grant]) => [name, { grant, chargedTo: this.#pools.chargedTo(grant.shape, seen) }]),
+      )
+    const decisions = grants instanceof Promise ? grants.then(decisionsOf) : decisionsOf(grants)
+    this.#decided.set(deduplicationId, decisions, now)
+  }
+
+  /** Those that are of the same request, as far as counters know it. */
+  #repeated({ seen }: Pick<QuotaCall, 'seen'>, decisions: Decisions): Grants {
+    const grants = new Map<string, NodeGrant>()
+    for (const [name, { grant, chargedTo }] of decisions)
+      if (this.#pools.chargedTo(grant.shape, seen) === chargedTo) grants.set(name, grant)
+    return grants
   }
 
   #learn(call: QuotaCall, grants: Grants, askedAt: number, now: number): void {
@@ -120,14 +141,15 @@ export class QuotaPools {
   }
 
   /** The same call again names what it named before, or more. */
-  #chargeOthers(call: QuotaCall, known: Grants, now: number): Grants | Promise<Grants> {
+  #chargeOthers(call: QuotaCall, decisions: Decisions, now: number): Grants | Promise<Grants> {
+    const known = this.#repeated(call, decisions)
     const demands = new Map([...call.demands].filter(([name]) => !known.has(name)))
     this.#options.metrics.quotas.repeated.add(call.demands.size - demands.size)
     if (demands.size === 0) return known
     const both = (grants: Grants): Grants => new Map([...known, ...grants])
     const grants = this.#charge({ ...call, demands }, now)
     const all = grants instanceof Promise ? grants.then(both) : both(grants)
-    this.#decided.set(call.deduplicationId, all, now)
+    this.#remember(call, all, now)
     return all
   }
 

@@ -1,7 +1,7 @@
 // One call of reports on its way to nodes: the same one, until a node has taken it or refused it for good. Its answer may be
 // lost, so that nothing of it can be given up before that.
 
-import { type ErrorCode, IntermixError } from '../../kernel/errors.ts'
+import { type ErrorCode, IntermixError, reasonsOf } from '../../kernel/errors.ts'
 import type { Clock, Logger, Random } from '../../kernel/ports.ts'
 import type { DroppedRecords } from '../../kernel/report.ts'
 import { RetryTimer } from '../../kernel/retry-timer.ts'
@@ -109,7 +109,8 @@ export class CallSender {
     } else {
       ledger.calls.failed.add()
       this.#retry.failed()
-      if (!this.#isFailing) log.warn({ err: failure }, 'no node takes reports: they are held, and sent again')
+      if (!this.#isFailing)
+        log.warn({ why: reasonsOf(failure) }, 'no node takes reports: they are held, and sent again')
       this.#isFailing = true
       return
     }

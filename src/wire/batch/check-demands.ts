@@ -9,6 +9,8 @@ import type { SentWords } from './sent-words.ts'
 export interface CheckDemands extends Pick<CheckOptions, 'quotas' | 'deduplicationId' | 'charging' | 'uses'> {
   /** Charges `quotas` without asking whether the request is allowed. */
   readonly quotasOnly?: boolean
+  /** Of uses that are given back: the config by which they were paid. A node that has another one takes none. */
+  readonly paidUnder?: string | undefined
 }
 
 /** Quotas that one check may name. */
@@ -21,16 +23,17 @@ const DEDUPLICATION_ID = 12
 const CHARGES = 13
 const USES = 14
 const QUOTAS_ONLY = 15
+const PAID_UNDER = 16
 
 export function isDemand(field: number): boolean {
-  return field >= QUOTAS && field <= QUOTAS_ONLY
+  return field >= QUOTAS && field <= PAID_UNDER
 }
 
 /** Writes the fields of demands at the end of a check. */
 export function writeDemands(
   check: WireWriter,
   words: SentWords,
-  { quotas, deduplicationId = '', charging = 'all', uses = 0, quotasOnly = false }: CheckDemands,
+  { quotas, deduplicationId = '', charging = 'all', uses = 0, quotasOnly = false, paidUnder }: CheckDemands,
 ): void {
   for (const [name, { amount, bestEffort }] of quotas ?? []) {
     const demand = check.open(QUOTAS)
@@ -43,6 +46,7 @@ export function writeDemands(
   check.uint(CHARGES, CHARGING.indexOf(charging))
   check.sint32(USES, uses)
   check.bool(QUOTAS_ONLY, quotasOnly)
+  if (paidUnder !== undefined) check.sint32(PAID_UNDER, words.word(paidUnder), true)
 }
 
 /** What the reader of a check knows of its words, and where it says what is wrong. */
@@ -61,6 +65,7 @@ export class ReadDemands implements CheckDemands {
   charging?: (typeof CHARGING)[number]
   uses?: number
   quotasOnly?: boolean
+  paidUnder?: string
 
   /** What makes no sense is refused. @throws IntermixError INVALID_REQUEST where it is malformed */
   read(reader: WireReader, tag: number, check: CheckSide): void {
@@ -83,8 +88,11 @@ export class ReadDemands implements CheckDemands {
         if (uses !== 0) this.uses = uses
         return
       }
-      default:
+      case QUOTAS_ONLY:
         this.quotasOnly = reader.varint32() !== 0
+        return
+      default:
+        this.paidUnder = check.text(reader.sint32()) ?? ''
     }
   }
 

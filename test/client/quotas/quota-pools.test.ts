@@ -217,7 +217,18 @@ describe('quotas of retried requests', () => {
     stage.pools.learn(retried(), grants, 0)
     expect(await charge(stage, retried())).toBe(1)
     expect(stage.nodes.granted).toBe(1)
-    expect(await stage.pools.decided('id-1', 0)).toEqual(grants)
+    expect(await stage.pools.decided(retried(), 0)).toEqual(grants)
+  })
+
+  it('are no retries of others that have chosen the same id', async () => {
+    const stage = createStage({ rate: 1, burst: 5, validForMs: 1_000 })
+    expect(await charge(stage, retried())).toBe(1)
+    const other = call('bob', 1, { deduplicationId: 'id-1' })
+    expect(await stage.pools.decided(other, 0)).toEqual(new Map())
+    expect(await charge(stage, other)).toBe(1)
+    expect(stage.nodes.granted).toBe(2)
+    expect(await charge(stage, other)).toBe(1)
+    expect(stage.nodes.granted).toBe(2)
   })
 
   it('are tried again where the first try failed', async () => {

@@ -4,6 +4,7 @@ import type { gzip } from 'node:zlib'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createBatchIds } from '../../../src/kernel/batch-ids.ts'
 import { ReportBuffer, type ReportBufferOptions } from '../../../src/client/reports/report-buffer.ts'
+import { IntermixError } from '../../../src/kernel/errors.ts'
 import { zlib } from '../../../src/kernel/late-modules.ts'
 import type { ReportBatch } from '../../../src/kernel/report.ts'
 import type { ReportAck } from '../../../src/kernel/services.ts'
@@ -55,6 +56,18 @@ describe('the buffer of reports', () => {
       held: 0,
       dropped: { full: 0, refused: 0, shutdown: 0 },
     })
+  })
+
+  it('says in one line why no node takes them', async () => {
+    const { buffer, mesh, batch, until, log } = started()
+    const refused = Object.assign(new Error(''), { code: 'ECONNREFUSED' })
+    const lost = new Error('the connection\nfailed', { cause: refused })
+    mesh.nodes.call = async () => {
+      throw new IntermixError('BACKEND_FAILED', 'the node cannot be asked', { cause: lost })
+    }
+    buffer.accept(batch(3), 'memory')
+    await until(() => log.lines.length > 0)
+    expect(log.lines[0]).toContain('"why":"the node cannot be asked: the connection failed: ECONNREFUSED"')
   })
 
   it('sends as they are what cannot be compressed', async () => {

@@ -34,12 +34,13 @@ const OF_REQUESTS = ['host', 'bytes', 'wire', 'request']
 const FILTER_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   host: [],
   bytes: ['host'],
+  shared: ['host', 'bytes'],
   wire: ['host', 'bytes'],
   request: ['host', 'bytes', 'wire'],
   shape: OF_REQUESTS,
   cache: [...OF_REQUESTS, 'shape'],
   node: [...OF_REQUESTS, 'shape', 'cache'],
-  telemetry: OF_REQUESTS,
+  telemetry: [...OF_REQUESTS, 'shared'],
 }
 
 /** Package → the only folders whose files may import it, or files. */

@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest'
+import { ToldConfigs } from '../../../src/client/nodes/told-configs.ts'
+import type { NodeConfig } from '../../../src/client/nodes/nodes.ts'
+
+const config = (more: Partial<NodeConfig> = {}): NodeConfig => ({
+  id: 'c1',
+  vocabulary: new Map(),
+  normalizes: true,
+  allowedAmbiguities: new Set(['backslash', 'semicolon'] as never[]),
+  ...more,
+})
+
+it.each<[string, Partial<NodeConfig>]>([
+  ['other rules', { id: 'c2' }],
+  ['another form of paths', { normalizes: false }],
+  ['other ambiguities that it allows', { allowedAmbiguities: new Set() }],
+  ['a way of reading that is not known here', { isUnknown: true }],
+])('a node with %s has not the same config', (_, other) => {
+  const told = new ToldConfigs()
+  told.set('a', config())
+  told.set('b', config({ allowedAmbiguities: new Set(['semicolon', 'backslash'] as never[]) }))
+  expect(told.same?.id).toBe('c1')
+  told.set('b', config(other))
+  expect(told.same).toBeUndefined()
+  expect([told.firstOf(['a', 'b']), told.firstOf(['b', 'a'])]).toEqual([config(), config(other)])
+  told.lost('a')
+  expect(told.same).toEqual(config(other))
+})
