@@ -20,7 +20,7 @@ import { createGrpcServer } from '../server/transport.ts'
 import { sendAll } from './load.ts'
 import { startMesh } from './mesh.ts'
 import { mixedRequests } from './policy.ts'
-import { recordsOf, type ToldRecord } from './told-records.ts'
+import { recordsOf, type ToldRecord } from '../helpers/told-records.ts'
 
 const binary = toolOrSkip('envoy')
 const ends: (() => Promise<unknown>)[] = []

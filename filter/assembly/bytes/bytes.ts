@@ -28,7 +28,11 @@ export function textOf(bytes: Bytes): string {
 }
 
 export function isSame(one: usize, oneSize: i32, other: usize, otherSize: i32): bool {
-  return oneSize === otherSize && memory.compare(one, other, oneSize) === 0
+  if (oneSize !== otherSize) return false
+  let i = 0
+  for (; i + 8 <= oneSize; i += 8) if (load<u64>(one + <usize>i) !== load<u64>(other + <usize>i)) return false
+  for (; i < oneSize; i++) if (load<u8>(one + <usize>i) !== load<u8>(other + <usize>i)) return false
+  return true
 }
 
 export function isEqual(bytes: Bytes, other: usize, otherSize: i32): bool {

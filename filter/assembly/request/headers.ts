@@ -93,12 +93,13 @@ export class Headers {
       const sizes = pairs + 4 + 8 * <usize>i
       const nameSize = load<i32>(sizes)
       const valueSize = load<i32>(sizes + 4)
-      this.names[i] = at
-      this.nameSizes[i] = nameSize
-      this.hashes[i] = quick(at, nameSize)
+      // Fewer than there is room for: this is on the way of each request.
+      unchecked((this.names[i] = at))
+      unchecked((this.nameSizes[i] = nameSize))
+      unchecked((this.hashes[i] = quick(at, nameSize)))
       at += <usize>nameSize + 1
-      this.values[i] = at
-      this.valueSizes[i] = valueSize
+      unchecked((this.values[i] = at))
+      unchecked((this.valueSizes[i] = valueSize))
       at += <usize>valueSize + 1
       this.size += nameSize + valueSize
     }
@@ -126,7 +127,8 @@ export class Headers {
   find(name: Bytes, from: i32 = 0): i32 {
     const hash = quick(name.dataStart, name.length)
     for (let i = from; i < this.count; i++) {
-      if (this.hashes[i] === hash && isEqual(name, this.names[i], this.nameSizes[i])) return i
+      if (unchecked(this.hashes[i]) === hash && isEqual(name, unchecked(this.names[i]), unchecked(this.nameSizes[i])))
+        return i
     }
     return -1
   }
@@ -134,9 +136,9 @@ export class Headers {
   /** Whether a header comes twice that may be there once. What can be joined is joined where it is read. */
   hasForbiddenRepetition(): bool {
     for (let i = 1; i < this.count; i++) {
-      const hash = this.hashes[i]
+      const hash = unchecked(this.hashes[i])
       for (let j = 0; j < i; j++) {
-        if (this.hashes[j] !== hash) continue
+        if (unchecked(this.hashes[j]) !== hash) continue
         if (!isSame(this.names[i], this.nameSizes[i], this.names[j], this.nameSizes[j])) continue
         const name = this.names[i]
         const size = this.nameSizes[i]

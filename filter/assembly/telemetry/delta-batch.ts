@@ -3,7 +3,7 @@
 // a batch have the same ones.
 
 import { Bytes, isSame } from '../bytes/bytes'
-import { Writer } from '../wire/writer'
+import { putSint, putVarint, Writer } from '../wire/writer'
 import { Record } from './record'
 import { Is, NAMES, NAME_WORDS, NO_WORD, Type, TYPES } from './report-attributes'
 import { SetAttributes } from './set-attributes'
@@ -16,9 +16,23 @@ const GLOBAL_WORDS = 3
 const GLOBAL_WORD_COUNT = 222
 /** The largest address. */
 const ADDRESS_BYTES = 16
+/** Tags of an entry: its name, and its value by type of wire. */
+const NAME: u8 = 1 << 3
+const FIRST_NUMBER: u8 = 1 << 3
+const NUMBER_VALUE: u8 = 2 << 3
+const BYTES_VALUE: u8 = (2 << 3) | 2
+/** The longest entry of a text, a number, a time or an address. */
+const SHORT_ENTRY = 64
 const NANOS: i64 = 1_000_000_000
 /** What a message has beside records and words. */
-export const FRAME_BYTES: i32 = 8
+const FRAME_BYTES: i32 = 3
+/** What it weighs beside its bytes where it waits, about. */
+const OVERHEAD_BYTES: i32 = 64
+
+/** What a message of so many bytes weighs. */
+export function weightOf(size: i32): i32 {
+  return size + OVERHEAD_BYTES
+}
 
 export class DeltaBatch {
   /** Which attributes its records have, a bit each. */
@@ -39,6 +53,8 @@ export class DeltaBatch {
   private readonly responseHeaders: Writer = new Writer(1024)
   /** What was stated in this message, a bit each. */
   private stated: u64 = 0
+  /** Where the entry begins that is being written. */
+  private opened: usize = 0
 
   begin(attributes: u64, now: f64, wallMs: u64): void {
     this.attributes = attributes
@@ -50,9 +66,13 @@ export class DeltaBatch {
     this.words.clear()
   }
 
-  /** Bytes of the message, about: nothing that it is made of can be less. */
+  /** Bytes of the message, if it ended now. */
   get size(): i32 {
-    return this.count === 0 ? 0 : this.records.size + this.words.size + FRAME_BYTES
+    return this.records.size + this.words.size + FRAME_BYTES
+  }
+
+  get weight(): i32 {
+    return this.count === 0 ? 0 : weightOf(this.size)
   }
 
   /** Adds a record that has the attributes of the batch, and with the first one what the operator has set. */
@@ -86,34 +106,44 @@ export class DeltaBatch {
     if (type === Type.TEXT) {
       const at = unchecked(record.places[attribute])
       const size = unchecked(record.sizes[attribute])
-      const before = unchecked(this.texts[attribute])
-      if (isStated && this.words.is(before, at, size)) return
+      if (isStated && this.words.is(unchecked(this.texts[attribute]), at, size)) return
       const word = this.words.index(at, size)
       unchecked((this.texts[attribute] = word))
       const entry = this.open(attribute, type)
-      this.records.sintField(2, word)
-      this.records.close(entry)
+      store<u8>(entry, NUMBER_VALUE)
+      this.close(putSint(entry + 1, word))
     } else if (type === Type.BYTES) this.writeAddress(attribute, record, isStated)
     else if (type === Type.MAP) this.writeMap(attribute, record.map(attribute), isStated)
     else {
       const value = unchecked(record.numbers[attribute])
       if (isStated && unchecked(this.numbers[attribute]) === value) return
       unchecked((this.numbers[attribute] = value))
-      const entry = this.open(attribute, type)
-      if (type === Type.TIME || type === Type.DURATION) writeTime(this.records, value)
-      else this.records.intAlways(2, value)
-      this.records.close(entry)
+      const at = this.open(attribute, type)
+      if (type === Type.TIME || type === Type.DURATION) this.close(putTime(at, value))
+      else {
+        store<u8>(at, NUMBER_VALUE)
+        this.close(putVarint(at + 1, <u64>value))
+      }
     }
     this.stated |= (<u64>1) << attribute
   }
 
-  /** Begins an entry: its name. */
-  private open(attribute: i32, type: i32): i32 {
+  /** Begins an entry of fewer than 128 bytes: its name. @returns where its value is to be written */
+  private open(attribute: i32, type: i32): usize {
     const word = unchecked(NAME_WORDS[attribute])
     const name = word === NO_WORD ? this.wordOf(NAMES[attribute]) : word
-    const entry = this.records.open(type)
-    this.records.sintField(1, name)
-    return entry
+    const at = this.records.take(SHORT_ENTRY)
+    this.opened = at + 2
+    store<u8>(at, <u8>((type << 3) | 2))
+    store<u8>(at + 2, NAME)
+    return putSint(at + 3, name)
+  }
+
+  /** Ends it. */
+  @inline
+  private close(end: usize): void {
+    store<u8>(this.opened - 1, <u8>(end - this.opened))
+    this.records.wrote(end)
   }
 
   private wordOf(text: Bytes): i32 {
@@ -128,8 +158,10 @@ export class DeltaBatch {
     this.texts[attribute] = size
     memory.copy(known, at, size)
     const entry = this.open(attribute, Type.BYTES)
-    this.records.bytesAlways(2, at, size)
-    this.records.close(entry)
+    store<u8>(entry, BYTES_VALUE)
+    store<u8>(entry + 1, <u8>size)
+    memory.copy(entry + 2, at, size)
+    this.close(entry + 2 + <usize>size)
   }
 
   private writeMap(attribute: i32, map: StringMap, isStated: bool): void {
@@ -146,7 +178,8 @@ export class DeltaBatch {
     if (before >= 0 && isSame(known.from, before, entries.from, entries.size)) return
     known.reset()
     known.raw(entries.from, entries.size)
-    const entry = this.open(attribute, Type.MAP)
+    const entry = this.records.open(Type.MAP)
+    this.records.sintField(1, NAME_WORDS[attribute])
     this.records.bytesAlways(2, entries.from, entries.size)
     this.records.close(entry)
   }
@@ -160,16 +193,24 @@ export class DeltaBatch {
 /** Of all batches: they are written one after another. */
 const mapWriter = new Writer(1024)
 
-/** Seconds, and nanoseconds beyond them. */
-function writeTime(writer: Writer, nanoseconds: i64): void {
+/** Seconds, and nanoseconds beyond them. @returns where they end */
+function putTime(at: usize, nanoseconds: i64): usize {
   let seconds = nanoseconds / NANOS
   let rest = nanoseconds % NANOS
   if (rest < 0) {
     seconds--
     rest += NANOS
   }
-  const parts = writer.open(2)
-  if (seconds !== 0) writer.intAlways(1, seconds)
-  if (rest !== 0) writer.intAlways(2, rest)
-  writer.close(parts)
+  let end = at + 2
+  if (seconds !== 0) {
+    store<u8>(end, FIRST_NUMBER)
+    end = putVarint(end + 1, <u64>seconds)
+  }
+  if (rest !== 0) {
+    store<u8>(end, NUMBER_VALUE)
+    end = putVarint(end + 1, <u64>rest)
+  }
+  store<u8>(at, BYTES_VALUE)
+  store<u8>(at + 1, <u8>(end - at - 2))
+  return end
 }

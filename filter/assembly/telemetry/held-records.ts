@@ -25,10 +25,10 @@ export class HeldRecords {
 
   add(record: Record, now: f64): void {
     const batch = this.batchOf(record.attributes, now)
-    const before = batch.size
+    const before = batch.weight
     batch.add(record, this.set)
     this.records++
-    this.bytes += batch.size - before
+    this.bytes += batch.weight - before
     if (batch.count >= MAX_RECORDS || batch.size >= MAX_BYTES) this.seal(this.open.indexOf(batch))
   }
 
@@ -100,7 +100,7 @@ export class HeldRecords {
   private seal(at: i32): void {
     const batch = this.open.splice(at, 1)[0]
     const part = new Part(batch)
-    this.bytes += part.weight - batch.size
+    this.bytes += part.weight - batch.weight
     this.parts.push(part)
     this.spare.push(batch)
   }

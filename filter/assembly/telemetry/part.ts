@@ -1,10 +1,8 @@
 // Records that wait for a call, written as one message. Its memory is given back at once when it is gone: nothing is left to collect.
 
-import { DeltaBatch } from './delta-batch'
+import { DeltaBatch, weightOf } from './delta-batch'
 import { Writer } from '../wire/writer'
 
-/** What a part weighs beside its message, about. */
-const OVERHEAD_BYTES = 64
 const writer = new Writer()
 
 export class Part {
@@ -27,7 +25,7 @@ export class Part {
   }
 
   get weight(): i32 {
-    return this.size + OVERHEAD_BYTES
+    return weightOf(this.size)
   }
 
   free(): void {

@@ -31,7 +31,7 @@ export class WordList {
   /** Whether an index stands for a text. */
   is(index: i32, at: usize, size: i32): bool {
     const place = -index - 1
-    return isSame(this.writer.from + <usize>this.begins[place], this.sizes[place], at, size)
+    return isSame(this.writer.from + <usize>unchecked(this.begins[place]), unchecked(this.sizes[place]), at, size)
   }
 
   /** The index that stands for a text. */

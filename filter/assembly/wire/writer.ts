@@ -1,6 +1,7 @@
 // Writes protobuf into memory of its own, which grows and is used again.
 
 const FIRST: i32 = 16 * 1024
+const MAX_VARINT: i32 = 10
 
 export class Writer {
   private start: usize
@@ -44,6 +45,18 @@ export class Writer {
     this.room = room
   }
 
+  /** Room for some bytes, where they are to be written; `wrote` says up to where that was done. */
+  @inline
+  take(size: i32): usize {
+    if (this.room - this.used < size) this.reserve(size)
+    return this.start + <usize>this.used
+  }
+
+  @inline
+  wrote(end: usize): void {
+    this.used = <i32>(end - this.start)
+  }
+
   raw(from: usize, size: i32): void {
     this.reserve(size)
     memory.copy(this.start + <usize>this.used, from, size)
@@ -51,15 +64,7 @@ export class Writer {
   }
 
   varint(value: u64): void {
-    this.reserve(10)
-    let at = this.start + <usize>this.used
-    const begin = at
-    while (value >= 0x80) {
-      store<u8>(at++, <u8>(value | 0x80))
-      value >>= 7
-    }
-    store<u8>(at++, <u8>value)
-    this.used += <i32>(at - begin)
+    this.wrote(putVarint(this.take(MAX_VARINT), value))
   }
 
   sint(value: i32): void {
@@ -123,4 +128,19 @@ export class Writer {
     store<u8>(at, <u8>left)
     this.used += more
   }
+}
+
+/** Writes a varint, of ten bytes at most. @returns where it ends */
+export function putVarint(at: usize, value: u64): usize {
+  while (value >= 0x80) {
+    store<u8>(at++, <u8>(value | 0x80))
+    value >>= 7
+  }
+  store<u8>(at++, <u8>value)
+  return at
+}
+
+/** A signed number, in zigzag. */
+export function putSint(at: usize, value: i32): usize {
+  return putVarint(at, <u64>(<u32>((value << 1) ^ (value >> 31))))
 }

@@ -1,4 +1,5 @@
 // Records that nodes were told, as objects that can be compared.
+import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
 import { formatIp } from '../../src/kernel/ip-address.ts'
 import { type ReportBatch, unpacked } from '../../src/kernel/report.ts'
 import { type AttributeValue, isStringMap } from '../../src/kernel/value.ts'
@@ -16,11 +17,12 @@ export function recordsOf(batches: readonly ReportBatch[], format: string): Told
   return single
     .filter((batch) => batch.format === format)
     .flatMap(({ payload }) => known.decode(payload, new Map()))
-    .map((bag) =>
-      Object.fromEntries(
-        [...bag.names()].toSorted().map((name) => [name, plain(bag.get(name) as AttributeValue)] as const),
-      ),
-    )
+    .map(plainRecord)
+}
+
+export function plainRecord(bag: AttributeBag): ToldRecord {
+  const names = [...bag.names()].toSorted()
+  return Object.fromEntries(names.map((name) => [name, plain(bag.get(name) as AttributeValue)] as const))
 }
 
 function plain(value: AttributeValue): unknown {
