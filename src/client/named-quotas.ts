@@ -7,7 +7,7 @@ import type { CheckOptions, QuotaDemand, QuotaGrant, QuotaOptions } from '../ker
 import { grantsAsSent } from '../wire/as-sent.ts'
 import { NormalRequestBag } from '../wire/normal-request-bag.ts'
 import type { Nodes } from './nodes/nodes.ts'
-import { askForGrants } from './quotas/asked-grants.ts'
+import { askForGrants, grantsAfter } from './quotas/asked-grants.ts'
 import { createQuotaPoolMetrics } from './quotas/quota-pool-metrics.ts'
 import { type Grants, type QuotaCall, QuotaPools } from './quotas/quota-pools.ts'
 import type { SeenRequest } from './seen-request.ts'
@@ -32,20 +32,19 @@ const NONE: Grants = new Map()
 const NO_REFERENCES: readonly ReferencedAttribute[] = []
 
 export class NamedQuotas {
-  readonly #nodes: Pick<Nodes, 'ask'>
-  readonly #clock: Pick<Clock, 'monotonic'>
+  readonly #options: NamedQuotasOptions
   readonly #pools: QuotaPools
 
-  constructor({ nodes, clock, random, meter }: NamedQuotasOptions) {
-    this.#nodes = nodes
-    this.#clock = clock
+  constructor(options: NamedQuotasOptions) {
+    const { nodes, clock, random, meter } = options
+    this.#options = options
     this.#pools = new QuotaPools({ nodes, clock, random, metrics: createQuotaPoolMetrics(meter) })
   }
 
   /** Charges quotas of a request that is known to be allowed; a plain value where nobody has to be asked. */
   charge(request: SeenRequest, demands: Demands, options: QuotaOptions): Grants | Promise<Grants> {
     const call = callOf(request, demands, options)
-    if (call !== undefined) return this.#pools.charge(call, this.#clock.monotonic())
+    if (call !== undefined) return this.#pools.charge(call, this.#options.clock.monotonic())
     return this.#chargeAtNode(request, demands, options)
   }
 
@@ -55,16 +54,17 @@ export class NamedQuotas {
     { quotas, deduplicationId }: Pick<CheckOptions, 'quotas' | 'deduplicationId'>,
   ): Promise<ToAsk | undefined> {
     if (quotas === undefined || quotas.size === 0) return undefined
-    const now = this.#clock.monotonic()
+    const now = this.#options.clock.monotonic()
     const known = wanted === undefined ? NONE : await this.#pools.decided({ seen: wanted.bag, deduplicationId }, now)
     return { quotas: known.size === 0 ? quotas : new Map([...quotas].filter(([name]) => !known.has(name))), known }
   }
 
   /** Takes in what a node has granted along with a check that it allowed. @returns it with what was known before */
   learn(request: SeenRequest, asked: ToAsk, options: CheckOptions, grants: Grants, askedAt: number): Grants {
-    const all = asked.known.size === 0 ? grants : new Map([...asked.known, ...grants])
+    const arrived = grantsAfter(grants, this.#options.clock.monotonic() - askedAt)
+    const all = asked.known.size === 0 ? arrived : new Map([...asked.known, ...arrived])
     const call = callOf(request, asked.quotas, options)
-    if (call !== undefined) this.#pools.learn(call, all, askedAt)
+    if (call !== undefined) this.#pools.learn(call, all)
     return all
   }
 
@@ -74,7 +74,7 @@ export class NamedQuotas {
     { timeoutMs, deduplicationId }: QuotaOptions,
   ): Promise<Grants> {
     const retries = deduplicationId === undefined ? {} : { deduplicationId }
-    return await askForGrants(this.#nodes, { bag, timeoutMs, affinity, tenant, quotas, ...retries })
+    return await askForGrants(this.#options, { bag, timeoutMs, affinity, tenant, quotas, ...retries })
   }
 }
 

@@ -319,6 +319,8 @@ describe('answers that pay for quotas', () => {
 describe('quotas that a caller names', () => {
   const quotas = new Map([['q', { amount: 1, bestEffort: false }]])
   const named = { quotas, charging: 'named' } as const
+  const charged = (deduplicationId: string) =>
+    checks.charge(MapBag.of({ a: 'x' }), quotas, { timeoutMs: 1_000, deduplicationId })
   /** Nodes that grant all that is asked for. */
   const granting = () =>
     (nodes.script = ({ quotas: asked = new Map() }) => ({
@@ -366,6 +368,26 @@ describe('quotas that a caller names', () => {
     const { answer, answeredAt } = await check({ a: 'x' }, named)
     expect(answer).toMatchObject({ tier: 'local', ageMs: 400, validForMs: 9_600 })
     expect(answeredAt).toBe(400)
+  })
+
+  it('live no longer for the time that they were on their way, nor for being told again', async () => {
+    granting()
+    const ask = nodes.ask.bind(nodes)
+    nodes.ask = async (question) => {
+      const told = await ask(question)
+      await clock.advance(400.5)
+      return told
+    }
+    const left = async (id: string) => (await check({ a: 'x' }, { ...named, deduplicationId: id })).quotas.get('q')
+    expect(await left('first')).toMatchObject({ granted: 1, validForMs: 599 })
+    await clock.advance(300)
+    expect(await left('first')).toMatchObject({ granted: 1, validForMs: 299 })
+    expect(nodes.asked).toHaveLength(1)
+    await clock.advance(300)
+    expect((await charged('second')).get('q')).toMatchObject({ granted: 1, validForMs: 599 })
+    await clock.advance(100)
+    expect((await charged('second')).get('q')).toMatchObject({ granted: 1, validForMs: 499 })
+    expect(nodes.asked).toHaveLength(2)
   })
 
   it('are charged without asking whether the request is allowed', async () => {

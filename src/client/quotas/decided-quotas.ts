@@ -15,6 +15,8 @@ const DECISION_BYTES = 400
 /** What was granted of one quota. */
 export interface Decision {
   readonly grant: NodeGrant
+  /** When it was so, on the monotonic clock in ms. */
+  readonly at: number
   /** What of the request says to which counter that was charged. */
   readonly chargedTo: string
 }

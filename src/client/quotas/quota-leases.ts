@@ -56,11 +56,11 @@ export class QuotaLeases {
     kept: Kept,
     { timeoutMs, bestEffort }: { readonly timeoutMs: number; readonly bestEffort: boolean },
   ): Promise<NodeGrant> {
-    const { nodes, clock, metrics } = this.#options
+    const { clock, metrics } = this.#options
     const { bag, affinity, tenant } = call
     const quotas = new Map([[name, { amount: lease.amount, bestEffort }]])
     try {
-      const grants = await askForGrants(nodes, { bag, affinity, tenant, timeoutMs, quotas })
+      const grants = await askForGrants(this.#options, { bag, affinity, tenant, timeoutMs, quotas })
       return grants.get(name) ?? NOT_GRANTED
     } catch (error) {
       metrics.leases.failed.add()
@@ -83,7 +83,7 @@ export class QuotaLeases {
     const filled = this.#poolOf(charge, lease, kept, grant, now)
     if (filled === undefined) return undefined
     filled.pool.refusal = refusalOf(grant)
-    const told = { granted, spent, from: lease.askedAt, validForMs, ...retryOf(grant) }
+    const told = { granted, spent, from: now, validForMs, ...retryOf(grant) }
     const refusedFrom = lease.amount > charge.demand.amount || charge.demand.bestEffort ? 1 : lease.amount
     filled.pool.amounts.granted(lease, { ...told, refusedFrom }, now)
     return filled
@@ -92,7 +92,7 @@ export class QuotaLeases {
   /** The pool of what was granted: the one that asked, unless the node has become of another mind. */
   #poolOf({ call, name }: Charge, lease: Lease, kept: Kept, grant: NodeGrant, now: number): Kept | undefined {
     const { shape, granted, validForMs } = grant
-    const isHeld = shape !== undefined && (granted === 0 || lease.askedAt + validForMs > now)
+    const isHeld = shape !== undefined && (granted === 0 || validForMs > 0)
     const filed = isHeld ? this.#pools.file(name, shape, call.seen, now) : undefined
     if (filed === kept) {
       kept.told = shape ?? kept.told

@@ -5,7 +5,7 @@ import type { Clock, Random } from '../../kernel/ports.ts'
 import type { QuotaDemand } from '../../kernel/services.ts'
 import { OK_STATUS } from '../../kernel/status.ts'
 import type { NodeGrant, Nodes } from '../nodes/nodes.ts'
-import { askForGrants } from './asked-grants.ts'
+import { askForGrants, grantAfter } from './asked-grants.ts'
 import { DecidedQuotas, type Decisions, type Grants } from './decided-quotas.ts'
 import { PoolIndex } from './pool-index.ts'
 import { DEFAULT_PREFETCH, type PrefetchOptions } from './prefetch-options.ts'
@@ -91,45 +91,47 @@ export class QuotaPools {
     return decisions === undefined ? NONE : this.#repeated(call, decisions)
   }
 
-  /** Takes in what a node granted of a call's demands along with a check, asked for as they are. */
-  learn(call: QuotaCall, grants: Grants, askedAt: number): void {
+  /** Takes in what a node granted of a call's demands along with a check, asked for as they are; as it is now. */
+  learn(call: QuotaCall, grants: Grants): void {
     const now = this.#options.clock.monotonic()
     this.#remember(call, grants, now)
-    this.#learn(call, grants, askedAt, now)
+    this.#learn(call, grants, now)
   }
 
   #remember(call: QuotaCall, grants: Grants | Promise<Grants>, now: number): void {
     const { seen, deduplicationId } = call
     if (deduplicationId === undefined || deduplicationId === '') return
-    const decisionsOf = (all: Grants): Decisions =>
-      new Map(
-        Array.from(all, ([name, grant]) => [name, { grant, chargedTo: this.#pools.chargedTo(grant.shape, seen) }]),
-      )
+    const decisionsOf = (all: Grants): Decisions => {
+      const at = this.#options.clock.monotonic()
+      const decision = (grant: NodeGrant) => ({ grant, at, chargedTo: this.#pools.chargedTo(grant.shape, seen) })
+      return new Map(Array.from(all, ([name, grant]) => [name, decision(grant)]))
+    }
     const decisions = grants instanceof Promise ? grants.then(decisionsOf) : decisionsOf(grants)
     this.#decided.set(deduplicationId, decisions, now)
   }
 
-  /** Those that are of the same request, as far as counters know it. */
+  /** Those that are of the same request, as far as counters know it, with what is left of their life. */
   #repeated({ seen }: Pick<QuotaCall, 'seen'>, decisions: Decisions): Grants {
+    const now = this.#options.clock.monotonic()
     const grants = new Map<string, NodeGrant>()
-    for (const [name, { grant, chargedTo }] of decisions)
-      if (this.#pools.chargedTo(grant.shape, seen) === chargedTo) grants.set(name, grant)
+    for (const [name, { grant, at, chargedTo }] of decisions)
+      if (this.#pools.chargedTo(grant.shape, seen) === chargedTo) grants.set(name, grantAfter(grant, now - at))
     return grants
   }
 
-  #learn(call: QuotaCall, grants: Grants, askedAt: number, now: number): void {
+  #learn(call: QuotaCall, grants: Grants, now: number): void {
     for (const [name, demand] of call.demands) {
       const grant = grants.get(name)
-      if (grant !== undefined && demand.amount > 0) this.#learnOne({ call, name, demand }, grant, askedAt, now)
+      if (grant !== undefined && demand.amount > 0) this.#learnOne({ call, name, demand }, grant, now)
     }
   }
 
-  #learnOne({ call, name, demand }: Charge, grant: NodeGrant, askedAt: number, now: number): void {
+  #learnOne({ call, name, demand }: Charge, grant: NodeGrant, now: number): void {
     const { shape, granted, validForMs } = grant
     if (isFailure(grant) || shape === undefined) return
     // What is valid for no time is not used up by time: nothing of it can be held.
     const kept =
-      askedAt + validForMs > now
+      validForMs > 0
         ? this.#pools.file(name, shape, call.seen, now)
         : this.#pools.find(call.config, name, call.seen, now)
     if (kept === undefined) return
@@ -165,7 +167,7 @@ export class QuotaPools {
       else if (grant instanceof Promise) asked.push(grant.then((told) => void grants.set(name, told)))
       else grants.set(name, grant)
     }
-    if (direct.size > 0) asked.push(this.#direct({ ...call, demands: direct }, grants, now))
+    if (direct.size > 0) asked.push(this.#direct({ ...call, demands: direct }, grants))
     return asked.length === 0 ? grants : Promise.all(asked).then(() => grants)
   }
 
@@ -197,16 +199,16 @@ export class QuotaPools {
     return { status: kept.pool.refusal, granted: 0, validForMs: 0, shape }
   }
 
-  async #direct(call: QuotaCall, into: Map<string, NodeGrant>, askedAt: number): Promise<void> {
+  async #direct(call: QuotaCall, into: Map<string, NodeGrant>): Promise<void> {
     const { bag, affinity, tenant, timeoutMs, demands, deduplicationId } = call
-    const { metrics, nodes, clock } = this.#options
+    const { metrics, clock } = this.#options
     metrics.quotas.asked.add(demands.size)
     const question = { bag, affinity, tenant, timeoutMs, quotas: demands }
     const grants = await askForGrants(
-      nodes,
+      this.#options,
       deduplicationId === undefined ? question : { ...question, deduplicationId },
     )
-    this.#learn(call, grants, askedAt, clock.monotonic())
+    this.#learn(call, grants, clock.monotonic())
     for (const [name, grant] of grants) into.set(name, grant)
   }
 }

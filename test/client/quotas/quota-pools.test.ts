@@ -126,7 +126,7 @@ describe('pools of quotas', () => {
     for (let i = 0; i < 100; i++) {
       const demanded = call('ann')
       const { grants } = await asked(stage, demanded)
-      pools.learn(demanded, grants, clock.monotonic())
+      pools.learn(demanded, grants)
       await clock.advance(1)
     }
     expect(await charge(stage, call('ann'))).toBe(1)
@@ -214,7 +214,7 @@ describe('quotas of retried requests', () => {
   it('are charged once where the first try was asked along with a check', async () => {
     const stage = createStage()
     const { grants } = await asked(stage, retried())
-    stage.pools.learn(retried(), grants, 0)
+    stage.pools.learn(retried(), grants)
     expect(await charge(stage, retried())).toBe(1)
     expect(stage.nodes.granted).toBe(1)
     expect(await stage.pools.decided(retried(), 0)).toEqual(grants)
