@@ -1,5 +1,6 @@
-// Random requests for the oracle. Half of them are a recent request with one thing changed: what two requests have in
-// common is what could make one get the answer of the other.
+// Random requests for the oracle. Half of them are ones that are asked again and again, the first far more often than the last, as
+// real ones are; half of the others a recent request with one thing changed: what two requests have in common is what could
+// make one get the answer of the other.
 
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { ReferencedAttribute } from '../../src/kernel/read-log.ts'
@@ -11,17 +12,31 @@ import { ATTRIBUTES, KEYS, randomMap, TEXTS } from './vocabulary.ts'
 type Values = Map<string, AttributeValue>
 
 const RECENT = 6
+/** Requests that are asked again and again. */
+const POPULAR = 20
+/** How often a popular request gives way to another one. */
+const RENEWED_SHARE = 0.02
 
 /** A sequence of requests. */
 export class BagSource {
   readonly #pick: Picker
   readonly #recent: Values[] = []
+  readonly #popular: Values[] = []
 
   constructor(pick: Picker) {
     this.#pick = pick
   }
 
   next(): AttributeBag {
+    const pick = this.#pick
+    if (!pick.chance(0.5)) return this.#other()
+    // Zipf's law: the second is asked half as often as the first.
+    const rank = Math.floor(Math.exp(pick.random() * Math.log(POPULAR + 1))) - 1
+    if (this.#popular[rank] === undefined || pick.chance(RENEWED_SHARE)) this.#popular[rank] = this.#fresh()
+    return this.#asked(this.#popular[rank] as Values)
+  }
+
+  #other(): AttributeBag {
     const known = this.#recent[this.#pick.int(RECENT)]
     return this.#asked(known === undefined || this.#pick.chance(0.5) ? this.#fresh() : this.#neighbour(known))
   }

@@ -22,6 +22,7 @@ function handler(name: string, pick: Picker): HandlerModel {
     name,
     adapter: pick.chance(0.7) ? 'remote' : 'computed',
     salt: pick.int(3),
+    windows: pick.chance(0.5),
     staleIfErrorMs: pick.of([0, 10_000, 60_000]),
     maxDenyValidForMs: pick.chance(0.2) ? 500 : undefined,
   }
@@ -41,7 +42,10 @@ function quota(name: string, pick: Picker, vocabulary: Vocabulary): InstanceMode
   const language = dialect(pick)
   const source = new ExpressionSource(pick, language, vocabulary)
   const keys = ['user', '__proto__', 'constructor'].filter(() => pick.chance(0.5))
-  const dimensions = keys.map((key) => [key, source.any()] as const)
+  // What lacks a dimension has no counter.
+  const dimension = (): Expression =>
+    pick.chance(0.6) ? { is: 'else', left: source.attribute('STRING'), right: constant('none') } : source.any()
+  const dimensions = keys.map((key) => [key, dimension()] as const)
   // CEXL knows no negative numbers.
   const amount = pick.of([undefined, undefined, 1, 2, 0, language === 'CEL' ? -1 : 1])
   return { template: 'quota', name, dialect: language, dimensions, amount, hasOwnId: pick.chance(0.2) }
@@ -82,12 +86,13 @@ function match(pick: Picker, language: Dialect, vocabulary: Vocabulary, byAffix:
 interface RuleKind {
   readonly kind?: number | undefined
   readonly byAffix?: boolean | undefined
-  /** How often it charges a quota. */
+  /** How often it charges a quota, and how often it has a match. */
   readonly quotaShare?: number
+  readonly matchShare?: number
 }
 
 function rule(name: string, pick: Picker, vocabulary: Vocabulary, given: RuleKind = {}): RuleModel {
-  const { kind = pick.int(8), byAffix = pick.chance(0.2), quotaShare = 0.3 } = given
+  const { kind = pick.int(8), byAffix = pick.chance(0.2), quotaShare = 0.3, matchShare = 0.55 } = given
   const language = dialect(pick)
   const actions = times(kind === HEADERS_ALONE ? 0 : 1 + pick.int(2), (i): ActionModel => {
     const isQuota = pick.chance(quotaShare)
@@ -107,7 +112,7 @@ function rule(name: string, pick: Picker, vocabulary: Vocabulary, given: RuleKin
         : pick.of(['istio-system', 'istio-system', 'istio-system', 'ns1', 'ns2']),
     api: pick.of(['mixer', 'intermix']),
     dialect: language,
-    match: pick.chance(kind === GENERATING ? 0.3 : byAffix ? 0.9 : 0.55)
+    match: pick.chance(kind === GENERATING ? 0.3 : byAffix ? 0.9 : matchShare)
       ? match(pick, language, vocabulary, byAffix)
       : undefined,
     actions,
@@ -124,8 +129,11 @@ function rule(name: string, pick: Picker, vocabulary: Vocabulary, given: RuleKin
 export function randomConfig(pick: Picker, vocabulary: Vocabulary = OWN_WORDS): ConfigModel {
   const generators = pick.of([0, 0, 2])
   const byAffix = pick.chance(0.2)
-  // Whoever keeps answers keeps fewest of those that charge.
-  const quotaShare = pick.of([0.3, 0.3, 0])
+  // Whoever keeps answers keeps fewest of those that charge; and some configs are made for little but limits.
+  const quotaShare = pick.of([0.3, 0.3, 0, 0.8])
+  const isLimits = quotaShare > 0.5
+  const counts = isLimits ? [1, 1, 2, 3] : byAffix ? [10, 14, 20] : [1, 2, 3, 4, 5, 8, 10]
+  const kinds = { byAffix: byAffix || undefined, quotaShare, ...(isLimits ? { matchShare: 0.2 } : {}) }
   return {
     handlers: HANDLERS.map((name) => handler(name, pick)),
     instances: [
@@ -134,12 +142,8 @@ export function randomConfig(pick: Picker, vocabulary: Vocabulary = OWN_WORDS): 
       ...GENERATORS.map((name) => randomGenerator(name, pick, vocabulary)),
     ],
     // From six rules on an index chooses among them.
-    rules: times(pick.of(byAffix ? [10, 14, 20] : [1, 2, 3, 4, 5, 8, 10]), (i) =>
-      rule(`r${i}`, pick, vocabulary, {
-        kind: i < generators ? GENERATING : undefined,
-        byAffix: byAffix || undefined,
-        quotaShare,
-      }),
+    rules: times(pick.of(counts as [number]), (i) =>
+      rule(`r${i}`, pick, vocabulary, { kind: i < generators ? GENERATING : undefined, ...kinds }),
     ),
   }
 }

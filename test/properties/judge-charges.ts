@@ -1,6 +1,13 @@
 // Holds what was charged to quotas for a request, and what its answer says of that, against what the oracle allows.
 
-import { chargesOf, type Charged, limitFields, type Reading, refusedTold } from './oracle/charges.ts'
+import {
+  chargesOf,
+  type Charged,
+  type Circumstances,
+  limitFields,
+  type Reading,
+  refusedTold,
+} from './oracle/charges.ts'
 import type { Told } from './oracle/answer.ts'
 import { type ConfigModel, fullName } from './oracle/model.ts'
 import type { Possibility } from './oracle/possible.ts'
@@ -15,16 +22,15 @@ export interface Ending {
   readonly isPaid: boolean
 }
 
-export interface ChargedRequest {
+export interface ChargedRequest extends Circumstances {
   readonly config: ConfigModel
   readonly charging: 'all' | 'named' | 'none'
   readonly quotas: ReadonlyMap<string, Demand>
-  /** Whether a sidecar may have granted what was named from what it had been granted ahead. */
-  readonly bySidecar: boolean
+  /** The sidecar that may have granted what was named from what it had been granted ahead. */
+  readonly sidecar: string | undefined
   readonly told: Told
   /** As the world has noted them, in order. */
   readonly charges: readonly string[]
-  readonly mayFail: boolean
 }
 
 /** Several ways in which something may have gone: the charges of each. */
@@ -35,19 +41,19 @@ type Ways = readonly (readonly string[])[]
  * @param readings the request, and the other reading of it where there is one
  */
 export function endingsOf(request: ChargedRequest, readings: readonly Possibility[]): readonly Ending[] {
-  const { config, charging, told, charges, mayFail } = request
+  const { config, charging, told, charges } = request
   const [own] = readings
   if (own === undefined) return []
   const asked = charging === 'none' || told.code !== 0 ? [[]] : namedWays(request, own)
-  const named = request.bySidecar ? [...asked, []] : asked
+  const named = request.sidecar !== undefined ? [...asked, []] : asked
   if (charging !== 'all') return isShuffled(charges, [named]) ? [{ told, isPaid: false }] : []
   const endings: Ending[] = told.code !== 0 && charges.length === 0 ? [{ told, isPaid: false }] : []
-  const shadows = shadowsOf(config, own, mayFail).map(({ all }) => all.map((each) => each.charges))
+  const shadows = shadowsOf(config, own, request).map(({ all }) => all.map((each) => each.charges))
   const { all, isPaid } = chargesOf(
     config,
     // The caller is granted what it names by its own reading.
     readings.map((reading) => ({ ...readingOf(request, own), bag: reading.bag, rules: reading.rules })),
-    mayFail,
+    request,
   )
   for (const charged of all) {
     const base = baseTold(charged, told)
@@ -59,13 +65,16 @@ export function endingsOf(request: ChargedRequest, readings: readonly Possibilit
 }
 
 /** What each shadow rule would do, for a request that is allowed. */
-export function shadowsOf(config: ConfigModel, { bag }: Possibility, mayFail: boolean) {
+export function shadowsOf(config: ConfigModel, { bag }: Possibility, circumstances: Circumstances) {
   return rulesFor(config.rules, bag)
     .filter(({ mode }) => mode === 'shadow')
-    .map((rule) => ({ rule, ...chargesOf(config, [{ bag, rules: [rule], named: [] }], mayFail) }))
+    .map((rule) => ({ rule, ...chargesOf(config, [{ bag, rules: [rule], named: [] }], circumstances) }))
 }
 
-function readingOf({ config, quotas }: ChargedRequest, { bag, rules }: Possibility): Reading {
+export function readingOf(
+  { config, quotas }: Pick<ChargedRequest, 'config' | 'quotas'>,
+  { bag, rules }: Possibility,
+): Reading {
   return { bag, rules, named: Array.from(quotas.keys(), (name) => findNamed(config, rules, bag, name)) }
 }
 

@@ -1,6 +1,7 @@
 // How old an answer may be, how long and how often it may be given again.
 
 import type { Answer } from '../../src/kernel/verdict.ts'
+import { REFUSED_MS } from './judge-paid.ts'
 import type { Possibility, Verdicts } from './oracle/possible.ts'
 
 const DEFAULT_VALID_MS = 60_000
@@ -13,8 +14,10 @@ export interface LifeBounds {
   readonly tookMs: number
   /** How long it may have been on its way: what the node needed is in its age, too. */
   readonly onWayMs: number
-  /** Whether it paid for a quota. */
-  readonly isPaid: boolean
+  /** Where quotas were charged, or refused it: for how long it may be given again. */
+  readonly paidMs: number | undefined
+  /** Whether a quota refused it. */
+  readonly isRefused: boolean
   /** What of its life was lost where times became whole milliseconds. */
   readonly roundedMs: number
   /** Whether all of its life may be lost: a sidecar that does not keep an answer lets nobody else keep it. */
@@ -28,11 +31,13 @@ export function lifeProblem(
   answer: Answer,
   { evaluated, bag }: Possibility,
   verdicts: Verdicts,
-  { tookMs, onWayMs, isPaid, roundedMs, mayBeLost }: LifeBounds,
+  { tookMs, onWayMs, paidMs, isRefused, roundedMs, mayBeLost }: LifeBounds,
 ): string | undefined {
   const { tier, ageMs, validForMs, validUses } = answer
   const { steps, questions, matched } = evaluated
-  if (isPaid && (validForMs > 0 || validUses > 0)) return 'it may be given again, though a quota was charged for it'
+  const isPaid = paidMs !== undefined
+  if (isPaid && (validForMs > paidMs || (paidMs === 0 && validUses > 0)))
+    return `it may be given again for ${validForMs} ms, ${validUses} times, though a quota was charged for it`
   const isUnknown = steps.some(({ question }) => question === undefined || verdicts[question] === undefined)
   const lives = questions.flatMap(({ handler }, i) => {
     const verdict = verdicts[i]
@@ -43,10 +48,13 @@ export function lifeProblem(
   })
   const unsaid = DEFAULT_VALID_MS + (tier === 'stale' ? DEFAULT_STALE_MS : 0)
   const oldest = lives.length === 0 ? unsaid : Math.max(...lives.map(({ servedMs }) => servedMs))
-  if (ageMs > oldest + tookMs + onWayMs + roundedMs) return `it is ${ageMs} ms old, and may be ${oldest}`
+  if (ageMs > oldest + tookMs + onWayMs + roundedMs + (isRefused ? REFUSED_MS : 0))
+    return `it is ${ageMs} ms old, and may be ${oldest}`
   if (isUnknown || tier === 'stale') {
     return validForMs > 0 || validUses > 0 ? `it is valid though ${isUnknown ? 'unknown' : 'stale'}` : undefined
   }
+  // What was used up a moment ago is so whatever handlers say now.
+  if (isRefused) return undefined
   const rules = (bound: (rule: (typeof matched)[0]) => number | undefined) =>
     Math.min(...matched.map((rule) => bound(rule) ?? Number.POSITIVE_INFINITY))
   const ruleMs = rules(({ maxValidForMs }) => maxValidForMs)

@@ -13,6 +13,7 @@ interface Range {
   most: number
 }
 
+const UNCHARGED = { mayFail: false, outcomes: new Map() }
 /** Of one rule for one check: two actions, with one instance each, and one of its quotas. */
 const MOST_VERDICTS = 3
 
@@ -27,7 +28,7 @@ export class ShadowCount {
       const { bag } = possibility
       const rules = rulesFor(config.rules, bag).filter(({ mode }) => mode === 'shadow')
       const asked = evaluateRules(config, rules, bag).steps.map(({ rule }) => rule)
-      const charging = chargesShadows ? shadowsOf(config, possibility, false).filter(({ isPaid }) => isPaid) : []
+      const charging = chargesShadows ? shadowsOf(config, possibility, UNCHARGED).filter(({ isPaid }) => isPaid) : []
       return [...asked, ...charging.map(({ rule }) => rule)]
     })
     for (const rule of shadows) {

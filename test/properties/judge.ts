@@ -3,10 +3,13 @@
 import type { AttributeBag } from '../../src/kernel/attribute-bag.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
 import { describeBag, type BagSource } from './generate-bag.ts'
-import { endingsOf } from './judge-charges.ts'
+import { type Ending, endingsOf, readingOf } from './judge-charges.ts'
 import { lifeProblem } from './judge-life.ts'
+import type { PaidAnswer } from './judge-paid.ts'
 import { contradiction, toldLikewise } from './judge-references.ts'
+import { SidecarJudge, type ToldTo } from './judge-sidecars.ts'
 import { conclude, type Told } from './oracle/answer.ts'
+import { countersOf } from './oracle/charges.ts'
 import { configText } from './oracle/config-text.ts'
 import type { ConfigModel } from './oracle/model.ts'
 import { findVerdicts, possibilities, type Possibility, type Verdicts } from './oracle/possible.ts'
@@ -31,8 +34,8 @@ export interface Answered {
   readonly askedAt: number
   readonly answeredAt: number
   readonly keeps: boolean
-  /** Whether a sidecar gave it: the uses were handed out to that. */
-  readonly bySidecar: boolean
+  /** The sidecar that gave it: the uses were handed out to that. */
+  readonly sidecar: string | undefined
   /** Whether it is an answer that a sidecar kept. */
   readonly isKept: boolean
   readonly references: boolean
@@ -58,9 +61,13 @@ interface Found {
   readonly isAllowed: boolean
   readonly possibility: Possibility
   readonly verdicts: Verdicts
+  readonly ending: Ending
+  /** What was charged for it, to this request or to one before. */
+  readonly charged: PaidAnswer
 }
 
 export class Judge {
+  readonly sidecars: SidecarJudge
   readonly #world: World
   readonly #pick: Picker
   readonly #bags: BagSource
@@ -72,6 +79,7 @@ export class Judge {
 
   constructor(world: World, pick: Picker, bags: BagSource) {
     this.#world = world
+    this.sidecars = new SidecarJudge(world)
     this.#pick = pick
     this.#bags = bags
   }
@@ -79,58 +87,72 @@ export class Judge {
   /** Quotas of shadow rules may be charged after the answer: to be asked once nothing is under way. @throws WrongAnswer */
   judge(answered: Answered): Judged {
     const { config, bag } = answered
-    const mayFail = this.#world.wasDownWithin(RECOVERY_MS)
+    const { mayFail } = this
     const all = possibilities(config, bag, mayFail)
     const found = this.#find(answered, all, mayFail)
     this.#judgeReferences(answered, found, mayFail)
     this.#judgeQuotas(answered, all, mayFail)
     this.#judgeUses(answered)
+    this.#judgePaidUses(answered, found)
     this.#judgeAge(answered)
     return { config, possibilities: all, chargesShadows: answered.charging === 'all' && found.isAllowed }
   }
 
+  /** Whether a handler's failures may have to do with an answer of now. */
+  get mayFail(): boolean {
+    return this.#world.wasDownWithin(RECOVERY_MS)
+  }
+
   #find(answered: Answered, all: readonly Possibility[], mayFail: boolean): Found {
-    const { config, alsoRead, outcome, id } = answered
+    const { config, alsoRead, outcome, id, sidecar, isKept, answeredAt } = answered
     const { answer } = outcome
     const told = toldBy(answer)
-    const charges = this.#world.charges.get(id) ?? []
-    const request = { ...answered, told, charges, mayFail }
+    const own = this.sidecars.chargedFor(id)
     const others = alsoRead === undefined ? [undefined] : possibilities(config, alsoRead, mayFail)
-    const tookMs = answered.answeredAt - answered.askedAt
-    const onWayMs = answered.bySidecar ? tookMs : 0
-    // Rounded twice where something was waited for, and once more where the caller kept it.
-    const roundedMs = answered.isKept ? 4 : 2
-    const mayBeLost = answered.bySidecar && answer.validForMs === 0
+    const tookMs = answeredAt - answered.askedAt
+    // Where something was waited for, twice at a node and once at a sidecar.
+    const life = { tookMs, onWayMs: sidecar === undefined ? 0 : tookMs, roundedMs: isKept ? 4 : 3 }
+    const mayBeLost = sidecar !== undefined && answer.validForMs === 0
+    const isPaidAhead = isKept && answered.charging === 'all'
+    const paid = isPaidAhead && sidecar !== undefined ? this.sidecars.kept(sidecar, answeredAt) : []
     let problem: string | undefined
     for (const possibility of all) {
-      const from = Math.max(answered.revokedAt(possibility.bag), answered.answeredAt - answer.ageMs)
+      const from = Math.max(answered.revokedAt(possibility.bag), answeredAt - answer.ageMs)
       const versions = this.#world.versionsSince(from)
       for (const other of others) {
-        for (const ending of endingsOf(request, other === undefined ? [possibility] : [possibility, other])) {
-          const verdicts = findVerdicts(possibility, ending.told, { versions, mayFail }, (candidate) => {
-            const wrong = lifeProblem(answer, possibility, candidate, {
-              tookMs,
-              onWayMs,
-              isPaid: ending.isPaid,
-              roundedMs,
-              mayBeLost,
+        const readings = other === undefined ? [possibility] : [possibility, other]
+        for (const charged of [own, ...paid]) {
+          const { charges, outcomes, until } = charged
+          const paidMs = sidecar === undefined ? 0 : Math.max(0, until - answeredAt)
+          const request = { ...answered, told, charges, outcomes, mayFail }
+          for (const ending of endingsOf(request, readings)) {
+            const verdicts = findVerdicts(possibility, ending.told, { versions, mayFail }, (candidate) => {
+              const bounds = {
+                ...life,
+                mayBeLost,
+                paidMs: ending.isPaid ? paidMs : undefined,
+                isRefused: ending.told === 'allowed',
+              }
+              const wrong = lifeProblem(answer, possibility, candidate, bounds)
+              problem ??= wrong
+              return wrong === undefined
             })
-            problem ??= wrong
-            return wrong === undefined
-          })
-          const isAllowed = ending.told === 'allowed' || told.code === 0
-          if (verdicts !== undefined) return { possibility, verdicts, isAllowed }
+            const isAllowed = ending.told === 'allowed' || told.code === 0
+            if (verdicts !== undefined) return { possibility, verdicts, isAllowed, ending, charged }
+          }
         }
       }
     }
-    const right = all.map((possibility) => JSON.stringify(this.#newest(possibility)))
+    const right = all.map((possibility) => JSON.stringify(this.newest(possibility)))
+    const charges = `[${own.charges.join('; ')}]${paid.map((each) => ` or before [${each.charges.join('; ')}]`).join('')}`
     throw this.#wrong(
       answered,
-      problem ?? `it charged [${charges.join('; ')}]; apart from quotas right would be ${right.join(' or ')}`,
+      problem ?? `it charged ${charges}; apart from quotas right would be ${right.join(' or ')}`,
     )
   }
 
-  #newest({ bag, evaluated }: Possibility): Told {
+  /** What is right now, apart from quotas, if no handler fails. */
+  newest({ bag, evaluated }: Possibility): Told {
     const { version } = this.#world
     const verdicts = evaluated.questions.map(({ handler, instance, value }) =>
       verdictAt(handler.salt, instance, value, version),
@@ -150,38 +172,48 @@ export class Judge {
     // Where generators may fail, nobody can say what they would tell another request.
     if (mayFail || validForMs === 0 || validUses === 0 || !this.#pick.chance(0.5)) return
     const other = this.#bags.agreeing(bag, referenced)
-    const told = JSON.stringify(toldLikewise(config, other, found, this.#world.version))
-    if (told === JSON.stringify(toldBy(outcome.answer))) return
+    const likewise = toldLikewise(config, other, found, this.#world.version)
+    const { told } = found.ending
+    const isSame = told === 'allowed' ? likewise.code === 0 : JSON.stringify(told) === JSON.stringify(likewise)
+    const isCharged = found.ending.isPaid
+    if (isSame && (!isCharged || chargesLikewise(answered, found, other))) return
     throw this.#wrong(
       answered,
-      `by its references ${JSON.stringify(referenced)} it would be given to ${describeBag(other)}, which gets ${told}`,
+      `by its references ${JSON.stringify(referenced)} it would be given to ${describeBag(other)}, which gets ` +
+        `${JSON.stringify(likewise)}${isCharged ? ', if it is charged the same' : ''}`,
     )
   }
 
   #judgeQuotas(answered: Answered, all: readonly Possibility[], mayFail: boolean): void {
-    const { config, bag, outcome, quotas } = answered
+    const { config, bag, outcome, quotas, sidecar, id, answeredAt } = answered
     const isGranted = outcome.answer.status.code === 0 && answered.charging !== 'none'
     if (outcome.quotas.size !== (isGranted ? quotas.size : 0)) {
       throw this.#wrong(answered, `it has ${outcome.quotas.size} quotas`)
     }
-    for (const [name, { status, granted, validForMs, referenced }] of outcome.quotas) {
+    for (const [name, grant] of outcome.quotas) {
+      const { status, granted, validForMs, referenced } = grant
       const text = grantText(codeTold(status.code), granted, validForMs)
       const demand = quotas.get(name) as Demand
-      const said = all.flatMap((possibility) => this.#grants(possibility, config, { name, demand, mayFail }))
-      // A sidecar that does not know what it depended on lets nobody keep it.
-      const possible = answered.bySidecar ? [...said, ...said.map(withoutLife)] : said
-      const isPooled = answered.bySidecar && (granted === demand.amount || granted === 0)
-      if (!isPooled && !possible.includes(text)) {
-        throw this.#wrong(answered, `the quota ${name} is ${text}, and may be ${possible.join(' or ')}`)
+      const outcomes = this.#world.windows.outcomesOf(id)
+      const possible = all.flatMap((possibility) =>
+        this.#grants(possibility, config, { name, demand, mayFail, outcomes }),
+      )
+      if (sidecar === undefined ? !possible.includes(text) : !possible.map(withoutLife).includes(text)) {
+        const problem =
+          sidecar === undefined
+            ? `may be ${possible.join(' or ')}`
+            : this.sidecars.granted({ sidecar, id, config, readings: all, name, demand, grant, at: answeredAt })
+        if (problem !== undefined) throw this.#wrong(answered, `the quota ${name} is ${text}: ${problem}`)
       }
       if (!answered.references) continue
       const wrong = contradiction(bag, referenced)
       if (wrong !== undefined) throw this.#wrong(answered, `the quota ${name}: ${wrong}`)
       if (mayFail || validForMs === 0) continue
       const other = this.#bags.agreeing(bag, referenced)
-      const [possibility] = possibilities(config, other, false) as readonly [Possibility]
-      const [given] = grantsOf(config, possibility.rules, possibility.bag, { name, demand, mayFail })
-      if (given === text) continue
+      const [mine, theirs] = [all[0] as Possibility, possibilities(config, other, false)[0] as Possibility]
+      const [given] = grantsOf(config, theirs.rules, theirs.bag, { name, demand, mayFail, outcomes })
+      // What a counter grants hangs on who came before.
+      if (given === text || this.sidecars.isSameCounter(config, mine, theirs, name)) continue
       const references = JSON.stringify(referenced)
       throw this.#wrong(
         answered,
@@ -206,22 +238,41 @@ export class Judge {
   }
 
   #judgeUses(answered: Answered): void {
-    const { outcome, keeps, bySidecar } = answered
+    const { outcome, keeps, sidecar } = answered
     const times = 1 + (keeps ? outcome.answer.validUses : 0)
     for (const call of callsIn(outcome.answer)) {
-      const problem = bySidecar ? this.#giveBySidecar(call, times) : this.#give(call, times)
+      const problem = sidecar !== undefined ? this.#giveBySidecar(call, times) : this.#give(call, times)
       if (problem !== undefined) throw this.#wrong(answered, problem)
     }
   }
 
-  /** A node has told a sidecar an answer, with the uses that it hands out. @throws WrongAnswer */
-  handedOut({ answer }: Pick<CheckOutcome, 'answer'>): void {
+  /** Of what rules charge for, no more is used than was paid for, nor in another window. */
+  #judgePaidUses({ isKept, keeps, outcome, sidecar, answeredAt, ...answered }: Answered, found: Found): void {
+    const { status, validUses } = outcome.answer
+    if (sidecar === undefined || status.code !== 0 || !found.ending.isPaid) return
+    const times = (isKept ? 1 : 0) + (keeps ? validUses : 0)
+    const problem = this.sidecars.use(sidecar, found.charged, times, answeredAt)
+    if (problem !== undefined) throw this.#wrong({ ...answered, isKept, keeps, outcome, sidecar, answeredAt }, problem)
+  }
+
+  /** A node has told a sidecar something, with the uses that it hands out. @throws WrongAnswer */
+  handedOut(given: ToldTo): void {
+    const wrong = this.sidecars.told(given, this.mayFail)
+    if (wrong !== undefined)
+      throw new WrongAnswer(`at +${given.arrivedAt} ${describeBag(given.question.bag)}: ${wrong}`)
+    const { answer } = given.told
     const times = 1 + answer.validUses
     for (const call of callsIn(answer)) {
       this.#handedOut.set(call, (this.#handedOut.get(call) ?? 0) + times)
       const problem = this.#give(call, times)
       if (problem !== undefined) throw new WrongAnswer(problem)
     }
+  }
+
+  /** A sidecar says that it has not used so many uses that it has paid for. @throws WrongAnswer */
+  givenBack(sidecar: string, config: ConfigModel, bag: AttributeBag, uses: number): void {
+    const wrong = this.sidecars.givenBack(sidecar, config, bag, uses, this.mayFail)
+    if (wrong !== undefined) throw new WrongAnswer(wrong)
   }
 
   #give(call: string, times: number): string | undefined {
@@ -252,4 +303,13 @@ export class Judge {
   }
 }
 
-const withoutLife = (grant: string) => grant.replace(/\d+$/, '0')
+/** Whether the rules charge another request to the same counters. */
+function chargesLikewise({ config, quotas }: Answered, { possibility, charged }: Found, other: AttributeBag): boolean {
+  const theirs = possibilities(config, other, false)[0] as Possibility
+  const all = [possibility, theirs].map((reading) =>
+    JSON.stringify(countersOf(config, readingOf({ config, quotas }, reading))),
+  )
+  return all[0] === all[1] && charged.outcomes.size > 0
+}
+
+const withoutLife = (grant: string) => grant.replace(/[\d.]+$/, '0')

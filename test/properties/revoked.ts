@@ -8,7 +8,13 @@ interface Revoked {
   readonly at: number
   readonly generation: number
   readonly sequence: number
-  readonly principal: string | undefined
+  readonly value: RevokedValue | undefined
+}
+
+/** A value of an attribute. */
+export interface RevokedValue {
+  readonly name: string
+  readonly value: string
 }
 
 /** When the last revocation came that concerns a request: nothing from before it may be served. */
@@ -32,16 +38,14 @@ export class RevokedLog {
     return this.#count
   }
 
-  /** @param principal whose answers are void; all are where there is none */
-  revoke(principal: string | undefined): void {
+  /** @param value whose answers are void; all are where there is none */
+  revoke(value: RevokedValue | undefined): void {
     this.#count++
     const sequence = ++this.#sequence
     const target: RevocationTarget =
-      principal === undefined
-        ? { kind: 'all' }
-        : { kind: 'attribute', name: 'source.principal', key: undefined, value: principal }
+      value === undefined ? { kind: 'all' } : { kind: 'attribute', key: undefined, ...value }
     for (const { node } of this.#nodes) node.revocations.apply({ sequence, target })
-    this.#note(principal)
+    this.#note(value)
   }
 
   /** What numbers revocations begins anew, as a Redis does that has lost them: all is void that was answered before. */
@@ -66,16 +70,15 @@ export class RevokedLog {
     return lastOf(this.#all.filter((of) => of.at < bound || isKnown(of)))
   }
 
-  #note(principal: string | undefined): void {
+  #note(value: RevokedValue | undefined): void {
     const at = this.#clock.monotonic()
-    this.#all = [...this.#all, { at, generation: this.#generation, sequence: this.#sequence, principal }]
+    this.#all = [...this.#all, { at, generation: this.#generation, sequence: this.#sequence, value }]
   }
 }
 
 function lastOf(revoked: readonly Revoked[]): RevokedAt {
   return (bag) => {
-    const own = bag.get('source.principal')
-    const last = revoked.findLast(({ principal }) => principal === undefined || principal === own)
+    const last = revoked.findLast(({ value }) => value === undefined || bag.get(value.name) === value.value)
     return last?.at ?? Number.NEGATIVE_INFINITY
   }
 }

@@ -30,17 +30,15 @@ const tiers: Record<string, number> = {}
 let done = 0
 let configs = 0
 let revocations = 0
-const bySidecars = { kept: 0, keptStale: 0, unanswered: 0 }
+const bySidecars = { asked: 0, kept: 0, keptStale: 0, unanswered: 0, paidUses: 0, returnedUses: 0, leased: 0 }
 try {
   for (let seed = firstSeed; done < total; seed++) {
     const checks = Math.min(PER_SEED, total - done)
     const report = await simulate({ seed, checks, link, prefix: `p${seed}` })
-    done += checks
+    done += report.checks
     configs += report.configs
     revocations += report.revocations
-    bySidecars.kept += report.kept
-    bySidecars.keptStale += report.keptStale
-    bySidecars.unanswered += report.unanswered
+    for (const name of Object.keys(bySidecars) as (keyof typeof bySidecars)[]) bySidecars[name] += report[name]
     for (const [tier, count] of Object.entries(report.tiers)) tiers[tier] = (tiers[tier] ?? 0) + count
     if (seed % 50 === 0) {
       await link.run((client) => client.flushall(), 5_000)

@@ -8,6 +8,7 @@ import { type Answered, type Judge, WrongAnswer } from './judge.ts'
 import type { ConfigModel } from './oracle/model.ts'
 import type { Picker } from './random.ts'
 import type { RevokedLog } from './revoked.ts'
+import type { Witness } from './simulated-nodes.ts'
 import { SimulatedSidecar, type Told, wellTyped } from './simulated-sidecar.ts'
 import { PARTITION_MAX_AGE_MS, type ServedNode } from './wire-stream.ts'
 
@@ -29,14 +30,18 @@ export interface FleetOptions {
   modelOf(id: string): ConfigModel | undefined
 }
 
-export type SidecarAsked = Pick<Answered, 'charging' | 'quotas' | 'references' | 'id' | 'bag'>
+export interface SidecarAsked extends Pick<Answered, 'charging' | 'quotas' | 'references' | 'id' | 'bag'> {
+  /** Whether it has a name by which it is known should it be asked again. */
+  readonly isRetried: boolean
+}
 
 export class SidecarFleet {
   readonly #options: FleetOptions
   readonly #sidecars: SimulatedSidecar[] = []
   /** What was wrong with something that a node told. */
   #problem: unknown
-  /** Checks that sidecars answered by themselves, and those that nobody answered, since no node could be reached. */
+  /** Checks that sidecars were asked, that they answered by themselves, and those that nobody answered, since no node could be reached. */
+  asked = 0
   kept = 0
   stale = 0
   unanswered = 0
@@ -47,16 +52,43 @@ export class SidecarFleet {
 
   /** As many as there are nodes by now. */
   start(): void {
-    const { clock, pick, nodes, judge } = this.#options
-    const onTold: Judge['handedOut'] = (told) => {
-      try {
-        judge.handedOut(told)
-      } catch (caught) {
-        // Nobody may be waiting who could tell of it.
-        this.#problem ??= caught
-      }
+    const { clock, pick, nodes } = this.#options
+    for (const index of nodes.keys()) {
+      const name = `sidecar${index}`
+      this.#sidecars.push(new SimulatedSidecar({ name, clock, pick, nodes, witness: this.#witness(index, name) }))
     }
-    for (const _ of nodes) this.#sidecars.push(new SimulatedSidecar({ clock, pick, nodes, onTold }))
+  }
+
+  #witness(index: number, sidecar: string): Witness {
+    const { clock, nodes, judge, modelOf } = this.#options
+    const configOf = (by: number) => (nodes[by] as ConfiguredNode).config
+    return {
+      asked: (question, id, by) => {
+        const { uses = 1, bag } = question
+        const askedAt = clock.monotonic()
+        const configs = [configOf(by)]
+        if (uses < 0) {
+          const config = modelOf(this.#sidecar(index).nodes.config()?.id ?? '')
+          this.#hold(() => judge.givenBack(sidecar, config as ConfigModel, bag, -uses))
+          return () => undefined
+        }
+        return (told) => {
+          const isBackground = id.startsWith(sidecar)
+          const common = { sidecar, id, question, told, askedAt, isBackground, arrivedAt: clock.monotonic() }
+          this.#hold(() => judge.handedOut({ ...common, configs: [...new Set([...configs, configOf(by)])] }))
+          if (isBackground) judge.sidecars.forget(id)
+        }
+      },
+    }
+  }
+
+  /** Nobody may be waiting who could tell of what is wrong. */
+  #hold(judge: () => void): void {
+    try {
+      judge()
+    } catch (caught) {
+      this.#problem ??= caught
+    }
   }
 
   /** Checks that nodes evaluated and nobody was answered. */
@@ -82,16 +114,17 @@ export class SidecarFleet {
     const { clock, pick, revoked } = this.#options
     const sidecar = this.#sidecar(index)
     sidecar.nodes.home = home
+    this.asked++
     const before = {
       bag: wellTyped(given, asked.id),
       askedAt: clock.monotonic(),
       revokedAt: revoked.now(),
       keeps: pick.chance(0.2),
     }
-    const answered = (told: Told) => this.#answered(sidecar, { ...asked, ...before }, told)
-    const { id, charging, quotas, references } = asked
+    const answered = (told: Told) => this.#answered(index, { ...asked, ...before }, told)
+    const { id, charging, quotas, references, isRetried } = asked
     // Without a name of its own a check may be paid for ahead.
-    const retries = pick.chance(0.5) ? { deduplicationId: id } : {}
+    const retries = isRetried ? { deduplicationId: id } : {}
     const options = { charging, quotas, references, keepsAnswer: before.keeps, ...retries }
     const told = sidecar.check(id, before.bag, options)
     if (!(told instanceof Promise)) return answered(told)
@@ -102,17 +135,18 @@ export class SidecarFleet {
   }
 
   #answered(
-    sidecar: SimulatedSidecar,
+    index: number,
     asked: SidecarAsked & Pick<Answered, 'askedAt' | 'revokedAt' | 'keeps'>,
     { outcome, by, config }: Told,
   ): Answered | undefined {
     const { clock, nodes } = this.#options
+    const sidecar = this.#sidecar(index)
     if (this.#problem !== undefined) throw this.#problem
     if (outcome === undefined) {
       this.unanswered++
       return undefined
     }
-    const common = { ...asked, outcome, answeredAt: clock.monotonic(), bySidecar: true, alsoRead: undefined }
+    const common = { ...asked, outcome, answeredAt: clock.monotonic(), alsoRead: undefined, sidecar: `sidecar${index}` }
     if (by !== undefined) return { ...common, config: (nodes[by] as ConfiguredNode).config, isKept: false }
     this.#count(sidecar, outcome)
     const revokedAt = this.#options.revoked.heard(sidecar.nodes.known, SURELY_KNOWN_MS)

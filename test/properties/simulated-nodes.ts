@@ -31,11 +31,18 @@ interface Line {
 }
 
 export interface SimulatedNodesOptions {
+  /** Of the sidecar. */
+  readonly name: string
   readonly clock: FakeClock
   readonly pick: Picker
   readonly nodes: readonly ServedNode[]
-  /** Each answer of a node that arrives. */
-  readonly onTold: (told: ToldAnswer) => void
+  readonly witness: Witness
+}
+
+/** Hears what is asked of nodes, and what they say. */
+export interface Witness {
+  /** A node is asked; what is returned hears its answer, when that arrives. */
+  asked(question: NodeQuestion, id: string, by: number): (told: ToldAnswer) => void
 }
 
 export class SimulatedNodes implements Nodes {
@@ -82,12 +89,13 @@ export class SimulatedNodes implements Nodes {
   }
 
   async ask(question: NodeQuestion): Promise<ToldAnswer> {
-    const isBackground = question.timeoutMs <= BACKGROUND_TIMEOUT_MS
+    const isOwn = question.timeoutMs > BACKGROUND_TIMEOUT_MS && question.quotasOnly !== true
     const trace = question.bag.get(TRACE)
     const check = typeof trace === 'string' ? trace : ''
-    const name = isBackground ? `background ${this.#background++}` : check
+    // What is asked ahead of need is charged by itself.
+    const name = isOwn ? check : `${this.#options.name} ${this.#background++}`
     const { told, by } = await this.#ask({ ...question, deduplicationId: question.deduplicationId ?? name })
-    if (isBackground || question.quotasOnly === true) return told
+    if (!isOwn) return told
     this.#answeredBy.set(name, by)
     this.unconcluded--
     return told
@@ -126,7 +134,8 @@ export class SimulatedNodes implements Nodes {
   }
 
   async #ask(question: NodeQuestion): Promise<{ readonly told: ToldAnswer; readonly by: number }> {
-    const { onTold } = this.#options
+    const { witness } = this.#options
+    const { deduplicationId = '' } = question
     let failure = new IntermixError('BACKEND_FAILED', 'no node can be reached')
     for (const by of [this.home, (this.home + 1) % this.#lines.length]) {
       const line = this.#line(by)
@@ -134,8 +143,9 @@ export class SimulatedNodes implements Nodes {
       if (stream === undefined) continue
       try {
         this.unconcluded++
+        const hear = witness.asked(question, deduplicationId, by)
         const told = await stream.ask(question)
-        onTold(told)
+        hear(told)
         return { told, by }
       } catch (caught) {
         failure = IntermixError.from(caught)

@@ -4,13 +4,9 @@ import { FirstLevelCheck } from '../../src/client/first-level-check.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
-import type { ToldAnswer } from '../../src/wire/batch/answer-batch.ts'
-import type { FakeClock } from '../helpers/clock.ts'
 import { ReadableMeter } from '../redis/support.ts'
 import { WrongAnswer } from './judge.ts'
-import type { Picker } from './random.ts'
-import { SimulatedNodes } from './simulated-nodes.ts'
-import type { ServedNode } from './wire-stream.ts'
+import { SimulatedNodes, type SimulatedNodesOptions } from './simulated-nodes.ts'
 import { ATTRIBUTES, TRACE, type AttributeType } from './vocabulary.ts'
 
 export interface Told {
@@ -24,20 +20,14 @@ export interface Told {
 
 export type Asked = Pick<CheckOptions, 'charging' | 'deduplicationId' | 'quotas' | 'keepsAnswer' | 'references'>
 
-export interface SimulatedSidecarOptions {
-  readonly clock: FakeClock
-  readonly pick: Picker
-  readonly nodes: readonly ServedNode[]
-  readonly onTold: (told: ToldAnswer) => void
-}
-
 export class SimulatedSidecar {
   readonly nodes: SimulatedNodes
   readonly #check: FirstLevelCheck
   readonly #meter = new ReadableMeter()
 
-  constructor({ clock, pick, nodes, onTold }: SimulatedSidecarOptions) {
-    this.nodes = new SimulatedNodes({ clock, pick, nodes, onTold })
+  constructor(options: SimulatedNodesOptions) {
+    const { clock, pick } = options
+    this.nodes = new SimulatedNodes(options)
     this.#check = new FirstLevelCheck({
       nodes: this.nodes,
       revocations: this.nodes.revocations,

@@ -7,6 +7,7 @@ import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
+import type { ReferencedAttribute } from '../../src/kernel/read-log.ts'
 import type { CheckOutcome } from '../../src/kernel/services.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { FakeClock } from '../helpers/clock.ts'
@@ -15,11 +16,13 @@ import { changeOne, QUOTA_NAMES, randomConfig } from './generate-config.ts'
 import { type Answered, Judge, WrongAnswer } from './judge.ts'
 import { ShadowCount } from './judge-shadow.ts'
 import { configText } from './oracle/config-text.ts'
+import { countersOf } from './oracle/charges.ts'
 import type { ConfigModel } from './oracle/model.ts'
+import { possibilities, type Possibility } from './oracle/possible.ts'
 import type { Demand } from './oracle/quota.ts'
 import { type Picker, seededPicker } from './random.ts'
 import { createSimulatedNode } from './simulated-node.ts'
-import { RevokedLog } from './revoked.ts'
+import { RevokedLog, type RevokedValue } from './revoked.ts'
 import { SidecarFleet } from './sidecar-fleet.ts'
 import { TRACE } from './vocabulary.ts'
 import { WatchedLink } from './watched-link.ts'
@@ -43,15 +46,31 @@ export interface SimulationReport {
   readonly configs: number
   readonly revocations: number
   readonly backendCalls: number
+  /** Checks that sidecars were asked. */
+  readonly asked: number
   /** Checks that a sidecar answered by itself. */
   readonly kept: number
   /** And those of them that it answered beyond the life of what it kept. */
   readonly keptStale: number
+  /** Uses of answers for which sidecars had paid ahead, and those that they gave back. */
+  readonly paidUses: number
+  readonly returnedUses: number
+  /** Quotas that sidecars granted of what they had leased. */
+  readonly leased: number
   /** Checks of a sidecar that could reach no node, and had no answer. */
   readonly unanswered: number
 }
 
 const NODES = 3
+/** Values whose answers are revoked: of who asks, and of attributes that only generators give (`x` and `y` is what these put out). */
+const REVOKED: readonly [RevokedValue, ...RevokedValue[]] = [
+  { name: 'source.principal', value: 'eve' },
+  { name: 'source.principal', value: 'bob' },
+  { name: 'source.principal', value: 'x' },
+  { name: '__proto__', value: 'x' },
+  { name: 'a', value: 'x' },
+  { name: 'source.namespace', value: 'ns1' },
+]
 /** Times are mostly no whole milliseconds. Sums of eighths are exact, so that ages can be judged without a margin. */
 const FRACTION_MS = 0.125
 const WALL_STEPS_MS = [0, -38_000, 0, 38_000, 0, 0, -3_600_000, 7_000]
@@ -105,6 +124,7 @@ class Simulation {
   #model: ConfigModel
   #next: AttributeBag | undefined
   #asked = 0
+  #judged = 0
   #configs = 0
   #events = 0
 
@@ -142,8 +162,9 @@ class Simulation {
     this.#revoked.beginAnew()
     this.#sidecars.start()
     let node = 0
-    for (let i = 0; i < this.#options.checks; i++) {
+    while (this.#judged < this.#options.checks) {
       if (this.#pick.chance(0.05)) await this.#happen()
+      if (this.#pick.chance(0.008)) await this.#crowd()
       // Requests that have much in common are worth most at one node.
       if (this.#pick.chance(0.3)) node = this.#pick.int(NODES)
       await this.#check(node)
@@ -157,14 +178,18 @@ class Simulation {
     if (problem !== undefined) throw new WrongAnswer(problem)
     await Promise.all(this.#nodes.map(({ node: stopped }) => stopped.stop()))
     return {
-      checks: this.#options.checks,
+      checks: this.#judged,
       tiers: this.#tiers,
       configs: this.#configs,
       revocations: this.#revoked.count,
       backendCalls: this.#world.calls,
+      asked: this.#sidecars.asked,
       kept: this.#sidecars.kept,
       keptStale: this.#sidecars.stale,
       unanswered: this.#sidecars.unanswered,
+      paidUses: this.#judge.sidecars.paidUses,
+      returnedUses: this.#judge.sidecars.returnedUses,
+      leased: this.#judge.sidecars.leased,
     }
   }
 
@@ -222,7 +247,7 @@ class Simulation {
     const sidecar = pick.int(NODES)
     let bag = this.#bags.next()
     const ask = async () => {
-      const asked = { charging: 'all', quotas: new Map(), references: true, bag } as const
+      const asked = { charging: 'all', quotas: new Map(), references: true, bag, isRetried: pick.chance(0.5) } as const
       const pending = this.#sidecars.ask(sidecar, pick.int(NODES), { ...asked, id: this.#nextId() })
       if (pending instanceof Promise) await this.#settle(pending)
       await this.#conclude({ bag, pending })
@@ -259,6 +284,39 @@ class Simulation {
     await ask()
   }
 
+  /** Many of a kind at one sidecar, as which answers are paid for, and quotas leased, ahead of need. */
+  async #crowd(): Promise<void> {
+    const pick = this.#pick
+    const [sidecar, home] = [pick.int(NODES), pick.int(NODES)]
+    const own = this.#charged((this.#nodes[home] as NodeState).config)
+    const charging = pick.of(['all', 'all', 'named'] as const)
+    const name = pick.of(QUOTA_NAMES)
+    const pause = pick.of([1, 5, 30])
+    let agreeing: readonly ReferencedAttribute[] | undefined
+    for (let i = 5 + pick.int(40); i > 0; i--) {
+      const isOther = agreeing !== undefined && pick.chance(0.2)
+      const bag = isOther ? this.#bags.agreeing(own, agreeing ?? []) : own
+      const demand = { amount: pick.of([1, 1, 2]), bestEffort: pick.chance(0.3) }
+      const quotas = new Map(charging === 'named' ? [[name, demand]] : [])
+      const asked = { charging, quotas, references: true, bag, id: this.#nextId(), isRetried: false }
+      const pending = this.#sidecars.ask(sidecar, home, asked)
+      if (pending instanceof Promise) await this.#settle(pending)
+      const outcome = await this.#conclude({ bag, pending })
+      if (!isOther) agreeing = outcome?.answer.referenced
+      if (pick.chance(0.5)) await this.#advance(pause)
+    }
+  }
+
+  /** A request that is allowed and for which rules charge, where one is soon found. */
+  #charged(config: ConfigModel): AttributeBag {
+    for (let tries = 0; ; tries++) {
+      const bag = this.#bags.next()
+      const [possibility] = possibilities(config, bag, false) as readonly [Possibility]
+      const isCharged = countersOf(config, { ...possibility, named: [] }).length > 0
+      if (tries === 20 || (isCharged && this.#judge.newest(possibility).code === 0)) return bag
+    }
+  }
+
   #nextValid(next: () => ConfigModel): Config {
     for (;;) {
       const model = next()
@@ -275,7 +333,8 @@ class Simulation {
   }
 
   #revoke(): void {
-    this.#revoked.revoke(this.#pick.chance(0.7) ? this.#pick.of(['eve', 'bob', 'x']) : undefined)
+    const pick = this.#pick
+    this.#revoked.revoke(pick.chance(0.75) ? pick.of(REVOKED) : undefined)
   }
 
   async #check(index: number): Promise<void> {
@@ -329,7 +388,8 @@ class Simulation {
     if (pick.chance(0.5)) {
       // Each has a node that it asks mostly.
       const sidecar = pick.chance(0.8) ? index : pick.int(NODES)
-      return { bag, pending: this.#sidecars.ask(sidecar, index, { charging, quotas, references, bag, id }) }
+      const isRetried = pick.chance(0.5)
+      return { bag, pending: this.#sidecars.ask(sidecar, index, { charging, quotas, references, bag, id, isRetried }) }
     }
     const answered = (outcome: CheckOutcome): Answered => ({
       config,
@@ -338,7 +398,7 @@ class Simulation {
       askedAt,
       answeredAt: this.#clock.monotonic(),
       keeps,
-      bySidecar: false,
+      sidecar: undefined,
       isKept: false,
       references,
       quotas,
@@ -379,9 +439,10 @@ class Simulation {
     const { outcome } = answered
     this.#tiers[outcome.answer.tier] = (this.#tiers[outcome.answer.tier] ?? 0) + 1
     const possible = this.#judge.judge(answered)
+    this.#judged++
     // Shadow rules are evaluated by nodes, for checks that reach them.
     if (!answered.isKept) this.#shadows.add(possible)
-    this.#world.charges.delete(answered.id)
+    this.#judge.sidecars.forget(answered.id)
     return outcome
   }
 

@@ -93,12 +93,27 @@ export function standingOf(
   }
 }
 
+/** How much a counter of a handler with windows grants in each, and whether each use is to be charged when it comes. */
+export function windowOf(
+  salt: number,
+  instance: string,
+  dimensions: ReadonlyMap<string, unknown>,
+): { readonly limit: number; readonly windowMs: number; readonly isExact: boolean } {
+  const hash = hashOf('window', salt, instance, describeAll(dimensions))
+  return {
+    limit: oneOf(hash, 3, [10, 100, 1_000]),
+    windowMs: oneOf(hash, 8, [2_000, 5_000, 20_000]),
+    isExact: oneOf(hash, 14, [true, false, false, false, false]),
+  }
+}
+
 export interface Standing {
   readonly amount: number
   readonly windowMs: number | undefined
   readonly left: number
   readonly resetMs: number
   readonly retryAfterMs: number
+  readonly usableMs?: number
 }
 
 /** A charge in a text; the instance by its full name. */

@@ -13,7 +13,8 @@ import {
 import type { Instance } from '../../src/adapter-kit/instance.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { Clock } from '../../src/kernel/ports.ts'
-import { chargeText, generatedBy, quotaOf, standingOf, verdictAt } from './verdicts.ts'
+import { chargeText, generatedBy, quotaOf, type Standing, standingOf, verdictAt } from './verdicts.ts'
+import { type WindowCharge, WindowLimits, type WindowOutcome } from './windows.ts'
 
 /** The state of the backends: what they say has a version, and they may be down. */
 export class World {
@@ -29,6 +30,7 @@ export class World {
   underWay = 0
   /** What was charged to quotas, by the deduplication id of the request, in order. */
   readonly charges = new Map<string, string[]>()
+  readonly windows: WindowLimits
   /** By the number of a check's call: how often its verdict may be given after the check that it was made for. */
   readonly granted = new Map<string, number>()
   /** And when it was made. */
@@ -36,6 +38,7 @@ export class World {
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.windows = new WindowLimits(clock)
     this.#versions[0] = Number.NEGATIVE_INFINITY
   }
 
@@ -121,15 +124,15 @@ const TEMPLATES = ['listentry', 'quota', 'kubernetes'] as const
 
 /** Two adapters over one world: one that calls backends, one that computes. */
 export function worldAdapters(world: World): ReadonlyMap<string, AnyAdapter> {
-  const config = z.strictObject({ salt: z.int().default(0) })
+  const config = z.strictObject({ salt: z.int().default(0), windows: z.boolean().default(false) })
   const remote = defineAdapter({
     name: 'remote',
     description: 'asks a backend of the simulated world',
     templates: TEMPLATES,
     config,
     doesIo: true,
-    create: ({ salt }, { handlerName }) =>
-      handlerOf({ world, salt, name: handlerName }, (answer) => world.call(answer)),
+    create: (given, { handlerName }) =>
+      handlerOf({ ...given, world, name: handlerName }, (answer) => world.call(answer)),
   })
   const computed = defineAdapter({
     name: 'computed',
@@ -137,8 +140,8 @@ export function worldAdapters(world: World): ReadonlyMap<string, AnyAdapter> {
     templates: TEMPLATES,
     config,
     doesIo: false,
-    create({ salt }, { handlerName }) {
-      const backend = { world, salt, name: handlerName }
+    create(given, { handlerName }) {
+      const backend = { ...given, world, name: handlerName }
       return {
         ...handlerOf(backend, (answer) => answer()),
         quotaTogether: { quota: (all) => chargeTogether(backend, all) },
@@ -155,18 +158,28 @@ export function worldAdapters(world: World): ReadonlyMap<string, AnyAdapter> {
 interface Backend {
   readonly world: World
   readonly salt: number
+  readonly windows: boolean
   readonly name: string
 }
 
-function handlerOf({ world, salt, name }: Backend, call: <T>(answer: () => T) => T | Promise<T>): Handler {
+function handlerOf(backend: Backend, call: <T>(answer: () => T) => T | Promise<T>): Handler {
+  const { world, salt, name } = backend
   return {
     check: { listentry: (instance) => call(() => world.verdict(salt, instance)) },
     quota: {
       quota: (instance, request) =>
         call(() => {
           world.charged(request.deduplicationId, name, [{ instance, request }])
-          return charge(salt, { instance, request })
+          return charge(backend, { instance, request })
         }),
+    },
+    quotaUnused: {
+      quota: async (unused) => {
+        for (const { instance, amount } of unused) {
+          const request = { amount, bestEffort: false, deduplicationId: '' }
+          if (backend.windows) world.windows.giveBack(windowCharge(backend, { instance, request }))
+        }
+      },
     },
     attributes: {
       kubernetes: ({ fields }) =>
@@ -182,25 +195,44 @@ function handlerOf({ world, salt, name }: Backend, call: <T>(answer: () => T) =>
 const snakeCase = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 const camelCase = (name: string) => name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
 
-function chargeTogether({ world, salt, name }: Backend, charges: readonly QuotaCharge[]): QuotaResult[] {
-  world.charged(charges[0]?.request.deduplicationId ?? '', name, charges)
-  const results = charges.map((each) => charge(salt, each))
+function chargeTogether(backend: Backend, charges: readonly QuotaCharge[]): QuotaResult[] {
+  const { world, name } = backend
+  const id = charges[0]?.request.deduplicationId ?? ''
+  world.charged(id, name, charges)
+  if (backend.windows) return chargeWindows(backend, charges)
+  const results = charges.map((each) => charge(backend, each))
   const isRefused = results.some(({ status }) => status.code !== 0)
   return results.map((result) => (isRefused && result.status.code === 0 ? { ...result, granted: 0 } : result))
 }
 
-function charge(salt: number, { instance, request }: QuotaCharge): QuotaResult {
+function charge(backend: Backend, { instance, request }: QuotaCharge): QuotaResult {
+  if (backend.windows) return chargeWindows(backend, [{ instance, request }])[0] as QuotaResult
+  const { salt } = backend
   const dimensions = dimensionsOf(instance)
   const { code, granted, validForMs } = quotaOf(salt, dimensions, request)
   const standing = standingOf(salt, dimensions, code !== 0)
-  const { windowMs, ...others } = standing ?? {}
-  const limit = { name: instance.name.split('.')[0], ...others, ...(windowMs === undefined ? {} : { windowMs }) }
-  return {
-    status: { code, message: '' },
-    granted,
-    validForMs,
-    limits: standing === undefined ? [] : [limit as LimitStanding],
+  const limits = standing === undefined ? [] : [limitOf(instance, standing)]
+  return { status: { code, message: '' }, granted, validForMs, limits }
+}
+
+function chargeWindows(backend: Backend, charges: readonly QuotaCharge[]): QuotaResult[] {
+  const id = charges[0]?.request.deduplicationId ?? ''
+  const all = charges.map((each) => windowCharge(backend, each))
+  const result = ({ code, granted, validForMs, standing }: WindowOutcome, at: number): QuotaResult => {
+    const { instance } = charges[at] as QuotaCharge
+    return { status: { code, message: '' }, granted, validForMs, limits: [limitOf(instance, standing)] }
   }
+  return backend.world.windows.charge(id, all).map(result)
+}
+
+function windowCharge({ salt, name }: Backend, { instance, request }: QuotaCharge): WindowCharge {
+  const { amount, bestEffort } = request
+  return { handler: name, instance: instance.name, salt, dimensions: dimensionsOf(instance), amount, bestEffort }
+}
+
+function limitOf(instance: Instance, { windowMs, ...others }: Standing): LimitStanding {
+  const limit = { name: instance.name.split('.')[0], ...others, ...(windowMs === undefined ? {} : { windowMs }) }
+  return limit as LimitStanding
 }
 
 function dimensionsOf({ fields }: Instance): ReadonlyMap<string, unknown> {

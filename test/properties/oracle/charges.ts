@@ -2,6 +2,7 @@
 // handler is owed together, up to the first that refuses.
 
 import { chargeText, quotaOf, type Standing, standingOf } from '../verdicts.ts'
+import { counterOf, type WindowOutcomes } from '../windows.ts'
 import { type Objection, problemOf, type Told } from './answer.ts'
 import {
   type ConfigModel,
@@ -21,6 +22,13 @@ export interface Reading {
   readonly bag: Readable
   readonly rules: readonly RuleModel[]
   readonly named: readonly (Found | undefined)[]
+}
+
+/** What is not known beforehand. */
+export interface Circumstances {
+  readonly mayFail: boolean
+  /** What became of charges of counters, which hangs on who came before. */
+  readonly outcomes: WindowOutcomes
 }
 
 interface Wanted {
@@ -50,7 +58,7 @@ const USED_UP = 8
 export function chargesOf(
   config: ConfigModel,
   readings: readonly Reading[],
-  mayFail: boolean,
+  circumstances: Circumstances,
 ): { readonly isPaid: boolean; readonly all: readonly Charged[] } {
   const wanted = wantedOf(config, readings)
   if (!Array.isArray(wanted)) return { isPaid: true, all: [{ ...NOTHING, refusal: wanted as Refusal }] }
@@ -60,7 +68,7 @@ export function chargesOf(
     all = all.flatMap((before) =>
       before.refusal !== undefined
         ? [before]
-        : chargeGroup(group, mayFail).map((after) => ({
+        : chargeGroup(group, circumstances).map((after) => ({
             charges: [...before.charges, ...after.charges],
             limits: [...before.limits, ...after.limits],
             refusal: after.refusal,
@@ -68,6 +76,27 @@ export function chargesOf(
     )
   }
   return { isPaid: groups.size > 0, all }
+}
+
+/** How much the rules charge to counters for a request. */
+export function countersOf(
+  config: ConfigModel,
+  reading: Reading,
+): readonly { readonly counter: string; readonly amount: number }[] {
+  const wanted = wantedOf(config, [reading])
+  if (!Array.isArray(wanted)) return []
+  return (wanted as Wanted[])
+    .filter(({ handler }) => handler.windows)
+    .map(({ handler, instance, dimensions }) => ({
+      counter: counterOf(countedBy(handler, instance, dimensions)),
+      amount: instance.amount ?? 1,
+    }))
+}
+
+/** A counter as the world names it. */
+export function countedBy(handler: HandlerModel, instance: QuotaModel, dimensions: ReadonlyMap<string, Value>) {
+  const names = { handler: fullName(handler.name, 'handler'), instance: fullName(instance.name, 'instance') }
+  return { ...names, salt: handler.salt, dimensions }
 }
 
 function wantedOf(config: ConfigModel, readings: readonly Reading[]): readonly Wanted[] | Refusal {
@@ -102,11 +131,11 @@ function wantedOf(config: ConfigModel, readings: readonly Reading[]): readonly W
   return wanted
 }
 
-function chargeGroup(group: readonly Wanted[], mayFail: boolean): Charged[] {
+function chargeGroup(group: readonly Wanted[], { mayFail, outcomes }: Circumstances): Charged[] {
   const [{ handler } = { handler: undefined }] = group
   if (handler === undefined) return [NOTHING]
   const name = fullName(handler.name, 'handler')
-  const results = group.map((each) => resultOf(each))
+  const results = group.map((each) => resultOf(each, outcomes))
   const usedUp = results.findIndex(({ isRefused }) => isRefused)
   const refusalOf = (rule: RuleModel, objection: Objection): Refusal => ({ rule, handler, ...objection })
   const refusal =
@@ -126,12 +155,18 @@ function chargeGroup(group: readonly Wanted[], mayFail: boolean): Charged[] {
   return [...found, ...charges.map((_, index) => ({ ...NOTHING, charges: charges.slice(0, index), refusal: failed }))]
 }
 
-function resultOf({ handler: { salt }, instance, dimensions }: Wanted) {
+function resultOf({ handler, instance, dimensions }: Wanted, outcomes: WindowOutcomes) {
+  const { salt } = handler
   const { name, amount = 1 } = instance
+  const text = chargeText(fullName(name, 'instance'), amount, dimensions)
+  if (handler.windows) {
+    const outcome = outcomes.get(`${fullName(handler.name, 'handler')} ${text}`)
+    return { isRefused: (outcome?.code ?? 0) !== 0, limit: outcome && { name, ...outcome.standing }, text }
+  }
   const isRefused = quotaOf(salt, dimensions, { amount, bestEffort: false }).code !== 0
   const standing = standingOf(salt, dimensions, isRefused)
   const limit = standing && { name, ...standing }
-  return { isRefused, limit, text: chargeText(fullName(name, 'instance'), amount, dimensions) }
+  return { isRefused, limit, text }
 }
 
 /** The fields that tell callers of limits, as pairs. */

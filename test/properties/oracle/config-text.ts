@@ -14,7 +14,7 @@ import {
 import type { Dialect, Expression } from './syntax.ts'
 import { write } from './text.ts'
 
-type Json = string | number | undefined | readonly Json[] | { readonly [key: string]: Json }
+type Json = string | number | boolean | undefined | readonly Json[] | { readonly [key: string]: Json }
 
 const MIXER = 'config.istio.io/v1alpha2'
 const INTERMIX = 'intermix.dev/v1'
@@ -44,10 +44,10 @@ function object(
   return { apiVersion: api, kind, metadata: { name, namespace, annotations: notes }, spec }
 }
 
-function handler({ name, adapter, salt, staleIfErrorMs, maxDenyValidForMs }: HandlerModel): Json {
+function handler({ name, adapter, salt, windows, staleIfErrorMs, maxDenyValidForMs }: HandlerModel): Json {
   const spec = {
     compiledAdapter: adapter,
-    params: { salt },
+    params: { salt, windows },
     staleIfError: `${staleIfErrorMs}ms`,
     maxDenyValidFor: maxDenyValidForMs === undefined ? undefined : `${maxDenyValidForMs}ms`,
   }

@@ -9,6 +9,8 @@ export interface HandlerModel {
   readonly adapter: 'remote' | 'computed'
   /** What tells its backend from others. */
   readonly salt: number
+  /** Whether its quotas are limits that count; else what they grant hangs on what they are asked alone. */
+  readonly windows: boolean
   readonly staleIfErrorMs: number
   readonly maxDenyValidForMs: number | undefined
 }

@@ -1,6 +1,7 @@
 // What a quota that a caller names is granted: by the first rule, in rule order, that applies and has it.
 
-import { quotaOf } from '../verdicts.ts'
+import { chargeText, quotaOf } from '../verdicts.ts'
+import type { WindowOutcomes } from '../windows.ts'
 import { evaluate } from './interpreter.ts'
 import { type ConfigModel, fullName, type HandlerModel, named, type QuotaModel, type RuleModel } from './model.ts'
 import { applies } from './rules.ts'
@@ -82,20 +83,29 @@ export function grantsOf(
   config: ConfigModel,
   rules: readonly RuleModel[],
   bag: Readable,
-  asked: { readonly name: string; readonly demand: Demand; readonly mayFail: boolean },
+  asked: {
+    readonly name: string
+    readonly demand: Demand
+    readonly mayFail: boolean
+    readonly outcomes: WindowOutcomes
+  },
 ): Grants {
-  const { name, demand, mayFail } = asked
+  const { name, demand, mayFail, outcomes } = asked
   const isDefined = config.instances.some(
     (each) => each.template === 'quota' && [each.name, fullName(each.name, 'instance')].includes(name.toLowerCase()),
   )
   if (!isDefined) return [grantText(INVALID_ARGUMENT, 0, 0)]
   const found = findNamed(config, rules, bag, name)
   if (found === undefined) return [grantText(0, demand.amount, UNLIMITED_MS)]
-  const { rule, handler, dimensions } = found
+  const { rule, handler, instance, dimensions } = found
   const resolved = (code: number) =>
     rule.failPolicy === 'open' ? grantText(0, demand.amount, 0) : grantText(code, 0, 0)
   if (!isFilled(dimensions)) return [resolved(dimensions instanceof Unknown ? dimensions.code : PERMISSION_DENIED)]
-  const { code, granted, validForMs } = quotaOf(handler.salt, dimensions, demand)
+  const text = `${fullName(handler.name, 'handler')} ${chargeText(fullName(instance.name, 'instance'), demand.amount, dimensions)}`
+  const counted = outcomes.get(text)
+  // A counter that was not charged has not been asked.
+  if (handler.windows && counted === undefined) return mayFail ? [resolved(CALL_FAILED)] : []
+  const { code, granted, validForMs } = counted ?? quotaOf(handler.salt, dimensions, demand)
   const given = grantText(code, granted, validForMs)
   return mayFail && handler.adapter === 'remote' ? [given, resolved(CALL_FAILED)] : [given]
 }
