@@ -40,6 +40,6 @@ export interface AnswerShape {
   readonly handlers: readonly string[]
   /** Up to which revocation the answer takes all into account. */
   readonly epoch: { readonly generation: string; readonly sequence: number }
-  /** Attributes that the request did not bring and the node found: a revocation of one of their values is for all. */
+  /** Attributes that the node may have found where requests did not bring them: a revocation of one of their values is for these. */
   readonly generated: readonly string[]
 }

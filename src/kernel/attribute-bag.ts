@@ -81,11 +81,6 @@ export class CompletedBag implements AttributeBag {
     return this.#generated.has(name) && this.#own.get(name) === undefined
   }
 
-  /** The names under which there are generated values. */
-  get generated(): readonly string[] {
-    return [...this.#generated.keys()].filter((name) => this.isGenerated(name))
-  }
-
   names(): Iterable<string> {
     return new Set([...this.#own.names(), ...this.#generated.keys()])
   }

@@ -49,8 +49,24 @@ export function shapeOf(call: PolicyRequest, steps: readonly PathStep[], epoch: 
     reads: joined(found, toldSteps(steps, isGenerated)),
     handlers: isFound ? together(plan.handlers, handlersOf(generators)) : plan.handlers,
     epoch,
-    generated: bag instanceof CompletedBag ? bag.generated : [],
+    generated: isFound ? boundBy(generators) : [],
   }
+}
+
+const boundBySet = new WeakMap<CandidateSet, readonly string[]>()
+
+/**
+ * All attributes that the generators may have given. Not those alone that this request lacked: callers that keep answers know
+ * them by the rules, which are the same for requests that brought one of them.
+ */
+function boundBy(generators: CandidateSet): readonly string[] {
+  let bound = boundBySet.get(generators)
+  if (bound === undefined) {
+    const instances = generators.rules.flatMap(({ actions }) => actions.flatMap((action) => action.instances))
+    bound = [...new Set(instances.flatMap(({ bindings }) => [...bindings.keys()]))]
+    boundBySet.set(generators, bound)
+  }
+  return bound
 }
 
 const handlersBySet = new WeakMap<CandidateSet, readonly string[]>()

@@ -63,6 +63,23 @@ describe('an answer that hangs on generated attributes', () => {
     expect(cache.find(wanted(after.id, web), 1)).toBeUndefined()
   })
 
+  it('is void when a value of theirs is revoked, though another request under the same rules brought its own', async () => {
+    const node = await startNode(policy('good'))
+    const cache = cacheOf(node.revocations)
+    const times = { askedAt: 0, now: 0, refreshAfter: 0.8 }
+    const wanted = (attributes: typeof web) =>
+      ({ config: policy('good').id, charging: 'all', bag: MapBag.of(attributes) }) as const
+    const brought = { ...web, 'source.workload.name': 'mine' }
+    // By this one it is learned what is generated under these rules.
+    expect(cache.keep(wanted(brought), await told(node, brought), times)).toBeDefined()
+    expect(cache.keep(wanted(web), await told(node, web), times)).toBeDefined()
+    expect(cache.find(wanted(web), 1)).toBeDefined()
+    const target = { kind: 'attribute', name: 'source.workload.name', key: undefined, value: 'good' } as const
+    node.revocations.apply({ sequence: node.revocations.epoch.sequence + 1, target })
+    expect(cache.find(wanted(brought), 1)).toBeDefined()
+    expect(cache.find(wanted(web), 1)).toBeUndefined()
+  })
+
   it('is void when the handler that found them is revoked', async () => {
     const node = await startNode(policy('good'))
     expect((await told(node, web)).shape?.handlers).toContain('pods.handler.istio-system')

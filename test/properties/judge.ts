@@ -260,7 +260,11 @@ export class Judge {
     const wrong = this.sidecars.told(given, this.mayFail)
     if (wrong !== undefined)
       throw new WrongAnswer(`at +${given.arrivedAt} ${describeBag(given.question.bag)}: ${wrong}`)
-    const { answer } = given.told
+    this.granted(given.told)
+  }
+
+  /** A node has told somebody who keeps answers one, with the uses that it hands out. @throws WrongAnswer */
+  granted({ answer }: Pick<CheckOutcome, 'answer'>): void {
     const times = 1 + answer.validUses
     for (const call of callsIn(answer)) {
       this.#handedOut.set(call, (this.#handedOut.get(call) ?? 0) + times)

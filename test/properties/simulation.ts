@@ -62,15 +62,8 @@ export interface SimulationReport {
 }
 
 const NODES = 3
-/** Values whose answers are revoked: of who asks, and of attributes that only generators give (`x` and `y` is what these put out). */
-const REVOKED: readonly [RevokedValue, ...RevokedValue[]] = [
-  { name: 'source.principal', value: 'eve' },
-  { name: 'source.principal', value: 'bob' },
-  { name: 'source.principal', value: 'x' },
-  { name: '__proto__', value: 'x' },
-  { name: 'a', value: 'x' },
-  { name: 'source.namespace', value: 'ns1' },
-]
+/** Who asks, some of whom are made by generators. */
+const PRINCIPALS = ['eve', 'bob', 'x'] as const
 /** Times are mostly no whole milliseconds. Sums of eighths are exact, so that ages can be judged without a margin. */
 const FRACTION_MS = 0.125
 const WALL_STEPS_MS = [0, -38_000, 0, 38_000, 0, 0, -3_600_000, 7_000]
@@ -165,6 +158,7 @@ class Simulation {
     while (this.#judged < this.#options.checks) {
       if (this.#pick.chance(0.05)) await this.#happen()
       if (this.#pick.chance(0.008)) await this.#crowd()
+      if (this.#pick.chance(0.005)) await this.#isolate()
       // Requests that have much in common are worth most at one node.
       if (this.#pick.chance(0.3)) node = this.#pick.int(NODES)
       await this.#check(node)
@@ -267,7 +261,7 @@ class Simulation {
       // What it keeps is not true any more: it may go on with that until it has heard of the revocation.
       this.#world.change()
       await this.#advance(2)
-      this.#revoke()
+      this.#revoke(bag)
       await this.#advance(pick.of([2, 50]))
       await ask()
     }
@@ -276,7 +270,7 @@ class Simulation {
       await this.#advance(pick.of([2, 900, 2_100, 6_000, 11_000]))
       if (pick.chance(0.3)) this.#world.change()
       if (pick.chance(0.3)) await this.#advance(2)
-      if (pick.chance(0.3)) this.#revoke()
+      if (pick.chance(0.3)) this.#revoke(bag)
       await this.#advance(2)
       await ask()
     }
@@ -332,9 +326,24 @@ class Simulation {
     }
   }
 
-  #revoke(): void {
+  /** @param bag a request that it may be about */
+  #revoke(bag?: AttributeBag): void {
     const pick = this.#pick
-    this.#revoked.revoke(pick.chance(0.75) ? pick.of(REVOKED) : undefined)
+    const [first, ...others] = bag !== undefined && pick.chance(0.5) ? this.#generatedFor(bag) : []
+    const principal = { name: 'source.principal', value: pick.of(PRINCIPALS) }
+    this.#revoked.revoke(first !== undefined ? pick.of([first, ...others]) : pick.chance(0.7) ? principal : undefined)
+  }
+
+  /** Texts that generators find out about a request. */
+  #generatedFor(bag: AttributeBag): readonly RevokedValue[] {
+    const [{ bag: completed }] = possibilities(this.#model, bag, false) as readonly [Possibility]
+    const bound = this.#model.instances.flatMap((each) =>
+      each.template === 'kubernetes' ? each.bindings.map(([name]) => name) : [],
+    )
+    return bound.flatMap((name) => {
+      const value = completed.get(name)
+      return bag.get(name) === undefined && typeof value === 'string' ? [{ name, value }] : []
+    })
   }
 
   async #check(index: number): Promise<void> {
@@ -362,7 +371,7 @@ class Simulation {
       const kind = pick.int(6)
       if (kind < 2) this.#world.change()
       if (kind === 1) await this.#advance(2)
-      if (kind === 1 || kind === 2) this.#revoke()
+      if (kind === 1 || kind === 2) this.#revoke(bag)
       await this.#advance(2)
     }
     await this.#settle(Promise.all(all.map(async ({ pending }) => await pending)))

@@ -44,9 +44,11 @@ export class QuotaLeases {
     const filled = this.#fill(charge, lease, kept, grant, own)
     if (own > 0) return { ...grant, granted: own }
     if (isFailure(grant)) return grant
-    // Together with what was left.
-    if (filled?.pool.amounts.spend(demand.amount, this.#options.clock.monotonic()) === true)
-      return { ...grant, status: OK_STATUS, granted: demand.amount }
+    // Together with what was left, which ends first.
+    const now = this.#options.clock.monotonic()
+    const validForMs = filled?.pool.amounts.lifeMs(now) ?? 0
+    if (filled?.pool.amounts.spend(demand.amount, now) === true)
+      return { ...grant, status: OK_STATUS, granted: demand.amount, validForMs }
     return { ...grant, status: refusalOf(grant), granted: 0, validForMs: 0 }
   }
 

@@ -112,6 +112,20 @@ describe('pools of quotas', () => {
     expect(stage.nodes.asked.at(-1)?.quotas?.get('requests')).toEqual({ amount: -3, bestEffort: false })
   })
 
+  it('grants what is left together with what is leased anew for as long as both may be spent', async () => {
+    const burst = 103
+    const stage = createStage({ rate: 0.001, burst, validForMs: 900 })
+    let spent = 0
+    while (burst - stage.nodes.granted > 4) spent += (await charge(stage, call('ann'))) === 1 ? 1 : 0
+    await stage.clock.advance(300)
+    const left = stage.nodes.granted - spent
+    // Who is refused so much makes more be leased.
+    expect(await charge(stage, call('ann', 200))).toBe(0)
+    const grants = await stage.pools.charge(call('ann', left + 1), stage.clock.monotonic())
+    expect(stage.nodes.granted).toBe(burst)
+    expect(grants.get('requests')).toMatchObject({ granted: left + 1, validForMs: 600 })
+  })
+
   it('asks for each demand where the node does not say what grants depend on', async () => {
     const stage = createStage()
     stage.nodes.mode = 'no-shape'

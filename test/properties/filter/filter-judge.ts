@@ -58,7 +58,7 @@ export class FilterJudge {
   handedOut(told: ToldAnswer): void {
     // Uses of what nobody can keep are nobody's.
     const validUses = told.shape === undefined || told.answer.validForMs === 0 ? 0 : told.answer.validUses
-    this.#judge.handedOut({ answer: { ...told.answer, validUses } })
+    this.#judge.granted({ answer: { ...told.answer, validUses } })
     for (const call of callsIn(told.answer)) this.#handedOut.set(call, (this.#handedOut.get(call) ?? 0) + 1 + validUses)
   }
 
@@ -115,7 +115,8 @@ export class FilterJudge {
     return lifeProblem({ ...answer, ...NOTHING_ELSE }, possibility, verdicts, {
       tookMs,
       onWayMs: tookMs,
-      isPaid: false,
+      paidMs: undefined,
+      isRefused: false,
       roundedMs: ROUNDED_MS,
       mayBeLost: true,
     })

@@ -271,7 +271,8 @@ class FilterSimulation {
   }
 
   #revoke(): void {
-    this.#revoked.revoke(this.#pick.chance(0.7) ? this.#pick.of(['eve', 'bob', 'x']) : undefined)
+    const principal = { name: 'source.principal', value: this.#pick.of(['eve', 'bob', 'x']) }
+    this.#revoked.revoke(this.#pick.chance(0.7) ? principal : undefined)
   }
 
   #ask(index: number, request: EnvoyRequest): Asked {
