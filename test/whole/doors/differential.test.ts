@@ -19,6 +19,10 @@ describe.skipIf(missing.length > 0)('the same odd requests through every door', 
         expect(tallies.get(name)?.get('delivered'), name).toBeGreaterThan(10)
         expect(tallies.get(name)?.get('403'), name).toBeGreaterThan(10)
       }
+      for (const proxy of doors.proxies.filter(({ likeness }) => likeness !== undefined)) {
+        const kept = () => proxy.stat('wasmcustom.intermix.answers.kept')
+        await expect.poll(kept, { message: proxy.name }).toBeGreaterThan(30)
+      }
     } finally {
       await doors.stop()
     }

@@ -1,7 +1,7 @@
 // Sends the same odd requests through every door, and finds what is let through that should not be.
 import { type Described, describe } from './attributes.ts'
 import { type Doors, PROGRAM_DOORS, type Proxy, type Passage } from './doors.ts'
-import { type Message, textOf } from './message.ts'
+import { type Message, NUMBER_HEADER, textOf } from './message.ts'
 import { denialOf } from './policy.ts'
 import { readingsOf } from './readings.ts'
 import { Dice, oddRequest } from './requests.ts'
@@ -24,6 +24,7 @@ export interface Differential {
  * - what a proxy delivers is nothing that policy denies, whichever of the known readings its upstream has of it, and
  *   nothing that a program would be denied that asked about the very request that was delivered;
  * - what a proxy denies by policy, programs are not allowed that ask about the request as it was sent;
+ * - a proxy that keeps answers, asked twice, passes and refuses the same as one that keeps none;
  * - no answer is a failure of the node.
  */
 export async function differential(doors: Doors, count: number, seed: number): Promise<Differential> {
@@ -39,13 +40,22 @@ export async function differential(doors: Doors, count: number, seed: number): P
     const found = (what: string) => findings[index]?.push(`request ${index} ${show(message)}: ${what}`)
     const sent = await verdictOf(doors, message, found)
     for (const [door, status] of Object.entries(sent)) tally(door, String(status))
-    await Promise.all(
-      doors.proxies.map(async (proxy) => {
-        const passage = await proxy.pass(message)
-        tally(proxy.name, passage.delivered === undefined ? String(passage.status) : 'delivered')
-        await judge(doors, proxy, passage, sent, found)
-      }),
-    )
+    const passedBy = async (proxy: Proxy) => {
+      const passage = await proxy.pass(message)
+      tally(proxy.name, passage.delivered === undefined ? String(passage.status) : 'delivered')
+      await judge(doors, proxy, passage, sent, found)
+      return passage
+    }
+    const passed = await Promise.all(doors.proxies.map(async (proxy) => [proxy.name, await passedBy(proxy)] as const))
+    const passages = new Map(passed)
+    for (const proxy of doors.proxies.filter(({ likeness }) => likeness !== undefined)) {
+      const [first, second] = [passages.get(proxy.name), await passedBy(proxy)]
+      const expected = textOfPassage(passages.get(proxy.likeness ?? ''))
+      for (const [time, passage] of [first, second].entries()) {
+        const is = textOfPassage(passage)
+        if (is !== expected) found(`${proxy.name} at time ${time + 1} ${is}, ${proxy.likeness} ${expected}`)
+      }
+    }
   }
   const left = messages.entries()
   const work = async () => {
@@ -103,6 +113,18 @@ async function judge(
     const { json } = await askPrograms(doors, described)
     if (json !== 200) found(`${proxy.name} delivered ${show(delivered)}, of which programs are told ${json}`)
   }
+}
+
+/** Differ between any two requests. */
+const OWN_HEADERS: ReadonlySet<string> = new Set([NUMBER_HEADER, 'x-request-id'])
+
+function textOfPassage(passage: Passage | undefined): string {
+  if (passage?.delivered === undefined) return `answered ${passage?.status}`
+  const headers = passage.delivered.headers.filter(([name]) => !OWN_HEADERS.has(name.toLowerCase()))
+  const lines = headers.map((header) => header.join(':')).toSorted()
+  // Clients of HTTP/2 name the proxy itself where a request names no host.
+  const text = JSON.stringify({ ...passage.delivered, headers: lines })
+  return `delivered ${text.replace(/(host: 127\.0\.0\.1):\d+/, '$1')}`
 }
 
 function show({ method, target, version, headers }: Message): string {

@@ -28,7 +28,11 @@ export interface Passage {
 
 export interface Proxy {
   readonly name: string
+  /** Keeps answers itself; the proxy of this name, which keeps none, has to pass and refuse the same. */
+  readonly likeness?: string | undefined
   pass(message: Message): Promise<Passage>
+  /** Value of one of its statistics; 0 where it has none of that name. */
+  stat(name: string): Promise<number>
 }
 
 export const PROGRAM_DOORS = ['json', 'mixer', 'batch'] as const
@@ -52,6 +56,7 @@ interface Place {
 
 interface Running {
   readonly url: string
+  stat?(name: string): Promise<number>
   stop(): Promise<void>
 }
 
@@ -60,6 +65,7 @@ interface Kind {
   readonly tool: Tool
   /** How requests are sent; as HTTP/1 unless told. */
   readonly send?: typeof send
+  readonly likeness?: string
   start(place: Place): Promise<Running>
 }
 
@@ -88,6 +94,15 @@ const KINDS: readonly Kind[] = [
   {
     name: 'Envoy with the filter in it',
     tool: 'envoy',
+    likeness: 'Envoy over gRPC',
+    start: ({ grpcPort, ...place }) =>
+      startEnvoy({ ...place, path: ENVOY_WASM, nodePorts: [grpcPort], adapt: leavePathsAlone }),
+  },
+  {
+    name: 'Envoy with the filter in it, by HTTP/2',
+    tool: 'envoy',
+    likeness: 'Envoy, by HTTP/2',
+    send: sendHttp2,
     start: ({ grpcPort, ...place }) =>
       startEnvoy({ ...place, path: ENVOY_WASM, nodePorts: [grpcPort], adapt: leavePathsAlone }),
   },
@@ -141,7 +156,7 @@ export async function startDoors(options: DoorsOptions = {}): Promise<Doors> {
       if (binary === undefined) continue
       const proxy = await kind.start({ binary, grpcPort, httpPort, upstreamPort: upstream.port })
       ends.push(() => proxy.stop())
-      proxies.push(proxyOf(kind, Number(new URL(proxy.url).port), upstream))
+      proxies.push(proxyOf(kind, proxy, upstream))
     }
     const mixer = mixerDoor(node)
     ends.push(async () => mixer.close())
@@ -178,7 +193,8 @@ async function untilInTime<T>(ask: () => Promise<T>, statusOf: (answer: T) => nu
   return answer
 }
 
-function proxyOf({ name, send: transmit = send }: Kind, port: number, upstream: EchoUpstream): Proxy {
+function proxyOf({ name, likeness, send: transmit = send }: Kind, running: Running, upstream: EchoUpstream): Proxy {
+  const port = Number(new URL(running.url).port)
   let passed = 0
   const once = async (message: Message): Promise<Passage> => {
     const number = `${port}-${passed++}`
@@ -187,6 +203,8 @@ function proxyOf({ name, send: transmit = send }: Kind, port: number, upstream: 
   }
   return {
     name,
+    likeness,
+    stat: async (counter) => (await running.stat?.(counter)) ?? 0,
     async pass(message) {
       return await untilInTime(
         () => once(message),
