@@ -9,8 +9,8 @@ const FRUGAL = ['--max-semi-space-size=8', '--heap-growing-percent=40']
 // a third of its time goes into collecting them. Measured with load/report-cost.ts: 12 s of processor time per million
 // records instead of 16, for 100 MB more.
 const ROOMY = ['--max-semi-space-size=16', '--heap-growing-percent=150']
-// There are as many sidecars as services, and most have little to do. Measured with 10,000 answers kept and 40,000 checks: 110 MB
-// instead of 128, for up to a half more processor time; a third of the gain is that of one arena for malloc.
+// There are as many sidecars as services, and most have little to do. One arena for malloc is a third of the gain. The middle compiler
+// takes 10 MB for code that TurboFan's soon replaces: without it a hit takes no more processor time. load/sidecar-memory.ts measures.
 const SMALL = ['--max-semi-space-size=2', '--heap-growing-percent=20', '--no-maglev']
 const FLAGS = { node: FRUGAL, all: FRUGAL, sidecar: SMALL, worker: ROOMY }
 

@@ -21,6 +21,7 @@ describe('the page on sidecars', () => {
       '--max-semi-space-size',
       '--heap-growing-percent',
       '--no-maglev',
+      '--optimize-for-size',
     ]
     const known = new Set([...others, ...ROLES.flatMap((role) => Object.keys(settingsOf(role)).map(flagOf))])
     const named = [...page.matchAll(/(?<![\w-])--[a-z][a-z0-9-]*/g)].map(([flag]) => flag)
