@@ -32,8 +32,9 @@ export class BagSource {
     if (!pick.chance(0.5)) return this.#other()
     // Zipf's law: the second is asked half as often as the first.
     const rank = Math.floor(Math.exp(pick.random() * Math.log(POPULAR + 1))) - 1
-    if (this.#popular[rank] === undefined || pick.chance(RENEWED_SHARE)) this.#popular[rank] = this.#fresh()
-    return this.#asked(this.#popular[rank] as Values)
+    const known = this.#popular[rank]
+    if (known !== undefined && !pick.chance(RENEWED_SHARE)) return this.#asked(known)
+    return this.#asked((this.#popular[rank] = this.#fresh()))
   }
 
   #other(): AttributeBag {

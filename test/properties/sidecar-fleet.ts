@@ -60,7 +60,7 @@ export class SidecarFleet {
   }
 
   #witness(index: number, sidecar: string): Witness {
-    const { clock, nodes, judge, modelOf } = this.#options
+    const { clock, nodes, judge } = this.#options
     const configOf = (by: number) => (nodes[by] as ConfiguredNode).config
     return {
       asked: (question, id, by) => {
@@ -68,7 +68,7 @@ export class SidecarFleet {
         const askedAt = clock.monotonic()
         const configs = [configOf(by)]
         if (uses < 0) {
-          const config = modelOf(this.#sidecar(index).nodes.config()?.id ?? '')
+          const config = this.#options.modelOf(this.#sidecar(index).nodes.config()?.id ?? '')
           this.#hold(() => judge.givenBack(sidecar, config as ConfigModel, bag, -uses))
           return () => undefined
         }
