@@ -119,7 +119,7 @@ export function counterOf({ handler, instance, salt, dimensions }: Counted): str
   return `${salt} ${handler} ${chargeText(instance, 0, dimensions)}`
 }
 
-export function windowAt({ salt, instance, dimensions }: Counted, at: number): number {
+function windowAt({ salt, instance, dimensions }: Counted, at: number): number {
   return Math.floor(at / windowOf(salt, instance, dimensions).windowMs)
 }
 
