@@ -14,7 +14,7 @@ import type { HeaderLine, LoggedRequest } from './log-host.ts'
 export const REQUEST_HEADERS = ['x-user', 'content-type', 'x-two']
 export const RESPONSE_HEADERS = ['content-type', 'grpc-status', 'grpc-message']
 /** The id of this Envoy. */
-export const NODE = 'sidecar~10.1.2.3'
+const NODE = 'sidecar~10.1.2.3'
 
 interface Certificates {
   readonly peer: Names

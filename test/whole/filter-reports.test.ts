@@ -1,9 +1,12 @@
 // A real Envoy with the filter in it tells nodes of requests: what its own access log says of them, in few calls, each once.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { type IncomingMessage, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import { Pool } from 'undici'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -23,6 +26,10 @@ import { mixedRequests } from './policy.ts'
 import { recordsOf, type ToldRecord } from '../helpers/told-records.ts'
 
 const binary = toolOrSkip('envoy')
+const LISTENER = 'type.googleapis.com/envoy.config.listener.v3.Listener'
+interface Bootstrap {
+  readonly static_resources: { readonly listeners: readonly object[] }
+}
 const ends: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end()
@@ -216,6 +223,38 @@ describe.skipIf(binary === undefined)('records of the filter in a real Envoy', (
     // The newest are here.
     expect(seen).toContain('/away1999')
     await expect.poll(() => droppedOf(batches)).toEqual([{ reason: 'full', count: dropped }])
+  })
+
+  it('are sent by a filter that goes because its config has changed', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'intermix-listeners-'))
+    ends.push(() => rm(directory, { recursive: true, force: true }))
+    let listeners = ''
+    const write = async (text: string) => {
+      // Envoy looks for files that are moved there.
+      await writeFile(join(directory, 'new.yaml'), text)
+      await rename(join(directory, 'new.yaml'), join(directory, 'listeners.yaml'))
+    }
+    const report = { wait_ms: 60_000 }
+    const world = await startWorld({ report }, (bootstrap) => {
+      const listener = { '@type': LISTENER, ...(bootstrap.toJS() as Bootstrap).static_resources.listeners[0] }
+      listeners = JSON.stringify({ version_info: '1', resources: [listener] })
+      bootstrap.deleteIn(['static_resources', 'listeners'])
+      const path = join(directory, 'listeners.yaml')
+      bootstrap.setIn(['dynamic_resources'], {
+        lds_config: { path_config_source: { path, watched_directory: { path: directory } } },
+      })
+      writeFileSync(path, listeners)
+    })
+    for (let time = 0; time < 5; time++) await send(world.envoy.url, '/')
+    await expect.poll(() => world.stat('accepted')).toBe(5)
+    expect(await world.stat('sent')).toBe(0)
+    await write(listeners.replace('60000', '50000'))
+    await expect.poll(() => world.stat('sent')).toBe(5)
+    await send(world.envoy.url, '/')
+    await expect.poll(() => world.stat('accepted')).toBe(6)
+    expect(await world.stat('held')).toBe(1)
+    expect(await world.stat('dropped.end')).toBe(0)
+    expect(recordsOf(world.given.report.batches, 'mixer-report')).toHaveLength(5)
   })
 
   it('are told in calls of thousands, and all of them arrive', async () => {
