@@ -25,6 +25,8 @@ const MAX_MESSAGE = 4 * 1024 * 1024
  * well.
  */
 const SILENCE: f64 = 0.25
+/** Who sends what cannot be read would do so again: so many failures stand for it. */
+const UNREADABLE: i32 = 4
 const MAX_BACKOFF_MS: f64 = 1_000
 /** Streams that were left at one time. */
 const MAX_LEFT = 4
@@ -148,6 +150,7 @@ export class Nodes {
     if (stream === this.stream) this.failures = 0
     if (isRead) return
     report(LogLevel.WARN, 'a node has sent what cannot be read: its stream is ended')
+    this.failures = max(this.failures, UNREADABLE)
     stream.cancel()
     this.lost(stream, asker)
   }
