@@ -13,21 +13,28 @@ const compiler = fileURLToPath(new URL('../../node_modules/assemblyscript', impo
 /** What is planted in a source. @param path as in `assembly/cache/entry.ts` */
 export type ChangeSource = (path: string, text: string) => string
 
+/** Whoever plants something wants it soon, and optimising takes nearly all the time. */
+const PLANTED: readonly string[] = ['--optimizeLevel', '0']
+
 /**
  * The path of the compiled module.
- * @param change plants defects in its sources
+ * @param change plants defects in its sources; such a module is not optimised
  * @throws Error with what the compiler says
  */
-export async function filterModule(change: ChangeSource = (_, text) => text): Promise<string> {
+export async function filterModule(change?: ChangeSource): Promise<string> {
   const paths = globSync('assembly/**/*.ts', { cwd: filter }).map((path) => path.replaceAll(sep, '/'))
   const sources = new Map(
-    paths.toSorted().map((path) => [path, change(path, readFileSync(join(filter, path), 'utf8'))]),
+    paths.toSorted().map((path) => {
+      const text = readFileSync(join(filter, path), 'utf8')
+      return [path, change === undefined ? text : change(path, text)]
+    }),
   )
   const settings = [join(filter, 'asconfig.json'), join(compiler, 'package.json')].map((path) =>
     readFileSync(path, 'utf8'),
   )
+  const options = change === undefined ? [] : PLANTED
   const digest = createHash('sha256')
-    .update(JSON.stringify([...sources, ...settings]))
+    .update(JSON.stringify([...sources, ...settings, ...options]))
     .digest('hex')
   const path = join(cache, `${digest.slice(0, 32)}.wasm`)
   const lock = `${path}.lock`
@@ -37,7 +44,7 @@ export async function filterModule(change: ChangeSource = (_, text) => text): Pr
     else {
       try {
         const own = `${path}.${process.pid}`
-        writeFileSync(own, await compile(sources))
+        writeFileSync(own, await compile(sources, options))
         renameSync(own, path)
       } finally {
         rmSync(lock, { force: true })
@@ -73,10 +80,10 @@ interface Compiler {
   ): Promise<{ readonly error: Error | null }>
 }
 
-async function compile(sources: ReadonlyMap<string, string>): Promise<Uint8Array> {
+async function compile(sources: ReadonlyMap<string, string>, options: readonly string[]): Promise<Uint8Array> {
   const asc = (await import(join(compiler, 'dist/asc.js'))) as Compiler
   let compiled: Uint8Array | undefined
-  const args = ['--baseDir', filter, '--config', 'asconfig.json', '--outFile', 'filter.wasm']
+  const args = ['--baseDir', filter, '--config', 'asconfig.json', '--outFile', 'filter.wasm', ...options]
   let said = ''
   const { error } = await asc.main(args, {
     readFile(name, base) {

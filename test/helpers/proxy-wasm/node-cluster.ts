@@ -18,7 +18,7 @@ export type HostState =
   | 'away'
   /** It is asked, and whoever asks hears at once that it cannot be reached. */
   | 'refusing'
-  /** It is asked, and nothing is heard of it. */
+  /** It is asked, and nothing is heard of it: what is sent either way arrives when it is back. */
   | 'silent'
 
 interface NodeHost {
@@ -78,6 +78,7 @@ export class NodeCluster implements Cluster {
     const host = this.#host(index)
     host.state = state
     if (state === 'away' || state === 'refusing') this.cut(index)
+    else if (state === 'up') for (const stream of host.streams) stream.goOn()
   }
 
   /** Breaks all streams to a node: what is under way is lost. */
@@ -177,6 +178,8 @@ class NodeStream implements UpstreamStream {
   readonly #down: Way
   #handler: GrpcStreamHandler | undefined
   #isOver = false
+  /** What has not arrived, for the node is silent. */
+  readonly #held: (() => void)[] = []
 
   constructor(options: StreamOptions, events: StreamEvents, onOver: () => void) {
     this.#options = options
@@ -205,8 +208,7 @@ class NodeStream implements UpstreamStream {
 
   send(message: Uint8Array, isLast: boolean): void {
     if (this.#isOver) return
-    this.#up.send(this.#takesMs(), () => {
-      if (this.#options.isSilent()) return
+    this.#pass(this.#up, () => {
       if (message.length > 0) this.#handler?.message(Uint8Array.from(message))
       if (isLast) this.#handler?.halfClosed()
     })
@@ -214,6 +216,19 @@ class NodeStream implements UpstreamStream {
 
   reset(): void {
     this.#over()
+  }
+
+  /** The node is there again: all that was held back arrives. */
+  goOn(): void {
+    // What is sent meanwhile comes behind it.
+    for (let next = this.#held.shift(); next !== undefined; next = this.#held.shift()) next()
+  }
+
+  #pass(way: Way, arrive: () => void): void {
+    way.send(this.#takesMs(), () => {
+      if (this.#options.isSilent() || this.#held.length > 0) this.#held.push(() => this.#isOver || arrive())
+      else arrive()
+    })
   }
 
   /** The connection is gone: the caller hears of it, and so does the node. */
@@ -224,8 +239,8 @@ class NodeStream implements UpstreamStream {
   }
 
   #arrive(work: () => void): void {
-    if (this.#isOver || this.#options.isSilent()) return
-    this.#down.send(this.#takesMs(), () => this.#events.later(() => !this.#isOver && work()))
+    if (this.#isOver) return
+    this.#pass(this.#down, () => this.#events.later(() => !this.#isOver && work()))
   }
 
   #ended(status: number, message: string): void {

@@ -167,7 +167,7 @@ class FilterSimulation {
     this.#clock.stepWall(WALL_STEPS_MS[this.#events++ % WALL_STEPS_MS.length] ?? 0)
     const kind = pick.int(16)
     if (kind === 6 || kind === 7) return await this.#race()
-    if (kind === 8) return await this.#isolate()
+    if (kind === 8 || kind === 10) return await this.#isolate()
     // Two things never happen at the same moment: it would be open which came first.
     await this.#advance(2)
     if (kind === 0) this.#world.change()
@@ -203,16 +203,22 @@ class FilterSimulation {
     const pick = this.#pick
     const index = pick.int(FILTERS)
     const { cluster } = this.#filter(index)
-    const request = this.#requests.next()
+    let request = this.#requests.next()
     const ask = async () => {
       const asked = this.#ask(index, request)
       await this.#settle([asked])
       this.#conclude(asked)
+      return asked.outcome
     }
     for (let node = 0; node < NODES; node++) cluster.set(node, 'up')
     await this.#advance(1_200)
-    for (let i = 1 + pick.int(3); i > 0; i--) await ask()
-    if (pick.chance(0.5)) {
+    // What is kept shows most.
+    for (let tries = 0; tries < 5; tries++) {
+      await ask()
+      if ((await ask())?.tier === 'filter') break
+      request = this.#requests.next()
+    }
+    if (pick.chance(0.3)) {
       await this.#changeAndRevoke()
       await this.#advance(pick.of([2, 50]))
       await ask()

@@ -64,7 +64,7 @@ function linesOf(pick: Picker, name: string): readonly HeaderLine[] {
   if (name === 'content-type') return [[name, pick.of(['application/grpc', 'x', 'application/grpc+x'])]]
   const value = () => (pick.chance(0.02) ? Buffer.from('é').toString('latin1') : pick.of(TEXTS))
   // Now and then two lines: most may be joined, of the user's agent there may be one only.
-  return pick.chance(0.06)
+  return pick.chance(0.15)
     ? [
         [name, value()],
         [name, value()],

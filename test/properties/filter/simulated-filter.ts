@@ -45,8 +45,9 @@ export class SimulatedFilter {
   readonly host: FilterHost
   readonly #options: SimulatedFilterOptions
   readonly #revocations: HeardRevocations
-  /** The config that a stream has told last, by stream; the latest one last. */
-  readonly #configs = new Map<object, string>()
+  /** Streams so far: what is believed is what the latest one has told. */
+  #opened = 0
+  #config: string | undefined
   #known: Epoch | undefined
   #delivering: number | undefined
   /** When something was heard last that answers the filter. */
@@ -106,7 +107,7 @@ export class SimulatedFilter {
       ageMs,
       answeredAt: this.#options.clock.monotonic(),
       by,
-      config: [...this.#configs.values()].at(-1),
+      config: this.#config,
       known: this.#known,
     }
   }
@@ -116,7 +117,7 @@ export class SimulatedFilter {
     const { clock, onTold } = this.#options
     const batches = new AnswerBatches()
     const teller = this.#revocations.teller()
-    const stream = {}
+    const stream = ++this.#opened
     return {
       message: (bytes: Uint8Array, deliver: (bytes: Uint8Array) => void) => {
         batches.read(bytes, {
@@ -124,10 +125,8 @@ export class SimulatedFilter {
           failed: () => undefined,
           leaving: () => undefined,
           news: (news) => {
-            if (news.config !== undefined) {
-              this.#configs.delete(stream)
-              this.#configs.set(stream, news.config.id)
-            }
+            if (stream !== this.#opened) return
+            if (news.config !== undefined) this.#config = news.config.id
             teller.take(news, clock.monotonic())
             this.#known = teller.epoch()
             if (news.ask !== 0) this.heardAt = clock.monotonic()
@@ -137,10 +136,7 @@ export class SimulatedFilter {
         deliver(bytes)
         this.#delivering = undefined
       },
-      over: () => {
-        teller.lost()
-        this.#configs.delete(stream)
-      },
+      over: () => teller.lost(),
     }
   }
 }
