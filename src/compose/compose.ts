@@ -40,6 +40,7 @@ import { grpcServices } from '../server/grpc-doors.ts'
 import type { CreateGrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
 import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
+import { fastifyHost } from '../server/fastify-host.ts'
 import { createHttpServer } from '../server/http.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
 import { quotasOperation } from '../server/quota-operation.ts'
@@ -246,12 +247,10 @@ class Composition implements RunningProcess {
       services: grpcServices({ ...given, news: policy.news }),
       maxMessageBytes: maxMessageSize,
     })
-    const http = createHttpServer({
-      ...given,
-      trustForwarded,
-      maxBodyBytes: maxMessageSize,
-      maxHeaderBytes,
-    })
+    const http = createHttpServer(
+      { ...given, trustForwarded, maxBodyBytes: maxMessageSize, maxHeaderBytes },
+      fastifyHost,
+    )
     return new Map([
       ['grpc', door(grpc, grpcAddress, this.#settings)],
       ['http', door(http, httpAddress, this.#settings)],

@@ -13,6 +13,7 @@ import type { Gauge } from '../kernel/ports.ts'
 import { Admission } from '../server/admission.ts'
 import type { CreateGrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
+import { plainHost } from '../server/plain-host.ts'
 import { createHttpServer } from '../server/http.ts'
 import { PROXY_DOORS, withHealth } from '../server/proxy-doors.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -172,12 +173,15 @@ class Sidecar implements RunningProcess {
       // Nobody else could take the connections over.
       maxConnectionAgeMs: Number.POSITIVE_INFINITY,
     })
-    const http = createHttpServer({
-      ...given,
-      trustForwarded: settings.trustForwarded,
-      maxBodyBytes: maxMessageSize,
-      maxHeaderBytes: settings.maxHeaderBytes,
-    })
+    const http = createHttpServer(
+      {
+        ...given,
+        trustForwarded: settings.trustForwarded,
+        maxBodyBytes: maxMessageSize,
+        maxHeaderBytes: settings.maxHeaderBytes,
+      },
+      plainHost,
+    )
     return new Map([
       ['grpc', door(grpc, settings.grpcAddress, settings)],
       ['http', door(http, settings.httpAddress, settings)],

@@ -1,4 +1,4 @@
-// Requests and answers of our HTTP servers, on Node's own: their few routes need no framework, which takes 7 MB of memory.
+// Requests and answers of our HTTP servers, whether they are served on Fastify or on Node's own server.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
@@ -39,7 +39,7 @@ export function jsonAnswer(status: number, json: unknown): HttpAnswer {
 }
 
 /** Statuses whose responses have no body (RFC 9110, section 6.4.1). */
-const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 304])
+export const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 304])
 
 export function sendAnswer(response: ServerResponse, { status, headers, body }: HttpAnswer): void {
   if (WITHOUT_BODY.has(status)) {

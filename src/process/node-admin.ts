@@ -2,7 +2,8 @@
 
 import type { OperationReply } from '../kernel/operation.ts'
 import { parseJson } from '../kernel/parse-json.ts'
-import { type AdminServer, createAdminServer } from '../observe/admin-server.ts'
+import type { AdminServer } from '../observe/admin-server.ts'
+import { createFastifyAdmin } from '../observe/fastify-admin.ts'
 import type { Health, HealthCheck } from '../observe/health.ts'
 import type { LogLevel, RootLogger } from '../observe/logger.ts'
 import type { PrometheusMeter } from '../observe/meter.ts'
@@ -34,7 +35,7 @@ export class NodeAdmin {
     const { role, nodeId: id, adminHosts: hosts } = settings
     this.#options = options
     this.#health = new NodeHealth(processes)
-    this.#server = createAdminServer({
+    this.#server = createFastifyAdmin({
       meter: { contentType: meter.contentType, render: () => processes.renderMetrics() },
       health: this.#health,
       debug: this.#views,

@@ -2,7 +2,8 @@
 
 import type { CreateProcess, RunningProcess, Started } from '../compose/running-process.ts'
 import { BUILD_INFO } from '../kernel/metrics/process.ts'
-import { createAdminServer, type AdminServer, type AdminServerOptions } from '../observe/admin-server.ts'
+import type { AdminServerOptions } from '../observe/admin-routes.ts'
+import type { AdminServer, CreateAdminServer } from '../observe/admin-server.ts'
 import { Health } from '../observe/health.ts'
 import { createLogger, type RootLogger } from '../observe/logger.ts'
 import { createLoopMonitor, type LoopMonitor } from '../observe/loop-lag.ts'
@@ -74,8 +75,8 @@ type End = 'well' | 'badly' | 'late'
 export async function runRole(settings: Settings, host: RoleHost): Promise<number> {
   const { clock } = host
   const log = processLog(settings, host)
-  const parts = new Parts(settings, host, log)
   const stopped = firstCause(host, log)
+  const parts = new Parts(settings, { ...host, createAdmin: host.createAdmin ?? (await adminFor(settings)) }, log)
   try {
     const started = await Promise.race([parts.start(), stopped])
     if (typeof started === 'object') {
@@ -150,6 +151,12 @@ export async function firstCause(host: ProcessHost, log: Logger): Promise<StopCa
   })
 }
 
+/** A sidecar must stay small: it has Node's own server and never loads the framework of the others. */
+async function adminFor({ role }: Settings): Promise<CreateAdminServer> {
+  if (role === 'sidecar') return (await import('../observe/plain-admin.ts')).createPlainAdmin
+  return (await import('../observe/fastify-admin.ts')).createFastifyAdmin
+}
+
 /** What a process consists of, in the order of starting. */
 class Parts {
   readonly #settings: Settings
@@ -165,12 +172,12 @@ class Parts {
   #running: RunningProcess | undefined
   #stopping = false
 
-  constructor(settings: Settings, host: RoleHost, log: RootLogger) {
+  constructor(settings: Settings, host: RoleHost & Required<Pick<RoleHost, 'createAdmin'>>, log: RootLogger) {
     this.#settings = settings
     this.#host = host
     this.#log = log
     const version = { version: host.version, node: process.version, role: settings.role, id: settings.nodeId }
-    this.#admin = (host.createAdmin ?? createAdminServer)({
+    this.#admin = host.createAdmin({
       meter: this.#meter,
       health: this.#health,
       debug: this.#debug,

@@ -14,8 +14,8 @@ import { listen } from './listen.ts'
 import { requestGate } from './http-admission.ts'
 import { hookHttpServer } from './http-connections.ts'
 import { errorListener } from './http-errors.ts'
+import type { CreateHttpHost } from './http-host.ts'
 import type { HttpDoorDependencies } from './http-route.ts'
-import { httpRouter } from './http-router.ts'
 import { quotaRoute } from './quota-route.ts'
 import { createRefusals } from './refusals.ts'
 import { reportRoute } from './report-route.ts'
@@ -51,8 +51,11 @@ const REQUEST_MS = 30_000
 /** How long peers may take to send the rest of a request when the server begins to drain. */
 const LINGER_MS = 100
 
-/** @throws IntermixError INVALID_SETTING where `trustForwarded` holds something else than ranges. */
-export function createHttpServer(options: HttpServerOptions): HttpServer {
+/**
+ * @param createHost what leads requests to routes
+ * @throws IntermixError INVALID_SETTING where `trustForwarded` holds something else than ranges.
+ */
+export function createHttpServer(options: HttpServerOptions, createHost: CreateHttpHost): HttpServer {
   const { clock, admission, maxHeaderBytes = 128 * KIB, maxBodyBytes = 4 * MIB, limits = DEFAULT_LIMITS } = options
   const refused = createRefusals({ ...options, door: 'http' })
   const server = http().createServer({
@@ -73,7 +76,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     authzRoute({ ...given, isTrusted }),
   ]
   const gate = requestGate(admission, options.defaultTimeoutMs)
-  const connections = hookHttpServer(server, gate, httpRouter(routes, maxBodyBytes, onError))
+  const host = createHost({ server, routes, maxBodyBytes, onError })
+  const connections = hookHttpServer(server, gate, host.handle)
   let drained: Promise<void> | undefined
   const close = async (deadlineMs: number): Promise<void> => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
@@ -84,10 +88,14 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     await closed
     cancelLinger()
     cancelDeadline()
+    await host.close()
   }
   return {
     server,
-    listen: (address) => listen(server, address),
+    async listen(address) {
+      await host.ready()
+      return await listen(server, address)
+    },
     drain(deadlineMs) {
       drained ??= close(deadlineMs)
       return drained

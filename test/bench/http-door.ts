@@ -4,6 +4,7 @@
 import type { Server } from 'node:http'
 import { type Duplex, duplexPair } from 'node:stream'
 import { fastify } from 'fastify'
+import { fastifyHost } from '../../src/server/fastify-host.ts'
 import { createHttpServer } from '../../src/server/http.ts'
 import { benchNode } from './bench-node.ts'
 
@@ -43,10 +44,10 @@ class Connection {
 }
 
 const node = await benchNode()
-const ours = createHttpServer(node.given)
+const ours = createHttpServer(node.given, fastifyHost)
 const echo = fastify()
 echo.post('/v1/check', (asked, reply) => reply.send(asked.body))
-await echo.ready()
+await Promise.all([echo.ready(), ours.listen({ host: '127.0.0.1', port: 0 })])
 const servers = Object.entries({ 'Fastify echo': echo.server, 'POST /v1/check': ours.server }).map(
   ([name, server]) => ({
     name,

@@ -1,8 +1,9 @@
 // One request to an HTTP server of ours over a connection of its own, and the whole answer.
 
 import { once } from 'node:events'
-import { type IncomingHttpHeaders, type IncomingMessage, request as httpRequest, type Server } from 'node:http'
+import { type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { HttpServer } from '../../src/server/http.ts'
 
 export interface Injected {
   readonly method: string
@@ -20,9 +21,11 @@ export interface Answered {
 }
 
 /** Has the server listen at a free port where it does not yet. An object is sent as JSON. */
-export async function inject(server: Server, { method, url, headers = {}, payload }: Injected): Promise<Answered> {
-  if (!server.listening) await once(server.listen(0, '127.0.0.1'), 'listening')
-  const { port } = server.address() as AddressInfo
+export async function inject(http: HttpServer, { method, url, headers = {}, payload }: Injected): Promise<Answered> {
+  const { server } = http
+  const port = server.listening
+    ? (server.address() as AddressInfo).port
+    : await http.listen({ host: '127.0.0.1', port: 0 })
   const request = httpRequest({ port, method, path: url, headers, agent: false })
   const plain = payload === undefined || typeof payload === 'string' || Buffer.isBuffer(payload)
   request.end(plain ? payload : JSON.stringify(payload))

@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { ACCESS_LOG_ENTRIES_TOTAL } from '../../src/kernel/metrics/doors.ts'
-import { type AdminServer, createAdminServer } from '../../src/observe/admin-server.ts'
+import type { AdminServer, CreateAdminServer } from '../../src/observe/admin-server.ts'
 import { Health } from '../../src/observe/health.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { createMeter } from '../../src/observe/meter.ts'
+import { ADMIN_HOSTS } from './admin-hosts.ts'
 
 const servers: AdminServer[] = []
 
@@ -11,12 +12,12 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.close()
 })
 
-async function start(debug: Map<string, () => unknown> = new Map()) {
+async function startOn(createAdmin: CreateAdminServer, debug: Map<string, () => unknown> = new Map()) {
   const lines: string[] = []
   const log = createLogger({ format: 'json', level: 'info', terminal: false, write: (line) => lines.push(line) })
   const health = new Health()
   const meter = createMeter({ processMetrics: false })
-  const server = createAdminServer({ meter, health, debug, log, version: { version: '1.2.3' } })
+  const server = createAdmin({ meter, health, debug, log, version: { version: '1.2.3' } })
   servers.push(server)
   const base = `http://${await server.listen({ host: '127.0.0.1', port: 0 })}`
   const get = async (path: string, init?: RequestInit) => {
@@ -28,7 +29,9 @@ async function start(debug: Map<string, () => unknown> = new Map()) {
   return { get, health, log, meter, debug, lines, base, server }
 }
 
-describe('the admin server', () => {
+describe.each(ADMIN_HOSTS)('the admin server on %s', (_, createAdmin) => {
+  const start = () => startOn(createAdmin)
+
   it('exposes the metrics in the Prometheus format', async () => {
     const { get, meter } = await start()
     meter.counter(ACCESS_LOG_ENTRIES_TOTAL)().add(4)
@@ -110,13 +113,42 @@ describe('the admin server', () => {
   it('answers /version and an unknown path', async () => {
     const { get } = await start()
     expect((await get('/version')).json).toEqual({ version: '1.2.3' })
-    expect((await get('/nowhere')).status).toBe(404)
+    for (const [method, path] of [
+      ['GET', '/nowhere'],
+      ['GET', '/debug/%zz'],
+      ['GET', '/debug/a/b'],
+      ['GET', '/v1/x'],
+      ['DELETE', '/debug'],
+      ['POST', '/metrics'],
+    ] as const) {
+      const { status, json } = await get(path, { method })
+      expect([status, json]).toEqual([404, { code: 'NOT_FOUND', message: `no ${method} ${path} here; see /debug` }])
+    }
+  })
+
+  it('answers HEAD as GET, without the body', async () => {
+    const { base, get } = await start()
+    const head = await fetch(`${base}/version`, { method: 'HEAD' })
+    const { text, type } = await get('/version')
+    expect([head.status, head.headers.get('content-type'), head.headers.get('content-length')]).toEqual([
+      200,
+      type,
+      String(text.length),
+    ])
+    expect(await head.text()).toBe('')
+  })
+
+  it('takes no longer a body than a level needs', async () => {
+    const { get, log } = await start()
+    const long = await get('/debug/log-level', { method: 'PUT', body: 'a'.repeat(1_025) })
+    expect([long.status, long.json]).toEqual([413, { code: 'INVALID_ARGUMENT', message: 'the body is too large' }])
+    expect(log.level).toBe('info')
   })
 
   it('rejects when the port is taken', async () => {
     const { base } = await start()
     const port = Number(new URL(base).port)
-    const second = createAdminServer({
+    const second = createAdmin({
       meter: createMeter({ processMetrics: false }),
       health: new Health(),
       debug: new Map(),

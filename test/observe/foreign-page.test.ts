@@ -2,20 +2,21 @@ import { request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Operation } from '../../src/kernel/operation.ts'
-import { type AdminServer, createAdminServer } from '../../src/observe/admin-server.ts'
+import type { AdminServer, CreateAdminServer } from '../../src/observe/admin-server.ts'
 import { Health } from '../../src/observe/health.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { createMeter } from '../../src/observe/meter.ts'
+import { ADMIN_HOSTS } from './admin-hosts.ts'
 
 let server: AdminServer
 afterEach(() => server.close())
 
-async function start(hosts: readonly string[] = []) {
+async function startOn(createAdmin: CreateAdminServer, hosts: readonly string[] = []) {
   const lines: string[] = []
   const log = createLogger({ format: 'json', level: 'info', terminal: false, write: (line) => lines.push(line) })
   const meter = createMeter({ processMetrics: false })
   const operations = new Map<string, Operation>()
-  server = createAdminServer({ meter, health: new Health(), debug: new Map(), operations, hosts, log, version: {} })
+  server = createAdmin({ meter, health: new Health(), debug: new Map(), operations, hosts, log, version: {} })
   const [host, port] = (await server.listen({ host: '127.0.0.1', port: 0 })).split(':')
   const done: string[] = []
   operations.set('revocations', async ({ body, query }) => {
@@ -34,7 +35,9 @@ async function start(hosts: readonly string[] = []) {
   return { ask, done, lines, json, own: `127.0.0.1:${port}` }
 }
 
-describe('operations at the admin port', () => {
+describe.each(ADMIN_HOSTS)('operations at the admin port on %s', (_, createAdmin) => {
+  const start = (hosts?: readonly string[]) => startOn(createAdmin, hosts)
+
   it('take JSON and answer with what they say, once they are there', async () => {
     const { ask, done, json } = await start()
     expect(await ask('POST', '/v1/revocations?a=1', json, '{"kind":"all"}')).toEqual({

@@ -5,14 +5,15 @@ import { parseIp } from '../../src/kernel/ip-address.ts'
 import type { StringMap } from '../../src/kernel/value.ts'
 import { createHttpServer, type HttpServer, type HttpServerOptions } from '../../src/server/http.ts'
 import { dependencies } from './fixtures.ts'
+import { HOSTS } from './hosts.ts'
 
-describe('which request a forward-auth call is about', () => {
+describe.each(HOSTS)('which request a forward-auth call is about on %s', (_, createHost) => {
   let given: ReturnType<typeof dependencies>
   let server: HttpServer
   let port: number
 
   async function start(options: Partial<HttpServerOptions> = {}): Promise<void> {
-    server = createHttpServer({ ...given, ...options })
+    server = createHttpServer({ ...given, ...options }, createHost)
     port = await server.listen({ host: '127.0.0.1', port: 0 })
   }
 

@@ -7,8 +7,9 @@ import { Code } from '../../src/kernel/status.ts'
 import type { StringMap } from '../../src/kernel/value.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import { dependencies, type RecordingCheck } from './fixtures.ts'
+import { HOSTS } from './hosts.ts'
 
-describe('forward-auth', () => {
+describe.each(HOSTS)('forward-auth on %s', (_, createHost) => {
   let given: ReturnType<typeof dependencies>
   let check: RecordingCheck
   let server: HttpServer
@@ -17,7 +18,7 @@ describe('forward-auth', () => {
   beforeEach(async () => {
     given = dependencies()
     check = given.check
-    server = createHttpServer(given)
+    server = createHttpServer(given, createHost)
     port = await server.listen({ host: '127.0.0.1', port: 0 })
   })
   afterEach(() => server.drain(1_000))
@@ -65,6 +66,11 @@ describe('forward-auth', () => {
     expect(response.status).toBe(200)
   })
 
+  it.each(['QUERY', 'PUT'])('minds neither a content type that is none nor that a %s has none', async (method) => {
+    for (const headers of [{}, { 'content-type': 'none' }] as Record<string, string>[])
+      expect((await raw(`${method} /v1/authz/x`, headers, 'a')).status).toBe(200)
+  })
+
   it('reads what a trusted proxy forwards, and hides what a client may not say', async () => {
     await raw('GET /v1/authz', {
       'x-forwarded-method': 'post',
@@ -94,7 +100,7 @@ describe('forward-auth', () => {
 
   it('believes no X-Forwarded header of a caller that is not trusted', async () => {
     await server.drain(1_000)
-    server = createHttpServer({ ...given, trustForwarded: ['192.0.2.0/24'] })
+    server = createHttpServer({ ...given, trustForwarded: ['192.0.2.0/24'] }, createHost)
     port = await server.listen({ host: '127.0.0.1', port: 0 })
     await raw('GET /v1/authz/real?attr.source.principal=admin', {
       'x-forwarded-method': 'POST',
@@ -306,8 +312,8 @@ describe('forward-auth', () => {
   })
 
   it('names every range of its settings that is none', () => {
-    expect(() => createHttpServer({ ...given, trustForwarded: ['10.0.0.0/8', '10.0.0.0/33', 'local'] })).toThrow(
-      'not CIDR ranges such as 10.0.0.0/8: 10.0.0.0/33, local',
-    )
+    expect(() =>
+      createHttpServer({ ...given, trustForwarded: ['10.0.0.0/8', '10.0.0.0/33', 'local'] }, createHost),
+    ).toThrow('not CIDR ranges such as 10.0.0.0/8: 10.0.0.0/33, local')
   })
 })

@@ -6,21 +6,25 @@ import { inject } from '../helpers/inject.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import { answerOf, dependencies } from './fixtures.ts'
+import { HOSTS } from './hosts.ts'
 
 const OWN = ['content-type', 'x-intermix-status', 'x-intermix-tier', 'x-intermix-age-ms', 'x-intermix-valid-for-ms']
 
-describe('POST /v1/check over a connection', () => {
+describe.each(HOSTS)('POST /v1/check over a connection on %s', (_, createHost) => {
   let given: ReturnType<typeof dependencies>
   let server: HttpServer
   let port: number
 
   beforeEach(async () => {
     given = dependencies()
-    server = createHttpServer({
-      ...given,
-      maxBodyBytes: 4_000,
-      limits: { maxMapEntries: 10, maxAttributeBytes: 1_000 },
-    })
+    server = createHttpServer(
+      {
+        ...given,
+        maxBodyBytes: 4_000,
+        limits: { maxMapEntries: 10, maxAttributeBytes: 1_000 },
+      },
+      createHost,
+    )
     port = await server.listen({ host: '127.0.0.1', port: 0 })
   })
   afterEach(async () => {
@@ -66,7 +70,7 @@ describe('POST /v1/check over a connection', () => {
       return path === '/later' ? Promise.resolve(outcome) : outcome
     }
     const direct = await post([body], lengthOf(body))
-    const injected = await inject(server.server, { method: 'POST', url: '/v1/check', payload: body })
+    const injected = await inject(server, { method: 'POST', url: '/v1/check', payload: body })
     expect(direct.body).toBe(injected.body)
     expect(direct.status).toBe(injected.statusCode)
     expect(direct.own).toEqual(

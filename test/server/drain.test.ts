@@ -8,7 +8,6 @@ import { create, toBinary } from '@bufbuild/protobuf'
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Health } from '../../src/observe/health.ts'
-import { createAdminServer } from '../../src/observe/admin-server.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { createMeter } from '../../src/observe/meter.ts'
 import { createAdapterListener } from '../../src/server/adapter-listener.ts'
@@ -16,6 +15,8 @@ import { createHttpServer } from '../../src/server/http.ts'
 import { CheckRequestSchema } from '../../src/wire/generated/envoy/service/auth/v3/external_auth_pb.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { answerOf, dependencies, served } from './fixtures.ts'
+import { HOSTS } from './hosts.ts'
+import { ADMIN_HOSTS } from '../observe/admin-hosts.ts'
 import { createGrpcServer } from './transport.ts'
 
 /** A check about a connection: the least that there is. */
@@ -123,19 +124,19 @@ describe('the gRPC server that drains', () => {
 
 const HEAD = 'POST /v1/check HTTP/1.1\r\nhost: a\r\ncontent-length: 18\r\n'
 
-describe('the HTTP server that drains', () => {
+describe.each(HOSTS)('the HTTP server on %s that drains', (_, createHost) => {
   it.each([
     ['has sent nothing', ''],
     ['has sent a part of a head', HEAD],
     ['has sent a head and a part of a body', `${HEAD}\r\n{"attr`],
   ])('does not wait for a connection that %s', async (_what, text) => {
-    const server = createHttpServer(dependencies())
+    const server = createHttpServer(dependencies(), createHost)
     await opened(await server.listen(ANYWHERE), text)
     await server.drain(HOUR_MS)
   })
 
   it('does not wait for a connection that is kept alive', async () => {
-    const server = createHttpServer(dependencies())
+    const server = createHttpServer(dependencies(), createHost)
     const socket = await opened(await server.listen(ANYWHERE), `${HEAD}\r\n{"attributes": {}}`)
     const [answer] = (await once(socket, 'data')) as [Buffer]
     expect(answer.toString()).toContain('200 OK')
@@ -152,7 +153,7 @@ describe('the HTTP server that drains', () => {
       return { answer: answerOf(), quotas: new Map() }
     }
     const clock = new FakeClock()
-    const server = createHttpServer({ ...given, clock })
+    const server = createHttpServer({ ...given, clock }, createHost)
     const port = await server.listen(ANYWHERE)
     const status = new Promise<number | undefined>((resolve, reject) => {
       const request = httpRequest({ port, method: 'POST', path: '/v1/check' }, (response) => {
@@ -175,9 +176,10 @@ describe('listeners for operators', () => {
   it.each(['', 'GET /metrics HTTP/1.1\r\n'])('do not wait for a connection that has sent %j', async (text) => {
     const log = createLogger({ format: 'json', level: 'error', terminal: false, write: () => {} })
     const meter = createMeter({ processMetrics: false })
-    const admin = createAdminServer({ meter, health: new Health(), debug: new Map(), log, version: {} })
+    const given = { meter, health: new Health(), debug: new Map(), log, version: {} }
+    const admins = ADMIN_HOSTS.map(([, createAdmin]) => createAdmin(given))
     const adapters = createAdapterListener(log)
-    for (const listener of [admin, adapters]) {
+    for (const listener of [...admins, adapters]) {
       const address = await listener.listen(ANYWHERE)
       await opened(Number(address.split(':')[1]), text)
       await listener.close()

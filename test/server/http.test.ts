@@ -12,6 +12,7 @@ import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import { parseJsonBody } from '../../src/server/json-body.ts'
 import { decodeRecords } from '../../src/wire/record-json.ts'
 import { answerOf, dependencies, type RecordingCheck } from './fixtures.ts'
+import { HOSTS } from './hosts.ts'
 
 interface ErrorBody {
   readonly error: {
@@ -21,7 +22,7 @@ interface ErrorBody {
   }
 }
 
-describe('the HTTP API', () => {
+describe.each(HOSTS)('the HTTP API on %s', (_, createHost) => {
   let given: ReturnType<typeof dependencies>
   let check: RecordingCheck
   let server: HttpServer
@@ -29,12 +30,12 @@ describe('the HTTP API', () => {
   beforeEach(() => {
     given = dependencies()
     check = given.check
-    server = createHttpServer({ ...given, maxBodyBytes: 2_000 })
+    server = createHttpServer({ ...given, maxBodyBytes: 2_000 }, createHost)
   })
   afterEach(() => server.drain(1_000))
 
   const post = (url: string, payload: unknown, headers: Record<string, string> = {}) =>
-    inject(server.server, {
+    inject(server, {
       method: 'POST',
       url,
       headers,
@@ -107,13 +108,13 @@ describe('the HTTP API', () => {
 
     it('is UTF-8', async () => {
       const payload = Buffer.from('{"attributes": {"request.path": "/\xe9"}}', 'latin1')
-      const response = await inject(server.server, { method: 'POST', url: '/v1/check', payload })
+      const response = await inject(server, { method: 'POST', url: '/v1/check', payload })
       expect([response.statusCode, response.json<ErrorBody>().error.message]).toEqual([400, 'the body is not UTF-8'])
     })
 
     it('has no more map entries and bytes than the settings say, in a check and in each record of a report', async () => {
       await server.drain(1_000)
-      server = createHttpServer({ ...given, limits: { maxMapEntries: 3, maxAttributeBytes: 300 } })
+      server = createHttpServer({ ...given, limits: { maxMapEntries: 3, maxAttributeBytes: 300 } }, createHost)
       const attributes = { 'source.labels': { a: '1', b: '2' }, 'request.headers': { c: '3', d: '4' } }
       const check4 = await post('/v1/check', { attributes })
       expect([check4.statusCode, check4.json<ErrorBody>().error.message]).toEqual([
@@ -215,7 +216,7 @@ describe('the HTTP API', () => {
       check.decide = async () => ({ answer: answerOf(), quotas: new Map([['__proto__', grant]]) })
       const payload = '{"attributes": {}, "quotas": {"__proto__": {"amount": 7}}}'
       const headers = { 'content-type': 'application/json' }
-      const response = await inject(server.server, { method: 'POST', url: '/v1/check', headers, payload })
+      const response = await inject(server, { method: 'POST', url: '/v1/check', headers, payload })
       expect(check.asked[0]?.options.quotas).toEqual(new Map([['__proto__', { amount: 7, bestEffort: false }]]))
       expect(response.body).toContain('"quotas":{"__proto__":{"status":{"code":0')
     })
@@ -346,11 +347,11 @@ describe('the HTTP API', () => {
   })
 
   it('says what is served where a path or a method is not', async () => {
-    const missing = await inject(server.server, { method: 'GET', url: '/v1/chekc?x=y' })
+    const missing = await inject(server, { method: 'GET', url: '/v1/chekc?x=y' })
     expect([missing.statusCode, missing.json<ErrorBody>().error.code]).toEqual([404, 'NOT_FOUND'])
-    const wrong = await inject(server.server, { method: 'GET', url: '/v1/check' })
+    const wrong = await inject(server, { method: 'GET', url: '/v1/check' })
     expect([wrong.statusCode, wrong.headers['allow']]).toEqual([405, 'POST'])
-    const malformed = await inject(server.server, { method: 'GET', url: '/v1/%zz' })
+    const malformed = await inject(server, { method: 'GET', url: '/v1/%zz' })
     expect([malformed.statusCode, malformed.json<ErrorBody>().error.code]).toEqual([400, 'INVALID_REQUEST'])
   })
 

@@ -6,12 +6,13 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { fastifyHost } from '../../src/server/fastify-host.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import { createNativeServer } from '../../src/server/http2/server.ts'
 import { dependencies, served } from './fixtures.ts'
 
 const servers = [
-  ['HTTP', () => createHttpServer(dependencies())],
+  ['HTTP', () => createHttpServer(dependencies(), fastifyHost)],
   ['gRPC', () => createNativeServer(served(dependencies()))],
 ] as const
 
@@ -62,7 +63,7 @@ describe('the HTTP API at a Unix socket', () => {
     const folder = await mkdtemp(join(tmpdir(), 'intermix-listen-'))
     const socketPath = join(folder, 'http')
     const given = dependencies()
-    const server = createHttpServer(given)
+    const server = createHttpServer(given, fastifyHost)
     await server.listen({ host: '', port: 0, path: socketPath })
     const headers = { 'x-forwarded-uri': '/a', 'x-forwarded-host': 'h', 'x-forwarded-method': 'GET' }
     const asked = request({ socketPath, path: '/v1/authz', headers }).end()

@@ -10,6 +10,7 @@ import { createLoopMonitor, type LoopMonitor } from '../../src/observe/loop-lag.
 import { createMeter } from '../../src/observe/meter.ts'
 import { Admission } from '../../src/server/admission.ts'
 import type { GrpcServer } from '../../src/server/grpc-server.ts'
+import { fastifyHost } from '../../src/server/fastify-host.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import {
   HealthCheckRequestSchema,
@@ -62,7 +63,7 @@ function block(ms: number): void {
 async function serve(admission: Admission) {
   const given = { ...dependencies(), admission }
   const grpc: GrpcServer = createGrpcServer(served(given))
-  const http: HttpServer = createHttpServer({ ...given })
+  const http: HttpServer = createHttpServer({ ...given }, fastifyHost)
   const grpcPort = await grpc.listen({ host: '127.0.0.1', port: 0 })
   const httpPort = await http.listen({ host: '127.0.0.1', port: 0 })
   const client = new Client(`127.0.0.1:${grpcPort}`, credentials.createInsecure())

@@ -5,6 +5,7 @@ import { type RateLimitDemand, UNLIMITED } from '../../src/kernel/rate-limit.ts'
 import { Code } from '../../src/kernel/status.ts'
 import { createHttpServer, type HttpServer } from '../../src/server/http.ts'
 import { dependencies } from './fixtures.ts'
+import { HOSTS } from './hosts.ts'
 
 interface ErrorBody {
   readonly error: { readonly message: string; readonly problems: readonly { path: string; message: string }[] }
@@ -16,7 +17,7 @@ const STATUSES = [
   { isOver: false, limit: undefined, remaining: UNLIMITED, resetSeconds: 0 },
 ]
 
-describe('POST /v1/quota', () => {
+describe.each(HOSTS)('POST /v1/quota on %s', (_, createHost) => {
   let given: ReturnType<typeof dependencies>
   let asked: RateLimitDemand[]
   let server: HttpServer
@@ -31,12 +32,12 @@ describe('POST /v1/quota', () => {
         return { isOver: true, statuses: STATUSES, nearest: undefined }
       },
     }
-    server = createHttpServer({ ...given, rateLimit: { service, headers: 'none' } })
+    server = createHttpServer({ ...given, rateLimit: { service, headers: 'none' } }, createHost)
   })
   afterEach(() => server.drain(1_000))
 
   const post = (payload: unknown) =>
-    inject(server.server, {
+    inject(server, {
       method: 'POST',
       url: '/v1/quota',
       payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
@@ -128,7 +129,7 @@ describe('POST /v1/quota', () => {
     const descriptors = [{ entries: [{ key: 'a', value: 'b' }] }]
     expect((await post({ domain: 'bad', descriptors })).statusCode).toBe(503)
     await server.drain(1_000)
-    server = createHttpServer(given)
+    server = createHttpServer(given, createHost)
     const response = await post({ domain: 'd', descriptors })
     expect(response.statusCode).toBe(404)
     expect(response.json<ErrorBody>().error.message).toContain('--ratelimit-config DIR')

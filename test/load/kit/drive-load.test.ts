@@ -12,6 +12,7 @@ import { decisionOn } from '../../../load/oracle.ts'
 import type { AttributeBag } from '../../../src/kernel/attribute-bag.ts'
 import { type AttributeValue, isStringMap } from '../../../src/kernel/value.ts'
 import { Admission } from '../../../src/server/admission.ts'
+import { fastifyHost } from '../../../src/server/fastify-host.ts'
 import { createHttpServer } from '../../../src/server/http.ts'
 import { answerOf, dependencies, served } from '../../server/fixtures.ts'
 import { createGrpcServer } from '../../server/transport.ts'
@@ -76,7 +77,7 @@ describe('against the real doors', () => {
       return { answer: answerOf({ status: { code: decision === 'deny' ? 7 : 0, message: '' } }), quotas: new Map() }
     }
     const grpc = createGrpcServer(served(given))
-    const http = createHttpServer(given)
+    const http = createHttpServer(given, fastifyHost)
     ports = {
       grpc: await grpc.listen({ host: '127.0.0.1', port: 0 }),
       http: await http.listen({ host: '127.0.0.1', port: 0 }),

@@ -47,7 +47,7 @@ const FILTER_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['src/redis'],
   bullmq: ['src/telemetry', 'workers'],
-  fastify: ['src/server/adapter-listener.ts', 'src/client/library/fastify.ts'],
+  fastify: ['src/server', 'src/observe', 'src/client/library/fastify.ts'],
   '@grpc/grpc-js': ['src/server', 'src/sidecar', 'src/client/library/grpc-js.ts', 'src/client/library/grpc'],
   'prom-client': ['src/observe'],
 }
