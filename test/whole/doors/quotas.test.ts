@@ -17,6 +17,7 @@ const DOORS = [
   'Envoy over gRPC',
   'Envoy, by HTTP/2',
   'Envoy with the filter in it',
+  'Envoy with the filter in it, by HTTP/2',
   'Envoy over HTTP',
   'json',
   'batch',
