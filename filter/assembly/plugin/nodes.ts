@@ -191,9 +191,12 @@ export class Nodes {
   /** The node goes: from now on another one is asked. */
   leave(stream: NodeStream): void {
     if (this.stream !== stream) return
+    const now = monotonic()
     this.stream = null
     this.setAside(stream)
-    this.connect(monotonic())
+    // Where all nodes go, each stream begins with this: they are not opened one upon the other.
+    if (stream.heardAt === 0) this.backOff(now)
+    this.connect(now)
   }
 
   hear(news: News, over: NodeStream): void {
