@@ -1,6 +1,6 @@
 // Reads envoy.config.core.v3.Metadata, as far as it is JSON: what each filter has written, by the filter's name.
 
-import type { JsonObject } from '../kernel/json-object.ts'
+import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { BYTES, FIXED64, VARINT, WireReader } from './wire-reader.ts'
 
 export interface FilterMetadata {
@@ -25,14 +25,19 @@ const MAX_DEPTH = 100
  */
 export function readFilterMetadata(parts: readonly Uint8Array[]): FilterMetadata {
   const reader = new WireReader(Buffer.concat(parts))
-  return { filterMetadata: readMap(reader, (tag) => readStruct(reader, tag, 1), {}) }
+  return { filterMetadata: readMap(reader, (tag, before) => readStruct(reader, tag, 1, before), {}) }
 }
 
 /**
- * The fields 1 of the message up to the reader's end, as entries of a map; the last one of a key counts.
+ * The fields 1 of the message up to the reader's end, as entries of a map; the last one of a key counts. The values of one entry that
+ * has several are one message.
  * @param absent stands for a value that is left out
  */
-function readMap<T>(reader: WireReader, readValue: (tag: number) => T, absent: T): Readonly<Record<string, T>> {
+function readMap<T>(
+  reader: WireReader,
+  readValue: (tag: number, before: T) => T,
+  absent: T,
+): Readonly<Record<string, T>> {
   const entries = new Map<string, T>()
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag >>> 3 !== 1) {
@@ -44,7 +49,7 @@ function readMap<T>(reader: WireReader, readValue: (tag: number) => T, absent: T
     let value = absent
     for (let inner = reader.tag(); inner !== 0; inner = reader.tag()) {
       if (inner >>> 3 === 1) key = readText(reader, inner)
-      else if (inner >>> 3 === 2) value = readValue(inner)
+      else if (inner >>> 3 === 2) value = readValue(inner, value)
       else reader.skip(inner)
     }
     reader.close(outer)
@@ -54,30 +59,31 @@ function readMap<T>(reader: WireReader, readValue: (tag: number) => T, absent: T
   return Object.fromEntries(entries)
 }
 
-function readStruct(reader: WireReader, tag: number, depth: number): JsonObject {
+/** @param before what the message says that this one is a further part of */
+function readStruct(reader: WireReader, tag: number, depth: number, before: JsonObject): JsonObject {
   if (depth > MAX_DEPTH) throw reader.malformed(`more than ${MAX_DEPTH} objects and lists within each other`)
   const outer = reader.openField(tag)
-  const object = readMap(reader, (inner) => readValue(reader, inner, depth), null)
+  const object = readMap<unknown>(reader, (inner, known) => readValue(reader, inner, depth, known), null)
   reader.close(outer)
-  return object
+  return Object.fromEntries([...Object.entries(before), ...Object.entries(object)])
 }
 
-function readList(reader: WireReader, tag: number, depth: number): readonly unknown[] {
+function readList(reader: WireReader, tag: number, depth: number, before: readonly unknown[]): readonly unknown[] {
   if (depth > MAX_DEPTH) throw reader.malformed(`more than ${MAX_DEPTH} objects and lists within each other`)
   const outer = reader.openField(tag)
-  const list: unknown[] = []
+  const list: unknown[] = [...before]
   for (let inner = reader.tag(); inner !== 0; inner = reader.tag()) {
-    if (inner >>> 3 === 1) list.push(readValue(reader, inner, depth))
+    if (inner >>> 3 === 1) list.push(readValue(reader, inner, depth, null))
     else reader.skip(inner)
   }
   reader.close(outer)
   return list
 }
 
-/** Of several kinds, which is no message that an encoder writes, the last one counts. */
-function readValue(reader: WireReader, tag: number, depth: number): unknown {
+/** Of several kinds, which is no message that an encoder writes, the last one counts; objects and lists in several parts are one. */
+function readValue(reader: WireReader, tag: number, depth: number, before: unknown): unknown {
   const outer = reader.openField(tag)
-  let value: unknown = null
+  let value = before
   for (let inner = reader.tag(); inner !== 0; inner = reader.tag()) {
     switch (inner >>> 3) {
       case NULL:
@@ -97,10 +103,10 @@ function readValue(reader: WireReader, tag: number, depth: number): unknown {
         value = reader.int64() !== 0n
         break
       case STRUCT:
-        value = readStruct(reader, inner, depth + 1)
+        value = readStruct(reader, inner, depth + 1, isJsonObject(value) ? value : {})
         break
       case LIST:
-        value = readList(reader, inner, depth + 1)
+        value = readList(reader, inner, depth + 1, Array.isArray(value) ? value : [])
         break
       default:
         reader.skip(inner)

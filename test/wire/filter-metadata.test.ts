@@ -1,5 +1,5 @@
 // Envoy's dynamic metadata, read without the protobuf runtime and as that reads it.
-import { create, type JsonObject, toBinary } from '@bufbuild/protobuf'
+import { create, fromBinary, type JsonObject, toBinary, toJson } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { IntermixError } from '../../src/kernel/errors.ts'
@@ -38,6 +38,25 @@ describe('metadata of filters', () => {
   it('joins the parts of one message', () => {
     const parts = [encoded({ a: { x: 1 } }), encoded({ b: { y: [true, null] } })]
     expect(readFilterMetadata(parts).filterMetadata).toEqual({ a: { x: 1 }, b: { y: [true, null] } })
+  })
+
+  it('takes several values of one entry for one, as protobuf does', () => {
+    // Two entries with one name are not: the last one counts.
+    const entry = (...values: readonly Uint8Array[]) => {
+      const parts = values.flatMap((value) => [0x12, value.length, ...value])
+      return Uint8Array.of(0x0a, parts.length + 3, 0x0a, 1, 0x61, ...parts)
+    }
+    const text = (key: string, value: string) => {
+      const field = [0x0a, 1, key.charCodeAt(0), 0x12, 3, 0x1a, 1, value.charCodeAt(0)]
+      return Uint8Array.of(0x0a, field.length, ...field)
+    }
+    const both = entry(text('x', '1'), text('y', '2'), Uint8Array.of())
+    expect(readFilterMetadata([both]).filterMetadata).toEqual({ a: { x: '1', y: '2' } })
+    expect(toJson(MetadataSchema, fromBinary(MetadataSchema, both))).toEqual({
+      filterMetadata: { a: { x: '1', y: '2' } },
+    })
+    const apart = [entry(text('x', '1')), entry(text('y', '2'))]
+    expect(readFilterMetadata(apart).filterMetadata).toEqual({ a: { y: '2' } })
   })
 
   it('has a field __proto__ as any other', () => {
