@@ -40,6 +40,8 @@ export interface Answered {
   readonly isKept: boolean
   readonly references: boolean
   readonly quotas: ReadonlyMap<string, Demand>
+  /** By which of them its quotas may have been granted, beside `config`: those of the nodes that were asked for quotas alone. */
+  readonly quotaConfigs: readonly ConfigModel[]
   readonly charging: 'all' | 'named' | 'none'
   /** What the request may also be taken for. */
   readonly alsoRead: AttributeBag | undefined
@@ -185,7 +187,7 @@ export class Judge {
   }
 
   #judgeQuotas(answered: Answered, all: readonly Possibility[], mayFail: boolean): void {
-    const { config, bag, outcome, quotas, sidecar, id, answeredAt } = answered
+    const { bag, outcome, quotas, sidecar, id, answeredAt } = answered
     const isGranted = outcome.answer.status.code === 0 && answered.charging !== 'none'
     if (outcome.quotas.size !== (isGranted ? quotas.size : 0)) {
       throw this.#wrong(answered, `it has ${outcome.quotas.size} quotas`)
@@ -195,22 +197,27 @@ export class Judge {
       const text = grantText(codeTold(status.code), granted, validForMs)
       const demand = quotas.get(name) as Demand
       const outcomes = this.#world.windows.outcomesOf(id)
-      const possible = all.flatMap((possibility) =>
-        this.#grants(possibility, config, { name, demand, mayFail, outcomes }),
-      )
-      if (sidecar === undefined ? !possible.includes(text) : !possible.map(withoutLife).includes(text)) {
-        const problem =
-          sidecar === undefined
-            ? `may be ${possible.join(' or ')}`
-            : this.sidecars.granted({ sidecar, id, config, readings: all, name, demand, grant, at: answeredAt })
-        if (problem !== undefined) throw this.#wrong(answered, `the quota ${name} is ${text}: ${problem}`)
-      }
+      const asked = { name, demand, mayFail, outcomes }
+      const problems: string[] = []
+      const config = [answered.config, ...answered.quotaConfigs].find((each) => {
+        const readings = each === answered.config ? all : possibilities(each, bag, mayFail)
+        const possible = readings.flatMap((reading) => this.#grants(reading, each, asked))
+        if ((sidecar === undefined ? possible : possible.map(withoutLife)).includes(text)) return true
+        const granted = { sidecar: sidecar ?? '', id, config: each, readings, name, demand, grant, at: answeredAt }
+        const wrong = sidecar === undefined ? `it may be ${possible.join(' or ')}` : this.sidecars.granted(granted)
+        if (wrong !== undefined) problems.push(wrong)
+        return wrong === undefined
+      })
+      if (config === undefined) throw this.#wrong(answered, `the quota ${name} is ${text}: ${problems.join(' or ')}`)
       if (!answered.references) continue
       const wrong = contradiction(bag, referenced)
       if (wrong !== undefined) throw this.#wrong(answered, `the quota ${name}: ${wrong}`)
       if (mayFail || validForMs === 0) continue
       const other = this.#bags.agreeing(bag, referenced)
-      const [mine, theirs] = [all[0] as Possibility, possibilities(config, other, false)[0] as Possibility]
+      const [mine, theirs] = [bag, other].map((each) => possibilities(config, each, false)[0]) as [
+        Possibility,
+        Possibility,
+      ]
       const [given] = grantsOf(config, theirs.rules, theirs.bag, { name, demand, mayFail, outcomes })
       // What a counter grants hangs on who came before.
       if (given === text || this.sidecars.isSameCounter(config, mine, theirs, name)) continue

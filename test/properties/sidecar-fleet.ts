@@ -147,10 +147,12 @@ export class SidecarFleet {
       return undefined
     }
     const common = { ...asked, outcome, answeredAt: clock.monotonic(), alsoRead: undefined, sidecar: `sidecar${index}` }
-    if (by !== undefined) return { ...common, config: (nodes[by] as ConfiguredNode).config, isKept: false }
+    if (by !== undefined)
+      return { ...common, config: (nodes[by] as ConfiguredNode).config, isKept: false, quotaConfigs: [] }
     this.#count(sidecar, outcome)
     const revokedAt = this.#options.revoked.heard(sidecar.nodes.known, SURELY_KNOWN_MS)
-    return { ...common, config: this.#options.modelOf(config) as ConfigModel, isKept: true, revokedAt }
+    const quotaConfigs = [...new Set(this.#options.nodes.map((node) => node.config))]
+    return { ...common, config: this.#options.modelOf(config) as ConfigModel, isKept: true, revokedAt, quotaConfigs }
   }
 
   #count({ nodes: { aloneSince } }: SimulatedSidecar, { answer }: CheckOutcome): void {

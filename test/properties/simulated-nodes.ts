@@ -92,11 +92,11 @@ export class SimulatedNodes implements Nodes {
     const isOwn = question.timeoutMs > BACKGROUND_TIMEOUT_MS && question.quotasOnly !== true
     const trace = question.bag.get(TRACE)
     const check = typeof trace === 'string' ? trace : ''
-    // What is asked ahead of need is charged by itself.
-    const name = isOwn ? check : `${this.#options.name} ${this.#background++}`
-    const { told, by } = await this.#ask({ ...question, deduplicationId: question.deduplicationId ?? name })
+    // What is asked ahead of need, and quotas beside a kept answer, are charged by themselves: a node may have another config.
+    const deduplicationId = isOwn ? check : `${this.#options.name} ${this.#background++}`
+    const { told, by } = await this.#ask({ ...question, deduplicationId })
     if (!isOwn) return told
-    this.#answeredBy.set(name, by)
+    this.#answeredBy.set(check, by)
     this.unconcluded--
     return told
   }

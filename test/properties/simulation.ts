@@ -408,6 +408,7 @@ class Simulation {
       answeredAt: this.#clock.monotonic(),
       keeps,
       sidecar: undefined,
+      quotaConfigs: [],
       isKept: false,
       references,
       quotas,
