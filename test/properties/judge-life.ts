@@ -16,6 +16,8 @@ export interface LifeBounds {
   readonly onWayMs: number
   /** Where quotas were charged, or refused it: for how long it may be given again. */
   readonly paidMs: number | undefined
+  /** Whether a sidecar gives it of what it keeps: it holds uses of several answers together that it has paid for alike. */
+  readonly isKept: boolean
   /** Whether a quota refused it. */
   readonly isRefused: boolean
   /** What of its life was lost where times became whole milliseconds. */
@@ -31,7 +33,7 @@ export function lifeProblem(
   answer: Answer,
   { evaluated, bag }: Possibility,
   verdicts: Verdicts,
-  { tookMs, onWayMs, paidMs, isRefused, roundedMs, mayBeLost }: LifeBounds,
+  { tookMs, onWayMs, paidMs, isKept, isRefused, roundedMs, mayBeLost }: LifeBounds,
 ): string | undefined {
   const { tier, ageMs, validForMs, validUses } = answer
   const { steps, questions, matched } = evaluated
@@ -73,6 +75,8 @@ export function lifeProblem(
   // What read an unknown attribute is not kept, whatever came of it.
   if (!mayBeLost && !isPaid && lives.length === 0 && !bag.hasUnknown && validForMs < most - roundedMs)
     return `it is valid for ${validForMs} ms, and should be for ${most}`
+  // What was paid for is counted by itself, use by use.
+  if (isPaid && isKept) return undefined
   const uses = Math.min(
     ...lives.map((life) => life.uses),
     DEFAULT_USES,

@@ -133,6 +133,7 @@ export class Judge {
                 ...life,
                 mayBeLost,
                 paidMs: ending.isPaid ? paidMs : undefined,
+                isKept,
                 isRefused: ending.told === 'allowed',
               }
               const wrong = lifeProblem(answer, possibility, candidate, bounds)

@@ -116,6 +116,7 @@ export class FilterJudge {
       tookMs,
       onWayMs: tookMs,
       paidMs: undefined,
+      isKept: false,
       isRefused: false,
       roundedMs: ROUNDED_MS,
       mayBeLost: true,
