@@ -64,14 +64,24 @@ export class IntermixError extends Error {
   }
 }
 
+/** An error and the causes behind it, as long as they are errors, each once: a cause may lead back to what it has caused. */
+export function* causesOf(error: unknown): Generator<Error> {
+  const met = new Set<Error>()
+  for (let at = error; at instanceof Error && !met.has(at); at = at.cause) {
+    met.add(at)
+    yield at
+  }
+}
+
 /** How many causes behind an error are told. */
 const MAX_CAUSES = 5
 
 /** What an error and the causes behind it say, in one line: for logs, where where it was thrown is of no use. */
 export function reasonsOf(error: Error): string {
   const reasons: string[] = []
-  for (let at: unknown = error; at instanceof Error && reasons.length <= MAX_CAUSES; at = at.cause) {
-    const { message, code } = at as Error & { readonly code?: unknown }
+  for (const each of causesOf(error)) {
+    if (reasons.length > MAX_CAUSES) break
+    const { message, code } = each as Error & { readonly code?: unknown }
     const text = message === '' && typeof code === 'string' ? code : message
     if (reasons.at(-1)?.endsWith(text) !== true) reasons.push(text)
   }

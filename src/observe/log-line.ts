@@ -1,5 +1,7 @@
 // A line of the log: JSON with the names and the order that pino has, and errors as it shows them.
 
+import { causesOf } from '../kernel/errors.ts'
+
 /** Fields whose value is shown as an error where it is one. */
 const ERRORS: ReadonlySet<string> = new Set(['err', 'error', 'cause'])
 /** Errors within errors, and objects within those. */
@@ -63,9 +65,7 @@ function within(value: unknown, depth: number): unknown {
   return value instanceof Error ? showError(value, depth + 1) : value
 }
 
-/** What `of` says of an error and of its causes, each as long as they are errors that were not met before. */
+/** What `of` says of an error and of its causes. */
 function withCauses(error: Error, of: (error: Error) => string, between: string): string {
-  const chain = new Set<Error>()
-  for (let next: unknown = error; next instanceof Error && !chain.has(next); next = next.cause) chain.add(next)
-  return [...chain].map(of).join(between)
+  return [...causesOf(error)].map(of).join(between)
 }

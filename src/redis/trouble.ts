@@ -1,6 +1,6 @@
 // When Redis cannot do what it is asked through no fault of the asker: nothing is learned of the data in hand then.
 
-import { IntermixError } from '../kernel/errors.ts'
+import { causesOf, IntermixError } from '../kernel/errors.ts'
 
 /** `full`: it takes no writes for lack of memory. `away`: out of reach, starting, a replica, unable to keep what it takes, or not for this user. */
 export type RedisTrouble = 'full' | 'away'
@@ -13,7 +13,7 @@ const FORBIDDEN = /\bNOPERM\b|ACL failure in script|user executing the script ca
 
 /** The trouble that an error, or what caused it, tells of; `undefined` for every other failure. */
 export function redisTrouble(error: unknown): RedisTrouble | undefined {
-  for (let each = error; each instanceof Error; each = each.cause) {
+  for (const each of causesOf(error)) {
     if (each instanceof IntermixError) {
       if (each.code === 'REDIS_UNAVAILABLE') return 'away'
     } else if (each.name === 'ReplyError') {

@@ -1,5 +1,5 @@
 // Enumerations of the protocols that a sidecar speaks, as numbers. The modules that are generated from the protocols' files have
-// them, too, and bring the protobuf runtime: 20 MB of memory. test/wire/enums.test.ts compares the two.
+// them, too, and bring the protobuf runtime: 20 MB of memory. test/wire/protocol-enums.test.ts compares the two.
 
 /** envoy.config.core.v3.HeaderValueOption.HeaderAppendAction */
 export const AppendAction = { APPEND_IF_EXISTS_OR_ADD: 0, OVERWRITE_IF_EXISTS_OR_ADD: 2 } as const
