@@ -13,7 +13,7 @@ export const codeTold = (code: number): number => (FAILURES.includes(code) ? CAL
 export function toldBy({ status, deniedBy, directResponse, requestHeaders, responseHeaders }: Answer): Told {
   return {
     code: codeTold(status.code),
-    objections: status.message === '' ? [] : status.message.split(NEXT).map(objectionTold),
+    objections: objectionsTold(status.message),
     deniedBy: deniedBy && `${deniedBy.rule} ${deniedBy.handler}`,
     requestHeaders: requestHeaders.map(headerTold),
     responseHeaders: responseHeaders.map(headerTold),
@@ -23,6 +23,11 @@ export function toldBy({ status, deniedBy, directResponse, requestHeaders, respo
 
 /** Where the next one begins, who objects first. */
 const NEXT = /, (?=[hr]\d+\.(?:handler|rule)\.)/
+
+/** Who objected, and why, as a message says it. */
+export function objectionsTold(message: string): readonly string[] {
+  return message === '' ? [] : message.split(NEXT).map(objectionTold)
+}
 
 function objectionTold(text: string): string {
   const [, by = '', reason = ''] = /^([^:]*):(.*)$/s.exec(text) ?? []
@@ -45,7 +50,7 @@ function headerTold({ name, value, operation }: HeaderOperation): string {
 }
 
 /** Calls of backends have numbers, which are no part of what they say. */
-function withoutCall(text: string): string {
+export function withoutCall(text: string): string {
   return text.replaceAll(/ ?#\d+/g, (call) => (call.startsWith(' ') ? '' : '#'))
 }
 

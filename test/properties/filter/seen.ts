@@ -3,6 +3,7 @@
 import type { HeaderLine } from '../../helpers/proxy-wasm/header-lines.ts'
 import type { Told } from '../oracle/answer.ts'
 import { CALL_FAILED } from '../oracle/values.ts'
+import { objectionsTold, withoutCall } from '../told.ts'
 
 /** Passed on with these headers, or replied to. Calls have no numbers here. */
 export interface Seen {
@@ -35,7 +36,7 @@ export function linesTold(lines: readonly HeaderLine[]): readonly string[] {
     const before = joined.get(name)
     joined.set(name, before === undefined ? value : `${before},${value}`)
   }
-  return Array.from(joined, ([name, value]) => `${name}=${withoutCalls(value)}`).toSorted()
+  return Array.from(joined, ([name, value]) => `${name}=${withoutCall(value)}`).toSorted()
 }
 
 /** Whether this is what an answer leads to. Of objections only those of handlers are told with their very words. */
@@ -55,7 +56,7 @@ export function isLedTo(seen: Seen, told: Told, headers: readonly HeaderLine[]):
   }
   const isStatus =
     told.code === CALL_FAILED ? FAILED_STATUSES.includes(seen.status) : STATUS.get(told.code) === seen.status
-  return isStatus && isSame(seen.body === '' ? [] : seen.body.split(NEXT).map(objectionSeen), told.objections)
+  return isStatus && isSame(objectionsTold(seen.body), told.objections)
 }
 
 function isSame(some: readonly string[], others: readonly string[]): boolean {
@@ -96,28 +97,6 @@ function applied(
 
 /** As it is on the wire: a byte is a character. */
 const clean = (text: string) => Buffer.from(text.replaceAll(/^[ \t]+|[ \t]+$/g, '')).toString('latin1')
-
-/** Where the next one begins, who objects first. */
-const NEXT = /, (?=[hr]\d+\.(?:handler|rule)\.)/
-
-function objectionSeen(text: string): string {
-  const [, by = '', reason = ''] = /^([^:]*):(.*)$/s.exec(text) ?? []
-  if (/^no \d+ #\d+$/.test(reason)) return withoutCalls(text)
-  const [, what, why] = EVALUATED.exec(reason) ?? []
-  return what === undefined || why === undefined ? `${by}:unknown` : `${by}:${what} ${LACKS[why]}`
-}
-
-/** A match or an instance, the part of it that has no value, and why. */
-const EVALUATED = /^(match|[iq]\d\.instance\.istio-system): .+? (is missing|cannot be evaluated|is unknown)(?:: .*)?$/s
-const LACKS: Readonly<Record<string, string>> = {
-  'is missing': 'missing',
-  'cannot be evaluated': 'failed',
-  'is unknown': 'unknown',
-}
-
-function withoutCalls(text: string): string {
-  return text.replaceAll(/ ?#\d+/g, (call) => (call.startsWith(' ') ? '' : '#'))
-}
 
 /** The numbers of the calls that it shows to be made of. */
 export function callsSeen({ body }: { readonly body: string }, lines: readonly HeaderLine[]): ReadonlySet<string> {
