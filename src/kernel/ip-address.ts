@@ -62,3 +62,8 @@ function longestZeroRun(words: readonly number[]): [from: number, length: number
   }
   return best
 }
+
+/** A host as sockets take it: an IPv6 address without the brackets that stand around it beside a port. */
+export function unbracketed(host: string): string {
+  return host.startsWith('[') ? host.slice(1, -1) : host
+}

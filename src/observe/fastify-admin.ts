@@ -2,6 +2,7 @@
 
 import { fastify, type FastifyInstance } from 'fastify'
 import type { HttpAnswer } from '../kernel/http-answer.ts'
+import { unbracketed } from '../kernel/ip-address.ts'
 import {
   adminGate,
   adminRoutes,
@@ -35,7 +36,7 @@ export function createFastifyAdmin(options: AdminServerOptions): AdminServer {
   app.register(async (scope) => addRoutes(scope, options))
   return {
     async listen({ host, port }) {
-      await app.listen({ host: host.replace(/^\[|\]$/g, ''), port })
+      await app.listen({ host: unbracketed(host), port })
       return boundAddress(app.server)
     },
     close: async () => await app.close(),

@@ -1,6 +1,7 @@
 // The admin server of a sidecar, which must stay small: on Node's own server.
 
 import { type HttpAnswer, pathOf, receiveBody, sendAnswer } from '../kernel/http-answer.ts'
+import { unbracketed } from '../kernel/ip-address.ts'
 import { http } from '../kernel/late-modules.ts'
 import {
   type AdminCall,
@@ -43,7 +44,7 @@ export function createPlainAdmin(options: AdminServerOptions): AdminServer {
     async listen({ host, port }) {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject)
-        server.listen({ host: host.replace(/^\[|\]$/g, ''), port }, resolve)
+        server.listen({ host: unbracketed(host), port }, resolve)
       })
       return boundAddress(server)
     },

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import { connect, type Server } from 'node:net'
+import { unbracketed } from '../kernel/ip-address.ts'
 import { files } from '../kernel/late-modules.ts'
 import type { ListenAddress } from './grpc-server.ts'
 
@@ -36,8 +37,4 @@ async function isLeftOver(path: string): Promise<boolean> {
   } finally {
     socket.destroy()
   }
-}
-
-function unbracketed(host: string): string {
-  return host.startsWith('[') ? host.slice(1, -1) : host
 }
