@@ -18,8 +18,6 @@ const writer = new Writer()
 export class NodeStream {
   private token: u32 = 0
   isOpen: bool = false
-  /** The node goes, or has been left: it answers what it was asked. */
-  isLeft: bool = false
   /** When something came of it last. */
   heardAt: f64 = 0
   /** When it was asked last whether it is there; 0 where something came since. */
@@ -103,7 +101,6 @@ export class NodeStream {
 
   /** Says that nothing more is asked over it. */
   leave(): void {
-    this.isLeft = true
     if (this.isOpen) grpcClose(this.token)
   }
 

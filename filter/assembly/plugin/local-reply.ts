@@ -1,6 +1,6 @@
 // An answer to the client that no upstream has given.
 
-import { Bytes } from '../bytes/bytes'
+import { Bytes, isBytes } from '../bytes/bytes'
 import { sendLocalResponse } from '../host/abi'
 import { take } from '../host/scratch'
 import { cleanValue } from './header-value'
@@ -35,13 +35,7 @@ export class ReplyHeaders {
   }
 
   private find(name: Bytes): i32 {
-    for (let i = 0; i < this.names.length; i++) {
-      if (
-        this.names[i].length === name.length &&
-        memory.compare(this.names[i].dataStart, name.dataStart, name.length) === 0
-      )
-        return i
-    }
+    for (let i = 0; i < this.names.length; i++) if (isBytes(this.names[i], name)) return i
     return -1
   }
 

@@ -5,12 +5,32 @@ import { defineMetric, incrementMetric, MetricType } from '../host/abi'
 
 const cell = memory.data(4, 4)
 
-export class Counter {
-  private id: u32 = 0
-  private count: i64 = 0
+class Statistic {
+  private known: u32 = 0
   private isDefined: bool = false
 
-  constructor(private readonly name: Bytes) {}
+  constructor(
+    private readonly type: i32,
+    private readonly name: Bytes,
+  ) {}
+
+  /** The number that the host has for it; it is made when there is something to tell. */
+  protected get id(): u32 {
+    if (!this.isDefined) {
+      this.isDefined = true
+      defineMetric(this.type, this.name.dataStart, this.name.length, cell)
+      this.known = load<u32>(cell)
+    }
+    return this.known
+  }
+}
+
+export class Counter extends Statistic {
+  private count: i64 = 0
+
+  constructor(name: Bytes) {
+    super(MetricType.COUNTER, name)
+  }
 
   add(count: i64 = 1): void {
     this.count += count
@@ -18,31 +38,21 @@ export class Counter {
 
   tell(): void {
     if (this.count === 0) return
-    if (!this.isDefined) {
-      this.isDefined = true
-      defineMetric(MetricType.COUNTER, this.name.dataStart, this.name.length, cell)
-      this.id = load<u32>(cell)
-    }
     incrementMetric(this.id, this.count)
     this.count = 0
   }
 }
 
 /** One gauge of all modules of this name: each adds what it has. */
-export class Gauge {
-  private id: u32 = 0
+export class Gauge extends Statistic {
   private told: i64 = 0
-  private isDefined: bool = false
 
-  constructor(private readonly name: Bytes) {}
+  constructor(name: Bytes) {
+    super(MetricType.GAUGE, name)
+  }
 
   tell(value: i64): void {
     if (value === this.told) return
-    if (!this.isDefined) {
-      this.isDefined = true
-      defineMetric(MetricType.GAUGE, this.name.dataStart, this.name.length, cell)
-      this.id = load<u32>(cell)
-    }
     incrementMetric(this.id, value - this.told)
     this.told = value
   }
