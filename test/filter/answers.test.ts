@@ -87,6 +87,18 @@ describe('a request like one that was answered', () => {
     }
   })
 
+  it('has the values of all lines of a header, the empty ones, too', async () => {
+    const bench = await FilterBench.start({ module, value: 'request.headers["x-role"]' })
+    const roles = [['b'], ['', 'b'], ['b', ''], ['', '', 'b'], ['']]
+    for (const tier of ['backend', 'filter']) {
+      for (const lines of roles) {
+        const request = await bench.ask(lines.map((line) => ['x-role', line] as const))
+        expect(request, JSON.stringify(lines)).toMatchObject({ status: 0, tier })
+      }
+    }
+    expect(bench.asked).toEqual(['b', ',b', 'b,', ',,b', ''])
+  })
+
   it('waits with all that are like it for one answer', async () => {
     const bench = await FilterBench.start({ module })
     const { promise, resolve } = Promise.withResolvers<object>()

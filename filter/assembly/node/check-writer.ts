@@ -1,17 +1,16 @@
 // Writes what goes to a node: intermix.v1.CheckBatch, with requests as Envoy tells them to authorization services
 // (envoy.service.auth.v3.CheckRequest, its headers as raw lines).
 
-import { Bytes, bytesOf, decimalOf } from '../bytes/bytes'
+import { Bytes, decimalOf } from '../bytes/bytes'
 import { wallNanoseconds } from '../host/clock'
 import { Attribute, readAttribute, readHeader, readIdentity, textAt, textSize } from '../request/attributes'
 import { Property } from '../request/properties'
 import { Request } from '../request/request'
 import { Writer } from '../wire/writer'
+import { REQUEST_ID, SCHEME } from '../request/header-names'
 
 const CHECKS = 4
 const ENVOY_CHECK = 17
-const REQUEST_ID = bytesOf('x-request-id')
-const SCHEME = bytesOf(':scheme')
 const NONE: u64 = 0xffff_ffff_ffff_ffff
 
 /** The first message of a stream: who asks, and that it keeps answers. */

@@ -1,7 +1,7 @@
 // Which answers have been revoked, as far as the node has told. Revocations are numbered in generations; an answer takes into account
 // all up to a number, and is void where one behind it is about it (docs/batch-stream.md, "Answers that the caller keeps").
 
-import { Bytes, bytesOf, EMPTY, isBytes, isEqual } from '../bytes/bytes'
+import { Bytes, EMPTY, isBytes, isEqual } from '../bytes/bytes'
 import { Chosen } from '../cache/chosen'
 import {
   Attribute,
@@ -15,6 +15,7 @@ import {
 } from '../request/attributes'
 import { Request } from '../request/request'
 import { Settable } from './settable'
+import { AUTHORITY, HOST } from '../request/header-names'
 
 export const enum Revoked {
   ALL = 0,
@@ -33,8 +34,6 @@ export class Revocation {
   isSet: bool = false
 }
 
-const AUTHORITY = bytesOf(':authority')
-const HOST = bytesOf('host')
 /** More are not kept apart: they become one of everything. */
 const MAX_KEPT = 256
 

@@ -3,17 +3,15 @@
 import { Bytes, bytesOf, EMPTY, isBytes } from '../bytes/bytes'
 import { Answer, HeaderOperation, Operation } from '../cache/kept-answer'
 import { addHeader, HeaderMap, removeHeader, replaceHeader, setProperty } from '../host/abi'
-import { isSingleton } from '../request/headers'
-import { joinedAt, Request } from '../request/request'
+import { isSingleton, joinedAt } from '../request/headers'
+import { Request } from '../request/request'
 import { cleanValue } from './header-value'
 import { codeName, httpStatusOf } from '../shared/http-status'
 import { ReplyHeaders } from './local-reply'
+import { AUTHORITY, COOKIE, HOST } from '../request/header-names'
 
 const DENIED = bytesOf('intermix_denied')
 const NOT_JUDGED = bytesOf('intermix_not_judged')
-const HOST = bytesOf('host')
-const AUTHORITY = bytesOf(':authority')
-const COOKIE = bytesOf('cookie')
 const RETRY_AFTER = bytesOf('retry-after')
 const COLON: u8 = 0x3a
 const scratch = new Request()

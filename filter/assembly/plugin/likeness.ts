@@ -1,11 +1,9 @@
 // Which requests are likely to have one answer: those that are alike wait for the first one's, and look again.
 
-import { Bytes, bytesOf } from '../bytes/bytes'
+import { Bytes } from '../bytes/bytes'
 import { hashOf } from '../bytes/hash'
 import { Request } from '../request/request'
-
-const AUTHORIZATION = bytesOf('authorization')
-const COOKIE = bytesOf('cookie')
+import { AUTHORIZATION, COOKIE } from '../request/header-names'
 
 /** The same for requests that look alike; never 0. */
 export function likenessOf(request: Request): u32 {

@@ -3,7 +3,10 @@
 
 import { bytesOf, Bytes, decimalOf, indexOfByte, isEqual, startsWith } from '../bytes/bytes'
 import { Property } from './properties'
-import { joinedAt, Request } from './request'
+import { joinedAt } from './headers'
+import { Request } from './request'
+import { ipAt, ipSize, portAt, portSize, readSocketText } from './socket-text'
+import { CONTENT_LENGTH, CONTENT_TYPE, REFERER, SCHEME, USER_AGENT } from './header-names'
 
 export const enum Kind {
   TEXT = 0,
@@ -151,11 +154,6 @@ const TRUE = bytesOf('true')
 const FALSE = bytesOf('false')
 const HTTP = bytesOf('http')
 const GRPC = bytesOf('grpc')
-const CONTENT_TYPE = bytesOf('content-type')
-const CONTENT_LENGTH = bytesOf('content-length')
-const USER_AGENT = bytesOf('user-agent')
-const REFERER = bytesOf('referer')
-const SCHEME = bytesOf(':scheme')
 const GRPC_TYPE = bytesOf('application/grpc')
 const GRPC_PROTO = bytesOf('application/grpc+proto')
 const GRPC_JSON = bytesOf('application/grpc+json')
@@ -226,36 +224,18 @@ export function readHeader(request: Request, name: Bytes): bool {
   return isHeader(request, name)
 }
 
-/** The address and the port of Envoy's `IP:PORT` or `[IP]:PORT`; of anything else there is neither. */
-function readSocket(request: Request, property: i32): i32 {
-  if (!request.hasProperty(property)) return -1
-  textAt = request.propertyPlace(property)
-  textSize = request.propertySize(property)
-  if (load<u8>(textAt) === 0x2f) return -1
-  let colon = textSize - 1
-  while (colon >= 0 && load<u8>(textAt + <usize>colon) !== 0x3a) colon--
-  return colon
+function readSocket(request: Request, property: i32): bool {
+  return (
+    request.hasProperty(property) && readSocketText(request.propertyPlace(property), request.propertySize(property))
+  )
 }
 
 function readIp(request: Request, property: i32): bool {
-  const colon = readSocket(request, property)
-  if (colon <= 0) return false
-  textSize = colon
-  if (load<u8>(textAt) === 0x5b) {
-    textAt++
-    textSize -= 2
-  }
-  const zone = indexOfByte(textAt, textSize, 0x25)
-  if (zone >= 0) textSize = zone
-  return true
+  return readSocket(request, property) && isPlace(ipAt, ipSize)
 }
 
 function readPort(request: Request, property: i32): bool {
-  const colon = readSocket(request, property)
-  if (colon < 0) return false
-  textAt += <usize>(colon + 1)
-  textSize -= colon + 1
-  return decimalOf(textAt, textSize) > 0
+  return readSocket(request, property) && isPlace(portAt, portSize) && decimalOf(textAt, textSize) > 0
 }
 
 /**

@@ -2,6 +2,7 @@
 // NUL behind it.
 
 import { getHeaderMapPairs, HeaderMap, Status } from '../host/abi'
+import { take } from '../host/scratch'
 import { bytesOf, Bytes, copyOf, isEqual, isSame } from '../bytes/bytes'
 
 /** More lines are not looked at: such a request is for a node. */
@@ -43,7 +44,13 @@ export function isSingleton(name: usize, size: i32): bool {
   return false
 }
 
+const COMMA: u8 = 0x2c
+const SEMICOLON: u8 = 0x3b
+const SPACE: u8 = 0x20
 const cell = memory.data(8, 8)
+
+/** Where the value lies that `joined` has read. */
+export let joinedAt: usize = 0
 
 export class Headers {
   count: i32 = 0
@@ -131,6 +138,30 @@ export class Headers {
         return i
     }
     return -1
+  }
+
+  /**
+   * The value of a header from a line on, with that of its further lines behind it, apart by a comma or `; `. It lies at `joinedAt`
+   * until the callback ends. @returns its size
+   */
+  joined(first: i32, name: Bytes, isCookie: bool): i32 {
+    joinedAt = this.values[first]
+    if (this.find(name, first + 1) < 0) return this.valueSizes[first]
+    let size = 0
+    for (let line = first; line >= 0; line = this.find(name, line + 1)) size += this.valueSizes[line] + 2
+    const to = take(size)
+    let used = 0
+    for (let line = first; line >= 0; line = this.find(name, line + 1)) {
+      if (line !== first) {
+        store<u8>(to + <usize>used, isCookie ? SEMICOLON : COMMA)
+        if (isCookie) store<u8>(to + <usize>(used + 1), SPACE)
+        used += isCookie ? 2 : 1
+      }
+      memory.copy(to + <usize>used, this.values[line], this.valueSizes[line])
+      used += this.valueSizes[line]
+    }
+    joinedAt = to
+    return used
   }
 
   /** Whether a header comes twice that may be there once. What can be joined is joined where it is read. */

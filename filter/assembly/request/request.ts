@@ -1,17 +1,10 @@
 // One request, as far as it has been looked at. What is read of the host is remembered, for there may be many questions.
 
-import { bytesOf, Bytes, copyOf, EMPTY, isBytes } from '../bytes/bytes'
-import { take } from '../host/scratch'
+import { Bytes, copyOf, EMPTY, isBytes } from '../bytes/bytes'
 import { Headers } from './headers'
 import { isNormalHost, isNormalMethod, isNormalPath } from './normal-form'
 import { Property, readProperty, valueAt, valueSize } from './properties'
-
-const METHOD = bytesOf(':method')
-const PATH = bytesOf(':path')
-const AUTHORITY = bytesOf(':authority')
-const HOST = bytesOf('host')
-/** Mixer's proxies forwarded attributes in it; nobody gets to see it. */
-export const FORWARDED_ATTRIBUTES = bytesOf('x-istio-attributes')
+import { AUTHORITY, COOKIE, HOST, METHOD, PATH } from './header-names'
 
 /** What a node takes by default (`--max-attribute-bytes`, `--max-map-entries`) is more; so much is kept here. */
 const MAX_HEADER_BYTES = 60 * 1024
@@ -125,37 +118,7 @@ export class Request {
    * callback ends. @returns its size; -1 where the request does not have it
    */
   header(name: Bytes): i32 {
-    const headers = this.headers
-    const first = headers.find(name)
-    if (first < 0) return -1
-    joinedAt = headers.valueAt(first)
-    const size = headers.valueSize(first)
-    const next = headers.find(name, first + 1)
-    return next < 0 ? size : this.join(name, first)
-  }
-
-  private join(name: Bytes, first: i32): i32 {
-    const headers = this.headers
-    const isCookie = isBytes(name, COOKIE)
-    let size = 0
-    for (let line = first; line >= 0; line = headers.find(name, line + 1)) size += headers.valueSize(line) + 2
-    const to = take(size)
-    let used = 0
-    for (let line = first; line >= 0; line = headers.find(name, line + 1)) {
-      if (used > 0) {
-        store<u8>(to + <usize>used, isCookie ? 0x3b : 0x2c)
-        if (isCookie) store<u8>(to + <usize>(used + 1), 0x20)
-        used += isCookie ? 2 : 1
-      }
-      memory.copy(to + <usize>used, headers.valueAt(line), headers.valueSize(line))
-      used += headers.valueSize(line)
-    }
-    joinedAt = to
-    return used
+    const first = this.headers.find(name)
+    return first < 0 ? -1 : this.headers.joined(first, name, isBytes(name, COOKIE))
   }
 }
-
-/** Where the value lies that `header` has read. */
-export let joinedAt: usize = 0
-
-const COOKIE = bytesOf('cookie')

@@ -1,6 +1,6 @@
 // What evaluating at a node asked of a request, and how a request here answers it.
 
-import { Bytes, bytesOf, isBytes } from '../bytes/bytes'
+import { Bytes, isBytes } from '../bytes/bytes'
 import {
   Attribute,
   attributeOf,
@@ -12,8 +12,9 @@ import {
   textAt,
   textSize,
 } from '../request/attributes'
-import { FORWARDED_ATTRIBUTES, Request } from '../request/request'
+import { Request } from '../request/request'
 import { Said, Test } from './test'
+import { AUTHORITY, FORWARDED_ATTRIBUTES, HOST } from '../request/header-names'
 
 /** `intermix.v1.Question.Kind`. */
 export const enum Asks {
@@ -32,9 +33,6 @@ export const enum Outcome {
   FALSE = 4,
   COUNT = 5,
 }
-
-const AUTHORITY = bytesOf(':authority')
-const HOST = bytesOf('host')
 
 /** The value that belongs to an answer, where it has one: PRESENT. */
 export let answerAt: usize = 0

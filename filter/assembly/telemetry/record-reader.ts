@@ -1,11 +1,12 @@
 // Reads what Envoy knows of a request that is over. Values are as the door of access logs has them of Envoy's own entries.
 
-import { Bytes, bytesOf, copyOf, EMPTY, indexOfByte, isBytes } from '../bytes/bytes'
+import { Bytes, bytesOf, copyOf, decimalOf, EMPTY, indexOfByte, isBytes } from '../bytes/bytes'
 import { HeaderMap } from '../host/abi'
 import { take } from '../host/scratch'
 import { ACCOUNT, isGrpcType, NAMESPACE, partOf, principalOf, textAt, textSize } from '../request/attributes'
-import { Headers } from '../request/headers'
+import { Headers, joinedAt } from '../request/headers'
 import { Property, readAt, readProperty, valueAt, valueSize } from '../request/properties'
+import { ipAt, ipSize, portAt, portSize, readSocketText } from '../request/socket-text'
 import { address, readAddress } from './address'
 import { INBOUND, readCluster } from './cluster-name'
 import { readQuery } from './query'
@@ -13,6 +14,7 @@ import { Record } from './record'
 import { Is } from './report-attributes'
 import { flagsAt, flagsSize, readFlags } from './response-flags'
 import { StringMap } from './string-map'
+import { AUTHORITY, CONTENT_TYPE, METHOD, PATH, REFERER, REQUEST_ID, SCHEME, USER_AGENT } from '../request/header-names'
 
 const TIME = bytesOf('request\0time')
 const DURATION = bytesOf('request\0duration')
@@ -30,14 +32,6 @@ const NODE = bytesOf('xds\0node\0id')
 const OLD_NODE = bytesOf('node\0id')
 const OLD_CLUSTER = bytesOf('cluster_name')
 
-const METHOD = bytesOf(':method')
-const PATH = bytesOf(':path')
-const AUTHORITY = bytesOf(':authority')
-const SCHEME = bytesOf(':scheme')
-const USER_AGENT = bytesOf('user-agent')
-const REFERER = bytesOf('referer')
-const REQUEST_ID = bytesOf('x-request-id')
-const CONTENT_TYPE = bytesOf('content-type')
 const GRPC_STATUS = bytesOf('grpc-status')
 const GRPC_MESSAGE = bytesOf('grpc-message')
 const HTTP = bytesOf('http')
@@ -46,11 +40,6 @@ const CLOSE = bytesOf('close')
 
 const QUESTION: u8 = 0x3f
 const HASH: u8 = 0x23
-const COLON: u8 = 0x3a
-const COMMA: u8 = 0x2c
-const BRACKET: u8 = 0x5b
-const ZONE: u8 = 0x25
-const SLASH: u8 = 0x2f
 const NO_NUMBER: i64 = i64.MIN_VALUE
 
 export class RecordReader {
@@ -214,24 +203,12 @@ function readPath(record: Record, at: usize, size: i32): void {
   record.filled(Is.QUERY_PARAMS)
 }
 
-/** `IP:PORT` or `[IP]:PORT`, of the property that was read last; of pipes and names there is neither. */
+/** The address and the port of the property that was read last. */
 function readSocket(record: Record, ip: i32, port: i32): void {
-  let at = valueAt
-  let size = valueSize
-  if (load<u8>(at) === SLASH) return
-  let colon = size - 1
-  while (colon >= 0 && load<u8>(at + <usize>colon) !== COLON) colon--
-  if (colon <= 0) return
-  let number = 0
-  for (let i = colon + 1; i < size; i++) number = number * 10 + <i32>load<u8>(at + <usize>i) - 0x30
+  if (!readSocketText(valueAt, valueSize)) return
+  const number = decimalOf(portAt, portSize)
   if (number > 0) record.number(port, number)
-  size = colon
-  if (load<u8>(at) === BRACKET) {
-    at++
-    size -= 2
-  }
-  const zone = indexOfByte(at, size, ZONE)
-  const bytes = readAddress(at, zone < 0 ? size : zone)
+  const bytes = readAddress(ipAt, ipSize)
   if (bytes === 0) return
   const own = take(bytes)
   memory.copy(own, address, bytes)
@@ -244,24 +221,7 @@ function fill(map: StringMap, names: Array<Bytes>, headers: Headers): void {
     const name = names[i]
     const line = headers.find(name)
     if (line < 0 || map.find(name.dataStart, name.length) >= 0) continue
-    const next = headers.find(name, line + 1)
-    if (next < 0) map.add(name.dataStart, name.length, headers.valueAt(line), headers.valueSize(line))
-    else addJoined(map, name, headers, line)
+    const size = headers.joined(line, name, false)
+    map.add(name.dataStart, name.length, joinedAt, size)
   }
-}
-
-function addJoined(map: StringMap, name: Bytes, headers: Headers, first: i32): void {
-  let size = -1
-  for (let line = first; line >= 0; line = headers.find(name, line + 1)) size += headers.valueSize(line) + 1
-  const to = take(size)
-  let used = 0
-  for (let line = first; line >= 0; line = headers.find(name, line + 1)) {
-    if (line !== first) {
-      store<u8>(to + <usize>used, COMMA)
-      used++
-    }
-    memory.copy(to + <usize>used, headers.valueAt(line), headers.valueSize(line))
-    used += headers.valueSize(line)
-  }
-  map.add(name.dataStart, name.length, to, size)
 }

@@ -1,7 +1,7 @@
 // How the filter tells nodes of requests: `report` in its settings.
 
 import { Bytes, bytesOf, EMPTY, isBytes } from '../bytes/bytes'
-import { FORWARDED_ATTRIBUTES } from '../request/request'
+import { FORWARDED_ATTRIBUTES } from '../request/header-names'
 import { Given } from '../shared/given'
 import { targetOf } from '../wire/grpc-target'
 import { Json, JsonValue } from '../shared/json'
