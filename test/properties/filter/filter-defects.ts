@@ -79,9 +79,9 @@ export const FILTER_DEFECTS: readonly FilterDefect[] = [
   },
   {
     name: 'it reads the first line of a header only',
-    file: 'request/request.ts',
-    text: 'return next < 0 ? size : this.join(name, first)',
-    planted: 'return size',
+    file: 'request/headers.ts',
+    text: 'if (this.find(name, first + 1) < 0) return',
+    planted: 'return',
   },
   {
     name: 'it appends where it should replace',
