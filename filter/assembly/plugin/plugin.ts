@@ -107,7 +107,7 @@ export class Plugin extends Asker {
     const now = monotonic()
     this.isUsed = true
     current.load(this.settings.source)
-    const kept = this.find(current, now, false)
+    const kept = this.find(now, false)
     if (kept !== null) {
       KEPT.add()
       return this.give(context, kept, now, false)
@@ -132,11 +132,12 @@ export class Plugin extends Asker {
     return false
   }
 
-  private find(request: Request, now: f64, isStale: bool): KeptAnswer | null {
+  /** A kept answer for the request of the callback. */
+  private find(now: f64, isStale: bool): KeptAnswer | null {
     const config = this.touch.config
     if (config === null) return null
     this.keeper.begin(now, isStale)
-    return this.cache.find(config, request, this.keeper)
+    return this.cache.find(config, current, this.keeper)
   }
 
   /** Gives a kept answer to the stream of the callback. */
@@ -191,8 +192,8 @@ export class Plugin extends Asker {
   }
 
   /** What is left where no node answers: an answer beyond its life, within its bound, or the fail policy. */
-  private withoutNode(context: u32, request: Request, now: f64, isPaused: bool): i32 {
-    const stale = this.find(request, now, true)
+  private withoutNode(context: u32, now: f64, isPaused: bool): i32 {
+    const stale = this.find(now, true)
     if (stale === null) return this.notJudged(context, isPaused)
     STALE.add()
     return this.give(context, stale, now, isPaused)
@@ -209,7 +210,7 @@ export class Plugin extends Asker {
       this.waiting.set(context, asked)
       return Action.PAUSE
     }
-    if (this.questions.isFull || !nodes.connect(now)) return this.withoutNode(context, current, now, false)
+    if (this.questions.isFull || !nodes.connect(now)) return this.withoutNode(context, now, false)
     this.put(nodes, context, likeness, now)
     return Action.PAUSE
   }
@@ -298,14 +299,14 @@ export class Plugin extends Asker {
   private again(context: u32, now: f64): void {
     if (!this.enter(context)) return
     current.load(this.settings.source)
-    const kept = this.find(current, now, false)
+    const kept = this.find(now, false)
     if (kept !== null) {
       KEPT.add()
       this.give(context, kept, now, true)
       return
     }
     const nodes = this.nodes
-    if (nodes === null || this.questions.isFull || !nodes.connect(now)) this.withoutNode(context, current, now, true)
+    if (nodes === null || this.questions.isFull || !nodes.connect(now)) this.withoutNode(context, now, true)
     else this.put(nodes, context, likenessOf(current), now)
   }
 
@@ -325,7 +326,7 @@ export class Plugin extends Asker {
   private giveUp(context: u32, now: f64): void {
     if (!this.enter(context)) return
     current.load(this.settings.source)
-    this.withoutNode(context, current, now, true)
+    this.withoutNode(context, now, true)
   }
 
   private keep(told: ToldAnswer, pending: Pending, now: f64): KeptAnswer | null {
@@ -370,12 +371,13 @@ export class Plugin extends Asker {
     const now = monotonic()
     const nodes = this.nodes
     const reports = this.reports
-    if (nodes !== null) this.judged(nodes, now)
+    if (nodes !== null) this.keepUp(nodes, now)
     if (reports !== null) reports.ticked(now)
     tellCounters()
   }
 
-  private judged(nodes: Nodes, now: f64): void {
+  /** Time passes: news are asked for, what waited for too long is given up, and what was paid for goes back. */
+  private keepUp(nodes: Nodes, now: f64): void {
     const passed = now - this.lastTick
     this.lastTick = now
     const most = <f64>this.settings.refreshesPerSecond
