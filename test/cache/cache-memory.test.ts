@@ -29,7 +29,9 @@ function entry(verdict: Verdict, i: number): VerdictEntry {
 }
 
 /** What was kept takes between three quarters and five quarters of what the cache says. */
-function expectCounted(counted: () => number, fill: () => void): void {
+async function expectCounted(counted: () => number, fill: () => void): Promise<void> {
+  // The runner holds what the test before had until the next turn: it would be missed afterwards.
+  await new Promise((resolve) => setImmediate(resolve))
   const [heap, bytes] = [usedHeap(), counted()]
   fill()
   const [took, says] = [usedHeap() - heap, counted() - bytes]
@@ -40,7 +42,7 @@ function expectCounted(counted: () => number, fill: () => void): void {
 it.each([
   ['permissions', () => ALLOW],
   ['denials', denied],
-])('counts the verdicts that it keeps: %s', (_name, verdict) => {
+])('counts the verdicts that it keeps: %s', async (_name, verdict) => {
   const { size } = createRefusals(new ReadableMeter(), 'verdict')
   const tier = new LocalTier({ maxEntries: 1e6, maxBytes: 1e9, onEvict() {}, refused: size })
   const put = (i: number) => {
@@ -48,7 +50,7 @@ it.each([
     tier.set(instanceKey('digest', { name: 'i', template: 'listentry', fields }), entry(verdict(i), i))
   }
   put(-1)
-  expectCounted(
+  await expectCounted(
     () => tier.bytes,
     () => {
       for (let i = 0; i < ENTRIES; i++) put(i)
@@ -73,7 +75,7 @@ function storedOf(verdict: Verdict, i: number, parts: readonly VerdictEntry[]): 
 it.each([
   ['permissions', () => ALLOW],
   ['denials', denied],
-])('counts the answers that it keeps by what was read: %s', (_name, verdict) => {
+])('counts the answers that it keeps by what was read: %s', async (_name, verdict) => {
   const cache = answersOf()
   const scope = cache.scope('rules')
   const part = entry(ALLOW, 0)
@@ -83,7 +85,7 @@ it.each([
     cache.store(scope, reads.steps, storedOf(verdict(i), i, [part]))
   }
   put(-1)
-  expectCounted(
+  await expectCounted(
     () => cache.bytes,
     () => {
       for (let i = 0; i < ENTRIES; i++) put(i)
@@ -96,7 +98,7 @@ const long = (i: number, letter: string) => Buffer.from(`${letter.repeat(1_000)}
 it.each([
   ['one byte a character', 'x'],
   ['two bytes a character', 'ž'],
-])('counts what answers hold of requests: %s', (_name, letter) => {
+])('counts what answers hold of requests: %s', async (_name, letter) => {
   const cache = answersOf()
   const scope = cache.scope('rules')
   const put = (i: number) => {
@@ -108,7 +110,7 @@ it.each([
     cache.store(scope, reads.steps, { ...stored, answer })
   }
   put(-1)
-  expectCounted(
+  await expectCounted(
     () => cache.bytes,
     () => {
       for (let i = 0; i < 5_000; i++) put(i)
@@ -119,7 +121,7 @@ it.each([
 it.each([
   ['one of many rules matches', 1_000, 1],
   ['each has rules of its own', 2_000, 2_000],
-])('counts the shapes of answers: %s', (_name, rules, scopes) => {
+])('counts the shapes of answers: %s', async (_name, rules, scopes) => {
   const cache = answersOf()
   const predicates = Array.from({ length: rules }, (_, i) => {
     return { id: `is ${i}`, attribute: 'a', mapKey: undefined, test: () => false, travels: () => undefined }
@@ -131,7 +133,7 @@ it.each([
     cache.store(cache.scope(`rules ${i % scopes}`), reads.steps, storedOf(ALLOW, i, []))
   }
   put(0)
-  expectCounted(
+  await expectCounted(
     () => cache.bytes,
     () => {
       for (let i = 1; i < rules; i++) put(i)
