@@ -103,10 +103,13 @@ export class Http2Session implements FrameSink {
     return this.#socket.writableLength
   }
 
-  /** Begins a stream, at once or when the peer takes one more. @throws Error where the connection is closed */
+  /**
+   * Begins a stream, at once or when the peer takes one more.
+   * @throws Error where the connection is closed, or the fields cannot be sent
+   */
   request(fields: readonly Field[], events: StreamEvents): Http2Stream {
     if (this.isClosed) throw new Error('the connection takes no more streams')
-    const stream = new Http2Stream(this, fields, events)
+    const stream = new Http2Stream(this, encodeFields(fields), events)
     this.#pending.push(stream)
     this.#begin()
     return stream
@@ -218,13 +221,12 @@ export class Http2Session implements FrameSink {
       stream.window = this.#initialWindow
       this.#nextId += 2
       this.#streams.set(stream.id, stream)
-      this.#write(frame(FrameType.HEADERS, Flag.END_HEADERS, stream.id, this.#encoded(stream.fields)))
+      this.#write(frame(FrameType.HEADERS, Flag.END_HEADERS, stream.id, this.#withTable(stream.head)))
       this.send(stream)
     }
   }
 
-  #encoded(fields: readonly Field[]): Buffer {
-    const block = encodeFields(fields)
+  #withTable(block: Buffer): Buffer {
     if (!this.#isTableDue) return block
     this.#isTableDue = false
     const resize = Buffer.alloc(1)

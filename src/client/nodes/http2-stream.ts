@@ -1,7 +1,5 @@
 // One call over a connection of HTTP/2: what it sends, and who hears its answer.
 
-import type { Field } from '../../wire/http2/hpack/hpack-error.ts'
-
 export interface StreamEvents {
   /** The fields of the response, or its trailers; of several of one name the last. */
   headers(fields: ReadonlyMap<string, string>): void
@@ -21,7 +19,8 @@ interface StreamHost {
 }
 
 export class Http2Stream {
-  readonly fields: readonly Field[]
+  /** The header block that it begins with. */
+  readonly head: Buffer
   readonly events: StreamEvents
   /** 0 until the stream has begun. */
   id = 0
@@ -38,9 +37,9 @@ export class Http2Stream {
   /** The end is said. */
   #isDrained = false
 
-  constructor(host: StreamHost, fields: readonly Field[], events: StreamEvents) {
+  constructor(host: StreamHost, head: Buffer, events: StreamEvents) {
     this.#host = host
-    this.fields = fields
+    this.head = head
     this.events = events
   }
 

@@ -9,6 +9,7 @@ import type { Clock, Random } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
 import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
+import type { Field } from '../../wire/http2/hpack/hpack-error.ts'
 import type { Heard } from '../../wire/batch/news.ts'
 import { ConnectPace } from './connect-pace.ts'
 import { callFields, framed, IncomingMessages, RoomForMessages } from './grpc-messages.ts'
@@ -156,7 +157,13 @@ export class NodeLink implements Disposable {
 
   /** Connects where it is not connected, and its last connection was not lost just now: for its news. */
   open(): void {
-    if (!this.#isClosed && this.#pace.isDue) this.#current ??= this.#connect()
+    if (this.#isClosed || !this.#pace.isDue) return
+    try {
+      this.#current ??= this.#connect()
+    } catch {
+      // Nobody waits for it. Who asks is told why.
+      this.#options.news?.lost()
+    }
   }
 
   /** Ends at once: what waits fails. */
@@ -186,7 +193,18 @@ export class NodeLink implements Disposable {
     return this.#id
   }
 
+  /** @throws IntermixError where that cannot even be tried: certificates that are just being changed need not belong together */
   #connect(): Stream {
+    try {
+      return this.#begin()
+    } catch (cause) {
+      this.#pace.lost()
+      this.#lastLoss = unasked(CONNECTION_FAILED, cause)
+      throw this.#lastLoss
+    }
+  }
+
+  #begin(): Stream {
     const { address, clock } = this.#options
     const socket = socketTo(address)
     const session = new Http2Session(socket, {
@@ -196,7 +214,8 @@ export class NodeLink implements Disposable {
     const lost = (why: string, cause?: unknown) => this.#lost(stream, unasked(why, cause))
     const stream: Stream = {
       session,
-      http2: session.request(
+      http2: begun(
+        session,
         callFields(address, PATH),
         this.#eventsOf(() => stream, lost),
       ),
@@ -370,6 +389,15 @@ function failureOf(code: number, message: string): IntermixError {
 
 function unasked(why: string, cause?: unknown): IntermixError {
   return new IntermixError('BACKEND_FAILED', `the node cannot be asked: ${why}`, { cause })
+}
+
+function begun(session: Http2Session, fields: readonly Field[], events: StreamEvents): Http2Stream {
+  try {
+    return session.request(fields, events)
+  } catch (error) {
+    session.destroy()
+    throw error
+  }
 }
 
 function socketTo(address: NodeAddress): Socket {

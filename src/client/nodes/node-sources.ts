@@ -27,9 +27,12 @@ export function addressText(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-/** @returns `undefined` where it is none */
+/**
+ * The host is a name as DNS has it, or an address: other characters have no place in `:authority`.
+ * @returns `undefined` where it is none
+ */
 export function readAddress(text: string): { readonly host: string; readonly port: number } | undefined {
-  const [, inBrackets, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text) ?? []
+  const [, inBrackets, plain, digits] = /^(?:\[([^\]]+)\]|([\w.-]{1,253})):(\d{1,5})$/.exec(text) ?? []
   const host = inBrackets ?? plain
   const port = Number(digits)
   if (host === undefined || port < 1 || port > 65_535 || (inBrackets !== undefined && !isIPv6(inBrackets)))

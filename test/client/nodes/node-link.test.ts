@@ -201,6 +201,29 @@ describe('a link to a node', () => {
     await expect.poll(() => sessions.size).toBeLessThanOrEqual(1)
   })
 
+  it('holds nothing for an address that cannot be sent, and throws nowhere but where it is asked', async () => {
+    let lost = 0
+    const news = { name: 'n', epoch: () => undefined, take: () => false, lost: () => void lost++ }
+    const address = { host: 'a\u0001b', port: 1 }
+    const clock = new FakeClock()
+    const link = new NodeLink({ clock, random: () => 1, address, connectTimeoutMs: 1_000, onLeaving: () => {}, news })
+    link.open()
+    expect(lost).toBe(1)
+    // As after any connection that was lost, there is a pause.
+    await expect(link.ask(about('/a', 5_000))).rejects.toMatchObject({ code: 'BACKEND_FAILED', retryable: true })
+    await clock.advance(1_000)
+    await expect(link.ask(about('/b', 5_000))).rejects.toMatchObject({
+      code: 'BACKEND_FAILED',
+      cause: { message: 'a header holds the character U+0001' },
+    })
+    expect(clock.pending).toBe(0)
+    // Its name may be looked up meanwhile.
+    const { getActiveResourcesInfo: active } = process
+    await expect
+      .poll(() => active().filter((each) => /Pipe|TCPSocket|GetAddrInfo/.test(each)))
+      .not.toContain('GetAddrInfoReqWrap')
+  })
+
   it('says at once that nobody listens, and in time that nobody answers', async () => {
     const { link } = linked({ host: '127.0.0.1', port: 1 })
     // The address is for logs: callers of a proxy are shown the message.

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { EMPTY_BAG } from '../../../src/kernel/attribute-bag.ts'
 import { NodeLink } from '../../../src/client/nodes/node-link.ts'
+import { NodePool } from '../../../src/client/nodes/node-pool.ts'
 import { tlsFromFiles } from '../../../src/client/nodes/tls-files.ts'
 import { systemClock } from '../../../src/kernel/system-clock.ts'
 import { createNativeServer } from '../../../src/server/http2/server.ts'
@@ -61,6 +62,30 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('TLS to nodes', () => {
     await writeFile(ca, 'half a certif')
     expect(tls.ca).toContain('BEGIN CERTIFICATE')
     expect(given.log.errors.map(({ message }) => message)).toEqual([expect.stringContaining('the last good one is')])
+  })
+
+  it('stays calm while a certificate and its key are changed one after the other', async () => {
+    const [own, other] = [await certificates(), await certificates()]
+    const folder = await mkdtemp(join(tmpdir(), 'intermix-tls-files-'))
+    ends.push(() => rm(folder, { recursive: true, force: true }))
+    const [cert, key] = [join(folder, 'cert'), join(folder, 'key')] as const
+    await copyFile(own.certificate, cert)
+    await copyFile(own.key, key)
+    const given = dependencies()
+    const serverTls = { cert: own.certificate, key: own.key, clientCa: own.authority }
+    const server = createNativeServer({ ...servedCalmly(given), tls: serverTls })
+    const port = await server.listen({ host: '127.0.0.1', port: 0 })
+    ends.push(() => server.drain(0))
+    const tls = tlsFromFiles({ ca: own.authority, cert, key }, given.log)
+    const pool = new NodePool({ clock: systemClock, random: () => 0.5, connectTimeoutMs: 5_000, caller: 'sidecar-1' })
+    ends.push(() => pool[Symbol.dispose]())
+    await copyFile(other.key, key)
+    pool.setMembers([{ id: 'n', address: { host: '127.0.0.1', port, tls } }])
+    const ask = () => pool.ask({ bag: EMPTY_BAG, timeoutMs: 5_000, affinity: '', tenant: '' })
+    await expect(ask()).rejects.toMatchObject({ code: 'BACKEND_FAILED' })
+    expect(pool.view()[0]?.restsForMs).toBeGreaterThan(0)
+    await copyFile(own.key, key)
+    await expect.poll(async () => (await ask()).answer.status.code).toBe(0)
   })
 
   it('tells all that is wrong with files at once, by flag', async () => {

@@ -29,6 +29,10 @@ describe('the list of nodes', () => {
     'srv:',
     'unix:',
     'http://n:1',
+    'größe.mesh:1',
+    'a\u0001b:1',
+    'dns:名.mesh:1',
+    `${'a'.repeat(254)}:1`,
   ])('refuses "%s" and says what it takes', (text) => {
     expect(() => readNodeSource(text)).toThrow(/no node; give HOST:PORT/)
   })
@@ -141,7 +145,10 @@ describe('which nodes there are', () => {
   it('is what nodes tell, as long as any can be heard, and the list as a last resort', async () => {
     const members = watched(['seed:1'], { discover: true })
     await members.start()
-    members.told({ nodes: ['10.0.0.1:9091', 'no address', '10.0.0.2:9091'], leaving: ['10.0.0.2:9091'] })
+    members.told({
+      nodes: ['10.0.0.1:9091', 'no address', '名.mesh:1', 'a\u0000b:1', '10.0.0.2:9091'],
+      leaving: ['10.0.0.2:9091'],
+    })
     expect(seen.at(-1)?.map(({ id, isLeaving }) => [id, isLeaving])).toEqual([
       ['seed:1', true],
       ['10.0.0.1:9091', false],
