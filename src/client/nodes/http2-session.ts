@@ -32,6 +32,7 @@ import type { Field } from '../../wire/http2/hpack/hpack-error.ts'
 import { writeResize } from '../../wire/http2/hpack/representation.ts'
 import { MemoryBudget } from '../../wire/http2/memory-budget.ts'
 import { readSettings } from '../../wire/http2/peer-settings.ts'
+import { Http2Output } from './http2-output.ts'
 import { Http2Stream, type StreamEvents } from './http2-stream.ts'
 
 /** What a node may send before it is read, of a stream and of all together. */
@@ -54,6 +55,7 @@ export interface SessionEvents {
 export class Http2Session implements FrameSink {
   readonly #socket: Socket
   readonly #events: SessionEvents
+  readonly #output: Http2Output
   readonly #reader: FrameReader
   readonly #budget = new MemoryBudget(BUDGET_BYTES)
   readonly #decoder = new HpackDecoder({ maxTableBytes: DEFAULT_TABLE_BYTES, maxListBytes: MAX_LIST_BYTES })
@@ -72,25 +74,28 @@ export class Http2Session implements FrameSink {
   #isSettled = false
   #isGoingAway = false
   #isOver = false
-  #isCorked = false
 
   constructor(socket: Socket, events: SessionEvents) {
     this.#socket = socket
     this.#events = events
     this.#reader = new FrameReader(this, this.#budget)
+    this.#output = new Http2Output(socket, () => {
+      this.#sendAll()
+      this.#begin()
+    })
     socket.unref()
     socket.on('data', (bytes: Buffer) => this.#read(bytes))
     socket.on('error', (error) => this.#lost(error))
     socket.on('close', () => this.#lost(undefined))
-    this.#write(PREFACE)
-    this.#write(
+    this.#output.write(PREFACE)
+    this.#output.write(
       settings([
         [Setting.ENABLE_PUSH, 0],
         [Setting.INITIAL_WINDOW_SIZE, WINDOW_BYTES],
         [Setting.MAX_HEADER_LIST_SIZE, MAX_LIST_BYTES],
       ]),
     )
-    this.#write(windowUpdate(0, WINDOW_BYTES - DEFAULT_WINDOW))
+    this.#output.write(windowUpdate(0, WINDOW_BYTES - DEFAULT_WINDOW))
   }
 
   /** The peer takes no more streams here, or there is no connection any more. */
@@ -100,7 +105,7 @@ export class Http2Session implements FrameSink {
 
   /** Bytes that are handed to the socket and not sent. */
   get unsent(): number {
-    return this.#socket.writableLength
+    return this.#output.unsent
   }
 
   /**
@@ -125,17 +130,17 @@ export class Http2Session implements FrameSink {
   /** Ends it when what was written has been sent. Streams are told nothing. */
   end(): void {
     if (this.#isOver) return
-    this.#write(goAway(0, ErrorCode.NO_ERROR, ''))
+    this.#output.write(goAway(0, ErrorCode.NO_ERROR, ''))
     this.#isOver = true
     this.#reader.stop()
     this.#socket.setTimeout(GOODBYE_MS, () => this.#socket.destroy())
     this.#socket.destroySoon()
   }
 
-  /** Sends what a stream has, as far as the windows allow. */
+  /** Sends what a stream has, as far as the windows allow, and the socket is not behind. */
   send(stream: Http2Stream): void {
     if (stream.id === 0 || this.#isOver) return
-    for (;;) {
+    while (!this.#output.isFull) {
       const room = Math.min(FRAME_BYTES, this.#sendWindow, stream.window)
       const bytes = stream.take(Math.max(0, room))
       if (bytes === undefined) return
@@ -143,8 +148,8 @@ export class Http2Session implements FrameSink {
       stream.window -= bytes.length
       const head = Buffer.alloc(HEAD_BYTES)
       writeHead(head, 0, bytes.length, FrameType.DATA, stream.isDrained ? Flag.END_STREAM : 0, stream.id)
-      this.#write(head)
-      if (bytes.length > 0) this.#write(bytes)
+      this.#output.write(head)
+      if (bytes.length > 0) this.#output.write(bytes)
       if (stream.isDrained) return this.#forgetDone(stream)
     }
   }
@@ -152,7 +157,7 @@ export class Http2Session implements FrameSink {
   /** Ends a stream, of which nothing more is told. */
   reset(stream: Http2Stream, code: number): void {
     if (!this.#forget(stream) || this.#isOver) return
-    if (stream.id !== 0) this.#write(resetStream(stream.id, code))
+    if (stream.id !== 0) this.#output.write(resetStream(stream.id, code))
     this.#begin()
   }
 
@@ -172,7 +177,8 @@ export class Http2Session implements FrameSink {
       case FrameType.SETTINGS:
         return this.#settings(flags, bytes, start, end)
       case FrameType.PING:
-        if ((flags & Flag.ACK) === 0) this.#write(frame(FrameType.PING, Flag.ACK, 0, bytes.subarray(start, end)))
+        if ((flags & Flag.ACK) === 0)
+          this.#output.acknowledge(frame(FrameType.PING, Flag.ACK, 0, bytes.subarray(start, end)))
         return
       case FrameType.WINDOW_UPDATE:
         return this.#windowUpdate(id, readUint32(bytes, start) & MAX_31_BITS)
@@ -189,7 +195,8 @@ export class Http2Session implements FrameSink {
       this.#reader.read(bytes, 0)
     } catch (caught) {
       const code = caught instanceof ConnectionError ? caught.code : ErrorCode.COMPRESSION_ERROR
-      if (!this.#isOver) this.#write(goAway(0, code, ''))
+      if (!this.#isOver) this.#output.write(goAway(0, code, ''))
+      this.#output.flush()
       this.#lost(caught)
     }
   }
@@ -197,13 +204,13 @@ export class Http2Session implements FrameSink {
   #settings(flags: number, bytes: Buffer, start: number, end: number): void {
     if ((flags & Flag.ACK) !== 0) return
     const { initialWindow, tableBytes, maxStreams } = readSettings(bytes, start, end)
-    this.#write(SETTINGS_ACK)
+    this.#output.acknowledge(SETTINGS_ACK)
     if (tableBytes !== undefined && tableBytes < DEFAULT_TABLE_BYTES) this.#isTableDue = true
     if (maxStreams !== undefined) this.#maxStreams = maxStreams
     if (initialWindow !== undefined) {
       for (const stream of this.#streams.values()) stream.window += initialWindow - this.#initialWindow
       this.#initialWindow = initialWindow
-      for (const stream of this.#streams.values()) this.send(stream)
+      this.#sendAll()
     }
     if (!this.#isSettled) {
       this.#isSettled = true
@@ -212,16 +219,16 @@ export class Http2Session implements FrameSink {
     this.#begin()
   }
 
-  /** Begins streams that wait, as far as the peer takes more. */
+  /** Begins streams that wait, as far as the peer takes more: of those that end before it does not even hear. */
   #begin(): void {
-    while (this.#streams.size < this.#maxStreams && !this.isClosed) {
+    while (this.#streams.size < this.#maxStreams && !this.isClosed && !this.#output.isFull) {
       const stream = this.#pending.shift()
       if (stream === undefined) return
       stream.id = this.#nextId
       stream.window = this.#initialWindow
       this.#nextId += 2
       this.#streams.set(stream.id, stream)
-      this.#write(frame(FrameType.HEADERS, Flag.END_HEADERS, stream.id, this.#withTable(stream.head)))
+      this.#output.write(frame(FrameType.HEADERS, Flag.END_HEADERS, stream.id, this.#withTable(stream.head)))
       this.send(stream)
     }
   }
@@ -234,12 +241,16 @@ export class Http2Session implements FrameSink {
     return Buffer.concat([resize, block])
   }
 
+  #sendAll(): void {
+    for (const stream of this.#streams.values()) this.send(stream)
+  }
+
   #data(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
     const isPadded = (flags & Flag.PADDED) !== 0
     const until = isPadded ? end - paddingOf(bytes, start, end) : end
     this.#received += end - start
     if (this.#received >= WINDOW_BYTES / 2) {
-      this.#write(windowUpdate(0, this.#received))
+      this.#output.write(windowUpdate(0, this.#received))
       this.#received = 0
     }
     const stream = this.#streams.get(id)
@@ -247,7 +258,7 @@ export class Http2Session implements FrameSink {
     const isLast = (flags & Flag.END_STREAM) !== 0
     stream.received += end - start
     if (stream.received >= WINDOW_BYTES / 2 && !isLast) {
-      this.#write(windowUpdate(id, stream.received))
+      this.#output.write(windowUpdate(id, stream.received))
       stream.received = 0
     }
     stream.events.data(bytes.subarray(isPadded ? start + 1 : start, until))
@@ -308,8 +319,9 @@ export class Http2Session implements FrameSink {
       stream.window += bytes
       return this.send(stream)
     }
+    const wasShut = this.#sendWindow === 0
     this.#sendWindow += bytes
-    for (const each of this.#streams.values()) this.send(each)
+    if (wasShut) this.#sendAll()
   }
 
   #goAway(lastId: number, code: number): void {
@@ -352,19 +364,6 @@ export class Http2Session implements FrameSink {
     if (this.#isOver) return
     this.destroy()
     this.#events.lost(cause)
-  }
-
-  /** What is written in one turn leaves together. */
-  #write(bytes: Uint8Array): void {
-    if (!this.#isCorked) {
-      this.#isCorked = true
-      this.#socket.cork()
-      process.nextTick(() => {
-        this.#isCorked = false
-        this.#socket.uncork()
-      })
-    }
-    this.#socket.write(bytes)
   }
 }
 

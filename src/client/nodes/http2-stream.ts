@@ -18,6 +18,8 @@ interface StreamHost {
   readonly unsent: number
 }
 
+const NOTHING = new Uint8Array(0)
+
 export class Http2Stream {
   /** The header block that it begins with. */
   readonly head: Buffer
@@ -32,6 +34,8 @@ export class Http2Stream {
   isAnswered = false
   readonly #host: StreamHost
   readonly #queue: Uint8Array[] = []
+  /** Where the rest of the queue begins: to take its first one away moves all others. */
+  #at = 0
   #queued = 0
   #isEnded = false
   /** The end is said. */
@@ -79,18 +83,26 @@ export class Http2Stream {
 
   /** The next bytes to send, no more than `room`; empty for the end alone, and `undefined` where there is nothing to send now. */
   take(room: number): Uint8Array | undefined {
-    const first = this.#queue[0]
+    const first = this.#queue[this.#at]
     if (first === undefined) {
       if (!this.#isEnded || this.#isDrained) return undefined
       this.#isDrained = true
-      return new Uint8Array(0)
+      return NOTHING
     }
     if (room === 0 && first.length > 0) return undefined
     const part = first.length > room ? first.subarray(0, room) : first
-    if (part.length === first.length) this.#queue.shift()
-    else this.#queue[0] = first.subarray(room)
+    if (part.length === first.length) this.#taken()
+    else this.#queue[this.#at] = first.subarray(room)
     this.#queued -= part.length
     this.#isDrained = this.#isEnded && this.#queue.length === 0
     return part
+  }
+
+  #taken(): void {
+    this.#queue[this.#at++] = NOTHING
+    // The room is given back when half of it is empty.
+    if (2 * this.#at < this.#queue.length) return
+    this.#queue.splice(0, this.#at)
+    this.#at = 0
   }
 }

@@ -1,0 +1,126 @@
+// Links before servers that are no nodes, or broken ones: what they are made of is frames.
+import { connect } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import { callFields } from '../../../src/client/nodes/grpc-messages.ts'
+import { Http2Session } from '../../../src/client/nodes/http2-session.ts'
+import { NodeLink } from '../../../src/client/nodes/node-link.ts'
+import { systemClock } from '../../../src/kernel/system-clock.ts'
+import * as frames from '../../helpers/http2/frames.ts'
+import { answer, FrameServer, type FrameServerOptions } from '../../helpers/http2/frame-server.ts'
+
+const { FrameType, Setting } = frames
+const METHOD = '/test.Echo/Say'
+const BYTES = Buffer.from('abc')
+const LARGEST = 0x7fff_ffff
+/** Windows that never end. */
+const OPEN = [
+  frames.settings([[Setting.INITIAL_WINDOW_SIZE, LARGEST]]),
+  frames.windowUpdate(0, LARGEST - 65_535),
+] as const
+
+const ends: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end()
+})
+
+async function served(options: FrameServerOptions): Promise<FrameServer> {
+  const server = await FrameServer.start(options)
+  ends.push(() => server.close())
+  return server
+}
+
+function linked({ address }: FrameServer) {
+  const refused: Error[] = []
+  const link = new NodeLink({
+    clock: systemClock,
+    random: Math.random,
+    address,
+    connectTimeoutMs: 5_000,
+    onLeaving: () => {},
+    onRefused: (error) => refused.push(error),
+  })
+  ends.push(() => link[Symbol.dispose]())
+  return { link, refused }
+}
+
+/** A session, and what becomes of it. */
+function sessionTo({ address: { host, port } }: FrameServer) {
+  const lost = Promise.withResolvers<unknown>()
+  const settled = Promise.withResolvers<void>()
+  const socket = connect(port, host)
+  const session = new Http2Session(socket, { settled: () => settled.resolve(), lost: (cause) => lost.resolve(cause) })
+  ends.push(() => session.destroy())
+  socket.ref()
+  return { session, socket, settled: settled.promise, lost: lost.promise }
+}
+
+const silent = { headers: () => undefined, data: () => undefined, ended: () => undefined, failed: () => undefined }
+const HEAD = callFields({ host: 'a.test', port: 1 }, METHOD)
+
+describe('a link, before a node that does not read', () => {
+  it.each([
+    ['PINGs', frames.ping()],
+    ['SETTINGS', frames.settings()],
+  ])('holds few acknowledgements of its %s', async (_, frame) => {
+    const server = await served({})
+    const { settled, lost } = sessionTo(server)
+    await settled
+    const [peer] = server.peers
+    peer?.socket.pause()
+    const many = Buffer.concat(Array.from({ length: 4_000 }, () => frame))
+    let bytes = 0
+    while (peer?.socket.writable === true && bytes < 16_000_000) {
+      bytes += many.length
+      if (!peer.socket.write(many))
+        await new Promise((resolve) => peer.socket.once('drain', resolve).once('close', resolve))
+    }
+    expect(bytes).toBeLessThan(16_000_000)
+    expect(String(await lost)).toContain('more acknowledged than it reads')
+  })
+
+  it('holds nothing of calls that have ended, however many there were', async () => {
+    const server = await served({ open: (peer) => peer.send(...OPEN) })
+    const { session, settled } = sessionTo(server)
+    await settled
+    server.peers[0]?.socket.pause()
+    const last = session.request(HEAD, silent)
+    for (let i = 0; i < 200; i++) {
+      const stream = session.request(HEAD, silent)
+      stream.end(Buffer.alloc(1_000_000))
+      await new Promise((resolve) => void setImmediate(resolve))
+      stream.reset(8)
+    }
+    expect(session.unsent).toBeLessThan(3_000_000)
+    // It goes on when the node does.
+    last.end(BYTES)
+    server.peers[0]?.socket.resume()
+    await expect.poll(() => server.peers[0]?.count(FrameType.DATA, last.id)).toBe(1)
+  })
+
+  it('sends what has queued up meanwhile without moving it again and again', { timeout: 8_000 }, async () => {
+    const count = 200_000
+    const server = await served({ open: (peer) => peer.send(frames.settings([[Setting.INITIAL_WINDOW_SIZE, 0]])) })
+    const { session, settled } = sessionTo(server)
+    await settled
+    const stream = session.request(HEAD, silent)
+    for (let i = 0; i < count; i++) stream.write(Buffer.from(BYTES))
+    stream.end()
+    const [peer] = server.peers
+    peer?.send(frames.windowUpdate(0, LARGEST - 65_535))
+    peer?.send(frames.windowUpdate(stream.id, LARGEST))
+    await expect.poll(() => stream.isDrained, { timeout: 7_000 }).toBe(true)
+    await expect.poll(() => peer?.count(FrameType.DATA, stream.id)).toBeGreaterThanOrEqual(count)
+  })
+})
+
+describe('a link', () => {
+  it('has its answer of a server that is made of frames', async () => {
+    const server = await served({
+      take: (peer, { type, stream }) => {
+        if (type === FrameType.HEADERS && stream > 1) peer.send(answer(stream, BYTES))
+      },
+    })
+    const { link } = linked(server)
+    expect(Buffer.from(await link.call(METHOD, BYTES, 5_000))).toEqual(BYTES)
+  })
+})
