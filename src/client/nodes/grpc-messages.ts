@@ -39,6 +39,23 @@ export function framed(message: Uint8Array): Buffer {
   return bytes
 }
 
+/** Why fields are no gRPC: a proxy between may answer by itself, or something else be there. `undefined` where they may be */
+export function notGrpc(said: ReadonlyMap<string, string>): string | undefined {
+  const status = said.get(':status') ?? '200'
+  if (status !== '200') return `it answers with HTTP status ${status}`
+  const type = said.get('content-type') ?? 'application/grpc'
+  return /^application\/grpc(?![^+; ])/i.test(type) ? undefined : `it answers with ${type.slice(0, 100)}`
+}
+
+/** The text of a status, which travels percent-encoded. */
+export function readableDetails(details: string): string {
+  try {
+    return decodeURIComponent(details)
+  } catch {
+    return details
+  }
+}
+
 /** What the beginnings of several messages may take of memory together. */
 export class RoomForMessages {
   readonly #maxBytes: number
@@ -76,6 +93,11 @@ export class IncomingMessages {
   constructor(maxBytes: number, room?: RoomForMessages) {
     this.#maxBytes = maxBytes
     this.#room = room
+  }
+
+  /** Whether a message has come in part. */
+  get isWithin(): boolean {
+    return this.#have > 0
   }
 
   /** Nothing more is waited for. */

@@ -2,6 +2,7 @@
 // TLS and all else that it loads.
 
 import type { Socket } from 'node:net'
+import type { Clock } from '../../kernel/ports.ts'
 import { ConnectionError } from '../../wire/http2/connection-error.ts'
 import { FrameReader, type FrameSink } from '../../wire/http2/frame-reader.ts'
 import { checkFrame, paddingOf } from '../../wire/http2/frame-rules.ts'
@@ -32,6 +33,7 @@ import type { Field } from '../../wire/http2/hpack/hpack-error.ts'
 import { writeResize } from '../../wire/http2/hpack/representation.ts'
 import { MemoryBudget } from '../../wire/http2/memory-budget.ts'
 import { readSettings } from '../../wire/http2/peer-settings.ts'
+import { AnswerFields } from './answer-fields.ts'
 import { Http2Output } from './http2-output.ts'
 import { Http2Stream, type StreamEvents } from './http2-stream.ts'
 
@@ -55,6 +57,7 @@ export interface SessionEvents {
 export class Http2Session implements FrameSink {
   readonly #socket: Socket
   readonly #events: SessionEvents
+  readonly #clock: Clock
   readonly #output: Http2Output
   readonly #reader: FrameReader
   readonly #budget = new MemoryBudget(BUDGET_BYTES)
@@ -63,7 +66,7 @@ export class Http2Session implements FrameSink {
   /** Those that begin when the peer takes more. */
   readonly #pending: Http2Stream[] = []
   #block: HeaderBlock | undefined
-  #nextId = 1
+  #nextId: number
   #maxStreams = Number.POSITIVE_INFINITY
   #initialWindow = DEFAULT_WINDOW
   #sendWindow = DEFAULT_WINDOW
@@ -74,10 +77,14 @@ export class Http2Session implements FrameSink {
   #isSettled = false
   #isGoingAway = false
   #isOver = false
+  #cancelGoodbye = () => {}
 
-  constructor(socket: Socket, events: SessionEvents) {
+  /** @param firstId of its streams; each has the next odd number, and no connection more of them than there are */
+  constructor(socket: Socket, events: SessionEvents, clock: Clock, firstId = 1) {
     this.#socket = socket
     this.#events = events
+    this.#clock = clock
+    this.#nextId = firstId
     this.#reader = new FrameReader(this, this.#budget)
     this.#output = new Http2Output(socket, () => {
       this.#sendAll()
@@ -86,6 +93,8 @@ export class Http2Session implements FrameSink {
     socket.unref()
     socket.on('data', (bytes: Buffer) => this.#read(bytes))
     socket.on('error', (error) => this.#lost(error))
+    // What the peer has not said by then it never will, whether or not it reads.
+    socket.on('end', () => this.#lost(undefined))
     socket.on('close', () => this.#lost(undefined))
     this.#output.write(PREFACE)
     this.#output.write(
@@ -113,7 +122,7 @@ export class Http2Session implements FrameSink {
    * @throws Error where the connection is closed, or the fields cannot be sent
    */
   request(fields: readonly Field[], events: StreamEvents): Http2Stream {
-    if (this.isClosed) throw new Error('the connection takes no more streams')
+    if (this.isClosed) throw noMore()
     const stream = new Http2Stream(this, encodeFields(fields), events)
     this.#pending.push(stream)
     this.#begin()
@@ -123,17 +132,23 @@ export class Http2Session implements FrameSink {
   /** Ends it at once. Streams are told nothing. */
   destroy(): void {
     this.#isOver = true
+    this.#cancelGoodbye()
     this.#reader.stop()
     this.#socket.destroy()
   }
 
-  /** Ends it when what was written has been sent. Streams are told nothing. */
-  end(): void {
+  /** Ends it when what was written has been sent, or has not been for long. Streams are told nothing. */
+  end(ended: () => void): void {
     if (this.#isOver) return
     this.#output.write(goAway(0, ErrorCode.NO_ERROR, ''))
     this.#isOver = true
     this.#reader.stop()
-    this.#socket.setTimeout(GOODBYE_MS, () => this.#socket.destroy())
+    // Not a timeout of the socket: a peer that goes on sending would put it off.
+    this.#cancelGoodbye = this.#clock.after(GOODBYE_MS, () => this.#socket.destroy())
+    this.#socket.once('close', () => {
+      this.#cancelGoodbye()
+      ended()
+    })
     this.#socket.destroySoon()
   }
 
@@ -173,7 +188,7 @@ export class Http2Session implements FrameSink {
       case FrameType.CONTINUATION:
         return this.#continuation(flags, id, bytes, start, end)
       case FrameType.RST_STREAM:
-        return this.#fail(id, new Error(`the node reset the stream (${readUint32(bytes, start)})`))
+        return this.#fail(this.#begun(id), new Error(`the node reset the stream (${readUint32(bytes, start)})`))
       case FrameType.SETTINGS:
         return this.#settings(flags, bytes, start, end)
       case FrameType.PING:
@@ -202,13 +217,19 @@ export class Http2Session implements FrameSink {
   }
 
   #settings(flags: number, bytes: Buffer, start: number, end: number): void {
-    if ((flags & Flag.ACK) !== 0) return
+    if ((flags & Flag.ACK) !== 0) {
+      if (end > start) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'an ACK of SETTINGS has a payload')
+      return
+    }
     const { initialWindow, tableBytes, maxStreams } = readSettings(bytes, start, end)
     this.#output.acknowledge(SETTINGS_ACK)
     if (tableBytes !== undefined && tableBytes < DEFAULT_TABLE_BYTES) this.#isTableDue = true
     if (maxStreams !== undefined) this.#maxStreams = maxStreams
     if (initialWindow !== undefined) {
-      for (const stream of this.#streams.values()) stream.window += initialWindow - this.#initialWindow
+      for (const stream of this.#streams.values()) {
+        stream.window += initialWindow - this.#initialWindow
+        if (stream.window > MAX_31_BITS) throw tooWide()
+      }
       this.#initialWindow = initialWindow
       this.#sendAll()
     }
@@ -230,6 +251,7 @@ export class Http2Session implements FrameSink {
       this.#streams.set(stream.id, stream)
       this.#output.write(frame(FrameType.HEADERS, Flag.END_HEADERS, stream.id, this.#withTable(stream.head)))
       this.send(stream)
+      if (this.#nextId > MAX_31_BITS) this.#closeForMore()
     }
   }
 
@@ -253,8 +275,9 @@ export class Http2Session implements FrameSink {
       this.#output.write(windowUpdate(0, this.#received))
       this.#received = 0
     }
-    const stream = this.#streams.get(id)
+    const stream = this.#begun(id)
     if (stream === undefined) return
+    if (!stream.hasHead) return this.#refuse(stream, 'it does not begin with headers')
     const isLast = (flags & Flag.END_STREAM) !== 0
     stream.received += end - start
     if (stream.received >= WINDOW_BYTES / 2 && !isLast) {
@@ -292,56 +315,71 @@ export class Http2Session implements FrameSink {
 
   /** Every block is decoded, also of a stream that is gone: the table follows from all of them. */
   #fields(id: number, isLast: boolean, bytes: Buffer, start: number, end: number): void {
-    const fields = new Map<string, string>()
-    let isMalformed = false
-    const read = this.#decoder.decode(bytes, start, end, {
-      field(name, value, malformed) {
-        isMalformed ||= malformed
-        fields.set(name, value)
-      },
-    })
-    const stream = this.#streams.get(id)
+    const block = new AnswerFields()
+    const read = this.#decoder.decode(bytes, start, end, block)
+    const stream = this.#begun(id)
     if (stream === undefined) return
-    if (isMalformed || read !== 'ok') {
-      this.reset(stream, ErrorCode.PROTOCOL_ERROR)
-      return stream.events.failed(new Error('the headers of the answer are malformed, or too many'))
-    }
-    // What is said on the way (103, say) is no answer yet.
-    if (!isLast && /^1\d\d$/.test(fields.get(':status') ?? '')) return
-    stream.events.headers(fields)
+    const kind = read === 'ok' ? block.kind(isLast, stream.hasHead) : 'malformed'
+    if (kind === 'malformed') return this.#refuse(stream, 'its headers are malformed, or too many')
+    if (kind === 'interim') return
+    stream.hasHead = true
+    stream.events.headers(block.fields)
     if (isLast) this.#ended(stream)
   }
 
   #windowUpdate(id: number, bytes: number): void {
-    const stream = this.#streams.get(id)
-    if (id !== 0) {
-      if (stream === undefined) return
-      stream.window += bytes
-      return this.send(stream)
-    }
+    if (id !== 0) return this.#widen(id, bytes)
+    if (bytes === 0) throw broken('a window is opened by nothing')
     const wasShut = this.#sendWindow === 0
     this.#sendWindow += bytes
+    if (this.#sendWindow > MAX_31_BITS) throw tooWide()
     if (wasShut) this.#sendAll()
+  }
+
+  #widen(id: number, bytes: number): void {
+    const stream = this.#begun(id)
+    if (stream === undefined) return
+    stream.window += bytes
+    if (bytes === 0) this.#refuse(stream, 'its window is opened by nothing')
+    else if (stream.window > MAX_31_BITS) this.#refuse(stream, 'its window is too large', ErrorCode.FLOW_CONTROL_ERROR)
+    else this.send(stream)
+  }
+
+  /** The stream of a frame, where it is not over. @throws ConnectionError where it was never begun */
+  #begun(id: number): Http2Stream | undefined {
+    if (id >= this.#nextId || id % 2 === 0) throw broken('a frame is of a stream that was not begun')
+    return this.#streams.get(id)
+  }
+
+  /** Ends a stream of which the peer says what none may hold. */
+  #refuse(stream: Http2Stream, why: string, code: number = ErrorCode.PROTOCOL_ERROR): void {
+    this.reset(stream, code)
+    stream.events.failed(new Error(`the answer cannot be read: ${why}`))
   }
 
   #goAway(lastId: number, code: number): void {
     this.#isGoingAway = true
     if (code !== ErrorCode.NO_ERROR) return this.#lost(new Error(`the node ended the connection (${code})`))
-    const error = new Error('the node takes no more streams over this connection')
-    for (const id of this.#streams.keys()) if (id > lastId) this.#fail(id, error)
-    for (const stream of this.#pending.splice(0)) stream.events.failed(error)
+    for (const [id, stream] of this.#streams) if (id > lastId) this.#fail(stream, noMore())
+    this.#closeForMore()
+  }
+
+  #closeForMore(): void {
+    this.#isGoingAway = true
+    for (const stream of this.#pending.splice(0)) stream.events.failed(noMore())
   }
 
   /** The peer has said all; what it did not wait for is not sent any more. */
   #ended(stream: Http2Stream): void {
+    // Who heard the last of it may have taken the call back.
+    if (this.#streams.get(stream.id) !== stream) return
     stream.isAnswered = true
     if (!stream.isDrained) this.reset(stream, ErrorCode.NO_ERROR)
     else this.#forgetDone(stream)
     stream.events.ended()
   }
 
-  #fail(id: number, error: Error): void {
-    const stream = this.#streams.get(id)
+  #fail(stream: Http2Stream | undefined, error: Error): void {
     if (stream === undefined) return
     this.#forget(stream)
     stream.events.failed(error)
@@ -365,6 +403,14 @@ export class Http2Session implements FrameSink {
     this.destroy()
     this.#events.lost(cause)
   }
+}
+
+function noMore(): Error {
+  return new Error('the connection takes no more streams')
+}
+
+function tooWide(): ConnectionError {
+  return new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'a window is too large')
 }
 
 function broken(what: string): ConnectionError {

@@ -30,6 +30,8 @@ export class Http2Stream {
   window = 0
   /** Bytes that came since the peer was last told that there is room. */
   received = 0
+  /** The answer has begun. */
+  hasHead = false
   /** The peer has said all. */
   isAnswered = false
   readonly #host: StreamHost

@@ -12,7 +12,7 @@ import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
 import type { Field } from '../../wire/http2/hpack/hpack-error.ts'
 import type { Heard } from '../../wire/batch/news.ts'
 import { ConnectPace } from './connect-pace.ts'
-import { callFields, framed, IncomingMessages, RoomForMessages } from './grpc-messages.ts'
+import { callFields, framed, IncomingMessages, notGrpc, readableDetails, RoomForMessages } from './grpc-messages.ts'
 import { Http2Session } from './http2-session.ts'
 import type { Http2Stream, StreamEvents } from './http2-stream.ts'
 import { type NewsTaker, StreamNews } from './stream-news.ts'
@@ -25,6 +25,8 @@ const CONNECTION_FAILED = 'the connection failed'
 const SILENT = 'it is connected, and has not spoken in time'
 /** Checks that may wait for their answers: a node holds back beyond so many, too. */
 const MAX_WAITING = 4_096
+/** Connections to one node, most of which it has asked to leave. */
+const MAX_CONNECTIONS = 8
 /** What may wait to be written. */
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024
 /** What calls may hold that wait for their answer, beside one of any size. */
@@ -84,7 +86,7 @@ export class NodeLink implements Disposable {
   readonly #options: NodeLinkOptions
   readonly #pace: ConnectPace
   #current: Stream | undefined
-  /** The current one, and those that the node has asked to leave and that have answers to come. */
+  /** The current one, and those that the node has asked to leave and that have answers to come, or last words to send. */
   readonly #open = new Set<Stream>()
   #id = 0
   #callBytes = 0
@@ -169,8 +171,11 @@ export class NodeLink implements Disposable {
   /** Ends at once: what waits fails. */
   [Symbol.dispose](): void {
     this.#isClosed = true
-    for (const stream of this.#open)
+    for (const stream of this.#open) {
       this.#lost(stream, new IntermixError('CANCELLED', 'the link to the node is closed'))
+      // Its last words may be under way.
+      stream.session.destroy()
+    }
   }
 
   /** The stream that takes one more. @throws IntermixError where none does */
@@ -193,8 +198,12 @@ export class NodeLink implements Disposable {
     return this.#id
   }
 
-  /** @throws IntermixError where that cannot even be tried: certificates that are just being changed need not belong together */
+  /**
+   * @throws IntermixError where that cannot even be tried: certificates that are just being changed need not belong together, and
+   * a node that leaves each connection at once would get one for each question
+   */
   #connect(): Stream {
+    if (this.#open.size >= MAX_CONNECTIONS) throw unasked('it leaves its connections before it answers over them')
     try {
       return this.#begin()
     } catch (cause) {
@@ -207,10 +216,14 @@ export class NodeLink implements Disposable {
   #begin(): Stream {
     const { address, clock } = this.#options
     const socket = socketTo(address)
-    const session = new Http2Session(socket, {
-      settled: () => (stream.news === undefined ? this.#greeted(stream) : stream.news.start()),
-      lost: (cause) => (cause === undefined ? lost('the connection was closed') : lost(CONNECTION_FAILED, cause)),
-    })
+    const session = new Http2Session(
+      socket,
+      {
+        settled: () => (stream.news === undefined ? this.#greeted(stream) : stream.news.start()),
+        lost: (cause) => (cause === undefined ? lost('the connection was closed') : lost(CONNECTION_FAILED, cause)),
+      },
+      clock,
+    )
     const lost = (why: string, cause?: unknown) => this.#lost(stream, unasked(why, cause))
     const stream: Stream = {
       session,
@@ -300,11 +313,11 @@ export class NodeLink implements Disposable {
       },
       headers: (fields) => {
         const status = fields.get('grpc-status')
-        const http = fields.get(':status')
+        const why = notGrpc(fields)
         if (status !== undefined && status !== '0') {
-          const text = fields.get('grpc-message') ?? codeName(Number(status))
+          const text = readableDetails(fields.get('grpc-message') ?? codeName(Number(status)))
           lost(`it ended the stream: ${text.slice(0, 200)}`)
-        } else if (http !== undefined && http !== '200') lost(`it answers with HTTP status ${http}`)
+        } else if (why !== undefined) lost(why)
       },
       failed: (error) => lost(CONNECTION_FAILED, error),
       ended: () => {
@@ -351,10 +364,10 @@ export class NodeLink implements Disposable {
     stream.isOver = true
     stream.cancelGreeting()
     stream.news?.stop()
-    this.#open.delete(stream)
     if (this.#current === stream) this.#current = undefined
-    if (why === 'done') stream.session.end()
-    else stream.session.destroy()
+    if (why === 'done') return stream.session.end(() => this.#open.delete(stream))
+    this.#open.delete(stream)
+    stream.session.destroy()
   }
 
   #book(stream: Stream): void {

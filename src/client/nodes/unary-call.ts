@@ -6,7 +6,14 @@ import type { Clock } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
 import { ErrorCode as Reset } from '../../wire/http2/frames.ts'
 import type { Field } from '../../wire/http2/hpack/hpack-error.ts'
-import { framed, IncomingMessages, MessageRefused, type RoomForMessages } from './grpc-messages.ts'
+import {
+  framed,
+  IncomingMessages,
+  MessageRefused,
+  notGrpc,
+  readableDetails,
+  type RoomForMessages,
+} from './grpc-messages.ts'
 import type { Http2Session } from './http2-session.ts'
 import type { Http2Stream, StreamEvents } from './http2-stream.ts'
 
@@ -49,19 +56,22 @@ export function beginUnaryCall(call: UnaryCall): (error: IntermixError) => void 
     const status = said.get('grpc-status')
     if (status === undefined) return
     if (status !== '0') end(failureOf(Number(status), said.get('grpc-message')))
-    else if (answer === undefined) failed('it sent no message')
+    else if (answer === undefined || messages.isWithin) failed('it sent no whole message')
     else end(answer)
   }
   const http2 = requested(session, fields, {
     headers(said) {
-      const status = said.get(':status')
-      if (status !== undefined && status !== '200') failed(`HTTP status ${status}`)
-      else judge(said)
+      const why = notGrpc(said)
+      if (why === undefined) judge(said)
+      else failed(why)
     },
     data(bytes) {
       if (isOver) return
       try {
-        messages.read(bytes, (read) => (answer = read))
+        messages.read(bytes, (read) => {
+          if (answer !== undefined) throw new MessageRefused('it sent two messages')
+          answer = read
+        })
       } catch (error) {
         if (error instanceof MessageRefused) call.onRefused(error)
         failed(error instanceof Error ? error.message : String(error), error)
@@ -98,18 +108,9 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 }
 
 function failureOf(code: number, details: string | undefined): IntermixError {
-  const text = details !== undefined && details !== '' ? readable(details) : codeName(code)
+  const text = details !== undefined && details !== '' ? readableDetails(details) : codeName(code)
   // gRPC has one code for too much at once, which passes, and for a message that no attempt makes smaller.
   const isTooLarge = code === Code.RESOURCE_EXHAUSTED && / larger than /.test(text)
   const kind = isTooLarge ? 'TOO_LARGE' : (CODES[code] ?? 'BACKEND_FAILED')
   return new IntermixError(kind, text.slice(0, MAX_DETAILS), { backend: 'answered' })
-}
-
-/** The text of a status travels percent-encoded. */
-function readable(details: string): string {
-  try {
-    return decodeURIComponent(details)
-  } catch {
-    return details
-  }
 }

@@ -4,9 +4,12 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { callFields } from '../../../src/client/nodes/grpc-messages.ts'
 import { Http2Session } from '../../../src/client/nodes/http2-session.ts'
 import { NodeLink } from '../../../src/client/nodes/node-link.ts'
+import type { IntermixError } from '../../../src/kernel/errors.ts'
+import type { Clock } from '../../../src/kernel/ports.ts'
 import { systemClock } from '../../../src/kernel/system-clock.ts'
+import { FakeClock } from '../../helpers/clock.ts'
 import * as frames from '../../helpers/http2/frames.ts'
-import { answer, FrameServer, type FrameServerOptions } from '../../helpers/http2/frame-server.ts'
+import { FrameServer, type FrameServerOptions } from '../../helpers/http2/frame-server.ts'
 
 const { FrameType, Setting } = frames
 const METHOD = '/test.Echo/Say'
@@ -44,14 +47,20 @@ function linked({ address }: FrameServer) {
 }
 
 /** A session, and what becomes of it. */
-function sessionTo({ address: { host, port } }: FrameServer) {
+function sessionTo({ address: { host, port } }: FrameServer, { clock = systemClock as Clock, firstId = 1 } = {}) {
   const lost = Promise.withResolvers<unknown>()
   const settled = Promise.withResolvers<void>()
   const socket = connect(port, host)
-  const session = new Http2Session(socket, { settled: () => settled.resolve(), lost: (cause) => lost.resolve(cause) })
+  const events = { settled: () => settled.resolve(), lost: (cause: unknown) => lost.resolve(cause) }
+  const session = new Http2Session(socket, events, clock, firstId)
   ends.push(() => session.destroy())
   socket.ref()
   return { session, socket, settled: settled.promise, lost: lost.promise }
+}
+
+/** Time for sockets. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => void setImmediate(resolve))
 }
 
 const silent = { headers: () => undefined, data: () => undefined, ended: () => undefined, failed: () => undefined }
@@ -113,14 +122,76 @@ describe('a link, before a node that does not read', () => {
   })
 })
 
-describe('a link', () => {
-  it('has its answer of a server that is made of frames', async () => {
+/** Takes no new streams from now on. */
+const goes = frames.frame(FrameType.GOAWAY, { payload: Buffer.from([0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]) })
+
+describe('a link, before a node that goes', () => {
+  it('has few connections, although each is left as soon as it is asked over', async () => {
     const server = await served({
-      take: (peer, { type, stream }) => {
-        if (type === FrameType.HEADERS && stream > 1) peer.send(answer(stream, BYTES))
+      take: (peer, { type }) => {
+        if (type === FrameType.HEADERS) peer.send(goes)
       },
     })
     const { link } = linked(server)
-    expect(Buffer.from(await link.call(METHOD, BYTES, 5_000))).toEqual(BYTES)
+    const asked: Promise<unknown>[] = []
+    for (let i = 0; i < 60; i++) {
+      asked.push(link.call(METHOD, BYTES, 10_000).catch((error: unknown) => error))
+      // The node has left this connection when the next one is asked.
+      await turns()
+    }
+    expect(server.open).toBeLessThanOrEqual(8)
+    link[Symbol.dispose]()
+    const codes = (await Promise.all(asked)).map((error) => (error as IntermixError).code)
+    expect(new Set(codes)).toEqual(new Set(['CANCELLED', 'BACKEND_FAILED']))
+  })
+
+  it('ends a connection whose peer only sends, however much', async () => {
+    const server = await served({ open: (peer) => peer.send(...OPEN) })
+    const clock = new FakeClock()
+    const { session, socket, settled } = sessionTo(server, { clock })
+    await settled
+    const [peer] = server.peers
+    peer?.socket.pause()
+    const stream = session.request(HEAD, silent)
+    while (stream.unsent < 4_000_000) {
+      stream.write(Buffer.alloc(500_000))
+      await turns()
+    }
+    let ended = false
+    session.end(() => (ended = true))
+    for (let i = 0; i < 5; i++) {
+      peer?.send(frames.ping())
+      await clock.advance(900)
+    }
+    expect([ended, clock.pending]).toEqual([false, 1])
+    peer?.send(frames.ping())
+    await clock.advance(600)
+    await expect.poll(() => ended).toBe(true)
+    expect([socket.destroyed, clock.pending]).toEqual([true, 0])
+  })
+
+  it('waits for nothing more when it has ended its side, whether or not it reads', async () => {
+    const server = await served({ open: (peer) => peer.send(...OPEN), allowHalfOpen: true })
+    const { session, settled, lost } = sessionTo(server)
+    await settled
+    const [peer] = server.peers
+    peer?.socket.pause()
+    const stream = session.request(HEAD, silent)
+    while (stream.unsent < 4_000_000) {
+      stream.write(Buffer.alloc(500_000))
+      await turns()
+    }
+    peer?.socket.end()
+    expect(await lost).toBeUndefined()
+  })
+
+  it('begins no more streams than there are numbers', async () => {
+    const server = await served({})
+    const { session, settled } = sessionTo(server, { firstId: LARGEST - 2 })
+    await settled
+    const [one, two] = [session.request(HEAD, silent), session.request(HEAD, silent)]
+    expect([one.id, two.id, session.isClosed]).toEqual([LARGEST - 2, LARGEST, true])
+    expect(() => session.request(HEAD, silent)).toThrow('takes no more streams')
+    await expect.poll(() => server.peers[0]?.count(FrameType.HEADERS, LARGEST)).toBe(1)
   })
 })

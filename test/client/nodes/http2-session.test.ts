@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, describe, expect, it } from 'vitest'
 import { callFields } from '../../../src/client/nodes/grpc-messages.ts'
 import { Http2Session } from '../../../src/client/nodes/http2-session.ts'
+import { systemClock } from '../../../src/kernel/system-clock.ts'
 import { goAway, settings } from '../../../src/wire/http2/frames.ts'
 
 const ends: (() => unknown)[] = []
@@ -20,7 +21,11 @@ async function sessionTo(server: Server | Http2Server) {
   const lost = Promise.withResolvers<unknown>()
   const settled = Promise.withResolvers<void>()
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
-  const session = new Http2Session(socket, { settled: () => settled.resolve(), lost: (cause) => lost.resolve(cause) })
+  const session = new Http2Session(
+    socket,
+    { settled: () => settled.resolve(), lost: (cause) => lost.resolve(cause) },
+    systemClock,
+  )
   ends.push(() => session.destroy())
   // The session itself keeps no process alive.
   socket.ref()
