@@ -3,6 +3,7 @@
 
 import type { Socket } from 'node:net'
 import type { Clock } from '../../kernel/ports.ts'
+import { AbuseBounds } from '../../wire/http2/abuse-bounds.ts'
 import { ConnectionError } from '../../wire/http2/connection-error.ts'
 import { FrameReader, type FrameSink } from '../../wire/http2/frame-reader.ts'
 import { checkFrame, paddingOf } from '../../wire/http2/frame-rules.ts'
@@ -34,6 +35,7 @@ import { writeResize } from '../../wire/http2/hpack/representation.ts'
 import { MemoryBudget } from '../../wire/http2/memory-budget.ts'
 import { readSettings } from '../../wire/http2/peer-settings.ts'
 import { AnswerFields } from './answer-fields.ts'
+import { MessageRefused } from './grpc-messages.ts'
 import { Http2Output } from './http2-output.ts'
 import { Http2Stream, type StreamEvents } from './http2-stream.ts'
 
@@ -58,6 +60,7 @@ export class Http2Session implements FrameSink {
   readonly #socket: Socket
   readonly #events: SessionEvents
   readonly #clock: Clock
+  readonly #bounds: AbuseBounds
   readonly #output: Http2Output
   readonly #reader: FrameReader
   readonly #budget = new MemoryBudget(BUDGET_BYTES)
@@ -84,6 +87,7 @@ export class Http2Session implements FrameSink {
     this.#socket = socket
     this.#events = events
     this.#clock = clock
+    this.#bounds = new AbuseBounds(clock)
     this.#nextId = firstId
     this.#reader = new FrameReader(this, this.#budget)
     this.#output = new Http2Output(socket, () => {
@@ -161,6 +165,7 @@ export class Http2Session implements FrameSink {
       if (bytes === undefined) return
       this.#sendWindow -= bytes.length
       stream.window -= bytes.length
+      this.#bounds.dataPassed()
       const head = Buffer.alloc(HEAD_BYTES)
       writeHead(head, 0, bytes.length, FrameType.DATA, stream.isDrained ? Flag.END_STREAM : 0, stream.id)
       this.#output.write(head)
@@ -188,7 +193,13 @@ export class Http2Session implements FrameSink {
       case FrameType.CONTINUATION:
         return this.#continuation(flags, id, bytes, start, end)
       case FrameType.RST_STREAM:
-        return this.#fail(this.#begun(id), new Error(`the node reset the stream (${readUint32(bytes, start)})`))
+        return this.#resetByPeer(id, readUint32(bytes, start))
+      case FrameType.PUSH_PROMISE:
+        throw broken('a push came, and none was asked for')
+    }
+    // What is left carries nothing of an answer. The first SETTINGS must come.
+    if (this.#isSettled) this.#bounds.nuisance()
+    switch (type) {
       case FrameType.SETTINGS:
         return this.#settings(flags, bytes, start, end)
       case FrameType.PING:
@@ -199,8 +210,6 @@ export class Http2Session implements FrameSink {
         return this.#windowUpdate(id, readUint32(bytes, start) & MAX_31_BITS)
       case FrameType.GOAWAY:
         return this.#goAway(readUint32(bytes, start) & MAX_31_BITS, readUint32(bytes, start + 4))
-      case FrameType.PUSH_PROMISE:
-        throw broken('a push came, and none was asked for')
     }
   }
 
@@ -245,6 +254,7 @@ export class Http2Session implements FrameSink {
     while (this.#streams.size < this.#maxStreams && !this.isClosed && !this.#output.isFull) {
       const stream = this.#pending.shift()
       if (stream === undefined) return
+      this.#bounds.called()
       stream.id = this.#nextId
       stream.window = this.#initialWindow
       this.#nextId += 2
@@ -268,6 +278,9 @@ export class Http2Session implements FrameSink {
   }
 
   #data(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
+    const isLast = (flags & Flag.END_STREAM) !== 0
+    if (start === end && !isLast) this.#bounds.nuisance()
+    else this.#bounds.dataPassed()
     const isPadded = (flags & Flag.PADDED) !== 0
     const until = isPadded ? end - paddingOf(bytes, start, end) : end
     this.#received += end - start
@@ -278,7 +291,6 @@ export class Http2Session implements FrameSink {
     const stream = this.#begun(id)
     if (stream === undefined) return
     if (!stream.hasHead) return this.#refuse(stream, 'it does not begin with headers')
-    const isLast = (flags & Flag.END_STREAM) !== 0
     stream.received += end - start
     if (stream.received >= WINDOW_BYTES / 2 && !isLast) {
       this.#output.write(windowUpdate(id, stream.received))
@@ -318,10 +330,10 @@ export class Http2Session implements FrameSink {
     const block = new AnswerFields()
     const read = this.#decoder.decode(bytes, start, end, block)
     const stream = this.#begun(id)
-    if (stream === undefined) return
+    if (stream === undefined) return this.#bounds.nuisance()
     const kind = read === 'ok' ? block.kind(isLast, stream.hasHead) : 'malformed'
     if (kind === 'malformed') return this.#refuse(stream, 'its headers are malformed, or too many')
-    if (kind === 'interim') return
+    if (kind === 'interim') return this.#bounds.nuisance()
     stream.hasHead = true
     stream.events.headers(block.fields)
     if (isLast) this.#ended(stream)
@@ -354,7 +366,7 @@ export class Http2Session implements FrameSink {
   /** Ends a stream of which the peer says what none may hold. */
   #refuse(stream: Http2Stream, why: string, code: number = ErrorCode.PROTOCOL_ERROR): void {
     this.reset(stream, code)
-    stream.events.failed(new Error(`the answer cannot be read: ${why}`))
+    stream.events.failed(new MessageRefused(`the answer cannot be read: ${why}`))
   }
 
   #goAway(lastId: number, code: number): void {
@@ -379,8 +391,13 @@ export class Http2Session implements FrameSink {
     stream.events.ended()
   }
 
-  #fail(stream: Http2Stream | undefined, error: Error): void {
-    if (stream === undefined) return
+  #resetByPeer(id: number, code: number): void {
+    const stream = this.#begun(id)
+    if (stream === undefined) return this.#bounds.nuisance()
+    this.#fail(stream, new Error(`the node reset the stream (${code})`))
+  }
+
+  #fail(stream: Http2Stream, error: Error): void {
     this.#forget(stream)
     stream.events.failed(error)
     this.#begin()

@@ -9,10 +9,19 @@ import type { Clock, Random } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
 import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../wire/batch/check-batch-writer.ts'
-import type { Field } from '../../wire/http2/hpack/hpack-error.ts'
+import { ConnectionError } from '../../wire/http2/connection-error.ts'
+import { type Field, HpackError } from '../../wire/http2/hpack/hpack-error.ts'
 import type { Heard } from '../../wire/batch/news.ts'
 import { ConnectPace } from './connect-pace.ts'
-import { callFields, framed, IncomingMessages, notGrpc, readableDetails, RoomForMessages } from './grpc-messages.ts'
+import {
+  callFields,
+  framed,
+  IncomingMessages,
+  MessageRefused,
+  notGrpc,
+  readableDetails,
+  RoomForMessages,
+} from './grpc-messages.ts'
 import { Http2Session } from './http2-session.ts'
 import type { Http2Stream, StreamEvents } from './http2-stream.ts'
 import { type NewsTaker, StreamNews } from './stream-news.ts'
@@ -220,7 +229,11 @@ export class NodeLink implements Disposable {
       socket,
       {
         settled: () => (stream.news === undefined ? this.#greeted(stream) : stream.news.start()),
-        lost: (cause) => (cause === undefined ? lost('the connection was closed') : lost(CONNECTION_FAILED, cause)),
+        lost: (cause) => {
+          if (cause === undefined) lost('the connection was closed')
+          else if (cause instanceof ConnectionError || cause instanceof HpackError) this.#refused(stream, cause, lost)
+          else lost(CONNECTION_FAILED, cause)
+        },
       },
       clock,
     )
@@ -304,10 +317,8 @@ export class NodeLink implements Disposable {
         const stream = of()
         try {
           messages.read(bytes, (message) => batches.read(message, sink))
-        } catch (caught) {
-          const error = caught instanceof Error ? caught : new Error(String(caught))
-          if (!stream.isOver) this.#options.onRefused?.(error)
-          lost(error.message, error)
+        } catch (error) {
+          this.#refused(stream, error, lost)
         }
         this.#endWhenDone(stream)
       },
@@ -319,7 +330,8 @@ export class NodeLink implements Disposable {
           lost(`it ended the stream: ${text.slice(0, 200)}`)
         } else if (why !== undefined) lost(why)
       },
-      failed: (error) => lost(CONNECTION_FAILED, error),
+      failed: (error) =>
+        error instanceof MessageRefused ? this.#refused(of(), error, lost) : lost(CONNECTION_FAILED, error),
       ended: () => {
         const stream = of()
         // Calls beside it go on until they are answered.
@@ -327,6 +339,13 @@ export class NodeLink implements Disposable {
         else lost('it ended the stream')
       },
     }
+  }
+
+  /** The node sends what no node may. */
+  #refused(stream: Stream, caught: unknown, lost: (why: string, cause: unknown) => void): void {
+    const error = caught instanceof Error ? caught : new Error(String(caught))
+    if (!stream.isOver) this.#options.onRefused?.(error)
+    lost(error.message, error)
   }
 
   /** The node goes: it answers what it was asked, and is asked nothing more over this stream. */

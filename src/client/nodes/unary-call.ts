@@ -52,6 +52,10 @@ export function beginUnaryCall(call: UnaryCall): (error: IntermixError) => void 
   }
   const failed = (why: string, cause?: unknown) =>
     end(new IntermixError('BACKEND_FAILED', `the node did not answer a call: ${why}`, { cause }))
+  const refused = (error: unknown) => {
+    if (error instanceof MessageRefused && !isOver) call.onRefused(error)
+    failed(error instanceof Error ? error.message : String(error), error)
+  }
   const judge = (said: ReadonlyMap<string, string>) => {
     const status = said.get('grpc-status')
     if (status === undefined) return
@@ -73,11 +77,10 @@ export function beginUnaryCall(call: UnaryCall): (error: IntermixError) => void 
           answer = read
         })
       } catch (error) {
-        if (error instanceof MessageRefused) call.onRefused(error)
-        failed(error instanceof Error ? error.message : String(error), error)
+        refused(error)
       }
     },
-    failed: (error) => failed('the connection failed', error),
+    failed: (error) => (error instanceof MessageRefused ? refused(error) : failed('the connection failed', error)),
     ended: () => failed('the call was ended'),
   })
   const cancelTimeout = onExpiry(clock, timeoutMs, () =>

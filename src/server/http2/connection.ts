@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { Clock, Random } from '../../kernel/ports.ts'
-import { AbuseBounds } from './abuse-bounds.ts'
+import { AbuseBounds } from '../../wire/http2/abuse-bounds.ts'
 import { ConnectionCare, type ConnectionTimes, type ConnectionView } from './connection-care.ts'
 import { type CloseReason, ConnectionError } from '../../wire/http2/connection-error.ts'
 import { FrameReader, type FrameSink } from '../../wire/http2/frame-reader.ts'

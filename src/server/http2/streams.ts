@@ -1,7 +1,7 @@
 // The streams of a connection: opened by headers, fed with data, sending in turn, closed from either side.
 
 import { SHUTTING_DOWN } from '../grpc-gate.ts'
-import type { AbuseBounds } from './abuse-bounds.ts'
+import type { AbuseBounds } from '../../wire/http2/abuse-bounds.ts'
 import { AnsweredCall } from './answered-call.ts'
 import { ConnectionError } from '../../wire/http2/connection-error.ts'
 import { paddingOf } from '../../wire/http2/frame-rules.ts'

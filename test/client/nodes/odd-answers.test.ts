@@ -21,6 +21,8 @@ afterEach(async () => {
 /** What is sent of an answer to the stream of the first call; every later one is answered well. */
 type Say = (stream: number) => readonly Buffer[]
 
+const OPTIONS = { clock: systemClock, random: () => 0, connectTimeoutMs: 5_000, onLeaving: () => undefined }
+
 async function linked(say: Say) {
   let asked = 0
   const server = await FrameServer.start({
@@ -31,10 +33,11 @@ async function linked(say: Say) {
   })
   ends.push(() => server.close())
   const { address } = server
-  const onLeaving = () => undefined
-  const link = new NodeLink({ clock: systemClock, random: () => 0, address, connectTimeoutMs: 5_000, onLeaving })
+  const refused: Error[] = []
+  const onRefused = (error: Error) => void refused.push(error)
+  const link = new NodeLink({ ...OPTIONS, address, onRefused })
   ends.push(() => link[Symbol.dispose]())
-  return { link, server, ask: async () => Buffer.from(await link.call(METHOD, BYTES, 5_000)).toString() }
+  return { link, server, refused, ask: async () => Buffer.from(await link.call(METHOD, BYTES, 5_000)).toString() }
 }
 
 /** Why a call failed, for people. */
@@ -56,6 +59,8 @@ const uint = (...values: readonly number[]) => {
 /** A block as it is, whatever it says. */
 const block = (stream: number, octets: readonly number[]) => headers(stream, Buffer.from(octets))
 const begun = (stream: number) => [fields(stream, HEAD), data(stream, MESSAGE, 0)]
+/** More than anybody needs. */
+const many = (each: Buffer) => Array.from({ length: 3_000 }, () => each)
 /** A literal that is new, not indexed. */
 const literal = (name: string, value: string) => [
   0,
@@ -126,8 +131,7 @@ describe('a call, where its answer is wrong', () => {
     })
     ends.push(() => server.close())
     const { address } = server
-    const onLeaving = () => undefined
-    const link = new NodeLink({ clock: systemClock, random: () => 0, address, connectTimeoutMs: 5_000, onLeaving })
+    const link = new NodeLink({ ...OPTIONS, address })
     ends.push(() => link[Symbol.dispose]())
     for (let i = 0; i < 5; i++) expect(await whyOf(link.call(METHOD, BYTES, 2_000))).toMatch(/malformed/)
   })
@@ -230,6 +234,20 @@ describe('a connection ends, and the next one serves, where it', () => {
         ...Array.from({ length: 9 }, () => frames.continuation(id, Buffer.alloc(16_384, 0x88))),
       ],
     ],
+    ['PINGs without end', CALM, () => many(frames.ping())],
+    [
+      'acknowledges without end',
+      CALM,
+      () => [...many(frames.settingsAck()), ...many(frames.ping('8 octets', Flag.ACK))],
+    ],
+    ['changes its settings without end', CALM, () => many(settings([[Setting.INITIAL_WINDOW_SIZE, 65_535]]))],
+    ['opens windows without end', CALM, (id) => many(windowUpdate(id, 1))],
+    ['resets what has ended without end', CALM, (id) => [answer(id, BYTES), ...many(frames.resetStream(id))]],
+    ['answers what has ended without end', CALM, (id) => [answer(id, BYTES), ...many(last(id, OK))]],
+    ['sends no data without end', CALM, (id) => [fields(id, HEAD), ...many(data(id, Buffer.alloc(0), 0))]],
+    ['says nothing on the way without end', CALM, (id) => many(fields(id, [[':status', '103']]))],
+    ['has priorities without end', CALM, (id) => many(of(FrameType.PRIORITY, id, 5))],
+    ['sends what is unknown without end', CALM, () => many(frame(99))],
     ['has a field of index 0', HPACK, (id) => [block(id, [0x80])]],
     ['has a field that no table has', HPACK, (id) => [block(id, [0xff, 0x10])]],
     ['has a table that is too large', HPACK, (id) => [block(id, [0x3f, 0xe2, 0x1f])]],
@@ -242,13 +260,11 @@ describe('a connection ends, and the next one serves, where it', () => {
       (id) => [block(id, [0x88, 0x00, 0x01, 0x61, 0x84, 0xff, 0xff, 0xff, 0xff])],
     ],
   ])('%s', async (_, code, say) => {
-    const { ask, server } = await linked(say)
-    const [call, beside] = [ask(), ask()]
-    expect(await whyOf(call)).toMatch(/cannot be asked/)
-    await beside.catch(() => undefined)
+    const { ask, server, refused } = await linked(say)
+    await Promise.allSettled([ask(), ask()])
     await expect.poll(() => goodbyeOf(server.peers[0])).toBe(code)
     await expect.poll(() => ask().catch(() => '')).toBe('abc')
-    expect(server.peers.length).toBe(2)
+    expect([server.peers.length, refused.length]).toEqual([2, 1])
   })
 
   const goodbyeOf = (peer: FramePeer | undefined) =>

@@ -5,7 +5,7 @@ import { FrameReader } from '../../../src/wire/http2/frame-reader.ts'
 import { HeaderIntake } from '../../../src/server/http2/header-intake.ts'
 import { MemoryBudget } from '../../../src/wire/http2/memory-budget.ts'
 import { PartialMessage } from '../../../src/server/http2/partial-message.ts'
-import { RateBound } from '../../../src/server/http2/rate-bound.ts'
+import { RateBound } from '../../../src/wire/http2/rate-bound.ts'
 import { HeadReader } from '../../../src/server/http2/request-head.ts'
 import { frame, grpcMessage } from '../../helpers/http2/frames.ts'
 

@@ -1,8 +1,8 @@
 // Bounds on what a peer may make us do without calling. Who goes beyond is told to be calm, and cut off.
 
 import type { Clock } from '../../kernel/ports.ts'
-import { ConnectionError } from '../../wire/http2/connection-error.ts'
-import { ErrorCode } from '../../wire/http2/frames.ts'
+import { ConnectionError } from './connection-error.ts'
+import { ErrorCode } from './frames.ts'
 import { RateBound } from './rate-bound.ts'
 
 /**
