@@ -37,7 +37,7 @@ import { readSettings } from '../../wire/http2/peer-settings.ts'
 import { AnswerFields } from './answer-fields.ts'
 import { MessageRefused } from './grpc-messages.ts'
 import { Http2Output } from './http2-output.ts'
-import { Http2Stream, type StreamEvents } from './http2-stream.ts'
+import { Http2Stream, NotBegun, type StreamEvents } from './http2-stream.ts'
 
 /** What a node may send before it is read, of a stream and of all together. */
 const WINDOW_BYTES = 4 * 1024 * 1024
@@ -46,6 +46,8 @@ const MAX_LIST_BYTES = 65_536
 /** For a frame and a header block of which not all has come. */
 const BUDGET_BYTES = 512 * 1024
 const PRIORITY_BYTES = 5
+/** Streams that begin before the peer has said how many it takes: the least that it should (RFC 9113, section 6.5.2). */
+const FIRST_STREAMS = 100
 /** How long the last words may take. */
 const GOODBYE_MS = 5_000
 
@@ -70,7 +72,7 @@ export class Http2Session implements FrameSink {
   readonly #pending: Http2Stream[] = []
   #block: HeaderBlock | undefined
   #nextId: number
-  #maxStreams = Number.POSITIVE_INFINITY
+  #maxStreams = FIRST_STREAMS
   #initialWindow = DEFAULT_WINDOW
   #sendWindow = DEFAULT_WINDOW
   /** Bytes that came since the peer was last told that there is room. */
@@ -123,7 +125,7 @@ export class Http2Session implements FrameSink {
 
   /**
    * Begins a stream, at once or when the peer takes one more.
-   * @throws Error where the connection is closed, or the fields cannot be sent
+   * @throws NotBegun where the connection is closed, HpackError where the fields cannot be sent
    */
   request(fields: readonly Field[], events: StreamEvents): Http2Stream {
     if (this.isClosed) throw noMore()
@@ -234,6 +236,7 @@ export class Http2Session implements FrameSink {
     this.#output.acknowledge(SETTINGS_ACK)
     if (tableBytes !== undefined && tableBytes < DEFAULT_TABLE_BYTES) this.#isTableDue = true
     if (maxStreams !== undefined) this.#maxStreams = maxStreams
+    else if (!this.#isSettled) this.#maxStreams = Number.POSITIVE_INFINITY
     if (initialWindow !== undefined) {
       for (const stream of this.#streams.values()) {
         stream.window += initialWindow - this.#initialWindow
@@ -394,7 +397,8 @@ export class Http2Session implements FrameSink {
   #resetByPeer(id: number, code: number): void {
     const stream = this.#begun(id)
     if (stream === undefined) return this.#bounds.nuisance()
-    this.#fail(stream, new Error(`the node reset the stream (${code})`))
+    const why = `the node reset the stream (${code})`
+    this.#fail(stream, code === ErrorCode.REFUSED_STREAM ? new NotBegun(why) : new Error(why))
   }
 
   #fail(stream: Http2Stream, error: Error): void {
@@ -422,8 +426,8 @@ export class Http2Session implements FrameSink {
   }
 }
 
-function noMore(): Error {
-  return new Error('the connection takes no more streams')
+function noMore(): NotBegun {
+  return new NotBegun('the connection takes no more streams')
 }
 
 function tooWide(): ConnectionError {

@@ -11,6 +11,9 @@ export interface StreamEvents {
   failed(error: Error): void
 }
 
+/** The peer has done nothing of a call, and will not: it may be made again (RFC 9113, section 8.7). */
+export class NotBegun extends Error {}
+
 /** The connection that a stream is of. */
 interface StreamHost {
   send(stream: Http2Stream): void

@@ -23,7 +23,7 @@ import {
   RoomForMessages,
 } from './grpc-messages.ts'
 import { Http2Session } from './http2-session.ts'
-import type { Http2Stream, StreamEvents } from './http2-stream.ts'
+import { type Http2Stream, NotBegun, type StreamEvents } from './http2-stream.ts'
 import { type NewsTaker, StreamNews } from './stream-news.ts'
 import { beginUnaryCall } from './unary-call.ts'
 import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
@@ -143,9 +143,20 @@ export class NodeLink implements Disposable {
 
   /**
    * One unary call, its message and the answer as they are. Rejects with an IntermixError: as `ask` does where the node gave
-   * none, or with what its status means.
+   * none, or with what its status means. What the node has certainly not begun, since it goes or has too many, is called once more.
    */
-  call(path: string, message: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+  async call(path: string, message: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    const { clock } = this.#options
+    const deadline = clock.monotonic() + timeoutMs
+    try {
+      return await this.#call(path, message, timeoutMs)
+    } catch (error) {
+      if (!(error instanceof IntermixError && error.cause instanceof NotBegun)) throw error
+    }
+    return await this.#call(path, message, deadline - clock.monotonic())
+  }
+
+  #call(path: string, message: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const stream = this.#forOneMore()
       if (this.#callBytes > 0 && this.#callBytes + message.length > MAX_CALL_BYTES)

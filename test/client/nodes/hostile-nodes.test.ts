@@ -9,7 +9,7 @@ import type { Clock } from '../../../src/kernel/ports.ts'
 import { systemClock } from '../../../src/kernel/system-clock.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import * as frames from '../../helpers/http2/frames.ts'
-import { FrameServer, type FrameServerOptions } from '../../helpers/http2/frame-server.ts'
+import { answer, FrameServer, type FrameServerOptions } from '../../helpers/http2/frame-server.ts'
 
 const { FrameType, Setting } = frames
 const METHOD = '/test.Echo/Say'
@@ -124,6 +124,49 @@ describe('a link, before a node that does not read', () => {
 
 /** Takes no new streams from now on. */
 const goes = frames.frame(FrameType.GOAWAY, { payload: Buffer.from([0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]) })
+
+describe('a link', () => {
+  const { REFUSED_STREAM, CANCEL } = frames.ErrorCode
+  const leaves = frames.frame(FrameType.GOAWAY, { payload: Buffer.from([0, 0, 0, 1, 0, 0, 0, 0]) })
+  it.each([
+    ['refuses it', (stream: number) => frames.resetStream(stream, REFUSED_STREAM), 1],
+    ['goes, and says that it has not begun it', () => leaves, 2],
+  ])('makes a call once more where the node %s', async (_, say, connections) => {
+    let asked = 0
+    const server = await served({
+      take: (peer, { type, stream }) => {
+        if (type === FrameType.HEADERS && stream > 1) peer.send(asked++ === 0 ? say(stream) : answer(stream, BYTES))
+      },
+    })
+    const { link } = linked(server)
+    expect(Buffer.from(await link.call(METHOD, BYTES, 5_000))).toEqual(BYTES)
+    expect([asked, server.peers.length]).toEqual([2, connections])
+  })
+
+  it.each([
+    ['refuses it again', REFUSED_STREAM, 2],
+    ['may have begun it', CANCEL, 1],
+  ])('lets a call fail where the node %s', async (_, code, times) => {
+    const server = await served({
+      take: (peer, { type, stream }) => {
+        if (type === FrameType.HEADERS && stream > 1) peer.send(frames.resetStream(stream, code))
+      },
+    })
+    const { link } = linked(server)
+    await expect(link.call(METHOD, BYTES, 5_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED', retryable: true })
+    expect(server.peers[0]?.count(FrameType.HEADERS)).toBe(1 + times)
+  })
+
+  it('begins no more streams than any server takes before it has said how many that are', async () => {
+    const server = await served({ open: () => undefined })
+    const { session, settled } = sessionTo(server)
+    for (let i = 0; i < 150; i++) session.request(HEAD, silent)
+    await expect.poll(() => server.peers[0]?.count(FrameType.HEADERS)).toBe(100)
+    server.peers[0]?.send(frames.settings())
+    await settled
+    await expect.poll(() => server.peers[0]?.count(FrameType.HEADERS)).toBe(150)
+  })
+})
 
 describe('a link, before a node that goes', () => {
   it('has few connections, although each is left as soon as it is asked over', async () => {
