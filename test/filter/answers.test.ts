@@ -99,6 +99,16 @@ describe('a request like one that was answered', () => {
     expect(bench.asked).toEqual(['b', ',b', 'b,', ',,b', ''])
   })
 
+  it('is a question for a node with all its lines where it has more than the filter compares', async () => {
+    const bench = await FilterBench.start({ module, value: 'request.headers["x-300"]' })
+    bench.say = (value) => (value === 'no' ? DENY : {})
+    const lines = (last: string) => Array.from({ length: 301 }, (_, i) => [`x-${i}`, i === 300 ? last : ''] as const)
+    expect(await bench.ask(lines('no'))).toMatchObject({ status: 403, tier: 'backend' })
+    expect(await bench.ask(lines('no'))).toMatchObject({ status: 403, tier: 'local' })
+    expect(await bench.ask(lines('yes'))).toMatchObject({ status: 0, tier: 'backend' })
+    expect(bench.asked).toEqual(['no', 'yes'])
+  })
+
   it('waits with all that are like it for one answer', async () => {
     const bench = await FilterBench.start({ module })
     const { promise, resolve } = Promise.withResolvers<object>()

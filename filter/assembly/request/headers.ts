@@ -5,8 +5,8 @@ import { getHeaderMapPairs, HeaderMap, Status } from '../host/abi'
 import { take } from '../host/scratch'
 import { bytesOf, Bytes, copyOf, isEqual, isSame } from '../bytes/bytes'
 
-/** More lines are not looked at: such a request is for a node. */
-export const MAX_LINES = 200
+/** Lines of a usual request; there is room for more where one has them. */
+const USUAL_LINES = 100
 
 /** Fields that a message may have once (RFC 9110 section 5.3 and others); and one whose lines cannot be joined. */
 const SINGLE: StaticArray<Bytes> = [
@@ -44,6 +44,17 @@ export function isSingleton(name: usize, size: i32): bool {
   return false
 }
 
+/** What is known of a line, one behind the other. */
+const enum Line {
+  NAME = 0,
+  NAME_SIZE = 1,
+  VALUE = 2,
+  VALUE_SIZE = 3,
+  /** Of its name. */
+  HASH = 4,
+  FIELDS = 5,
+}
+
 const COMMA: u8 = 0x2c
 const SEMICOLON: u8 = 0x3b
 const SPACE: u8 = 0x20
@@ -56,21 +67,24 @@ export class Headers {
   count: i32 = 0
   /** Bytes of all names and values. */
   size: i32 = 0
-  private readonly names: StaticArray<usize> = new StaticArray<usize>(MAX_LINES)
-  private readonly nameSizes: StaticArray<i32> = new StaticArray<i32>(MAX_LINES)
-  private readonly values: StaticArray<usize> = new StaticArray<usize>(MAX_LINES)
-  private readonly valueSizes: StaticArray<i32> = new StaticArray<i32>(MAX_LINES)
-  private readonly hashes: StaticArray<u32> = new StaticArray<u32>(MAX_LINES)
+  private lines: StaticArray<usize>
   private pairs: usize = 0
   private pairsSize: i32 = 0
   /** Where it has to outlive the callback. */
   private own: Bytes | null = null
 
+  /** @param lines there is room for so many at first */
+  constructor(lines: i32 = USUAL_LINES) {
+    this.lines = new StaticArray<usize>(lines * Line.FIELDS)
+  }
+
   /** Takes the headers of the stream that the callback is about. @returns whether they could be read */
   load(map: i32 = HeaderMap.REQUEST): bool {
-    if (getHeaderMapPairs(map, cell, cell + 4) !== Status.OK) return false
     this.own = null
-    return this.read(load<usize>(cell), load<i32>(cell + 4))
+    this.clear()
+    if (getHeaderMapPairs(map, cell, cell + 4) !== Status.OK) return false
+    this.read(load<usize>(cell), load<i32>(cell + 4))
+    return true
   }
 
   clear(): void {
@@ -80,62 +94,70 @@ export class Headers {
 
   /** The same headers in memory that lasts. */
   kept(): Headers {
-    const kept = new Headers()
+    const kept = new Headers(this.count)
     const own = copyOf(this.pairs, this.pairsSize)
     kept.own = own
     kept.read(own.dataStart, own.length)
     return kept
   }
 
-  private read(pairs: usize, size: i32): bool {
+  private read(pairs: usize, size: i32): void {
     this.pairs = pairs
     this.pairsSize = size
     this.count = 0
     this.size = 0
-    if (size < 4) return true
+    if (size < 4) return
     const count = load<i32>(pairs)
-    if (count > MAX_LINES) return false
+    if (count * Line.FIELDS > this.lines.length) this.lines = new StaticArray<usize>(count * Line.FIELDS)
     let at = pairs + 4 + 8 * <usize>count
     for (let i = 0; i < count; i++) {
       const sizes = pairs + 4 + 8 * <usize>i
       const nameSize = load<i32>(sizes)
       const valueSize = load<i32>(sizes + 4)
-      // Fewer than there is room for: this is on the way of each request.
-      unchecked((this.names[i] = at))
-      unchecked((this.nameSizes[i] = nameSize))
-      unchecked((this.hashes[i] = quick(at, nameSize)))
+      const line = i * Line.FIELDS
+      // There is room: this is on the way of each request.
+      unchecked((this.lines[line + Line.NAME] = at))
+      unchecked((this.lines[line + Line.NAME_SIZE] = nameSize))
+      unchecked((this.lines[line + Line.HASH] = quick(at, nameSize)))
       at += <usize>nameSize + 1
-      unchecked((this.values[i] = at))
-      unchecked((this.valueSizes[i] = valueSize))
+      unchecked((this.lines[line + Line.VALUE] = at))
+      unchecked((this.lines[line + Line.VALUE_SIZE] = valueSize))
       at += <usize>valueSize + 1
       this.size += nameSize + valueSize
     }
     this.count = count
-    return true
   }
 
   nameAt(line: i32): usize {
-    return this.names[line]
+    return this.lines[line * Line.FIELDS + Line.NAME]
   }
 
   nameSize(line: i32): i32 {
-    return this.nameSizes[line]
+    return <i32>this.lines[line * Line.FIELDS + Line.NAME_SIZE]
   }
 
   valueAt(line: i32): usize {
-    return this.values[line]
+    return this.lines[line * Line.FIELDS + Line.VALUE]
   }
 
   valueSize(line: i32): i32 {
-    return this.valueSizes[line]
+    return <i32>this.lines[line * Line.FIELDS + Line.VALUE_SIZE]
+  }
+
+  private hashAt(line: i32): u32 {
+    return <u32>unchecked(this.lines[line * Line.FIELDS + Line.HASH])
+  }
+
+  private isNamed(line: i32, name: Bytes): bool {
+    const at = line * Line.FIELDS
+    return isEqual(name, unchecked(this.lines[at + Line.NAME]), <i32>unchecked(this.lines[at + Line.NAME_SIZE]))
   }
 
   /** The first line of a header from a line on; -1 where there is none. */
   find(name: Bytes, from: i32 = 0): i32 {
     const hash = quick(name.dataStart, name.length)
     for (let i = from; i < this.count; i++) {
-      if (unchecked(this.hashes[i]) === hash && isEqual(name, unchecked(this.names[i]), unchecked(this.nameSizes[i])))
-        return i
+      if (this.hashAt(i) === hash && this.isNamed(i, name)) return i
     }
     return -1
   }
@@ -145,10 +167,10 @@ export class Headers {
    * until the callback ends. @returns its size
    */
   joined(first: i32, name: Bytes, isCookie: bool): i32 {
-    joinedAt = this.values[first]
-    if (this.find(name, first + 1) < 0) return this.valueSizes[first]
+    joinedAt = this.valueAt(first)
+    if (this.find(name, first + 1) < 0) return this.valueSize(first)
     let size = 0
-    for (let line = first; line >= 0; line = this.find(name, line + 1)) size += this.valueSizes[line] + 2
+    for (let line = first; line >= 0; line = this.find(name, line + 1)) size += this.valueSize(line) + 2
     const to = take(size)
     let used = 0
     for (let line = first; line >= 0; line = this.find(name, line + 1)) {
@@ -157,8 +179,8 @@ export class Headers {
         if (isCookie) store<u8>(to + <usize>(used + 1), SPACE)
         used += isCookie ? 2 : 1
       }
-      memory.copy(to + <usize>used, this.values[line], this.valueSizes[line])
-      used += this.valueSizes[line]
+      memory.copy(to + <usize>used, this.valueAt(line), this.valueSize(line))
+      used += this.valueSize(line)
     }
     joinedAt = to
     return used
@@ -167,12 +189,12 @@ export class Headers {
   /** Whether a header comes twice that may be there once. What can be joined is joined where it is read. */
   hasForbiddenRepetition(): bool {
     for (let i = 1; i < this.count; i++) {
-      const hash = unchecked(this.hashes[i])
+      const hash = this.hashAt(i)
       for (let j = 0; j < i; j++) {
-        if (unchecked(this.hashes[j]) !== hash) continue
-        if (!isSame(this.names[i], this.nameSizes[i], this.names[j], this.nameSizes[j])) continue
-        const name = this.names[i]
-        const size = this.nameSizes[i]
+        if (this.hashAt(j) !== hash) continue
+        if (!isSame(this.nameAt(i), this.nameSize(i), this.nameAt(j), this.nameSize(j))) continue
+        const name = this.nameAt(i)
+        const size = this.nameSize(i)
         if (load<u8>(name) === 0x3a || isSingleton(name, size) || isEqual(SET_COOKIE, name, size)) return true
       }
     }

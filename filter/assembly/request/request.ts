@@ -8,9 +8,10 @@ import { AUTHORITY, COOKIE, HOST, METHOD, PATH } from './header-names'
 
 /** What a node takes by default (`--max-attribute-bytes`, `--max-map-entries`) is more; so much is kept here. */
 const MAX_HEADER_BYTES = 60 * 1024
+/** Of a request with more lines a node looks at each. */
+const MAX_LINES = 200
 
 export class Request {
-  headers: Headers = new Headers()
   /** Whether an answer of another request may be this one's at all. Where not, a node looks at it. */
   isComparable: bool = false
   /** Whether method, path and host are as policy sees them. Where not, requests with them spelled alike are compared alone. */
@@ -30,6 +31,8 @@ export class Request {
   private readonly propertySizes: StaticArray<i32> = new StaticArray<i32>(Property.COUNT)
   /** What the properties lie in, where they have to outlive the callback. */
   private own: StaticArray<Bytes> | null = null
+
+  constructor(readonly headers: Headers = new Headers()) {}
 
   /** Takes the request that the callback is about. @param source the property that holds the address of its source */
   load(source: i32): void {
@@ -66,6 +69,7 @@ export class Request {
       host < 0 ||
       headers.find(HOST) >= 0 ||
       headers.size > MAX_HEADER_BYTES ||
+      headers.count > MAX_LINES ||
       !headers.isAscii() ||
       headers.hasForbiddenRepetition()
     )
@@ -98,9 +102,8 @@ export class Request {
 
   /** The same request in memory that lasts, with all that may be asked of it. */
   kept(): Request {
-    const kept = new Request()
+    const kept = new Request(this.headers.kept())
     const own = new StaticArray<Bytes>(Property.COUNT)
-    kept.headers = this.headers.kept()
     kept.isComparable = this.isComparable
     for (let i = 0; i < Property.COUNT; i++) {
       own[i] = this.hasProperty(i) ? copyOf(this.propertyAt[i], this.propertySizes[i]) : EMPTY
