@@ -16,7 +16,8 @@ const help = `node load/envoy-filter.ts [OPTIONS]: a request through a real Envo
   --rounds N       of all arms; at least 3, default 5
   --seconds N      of each of the two parts of a run; default 4
   --rate N         requests a second while latency is measured; default 4000
-  --connections N  HTTP/2, with 8 requests under way at each while processor time is measured; default 4
+  --connections N  HTTP/2, with 8 requests under way at each while processor time is measured; default 4. Latency is measured by others, each
+                   of which asks a hundred times a second: h2load makes up for time that has passed every 10 ms, all at once
   --keys N         of the arm that does not hit always; default 60000
   --zipf N         exponent of the keys' popularity; default 1.25
   --only ARM,…     beside "none"
@@ -37,6 +38,8 @@ const IN_FLIGHT = 8
 const FILL_IN_FLIGHT = 64
 /** Of each connection; then from the beginning again. */
 const DRAWN = 30_000
+/** Requests a second of each connection while latency is measured: one whenever h2load looks at the time. */
+const CALM_PER_SECOND = 100
 /** Few enough that all of them stay. */
 const KEPT_KEYS = 5_000
 const MEBIBYTE = 2 ** 20
@@ -76,7 +79,11 @@ await runCommand({ options, help }, async ({ only, ...values }, defer) => {
   const node = await startNode('node')
   defer(() => node.stop())
   const { port } = node.address('ext_authz')
-  const files = await pathFiles(connections, DRAWN)
+  const calm = Math.ceil(rate / CALM_PER_SECOND)
+  const files = await pathFiles(
+    { connections, requests: DRAWN },
+    { connections: calm, requests: Math.ceil(seconds * CALM_PER_SECOND) },
+  )
   defer(() => files.remove())
   const kept = await files.of(KEPT_KEYS, zipf)
   const many = await files.of(keys, zipf)
@@ -101,7 +108,7 @@ await runCommand({ options, help }, async ({ only, ...values }, defer) => {
   }
   const pids = node.pids
   const measured = await alternate(
-    arms.map((arm) => () => measure(arm, { seconds, rate, pids })),
+    arms.map((arm) => () => measure(arm, seconds, pids)),
     rounds,
   )
   const [none = []] = measured
@@ -141,18 +148,15 @@ await runCommand({ options, help }, async ({ only, ...values }, defer) => {
   })
 })
 
-async function measure(
-  { envoy, paths }: Arm,
-  { seconds, rate, pids }: { readonly seconds: number; readonly rate: number; readonly pids: readonly number[] },
-): Promise<Figures> {
-  const base = { url: envoy.url, files: paths.drawn, inFlight: IN_FLIGHT }
+async function measure({ envoy, paths }: Arm, seconds: number, pids: readonly number[]): Promise<Figures> {
+  const base = { url: envoy.url, inFlight: IN_FLIGHT }
   const usage = () => [cpuSeconds([envoy.child.pid]), cpuSeconds(pids)] as const
   const [counted, used] = [await countedBy(envoy), usage()]
-  const busy = await askByH2load({ ...base, form: { seconds } })
+  const busy = await askByH2load({ ...base, files: paths.busy, form: { seconds } })
   const [nowCounted, nowUsed] = [await countedBy(envoy), usage()]
   const each = (index: 0 | 1) => ((nowUsed[index] - used[index]) * 1e6) / busy.done
   const [hits, asked] = [nowCounted.kept - counted.kept, nowCounted.asked - counted.asked]
-  const calm = await askByH2load({ ...base, form: { seconds, perSecond: rate / paths.drawn.length } })
+  const calm = await askByH2load({ ...base, files: paths.calm, form: { seconds, perSecond: CALM_PER_SECOND } })
   return {
     envoy: each(0),
     node: each(1),

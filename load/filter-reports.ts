@@ -52,7 +52,7 @@ await runCommand({ options, help }, async (values, defer) => {
   if (binary === undefined || findTool('h2load') === undefined) throw new Error('Envoy and h2load are needed')
   const node = await startNode('node')
   defer(() => node.stop())
-  const files = await pathFiles(connections, 100_000)
+  const files = await pathFiles({ connections, requests: 100_000 }, { connections: 0, requests: 0 })
   defer(() => files.remove())
   const paths = await files.of(keys, 1)
   const settings = { report: { request_headers: ['x-b3-traceid'] } }
@@ -62,7 +62,7 @@ await runCommand({ options, help }, async (values, defer) => {
   const each = Math.ceil(requests / connections)
   const startedAt = performance.now()
   const { done, refused } = await askByH2load({
-    files: paths.drawn,
+    files: paths.busy,
     url: envoy.url,
     inFlight: IN_FLIGHT,
     form: { requests: each },

@@ -8,8 +8,10 @@ import { seededRandom } from '../random.ts'
 import { ZipfSampler } from '../zipf.ts'
 
 export interface Paths {
-  /** One for each connection. */
-  readonly drawn: readonly string[]
+  /** One for each connection that always has requests under way. */
+  readonly busy: readonly string[]
+  /** One for each connection that asks now and then. */
+  readonly calm: readonly string[]
   /** Each path once. */
   readonly all: string
   readonly count: number
@@ -21,8 +23,13 @@ export interface PathFiles {
   remove(): Promise<void>
 }
 
-/** @param connections files of their own, of `requests` requests each */
-export async function pathFiles(connections: number, requests: number): Promise<PathFiles> {
+export interface Drawn {
+  readonly connections: number
+  /** In each connection's file; then from its beginning again. */
+  readonly requests: number
+}
+
+export async function pathFiles(busy: Drawn, calm: Drawn): Promise<PathFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'intermix-paths-'))
   let made = 0
   const write = async (paths: readonly string[]) => {
@@ -33,12 +40,16 @@ export async function pathFiles(connections: number, requests: number): Promise<
   return {
     async of(keys, zipf) {
       const all = allowed(keys)
-      const drawn: string[] = []
-      for (let seed = 1; seed <= connections; seed++) {
-        const sampler = new ZipfSampler(keys, zipf, seededRandom(seed))
-        drawn.push(await write(Array.from({ length: requests }, () => all[sampler.next()] ?? '/')))
+      let seed = 1
+      const draw = async ({ connections, requests }: Drawn) => {
+        const files: string[] = []
+        for (const last = seed + connections; seed < last; seed++) {
+          const sampler = new ZipfSampler(keys, zipf, seededRandom(seed))
+          files.push(await write(Array.from({ length: requests }, () => all[sampler.next()] ?? '/')))
+        }
+        return files
       }
-      return { drawn, all: await write(all), count: keys }
+      return { busy: await draw(busy), calm: await draw(calm), all: await write(all), count: keys }
     },
     remove: () => rm(folder, { recursive: true, force: true }),
   }
