@@ -114,15 +114,13 @@ describe('what a session takes', () => {
     for (const { stream } of [one, two, three]) peer.send(fields(stream.id, HEAD))
     await handled(peer)
     two.stream.reset(8)
-    const padded = frame(FrameType.DATA, {
-      stream: three.stream.id,
-      flags: Flag.PADDED,
-      payload: Buffer.alloc(256, 255),
-    })
+    const payload = Buffer.alloc(256, 255)
+    const padded = frame(FrameType.DATA, { stream: three.stream.id, flags: Flag.PADDED, payload })
+    const padding = Array.from({ length: 16 }, () => padded)
     let bytes = 0
     for (let i = 0; i < 640; i++) {
-      peer.send(data(one.stream.id, CHUNK, 0), data(two.stream.id, CHUNK, 0), padded)
-      bytes += 2 * CHUNK.length + 256
+      peer.send(data(one.stream.id, CHUNK, 0), data(two.stream.id, CHUNK, 0), ...padding)
+      bytes += 2 * CHUNK.length + 16 * 256
       if (i % 64 === 63) await handled(peer)
     }
     await handled(peer)
