@@ -6,6 +6,7 @@ import { type Field, FIELD_OVERHEAD, HpackError } from '../../src/wire/http2/hpa
 import { huffmanEncode } from '../wire/http2/hpack/huffman-encode.ts'
 import { FRAMES_TARGET } from './frames-target.ts'
 import { hostileBytes } from './mutate.ts'
+import { SESSION_TARGET } from './session-target.ts'
 import { Refused, type Target } from './target.ts'
 
 const LIMITS = { maxTableBytes: 4096, maxListBytes: 16_384 }
@@ -62,4 +63,5 @@ export const HTTP2_TARGETS: readonly Target[] = [
     run: (input) => decodeBehindRequest(Buffer.from(input)),
   },
   FRAMES_TARGET,
+  SESSION_TARGET,
 ]

@@ -11,6 +11,7 @@ class Wire extends EventEmitter {
   readonly remotePort = 4711
   destroyed = false
   writableEnded = false
+  readonly writableLength = 0
   /** How often it was written. */
   writes = 0
   #written: Buffer[] = []
@@ -46,6 +47,9 @@ class Wire extends EventEmitter {
 
   pause(): void {}
   resume(): void {}
+  cork(): void {}
+  uncork(): void {}
+  unref(): void {}
 }
 
 /** The two ends: `socket` for the connection, `wire` for who tests it. */

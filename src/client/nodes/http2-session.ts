@@ -160,7 +160,8 @@ export class Http2Session implements FrameSink {
 
   /** Sends what a stream has, as far as the windows allow, and the socket is not behind. */
   send(stream: Http2Stream): void {
-    if (stream.id === 0 || this.#isOver) return
+    // It has not begun, or is over.
+    if (this.#isOver || this.#streams.get(stream.id) !== stream) return
     while (!this.#output.isFull) {
       const room = Math.min(FRAME_BYTES, this.#sendWindow, stream.window)
       const bytes = stream.take(Math.max(0, room))
