@@ -38,7 +38,7 @@ export const FIRST_LEVEL_RETURNED_USES_TOTAL = counter({
 export const FIRST_LEVEL_NODE_FAULTS_TOTAL = counter({
   name: 'first_level_node_faults_total',
   unit: 'connections',
-  help: 'Streams and calls that were ended because a node sent what cannot be read, or too much at once.',
+  help: 'Connections, streams and calls that were ended because a node sent what cannot be read, or too much at once.',
 })
 
 export const FIRST_LEVEL_ANSWERS = gauge({

@@ -1,5 +1,8 @@
 // Links before servers that are no nodes, or broken ones: what they are made of is frames.
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { callFields } from '../../../src/client/nodes/grpc-messages.ts'
 import { Http2Session } from '../../../src/client/nodes/http2-session.ts'
@@ -32,18 +35,12 @@ async function served(options: FrameServerOptions): Promise<FrameServer> {
   return server
 }
 
-function linked({ address }: FrameServer) {
-  const refused: Error[] = []
-  const link = new NodeLink({
-    clock: systemClock,
-    random: Math.random,
-    address,
-    connectTimeoutMs: 5_000,
-    onLeaving: () => {},
-    onRefused: (error) => refused.push(error),
-  })
+const OPTIONS = { clock: systemClock, random: Math.random, connectTimeoutMs: 5_000, onLeaving: () => undefined }
+
+function linked({ address }: FrameServer): NodeLink {
+  const link = new NodeLink({ ...OPTIONS, address })
   ends.push(() => link[Symbol.dispose]())
-  return { link, refused }
+  return link
 }
 
 /** A session, and what becomes of it. */
@@ -138,9 +135,28 @@ describe('a link', () => {
         if (type === FrameType.HEADERS && stream > 1) peer.send(asked++ === 0 ? say(stream) : answer(stream, BYTES))
       },
     })
-    const { link } = linked(server)
+    const link = linked(server)
     expect(Buffer.from(await link.call(METHOD, BYTES, 5_000))).toEqual(BYTES)
     expect([asked, server.peers.length]).toEqual([2, connections])
+  })
+
+  it('goes over a socket of Unix, which may be away for a while', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'intermix-hostile-'))
+    ends.push(() => rm(folder, { recursive: true, force: true }))
+    const path = join(folder, 'node.sock')
+    const link = new NodeLink({ ...OPTIONS, address: { path } })
+    ends.push(() => link[Symbol.dispose]())
+    const call = async () => Buffer.from(await link.call(METHOD, BYTES, 5_000))
+    await expect(call()).rejects.toMatchObject({ code: 'BACKEND_FAILED', cause: { code: 'ENOENT' } })
+    const server = await served({
+      listen: { path },
+      take: (peer, { type, stream }) => {
+        if (type === FrameType.HEADERS && stream > 1) peer.send(answer(stream, BYTES))
+      },
+    })
+    await expect.poll(() => call().catch(String)).toEqual(BYTES)
+    server.close()
+    await expect.poll(() => call().catch((error: unknown) => (error as IntermixError).code)).toBe('BACKEND_FAILED')
   })
 
   it.each([
@@ -152,7 +168,7 @@ describe('a link', () => {
         if (type === FrameType.HEADERS && stream > 1) peer.send(frames.resetStream(stream, code))
       },
     })
-    const { link } = linked(server)
+    const link = linked(server)
     await expect(link.call(METHOD, BYTES, 5_000)).rejects.toMatchObject({ code: 'BACKEND_FAILED', retryable: true })
     expect(server.peers[0]?.count(FrameType.HEADERS)).toBe(1 + times)
   })
@@ -175,7 +191,7 @@ describe('a link, before a node that goes', () => {
         if (type === FrameType.HEADERS) peer.send(goes)
       },
     })
-    const { link } = linked(server)
+    const link = linked(server)
     const asked: Promise<unknown>[] = []
     for (let i = 0; i < 60; i++) {
       asked.push(link.call(METHOD, BYTES, 10_000).catch((error: unknown) => error))
