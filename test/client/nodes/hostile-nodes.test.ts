@@ -8,7 +8,6 @@ import { callFields } from '../../../src/client/nodes/grpc-messages.ts'
 import { Http2Session } from '../../../src/client/nodes/http2-session.ts'
 import { NodeLink } from '../../../src/client/nodes/node-link.ts'
 import type { IntermixError } from '../../../src/kernel/errors.ts'
-import type { Clock } from '../../../src/kernel/ports.ts'
 import { systemClock } from '../../../src/kernel/system-clock.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import * as frames from '../../helpers/http2/frames.ts'
@@ -44,7 +43,7 @@ function linked({ address }: FrameServer): NodeLink {
 }
 
 /** A session, and what becomes of it. */
-function sessionTo({ address: { host, port } }: FrameServer, { clock = systemClock as Clock, firstId = 1 } = {}) {
+function sessionTo({ address: { host, port } }: FrameServer, { clock = systemClock, firstId = 1 } = {}) {
   const lost = Promise.withResolvers<unknown>()
   const settled = Promise.withResolvers<void>()
   const socket = connect(port, host)
