@@ -2,6 +2,7 @@
 // measured with; what the filter does before is for `helpers/proxy-wasm`.
 
 import { readFileSync } from 'node:fs'
+import { type Evaluate, parseExpression } from './log-expressions.ts'
 
 /** What Envoy knows of a request that is over. */
 export interface LoggedRequest {
@@ -21,6 +22,11 @@ export interface PreparedRequest {
   readonly maps: readonly (Buffer | undefined)[]
 }
 
+export interface LogHostOptions {
+  /** Whether this Envoy evaluates expressions. */
+  readonly evaluates?: boolean
+}
+
 export interface MadeCall {
   readonly token: number
   readonly cluster: string
@@ -37,7 +43,10 @@ type Exported = (...given: readonly number[]) => number
 const { Module, Instance } = (globalThis as unknown as { WebAssembly: Wasm }).WebAssembly
 const OK = 0
 const NOT_FOUND = 1
+const BAD_ARGUMENT = 2
 const CALL_FAILED = 10
+const INTERNAL_FAILURE = 10
+const EMPTY = Buffer.of()
 const PLUGIN_CONFIGURATION = 7
 const ROOT = 1
 /** 2026-01-01T00:00:00Z, in ms. */
@@ -61,6 +70,8 @@ export class LogHost {
   /** Calls cannot be made at all. */
   isCut = false
   isDone = false
+  /** So often values were evaluated. */
+  evaluated = 0
   readonly #exports: Readonly<Record<string, Exported>>
   readonly #memory: { readonly buffer: ArrayBuffer }
   readonly #configuration: Buffer
@@ -73,8 +84,11 @@ export class LogHost {
   #lastContext = ROOT
   #lastToken = 0
   readonly #metrics: string[] = []
+  readonly #evaluates: boolean
+  readonly #expressions: Evaluate[] = []
 
-  constructor(path: string, settings: object) {
+  constructor(path: string, settings: object, { evaluates = true }: LogHostOptions = {}) {
+    this.#evaluates = evaluates
     this.#configuration = Buffer.from(JSON.stringify({ cluster: 'nodes', source_address: 'downstream', ...settings }))
     const known = this.#functions()
     const others = new Proxy(known, { get: (_, name: string) => known[name] ?? (() => OK), has: () => true })
@@ -174,6 +188,11 @@ export class LogHost {
         this.#give(type === PLUGIN_CONFIGURATION ? this.#configuration : undefined, at, sizeAt),
       proxy_get_property: (path = 0, size = 0, at = 0, sizeAt = 0) =>
         this.#give(this.#logged?.properties.get(this.#path(path, size)), at, sizeAt),
+      proxy_call_foreign_function: (name = 0, size = 0, argument = 0, argumentSize = 0, at = 0, sizeAt = 0) =>
+        this.#callForeign(this.#text(name, size), Buffer.from(this.#text(argument, argumentSize), 'latin1'), [
+          at,
+          sizeAt,
+        ]),
       proxy_get_header_map_pairs: (map = 0, at = 0, sizeAt = 0) => this.#give(this.#logged?.maps[map], at, sizeAt),
       clock_time_get: (clock = 0, _low: unknown = 0, at = 0) => {
         this.#view.writeBigUInt64LE(BigInt(clock === 0 ? EPOCH + this.now : this.now) * 1_000_000n, at)
@@ -203,6 +222,27 @@ export class LogHost {
     }
   }
 
+  #callForeign(name: string, argument: Buffer, [at, sizeAt]: readonly [number, number]): number {
+    if (!this.#evaluates) return NOT_FOUND
+    if (name === 'expr_create') {
+      const token = this.#expressions.push(parseExpression(argument.toString())) - 1
+      return this.#give(Buffer.from(Uint32Array.of(token).buffer), at, sizeAt)
+    }
+    const evaluate = this.#expressions[argument.readUInt32LE()]
+    if (name !== 'expr_evaluate' || evaluate === undefined) return BAD_ARGUMENT
+    const value = evaluate((attribute) => this.#attribute(attribute))
+    if (value === undefined) return INTERNAL_FAILURE
+    this.evaluated++
+    const bytes = Buffer.isBuffer(value) ? value : pairsOf(value.map((each) => [each, EMPTY]))
+    return this.#give(bytes, at, sizeAt)
+  }
+
+  #attribute(name: string): Buffer | undefined {
+    const value = this.#logged?.properties.get(name.replaceAll('.', '\0'))
+    // Envoy has always one, which may be empty.
+    return name === 'connection.requested_server_name' ? (value ?? EMPTY) : value
+  }
+
   #call(given: readonly number[]): number {
     if (this.isCut) return CALL_FAILED
     const text = (place: number) => this.#text(given[place] ?? 0, given[place + 1] ?? 0)
@@ -224,8 +264,8 @@ function bytesOf(value: string | bigint): Buffer {
 }
 
 /** As the host hands header lines over: sizes, then names and values, each with a NUL behind it. */
-function pairsOf(lines: readonly HeaderLine[]): Buffer {
-  const texts = lines.flatMap((line) => line.map((text) => Buffer.from(text)))
+function pairsOf(lines: readonly (readonly [string | Buffer, string | Buffer])[]): Buffer {
+  const texts = lines.flatMap((line) => line.map((text) => (typeof text === 'string' ? Buffer.from(text) : text)))
   const sizes = Buffer.alloc(4 + texts.length * 4)
   sizes.writeUInt32LE(lines.length)
   texts.forEach((text, at) => sizes.writeUInt32LE(text.length, 4 + at * 4))

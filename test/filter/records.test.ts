@@ -33,8 +33,11 @@ function told(host: LogHost): ToldRecord[] {
 }
 
 describe('records', () => {
-  it('say what an access log would, each what was true of its own request', () => {
-    const host = new LogHost(module, { report: SETTINGS })
+  it.each([
+    ['that evaluates expressions', true],
+    ['that has to be asked for each value', false],
+  ])('say what an access log would, each what was true of its own request, of an Envoy %s', (_name, evaluates) => {
+    const host = new LogHost(module, { report: SETTINGS }, { evaluates })
     const some = fc.uniqueArray(exchange, { minLength: 1, maxLength: 60, selector: ({ start }) => start })
     fc.assert(
       fc.property(some, (exchanges: readonly Exchange[]) => {
@@ -48,6 +51,7 @@ describe('records', () => {
       }),
       { numRuns: 300 },
     )
+    expect(host.evaluated > 0).toBe(evaluates)
   })
 })
 

@@ -137,6 +137,8 @@ describe.skipIf(binary === undefined)('records of the filter in a real Envoy', (
     for (const [path, how] of sent) await send(url, path, { ...how, tls: { key, cert, ca } })
     await expect.poll(() => world.stat('sent')).toBe(sent.length)
     await expect.poll(() => recordsOf(batches, 'envoy-als').length).toBe(sent.length)
+    // This Envoy evaluated all of them, or the filter would have counted.
+    expect(await world.stat('read_singly')).toBe(0)
     const told = byId(recordsOf(batches, 'mixer-report'))
     // What the log says of checks and of gRPC it has of other filters, and of headers that it was told to log.
     const alike = told.map((record) => without(record, /^check\.|^context\.protocol$|^response\.grpc_status$/))

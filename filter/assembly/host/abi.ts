@@ -144,3 +144,13 @@ export declare function randomBytes(at: usize, size: usize): i32
 
 @external('env', 'proxy_grpc_close')
 export declare function grpcClose(token: u32): i32
+
+@external('env', 'proxy_call_foreign_function')
+export declare function callForeignFunction(
+  name: usize,
+  nameSize: usize,
+  argument: usize,
+  argumentSize: usize,
+  result: usize,
+  resultSize: usize,
+): i32

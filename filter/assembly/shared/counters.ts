@@ -87,6 +87,8 @@ export const REPORTS_SENT = new Counter(bytesOf('intermix.reports.sent'))
 export const REPORTS_DROPPED_FULL = new Counter(bytesOf('intermix.reports.dropped.full'))
 export const REPORTS_DROPPED_REFUSED = new Counter(bytesOf('intermix.reports.dropped.refused'))
 export const REPORTS_DROPPED_END = new Counter(bytesOf('intermix.reports.dropped.end'))
+/** Records for which Envoy was asked for each value, since it did not evaluate the expression. */
+export const REPORTS_READ_SINGLY = new Counter(bytesOf('intermix.reports.read_singly'))
 export const REPORTS_CALLS_TAKEN = new Counter(bytesOf('intermix.reports.calls.taken'))
 export const REPORTS_CALLS_FAILED = new Counter(bytesOf('intermix.reports.calls.failed'))
 export const REPORTS_CALLS_REFUSED = new Counter(bytesOf('intermix.reports.calls.refused'))
@@ -112,6 +114,7 @@ const ALL: StaticArray<Counter> = [
   REPORTS_DROPPED_FULL,
   REPORTS_DROPPED_REFUSED,
   REPORTS_DROPPED_END,
+  REPORTS_READ_SINGLY,
   REPORTS_CALLS_TAKEN,
   REPORTS_CALLS_FAILED,
   REPORTS_CALLS_REFUSED,

@@ -5,10 +5,11 @@ import { HeaderMap } from '../host/abi'
 import { take } from '../host/scratch'
 import { ACCOUNT, isGrpcType, NAMESPACE, partOf, principalOf, textAt, textSize } from '../request/attributes'
 import { Headers, joinedAt } from '../request/headers'
-import { Property, readAt, readProperty, valueAt, valueSize } from '../request/properties'
+import { readAt, valueAt, valueSize } from '../request/properties'
 import { ipAt, ipSize, portAt, portSize, readSocketText } from '../request/socket-text'
 import { address, readAddress } from './address'
 import { INBOUND, readCluster } from './cluster-name'
+import { LogValues, Value } from './log-values'
 import { readQuery } from './query'
 import { Record } from './record'
 import { Is } from './report-attributes'
@@ -16,21 +17,10 @@ import { flagsAt, flagsSize, readFlags } from './response-flags'
 import { StringMap } from './string-map'
 import { AUTHORITY, CONTENT_TYPE, METHOD, PATH, REFERER, REQUEST_ID, SCHEME, USER_AGENT } from '../request/header-names'
 
-const TIME = bytesOf('request\0time')
-const DURATION = bytesOf('request\0duration')
-const REQUEST_TOTAL = bytesOf('request\0total_size')
-const CODE = bytesOf('response\0code')
-const FLAGS = bytesOf('response\0flags')
-const SIZE = bytesOf('response\0size')
-const TOTAL = bytesOf('response\0total_size')
 const GRPC_STATUS_PROPERTY = bytesOf('response\0grpc_status')
-const UPSTREAM = bytesOf('upstream\0address')
-const CLUSTER = bytesOf('xds\0cluster_name')
-const TLS = bytesOf('connection\0tls_version')
 const NODE = bytesOf('xds\0node\0id')
-/** Where Envoys before 1.26 have these. */
+/** Where Envoys before 1.26 have it. */
 const OLD_NODE = bytesOf('node\0id')
-const OLD_CLUSTER = bytesOf('cluster_name')
 
 const GRPC_STATUS = bytesOf('grpc-status')
 const GRPC_MESSAGE = bytesOf('grpc-message')
@@ -49,7 +39,7 @@ export class RecordReader {
   /** The id of this Envoy. */
   private reporter: Bytes = EMPTY
   private knowsReporter: bool = false
-  private cluster: Bytes = CLUSTER
+  private readonly values: LogValues = new LogValues()
 
   /** @param requestHeaders names of those whose values records have */
   constructor(
@@ -60,10 +50,11 @@ export class RecordReader {
   /** Reads the request of the callback. @returns whether it is over: Envoy may write entries before */
   read(record: Record): bool {
     record.clear()
-    const duration = numberAt(DURATION)
+    this.values.begin()
+    const duration = this.number(Value.DURATION)
     if (duration === NO_NUMBER) return false
     if (!this.knowsReporter) this.readReporter()
-    const time = numberAt(TIME)
+    const time = this.number(Value.TIME)
     record.number(Is.RESPONSE_DURATION, duration)
     if (time !== NO_NUMBER) {
       record.number(Is.TIME, time)
@@ -80,11 +71,7 @@ export class RecordReader {
 
   private readReporter(): void {
     this.knowsReporter = true
-    if (readAt(NODE)) this.reporter = copyOf(valueAt, valueSize)
-    else if (readAt(OLD_NODE)) {
-      this.reporter = copyOf(valueAt, valueSize)
-      this.cluster = OLD_CLUSTER
-    }
+    if (readAt(NODE) || readAt(OLD_NODE)) this.reporter = copyOf(valueAt, valueSize)
   }
 
   /** @returns whether it is gRPC */
@@ -103,7 +90,7 @@ export class RecordReader {
     if (record.has(Is.PATH)) readPath(record, record.places[Is.PATH], record.sizes[Is.PATH])
     fill(record.requestHeaders, this.requestHeaders, headers)
     record.filled(Is.REQUEST_HEADERS)
-    const total = numberAt(REQUEST_TOTAL)
+    const total = this.number(Value.REQUEST_TOTAL)
     if (total !== NO_NUMBER) {
       record.number(Is.REQUEST_TOTAL_SIZE, total)
       record.number(Is.REQUEST_SIZE, max(0, total - headers.size))
@@ -121,14 +108,14 @@ export class RecordReader {
   }
 
   private readResponse(record: Record, isGrpc: bool): void {
-    const code = numberAt(CODE)
+    const code = this.number(Value.CODE)
     if (code !== NO_NUMBER) record.number(Is.RESPONSE_CODE, code)
-    const flags = numberAt(FLAGS)
+    const flags = this.number(Value.FLAGS)
     readFlags(flags === NO_NUMBER ? 0 : <u64>flags)
     record.text(Is.PROXY_ERROR_CODE, flagsAt, flagsSize)
-    const size = numberAt(SIZE)
+    const size = this.number(Value.SIZE)
     if (size !== NO_NUMBER) record.number(Is.RESPONSE_SIZE, size)
-    const total = numberAt(TOTAL)
+    const total = this.number(Value.TOTAL)
     if (total !== NO_NUMBER) record.number(Is.RESPONSE_TOTAL_SIZE, total)
     record.filled(Is.RESPONSE_HEADERS)
     if (this.responseHeaders.length > 0) this.readResponseHeaders(record)
@@ -149,36 +136,57 @@ export class RecordReader {
   }
 
   private readConnection(record: Record): void {
-    if (readProperty(Property.DOWNSTREAM_ADDRESS)) readSocket(record, Is.SOURCE_IP, Is.SOURCE_PORT)
+    const values = this.values
+    this.readSocket(record, Value.SOURCE, Is.SOURCE_IP, Is.SOURCE_PORT)
     if (record.has(Is.SOURCE_IP)) record.text(Is.ORIGIN_IP, record.places[Is.SOURCE_IP], record.sizes[Is.SOURCE_IP])
     record.bytes(Is.REPORTER_KIND, INBOUND)
     // Envoy's own entries name the cluster only where one of its hosts was chosen.
-    if (readAt(UPSTREAM)) {
-      readSocket(record, Is.DESTINATION_IP, Is.DESTINATION_PORT)
-      if (readAt(this.cluster)) readCluster(record, valueAt, valueSize)
-    }
-    if (!record.has(Is.DESTINATION_IP) && readProperty(Property.DESTINATION_ADDRESS))
-      readSocket(record, Is.DESTINATION_IP, Is.DESTINATION_PORT)
+    if (this.readSocket(record, Value.UPSTREAM, Is.DESTINATION_IP, Is.DESTINATION_PORT) && values.find(Value.CLUSTER))
+      readCluster(record, values.at, values.size)
+    if (!record.has(Is.DESTINATION_IP))
+      this.readSocket(record, Value.DESTINATION, Is.DESTINATION_IP, Is.DESTINATION_PORT)
     let hasPeer = false
-    if (readAt(TLS)) {
-      hasPeer = readIdentity(Property.URI_SAN_PEER)
-      if (hasPeer) identify(record, valueAt, valueSize, Is.SOURCE_PRINCIPAL, Is.SOURCE_NAMESPACE, Is.SOURCE_ACCOUNT)
-      if (readIdentity(Property.URI_SAN_LOCAL))
-        identify(record, valueAt, valueSize, Is.DESTINATION_PRINCIPAL, Is.DESTINATION_NAMESPACE, Is.DESTINATION_ACCOUNT)
-      if (readProperty(Property.SERVER_NAME)) record.text(Is.SERVER_NAME, valueAt, valueSize)
+    if (values.hasTls) {
+      hasPeer = values.find(Value.PEER)
+      if (hasPeer) identify(record, values.at, values.size, Is.SOURCE_PRINCIPAL, Is.SOURCE_NAMESPACE, Is.SOURCE_ACCOUNT)
+      if (values.find(Value.LOCAL))
+        identify(
+          record,
+          values.at,
+          values.size,
+          Is.DESTINATION_PRINCIPAL,
+          Is.DESTINATION_NAMESPACE,
+          Is.DESTINATION_ACCOUNT,
+        )
+      if (values.find(Value.SERVER_NAME)) record.text(Is.SERVER_NAME, values.at, values.size)
     }
     record.number(Is.MTLS, hasPeer ? 1 : 0)
+  }
+
+  /** An integer, or nanoseconds. */
+  private number(value: i32): i64 {
+    return this.values.find(value) && this.values.size === 8 ? load<i64>(this.values.at) : NO_NUMBER
+  }
+
+  /** Reads an address with its port. @returns whether Envoy has one */
+  private readSocket(record: Record, value: i32, ip: i32, port: i32): bool {
+    const values = this.values
+    if (!values.find(value)) return false
+    if (!readSocketText(values.at, values.size)) return true
+    const number = decimalOf(portAt, portSize)
+    if (number > 0) record.number(port, number)
+    const bytes = readAddress(ipAt, ipSize)
+    if (bytes === 0) return true
+    const own = take(bytes)
+    memory.copy(own, address, bytes)
+    record.text(ip, own, bytes)
+    return true
   }
 }
 
 /** An integer, or nanoseconds. */
 function numberAt(path: Bytes): i64 {
   return readAt(path) && valueSize === 8 ? load<i64>(valueAt) : NO_NUMBER
-}
-
-/** URI, else DNS name, else subject. */
-function readIdentity(uri: i32): bool {
-  return readProperty(uri) || readProperty(uri + 1) || readProperty(uri + 2)
 }
 
 function identify(record: Record, at: usize, size: i32, principal: i32, namespace: i32, account: i32): void {
@@ -201,18 +209,6 @@ function readPath(record: Record, at: usize, size: i32): void {
   if (querySize === 0) return
   readQuery(query, querySize, record.query)
   record.filled(Is.QUERY_PARAMS)
-}
-
-/** The address and the port of the property that was read last. */
-function readSocket(record: Record, ip: i32, port: i32): void {
-  if (!readSocketText(valueAt, valueSize)) return
-  const number = decimalOf(portAt, portSize)
-  if (number > 0) record.number(port, number)
-  const bytes = readAddress(ipAt, ipSize)
-  if (bytes === 0) return
-  const own = take(bytes)
-  memory.copy(own, address, bytes)
-  record.text(ip, own, bytes)
 }
 
 /** Adds the headers of these names that a map does not have yet; lines of one name are joined by commas. */

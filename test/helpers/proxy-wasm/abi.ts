@@ -49,6 +49,7 @@ export const HOST_FUNCTIONS: ReadonlyMap<string, Signature> = new Map([
   ['env.proxy_log', words(3)],
   ['env.proxy_get_log_level', words(1)],
   ['env.proxy_get_property', words(4)],
+  ['env.proxy_call_foreign_function', words(6)],
   ['env.proxy_set_property', words(4)],
   ['env.proxy_get_status', words(3)],
   ['env.proxy_continue_stream', words(1)],

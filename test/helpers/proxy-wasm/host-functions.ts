@@ -87,6 +87,8 @@ function generalFunctions(vm: ProxyWasmVm, environment: HostEnvironment) {
       const bytes = serialized(value)
       return bytes instanceof Uint8Array ? given(vm.memory.give(bytes, valueAtPointer, valueAtSize)) : bytes
     },
+    /** This Envoy was built without the parser of expressions, and the filter uses no other function beyond the ABI. */
+    proxy_call_foreign_function: () => Result.NOT_FOUND,
     proxy_set_property(pointer: number, size: number, valuePointer: number, valueSize: number) {
       const path = vm.memory.read(pointer, size)
       const value = vm.memory.read(valuePointer, valueSize)
