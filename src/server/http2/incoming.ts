@@ -3,6 +3,7 @@
 import type { GrpcFailure } from '../grpc-service.ts'
 import { Code } from '../../kernel/status.ts'
 import { DEFAULT_WINDOW, ErrorCode, readUint32, windowUpdate } from '../../wire/http2/frames.ts'
+import { HeldBytes } from './held-bytes.ts'
 import { inflateLarge, inflateMessage, tooLarge } from './inflate.ts'
 import { Outgoing } from './outgoing.ts'
 import { PartialMessage, PREFIX_BYTES } from './partial-message.ts'
@@ -28,12 +29,13 @@ export abstract class Incoming extends Outgoing {
   #window = DEFAULT_WINDOW
   #partial: PartialMessage | undefined
   /** What has come while the stream is not read. */
-  #held: Buffer[] | undefined
-  #heldBytes = 0
+  #held: HeldBytes | undefined
   /** What was kept for the method until its request is whole. */
   #keptBytes = 0
   #paused = false
   #inflating = false
+  /** The method is handed messages: it may pause and resume meanwhile. */
+  #isReading = false
   /** Looks in a row that a message was waited for. */
   #looks = 0
   #allRead = false
@@ -76,8 +78,8 @@ export abstract class Incoming extends Outgoing {
       return this.host.reset(this.id, ErrorCode.PROTOCOL_ERROR)
     if (last) this.remoteClosed = true
     if (this.over) return
-    if (this.#paused || this.#inflating) this.#hold(bytes, start, end)
-    else this.#read(bytes, start, end)
+    const at = this.#read(bytes, start, end)
+    if (at < end) this.#hold(bytes, at, end)
     if (last) this.#whenAllRead()
     else this.#giveWindow()
   }
@@ -121,9 +123,7 @@ export abstract class Incoming extends Outgoing {
     this.over = true
     this.#partial?.release()
     this.#partial = undefined
-    this.host.budget.give(this.#heldBytes)
-    this.#held = undefined
-    this.#heldBytes = 0
+    this.#held?.release()
     this.kept()
   }
 
@@ -132,12 +132,14 @@ export abstract class Incoming extends Outgoing {
     this.fail(call)
   }
 
-  #read(bytes: Buffer, start: number, end: number): void {
+  /** Reads as long as the method takes messages. @returns up to where */
+  #read(bytes: Buffer, start: number, end: number): number {
+    this.#isReading = true
     let at = start
-    while (at < end && !this.over) {
-      if (this.#paused || this.#inflating) return this.#hold(bytes, at, end)
+    while (at < end && !this.over && !this.#paused && !this.#inflating)
       at = this.#partial === undefined ? this.#readWhole(bytes, at, end) : this.#readPart(this.#partial, bytes, at, end)
-    }
+    this.#isReading = false
+    return this.over ? end : at
   }
 
   /** Reads a message that is there as a whole, or begins with a part. @returns where it ends. */
@@ -210,27 +212,15 @@ export abstract class Incoming extends Outgoing {
   }
 
   #hold(bytes: Buffer, start: number, end: number): void {
-    const length = end - start
-    if (length === 0) return
-    if (!this.host.budget.takeForMessage(length)) return this.#refuse(TOO_MUCH)
-    this.#held ??= []
-    this.#held.push(Buffer.from(bytes.subarray(start, end)))
-    this.#heldBytes += length
+    this.#held ??= new HeldBytes(this.host.budget)
+    if (!this.#held.add(bytes, start, end)) this.#refuse(TOO_MUCH)
   }
 
   #readHeld(): void {
-    while (!this.over && !this.#paused && !this.#inflating) {
-      const bytes = this.#held?.shift()
-      if (bytes === undefined) break
-      this.host.budget.give(bytes.length)
-      this.#heldBytes -= bytes.length
-      // What is held again in the midst goes before the rest.
-      const rest = this.#held
-      this.#held = undefined
-      this.#read(bytes, 0, bytes.length)
-      const again: Buffer[] | undefined = this.#held
-      if (rest !== undefined && rest.length > 0) this.#held = again === undefined ? rest : [...again, ...rest]
-    }
+    if (this.#isReading) return
+    const held = this.#held
+    while (held !== undefined && held.length > 0 && !this.over && !this.#paused && !this.#inflating)
+      held.read((bytes, from, to) => this.#read(bytes, from, to))
     this.#giveWindow()
     this.#whenAllRead()
   }
@@ -243,8 +233,8 @@ export abstract class Incoming extends Outgoing {
   }
 
   #whenAllRead(): void {
-    if (!this.remoteClosed || this.over || this.#paused || this.#inflating || this.#allRead || this.#heldBytes > 0)
-      return
+    if (!this.remoteClosed || this.over || this.#paused || this.#inflating || this.#allRead) return
+    if (this.#isReading || (this.#held?.length ?? 0) > 0) return
     this.#allRead = true
     if (this.#partial === undefined) this.complete()
     else this.#refuse(new RefusedCall('message', Code.INTERNAL, 'the last message is cut off'))
