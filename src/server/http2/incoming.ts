@@ -218,9 +218,7 @@ export abstract class Incoming extends Outgoing {
 
   #readHeld(): void {
     if (this.#isReading) return
-    const held = this.#held
-    while (held !== undefined && held.length > 0 && !this.over && !this.#paused && !this.#inflating)
-      held.read((bytes, from, to) => this.#read(bytes, from, to))
+    this.#held?.read((bytes, from, to) => this.#read(bytes, from, to))
     this.#giveWindow()
     this.#whenAllRead()
   }
