@@ -38,6 +38,8 @@ export interface AnswerShape {
   readonly reads: readonly AskedQuestion[]
   /** Names of the handlers that the rules can call, as revocations name them. */
   readonly handlers: readonly string[]
+  /** Whether all of these rules let pass what they cannot decide, so that a request may pass which nobody judges. */
+  readonly failsOpen?: boolean | undefined
   /** Up to which revocation the answer takes all into account. */
   readonly epoch: { readonly generation: string; readonly sequence: number }
   /** Attributes that the node may have found where requests did not bring them: a revocation of one of their values is for these. */

@@ -48,6 +48,7 @@ export function shapeOf(call: PolicyRequest, steps: readonly PathStep[], epoch: 
     scope: isFound ? `${plan.scope.digest} ${generators.digest}` : plan.scope.digest,
     reads: joined(found, toldSteps(steps, isGenerated)),
     handlers: isFound ? together(plan.handlers, handlersOf(generators)) : plan.handlers,
+    failsOpen: plan.failsOpen,
     epoch,
     generated: isFound ? boundBy(generators) : [],
   }

@@ -15,6 +15,8 @@ export interface CheckPlan {
   readonly shadowCharging: readonly RuleConfig[]
   /** Names of the handlers that enforced rules can call. */
   readonly handlers: readonly string[]
+  /** Whether there are enforced rules, and each of them lets pass what it cannot decide. */
+  readonly failsOpen: boolean
   /** Whether the namespace of the request decides which of the rules apply. */
   readonly namespaced: boolean
 }
@@ -41,6 +43,7 @@ export class CheckPlans {
         charging: enforced.filter(isCharging),
         shadowCharging: shadow.filter(isCharging),
         handlers: [...new Set(enforced.flatMap((rule) => rule.actions.map((action) => action.handler.name)))],
+        failsOpen: enforced.length > 0 && enforced.every((rule) => rule.failPolicy === 'open'),
         namespaced: !enforced.every((rule) => rule.everywhere),
       }
       this.#plans.set(candidates, plan)

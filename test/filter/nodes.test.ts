@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { CheckedModule } from '../helpers/proxy-wasm/vm.ts'
 import { PARTITION_MAX_AGE_MS } from '../properties/wire-stream.ts'
-import { compiledFilter, ended, FilterBench } from './filter-bench.ts'
+import { ASK, compiledFilter, ended, FilterBench } from './filter-bench.ts'
 
 let module: CheckedModule
 beforeAll(async () => {
@@ -28,6 +28,44 @@ describe('a request that no node answers in time', () => {
     bench.cluster.set(0, 'away')
     // Also where nobody can be asked at all.
     expect(await bench.ask()).toMatchObject({ status, tier: 'none' })
+  })
+
+  it('passes where all rules that may apply to it are open, as far as nodes have told', async () => {
+    const open = { ...ASK, failPolicy: 'open' }
+    const rules = {
+      open: { ...open, namespace: 'open' },
+      closed: { ...ASK, namespace: 'closed' },
+      one: { ...open, namespace: 'both' },
+      other: { ...ASK, namespace: 'both', match: 'request.method == "GET"' },
+    }
+    const bench = await FilterBench.start({ module, rules })
+    const ask = (namespace: string, path: string) =>
+      bench.ask([[':path', path]], { local: `spiffe://c/ns/${namespace}/sa/x` })
+    const namespaces = ['open', 'closed', 'both', 'empty']
+    for (const namespace of namespaces) expect(await ask(namespace, '/a')).toMatchObject({ status: 0 })
+    bench.cluster.set(0, 'away')
+    expect(await ask('open', '/b')).toMatchObject({ status: 0, tier: 'none' })
+    expect(await ask('closed', '/b')).toMatchObject({ status: 503, tier: 'none' })
+    expect(await ask('both', '/b')).toMatchObject({ status: 503, tier: 'none' })
+    // A namespace without rules is like another one.
+    expect(await ask('unknown', '/b')).toMatchObject({ status: 0, tier: 'filter' })
+    for (const namespace of namespaces) expect(await ask(namespace, '/a')).toMatchObject({ status: 0, tier: 'filter' })
+  })
+
+  it.each([
+    ['closed', 503],
+    ['rules', 503],
+    ['open', 0],
+  ])('is not judged by rules that have changed: %s', async (policy, status) => {
+    const bench = await FilterBench.start({
+      module,
+      rules: { all: { ...ASK, failPolicy: 'open' } },
+      settings: { fail_policy: policy },
+    })
+    await bench.ask()
+    await bench.configure({ all: ASK })
+    bench.cluster.set(0, 'away')
+    expect(await bench.ask(B)).toMatchObject({ status, tier: 'none' })
   })
 
   it('has what was kept beyond its life, within its bound', async () => {

@@ -51,6 +51,8 @@ export class AnswerCache {
   private judge: Judge | null = null
   private request: Request | null = null
   private chosen: Chosen | null = null
+  /** What is looked for are the rules only. */
+  private seeksRules: bool = false
   size: i32 = 0
   bytes: i32 = 0
   evicted: i32 = 0
@@ -66,13 +68,24 @@ export class AnswerCache {
 
   /** An answer that may be given to the request under a config. */
   find(config: Bytes, request: Request, judge: Judge): KeptAnswer | null {
+    this.judge = judge
+    const found = this.search(config, request, false)
+    return found === null ? null : found.answer
+  }
+
+  /** The rules to which a config leads a request, as far as answers under them were kept. */
+  rulesFor(config: Bytes, request: Request): Chosen | null {
+    const found = this.search(config, request, true)
+    return found === null ? null : found.chosen
+  }
+
+  private search(config: Bytes, request: Request, seeksRules: bool): Entry | null {
     const choices = this.config(config)
     if (choices === null || !request.isComparable) return null
-    this.judge = judge
+    this.seeksRules = seeksRules
     this.request = request
     this.choosingValues.begin(request)
-    const found = this.walk(choices.tree.root, choices.choices, this.choosingValues, 0)
-    return found === null ? null : found.answer
+    return this.walk(choices.tree.root, choices.choices, this.choosingValues, 0)
   }
 
   private config(id: Bytes): Config | null {
@@ -117,6 +130,7 @@ export class AnswerCache {
   private arrive(entry: Entry, depth: i32): Entry | null {
     const chosen = entry.chosen
     if (chosen !== null) {
+      if (this.seeksRules) return entry
       // Rules have the same answers whichever config led to them.
       this.chosen = chosen
       this.values.begin(this.request as Request)
@@ -139,6 +153,7 @@ export class AnswerCache {
     scope: Bytes,
     handlers: Array<Bytes>,
     generated: Array<Bytes>,
+    failsOpen: bool,
     choosing: Array<Question>,
     reads: Array<Question>,
     request: Request,
@@ -146,7 +161,7 @@ export class AnswerCache {
   ): bool {
     if (this.nodes > MAX_NODES) this.clear()
     const known = this.scope(scope)
-    if (!this.choose(config, choosing, request, new Chosen(known, handlers, generated))) return false
+    if (!this.choose(config, choosing, request, new Chosen(known, handlers, generated, failsOpen))) return false
     const place = this.placeOf(known.tree, reads, request, this.values)
     if (place === null) return false
     const bytes = ENTRY_BYTES + this.values.size + kept.answer.bytes

@@ -17,5 +17,7 @@ export class Chosen {
     readonly handlers: Array<Bytes>,
     /** Attributes that the node found by itself. */
     readonly generated: Array<Bytes>,
+    /** Whether each of the rules lets pass what it cannot decide. */
+    readonly failsOpen: bool,
   ) {}
 }

@@ -13,6 +13,7 @@ const KEPT_ANSWERS = 8
 const LAST_OF_CONFIG: u32 = 4
 /** A field from 19 up to this one binds an answer to its request for who does not know it (docs/batch-stream.md, "Versions"). */
 const LAST_BINDING: u32 = 24
+const FAILS_OPEN: u32 = 25
 
 export class AnswerBatches {
   private readonly words: Words
@@ -95,7 +96,7 @@ export class AnswerBatches {
     const outer = reader.enter()
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >> 3
-      if (field > 18) {
+      if (field > 18 && field !== FAILS_OPEN) {
         if (field <= LAST_BINDING) isBound = true
         reader.skip(tag)
         continue
@@ -162,6 +163,9 @@ export class AnswerBatches {
           break
         case 18:
           told.isPaid = reader.uint() !== 0
+          break
+        case FAILS_OPEN:
+          told.failsOpen = reader.uint() !== 0
           break
         default:
           reader.pos = reader.bytes()

@@ -2,6 +2,7 @@
 
 import { Bytes, bytesOf } from '../bytes/bytes'
 import { AnswerCache } from '../cache/answer-cache'
+import { Chosen } from '../cache/chosen'
 import { HeaderOperation, KeptAnswer } from '../cache/kept-answer'
 import { Action, continueStream, LogLevel, setEffectiveContext, Status, Stream } from '../host/abi'
 import { monotonic, random64 } from '../host/clock'
@@ -183,12 +184,20 @@ export class Plugin extends Asker {
     this.note(context, Code.UNAVAILABLE, From.NOBODY, NO_NODE)
     const settings = this.settings
     leaveWord(Code.UNAVAILABLE, NO_NODE, TIER_NONE, 0, 0)
-    if (this.nodes !== null && settings.failPolicy === FailPolicy.OPEN) {
+    if (this.nodes !== null && this.isOpen(settings.failPolicy)) {
       if (isPaused) continueStream(Stream.REQUEST)
       return Action.CONTINUE
     }
     refuse(settings.statusOnError)
     return Action.PAUSE
+  }
+
+  /** Whether the request of the callback may pass although nobody judges it. */
+  private isOpen(policy: i32): bool {
+    if (policy !== FailPolicy.RULES) return policy === FailPolicy.OPEN
+    const config = this.touch.config
+    const rules: Chosen | null = config === null ? null : this.cache.rulesFor(config, current)
+    return rules !== null && rules.failsOpen
   }
 
   /** What is left where no node answers: an answer beyond its life, within its bound, or the fail policy. */
@@ -338,7 +347,10 @@ export class Plugin extends Asker {
     const reads: Array<Question> | null = choosing === null ? null : asked(shape.reads, shape.readOutcomes, request)
     if (choosing === null || reads === null) return null
     const config = shape.config
-    if (!this.cache.keep(config, shape.scope, shape.handlers, shape.generated, choosing, reads, request, kept)) {
+    const failsOpen = told.failsOpen
+    if (
+      !this.cache.keep(config, shape.scope, shape.handlers, shape.generated, failsOpen, choosing, reads, request, kept)
+    ) {
       NOT_KEPT_SIZE.add()
       return null
     }

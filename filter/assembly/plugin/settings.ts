@@ -11,6 +11,8 @@ import { Json, JsonReader, JsonValue } from '../shared/json'
 export const enum FailPolicy {
   CLOSED = 0,
   OPEN = 1,
+  /** As the rules say that are chosen for the request, where these are known; else closed. */
+  RULES = 2,
 }
 
 export class Settings {
@@ -21,7 +23,7 @@ export class Settings {
   /** How long a request waits for an answer. */
   timeoutMs: i32 = 200
   /** What becomes of a request that nobody judges. */
-  failPolicy: i32 = FailPolicy.CLOSED
+  failPolicy: i32 = FailPolicy.RULES
   /** The HTTP status of a request that nobody judges and that is not let through. */
   statusOnError: i32 = 503
   /** The property that holds the address of the source. */
@@ -86,7 +88,7 @@ export function readSettings(text: string): Settings {
   if (cluster.length === 0) problems.push("cluster: name the cluster of the nodes, in Envoy's own configuration")
   settings.name = given.text('name', settings.name)
   settings.timeoutMs = given.integer('timeout_ms', settings.timeoutMs, 1, 60_000)
-  settings.failPolicy = given.oneOf('fail_policy', ['closed', 'open'], 0)
+  settings.failPolicy = given.oneOf('fail_policy', ['closed', 'open', 'rules'], FailPolicy.RULES)
   settings.statusOnError = given.integer('status_on_error', settings.statusOnError, 400, 599)
   const source = given.oneOf('source_address', ['direct', 'downstream'], -1)
   if (source < 0) {

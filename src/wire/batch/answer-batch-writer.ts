@@ -14,6 +14,8 @@ import { SentWords, type SentWordsBounds } from './sent-words.ts'
 const ANSWERS = 4
 const LEAVING = 5
 export const KEPT_ANSWERS = 8
+/** Behind the fields that bind an answer to its request for callers that do not know them. */
+const FAILS_OPEN = 25
 const GRANTS = 17
 
 export const TIERS: readonly Tier[] = ['local', 'mesh', 'backend', 'stale']
@@ -85,6 +87,7 @@ export class AnswerBatchWriter {
     }
     if (granted !== undefined) for (const grant of granted) this.#writeGrant(answers, grant)
     answers.bool(18, isPaid)
+    answers.bool(FAILS_OPEN, shape?.failsOpen === true)
     answers.close(open)
   }
 
