@@ -26,8 +26,8 @@ export const FILTER_DEFECTS: readonly FilterDefect[] = [
   {
     name: 'it takes all requests of a config for ones of the same rules',
     file: PLUGIN,
-    text: 'shape.generated, choosing, reads, request, kept)',
-    planted: 'shape.generated, [], reads, request, kept)',
+    text: 'failsOpen, choosing, reads, request, kept)',
+    planted: 'failsOpen, [], reads, request, kept)',
   },
   {
     name: 'it counts the age of an answer from when it came',
