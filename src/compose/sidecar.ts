@@ -62,6 +62,7 @@ class Sidecar implements RunningProcess {
       clock,
       random,
       connectTimeoutMs: settings.nodeConnectTimeoutMs,
+      maxMessageBytes: settings.maxMessageSize,
       nodesPerTenant: settings.nodesPerTenant,
       caller: settings.nodeId,
       onMembers: (members) => this.#members.told(members),

@@ -36,6 +36,9 @@ const SILENT = 'it is connected, and has not spoken in time'
 const MAX_WAITING = 4_096
 /** Connections to one node, most of which it has asked to leave. */
 const MAX_CONNECTIONS = 8
+/** What nodes take as one message unless they are told otherwise, and the most that is made of several checks. */
+const MESSAGE_BYTES = 4 * 1024 * 1024
+const FULL_BYTES = 64 * 1024
 /** What may wait to be written. */
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024
 /** What calls may hold that wait for their answer, beside one of any size. */
@@ -59,6 +62,8 @@ export interface NodeLinkOptions {
   readonly random: Random
   /** How long connecting may take, in ms, and how long what is asked meanwhile waits for the node's first word. */
   readonly connectTimeoutMs: number
+  /** What nodes take as one message, in bytes; 4 MiB unless given. */
+  readonly maxMessageBytes?: number
   /** It has sent what is no message of a node, or too much: such a stream ends. */
   readonly onRefused?: (error: Error) => void
   /** It goes: others are to be asked from now on. */
@@ -94,6 +99,8 @@ interface Stream {
 export class NodeLink implements Disposable {
   readonly #options: NodeLinkOptions
   readonly #pace: ConnectPace
+  /** Checks that are sent without waiting for the end of the turn. */
+  readonly #fullBytes: number
   #current: Stream | undefined
   /** The current one, and those that the node has asked to leave and that have answers to come, or last words to send. */
   readonly #open = new Set<Stream>()
@@ -105,6 +112,7 @@ export class NodeLink implements Disposable {
 
   constructor(options: NodeLinkOptions) {
     this.#options = options
+    this.#fullBytes = Math.min(FULL_BYTES, (options.maxMessageBytes ?? MESSAGE_BYTES) / 4)
     this.#pace = new ConnectPace(options.clock, options.random)
   }
 
@@ -137,7 +145,8 @@ export class NodeLink implements Disposable {
         this.#endWhenDone(stream)
       })
       stream.waiting.set(id, { answered: resolve, failed: reject, cancelTimeout })
-      this.#book(stream)
+      if (stream.writer.size >= this.#fullBytes) this.#flush(stream)
+      else this.#book(stream)
     })
   }
 
@@ -234,7 +243,7 @@ export class NodeLink implements Disposable {
   }
 
   #begin(): Stream {
-    const { address, clock } = this.#options
+    const { address, clock, maxMessageBytes = MESSAGE_BYTES } = this.#options
     const socket = socketTo(address)
     const session = new Http2Session(
       socket,
@@ -256,7 +265,7 @@ export class NodeLink implements Disposable {
         callFields(address, PATH),
         this.#eventsOf(() => stream, lost),
       ),
-      writer: new CheckBatchWriter(),
+      writer: new CheckBatchWriter(undefined, maxMessageBytes - 2 * this.#fullBytes),
       waiting: new Map(),
       calls: new Set(),
       greeting: 'awaited',

@@ -19,6 +19,8 @@ export interface NodePoolOptions extends Omit<ChooseNodeOptions, 'clock' | 'rand
   readonly random: Random
   /** How long connecting to one node may take, in ms. */
   readonly connectTimeoutMs: number
+  /** What nodes take as one message, in bytes; 4 MiB unless given. */
+  readonly maxMessageBytes?: number
   /** How long a node that goes is left alone, in ms; another one may come in its place. */
   readonly leavingMs?: number
   /** The name under which nodes tell this process their news; unset: they are not asked for any. */
@@ -197,7 +199,7 @@ export class NodePool implements Nodes, Disposable {
 
   #linkTo(member: PoolMember): Pooled {
     const { id, address } = member
-    const { clock, random, connectTimeoutMs, leavingMs = LEAVING_MS, onRefused } = this.#options
+    const { clock, random, connectTimeoutMs, maxMessageBytes, leavingMs = LEAVING_MS, onRefused } = this.#options
     const onLeaving = () => {
       if (this.#leaving.has(id)) return
       const cancel = clock.after(leavingMs, () => {
@@ -210,7 +212,8 @@ export class NodePool implements Nodes, Disposable {
     const news = this.#takerFor(id)
     const heard = news === undefined ? {} : { news }
     const refused = { onRefused: (error: Error) => onRefused?.(error, id) }
-    const link = new NodeLink({ clock, random, address, connectTimeoutMs, onLeaving, ...refused, ...heard })
+    const bounds = maxMessageBytes === undefined ? {} : { maxMessageBytes }
+    const link = new NodeLink({ clock, random, address, connectTimeoutMs, onLeaving, ...bounds, ...refused, ...heard })
     return { member, link, news }
   }
 

@@ -1,6 +1,7 @@
 // Writes intermix.v1.CheckBatch: the asking side of a batch stream.
 
 import type { AttributeBag } from '../../kernel/attribute-bag.ts'
+import { IntermixError } from '../../kernel/errors.ts'
 import { Duration, Timestamp } from '../../kernel/time.ts'
 import { type AttributeValue, isStringMap, type StringMap } from '../../kernel/value.ts'
 import { WireWriter } from '../wire-writer.ts'
@@ -15,6 +16,7 @@ const KEEPS_ANSWERS = 5
 
 /** Collects checks for one connection until `take`. */
 export class CheckBatchWriter {
+  readonly #maxCheckBytes: number
   readonly #words: SentWords
   readonly #checks = new WireWriter()
   #count = 0
@@ -27,7 +29,9 @@ export class CheckBatchWriter {
   readonly #durations: (number | bigint)[] = []
   readonly #values = [this.#texts, this.#addresses, this.#integers, this.#booleans, this.#times, this.#durations]
 
-  constructor(bounds?: SentWordsBounds) {
+  /** @param maxCheckBytes what one check may take: a message that is too large ends the stream with all that waits */
+  constructor(bounds?: SentWordsBounds, maxCheckBytes = Number.POSITIVE_INFINITY) {
+    this.#maxCheckBytes = maxCheckBytes
     this.#words = new SentWords(bounds)
   }
 
@@ -36,9 +40,9 @@ export class CheckBatchWriter {
     return this.#count
   }
 
-  /** Bytes of the checks since `take`, without new words. */
+  /** Bytes of the checks since `take`, with new words. */
   get size(): number {
-    return this.#checks.size
+    return this.#checks.size + this.#words.size
   }
 
   /**
@@ -47,14 +51,20 @@ export class CheckBatchWriter {
    * @param timeoutMs how long its caller waits from now; 0 leaves it to the node
    * @param about its attributes, or an encoded CheckRequest of Envoy from which the node derives them
    * @param demands which quotas it charges, where it does
-   * @throws what reading the bag throws; the batch is as it was then
+   * @throws what reading the bag throws, and IntermixError TOO_LARGE; the batch is as it was then
    */
   add(id: number, timeoutMs: number, about: AttributeBag | Uint8Array, demands?: CheckDemands): void {
     const { size } = this.#checks
+    const { passing, passingBytes } = this.#words
     try {
       this.#add(id, timeoutMs, about, demands)
+      const bytes = this.#checks.size - size + this.#words.passingBytes - passingBytes
+      if (bytes > this.#maxCheckBytes)
+        throw new IntermixError('TOO_LARGE', `a check takes ${bytes} bytes; nodes take ${this.#maxCheckBytes}`)
+      this.#count++
     } catch (caught) {
       this.#checks.backTo(size)
+      this.#words.passBack(passing, passingBytes)
       for (const values of this.#values) values.length = 0
       throw caught
     }
@@ -91,7 +101,6 @@ export class CheckBatchWriter {
     if (demands !== undefined) writeDemands(checks, this.#words, demands)
     if (about instanceof Uint8Array) checks.bytes(ENVOY_CHECK, about, true)
     checks.close(check)
-    this.#count++
   }
 
   #writeAttributes(bag: AttributeBag): void {

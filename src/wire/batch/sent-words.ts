@@ -53,6 +53,23 @@ export class SentWords {
     return this.#words.size + this.#passingWords.size
   }
 
+  /** How many words pass with the present batch. */
+  get passing(): number {
+    return this.#passing.size
+  }
+
+  /** Bytes of these. */
+  get passingBytes(): number {
+    return this.#passingWords.size
+  }
+
+  /** Takes back those that were added since there were so many, with so many bytes. */
+  passBack(count: number, bytes: number): void {
+    if (this.#passing.size === count) return
+    for (const id of [...this.#passing.keys()].slice(count)) this.#passing.delete(id)
+    this.#passingWords.backTo(bytes)
+  }
+
   /** How often the peer was told to forget: what was told by words before is not known any more. */
   get beginnings(): number {
     return this.#beginnings

@@ -85,6 +85,19 @@ describe('a link to a node', () => {
     expect(link.waiting).toBe(0)
   })
 
+  it('sends as several messages what is too much for one, and refuses a check that is', async () => {
+    const { link } = linked()
+    const paths = Array.from({ length: 60 }, (_, i) => `/${i}${'x'.repeat(65_000)}`)
+    const [one, other] = await Promise.allSettled([
+      Promise.all(paths.map((path) => link.ask(about(path, 10_000)))),
+      link.ask(about('x'.repeat(4 * 1024 * 1024), 10_000)),
+    ])
+    expect(one).toMatchObject({ status: 'fulfilled', value: paths.map(() => ({ answer: { status: { code: 0 } } })) })
+    expect(other).toMatchObject({ status: 'rejected', reason: { code: 'TOO_LARGE', retryable: false } })
+    expect(new Set(given.check.asked.map(({ bag }) => bag.get('request.path')))).toEqual(new Set(paths))
+    expect(given.meter.counts.get('batch_messages_total{}')).toBeGreaterThan(25)
+  })
+
   it('says which quotas are charged, and brings what was granted', async () => {
     const grant = { status: { code: 0, message: '' }, granted: 3, validForMs: 50, referenced: [], shape: SHAPE }
     given.check.decide = (_, { quotas = new Map(), ...options }) => {
