@@ -9,10 +9,16 @@ const FRUGAL = ['--max-semi-space-size=8', '--heap-growing-percent=40']
 // a third of its time goes into collecting them. Measured with load/report-cost.ts: 12 s of processor time per million
 // records instead of 16, for 100 MB more.
 const ROOMY = ['--max-semi-space-size=16', '--heap-growing-percent=150']
-// There are as many sidecars as services, and most have little to do. One arena for malloc is a third of the gain. The middle compiler
-// takes 10 MB for code that TurboFan's soon replaces: without it a hit takes no more processor time. Optimizing for size takes 10 MB less
-// once more, for up to a fifth more time of a hit. load/sidecar-memory.ts measures.
-const SMALL = ['--max-semi-space-size=2', '--heap-growing-percent=20', '--no-maglev', '--optimize-for-size']
+// There are as many sidecars as services, and most have little to do. One arena for malloc is a third of the gain. The compilers between
+// the interpreter and TurboFan take 10 MB for code that TurboFan's soon replaces: without them a hit takes no more processor time.
+// Optimizing for size takes 10 MB less once more, for up to a fifth more time of a hit. load/sidecar-memory.ts measures.
+const SMALL = [
+  '--max-semi-space-size=1',
+  '--heap-growing-percent=20',
+  '--no-maglev',
+  '--no-sparkplug',
+  '--optimize-for-size',
+]
 const FLAGS = { node: FRUGAL, all: FRUGAL, sidecar: SMALL, worker: ROOMY }
 
 /** The flags for a command that are not set already, on the command line or by NODE_OPTIONS. */

@@ -116,7 +116,7 @@ describe("V8's settings", () => {
   it('are smaller for a sidecar, whose C library is told so, too', () => {
     expect(flagsOf(['sidecar', '--help'])).toEqual([
       [],
-      ['--max-semi-space-size=2', '--heap-growing-percent=20', '--no-maglev', '--optimize-for-size'],
+      ['--max-semi-space-size=1', '--heap-growing-percent=20', '--no-maglev', '--no-sparkplug', '--optimize-for-size'],
     ])
     const tell = '--import data:text/javascript,console.error(JSON.stringify([process.env.MALLOC_ARENA_MAX]))'
     const bare: NodeJS.ProcessEnv = { ...process.env, NODE_OPTIONS: tell, MALLOC_ARENA_MAX: undefined }
