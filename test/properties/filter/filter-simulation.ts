@@ -325,7 +325,12 @@ class FilterSimulation {
       ageMs,
       askedAt,
       answeredAt,
-      revokedAt: isKept || tier === 'stale' ? this.#revoked.heard(known, SURELY_KNOWN_MS) : revokedAt,
+      revokedAt: (completed) => {
+        const heard = this.#revoked.heard(known, SURELY_KNOWN_MS)(completed)
+        if (isKept) return heard
+        // What is stale and comes while a node speaks is the node's, or the filter's own where the node has failed.
+        return tier === 'stale' ? Math.min(heard, revokedAt(completed)) : revokedAt(completed)
+      },
     })
   }
 
