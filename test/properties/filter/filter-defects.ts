@@ -84,6 +84,12 @@ export const FILTER_DEFECTS: readonly FilterDefect[] = [
     planted: 'return',
   },
   {
+    name: 'it lets pass what nobody judges although a rule is closed',
+    file: PLUGIN,
+    text: 'return rules !== null && rules.failsOpen',
+    planted: 'return rules !== null',
+  },
+  {
     name: 'it appends where it should replace',
     file: 'plugin/apply.ts',
     text: '} else if (operation.operation === Operation.REPLACE || isHost',

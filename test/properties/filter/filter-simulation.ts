@@ -25,6 +25,7 @@ import { changeOne, randomConfig } from '../generate-config.ts'
 import { Judge, WrongAnswer } from '../judge.ts'
 import { configText } from '../oracle/config-text.ts'
 import type { ConfigModel } from '../oracle/model.ts'
+import { possibilities, type Possibility } from '../oracle/possible.ts'
 import { type Picker, seededPicker } from '../random.ts'
 import { RevokedLog } from '../revoked.ts'
 import { createSimulatedNode } from '../simulated-node.ts'
@@ -306,6 +307,7 @@ class FilterSimulation {
     if (outcome === undefined) throw new WrongAnswer('a request waits for ever')
     const { tier, ageMs, answeredAt, by, config, known } = outcome
     this.#tiers[tier] = (this.#tiers[tier] ?? 0) + 1
+    if (tier === 'none' && outcome.seen.status === 0) return this.#expectOpen(request, bag, config)
     if (tier === 'none') {
       if (!filter.cluster.isWhole || this.#troubledAt + SURELY_KNOWN_MS > askedAt) return
       throw new WrongAnswer(`nobody judged ${JSON.stringify(request)} at +${askedAt}`)
@@ -332,6 +334,16 @@ class FilterSimulation {
         return tier === 'stale' ? Math.min(heard, revokedAt(completed)) : revokedAt(completed)
       },
     })
+  }
+
+  /** Whom nobody judges passes by rules that let pass what they cannot decide, and by no other. */
+  #expectOpen(request: EnvoyRequest, bag: AttributeBag | undefined, config: string | undefined): void {
+    const believed = this.#models.get(config ?? '')
+    const all = believed === undefined || bag === undefined ? [] : possibilities(believed, bag, true)
+    const isOpen = ({ rules, evaluated }: Possibility) =>
+      rules.length > 0 && evaluated.matched.every(({ failPolicy }) => failPolicy === 'open')
+    if (all.some(isOpen)) return
+    throw new WrongAnswer(`a request that nobody judged passed, though rules are closed: ${JSON.stringify(request)}`)
   }
 
   #expectInTouch({ heardAt }: SimulatedFilter, { answeredAt, ageMs, tier, by }: Outcome): void {
