@@ -8,21 +8,16 @@ import { flagOf } from '../../src/settings/options.ts'
 import { readSettings, settingsOf } from '../../src/settings/settings.ts'
 import { ROLES } from '../../src/settings/setting-spec.ts'
 
-const page = readFileSync(fileURLToPath(new URL('../../docs/sidecar.md', import.meta.url)), 'utf8')
+const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8')
+const page = read('docs/sidecar.md')
+const memoryFlags = read('bin/memory-flags.js')
 const blocks = (language: string) =>
   [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, text = '']) => text)
 
 describe('the page on sidecars', () => {
   it('names flags that exist', () => {
-    const others = [
-      '--help',
-      '--profile',
-      '--entrypoint',
-      '--max-semi-space-size',
-      '--heap-growing-percent',
-      '--no-maglev',
-      '--optimize-for-size',
-    ]
+    const ofNode = [...memoryFlags.matchAll(/'(--[a-z-]+)/g)].map(([, flag = '']) => flag)
+    const others = ['--help', '--profile', '--entrypoint', ...ofNode]
     const known = new Set([...others, ...ROLES.flatMap((role) => Object.keys(settingsOf(role)).map(flagOf))])
     const named = [...page.matchAll(/(?<![\w-])--[a-z][a-z0-9-]*/g)].map(([flag]) => flag)
     expect(named.length).toBeGreaterThan(10)
