@@ -7,14 +7,10 @@ export class EventLoop {
 
   /** Something happens in the thread, and then all that waited for it. */
   enter<T>(work: () => T): T {
-    if (this.#isBusy) throw new Error('the thread does something else')
-    this.#isBusy = true
-    try {
-      return work()
-    } finally {
-      this.#isBusy = false
-      this.#next()
-    }
+    const result = this.#do(work)
+    // One after the other: what floods the thread may be more than a stack holds.
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) this.#do(next)
+    return result
   }
 
   /** As `enter`, or as a part of what happens. */
@@ -28,8 +24,13 @@ export class EventLoop {
     else this.enter(work)
   }
 
-  #next(): void {
-    const next = this.#waiting.shift()
-    if (next !== undefined) this.enter(next)
+  #do<T>(work: () => T): T {
+    if (this.#isBusy) throw new Error('the thread does something else')
+    this.#isBusy = true
+    try {
+      return work()
+    } finally {
+      this.#isBusy = false
+    }
   }
 }
