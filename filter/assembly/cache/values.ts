@@ -7,7 +7,8 @@ import { Request } from '../request/request'
 const ROOM: i32 = 64 * 1024
 
 export class Values {
-  private readonly start: usize = heap.alloc(ROOM)
+  private readonly memory: StaticArray<u8> = new StaticArray<u8>(ROOM)
+  private readonly start: usize = changetype<usize>(this.memory)
   /** Setting it back takes values off the end. */
   size: i32 = 0
   /** They have no room: nothing is found by them, and nothing is kept. */
