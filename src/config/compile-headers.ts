@@ -2,6 +2,7 @@
 
 import type { CompiledExpression, Dialect } from '../expression/compiled.ts'
 import type { Vocabulary } from '../kernel/attribute-bag.ts'
+import { isHeaderName } from '../kernel/header-field.ts'
 import type { ValueType } from '../kernel/value.ts'
 import type { CompileContext, ExpressionSite } from './compile-context.ts'
 import type { ConfigNode, ListNode } from './config-node.ts'
@@ -10,7 +11,6 @@ import type { ActionConfig, HeaderTemplate } from './snapshot.ts'
 import { readChoice } from './values.ts'
 
 const OPERATIONS = ['REPLACE', 'REMOVE', 'APPEND'] as const
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 /** `<action>.output.<field>`, one level of nesting included; what is called is no field. */
 const OUTPUT = /(?<![\w.])(\w+)\.output\.(\w+(?:\.\w+(?!\w|\s*\())?)/g
 const PSEUDO_HEADERS = [':path', ':authority', ':method']
@@ -57,7 +57,7 @@ function compileHeader(
   const name = nameNode?.text.toLowerCase() ?? ''
   if (nameNode === undefined) {
     problems.error(item, 'missing-field', 'the header operation has no "name".')
-  } else if (!HEADER_NAME.test(name) && !(side === 'request' && PSEUDO_HEADERS.includes(name))) {
+  } else if (!isHeaderName(name) && !(side === 'request' && PSEUDO_HEADERS.includes(name))) {
     const message = `"${nameNode.text}" is not a header name${name.startsWith(':') ? ' that may be changed here' : ''}.`
     problems.error(nameNode, 'invalid-value', message)
   }

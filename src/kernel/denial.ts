@@ -1,5 +1,6 @@
 // What a denied caller gets over HTTP, whichever front door denies.
 
+import { isHeaderName } from './header-field.ts'
 import { Code, httpStatusOf } from './status.ts'
 import type { Answer } from './verdict.ts'
 
@@ -12,12 +13,15 @@ export interface Denial {
 
 /**
  * The direct response that a handler wants, else the canonical HTTP status of the code with the message as body. A 429
- * says when to try again: when the verdict ends.
+ * says when to try again: when the verdict ends. What no header can be named, handlers' word or not, is left out: proxies look at no name.
  */
 export function denialOf(answer: Answer): Denial {
   const direct = answer.directResponse
   const headers = new Map<string, string>()
-  for (const [name, value] of Object.entries(direct?.headers ?? {})) headers.set(name.toLowerCase(), value)
+  for (const [name, value] of Object.entries(direct?.headers ?? {})) {
+    const lower = name.toLowerCase()
+    if (isHeaderName(lower)) headers.set(lower, value)
+  }
   const httpStatus = isStatus(direct?.code) ? direct.code : httpStatusOf(answer.status.code || Code.UNKNOWN)
   if (httpStatus === 429 && !headers.has('retry-after')) {
     headers.set('retry-after', String(Math.max(1, Math.ceil(answer.validForMs / 1000))))

@@ -36,6 +36,13 @@ const SINGLETONS: ReadonlySet<string> = new Set([
 /** A list by its look whose values must stay apart: they have commas of their own (RFC 6265 section 3). */
 const SET_COOKIE = 'set-cookie'
 
+const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+
+/** Whether it is the name of a header (RFC 9110 section 5.1) in lower case, and no pseudo header. */
+export function isHeaderName(name: string): boolean {
+  return NAME.test(name)
+}
+
 /** Whether a message may have a header only once. `name` in lower case, here and below. */
 export function isSingleton(name: string): boolean {
   return SINGLETONS.has(name)
