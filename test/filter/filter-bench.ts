@@ -10,6 +10,7 @@ import type { RevocationTarget } from '../../src/kernel/revocation.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { type EnvoyRequest, filterRequest } from '../helpers/envoy-request.ts'
 import { type ChangeSource, filterModule } from '../helpers/filter-module.ts'
+import type { Cluster } from '../helpers/proxy-wasm/cluster.ts'
 import { FilterHost } from '../helpers/proxy-wasm/filter-host.ts'
 import type { FilteredRequest } from '../helpers/proxy-wasm/filtered-request.ts'
 import type { HeaderLine } from '../helpers/proxy-wasm/header-lines.ts'
@@ -38,9 +39,12 @@ export interface BenchOptions {
   readonly nodes?: number
   readonly normalizes?: boolean
   readonly cluster?: Partial<NodeClusterOptions>
+  /** Puts something between the filter and the cluster. */
+  readonly between?: (cluster: Cluster, clock: FakeClock) => Cluster
 }
 
-const ATTRIBUTES = {
+/** What configs here have for attributes. */
+export const ATTRIBUTES = {
   'request.path': 'STRING',
   'request.host': 'STRING',
   'request.method': 'STRING',
@@ -52,7 +56,7 @@ const ATTRIBUTES = {
   'source.principal': 'STRING',
   'destination.namespace': 'STRING',
   'destination.service.name': 'STRING',
-}
+} as const
 /** Asks the handler about every request. */
 export const ASK = { actions: [{ handler: 'says.handler.istio-system', instances: ['ask.instance.istio-system'] }] }
 
@@ -108,7 +112,7 @@ export class FilterBench {
     bench.#host = new FilterHost({
       module: options.module,
       clock,
-      clusters: new Map([[settings.cluster, bench.cluster]]),
+      clusters: new Map([[settings.cluster, options.between?.(bench.cluster, clock) ?? bench.cluster]]),
       configuration: JSON.stringify(settings),
     })
     await clock.advance(100)

@@ -68,6 +68,18 @@ describe('a request that no node answers in time', () => {
     expect(await bench.ask(B)).toMatchObject({ status, tier: 'none' })
   })
 
+  it('waits no longer where it has waited for the answer to another one', async () => {
+    const bench = await FilterBench.start({ module, settings: { timeout_ms: 200 } })
+    // An answer that is for one request alone.
+    bench.say = () => new Promise((resolve) => bench.clock.after(150, () => resolve({ validForMs: 0, validUses: 0 })))
+    bench.request()
+    const follower = bench.request()
+    await bench.clock.advance(160)
+    expect(follower.state).toBe('waiting')
+    await bench.clock.advance(60)
+    expect(ended(follower)).toMatchObject({ status: 503, tier: 'none' })
+  })
+
   it('has what was kept beyond its life, within its bound', async () => {
     const bench = await FilterBench.start({
       module,

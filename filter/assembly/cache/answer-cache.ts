@@ -18,8 +18,9 @@ export abstract class Judge {
 
 /** Configs at one time: nodes that are told of a new one follow one after the other. */
 const MAX_CONFIGS = 4
-/** Ways to choose rules; beyond, they are learned anew. */
+/** Ways to choose rules; beyond, they are learned anew, as where they take more than this part of what answers may. */
 const MAX_CHOICES = 4_096
+const SHARE_OF_CHOICES = 8
 const MAX_SCOPES = 1_024
 /** Ways of questions take about 200 bytes a step; beyond that all begins anew. */
 const MAX_NODES = 32_768
@@ -27,11 +28,15 @@ const MAX_NODES = 32_768
 const ENTRY_BYTES = 160
 /** A way has so many questions at most. */
 const MAX_DEPTH = 512
+/** Questions that a request is asked, on all ways together. */
+const MAX_STEPS = 8_192
 
 class Config {
   readonly tree: ShapeTree = new ShapeTree()
   readonly choices: EntryTable = new EntryTable(MAX_CHOICES)
   size: i32 = 0
+  /** Of its choices. */
+  bytes: i32 = 0
 
   constructor(readonly id: Bytes) {}
 }
@@ -53,6 +58,7 @@ export class AnswerCache {
   private chosen: Chosen | null = null
   /** What is looked for are the rules only. */
   private seeksRules: bool = false
+  private steps: i32 = 0
   size: i32 = 0
   bytes: i32 = 0
   evicted: i32 = 0
@@ -84,6 +90,7 @@ export class AnswerCache {
     if (choices === null || !request.isComparable) return null
     this.seeksRules = seeksRules
     this.request = request
+    this.steps = 0
     this.choosingValues.begin(request)
     return this.walk(choices.tree.root, choices.choices, this.choosingValues, 0)
   }
@@ -96,7 +103,7 @@ export class AnswerCache {
   /** Follows the questions from a node on. At the end of those that choose rules it goes on with the tree of these rules. */
   private walk(from: TreeNode, table: EntryTable, values: Values, depth: i32): Entry | null {
     let node: TreeNode | null = from
-    while (node !== null && depth < MAX_DEPTH) {
+    while (node !== null && depth < MAX_DEPTH && ++this.steps <= MAX_STEPS) {
       const place = node.place
       if (place !== null && !values.isFull) {
         const entry = table.find(place, values)
@@ -159,6 +166,7 @@ export class AnswerCache {
     request: Request,
     kept: KeptAnswer,
   ): bool {
+    if (choosing.length + reads.length > MAX_DEPTH) return false
     if (this.nodes > MAX_NODES) this.clear()
     const known = this.scope(scope)
     if (!this.choose(config, choosing, request, new Chosen(known, handlers, generated, failsOpen))) return false
@@ -179,7 +187,8 @@ export class AnswerCache {
 
   private choose(config: Bytes, choosing: Array<Question>, request: Request, chosen: Chosen): bool {
     let choices = this.config(config)
-    if (choices === null || choices.size >= MAX_CHOICES) {
+    const maxBytes = this.maxBytes / SHARE_OF_CHOICES
+    if (choices === null || choices.size >= MAX_CHOICES || choices.bytes > maxBytes) {
       if (choices !== null) this.configs.splice(this.configs.indexOf(choices), 1)
       if (this.configs.length >= MAX_CONFIGS) this.configs.shift()
       choices = new Config(config)
@@ -191,7 +200,10 @@ export class AnswerCache {
     if (entry === null) {
       entry = choices.choices.add(place, this.choosingValues)
       choices.size++
+      choices.bytes += ENTRY_BYTES + entry.values.length
     }
+    const before = entry.chosen
+    choices.bytes += chosen.bytes - (before === null ? 0 : before.bytes)
     entry.chosen = chosen
     return true
   }

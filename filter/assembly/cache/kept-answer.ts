@@ -27,8 +27,6 @@ export class Answer {
   body: Bytes = EMPTY
   /** Names and values in turns. */
   directHeaders: Array<Bytes> | null = null
-  rule: Bytes = EMPTY
-  handler: Bytes = EMPTY
 
   /** What it takes of memory, roughly, in bytes. */
   get bytes(): i32 {

@@ -16,6 +16,8 @@ export class TreeNode {
   readonly after: Array<StaticArray<TreeNode | null>> = []
 }
 
+/** What a node takes, roughly, in bytes. */
+const NODE_BYTES = 200
 /** Questions at one place. */
 const MAX_QUESTIONS = 16
 
@@ -23,7 +25,7 @@ let placeId: u32 = 0
 
 export class ShapeTree {
   readonly root: TreeNode = new TreeNode()
-  /** Nodes of it. */
+  /** Its nodes, and as many more as its questions take in their place. */
   size: i32 = 1
 
   /** The place to which questions, answered in this way, lead; `null` where there is no room for it. */
@@ -35,6 +37,7 @@ export class ShapeTree {
       if (at < 0) {
         if (node.questions.length >= MAX_QUESTIONS) return null
         at = node.questions.push(question) - 1
+        this.size += question.bytes / NODE_BYTES
         node.after.push(new StaticArray<TreeNode | null>(Outcome.COUNT))
       }
       const branches = node.after[at]

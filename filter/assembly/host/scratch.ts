@@ -19,6 +19,21 @@ export function begin(): void {
   }
 }
 
+/** How far memory has been taken: what is taken later may go by `release` before the callback ends. */
+export class Mark {
+  private readonly used: usize = used
+  private readonly large: usize = large
+
+  release(): void {
+    while (large !== this.large) {
+      const next = load<usize>(large)
+      heap.free(large)
+      large = next
+    }
+    used = this.used
+  }
+}
+
 /** Memory until the next callback begins. */
 export function take(size: usize): usize {
   const rounded = (size + 15) & ~15

@@ -2,15 +2,18 @@
 
 import { Bytes, copyOf } from '../bytes/bytes'
 import { HeaderOperation } from '../cache/kept-answer'
+import { isFieldName, isPseudoName, lowered } from '../request/header-names'
 import { Reader, WireType } from '../wire/reader'
-import { Revocation } from './revocations'
+import { MAX_KEPT, Revocation } from './revocations'
 import { Settable } from './settable'
 import { ShapeReader } from './shape-reader'
-import { News, Sink, ToldAnswer } from './told'
+import { News, Sink, Tier, ToldAnswer } from './told'
 import { Words } from './words'
 
 const KEPT_ANSWERS = 8
 const LAST_OF_CONFIG: u32 = 4
+/** Operations on headers, and headers of a reply: messages with so many go nowhere. */
+const MAX_HEADERS = 1_000
 /** A field from 19 up to this one binds an answer to its request for who does not know it (docs/batch-stream.md, "Versions"). */
 const LAST_BINDING: u32 = 24
 const FAILS_OPEN: u32 = 25
@@ -84,6 +87,10 @@ export class AnswerBatches {
     return !reader.isBroken
   }
 
+  private name(): Bytes {
+    return this.words.name(this.reader.sint())
+  }
+
   private word(): Bytes {
     return this.words.word(this.reader.sint())
   }
@@ -117,34 +124,27 @@ export class AnswerBatches {
           told.hasFailed = reader.uint() !== 0
           break
         case 5:
-          told.tier = reader.uint()
+          told.tier = <i32>min<u32>(reader.uint(), Tier.STALE)
           break
         case 6:
-          told.ageMs = <f64>reader.varint()
+          told.ageMs = reader.count()
           break
         case 7:
-          told.validForMs = <f64>reader.varint()
+          told.validForMs = reader.count()
           break
         case 8:
           // More than anybody could use.
           told.validUses = <i32>min<u64>(reader.varint(), 0x7fff_ffff)
           break
         case 9:
-          answer.requestHeaders = this.readOperations(told)
+          answer.requestHeaders = this.readOperations(told, true)
           break
         case 10:
-          answer.responseHeaders = this.readOperations(told)
+          answer.responseHeaders = this.readOperations(told, false)
           break
         case 11:
           this.readDirect(told)
           break
-        case 12: {
-          const inner = reader.enter()
-          answer.rule = this.word()
-          if (reader.pos < reader.end) answer.handler = this.word()
-          reader.close(inner)
-          break
-        }
         case 13: {
           const number = reader.uint()
           if (!isBehind) break
@@ -153,13 +153,13 @@ export class AnswerBatches {
           break
         }
         case 14:
-          told.generation = this.word()
+          told.generation = this.name()
           break
         case 15:
-          told.sequence = <f64>reader.varint()
+          told.sequence = reader.count()
           break
         case 16:
-          told.staleForMs = <f64>reader.varint()
+          told.staleForMs = reader.count()
           break
         case 18:
           told.isPaid = reader.uint() !== 0
@@ -176,7 +176,7 @@ export class AnswerBatches {
     return told
   }
 
-  private readOperations(told: ToldAnswer): Array<HeaderOperation> {
+  private readOperations(told: ToldAnswer, isRequest: bool): Array<HeaderOperation> {
     const reader = this.reader
     const operations: Array<HeaderOperation> = []
     const outer = reader.enter()
@@ -184,8 +184,9 @@ export class AnswerBatches {
       const name = this.word()
       const value = this.word()
       const operation = reader.sint()
+      const isKnown = operation >= 0 && operation <= 2 && (isFieldName(name) || (isRequest && isPseudoName(name)))
       // Half of what is to be done to a request is not the answer.
-      if (operation < 0 || operation > 2) told.hasFailed = true
+      if (!isKnown || operations.length >= MAX_HEADERS) told.hasFailed = true
       else operations.push(new HeaderOperation(name, value, operation))
     }
     reader.close(outer)
@@ -209,13 +210,21 @@ export class AnswerBatches {
       } else if (field === 3) {
         if (!reader.expect(tag, WireType.BYTES)) break
         const inner = reader.enter()
-        while (reader.pos < reader.end) headers.push(this.word())
+        while (reader.pos < reader.end) this.readReplyHeader(headers)
         reader.close(inner)
       } else reader.skip(tag)
     }
     reader.close(outer)
-    if (headers.length % 2 === 0) told.answer.directHeaders = headers
-    else reader.fail()
+    told.answer.directHeaders = headers
+  }
+
+  /** What is no header is left out: the denial that it came with stands. */
+  private readReplyHeader(headers: Array<Bytes>): void {
+    const name = lowered(this.word())
+    const value = this.word()
+    if (!isFieldName(name) || headers.length >= 2 * MAX_HEADERS) return
+    headers.push(name)
+    headers.push(value)
   }
 
   private readNews(): News {
@@ -234,19 +243,19 @@ export class AnswerBatches {
           news.ask = reader.uint()
           break
         case 2:
-          news.generation = this.word()
+          news.generation = this.name()
           break
         case 3:
-          news.sequence = <f64>reader.varint()
+          news.sequence = reader.count()
           break
         case 4:
           this.readRevocation(news)
           break
         case 5:
-          news.outOfTouchMs = <f64>reader.varint()
+          news.outOfTouchMs = reader.count()
           break
         case 6:
-          news.maxAgeMs = <f64>reader.varint()
+          news.maxAgeMs = reader.count()
           break
         case 8:
           this.readConfig(news)
@@ -262,6 +271,11 @@ export class AnswerBatches {
   /** One of a kind that is not known here is left out: in the gap that it leaves everything is revoked. */
   private readRevocation(news: News): void {
     const reader = this.reader
+    // More become one of everything, by the gap that they leave.
+    if (news.revocations.length >= MAX_KEPT) {
+      reader.pos = reader.bytes()
+      return
+    }
     const revocation = new Revocation()
     let hasName = false
     let hasValue = false
@@ -273,7 +287,7 @@ export class AnswerBatches {
         continue
       }
       if (!reader.expect(tag, WireType.VARINT)) break
-      if (field === 1) revocation.sequence = <f64>reader.varint()
+      if (field === 1) revocation.sequence = reader.count()
       else if (field === 2) revocation.kind = reader.uint()
       else if (field === 3) {
         revocation.name = this.word()
@@ -297,7 +311,7 @@ export class AnswerBatches {
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       // How requests are read in a way that a later version has brought is not known here.
       if (tag >> 3 > LAST_OF_CONFIG) news.isConfigUnknown = true
-      if (tag >> 3 === 1 && reader.expect(tag, WireType.VARINT)) news.config = this.word()
+      if (tag >> 3 === 1 && reader.expect(tag, WireType.VARINT)) news.config = this.name()
       else reader.skip(tag)
     }
     reader.close(outer)

@@ -18,6 +18,7 @@ const writer = new Writer()
 export class NodeStream {
   private token: u32 = 0
   isOpen: bool = false
+  openedAt: f64 = 0
   /** When something came of it last. */
   heardAt: f64 = 0
   /** When it was asked last whether it is there; 0 where something came since. */
@@ -36,7 +37,7 @@ export class NodeStream {
   }
 
   /** @returns whether the stream was opened; whether anybody answers is another matter */
-  open(cluster: Bytes, caller: Bytes): bool {
+  open(cluster: Bytes, caller: Bytes, now: f64): bool {
     const status = grpcStream(
       cluster.dataStart,
       cluster.length,
@@ -51,6 +52,7 @@ export class NodeStream {
     if (status !== Status.OK) return false
     this.token = load<u32>(cell)
     this.isOpen = true
+    this.openedAt = now
     writer.reset()
     writeBegin(writer, caller)
     return this.send(writer)

@@ -32,16 +32,24 @@ export class Revocation {
   attribute: i32 = 0
   /** The operator has set the attribute. */
   isSet: bool = false
+
+  get bytes(): i32 {
+    const key = this.key
+    return this.name.length + this.value.length + (key === null ? 0 : key.length)
+  }
 }
 
 /** More are not kept apart: they become one of everything. */
-const MAX_KEPT = 256
+export const MAX_KEPT = 256
+const MAX_BYTES = 64 * 1024
 
 export class Revocations {
   generation: Bytes = EMPTY
   sequence: f64 = 0
   private all: f64 = 0
   private list: Array<Revocation> = []
+  /** Of their words. */
+  private bytes: i32 = 0
 
   constructor(private readonly settable: Settable) {}
 
@@ -51,11 +59,14 @@ export class Revocations {
     this.sequence = sequence
     this.all = sequence
     this.list = []
+    this.bytes = 0
   }
 
   apply(revocation: Revocation): void {
     this.sequence = revocation.sequence
-    if (revocation.kind === Revoked.ALL || this.list.length >= MAX_KEPT) return this.revokeBelow(revocation.sequence)
+    this.bytes += revocation.bytes
+    if (revocation.kind === Revoked.ALL || this.list.length >= MAX_KEPT || this.bytes > MAX_BYTES)
+      return this.revokeBelow(revocation.sequence)
     revocation.attribute = attributeOf(revocation.name)
     revocation.isSet = this.settable.isSet(revocation.name)
     this.list.push(revocation)
@@ -66,6 +77,7 @@ export class Revocations {
     this.sequence = max(this.sequence, sequence)
     this.all = sequence
     this.list = []
+    this.bytes = 0
   }
 
   /** Whether an answer may still be given to a request. */

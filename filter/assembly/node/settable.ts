@@ -20,11 +20,11 @@ const BUCKETS: i32 = 1_024
 /** Bytes of all questions; beyond, they are not known again, and what was kept by them is not found. */
 const MAX_BYTES = 4 * 1024 * 1024
 const KNOWN_BYTES = 200
+const writer = new Writer()
 
 export class Settable {
   private buckets: StaticArray<Known | null> = new StaticArray<Known | null>(BUCKETS)
   private bytes: i32 = 0
-  private readonly writer: Writer = new Writer()
 
   constructor(private readonly names: Array<Bytes>) {}
 
@@ -35,13 +35,12 @@ export class Settable {
 
   /** The question that asks this; the same one each time. */
   question(kind: i32, name: Bytes, key: Bytes | null, test: Test | null): Question {
-    const writer = this.writer
     writer.reset()
     writer.varint(kind)
-    writeText(writer, name)
+    writeText(name)
     writer.varint(key === null ? 0 : 1)
-    if (key !== null) writeText(writer, key)
-    if (test !== null) writeTest(writer, test)
+    if (key !== null) writeText(key)
+    if (test !== null) writeTest(test)
     const bucket = hashOf(writer.from, writer.size) & (BUCKETS - 1)
     let at = this.buckets[bucket]
     while (at !== null) {
@@ -53,7 +52,7 @@ export class Settable {
       this.buckets = new StaticArray<Known | null>(BUCKETS)
       this.bytes = 0
     }
-    const question = new Question(kind, name, key === null ? EMPTY : key, test, this.isSet(name))
+    const question = new Question(kind, name, key === null ? EMPTY : key, test, this.isSet(name), bytes)
     const known = new Known(copyOf(writer.from, writer.size), question)
     known.next = this.buckets[bucket]
     this.buckets[bucket] = known
@@ -62,15 +61,15 @@ export class Settable {
   }
 }
 
-function writeText(writer: Writer, text: Bytes): void {
+function writeText(text: Bytes): void {
   writer.varint(text.length)
   writer.raw(text.dataStart, text.length)
 }
 
-function writeTest(writer: Writer, test: Test): void {
+function writeTest(test: Test): void {
   writer.varint(test.op)
   writer.varint(test.texts.length)
-  for (let i = 0; i < test.texts.length; i++) writeText(writer, test.texts[i])
+  for (let i = 0; i < test.texts.length; i++) writeText(test.texts[i])
   writer.varint(test.integers.length)
   for (let i = 0; i < test.integers.length; i++) writer.varint(<u64>test.integers[i])
   writer.varint(test.booleans.length)
@@ -79,5 +78,5 @@ function writeTest(writer: Writer, test: Test): void {
   writer.varint(reinterpret<u64>(test.number))
   writer.varint(test.none ? 1 : 0)
   writer.varint(test.parts.length)
-  for (let i = 0; i < test.parts.length; i++) writeTest(writer, test.parts[i])
+  for (let i = 0; i < test.parts.length; i++) writeTest(test.parts[i])
 }

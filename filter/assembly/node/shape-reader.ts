@@ -13,6 +13,10 @@ const MAX_SHAPES = 4_096
 const MAX_ASKED = 262_144
 /** How deep tests lie in tests. */
 const MAX_DEPTH = 32
+/** What all tests of a stream may take of memory, in bytes, about; and what one takes, and a constant. Beyond, a question is not known. */
+const MAX_TEST_BYTES = 4 * 1024 * 1024
+const TEST_BYTES = 400
+const CONSTANT_BYTES = 16
 /** Behind the number of a question. */
 const OUTCOME_BASE = 8
 
@@ -20,7 +24,9 @@ export class ShapeReader {
   private questions: Array<Question | null> = []
   /** `null` for one that says what is not known here: nothing is kept by it. */
   private shapes: Array<Shape | null> = []
+  /** Questions and names of all shapes. */
   private asked: i32 = 0
+  private testBytes: i32 = 0
 
   /** @param settable knows which attributes the operator has set, and gives one question for all that ask the same */
   constructor(
@@ -32,6 +38,7 @@ export class ShapeReader {
     this.questions = []
     this.shapes = []
     this.asked = 0
+    this.testBytes = 0
   }
 
   has(number: u32): bool {
@@ -48,7 +55,7 @@ export class ShapeReader {
       return
     }
     const outer = reader.enter()
-    let kind = 0
+    let kind: u32 = 0
     let name: Bytes = EMPTY
     let key: Bytes = EMPTY
     let hasKey = false
@@ -65,18 +72,18 @@ export class ShapeReader {
       } else {
         if (!reader.expect(tag, WireType.VARINT)) break
         if (field === 1) kind = reader.uint()
-        else if (field === 2) name = this.words.word(reader.sint())
+        else if (field === 2) name = this.words.name(reader.sint())
         else {
-          key = this.words.word(reader.sint())
+          key = this.words.name(reader.sint())
           hasKey = true
         }
       }
     }
     reader.close(outer)
-    if ((kind === Asks.PREDICATE && test === null) || (kind === Asks.KEY && !hasKey)) reader.fail()
+    if ((kind === <u32>Asks.PREDICATE && test === null) || (kind === <u32>Asks.KEY && !hasKey)) reader.fail()
     if (reader.isBroken) return
     // What a later version asks is not known here: nothing that hangs on it is kept.
-    if (!isKnown || kind > Asks.PREDICATE || (test !== null && test.isUnknown)) this.questions.push(null)
+    if (!isKnown || kind > <u32>Asks.PREDICATE || (test !== null && test.isUnknown)) this.questions.push(null)
     else this.questions.push(this.settable.question(kind, name, hasKey ? key : null, test))
   }
 
@@ -92,13 +99,13 @@ export class ShapeReader {
       const field = tag >> 3
       if (field < 3) {
         if (!reader.expect(tag, WireType.VARINT)) break
-        const word = this.words.word(reader.sint())
+        const word = this.words.name(reader.sint())
         if (field === 1) shape.config = word
         else shape.scope = word
       } else if (field < 7) {
         if (!reader.expect(tag, WireType.BYTES)) break
-        if (field === 3) this.readWords(reader, shape.handlers)
-        else if (field === 4) this.readWords(reader, shape.generated)
+        if (field === 3) this.readNames(reader, shape.handlers)
+        else if (field === 4) this.readNames(reader, shape.generated)
         else if (field === 5) isKnown = this.readAsked(reader, shape.choosing, shape.choosingOutcomes) && isKnown
         else isKnown = this.readAsked(reader, shape.reads, shape.readOutcomes) && isKnown
       } else {
@@ -134,10 +141,19 @@ export class ShapeReader {
     return isKnown
   }
 
-  private readWords(reader: Reader, into: Array<Bytes>): void {
+  private readNames(reader: Reader, into: Array<Bytes>): void {
     const outer = reader.enter()
-    while (reader.pos < reader.end) into.push(this.words.word(reader.sint()))
+    while (reader.pos < reader.end) {
+      if (++this.asked > MAX_ASKED) reader.fail()
+      else into.push(this.words.name(reader.sint()))
+    }
     reader.close(outer)
+  }
+
+  /** @returns whether there is room for so much more of tests */
+  private hasRoom(bytes: i32): bool {
+    this.testBytes += bytes
+    return this.testBytes <= MAX_TEST_BYTES
   }
 
   private readTest(reader: Reader, depth: i32): Test {
@@ -147,6 +163,7 @@ export class ShapeReader {
       return test
     }
     const outer = reader.enter()
+    if (!this.hasRoom(TEST_BYTES)) test.isUnknown = true
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >> 3
       const type = field === 1 || field === 7 ? WireType.VARINT : field === 5 ? WireType.FIXED64 : WireType.BYTES
@@ -161,17 +178,12 @@ export class ShapeReader {
           test.op = reader.uint()
           break
         case 2:
-          this.readWords(reader, test.texts)
-          break
-        case 3: {
-          const inner = reader.enter()
-          while (reader.pos < reader.end) test.integers.push(reader.sint64())
-          reader.close(inner)
-          break
-        }
+        case 3:
         case 4: {
           const inner = reader.enter()
-          while (reader.pos < reader.end) test.booleans.push(reader.uint() !== 0)
+          while (reader.pos < reader.end) {
+            if (!this.readConstant(reader, field, test)) test.isUnknown = true
+          }
           reader.close(inner)
           break
         }
@@ -180,6 +192,10 @@ export class ShapeReader {
           test.hasNumber = true
           break
         case 6: {
+          if (test.isUnknown) {
+            reader.pos = reader.bytes()
+            break
+          }
           const part = this.readTest(reader, depth - 1)
           if (part.isUnknown) test.isUnknown = true
           test.parts.push(part)
@@ -190,7 +206,22 @@ export class ShapeReader {
       }
     }
     reader.close(outer)
-    if (test.op > Op.ANY) test.isUnknown = true
+    if (test.op < 0 || test.op > Op.ANY) test.isUnknown = true
     return test
+  }
+
+  /** @returns whether there was room for it */
+  private readConstant(reader: Reader, field: u32, test: Test): bool {
+    if (field === 2) {
+      const text = this.words.word(reader.sint())
+      if (!this.hasRoom(CONSTANT_BYTES + text.length)) return false
+      test.texts.push(text)
+      return true
+    }
+    const integer = field === 3 ? reader.sint64() : <i64>(reader.uint() !== 0)
+    if (!this.hasRoom(CONSTANT_BYTES)) return false
+    if (field === 3) test.integers.push(integer)
+    else test.booleans.push(integer !== 0)
+    return true
   }
 }

@@ -3,6 +3,7 @@
 import { Bytes, bytesOf, EMPTY, isBytes } from '../bytes/bytes'
 import { Answer, HeaderOperation, Operation } from '../cache/kept-answer'
 import { addHeader, HeaderMap, removeHeader, replaceHeader, setProperty } from '../host/abi'
+import { Mark } from '../host/scratch'
 import { isSingleton, joinedAt } from '../request/headers'
 import { Request } from '../request/request'
 import { cleanValue } from './header-value'
@@ -38,15 +39,18 @@ function isRemovable(name: Bytes): bool {
 
 /** What is appended stands in one line with what is there. */
 function append(name: Bytes, value: Bytes): void {
+  const mark = new Mark()
   scratch.load(0)
   const size = scratch.header(name)
   if (size < 0) {
+    mark.release()
     replaceHeader(HeaderMap.REQUEST, name.dataStart, name.length, value.dataStart, value.length)
     return
   }
   const isCookie = isBytes(name, COOKIE)
   const joined = new Uint8Array(size + (isCookie ? 2 : 1) + value.length)
   memory.copy(joined.dataStart, joinedAt, size)
+  mark.release()
   joined[size] = isCookie ? 0x3b : 0x2c
   if (isCookie) joined[size + 1] = 0x20
   memory.copy(joined.dataStart + <usize>(joined.length - value.length), value.dataStart, value.length)
@@ -71,7 +75,7 @@ export function deny(answer: Answer, validForMs: f64): void {
   const headers = new ReplyHeaders()
   const direct = answer.directHeaders
   if (direct !== null) {
-    for (let i = 0; i < direct.length; i += 2) headers.replace(lowered(direct[i]), direct[i + 1])
+    for (let i = 0; i < direct.length; i += 2) headers.replace(direct[i], direct[i + 1])
   }
   const isStatus = answer.httpStatus >= 200 && answer.httpStatus <= 599
   const status = isStatus ? answer.httpStatus : httpStatusOf(answer.code)
@@ -96,12 +100,6 @@ export function deny(answer: Answer, validForMs: f64): void {
 /** Refuses a request that nobody has judged. */
 export function refuse(status: i32): void {
   new ReplyHeaders().send(status, EMPTY, NOT_JUDGED)
-}
-
-function lowered(name: Bytes): Bytes {
-  const lower = name.slice()
-  for (let i = 0; i < lower.length; i++) if (lower[i] >= 0x41 && lower[i] <= 0x5a) lower[i] += 0x20
-  return lower
 }
 
 const STATUS = bytesOf('intermix.status')

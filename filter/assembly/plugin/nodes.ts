@@ -25,6 +25,8 @@ const MAX_MESSAGE = 4 * 1024 * 1024
  * well.
  */
 const SILENCE: f64 = 0.25
+/** A stream that ends sooner has been no success, whatever came of it. */
+const STEADY_MS: f64 = 1_000
 /** Who sends what cannot be read would do so again: so many failures stand for it. */
 const UNREADABLE: i32 = 4
 const MAX_BACKOFF_MS: f64 = 1_000
@@ -54,7 +56,7 @@ class Told extends Sink {
   }
 
   answered(told: ToldAnswer): void {
-    this.asker.answered(told)
+    if (this.nodes.questions.isAsked(told.id, this.over)) this.asker.answered(told)
   }
 
   news(news: News): void {
@@ -84,7 +86,7 @@ export class Nodes {
     private readonly timeoutMs: f64,
     private readonly settable: Settable,
     private readonly touch: Touch,
-    private readonly questions: Questions,
+    readonly questions: Questions,
   ) {}
 
   get isOpen(): bool {
@@ -96,7 +98,7 @@ export class Nodes {
     if (this.stream !== null) return true
     if (now < this.retryAt) return false
     const stream = new NodeStream(this.settable)
-    if (!stream.open(this.cluster, this.caller)) {
+    if (!stream.open(this.cluster, this.caller, now)) {
       this.backOff(now)
       return false
     }
@@ -122,6 +124,7 @@ export class Nodes {
     const before = pending.over
     pending.over = stream
     if (stream === null) return
+    if (!pending.asked.includes(stream)) pending.asked.push(stream)
     // Whom it was asked first may answer it still: the life of an answer counts from the first time.
     if (before === null || !before.isOpen) pending.askedAt = now
     this.write(stream, pending.id, <u32>max(1, pending.deadline - now), pending.uses, pending.request)
@@ -145,9 +148,10 @@ export class Nodes {
     if (stream === null) return
     const isTaken = size <= MAX_MESSAGE && getBuffer(Buffer.GRPC_RECEIVE, 0, size, cell, cell + 4) === Status.OK
     const isRead = isTaken && stream.batches.read(load<usize>(cell), load<i32>(cell + 4), new Told(this, asker, stream))
-    stream.heardAt = monotonic()
+    const now = monotonic()
+    stream.heardAt = now
     stream.probedAt = 0
-    if (stream === this.stream) this.failures = 0
+    if (stream === this.stream && now - stream.openedAt >= STEADY_MS) this.failures = 0
     if (isRead) return
     report(LogLevel.WARN, 'a node has sent what cannot be read: its stream is ended')
     this.failures = max(this.failures, UNREADABLE)
@@ -195,7 +199,7 @@ export class Nodes {
     this.stream = null
     this.setAside(stream)
     // Where all nodes go, each stream begins with this: they are not opened one upon the other.
-    if (stream.heardAt === 0) this.backOff(now)
+    if (now - stream.openedAt < STEADY_MS) this.backOff(now)
     this.connect(now)
   }
 

@@ -8,6 +8,10 @@ export class Pending {
   leader: u32 = 0
   /** Streams of requests that may have the same answer: they look again when it has come. */
   readonly followers: Array<u32> = []
+  /** When each of them is given up. */
+  readonly deadlines: Array<f64> = []
+  /** Whoever was asked: nobody else has an answer to it. */
+  readonly asked: Array<NodeStream> = []
   /** Over which it was asked; `null` where none was open. */
   over: NodeStream | null = null
   /** When it was asked last: the life of the answer counts from then. */
@@ -35,6 +39,8 @@ export class Pending {
   forget(context: u32): void {
     if (this.leader === context) this.leader = 0
     const at = this.followers.indexOf(context)
-    if (at >= 0) this.followers.splice(at, 1)
+    if (at < 0) return
+    this.followers.splice(at, 1)
+    this.deadlines.splice(at, 1)
   }
 }

@@ -6,6 +6,7 @@ import { Chosen } from '../cache/chosen'
 import { HeaderOperation, KeptAnswer } from '../cache/kept-answer'
 import { Action, continueStream, LogLevel, setEffectiveContext, Status, Stream } from '../host/abi'
 import { monotonic, random64 } from '../host/clock'
+import { Mark } from '../host/scratch'
 import { Settable } from '../node/settable'
 import { Tier, ToldAnswer } from '../node/told'
 import { Touch } from '../node/touch'
@@ -216,18 +217,18 @@ export class Plugin extends Asker {
     if (asked !== null) {
       JOINED.add()
       asked.followers.push(context)
+      asked.deadlines.push(now + <f64>this.settings.timeoutMs)
       this.waiting.set(context, asked)
       return Action.PAUSE
     }
     if (this.questions.isFull || !nodes.connect(now)) return this.withoutNode(context, now, false)
-    this.put(nodes, context, likeness, now)
+    this.put(nodes, context, likeness, now + <f64>this.settings.timeoutMs, now)
     return Action.PAUSE
   }
 
   /** Asks a node about the request of the callback, whose stream waits. */
-  private put(nodes: Nodes, context: u32, likeness: u32, now: f64): void {
+  private put(nodes: Nodes, context: u32, likeness: u32, deadline: f64, now: f64): void {
     const uses = this.rates.count(likeness, now)
-    const deadline = now + <f64>this.settings.timeoutMs
     const pending = this.questions.add(current.kept(), likeness, deadline, uses)
     pending.leader = context
     this.waiting.set(context, pending)
@@ -280,7 +281,7 @@ export class Plugin extends Asker {
       this.tell(pending.leader, told, now - pending.askedAt)
     }
     const followers = pending.followers
-    for (let i = 0; i < followers.length; i++) this.again(followers[i], now)
+    for (let i = 0; i < followers.length; i++) this.again(followers[i], pending.deadlines[i], now)
     setEffectiveContext(this.context)
   }
 
@@ -305,18 +306,20 @@ export class Plugin extends Asker {
   }
 
   /** The request of a stream that has waited for the answer to another one. */
-  private again(context: u32, now: f64): void {
+  private again(context: u32, deadline: f64, now: f64): void {
     if (!this.enter(context)) return
+    const mark = new Mark()
     current.load(this.settings.source)
     const kept = this.find(now, false)
     if (kept !== null) {
       KEPT.add()
       this.give(context, kept, now, true)
-      return
+    } else {
+      const nodes = this.nodes
+      if (nodes === null || this.questions.isFull || !nodes.connect(now)) this.withoutNode(context, now, true)
+      else this.put(nodes, context, likenessOf(current), deadline, now)
     }
-    const nodes = this.nodes
-    if (nodes === null || this.questions.isFull || !nodes.connect(now)) this.withoutNode(context, now, true)
-    else this.put(nodes, context, likenessOf(current), now)
+    mark.release()
   }
 
   /** Has the host act on a stream that waits. @returns whether it is there */
@@ -334,8 +337,10 @@ export class Plugin extends Asker {
 
   private giveUp(context: u32, now: f64): void {
     if (!this.enter(context)) return
+    const mark = new Mark()
     current.load(this.settings.source)
     this.withoutNode(context, now, true)
+    mark.release()
   }
 
   private keep(told: ToldAnswer, pending: Pending, now: f64): KeptAnswer | null {

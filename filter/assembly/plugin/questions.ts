@@ -1,5 +1,6 @@
 // The questions to nodes that have no answer yet.
 
+import { NodeStream } from '../node/node-stream'
 import { Request } from '../request/request'
 import { Pending } from './pending'
 
@@ -36,6 +37,11 @@ export class Questions {
     this.pending.set(pending.id, pending)
     this.bytes += pending.bytes
     return pending
+  }
+
+  /** Whether one waits for an answer over a stream. */
+  isAsked(id: u32, over: NodeStream): bool {
+    return this.pending.has(id) && this.pending.get(id).asked.includes(over)
   }
 
   /** Takes one from those that wait; `null` where it does not. */

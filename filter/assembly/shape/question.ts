@@ -50,8 +50,11 @@ export class Question {
   /** Which question of the protocol this one stands for: what cannot be tested here is compared by its value. */
   readonly isOwn: bool
 
-  /** @param isSet whether the operator has set the attribute */
-  constructor(kind: i32, name: Bytes, key: Bytes, test: Test | null, isSet: bool) {
+  /**
+   * @param isSet whether the operator has set the attribute
+   * @param bytes what it takes of memory, roughly
+   */
+  constructor(kind: i32, name: Bytes, key: Bytes, test: Test | null, isSet: bool, readonly bytes: i32) {
     const attribute = isSet ? Attribute.FIXED : attributeOf(name)
     const isOfHeader = attribute === Attribute.HEADERS && (kind === Asks.KEY || kind === Asks.PREDICATE)
     const valueKind = isOfHeader ? Kind.TEXT : kindOf(attribute)

@@ -7,6 +7,8 @@ export const enum WireType {
   FIXED32 = 5,
 }
 
+const MAX_COUNT: u64 = (1 << 53) - 1
+
 export class Reader {
   pos: usize = 0
   end: usize = 0
@@ -39,13 +41,19 @@ export class Reader {
   /** The next tag; 0 at the end. */
   tag(): u32 {
     if (this.pos >= this.end) return 0
-    const tag = <u32>this.varint()
-    if (tag >> 3 === 0) this.fail()
-    return this.isBroken ? 0 : tag
+    const tag = this.varint()
+    if (tag >> 3 === 0 || tag > <u64>u32.MAX_VALUE) this.fail()
+    return this.isBroken ? 0 : <u32>tag
   }
 
   uint(): u32 {
     return <u32>this.varint()
+  }
+
+  /** A number of which a double has every digit; negative ones are none. */
+  count(): f64 {
+    const value = this.varint()
+    return <f64>(value > MAX_COUNT ? this.fail() : value)
   }
 
   sint(): i32 {

@@ -6,17 +6,11 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { compileSnapshot } from '../../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../../src/config/load.ts'
 import type { Snapshot } from '../../../src/config/snapshot.ts'
-import { type AttributeBag, MapBag } from '../../../src/kernel/attribute-bag.ts'
-import { RefusedRequest } from '../../../src/kernel/refused-request.ts'
+import type { AttributeBag } from '../../../src/kernel/attribute-bag.ts'
 import { OUT_OF_TOUCH_MS } from '../../../src/kernel/revocation.ts'
-import { type AttributeValue, isStringMap, type ValueType } from '../../../src/kernel/value.ts'
 import type { RedisLink } from '../../../src/redis/connection.ts'
-import { describedCheckBag } from '../../../src/wire/envoy-attributes.ts'
-import { AmbiguousRequest } from '../../../src/wire/ambiguity.ts'
-import { NormalRequestBag } from '../../../src/wire/normal-request-bag.ts'
-import { EnvoyCheck } from '../../../src/wire/envoy-check.ts'
 import { FakeClock } from '../../helpers/clock.ts'
-import { type EnvoyRequest, extAuthzRequest } from '../../helpers/envoy-request.ts'
+import type { EnvoyRequest } from '../../helpers/envoy-request.ts'
 import { HeaderLines } from '../../helpers/proxy-wasm/header-lines.ts'
 import type { FilteredRequest } from '../../helpers/proxy-wasm/filtered-request.ts'
 import type { CheckedModule } from '../../helpers/proxy-wasm/vm.ts'
@@ -32,6 +26,7 @@ import { createSimulatedNode } from '../simulated-node.ts'
 import { WatchedLink } from '../watched-link.ts'
 import { PARTITION_MAX_AGE_MS, type ServedNode, served } from '../wire-stream.ts'
 import { World, worldAdapters } from '../world.ts'
+import { derivedBag } from './derived-bag.ts'
 import { ENVOY_TYPES, ENVOY_WORDS } from './envoy-words.ts'
 import { FilterJudge } from './filter-judge.ts'
 import { RequestSource } from './request-source.ts'
@@ -287,7 +282,7 @@ class FilterSimulation {
     const asked: Asked = {
       filter,
       request,
-      bag: bagOf(request, this.#clock.now(), this.#normalizes),
+      bag: derivedBag(request, ENVOY_TYPES, this.#clock.now(), this.#normalizes),
       askedAt: this.#clock.monotonic(),
       revokedAt: this.#revoked.now(),
       before: this.#nodes.map(({ config }) => config),
@@ -397,21 +392,3 @@ class FilterSimulation {
 }
 
 const isQuota = (instance: string) => instance.startsWith('q')
-const VOCABULARY: ReadonlyMap<string, ValueType> = ENVOY_TYPES
-
-/** What a node derives of a request; `undefined` where it refuses it. */
-function bagOf(request: EnvoyRequest, now: number, normalizes: boolean): AttributeBag | undefined {
-  try {
-    const sent = describedCheckBag(new EnvoyCheck(extAuthzRequest(request, now)), VOCABULARY)
-    const bag = normalizes ? new NormalRequestBag(sent, new Set()) : sent
-    const values = new Map<string, AttributeValue>()
-    for (const name of VOCABULARY.keys()) {
-      const value = bag.get(name)
-      if (value !== undefined) values.set(name, isStringMap(value) ? new Map(value.entries()) : value)
-    }
-    return new MapBag(values)
-  } catch (caught) {
-    if (caught instanceof RefusedRequest || caught instanceof AmbiguousRequest) return undefined
-    throw caught
-  }
-}
