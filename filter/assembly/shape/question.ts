@@ -54,7 +54,14 @@ export class Question {
    * @param isSet whether the operator has set the attribute
    * @param bytes what it takes of memory, roughly
    */
-  constructor(kind: i32, name: Bytes, key: Bytes, test: Test | null, isSet: bool, readonly bytes: i32) {
+  constructor(
+    kind: i32,
+    name: Bytes,
+    key: Bytes,
+    test: Test | null,
+    isSet: bool,
+    readonly bytes: i32,
+  ) {
     const attribute = isSet ? Attribute.FIXED : attributeOf(name)
     const isOfHeader = attribute === Attribute.HEADERS && (kind === Asks.KEY || kind === Asks.PREDICATE)
     const valueKind = isOfHeader ? Kind.TEXT : kindOf(attribute)

@@ -2,6 +2,7 @@
 
 import { stepOf } from '../../../src/cache/read-step.ts'
 import type { AskedQuestion } from '../../../src/kernel/answer-shape.ts'
+import { IntermixError } from '../../../src/kernel/errors.ts'
 import type { AttributeBag } from '../../../src/kernel/attribute-bag.ts'
 import { AnswerBatches, type ToldAnswer } from '../../../src/wire/batch/answer-batch.ts'
 import type { Listener } from './hostile-cluster.ts'
@@ -21,7 +22,7 @@ export class Allowed implements Listener {
   readonly #readers = new Map<number, AnswerBatches>()
   readonly #allows: Told[] = []
   /** Why a sidecar would have ended a stream. */
-  #unread: unknown
+  #unread: Error | undefined
 
   /** @param bags the request of a check; `undefined` for one that is nobody's */
   constructor(bags: (check: Buffer) => AttributeBag | undefined) {
@@ -57,6 +58,7 @@ export class Allowed implements Listener {
         news: () => undefined,
       })
     } catch (caught) {
+      if (!(caught instanceof IntermixError)) throw caught
       this.#unread = caught
     }
   }
@@ -67,7 +69,7 @@ export class Allowed implements Listener {
 
   /** @throws ReadByNobody */
   expectNoneUnread(): void {
-    if (this.#unread !== undefined) throw new ReadByNobody(String(this.#unread))
+    if (this.#unread !== undefined) throw new ReadByNobody(this.#unread.message)
   }
 
   /** Whether somebody has let the request through, or one that has its answer. */

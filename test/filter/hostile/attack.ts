@@ -50,7 +50,7 @@ class Attack {
   readonly #pick: Picker
   readonly #hostile: HostileAnswers
   readonly #bags: AttributeBag[] = []
-  readonly #allowed = new Allowed((check) => this.#bags[Number(/x-n\x1a.(\d+)/s.exec(check.toString('latin1'))?.[1])])
+  readonly #allowed = new Allowed((check) => this.#bags[numberIn(check)])
   readonly #seen: Buffer[] = []
   readonly #open = new Set<Asked>()
   #requests = 0
@@ -89,7 +89,7 @@ class Attack {
       if (this.#seen.length < 30) this.#seen.push(message)
       if (pick.chance(lost)) return []
       const afterMs = late === 0 ? 0 : pick.int(late)
-      const bytes = pick.chance(mutated) ? hostileBytes([message, ...this.#seen], pick.random) : message
+      const bytes = pick.chance(mutated) ? hostileBytes([message, ...this.#seen], () => pick.random()) : message
       return [{ bytes, afterMs }, ...(pick.chance(0.05) ? [{ bytes, afterMs }] : [])]
     }
     let unjudged: string | undefined
@@ -127,7 +127,7 @@ class Attack {
     const bytes =
       kind < 6
         ? this.#hostile.next(this.#allowed.ids)
-        : hostileBytes([...this.#seen, this.#hostile.next(this.#allowed.ids)], pick.random)
+        : hostileBytes([...this.#seen, this.#hostile.next(this.#allowed.ids)], () => pick.random())
     const flood = pick.chance(0.02) ? MAX_MESSAGES : 1
     const begunAt = performance.now()
     if (kind < 8) for (let i = flood; i > 0; i--) cluster.send(stream, bytes)
@@ -197,4 +197,11 @@ class Attack {
     this.#conclude()
     if (host.openContexts > 0) throw new Error(`${host.openContexts} requests are not forgotten`)
   }
+}
+
+/** The value of the header by which a check is known here. */
+function numberIn(check: Buffer): number {
+  // Behind its name come the tag and the size of its value.
+  const [, found] = /x-n[^0-9a-z].(\d+)/s.exec(check.toString('latin1')) ?? []
+  return Number(found)
 }

@@ -8,7 +8,7 @@ import { attack } from './attack.ts'
 import { HostileCluster } from './hostile-cluster.ts'
 
 /** `node test/filter/hostile/run.ts` has more. */
-const SEEDS = 25
+const SEEDS = 20
 const MIB = 1024 * 1024
 
 let module: CheckedModule
@@ -65,7 +65,8 @@ describe('a filter whose nodes mean no good', () => {
     expect(sum.allowed).toBeGreaterThan(SEEDS)
     expect(sum.denied).toBeGreaterThan(20 * SEEDS)
     expect(sum.unjudged).toBeLessThan(SEEDS / 5)
-    expect(sum.memory).toBeLessThan(32 * MIB)
+    // Half of what it may have: where it grows, it doubles.
+    expect(sum.memory).toBeLessThan(64 * MIB)
   })
 
   it('takes an answer of a tier that there is not for one that is stale', async () => {
