@@ -1,10 +1,8 @@
 // One node, asked over one batch stream (docs/batch-stream.md). What is asked in one turn of the loop is one message.
 
-import { connect as connectSocket, type Socket } from 'node:net'
-import type { ConnectionOptions } from 'node:tls'
+import type { Socket } from 'node:net'
 import { onExpiry } from '../../kernel/deadline.ts'
 import { IntermixError } from '../../kernel/errors.ts'
-import { tls as tlsModule } from '../../kernel/late-modules.ts'
 import type { Clock, Random } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
 import { AnswerBatches, type AnswerSink } from '../../wire/batch/answer-batch.ts'
@@ -24,6 +22,7 @@ import {
 } from './grpc-messages.ts'
 import { Http2Session } from './http2-session.ts'
 import { type Http2Stream, NotBegun, type StreamEvents } from './http2-stream.ts'
+import { type NodeAddress, socketTo } from './node-address.ts'
 import { type NewsTaker, StreamNews } from './stream-news.ts'
 import { beginUnaryCall } from './unary-call.ts'
 import type { Affinity, NodeAnswer, NodeQuestion } from './nodes.ts'
@@ -50,11 +49,6 @@ const MAX_CALL_BYTES = 8 * 1024 * 1024
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 /** Answers of calls that have come in part, all together. */
 const MAX_ANSWERS_BYTES = 8 * 1024 * 1024
-
-/** Where a node is: a socket's path, or a host and a port. */
-export type NodeAddress =
-  | { readonly path: string }
-  | { readonly host: string; readonly port: number; readonly tls?: ConnectionOptions }
 
 export interface NodeLinkOptions {
   readonly clock: Clock
@@ -450,15 +444,4 @@ function begun(session: Http2Session, fields: readonly Field[], events: StreamEv
     session.destroy()
     throw error
   }
-}
-
-function socketTo(address: NodeAddress): Socket {
-  if ('path' in address) return connectSocket({ path: address.path })
-  const { host, port, tls } = address
-  const socket =
-    tls === undefined
-      ? connectSocket({ host, port })
-      : tlsModule().connect({ host, port, ALPNProtocols: ['h2'], ...tls })
-  socket.setNoDelay(true)
-  return socket
 }
