@@ -21,11 +21,14 @@ export interface HeaderChange {
 
 /**
  * What operations come to that act one after the other, by header in order of first mention: for proxies that do all
- * removing at one time and all setting at another. To append to a header that may be there only once is to replace it.
+ * removing at one time and all setting at another. To remove what a message needs does nothing, and to append to a header
+ * that may be there only once is to replace it.
  */
 export function headerChanges(operations: readonly HeaderOperation[]): readonly HeaderChange[] {
   const changes = new Map<string, { name: string; replaces: boolean; values: string[] }>()
   for (const { name, value, operation } of operations) {
+    // What was set before stands: there is no message without it.
+    if (operation === 'REMOVE' && !isRemovable(name)) continue
     let change = changes.get(name)
     if (change === undefined) {
       change = { name, replaces: false, values: [] }

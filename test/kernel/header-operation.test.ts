@@ -16,4 +16,12 @@ describe('headerChanges', () => {
       { name: 'authorization', replaces: true, values: ['b'] },
     ])
   })
+
+  it('removes nothing that a message needs, so that what was set before stands', () => {
+    const set = { name: 'host', value: 'a', operation: 'REPLACE' as const }
+    const remove = (name: string) => ({ name, value: '', operation: 'REMOVE' as const })
+    expect(headerChanges([set, remove('host'), remove(':path')])).toEqual([
+      { name: 'host', replaces: true, values: ['a'] },
+    ])
+  })
 })
