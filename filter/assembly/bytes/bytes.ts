@@ -72,14 +72,16 @@ export function contains(text: usize, size: i32, part: Bytes): bool {
   return false
 }
 
-/** A number in decimal digits; -1 for what is none, or more than 15 digits. */
+/** A number in decimal digits; -1 for what is none, or more than 64 bits with a sign hold. */
 export function decimalOf(text: usize, size: i32): i64 {
-  if (size === 0 || size > 15) return -1
-  let value: i64 = 0
+  if (size === 0) return -1
+  let value: u64 = 0
   for (let i = 0; i < size; i++) {
     const digit = <i32>load<u8>(text + <usize>i) - 0x30
-    if (digit < 0 || digit > 9) return -1
-    value = value * 10 + digit
+    if (digit < 0 || digit > 9 || value > MAX_TENTH) return -1
+    value = value * 10 + <u64>digit
   }
-  return value
+  return value > <u64>i64.MAX_VALUE ? -1 : <i64>value
 }
+
+const MAX_TENTH: u64 = <u64>i64.MAX_VALUE / 10
