@@ -27,7 +27,7 @@ export async function compiledFilter(change?: ChangeSource): Promise<CheckedModu
 /** What the handler says of a value. */
 export type Say = (value: string) => Partial<CheckResult> | Promise<Partial<CheckResult>>
 
-type RuleSpec = Readonly<Record<string, unknown>> & { readonly namespace?: string }
+export type RuleSpec = Readonly<Record<string, unknown>> & { readonly namespace?: string }
 
 export interface BenchOptions {
   readonly module: CheckedModule
@@ -55,7 +55,20 @@ export const ATTRIBUTES = {
   'source.ip': 'IP_ADDRESS',
   'source.principal': 'STRING',
   'destination.namespace': 'STRING',
+  'source.port': 'INT64',
+  'source.namespace': 'STRING',
+  'destination.ip': 'IP_ADDRESS',
+  'destination.port': 'INT64',
+  'destination.principal': 'STRING',
   'destination.service.name': 'STRING',
+  'connection.mtls': 'BOOL',
+  'connection.requested_server_name': 'STRING',
+  'context.protocol': 'STRING',
+  'request.url_path': 'STRING',
+  'request.scheme': 'STRING',
+  'request.useragent': 'STRING',
+  'request.referer': 'STRING',
+  'request.raw_path': 'STRING',
 } as const
 /** Asks the handler about every request. */
 export const ASK = { actions: [{ handler: 'says.handler.istio-system', instances: ['ask.instance.istio-system'] }] }

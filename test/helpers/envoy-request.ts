@@ -7,10 +7,12 @@ import { HeaderLines } from './proxy-wasm/header-lines.ts'
 import type { RequestOptions } from './proxy-wasm/filtered-request.ts'
 import type { PropertyValue } from './proxy-wasm/property-value.ts'
 
+const MAX_INT64 = 2n ** 63n - 1n
+
 export interface EnvoyRequest {
   /** Pseudo headers among them. Byte strings: a character is a byte. */
   readonly headers: readonly HeaderLine[]
-  /** `ip:port`. */
+  /** `ip:port`, an IPv6 address in brackets; or the path of a pipe. */
   readonly source?: string
   readonly destination?: string
   /** Subject alternative names of both ends' certificates. */
@@ -65,7 +67,7 @@ export function extAuthzRequest(
         path: first(':path'),
         host: first(':authority'),
         scheme: first(':scheme'),
-        size: size === undefined || !/^\d+$/.test(size) ? -1n : BigInt(size),
+        size: size === undefined || !/^\d+$/.test(size) || BigInt(size) > MAX_INT64 ? -1n : BigInt(size),
         headerMap: {
           headers: headers.lines.map(([key, value]) => ({ key, rawValue: Buffer.from(value, 'latin1') })),
         },
@@ -80,6 +82,8 @@ export function extAuthzRequest(
 function peerOf(address: string | undefined, principal: string | undefined) {
   const named = principal === undefined ? {} : { principal }
   if (address === undefined) return named
+  if (address.startsWith('/'))
+    return { ...named, address: { address: { case: 'pipe' as const, value: { path: address } } } }
   const colon = address.lastIndexOf(':')
   const socketAddress = {
     address: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'),

@@ -7,6 +7,7 @@ import { RevocationCallers } from '../../src/cache/revocation-callers.ts'
 import { ComposedNews } from '../../src/compose/node-news.ts'
 import { NormalizingCheck } from '../../src/policy/normalizing-check.ts'
 import { batchService } from '../../src/server/batch-stream.ts'
+import { extAuthzService } from '../../src/server/ext-authz.ts'
 import type { GrpcService, GrpcStreamHandler } from '../../src/server/grpc-service.ts'
 import { AnswerBatches, type ToldAnswer } from '../../src/wire/batch/answer-batch.ts'
 import { CheckBatchWriter } from '../../src/wire/batch/check-batch-writer.ts'
@@ -23,6 +24,8 @@ export const PARTITION_MAX_AGE_MS = 8_000
 export interface ServedNode {
   readonly node: SimulatedNode
   readonly door: GrpcService
+  /** Its door for Envoy's own filter. */
+  readonly authz: GrpcService
   readonly news: ComposedNews
   /** Those that follow its revocations. */
   readonly callers: RevocationCallers
@@ -41,20 +44,23 @@ export function served(clock: FakeClock, node: SimulatedNode, normalizes = false
     allowedAmbiguities: new Set(),
     state: () => node.state(),
   })
-  const door = batchService({
+  const common = {
     check: normalizes ? new NormalizingCheck({ check: engine, allowed: new Set(), meter }) : engine,
+    clock,
+    log: new KeptLog(),
+    meter,
+    defaultTimeoutMs: 10_000,
+  }
+  const door = batchService({
+    ...common,
     quotas,
     news,
     report: { accept: () => undefined },
-    clock,
     random: () => 0.5,
-    log: new KeptLog(),
-    meter,
     nextBatchId: () => 'simulated-1',
-    defaultTimeoutMs: 10_000,
     admission: { checksPerSecond: () => 0, door: () => ({ admit: () => undefined, end: () => undefined }) },
   })
-  return { node, door, news, callers }
+  return { node, door, authz: extAuthzService(common), news, callers }
 }
 
 interface Waiting {
