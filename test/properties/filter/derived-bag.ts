@@ -9,15 +9,19 @@ import { EnvoyCheck } from '../../../src/wire/envoy-check.ts'
 import { NormalRequestBag } from '../../../src/wire/normal-request-bag.ts'
 import { type EnvoyRequest, extAuthzRequest } from '../../helpers/envoy-request.ts'
 
-/** @returns `undefined` where the node refuses the request */
+/**
+ * @param set attributes that the operator has set, as text
+ * @returns `undefined` where the node refuses the request
+ */
 export function derivedBag(
   request: EnvoyRequest,
   vocabulary: ReadonlyMap<string, ValueType>,
   now: number,
   normalizes: boolean,
+  set: Readonly<Record<string, string>> = {},
 ): AttributeBag | undefined {
   try {
-    const sent = describedCheckBag(new EnvoyCheck(extAuthzRequest(request, now)), vocabulary)
+    const sent = describedCheckBag(new EnvoyCheck(extAuthzRequest(request, now, set)), vocabulary)
     const bag = normalizes ? new NormalRequestBag(sent, new Set()) : sent
     const values = new Map<string, AttributeValue>()
     for (const name of vocabulary.keys()) {

@@ -90,6 +90,24 @@ export const FILTER_DEFECTS: readonly FilterDefect[] = [
     planted: 'return rules !== null',
   },
   {
+    name: 'it does not tell nodes what the operator has set',
+    file: 'node/check-writer.ts',
+    text: 'i < set.length; i += 2',
+    planted: 'false; i += 2',
+  },
+  {
+    name: 'it does not heed revocations of what the operator has set',
+    file: REVOCATIONS,
+    text: 'if (revocation.isSet) return true',
+    planted: 'if (revocation.isSet) return false',
+  },
+  {
+    name: 'it reads IPv6 addresses with their brackets',
+    file: 'request/socket-text.ts',
+    text: 'load<u8>(text) === BRACKET',
+    planted: 'false',
+  },
+  {
     name: 'it appends where it should replace',
     file: 'plugin/apply.ts',
     text: '} else if (operation.operation === Operation.REPLACE || isHost',

@@ -21,6 +21,7 @@ import { configText } from '../oracle/config-text.ts'
 import type { ConfigModel } from '../oracle/model.ts'
 import { possibilities, type Possibility } from '../oracle/possible.ts'
 import { type Picker, seededPicker } from '../random.ts'
+import { NAMESPACES } from '../vocabulary.ts'
 import { RevokedLog } from '../revoked.ts'
 import { createSimulatedNode } from '../simulated-node.ts'
 import { WatchedLink } from '../watched-link.ts'
@@ -102,6 +103,8 @@ class FilterSimulation {
   readonly #tiers: Record<string, number> = {}
   /** Whether policy sees paths and hosts in normal form. */
   readonly #normalizes: boolean
+  /** Attributes that the operator has set in the settings of filters. */
+  readonly #set: Readonly<Record<string, string>>
   #model: ConfigModel
   #configs = 0
   #events = 0
@@ -115,6 +118,7 @@ class FilterSimulation {
     this.#link = options.link && new WatchedLink(options.link)
     this.#pick = seededPicker(options.seed)
     this.#normalizes = this.#pick.chance(0.5)
+    this.#set = randomSet(this.#pick)
     this.#model = this.#randomConfig()
     this.#requests = new RequestSource(this.#pick)
     const judge = new Judge(this.#world, this.#pick, new BagSource(this.#pick))
@@ -131,7 +135,7 @@ class FilterSimulation {
       this.#nodes.push({ ...served(this.#clock, node, this.#normalizes), config: first.model })
     }
     this.#revoked.beginAnew()
-    const settings = { timeout_ms: TIMEOUT_MS, max_entries: pick.of([8, 200, 200]) }
+    const settings = { timeout_ms: TIMEOUT_MS, max_entries: pick.of([8, 200, 200]), context_extensions: this.#set }
     for (let i = 0; i < FILTERS; i++) {
       const onTold = (told: Parameters<FilterJudge['handedOut']>[0]) => {
         try {
@@ -273,7 +277,10 @@ class FilterSimulation {
   }
 
   #revoke(): void {
-    const principal = { name: 'source.principal', value: this.#pick.of(['eve', 'bob', 'x']) }
+    const principal = {
+      name: 'source.principal',
+      value: this.#set['source.principal'] ?? this.#pick.of(['eve', 'bob', 'x']),
+    }
     this.#revoked.revoke(this.#pick.chance(0.7) ? principal : undefined)
   }
 
@@ -282,7 +289,7 @@ class FilterSimulation {
     const asked: Asked = {
       filter,
       request,
-      bag: derivedBag(request, ENVOY_TYPES, this.#clock.now(), this.#normalizes),
+      bag: derivedBag(request, ENVOY_TYPES, this.#clock.now(), this.#normalizes, this.#set),
       askedAt: this.#clock.monotonic(),
       revokedAt: this.#revoked.now(),
       before: this.#nodes.map(({ config }) => config),
@@ -392,3 +399,19 @@ class FilterSimulation {
 }
 
 const isQuota = (instance: string) => instance.startsWith('q')
+
+/** In most runs none. */
+function randomSet(pick: Picker): Readonly<Record<string, string>> {
+  if (pick.chance(0.7)) return {}
+  const all = Object.entries(SETTABLE).filter(([name]) => pick.chance(name === 'source.principal' ? 0.7 : 0.2))
+  return Object.fromEntries(all.map(([name, texts]) => [name, pick.of(texts)]))
+}
+
+const SETTABLE: Readonly<Record<string, readonly [string, ...string[]]>> = {
+  'source.principal': ['eve', 'x'],
+  'source.ip': ['10.0.0.1', '::1'],
+  'source.port': ['5', '6'],
+  'destination.namespace': NAMESPACES,
+  'context.reporter.kind': ['x', 'y'],
+  'connection.requested_server_name': ['x'],
+}

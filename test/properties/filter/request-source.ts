@@ -44,6 +44,17 @@ const HEADER_NAMES = [
   'content-type',
   'x-a',
 ] as const
+const SOURCES = [
+  '10.0.0.1:5',
+  '10.0.0.1:5',
+  '10.0.0.1:5',
+  '10.0.0.1:6',
+  '10.0.0.2:5',
+  '[::1]:5',
+  '[2001:db8::1]:5',
+  '[::ffff:10.0.0.1]:5',
+  undefined,
+] as const
 const PEERS = [undefined, 'eve', 'bob', 'amy', 'spiffe://c/ns/ns1/sa/eve', 'spiffe://c/ns/ns2/sa/eve'] as const
 
 const FIELDS: { readonly [Name in keyof Parts]: (pick: Picker) => Parts[Name] } = {
@@ -51,7 +62,7 @@ const FIELDS: { readonly [Name in keyof Parts]: (pick: Picker) => Parts[Name] } 
   path: (pick) => pick.of(PATHS),
   host: (pick) => pick.of(['x', 'x', 'y', 'xx', '10.0.0.1', 'X']),
   headers: (pick) => HEADER_NAMES.filter(() => pick.chance(0.25)).flatMap((name) => linesOf(pick, name)),
-  source: (pick) => pick.of(['10.0.0.1:5', '10.0.0.1:6', '10.0.0.2:5', undefined]),
+  source: (pick) => pick.of(SOURCES),
   destination: (pick) => pick.of(['10.0.0.1:5', '10.0.0.2:80', undefined]),
   peer: (pick) => pick.of(PEERS),
   local: (pick) => (pick.chance(0.3) ? undefined : `spiffe://c/ns/${pick.of(NAMESPACES)}/sa/d`),
