@@ -134,7 +134,7 @@ export class AnswerBatches {
           break
         case 8:
           // More than anybody could use.
-          told.validUses = <i32>min<u64>(reader.varint(), 0x7fff_ffff)
+          told.validUses = <i32>min<u64>(reader.varint(), 0x3fff_ffff)
           break
         case 9:
           answer.requestHeaders = this.readOperations(told, true)

@@ -30,7 +30,10 @@ export function writeHeard(writer: Writer, ask: u32, generation: Bytes | null, s
   writer.close(heard)
 }
 
-/** A check, with names and values that the operator has set, in turns. */
+/**
+ * A check, with names and values that the operator has set, in turns.
+ * @param paidUnder the config by which uses were paid that are given back
+ */
 export function writeCheck(
   writer: Writer,
   id: u32,
@@ -38,11 +41,15 @@ export function writeCheck(
   uses: i32,
   request: Request,
   set: Array<Bytes>,
+  paidUnder: Bytes | null,
 ): void {
+  if (paidUnder !== null) writer.bytesAlways(3, paidUnder.dataStart, paidUnder.length)
   const check = writer.open(CHECKS)
   writer.uintField(1, id)
   writer.uintField(2, timeoutMs)
   if (uses !== 1) writer.sintField(14, uses)
+  // The word of this message.
+  if (paidUnder !== null) writer.sintField(16, -1)
   const envoy = writer.open(ENVOY_CHECK)
   const context = writer.open(1)
   writePeer(writer, 1, request, Property.URI_SAN_PEER)

@@ -14,6 +14,7 @@ import { STREAMS_LOST } from '../shared/counters'
 import { report } from '../shared/log'
 import { Pending } from './pending'
 import { Questions } from './questions'
+import { MAX_USES } from './use-rates'
 
 /** News are asked for so often; without an answer for so long a node is dead. */
 const ASK_EVERY_MS: f64 = 500
@@ -127,18 +128,18 @@ export class Nodes {
     if (!pending.asked.includes(stream)) pending.asked.push(stream)
     // Whom it was asked first may answer it still: the life of an answer counts from the first time.
     if (before === null || !before.isOpen) pending.askedAt = now
-    this.write(stream, pending.id, <u32>max(1, pending.deadline - now), pending.uses, pending.request)
+    const timeoutMs = <u32>max(1, pending.deadline - now)
+    writer.reset()
+    writeCheck(writer, pending.id, timeoutMs, pending.uses, pending.request, this.set, null)
+    stream.send(writer)
   }
 
   /** Gives back uses of an answer; that it is heard is not waited for. */
-  giveBack(uses: i32, request: Request): void {
+  giveBack(uses: i32, request: Request, paidUnder: Bytes): void {
     const stream = this.stream
-    if (stream !== null) this.write(stream, this.questions.nextId(), 0, -uses, request)
-  }
-
-  private write(stream: NodeStream, id: u32, timeoutMs: u32, uses: i32, request: Request): void {
+    if (stream === null) return
     writer.reset()
-    writeCheck(writer, id, timeoutMs, uses, request, this.set)
+    writeCheck(writer, this.questions.nextId(), 0, -min(uses, MAX_USES), request, this.set, paidUnder)
     stream.send(writer)
   }
 

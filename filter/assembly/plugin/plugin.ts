@@ -1,6 +1,6 @@
 // The filter: answers requests from answers that a node gave before where one holds, else asks.
 
-import { Bytes, bytesOf } from '../bytes/bytes'
+import { Bytes, bytesOf, isBytes } from '../bytes/bytes'
 import { AnswerCache } from '../cache/answer-cache'
 import { Chosen } from '../cache/chosen'
 import { HeaderOperation, KeptAnswer } from '../cache/kept-answer'
@@ -273,16 +273,29 @@ export class Plugin extends Asker {
     if (told.hasFailed) return this.failed(pending, now)
     const kept = this.keep(told, pending, now)
     if (pending.likeness !== 0) this.lone.learn(pending.likeness, kept !== null, now)
-    if (pending.leader === 0) {
-      // What was paid for this check, which nobody has made.
-      if (kept !== null && kept.isPaid) kept.usesLeft++
-    } else if (this.enter(pending.leader)) {
+    if (told.isPaid) this.account(told, kept, pending)
+    if (pending.leader !== 0 && this.enter(pending.leader)) {
       ASKED.add()
       this.tell(pending.leader, told, now - pending.askedAt)
     }
     const followers = pending.followers
     for (let i = 0; i < followers.length; i++) this.again(followers[i], pending.deadlines[i], now)
     setEffectiveContext(this.context)
+  }
+
+  /** What was paid for and nobody can use goes back; what was paid for a check that nobody has made is a use, too. */
+  private account(told: ToldAnswer, kept: KeptAnswer | null, pending: Pending): void {
+    const ofCheck = pending.leader === 0 ? 1 : 0
+    if (kept !== null) {
+      kept.usesLeft += ofCheck
+      return
+    }
+    const nodes = this.nodes
+    const config = this.touch.config
+    const shape = told.shape
+    const uses = told.validUses + ofCheck
+    if (nodes === null || config === null || uses <= 0 || (shape !== null && !isBytes(shape.config, config))) return
+    nodes.giveBack(uses, pending.request, config)
   }
 
   /** Gives a node's answer to the stream that it was asked for. */
@@ -417,7 +430,7 @@ export class Plugin extends Asker {
     if (config === null || !nodes.isOpen) return
     const ended = this.paid.ended(until, config)
     for (let i = 0; i < ended.length; i++) {
-      nodes.giveBack(ended[i].kept.usesLeft, ended[i].request)
+      nodes.giveBack(ended[i].kept.usesLeft, ended[i].request, config)
       ended[i].kept.usesLeft = 0
     }
   }

@@ -6,7 +6,8 @@ const SLOTS = 1_024
 const HORIZON_S: f64 = 0.1
 /** The rate follows what comes within about so long. */
 const WINDOW_MS: f64 = 1_000
-const MAX_USES: f64 = 1_000
+/** So many are asked for at once, and given back, at most. */
+export const MAX_USES: i32 = 1_000
 
 export class UseRates {
   private readonly keys: StaticArray<u32> = new StaticArray<u32>(SLOTS)
@@ -25,6 +26,6 @@ export class UseRates {
     const rate = this.perSecond[slot] * Math.exp(-passed / WINDOW_MS) + 1_000 / WINDOW_MS
     this.perSecond[slot] = rate
     this.at[slot] = now
-    return <i32>min(MAX_USES, max(1, Math.ceil(rate * HORIZON_S)))
+    return <i32>min<f64>(MAX_USES, max(1, Math.ceil(rate * HORIZON_S)))
   }
 }
