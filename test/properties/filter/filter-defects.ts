@@ -115,6 +115,42 @@ export const FILTER_DEFECTS: readonly FilterDefect[] = [
   },
 ]
 
+/** Of what rules charge for: `paid-uses.ts` has to notice them. */
+export const PAID_DEFECTS: readonly FilterDefect[] = [
+  { name: 'it does not count what it gives', file: PLUGIN, text: 'kept.usesLeft--\n', planted: '\n' },
+  {
+    name: 'it keeps what nobody has used',
+    file: PLUGIN,
+    text: 'if (!this.paid.isEmpty) this.giveBack(nodes, now)\n',
+    planted: '\n',
+  },
+  {
+    name: 'it gives back more than it has',
+    file: PLUGIN,
+    text: 'nodes.giveBack(ended[i].kept.usesLeft,',
+    planted: 'nodes.giveBack(ended[i].kept.usesLeft + 1,',
+  },
+  {
+    name: 'it loses what it cannot keep',
+    file: PLUGIN,
+    text: 'if (told.isPaid) this.account(told, kept, pending)\n',
+    planted: '\n',
+  },
+  {
+    name: 'it gives what was paid for in another window',
+    file: KEEPER,
+    text: ': kept.freshUntil\n',
+    planted: ': kept.freshUntil + 1_500\n',
+  },
+  {
+    name: 'it remembers refusals for seconds',
+    file: KEEPER,
+    text: 'const freshUntil = askedAt + told.validForMs\n',
+    planted:
+      'const freshUntil = askedAt + told.validForMs + (told.answer.code === Code.RESOURCE_EXHAUSTED ? 3_000 : 0)\n',
+  },
+]
+
 /** @throws Error where the source does not have the text any more */
 export async function plantedFilter({ file, text, planted }: FilterDefect): Promise<CheckedModule> {
   let isPlanted = false

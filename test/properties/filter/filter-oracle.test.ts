@@ -6,9 +6,11 @@ import type { CheckedModule } from '../../helpers/proxy-wasm/vm.ts'
 import { sharedRedis } from '../../redis/shared-redis.ts'
 import type { TestLink } from '../../redis/support.ts'
 import { simulateFilter } from './filter-simulation.ts'
+import { simulatePaidUses } from './paid-uses.ts'
 
 const SEEDS = [2, 3, 14, 18, 27, 31]
 const CHECKS = 400
+const PAID_SEEDS = 12
 
 const { link } = await sharedRedis({ commandTimeoutMs: 2_000, role: 'cache' })
 let module: CheckedModule
@@ -36,5 +38,18 @@ describe('whatever comes of a request at a filter', () => {
     const tiers = await tiersOf(undefined)
     expect(tiers.get('filter')).toBeGreaterThan(CHECKS / 2)
     expect(tiers.get('stale')).toBeGreaterThan(0)
+  })
+})
+
+describe('what filters pay for ahead', () => {
+  it('is used once, in its window, or goes back', async () => {
+    const sum = { kept: 0, refused: 0, returned: 0 }
+    for (let seed = 1; seed <= PAID_SEEDS; seed++) {
+      const report = await simulatePaidUses(module, seed)
+      sum.kept += report.kept
+      sum.refused += report.refused
+      sum.returned += report.returned
+    }
+    for (const count of Object.values(sum)) expect(count).toBeGreaterThan(10 * PAID_SEEDS)
   })
 })

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { compiledFilter } from '../../filter/filter-bench.ts'
 import { longRun } from '../long-run.ts'
 import { simulateFilter } from './filter-simulation.ts'
+import { simulatePaidUses } from './paid-uses.ts'
 
 const { values } = parseArgs({
   options: {
@@ -21,6 +22,7 @@ await longRun({
   async simulate(seed, checks, link) {
     // Nodes that share nothing serve what is stale more often.
     const shared = seed % 4 === 0 ? undefined : link
+    await simulatePaidUses(module, seed)
     const report = await simulateFilter({ module, seed, checks, link: shared, prefix: `f${seed}`, shows: values.show })
     return { ...report, checks }
   },
