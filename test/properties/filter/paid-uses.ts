@@ -118,9 +118,9 @@ class PaidSimulation {
     const path = pick.of(PATHS)
     const method = pick.of(['GET', 'GET', 'POST'])
     const asked: FilteredRequest[] = []
-    let open = 0
+    const open = { count: 0 }
     for (let i = 1 + pick.int(30); i > 0; i--) {
-      open++
+      open.count++
       const headers = [
         [':method', method],
         [':path', path],
@@ -129,15 +129,15 @@ class PaidSimulation {
       ] as const
       asked.push(
         filter.ask({ headers }, (outcome) => {
-          open--
+          open.count--
           this.#judge(path, method, outcome)
         }),
       )
       if (pick.chance(0.4)) await this.#advance(pick.of([1, 5, 20]))
     }
-    for (let i = 0; open > 0 && i < 200; i++) await this.#advance(20)
+    for (let i = 0; open.count > 0 && i < 200; i++) await this.#advance(20)
     for (const request of asked) request.finish()
-    if (open > 0) throw new WrongAnswer('a request waits for ever')
+    if (open.count > 0) throw new WrongAnswer('a request waits for ever')
     if (this.#problem !== undefined) throw new WrongAnswer(this.#problem)
   }
 
