@@ -8,7 +8,7 @@ import type { TestLink } from '../../redis/support.ts'
 import { simulateFilter } from './filter-simulation.ts'
 import { simulatePaidUses } from './paid-uses.ts'
 
-const SEEDS = [2, 3, 14, 18, 27, 31]
+const SEEDS = [2, 3, 6, 11, 14, 38, 54]
 const CHECKS = 400
 const PAID_SEEDS = 12
 

@@ -167,7 +167,7 @@ class FilterSimulation {
     this.#clock.stepWall(WALL_STEPS_MS[this.#events++ % WALL_STEPS_MS.length] ?? 0)
     const kind = pick.int(16)
     if (kind === 6 || kind === 7) return await this.#race()
-    if (kind === 8 || kind === 10) return await this.#isolate()
+    if (kind === 8 || (kind >= 10 && kind <= 13)) return await this.#isolate()
     // Two things never happen at the same moment: it would be open which came first.
     await this.#advance(2)
     if (kind === 0) this.#world.change()

@@ -7,7 +7,7 @@ import { simulateFilter } from './filter-simulation.ts'
 import { simulatePaidUses } from './paid-uses.ts'
 
 /** A defect has to show within so many checks; each seed brings configs and requests of its own. */
-const SEEDS = 60
+const SEEDS = 150
 const CHECKS_PER_SEED = 250
 
 /** What the first seed says at which something is wrong. */
