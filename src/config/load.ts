@@ -105,6 +105,9 @@ export class ConfigFolder {
     } catch (error) {
       return failed(path, UNREADABLE, `the file cannot be read: ${messageOf(error)}`)
     }
+    // Whoever writes a file in place empties it first: taken as it is then, it would lift all that it says.
+    if (bytes.length === 0)
+      return failed(path, UNREADABLE, 'the file is empty: it is read again when something is in it, or take it away.')
     if (bytes.length > MAX_FILE_BYTES)
       return failed(path, 'file-too-large', 'the file is larger than 16 MiB: split it.')
     const hash = await this.#run(hashing(bytes))

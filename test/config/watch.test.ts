@@ -92,6 +92,22 @@ describe('a config source', () => {
     expect(recorder.meter.values.get('config_loads_total applied')).toBe(1)
   })
 
+  it('keeps what it has while a file is empty, as those are for a moment that are written in place', async () => {
+    const source = await open()
+    const good = source.current()
+    await write('rule.yml', '')
+    await source.reload()
+    expect(source.current()).toBe(good)
+    expect(source.status()).toMatchObject({
+      state: 'unreadable',
+      problems: [{ message: expect.stringContaining('the file is empty') }],
+    })
+    await write('rule.yml', RULE.replace('/admin', '/other'))
+    await source.reload()
+    expect(source.current().id).not.toBe(good.id)
+    expect(source.status().state).toBe('ok')
+  })
+
   it('keeps the last good config when the next one is bad, and recovers', async () => {
     const source = await open()
     const good = source.current()
