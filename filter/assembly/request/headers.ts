@@ -81,15 +81,10 @@ export class Headers {
   /** Takes the headers of the stream that the callback is about. @returns whether they could be read */
   load(map: i32 = HeaderMap.REQUEST): bool {
     this.own = null
-    this.clear()
-    if (getHeaderMapPairs(map, cell, cell + 4) !== Status.OK) return false
-    this.read(load<usize>(cell), load<i32>(cell + 4))
-    return true
-  }
-
-  clear(): void {
-    this.count = 0
-    this.size = 0
+    const isThere = getHeaderMapPairs(map, cell, cell + 4) === Status.OK
+    if (isThere) this.read(load<usize>(cell), load<i32>(cell + 4))
+    else this.read(0, 0)
+    return isThere
   }
 
   /** The same headers in memory that lasts. */

@@ -77,7 +77,7 @@ export class RecordReader {
   /** @returns whether it is gRPC */
   private readRequest(record: Record): bool {
     const headers = this.headers
-    if (!headers.load()) headers.clear()
+    headers.load()
     this.readHeader(record, Is.METHOD, METHOD)
     this.readHeader(record, Is.HOST, AUTHORITY)
     this.readHeader(record, Is.SCHEME, SCHEME)
