@@ -1,7 +1,7 @@
 // Requests that are refused for what they are, as answers.
 
 import { IntermixError } from './errors.ts'
-import type { Answer } from './verdict.ts'
+import { type Answer, NOT_JUDGED } from './verdict.ts'
 
 /**
  * The answer for a request that cannot be judged because of what its client sent: a denial with INVALID_ARGUMENT, which is
@@ -10,14 +10,5 @@ import type { Answer } from './verdict.ts'
  */
 export function refusalAnswer(error: unknown): Answer | undefined {
   if (!(error instanceof IntermixError) || error.code !== 'INVALID_REQUEST') return undefined
-  return {
-    status: error.status,
-    validForMs: 0,
-    validUses: 0,
-    tier: 'local',
-    ageMs: 0,
-    referenced: [],
-    requestHeaders: [],
-    responseHeaders: [],
-  }
+  return { ...NOT_JUDGED, status: error.status }
 }

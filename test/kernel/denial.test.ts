@@ -1,18 +1,12 @@
 import { expect, it } from 'vitest'
 import { denialOf } from '../../src/kernel/denial.ts'
-import type { Answer } from '../../src/kernel/verdict.ts'
+import { NOT_JUDGED } from '../../src/kernel/verdict.ts'
 
 it('leaves out of a denial what no header can be named, and keeps the denial', () => {
   const headers = { 'X-Good': 'a', 'x\r\ny': 'b', '': 'c', ':status': '200', 'x y': 'd', é: 'e' }
-  const answer: Answer = {
+  const answer = {
+    ...NOT_JUDGED,
     status: { code: 7, message: 'no' },
-    validForMs: 0,
-    validUses: 0,
-    tier: 'local',
-    ageMs: 0,
-    referenced: [],
-    requestHeaders: [],
-    responseHeaders: [],
     directResponse: { code: 302, body: 'see', headers },
   }
   expect(denialOf(answer)).toEqual({ httpStatus: 302, body: 'see', headers: new Map([['x-good', 'a']]) })
