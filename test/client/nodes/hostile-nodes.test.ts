@@ -42,6 +42,15 @@ function linked({ address }: FrameServer): NodeLink {
   return link
 }
 
+/** Writes until neither the socket nor the peer takes more. */
+async function fill(session: Http2Session): Promise<void> {
+  const stream = session.request(HEAD, silent)
+  while (stream.unsent < 4_000_000) {
+    stream.write(Buffer.alloc(500_000))
+    await turns()
+  }
+}
+
 /** A session, and what becomes of it. */
 function sessionTo({ address: { host, port } }: FrameServer, { clock = systemClock, firstId = 1 } = {}) {
   const lost = Promise.withResolvers<unknown>()
@@ -210,11 +219,7 @@ describe('a link, before a node that goes', () => {
     await settled
     const [peer] = server.peers
     peer?.socket.pause()
-    const stream = session.request(HEAD, silent)
-    while (stream.unsent < 4_000_000) {
-      stream.write(Buffer.alloc(500_000))
-      await turns()
-    }
+    await fill(session)
     let ended = false
     session.end(() => (ended = true))
     for (let i = 0; i < 5; i++) {
@@ -234,11 +239,7 @@ describe('a link, before a node that goes', () => {
     await settled
     const [peer] = server.peers
     peer?.socket.pause()
-    const stream = session.request(HEAD, silent)
-    while (stream.unsent < 4_000_000) {
-      stream.write(Buffer.alloc(500_000))
-      await turns()
-    }
+    await fill(session)
     peer?.socket.end()
     expect(await lost).toBeUndefined()
   })

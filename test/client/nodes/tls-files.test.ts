@@ -25,6 +25,15 @@ async function certificates(): Promise<Certificates> {
   return made
 }
 
+/** A node that takes callers with certificates of the same authority. */
+async function nodeWith({ certificate, key, authority }: Certificates) {
+  const given = dependencies()
+  const server = createNativeServer({ ...servedCalmly(given), tls: { cert: certificate, key, clientCa: authority } })
+  const port = await server.listen({ host: '127.0.0.1', port: 0 })
+  ends.push(() => server.drain(0))
+  return { given, port }
+}
+
 describe.skipIf(toolOrSkip('openssl') === undefined)('TLS to nodes', () => {
   it('shows a certificate, and reads files anew for each connection, as long as they can be used', async () => {
     const [own, other] = [await certificates(), await certificates()]
@@ -34,11 +43,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('TLS to nodes', () => {
     await copyFile(other.authority, ca)
     await copyFile(own.certificate, cert)
     await copyFile(own.key, key)
-    const given = dependencies()
-    const serverTls = { cert: own.certificate, key: own.key, clientCa: own.authority }
-    const server = createNativeServer({ ...servedCalmly(given), tls: serverTls })
-    const port = await server.listen({ host: '127.0.0.1', port: 0 })
-    ends.push(() => server.drain(0))
+    const { given, port } = await nodeWith(own)
     const tls = tlsFromFiles({ ca, cert, key }, given.log)
     const address = { host: '127.0.0.1', port, tls }
     const link = new NodeLink({
@@ -71,11 +76,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('TLS to nodes', () => {
     const [cert, key] = [join(folder, 'cert'), join(folder, 'key')] as const
     await copyFile(own.certificate, cert)
     await copyFile(own.key, key)
-    const given = dependencies()
-    const serverTls = { cert: own.certificate, key: own.key, clientCa: own.authority }
-    const server = createNativeServer({ ...servedCalmly(given), tls: serverTls })
-    const port = await server.listen({ host: '127.0.0.1', port: 0 })
-    ends.push(() => server.drain(0))
+    const { given, port } = await nodeWith(own)
     const tls = tlsFromFiles({ ca: own.authority, cert, key }, given.log)
     const pool = new NodePool({ clock: systemClock, random: () => 0.5, connectTimeoutMs: 5_000, caller: 'sidecar-1' })
     ends.push(() => pool[Symbol.dispose]())
