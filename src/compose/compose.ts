@@ -10,6 +10,7 @@ import { grpcChoices } from './grpc-choices.ts'
 import { createDomains, createRateLimits, type RateLimits } from './rate-limits.ts'
 import { checkHandlers, chooseHandlers } from './handler-choice.ts'
 import { type Door, door } from './listening-door.ts'
+import { Following } from './following.ts'
 import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
@@ -17,6 +18,7 @@ import { createQuotaCounters } from './quota-counters.ts'
 import { createReplications, type Replications } from './replications.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
+import type { ConfigSource } from '../config/config-source.ts'
 import { folderSource } from '../config/folder-source.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { WatchedConfig } from '../config/watch.ts'
@@ -57,24 +59,28 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
   const { clock, log, meter } = ports
   const adapters = await loadAdapters(settings.adapters.join(','), { from: process.cwd(), known: builtInAdapters() })
   const domains = createDomains(settings, ports)
-  const watched = await WatchedConfig.open({
-    source: folderSource(settings.config, { clock, log }),
-    compile: {
-      adapters,
-      defaultNamespace: settings.defaultNamespace,
-      maxEvaluationSteps: settings.maxEvaluationSteps,
-      requireRules: settings.requireRules,
-      processes: settings.processes,
-    },
-    onLoaded: (loaded) => domains?.takeFrom(loaded),
-    clock,
-    log,
-    meter,
-  })
+  const compile = {
+    adapters,
+    defaultNamespace: settings.defaultNamespace,
+    maxEvaluationSteps: settings.maxEvaluationSteps,
+    requireRules: settings.requireRules,
+    processes: settings.processes,
+  }
+  const open = async (source: ConfigSource) =>
+    await WatchedConfig.open({ source, compile, onLoaded: (loaded) => domains?.takeFrom(loaded), clock, log, meter })
+  const { configRedis } = settings
+  const following = configRedis && new Following(configRedis, settings, ports, compile)
+  const watched = await (following?.open(open) ?? open(folderSource(settings.config, { clock, log })))
   checkHandlers(watched.current(), settings)
   const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
   await domains?.start()
-  return new Composition(settings, ports, watched, domains, createGrpc, await loadWorker(settings))
+  return new Composition(settings, ports, { watched, following }, domains, createGrpc, await loadWorker(settings))
+}
+
+interface Configured {
+  readonly watched: WatchedConfig
+  /** Where the config comes from a Redis. */
+  readonly following: Following | undefined
 }
 
 class Composition implements RunningProcess {
@@ -83,6 +89,7 @@ class Composition implements RunningProcess {
   readonly #settings: Settings
   readonly #ports: ProcessPorts
   readonly #watched: WatchedConfig
+  readonly #following: Following | undefined
   readonly #links = new Map<RedisRole, RedisLink>()
   readonly #environments: AdapterEnvironments
   readonly #listener: AdapterListener | undefined
@@ -99,7 +106,7 @@ class Composition implements RunningProcess {
   constructor(
     settings: Settings,
     ports: ProcessPorts,
-    watched: WatchedConfig,
+    { watched, following }: Configured,
     domains: WatchedDomains | undefined,
     createGrpc: CreateGrpcServer | undefined,
     createWorker: CreateWorker | undefined,
@@ -110,6 +117,8 @@ class Composition implements RunningProcess {
     this.#settings = settings
     this.#ports = ports
     this.#watched = watched
+    this.#following = following
+    if (following !== undefined) this.#links.set('config', following.link)
     const link = (access: RedisAccess | undefined, kind: RedisRole, commandTimeoutMs: number) => {
       if (access === undefined) return undefined
       const probeKeys = () => probeKeysOf(kind, settings)
@@ -160,7 +169,18 @@ class Composition implements RunningProcess {
     )
     const { queue: queueReplication, revocations: replication } = this.#replications
     this.#policy = serving
-      ? createPolicy({ ...policyChoices(settings), ...redis, replication, clock, random, log, meter, state, siblings })
+      ? createPolicy({
+          ...policyChoices(settings),
+          ...redis,
+          replication,
+          clock,
+          random,
+          log,
+          meter,
+          state,
+          siblings,
+          observer: following?.observer,
+        })
       : undefined
     this.#rateLimits =
       domains && this.#policy && createRateLimits(domains, this.#policy.ruleLimits, settings, this.#environments, ports)
@@ -171,6 +191,7 @@ class Composition implements RunningProcess {
     this.operations = this.#createOperations()
     this.debug = new Map<string, () => unknown>([
       ['config', () => watched.status()],
+      ...(following === undefined ? [] : ([['rollout', () => following.view()]] as const)),
       ...(serving ? ([['admission', () => this.#admission.view()]] as const) : []),
       ...(this.#rateLimits === undefined ? [] : ([['ratelimit', this.#rateLimits.view]] as const)),
       ...(this.#policy?.debug ?? []),
@@ -189,11 +210,13 @@ class Composition implements RunningProcess {
     for (const [name, door] of this.#doors) addresses[name] = await door.listen()
     if (this.#listener !== undefined) addresses['prometheus'] = await this.#listener.listen(settings.prometheusAddress)
     this.#followRedis()
+    this.#following?.start({ watched: this.#watched, config: this.#config, verdicts: this.#policy?.verdicts })
     const config = `${snapshot.rules.length} rules, ${snapshot.handlers.size} handlers, ${snapshot.instances.size} instances`
     return { addresses, facts: { config } }
   }
 
   retire(): void {
+    void this.#following?.leave()
     this.#policy?.retire()
     for (const door of this.#doors.values()) door.retire()
   }
@@ -202,6 +225,7 @@ class Composition implements RunningProcess {
     const { clock } = this.#ports
     const endAt = clock.monotonic() + deadlineMs
     const left = () => Math.max(0, endAt - clock.monotonic())
+    await this.#following?.stop()
     // Doors first, so that what they still take is handed on; handlers last, because others use them until then.
     await Promise.all([...this.#doors.values()].map((door) => door.drain(left() / 2)))
     const ended = this.#policy?.ended.idle()

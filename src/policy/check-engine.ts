@@ -148,7 +148,7 @@ export class CheckEngine implements CheckService {
       this.#options.metrics.unknown.add(part)
       this.#options.log.unknown(part)
     }
-    if (undecided.length > 0) this.#options.observer?.undecided(undecided)
+    if (undecided.length > 0) this.#options.observer?.undecided(call, undecided)
     const answer = { ...findings, referenced: this.#references(call, reads) }
     const { scope } = call.plan
     if (this.#options.answers === undefined || scope === undefined || !isLasting || freshUntil <= now)

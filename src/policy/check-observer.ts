@@ -9,7 +9,7 @@ export interface CheckObserver {
   /** A check has an answer. @param tookMs from when it came */
   answered(request: PolicyRequest, answer: Answer, tookMs: number): void
   /** Something of a check was unknown, which fail policies resolved; its answer follows. */
-  undecided(parts: readonly SettledPart[]): void
+  undecided(request: PolicyRequest, parts: readonly SettledPart[]): void
   /** A check has no answer. */
   failed(error: unknown): void
 }

@@ -25,8 +25,18 @@ export const SETTINGS = {
   config: {
     kind: 'path',
     required: true,
+    placeholder: 'DIR|URL',
+    description:
+      'Folder with the config: rules, handlers, instances and manifests in YAML; or the URL of a Redis, to run what intermix rollout publishes there.',
+    group: 'Config',
+    roles: CONFIGURED,
+  },
+  configCache: {
+    kind: 'path',
     placeholder: 'DIR',
-    description: 'Folder with the config: rules, handlers, instances and manifests in YAML.',
+    description:
+      'Folder that keeps versions from --config redis://…, for starts without Redis and over a version that ends the process.',
+    defaultText: 'none: a start needs Redis',
     group: 'Config',
     roles: CONFIGURED,
   },
