@@ -1,7 +1,7 @@
 // What can happen to a rollout. Times are those of Redis, in ms: no clock of a process counts.
 
 import type { Pace, Stage } from './stages.ts'
-import type { Tally } from './state.ts'
+import type { Baseline } from './state.ts'
 
 interface Happening {
   /** When, on the clock of Redis. */
@@ -36,7 +36,7 @@ export type ControllerEvent = Happening &
         readonly kind: 'advance'
         readonly from: Stage
         readonly threshold: number
-        readonly seen: Tally
+        readonly seen: Baseline
         readonly reason: string
       }
     /** The one node has left in good order: the stage begins again with another one. */

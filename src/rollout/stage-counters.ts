@@ -4,20 +4,21 @@
 import type { Clock } from '../kernel/ports.ts'
 import { bucketOf, quantile } from './latency-buckets.ts'
 import { type Counters, OBSERVATION_BOUNDS } from './observation.ts'
+import { type RolloutState, stageKey } from './state.ts'
 
 /** What became of a check. */
 export interface CountedCheck {
   readonly outcome: 'allow' | 'deny' | 'error'
   /** Whether something could not be evaluated. */
   readonly isUnknown: boolean
-  /** The rule that denied, as `name.namespace`. */
+  /** The rule that denied, by its full name. */
   readonly rule?: string | undefined
   readonly us: number
 }
 
 const WINDOW_MS = 10_000
-/** A median of fewer checks says nothing. */
-const LEAST_OF_WINDOW = 10
+/** A stage has so many windows at least, however short it is. */
+const LEAST_WINDOWS = 12
 /** Rules that are counted by themselves; the most frequent of them are told. */
 const MAX_RULES = 500
 
@@ -30,16 +31,21 @@ export class StageCounters {
   #latency: number[] = []
   #window: number[] = []
   #windowAt = 0
+  #windowMs = WINDOW_MS
   #medians: number[] = []
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** The process is in this stage, and answers by this version. Another one of either begins at zero. */
-  enter(stage: string, version: string | undefined): void {
+  /**
+   * The process follows this state, and answers by this version. Another stage or version begins at zero.
+   */
+  enter(state: RolloutState, version: string | undefined): void {
+    const stage = stageKey(state)
     if (stage === this.#stage && version === this.#version) return
     this.#stage = stage
+    this.#windowMs = Math.min(WINDOW_MS, (state.rollout?.pace.stageMs ?? WINDOW_MS) / LEAST_WINDOWS)
     this.#version = version
     this.#tally = { checks: 0, errors: 0, unknowns: 0, denials: 0 }
     this.#denials = new Map()
@@ -78,12 +84,13 @@ export class StageCounters {
 
   #endWindow(): void {
     const now = this.#clock.monotonic()
-    if (now - this.#windowAt < WINDOW_MS) return
+    if (now - this.#windowAt < this.#windowMs) return
     this.#windowAt = now
     const counts = Array.from(this.#window, (count: number | undefined) => count ?? 0)
     this.#window = []
-    if (counts.reduce((sum, count) => sum + count, 0) < LEAST_OF_WINDOW) return
-    this.#medians.push(quantile(counts, 0.5) ?? 0)
+    const median = quantile(counts, 0.5)
+    if (median === undefined) return
+    this.#medians.push(median)
     if (this.#medians.length > OBSERVATION_BOUNDS.medians) this.#medians.shift()
   }
 }

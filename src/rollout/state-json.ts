@@ -4,7 +4,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { parseJson } from '../kernel/parse-json.ts'
 import { STAGES, USUAL_PACE } from './stages.ts'
-import { NO_ROLLOUT, NO_TALLY, type Outcome, type Rollout, type RolloutState } from './state.ts'
+import { NO_BASELINE, NO_ROLLOUT, type Outcome, type Rollout, type RolloutState } from './state.ts'
 import { isVersionId } from './version.ts'
 
 /** Without `rev` and the time when the stage began, which Redis has beside it. */
@@ -56,7 +56,11 @@ function restOf(json: JsonObject): Omit<Rollout, 'candidate' | 'stage' | 'status
     attempts: typeof attempts === 'number' ? attempts : 0,
     first: typeof first === 'string' ? first : undefined,
     threshold: typeof threshold === 'number' ? threshold : 0,
-    baseline: { ...NO_TALLY, ...numbersOf(baseline) },
+    baseline: {
+      ...NO_BASELINE,
+      ...numbersOf(baseline),
+      spread: { ...NO_BASELINE.spread, ...numbersOf(isJsonObject(baseline) ? baseline['spread'] : undefined) },
+    },
     pace: { ...USUAL_PACE, ...numbersOf(pace) },
     expectations: listOf(expectations).filter((text): text is string => typeof text === 'string'),
   }

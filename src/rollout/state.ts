@@ -12,6 +12,14 @@ export interface Tally {
   readonly denials: number
 }
 
+/** The rates of a tally. */
+export type Rate = Exclude<keyof Tally, 'checks'>
+
+/** What the stable version came to, and by how much processes differed that all ran it: a relative standard deviation. */
+export interface Baseline extends Tally {
+  readonly spread: Readonly<Record<Rate, number>>
+}
+
 /** A candidate under way. */
 export interface Rollout {
   /** Of this attempt: the same content may be tried again when an operator says so. Also the salt of the cohorts. */
@@ -36,7 +44,7 @@ export interface Rollout {
   /** Processes whose score is at most that run the candidate, beside `first`, in stages that go by shares. */
   readonly threshold: number
   /** What the stable version came to so far, by stages that are over: where none is left to compare with. */
-  readonly baseline: Tally
+  readonly baseline: Baseline
   readonly pace: Pace
   /** What is expected to change, as the operator wrote it (`expectations.ts`). */
   readonly expectations: readonly string[]
@@ -64,6 +72,8 @@ export interface RolloutState {
 }
 
 export const NO_TALLY: Tally = { checks: 0, errors: 0, unknowns: 0, denials: 0 }
+
+export const NO_BASELINE: Baseline = { ...NO_TALLY, spread: { errors: 0, unknowns: 0, denials: 0 } }
 
 export const NO_ROLLOUT: RolloutState = { rev: 0, stable: undefined, previous: [], rollout: undefined, ended: [] }
 

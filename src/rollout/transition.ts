@@ -4,7 +4,7 @@ import type { Change, ControllerEvent, Publish, Refusal, RolloutEvent } from './
 import { isOperators, operate } from './operate.ts'
 import { changed, ended, refusal, rejected, restarted, rollingBack, settled } from './outcomes.ts'
 import { leastMs, stageAfter } from './stages.ts'
-import { NO_TALLY, type Rollout, type RolloutState, type Tally } from './state.ts'
+import { type Baseline, NO_BASELINE, type Rollout, type RolloutState } from './state.ts'
 import { shortId } from './version.ts'
 
 /** Pre-flights of one attempt: the third that kills its controller is the last one. */
@@ -56,7 +56,7 @@ function publish(state: RolloutState, event: Publish): Result {
     attempts: 0,
     first: undefined,
     threshold: 0,
-    baseline: NO_TALLY,
+    baseline: NO_BASELINE,
     pace: event.pace,
     expectations: event.expectations,
   }
@@ -132,11 +132,17 @@ function finish(state: RolloutState, rollout: Rollout, at: number): Result {
   return changed(ended(state, rollout, ending, reason, at), `${ending} ${shortId(rollout.candidate)}: ${reason}`)
 }
 
-function added(one: Tally, other: Tally): Tally {
+/** Figures add up; of how processes differed, the most is what may be. */
+function added(one: Baseline, other: Baseline): Baseline {
   return {
     checks: one.checks + other.checks,
     errors: one.errors + other.errors,
     unknowns: one.unknowns + other.unknowns,
     denials: one.denials + other.denials,
+    spread: {
+      errors: Math.max(one.spread.errors, other.spread.errors),
+      unknowns: Math.max(one.spread.unknowns, other.spread.unknowns),
+      denials: Math.max(one.spread.denials, other.spread.denials),
+    },
   }
 }

@@ -6,7 +6,7 @@ import { Observations } from '../../src/rollout/observations.ts'
 import { rolloutKeys } from '../../src/rollout/keys.ts'
 import { RolloutStore, type Wish } from '../../src/rollout/rollout-store.ts'
 import { USUAL_PACE } from '../../src/rollout/stages.ts'
-import { NO_ROLLOUT, NO_TALLY } from '../../src/rollout/state.ts'
+import { NO_BASELINE, NO_ROLLOUT } from '../../src/rollout/state.ts'
 import { VersionStore } from '../../src/rollout/version-store.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
 import { filesOf, idOf, NO_WAIT, saying } from './support.ts'
@@ -125,7 +125,7 @@ describe('the state in Redis', () => {
     await store.operate(publish('b', { pace: USUAL_PACE }))
     await store.operate({ kind: 'begin-preflight', by: 'n' })
     await store.operate({ kind: 'pass-preflight', by: 'n', first: 'n1', isServed: true })
-    const advance: Wish = { kind: 'advance', by: 'n', from: 'shadow', threshold: 0, seen: NO_TALLY, reason: '' }
+    const advance: Wish = { kind: 'advance', by: 'n', from: 'shadow', threshold: 0, seen: NO_BASELINE, reason: '' }
     expect(await store.operate(advance)).toMatchObject({ kind: 'refused', refused: 'too-early' })
     // Whoever believes that it is late is told where it is written.
     const view = await store.view()
