@@ -8,6 +8,7 @@ import type { ConfigSource } from '../config/config-source.ts'
 import type { WatchedConfig } from '../config/watch.ts'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import { ROLLOUT_VERSIONS_TOTAL } from '../kernel/metrics/rollout.ts'
 import { formatProblem } from '../kernel/problem.ts'
 import { redactRedisUrl } from '../kernel/redis-url.ts'
 import type { CheckObserver } from '../policy/check-observer.ts'
@@ -87,9 +88,10 @@ export class Following {
     const source = new VersionSource(redactRedisUrl(access.url), clock)
     this.source = source
     const [guard, versions] = [this.#guard, this.#files]
-    this.#follower = new Follower({ clock, log, node, store: this.store, versions, guard, source, stageKey })
+    this.#follower = new Follower({ clock, log, meter, node, store: this.store, versions, guard, source, stageKey })
     this.recorded = new RecordedBags({ clock, random, masking: this.#masking })
     const counters = new StageCounters(clock)
+    const proved = meter.counter(ROLLOUT_VERSIONS_TOTAL)({ outcome: 'proved' })
     this.#checks = new ObservedChecks(counters, this.recorded)
     this.observer = this.#checks
     this.#teller = new Teller({
@@ -103,7 +105,10 @@ export class Following {
       counters,
       checks: this.#checks,
       isHealthy: () => health.ready,
-      onProved: () => void this.#files.tidy(),
+      onProved: () => {
+        proved.add()
+        void this.#files.tidy()
+      },
     })
     ports.onCrash?.((error) => guard.crashed(error, this.#follower.candidate))
   }
@@ -126,11 +131,12 @@ export class Following {
 
   /** Follows from now on. */
   start({ watched, config, verdicts }: LedProcess): void {
-    const { clock, random } = this.#ports
+    const { clock, random, meter } = this.#ports
     if (verdicts !== undefined) {
       this.#shadow = new CandidateShadow({
         clock,
         random,
+        meter,
         cached: (handler, instance, bag) => verdicts.peek(handler, instance, bag),
         compile: this.#compile,
         versions: this.#files,

@@ -5,7 +5,7 @@ import type { CompileSnapshotOptions } from '../../config/compile-context.ts'
 import { RuleSelector } from '../../config/rule-index.ts'
 import { inSlices } from '../../config/slices.ts'
 import { SnapshotCompiler } from '../../config/snapshot-compiler.ts'
-import type { Clock } from '../../kernel/ports.ts'
+import type { Clock, Meter } from '../../kernel/ports.ts'
 import { formatProblem } from '../../kernel/problem.ts'
 import type { Masking } from '../masking.ts'
 import { DryHandlers, type DryHandlersOptions } from '../shadow/dry-handlers.ts'
@@ -16,6 +16,7 @@ import type { ObservedChecks } from './observed-checks.ts'
 
 export interface CandidateShadowOptions extends DryHandlersOptions {
   readonly clock: Clock
+  readonly meter: Meter
   readonly compile: CompileSnapshotOptions
   readonly versions: FollowedVersions
   readonly masking: Masking
@@ -40,7 +41,7 @@ export class CandidateShadow {
     if (candidate?.key === this.#key) return DONE
     this.#end()
     if (candidate === undefined) return DONE
-    const { versions, clock, compile, masking, checks } = this.#options
+    const { versions, clock, meter, compile, masking, checks } = this.#options
     const files = await versions.files(candidate.attempt.version)
     // They may be there at the next look.
     if (files === undefined) return DONE
@@ -51,7 +52,7 @@ export class CandidateShadow {
       return { ok: false, reason: told.map(formatProblem).join('\n') }
     }
     const rules = await inSlices(RuleSelector.build(snapshot), clock)
-    checks.shadow = new Shadow({ clock, masking, candidate: rules, handlers: this.#handlers })
+    checks.shadow = new Shadow({ clock, meter, masking, candidate: rules, handlers: this.#handlers })
     this.#key = candidate.key
     return DONE
   }

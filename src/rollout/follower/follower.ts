@@ -2,7 +2,8 @@
 // runs, and a process that starts runs what it last served well by.
 
 import { pause } from '../../kernel/deadline.ts'
-import type { Clock, Logger } from '../../kernel/ports.ts'
+import { ROLLOUT_FOLLOWED, ROLLOUT_RUNS_CANDIDATE, ROLLOUT_VERSIONS_TOTAL } from '../../kernel/metrics/rollout.ts'
+import type { Clock, Counter, Gauge, Logger, Meter } from '../../kernel/ports.ts'
 import { type Assignment, assignedVersion } from '../cohort.ts'
 import type { RolloutStore } from '../rollout-store.ts'
 import type { RolloutState } from '../state.ts'
@@ -26,6 +27,7 @@ export interface FollowingProcess {
 export interface FollowerOptions {
   readonly clock: Clock
   readonly log: Logger
+  readonly meter: Meter
   /** Of this process; different from that of every other. */
   readonly node: string
   readonly store: Pick<RolloutStore, 'state'>
@@ -44,6 +46,12 @@ const PATIENCE_MS = 3_000
 
 export class Follower {
   readonly #options: FollowerOptions
+  readonly #metrics: {
+    readonly followed: Gauge
+    readonly candidate: Gauge
+    readonly taken: Counter
+    readonly bad: Counter
+  }
   #state: RolloutState | undefined
   /** What is loaded, or about to be. */
   #wanted: Attempt | undefined
@@ -57,7 +65,16 @@ export class Follower {
   #looking: Promise<void> | undefined
 
   constructor(options: FollowerOptions) {
+    const { meter } = options
+    const versions = meter.counter(ROLLOUT_VERSIONS_TOTAL)
     this.#options = options
+    this.#metrics = {
+      followed: meter.gauge(ROLLOUT_FOLLOWED)(),
+      candidate: meter.gauge(ROLLOUT_RUNS_CANDIDATE)(),
+      taken: versions({ outcome: 'taken' }),
+      bad: versions({ outcome: 'bad' }),
+    }
+    this.#metrics.followed.set(0)
   }
 
   /** The state as it was last read; `undefined` before that. */
@@ -127,8 +144,7 @@ export class Follower {
   /** Follows from now on; the process runs what the source had. */
   start(process: FollowingProcess): void {
     this.#process = process
-    this.#running = this.#wanted
-    if (this.#running !== undefined) this.#options.log.info(about(this.#running), 'runs this version of the config')
+    if (this.#wanted !== undefined) this.#runs(this.#wanted)
     this.#later()
   }
 
@@ -170,11 +186,13 @@ export class Follower {
       const state = await store.state()
       if (this.#isAway) log.info({}, 'config rollouts can be followed again')
       this.#isAway = false
+      this.#metrics.followed.set(1)
       this.#state = state
       guard.stableIs(state.stable)
     } catch (error) {
       if (!this.#isAway) log.warn({ err: error }, 'config rollouts cannot be followed now: what runs is kept')
       this.#isAway = true
+      this.#metrics.followed.set(0)
     }
   }
 
@@ -207,7 +225,7 @@ export class Follower {
     if (before?.version === attempt.version) {
       // A candidate that has become stable goes on as that.
       if (!isSame(before, attempt)) this.#wanted = attempt
-      if (this.#running?.version === attempt.version) this.#running = attempt
+      if (this.#running?.version === attempt.version) this.#is(attempt)
       return true
     }
     const files = await versions.files(attempt.version)
@@ -223,13 +241,24 @@ export class Follower {
     if (this.#process === undefined) return true
     const taken = await this.#process.take()
     if (taken.ok) {
-      this.#running = attempt
-      this.#options.log.info(about(attempt), 'runs this version of the config')
+      this.#runs(attempt)
       return true
     }
     this.#reject(attempt, taken.reason)
     await this.#goBack(before)
     return false
+  }
+
+  /** Requests are answered by it from now on. */
+  #runs(attempt: Attempt): void {
+    this.#metrics.taken.add()
+    this.#options.log.info(about(attempt), 'runs this version of the config')
+    this.#is(attempt)
+  }
+
+  #is(attempt: Attempt): void {
+    this.#running = attempt
+    this.#metrics.candidate.set(attempt.rollout === '' ? 0 : 1)
   }
 
   /** What was loaded before is so again; it runs still. */
@@ -265,6 +294,7 @@ export class Follower {
 
   #reject(attempt: Attempt, reason: string): void {
     this.#options.guard.reject(attempt, reason)
+    this.#metrics.bad.add()
     this.#options.log.error({ ...about(attempt), reason }, 'this version of the config cannot be used here')
   }
 }

@@ -5,7 +5,7 @@ import { type Observation, OBSERVATION_BOUNDS, type ShadowCounts } from '../obse
 import type { Observations } from '../observations.ts'
 import type { ShadowFindings } from '../shadow/shadow.ts'
 import type { StageCounters } from '../stage-counters.ts'
-import { stageKey } from '../state.ts'
+import { NO_ROLLOUT, stageKey } from '../state.ts'
 import type { BootGuard } from './boot-guard.ts'
 import type { Follower } from './follower.ts'
 import type { ObservedChecks } from './observed-checks.ts'
@@ -59,7 +59,7 @@ export class Teller {
     const { follower, counters, checks } = this.#options
     const { state, running } = follower
     checks.isCounting = state?.rollout !== undefined
-    counters.enter(state === undefined ? '' : stageKey(state), running)
+    counters.enter(state ?? NO_ROLLOUT, running)
     if (follower.isAway || state === undefined) return
     await this.#tellBad()
     const isDue = state.rollout !== undefined || state.rev !== this.#toldRev || this.#beats++ % IDLE_BEATS === 0

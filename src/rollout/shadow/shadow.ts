@@ -3,7 +3,8 @@
 
 import type { RuleSelector } from '../../config/rule-index.ts'
 import type { AttributeBag } from '../../kernel/attribute-bag.ts'
-import type { Clock } from '../../kernel/ports.ts'
+import { ROLLOUT_SHADOWED_TOTAL } from '../../kernel/metrics/rollout.ts'
+import type { Clock, Meter } from '../../kernel/ports.ts'
 import type { Answer } from '../../kernel/verdict.ts'
 import type { Masking } from '../masking.ts'
 import { compare, SAME } from './compare.ts'
@@ -20,6 +21,7 @@ export interface Answered {
 
 export interface ShadowOptions {
   readonly clock: Clock
+  readonly meter: Meter
   readonly masking: Masking
   readonly candidate: RuleSelector
   readonly handlers: DryHandlers
@@ -50,6 +52,7 @@ export class Shadow {
   readonly #options: ShadowOptions
   readonly #share: number
   readonly #flips: Flips
+  readonly #counters: ReturnType<typeof countersOf>
   readonly #waiting: Answered[] = []
   #savedMs = MAX_SAVED_MS
   #savedAt: number
@@ -61,6 +64,7 @@ export class Shadow {
     this.#options = options
     this.#share = options.share ?? SHARE
     this.#flips = new Flips(options.masking)
+    this.#counters = countersOf(options.meter)
     this.#savedAt = options.clock.monotonic()
   }
 
@@ -69,6 +73,7 @@ export class Shadow {
     if (this.#closed) return
     if (this.#waiting.length >= MAX_WAITING) {
       this.#counts.skipped++
+      this.#counters.skipped.add()
       return
     }
     this.#waiting.push(answered)
@@ -113,14 +118,30 @@ export class Shadow {
       const compared = compare(rules, candidate, request, handlers)
       if (compared === undefined) {
         this.#counts.incomparable++
+        this.#counters.incomparable.add()
         return
       }
       this.#counts.pairs++
-      if (compared === SAME) return
-      if (compared.stable.kind !== compared.candidate.kind)
-        this.#flips.add(compared.stable, compared.candidate, request.bag)
+      if (compared === SAME || compared.stable.kind === compared.candidate.kind) {
+        this.#counters.same.add()
+        return
+      }
+      this.#counters.flipped.add()
+      this.#flips.add(compared.stable, compared.candidate, request.bag)
     } catch {
       this.#counts.failed++
+      this.#counters.failed.add()
     }
+  }
+}
+
+function countersOf(meter: Meter) {
+  const shadowed = meter.counter(ROLLOUT_SHADOWED_TOTAL)
+  return {
+    same: shadowed({ outcome: 'same' }),
+    flipped: shadowed({ outcome: 'flipped' }),
+    incomparable: shadowed({ outcome: 'incomparable' }),
+    skipped: shadowed({ outcome: 'skipped' }),
+    failed: shadowed({ outcome: 'failed' }),
   }
 }

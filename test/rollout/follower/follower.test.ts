@@ -14,11 +14,11 @@ import { Observations } from '../../../src/rollout/observations.ts'
 import { RecordedBags } from '../../../src/rollout/recorded-bags.ts'
 import { RolloutStore, type Wish } from '../../../src/rollout/rollout-store.ts'
 import { StageCounters } from '../../../src/rollout/stage-counters.ts'
-import { stageKey } from '../../../src/rollout/state.ts'
+import { NO_BASELINE, stageKey } from '../../../src/rollout/state.ts'
 import { VersionStore } from '../../../src/rollout/version-store.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import { sharedRedis } from '../../redis/shared-redis.ts'
-import { KeptLog } from '../../redis/support.ts'
+import { KeptLog, ReadableMeter } from '../../redis/support.ts'
 import { filesOf, idOf, NO_WAIT } from '../support.ts'
 
 const { link } = await sharedRedis({ commandTimeoutMs: 5_000, emptied: true })
@@ -46,8 +46,7 @@ async function settle(name: string): Promise<void> {
 }
 
 async function advance(from: 'shadow' | 'one-node' | '5%' | '25%' | '50%' | '100%'): Promise<void> {
-  const seen = { checks: 0, errors: 0, unknowns: 0, denials: 0 }
-  await operate({ kind: 'advance', from, by: 'c', threshold: 1, seen, reason: 'test' })
+  await operate({ kind: 'advance', from, by: 'c', threshold: 1, seen: NO_BASELINE, reason: 'test' })
 }
 
 interface Machine {
@@ -74,7 +73,17 @@ async function boot({ folder, refuses, ...initial }: Machine, machineOf = initia
   const state = { isAway: machineOf.isAway, isHealthy: true, shadow: undefined as string | undefined }
   const files = new FollowedVersions({ read: (id) => away(() => versions.read(id)) }, disk, log)
   const stateStore = { state: () => away(() => store.state()) }
-  const follower = new Follower({ clock, log, node: 'a', store: stateStore, versions: files, guard, source, stageKey })
+  const follower = new Follower({
+    clock,
+    log,
+    meter: new ReadableMeter(),
+    node: 'a',
+    store: stateStore,
+    versions: files,
+    guard,
+    source,
+    stageKey,
+  })
   onTestFinished(() => follower.stop())
   const counters = new StageCounters(clock)
   const recorded = new RecordedBags({ clock, random: () => 0.5, masking: new Masking() })
@@ -94,13 +103,13 @@ async function boot({ folder, refuses, ...initial }: Machine, machineOf = initia
     },
   }
   /** Starts it, as far as it gets while time passes. */
-  const start = async () => {
+  const start = async (rounds = 500) => {
     const first = follower.first().then(() => 'started' as const)
-    for (let n = 0; n < 60; n++) {
+    for (let n = 0; n < rounds; n++) {
       await clock.advance(100)
       // Redis is real, and so is its time.
       if ((await Promise.race([first, link.run((client) => client.ping())])) === 'started') break
-      if (n === 59) return undefined
+      if (n === rounds - 1) return undefined
     }
     await first
     follower.start(process)
@@ -218,7 +227,7 @@ describe('a process that starts again', () => {
   it('waits without Redis where it has nothing', async () => {
     const own = { ...(await machine()), isAway: true }
     const { start, log } = await boot(own)
-    expect(await start()).toBeUndefined()
+    expect(await start(60)).toBeUndefined()
     expect(log.lines.join('\n')).toContain('waiting for a version of the config: Redis cannot be asked')
   })
 

@@ -24,7 +24,7 @@ async function shadowed(stable: readonly string[], candidate: readonly string[],
     cached: (handler, instance, bag) => node.verdicts.peek(handler, instance, bag),
   })
   const rules = atOnce(RuleSelector.build(goodPolicy(...candidate)))
-  const shadow = new Shadow({ clock, masking: new Masking(), candidate: rules, handlers })
+  const shadow = new Shadow({ clock, meter: node.meter, masking: new Masking(), candidate: rules, handlers })
   seen.shadow = shadow
   onTestFinished(() => shadow.close())
   return {
