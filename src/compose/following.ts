@@ -37,6 +37,7 @@ import type { ProcessPorts } from './running-process.ts'
 
 /** Nobody's request waits for it. */
 const TIMEOUT_MS = 1_000
+const CONNECT_MS = 1_000
 /** How long a process that ends tells the others so. */
 const LEAVE_MS = 1_000
 const MAX_PROBLEMS = 5
@@ -118,6 +119,7 @@ export class Following {
    * used. Rejects as opening does where there is no other one.
    */
   async open(open: (source: ConfigSource) => Promise<WatchedConfig>): Promise<WatchedConfig> {
+    await this.#connected()
     await this.#follower.first()
     for (;;) {
       try {
@@ -164,6 +166,16 @@ export class Following {
     this.#shadow?.stop()
     this.#guard.ended()
     this.link.close()
+  }
+
+  /** A moment's patience for Redis, before it is said to be away. */
+  async #connected(): Promise<void> {
+    let unsubscribe = () => {}
+    const up = new Promise<void>((resolve) => {
+      unsubscribe = this.link.onUp(resolve)
+    })
+    await within(this.#ports.clock, CONNECT_MS, up, () => undefined)
+    unsubscribe()
   }
 
   /** What this process does in rollouts, for people. */

@@ -41,8 +41,9 @@ export interface FollowerOptions {
 /** How often Redis is asked, in ms: while nothing is under way, and while something is. */
 const IDLE_MS = 2_000
 const BUSY_MS = 1_000
-/** How long a start waits for Redis where it could do without, in ms. */
+/** How long a start waits for Redis where it could do without, in ms, and how often it asks meanwhile. */
 const PATIENCE_MS = 3_000
+const EAGER_MS = 200
 
 export class Follower {
   readonly #options: FollowerOptions
@@ -121,7 +122,7 @@ export class Follower {
         log.warn({ node, kept: guard.lastGood().length }, `waiting for a version of the config: ${why}`)
         isTold = true
       }
-      await pause(clock, BUSY_MS)
+      await pause(clock, waited < PATIENCE_MS ? EAGER_MS : BUSY_MS)
     }
     throw new Error('stopped')
   }
