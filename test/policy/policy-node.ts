@@ -100,7 +100,7 @@ const naming = defineAdapter({
 /** How often a handler of `far` was asked. */
 export const far = { calls: 0 }
 
-/** Stands for a backend: answers later, and denies `/no`. */
+/** Stands for a backend: answers later, denies `/no`, and fails for `/broken`. */
 const farAdapter = defineAdapter({
   name: 'far',
   description: 'Answers later.',
@@ -111,6 +111,7 @@ const farAdapter = defineAdapter({
     check: {
       listentry: ({ fields: { value } }) => {
         far.calls++
+        if (value === '/broken') return Promise.reject(new IntermixError('BACKEND_FAILED', 'broken'))
         return Promise.resolve({ status: { code: value === '/no' ? Code.PERMISSION_DENIED : 0, message: '' } })
       },
     },
