@@ -1,6 +1,6 @@
 // What may become of a state of config rollout, said apart from the code that changes it: for tests that watch it.
 
-import { expect } from 'vitest'
+import assert from 'node:assert/strict'
 import { runsCandidate } from '../../src/rollout/cohort.ts'
 import { leastMs } from '../../src/rollout/stages.ts'
 import type { Rollout, RolloutState } from '../../src/rollout/state.ts'
@@ -14,62 +14,71 @@ export interface LoggedEvent {
   readonly kind: string
   readonly version?: string
   readonly again?: boolean
-  readonly to?: string
 }
 
-/** What one attempt has been through. */
+/** What attempts have been through. */
 export class History {
   readonly #stages = new Map<string, Set<string>>()
   readonly #bad = new Set<string>()
 
-  /** Holds one change against the rules. */
+  /** Holds one change against the rules. @throws AssertionError where it breaks one */
   step(before: RolloutState, event: LoggedEvent, after: RolloutState): void {
-    expect(after.rev).toBe(before.rev + 1)
+    assert.equal(after.rev, before.rev + 1)
     const { rollout } = after
     if (event.kind === 'publish') this.#published(event, rollout)
     else if (before.rollout !== undefined && rollout !== undefined) this.#moved(before.rollout, event, rollout)
-    else expect(rollout).toBeUndefined()
+    else assert.equal(rollout, undefined)
     if (rollout !== undefined)
       this.#stages.set(rollout.id, (this.#stages.get(rollout.id) ?? new Set()).add(rollout.stage))
     if (after.stable !== before.stable) this.#settled(before, event, after)
     this.#noteBad(before, event, after)
-    expect(cohortOf(rollout).length).toBeLessThanOrEqual(mostOf(rollout))
+    assert.ok(cohortOf(rollout).length <= mostOf(rollout), `too many run it at ${rollout?.stage}`)
   }
 
-  #published(event: LoggedEvent, rollout: Rollout | undefined): void {
-    expect(rollout).toMatchObject({ candidate: event.version, stage: 'preflight', status: 'running', hasty: false })
-    expect(this.#bad.has(event.version ?? '') && event.again !== true).toBe(false)
-    this.#bad.delete(event.version ?? '')
+  #published({ version = '', again }: LoggedEvent, rollout: Rollout | undefined): void {
+    const { candidate, stage, status, hasty } = rollout ?? {}
+    assert.deepEqual([candidate, stage, status, hasty], [version, 'preflight', 'running', false])
+    assert.ok(!this.#bad.has(version) || again === true, 'what is in quarantine is tried again')
+    this.#bad.delete(version)
   }
 
   #moved(old: Rollout, { kind }: LoggedEvent, now: Rollout): void {
-    expect(now).toMatchObject({ id: old.id, candidate: old.candidate, expectations: old.expectations, pace: old.pace })
-    if (old.status === 'rolling-back') expect(now.status).toBe('rolling-back')
+    const kept = ({ id, candidate, expectations, pace }: Rollout) => ({ id, candidate, expectations, pace })
+    assert.deepEqual(kept(now), kept(old))
+    if (old.status === 'rolling-back') assert.equal(now.status, 'rolling-back')
     const steps = ORDER.indexOf(now.stage) - ORDER.indexOf(old.stage)
-    if (steps === 1) expect(['advance', 'pass-preflight', 'promote']).toContain(kind)
-    else if (kind === 'promote' && steps > 0) expect([SHARES.includes(old.stage), now.stage]).toEqual([true, '100%'])
+    if (steps === 1) assert.ok(['advance', 'pass-preflight', 'promote'].includes(kind), kind)
+    else if (kind === 'promote' && steps > 0) assert.deepEqual([SHARES.includes(old.stage), now.stage], [true, '100%'])
     else if (kind === 'advance' && steps > 0)
-      expect([old.stage, now.stage, old.hasty]).toEqual(['one-node', '100%', true])
-    else expect(steps).toBe(0)
-    if (kind === 'advance') expect(now.since - old.since).toBeGreaterThanOrEqual(leastMs(old.stage, old.pace))
-    if (steps !== 0) expect([old.status === 'running' || kind === 'promote', now.status]).toEqual([true, 'running'])
+      assert.deepEqual([old.stage, now.stage, old.hasty], ['one-node', '100%', true])
+    else assert.equal(steps, 0)
+    if (kind === 'promote' && steps === 1) assert.equal(old.stage, '50%')
+    if (kind === 'advance') assert.ok(now.since - old.since >= leastMs(old.stage, old.pace), `too early: ${old.stage}`)
+    if (steps !== 0) assert.deepEqual([old.status === 'running' || kind === 'promote', now.status], [true, 'running'])
     // Who runs the candidate runs it on, unless all go back or the one node is another one.
+    const remaining = new Set(cohortOf(now))
     if (now.status !== 'rolling-back' && kind !== 'choose-first')
-      expect(cohortOf(now)).toEqual(expect.arrayContaining(cohortOf(old)))
+      assert.deepEqual(
+        cohortOf(old).filter((node) => !remaining.has(node)),
+        [],
+      )
   }
 
-  #settled(before: RolloutState, event: LoggedEvent, after: RolloutState): void {
+  #settled(before: RolloutState, { kind }: LoggedEvent, after: RolloutState): void {
     const { rollout } = before
-    if (event.kind === 'rollback') {
-      expect(before.previous).toContain(after.stable)
+    if (kind === 'rollback') {
+      assert.ok(before.previous.includes(after.stable ?? ''), 'it was never stable')
       return
     }
-    expect(after.stable).toBe(rollout?.candidate)
-    expect(after.ended[0]).toMatchObject({ id: rollout?.id, outcome: 'stable' })
-    const seen = this.#stages.get(rollout?.id ?? '') ?? new Set()
+    assert.equal(after.stable, rollout?.candidate)
+    assert.deepEqual([after.ended[0]?.id, after.ended[0]?.outcome], [rollout?.id, 'stable'])
     if (before.stable === undefined) return
-    const must = rollout?.hasty === true ? ORDER.filter((stage) => !SHARES.includes(stage)) : ORDER
-    expect([...seen]).toEqual(expect.arrayContaining(must))
+    const seen = this.#stages.get(rollout?.id ?? '') ?? new Set()
+    const isHasty = rollout?.hasty === true
+    assert.deepEqual(
+      ORDER.filter((stage) => !seen.has(stage) && !(isHasty && SHARES.includes(stage))),
+      [],
+    )
   }
 
   #noteBad({ stable, rollout }: RolloutState, { kind }: LoggedEvent, after: RolloutState): void {

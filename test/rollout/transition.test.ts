@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest'
 import { assignedVersion } from '../../src/rollout/cohort.ts'
 import { isRefusal, type RolloutEvent } from '../../src/rollout/events.ts'
-import { STAGES, USUAL_PACE } from '../../src/rollout/stages.ts'
+import type { STAGES } from '../../src/rollout/stages.ts'
+import { USUAL_PACE } from '../../src/rollout/stages.ts'
 import { NO_BASELINE, NO_ROLLOUT, phaseOf, pinnedBy, type RolloutState, stageKey } from '../../src/rollout/state.ts'
 import { transition } from '../../src/rollout/transition.ts'
 import { idOf } from './support.ts'
@@ -180,16 +181,16 @@ describe('an operator', () => {
     const back: Untimed = { kind: 'rollback', to: undefined, reason: 'bad' }
     expect(phaseOf(after(ONE, back))).toBe('rolling-back')
     expect(phaseOf(after(ONE, { ...back, to: idOf('a') }))).toBe('rolling-back')
-    const change = transition(SETTLED, { ...back, at: 0, by: 'ops' } as RolloutEvent)
+    const change = transition(SETTLED, { ...back, at: 0, by: 'ops' })
     expect(change).toMatchObject({
       state: { stable: idOf('z'), previous: [], ended: [{ candidate: idOf('a'), outcome: 'rolled-back' }] },
     })
     expect('quarantine' in change && [...change.quarantine.keys()]).toEqual([idOf('a')])
-    const both = transition(ONE, { ...back, to: idOf('z'), at: 0, by: 'ops' } as RolloutEvent)
+    const both = transition(ONE, { ...back, to: idOf('z'), at: 0, by: 'ops' })
     expect(both).toMatchObject({ state: { stable: idOf('z'), rollout: undefined } })
     expect('quarantine' in both && [...both.quarantine.keys()]).toEqual([idOf('a'), idOf('b')])
-    expect(refused(SETTLED, { ...back, to: idOf('b') } as Untimed)).toContain('was not stable lately')
-    expect(refused(SETTLED, { ...back, to: idOf('a') } as Untimed)).toContain('nothing else is under way')
+    expect(refused(SETTLED, { ...back, to: idOf('b') })).toContain('was not stable lately')
+    expect(refused(SETTLED, { ...back, to: idOf('a') })).toContain('nothing else is under way')
     expect(refused({ ...SETTLED, previous: [] }, back)).toContain('nothing to go back to')
     expect(refused(after(ONE, back), back)).toContain('already')
   })
