@@ -45,10 +45,10 @@ export function readExpectations(texts: readonly string[]): readonly Expectation
   return texts.map(readExpectation).filter((one) => typeof one !== 'string')
 }
 
-/** Whether a rule is meant, by its full name (`name.rule.namespace`) or a shorter one. */
-function means({ rule }: Expectation, fullName: string): boolean {
-  const [name, , namespace] = fullName.split('.')
-  return rule === '*' || rule === fullName || rule === name || rule === `${name}.${namespace}`
+/** Whether a rule is meant, by its name with the namespace, in full or as processes tell it, or by its name alone. */
+function means({ rule }: Expectation, told: string): boolean {
+  const wanted = rule.replace('.rule.', '.')
+  return wanted === '*' || wanted === told || wanted === told.slice(0, told.lastIndexOf('.'))
 }
 
 function explains(expectation: Expectation, flip: Flip): boolean {

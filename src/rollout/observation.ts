@@ -6,7 +6,7 @@ import { NO_TALLY, type Tally } from './state.ts'
 
 /** Checks that a process has answered in a stage by the version that it is to run. */
 export interface Counters extends Tally {
-  /** Denials by the rule that denied, by its full name; the most frequent ones. */
+  /** Denials by the rule that denied, as `name.namespace`; the most frequent ones. */
   readonly denialsBy: Readonly<Record<string, number>>
   /** How long checks took: counts by the buckets of `latency-buckets.ts`. */
   readonly latency: readonly number[]
@@ -19,7 +19,7 @@ export interface Flip {
   /** `allow`, `deny` or `unknown`, by the stable version and by the candidate. */
   readonly from: string
   readonly to: string
-  /** The rule that made the difference, by its full name; empty where none can be named. */
+  /** The rule that made the difference, as `name.namespace`; empty where none can be named. */
   readonly rule: string
   readonly count: number
   /** Some of the requests, masked. */

@@ -4,14 +4,14 @@
 import type { Clock } from '../kernel/ports.ts'
 import { bucketOf, quantile } from './latency-buckets.ts'
 import { type Counters, OBSERVATION_BOUNDS } from './observation.ts'
-import { type RolloutState, stageKey } from './state.ts'
+import type { RolloutState } from './state.ts'
 
 /** What became of a check. */
 export interface CountedCheck {
   readonly outcome: 'allow' | 'deny' | 'error'
   /** Whether something could not be evaluated. */
   readonly isUnknown: boolean
-  /** The rule that denied, by its full name. */
+  /** The rule that denied, as `name.namespace`. */
   readonly rule?: string | undefined
   readonly us: number
 }
@@ -21,6 +21,11 @@ const WINDOW_MS = 10_000
 const LEAST_WINDOWS = 12
 /** Rules that are counted by themselves; the most frequent of them are told. */
 const MAX_RULES = 500
+
+/** How long the windows of a stage are, in ms. */
+export function windowMsOf({ rollout }: RolloutState): number {
+  return rollout === undefined ? WINDOW_MS : Math.min(WINDOW_MS, rollout.pace.stageMs / LEAST_WINDOWS)
+}
 
 export class StageCounters {
   readonly #clock: Clock
@@ -39,13 +44,13 @@ export class StageCounters {
   }
 
   /**
-   * The process follows this state, and answers by this version. Another stage or version begins at zero.
+   * The process is in this stage, and answers by this version. Another one of either begins at zero.
+   * @param windowMs of the windows whose medians are kept, as `windowMsOf` has it
    */
-  enter(state: RolloutState, version: string | undefined): void {
-    const stage = stageKey(state)
+  enter(stage: string, version: string | undefined, windowMs: number = WINDOW_MS): void {
     if (stage === this.#stage && version === this.#version) return
     this.#stage = stage
-    this.#windowMs = Math.min(WINDOW_MS, (state.rollout?.pace.stageMs ?? WINDOW_MS) / LEAST_WINDOWS)
+    this.#windowMs = windowMs
     this.#version = version
     this.#tally = { checks: 0, errors: 0, unknowns: 0, denials: 0 }
     this.#denials = new Map()

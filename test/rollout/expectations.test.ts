@@ -33,9 +33,9 @@ describe('an expectation', () => {
 
 describe('flips', () => {
   const flips = [
-    flip('allow', 'deny', 'a.rule.shop', 30),
-    flip('deny', 'allow', 'b.rule.shop', 4),
-    flip('allow', 'unknown', 'a.rule.shop', 2),
+    flip('allow', 'deny', 'a.shop', 30),
+    flip('deny', 'allow', 'b.shop', 4),
+    flip('allow', 'unknown', 'a.shop', 2),
   ]
   const left = (...texts: string[]) =>
     unexpectedFlips({ pairs: 1_000, incomparable: 0, flips }, readExpectations(texts)).map(
@@ -57,7 +57,7 @@ describe('flips', () => {
 })
 
 describe('denials', () => {
-  const counters = { ...NO_COUNTERS, checks: 1_000, denials: 50, denialsBy: { 'a.rule.shop': 30, 'b.rule.shop': 15 } }
+  const counters = { ...NO_COUNTERS, checks: 1_000, denials: 50, denialsBy: { 'a.shop': 30, 'b.shop': 15 } }
   const compared = (...texts: string[]) => comparedDenials(counters, readExpectations(texts))
 
   it('are compared without those that are expected to change', () => {

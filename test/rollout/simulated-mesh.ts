@@ -145,7 +145,7 @@ function live(node: Node, state: RolloutState, { options, checks, stable, candid
 }
 
 function said({ name, stage, version, counters, pairs, flips }: Node, state: RolloutState): SeenObservation {
-  const kinds = flips === 0 ? [] : [{ from: 'allow', to: 'deny', rule: 'r.rule.ns', count: flips, examples: [] }]
+  const kinds = flips === 0 ? [] : [{ from: 'allow', to: 'deny', rule: 'r.ns', count: flips, examples: [] }]
   const isShadow = state.rollout?.stage === 'shadow' && state.rollout.first === name
   return {
     node: name,
