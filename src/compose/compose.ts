@@ -9,12 +9,14 @@ import { AdapterEnvironments } from './adapter-environments.ts'
 import { grpcChoices } from './grpc-choices.ts'
 import { createDomains, createRateLimits, type RateLimits } from './rate-limits.ts'
 import { checkHandlers, chooseHandlers } from './handler-choice.ts'
+import type { RolloutController } from '../rollout/controller.ts'
 import { type Door, door } from './listening-door.ts'
 import { Following } from './following.ts'
 import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
 import { createQuotaCounters } from './quota-counters.ts'
+import { createRolloutControl } from './rollout-control.ts'
 import { createReplications, type Replications } from './replications.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
@@ -70,17 +72,29 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
     await WatchedConfig.open({ source, compile, onLoaded: (loaded) => domains?.takeFrom(loaded), clock, log, meter })
   const { configRedis } = settings
   const following = configRedis && new Following(configRedis, settings, ports, compile)
+  // Before there is a config: where none was ever published, somebody has to try the first one.
+  const control = following && role !== 'worker' ? createRolloutControl(following, settings, ports) : undefined
+  control?.start()
   const watched = await (following?.open(open) ?? open(folderSource(settings.config, { clock, log })))
   checkHandlers(watched.current(), settings)
   const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
   await domains?.start()
-  return new Composition(settings, ports, { watched, following }, domains, createGrpc, await loadWorker(settings))
+  return new Composition(
+    settings,
+    ports,
+    { watched, following, control },
+    domains,
+    createGrpc,
+    await loadWorker(settings),
+  )
 }
 
 interface Configured {
   readonly watched: WatchedConfig
   /** Where the config comes from a Redis. */
   readonly following: Following | undefined
+  /** Leads rollouts; workers never do. */
+  readonly control: RolloutController | undefined
 }
 
 class Composition implements RunningProcess {
@@ -90,6 +104,7 @@ class Composition implements RunningProcess {
   readonly #ports: ProcessPorts
   readonly #watched: WatchedConfig
   readonly #following: Following | undefined
+  readonly #control: RolloutController | undefined
   readonly #links = new Map<RedisRole, RedisLink>()
   readonly #environments: AdapterEnvironments
   readonly #listener: AdapterListener | undefined
@@ -106,7 +121,7 @@ class Composition implements RunningProcess {
   constructor(
     settings: Settings,
     ports: ProcessPorts,
-    { watched, following }: Configured,
+    { watched, following, control }: Configured,
     domains: WatchedDomains | undefined,
     createGrpc: CreateGrpcServer | undefined,
     createWorker: CreateWorker | undefined,
@@ -118,6 +133,7 @@ class Composition implements RunningProcess {
     this.#ports = ports
     this.#watched = watched
     this.#following = following
+    this.#control = control
     if (following !== undefined) this.#links.set('config', following.link)
     const link = (access: RedisAccess | undefined, kind: RedisRole, commandTimeoutMs: number) => {
       if (access === undefined) return undefined
@@ -225,6 +241,7 @@ class Composition implements RunningProcess {
     const { clock } = this.#ports
     const endAt = clock.monotonic() + deadlineMs
     const left = () => Math.max(0, endAt - clock.monotonic())
+    await this.#control?.stop()
     await this.#following?.stop()
     // Doors first, so that what they still take is handed on; handlers last, because others use them until then.
     await Promise.all([...this.#doors.values()].map((door) => door.drain(left() / 2)))

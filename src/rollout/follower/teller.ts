@@ -4,7 +4,7 @@ import type { Clock, Logger } from '../../kernel/ports.ts'
 import { type Observation, OBSERVATION_BOUNDS, type ShadowCounts } from '../observation.ts'
 import type { Observations } from '../observations.ts'
 import type { ShadowFindings } from '../shadow/shadow.ts'
-import type { StageCounters } from '../stage-counters.ts'
+import { type StageCounters, windowMsOf } from '../stage-counters.ts'
 import { NO_ROLLOUT, stageKey } from '../state.ts'
 import type { BootGuard } from './boot-guard.ts'
 import type { Follower } from './follower.ts'
@@ -59,7 +59,8 @@ export class Teller {
     const { follower, counters, checks } = this.#options
     const { state, running } = follower
     checks.isCounting = state?.rollout !== undefined
-    counters.enter(state ?? NO_ROLLOUT, running)
+    const known = state ?? NO_ROLLOUT
+    counters.enter(stageKey(known), running, windowMsOf(known))
     if (follower.isAway || state === undefined) return
     await this.#tellBad()
     const isDue = state.rollout !== undefined || state.rev !== this.#toldRev || this.#beats++ % IDLE_BEATS === 0

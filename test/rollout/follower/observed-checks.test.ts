@@ -3,7 +3,6 @@ import { ObservedChecks } from '../../../src/rollout/follower/observed-checks.ts
 import { Masking } from '../../../src/rollout/masking.ts'
 import { RecordedBags } from '../../../src/rollout/recorded-bags.ts'
 import { StageCounters } from '../../../src/rollout/stage-counters.ts'
-import { NO_ROLLOUT } from '../../../src/rollout/state.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import { goodPolicy, refusingRule, startNode } from '../../policy/policy-node.ts'
 
@@ -13,7 +12,7 @@ async function observed(...documents: readonly string[]) {
   const recorded = new RecordedBags({ clock, random: () => 0.5, masking: new Masking() })
   const checks = new ObservedChecks(counters, recorded)
   checks.isCounting = true
-  counters.enter(NO_ROLLOUT, 'v1')
+  counters.enter('', 'v1')
   return { node: await startNode(goodPolicy(...documents), true, checks), checks, counters, recorded }
 }
 
@@ -26,8 +25,8 @@ const BROKEN = JSON.stringify({
     failPolicy: 'open',
     actions: [
       {
-        handler: { adapter: 'http', params: { url: 'http://nowhere.invalid' } },
-        instances: [{ template: 'checknothing' }],
+        handler: { adapter: 'far', params: {} },
+        instances: [{ template: 'listentry', params: { value: 'request.path' } }],
       },
     ],
   },
@@ -46,7 +45,9 @@ describe('checks that are observed', () => {
     await node.check({ 'request.headers': new Map([['port', 'x']]) })
     expect(counters.counters()).toMatchObject({ checks: 1, errors: 0, unknowns: 1, denials: 1 })
     // Its rule is open, so that it is allowed; it is an error all the same.
-    const { answer } = await node.check({ 'request.path': '/broken' })
+    const broken = node.check({ 'request.path': '/broken' })
+    await node.clock.advance(1_000)
+    const { answer } = await broken
     expect(answer.status.code).toBe(0)
     expect(counters.counters()).toMatchObject({ checks: 2, errors: 1, unknowns: 1, denials: 1 })
   })
