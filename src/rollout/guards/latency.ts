@@ -9,6 +9,11 @@ import { alphaOf, type Guard, SERVING_TESTS, shown } from './guard.ts'
 const LEAST_WINDOWS = 4
 /** A candidate may take so much longer: a difference that is certain need not be one that matters. */
 const HARMFUL_RATIO = 1.2
+/**
+ * And so many microseconds: caches are cold where a version has just been taken into use, and code that runs for the first
+ * time is slow, which shows where checks take some tens of microseconds.
+ */
+const HARMFUL_US = 250
 
 export function latencyGuard({ byCandidate, byStable, rollout }: Situation): Guard {
   const name = 'latency'
@@ -24,6 +29,7 @@ export function latencyGuard({ byCandidate, byStable, rollout }: Situation): Gua
     }
   const [one, other] = [median(ones), median(others)]
   const words = `median ${shown(Math.round(one))} µs, stable: ${shown(Math.round(other))} µs`
-  const isSlower = one >= HARMFUL_RATIO * other && mannWhitney(ones, others) < alphaOf(SERVING_TESTS)
+  const isHarmful = one >= HARMFUL_RATIO * other && one - other >= HARMFUL_US
+  const isSlower = isHarmful && mannWhitney(ones, others) < alphaOf(SERVING_TESTS)
   return { name, verdict: isSlower ? 'fail' : 'pass', words }
 }

@@ -1,0 +1,76 @@
+// Config rollouts over real nodes: what is harmless reaches all of them, and what is not reaches one at most.
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { config, rule } from '../../rollout/preflight/configs.ts'
+import { startMesh } from './mesh.ts'
+
+const ADAPTERS = fileURLToPath(new URL('harmful-adapters.mts', import.meta.url))
+const NODES = 3
+const PATHS = ['/', '/a', '/b', '/admin', '/c']
+
+const STABLE = config(rule('admin', 'request.path.startsWith("/admin")'))
+
+/** A rule that asks a handler of an adapter for every request. */
+function asking(adapter: string): string {
+  return `apiVersion: intermix.dev/v1
+kind: rule
+metadata: {name: all}
+spec: {actions: [{handler: {adapter: ${adapter}, params: {}}, instances: [{template: checknothing}]}]}
+`
+}
+
+const start = () => startMesh(STABLE, PATHS, { nodes: NODES, flags: ['--adapters', ADAPTERS] })
+
+describe('a harmless change', () => {
+  it('goes through all stages to all nodes, and no request fails', async () => {
+    const mesh = await start()
+    const harmless = config(rule('admin', 'request.path.startsWith("/admin") || request.path == "/nowhere"'))
+    mesh.asked()
+    const outcome = await mesh.rollOut(harmless)
+    expect(outcome).toMatchObject({ outcome: 'stable' })
+    expect(mesh.touchedBy(harmless)).toEqual([0, 1, 2])
+    expect(mesh.asked().map(({ failed }) => failed)).toEqual([0, 0, 0])
+    const stages = (await mesh.store.log(50)).map(({ entry }) => entry.replace(/:.*/s, '')).toReversed()
+    expect(stages.filter((entry) => entry.includes('→'))).toEqual([
+      'shadow → one-node',
+      'one-node → 5%',
+      '5% → 25%',
+      '25% → 50%',
+      '50% → 100%',
+    ])
+  })
+})
+
+describe('a poison config', () => {
+  const DENY_ADMIN = rule('admin', 'request.path.startsWith("/admin")')
+
+  it.each([
+    ['cannot be compiled', config(rule('admin', 'request.pth == "/"')), 'rejected', 0, /rules\.yaml:5:/],
+    ['denies everything', config(rule('admin', 'true')), 'rolled-back', 0, /flips/],
+    ['allows everything', config(rule('admin', 'request.path == "/nowhere"')), 'rolled-back', 0, /flips/],
+    ['fails for every request', config(DENY_ADMIN, asking('throwing')), 'rolled-back', 1, /error/],
+    [
+      'ends the process at the third request',
+      config(DENY_ADMIN, asking('thirdrequest')),
+      'rolled-back',
+      1,
+      /third request/,
+    ],
+    [
+      'ends the process at its start',
+      config(DENY_ADMIN, asking('atstart')),
+      'rolled-back',
+      1,
+      /started 2 times|silent/,
+    ],
+  ] as const)('that %s touches one node at most, and goes back by itself', async (_, files, outcome, most, because) => {
+    const mesh = await start()
+    mesh.asked()
+    const ended = await mesh.rollOut(files)
+    expect(ended).toMatchObject({ outcome })
+    expect(ended.reason).toMatch(because)
+    expect(mesh.touchedBy(files).length).toBeLessThanOrEqual(most)
+    const failed = mesh.asked().filter((asked) => asked.failed > 0)
+    expect(failed.length).toBeLessThanOrEqual(most)
+  })
+})
