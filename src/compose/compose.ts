@@ -72,6 +72,7 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
     await WatchedConfig.open({ source, compile, onLoaded: (loaded) => domains?.takeFrom(loaded), clock, log, meter })
   const { configRedis } = settings
   const following = configRedis && new Following(configRedis, settings, ports, compile)
+  await following?.connected()
   // Before there is a config: where none was ever published, somebody has to try the first one.
   const control = following && role !== 'worker' ? createRolloutControl(following, settings, ports) : undefined
   control?.start()

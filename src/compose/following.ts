@@ -114,13 +114,24 @@ export class Following {
     ports.onCrash?.((error) => guard.crashed(error, this.#follower.candidate))
   }
 
+  /** A moment's patience for Redis, before it is said to be away. To be called before all else. */
+  async connected(): Promise<void> {
+    let unsubscribe = () => {}
+    const up = new Promise<void>((resolve) => {
+      unsubscribe = this.link.onUp(resolve)
+    })
+    await within(this.#ports.clock, CONNECT_MS, up, () => undefined)
+    unsubscribe()
+  }
+
   /**
    * Opens the config by the version that this process is to run, once there is one; by another one where that cannot be
    * used. Rejects as opening does where there is no other one.
    */
   async open(open: (source: ConfigSource) => Promise<WatchedConfig>): Promise<WatchedConfig> {
-    await this.#connected()
     await this.#follower.first()
+    // What ended this process the last time is to be known before it has started.
+    void this.#teller.tellBad()
     for (;;) {
       try {
         return await open(this.source)
@@ -166,16 +177,6 @@ export class Following {
     this.#shadow?.stop()
     this.#guard.ended()
     this.link.close()
-  }
-
-  /** A moment's patience for Redis, before it is said to be away. */
-  async #connected(): Promise<void> {
-    let unsubscribe = () => {}
-    const up = new Promise<void>((resolve) => {
-      unsubscribe = this.link.onUp(resolve)
-    })
-    await within(this.#ports.clock, CONNECT_MS, up, () => undefined)
-    unsubscribe()
   }
 
   /** What this process does in rollouts, for people. */

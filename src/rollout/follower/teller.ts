@@ -48,9 +48,11 @@ export class Teller {
     this.#options = options
   }
 
+  /** Tells now, and from time to time from now on. */
   start(): void {
-    if (this.#isStopped) return
-    this.#cancel = this.#options.clock.after(BEAT_MS, () => void this.beat().then(() => this.start()))
+    void this.beat().then(() => {
+      if (!this.#isStopped) this.#cancel = this.#options.clock.after(BEAT_MS, () => this.start())
+    })
   }
 
   /** Never rejects. */
@@ -62,9 +64,18 @@ export class Teller {
     const known = state ?? NO_ROLLOUT
     counters.enter(stageKey(known), running, windowMsOf(known))
     if (follower.isAway || state === undefined) return
-    await this.#tellBad()
+    await this.tellBad()
     const isDue = state.rollout !== undefined || state.rev !== this.#toldRev || this.#beats++ % IDLE_BEATS === 0
     if (isDue) await this.#observe()
+  }
+
+  /** Votes against versions that are bad here, where that was not done yet. Never rejects. */
+  async tellBad(): Promise<void> {
+    const { guard, observations, node } = this.#options
+    for (const bad of guard.records.bad.filter(({ isTold }) => !isTold)) {
+      const isTold = await this.#try(() => observations.vote({ node, version: bad.version, reason: bad.reason }))
+      if (isTold) guard.told(bad)
+    }
   }
 
   /** This process will end in good order: that it falls silent means nothing. */
@@ -90,14 +101,6 @@ export class Teller {
     if (now - this.#well.since < PROOF_MS || guard.records.confirmed[0] === running) return
     guard.confirm(running)
     onProved()
-  }
-
-  async #tellBad(): Promise<void> {
-    const { guard, observations, node } = this.#options
-    for (const bad of guard.records.bad.filter(({ isTold }) => !isTold)) {
-      const isTold = await this.#try(() => observations.vote({ node, version: bad.version, reason: bad.reason }))
-      if (isTold) guard.told(bad)
-    }
   }
 
   async #observe(): Promise<void> {
