@@ -16,7 +16,7 @@ export interface Assignment {
 }
 
 /** Where a process stands in the order of a rollout: in [0, 1), the same for everybody who asks. */
-export function scoreOf({ id, candidate }: Pick<Rollout, 'id' | 'candidate'>, node: string): number {
+function scoreOf({ id, candidate }: Pick<Rollout, 'id' | 'candidate'>, node: string): number {
   const digest = createHash('sha256')
     .update(JSON.stringify([id, candidate, node]))
     .digest()

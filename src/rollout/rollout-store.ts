@@ -47,7 +47,7 @@ export type Wish =
 
 type WithoutTime<E> = E extends unknown ? Omit<E, 'at'> : never
 
-export const LEASE_MS = 10_000
+const LEASE_MS = 10_000
 const MAX_LOG = 1_000
 const MAX_QUARANTINED = 10_000
 /** An operator who is overtaken looks again, so often. */
