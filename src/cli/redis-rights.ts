@@ -80,7 +80,8 @@ const TASKS = {
   /** Which version to run is asked for, and told how that goes; versions are read. */
   followRollouts: {
     scripts: ['rollout-read', 'rollout-observe', 'rollout-vote'],
-    commands: 'hget',
+    // `set`: whether Redis can be used is found out by writing.
+    commands: 'hget set',
     keys: ROLLOUT,
   },
   /** Beside following them. */
