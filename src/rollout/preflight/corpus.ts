@@ -41,7 +41,7 @@ export function* corpus(snapshot: Snapshot, recorded: readonly EncodedBag[]): Ge
 }
 
 /** The bag again; values that cannot be read are left out. */
-export function decodeBag(encoded: EncodedBag): ReadonlyMap<string, AttributeValue> {
+function decodeBag(encoded: EncodedBag): ReadonlyMap<string, AttributeValue> {
   const values = new Map<string, AttributeValue>()
   for (const [name, value] of Object.entries(encoded)) {
     const decoded = decodeValue(value)
