@@ -2,7 +2,6 @@
 // connection says.
 
 import type { Clock } from '../../kernel/ports.ts'
-import type { Epoch } from '../../kernel/revocation.ts'
 import type { Heard, News } from '../../wire/batch/news.ts'
 
 /** Who asks for news, and what becomes of them. */
@@ -10,7 +9,7 @@ export interface NewsTaker {
   /** The name under which nodes know the caller. */
   readonly name: string
   /** What was heard of revocations. */
-  epoch(): Epoch | undefined
+  heard(): Omit<Heard, 'ask'>
   /**
    * @param sentAt when they were asked for, on the monotonic clock; `undefined` where the node tells by itself
    * @returns whether to confirm what they brought at once
@@ -73,6 +72,13 @@ export class StreamNews {
     if (this.#isOwing && this.#asked.length < MAX_ASKED) this.#askNow()
   }
 
+  /** There is something to confirm beside what the news bring. */
+  confirm(): void {
+    if (!this.#hasSpoken) return
+    if (this.#asked.length < MAX_ASKED) this.#askNow()
+    else this.#isOwing = true
+  }
+
   stop(): void {
     if (this.#isOver) return
     this.#isOver = true
@@ -104,6 +110,6 @@ export class StreamNews {
     this.#isOwing = false
     this.#ask = (this.#ask % 0xffff_fffe) + 1
     this.#asked.push({ ask: this.#ask, sentAt: clock.monotonic(), attentiveAt: clock.attentive() })
-    send({ ask: this.#ask, epoch: taker.epoch() })
+    send({ ...taker.heard(), ask: this.#ask })
   }
 }

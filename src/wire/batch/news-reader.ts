@@ -16,19 +16,28 @@ export function readHeard(reader: WireReader, heardTag: number, textOf: TextOf):
   let ask = 0
   let generation: string | undefined
   let sequence = 0
+  let count = 0
+  let names: readonly string[] = []
   const outer = reader.openField(heardTag)
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
-    if (tag >>> 3 > 3) {
+    const field = tag >>> 3
+    if (field > 5) {
       reader.skip(tag)
       continue
     }
+    if (field === 5) {
+      names = readTexts(reader, tag, textOf)
+      continue
+    }
     reader.expect(tag, VARINT)
-    if (tag >>> 3 === 1) ask = reader.varint32() >>> 0
-    else if (tag >>> 3 === 2) generation = textOf(reader.sint32())
-    else sequence = countOf(reader)
+    if (field === 1) ask = reader.varint32() >>> 0
+    else if (field === 2) generation = textOf(reader.sint32())
+    else if (field === 3) sequence = countOf(reader)
+    else count = reader.varint32() >>> 0
   }
   reader.close(outer)
-  return { ask, epoch: generation === undefined ? undefined : { generation, sequence } }
+  const epoch = generation === undefined ? undefined : { generation, sequence }
+  return count === 0 ? { ask, epoch } : { ask, epoch, behind: { count, names } }
 }
 
 export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): News {

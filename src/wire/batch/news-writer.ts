@@ -6,12 +6,16 @@ import type { WireWriter } from '../wire-writer.ts'
 import { HEARD, type Heard, type MeshMembers, NEWS, type News, type NodeConfig, TARGET_KINDS } from './news.ts'
 import type { SentWords } from './sent-words.ts'
 
-export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch }: Heard): void {
+export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch, behind }: Heard): void {
   const open = writer.open(HEARD)
   writer.uint(1, ask)
   if (epoch !== undefined) {
     writer.sint32(2, words.word(epoch.generation), true)
     writer.uint(3, epoch.sequence)
+  }
+  if (behind !== undefined) {
+    writer.uint(4, behind.count)
+    writeWords(writer, words, 5, behind.names)
   }
   writer.close(open)
 }

@@ -1,7 +1,7 @@
 // What a node tells its callers of itself and of the mesh over a batch stream, and what they tell it of revocations.
 
 import type { Vocabulary } from '../../kernel/attribute-bag.ts'
-import type { Epoch, Revocation } from '../../kernel/revocation.ts'
+import type { CallersBehind, Epoch, Revocation } from '../../kernel/revocation.ts'
 import type { PathAmbiguity } from '../ambiguity.ts'
 
 /** What a caller has heard of revocations. */
@@ -10,6 +10,8 @@ export interface Heard {
   readonly ask: number
   /** Up to which revocation the caller has applied all. */
   readonly epoch: Epoch | undefined
+  /** Those that follow the caller itself and lack what it has heard beyond that; where there are any. */
+  readonly behind?: CallersBehind | undefined
 }
 
 /** What callers have to know of the config that a node answers by. */
