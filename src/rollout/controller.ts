@@ -122,23 +122,33 @@ export class RolloutController {
 
   /** Says first that it begins: should it be the end of this process, the next one knows. */
   async #begin(view: StateView, rollout: Rollout, lease: Lease): Promise<void> {
+    const { candidate } = rollout
+    // Redis may be slow or away: that is no attempt.
+    const version = await this.#read(candidate)
+    if (typeof version === 'string') {
+      await this.#apply(view, { kind: 'fail-preflight', reason: version }, lease)
+      return
+    }
     const applied = await this.#apply(view, { kind: 'begin-preflight' }, lease)
     if (applied.kind !== 'done' || applied.state.rollout?.id !== rollout.id) return
     const attempt: Attempt = { rollout: rollout.id, result: undefined }
     this.#attempt = attempt
-    void this.#preflight(rollout.candidate).then((result) => {
-      attempt.result = result
-    })
+    void this.#options
+      .preflight(version)
+      .catch((error: unknown) => ({ verdict: 'unknown', reason: IntermixError.from(error).message }) as const)
+      .then((result) => {
+        attempt.result = result
+      })
   }
 
-  async #preflight(id: string): Promise<PreflightResult> {
+  /** @returns why there is no such version, in words */
+  async #read(id: string): Promise<ConfigVersion | string> {
     try {
-      const version = await this.#options.versions.read(id)
-      if (version === undefined) return { verdict: 'fail', reason: `Redis holds no version ${shortId(id)}` }
-      return await this.#options.preflight(version)
+      return (await this.#options.versions.read(id)) ?? `Redis holds no version ${shortId(id)}`
     } catch (error) {
       const { code, message } = IntermixError.from(error)
-      return { verdict: code === 'INVALID_CONFIG' ? 'fail' : 'unknown', reason: message }
+      if (code === 'INVALID_CONFIG') return message
+      throw error
     }
   }
 

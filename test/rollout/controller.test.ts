@@ -24,17 +24,20 @@ const PACE = { ...NO_WAIT, stageMs: 0, pairs: 400, checks: 400 }
 
 let clock: FakeClock
 let isAway: boolean
+let areVersionsAway: boolean
 let log: KeptLog
 let nodes: SimulatedNode[]
 
-const wire: RedisLink = Object.assign(Object.create(link) as RedisLink, {
-  run: async (...args: Parameters<RedisLink['run']>) => {
-    if (isAway) throw new IntermixError('REDIS_UNAVAILABLE', 'away')
-    return await link.run(...args)
-  },
-})
+const wired = (isCut: () => boolean): RedisLink =>
+  Object.assign(Object.create(link) as RedisLink, {
+    run: async (...args: Parameters<RedisLink['run']>) => {
+      if (isCut()) throw new IntermixError('REDIS_UNAVAILABLE', 'away')
+      return await link.run(...args)
+    },
+  })
+const wire = wired(() => isAway)
 const store = new RolloutStore({ link: wire, prefix: PREFIX })
-const versions = new VersionStore({ link: wire, prefix: PREFIX })
+const versions = new VersionStore({ link: wired(() => isAway || areVersionsAway), prefix: PREFIX })
 const observations = new Observations({ link: wire, prefix: PREFIX })
 
 /** Answers 250 checks between two looks, by the version that it is to run, and may lead. */
@@ -122,6 +125,7 @@ const touchedBy = (name: string) => nodes.filter(({ touched }) => touched.has(id
 beforeEach(() => {
   clock = new FakeClock()
   isAway = false
+  areVersionsAway = false
   log = new KeptLog()
   nodes = Array.from({ length: 4 }, (_, n) => new SimulatedNode(`n${n}`))
 })
@@ -266,6 +270,22 @@ describe('a pre-flight', () => {
     await store.operate({ ...wish, id: 'c' })
     await until('idle')
     expect((await store.state()).ended[0]?.reason).toContain('Redis holds no version')
+  })
+
+  it('does not begin while the version cannot be read', async () => {
+    await publish('b')
+    areVersionsAway = true
+    for (let n = 0; n < 10; n++) await turn()
+    areVersionsAway = false
+    expect((await store.state()).rollout).toMatchObject({ stage: 'preflight', attempts: 0 })
+    await until('shadow')
+  })
+
+  it('of a version that is damaged fails', async () => {
+    await publish('b')
+    await link.run((client) => client.hset(keys.blobs, idOf('b'), 'x'))
+    await until('idle')
+    expect((await store.state()).ended[0]?.reason).toContain('is damaged')
   })
 
   it('is made once, however long it takes, while the lease is kept', async () => {
