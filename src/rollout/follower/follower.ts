@@ -2,6 +2,7 @@
 // runs, and a process that starts runs what it last served well by.
 
 import { pause } from '../../kernel/deadline.ts'
+import { IntermixError } from '../../kernel/errors.ts'
 import { ROLLOUT_FOLLOWED, ROLLOUT_RUNS_CANDIDATE, ROLLOUT_VERSIONS_TOTAL } from '../../kernel/metrics/rollout.ts'
 import type { Clock, Counter, Gauge, Logger, Meter } from '../../kernel/ports.ts'
 import { type Assignment, assignedVersion } from '../cohort.ts'
@@ -124,7 +125,7 @@ export class Follower {
       }
       await pause(clock, waited < PATIENCE_MS ? EAGER_MS : BUSY_MS)
     }
-    throw new Error('stopped')
+    throw new IntermixError('CANCELLED', 'stopped before there was a version of the config to start with')
   }
 
   /**

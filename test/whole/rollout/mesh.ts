@@ -1,5 +1,5 @@
 // Real nodes that follow the rollouts of a real Redis, under load, with whatever starts them again when they end.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
@@ -22,6 +22,8 @@ const NO_VERDICT = new Set(['UNAVAILABLE', 'INTERNAL', 'DEADLINE_EXCEEDED', 'UNK
 
 export interface MeshOptions {
   readonly nodes: number
+  /** They follow, and are asked for nothing. */
+  readonly workers?: number
   /** Further flags of the nodes. */
   readonly flags?: readonly string[]
 }
@@ -38,10 +40,12 @@ export interface RolloutMesh {
   readonly store: RolloutStore
   /** Publishes a version and waits for the end of its rollout. */
   rollOut(files: readonly ConfigFile[], pace?: Partial<Pace>): Promise<Outcome>
-  /** Numbers of the nodes that ever answered by a version. */
+  /** Numbers of the nodes, and of workers after them, that ever ran a version. */
   touchedBy(files: readonly ConfigFile[]): readonly number[]
   /** What became of requests since the last time that this was asked, by node. */
   asked(): readonly Asked[]
+  /** Ends all processes in good order, then Redis, and starts the processes again. */
+  restartWithoutRedis(): Promise<void>
   /** What the nodes have written. */
   output(): string
 }
@@ -50,7 +54,7 @@ export interface RolloutMesh {
 export async function startMesh(
   first: readonly ConfigFile[],
   paths: readonly string[],
-  { nodes, flags = [] }: MeshOptions,
+  { nodes, workers = 0, flags = [] }: MeshOptions,
 ): Promise<RolloutMesh> {
   const redis = await startRedis()
   onTestFinished(() => redis.stop())
@@ -81,10 +85,9 @@ export async function startMesh(
     if (outcome === undefined) throw new Error('unreachable')
     return outcome
   }
-  const members = Array.from({ length: nodes }, (_, number) => {
-    const folder = join(root, `${number}`)
-    mkdirSync(folder)
-    return new Member(number, redis.url, [...flags, '--config-cache', folder])
+  const members = Array.from({ length: nodes + workers }, (_, number) => {
+    const role = number < nodes ? 'node' : 'worker'
+    return new Member(role, number, redis.url, [...flags, '--config-cache', join(root, `${number}`)])
   })
   onTestFinished(async () => {
     await Promise.all(members.map((member) => member.stop()))
@@ -94,19 +97,24 @@ export async function startMesh(
   const firstId = await publish(first)
   await Promise.all(starting)
   await ended(firstId)
-  const load = Promise.all(members.map((member) => member.load(paths)))
+  const load = Promise.all(members.slice(0, nodes).map((member) => member.load(paths)))
   onTestFinished(async () => {
     for (const member of members) member.isStopping = true
     await load
   })
   // All of them have said that they are there.
   const observations = new Observations(place)
-  await until(async () => (await observations.read()).observations.length === nodes, 'all nodes')
+  await until(async () => (await observations.read()).observations.length === members.length, 'all of them')
   return {
     store,
     rollOut: async (files, pace) => await ended(await publish(files, pace)),
     touchedBy: (files) => members.filter((member) => member.ran(shortId(versionId(files)))).map(({ number }) => number),
-    asked: () => members.map((member) => member.take()),
+    asked: () => members.slice(0, nodes).map((member) => member.take()),
+    async restartWithoutRedis() {
+      for (const member of members) await member.stop()
+      await redis.stop()
+      await Promise.all(members.map((member) => member.run()))
+    },
     output: () => members.map((member) => member.output()).join('\n'),
   }
 }
@@ -114,6 +122,7 @@ export async function startMesh(
 /** A node, and what starts it again when it ends, as an orchestrator does. */
 class Member {
   readonly number: number
+  readonly #role: 'node' | 'worker'
   readonly #redis: string
   readonly #flags: readonly string[]
   isStopping = false
@@ -121,17 +130,19 @@ class Member {
   #before = ''
   #asked: Asked = { allowed: 0, denied: 0, failed: 0 }
 
-  constructor(number: number, redis: string, flags: readonly string[]) {
+  constructor(role: 'node' | 'worker', number: number, redis: string, flags: readonly string[]) {
     this.number = number
+    this.#role = role
     this.#redis = redis
     this.#flags = flags
   }
 
-  /** Resolves when it serves for the first time. */
+  /** Resolves when it serves. */
   async run(): Promise<void> {
-    const nodeId = `node-${this.number}`
+    this.isStopping = false
+    const nodeId = `${this.#role}-${this.number}`
     const flags = ['--redis', this.#redis, ...this.#flags]
-    const process = await startIntermix({ role: 'node', config: this.#redis, nodeId, flags })
+    const process = await startIntermix({ role: this.#role, config: this.#redis, nodeId, flags })
     this.#process = process
     void process.child.exited.then(() => this.#again(process)).catch(() => undefined)
   }

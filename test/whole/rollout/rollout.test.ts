@@ -23,12 +23,12 @@ const start = () => startMesh(STABLE, PATHS, { nodes: NODES, flags: ['--adapters
 
 describe('a harmless change', () => {
   it('goes through all stages to all nodes, and no request fails', async () => {
-    const mesh = await start()
+    const mesh = await startMesh(STABLE, PATHS, { nodes: NODES, workers: 1 })
     const harmless = config(rule('admin', 'request.path.startsWith("/admin") || request.path == "/nowhere"'))
     mesh.asked()
     const outcome = await mesh.rollOut(harmless)
     expect(outcome).toMatchObject({ outcome: 'stable' })
-    expect(mesh.touchedBy(harmless)).toEqual([0, 1, 2])
+    expect(mesh.touchedBy(harmless)).toEqual([0, 1, 2, 3])
     expect(mesh.asked().map(({ failed }) => failed)).toEqual([0, 0, 0])
     const stages = (await mesh.store.log(50)).map(({ entry }) => entry.replace(/:.*/s, '')).toReversed()
     expect(stages.filter((entry) => entry.includes('→'))).toEqual([
@@ -38,6 +38,15 @@ describe('a harmless change', () => {
       '25% → 50%',
       '50% → 100%',
     ])
+  })
+})
+
+describe('nodes that start without Redis', () => {
+  it('serve by the version that was stable when they last heard', async () => {
+    const mesh = await startMesh(STABLE, [], { nodes: 2 })
+    await mesh.restartWithoutRedis()
+    expect(mesh.output().match(/starting with a version that was served well by before/g)).toHaveLength(2)
+    expect(mesh.touchedBy(STABLE)).toEqual([0, 1])
   })
 })
 
