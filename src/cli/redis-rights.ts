@@ -85,7 +85,10 @@ const TASKS = {
     keys: ROLLOUT,
   },
   /** Beside following them. */
-  leadRollouts: { scripts: ['rollout-write', 'rollout-lease', 'rollout-observations'], keys: ROLLOUT },
+  leadRollouts: {
+    scripts: ['rollout-write', 'rollout-lease', 'rollout-observations', 'rollout-announce'],
+    keys: ROLLOUT,
+  },
   operateRollouts: {
     scripts: ['rollout-read', 'rollout-write', 'rollout-observations', 'rollout-keep'],
     commands: 'hget hgetall xrevrange zrange',

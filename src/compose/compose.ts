@@ -9,6 +9,7 @@ import { AdapterEnvironments } from './adapter-environments.ts'
 import { grpcChoices } from './grpc-choices.ts'
 import { createDomains, createRateLimits, type RateLimits } from './rate-limits.ts'
 import { checkHandlers, chooseHandlers } from './handler-choice.ts'
+import type { RolloutAnnouncer } from '../rollout/announcer.ts'
 import type { RolloutController } from '../rollout/controller.ts'
 import { type Door, door } from './listening-door.ts'
 import { Following } from './following.ts'
@@ -16,7 +17,7 @@ import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
 import { createQuotaCounters } from './quota-counters.ts'
-import { createRolloutControl } from './rollout-control.ts'
+import { createAnnouncer, createRolloutControl } from './rollout-control.ts'
 import { createReplications, type Replications } from './replications.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
@@ -28,7 +29,7 @@ import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { RedisRole } from '../kernel/metrics/process.ts'
-import type { Operations } from '../kernel/operation.ts'
+import { asRead, type Operations } from '../kernel/operation.ts'
 import { createGuard } from '../policy/guard.ts'
 import { explainCheck, type ExplainScope } from '../policy/explain.ts'
 import { HandlerTables } from '../policy/handler-table.ts'
@@ -47,6 +48,7 @@ import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
 import { fastifyHost } from '../server/fastify-host.ts'
 import { createHttpServer } from '../server/http.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
+import { rolloutOperation } from '../server/rollout-operation.ts'
 import { quotasOperation } from '../server/quota-operation.ts'
 
 const NODE_VARIETIES: readonly Variety[] = ['check', 'quota', 'attributes']
@@ -76,6 +78,8 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
   // Before there is a config: where none was ever published, somebody has to try the first one.
   const control = following && role !== 'worker' ? createRolloutControl(following, settings, ports) : undefined
   control?.start()
+  const announcer = following && role !== 'worker' ? await createAnnouncer(following, settings, ports) : undefined
+  announcer?.start()
   const watched = await (following?.open(open) ?? open(folderSource(settings.config, { clock, log })))
   checkHandlers(watched.current(), settings)
   const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
@@ -83,7 +87,7 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
   return new Composition(
     settings,
     ports,
-    { watched, following, control },
+    { watched, following, control, announcer },
     domains,
     createGrpc,
     await loadWorker(settings),
@@ -96,6 +100,8 @@ interface Configured {
   readonly following: Following | undefined
   /** Leads rollouts; workers never do. */
   readonly control: RolloutController | undefined
+  /** Tells of them. */
+  readonly announcer: RolloutAnnouncer | undefined
 }
 
 class Composition implements RunningProcess {
@@ -106,6 +112,7 @@ class Composition implements RunningProcess {
   readonly #watched: WatchedConfig
   readonly #following: Following | undefined
   readonly #control: RolloutController | undefined
+  readonly #announcer: RolloutAnnouncer | undefined
   readonly #links = new Map<RedisRole, RedisLink>()
   readonly #environments: AdapterEnvironments
   readonly #listener: AdapterListener | undefined
@@ -122,7 +129,7 @@ class Composition implements RunningProcess {
   constructor(
     settings: Settings,
     ports: ProcessPorts,
-    { watched, following, control }: Configured,
+    { watched, following, control, announcer }: Configured,
     domains: WatchedDomains | undefined,
     createGrpc: CreateGrpcServer | undefined,
     createWorker: CreateWorker | undefined,
@@ -135,6 +142,7 @@ class Composition implements RunningProcess {
     this.#watched = watched
     this.#following = following
     this.#control = control
+    this.#announcer = announcer
     if (following !== undefined) this.#links.set('config', following.link)
     const link = (access: RedisAccess | undefined, kind: RedisRole, commandTimeoutMs: number) => {
       if (access === undefined) return undefined
@@ -243,6 +251,7 @@ class Composition implements RunningProcess {
     const endAt = clock.monotonic() + deadlineMs
     const left = () => Math.max(0, endAt - clock.monotonic())
     await this.#control?.stop()
+    await this.#announcer?.stop()
     await this.#following?.stop()
     // Doors first, so that what they still take is handed on; handlers last, because others use them until then.
     await Promise.all([...this.#doors.values()].map((door) => door.drain(left() / 2)))
@@ -301,6 +310,7 @@ class Composition implements RunningProcess {
 
   #createOperations(): Operations {
     const policy = this.#policy
+    const following = this.#following
     if (policy === undefined) return new Map()
     const { clock, log } = this.#ports
     const { checkTimeoutMs: defaultTimeoutMs, maxMapEntries, maxAttributeBytes } = this.#settings
@@ -325,6 +335,7 @@ class Composition implements RunningProcess {
       ['revocations', revocationsOperation(operator)],
       ['explain', explainOperation(operator)],
       ['quotas', quotasOperation(operator, this.#createQuotaCounters())],
+      ...(following === undefined ? [] : ([[asRead('rollout'), rolloutOperation(operator, following)]] as const)),
     ])
   }
 

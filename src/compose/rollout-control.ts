@@ -1,13 +1,17 @@
 // What leads rollouts in a node, should it hold the lease: the controller, with pre-flights that try a version by the same
 // code, the same adapters and the same settings as this node's.
 
+import { readFile } from 'node:fs/promises'
 import { getHeapStatistics } from 'node:v8'
+import { IntermixError } from '../kernel/errors.ts'
 import { formatProblem } from '../kernel/problem.ts'
+import { RolloutAnnouncer } from '../rollout/announcer.ts'
 import { type PreflightResult, RolloutController } from '../rollout/controller.ts'
 import { Preflight } from '../rollout/preflight/preflight.ts'
 import type { PreflightOutcome } from '../rollout/preflight/preflight-report.ts'
 import type { RecordedBags } from '../rollout/recorded-bags.ts'
 import { type ConfigVersion, shortId } from '../rollout/version.ts'
+import { webhook } from '../rollout/webhook.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Following } from './following.ts'
 import type { ProcessPorts } from './running-process.ts'
@@ -23,7 +27,7 @@ const MAX_PROBLEMS = 20
 export function createRolloutControl(
   { store, observations, versions, recorded }: Following,
   settings: Settings,
-  { clock, log }: ProcessPorts,
+  { clock, log, meter }: ProcessPorts,
 ): RolloutController {
   const { defaultNamespace, maxEvaluationSteps, requireRules, processes, nodeId: node } = settings
   const preflight = new Preflight({
@@ -46,8 +50,29 @@ export function createRolloutControl(
     node,
     clock,
     log,
+    meter,
     preflight: (version) => tried(preflight, version, recorded, log),
   })
+}
+
+/** What tells a webhook of changes; `undefined` where there is none. */
+export async function createAnnouncer(
+  { store }: Following,
+  { rolloutWebhook: url, rolloutWebhookSecret, nodeId: node }: Settings,
+  { clock, random, log, meter }: ProcessPorts,
+): Promise<RolloutAnnouncer | undefined> {
+  if (url === undefined) return undefined
+  const secret = rolloutWebhookSecret === undefined ? undefined : await secretIn(rolloutWebhookSecret)
+  const announce = webhook({ url, secret, fetch, now: () => clock.now() })
+  return new RolloutAnnouncer({ store, node, announce, clock, random, log, meter })
+}
+
+async function secretIn(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new IntermixError('INVALID_SETTING', `--rollout-webhook-secret: ${file} cannot be read`, { cause })
+  }
 }
 
 async function tried(

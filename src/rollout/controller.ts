@@ -2,7 +2,8 @@
 // state is all that one leaves to the next.
 
 import { IntermixError } from '../kernel/errors.ts'
-import type { Clock, Logger } from '../kernel/ports.ts'
+import { ROLLOUT_TRANSITIONS_TOTAL } from '../kernel/metrics/rollout.ts'
+import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import { firstOf } from './cohort.ts'
 import { type Decision, judge } from './judge.ts'
 import type { Observed, Observations } from './observations.ts'
@@ -26,6 +27,7 @@ export interface ControllerOptions {
   readonly node: string
   readonly clock: Clock
   readonly log: Logger
+  readonly meter: Meter
   /** Tries a version without serving by it. What it throws counts as `unknown`. */
   preflight(version: ConfigVersion): Promise<PreflightResult>
 }
@@ -153,13 +155,14 @@ export class RolloutController {
   }
 
   async #apply(view: StateView, event: WithoutBy, lease: Lease): Promise<Applied> {
-    const { store, node, log } = this.#options
+    const { store, node, log, meter } = this.#options
     const applied = await store.apply(view, { ...event, by: node }, lease)
     if (applied.kind !== 'done') {
       // Somebody else has changed it meanwhile: the next look sees what.
       log.debug({ event: event.kind, ...applied }, 'a change of a rollout was not made')
       return applied
     }
+    meter.counter(ROLLOUT_TRANSITIONS_TOTAL)({ event: event.kind }).add()
     const level = event.kind === 'fail' || event.kind === 'fail-preflight' ? 'error' : 'info'
     log[level]({ rev: applied.state.rev, event: event.kind }, `config rollout: ${applied.entry}`)
     return applied

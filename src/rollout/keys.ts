@@ -12,6 +12,7 @@ export interface RolloutKeys {
   readonly facts: string
   readonly observations: string
   readonly seen: string
+  readonly announced: string
 }
 
 /** @param prefix that of the mesh, as `meshPrefix` gives it */
@@ -29,5 +30,6 @@ export function rolloutKeys(prefix: string): RolloutKeys {
     facts: `${tag}:facts`,
     observations: `${tag}:observations`,
     seen: `${tag}:seen`,
+    announced: `${tag}:announced`,
   }
 }

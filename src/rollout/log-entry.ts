@@ -13,6 +13,12 @@ export interface LogEntry {
   readonly token: string
 }
 
+/** An entry by the name that it has in the log. */
+export interface NamedEntry extends LogEntry {
+  /** Later entries have higher ones. */
+  readonly id: string
+}
+
 /** @param fields names and values in turns, as a stream has them */
 export function readEntry(fields: readonly string[]): LogEntry {
   const named = new Map<string, string>()

@@ -6,8 +6,8 @@ import { IntermixError } from '../kernel/errors.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { type Change, isRefusal, type OperatorEvent, type Publish, type Refusal, type RolloutEvent } from './events.ts'
 import { type RolloutKeys, rolloutKeys } from './keys.ts'
-import { type LogEntry, readEntry } from './log-entry.ts'
-import { LEASE, READ, WRITE } from './scripts.ts'
+import { type LogEntry, type NamedEntry, readEntry } from './log-entry.ts'
+import { ANNOUNCE, LEASE, READ, WRITE } from './scripts.ts'
 import { pinnedBy, type RolloutState } from './state.ts'
 import { readState, stateToText } from './state-json.ts'
 import { transition } from './transition.ts'
@@ -56,6 +56,8 @@ const ATTEMPTS = 5
 const LATELY = 20
 const MAX_REASON = 1_000
 const TIMEOUT_MS = 1_000
+/** Entries that are announced before it is looked again who may. */
+const MAX_ANNOUNCED = 20
 
 /** All methods reject with REDIS_UNAVAILABLE while Redis is away: nothing changes then, and everybody keeps what runs. */
 export class RolloutStore {
@@ -140,6 +142,20 @@ export class RolloutStore {
       TIMEOUT_MS,
     )
     return entries.map(([, fields]) => readEntry(fields))
+  }
+
+  /**
+   * Entries of the log that nobody has announced, oldest first, for the one who may; empty for others. Who asks has the right to
+   * announce them for so long.
+   * @param done the last one that it has announced
+   */
+  async unannounced(owner: string, done: string | undefined, ms: number): Promise<readonly NamedEntry[]> {
+    const { announced, log } = this.#keys
+    const { owner: held, entries } = await this.#link.run(
+      (client) => ANNOUNCE.run(client, [announced, log], [owner, done ?? '', ms, MAX_ANNOUNCED]),
+      TIMEOUT_MS,
+    )
+    return held === owner ? entries.map(({ id, fields }) => ({ ...readEntry(fields), id })) : []
   }
 
   async #write(

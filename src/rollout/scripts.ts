@@ -43,6 +43,19 @@ export const LEASE = defineScript({
   },
 })
 
+export const ANNOUNCE = defineScript({
+  name: 'rollout-announce',
+  keys: 2,
+  reply(raw) {
+    const [owner, entries] = listOf(raw)
+    const all = listOf(entries).map((each) => {
+      const [id, fields] = listOf(each)
+      return { id: textOf(id), fields: listOf(fields).map(textOf) }
+    })
+    return { owner: textOf(owner), entries: all }
+  },
+})
+
 export const OBSERVE = defineScript({ name: 'rollout-observe', keys: 2, reply: numberOf })
 
 export const OBSERVATIONS = defineScript({

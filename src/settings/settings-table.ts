@@ -40,6 +40,22 @@ export const SETTINGS = {
     group: 'Config',
     roles: CONFIGURED,
   },
+  rolloutWebhook: {
+    kind: 'url',
+    placeholder: 'URL',
+    description: 'Is told each change of config rollouts, by whichever node has one (Standard Webhooks).',
+    defaultText: 'none',
+    group: 'Config',
+    roles: DECIDING,
+  },
+  rolloutWebhookSecret: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'File with the secret by which --rollout-webhook is signed, in base64.',
+    defaultText: 'none: unsigned',
+    group: 'Config',
+    roles: DECIDING,
+  },
   defaultNamespace: {
     kind: 'text',
     default: 'istio-system',

@@ -14,7 +14,7 @@ import { VersionStore } from '../../src/rollout/version-store.ts'
 import type { ConfigVersion } from '../../src/rollout/version.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
-import { KeptLog } from '../redis/support.ts'
+import { KeptLog, ReadableMeter } from '../redis/support.ts'
 import { filesOf, idOf, NO_WAIT, saying } from './support.ts'
 
 const { link } = await sharedRedis({ commandTimeoutMs: 5_000, emptied: true })
@@ -64,6 +64,7 @@ class SimulatedNode {
       node: name,
       clock,
       log,
+      meter: new ReadableMeter(),
       preflight: async (version) => {
         this.tried.push(version.meta.id)
         return await this.preflight(version)

@@ -23,6 +23,36 @@ export const ROLLOUT_VERSIONS_TOTAL = counter({
   labels: { outcome: ['taken', 'proved', 'bad'] },
 })
 
+export const ROLLOUT_ANNOUNCED_TOTAL = counter({
+  name: 'rollout_announced_total',
+  unit: 'changes',
+  help: 'Changes of config rollouts that this process told the webhook; failed: tries without an answer of success; refused: given up, since it said that it will never take one.',
+  labels: { outcome: ['taken', 'failed', 'refused'] },
+})
+
+export const ROLLOUT_TRANSITIONS_TOTAL = counter({
+  name: 'rollout_transitions_total',
+  unit: 'changes',
+  help: 'Changes of config rollouts that this process made as their controller; what operators do is in the audit log, and told by the webhook.',
+  labels: {
+    event: [
+      'begin-preflight',
+      'pass-preflight',
+      'fail-preflight',
+      'choose-first',
+      'advance',
+      'fail',
+      'finish-rollback',
+      'pause',
+      'resume',
+      'promote',
+      'abort',
+      'rollback',
+      'publish',
+    ],
+  },
+})
+
 export const ROLLOUT_SHADOWED_TOTAL = counter({
   name: 'rollout_shadowed_total',
   unit: 'requests',

@@ -48,6 +48,8 @@ export interface RolloutMesh {
   restartWithoutRedis(): Promise<void>
   /** What the nodes have written. */
   output(): string
+  /** What each node answers to a GET at its admin port. */
+  read(path: string): Promise<readonly unknown[]>
 }
 
 /** Starts nodes that wait for a first version, publishes it, and asks them for `path`s from then on until the test ends. */
@@ -116,6 +118,7 @@ export async function startMesh(
       await Promise.all(members.map((member) => member.run()))
     },
     output: () => members.map((member) => member.output()).join('\n'),
+    read: async (path) => await Promise.all(members.slice(0, nodes).map((member) => member.read(path))),
   }
 }
 
@@ -145,6 +148,10 @@ class Member {
     const process = await startIntermix({ role: this.#role, config: this.#redis, nodeId, flags })
     this.#process = process
     void process.child.exited.then(() => this.#again(process)).catch(() => undefined)
+  }
+
+  async read(path: string): Promise<unknown> {
+    return await (await fetch(`${this.#process?.adminUrl}${path}`)).json()
   }
 
   output(): string {

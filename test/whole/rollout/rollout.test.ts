@@ -1,6 +1,7 @@
 // Config rollouts over real nodes: what is harmless reaches all of them, and what is not reaches one at most.
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { startHttpBackend } from '../../helpers/http-backend.ts'
 import { config, rule } from '../../rollout/preflight/configs.ts'
 import { startMesh } from './mesh.ts'
 
@@ -38,6 +39,26 @@ describe('a harmless change', () => {
       '25% → 50%',
       '50% → 100%',
     ])
+  })
+})
+
+describe('programs', () => {
+  it('read at any node where a rollout stands, and are told of each change by a webhook', async () => {
+    const webhook = await startHttpBackend()
+    onTestFinished(() => webhook.close())
+    const mesh = await startMesh(STABLE, PATHS, { nodes: 2, flags: ['--rollout-webhook', webhook.url] })
+    const denied = config(rule('admin', 'true'))
+    const ended = await mesh.rollOut(denied)
+    const views = await mesh.read('/v1/rollout')
+    const stable = (await mesh.store.state()).stable
+    for (const view of views)
+      expect(view).toMatchObject({ phase: 'idle', stable, ended: [{ outcome: ended.outcome }, {}] })
+    const events = () => webhook.requests.map(({ body }) => (JSON.parse(body) as { type: string }).type)
+    await expect.poll(events).toContain('rollout.fail')
+    // The first version may be older than the first node that tells.
+    const told = events().slice(events().lastIndexOf('rollout.publish'))
+    expect(told.slice(0, 3)).toEqual(['rollout.publish', 'rollout.begin-preflight', 'rollout.pass-preflight'])
+    expect(new Set(webhook.requests.map(({ headers }) => headers['webhook-id'])).size).toBe(webhook.count)
   })
 })
 
