@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
 import { Observations } from '../../../src/rollout/observations.ts'
 import { RolloutStore } from '../../../src/rollout/rollout-store.ts'
 import { type Pace, USUAL_PACE } from '../../../src/rollout/stages.ts'
@@ -17,6 +16,8 @@ import { type Intermix, startIntermix } from '../intermix.ts'
 const QUICK: Pace = { ...USUAL_PACE, shadowMs: 1_000, stageMs: 1_500, bakeMs: 1_500, pairs: 50, checks: 50 }
 const PREFIX = 'intermix'
 const PAUSE_MS = 5
+/** A pre-flight may take a minute of a processor that others have, too. */
+const LONGEST_MS = 300_000
 /** What is answered where policy has come to no verdict. */
 const NO_VERDICT = new Set(['UNAVAILABLE', 'INTERNAL', 'DEADLINE_EXCEEDED', 'UNKNOWN'])
 
@@ -26,6 +27,10 @@ export interface MeshOptions {
   readonly workers?: number
   /** Further flags of the nodes. */
   readonly flags?: readonly string[]
+  /** Between two requests to one node, in ms. */
+  readonly pauseMs?: number
+  /** What is to be called at the end, the last one first. */
+  readonly onEnd: (end: () => unknown) => void
 }
 
 /** What became of requests, by the number of the node that was asked. */
@@ -52,18 +57,18 @@ export interface RolloutMesh {
   read(path: string): Promise<readonly unknown[]>
 }
 
-/** Starts nodes that wait for a first version, publishes it, and asks them for `path`s from then on until the test ends. */
+/** Starts nodes that wait for a first version, publishes it, and asks them for `path`s from then on until the end. */
 export async function startMesh(
   first: readonly ConfigFile[],
   paths: readonly string[],
-  { nodes, workers = 0, flags = [] }: MeshOptions,
+  { nodes, workers = 0, flags = [], pauseMs = PAUSE_MS, onEnd }: MeshOptions,
 ): Promise<RolloutMesh> {
   const redis = await startRedis()
-  onTestFinished(() => redis.stop())
+  onEnd(() => redis.stop())
   const { link } = testLink(redis.url)
-  onTestFinished(() => link.close())
+  onEnd(() => link.close())
   const root = mkdtempSync(join(tmpdir(), 'intermix-rollout-'))
-  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+  onEnd(() => rmSync(root, { recursive: true, force: true }))
   const place = { link, prefix: PREFIX }
   const [store, versions] = [new RolloutStore(place), new VersionStore(place)]
   const publish = async (files: readonly ConfigFile[], pace: Partial<Pace> = {}) => {
@@ -82,7 +87,7 @@ export async function startMesh(
         return outcome !== undefined
       },
       `the end of ${id}`,
-      120_000,
+      LONGEST_MS,
     )
     if (outcome === undefined) throw new Error('unreachable')
     return outcome
@@ -91,7 +96,7 @@ export async function startMesh(
     const role = number < nodes ? 'node' : 'worker'
     return new Member(role, number, redis.url, [...flags, '--config-cache', join(root, `${number}`)])
   })
-  onTestFinished(async () => {
+  onEnd(async () => {
     await Promise.all(members.map((member) => member.stop()))
   })
   await untilUp(link)
@@ -99,8 +104,8 @@ export async function startMesh(
   const firstId = await publish(first)
   await Promise.all(starting)
   await ended(firstId)
-  const load = Promise.all(members.slice(0, nodes).map((member) => member.load(paths)))
-  onTestFinished(async () => {
+  const load = Promise.all(members.slice(0, nodes).map((member) => member.load(paths, pauseMs)))
+  onEnd(async () => {
     for (const member of members) member.isStopping = true
     await load
   })
@@ -171,10 +176,10 @@ class Member {
   }
 
   /** Asks for one path after the other. */
-  async load(paths: readonly string[]): Promise<void> {
+  async load(paths: readonly string[], pauseMs: number): Promise<void> {
     for (let n = 0; !this.isStopping; n++) {
       await this.#ask(paths[n % paths.length] ?? '/')
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
   }
 

@@ -20,11 +20,12 @@ spec: {actions: [{handler: {adapter: ${adapter}, params: {}}, instances: [{templ
 `
 }
 
-const start = () => startMesh(STABLE, PATHS, { nodes: NODES, flags: ['--adapters', ADAPTERS] })
+const onEnd = (end: () => unknown) => onTestFinished(async () => void (await end()))
+const start = () => startMesh(STABLE, PATHS, { nodes: NODES, flags: ['--adapters', ADAPTERS], onEnd })
 
 describe('a harmless change', () => {
   it('goes through all stages to all nodes, and no request fails', async () => {
-    const mesh = await startMesh(STABLE, PATHS, { nodes: NODES, workers: 1 })
+    const mesh = await startMesh(STABLE, PATHS, { nodes: NODES, workers: 1, onEnd })
     const harmless = config(rule('admin', 'request.path.startsWith("/admin") || request.path == "/nowhere"'))
     mesh.asked()
     const outcome = await mesh.rollOut(harmless)
@@ -46,7 +47,7 @@ describe('programs', () => {
   it('read at any node where a rollout stands, and are told of each change by a webhook', async () => {
     const webhook = await startHttpBackend()
     onTestFinished(() => webhook.close())
-    const mesh = await startMesh(STABLE, PATHS, { nodes: 2, flags: ['--rollout-webhook', webhook.url] })
+    const mesh = await startMesh(STABLE, PATHS, { nodes: 2, flags: ['--rollout-webhook', webhook.url], onEnd })
     const denied = config(rule('admin', 'true'))
     const ended = await mesh.rollOut(denied)
     const views = await mesh.read('/v1/rollout')
@@ -64,7 +65,7 @@ describe('programs', () => {
 
 describe('nodes that start without Redis', () => {
   it('serve by the version that was stable when they last heard', async () => {
-    const mesh = await startMesh(STABLE, [], { nodes: 2 })
+    const mesh = await startMesh(STABLE, [], { nodes: 2, onEnd })
     await mesh.restartWithoutRedis()
     expect(mesh.output().match(/starting with a version that was served well by before/g)).toHaveLength(2)
     expect(mesh.touchedBy(STABLE)).toEqual([0, 1])
