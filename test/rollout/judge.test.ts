@@ -157,7 +157,7 @@ describe('a judge', () => {
     [
       'latency',
       { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 1.3) }) } },
-      'latency: median 137 µs, stable: 106 µs',
+      'latency: median 137 µs, stable: 106 µs, up to 127 µs is harmless',
     ],
     [
       'flips',
@@ -212,6 +212,17 @@ describe('a judge', () => {
       { stage: 'shadow', canary: { shadow: shadow(50_000, ['deny', 5], ['allow', 4]) } },
     ],
   ])('holds nothing against a candidate for %s', (_, scene) => expect(judged(scene).told).toBe('advance'))
+
+  it('tells of the slowest hundredth, and knows machines of different speed', () => {
+    const slow = {
+      counters: counted(1_000, { medians: MEDIANS.map((us) => us * 1.3), latency: [0, 0, 0, 0, 99, 0, 0, 0, 1] }),
+    }
+    const { guards } = judged({ stage: 'one-node', canary: slow })
+    expect(guards.at(-1)?.words).toMatch(/^median 137 µs \(p99 2 µs\), stable: 106 µs, up to 127 µs is harmless$/)
+    const spread = { ...NO_BASELINE.spread, latency: 0.2 }
+    const uneven = { baseline: { ...NO_BASELINE, spread } }
+    expect(judged({ stage: 'one-node', canary: slow, rollout: uneven }).told).toBe('advance')
+  })
 
   it('expects what was declared', () => {
     const canary = { shadow: shadow(2_000, ['deny', 100]) }
