@@ -18,6 +18,8 @@ interface Scene {
   readonly now?: number
   readonly votes?: readonly Vote[]
   readonly watchedMs?: number
+  /** How long `n0` has not been able to serve. */
+  readonly illMs?: number
   /** Of `n0`, which runs the candidate or evaluates it; `undefined`: it is not there. */
   readonly canary?: Partial<SeenObservation> | undefined
   readonly others?: Partial<SeenObservation>
@@ -67,7 +69,7 @@ const shadow = (pairs: number, ...flips: readonly [to: string, count: number][])
 
 function judged(scene: Scene) {
   const state = stateOf(scene)
-  const { now = LATER, votes = [], watchedMs = LATER, processes = 8 } = scene
+  const { now = LATER, votes = [], watchedMs = LATER, illMs = 0, processes = 8 } = scene
   const isServing = scene.stage !== 'shadow' && scene.stage !== 'preflight'
   const said = (
     node: string,
@@ -84,7 +86,13 @@ function judged(scene: Scene) {
   const isThere = !('canary' in scene) || scene.canary !== undefined
   const canary = said('n0', isServing ? CANDIDATE : STABLE, 1_000, { shadow: shadow(2_000), ...scene.canary })
   const observations = isThere ? [canary, ...others] : others
-  const { decision, guards } = judge({ state, now, observed: { observations, votes }, watchedMs })
+  const { decision, guards } = judge({
+    state,
+    now,
+    observed: { observations, votes },
+    watchedMs,
+    illMs: new Map([['n0', illMs]]),
+  })
   const told = decision.action === 'apply' ? decision.event.kind : decision.action
   const why =
     decision.action === 'wait'
@@ -108,7 +116,13 @@ describe('a judge', () => {
 
   it('has the pre-flight made, and waits where there is nothing to judge', () => {
     expect(judged({ stage: 'preflight' }).told).toBe('preflight')
-    const { decision } = judge({ state: NO_ROLLOUT, now: 0, observed: { observations: [], votes: [] }, watchedMs: 0 })
+    const { decision } = judge({
+      state: NO_ROLLOUT,
+      now: 0,
+      observed: { observations: [], votes: [] },
+      watchedMs: 0,
+      illMs: new Map<string, number>(),
+    })
     expect(decision.action).toBe('wait')
   })
 
@@ -182,8 +196,8 @@ describe('a judge', () => {
     ['a node that died', { stage: 'one-node', canary: { ageMs: 16_000 } }, 'n0 ran it and has been silent for 15 s'],
     [
       'a node that cannot serve',
-      { stage: 'one-node', canary: { isHealthy: false } },
-      'n0 cannot serve, which others can',
+      { stage: 'one-node', canary: { isHealthy: false }, illMs: 30_000 },
+      'n0 cannot serve for 30 s, which others can',
     ],
   ])('rolls back for %s, while paused, too', (_, scene, words) => {
     const failed = judged(scene)
@@ -264,8 +278,8 @@ describe('a judge', () => {
 
   it('waits for health where others are ill as well, or it has only begun', () => {
     const ill = { isHealthy: false }
-    expect(judged({ stage: 'one-node', canary: ill, others: ill }).told).toBe('wait')
-    expect(judged({ stage: 'one-node', canary: ill, now: 20_000 }).told).toBe('wait')
+    expect(judged({ stage: 'one-node', canary: ill, others: ill, illMs: 60_000 }).told).toBe('wait')
+    expect(judged({ stage: 'one-node', canary: ill, illMs: 29_000 }).told).toBe('wait')
   })
 
   it('waits for no conclusion where an operator has promoted, but for the time, the node and what fails', () => {

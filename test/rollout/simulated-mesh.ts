@@ -110,7 +110,7 @@ export function rollOut(options: MeshOptions): MeshResult {
       (sum, { version, counters, pairs }) => sum + pairs + (version === CANDIDATE ? counters.checks : 0),
       0,
     )
-    const seen = { state, now, observed: { observations, votes: [] }, watchedMs: now }
+    const seen = { state, now, observed: { observations, votes: [] }, watchedMs: now, illMs: new Map<string, number>() }
     const { decision } = judge(seen)
     if (decision.action === 'apply') apply({ ...decision.event, at: now, by })
   }
