@@ -170,8 +170,8 @@ describe('a judge', () => {
     ],
     [
       'latency',
-      { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 1.3) }) } },
-      'latency: median 137 µs, stable: 106 µs, up to 127 µs is harmless',
+      { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 4) }) } },
+      'latency: median 422 µs, stable: 106 µs, up to 356 µs is harmless',
     ],
     [
       'flips',
@@ -211,7 +211,7 @@ describe('a judge', () => {
     ['a version that is not under way', { stage: 'one-node', votes: [{ node: 'n0', version: STABLE, reason: '' }] }],
     [
       'a difference in time that does not matter',
-      { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 1.15) }) } },
+      { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 2) }) } },
     ],
     [
       'denials as frequent as elsewhere',
@@ -229,11 +229,11 @@ describe('a judge', () => {
 
   it('tells of the slowest hundredth, and knows machines of different speed', () => {
     const slow = {
-      counters: counted(1_000, { medians: MEDIANS.map((us) => us * 1.3), latency: [0, 0, 0, 0, 99, 0, 0, 0, 1] }),
+      counters: counted(1_000, { medians: MEDIANS.map((us) => us * 4), latency: [0, 0, 0, 0, 99, 0, 0, 0, 1] }),
     }
     const { guards } = judged({ stage: 'one-node', canary: slow })
-    expect(guards.at(-1)?.words).toMatch(/^median 137 µs \(p99 2 µs\), stable: 106 µs, up to 127 µs is harmless$/)
-    const spread = { ...NO_BASELINE.spread, latency: 0.2 }
+    expect(guards.at(-1)?.words).toMatch(/^median 422 µs \(p99 2 µs\), stable: 106 µs, up to 356 µs is harmless$/)
+    const spread = { ...NO_BASELINE.spread, latency: 1.2 }
     const uneven = { baseline: { ...NO_BASELINE, spread } }
     expect(judged({ stage: 'one-node', canary: slow, rollout: uneven }).told).toBe('advance')
   })
