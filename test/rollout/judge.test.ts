@@ -228,14 +228,15 @@ describe('a judge', () => {
   ])('holds nothing against a candidate for %s', (_, scene) => expect(judged(scene).told).toBe('advance'))
 
   it('tells of the slowest hundredth, and knows machines of different speed', () => {
-    const slow = {
-      counters: counted(1_000, { medians: MEDIANS.map((us) => us * 4), latency: [0, 0, 0, 0, 99, 0, 0, 0, 1] }),
-    }
-    const { guards } = judged({ stage: 'one-node', canary: slow })
-    expect(guards.at(-1)?.words).toMatch(/^median 422 µs \(p99 2 µs\), stable: 106 µs, up to 356 µs is harmless$/)
-    const spread = { ...NO_BASELINE.spread, latency: 1.2 }
+    const times = (factor: number) => MEDIANS.map((us) => us * factor)
+    const slow = { counters: counted(1_000, { medians: times(13), latency: [0, 0, 0, 0, 99, 0, 0, 0, 1] }) }
+    const others = { counters: counted(1_000, { medians: times(10) }) }
+    const { guards } = judged({ stage: 'one-node', canary: slow, others })
+    expect(guards.at(-1)?.words).toBe('median 1,372 µs (p99 2 µs), stable: 1,055 µs, up to 1,305 µs is harmless')
+    const spread = { ...NO_BASELINE.spread, latency: 0.2 }
     const uneven = { baseline: { ...NO_BASELINE, spread } }
-    expect(judged({ stage: 'one-node', canary: slow, rollout: uneven }).told).toBe('advance')
+    expect(judged({ stage: 'one-node', canary: slow, others }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', canary: slow, others, rollout: uneven }).told).toBe('advance')
   })
 
   it('expects what was declared', () => {

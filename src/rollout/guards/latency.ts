@@ -45,7 +45,7 @@ export function latencyGuard(situation: Situation): Guard {
     }
   const [one, other] = [median(ones), median(others)]
   const spread = SPREAD_BENEFIT * Math.max(rollout.baseline.spread.latency, latencySpread(situation))
-  const most = Math.max(Math.max(HARMFUL_RATIO, 1 + spread) * other, other + HARMFUL_US)
+  const most = Math.max(HARMFUL_RATIO * other, (1 + spread) * other, other + HARMFUL_US)
   const words = `median ${us(one)}${tail(byCandidate)}, stable: ${us(other)}${tail(byStable)}, up to ${us(most)} is harmless`
   const isSlower = one >= most && mannWhitney(ones, others) < alphaOf(SERVING_TESTS)
   return { name, verdict: isSlower ? 'fail' : 'pass', words }
