@@ -12,7 +12,7 @@ import type { Rollout } from './state.ts'
 import type { VersionStore } from './version-store.ts'
 import { type ConfigVersion, shortId } from './version.ts'
 
-/** What a worker thread found. `unknown`: it could not be tried here; another attempt is made, by another node if there is one. */
+/** What trying a version found. `unknown`: it could not be tried here; another attempt is made, by another node if there is one. */
 export interface PreflightResult {
   readonly verdict: 'pass' | 'fail' | 'unknown'
   readonly reason: string

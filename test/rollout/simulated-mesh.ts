@@ -139,7 +139,7 @@ function live(node: Node, state: RolloutState, { options, checks, stable, candid
     errors: counters.errors + drawn(rates.errors),
     unknowns: counters.unknowns + drawn(rates.unknowns),
     denials: counters.denials + drawn(rates.denials),
-    medians: [...counters.medians, (100 * (1 + 0.2 * options.random())) / node.speed].slice(-60),
+    medians: [...counters.medians, (2_000 * (1 + 0.2 * options.random())) / node.speed].slice(-60),
   }
   if (assigned?.role !== 'shadow') return
   node.pairs += checks
