@@ -15,7 +15,12 @@ try {
 const thread = new URL(`./preflight-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
 process.on('disconnect', () => process.exit(1))
 process.once('message', (request) => {
-  void examineInThread(thread, request as PreflightRequest, systemClock).then((outcome) => {
+  void examineInThread(thread, request as PreflightRequest, { clock: systemClock, processorMs }).then((outcome) => {
     process.send?.(outcome, () => process.exit(0))
   })
 })
+
+function processorMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1_000
+}

@@ -15,7 +15,13 @@ const count = (number: number, description: string) =>
 const { ratelimitConfig: _, ...VALIDATION } = VALIDATION_OPTIONS
 
 export const ROLLOUT_OPTIONS = {
-  message: { kind: 'text', default: '', env: false, description: 'publish: what changes, for history.' },
+  message: {
+    kind: 'text',
+    default: '',
+    env: false,
+    description: 'publish: what changes, for history.',
+    pattern: { regex: /^[^]{0,1000}$/, allowed: 'up to 1,000 characters' },
+  },
   expect: {
     kind: 'texts',
     default: [],

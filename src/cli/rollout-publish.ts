@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { formatProblem } from '../kernel/problem.ts'
 import { readVersionFolder } from '../rollout/read-folder.ts'
 import type { Pace } from '../rollout/stages.ts'
-import { type ConfigFile, shortId, versionId } from '../rollout/version.ts'
+import { type ConfigFile, shortId, versionId, versionProblems } from '../rollout/version.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import type { RolloutValues } from './rollout-options.ts'
 import { answer } from './rollout-answer.ts'
@@ -60,8 +60,9 @@ async function readValid(
   )
   for (const problem of problems) io.err(formatProblem(problem))
   const files = isUsable ? await readVersionFolder(folder) : []
-  if (isUsable && versionId(files) === versionId(before)) return files
-  const why = isUsable ? 'it changes while it is read; publish it when it is complete' : summary
-  io.err(`intermix rollout: ${folder} is not published: ${why}`)
-  return undefined
+  const whyNot = isUsable ? versionProblems(files) : [summary]
+  if (isUsable && versionId(files) !== versionId(before))
+    whyNot.push('it changes while it is read; publish it when it is complete')
+  for (const why of whyNot) io.err(`intermix rollout: ${folder} is not published: ${why}`)
+  return whyNot.length === 0 ? files : undefined
 }

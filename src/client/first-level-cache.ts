@@ -147,7 +147,7 @@ export class FirstLevelCache {
   /** Keeps an answer for the requests that it holds for. @returns it, with the one whose place it takes */
   keep(
     wanted: Wanted,
-    { answer, shape, staleForMs, isPaid }: NodeAnswer,
+    { answer, shape, staleForMs, isPaid, usesUnbound }: NodeAnswer,
     options: KeepOptions,
   ): Replacement | undefined {
     const { notKept } = this.#options
@@ -177,7 +177,7 @@ export class FirstLevelCache {
       freshUntil,
       epoch: shape.epoch,
       parts: [],
-      isUseBound: true,
+      isUseBound: isPaid || usesUnbound !== true,
       usesLeft: answer.validUses,
       upkeep,
     })

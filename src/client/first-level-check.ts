@@ -180,12 +180,14 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     const { isPaid, staleUntil, asked: reads } = upkeep
     const epoch = validUses === 0 ? undefined : this.#options.retold?.stamp(kept.epoch)
     if (epoch === undefined) return { isPaid }
-    return { isPaid, staleForMs: staleUntil - freshUntil, shape: { ...chosen, reads, epoch } }
+    const usesUnbound = !kept.isUseBound
+    return { isPaid, usesUnbound, staleForMs: staleUntil - freshUntil, shape: { ...chosen, reads, epoch } }
   }
 
   /** Takes uses for a caller that keeps the answer, too; most are left for others here. Of those that were paid for it says how many it wants. */
   #handOn(answer: StoredAnswer, { shape, uses: wanted = 1 }: CheckOptions): number {
     if (answer.upkeep?.isPaid === true) return this.#paid.handOn(answer, wanted - 1)
+    if (!answer.isUseBound) return answer.usesLeft
     const uses = Math.floor(answer.usesLeft * (shape === true ? FILTER_SHARE : HANDED_ON_SHARE))
     answer.usesLeft -= uses
     return uses
@@ -237,10 +239,12 @@ export class FirstLevelCheck implements CheckService, QuotaService {
       ? { ...answer, validUses, referenced: isTold ? referencedBy(shape) : NO_REFERENCES }
       : { ...answer, validForMs: 0, validUses: 0 }
     const quotas = grants.size === 0 ? NO_GRANTS : grantsFor(request, grants, options)
-    const { isPaid, staleForMs } = told
+    const { isPaid, staleForMs, usesUnbound = false } = told
     const epoch = options.shape === true && isGiven && validUses > 0 ? retold?.stamp(shape.epoch) : undefined
     const keep =
-      shape === undefined || epoch === undefined ? { isPaid } : { isPaid, staleForMs, shape: { ...shape, epoch } }
+      shape === undefined || epoch === undefined
+        ? { isPaid }
+        : { isPaid, usesUnbound, staleForMs, shape: { ...shape, epoch } }
     const outcome: CheckOutcome = { answer: given, quotas, answeredAt: now, ...keep }
     return isTold && wanted?.bag instanceof NormalRequestBag ? outcomeAsSent(outcome, wanted.bag) : outcome
   }

@@ -143,11 +143,14 @@ class CrashListeners {
   }
 
   #tell(error: unknown, end: (error: unknown) => void): void {
-    try {
-      for (const listener of this.#listeners) listener(error)
-    } finally {
-      end(error)
+    for (const listener of this.#listeners) {
+      try {
+        listener(error)
+      } catch {
+        // What ends the process is the first error, and that is told.
+      }
     }
+    end(error)
   }
 }
 

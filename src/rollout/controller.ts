@@ -13,7 +13,7 @@ import type { Rollout } from './state.ts'
 import type { VersionStore } from './version-store.ts'
 import { type ConfigVersion, shortId } from './version.ts'
 
-/** What a worker thread found. `unknown`: it could not be tried here; another attempt is made, by another node if there is one. */
+/** What trying a version found. `unknown`: it could not be tried here; another attempt is made, by another node if there is one. */
 export interface PreflightResult {
   readonly verdict: 'pass' | 'fail' | 'unknown'
   readonly reason: string
@@ -51,6 +51,8 @@ export class RolloutController {
   #looking: Promise<void> | undefined
   /** Since when all processes have been heard without a gap, on the monotonic clock. */
   #watchedSince: number | undefined
+  /** Since when processes have been seen that cannot serve, on the same clock. */
+  #illSince = new Map<string, number>()
   #attempt: Attempt | undefined
   #freeLooks = 0
   #isLeading = false
@@ -101,7 +103,8 @@ export class RolloutController {
     this.#watchedSince ??= now
     const watchedMs = now - this.#watchedSince
     if (isOneOfSeveral(rollout, observed, this.#options.node)) return await this.#yield()
-    const { decision } = judge({ state: view.state, now: view.now, observed, watchedMs })
+    const illMs = this.#illMs(observed, now)
+    const { decision } = judge({ state: view.state, now: view.now, observed, watchedMs, illMs })
     await this.#act({ view, lease, observed }, rollout, decision)
   }
 
@@ -181,9 +184,16 @@ export class RolloutController {
     return lease
   }
 
+  #illMs({ observations }: Observed, now: number): ReadonlyMap<string, number> {
+    const ill = observations.filter(({ isHealthy }) => !isHealthy).map(({ node }) => node)
+    this.#illSince = new Map(ill.map((node) => [node, this.#illSince.get(node) ?? now]))
+    return new Map(Array.from(this.#illSince, ([node, since]) => [node, now - since]))
+  }
+
   #follow(): undefined {
     this.#isLeading = false
     this.#watchedSince = undefined
+    this.#illSince.clear()
     this.#attempt = undefined
   }
 
@@ -195,6 +205,7 @@ export class RolloutController {
 
   #failed(error: unknown): void {
     this.#watchedSince = undefined
+    this.#illSince.clear()
     if (!this.#isTrouble)
       this.#options.log.warn({ err: error }, 'config rollouts stand still: nothing changes meanwhile')
     this.#isTrouble = true
@@ -218,7 +229,7 @@ function isOneOfSeveral({ first, status }: Rollout, { observations }: Observed, 
 }
 
 function served(view: StateView, rollout: Rollout, observed: Observed) {
-  const { nodes, present } = situationOf({ ...view, observed, watchedMs: 0 }, rollout)
+  const { nodes, present } = situationOf({ ...view, observed, watchedMs: 0, illMs: new Map() }, rollout)
   return {
     first: firstOf(
       rollout,

@@ -25,8 +25,11 @@ const OUTCOMES = ['deny', 'unknown'] as const
 /** Expectations of one rollout. */
 export const MAX_EXPECTATIONS = 50
 
+const MAX_LENGTH = 400
+
 /** Reads one; a text that says what is wrong with it and what would be right. */
 export function readExpectation(text: string): Expectation | string {
+  if (text.length > MAX_LENGTH) return `${JSON.stringify(text.slice(0, 80))}…: more than ${MAX_LENGTH} characters`
   const [, rule, sign, word = '', percent = '100'] = FORM.exec(text) ?? []
   if (rule === undefined)
     return `${JSON.stringify(text)}: write RULE: +deny, or -deny, +unknown, -unknown; add <= 5% to bound it`

@@ -14,7 +14,7 @@ import type { Rollout } from './state.ts'
 
 type WithoutWho<E> = E extends unknown ? Omit<E, 'at' | 'by'> : never
 
-/** What is to be done now. `preflight`: a worker thread has to try the candidate. */
+/** What is to be done now. `preflight`: the candidate has to be tried. */
 export type Decision =
   | { readonly action: 'wait'; readonly reason: string }
   | { readonly action: 'preflight' }

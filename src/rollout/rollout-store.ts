@@ -175,12 +175,12 @@ export class RolloutStore {
       isBegun(old, change) ? '1' : '',
       change.leastMs,
       change.release ?? '',
-      JSON.stringify(Object.fromEntries(change.quarantine)),
       by,
       JSON.stringify(what),
       change.entry,
       MAX_LOG,
       MAX_QUARANTINED,
+      ...[...change.quarantine].flat(),
     ]
     return await this.#link.run(
       (client) => WRITE.run(client, [state, held, quarantine, why, votes, log], args),
@@ -194,8 +194,13 @@ function isBegun({ rollout: old }: RolloutState, { state: { rollout } }: Change<
   return rollout !== undefined && (old === undefined || old.id !== rollout.id || old.since !== rollout.since)
 }
 
-/** Reasons come from processes and people: one of any length is not to be read by all every second. */
+/**
+ * Reasons come from processes and people: one of any length is not to be read by all every second, and none has half a
+ * character, which Redis would not keep.
+ */
 function bounded(event: RolloutEvent): RolloutEvent {
-  if (!('reason' in event) || event.reason.length <= MAX_REASON) return event
-  return { ...event, reason: `${event.reason.slice(0, MAX_REASON)} …` }
+  if (!('reason' in event)) return event
+  const reason = event.reason.toWellFormed()
+  if (reason.length <= MAX_REASON) return { ...event, reason }
+  return { ...event, reason: `${reason.slice(0, MAX_REASON).toWellFormed()} …` }
 }

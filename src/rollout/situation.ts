@@ -31,6 +31,7 @@ export interface Situation {
   readonly silentStable: readonly SeenObservation[]
   /** Against the candidate. */
   readonly votes: readonly Vote[]
+  readonly illMs: ReadonlyMap<string, number>
   /** All that was said lately, and for how long it has been heard. */
   readonly heard: { readonly observations: readonly SeenObservation[]; readonly watchedMs: number }
 }
@@ -45,9 +46,11 @@ export interface Seen {
    * is nobody's fault.
    */
   readonly watchedMs: number
+  /** For how long processes have been seen that could not serve, in ms. */
+  readonly illMs: ReadonlyMap<string, number>
 }
 
-export function situationOf({ state, now, observed, watchedMs }: Seen, rollout: Rollout): Situation {
+export function situationOf({ state, now, observed, watchedMs, illMs }: Seen, rollout: Rollout): Situation {
   const { observations, votes } = observed
   const key = stageKey(state)
   const isInShadow = rollout.stage === 'shadow'
@@ -73,6 +76,7 @@ export function situationOf({ state, now, observed, watchedMs }: Seen, rollout: 
     silentCandidates: silent.filter(isCandidates),
     silentStable: silent.filter((one) => !isCandidates(one) && one.version === state.stable),
     votes: votes.filter(({ version }) => version === rollout.candidate),
+    illMs,
     heard: { observations, watchedMs },
   }
 }

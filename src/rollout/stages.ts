@@ -1,7 +1,7 @@
 // The stages that a candidate goes through, in their order, and how long each takes at least.
 
 /**
- * `preflight`: no process serves with it, a worker thread of one node tries it. `shadow`: one node evaluates it beside the
+ * `preflight`: nobody serves by it, it is tried beside one node. `shadow`: one node evaluates it beside the
  * stable version, which answers. `one-node`: the same node answers by it. Then shares of all processes; at `100%` it bakes.
  */
 export const STAGES = ['preflight', 'shadow', 'one-node', '5%', '25%', '50%', '100%'] as const

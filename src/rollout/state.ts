@@ -17,7 +17,7 @@ export type Rate = Exclude<keyof Tally, 'checks'>
 
 /** What the stable version came to, and by how much processes differed that all ran it: a relative standard deviation. */
 export interface Baseline extends Tally {
-  readonly spread: Readonly<Record<Rate, number>>
+  readonly spread: Readonly<Record<Rate | 'latency', number>>
 }
 
 /** A candidate under way. */
@@ -73,7 +73,7 @@ export interface RolloutState {
 
 export const NO_TALLY: Tally = { checks: 0, errors: 0, unknowns: 0, denials: 0 }
 
-export const NO_BASELINE: Baseline = { ...NO_TALLY, spread: { errors: 0, unknowns: 0, denials: 0 } }
+export const NO_BASELINE: Baseline = { ...NO_TALLY, spread: { errors: 0, unknowns: 0, denials: 0, latency: 0 } }
 
 export const NO_ROLLOUT: RolloutState = { rev: 0, stable: undefined, previous: [], rollout: undefined, ended: [] }
 

@@ -143,6 +143,7 @@ function added(one: Baseline, other: Baseline): Baseline {
       errors: Math.max(one.spread.errors, other.spread.errors),
       unknowns: Math.max(one.spread.unknowns, other.spread.unknowns),
       denials: Math.max(one.spread.denials, other.spread.denials),
+      latency: Math.max(one.spread.latency, other.spread.latency),
     },
   }
 }

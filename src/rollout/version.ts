@@ -78,7 +78,7 @@ export function bytesOf(files: readonly ConfigFile[]): number {
 }
 
 /** What is too much about a set of files, or wrong with their paths; all of it. */
-export function versionProblems(files: readonly ConfigFile[]): readonly string[] {
+export function versionProblems(files: readonly ConfigFile[]): string[] {
   const problems: string[] = []
   if (files.length === 0) problems.push('a version has at least one file')
   if (files.length > VERSION_BOUNDS.files)

@@ -132,6 +132,13 @@ describe('intermix rollout publish', () => {
     expect(await json('history')).toMatchObject({ json: { versions: [], log: [] } })
   })
 
+  it('refuses a folder with more files than a version has', async () => {
+    await write('a')
+    for (let n = 0; n < 1_000; n++) await writeFile(join(folder, `empty-${n}.yaml`), '---\n')
+    const { code, errors } = await run('publish', folder)
+    expect([code, errors]).toEqual([1, expect.stringContaining('1001 files: a version has at most 1000')])
+  })
+
   it('refuses what is in quarantine, unless it is to be tried again', async () => {
     await settle('a')
     const id = await write('b')
@@ -282,6 +289,33 @@ describe('intermix rollout wait', () => {
     const waiting = json('wait')
     await lead({ kind: 'fail', by: 'n1', reason: 'errors' }, { kind: 'finish-rollback', by: 'n1' })
     expect(await waiting).toMatchObject({ code: 1, json: { outcome: 'rolled-back', reason: 'errors' } })
+  })
+
+  it('waits on while Redis does not answer', async () => {
+    await settle('a')
+    await toOneNode('b')
+    const io = testIo({ env: { INTERMIX_REDIS: redis.url } })
+    const waiting = runCommand(['rollout', 'wait'], io)
+    await expect.poll(() => io.errors.join()).toContain('one-node')
+    redis.pause()
+    try {
+      await expect.poll(() => io.errors.join(), { timeout: 20_000 }).toContain('Redis is away')
+    } finally {
+      redis.resume()
+    }
+    await expect
+      .poll(
+        () =>
+          lead({ kind: 'fail', by: 'n1', reason: 'errors' }).then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 20_000 },
+      )
+      .toBe(true)
+    await lead({ kind: 'finish-rollback', by: 'n1' })
+    expect(await waiting).toBe(1)
+    expect(io.lines.join()).toContain('rolled-back: errors')
   })
 
   it('ends with 4 when nothing was decided in time', async () => {

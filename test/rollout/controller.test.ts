@@ -52,6 +52,8 @@ class SimulatedNode {
   /** It denies every check where it answers by this version. */
   denies: string | undefined
   isDead = false
+  /** The version by which it cannot serve. */
+  illWith: string | undefined
   #pairs = 0
   #stage = ''
 
@@ -88,7 +90,8 @@ class SimulatedNode {
     if (assigned?.role === 'shadow') this.#pairs += 250
     const shadow = assigned?.role === 'shadow' ? { pairs: this.#pairs, incomparable: 0, flips: [] } : undefined
     const version = assigned?.version
-    const said = saying({ version, stage, rev: state.rev, counters: this.#counters.counters(), shadow })
+    const isHealthy = version === undefined || version !== this.illWith
+    const said = saying({ version, stage, rev: state.rev, counters: this.#counters.counters(), shadow, isHealthy })
     await observations.observe(this.name, said)
   }
 }
@@ -171,6 +174,17 @@ describe('a controller', () => {
     await observations.vote({ node: rollout?.first ?? '', version: idOf('b'), reason: 'it crashed twice' })
     await turn()
     expect(phaseOf(await store.state())).toBe('rolling-back')
+  })
+
+  it('rolls back where a node cannot serve by it for half a minute', async () => {
+    await settle('a')
+    for (const node of nodes) node.illWith = idOf('b')
+    await publish('b')
+    await until('one-node')
+    for (let n = 0; n < 25; n++) await turn()
+    expect(phaseOf(await store.state())).toBe('one-node')
+    await until('rolling-back')
+    expect((await store.state()).rollout?.reason).toContain('cannot serve for 30 s')
   })
 
   it('is not the node that runs the candidate first', async () => {

@@ -28,6 +28,7 @@ describe('an expectation', () => {
     ['deny-admin: +dney', 'did you mean deny?'],
     ['a: +allow', 'allow is neither deny nor unknown'],
     ['a: +deny <= 101%', '101 % of the requests'],
+    [`${'a'.repeat(400)}: +deny`, 'more than 400 characters'],
   ])('%j is refused', (text, words) => expect(readExpectation(text)).toContain(words))
 })
 

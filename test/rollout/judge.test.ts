@@ -18,6 +18,8 @@ interface Scene {
   readonly now?: number
   readonly votes?: readonly Vote[]
   readonly watchedMs?: number
+  /** How long `n0` has not been able to serve. */
+  readonly illMs?: number
   /** Of `n0`, which runs the candidate or evaluates it; `undefined`: it is not there. */
   readonly canary?: Partial<SeenObservation> | undefined
   readonly others?: Partial<SeenObservation>
@@ -67,7 +69,7 @@ const shadow = (pairs: number, ...flips: readonly [to: string, count: number][])
 
 function judged(scene: Scene) {
   const state = stateOf(scene)
-  const { now = LATER, votes = [], watchedMs = LATER, processes = 8 } = scene
+  const { now = LATER, votes = [], watchedMs = LATER, illMs = 0, processes = 8 } = scene
   const isServing = scene.stage !== 'shadow' && scene.stage !== 'preflight'
   const said = (
     node: string,
@@ -84,7 +86,13 @@ function judged(scene: Scene) {
   const isThere = !('canary' in scene) || scene.canary !== undefined
   const canary = said('n0', isServing ? CANDIDATE : STABLE, 1_000, { shadow: shadow(2_000), ...scene.canary })
   const observations = isThere ? [canary, ...others] : others
-  const { decision, guards } = judge({ state, now, observed: { observations, votes }, watchedMs })
+  const { decision, guards } = judge({
+    state,
+    now,
+    observed: { observations, votes },
+    watchedMs,
+    illMs: new Map([['n0', illMs]]),
+  })
   const told = decision.action === 'apply' ? decision.event.kind : decision.action
   const why =
     decision.action === 'wait'
@@ -108,7 +116,13 @@ describe('a judge', () => {
 
   it('has the pre-flight made, and waits where there is nothing to judge', () => {
     expect(judged({ stage: 'preflight' }).told).toBe('preflight')
-    const { decision } = judge({ state: NO_ROLLOUT, now: 0, observed: { observations: [], votes: [] }, watchedMs: 0 })
+    const { decision } = judge({
+      state: NO_ROLLOUT,
+      now: 0,
+      observed: { observations: [], votes: [] },
+      watchedMs: 0,
+      illMs: new Map<string, number>(),
+    })
     expect(decision.action).toBe('wait')
   })
 
@@ -157,7 +171,7 @@ describe('a judge', () => {
     [
       'latency',
       { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 4) }) } },
-      'latency: median 422 µs, stable: 106 µs',
+      'latency: median 422 µs, stable: 106 µs, up to 356 µs is harmless',
     ],
     [
       'flips',
@@ -182,8 +196,8 @@ describe('a judge', () => {
     ['a node that died', { stage: 'one-node', canary: { ageMs: 16_000 } }, 'n0 ran it and has been silent for 15 s'],
     [
       'a node that cannot serve',
-      { stage: 'one-node', canary: { isHealthy: false } },
-      'n0 cannot serve, which others can',
+      { stage: 'one-node', canary: { isHealthy: false }, illMs: 30_000 },
+      'n0 cannot serve for 30 s, which others can',
     ],
   ])('rolls back for %s, while paused, too', (_, scene, words) => {
     const failed = judged(scene)
@@ -212,6 +226,18 @@ describe('a judge', () => {
       { stage: 'shadow', canary: { shadow: shadow(50_000, ['deny', 5], ['allow', 4]) } },
     ],
   ])('holds nothing against a candidate for %s', (_, scene) => expect(judged(scene).told).toBe('advance'))
+
+  it('tells of the slowest hundredth, and knows machines of different speed', () => {
+    const times = (factor: number) => MEDIANS.map((us) => us * factor)
+    const slow = { counters: counted(1_000, { medians: times(13), latency: [0, 0, 0, 0, 99, 0, 0, 0, 1] }) }
+    const others = { counters: counted(1_000, { medians: times(10) }) }
+    const { guards } = judged({ stage: 'one-node', canary: slow, others })
+    expect(guards.at(-1)?.words).toBe('median 1,372 µs (p99 2 µs), stable: 1,055 µs, up to 1,305 µs is harmless')
+    const spread = { ...NO_BASELINE.spread, latency: 0.2 }
+    const uneven = { baseline: { ...NO_BASELINE, spread } }
+    expect(judged({ stage: 'one-node', canary: slow, others }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', canary: slow, others, rollout: uneven }).told).toBe('advance')
+  })
 
   it('expects what was declared', () => {
     const canary = { shadow: shadow(2_000, ['deny', 100]) }
@@ -253,8 +279,8 @@ describe('a judge', () => {
 
   it('waits for health where others are ill as well, or it has only begun', () => {
     const ill = { isHealthy: false }
-    expect(judged({ stage: 'one-node', canary: ill, others: ill }).told).toBe('wait')
-    expect(judged({ stage: 'one-node', canary: ill, now: 20_000 }).told).toBe('wait')
+    expect(judged({ stage: 'one-node', canary: ill, others: ill, illMs: 60_000 }).told).toBe('wait')
+    expect(judged({ stage: 'one-node', canary: ill, illMs: 29_000 }).told).toBe('wait')
   })
 
   it('waits for no conclusion where an operator has promoted, but for the time, the node and what fails', () => {

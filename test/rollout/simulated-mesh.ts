@@ -24,7 +24,7 @@ export interface MeshOptions {
   readonly candidate: Rates
   /** Pairs that differ in the shadow, as a share; all of them to deny. */
   readonly flips: number
-  /** By how much the rates of processes differ: a factor of up to 1 ± that. */
+  /** By how much the rates of processes, and their speeds, differ: a factor of up to 1 ± that. */
   readonly unevenness?: number
   readonly pace?: Pace
   /** Seconds between two looks. */
@@ -43,6 +43,7 @@ export interface MeshResult {
 interface Node {
   readonly name: string
   readonly factor: number
+  readonly speed: number
   stage: string
   version: string
   counters: Counters
@@ -71,6 +72,7 @@ export function rollOut(options: MeshOptions): MeshResult {
   const nodes: Node[] = Array.from({ length: options.nodes }, (_, n) => ({
     name: `n${n}`,
     factor: 1 + (2 * random() - 1) * unevenness,
+    speed: 1 + (2 * random() - 1) * unevenness,
     stage: '',
     version: STABLE,
     counters: NO_COUNTERS,
@@ -108,7 +110,7 @@ export function rollOut(options: MeshOptions): MeshResult {
       (sum, { version, counters, pairs }) => sum + pairs + (version === CANDIDATE ? counters.checks : 0),
       0,
     )
-    const seen = { state, now, observed: { observations, votes: [] }, watchedMs: now }
+    const seen = { state, now, observed: { observations, votes: [] }, watchedMs: now, illMs: new Map<string, number>() }
     const { decision } = judge(seen)
     if (decision.action === 'apply') apply({ ...decision.event, at: now, by })
   }
@@ -137,7 +139,7 @@ function live(node: Node, state: RolloutState, { options, checks, stable, candid
     errors: counters.errors + drawn(rates.errors),
     unknowns: counters.unknowns + drawn(rates.unknowns),
     denials: counters.denials + drawn(rates.denials),
-    medians: [...counters.medians, 100 * (1 + 0.2 * options.random())].slice(-60),
+    medians: [...counters.medians, (2_000 * (1 + 0.2 * options.random())) / node.speed].slice(-60),
   }
   if (assigned?.role !== 'shadow') return
   node.pairs += checks

@@ -149,6 +149,19 @@ describe('the state in Redis', () => {
     expect((await observations.read()).votes).toEqual([])
   })
 
+  it('takes reasons of any length, with any characters', async () => {
+    await settle('a')
+    for (const [n, reason] of ['\u{1f600}'.repeat(501), 'x\ud83d', '"\\\0\n', 'a'.repeat(10_000)].entries()) {
+      const name = `v${n}`
+      await store.operate(publish(name))
+      expect(await store.operate({ kind: 'fail', by: 'n', reason })).toMatchObject({ kind: 'done' })
+      const { quarantined = '' } = await store.view(idOf(name))
+      expect(quarantined.slice(0, 3)).toBe(reason.toWellFormed().slice(0, 3))
+      expect(quarantined.length).toBeLessThan(1_010)
+      expect((await store.state()).ended[0]?.reason).toBe(quarantined)
+    }
+  })
+
   it('has a log of who did what', async () => {
     await settle('a')
     await store.operate(publish('b'))

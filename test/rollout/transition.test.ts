@@ -21,7 +21,7 @@ const PUBLISH: Untimed = {
   quarantined: undefined,
   again: false,
 }
-const SEEN = { ...NO_BASELINE, checks: 10, spread: { errors: 0.1, unknowns: 0, denials: 0 } }
+const SEEN = { ...NO_BASELINE, checks: 10, spread: { errors: 0.1, unknowns: 0, denials: 0, latency: 0.2 } }
 const HOUR = 3_600_000
 
 const advance = (from: (typeof STAGES)[number], threshold = 0.5): Untimed => ({

@@ -3,8 +3,8 @@
 --       4 why: hash of version -> reason; 5 votes: hash of node -> vote; 6 log: stream
 -- ARGV: 1 rev that was seen; 2 epoch of the writer's lease, or empty; 3 token of this change; 4 body; 5 versions to be kept;
 --       6 '1' where the stage begins; 7 ms that the stage must have lasted; 8 version that leaves quarantine, or empty;
---       9 JSON object of versions that go there -> reason; 10 who; 11 what, as JSON; 12 what, in words; 13 entries to keep;
---       14 versions to remember in quarantine
+--       9 who; 10 what, as JSON; 11 what, in words; 12 entries to keep; 13 versions to remember in quarantine;
+--       14 … versions that go there, each with the reason behind it
 -- Returns: {'done', rev, ms of now}, or why nothing was written: {'stale', rev}, {'lease'} or {'early', ms that it has lasted}
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -25,17 +25,17 @@ if ARGV[8] ~= '' then
   redis.call('HDEL', KEYS[4], ARGV[8])
   redis.call('DEL', KEYS[5])
 end
-for version, reason in pairs(cjson.decode(ARGV[9])) do
-  redis.call('ZADD', KEYS[3], ms, version)
-  redis.call('HSET', KEYS[4], version, reason)
+for at = 14, #ARGV - 1, 2 do
+  redis.call('ZADD', KEYS[3], ms, ARGV[at])
+  redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 1])
 end
-local excess = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[14])
+local excess = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[13])
 if excess > 0 then
   for _, version in ipairs(redis.call('ZRANGE', KEYS[3], 0, excess - 1)) do
     redis.call('ZREM', KEYS[3], version)
     redis.call('HDEL', KEYS[4], version)
   end
 end
-redis.call('XADD', KEYS[6], 'MAXLEN', ARGV[13], '*', 'at', ms, 'rev', rev + 1, 'by', ARGV[10], 'token', ARGV[3], 'event', ARGV[11],
-  'entry', ARGV[12])
+redis.call('XADD', KEYS[6], 'MAXLEN', ARGV[12], '*', 'at', ms, 'rev', rev + 1, 'by', ARGV[9], 'token', ARGV[3], 'event', ARGV[10],
+  'entry', ARGV[11])
 return {'done', rev + 1, now}

@@ -3,6 +3,8 @@
 import { median } from '../statistics/median.ts'
 import { mannWhitney } from '../statistics/mann-whitney.ts'
 import type { Situation } from '../situation.ts'
+import { addCounts, quantile } from '../latency-buckets.ts'
+import type { SeenObservation } from '../observation.ts'
 import { alphaOf, type Guard, SERVING_TESTS, shown } from './guard.ts'
 
 /** Windows of which each side must have some. */
@@ -14,8 +16,22 @@ const HARMFUL_RATIO = 1.2
  * time is slow, which shows where checks take some tens of microseconds.
  */
 const HARMFUL_US = 250
+/** Standard deviations by which machines differ anyhow. */
+const SPREAD_BENEFIT = 3
 
-export function latencyGuard({ byCandidate, byStable, rollout }: Situation): Guard {
+/** By how much processes differ that all run the stable version, on machines of their own: relative to their mean. */
+export function latencySpread({ byStable }: Situation): number {
+  const medians = byStable
+    .filter(({ counters }) => counters.medians.length > 0)
+    .map(({ counters }) => median(counters.medians))
+  if (medians.length < 2) return 0
+  const mean = medians.reduce((sum, us) => sum + us, 0) / medians.length
+  const variance = medians.reduce((sum, us) => sum + (us - mean) ** 2, 0) / (medians.length - 1)
+  return mean > 0 ? Math.sqrt(variance) / mean : 0
+}
+
+export function latencyGuard(situation: Situation): Guard {
+  const { byCandidate, byStable, rollout } = situation
   const name = 'latency'
   const ones = byCandidate.flatMap(({ counters }) => counters.medians)
   const others = byStable.flatMap(({ counters }) => counters.medians)
@@ -28,8 +44,20 @@ export function latencyGuard({ byCandidate, byStable, rollout }: Situation): Gua
       words: `${ones.length} windows, stable: ${others.length}: ${LEAST_WINDOWS} each are needed`,
     }
   const [one, other] = [median(ones), median(others)]
-  const words = `median ${shown(Math.round(one))} µs, stable: ${shown(Math.round(other))} µs`
-  const isHarmful = one >= HARMFUL_RATIO * other && one - other >= HARMFUL_US
-  const isSlower = isHarmful && mannWhitney(ones, others) < alphaOf(SERVING_TESTS)
+  const spread = SPREAD_BENEFIT * Math.max(rollout.baseline.spread.latency, latencySpread(situation))
+  const most = Math.max(HARMFUL_RATIO * other, (1 + spread) * other, other + HARMFUL_US)
+  const words = `median ${us(one)}${tail(byCandidate)}, stable: ${us(other)}${tail(byStable)}, up to ${us(most)} is harmless`
+  const isSlower = one >= most && mannWhitney(ones, others) < alphaOf(SERVING_TESTS)
   return { name, verdict: isSlower ? 'fail' : 'pass', words }
+}
+
+/** Of the slowest hundredth, for people. */
+function tail(observations: readonly SeenObservation[]): string {
+  const counts = observations.reduce<readonly number[]>((sum, { counters }) => addCounts(sum, counters.latency), [])
+  const slow = quantile(counts, 0.99)
+  return slow === undefined ? '' : ` (p99 ${us(slow)})`
+}
+
+function us(time: number): string {
+  return `${shown(Math.round(time))} µs`
 }

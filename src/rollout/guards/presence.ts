@@ -6,7 +6,7 @@ import { type Guard, percent, shown } from './guard.ts'
 
 /** Part of the cohort that must run the candidate. */
 const LEAST_SHARE = 0.9
-/** A process that has just taken a version may need that long until it can serve. */
+/** A process may need that long until it can serve, or serve again. */
 const SETTLE_MS = 30_000
 
 export function presenceGuard(situation: Situation): Guard {
@@ -26,7 +26,7 @@ export function presenceGuard(situation: Situation): Guard {
 }
 
 /** Whether they can serve. Where stable processes cannot either, it is not the candidate's fault. */
-export function healthGuard({ rollout, cohort, present, lastedMs }: Situation): Guard {
+export function healthGuard({ rollout, cohort, present, illMs }: Situation): Guard {
   const name = 'health'
   const ill = cohort.filter(({ isHealthy, version }) => !isHealthy && version === rollout.candidate)
   if (ill.length === 0) return { name, verdict: 'pass', words: 'all that run it can serve' }
@@ -37,6 +37,7 @@ export function healthGuard({ rollout, cohort, present, lastedMs }: Situation): 
   const inCohort = new Set(cohort)
   const isCommon = present.some((one) => !inCohort.has(one) && !one.isHealthy && !one.isLeaving)
   if (isCommon) return { name, verdict: 'open', words: `${words}, nor can others that do not run it` }
-  if (lastedMs < SETTLE_MS) return { name, verdict: 'open', words: `${words} yet` }
-  return { name, verdict: 'fail', words: `${words}, which others can` }
+  const isLasting = ill.some(({ node }) => (illMs.get(node) ?? 0) >= SETTLE_MS)
+  if (!isLasting) return { name, verdict: 'open', words: `${words} now` }
+  return { name, verdict: 'fail', words: `${words} for ${SETTLE_MS / 1_000} s, which others can` }
 }

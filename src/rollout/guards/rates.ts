@@ -6,6 +6,7 @@ import type { SeenObservation } from '../observation.ts'
 import type { Situation } from '../situation.ts'
 import { type Baseline, NO_TALLY, type Rate, type Tally } from '../state.ts'
 import { wilson } from '../statistics/normal.ts'
+import { latencySpread } from './latency.ts'
 import { sprt } from '../statistics/sprt.ts'
 import { alphaOf, BETA, type Guard, percent, SERVING_TESTS, shown } from './guard.ts'
 
@@ -53,7 +54,12 @@ export function baselineOf(situation: Situation): Baseline {
   const spread = (rate: Rate) => spreadOf(situation, rate)
   return {
     ...tallyOf(situation, situation.byStable),
-    spread: { errors: spread('errors'), unknowns: spread('unknowns'), denials: spread('denials') },
+    spread: {
+      errors: spread('errors'),
+      unknowns: spread('unknowns'),
+      denials: spread('denials'),
+      latency: latencySpread(situation),
+    },
   }
 }
 

@@ -20,7 +20,7 @@ export interface Examining {
   monotonic(): number
   /** Processor time of the thread, in ms. */
   processorMs(): number
-  /** Memory in use, in bytes, after a collection where that can be had. */
+  /** Memory in use, in bytes, after a collection. */
   memory(): number
   /** Hears the names of the rules, by whose places `entered` calls them. */
   named(rules: readonly string[]): void

@@ -23,7 +23,7 @@ export interface PreflightCompiling {
 export interface PreflightLimits {
   /** Old objects of the thread, in MiB: what a node needs beside the config that it serves. */
   readonly memoryMb: number
-  /** To read, compile and index the config, and to evaluate the corpus, in ms from when the thread has its code. */
+  /** Processor time to read, compile and index the config, and to evaluate the corpus, in ms from when the thread has its code. */
   readonly timeoutMs: number
   /** Processor time that one request may take, in ms. */
   readonly evaluationMs: number

@@ -15,7 +15,7 @@ import {
   type PreflightRequest,
   refusal,
 } from './preflight-report.ts'
-import { START_MS } from './watched-thread.ts'
+import { BUSY_FACTOR, START_MS } from './watched-thread.ts'
 
 export interface PreflightOptions {
   /** The program of the process that examines: `workers/preflight`. */
@@ -66,6 +66,7 @@ export class Preflight {
   async #inProcess(request: PreflightRequest): Promise<PreflightOutcome> {
     const { program, clock } = this.#options
     const { memoryMb, timeoutMs } = request.limits
+    const longestMs = START_MS + timeoutMs * BUSY_FACTOR + GRACE_MS
     let child: ChildProcess
     try {
       const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const
@@ -74,8 +75,8 @@ export class Preflight {
       return refusal('unavailable', `no process could be started to examine it: ${(error as Error).message}`)
     }
     const settled = Promise.withResolvers<PreflightOutcome>()
-    const cancel = onExpiry(clock, START_MS + timeoutMs + GRACE_MS, () =>
-      settled.resolve(refusal('timeout', `the config could not be examined in ${timeoutMs / 1_000} s`)),
+    const cancel = onExpiry(clock, longestMs, () =>
+      settled.resolve(refusal('unavailable', `it could not be examined in ${longestMs / 1_000} s`)),
     )
     child.on('message', (outcome) => settled.resolve(outcome as PreflightOutcome))
     child.on('error', (error) => settled.resolve(refusal('unavailable', `it could not be examined: ${error.message}`)))

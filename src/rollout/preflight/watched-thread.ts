@@ -7,10 +7,20 @@ import { type PreflightOutcome, type PreflightRequest, refusal } from './preflig
 import type { ThreadMessage, ThreadStart } from './thread-messages.ts'
 
 /** For the thread to load its code, and adapters of others, on a busy machine. */
-export const START_MS = 30_000
+export const START_MS = 60_000
+/** A machine that is busy with others may take so many times as long as the processor's time allows. */
+export const BUSY_FACTOR = 5
+const LOOK_MS = 100
 /** A little less than what a process has whose stack nobody has set: what nests too deep there must not pass here. */
 const STACK_MB = 1
 const YOUNG_MB = 32
+
+/** What a thread is watched by. */
+export interface ThreadWatch {
+  readonly clock: Clock
+  /** Processor time of this process with all its threads, in ms. */
+  processorMs(this: void): number
+}
 
 /**
  * Examines a config in a thread of `program`. Never rejects. Mostly the thread alone ends when its memory is used up; a single
@@ -19,7 +29,7 @@ const YOUNG_MB = 32
 export async function examineInThread(
   program: URL,
   request: PreflightRequest,
-  clock: Clock,
+  { clock, processorMs }: ThreadWatch,
 ): Promise<PreflightOutcome> {
   const { memoryMb, timeoutMs } = request.limits
   const progress = new Int32Array(new SharedArrayBuffer(4)).fill(-1)
@@ -30,9 +40,6 @@ export async function examineInThread(
     resourceLimits: { maxOldGenerationSizeMb: memoryMb, maxYoungGenerationSizeMb: YOUNG_MB, stackSizeMb: STACK_MB },
     execArgv: [],
   })
-  const late = (ms: number, what: string) => () => {
-    settled.resolve(refusal('timeout', `${what} in ${ms / 1_000} s${during(rule())}`, { rule: rule() }))
-  }
   const settled = Promise.withResolvers<PreflightOutcome>()
   let cancel = onExpiry(clock, START_MS, () => settled.resolve(refusal('unavailable', 'the thread did not start')))
   worker.on('message', (message: ThreadMessage) => {
@@ -40,7 +47,16 @@ export async function examineInThread(
     if (message.type === 'done') settled.resolve(message.outcome)
     if (message.type !== 'ready') return
     cancel()
-    cancel = onExpiry(clock, timeoutMs, late(timeoutMs, 'the config could not be read, compiled and evaluated'))
+    const [readyAt, used] = [clock.monotonic(), processorMs()]
+    const look = () => {
+      if (processorMs() - used > timeoutMs) {
+        const what = `the config takes more than ${timeoutMs / 1_000} s to read, compile and evaluate`
+        settled.resolve(refusal('timeout', `${what}${during(rule())}`, { rule: rule() }))
+      } else if (clock.monotonic() - readyAt > timeoutMs * BUSY_FACTOR)
+        settled.resolve(refusal('unavailable', 'the machine was too busy with others to examine the config'))
+      else cancel = clock.after(LOOK_MS, look)
+    }
+    look()
   })
   worker.on('error', (error: Error & { readonly code?: string }) => {
     const isMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY'

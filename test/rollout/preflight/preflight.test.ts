@@ -54,6 +54,7 @@ describe('a config that can be used', () => {
     expect(outcome).toMatchObject({ ok: true, figures: { rules: 2, recorded: 2 } })
     if (!outcome.ok) return
     expect(outcome.figures.madeUp).toBeGreaterThan(50)
+    expect(outcome.figures.memoryBytes).toBeGreaterThan(0)
     const [unknown] = outcome.figures.unknowns
     expect(unknown).toMatchObject({ rule: 'port.rule.istio-system', failPolicy: 'closed', recorded: 1 })
     expect(unknown?.example).toContain('int(request.headers["port"])')
