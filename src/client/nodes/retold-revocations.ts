@@ -17,6 +17,8 @@ interface Retold {
 interface Heard {
   /** What was answered below is void, or told on to nobody. */
   from: number
+  /** The last one here when it was taken up: who lacks that may have answers from before. */
+  readonly after: number
   /** The last ones, in their order. */
   retold: Retold[]
   /** Those that were forgotten before all callers had confirmed them: the last of them here, the first of them there. */
@@ -55,7 +57,8 @@ export class RetoldRevocations implements Retelling {
   }
 
   followed({ generation, sequence }: Epoch): void {
-    this.#heard.set(generation, { from: sequence, retold: [], overdue: undefined })
+    const after = this.revocations.epoch.sequence
+    this.#heard.set(generation, { from: sequence, after, retold: [], overdue: undefined })
   }
 
   applied(generation: string, { sequence: theirs, target }: Revocation): void {
@@ -71,10 +74,11 @@ export class RetoldRevocations implements Retelling {
     this.#tell(ALL)
   }
 
-  confirmed(generation: string, sequence: number): number {
+  confirmed(generation: string, sequence: number): number | undefined {
     const heard = this.#heard.get(generation)
     if (heard === undefined) return sequence
     const known = this.callers.known()
+    if (known < heard.after) return undefined
     if (heard.overdue !== undefined && heard.overdue.own > known) return heard.overdue.theirs - 1
     const first = heard.retold.find(({ own }) => own > known)
     return first === undefined ? sequence : first.theirs - 1
