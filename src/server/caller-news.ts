@@ -19,6 +19,8 @@ export interface NodeNews {
   config(): NodeConfig | undefined
   /** The same object as long as they are the same; `undefined` where it is not known who is there. */
   members(): MeshMembers | undefined
+  /** Who tells it stands before nodes itself. */
+  readonly isRelayed?: true
   /** Calls back when any of it has changed; the returned function ends that. */
   onChange(listener: () => void): () => void
 }
@@ -70,7 +72,7 @@ export class CallerNews {
   }
 
   #tell(ask: number): News {
-    const { revocations, maxAgeMs } = this.#news
+    const { revocations, maxAgeMs, isRelayed } = this.#news
     const { epoch } = revocations
     const known = this.#told?.generation === epoch.generation ? this.#told.sequence : epoch.sequence
     const config = this.#news.config()
@@ -84,6 +86,7 @@ export class CallerNews {
       load: this.#load(),
       config: config === this.#config ? undefined : config,
       members: members === this.#members ? undefined : members,
+      isRelayed,
     }
     this.#told = epoch
     this.#config = config

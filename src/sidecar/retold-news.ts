@@ -16,6 +16,7 @@ interface RetoldNewsOptions {
 
 export class RetoldNews implements NodeNews {
   readonly revocations: NodeNews['revocations']
+  readonly isRelayed = true
   readonly #options: RetoldNewsOptions
   readonly #listeners = new Set<() => void>()
   #config: NodeConfig | undefined

@@ -21,7 +21,7 @@ export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch, b
 }
 
 export function writeNews(writer: WireWriter, words: SentWords, news: News): void {
-  const { ask, epoch, revocations, outOfTouchMs, maxAgeMs, load, config, members } = news
+  const { ask, epoch, revocations, outOfTouchMs, maxAgeMs, load, config, members, isRelayed } = news
   const open = writer.open(NEWS)
   writer.uint(1, ask)
   if (epoch !== undefined) {
@@ -35,6 +35,7 @@ export function writeNews(writer: WireWriter, words: SentWords, news: News): voi
   writer.uint(7, load)
   if (config !== undefined) writeConfig(writer, words, config)
   if (members !== undefined) writeMembers(writer, words, members)
+  if (isRelayed === true) writer.bool(10, true)
   writer.close(open)
 }
 

@@ -36,16 +36,22 @@ const config = fc.record({
   allowedAmbiguities: fc.subarray([...PATH_AMBIGUITY_NAMES]).map((names) => new Set(names)),
 })
 const members = fc.record({ nodes: fc.array(text), leaving: fc.array(text) })
-const news: fc.Arbitrary<News> = fc.record({
-  ask: uint32,
-  epoch,
-  revocations,
-  outOfTouchMs: count,
-  maxAgeMs: count,
-  load: uint32,
-  config: fc.option(config, { nil: undefined }),
-  members: fc.option(members, { nil: undefined }),
-})
+const news: fc.Arbitrary<News> = fc.record(
+  {
+    ask: uint32,
+    epoch,
+    revocations,
+    outOfTouchMs: count,
+    maxAgeMs: count,
+    load: uint32,
+    config: fc.option(config, { nil: undefined }),
+    members: fc.option(members, { nil: undefined }),
+    isRelayed: fc.constant(true as const),
+  },
+  {
+    requiredKeys: ['ask', 'epoch', 'revocations', 'outOfTouchMs', 'maxAgeMs', 'load', 'config', 'members'],
+  },
+)
 
 function readAll(messages: readonly Uint8Array[]): News[] {
   const batches = new AnswerBatches()

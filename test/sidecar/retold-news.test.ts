@@ -1,0 +1,101 @@
+// What a sidecar tells those before it, over real streams from a node to it and from it to them.
+
+import { afterEach, describe, expect, it } from 'vitest'
+import { RevocationCallers } from '../../src/cache/revocation-callers.ts'
+import { Revocations } from '../../src/cache/revocations.ts'
+import { NodePool } from '../../src/client/nodes/node-pool.ts'
+import { RetoldRevocations } from '../../src/client/nodes/retold-revocations.ts'
+import { ComposedNews } from '../../src/compose/node-news.ts'
+import { systemClock } from '../../src/kernel/system-clock.ts'
+import type { PolicyState } from '../../src/policy/handler-table.ts'
+import type { NodeNews } from '../../src/server/caller-news.ts'
+import { RetoldNews } from '../../src/sidecar/retold-news.ts'
+import { servedCalmly } from '../client/nodes/served-calmly.ts'
+import { freePort } from '../helpers/ports.ts'
+import { dependencies } from '../server/fixtures.ts'
+import { createGrpcServer } from '../server/transport.ts'
+
+const ALL = { kind: 'all' } as const
+const HOST = '127.0.0.1'
+
+describe('news of a sidecar', () => {
+  const ends: (() => unknown)[] = []
+  afterEach(async () => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  })
+
+  async function serve(news: NodeNews, port = 0): Promise<number> {
+    const server = createGrpcServer(servedCalmly({ ...dependencies(), news } as ReturnType<typeof dependencies>))
+    ends.push(() => server.drain(0))
+    return server.listen({ host: HOST, port })
+  }
+
+  async function node() {
+    const revocations = new Revocations()
+    revocations.restart('token/1@1', 3)
+    const callers = new RevocationCallers({ clock: systemClock, revocations })
+    const news = new ComposedNews({
+      revocations,
+      callers,
+      service: { outOfTouchMs: () => 0 },
+      partitionMaxAgeMs: 30_000,
+      normalizes: true,
+      allowedAmbiguities: new Set(),
+      state: () => ({ snapshot: { id: 'c1', vocabulary: new Map() } }) as unknown as PolicyState,
+    })
+    return { revocations, callers, port: await serve(news) }
+  }
+
+  const ask = (ports: readonly number[], more: Partial<ConstructorParameters<typeof NodePool>[0]> = {}) => {
+    const caller = { caller: 'filter-1', connectTimeoutMs: 5_000 }
+    const pool = new NodePool({ clock: systemClock, random: Math.random, ...caller, ...more })
+    ends.push(() => pool[Symbol.dispose]())
+    pool.setMembers(ports.map((port) => ({ id: `${HOST}:${port}`, address: { host: HOST, port } })))
+    return pool
+  }
+
+  async function sidecar(nodePorts: readonly number[], port = 0) {
+    const retold = new RetoldRevocations(systemClock, `sidecar-${nodePorts.join('-')}-${port}`)
+    const refused: string[] = []
+    const news: RetoldNews = new RetoldNews({ retold, nodes: () => pool })
+    const pool = ask(nodePorts, {
+      caller: 'sidecar',
+      retelling: retold,
+      onNews: () => news.changed(),
+      onRefused: ({ message }) => refused.push(message),
+    })
+    return { retold, pool, refused, port: await serve(news, port) }
+  }
+
+  it('are what it has heard, and what is confirmed by who follows it', async () => {
+    const one = await node()
+    const beside = await sidecar([one.port])
+    const filter = ask([beside.port])
+    await expect.poll(() => filter.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
+    expect(filter.config({ affinity: '', tenant: '' })?.id).toBe('c1')
+    one.revocations.apply({ sequence: 4, target: ALL })
+    await one.callers.settled()
+    expect([one.callers.late(), one.callers.confirmed()]).toEqual([undefined, 4])
+    expect(beside.retold.callers.behind()).toBeUndefined()
+  })
+
+  it('are not followed by sidecars: neither itself, nor one that asks it', async () => {
+    const one = await node()
+    const ports = [await freePort(), await freePort(), await freePort()] as const
+    const [alone, ...two] = await Promise.all([
+      sidecar([one.port, ports[0]], ports[0]),
+      sidecar([one.port, ports[2]], ports[1]),
+      sidecar([one.port, ports[1]], ports[2]),
+    ])
+    const all = [alone, ...two]
+    for (const { refused } of all) await expect.poll(() => refused[0]).toMatch(/no node but a sidecar/)
+    await expect.poll(() => one.callers.confirmed()).toBe(3)
+    one.revocations.apply({ sequence: 4, target: ALL })
+    await one.callers.settled()
+    expect([one.callers.late(), one.callers.confirmed()]).toEqual([undefined, 4])
+    for (const { retold, pool } of all) {
+      expect(retold.revocations.epoch.sequence).toBe(1)
+      expect(pool.counts).toEqual({ known: 2, heard: 1 })
+    }
+  })
+})
