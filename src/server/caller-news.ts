@@ -8,7 +8,10 @@ import type { Heard, MeshMembers, News, NodeConfig } from '../wire/batch/news.ts
 
 /** What this node has to tell. */
 export interface NodeNews {
-  readonly revocations: Pick<Revocations, 'epoch' | 'since'>
+  readonly revocations: Pick<Revocations, 'since'> & {
+    /** `undefined` before anything is known of them. */
+    readonly epoch: Epoch | undefined
+  }
   /** A caller follows the revocations from now on. */
   join(name: string): RevocationCaller
   /** How long ago, at most, all revocations that had been acknowledged were known here, in ms. */
@@ -51,7 +54,7 @@ export class CallerNews {
   /** Takes what the caller has heard, and answers. */
   answer({ ask, epoch, behind }: Heard): News {
     // Of another generation than is told now it could be told of an older one meanwhile, and have left this.
-    this.#caller.confirm(epoch?.generation === this.#news.revocations.epoch.generation ? epoch : undefined, behind)
+    this.#caller.confirm(epoch?.generation === this.#news.revocations.epoch?.generation ? epoch : undefined, behind)
     // It may know some from before this stream.
     if (!this.#hasHeard) this.#told = epoch
     this.#hasHeard = true
@@ -74,13 +77,13 @@ export class CallerNews {
   #tell(ask: number): News {
     const { revocations, maxAgeMs, isRelayed } = this.#news
     const { epoch } = revocations
-    const known = this.#told?.generation === epoch.generation ? this.#told.sequence : epoch.sequence
+    const known = this.#told?.generation === epoch?.generation ? this.#told : epoch
     const config = this.#news.config()
     const members = this.#news.members()
     const news = {
       ask,
       epoch,
-      revocations: revocations.since(known),
+      revocations: known === undefined ? [] : revocations.since(known.sequence),
       outOfTouchMs: this.#news.outOfTouchMs(),
       maxAgeMs,
       load: this.#load(),

@@ -24,7 +24,13 @@ export class RetoldNews implements NodeNews {
   constructor(options: RetoldNewsOptions) {
     const { retold, nodes } = options
     this.#options = options
-    this.revocations = retold.revocations
+    const { revocations } = retold
+    this.revocations = {
+      get epoch() {
+        return retold.hasBegun ? revocations.epoch : undefined
+      },
+      since: (sequence) => revocations.since(sequence),
+    }
     retold.callers.onSettled(() => nodes().confirm())
   }
 

@@ -6,6 +6,7 @@ import { Revocations } from '../../src/cache/revocations.ts'
 import { NodePool } from '../../src/client/nodes/node-pool.ts'
 import { RetoldRevocations } from '../../src/client/nodes/retold-revocations.ts'
 import { ComposedNews } from '../../src/compose/node-news.ts'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { systemClock } from '../../src/kernel/system-clock.ts'
 import type { PolicyState } from '../../src/policy/handler-table.ts'
 import type { NodeNews } from '../../src/server/caller-news.ts'
@@ -20,14 +21,15 @@ const HOST = '127.0.0.1'
 
 describe('news of a sidecar', () => {
   const ends: (() => unknown)[] = []
+  let started = 0
   afterEach(async () => {
     for (const end of ends.splice(0).toReversed()) await end()
   })
 
-  async function serve(news: NodeNews, port = 0): Promise<number> {
+  async function serve(news: NodeNews, port = 0) {
     const server = createGrpcServer(servedCalmly({ ...dependencies(), news } as ReturnType<typeof dependencies>))
     ends.push(() => server.drain(0))
-    return server.listen({ host: HOST, port })
+    return { server, port: await server.listen({ host: HOST, port }) }
   }
 
   async function node() {
@@ -43,7 +45,7 @@ describe('news of a sidecar', () => {
       allowedAmbiguities: new Set(),
       state: () => ({ snapshot: { id: 'c1', vocabulary: new Map() } }) as unknown as PolicyState,
     })
-    return { revocations, callers, port: await serve(news) }
+    return { revocations, callers, ...(await serve(news)) }
   }
 
   const ask = (ports: readonly number[], more: Partial<ConstructorParameters<typeof NodePool>[0]> = {}) => {
@@ -55,7 +57,7 @@ describe('news of a sidecar', () => {
   }
 
   async function sidecar(nodePorts: readonly number[], port = 0) {
-    const retold = new RetoldRevocations(systemClock, `sidecar-${nodePorts.join('-')}-${port}`)
+    const retold = new RetoldRevocations(systemClock, `sidecar-${started++}`)
     const refused: string[] = []
     const news: RetoldNews = new RetoldNews({ retold, nodes: () => pool })
     const pool = ask(nodePorts, {
@@ -64,7 +66,7 @@ describe('news of a sidecar', () => {
       onNews: () => news.changed(),
       onRefused: ({ message }) => refused.push(message),
     })
-    return { retold, pool, refused, port: await serve(news, port) }
+    return { retold, pool, refused, ...(await serve(news, port)) }
   }
 
   it('are what it has heard, and what is confirmed by who follows it', async () => {
@@ -77,6 +79,25 @@ describe('news of a sidecar', () => {
     await one.callers.settled()
     expect([one.callers.late(), one.callers.confirmed()]).toEqual([undefined, 4])
     expect(beside.retold.callers.behind()).toBeUndefined()
+  })
+
+  it('are none of revocations before it has heard a node: callers go on with what they have of the process before', async () => {
+    const one = await node()
+    const first = await sidecar([one.port])
+    const filter = ask([first.port])
+    await expect.poll(() => filter.maxAgeMs()).toBe(Number.POSITIVE_INFINITY)
+    const kept = first.retold.revocations.epoch
+    const allows = () => filter.revocations.allows(kept, [], MapBag.of({}))
+    expect(allows()).toBe(true)
+    await first.server.drain(0)
+    await expect.poll(() => filter.isHeard).toBe(false)
+    const port = await freePort()
+    const second = await sidecar([port], first.port)
+    await expect.poll(() => filter.isHeard).toBe(true)
+    expect(allows()).toBe(true)
+    second.pool.setMembers([one].map((each) => ({ id: 'one', address: { host: HOST, port: each.port } })))
+    await expect.poll(allows).toBe(false)
+    expect(filter.revocations.allows(second.retold.revocations.epoch, [], MapBag.of({}))).toBe(true)
   })
 
   it('are not followed by sidecars: neither itself, nor one that asks it', async () => {

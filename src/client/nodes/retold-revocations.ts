@@ -34,11 +34,20 @@ export class RetoldRevocations implements Retelling {
   readonly revocations = new Revocations()
   readonly callers: RevocationCallers
   readonly #heard = new Map<string, Heard>()
+  #hasBegun = false
 
   /** @param generation that no other process has, nor had this one before it was started again */
   constructor(clock: Clock, generation: string) {
     this.revocations.restart(generation, 0)
     this.callers = new RevocationCallers({ clock, revocations: this.revocations })
+  }
+
+  /**
+   * Whether anything was ever followed. Callers that are told a generation forget all of others, such as what they have of the process
+   * before this one, and would be left with nothing.
+   */
+  get hasBegun(): boolean {
+    return this.#hasBegun
   }
 
   /**
@@ -57,6 +66,7 @@ export class RetoldRevocations implements Retelling {
   }
 
   followed({ generation, sequence }: Epoch): void {
+    this.#hasBegun = true
     const after = this.revocations.epoch.sequence
     this.#heard.set(generation, { from: sequence, after, retold: [], overdue: undefined })
   }
