@@ -36,7 +36,7 @@ interface Caller {
 
 interface Behind {
   /** Since when, on the clock that stands while this process does. */
-  readonly since: number
+  since: number
   isLate: boolean
 }
 
@@ -44,16 +44,25 @@ export class RevocationCallers {
   readonly #clock: Clock
   readonly #revocations: Revocations
   readonly #callers = new Set<Caller>()
+  /** Those that have confirmed all: a revocation is new to these alone. */
+  readonly #level = new Set<Caller>()
   readonly #behind = new Map<Caller, Behind>()
   readonly #listeners = new Set<() => void>()
+  /** Those behind that are not late. */
+  #waiting = 0
+  #generation: string
   #cancel: (() => void) | undefined
   #hasBeen = false
 
   constructor({ clock, revocations }: { readonly clock: Clock; readonly revocations: Revocations }) {
     this.#clock = clock
     this.#revocations = revocations
+    this.#generation = revocations.epoch.generation
     revocations.onChange(() => {
-      for (const caller of this.#callers) this.#place(caller)
+      const { generation } = revocations.epoch
+      const isNew = generation !== this.#generation
+      this.#generation = generation
+      for (const caller of isNew ? this.#callers : this.#level) this.#place(caller)
     })
   }
 
@@ -77,6 +86,7 @@ export class RevocationCallers {
       },
       leave: () => {
         this.#callers.delete(caller)
+        this.#level.delete(caller)
         this.#forget(caller)
       },
     }
@@ -120,10 +130,10 @@ export class RevocationCallers {
 
   /** Resolves when nobody is waited for. */
   settled(): Promise<void> {
-    if (!this.#isWaiting()) return Promise.resolve()
+    if (this.#waiting === 0) return Promise.resolve()
     return new Promise((resolve) => {
       const end = this.onSettled(() => {
-        if (this.#isWaiting()) return
+        if (this.#waiting > 0) return
         end()
         resolve()
       })
@@ -135,32 +145,35 @@ export class RevocationCallers {
   }
 
   #place(caller: Caller): void {
-    const isBehind = this.#known(caller) < this.#revocations.epoch.sequence
-    if (!isBehind) return this.#forget(caller)
-    if (this.#behind.has(caller)) return
-    this.#behind.set(caller, { since: this.#clock.attentive(), isLate: false })
-    this.#watch()
+    if (!this.#callers.has(caller)) return
+    if (this.#known(caller) >= this.#revocations.epoch.sequence) {
+      this.#level.add(caller)
+      this.#forget(caller)
+    } else if (!this.#behind.has(caller)) {
+      this.#level.delete(caller)
+      this.#behind.set(caller, { since: this.#clock.attentive(), isLate: false })
+      this.#waiting++
+      this.#watch()
+    }
   }
 
   /** Who comes nearer has time again. */
   #advance(caller: Caller): void {
     const behind = this.#behind.get(caller)
-    if (behind?.isLate === false) this.#behind.delete(caller)
+    if (behind?.isLate === false) behind.since = this.#clock.attentive()
     this.#place(caller)
-    if (behind?.isLate === false && !this.#behind.has(caller)) this.#tellIfSettled()
   }
 
   #forget(caller: Caller): void {
-    if (this.#behind.delete(caller)) this.#tellIfSettled()
-  }
-
-  #isWaiting(): boolean {
-    for (const { isLate } of this.#behind.values()) if (!isLate) return true
-    return false
+    const behind = this.#behind.get(caller)
+    if (behind === undefined) return
+    this.#behind.delete(caller)
+    if (!behind.isLate) this.#waiting--
+    this.#tellIfSettled()
   }
 
   #tellIfSettled(): void {
-    if (this.#isWaiting()) return
+    if (this.#waiting > 0) return
     for (const listener of Array.from(this.#listeners)) listener()
   }
 
@@ -174,7 +187,11 @@ export class RevocationCallers {
     this.#cancel = onExpiry(this.#clock, leftMs, () => {
       this.#cancel = undefined
       const now = this.#clock.attentive()
-      for (const behind of this.#behind.values()) behind.isLate ||= now - behind.since >= CALLER_PATIENCE_MS
+      for (const behind of this.#behind.values()) {
+        if (behind.isLate || now - behind.since < CALLER_PATIENCE_MS) continue
+        behind.isLate = true
+        this.#waiting--
+      }
       this.#watch()
       this.#tellIfSettled()
     })
