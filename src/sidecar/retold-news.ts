@@ -3,6 +3,8 @@
 
 import type { NodePool } from '../client/nodes/node-pool.ts'
 import type { RetoldRevocations } from '../client/nodes/retold-revocations.ts'
+import type { Epoch } from '../kernel/revocation.ts'
+import type { Clock } from '../kernel/ports.ts'
 import type { NodeNews } from '../server/caller-news.ts'
 import type { NodeConfig } from '../wire/batch/news.ts'
 
@@ -10,6 +12,7 @@ import type { NodeConfig } from '../wire/batch/news.ts'
 const FOREVER_MS = 1e12
 
 interface RetoldNewsOptions {
+  readonly clock: Pick<Clock, 'turn'>
   readonly retold: RetoldRevocations
   readonly nodes: () => Pick<NodePool, 'config' | 'revocations' | 'confirm'>
 }
@@ -20,9 +23,12 @@ export class RetoldNews implements NodeNews {
   readonly #options: RetoldNewsOptions
   readonly #listeners = new Set<() => void>()
   #config: NodeConfig | undefined
+  /** What was told last. */
+  #told: { readonly epoch: Epoch | undefined; readonly config: NodeConfig | undefined } | undefined
+  #isBooked = false
 
   constructor(options: RetoldNewsOptions) {
-    const { retold, nodes } = options
+    const { retold, nodes, clock } = options
     this.#options = options
     const { revocations } = retold
     this.revocations = {
@@ -31,7 +37,15 @@ export class RetoldNews implements NodeNews {
       },
       since: (sequence) => revocations.since(sequence),
     }
-    retold.callers.onSettled(() => nodes().confirm())
+    // Many confirm at one time: nodes hear of it once.
+    retold.callers.onSettled(() => {
+      if (this.#isBooked) return
+      this.#isBooked = true
+      clock.turn(() => {
+        this.#isBooked = false
+        nodes().confirm()
+      })
+    })
   }
 
   get maxAgeMs(): number {
@@ -61,8 +75,12 @@ export class RetoldNews implements NodeNews {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Nodes have told something. */
+  /** Nodes have told something: mostly that all is as it was. */
   changed(): void {
+    const { epoch } = this.revocations
+    const config = this.config()
+    if (this.#told?.epoch === epoch && this.#told?.config === config) return
+    this.#told = { epoch, config }
     for (const listener of this.#listeners) listener()
   }
 }

@@ -1,9 +1,10 @@
 // What a sidecar tells those before it, over real streams from a node to it and from it to them.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { RevocationCallers } from '../../src/cache/revocation-callers.ts'
+import { CALLER_PATIENCE_MS, RevocationCallers } from '../../src/cache/revocation-callers.ts'
 import { Revocations } from '../../src/cache/revocations.ts'
 import { NodePool } from '../../src/client/nodes/node-pool.ts'
+import { HeardRevocations } from '../../src/client/nodes/heard-revocations.ts'
 import { RetoldRevocations } from '../../src/client/nodes/retold-revocations.ts'
 import { ComposedNews } from '../../src/compose/node-news.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
@@ -11,7 +12,9 @@ import { systemClock } from '../../src/kernel/system-clock.ts'
 import type { PolicyState } from '../../src/policy/handler-table.ts'
 import type { NodeNews } from '../../src/server/caller-news.ts'
 import { RetoldNews } from '../../src/sidecar/retold-news.ts'
+import type { NodeConfig } from '../../src/wire/batch/news.ts'
 import { servedCalmly } from '../client/nodes/served-calmly.ts'
+import { FakeClock } from '../helpers/clock.ts'
 import { freePort } from '../helpers/ports.ts'
 import { dependencies } from '../server/fixtures.ts'
 import { createGrpcServer } from '../server/transport.ts'
@@ -59,7 +62,7 @@ describe('news of a sidecar', () => {
   async function sidecar(nodePorts: readonly number[], port = 0) {
     const retold = new RetoldRevocations(systemClock, `sidecar-${started++}`)
     const refused: string[] = []
-    const news: RetoldNews = new RetoldNews({ retold, nodes: () => pool })
+    const news: RetoldNews = new RetoldNews({ clock: systemClock, retold, nodes: () => pool })
     const pool = ask(nodePorts, {
       caller: 'sidecar',
       retelling: retold,
@@ -98,6 +101,43 @@ describe('news of a sidecar', () => {
     second.pool.setMembers([one].map((each) => ({ id: 'one', address: { host: HOST, port: each.port } })))
     await expect.poll(allows).toBe(false)
     expect(filter.revocations.allows(second.retold.revocations.epoch, [], MapBag.of({}))).toBe(true)
+  })
+
+  it('wake nobody where nodes say nothing new, and what many confirm at one time is confirmed once', async () => {
+    const clock = new FakeClock()
+    const retold = new RetoldRevocations(clock, 'sidecar')
+    const revocations = new HeardRevocations(clock, retold)
+    const config: NodeConfig = { id: 'c1', vocabulary: new Map(), normalizes: true, allowedAmbiguities: new Set() }
+    let confirmed = 0
+    const news: RetoldNews = new RetoldNews({
+      clock,
+      retold,
+      nodes: () => ({ revocations, config: () => ({ ...config }), confirm: () => void confirmed++ }),
+    })
+    let woken = 0
+    news.onChange(() => woken++)
+    const teller = revocations.teller()
+    const tell = (sequence: number) => {
+      const epoch = { generation: 'token/1@1', sequence }
+      teller.take({ ask: 0, epoch, revocations: [], outOfTouchMs: 0, maxAgeMs: 30_000, load: 7 }, undefined)
+      news.changed()
+    }
+    tell(3)
+    tell(3)
+    expect(woken).toBe(1)
+    const callers = Array.from({ length: 100 }, (_, i) => news.join(`filter-${i}`))
+    const confirmAll = () => {
+      for (const caller of callers) caller.confirm(news.revocations.epoch)
+    }
+    confirmAll()
+    tell(4)
+    expect(woken).toBe(2)
+    await clock.advance(CALLER_PATIENCE_MS)
+    confirmed = 0
+    // Each of them is one that was late no longer.
+    confirmAll()
+    await clock.advance(0)
+    expect(confirmed).toBe(1)
   })
 
   it('are not followed by sidecars: neither itself, nor one that asks it', async () => {
