@@ -123,7 +123,7 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     const { wanted } = request
     const { uses = 1 } = options
     if (uses < 0) {
-      this.#giveBack(request, -uses, wanted?.config)
+      this.#giveBack(request, -uses, options.paidUnder ?? wanted?.config)
       return NOT_JUDGED_OUTCOME
     }
     if (wanted === undefined) return this.#ask(request, options, now)

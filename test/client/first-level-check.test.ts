@@ -309,6 +309,11 @@ describe('answers that pay for quotas', () => {
     expect(nodes.asked.every(({ uses = 1 }) => uses > 0)).toBe(true)
   })
 
+  it('are given back for a caller only to the limits by which it has paid', () => {
+    for (const paidUnder of ['c1', 'c2']) kept({ a: 'x' }, { uses: -3, paidUnder })
+    expect(nodes.asked).toMatchObject([{ uses: -3, paidUnder: 'c1' }])
+  })
+
   it('are given back at the end', async () => {
     paid()
     await load(200)
