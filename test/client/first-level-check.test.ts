@@ -55,6 +55,27 @@ describe('kept answers', () => {
     expect(nodes.asked).toHaveLength(2)
   })
 
+  it('are told on with what becomes of requests that nobody judges', async () => {
+    const choice = { affinity: [attributePath('a')], tenant: undefined }
+    const bounds = { maxEntries: 100, maxBytes: 1_000_000, refreshesPerSecond: 0 }
+    const retold = { stamp: (epoch: typeof EPOCH) => epoch }
+    const before = new FirstLevelCheck({
+      nodes,
+      revocations,
+      clock,
+      random: () => 0.5,
+      meter,
+      choice,
+      ...bounds,
+      retold,
+    })
+    nodes.script = () => ({ shape: shapeBy('a', { failsOpen: true }), answer: { validUses: 10 } })
+    const ask = () => before.check(MapBag.of({ a: 'x' }), { timeoutMs: 1_000, keepsAnswer: true, shape: true })
+    const asked = await ask()
+    expect([asked.shape?.failsOpen, nodes.asked.length]).toEqual([true, 1])
+    expect([(await ask()).shape?.failsOpen, nodes.asked.length]).toEqual([true, 1])
+  })
+
   it('end with their uses', async () => {
     nodes.script = () => ({ answer: { validUses: 2 } })
     await check({ a: 'x' })
