@@ -53,7 +53,7 @@ function writeRevocation(writer: WireWriter, words: SentWords, { sequence, targe
 }
 
 function writeConfig(writer: WireWriter, words: SentWords, config: NodeConfig): void {
-  const { id, normalizes, allowedAmbiguities, vocabulary } = config
+  const { id, normalizes, allowedAmbiguities, vocabulary, isUnknown } = config
   const open = writer.open(8)
   writer.sint32(1, words.word(id), true)
   writer.bool(2, normalizes)
@@ -65,6 +65,8 @@ function writeConfig(writer: WireWriter, words: SentWords, config: NodeConfig): 
     writer.packedSint32(VALUE_TYPES.indexOf(type) + 1)
   }
   writer.close(packed)
+  // A field that no reader knows.
+  if (isUnknown === true) writer.bool(15, true)
   writer.close(open)
 }
 

@@ -27,14 +27,18 @@ const target: fc.Arbitrary<RevocationTarget> = fc.oneof(
   }),
 )
 const revocations: fc.Arbitrary<Revocation[]> = fc.array(fc.record({ sequence: count, target }), { maxLength: 5 })
-const config = fc.record({
-  id: text,
-  vocabulary: fc
-    .array(fc.tuple(text, fc.constantFrom(...VALUE_TYPES)), { maxLength: 12 })
-    .map((entries) => new Map(entries)),
-  normalizes: fc.boolean(),
-  allowedAmbiguities: fc.subarray([...PATH_AMBIGUITY_NAMES]).map((names) => new Set(names)),
-})
+const config = fc.record(
+  {
+    id: text,
+    vocabulary: fc
+      .array(fc.tuple(text, fc.constantFrom(...VALUE_TYPES)), { maxLength: 12 })
+      .map((entries) => new Map(entries)),
+    normalizes: fc.boolean(),
+    allowedAmbiguities: fc.subarray([...PATH_AMBIGUITY_NAMES]).map((names) => new Set(names)),
+    isUnknown: fc.constant(true as const),
+  },
+  { requiredKeys: ['id', 'vocabulary', 'normalizes', 'allowedAmbiguities'] },
+)
 const members = fc.record({ nodes: fc.array(text), leaving: fc.array(text) })
 const news: fc.Arbitrary<News> = fc.record(
   {
