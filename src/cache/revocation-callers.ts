@@ -26,6 +26,8 @@ export interface LateCallers extends CallersBehind {
 /** How long a caller is waited for. */
 export const CALLER_PATIENCE_MS = 1_500
 const MAX_NAMED = 20
+/** More of a name is not kept: those of a node stand in one field of Redis, and in the receipts of operators. */
+const MAX_NAME = 150
 
 interface Caller {
   readonly name: string
@@ -74,13 +76,13 @@ export class RevocationCallers {
   /** @param name for people; several may have the same */
   join(name: string): RevocationCaller {
     this.#hasBeen = true
-    const caller: Caller = { name, epoch: undefined, behind: undefined }
+    const caller: Caller = { name: cut(name), epoch: undefined, behind: undefined }
     this.#callers.add(caller)
     this.#place(caller)
     return {
       confirm: (epoch, behind) => {
         const before = caller.epoch
-        caller.behind = behind && { ...behind, names: behind.names.slice(0, MAX_NAMED) }
+        caller.behind = behind && { ...behind, names: behind.names.slice(0, MAX_NAMED).map(cut) }
         caller.epoch = epoch
         if (before?.generation !== epoch?.generation || before?.sequence !== epoch?.sequence) this.#advance(caller)
       },
@@ -197,6 +199,9 @@ export class RevocationCallers {
     })
   }
 }
+
+/** Without half of a surrogate pair at its end. */
+const cut = (name: string) => (name.length > MAX_NAME ? `${name.slice(0, MAX_NAME).toWellFormed()}…` : name)
 
 /** Who has callers of its own that it waits for stands for these. */
 function named(callers: Iterable<Caller>): CallersBehind | undefined {

@@ -108,6 +108,14 @@ describe('callers that follow revocations', () => {
     expect([callers.late(), callers.behind(), callers.known()]).toEqual([undefined, undefined, 4])
   })
 
+  it('are named by the beginning of long names', () => {
+    const long = 'x'.repeat(1_000)
+    joined(long).confirm({ generation: 'f', sequence: 3 })
+    joined('two').confirm(at(2), { count: 1, names: [long] })
+    const cut = `${'x'.repeat(150)}…`
+    expect(callers.behind()?.names).toEqual([cut, `${cut} behind two`])
+  })
+
   it('are named up to a bound, and counted beyond it', async () => {
     for (let i = 0; i < 50; i++) joined(`s${i}`)
     revocations.apply({ sequence: 4, target: ALL })
