@@ -76,6 +76,30 @@ describe('kept answers', () => {
     expect([(await ask()).shape?.failsOpen, nodes.asked.length]).toEqual([true, 1])
   })
 
+  it('lose no uses to callers that may not keep them', async () => {
+    const choice = { affinity: [attributePath('a')], tenant: undefined }
+    const bounds = { maxEntries: 100, maxBytes: 1_000_000, refreshesPerSecond: 0 }
+    const retold = { stamp: () => undefined }
+    const before = new FirstLevelCheck({
+      nodes,
+      revocations,
+      clock,
+      random: () => 0.5,
+      meter,
+      choice,
+      ...bounds,
+      retold,
+    })
+    nodes.script = () => ({ answer: { validUses: 10 } })
+    const ask = (more: Partial<CheckOptions>) => before.check(MapBag.of({ a: 'x' }), { timeoutMs: 1_000, ...more })
+    for (let time = 0; time < 4; time++) {
+      const told = await ask({ keepsAnswer: true, shape: true })
+      expect([told.answer.validUses, told.shape]).toEqual([0, undefined])
+    }
+    expect((await ask({})).answer.validUses).toBe(6)
+    expect(nodes.asked).toHaveLength(1)
+  })
+
   it('end with their uses', async () => {
     nodes.script = () => ({ answer: { validUses: 2 } })
     await check({ a: 'x' })
