@@ -228,13 +228,16 @@ export class NodePool implements Nodes, Disposable {
   }
 
   #takerFor(id: string): (NewsTaker & { gone(): void }) | undefined {
-    const { caller, onMembers, onNews } = this.#options
+    const { caller, retelling, onMembers, onNews } = this.#options
     if (caller === undefined) return undefined
     const teller = this.#revocations.teller()
     return {
       name: caller,
       heard: () => teller.heard(),
       take: (news, sentAt) => {
+        // Two that followed each other would tell each other the same for ever, and ask each other the same.
+        if (retelling !== undefined && news.isRelayed === true)
+          throw new IntermixError('BACKEND_FAILED', 'it is no node but a sidecar, which sidecars do not ask')
         if (!this.#telling.has(id)) this.#choice.answered(id)
         this.#telling.add(id)
         this.#choice.setLoad(id, news.load)

@@ -47,6 +47,7 @@ export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): N
   const news = { ask: 0, outOfTouchMs: 0, maxAgeMs: 0, load: 0 }
   let config: NodeConfig | undefined
   let members: MeshMembers | undefined
+  let isRelayed = false
   const outer = reader.openField(newsTag)
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     switch (tag >>> 3) {
@@ -86,13 +87,17 @@ export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): N
       case 9:
         members = readMembers(reader, tag, textOf)
         break
+      case 10:
+        reader.expect(tag, VARINT)
+        isRelayed = reader.varint32() !== 0
+        break
       default:
         reader.skip(tag)
     }
   }
   reader.close(outer)
   const epoch = generation === undefined ? undefined : { generation, sequence }
-  return { ...news, epoch, revocations, config, members }
+  return { ...news, epoch, revocations, config, members, ...(isRelayed && { isRelayed }) }
 }
 
 function readRevocation(reader: WireReader, revocationTag: number, textOf: TextOf): Revocation | undefined {

@@ -51,6 +51,8 @@ export interface News {
   readonly config?: NodeConfig | undefined
   /** Where they are not as told before. */
   readonly members?: MeshMembers | undefined
+  /** It stands before nodes itself. */
+  readonly isRelayed?: true | undefined
 }
 
 /** Fields of the batches that have these. */
