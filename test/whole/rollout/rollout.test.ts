@@ -4,21 +4,13 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { startHttpBackend } from '../../helpers/http-backend.ts'
 import { config, rule } from '../../rollout/preflight/configs.ts'
 import { startMesh } from './mesh.ts'
+import { asking } from './poison.ts'
 
 const ADAPTERS = fileURLToPath(new URL('harmful-adapters.mts', import.meta.url))
 const NODES = 3
 const PATHS = ['/', '/a', '/b', '/admin', '/c']
 
 const STABLE = config(rule('admin', 'request.path.startsWith("/admin")'))
-
-/** A rule that asks a handler of an adapter for every request. */
-function asking(adapter: string): string {
-  return `apiVersion: intermix.dev/v1
-kind: rule
-metadata: {name: all}
-spec: {actions: [{handler: {adapter: ${adapter}, params: {}}, instances: [{template: checknothing}]}]}
-`
-}
 
 const onEnd = (end: () => unknown) => onTestFinished(async () => void (await end()))
 const start = () => startMesh(STABLE, PATHS, { nodes: NODES, flags: ['--adapters', ADAPTERS], onEnd })
