@@ -1,7 +1,9 @@
-// The node's own verdicts: an LRU bounded by entries and by bytes.
+// The node's own verdicts, bounded by entries and by bytes. Room is made by S3-FIFO: `node load/eviction.ts` holds it against
+// LRU, which finds less in more time.
 
-import { LRUCache } from 'lru-cache'
 import type { Counter } from '../kernel/ports.ts'
+import { keyFingerprint } from './key-fingerprint.ts'
+import { S3Cache } from './s3-cache.ts'
 import { entryBytes, type VerdictEntry } from './verdict-entry.ts'
 
 export interface LocalTierOptions {
@@ -14,7 +16,7 @@ export interface LocalTierOptions {
 }
 
 export class LocalTier {
-  readonly #entries: LRUCache<string, VerdictEntry>
+  readonly #entries: S3Cache<string, VerdictEntry>
   readonly #maxEntries: number
   readonly #maxEntryBytes: number
   readonly #refused: Counter
@@ -24,13 +26,7 @@ export class LocalTier {
     this.#maxEntryBytes = Math.max(4096, Math.floor(maxBytes / 100))
     this.#refused = refused
     this.#maxEntries = maxEntries
-    // Not given the number of entries: it would set up lists for all of them.
-    this.#entries = new LRUCache({
-      maxSize: maxBytes,
-      dispose: (_entry, _key, reason) => {
-        if (reason === 'evict') onEvict()
-      },
-    })
+    this.#entries = new S3Cache({ maxBytes, fingerprint: keyFingerprint, onEvict })
   }
 
   get size(): number {
@@ -38,7 +34,7 @@ export class LocalTier {
   }
 
   get bytes(): number {
-    return this.#entries.calculatedSize
+    return this.#entries.bytes
   }
 
   get(key: string): VerdictEntry | undefined {
@@ -53,8 +49,8 @@ export class LocalTier {
   set(key: string, entry: VerdictEntry): void {
     const size = entryBytes(key, entry)
     if (size <= this.#maxEntryBytes) {
-      this.#entries.set(key, entry, { size })
-      while (this.#entries.size > this.#maxEntries) this.#entries.pop()
+      this.#entries.set(key, entry, size)
+      while (this.#entries.size > this.#maxEntries) this.#entries.evict()
       return
     }
     // What it was to replace must not outlive it.
