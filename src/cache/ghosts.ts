@@ -3,7 +3,7 @@
 /** Fingerprints of the last evicted entries. Two keys with one fingerprint are taken for each other, which costs a wrong guess. */
 export class Ghosts {
   /** Fingerprint and turn beside each other: one line of the processor's cache. */
-  #table = new Uint32Array(2 * 64)
+  #table = new Int32Array(2 * 64)
   #turn = 1
 
   /** Remembers an entry as the latest. */
@@ -11,7 +11,8 @@ export class Ghosts {
     const at = this.#place(fingerprint)
     this.#table[at] = fingerprint
     this.#table[at + 1] = this.#turn
-    this.#turn = (this.#turn + 1) >>> 0
+    // Never 0, which says that nothing is remembered.
+    this.#turn = (this.#turn + 1) | 0 || 1
   }
 
   /** Whether an entry is one of the last `window` that were remembered; it is forgotten then. */
@@ -25,7 +26,7 @@ export class Ghosts {
   }
 
   clear(): void {
-    this.#table = new Uint32Array(2 * 64)
+    this.#table = new Int32Array(2 * 64)
     this.#turn = 1
   }
 
@@ -43,7 +44,7 @@ export class Ghosts {
   #makeRoomFor(window: number): void {
     if (window <= this.#table.length / 4) return
     const former = this.#table
-    this.#table = new Uint32Array(former.length * 2)
+    this.#table = new Int32Array(former.length * 2)
     for (let i = 0; i < former.length; i += 2) {
       if (former[i + 1] === 0) continue
       const at = this.#place(former[i] as number)

@@ -3,6 +3,7 @@
 
 import type { Counter } from '../kernel/ports.ts'
 import { keyFingerprint } from './key-fingerprint.ts'
+import type { LookupWatch } from './lookup-watch.ts'
 import { S3Cache } from './s3-cache.ts'
 import { entryBytes, type VerdictEntry } from './verdict-entry.ts'
 
@@ -13,20 +14,23 @@ export interface LocalTierOptions {
   readonly onEvict: () => void
   /** Counts entries that are too large to be kept. */
   readonly refused: Counter
+  /** Hears of look-ups and of what they found. */
+  readonly watch?: LookupWatch | undefined
 }
 
 export class LocalTier {
   readonly #entries: S3Cache<string, VerdictEntry>
   readonly #maxEntries: number
-  readonly #maxEntryBytes: number
+  readonly #watch: LookupWatch | undefined
   readonly #refused: Counter
+  #maxEntryBytes = 0
 
-  constructor({ maxEntries, maxBytes, onEvict, refused }: LocalTierOptions) {
-    // One entry may take at most a hundredth of the room.
-    this.#maxEntryBytes = Math.max(4096, Math.floor(maxBytes / 100))
+  constructor({ maxEntries, maxBytes, onEvict, refused, watch }: LocalTierOptions) {
     this.#refused = refused
+    this.#watch = watch
     this.#maxEntries = maxEntries
     this.#entries = new S3Cache({ maxBytes, fingerprint: keyFingerprint, onEvict })
+    this.maxBytes = maxBytes
   }
 
   get size(): number {
@@ -37,8 +41,38 @@ export class LocalTier {
     return this.#entries.bytes
   }
 
+  get maxBytes(): number {
+    return this.#entries.maxBytes
+  }
+
+  /** Sets another bound; what is too much goes with the next `trim`. */
+  set maxBytes(bytes: number) {
+    this.#entries.maxBytes = bytes
+    // One entry may take at most a hundredth of the room.
+    this.#maxEntryBytes = Math.max(4096, Math.floor(bytes / 100))
+  }
+
+  /**
+   * Makes room down to the bounds.
+   * @param most entries that go at once
+   * @returns whether they are kept
+   */
+  trim(most: number = Number.POSITIVE_INFINITY): boolean {
+    return this.#entries.trim(most)
+  }
+
   get(key: string): VerdictEntry | undefined {
     return this.#entries.get(key)
+  }
+
+  /**
+   * An entry that `get` gave is served.
+   * @param until when an entry would be served no more that were fetched now
+   */
+  served(key: string, entry: VerdictEntry, until: number): void {
+    if (this.#watch === undefined) return
+    const fingerprint = keyFingerprint(key)
+    if (this.#watch.found(fingerprint)) this.#watch.sampled(fingerprint, entryBytes(key, entry), until)
   }
 
   /** Looks without counting as a use. */
@@ -46,9 +80,15 @@ export class LocalTier {
     return this.#entries.peek(key)
   }
 
-  set(key: string, entry: VerdictEntry): void {
+  /** @param servedForMs how long an entry is served after its end while it is refreshed */
+  set(key: string, entry: VerdictEntry, servedForMs = 0): void {
     const size = entryBytes(key, entry)
     if (size <= this.#maxEntryBytes) {
+      if (this.#watch !== undefined) {
+        const former = this.#entries.peek(key)
+        const formerUntil = former && former.freshUntil + servedForMs
+        this.#watch.stored(keyFingerprint(key), size, entry.freshUntil + servedForMs, formerUntil)
+      }
       this.#entries.set(key, entry, size)
       while (this.#entries.size > this.#maxEntries) this.#entries.evict()
       return
@@ -64,5 +104,6 @@ export class LocalTier {
 
   clear(): void {
     this.#entries.clear()
+    this.#watch?.cleared()
   }
 }

@@ -4,7 +4,7 @@ import { type Queued, S3Fifo, used } from './s3-fifo.ts'
 
 class Entry<K, V> implements Queued<Entry<K, V>> {
   readonly key: K
-  readonly value: V
+  value: V
   readonly bytes: number
   readonly fingerprint: number
   uses = 0
@@ -71,6 +71,12 @@ export class S3Cache<K, V> {
     this.trim()
   }
 
+  /** Puts another value into an entry that takes as much, where there is one. */
+  revalue(key: K, value: V): void {
+    const entry = this.#entries.get(key)
+    if (entry !== undefined) entry.value = value
+  }
+
   delete(key: K): void {
     const entry = this.#entries.get(key)
     if (entry === undefined) return
@@ -85,6 +91,10 @@ export class S3Cache<K, V> {
     this.#entries.delete(victim.key)
     this.#options.onEvict?.()
     return true
+  }
+
+  get maxBytes(): number {
+    return this.#maxBytes
   }
 
   /** Sets another bound; what is too much goes with the next `trim`. */

@@ -7,7 +7,7 @@ import { Ghosts } from './ghosts.ts'
 
 /** What the queues link. */
 export interface Queued<T> extends ListLinks<T> {
-  /** A hash of the key, of 32 bits. */
+  /** A hash of the key: 32 bits with a sign, which V8 keeps in place. */
   readonly fingerprint: number
   /** Uses since it came, or was last passed over; `used` counts them. */
   uses: number

@@ -59,7 +59,7 @@ class Oracle {
 }
 
 /** Fingerprints of small numbers that have a place each among the ghosts: the inverse of how those choose it. */
-const apart = (key: number) => Math.imul(key << 5, 0xe8b2f51) >>> 0
+const apart = (key: number) => Math.imul(key << 5, 0xe8b2f51)
 
 function cacheOf(capacity: number, onEvict = () => {}) {
   const options = { maxBytes: capacity * UNIT, fingerprint: apart, onEvict }
