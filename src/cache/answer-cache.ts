@@ -79,13 +79,19 @@ export class AnswerCache {
     this.maxBytes = options.maxBytes
   }
 
+  /** Of the bytes, the share that answers take by themselves. */
+  get density(): number {
+    return this.size === 0 ? 1 : this.#kept.bytes / this.bytes
+  }
+
   get maxBytes(): number {
     return this.#maxBytes
   }
 
-  /** Sets another bound; what is too much goes with the next `trim`. */
+  /** Sets another bound; what is too much goes at once. */
   set maxBytes(bytes: number) {
     this.#maxBytes = bytes
+    this.#makeRoom()
     this.#maxAnswerBytes = Math.max(8192, Math.floor(bytes / 100))
   }
 
@@ -163,7 +169,7 @@ export class AnswerCache {
     this.#kept.add(kept)
     // It is not to make room for itself.
     kept.isUsed = true
-    this.trim()
+    this.#makeRoom()
     kept.isUsed = false
     return { kept, former }
   }
@@ -171,23 +177,6 @@ export class AnswerCache {
   clear(): void {
     for (let kept = this.#kept.victim(); kept !== undefined; kept = this.#kept.victim()) this.#drop(kept)
     this.#options.watch?.cleared()
-  }
-
-  /**
-   * Makes room down to the bounds.
-   * @param most answers that go at once
-   * @returns whether they are kept; the last answer stays
-   */
-  trim(most: number = Number.POSITIVE_INFINITY): boolean {
-    const { maxEntries, onEvict } = this.#options
-    const isTooMuch = () => this.size > 1 && (this.size > maxEntries || this.bytes > this.#maxBytes)
-    for (let gone = 0; isTooMuch() && gone < most; gone++) {
-      const victim = this.#kept.victim()
-      if (victim === undefined) return true
-      this.#drop(victim)
-      onEvict()
-    }
-    return !isTooMuch()
   }
 
   #answersFor(scope: AnswerScope, steps: readonly RecordedStep[]): ShapeAnswers {
@@ -212,6 +201,16 @@ export class AnswerCache {
     for (const kept of answers.all()) {
       this.#kept.remove(kept)
       this.#options.onEvict()
+    }
+  }
+
+  #makeRoom(): void {
+    const { maxEntries, onEvict } = this.#options
+    while (this.size > 1 && (this.size > maxEntries || this.bytes > this.#maxBytes)) {
+      const victim = this.#kept.victim()
+      if (victim === undefined) return
+      this.#drop(victim)
+      onEvict()
     }
   }
 

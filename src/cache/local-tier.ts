@@ -18,6 +18,27 @@ export interface LocalTierOptions {
   readonly watch?: LookupWatch | undefined
 }
 
+/** How an entry comes. */
+export interface StoreOptions {
+  /** Whether a check looked for it, and has not found it. */
+  readonly isAsked: boolean
+  /** How long it is served after its end, while it is refreshed. */
+  readonly servedForMs: number
+}
+
+const ASKED: StoreOptions = { isAsked: true, servedForMs: 0 }
+
+/** Where the verdicts of each handler are kept. */
+export interface LocalTiers {
+  of(handler: string): LocalTier
+  clear(): void
+}
+
+/** Keeps the verdicts of all handlers in one tier. */
+export function sharedTier(tier: LocalTier): LocalTiers {
+  return { of: () => tier, clear: () => tier.clear() }
+}
+
 export class LocalTier {
   readonly #entries: S3Cache<string, VerdictEntry>
   readonly #maxEntries: number
@@ -41,24 +62,20 @@ export class LocalTier {
     return this.#entries.bytes
   }
 
+  /** Of the bytes, the share that entries take by themselves: their keys are a part of them. */
+  get density(): number {
+    return 1
+  }
+
   get maxBytes(): number {
     return this.#entries.maxBytes
   }
 
-  /** Sets another bound; what is too much goes with the next `trim`. */
+  /** Sets another bound; what is too much goes at once. */
   set maxBytes(bytes: number) {
     this.#entries.maxBytes = bytes
     // One entry may take at most a hundredth of the room.
     this.#maxEntryBytes = Math.max(4096, Math.floor(bytes / 100))
-  }
-
-  /**
-   * Makes room down to the bounds.
-   * @param most entries that go at once
-   * @returns whether they are kept
-   */
-  trim(most: number = Number.POSITIVE_INFINITY): boolean {
-    return this.#entries.trim(most)
   }
 
   get(key: string): VerdictEntry | undefined {
@@ -80,13 +97,12 @@ export class LocalTier {
     return this.#entries.peek(key)
   }
 
-  /** @param servedForMs how long an entry is served after its end while it is refreshed */
-  set(key: string, entry: VerdictEntry, servedForMs = 0): void {
+  set(key: string, entry: VerdictEntry, { isAsked, servedForMs }: StoreOptions = ASKED): void {
     const size = entryBytes(key, entry)
     if (size <= this.#maxEntryBytes) {
       if (this.#watch !== undefined) {
         const former = this.#entries.peek(key)
-        const formerUntil = former && former.freshUntil + servedForMs
+        const formerUntil = isAsked ? former && former.freshUntil + servedForMs : Number.POSITIVE_INFINITY
         this.#watch.stored(keyFingerprint(key), size, entry.freshUntil + servedForMs, formerUntil)
       }
       this.#entries.set(key, entry, size)

@@ -68,7 +68,7 @@ export class S3Cache<K, V> {
       this.#queues.replace(former, entry)
     }
     this.#entries.set(key, entry)
-    this.trim()
+    this.#trim()
   }
 
   /** Puts another value into an entry that takes as much, where there is one. */
@@ -97,23 +97,18 @@ export class S3Cache<K, V> {
     return this.#maxBytes
   }
 
-  /** Sets another bound; what is too much goes with the next `trim`. */
+  /** Sets another bound; what is too much goes at once. */
   set maxBytes(bytes: number) {
     this.#maxBytes = bytes
-  }
-
-  /**
-   * Makes room down to the bound.
-   * @param most entries that go at once
-   * @returns whether it is kept
-   */
-  trim(most: number = Number.POSITIVE_INFINITY): boolean {
-    for (let gone = 0; this.bytes > this.#maxBytes && gone < most; gone++) if (!this.evict()) return true
-    return this.bytes <= this.#maxBytes
+    this.#trim()
   }
 
   clear(): void {
     this.#entries.clear()
     this.#queues.clear()
+  }
+
+  #trim(): void {
+    while (this.bytes > this.#maxBytes && this.evict());
   }
 }

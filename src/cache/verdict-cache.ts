@@ -10,7 +10,7 @@ import type { FlightResult } from './flight.ts'
 import { Flights } from './flights.ts'
 import { instanceKey } from './instance-key.ts'
 import type { KeyCardinality } from './key-cardinality.ts'
-import type { LocalTier } from './local-tier.ts'
+import type { LocalTier, LocalTiers } from './local-tier.ts'
 import type { MeshTier } from './mesh-tier.ts'
 import type { Protection } from './protection.ts'
 import { RefreshAhead } from './refresh-ahead.ts'
@@ -21,7 +21,7 @@ import { VerdictRules, type VerdictRulesOptions } from './verdict-rules.ts'
 export interface VerdictCacheOptions extends VerdictRulesOptions {
   readonly meter: Meter
   /** `undefined` switches the tier off. */
-  readonly local: LocalTier | undefined
+  readonly local: LocalTiers | undefined
   readonly mesh: MeshTier | undefined
   readonly protection: Protection
   readonly cardinality: KeyCardinality
@@ -59,7 +59,7 @@ export class VerdictCache {
       mesh,
       cardinality,
       keeps: options.local !== undefined,
-      store: (key, request, entry) => this.#store(key, request, entry),
+      store: (key, request, entry, hasAsker) => this.#store(key, request, entry, hasAsker),
     })
     this.#refreshAhead = new RefreshAhead({
       clock,
@@ -67,7 +67,7 @@ export class VerdictCache {
       maxItems: 100_000,
       maxBytes: options.maxWatchedBytes,
       onDrop: (handler) => this.#metricsOf(handler).unwatched.add(),
-      current: (key) => options.local?.peek(key),
+      current: (key, handler) => options.local?.of(handler).peek(key),
       refresh: (key, request, known) => this.#refresh(key, request, known),
     })
   }
@@ -78,17 +78,18 @@ export class VerdictCache {
     if (!handler.adapter.doesIo) return this.#compute(request)
     const key = instanceKey(handler.digest, request.instance)
     const metrics = this.#metricsOf(handler)
-    const entry = this.#usable(this.#options.local?.get(key), request, metrics)
+    const tier = this.#options.local?.of(handler.name)
+    const entry = this.#usable(tier?.get(key), request, metrics)
     if (entry !== undefined) {
       const now = this.#options.clock.monotonic()
       const state = freshness(entry, now, handler.staleWhileRevalidateMs)
       if (state === 'fresh') {
-        this.#options.protection.record(handler.name, true)
+        this.#served(tier, key, entry, request, now)
         if (this.#rules.wantsEarlyRefresh(entry, now)) this.#refresh(key, request, entry)
         return this.#serve('local', entry, metrics, now)
       }
       if (state === 'revalidate') {
-        this.#options.protection.record(handler.name, true)
+        this.#served(tier, key, entry, request, now)
         this.#refresh(key, request, entry)
         return this.#serve('stale', entry, metrics, now)
       }
@@ -96,6 +97,18 @@ export class VerdictCache {
       if (state === 'stale') return this.#ask(key, request, entry, metrics)
     }
     return this.#ask(key, request, undefined, metrics)
+  }
+
+  #served(
+    tier: LocalTier | undefined,
+    key: string,
+    entry: VerdictEntry,
+    { source }: VerdictRequest,
+    now: number,
+  ): void {
+    const { name, staleWhileRevalidateMs } = source.handler
+    this.#options.protection.record(name, true)
+    tier?.served(key, entry, now + entry.freshUntil - entry.createdAt + staleWhileRevalidateMs)
   }
 
   /** Drops everything that is held in this process; the mesh tier is left alone. */
@@ -230,10 +243,11 @@ export class VerdictCache {
     return this.#rules.isYoungEnough(entry) ? entry : undefined
   }
 
-  #store(key: string, request: VerdictRequest, entry: VerdictEntry): void {
+  #store(key: string, request: VerdictRequest, entry: VerdictEntry, isAsked: boolean): void {
     const { local } = this.#options
     if (local === undefined) return
-    local.set(key, entry)
+    const { name, staleWhileRevalidateMs } = request.source.handler
+    local.of(name).set(key, entry, { isAsked, servedForMs: staleWhileRevalidateMs })
     this.#refreshAhead.schedule(key, request, entry)
   }
 }

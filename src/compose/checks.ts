@@ -4,7 +4,7 @@
 import { AnswerCache } from '../cache/answer-cache.ts'
 import { createRefusals } from '../cache/cache-metrics.ts'
 import { KeyCardinality } from '../cache/key-cardinality.ts'
-import { LocalTier } from '../cache/local-tier.ts'
+import { LocalTier, sharedTier } from '../cache/local-tier.ts'
 import { MeshTier } from '../cache/mesh-tier.ts'
 import { Protection } from '../cache/protection.ts'
 import type { Revocations } from '../cache/revocations.ts'
@@ -103,7 +103,7 @@ export function createChecks(options: ChecksOptions): Checks {
   const protection = new Protection(clock, meter)
   const cardinality = new KeyCardinality(log, meter)
   const { refreshesPerSecond } = cache
-  const tiers = { local, mesh, revocations, protection, cardinality }
+  const tiers = { local: local && sharedTier(local), mesh, revocations, protection, cardinality }
   const verdicts = new VerdictCache({ clock, random, meter, ...tiers, maxAgeMs, refreshesPerSecond, maxWatchedBytes })
   const metrics = createCheckMetrics(meter)
   const { generationFailures } = metrics

@@ -21,13 +21,25 @@ export interface CurveSamplerOptions {
   readonly replicas?: number
 }
 
-interface Replica {
-  readonly caches: readonly MiniCache[]
-  /** Misses of each cache. */
-  readonly misses: Float64Array
+export interface Counts {
+  readonly lookups: number
+  readonly missed: number
 }
 
-export const CURVE_MULTIPLES: readonly number[] = [0.25, 0.5, 0.75, 1, 1.5, 2, 4]
+export interface Since extends Counts {
+  /** Misses that the copies of the cache's own size have counted. */
+  readonly sampled: number
+  readonly curve: Curve
+}
+
+interface Replica {
+  readonly caches: readonly MiniCache[]
+  /** Misses of each cache, those of long ago in part, and those since the mark. */
+  readonly misses: Float64Array
+  readonly marked: Float64Array
+}
+
+export const CURVE_MULTIPLES: readonly number[] = [0.25, 0.5, 0.75, 0.9, 1, 1.15, 1.6, 4]
 /** A power of two: bits of the hash choose. */
 const REPLICAS = 4
 /** Misses of a sample up to which it is not much to go by how many they are. */
@@ -40,13 +52,18 @@ export class CurveSampler implements LookupWatch {
   readonly #now: () => number
   readonly #multiples: readonly number[]
   readonly #mostBytes: number | undefined
-  readonly #rate: number
-  readonly #threshold: number
+  #rate: number
+  #threshold: number
   /** Which of the sizes is that of the cache itself; −1: none. */
   readonly #own: number
   #sizes: readonly number[] = []
+  #density = 1
   #lookups = 0
   #missed = 0
+  /** What has faded of these. */
+  #mark: Counts = { lookups: 0, missed: 0 }
+  #allLookups = 0
+  #allMissed = 0
 
   constructor({
     kind,
@@ -67,6 +84,7 @@ export class CurveSampler implements LookupWatch {
     this.#replicas = Array.from({ length: replicas }, () => ({
       caches: Array.from({ length: sizes }, MINI_CACHES[kind]),
       misses: new Float64Array(sizes),
+      marked: new Float64Array(sizes),
     }))
     this.resize(bytes)
   }
@@ -78,9 +96,11 @@ export class CurveSampler implements LookupWatch {
 
   sampled(fingerprint: number, bytes: number, until: number): void {
     const now = this.#now()
-    const { caches, misses } = this.#replicaOf(fingerprint)
+    const { caches, misses, marked } = this.#replicaOf(fingerprint)
     for (let i = 0; i < caches.length; i++) {
-      if (!(caches[i] as MiniCache).ask(fingerprint, bytes, until, now)) (misses[i] as number)++
+      if ((caches[i] as MiniCache).ask(fingerprint, bytes, until, now)) continue
+      ;(misses[i] as number)++
+      ;(marked[i] as number)++
     }
   }
 
@@ -95,49 +115,90 @@ export class CurveSampler implements LookupWatch {
     for (const { caches } of this.#replicas) for (const cache of caches) cache.clear()
   }
 
-  /** The cache has another size now: its copies follow, and keep what they can. */
-  resize(bytes: number): void {
+  /**
+   * The cache has another size now: its copies follow, and keep what they can.
+   * @param density share of the size that entries take by themselves
+   */
+  resize(bytes: number, density = 1): void {
+    this.#density = density
     const most = this.#mostBytes
     const sizes = this.#multiples.map((multiple) => bytes * multiple)
     this.#sizes = most === undefined ? sizes : [...sizes.map((size) => Math.min(size, most)), most]
-    const scale = this.#rate / this.#replicas.length
+    this.#setSizes()
+  }
+
+  #setSizes(): void {
+    const scale = (this.#density * this.#rate) / this.#replicas.length
     for (const { caches } of this.#replicas)
       for (const [i, cache] of caches.entries()) cache.resize((this.#sizes[i] ?? 0) * scale)
   }
 
   /** Lets what was counted until now count for less. */
   fade(factor: number): void {
+    this.#allLookups += this.#lookups * (1 - factor)
+    this.#allMissed += this.#missed * (1 - factor)
     this.#lookups *= factor
     this.#missed *= factor
     for (const { misses } of this.#replicas) for (let i = 0; i < misses.length; i++) (misses[i] as number) *= factor
   }
 
-  /** The curve as it is known now. */
-  curve(): Curve {
-    const all = this.#replicas[0]?.misses.length ?? 0
-    const sum = (i: number) => this.#replicas.reduce((total, { misses }) => total + (misses[i] ?? 0), 0)
-    const pooled = this.#shares(
-      Float64Array.from({ length: all }, (_, i) => sum(i)),
-      this.#rate,
-    )
-    const each = this.#replicas.map(({ misses }) => this.#shares(misses, this.#rate / this.#replicas.length))
-    const points = this.#sizes.map((bytes, i) => {
-      return { bytes, miss: pooled[i] ?? 1, replicas: each.map((shares) => shares[i] ?? 1) }
-    })
-    return { points: falling(points), lookups: this.#lookups }
+  /** Takes half as many keys from now on, and begins anew. */
+  thin(): void {
+    this.#rate /= 2
+    this.#threshold = Math.round(this.#rate * 2 ** 30)
+    this.cleared()
+    this.fade(0)
+    this.#setSizes()
   }
 
-  /**
-   * Shares of look-ups that caches of each size miss. What is missed is held against all look-ups, and not against those of the
-   * sample: popular keys that are not in it would have been found, those in it count for too much (SHARDS-adj, FAST 2015). And the
-   * cache itself tells how far the sample is off at its own size: as far, in proportion, as at others.
-   */
-  #shares(misses: Float64Array, rate: number): Float64Array {
-    if (this.#lookups <= 0) return misses.map(() => 1)
+  /** The curve as it is known now. */
+  curve(): Curve {
+    return this.#curveOf(this.#lookups, this.#missed, ({ misses }) => misses)
+  }
+
+  /** From here on, what `since` tells. */
+  mark(): void {
+    this.#mark = this.counts
+    for (const { marked } of this.#replicas) marked.fill(0)
+  }
+
+  /** Look-ups since the mark, those that the cache missed, and the curve of these alone: as the copies have it, and the cache has no say. */
+  get since(): Since {
+    const { lookups, missed } = this.counts
+    const counted = lookups - this.#mark.lookups
+    return {
+      lookups: counted,
+      missed: missed - this.#mark.missed,
+      sampled: this.#replicas.reduce((total, { marked }) => total + (marked[this.#own] ?? 0), 0),
+      curve: this.#curveOf(counted, undefined, ({ marked }) => marked),
+    }
+  }
+
+  #curveOf(lookups: number, missed: number | undefined, of: (replica: Replica) => Float64Array): Curve {
+    const sum = (i: number) => this.#replicas.reduce((total, replica) => total + (of(replica)[i] ?? 0), 0)
+    const sums = Float64Array.from(this.#sizes, (_, i) => sum(i))
+    const shares = (misses: Float64Array, rate: number) => {
+      const ratio = missed === undefined ? 1 : this.#ratioOf(misses, missed, rate)
+      return { ratio, misses: sharesOf(misses, lookups * rate, ratio) }
+    }
+    const pooled = shares(sums, this.#rate)
+    const each = this.#replicas.map((replica) => shares(of(replica), this.#rate / this.#replicas.length).misses)
+    const points = this.#sizes.map((bytes, i) => {
+      return { bytes, miss: pooled.misses[i] ?? 1, replicas: each.map((misses) => misses[i] ?? 1) }
+    })
+    return { points: falling(points), ratio: pooled.ratio, lookups }
+  }
+
+  /** The cache itself tells how far a sample is off at its own size: as far, in proportion, as at others. */
+  #ratioOf(misses: Float64Array, missed: number, rate: number): number {
     const sampled = misses[this.#own]
     const calm = CALM / rate
-    const ratio = sampled === undefined ? 1 : (this.#missed + calm) / (sampled / rate + calm)
-    return misses.map((count) => Math.min(1, (count / rate / this.#lookups) * ratio))
+    return sampled === undefined ? 1 : (missed + calm) / (sampled / rate + calm)
+  }
+
+  /** Look-ups since the cache began, and those that it missed; what is long ago counts as much. */
+  get counts(): Counts {
+    return { lookups: this.#allLookups + this.#lookups, missed: this.#allMissed + this.#missed }
   }
 
   /** What the copies take of memory, in bytes, roughly. */
@@ -161,6 +222,14 @@ export class CurveSampler implements LookupWatch {
   #replicaOf(fingerprint: number): Replica {
     return this.#replicas[spread(fingerprint) & (this.#replicas.length - 1)] as Replica
   }
+}
+
+/**
+ * Shares of look-ups that caches of each size miss. What is missed is held against all that were expected, and not against those of
+ * the sample: popular keys that are not in it would have been found, those in it count for too much (SHARDS-adj, FAST 2015).
+ */
+function sharesOf(misses: Float64Array, expected: number, ratio: number): Float64Array {
+  return misses.map((count) => (expected <= 0 ? 1 : Math.min(1, (count / expected) * ratio)))
 }
 
 /** Of the size that another one is clipped to there is one point; and a larger cache that misses more is chance. */

@@ -11,6 +11,11 @@ export interface CurvePoint {
 export interface Curve {
   /** From the smallest size to the largest. */
   readonly points: readonly CurvePoint[]
+  /**
+   * What the cache itself misses beside what the copy of its size does: all points are multiplied by it. It stays where copies keep
+   * what the cache would.
+   */
+  readonly ratio: number
   /** Look-ups that it was made of, those of long ago counted in part. */
   readonly lookups: number
 }

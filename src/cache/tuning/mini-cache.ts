@@ -115,7 +115,6 @@ class MiniVerdicts implements MiniCache {
 
   resize(maxBytes: number): void {
     this.#entries.maxBytes = maxBytes
-    this.#entries.trim()
   }
 
   clear(): void {

@@ -84,6 +84,7 @@ describe('a sampler', () => {
 describe('a curve', () => {
   const curve = {
     lookups: 1,
+    ratio: 1,
     points: [
       { bytes: 100, miss: 0.5, replicas: [0.4, 0.6] },
       { bytes: 200, miss: 0.3, replicas: [0.2, 0.4] },
@@ -92,7 +93,7 @@ describe('a curve', () => {
 
   it('is read between its points, below the first one and beyond the last', () => {
     expect([0, 50, 100, 150, 200, 900].map((bytes) => missAt(curve, bytes))).toEqual([1, 0.75, 0.5, 0.4, 0.3, 0.3])
-    expect(missAt({ points: [], lookups: 0 }, 5)).toBe(1)
+    expect(missAt({ points: [], ratio: 1, lookups: 0 }, 5)).toBe(1)
   })
 
   it('is surer of a difference than of its points, where samples differ alike', () => {
