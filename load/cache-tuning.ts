@@ -8,7 +8,7 @@ import { printTable, saveResults, say } from './output.ts'
 const help = `node load/cache-tuning.ts [--quick] [OPTIONS]: caches that divide their memory by themselves, beside the best division that stays
 
   --memory BYTES   of the caches; default 4000000
-  --rate N         look-ups a second; default 1000
+  --rate N         look-ups a second; default 2000
   --minutes N      of each phase; default 10
   --seed N         default 1
   --quick          one workload, 200 look-ups a second
@@ -19,7 +19,7 @@ less than 98 % of its hits are had in the last minute of a phase, or caches had 
 
 const options = {
   memory: { type: 'string', default: '4000000' },
-  rate: { type: 'string', default: '1000' },
+  rate: { type: 'string', default: '2000' },
   minutes: { type: 'string', default: '10' },
   seed: { type: 'string', default: '1' },
   quick: { type: 'boolean', default: false },

@@ -81,9 +81,9 @@ export function runTuned(workload: Workload, options: RunOptions): RunOutcome {
     }
     return { hitRatio: byMinute.at(-1) ?? 0, bestRatio: ratio, sizes, best, byMinute }
   })
-  const { moves, movesBack } = tuner.view()
+  const { moves } = tuner.view()
   tuner.stop()
-  return { phases, moves, movesBack, mostBound, mostHeld }
+  return { phases, moves: moves.move + moves.shrink, movesBack: moves.back, mostBound, mostHeld }
 }
 
 const GRID = [0.01, ...Array.from({ length: 19 }, (_, i) => 0.05 * (i + 1)), 0.98]

@@ -14,6 +14,7 @@ import type { LocalTier, LocalTiers } from './local-tier.ts'
 import type { MeshTier } from './mesh-tier.ts'
 import type { Protection } from './protection.ts'
 import { RefreshAhead } from './refresh-ahead.ts'
+import type { ValidityAdvice } from './tuning/validity-advice.ts'
 import { freshness, spend, type VerdictEntry } from './verdict-entry.ts'
 import type { VerdictOutcome, VerdictRequest } from './verdict-request.ts'
 import { VerdictRules, type VerdictRulesOptions } from './verdict-rules.ts'
@@ -25,6 +26,10 @@ export interface VerdictCacheOptions extends VerdictRulesOptions {
   readonly mesh: MeshTier | undefined
   readonly protection: Protection
   readonly cardinality: KeyCardinality
+  /** Hears of verdicts that the local tier has not had: how long they took, and whether a backend was called. */
+  readonly missed?: ((handler: string, ms: number, isCall: boolean) => void) | undefined
+  /** Hears of verdicts that were fetched again. */
+  readonly validity?: ValidityAdvice | undefined
   /** Background refreshes of one handler per second. */
   readonly refreshesPerSecond: number
   /** What may be kept to make those with. */
@@ -149,11 +154,13 @@ export class VerdictCache {
     held: VerdictEntry | undefined,
     metrics: HandlerCacheMetrics,
   ): Promise<VerdictOutcome> {
-    const { clock, protection } = this.#options
+    const { clock, protection, missed } = this.#options
     const { handler } = request.source
+    const askedAt = clock.monotonic()
     const result = await this.#fetched(key, request, held, metrics)
     const now = clock.monotonic()
     if (result.entry !== undefined) {
+      missed?.(handler.name, now - askedAt, result.tier === 'backend')
       protection.record(handler.name, result.tier === 'mesh' || held !== undefined || result.stale !== undefined)
       return this.#serve(result.tier, result.entry, metrics, now)
     }
@@ -244,10 +251,14 @@ export class VerdictCache {
   }
 
   #store(key: string, request: VerdictRequest, entry: VerdictEntry, isAsked: boolean): void {
-    const { local } = this.#options
+    const { local, validity } = this.#options
     if (local === undefined) return
     const { name, staleWhileRevalidateMs } = request.source.handler
-    local.of(name).set(key, entry, { isAsked, servedForMs: staleWhileRevalidateMs })
+    const tier = local.of(name)
+    const former = validity && tier.peek(key)
+    if (former !== undefined)
+      validity?.refreshed(name, former.verdict, entry.verdict, entry.createdAt - former.createdAt)
+    tier.set(key, entry, { isAsked, servedForMs: staleWhileRevalidateMs })
     this.#refreshAhead.schedule(key, request, entry)
   }
 }

@@ -95,13 +95,15 @@ export function createPolicy(options: PolicyOptions): Policy {
     verdicts,
     news,
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),
-    debug: new Map([
+    debug: new Map<string, () => unknown>([
       ['cache', () => ({ ...checks.view(), revocations: { ...revocations.epoch, inTouch: service.inTouch() } })],
+      ['tuning', () => checks.tuning()],
     ]),
     async start() {
       await connected(link, clock)
       await service.start()
       beats?.start()
+      checks.start()
       measure()
     },
     retire: () => beats?.leave(),

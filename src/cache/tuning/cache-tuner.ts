@@ -53,8 +53,7 @@ export class CacheTuner {
   readonly #mover: Mover
   readonly #controller: TuningController
   #decision: Decision = { kind: 'stay', reason: 'unknown' }
-  #moves = 0
-  #movesBack = 0
+  readonly #moves = { move: 0, shrink: 0, back: 0 }
   #cancel: (() => void) | undefined
 
   constructor(options: CacheTunerOptions) {
@@ -74,6 +73,11 @@ export class CacheTuner {
     let total = 0
     for (const { cache } of this.#parts.values()) total += cache.maxBytes
     return total
+  }
+
+  get #isUntouched(): boolean {
+    const { move, shrink, back } = this.#moves
+    return move + shrink + back === 0
   }
 
   start(): void {
@@ -107,7 +111,7 @@ export class CacheTuner {
     // What was free counts for this one until others have made room.
     cache.maxBytes = Math.max(0, Math.min(cache.maxBytes, divided - this.boundBytes))
     this.#parts.set(id, part)
-    this.#resize(this.#moves === 0 ? this.#firstSizes() : this.#withFloorFor(part))
+    this.#resize(this.#isUntouched ? this.#firstSizes() : this.#withFloorFor(part))
     return { cache, costs: part.costs }
   }
 
@@ -117,7 +121,8 @@ export class CacheTuner {
     if (part === undefined) return
     part.cache.maxBytes = 0
     this.#parts.delete(id)
-    this.#resize(this.#moves === 0 ? this.#firstSizes() : this.#sizes())
+    this.#saved.delete(id)
+    this.#resize(this.#isUntouched ? this.#firstSizes() : this.#sizes())
   }
 
   /** Caches that nobody has asked since a time. */
@@ -133,8 +138,7 @@ export class CacheTuner {
       dividedBytes: this.dividedBytes,
       sampleBytes: this.#sampleBytes(),
       decision: textOf(this.#decision),
-      moves: this.#moves,
-      movesBack: this.#movesBack,
+      moves: { ...this.#moves },
       parts: readings.map((reading) => this.#viewOf(reading, target)),
     }
   }
@@ -148,8 +152,7 @@ export class CacheTuner {
     const decision = this.#controller.decide(this.#readings(), this.dividedBytes)
     this.#decision = decision
     if (decision.kind !== 'stay') {
-      if (decision.kind === 'back') this.#movesBack++
-      this.#moves++
+      this.#moves[decision.kind]++
       this.#options.log.debug({ sizes: Object.fromEntries(decision.sizes) }, `caches: ${textOf(decision)}`)
       this.#resize(decision.sizes)
     }

@@ -39,9 +39,9 @@ export interface TuningView {
   /** What of it is divided; the rest is for refreshes ahead and for samples. */
   readonly dividedBytes: number
   readonly sampleBytes: number
-  /** What was decided last, and why; and how often memory moved, and was moved back. */
+  /** What was decided last, or why nothing was. */
   readonly decision: string
-  readonly moves: number
-  readonly movesBack: number
+  /** How often memory moved, was given up, and moved back. */
+  readonly moves: Readonly<Record<'move' | 'shrink' | 'back', number>>
   readonly parts: readonly PartView[]
 }
