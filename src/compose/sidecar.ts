@@ -90,6 +90,7 @@ class Sidecar implements RunningProcess {
       refreshesPerSecond: settings.l1RefreshRate,
       choice: { affinity, tenant },
     })
+    this.#nodes.tellOf(this.#check)
     this.#batchIds = createBatchIds({ nodeId: settings.nodeId, clock, random })
     this.#reports = new ReportBuffer({
       nodes: this.#nodes,

@@ -7,7 +7,7 @@ import { ChooseNode, type ChooseNodeOptions, type Member, type NodeStanding } fr
 import { HeardRevocations } from './heard-revocations.ts'
 import type { NodeAddress } from './node-address.ts'
 import { NodeLink } from './node-link.ts'
-import type { Affinity, NodeAnswer, NodeConfig, NodeQuestion, Nodes } from './nodes.ts'
+import type { Affinity, NodeAnswer, NodeConfig, NodeQuestion, Nodes, SampledCache } from './nodes.ts'
 import { ASK_EVERY_MS, type NewsTaker } from './stream-news.ts'
 import { ToldConfigs } from './told-configs.ts'
 
@@ -55,6 +55,7 @@ export class NodePool implements Nodes, Disposable {
   /** What ids of questions begin with. */
   #prefix: string | undefined
   #asked = 0
+  #sampled: SampledCache | undefined
   readonly #revocations: HeardRevocations
   readonly #configs = new ToldConfigs()
   /** Those that have told something over the stream that is open. */
@@ -218,13 +219,20 @@ export class NodePool implements Nodes, Disposable {
     return { member, link, news }
   }
 
+  /** Tells nodes of a cache from now on, and the cache of its size. */
+  tellOf(sampled: SampledCache): void {
+    this.#sampled = sampled
+  }
+
   #takerFor(id: string): (NewsTaker & { gone(): void }) | undefined {
     const { caller, onMembers } = this.#options
+    const sample = () => this.#sampled?.sample()
     if (caller === undefined) return undefined
     const teller = this.#revocations.teller()
     return {
       name: caller,
       epoch: () => teller.epoch(),
+      sample,
       take: (news, sentAt) => {
         if (!this.#telling.has(id)) this.#choice.answered(id)
         this.#telling.add(id)
@@ -232,6 +240,7 @@ export class NodePool implements Nodes, Disposable {
         if (news.config !== undefined) this.#configs.set(id, news.config)
         const isNew = teller.take(news, sentAt)
         if (news.members !== undefined) onMembers?.(news.members)
+        if (news.recommendedEntries !== undefined) this.#sampled?.recommended(news.recommendedEntries)
         return isNew
       },
       lost: () => {

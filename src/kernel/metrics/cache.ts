@@ -132,6 +132,20 @@ export const CACHE_MOVES_TOTAL = counter({
   labels: { kind: ['move', 'shrink', 'back'] },
 })
 
+export const CACHE_CALLER_SAMPLES_TOTAL = counter({
+  name: 'cache_caller_samples_total',
+  unit: 'samples',
+  help: 'Samples in which callers that keep answers said what they would find at other sizes.',
+})
+
+export const CACHE_CALLER_ENTRIES = gauge({
+  name: 'cache_caller_entries',
+  unit: 'answers',
+  merge: 'sum',
+  help: 'Answers that callers of this node keep at most, of the last 1,000 that said so, and that they should keep.',
+  labels: { size: ['present', 'recommended'] },
+})
+
 export const CACHE_SHAPES = gauge({
   name: 'cache_shapes',
   unit: 'shapes',

@@ -5,6 +5,7 @@ import type { Revocation, RevocationTarget } from '../../kernel/revocation.ts'
 import { VALUE_TYPES, type ValueType } from '../../kernel/value.ts'
 import { PATH_AMBIGUITY_NAMES } from '../ambiguity.ts'
 import { VARINT, type WireReader } from '../wire-reader.ts'
+import { type CacheSample, readCacheSample } from './cache-sample.ts'
 import { type Heard, type MeshMembers, type News, type NodeConfig, TARGET_KINDS } from './news.ts'
 import { readTexts, type TextOf } from './told-shapes.ts'
 
@@ -16,9 +17,14 @@ export function readHeard(reader: WireReader, heardTag: number, textOf: TextOf):
   let ask = 0
   let generation: string | undefined
   let sequence = 0
+  let sample: CacheSample | undefined
   const outer = reader.openField(heardTag)
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
-    if (tag >>> 3 > 3) {
+    if (tag >>> 3 === 4) {
+      sample = readCacheSample(reader, tag)
+      continue
+    }
+    if (tag >>> 3 > 4) {
       reader.skip(tag)
       continue
     }
@@ -28,7 +34,8 @@ export function readHeard(reader: WireReader, heardTag: number, textOf: TextOf):
     else sequence = countOf(reader)
   }
   reader.close(outer)
-  return { ask, epoch: generation === undefined ? undefined : { generation, sequence } }
+  const epoch = generation === undefined ? undefined : { generation, sequence }
+  return sample === undefined ? { ask, epoch } : { ask, epoch, sample }
 }
 
 export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): News {
@@ -38,6 +45,7 @@ export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): N
   const news = { ask: 0, outOfTouchMs: 0, maxAgeMs: 0, load: 0 }
   let config: NodeConfig | undefined
   let members: MeshMembers | undefined
+  let recommendedEntries: number | undefined
   const outer = reader.openField(newsTag)
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     switch (tag >>> 3) {
@@ -77,13 +85,18 @@ export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): N
       case 9:
         members = readMembers(reader, tag, textOf)
         break
+      case 10:
+        reader.expect(tag, VARINT)
+        recommendedEntries = reader.varint32() >>> 0
+        break
       default:
         reader.skip(tag)
     }
   }
   reader.close(outer)
   const epoch = generation === undefined ? undefined : { generation, sequence }
-  return { ...news, epoch, revocations, config, members }
+  const read = { ...news, epoch, revocations, config, members }
+  return recommendedEntries === undefined ? read : { ...read, recommendedEntries }
 }
 
 function readRevocation(reader: WireReader, revocationTag: number, textOf: TextOf): Revocation | undefined {

@@ -3,21 +3,23 @@
 import { VALUE_TYPES } from '../../kernel/value.ts'
 import type { Revocation } from '../../kernel/revocation.ts'
 import type { WireWriter } from '../wire-writer.ts'
+import { writeCacheSample } from './cache-sample.ts'
 import { HEARD, type Heard, type MeshMembers, NEWS, type News, type NodeConfig, TARGET_KINDS } from './news.ts'
 import type { SentWords } from './sent-words.ts'
 
-export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch }: Heard): void {
+export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch, sample }: Heard): void {
   const open = writer.open(HEARD)
   writer.uint(1, ask)
   if (epoch !== undefined) {
     writer.sint32(2, words.word(epoch.generation), true)
     writer.uint(3, epoch.sequence)
   }
+  if (sample !== undefined) writeCacheSample(writer, 4, sample)
   writer.close(open)
 }
 
 export function writeNews(writer: WireWriter, words: SentWords, news: News): void {
-  const { ask, epoch, revocations, outOfTouchMs, maxAgeMs, load, config, members } = news
+  const { ask, epoch, revocations, outOfTouchMs, maxAgeMs, load, config, members, recommendedEntries = 0 } = news
   const open = writer.open(NEWS)
   writer.uint(1, ask)
   if (epoch !== undefined) {
@@ -31,6 +33,7 @@ export function writeNews(writer: WireWriter, words: SentWords, news: News): voi
   writer.uint(7, load)
   if (config !== undefined) writeConfig(writer, words, config)
   if (members !== undefined) writeMembers(writer, words, members)
+  writer.uint(10, recommendedEntries)
   writer.close(open)
 }
 

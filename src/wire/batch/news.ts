@@ -3,6 +3,7 @@
 import type { Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { Epoch, Revocation } from '../../kernel/revocation.ts'
 import type { PathAmbiguity } from '../ambiguity.ts'
+import type { CacheSample } from './cache-sample.ts'
 
 /** What a caller has heard of revocations. */
 export interface Heard {
@@ -10,6 +11,8 @@ export interface Heard {
   readonly ask: number
   /** Up to which revocation the caller has applied all. */
   readonly epoch: Epoch | undefined
+  /** Now and then: what its cache of answers would find at other sizes. */
+  readonly sample?: CacheSample | undefined
 }
 
 /** What callers have to know of the config that a node answers by. */
@@ -49,6 +52,8 @@ export interface News {
   readonly config?: NodeConfig | undefined
   /** Where they are not as told before. */
   readonly members?: MeshMembers | undefined
+  /** How many answers the caller should keep, where it has said what it would find. */
+  readonly recommendedEntries?: number | undefined
 }
 
 /** Fields of the batches that have these. */
