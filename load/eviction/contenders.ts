@@ -6,7 +6,7 @@ import { S3Cache } from '../../src/cache/s3-cache.ts'
 import { type Linked, SecondChance } from '../../src/cache/second-chance.ts'
 
 /** Of an entry: each counts as much. */
-export const ENTRY_BYTES = 300
+const ENTRY_BYTES = 300
 
 export interface Contender {
   /** Whether the key is there; what is not there is kept from now on. */

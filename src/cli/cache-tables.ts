@@ -1,19 +1,29 @@
 // Caches that share a memory, as tables.
 
+import type { CallerSize } from '../cache/tuning/caller-sizes.ts'
 import type { TuningView } from '../cache/tuning/tuning-view.ts'
 import type { HandlerValidity } from '../cache/tuning/validity-advice.ts'
 import { table } from './table.ts'
+
+const MOST_CALLERS = 20
 
 /** What a process tells of its caches. */
 export interface NodeTuning {
   readonly memory?: TuningView | undefined
   readonly validity?: readonly HandlerValidity[]
+  /** Callers that keep answers, as they said last what they would find at other sizes. */
+  readonly callers?: readonly CallerSize[]
 }
 
 /** The lines of a process. @param name empty where there is only one */
-export function cacheTables(name: string, { memory, validity = [] }: NodeTuning, hasCurves: boolean): string[] {
+export function cacheTables(
+  name: string,
+  { memory, validity = [], callers = [] }: NodeTuning,
+  hasCurves: boolean,
+): string[] {
   const of = name === '' ? '' : ` of ${name}`
-  if (memory === undefined) return [`the sizes of the caches${of} are fixed`, ...validityTable(of, validity)]
+  const rest = [...validityTable(of, validity), ...callersTable(of, callers)]
+  if (memory === undefined) return [`the sizes of the caches${of} are fixed`, ...rest]
   const { moves, decision } = memory
   return [
     ...table(
@@ -46,7 +56,7 @@ export function cacheTables(name: string, { memory, validity = [] }: NodeTuning,
       ]),
     ),
     ...(hasCurves ? memory.parts.flatMap((part) => curveTable(part)) : []),
-    ...validityTable(of, validity),
+    ...rest,
   ]
 }
 
@@ -71,6 +81,25 @@ function validityTable(of: string, validity: readonly HandlerValidity[]): string
       rounded(100 * each.outdatedShare, 3),
       each.suggestedMs === undefined ? '' : rounded(each.suggestedMs / 1_000, 0),
     ]),
+  )
+}
+
+/** Those first whose size should change most. */
+function callersTable(of: string, callers: readonly CallerSize[]): string[] {
+  const change = ({ entries, recommendedEntries }: CallerSize) => Math.abs(Math.log(recommendedEntries / entries))
+  return table(
+    `Callers${of} that keep answers: ${callers.length}, of which at most ${MOST_CALLERS} are shown`,
+    ['CALLER', 'ANSWERS', 'RECOMMENDED', 'HITS %', 'THEN %'],
+    callers
+      .toSorted((one, two) => change(two) - change(one))
+      .slice(0, MOST_CALLERS)
+      .map((caller) => [
+        caller.name,
+        caller.entries,
+        caller.recommendedEntries,
+        rounded(100 * caller.hitRatio, 1),
+        rounded(100 * caller.recommendedHitRatio, 1),
+      ]),
   )
 }
 

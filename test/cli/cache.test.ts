@@ -41,6 +41,9 @@ const TUNING = {
       suggestedMs: 58_000,
     },
   ],
+  callers: [
+    { name: 'sidecar-1', entries: 10_000, recommendedEntries: 2_500, hitRatio: 0.9, recommendedHitRatio: 0.899 },
+  ],
 }
 
 const ends: (() => void)[] = []
@@ -71,6 +74,7 @@ describe('intermix cache', () => {
     expect(out).toContain('Memory: 100 MiB, of which 70 are divided; moved 4 times, back 1 times; now: settled')
     expect(out).toMatch(/list\.handler\.prod +5 +20 +35 +1234\.6 +87\.6 +3\.46 +12\.3 +500 +12 +5\n/)
     expect(out).toMatch(/list\.handler\.prod +900 +2 +0\.123 +60 +0\.102 +58/)
+    expect(out).toMatch(/sidecar-1 +10000 +2500 +90 +89\.9/)
     expect(out).not.toContain('by size')
   })
 

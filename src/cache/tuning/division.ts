@@ -19,7 +19,7 @@ export interface PartReading {
 export type Division = ReadonlyMap<string, number>
 
 /** What no cache gets less than, of all memory; less where there are many. */
-export const FLOOR_SHARE = 0.01
+const FLOOR_SHARE = 0.01
 const PIECE_SHARE = 0.02
 /** Of the memory, the part that must bring something, and what it must bring, as a share of all look-ups. */
 const LAST_SHARE = 0.1
