@@ -237,7 +237,9 @@ export class AnswerCache {
   ): boolean {
     const until = stale === true ? (stored.upkeep?.staleUntil ?? stored.freshUntil) : stored.freshUntil
     if (uncharged === true && stored.upkeep?.isCharged === true) return false
-    if (now >= until || usesLeft(stored) <= 0) return false
+    if (now >= until) return false
+    // Those that nobody meant to bound have another one asked for, and serve on where there is none.
+    if (usesLeft(stored) <= 0 && (stale !== true || stored.isUseBound)) return false
     return (
       this.#options.revocations.allows(stored.epoch, handlers, bag) &&
       now - stored.createdAt <= this.#options.maxAgeMs()

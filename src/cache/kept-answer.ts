@@ -1,5 +1,6 @@
 // One answer in the cache: one object with all that is kept of it, since there may be a million.
 
+import type { AskedQuestion } from '../kernel/answer-shape.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Answer } from '../kernel/verdict.ts'
 import type { RecordedStep } from './read-collector.ts'
@@ -34,6 +35,8 @@ export interface Upkeep {
   refreshAt: number
   /** Whether its uses were paid for: another one is to be asked for when few are left. */
   readonly isPaid: boolean
+  /** What it was told to depend on, under the rules that were chosen. */
+  readonly asked: readonly AskedQuestion[]
   /** Whether it says what became of quotas of its own request: it paid for them, or one of them was used up. */
   readonly isCharged: boolean
 }

@@ -3,24 +3,24 @@
 
 import { onExpiry } from '../kernel/deadline.ts'
 import type { Clock } from '../kernel/ports.ts'
-import type { Epoch } from '../kernel/revocation.ts'
+import type { CallersBehind, Epoch } from '../kernel/revocation.ts'
 import type { Revocations } from './revocations.ts'
 
 /** One caller, as long as its stream lasts. */
 export interface RevocationCaller {
-  /** It has applied all up to there. */
-  confirm(epoch: Epoch | undefined): void
+  /**
+   * It has applied all up to there.
+   * @param behind callers of its own that it waits for
+   */
+  confirm(epoch: Epoch | undefined, behind?: CallersBehind): void
   /** Its stream has ended: it finds out by itself that it is out of touch. */
   leave(): void
 }
 
-/** Callers that have not confirmed in time. */
-export interface LateCallers {
+/** Those that have not in time. */
+export interface LateCallers extends CallersBehind {
   /** The lowest number that one of them lacks; 0: it knows another generation. */
   readonly lacks: number
-  readonly count: number
-  /** Of the first ones. */
-  readonly names: readonly string[]
 }
 
 /** How long a caller is waited for. */
@@ -30,6 +30,8 @@ const MAX_NAMED = 20
 interface Caller {
   readonly name: string
   epoch: Epoch | undefined
+  /** Who of its own callers it waits for. */
+  behind: CallersBehind | undefined
 }
 
 interface Behind {
@@ -63,12 +65,13 @@ export class RevocationCallers {
   /** @param name for people; several may have the same */
   join(name: string): RevocationCaller {
     this.#hasBeen = true
-    const caller: Caller = { name, epoch: undefined }
+    const caller: Caller = { name, epoch: undefined, behind: undefined }
     this.#callers.add(caller)
     this.#place(caller)
     return {
-      confirm: (epoch) => {
+      confirm: (epoch, behind) => {
         const before = caller.epoch
+        caller.behind = behind && { ...behind, names: behind.names.slice(0, MAX_NAMED) }
         caller.epoch = epoch
         if (before?.generation !== epoch?.generation || before?.sequence !== epoch?.sequence) this.#advance(caller)
       },
@@ -89,17 +92,24 @@ export class RevocationCallers {
     return lowest
   }
 
+  /** Up to which one all callers have applied all, those that are late as well. */
+  known(): number {
+    let lowest = this.#revocations.epoch.sequence
+    for (const caller of this.#behind.keys()) lowest = Math.min(lowest, this.#known(caller))
+    return lowest
+  }
+
+  /** Those that have not confirmed, late or not; `undefined` where all have. */
+  behind(): CallersBehind | undefined {
+    return named(this.#behind.keys())
+  }
+
   /** `undefined` where nobody is. */
   late(): LateCallers | undefined {
-    let lacks = Number.POSITIVE_INFINITY
-    let count = 0
-    const names: string[] = []
-    for (const [caller, { isLate }] of this.#behind) {
-      if (!isLate) continue
-      lacks = Math.min(lacks, this.#known(caller) + 1)
-      if (++count <= MAX_NAMED) names.push(caller.name)
-    }
-    return count === 0 ? undefined : { lacks, count, names }
+    const late = Array.from(this.#behind).flatMap(([caller, { isLate }]) => (isLate ? [caller] : []))
+    const found = named(late)
+    const lacks = late.reduce((lowest, caller) => Math.min(lowest, this.#known(caller) + 1), Number.POSITIVE_INFINITY)
+    return found && { ...found, lacks }
   }
 
   /** Calls back when nobody is waited for any more, and when one of those that were late no longer is. */
@@ -169,4 +179,16 @@ export class RevocationCallers {
       this.#tellIfSettled()
     })
   }
+}
+
+/** Who has callers of its own that it waits for stands for these. */
+function named(callers: Iterable<Caller>): CallersBehind | undefined {
+  let count = 0
+  const names: string[] = []
+  for (const { name, behind } of callers) {
+    count += behind?.count ?? 1
+    const all = behind === undefined ? [name] : behind.names.map((each) => `${each} behind ${name}`)
+    names.push(...all.slice(0, MAX_NAMED - names.length))
+  }
+  return count === 0 ? undefined : { count, names }
 }

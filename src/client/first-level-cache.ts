@@ -56,8 +56,9 @@ interface Chosen {
   readonly scope: AnswerScope
   /** What was read to choose them. */
   readonly reads: readonly ReferencedAttribute[]
-  readonly handlers: readonly string[]
   readonly generated: ReadonlySet<string>
+  /** As it was told, of one answer of these. */
+  readonly shape: AnswerShape
 }
 
 /** How the rules of a config are chosen. */
@@ -81,6 +82,8 @@ export interface Wanted {
 export interface FoundFirst {
   readonly answer: FoundAnswer
   readonly choosing: readonly ReferencedAttribute[]
+  /** Of an answer that led to the same rules by the same choices. */
+  readonly chosen: AnswerShape
 }
 
 /** How an answer that came is kept. */
@@ -136,10 +139,10 @@ export class FirstLevelCache {
     const probe = (byValues: Map<string, Chosen>, values: string) => {
       const chosen = byValues.get(values)
       if (chosen === undefined) return undefined
-      const { scope, handlers, generated } = chosen
+      const { scope, generated, shape, reads } = chosen
       const options = generated.size === 0 ? how : { ...how, known: new Unseen(bag, generated) }
-      const answer = this.#answers.find(scope, bag, handlers, now, options)
-      return answer && { answer, choosing: chosen.reads }
+      const answer = this.#answers.find(scope, bag, shape.handlers, now, options)
+      return answer && { answer, choosing: reads, chosen: shape }
     }
     return sharingSteps(() => choices.tree.find(bag, probe))
   }
@@ -147,7 +150,7 @@ export class FirstLevelCache {
   /** Keeps an answer for the requests that it holds for. @returns it, with the one whose place it takes */
   keep(
     wanted: Wanted,
-    { answer, shape, staleForMs, isPaid }: NodeAnswer,
+    { answer, shape, staleForMs, isPaid, usesUnbound }: NodeAnswer,
     options: KeepOptions,
   ): Replacement | undefined {
     const { notKept } = this.#options
@@ -166,6 +169,7 @@ export class FirstLevelCache {
       // Whether a quota has room again is for those to ask that pay for it.
       refreshAt: isRefusal ? Number.POSITIVE_INFINITY : now + (freshUntil - now) * options.refreshAfter,
       isPaid,
+      asked: shape.reads,
       // Other than what policy denies with that code, it is never stale.
       isCharged: isPaid || (isRefusal && staleForMs === 0),
     }
@@ -176,14 +180,13 @@ export class FirstLevelCache {
       freshUntil,
       epoch: shape.epoch,
       parts: [],
-      isUseBound: true,
+      isUseBound: isPaid || usesUnbound !== true,
       usesLeft: answer.validUses,
       upkeep,
     })
   }
 
   #chosen(shape: AnswerShape, charging: Charging, choosing: readonly RecordedStep[]): Chosen {
-    const { handlers, generated } = shape
     const scope = idOf(shape.scope, charging)
     const config = idOf(shape.config, charging)
     let choices = this.#configs.get(config)
@@ -202,7 +205,7 @@ export class FirstLevelCache {
     if (known?.scope.digest === scope) return known
     if (known === undefined) current.bytes += CHOICE_BYTES + 2 * values.length
     const reads = toldReads(shape.choosing)
-    const chosen = { scope: this.#answers.scope(scope), reads, handlers, generated: new Set(generated) }
+    const chosen = { scope: this.#answers.scope(scope), reads, generated: new Set(shape.generated), shape }
     byValues.set(values, chosen)
     return chosen
   }

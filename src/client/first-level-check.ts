@@ -19,7 +19,7 @@ import {
   type QuotaOptions,
   type QuotaService,
 } from '../kernel/services.ts'
-import type { Answer } from '../kernel/verdict.ts'
+import { type Answer, NOT_JUDGED } from '../kernel/verdict.ts'
 import { outcomeAsSent } from '../wire/as-sent.ts'
 import { NormalRequestBag } from '../wire/normal-request-bag.ts'
 import type { AffinityChoice } from './affinity.ts'
@@ -29,6 +29,7 @@ import { FirstLevelCache, type FoundFirst, type Wanted } from './first-level-cac
 import { createFirstLevelMetrics, type FirstLevelMetrics } from './first-level-metrics.ts'
 import { grantsFor, NamedQuotas } from './named-quotas.ts'
 import type { NodeAnswer, Nodes, SampledCache } from './nodes/nodes.ts'
+import type { RetoldRevocations } from './nodes/retold-revocations.ts'
 import { PaidUses } from './paid-uses.ts'
 import type { Grants } from './quotas/quota-pools.ts'
 import { type SeenRequest, seenRequest } from './seen-request.ts'
@@ -47,15 +48,20 @@ export interface FirstLevelCheckOptions {
   readonly choice: AffinityChoice
   /** Checks a second that may be asked in the background; 0: none. */
   readonly refreshesPerSecond: number
+  /** By which answers are told on to callers that keep them by their shape; unset: nobody does. */
+  readonly retold?: Pick<RetoldRevocations, 'stamp'> | undefined
 }
 
 const NO_GRANTS: ReadonlyMap<string, QuotaGrant> = new Map()
+const NOT_JUDGED_OUTCOME: CheckOutcome = { answer: NOT_JUDGED, quotas: NO_GRANTS }
 const NO_REFERENCES: readonly ReferencedAttribute[] = []
 /** Of the life that is left when an answer comes, the part after which another one is asked for; chance spreads them. */
 const REFRESH_AFTER = 0.8
 const REFRESH_SPREAD = 0.1
 /** Of the uses that are wanted, the part below which further ones are paid for. */
 const ENOUGH_USES = 0.5
+/** Of the uses that are left, the part that a filter gets: few ask one sidecar, and it has got but a part of them itself. */
+const FILTER_SHARE = 0.5
 const BACKGROUND_TIMEOUT_MS = 1_000
 
 /** What a node has told, and what has become of it here. */
@@ -65,8 +71,6 @@ interface Asked {
   readonly grants: Grants
   /** On the monotonic clock. */
   readonly askedAt: number
-  /** Names the config by which it was charged, as far as that is known. */
-  readonly paidUnder: string | undefined
 }
 
 const ANY = {}
@@ -130,6 +134,11 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
     const now = options.startedAt ?? this.#options.clock.monotonic()
     const request = seenRequest(bag, options.charging, this.#options)
     const { wanted } = request
+    const { uses = 1 } = options
+    if (uses < 0) {
+      this.#giveBack(request, -uses, wanted?.config)
+      return NOT_JUDGED_OUTCOME
+    }
     if (wanted === undefined) return this.#ask(request, options, now)
     const found = this.#cache.find(wanted, now, isOwnCharge(options) ? UNCHARGED : ANY)
     if (found === undefined) return this.#ask(request, options, now)
@@ -171,10 +180,30 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
     const { references } = options
     const { answer: kept, choosing } = found
     const reads = references === false ? NO_REFERENCES : together(choosing, kept.reads)
-    const uses = options.keepsAnswer === true ? handOn(kept) : kept.usesLeft
+    const uses = options.keepsAnswer === true ? this.#handOn(kept, options) : kept.usesLeft
     const answer = givenAgain(kept, now, uses, reads)
-    const outcome = { answer, quotas: NO_GRANTS, answeredAt: now }
+    const outcome = { answer, quotas: NO_GRANTS, answeredAt: now, ...this.#retold(found, answer, options) }
     return references !== false && bag instanceof NormalRequestBag ? outcomeAsSent(outcome, bag) : outcome
+  }
+
+  /** What callers are told that keep answers by their shape. */
+  #retold({ answer: kept, chosen }: FoundFirst, { validUses }: Answer, { shape }: CheckOptions) {
+    const { upkeep, freshUntil } = kept
+    if (shape !== true || upkeep === undefined) return undefined
+    const { isPaid, staleUntil, asked: reads } = upkeep
+    const epoch = validUses === 0 ? undefined : this.#options.retold?.stamp(kept.epoch)
+    if (epoch === undefined) return { isPaid }
+    const usesUnbound = !kept.isUseBound
+    return { isPaid, usesUnbound, staleForMs: staleUntil - freshUntil, shape: { ...chosen, reads, epoch } }
+  }
+
+  /** Takes uses for a caller that keeps the answer, too; most are left for others here. Of those that were paid for it says how many it wants. */
+  #handOn(answer: StoredAnswer, { shape, uses: wanted = 1 }: CheckOptions): number {
+    if (answer.upkeep?.isPaid === true) return this.#paid.handOn(answer, wanted - 1)
+    if (!answer.isUseBound) return answer.usesLeft
+    const uses = Math.floor(answer.usesLeft * (shape === true ? FILTER_SHARE : HANDED_ON_SHARE))
+    answer.usesLeft -= uses
+    return uses
   }
 
   async #ask(request: SeenRequest, options: CheckOptions, startedAt: number): Promise<CheckOutcome> {
@@ -204,29 +233,43 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
     const now = this.#options.clock.monotonic()
     const stale = wanted === undefined ? undefined : this.#cache.find(wanted, now, STALE)
     if (wanted === undefined || stale === undefined) return undefined
-    const outcome = this.#outcome(stale, wanted, { ...options, keepsAnswer: false }, now)
+    const outcome = this.#outcome(stale, wanted, { ...options, keepsAnswer: false, shape: false }, now)
     return { ...outcome, answer: { ...outcome.answer, tier: 'stale', validForMs: 0, validUses: 0 } }
   }
 
   #told({ told, kept, grants, askedAt }: Asked, request: SeenRequest, options: CheckOptions): CheckOutcome {
     const { wanted } = request
     const { shape } = told
-    const now = this.#options.clock.monotonic()
+    const { clock, retold } = this.#options
+    const now = clock.monotonic()
     // Its life went on while it was on its way, nobody knows for how long.
     const answer = afterWaiting(told.answer, now - askedAt)
     const isTold = options.references !== false
     // What an answer depended on is known of those alone that may be kept. The uses are those of the one that is kept here.
     const isGiven = kept !== undefined && shape !== undefined
-    const validUses = isGiven && options.keepsAnswer === true ? handOn(kept.kept) : answer.validUses
+    const validUses = isGiven && options.keepsAnswer === true ? this.#handOn(kept.kept, options) : answer.validUses
     const given: Answer = isGiven
       ? { ...answer, validUses, referenced: isTold ? referencedBy(shape) : NO_REFERENCES }
       : { ...answer, validForMs: 0, validUses: 0 }
     const quotas = grants.size === 0 ? NO_GRANTS : grantsFor(request, grants, options)
-    const outcome = { answer: given, quotas, answeredAt: now }
+    const { isPaid, staleForMs, usesUnbound = false } = told
+    const epoch = options.shape === true && isGiven && validUses > 0 ? retold?.stamp(shape.epoch) : undefined
+    const keep =
+      shape === undefined || epoch === undefined
+        ? { isPaid }
+        : { isPaid, usesUnbound, staleForMs, shape: { ...shape, epoch } }
+    const outcome: CheckOutcome = { answer: given, quotas, answeredAt: now, ...keep }
     return isTold && wanted?.bag instanceof NormalRequestBag ? outcomeAsSent(outcome, wanted.bag) : outcome
   }
 
-  async #askNodes(request: SeenRequest, options: CheckOptions, timeoutMs: number, askedAt: number): Promise<Asked> {
+  /** @param unmade checks that nobody has made: what was paid for them are uses, too */
+  async #askNodes(
+    request: SeenRequest,
+    options: CheckOptions,
+    timeoutMs: number,
+    askedAt: number,
+    unmade: 0 | 1 = 0,
+  ): Promise<Asked> {
     const { nodes, clock, random } = this.#options
     const { charging = 'all', deduplicationId } = options
     const { bag, affinity: key } = request
@@ -239,7 +282,7 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
       affinity,
       tenant,
       charging,
-      uses: isAhead ? this.#rates.count(affinity, askedAt) : 1,
+      uses: isAhead ? Math.max(this.#rates.count(affinity, askedAt), options.uses ?? 1) : 1,
       ...(asked === undefined ? {} : { quotas: asked.quotas }),
       ...(deduplicationId === undefined ? {} : { deduplicationId }),
     })
@@ -250,13 +293,14 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
     const now = clock.monotonic()
     const kept = wanted && this.#cache.keep(wanted, told, { askedAt, now, refreshAfter })
     const paidUnder = told.shape?.config ?? wanted?.config
-    if (told.isPaid && kept !== undefined)
+    if (told.isPaid && kept !== undefined) {
+      kept.kept.usesLeft += unmade
       this.#paid.watch(kept.kept, kept.former, (left) => this.#giveBack(request, left, paidUnder))
-    else if (told.isPaid) this.#giveBack(request, told.answer.validUses, paidUnder)
+    } else if (told.isPaid) this.#giveBack(request, told.answer.validUses + unmade, paidUnder)
     // Nothing is granted to who is denied, whatever was before.
     const isGranted = asked !== undefined && told.answer.status.code === 0
     const grants = isGranted ? this.#quotas.learn(seen, asked, options, told.grants, askedAt) : told.grants
-    return { told, kept, grants, askedAt, paidUnder }
+    return { told, kept, grants, askedAt }
   }
 
   /** Asks for another answer before this one ends, or before what it has paid for is used up. */
@@ -271,14 +315,8 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
     }
     upkeep.refreshAt = Number.POSITIVE_INFINITY
     const asked: CheckOptions = { timeoutMs: BACKGROUND_TIMEOUT_MS, ...(charging === undefined ? {} : { charging }) }
-    void this.#askNodes(request, asked, BACKGROUND_TIMEOUT_MS, now).then(
-      ({ told, kept, paidUnder }) => {
-        this.#metrics.refreshed[kept === undefined ? 'not_kept' : 'kept'].add()
-        if (!told.isPaid) return
-        // What was paid for this check, which nobody has made.
-        if (kept === undefined) this.#giveBack(request, 1, paidUnder)
-        else kept.kept.usesLeft++
-      },
+    void this.#askNodes(request, asked, BACKGROUND_TIMEOUT_MS, now, 1).then(
+      ({ kept }) => this.#metrics.refreshed[kept === undefined ? 'not_kept' : 'kept'].add(),
       () => this.#metrics.refreshed.failed.add(),
     )
   }
@@ -303,13 +341,6 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
 /** Whether the check charges what no other one has paid for: quotas that it names, or those of a retry. */
 function isOwnCharge({ quotas, deduplicationId }: CheckOptions): boolean {
   return deduplicationId !== undefined || (quotas !== undefined && quotas.size > 0)
-}
-
-/** Takes uses for a caller that keeps the answer, too; most are left for others here. */
-function handOn(answer: StoredAnswer): number {
-  const uses = Math.floor(answer.usesLeft * HANDED_ON_SHARE)
-  answer.usesLeft -= uses
-  return uses
 }
 
 /** What somebody does who may fail. */

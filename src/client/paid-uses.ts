@@ -18,6 +18,9 @@ interface Held {
   cancel: () => void
 }
 
+/** The part that one caller may have. */
+const SHARE = 0.5
+
 export class PaidUses {
   readonly #clock: Pick<Clock, 'after' | 'monotonic'>
   readonly #held = new Map<StoredAnswer, Held>()
@@ -54,6 +57,22 @@ export class PaidUses {
     }
     this.#held.set(answer, held)
     this.#wait(held)
+  }
+
+  /**
+   * Takes uses for a caller that keeps the answer, too: half of those at most that may be used until its end.
+   * @returns how many
+   */
+  handOn(answer: StoredAnswer, wanted: number): number {
+    const held = this.#held.get(answer)
+    if (held === undefined) return 0
+    settle(held)
+    const last = held.lots.at(-1)
+    if (last === undefined || last.until < answer.freshUntil) return 0
+    const uses = Math.max(0, Math.min(Math.floor(last.uses * SHARE), wanted))
+    last.uses -= uses
+    answer.usesLeft -= uses
+    return uses
   }
 
   /** Gives back all that is held. */

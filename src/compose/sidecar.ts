@@ -4,6 +4,7 @@
 import { FirstLevelCheck } from '../client/first-level-check.ts'
 import { nodeFaults } from '../client/nodes/node-faults.ts'
 import { NodePool } from '../client/nodes/node-pool.ts'
+import { RetoldRevocations } from '../client/nodes/retold-revocations.ts'
 import { WatchedMembers } from '../client/nodes/watched-members.ts'
 import { ReportBuffer } from '../client/reports/report-buffer.ts'
 import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
@@ -11,6 +12,8 @@ import { within } from '../kernel/deadline.ts'
 import { FIRST_LEVEL_NODES } from '../kernel/metrics/first-level.ts'
 import type { Gauge } from '../kernel/ports.ts'
 import { Admission } from '../server/admission.ts'
+import { batchService } from '../server/batch-stream.ts'
+import type { NodeNews } from '../server/caller-news.ts'
 import type { CreateGrpcServer } from '../server/grpc-server.ts'
 import { loadTransport } from '../server/grpc-transport.ts'
 import { plainHost } from '../server/plain-host.ts'
@@ -20,6 +23,8 @@ import type { Settings } from '../settings/settings.ts'
 import { REPORT_FORMATS } from '../wire/report-formats.ts'
 import { NodeReadiness } from '../sidecar/node-readiness.ts'
 import { passedRateLimits } from '../sidecar/passed-rate-limits.ts'
+import { passedReportCalls } from '../sidecar/passed-report-calls.ts'
+import { RetoldNews } from '../sidecar/retold-news.ts'
 import { grpcChoices } from './grpc-choices.ts'
 import { type Door, door } from './listening-door.ts'
 import { reportAcks } from './report-choices.ts'
@@ -58,6 +63,9 @@ class Sidecar implements RunningProcess {
     const { clock, random, log, meter, loopLag } = ports
     this.#settings = settings
     this.#ports = ports
+    this.#batchIds = createBatchIds({ nodeId: settings.nodeId, clock, random })
+    const retold = new RetoldRevocations(clock, this.#batchIds.next())
+    const news = new RetoldNews({ retold, nodes: () => this.#nodes })
     this.#nodes = new NodePool({
       clock,
       random,
@@ -66,6 +74,8 @@ class Sidecar implements RunningProcess {
       nodesPerTenant: settings.nodesPerTenant,
       caller: settings.nodeId,
       onMembers: (members) => this.#members.told(members),
+      onNews: () => news.changed(),
+      retelling: retold,
       onRefused: nodeFaults(ports),
     })
     const { sources, affinity, tenant, tls } = sidecarChoices(settings, log)
@@ -89,9 +99,9 @@ class Sidecar implements RunningProcess {
       maxBytes: settings.l1Bytes,
       refreshesPerSecond: settings.l1RefreshRate,
       choice: { affinity, tenant },
+      retold,
     })
     this.#nodes.tellOf(this.#check)
-    this.#batchIds = createBatchIds({ nodeId: settings.nodeId, clock, random })
     this.#reports = new ReportBuffer({
       nodes: this.#nodes,
       clock,
@@ -107,7 +117,7 @@ class Sidecar implements RunningProcess {
     this.#readiness = new NodeReadiness({ ...ports, nodes: this.#nodes })
     const nodes = meter.gauge(FIRST_LEVEL_NODES)
     this.#nodeGauges = { known: nodes({ state: 'known' }), heard: nodes({ state: 'heard' }) }
-    this.#doors = this.#createDoors(createGrpc)
+    this.#doors = this.#createDoors(createGrpc, news)
     this.debug = new Map<string, () => unknown>([
       ['admission', () => this.#admission.view()],
       ['reports', () => this.#reports.totals()],
@@ -151,7 +161,7 @@ class Sidecar implements RunningProcess {
     this.#cancelLook = this.#ports.clock.after(LOOK_MS, this.#look)
   }
 
-  #createDoors(createGrpc: CreateGrpcServer): ReadonlyMap<string, Door> {
+  #createDoors(createGrpc: CreateGrpcServer, news: NodeNews): ReadonlyMap<string, Door> {
     const { clock, random, log, meter } = this.#ports
     const settings = this.#settings
     const { maxMessageSize, maxMapEntries, maxAttributeBytes, checkTimeoutMs: defaultTimeoutMs } = settings
@@ -166,11 +176,13 @@ class Sidecar implements RunningProcess {
       report: this.#reports,
       reportAcks: reportAcks(settings.reportAck),
     }
-    const rateLimits = passedRateLimits({ ...common, nodes: this.#nodes })
+    const passing = { ...common, nodes: this.#nodes }
+    const proxies = PROXY_DOORS.map((create) => create(given))
+    const filters = [batchService({ ...given, news }), passedReportCalls(passing)]
     const grpc = createGrpc({
       ...common,
       ...grpcChoices(settings),
-      services: withHealth([...PROXY_DOORS.map((create) => create(given)), rateLimits]),
+      services: withHealth([...proxies, ...filters, passedRateLimits(passing)]),
       maxMessageBytes: maxMessageSize,
       // Nobody else could take the connections over.
       maxConnectionAgeMs: Number.POSITIVE_INFINITY,

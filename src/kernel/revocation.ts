@@ -17,6 +17,13 @@ export interface Epoch {
   readonly sequence: number
 }
 
+/** Callers of a node, or of who stands before one, that have not confirmed what they were told. */
+export interface CallersBehind {
+  readonly count: number
+  /** Of the first ones. */
+  readonly names: readonly string[]
+}
+
 /**
  * Without word for so long that all revocations are known, in ms, who keeps answers takes itself for out of touch: a node of the
  * log, and a caller of its nodes. What `revoke` promises of those that it cannot reach counts on both; `docs/batch-stream.md` says

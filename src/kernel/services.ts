@@ -75,6 +75,11 @@ export interface CheckOutcome {
   readonly staleForMs?: number
   /** Whether it has paid for quotas: for this check, and for each of `Answer.validUses`. */
   readonly isPaid?: boolean
+  /**
+   * Whether nobody meant to bound how often the answer is given: who has used it as often as `Answer.validUses` says asks for another
+   * one, and gives it on where nobody has one.
+   */
+  readonly usesUnbound?: boolean
 }
 
 export interface CheckService {

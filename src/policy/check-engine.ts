@@ -193,17 +193,16 @@ export class CheckEngine implements CheckService {
   /** @param told `undefined` for what nobody may keep, such as an answer that paid for a quota once */
   #answered(call: Call, answer: Answer, told: Told = NOT_TOLD): CheckOutcome | Promise<CheckOutcome> {
     const { clock, metrics, log } = this.#options
-    const { shape, staleForMs, isPaid } = told
     const answeredAt = clock.monotonic()
     metrics.answered(answer, answeredAt - call.startedAt)
     if (answer.status.code !== 0) log.denied(answer)
     const { quotas, charging } = call.options
     if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0 || charging === 'none')
-      return { answer, quotas: NO_QUOTAS, answeredAt, shape, staleForMs, isPaid }
+      return { answer, quotas: NO_QUOTAS, answeredAt, ...told }
     return this.#options.quotas.grant(call, quotas).then((grants) => {
       const grantedAt = clock.monotonic()
       const late = afterWaiting(answer, grantedAt - answeredAt)
-      return { answer: late, quotas: grants, answeredAt: grantedAt, shape, staleForMs, isPaid }
+      return { answer: late, quotas: grants, answeredAt: grantedAt, ...told }
     })
   }
 }

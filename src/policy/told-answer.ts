@@ -11,17 +11,21 @@ import { metUnknown } from './references.ts'
 import type { Ahead } from './rule-quotas.ts'
 
 /** A kept answer, and the way that its evaluation went. */
-export type KeptFor = Pick<StoredAnswer, 'epoch' | 'parts' | 'freshUntil'> & { readonly steps: readonly PathStep[] }
+export type KeptFor = Pick<StoredAnswer, 'epoch' | 'parts' | 'freshUntil' | 'isUseBound'> & {
+  readonly steps: readonly PathStep[]
+}
 
-export type Told = Required<Pick<CheckOutcome, 'shape' | 'staleForMs' | 'isPaid'>>
+export type Told = Required<Pick<CheckOutcome, 'shape' | 'staleForMs' | 'isPaid' | 'usesUnbound'>>
 
-export const NOT_TOLD: Told = { shape: undefined, staleForMs: 0, isPaid: false }
+export const NOT_TOLD: Told = { shape: undefined, staleForMs: 0, isPaid: false, usesUnbound: false }
 const PAID: Told = { ...NOT_TOLD, isPaid: true }
 
 /** Of an answer that was paid for by nobody. */
 export function toldOf(call: PolicyRequest, kept: KeptFor, steps: readonly PathStep[] = kept.steps): Told {
   const shape = shapeOf(call, steps, kept.epoch)
-  return shape === undefined ? NOT_TOLD : { shape, staleForMs: staleForMs(kept), isPaid: false }
+  return shape === undefined
+    ? NOT_TOLD
+    : { shape, staleForMs: staleForMs(kept), isPaid: false, usesUnbound: !kept.isUseBound }
 }
 
 /** As long as every verdict in it may be; what no handler has said hangs on the config alone. */

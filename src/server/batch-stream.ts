@@ -1,6 +1,8 @@
 // The front door for our own sidecars (gRPC): intermix.v1.Batches, checks in batches over one stream. The protocol is told in
 // docs/batch-stream.md.
 
+import type { Vocabulary } from '../kernel/attribute-bag.ts'
+import { IntermixError } from '../kernel/errors.ts'
 import {
   BATCH_MESSAGES_TOTAL,
   BATCH_PAUSES_TOTAL,
@@ -44,6 +46,7 @@ const MAX_WORDS_MEMORY = 256 * 1_024 * 1_024
 /** Of callers that keep answers. */
 const KEEPING = { keepsAnswer: true, shape: true } as const
 
+const NO_VOCABULARY: Vocabulary = new Map()
 const NO_GRANTS: CheckOutcome['quotas'] = new Map()
 const REFUSALS = refusalsOf('check', 'check')
 
@@ -150,6 +153,8 @@ class BatchStream implements GrpcStreamHandler {
   /** Of a caller that has a name. */
   #news: CallerNews | undefined
   #hasNews = false
+  /** Why nothing can be judged now. */
+  #notReady: IntermixError | undefined
 
   constructor(common: Common, stream: GrpcStream, onEnd: () => void) {
     this.#common = common
@@ -242,8 +247,8 @@ class BatchStream implements GrpcStreamHandler {
   }
 
   #readSlice(): void {
-    const { clock, check } = this.#common.given
-    const vocabulary = check.vocabulary()
+    const { clock } = this.#common.given
+    const vocabulary = this.#vocabulary()
     let now = clock.monotonic()
     const until = now + SLICE_MS
     while (now < until && !this.#isFull) {
@@ -259,6 +264,17 @@ class BatchStream implements GrpcStreamHandler {
       this.#batches.begin(message)
       // There are messages without any check.
       now = clock.monotonic()
+    }
+  }
+
+  /** The one that checks are read by; without one they fail, and the stream goes on: who tells the config may be heard later. */
+  #vocabulary(): Vocabulary {
+    this.#notReady = undefined
+    try {
+      return this.#common.given.check.vocabulary()
+    } catch (caught) {
+      this.#notReady = IntermixError.from(caught)
+      return NO_VOCABULARY
     }
   }
 
@@ -301,7 +317,8 @@ class BatchStream implements GrpcStreamHandler {
     }
     let outcome: CheckOutcome | Promise<CheckOutcome>
     try {
-      if (read.problem !== undefined) throw read.problem
+      const problem = this.#notReady ?? read.problem
+      if (problem !== undefined) throw problem
       outcome = this.#ask(read, timeoutMs, startedAt)
     } catch (caught) {
       door.end()

@@ -52,9 +52,9 @@ export class CallerNews {
   }
 
   /** Takes what the caller has heard, and answers. */
-  answer({ ask, epoch, sample }: Heard): News {
+  answer({ ask, epoch, behind, sample }: Heard): News {
     // Of another generation than is told now it could be told of an older one meanwhile, and have left this.
-    this.#caller.confirm(epoch?.generation === this.#news.revocations.epoch.generation ? epoch : undefined)
+    this.#caller.confirm(epoch?.generation === this.#news.revocations.epoch.generation ? epoch : undefined, behind)
     // It may know some from before this stream.
     if (!this.#hasHeard) this.#told = epoch
     this.#hasHeard = true

@@ -96,6 +96,18 @@ describe('callers that follow revocations', () => {
     expect(callers.late()).toEqual({ lacks: 0, count: 1, names: ['new'] })
   })
 
+  it('that have callers of their own are named with those that they wait for', async () => {
+    const [one, two] = [joined('one'), joined('two')]
+    revocations.apply({ sequence: 4, target: ALL })
+    one.confirm(at(3), { count: 30, names: ['filter-1', 'filter-2'] })
+    await clock.advance(CALLER_PATIENCE_MS)
+    expect(callers.late()?.names).toEqual(['filter-1 behind one', 'filter-2 behind one', 'two'])
+    expect([callers.late()?.count, callers.behind()?.count, callers.known()]).toEqual([31, 31, 3])
+    one.confirm(at(4))
+    two.confirm(at(4))
+    expect([callers.late(), callers.behind(), callers.known()]).toEqual([undefined, undefined, 4])
+  })
+
   it('are named up to a bound, and counted beyond it', async () => {
     for (let i = 0; i < 50; i++) joined(`s${i}`)
     revocations.apply({ sequence: 4, target: ALL })

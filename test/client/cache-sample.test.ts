@@ -34,7 +34,7 @@ it('is sent to a node with what was heard, once a minute', async () => {
   const clock = new FakeClock()
   const sent: Heard[] = []
   const sample = { entries: 5, lookups: [] }
-  const taker = { name: 's', epoch: () => undefined, sample: () => sample, take: () => false, lost() {} }
+  const taker = { name: 's', heard: () => ({ epoch: undefined }), sample: () => sample, take: () => false, lost() {} }
   const news = new StreamNews({ clock, taker, send: (heard) => sent.push(heard), onDead() {} })
   news.start()
   for (let i = 0; i < 250; i++) {

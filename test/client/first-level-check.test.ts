@@ -129,6 +129,12 @@ describe('kept answers', () => {
     expect(kept({ a: 'x' }, { keepsAnswer: true }).answer.validUses).toBe(87)
   })
 
+  it('are handed on with all uses where nobody meant to bound these', async () => {
+    nodes.script = () => ({ answer: { validUses: 800 }, usesUnbound: true })
+    expect((await check({ a: 'x' }, { keepsAnswer: true })).answer.validUses).toBe(800)
+    expect(kept({ a: 'x' }, { keepsAnswer: true }).answer.validUses).toBe(799)
+  })
+
   it('tell Mixer clients what they depended on, as they sent it', async () => {
     nodes.script = () => ({ shape: shapeBy('request.raw_path') })
     const path = { name: 'request.path', key: undefined, condition: 'EXACT', whole: false }
@@ -169,6 +175,19 @@ describe('where no node answers', () => {
     expect((await check({ a: 'x' })).answer.tier).toBe('stale')
     const quotas = new Map([['q', { amount: 1, bestEffort: false }]])
     await expect(check({ a: 'x' }, { quotas })).rejects.toThrow('no node is there')
+  })
+
+  it.each([
+    { usesUnbound: true, tier: 'stale' },
+    { usesUnbound: false, tier: undefined },
+  ])('answers whose uses are spent are given on only if nobody meant to bound these ($usesUnbound)', async (each) => {
+    const { usesUnbound, tier } = each
+    nodes.script = () => ({ answer: { validUses: 2 }, usesUnbound })
+    await check({ a: 'x' })
+    expect([kept({ a: 'x' }).answer.tier, kept({ a: 'x' }).answer.tier]).toEqual(['local', 'local'])
+    nodes.script = away
+    const given = await Promise.resolve(check({ a: 'x' })).catch(() => undefined)
+    expect(given?.answer.tier).toBe(tier)
   })
 
   it('answers are given beyond their life, within the bound that their node has told', async () => {

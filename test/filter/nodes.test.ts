@@ -101,6 +101,22 @@ describe('a request that no node answers in time', () => {
     await bench.clock.advance(2_000)
     expect(await bench.ask()).toMatchObject({ status: 0, tier: 'backend' })
   })
+
+  it.each([
+    { validUses: 4, outcome: { status: 503, tier: 'none' } },
+    { validUses: 10_000, outcome: { status: 0, tier: 'stale' } },
+  ])(
+    'has what was kept beyond its uses where nobody meant to bound them ($validUses)',
+    async ({ validUses, outcome }) => {
+      const bench = await FilterBench.start({ module, settings: { refreshes_per_second: 0 } })
+      bench.say = () => ({ validForMs: 60_000, validUses })
+      await bench.ask()
+      bench.cluster.set(0, 'away')
+      let last = await bench.ask()
+      for (let times = 0; last.tier === 'filter' && times < validUses; times++) last = await bench.ask()
+      expect(last).toMatchObject(outcome)
+    },
+  )
 })
 
 describe('a filter that hears no node', () => {

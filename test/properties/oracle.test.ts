@@ -5,7 +5,7 @@ import { sharedRedis } from '../redis/shared-redis.ts'
 import type { TestLink } from '../redis/support.ts'
 import { simulate } from './simulation.ts'
 
-const SEEDS = [101, 105, 107, 112, 130, 311, 532, 629]
+const SEEDS = [101, 106, 107, 121, 130, 311, 532, 629]
 const CHECKS = 500
 
 const { link } = await sharedRedis({ commandTimeoutMs: 2_000, role: 'cache' })

@@ -2,13 +2,15 @@
 // from which news come late.
 
 import type { NodeConfig, NodeQuestion, Nodes } from '../../src/client/nodes/nodes.ts'
-import { HeardRevocations } from '../../src/client/nodes/heard-revocations.ts'
+import { HeardRevocations, type Retelling, type Teller } from '../../src/client/nodes/heard-revocations.ts'
 import { ASK_EVERY_MS, type NewsTaker } from '../../src/client/nodes/stream-news.ts'
 import { ToldConfigs } from '../../src/client/nodes/told-configs.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
+import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import type { Epoch } from '../../src/kernel/revocation.ts'
 import type { GrpcService } from '../../src/server/grpc-service.ts'
 import type { ToldAnswer } from '../../src/wire/batch/answer-batch.ts'
+import type { News } from '../../src/wire/batch/news.ts'
 import type { FakeClock } from '../helpers/clock.ts'
 import type { Picker } from './random.ts'
 import { TRACE } from './vocabulary.ts'
@@ -20,6 +22,7 @@ const WAYS_MS = [0, 0, 0, 0, 1, 20] as const
 const STREAM_QUESTIONS = 300
 /** What nobody waits for is asked with less time. */
 const BACKGROUND_TIMEOUT_MS = 1_000
+const NO_BAG = new MapBag(new Map())
 
 interface Line {
   readonly id: string
@@ -37,6 +40,10 @@ export interface SimulatedNodesOptions {
   readonly pick: Picker
   readonly nodes: readonly ServedNode[]
   readonly witness: Witness
+  /** Callers of its own that follow what it hears. */
+  readonly retelling?: Retelling
+  /** Nodes have told something, or one is lost. */
+  readonly onNews?: () => void
 }
 
 /** Hears what is asked of nodes, and what they say. */
@@ -64,7 +71,7 @@ export class SimulatedNodes implements Nodes {
 
   constructor(options: SimulatedNodesOptions) {
     this.#options = options
-    this.#revocations = new HeardRevocations(options.clock)
+    this.#revocations = new HeardRevocations(options.clock, options.retelling)
     this.#lines = options.nodes.map(({ door }, index) => {
       const id = String(index)
       return { id, door, taker: this.#taker(id), stream: undefined, asked: 0, isCut: false }
@@ -105,8 +112,12 @@ export class SimulatedNodes implements Nodes {
     return this.#configs.same ?? this.#configs.firstOf([String(this.home)])
   }
 
-  get revocations(): Pick<HeardRevocations, 'allows'> {
+  get revocations(): Pick<HeardRevocations, 'allows' | 'outOfTouchMs' | 'partitionMaxAgeMs'> {
     return this.#revocations
+  }
+
+  confirm(): void {
+    for (const { stream } of this.#lines) stream?.confirm()
   }
 
   maxAgeMs(): number {
@@ -180,20 +191,28 @@ export class SimulatedNodes implements Nodes {
     this.#options.clock.after(ASK_EVERY_MS, () => this.#keepInTouch())
   }
 
+  /** What is confirmed is less, where callers of its own are behind. */
+  #knownBy(teller: Teller, { epoch }: News): Epoch | undefined {
+    if (this.#options.retelling === undefined) return teller.heard().epoch
+    return epoch !== undefined && this.#revocations.allows(epoch, [], NO_BAG) ? epoch : this.known
+  }
+
   #taker(id: string): NewsTaker {
     const teller = this.#revocations.teller()
     return {
       name: 'sidecar',
-      epoch: () => teller.epoch(),
+      heard: () => teller.heard(),
       take: (news, sentAt) => {
         if (news.config !== undefined) this.#configs.set(id, news.config)
         const isNew = teller.take(news, sentAt)
-        this.known = teller.epoch()
+        this.known = this.#knownBy(teller, news)
+        this.#options.onNews?.()
         return isNew
       },
       lost: () => {
         teller.lost()
         this.#configs.lost(id)
+        this.#options.onNews?.()
       },
     }
   }

@@ -1,6 +1,6 @@
 // A sidecar of the simulation: the first-level cache before all nodes.
 
-import { FirstLevelCheck } from '../../src/client/first-level-check.ts'
+import { FirstLevelCheck, type FirstLevelCheckOptions } from '../../src/client/first-level-check.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
@@ -25,7 +25,8 @@ export class SimulatedSidecar {
   readonly #check: FirstLevelCheck
   readonly #meter = new ReadableMeter()
 
-  constructor(options: SimulatedNodesOptions) {
+  /** @param retold as callers are told revocations that keep its answers by their shape */
+  constructor(options: SimulatedNodesOptions, retold?: FirstLevelCheckOptions['retold']) {
     const { clock, pick } = options
     this.nodes = new SimulatedNodes(options)
     this.#check = new FirstLevelCheck({
@@ -38,7 +39,13 @@ export class SimulatedSidecar {
       maxBytes: 1_000_000,
       choice: { affinity: [{ name: 'source.principal', key: undefined }], tenant: undefined },
       refreshesPerSecond: 5,
+      retold,
     })
+  }
+
+  /** What doors ask. */
+  get service(): FirstLevelCheck {
+    return this.#check
   }
 
   /** Asks about a request; the node that is asked first is `nodes.home`. */
@@ -48,7 +55,7 @@ export class SimulatedSidecar {
     const { cuts } = nodes
     const outcome = this.#check.check(bag, { timeoutMs: 10_000, ...asked })
     const told = (given: CheckOutcome | undefined): Told => {
-      this.#expectSameReadings()
+      this.expectSameReadings()
       return { outcome: given, by: nodes.takeAnsweredBy(id), config }
     }
     if (!(outcome instanceof Promise)) return told(outcome)
@@ -64,7 +71,8 @@ export class SimulatedSidecar {
     void this.#check.close()
   }
 
-  #expectSameReadings(): void {
+  /** @throws WrongAnswer */
+  expectSameReadings(): void {
     if (this.#meter.value('first_level_not_kept_total', 'mismatch') > 0)
       throw new WrongAnswer('a question has another answer at the sidecar')
   }

@@ -128,6 +128,10 @@ export class WireStream {
     })
   }
 
+  confirm(): void {
+    this.#news.confirm()
+  }
+
   get isWaiting(): boolean {
     return this.#waiting.size > 0
   }

@@ -69,6 +69,8 @@ export class KeptAnswer {
   usesLeft: i32 = 0
   /** It has paid for its uses. */
   isPaid: bool = false
+  /** Nobody meant to bound how often it is given. */
+  usesUnbound: bool = false
 
   constructor(readonly answer: Answer) {}
 }

@@ -17,6 +17,7 @@ const MAX_HEADERS = 1_000
 /** A field from 19 up to this one binds an answer to its request for who does not know it (docs/batch-stream.md, "Versions"). */
 const LAST_BINDING: u32 = 24
 const FAILS_OPEN: u32 = 25
+const USES_UNBOUND: u32 = 26
 
 export class AnswerBatches {
   private readonly words: Words
@@ -103,7 +104,7 @@ export class AnswerBatches {
     const outer = reader.enter()
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       const field = tag >> 3
-      if (field > 18 && field !== FAILS_OPEN) {
+      if (field > 18 && field !== FAILS_OPEN && field !== USES_UNBOUND) {
         if (field <= LAST_BINDING) isBound = true
         reader.skip(tag)
         continue
@@ -163,6 +164,9 @@ export class AnswerBatches {
           break
         case 18:
           told.isPaid = reader.uint() !== 0
+          break
+        case USES_UNBOUND:
+          told.usesUnbound = reader.uint() !== 0
           break
         case FAILS_OPEN:
           told.failsOpen = reader.uint() !== 0

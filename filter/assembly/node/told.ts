@@ -38,6 +38,8 @@ export class ToldAnswer {
   sequence: f64 = 0
   staleForMs: f64 = 0
   isPaid: bool = false
+  /** Nobody meant to bound how often it is given. */
+  usesUnbound: bool = false
   /** Requests for which these rules were chosen may pass where nobody judges them. */
   failsOpen: bool = false
 }

@@ -36,7 +36,8 @@ export class Keeper extends Judge {
   allows(kept: KeptAnswer, chosen: Chosen, request: Request): bool {
     // What hangs on what was charged is of no use beyond its time.
     const until = this.isStale && !kept.isPaid ? kept.staleUntil : kept.freshUntil
-    if (this.now >= until || kept.usesLeft <= 0) {
+    const isUsedUp = kept.usesLeft <= 0 && !(this.isStale && kept.usesUnbound)
+    if (this.now >= until || isUsedUp) {
       if (kept.isPaid) this.isPaidFor = true
       return false
     }
@@ -64,6 +65,7 @@ export function keptOf(told: ToldAnswer, askedAt: f64, now: f64): KeptAnswer | n
   kept.staleUntil = freshUntil + told.staleForMs
   kept.usesLeft = told.validUses
   kept.isPaid = told.isPaid
+  kept.usesUnbound = told.usesUnbound && !told.isPaid
   // Whether a quota has room again is for those to ask that pay for it.
   const isRefusal = told.answer.code === Code.RESOURCE_EXHAUSTED
   kept.refreshAt = isRefusal ? Infinity : now + (freshUntil - now) * REFRESH_AFTER

@@ -148,7 +148,7 @@ export class Plugin extends Asker {
     const wanted = kept.isPaid ? this.rates.count(likenessOf(current), now) : 0
     if (now >= kept.refreshAt || kept.usesLeft < wanted / 2) this.refresh(kept, wanted, now)
     const answer = kept.answer
-    const isStale = now >= kept.freshUntil
+    const isStale = now >= kept.freshUntil || kept.usesLeft < 0
     const validForMs = isStale ? 0 : kept.freshUntil - now
     this.note(context, answer.code, From.CACHE, answer.message)
     if (answer.code !== Code.OK || isStale || this.settings.tellsAll)

@@ -6,17 +6,33 @@
 // node without a Redis is a mesh of its own: its generation says nothing of what other nodes answered, and several are followed
 // beside each other.
 //
+// Who tells others on what was heard here (`Retelling`) is told each of them, in the order in which they are applied, and that all is void that
+// was answered under a generation which is left.
+//
 // A generation that was left and is met again begins at the number that a node tells then: what was answered below it is
 // void, since what was revoked meanwhile is not known. So it does no harm to leave one, whatever the reason.
 
 import { Revocations } from '../../cache/revocations.ts'
 import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { Clock } from '../../kernel/ports.ts'
-import { type Epoch, OUT_OF_TOUCH_MS } from '../../kernel/revocation.ts'
-import type { News } from '../../wire/batch/news.ts'
+import { type CallersBehind, type Epoch, OUT_OF_TOUCH_MS, type Revocation } from '../../kernel/revocation.ts'
+import type { Heard, News } from '../../wire/batch/news.ts'
 
 /** How old an answer may be before any node has said it. */
 const FIRST_MAX_AGE_MS = 30_000
+
+/** Tells callers of its own what is heard here. */
+export interface Retelling {
+  /** A generation is followed from now on: what was answered below is void. */
+  followed(epoch: Epoch): void
+  applied(generation: string, revocation: Revocation): void
+  /** All that was answered under a generation is void. */
+  left(generation: string): void
+  /** Up to which revocation of a generation these callers have confirmed all, of those up to `sequence`. */
+  confirmed(generation: string, sequence: number): number
+  /** Those of them that have not; `undefined` where all have. */
+  behind(): CallersBehind | undefined
+}
 
 /** One generation. */
 interface Followed {
@@ -29,7 +45,7 @@ interface Followed {
 /** What one link has to do with it. */
 export interface Teller {
   /** What the node at its end is to be told of what was heard, in the next question. */
-  epoch(): Epoch | undefined
+  heard(): Omit<Heard, 'ask'>
   /**
    * Takes what the node tells.
    * @param sentAt when the question was sent that it answers, on the monotonic clock: all that it says was so then, or later;
@@ -53,13 +69,15 @@ interface Telling {
 
 export class HeardRevocations {
   readonly #clock: Clock
+  readonly #retelling: Retelling | undefined
   readonly #tellers = new Set<Telling>()
   readonly #followed = new Map<string, Followed>()
   /** Until when all that is kept may be given without further word. */
   #surelyUntil = Number.NEGATIVE_INFINITY
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, retelling?: Retelling) {
     this.#clock = clock
+    this.#retelling = retelling
   }
 
   /** Whether an answer may still be given; see `Revocations.allows`. */
@@ -82,11 +100,25 @@ export class HeardRevocations {
     return most
   }
 
+  /** How long ago, at most, all revocations that had been acknowledged were known here, in ms; infinity before the first word. */
+  outOfTouchMs(): number {
+    let knownAt = this.#followed.size === 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+    for (const followed of this.#followed.values()) knownAt = Math.min(knownAt, followed.knownAt)
+    return this.#clock.monotonic() - knownAt
+  }
+
+  /** How old an answer may be, in ms, that is given by who is out of touch, as the strictest node has told. */
+  partitionMaxAgeMs(): number {
+    let most = this.#followed.size === 0 ? FIRST_MAX_AGE_MS : Number.POSITIVE_INFINITY
+    for (const { maxAgeMs } of this.#followed.values()) most = Math.min(most, maxAgeMs)
+    return most
+  }
+
   teller(): Teller {
     const telling: Telling = { generation: undefined, isOpen: false, hasAsked: false }
     this.#tellers.add(telling)
     return {
-      epoch: () => this.#epochFor(telling),
+      heard: () => this.#heardFor(telling),
       take: (news, sentAt) => this.#take(telling, news, sentAt),
       lost: () => {
         telling.isOpen = false
@@ -100,6 +132,16 @@ export class HeardRevocations {
         this.#reckon()
       },
     }
+  }
+
+  /** What others follow is confirmed when they have: they may give what was answered before. */
+  #heardFor(telling: Telling): Omit<Heard, 'ask'> {
+    const epoch = this.#epochFor(telling)
+    if (epoch === undefined || this.#retelling === undefined) return { epoch }
+    const { generation, sequence } = epoch
+    const confirmed = Math.min(sequence, this.#retelling.confirmed(generation, sequence))
+    if (confirmed === sequence) return { epoch }
+    return { epoch: { generation, sequence: confirmed }, behind: this.#retelling.behind() }
   }
 
   /**
@@ -131,14 +173,28 @@ export class HeardRevocations {
       if (!this.#isNext(epoch.generation)) return false
       followed = { revocations: begun(epoch), knownAt: Number.NEGATIVE_INFINITY, maxAgeMs }
       this.#followed.set(epoch.generation, followed)
+      this.#retelling?.followed(epoch)
     }
     const known = followed.revocations.epoch.sequence
-    if (!isNew) apply(followed.revocations, news)
+    if (!isNew) this.#apply(followed.revocations, news)
     followed.maxAgeMs = maxAgeMs
     if (sentAt !== undefined) followed.knownAt = Math.max(followed.knownAt, sentAt - outOfTouchMs)
     this.#forgetSilent()
     this.#reckon()
     return isNew || followed.revocations.epoch.sequence > known
+  }
+
+  /** A node that is behind changes nothing. */
+  #apply(known: Revocations, { epoch, revocations }: News): void {
+    const { generation } = known.epoch
+    const apply = (revocation: Revocation) => {
+      known.apply(revocation)
+      this.#retelling?.applied(generation, revocation)
+    }
+    for (const revocation of revocations) if (revocation.sequence === known.epoch.sequence + 1) apply(revocation)
+    // There were others, and nobody knows which.
+    const sequence = epoch?.sequence ?? 0
+    if (known.epoch.sequence < sequence) apply({ sequence, target: { kind: 'all' } })
   }
 
   /** Whether to follow a generation that is not followed yet; the one that it takes the place of is left. */
@@ -149,7 +205,7 @@ export class HeardRevocations {
       const others = numberOf(other)
       if (others === undefined) continue
       if (others >= number && this.#isTold(other, true)) return false
-      this.#followed.delete(other)
+      this.#drop(other)
     }
     return true
   }
@@ -157,7 +213,11 @@ export class HeardRevocations {
   /** Leaves a generation that no link stands for any more. */
   #leave(generation: string | undefined): void {
     if (generation === undefined || this.#isTold(generation, false)) return
-    this.#followed.delete(generation)
+    this.#drop(generation)
+  }
+
+  #drop(generation: string): void {
+    if (this.#followed.delete(generation)) this.#retelling?.left(generation)
   }
 
   #isTold(generation: string, byOpen: boolean): boolean {
@@ -172,7 +232,7 @@ export class HeardRevocations {
     if (this.#followed.size < 2) return
     const now = this.#clock.monotonic()
     for (const [name, { knownAt, maxAgeMs }] of this.#followed) {
-      if (now - knownAt >= OUT_OF_TOUCH_MS + maxAgeMs && !this.#isTold(name, true)) this.#followed.delete(name)
+      if (now - knownAt >= OUT_OF_TOUCH_MS + maxAgeMs && !this.#isTold(name, true)) this.#drop(name)
     }
   }
 
@@ -189,16 +249,6 @@ function begun({ generation, sequence }: Epoch): Revocations {
   revocations.restart(generation, sequence)
   revocations.revokeBelow(sequence)
   return revocations
-}
-
-/** A node that is behind changes nothing. */
-function apply(revocations: Revocations, { epoch, revocations: told }: News): void {
-  for (const revocation of told) {
-    if (revocation.sequence === revocations.epoch.sequence + 1) revocations.apply(revocation)
-  }
-  // There were others, and nobody knows which.
-  const sequence = epoch?.sequence ?? 0
-  if (revocations.epoch.sequence < sequence) revocations.revokeBelow(sequence)
 }
 
 /** Those that are told in Redis have one, as its scripts name them; `undefined` for those of a node that is a mesh of its own. */

@@ -191,6 +191,11 @@ export class NodeLink implements Disposable {
     }
   }
 
+  /** What was heard of revocations is to be confirmed now. */
+  confirm(): void {
+    this.#current?.news?.confirm()
+  }
+
   /** Ends at once: what waits fails. */
   [Symbol.dispose](): void {
     this.#isClosed = true

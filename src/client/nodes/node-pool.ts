@@ -4,7 +4,7 @@ import { IntermixError } from '../../kernel/errors.ts'
 import type { Clock, Random } from '../../kernel/ports.ts'
 import type { MeshMembers } from '../../wire/batch/news.ts'
 import { ChooseNode, type ChooseNodeOptions, type Member, type NodeStanding } from './choose-node.ts'
-import { HeardRevocations } from './heard-revocations.ts'
+import { HeardRevocations, type Retelling } from './heard-revocations.ts'
 import type { NodeAddress } from './node-address.ts'
 import { NodeLink } from './node-link.ts'
 import type { Affinity, NodeAnswer, NodeConfig, NodeQuestion, Nodes, SampledCache } from './nodes.ts'
@@ -30,6 +30,10 @@ export interface NodePoolOptions extends Omit<ChooseNodeOptions, 'clock' | 'rand
   readonly onRefused?: (error: Error, node: string) => void
   /** Nodes have told which nodes there are. */
   readonly onMembers?: (members: MeshMembers) => void
+  /** Callers of its own that follow what it hears of revocations. */
+  readonly retelling?: Retelling | undefined
+  /** Nodes have told something, or one cannot be heard any more. */
+  readonly onNews?: () => void
 }
 
 /** Nodes that are tried for one question. */
@@ -65,11 +69,11 @@ export class NodePool implements Nodes, Disposable {
   constructor(options: NodePoolOptions) {
     this.#options = options
     this.#choice = new ChooseNode(options)
-    this.#revocations = new HeardRevocations(options.clock)
+    this.#revocations = new HeardRevocations(options.clock, options.retelling)
   }
 
   /** What nodes have told of revocations: answers that are kept are held against it. */
-  get revocations(): Pick<HeardRevocations, 'allows'> {
+  get revocations(): Pick<HeardRevocations, 'allows' | 'outOfTouchMs' | 'partitionMaxAgeMs'> {
     return this.#revocations
   }
 
@@ -168,6 +172,11 @@ export class NodePool implements Nodes, Disposable {
     throw failure
   }
 
+  /** What was heard of revocations is to be confirmed to all nodes now. */
+  confirm(): void {
+    for (const { link } of this.#nodes.values()) link.confirm()
+  }
+
   /** Ends at once: what waits fails. */
   [Symbol.dispose](): void {
     this.#cancelTouch()
@@ -225,13 +234,13 @@ export class NodePool implements Nodes, Disposable {
   }
 
   #takerFor(id: string): (NewsTaker & { gone(): void }) | undefined {
-    const { caller, onMembers } = this.#options
+    const { caller, onMembers, onNews } = this.#options
     const sample = () => this.#sampled?.sample()
     if (caller === undefined) return undefined
     const teller = this.#revocations.teller()
     return {
       name: caller,
-      epoch: () => teller.epoch(),
+      heard: () => teller.heard(),
       sample,
       take: (news, sentAt) => {
         if (!this.#telling.has(id)) this.#choice.answered(id)
@@ -241,6 +250,7 @@ export class NodePool implements Nodes, Disposable {
         const isNew = teller.take(news, sentAt)
         if (news.members !== undefined) onMembers?.(news.members)
         if (news.recommendedEntries !== undefined) this.#sampled?.recommended(news.recommendedEntries)
+        onNews?.()
         return isNew
       },
       lost: () => {
@@ -249,11 +259,13 @@ export class NodePool implements Nodes, Disposable {
         this.#choice.setLoad(id, undefined)
         // One that never told anything is not there.
         if (!this.#telling.delete(id)) this.#choice.failed(id)
+        onNews?.()
       },
       gone: () => {
         teller.gone()
         this.#telling.delete(id)
         this.#configs.delete(id)
+        onNews?.()
       },
     }
   }

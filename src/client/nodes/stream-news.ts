@@ -2,7 +2,6 @@
 // connection says.
 
 import type { Clock } from '../../kernel/ports.ts'
-import type { Epoch } from '../../kernel/revocation.ts'
 import type { CacheSample } from '../../wire/batch/cache-sample.ts'
 import type { Heard, News } from '../../wire/batch/news.ts'
 
@@ -11,7 +10,7 @@ export interface NewsTaker {
   /** The name under which nodes know the caller. */
   readonly name: string
   /** What was heard of revocations. */
-  epoch(): Epoch | undefined
+  heard(): Omit<Heard, 'ask' | 'sample'>
   /** What its cache would find at other sizes. */
   sample?(): CacheSample | undefined
   /**
@@ -79,6 +78,13 @@ export class StreamNews {
     if (this.#isOwing && this.#asked.length < MAX_ASKED) this.#askNow()
   }
 
+  /** There is something to confirm beside what the news bring. */
+  confirm(): void {
+    if (!this.#hasSpoken) return
+    if (this.#asked.length < MAX_ASKED) this.#askNow()
+    else this.#isOwing = true
+  }
+
   stop(): void {
     if (this.#isOver) return
     this.#isOver = true
@@ -111,7 +117,7 @@ export class StreamNews {
     this.#ask = (this.#ask % 0xffff_fffe) + 1
     this.#asked.push({ ask: this.#ask, sentAt: clock.monotonic(), attentiveAt: clock.attentive() })
     const sample = this.#sampleNow()
-    const heard = { ask: this.#ask, epoch: taker.epoch() }
+    const heard = { ...taker.heard(), ask: this.#ask }
     send(sample === undefined ? heard : { ...heard, sample })
   }
 

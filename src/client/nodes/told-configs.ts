@@ -1,5 +1,6 @@
 // The configs that nodes have told: mostly they have the same one, and which node it is then does not matter. It is not the same
-// where nodes read requests differently, as their flags say: its id is that of the rules alone.
+// where nodes read requests differently, as their flags say: its id is that of the rules alone. What a node told that cannot be heard
+// any more says nothing while others can be: it may have another one by now, and what was answered by the one before is void.
 
 import type { NodeConfig } from './nodes.ts'
 
@@ -14,8 +15,10 @@ interface Told {
 export class ToldConfigs {
   readonly #told = new Map<string, Told>()
   #same: NodeConfig | undefined
+  /** That of the node which was heard last, where none can be heard. */
+  #last: NodeConfig | undefined
 
-  /** The config that all nodes have which can be heard; of all nodes, where none can. */
+  /** The config that all nodes have which can be heard; where none can, that of the one which was heard last. */
   get same(): NodeConfig | undefined {
     return this.#same
   }
@@ -24,18 +27,21 @@ export class ToldConfigs {
     const { id, normalizes, allowedAmbiguities, isUnknown = false } = config
     const essence = JSON.stringify([id, normalizes, [...allowedAmbiguities].sort(), isUnknown])
     this.#told.set(node, { config, essence, isHeard: true })
+    this.#last = undefined
     this.#compare()
   }
 
   lost(node: string): void {
     const told = this.#told.get(node)
-    if (told === undefined) return
+    if (told?.isHeard !== true) return
     told.isHeard = false
-    this.#compare()
+    this.#ended(told)
   }
 
   delete(node: string): void {
-    if (this.#told.delete(node)) this.#compare()
+    const told = this.#told.get(node)
+    this.#told.delete(node)
+    if (told?.isHeard === true) this.#ended(told)
   }
 
   /** What a node told last. */
@@ -43,20 +49,28 @@ export class ToldConfigs {
     return this.#told.get(node)?.config
   }
 
-  /** That of the first of these nodes which has told one; of any, where none of them has. */
+  /** That of the first of these nodes which can be heard; of any, where none of them can. */
   firstOf(nodes: readonly string[]): NodeConfig | undefined {
     for (const node of nodes) {
       const told = this.#told.get(node)
-      if (told !== undefined) return told.config
+      if (told?.isHeard === true) return told.config
     }
-    const [any] = this.#told.values()
-    return any?.config
+    const [any] = this.#heard()
+    return any?.config ?? this.#last
+  }
+
+  #ended({ config }: Told): void {
+    if (this.#heard().length === 0) this.#last = config
+    this.#compare()
+  }
+
+  #heard(): Told[] {
+    return Array.from(this.#told.values()).filter(({ isHeard }) => isHeard)
   }
 
   #compare(): void {
-    const all = Array.from(this.#told.values())
-    const heard = all.filter(({ isHeard }) => isHeard)
-    const [first, ...others] = heard.length > 0 ? heard : all
-    this.#same = others.every(({ essence }) => essence === first?.essence) ? first?.config : undefined
+    const [first, ...others] = this.#heard()
+    if (first === undefined) this.#same = this.#last
+    else this.#same = others.every(({ essence }) => essence === first.essence) ? first.config : undefined
   }
 }

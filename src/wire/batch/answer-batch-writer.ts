@@ -15,14 +15,15 @@ const ANSWERS = 4
 const LEAVING = 5
 export const KEPT_ANSWERS = 8
 /** Behind the fields that bind an answer to its request for callers that do not know them. */
-const FAILS_OPEN = 25
+export const FAILS_OPEN = 25
+export const USES_UNBOUND = 26
 const GRANTS = 17
 
 export const TIERS: readonly Tier[] = ['local', 'mesh', 'backend', 'stale']
 export const OPERATIONS: readonly HeaderOperation['operation'][] = ['REPLACE', 'REMOVE', 'APPEND']
 
 /** What is told of an answered check. */
-export type Outcome = Pick<CheckOutcome, 'answer' | 'shape' | 'staleForMs' | 'isPaid'> & {
+export type Outcome = Pick<CheckOutcome, 'answer' | 'shape' | 'staleForMs' | 'isPaid' | 'usesUnbound'> & {
   readonly quotas?: CheckOutcome['quotas']
 }
 
@@ -56,7 +57,7 @@ export class AnswerBatchWriter {
     return this.#words.memory + this.#shapes.memory
   }
 
-  add(id: number, { answer, shape, staleForMs = 0, isPaid = false, quotas }: Outcome): void {
+  add(id: number, { answer, shape, staleForMs = 0, isPaid = false, usesUnbound = false, quotas }: Outcome): void {
     const number = shape === undefined ? undefined : this.#shapes.number(shape)
     const granted = quotas === undefined || quotas.size === 0 ? undefined : this.#numbered(quotas)
     const isKept = number !== undefined || granted?.some(({ shape: own }) => own !== undefined) === true
@@ -88,6 +89,7 @@ export class AnswerBatchWriter {
     if (granted !== undefined) for (const grant of granted) this.#writeGrant(answers, grant)
     answers.bool(18, isPaid)
     answers.bool(FAILS_OPEN, shape?.failsOpen === true)
+    answers.bool(USES_UNBOUND, usesUnbound)
     answers.close(open)
   }
 

@@ -7,7 +7,7 @@ import type { QuotaGrant } from '../../kernel/services.ts'
 import { Code } from '../../kernel/status.ts'
 import type { Answer, DirectResponse } from '../../kernel/verdict.ts'
 import { BYTES, VARINT, WireReader } from '../wire-reader.ts'
-import { KEPT_ANSWERS, OPERATIONS, TIERS } from './answer-batch-writer.ts'
+import { FAILS_OPEN, KEPT_ANSWERS, OPERATIONS, TIERS, USES_UNBOUND } from './answer-batch-writer.ts'
 import { NEWS, type News } from './news.ts'
 import { readNews } from './news-reader.ts'
 import { ToldShapes } from './told-shapes.ts'
@@ -25,6 +25,8 @@ export interface ToldAnswer {
   readonly staleForMs: number
   /** Whether it has paid for quotas: for this request, and for each of its uses. */
   readonly isPaid: boolean
+  /** Whether nobody meant to bound how often it is given. */
+  readonly usesUnbound?: boolean
   /** By the names under which the caller asked for them. */
   readonly grants: ReadonlyMap<string, ToldGrant>
 }
@@ -58,12 +60,17 @@ interface ReadAnswer {
   sequence: number
   staleForMs: number
   isPaid: boolean
+  failsOpen: boolean
+  usesUnbound: boolean
   grants: Map<string, ReadGrant> | undefined
   /** A later version has said something of it that could keep others from having it. */
   isBound: boolean
   /** Why it cannot be given to anybody. */
   problem: string | undefined
 }
+
+/** What an answer says of its shape. */
+type Stamp = Pick<ReadAnswer, 'generation' | 'sequence' | 'failsOpen'>
 
 /** Its shape by number, until it is known that the answer lies behind shapes. */
 interface ReadGrant extends Omit<ToldGrant, 'shape'> {
@@ -76,7 +83,7 @@ const NO_GRANTS: ReadonlyMap<string, ToldGrant> = new Map()
 /** A field from 19 up to this one binds an answer to its request for who does not know it (docs/batch-stream.md). */
 const LAST_BINDING = 24
 /** Of what revocations are not about. */
-const NO_EPOCH: AnswerShape['epoch'] = { generation: '', sequence: 0 }
+const UNSTAMPED: Stamp = { generation: '', sequence: 0, failsOpen: false }
 
 /** The reading side of one connection, with the words that it has been sent. */
 export class AnswerBatches {
@@ -149,13 +156,15 @@ export class AnswerBatches {
       sequence: 0,
       staleForMs: 0,
       isPaid: false,
+      failsOpen: false,
+      usesUnbound: false,
       grants: undefined,
       isBound: false,
       problem: undefined,
     }
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) this.#readField(reader, tag, passing, read)
     reader.close(outer)
-    const { id, code, message, shape, generation, sequence, staleForMs, isPaid, grants } = read
+    const { id, code, message, staleForMs, isPaid, usesUnbound, grants } = read
     const status = { code, message }
     if (read.failed) return sink.failed(id, status)
     if (read.problem !== undefined) return sink.failed(id, { code: Code.UNIMPLEMENTED, message: read.problem })
@@ -174,18 +183,20 @@ export class AnswerBatches {
         directResponse: read.directResponse,
         deniedBy: read.deniedBy,
       },
-      shape: isBehind ? this.#shapeOf(reader, shape, { generation, sequence }) : undefined,
+      shape: isBehind ? this.#shapeOf(reader, read.shape, read) : undefined,
       staleForMs,
       isPaid,
+      usesUnbound,
       grants: grants === undefined ? NO_GRANTS : this.#grantsOf(reader, grants, isBehind),
     })
   }
 
-  #shapeOf(reader: WireReader, number: number | undefined, epoch: AnswerShape['epoch']): AnswerShape | undefined {
+  #shapeOf(reader: WireReader, number: number | undefined, of: Stamp): AnswerShape | undefined {
     if (number === undefined) return undefined
     if (!this.#shapes.has(number)) throw reader.malformed(`an answer has the unknown shape ${number}`)
     const shape = this.#shapes.shape(number)
-    return shape && { ...shape, epoch }
+    const { generation, sequence, failsOpen } = of
+    return shape && { ...shape, epoch: { generation, sequence }, failsOpen }
   }
 
   #grantsOf(
@@ -195,13 +206,13 @@ export class AnswerBatches {
   ): ReadonlyMap<string, ToldGrant> {
     const told = new Map<string, ToldGrant>()
     for (const [name, { shape, ...grant }] of grants)
-      told.set(name, { ...grant, shape: isBehind ? this.#shapeOf(reader, shape, NO_EPOCH) : undefined })
+      told.set(name, { ...grant, shape: isBehind ? this.#shapeOf(reader, shape, UNSTAMPED) : undefined })
     return told
   }
 
   #readField(reader: WireReader, tag: number, passing: PassingWords, into: ReadAnswer): void {
     const field = tag >>> 3
-    if (field > 18) {
+    if (field > 18 && field !== FAILS_OPEN && field !== USES_UNBOUND) {
       into.isBound ||= field <= LAST_BINDING
       return reader.skip(tag)
     }
@@ -257,6 +268,12 @@ export class AnswerBatches {
         break
       case 18:
         into.isPaid = reader.varint32() !== 0
+        break
+      case FAILS_OPEN:
+        into.failsOpen = reader.varint32() !== 0
+        break
+      case USES_UNBOUND:
+        into.usesUnbound = reader.varint32() !== 0
         break
       default: {
         const [rule = '', handler = ''] = this.#readTexts(reader, passing)

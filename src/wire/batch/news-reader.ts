@@ -17,25 +17,34 @@ export function readHeard(reader: WireReader, heardTag: number, textOf: TextOf):
   let ask = 0
   let generation: string | undefined
   let sequence = 0
+  let count = 0
+  let names: readonly string[] = []
   let sample: CacheSample | undefined
   const outer = reader.openField(heardTag)
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
-    if (tag >>> 3 === 4) {
+    const field = tag >>> 3
+    if (field === 6) {
       sample = readCacheSample(reader, tag)
       continue
     }
-    if (tag >>> 3 > 4) {
+    if (field > 6) {
       reader.skip(tag)
       continue
     }
+    if (field === 5) {
+      names = readTexts(reader, tag, textOf)
+      continue
+    }
     reader.expect(tag, VARINT)
-    if (tag >>> 3 === 1) ask = reader.varint32() >>> 0
-    else if (tag >>> 3 === 2) generation = textOf(reader.sint32())
-    else sequence = countOf(reader)
+    if (field === 1) ask = reader.varint32() >>> 0
+    else if (field === 2) generation = textOf(reader.sint32())
+    else if (field === 3) sequence = countOf(reader)
+    else count = reader.varint32() >>> 0
   }
   reader.close(outer)
   const epoch = generation === undefined ? undefined : { generation, sequence }
-  return sample === undefined ? { ask, epoch } : { ask, epoch, sample }
+  const heard: Heard = { ask, epoch, ...(sample === undefined ? {} : { sample }) }
+  return count === 0 ? heard : { ...heard, behind: { count, names } }
 }
 
 export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): News {

@@ -7,14 +7,18 @@ import { writeCacheSample } from './cache-sample.ts'
 import { HEARD, type Heard, type MeshMembers, NEWS, type News, type NodeConfig, TARGET_KINDS } from './news.ts'
 import type { SentWords } from './sent-words.ts'
 
-export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch, sample }: Heard): void {
+export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch, behind, sample }: Heard): void {
   const open = writer.open(HEARD)
   writer.uint(1, ask)
   if (epoch !== undefined) {
     writer.sint32(2, words.word(epoch.generation), true)
     writer.uint(3, epoch.sequence)
   }
-  if (sample !== undefined) writeCacheSample(writer, 4, sample)
+  if (behind !== undefined) {
+    writer.uint(4, behind.count)
+    writeWords(writer, words, 5, behind.names)
+  }
+  if (sample !== undefined) writeCacheSample(writer, 6, sample)
   writer.close(open)
 }
 

@@ -1,7 +1,7 @@
 // What a node tells its callers of itself and of the mesh over a batch stream, and what they tell it of revocations.
 
 import type { Vocabulary } from '../../kernel/attribute-bag.ts'
-import type { Epoch, Revocation } from '../../kernel/revocation.ts'
+import type { CallersBehind, Epoch, Revocation } from '../../kernel/revocation.ts'
 import type { PathAmbiguity } from '../ambiguity.ts'
 import type { CacheSample } from './cache-sample.ts'
 
@@ -11,6 +11,8 @@ export interface Heard {
   readonly ask: number
   /** Up to which revocation the caller has applied all. */
   readonly epoch: Epoch | undefined
+  /** Those that follow the caller itself and lack what it has heard beyond that; where there are any. */
+  readonly behind?: CallersBehind | undefined
   /** Now and then: what its cache of answers would find at other sizes. */
   readonly sample?: CacheSample | undefined
 }

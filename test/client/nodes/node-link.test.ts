@@ -217,7 +217,7 @@ describe('a link to a node', () => {
 
   it('holds nothing for an address that cannot be sent, and throws nowhere but where it is asked', async () => {
     let lost = 0
-    const news = { name: 'n', epoch: () => undefined, take: () => false, lost: () => void lost++ }
+    const news = { name: 'n', heard: () => ({ epoch: undefined }), take: () => false, lost: () => void lost++ }
     const address = { host: 'a\u0001b', port: 1 }
     const clock = new FakeClock()
     const link = new NodeLink({ clock, random: () => 1, address, connectTimeoutMs: 1_000, onLeaving: () => {}, news })

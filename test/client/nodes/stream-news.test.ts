@@ -30,7 +30,7 @@ describe('the news of a stream', () => {
     isNew = false
     const taker = {
       name: 's',
-      epoch: () => ({ generation: 'g', sequence: 1 }),
+      heard: () => ({ epoch: { generation: 'g', sequence: 1 } }),
       take: (_: News, sentAt: number | undefined) => {
         taken.push(sentAt)
         return isNew

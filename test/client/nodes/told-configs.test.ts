@@ -26,3 +26,18 @@ it.each<[string, Partial<NodeConfig>]>([
   told.lost('a')
   expect(told.same).toEqual(config(other))
 })
+
+it('what a node told that is not heard any more says nothing while others are, nor when nobody is', () => {
+  const told = new ToldConfigs()
+  for (const node of ['a', 'b', 'c']) told.set(node, config())
+  told.lost('c')
+  // Nobody is connected to the third one when the config changes.
+  for (const node of ['a', 'b']) told.set(node, config({ id: 'c2' }))
+  expect([told.same?.id, told.firstOf(['c', 'a'])?.id]).toEqual(['c2', 'c2'])
+  for (const node of ['b', 'a']) told.lost(node)
+  expect([told.same?.id, told.firstOf(['c', 'a'])?.id]).toEqual(['c2', 'c2'])
+  for (const node of ['a', 'b']) told.delete(node)
+  expect(told.same?.id).toBe('c2')
+  told.set('c', config({ id: 'c3' }))
+  expect([told.same?.id, told.of('c')?.id]).toEqual(['c3', 'c3'])
+})

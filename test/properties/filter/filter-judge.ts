@@ -36,6 +36,8 @@ export interface FilterAnswered {
   readonly ageMs: number
   readonly askedAt: number
   readonly answeredAt: number
+  /** Who may have told it on, each of whom counts all of the way as its age: nodes, and sidecars. */
+  readonly tellers: number
   readonly revokedAt: RevokedAt
 }
 
@@ -114,7 +116,7 @@ export class FilterJudge {
     const answer = { tier: tier === 'stale' ? tier : 'local', ageMs, validForMs: 0, validUses: 0 } as const
     return lifeProblem({ ...answer, ...NOTHING_ELSE }, possibility, verdicts, {
       tookMs,
-      onWayMs: tookMs,
+      onWayMs: answered.tellers * tookMs,
       paidMs: undefined,
       isKept: false,
       isRefused: false,

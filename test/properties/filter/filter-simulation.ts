@@ -7,7 +7,7 @@ import { compileSnapshot } from '../../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../../src/config/load.ts'
 import type { Snapshot } from '../../../src/config/snapshot.ts'
 import type { AttributeBag } from '../../../src/kernel/attribute-bag.ts'
-import { OUT_OF_TOUCH_MS } from '../../../src/kernel/revocation.ts'
+import { type Epoch, OUT_OF_TOUCH_MS } from '../../../src/kernel/revocation.ts'
 import type { RedisLink } from '../../../src/redis/connection.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import type { EnvoyRequest } from '../../helpers/envoy-request.ts'
@@ -32,6 +32,7 @@ import { ENVOY_TYPES, ENVOY_WORDS } from './envoy-words.ts'
 import { FilterJudge } from './filter-judge.ts'
 import { RequestSource } from './request-source.ts'
 import { type Outcome, SimulatedFilter } from './simulated-filter.ts'
+import { SimulatedRelay } from './simulated-relay.ts'
 
 export interface FilterSimulationOptions {
   readonly module: CheckedModule
@@ -42,6 +43,8 @@ export interface FilterSimulationOptions {
   readonly prefix: string
   /** Whether wrong answers are told with their configs. */
   readonly shows?: boolean
+  /** Whether filters ask sidecars before the nodes. By chance unless given. */
+  readonly relayed?: boolean
 }
 
 export interface FilterReport {
@@ -71,8 +74,10 @@ interface Asked {
   readonly bag: AttributeBag | undefined
   readonly askedAt: number
   readonly revokedAt: ReturnType<RevokedLog['now']>
-  /** What nodes had when it was asked. */
+  /** What nodes had when it was asked, and which of them sidecars believed. */
   readonly before: readonly ConfigModel[]
+  /** What sidecars, where there are any, had to know of revocations. */
+  readonly relaysKnew: readonly ReturnType<RevokedLog['now']>[]
   filtered: FilteredRequest | undefined
   outcome: Outcome | undefined
 }
@@ -96,6 +101,8 @@ class FilterSimulation {
   readonly #adapters = worldAdapters(this.#world)
   readonly #nodes: NodeState[] = []
   readonly #filters: SimulatedFilter[] = []
+  /** Sidecars that filters ask, in place of the nodes; in some runs none. */
+  readonly #relays: SimulatedRelay[] = []
   readonly #revoked = new RevokedLog(this.#clock, this.#nodes)
   readonly #models = new Map<string, ConfigModel>()
   readonly #requests: RequestSource
@@ -103,6 +110,7 @@ class FilterSimulation {
   readonly #tiers: Record<string, number> = {}
   /** Whether policy sees paths and hosts in normal form. */
   readonly #normalizes: boolean
+  readonly #relayed: boolean
   /** Attributes that the operator has set in the settings of filters. */
   readonly #set: Readonly<Record<string, string>>
   #model: ConfigModel
@@ -118,6 +126,7 @@ class FilterSimulation {
     this.#link = options.link && new WatchedLink(options.link)
     this.#pick = seededPicker(options.seed)
     this.#normalizes = this.#pick.chance(0.5)
+    this.#relayed = options.relayed ?? this.#pick.chance(0.5)
     this.#set = randomSet(this.#pick)
     this.#model = this.#randomConfig()
     this.#requests = new RequestSource(this.#pick)
@@ -135,6 +144,7 @@ class FilterSimulation {
       this.#nodes.push({ ...served(this.#clock, node, this.#normalizes), config: first.model })
     }
     this.#revoked.beginAnew()
+    if (this.#relayed) this.#startRelays()
     const settings = { timeout_ms: TIMEOUT_MS, max_entries: pick.of([8, 200, 200]), context_extensions: this.#set }
     for (let i = 0; i < FILTERS; i++) {
       const onTold = (told: Parameters<FilterJudge['handedOut']>[0]) => {
@@ -144,7 +154,8 @@ class FilterSimulation {
           this.#problem ??= caught
         }
       }
-      const common = { module, clock: this.#clock, pick, nodes: this.#nodes, settings, onTold }
+      const doors = (this.#relayed ? this.#relays : this.#nodes).map(({ door }) => door)
+      const common = { module, clock: this.#clock, pick, doors, settings, onTold }
       this.#filters.push(new SimulatedFilter(common))
     }
     await this.#advance(100)
@@ -159,6 +170,27 @@ class FilterSimulation {
     for (const { host } of this.#filters) host.stop()
     await Promise.all(this.#nodes.map(({ node }) => node.stop()))
     return { checks, tiers: this.#tiers, configs: this.#configs, revocations: this.#revoked.count }
+  }
+
+  /** As many as there are nodes: filters have the same choice. */
+  #startRelays(): void {
+    for (let i = 0; i < NODES; i++) {
+      const relay = new SimulatedRelay({ name: `relay${i}`, clock: this.#clock, pick: this.#pick, nodes: this.#nodes })
+      relay.nodes.home = i
+      this.#relays.push(relay)
+    }
+  }
+
+  /** Sidecars that cannot reach some nodes, or can again. */
+  #troubleRelays(all: boolean): void {
+    const pick = this.#pick
+    for (const { nodes } of this.#relays) {
+      for (let node = 0; node < NODES; node++) nodes.cut(node, all || pick.chance(0.2))
+    }
+  }
+
+  #mendRelays(): void {
+    for (const { nodes } of this.#relays) for (let node = 0; node < NODES; node++) nodes.cut(node, false)
   }
 
   /** Something happens to the world, the config, the ways or time. */
@@ -194,6 +226,7 @@ class FilterSimulation {
     const { cluster } = this.#filter(pick.int(FILTERS))
     const node = pick.int(NODES)
     this.#troubledAt = this.#clock.monotonic()
+    if (pick.chance(0.5)) this.#troubleRelays(false)
     if (pick.chance(0.3)) cluster.cut(node)
     else cluster.set(node, pick.of(['up', 'up', 'up', 'away', 'refusing', 'silent']))
   }
@@ -211,6 +244,7 @@ class FilterSimulation {
       return asked.outcome
     }
     for (let node = 0; node < NODES; node++) cluster.set(node, 'up')
+    this.#mendRelays()
     await this.#advance(1_200)
     // What is kept shows most.
     for (let tries = 0; tries < 5; tries++) {
@@ -224,7 +258,8 @@ class FilterSimulation {
       await ask()
     }
     const state = pick.of(['away', 'refusing', 'silent'] as const)
-    for (let node = 0; node < NODES; node++) cluster.set(node, state)
+    if (pick.chance(0.5) && this.#relayed) this.#troubleRelays(true)
+    else for (let node = 0; node < NODES; node++) cluster.set(node, state)
     this.#troubledAt = this.#clock.monotonic()
     for (let i = 1 + pick.int(4); i > 0; i--) {
       await this.#advance(pick.of([2, 900, 2_100, 6_000, 11_000]))
@@ -234,6 +269,7 @@ class FilterSimulation {
     }
     this.#troubledAt = this.#clock.monotonic()
     for (let node = 0; node < NODES; node++) cluster.set(node, 'up')
+    this.#mendRelays()
     await ask()
   }
 
@@ -292,7 +328,8 @@ class FilterSimulation {
       bag: derivedBag(request, ENVOY_TYPES, this.#clock.now(), this.#normalizes, this.#set),
       askedAt: this.#clock.monotonic(),
       revokedAt: this.#revoked.now(),
-      before: this.#nodes.map(({ config }) => config),
+      before: [...this.#nodes.map(({ config }) => config), ...this.#believed()],
+      relaysKnew: this.#relays.map(({ nodes }) => this.#revoked.heard(nodes.known, SURELY_KNOWN_MS)),
       filtered: undefined,
       outcome: undefined,
     }
@@ -302,22 +339,32 @@ class FilterSimulation {
     return asked
   }
 
-  #conclude({ filter, request, bag, askedAt, revokedAt, before, filtered, outcome }: Asked): void {
+  /** The configs by which sidecars look for answers. */
+  #believed(): ConfigModel[] {
+    return this.#relays.flatMap(({ nodes }) => this.#models.get(nodes.config()?.id ?? '') ?? [])
+  }
+
+  #conclude({ filter, request, bag, askedAt, revokedAt, before, relaysKnew, filtered, outcome }: Asked): void {
     filtered?.finish()
+    for (const relay of this.#relays) relay.expectSameReadings()
     if (this.#problem !== undefined) throw this.#problem
     if (filter.host.failures > 0) throw new WrongAnswer(`the module trapped: ${filter.host.logs.at(-1)?.message}`)
     if (outcome === undefined) throw new WrongAnswer('a request waits for ever')
-    const { tier, ageMs, answeredAt, by, config, known } = outcome
+    const { tier, ageMs, answeredAt, by, config } = outcome
+    const known = this.#known(outcome)
     this.#tiers[tier] = (this.#tiers[tier] ?? 0) + 1
     if (tier === 'none' && outcome.seen.status === 0) return this.#expectOpen(request, bag, config)
     if (tier === 'none') {
-      if (!filter.cluster.isWhole || this.#troubledAt + SURELY_KNOWN_MS > askedAt) return
+      const isWhole = filter.cluster.isWhole && !this.#relays.some(({ nodes }) => nodes.isAnyCut)
+      if (!isWhole || this.#troubledAt + SURELY_KNOWN_MS > askedAt) return
       throw new WrongAnswer(`nobody judged ${JSON.stringify(request)} at +${askedAt}`)
     }
     const isKept = tier === 'filter' || by === undefined
     const believed = this.#models.get(config ?? '')
     const configs =
-      isKept && believed !== undefined ? [believed] : [...this.#nodes.map((node) => node.config), ...before]
+      isKept && believed !== undefined
+        ? [believed]
+        : [...this.#nodes.map((node) => node.config), ...before, ...this.#believed()]
     if (tier === 'stale' && believed !== undefined) configs.push(believed)
     if (tier === 'filter' || tier === 'stale') this.#expectInTouch(filter, outcome)
     this.#judge.judge({
@@ -329,13 +376,22 @@ class FilterSimulation {
       ageMs,
       askedAt,
       answeredAt,
+      tellers: this.#relayed ? 2 : 1,
       revokedAt: (completed) => {
         const heard = this.#revoked.heard(known, SURELY_KNOWN_MS)(completed)
         if (isKept) return heard
+        // A sidecar may have kept it.
+        if (relaysKnew.length > 0) return Math.min(heard, ...relaysKnew.map((knew) => knew(completed)))
         // What is stale and comes while a node speaks is the node's, or the filter's own where the node has failed.
         return tier === 'stale' ? Math.min(heard, revokedAt(completed)) : revokedAt(completed)
       },
     })
+  }
+
+  /** What the filter had heard of the nodes' revocations. */
+  #known({ known }: Outcome): Epoch | undefined {
+    if (!this.#relayed) return known
+    return this.#relays.map((relay) => relay.known(known)).find((epoch) => epoch !== undefined)
   }
 
   /** Whom nobody judges passes by rules that let pass what they cannot decide, and by no other. */

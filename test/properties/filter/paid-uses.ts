@@ -16,6 +16,7 @@ import { counterOf } from '../windows.ts'
 import { type ServedNode, served } from '../wire-stream.ts'
 import { World, worldAdapters } from '../world.ts'
 import { type Outcome, SimulatedFilter } from './simulated-filter.ts'
+import { SimulatedRelay } from './simulated-relay.ts'
 
 const NODES = 2
 const BURSTS = 40
@@ -92,8 +93,10 @@ class PaidSimulation {
       nodes.push(served(this.#clock, await createSimulatedNode(common, this.#snapshot())))
     }
     for (const { node } of nodes) node.revocations.restart('paid/1@0', 0)
+    const relay = (i: number) => new SimulatedRelay({ name: `relay${i}`, clock: this.#clock, pick, nodes })
+    const doors = (pick.chance(0.5) ? nodes : nodes.map((_, i) => relay(i))).map(({ door }) => door)
     const settings = { timeout_ms: 2_000, fail_policy: 'closed', max_entries: pick.of([2, 100]) }
-    const common = { module: this.#module, clock: this.#clock, pick, nodes, settings, onTold: () => undefined }
+    const common = { module: this.#module, clock: this.#clock, pick, doors, settings, onTold: () => undefined }
     const filter = new SimulatedFilter(common)
     await this.#advance(100)
     const breaks = pick.chance(0.3)

@@ -1,6 +1,7 @@
 // A filter of the simulation: the module in an Envoy with one worker, before all nodes, with what it was told of them.
 
 import { HeardRevocations } from '../../../src/client/nodes/heard-revocations.ts'
+import type { GrpcService } from '../../../src/server/grpc-service.ts'
 import type { Epoch } from '../../../src/kernel/revocation.ts'
 import { AnswerBatches, type ToldAnswer } from '../../../src/wire/batch/answer-batch.ts'
 import type { FakeClock } from '../../helpers/clock.ts'
@@ -10,7 +11,6 @@ import type { FilteredRequest } from '../../helpers/proxy-wasm/filtered-request.
 import { NodeCluster } from '../../helpers/proxy-wasm/node-cluster.ts'
 import type { CheckedModule } from '../../helpers/proxy-wasm/vm.ts'
 import type { Picker } from '../random.ts'
-import type { ServedNode } from '../wire-stream.ts'
 import { callsSeen, linesTold, type Seen, UPSTREAM } from './seen.ts'
 
 /** How long a message is on its way, in ms. */
@@ -20,7 +20,8 @@ export interface SimulatedFilterOptions {
   readonly module: CheckedModule
   readonly clock: FakeClock
   readonly pick: Picker
-  readonly nodes: readonly ServedNode[]
+  /** Who answers it: nodes, or sidecars before them. */
+  readonly doors: readonly GrpcService[]
   readonly settings: object
   /** Each answer of a node that arrives. */
   readonly onTold: (told: ToldAnswer) => void
@@ -54,12 +55,12 @@ export class SimulatedFilter {
   heardAt = 0
 
   constructor(options: SimulatedFilterOptions) {
-    const { clock, pick, nodes, module, settings } = options
+    const { clock, pick, doors, module, settings } = options
     this.#options = options
     this.#revocations = new HeardRevocations(clock)
     this.cluster = new NodeCluster({
       clock,
-      nodes: nodes.map(({ door }) => () => [door]),
+      nodes: doors.map((door) => () => [door]),
       takesMs: () => pick.of(WAYS_MS),
       watch: (node) => this.#watch(node),
     })
@@ -128,8 +129,8 @@ export class SimulatedFilter {
             if (stream !== this.#opened) return
             if (news.config !== undefined) this.#config = news.config.id
             teller.take(news, clock.monotonic())
-            this.#known = teller.epoch()
-            if (news.ask !== 0) this.heardAt = clock.monotonic()
+            this.#known = teller.heard().epoch
+            if (news.ask !== 0) this.heardAt = Math.max(this.heardAt, clock.monotonic() - news.outOfTouchMs)
           },
         })
         this.#delivering = node

@@ -1,4 +1,4 @@
-// The long form of what happens to nodes under load: node test/whole/filter/run.ts [--rounds 5] [--away 30] [--valid 5].
+// The long form of what happens to nodes under load: node test/whole/filter/run.ts [--rounds 5] [--away 30] [--valid 5] [--sidecar].
 // Exits with 1 where an answer was wrong, or a request failed.
 import { parseArgs } from 'node:util'
 import { findTool } from '../../helpers/tools.ts'
@@ -13,6 +13,8 @@ const { values } = parseArgs({
     away: { type: 'string', default: '30' },
     /** Seconds for which the backend's verdicts are valid: beyond that they are given while no node answers. */
     valid: { type: 'string', default: '5' },
+    /** Whether the filter asks a sidecar, and that the nodes. */
+    sidecar: { type: 'boolean', default: false },
   },
 })
 const [rounds, away, validSeconds] = [values.rounds, values.away, values.valid].map(Number) as [number, number, number]
@@ -20,7 +22,7 @@ if (!(rounds > 0 && away >= 0 && validSeconds > 0)) throw new Error('--rounds, -
 const binary = findTool('envoy')
 if (binary === undefined) throw new Error('Envoy is needed: `npm test` as root on Debian installs it')
 
-const world = await startWorld({ binary, validSeconds })
+const world = await startWorld({ binary, validSeconds, sidecar: values.sidecar })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void world.stop().finally(() => process.exit(1)))
 }

@@ -6,7 +6,7 @@ import { type Envoy, ENVOY_WASM, startEnvoy } from '../../helpers/envoy.ts'
 import { startHttpBackend } from '../../helpers/http-backend.ts'
 import { freePorts } from '../../helpers/ports.ts'
 import { startRedis } from '../../helpers/redis.ts'
-import { type Intermix, startIntermix } from '../intermix.ts'
+import { type Intermix, startIntermix, startSidecar } from '../intermix.ts'
 import { configOf, entitled, type Moment } from './policy.ts'
 
 const NODES = 3
@@ -32,10 +32,12 @@ export interface WorldOptions {
   readonly validSeconds: number
   /** Of the filter; that of this checkout unless told. */
   readonly module?: string
+  /** Whether the filter asks a sidecar, and that the nodes. */
+  readonly sidecar?: boolean
 }
 
 /** Starts everything. */
-export async function startWorld({ binary, validSeconds, module }: WorldOptions): Promise<World> {
+export async function startWorld({ binary, validSeconds, module, sidecar = false }: WorldOptions): Promise<World> {
   const ends: (() => Promise<unknown>)[] = []
   const stop = async () => {
     for (const end of ends.splice(0).toReversed()) await end()
@@ -66,10 +68,12 @@ export async function startWorld({ binary, validSeconds, module }: WorldOptions)
     }
     ends.push(() => Promise.all([...nodes.values()].map(({ child }) => child.stop())))
     for (const index of nodePorts.keys()) await start(index)
+    const beside = sidecar ? await startSidecar({ nodePorts, nodeId: 'side', folder: config }) : undefined
+    if (beside !== undefined) ends.push(() => beside.child.stop())
     const envoy = await startEnvoy({
       binary,
       path: ENVOY_WASM,
-      nodePorts,
+      nodePorts: beside === undefined ? nodePorts : [beside.grpcPath],
       upstreamPort: upstream.port,
       workers: 2,
       ...(module === undefined ? {} : { module }),

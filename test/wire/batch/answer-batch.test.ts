@@ -92,6 +92,7 @@ const shape = fc
     choosing: fc.array(asked, { maxLength: 3 }),
     reads: fc.array(asked, { maxLength: 3 }),
     epoch: fc.record({ generation: text, sequence: fc.nat() }),
+    failsOpen: fc.boolean(),
   })
   // Rules that are named alike have the same handlers.
   .map((each) => ({ ...each, scope: `${each.scope} ${JSON.stringify(each.handlers)}` }))
@@ -115,17 +116,19 @@ function withoutIds(shape: AnswerShape | undefined): unknown {
   return shape && { ...shape, choosing: shape.choosing.map(withoutId), reads: shape.reads.map(withoutId) }
 }
 
+const told = { isPaid: fc.boolean(), usesUnbound: fc.boolean(), quotas: grants }
+
 const said = fc.oneof(
-  fc.record({ kind: fc.constant('answer' as const), answer, isPaid: fc.boolean(), quotas: grants }),
-  fc.record({ kind: fc.constant('kept' as const), answer, shape, staleForMs, isPaid: fc.boolean(), quotas: grants }),
+  fc.record({ kind: fc.constant('answer' as const), answer, ...told }),
+  fc.record({ kind: fc.constant('kept' as const), answer, shape, staleForMs, ...told }),
   fc.record({ kind: fc.constant('failure' as const), status }),
   fc.record({ kind: fc.constant('leaving' as const) }),
 )
 
-/** Grants without what is not told of them: no revocation is about one. */
+/** Grants without what is not told of them: no revocation is about one, and no rule lets one pass. */
 function plainly({ grants: all }: Pick<ToldAnswer, 'grants'>): unknown {
   return Array.from(all, ([name, { status: said, granted, validForMs, shape: own }]) => {
-    const shape = withoutIds(own && { ...own, epoch: { generation: '', sequence: 0 } })
+    const shape = withoutIds(own && { ...own, epoch: { generation: '', sequence: 0 }, failsOpen: false })
     return [name, { status: said, granted, validForMs, shape }]
   })
 }
@@ -173,7 +176,8 @@ describe('batches of answers', () => {
             .map(([id, each]) => {
               if (each.kind === 'leaving') return 'leaving'
               if (each.kind === 'failure') return [id, each.status]
-              const told = { answer: each.answer, isPaid: each.isPaid, grants: plainly({ grants: each.quotas }) }
+              const { answer: same, isPaid, usesUnbound } = each
+              const told = { answer: same, isPaid, usesUnbound, grants: plainly({ grants: each.quotas }) }
               if (each.kind === 'answer') return [id, { ...told, shape: undefined, staleForMs: 0 }]
               return [id, { ...told, shape: withoutIds(named(each.shape)), staleForMs: each.staleForMs }]
             })

@@ -77,18 +77,23 @@ describe('news over a batch stream', () => {
     expect(readAll([writer.take()]).map(({ outOfTouchMs }) => outOfTouchMs)).toEqual([1, Number.MAX_SAFE_INTEGER])
   })
 
-  it('are asked for by a caller with a name, which says what it has heard', () => {
+  it('are asked for by a caller with a name, which says what it has heard, and who of its own has not', () => {
+    const behind = fc.record({
+      count: fc.integer({ min: 1, max: 0xffff_ffff }),
+      names: fc.array(text, { maxLength: 5 }),
+    })
+    const heard = fc.record({ ask: uint32, epoch, behind }, { requiredKeys: ['ask', 'epoch'] })
     fc.assert(
-      fc.property(text, fc.array(fc.record({ ask: uint32, epoch }), { minLength: 1, maxLength: 8 }), (name, all) => {
+      fc.property(text, fc.array(heard, { minLength: 1, maxLength: 8 }), (name, all) => {
         const writer = new CheckBatchWriter({ maxWords: 10, maxBytes: 200 })
         const batches = new CheckBatches(DEFAULT_LIMITS)
         writer.nameCaller(name)
-        for (const heard of all) {
-          writer.hear(heard)
+        for (const each of all) {
+          writer.hear(each)
           batches.begin(writer.take())
           expect(batches.next(new Map())).toBeUndefined()
           expect(batches.caller).toBe(name)
-          expect(batches.takeHeard()).toEqual(heard)
+          expect(batches.takeHeard()).toEqual(each)
           expect(batches.takeHeard()).toBeUndefined()
         }
       }),
