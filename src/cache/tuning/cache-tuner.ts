@@ -240,7 +240,7 @@ export class CacheTuner {
   #viewOf(reading: WatchedPart, target: Division): PartView {
     const { id, bytes, curve, lookupsPerSecond } = reading
     const part = this.#parts.get(id) as TunedPart
-    const { costs, kind, cache } = part
+    const { costs, kind, cache, sampler } = part
     const gained = missAt(curve, bytes) - missAt(curve, bytes + MIB)
     return {
       name: id,
@@ -249,7 +249,7 @@ export class CacheTuner {
       maxBytes: cache.maxBytes,
       recommendedBytes: Math.floor(target.get(id) ?? bytes),
       lookupsPerSecond,
-      hitRatio: 1 - missAt(curve, bytes),
+      hitRatio: 1 - sampler.missRatio,
       hitsPerMib: Math.max(0, gained) * lookupsPerSecond,
       missMs: 1_000 * costs.seconds,
       callsPerMiss: costs.callsPerMiss,

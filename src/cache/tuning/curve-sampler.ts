@@ -156,6 +156,11 @@ export class CurveSampler implements LookupWatch {
     return this.#curveOf(this.#lookups, this.#missed, ({ misses }) => misses)
   }
 
+  /** What the cache itself misses, as a share of look-ups: no guess. */
+  get missRatio(): number {
+    return this.#lookups <= 0 ? 1 : this.#missed / this.#lookups
+  }
+
   /** From here on, what `since` tells. */
   mark(): void {
     this.#mark = this.counts

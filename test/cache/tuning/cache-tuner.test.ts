@@ -92,7 +92,14 @@ it('tells what it knows of each cache, and what was saved', async () => {
   await clock.advance(10_000)
   const { parts, decision, memoryBytes } = tuner.view()
   expect([decision, memoryBytes]).toEqual(['unknown', 10 * MIB])
-  expect(parts[0]).toMatchObject({ name: 'dear', kind: 'verdicts', missMs: 5, callsPerMiss: 0.5, costPerCall: 2 })
+  expect(parts[0]).toMatchObject({
+    name: 'dear',
+    kind: 'verdicts',
+    missMs: 5,
+    callsPerMiss: 0.5,
+    costPerCall: 2,
+    hitRatio: 0.75,
+  })
   expect(parts[0]?.saved).toEqual({ hits: 300, calls: 150, seconds: 1.5, money: 300 })
   tuner.stop()
   expect(clock.pending).toBe(0)
