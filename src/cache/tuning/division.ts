@@ -39,6 +39,8 @@ interface Candidate {
   /** A miss a second costs so much. */
   readonly weight: number
   at: number
+  /** What the next piece brings. */
+  gain: number
 }
 
 /** The size that each cache should have of a budget in bytes. All of them together have no more. */
@@ -50,23 +52,22 @@ export function divide(parts: readonly PartReading[], budget: number): Division 
     const start = { bytes: floor, cost: weight * missAt(part.curve, floor) }
     const beyond = part.curve.points.filter(({ bytes }) => bytes > floor)
     const hull = lowerHull([start, ...beyond.map(({ bytes, miss }) => ({ bytes, cost: weight * miss }))])
-    return { part, hull, weight, at: floor }
+    return { part, hull, weight, at: floor, gain: gainOf(hull, floor, piece) }
   })
   const given: Piece[] = []
   let left = budget - floor * parts.length
   while (left > piece / 1_000) {
+    // The last piece is smaller: who gains most by a whole one gains most by it, too, or nearly so.
     const bytes = Math.min(piece, left)
-    const best = candidates
-      .map((candidate) => ({ candidate, gain: gainOf(candidate, bytes) }))
-      .reduce((one, two) => (two.gain > one.gain ? two : one), {
-        candidate: undefined as Candidate | undefined,
-        gain: 0,
-      })
-    if (best.candidate === undefined) break
-    const { part, weight } = best.candidate
-    const hits = weight === 0 ? 0 : (best.gain / weight) * part.lookupsPerSecond
-    given.push({ part, bytes, hits })
-    best.candidate.at += bytes
+    const best = candidates.reduce<Candidate | undefined>(
+      (one, two) => (two.gain > (one?.gain ?? 0) ? two : one),
+      undefined,
+    )
+    if (best === undefined) break
+    const { part, weight, hull, gain } = best
+    given.push({ part, bytes, hits: (gain / weight) * part.lookupsPerSecond })
+    best.at += bytes
+    best.gain = gainOf(hull, best.at, piece)
     left -= bytes
   }
   const division = new Map(parts.map(({ id }) => [id, floor]))
@@ -84,7 +85,7 @@ export function costOf(parts: readonly PartReading[], sizeOf: (part: PartReading
   return parts.reduce((sum, part) => sum + part.lookupsPerSecond * part.missCost * missAt(part.curve, sizeOf(part)), 0)
 }
 
-function gainOf({ hull, at }: Candidate, bytes: number): number {
+function gainOf(hull: readonly HullPoint[], at: number, bytes: number): number {
   return costAt(hull, at) - costAt(hull, at + bytes)
 }
 

@@ -35,7 +35,9 @@ export function createTuningMetrics(meter: Meter): MeasureTuning {
     bytes({ cache, size: 'recommended' }).set(recommendedBytes)
     for (const memory of MULTIPLES) ratios({ cache, memory }).set(hitRatioAt(part, Number(memory) * maxBytes))
     gains({ cache }).set(hitsPerMib)
-    const before = told.get(cache) ?? NOTHING
+    const known = told.get(cache) ?? NOTHING
+    // A cache that was given up and came back has begun anew.
+    const before = known.hits > saved.hits ? NOTHING : known
     calls({ cache }).add(saved.calls - before.calls)
     seconds({ cache }).add(saved.seconds - before.seconds)
     cost({ cache }).add(saved.money - before.money)
