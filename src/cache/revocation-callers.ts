@@ -26,6 +26,8 @@ export interface LateCallers extends CallersBehind {
 /** How long a caller is waited for. */
 export const CALLER_PATIENCE_MS = 1_500
 const MAX_NAMED = 20
+/** More of a name is not kept: those of a node stand in one field of Redis, and in the receipts of operators. */
+const MAX_NAME = 150
 
 interface Caller {
   readonly name: string
@@ -36,7 +38,7 @@ interface Caller {
 
 interface Behind {
   /** Since when, on the clock that stands while this process does. */
-  readonly since: number
+  since: number
   isLate: boolean
 }
 
@@ -44,16 +46,25 @@ export class RevocationCallers {
   readonly #clock: Clock
   readonly #revocations: Revocations
   readonly #callers = new Set<Caller>()
+  /** Those that have confirmed all: a revocation is new to these alone. */
+  readonly #level = new Set<Caller>()
   readonly #behind = new Map<Caller, Behind>()
   readonly #listeners = new Set<() => void>()
+  /** Those behind that are not late. */
+  #waiting = 0
+  #generation: string
   #cancel: (() => void) | undefined
   #hasBeen = false
 
   constructor({ clock, revocations }: { readonly clock: Clock; readonly revocations: Revocations }) {
     this.#clock = clock
     this.#revocations = revocations
+    this.#generation = revocations.epoch.generation
     revocations.onChange(() => {
-      for (const caller of this.#callers) this.#place(caller)
+      const { generation } = revocations.epoch
+      const isNew = generation !== this.#generation
+      this.#generation = generation
+      for (const caller of isNew ? this.#callers : this.#level) this.#place(caller)
     })
   }
 
@@ -65,18 +76,19 @@ export class RevocationCallers {
   /** @param name for people; several may have the same */
   join(name: string): RevocationCaller {
     this.#hasBeen = true
-    const caller: Caller = { name, epoch: undefined, behind: undefined }
+    const caller: Caller = { name: cut(name), epoch: undefined, behind: undefined }
     this.#callers.add(caller)
     this.#place(caller)
     return {
       confirm: (epoch, behind) => {
         const before = caller.epoch
-        caller.behind = behind && { ...behind, names: behind.names.slice(0, MAX_NAMED) }
+        caller.behind = behind && { ...behind, names: behind.names.slice(0, MAX_NAMED).map(cut) }
         caller.epoch = epoch
         if (before?.generation !== epoch?.generation || before?.sequence !== epoch?.sequence) this.#advance(caller)
       },
       leave: () => {
         this.#callers.delete(caller)
+        this.#level.delete(caller)
         this.#forget(caller)
       },
     }
@@ -120,10 +132,10 @@ export class RevocationCallers {
 
   /** Resolves when nobody is waited for. */
   settled(): Promise<void> {
-    if (!this.#isWaiting()) return Promise.resolve()
+    if (this.#waiting === 0) return Promise.resolve()
     return new Promise((resolve) => {
       const end = this.onSettled(() => {
-        if (this.#isWaiting()) return
+        if (this.#waiting > 0) return
         end()
         resolve()
       })
@@ -135,32 +147,35 @@ export class RevocationCallers {
   }
 
   #place(caller: Caller): void {
-    const isBehind = this.#known(caller) < this.#revocations.epoch.sequence
-    if (!isBehind) return this.#forget(caller)
-    if (this.#behind.has(caller)) return
-    this.#behind.set(caller, { since: this.#clock.attentive(), isLate: false })
-    this.#watch()
+    if (!this.#callers.has(caller)) return
+    if (this.#known(caller) >= this.#revocations.epoch.sequence) {
+      this.#level.add(caller)
+      this.#forget(caller)
+    } else if (!this.#behind.has(caller)) {
+      this.#level.delete(caller)
+      this.#behind.set(caller, { since: this.#clock.attentive(), isLate: false })
+      this.#waiting++
+      this.#watch()
+    }
   }
 
   /** Who comes nearer has time again. */
   #advance(caller: Caller): void {
     const behind = this.#behind.get(caller)
-    if (behind?.isLate === false) this.#behind.delete(caller)
+    if (behind?.isLate === false) behind.since = this.#clock.attentive()
     this.#place(caller)
-    if (behind?.isLate === false && !this.#behind.has(caller)) this.#tellIfSettled()
   }
 
   #forget(caller: Caller): void {
-    if (this.#behind.delete(caller)) this.#tellIfSettled()
-  }
-
-  #isWaiting(): boolean {
-    for (const { isLate } of this.#behind.values()) if (!isLate) return true
-    return false
+    const behind = this.#behind.get(caller)
+    if (behind === undefined) return
+    this.#behind.delete(caller)
+    if (!behind.isLate) this.#waiting--
+    this.#tellIfSettled()
   }
 
   #tellIfSettled(): void {
-    if (this.#isWaiting()) return
+    if (this.#waiting > 0) return
     for (const listener of Array.from(this.#listeners)) listener()
   }
 
@@ -174,12 +189,19 @@ export class RevocationCallers {
     this.#cancel = onExpiry(this.#clock, leftMs, () => {
       this.#cancel = undefined
       const now = this.#clock.attentive()
-      for (const behind of this.#behind.values()) behind.isLate ||= now - behind.since >= CALLER_PATIENCE_MS
+      for (const behind of this.#behind.values()) {
+        if (behind.isLate || now - behind.since < CALLER_PATIENCE_MS) continue
+        behind.isLate = true
+        this.#waiting--
+      }
       this.#watch()
       this.#tellIfSettled()
     })
   }
 }
+
+/** Without half of a surrogate pair at its end. */
+const cut = (name: string) => (name.length > MAX_NAME ? `${name.slice(0, MAX_NAME).toWellFormed()}…` : name)
 
 /** Who has callers of its own that it waits for stands for these. */
 function named(callers: Iterable<Caller>): CallersBehind | undefined {

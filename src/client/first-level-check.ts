@@ -8,6 +8,7 @@ import { HANDED_ON_SHARE } from '../cache/verdict-entry.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock, Meter, Random } from '../kernel/ports.ts'
+import type { Epoch } from '../kernel/revocation.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import {
   type CheckOptions,
@@ -136,7 +137,7 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
     const { wanted } = request
     const { uses = 1 } = options
     if (uses < 0) {
-      this.#giveBack(request, -uses, wanted?.config)
+      this.#giveBack(request, -uses, options.paidUnder ?? wanted?.config)
       return NOT_JUDGED_OUTCOME
     }
     if (wanted === undefined) return this.#ask(request, options, now)
@@ -180,25 +181,22 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
     const { references } = options
     const { answer: kept, choosing } = found
     const reads = references === false ? NO_REFERENCES : together(choosing, kept.reads)
-    const uses = options.keepsAnswer === true ? this.#handOn(kept, options) : kept.usesLeft
+    const epoch = this.#stamp(kept.epoch, options)
+    const uses = options.keepsAnswer === true ? this.#handOn(kept, epoch, options) : kept.usesLeft
     const answer = givenAgain(kept, now, uses, reads)
-    const outcome = { answer, quotas: NO_GRANTS, answeredAt: now, ...this.#retold(found, answer, options) }
+    const retold = options.shape === true ? retoldOf(found, answer, epoch) : undefined
+    const outcome = { answer, quotas: NO_GRANTS, answeredAt: now, ...retold }
     return references !== false && bag instanceof NormalRequestBag ? outcomeAsSent(outcome, bag) : outcome
   }
 
-  /** What callers are told that keep answers by their shape. */
-  #retold({ answer: kept, chosen }: FoundFirst, { validUses }: Answer, { shape }: CheckOptions) {
-    const { upkeep, freshUntil } = kept
-    if (shape !== true || upkeep === undefined) return undefined
-    const { isPaid, staleUntil, asked: reads } = upkeep
-    const epoch = validUses === 0 ? undefined : this.#options.retold?.stamp(kept.epoch)
-    if (epoch === undefined) return { isPaid }
-    const usesUnbound = !kept.isUseBound
-    return { isPaid, usesUnbound, staleForMs: staleUntil - freshUntil, shape: { ...chosen, reads, epoch } }
+  /** Under which number callers are told an answer that keep it by its shape; `undefined` where these may not keep it. */
+  #stamp(epoch: Epoch, { shape }: CheckOptions): Epoch | undefined {
+    return shape === true ? this.#options.retold?.stamp(epoch) : undefined
   }
 
   /** Takes uses for a caller that keeps the answer, too; most are left for others here. Of those that were paid for it says how many it wants. */
-  #handOn(answer: StoredAnswer, { shape, uses: wanted = 1 }: CheckOptions): number {
+  #handOn(answer: StoredAnswer, epoch: Epoch | undefined, { shape, uses: wanted = 1 }: CheckOptions): number {
+    if (shape === true && epoch === undefined) return 0
     if (answer.upkeep?.isPaid === true) return this.#paid.handOn(answer, wanted - 1)
     if (!answer.isUseBound) return answer.usesLeft
     const uses = Math.floor(answer.usesLeft * (shape === true ? FILTER_SHARE : HANDED_ON_SHARE))
@@ -240,24 +238,22 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
   #told({ told, kept, grants, askedAt }: Asked, request: SeenRequest, options: CheckOptions): CheckOutcome {
     const { wanted } = request
     const { shape } = told
-    const { clock, retold } = this.#options
-    const now = clock.monotonic()
+    const now = this.#options.clock.monotonic()
     // Its life went on while it was on its way, nobody knows for how long.
     const answer = afterWaiting(told.answer, now - askedAt)
     const isTold = options.references !== false
     // What an answer depended on is known of those alone that may be kept. The uses are those of the one that is kept here.
     const isGiven = kept !== undefined && shape !== undefined
-    const validUses = isGiven && options.keepsAnswer === true ? this.#handOn(kept.kept, options) : answer.validUses
+    const stamp = isGiven ? this.#stamp(shape.epoch, options) : undefined
+    const validUses =
+      isGiven && options.keepsAnswer === true ? this.#handOn(kept.kept, stamp, options) : answer.validUses
     const given: Answer = isGiven
       ? { ...answer, validUses, referenced: isTold ? referencedBy(shape) : NO_REFERENCES }
       : { ...answer, validForMs: 0, validUses: 0 }
     const quotas = grants.size === 0 ? NO_GRANTS : grantsFor(request, grants, options)
     const { isPaid, staleForMs, usesUnbound = false } = told
-    const epoch = options.shape === true && isGiven && validUses > 0 ? retold?.stamp(shape.epoch) : undefined
-    const keep =
-      shape === undefined || epoch === undefined
-        ? { isPaid }
-        : { isPaid, usesUnbound, staleForMs, shape: { ...shape, epoch } }
+    const isKept = shape !== undefined && stamp !== undefined && validUses > 0
+    const keep = isKept ? { isPaid, usesUnbound, staleForMs, shape: { ...shape, epoch: stamp } } : { isPaid }
     const outcome: CheckOutcome = { answer: given, quotas, answeredAt: now, ...keep }
     return isTold && wanted?.bag instanceof NormalRequestBag ? outcomeAsSent(outcome, wanted.bag) : outcome
   }
@@ -336,6 +332,16 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
       .finally(() => this.#returning.delete(done))
     this.#returning.add(done)
   }
+}
+
+/** What callers are told that keep answers by their shape. */
+function retoldOf({ answer: kept, chosen }: FoundFirst, { validUses }: Answer, epoch: Epoch | undefined) {
+  const { upkeep, freshUntil } = kept
+  if (upkeep === undefined) return undefined
+  const { isPaid, staleUntil, asked: reads } = upkeep
+  if (epoch === undefined || validUses === 0) return { isPaid }
+  const usesUnbound = !kept.isUseBound
+  return { isPaid, usesUnbound, staleForMs: staleUntil - freshUntil, shape: { ...chosen, reads, epoch } }
 }
 
 /** Whether the check charges what no other one has paid for: quotas that it names, or those of a retry. */

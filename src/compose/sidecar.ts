@@ -65,7 +65,7 @@ class Sidecar implements RunningProcess {
     this.#ports = ports
     this.#batchIds = createBatchIds({ nodeId: settings.nodeId, clock, random })
     const retold = new RetoldRevocations(clock, this.#batchIds.next())
-    const news = new RetoldNews({ retold, nodes: () => this.#nodes })
+    const news = new RetoldNews({ clock, retold, nodes: () => this.#nodes })
     this.#nodes = new NodePool({
       clock,
       random,

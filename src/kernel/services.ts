@@ -52,6 +52,8 @@ export interface CheckOptions {
    * the caller was given before and has not used are given back.
    */
   readonly uses?: number
+  /** The config by which what is given back was paid for; that which is current unless given. Nothing is taken back by another one. */
+  readonly paidUnder?: string | undefined
 }
 
 export interface QuotaGrant {

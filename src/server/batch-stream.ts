@@ -346,8 +346,8 @@ class BatchStream implements GrpcStreamHandler {
     const options = this.#batches.keepsAnswers ? { ...asked, ...KEEPING } : asked
     if (demands === undefined) return check.check(bag, options)
     const { quotas: named, deduplicationId, charging, uses, quotasOnly, paidUnder } = demands
-    // Other rules would take back what they have never charged.
-    const current = news?.config()?.id
+    // Other rules would take back what they have never charged. Before nodes that have different ones it is another one for each request.
+    const current = news?.isRelayed === true ? undefined : news?.config()?.id
     if (uses !== undefined && uses < 0 && paidUnder !== undefined && current !== undefined && paidUnder !== current)
       return { answer: NOT_JUDGED, quotas: NO_GRANTS }
     const identified = deduplicationId === undefined ? options : { ...options, deduplicationId }
@@ -358,6 +358,7 @@ class BatchStream implements GrpcStreamHandler {
       ...(named === undefined ? {} : { quotas: named }),
       ...(charging === undefined ? {} : { charging }),
       ...(uses === undefined ? {} : { uses }),
+      paidUnder,
     })
   }
 

@@ -9,7 +9,10 @@ import type { Heard, MeshMembers, News, NodeConfig } from '../wire/batch/news.ts
 
 /** What this node has to tell. */
 export interface NodeNews {
-  readonly revocations: Pick<Revocations, 'epoch' | 'since'>
+  readonly revocations: Pick<Revocations, 'since'> & {
+    /** `undefined` before anything is known of them. */
+    readonly epoch: Epoch | undefined
+  }
   /** A caller follows the revocations from now on. */
   join(name: string): RevocationCaller
   /** How long ago, at most, all revocations that had been acknowledged were known here, in ms. */
@@ -22,6 +25,8 @@ export interface NodeNews {
   config(): NodeConfig | undefined
   /** The same object as long as they are the same; `undefined` where it is not known who is there. */
   members(): MeshMembers | undefined
+  /** Who tells it stands before nodes itself. */
+  readonly isRelayed?: true
   /** Calls back when any of it has changed; the returned function ends that. */
   onChange(listener: () => void): () => void
 }
@@ -54,7 +59,7 @@ export class CallerNews {
   /** Takes what the caller has heard, and answers. */
   answer({ ask, epoch, behind, sample }: Heard): News {
     // Of another generation than is told now it could be told of an older one meanwhile, and have left this.
-    this.#caller.confirm(epoch?.generation === this.#news.revocations.epoch.generation ? epoch : undefined, behind)
+    this.#caller.confirm(epoch?.generation === this.#news.revocations.epoch?.generation ? epoch : undefined, behind)
     // It may know some from before this stream.
     if (!this.#hasHeard) this.#told = epoch
     this.#hasHeard = true
@@ -77,20 +82,21 @@ export class CallerNews {
   }
 
   #tell(ask: number): News {
-    const { revocations, maxAgeMs } = this.#news
+    const { revocations, maxAgeMs, isRelayed } = this.#news
     const { epoch } = revocations
-    const known = this.#told?.generation === epoch.generation ? this.#told.sequence : epoch.sequence
+    const known = this.#told?.generation === epoch?.generation ? this.#told : epoch
     const config = this.#news.config()
     const members = this.#news.members()
     const news = {
       ask,
       epoch,
-      revocations: revocations.since(known),
+      revocations: known === undefined ? [] : revocations.since(known.sequence),
       outOfTouchMs: this.#news.outOfTouchMs(),
       maxAgeMs,
       load: this.#load(),
       config: config === this.#config ? undefined : config,
       members: members === this.#members ? undefined : members,
+      isRelayed,
     }
     this.#told = epoch
     this.#config = config

@@ -3,6 +3,8 @@
 
 import type { NodePool } from '../client/nodes/node-pool.ts'
 import type { RetoldRevocations } from '../client/nodes/retold-revocations.ts'
+import type { Epoch } from '../kernel/revocation.ts'
+import type { Clock } from '../kernel/ports.ts'
 import type { NodeNews } from '../server/caller-news.ts'
 import type { NodeConfig } from '../wire/batch/news.ts'
 
@@ -10,21 +12,40 @@ import type { NodeConfig } from '../wire/batch/news.ts'
 const FOREVER_MS = 1e12
 
 interface RetoldNewsOptions {
+  readonly clock: Pick<Clock, 'turn'>
   readonly retold: RetoldRevocations
   readonly nodes: () => Pick<NodePool, 'config' | 'revocations' | 'confirm'>
 }
 
 export class RetoldNews implements NodeNews {
   readonly revocations: NodeNews['revocations']
+  readonly isRelayed = true
   readonly #options: RetoldNewsOptions
   readonly #listeners = new Set<() => void>()
   #config: NodeConfig | undefined
+  /** What was told last. */
+  #told: { readonly epoch: Epoch | undefined; readonly config: NodeConfig | undefined } | undefined
+  #isBooked = false
 
   constructor(options: RetoldNewsOptions) {
-    const { retold, nodes } = options
+    const { retold, nodes, clock } = options
     this.#options = options
-    this.revocations = retold.revocations
-    retold.callers.onSettled(() => nodes().confirm())
+    const { revocations } = retold
+    this.revocations = {
+      get epoch() {
+        return retold.hasBegun ? revocations.epoch : undefined
+      },
+      since: (sequence) => revocations.since(sequence),
+    }
+    // Many confirm at one time: nodes hear of it once.
+    retold.callers.onSettled(() => {
+      if (this.#isBooked) return
+      this.#isBooked = true
+      clock.turn(() => {
+        this.#isBooked = false
+        nodes().confirm()
+      })
+    })
   }
 
   get maxAgeMs(): number {
@@ -54,8 +75,12 @@ export class RetoldNews implements NodeNews {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Nodes have told something. */
+  /** Nodes have told something: mostly that all is as it was. */
   changed(): void {
+    const { epoch } = this.revocations
+    const config = this.config()
+    if (this.#told?.epoch === epoch && this.#told?.config === config) return
+    this.#told = { epoch, config }
     for (const listener of this.#listeners) listener()
   }
 }

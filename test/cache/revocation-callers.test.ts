@@ -80,8 +80,8 @@ describe('callers that follow revocations', () => {
     await waited
     expect([callers.confirmed(), callers.hasBeen]).toEqual([4, true])
     // Whatever it still says.
-    one.confirm(at(3))
-    expect(callers.confirmed()).toBe(4)
+    one.confirm(at(2))
+    expect([callers.confirmed(), callers.behind()]).toEqual([4, undefined])
   })
 
   it('that know another generation have applied nothing', async () => {
@@ -106,6 +106,14 @@ describe('callers that follow revocations', () => {
     one.confirm(at(4))
     two.confirm(at(4))
     expect([callers.late(), callers.behind(), callers.known()]).toEqual([undefined, undefined, 4])
+  })
+
+  it('are named by the beginning of long names', () => {
+    const long = 'x'.repeat(1_000)
+    joined(long).confirm({ generation: 'f', sequence: 3 })
+    joined('two').confirm(at(2), { count: 1, names: [long] })
+    const cut = `${'x'.repeat(150)}…`
+    expect(callers.behind()?.names).toEqual([cut, `${cut} behind two`])
   })
 
   it('are named up to a bound, and counted beyond it', async () => {

@@ -55,6 +55,51 @@ describe('kept answers', () => {
     expect(nodes.asked).toHaveLength(2)
   })
 
+  it('are told on with what becomes of requests that nobody judges', async () => {
+    const choice = { affinity: [attributePath('a')], tenant: undefined }
+    const bounds = { maxEntries: 100, maxBytes: 1_000_000, refreshesPerSecond: 0 }
+    const retold = { stamp: (epoch: typeof EPOCH) => epoch }
+    const before = new FirstLevelCheck({
+      nodes,
+      revocations,
+      clock,
+      random: () => 0.5,
+      meter,
+      choice,
+      ...bounds,
+      retold,
+    })
+    nodes.script = () => ({ shape: shapeBy('a', { failsOpen: true }), answer: { validUses: 10 } })
+    const ask = () => before.check(MapBag.of({ a: 'x' }), { timeoutMs: 1_000, keepsAnswer: true, shape: true })
+    const asked = await ask()
+    expect([asked.shape?.failsOpen, nodes.asked.length]).toEqual([true, 1])
+    expect([(await ask()).shape?.failsOpen, nodes.asked.length]).toEqual([true, 1])
+  })
+
+  it('lose no uses to callers that may not keep them', async () => {
+    const choice = { affinity: [attributePath('a')], tenant: undefined }
+    const bounds = { maxEntries: 100, maxBytes: 1_000_000, refreshesPerSecond: 0 }
+    const retold = { stamp: () => undefined }
+    const before = new FirstLevelCheck({
+      nodes,
+      revocations,
+      clock,
+      random: () => 0.5,
+      meter,
+      choice,
+      ...bounds,
+      retold,
+    })
+    nodes.script = () => ({ answer: { validUses: 10 } })
+    const ask = (more: Partial<CheckOptions>) => before.check(MapBag.of({ a: 'x' }), { timeoutMs: 1_000, ...more })
+    for (let time = 0; time < 4; time++) {
+      const told = await ask({ keepsAnswer: true, shape: true })
+      expect([told.answer.validUses, told.shape]).toEqual([0, undefined])
+    }
+    expect((await ask({})).answer.validUses).toBe(6)
+    expect(nodes.asked).toHaveLength(1)
+  })
+
   it('end with their uses', async () => {
     nodes.script = () => ({ answer: { validUses: 2 } })
     await check({ a: 'x' })
@@ -307,6 +352,11 @@ describe('answers that pay for quotas', () => {
     await clock.advance(2_000)
     await checks.close()
     expect(nodes.asked.every(({ uses = 1 }) => uses > 0)).toBe(true)
+  })
+
+  it('are given back for a caller only to the limits by which it has paid', () => {
+    for (const paidUnder of ['c1', 'c2']) kept({ a: 'x' }, { uses: -3, paidUnder })
+    expect(nodes.asked).toMatchObject([{ uses: -3, paidUnder: 'c1' }])
   })
 
   it('are given back at the end', async () => {

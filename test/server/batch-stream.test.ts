@@ -194,6 +194,14 @@ describe('a batch stream, seen from its host', () => {
     ])
   })
 
+  it('leaves to who stands before nodes what was paid under which config', () => {
+    const given = still()
+    const { host, handler } = openOn(batchService({ ...given, news: { isRelayed: true } as unknown as NodeNews }))
+    host.asking.writer.add(1, 0, pathBag('/a'), { uses: -3, paidUnder: 'c1' })
+    handler.message(host.asking.writer.take())
+    expect(given.check.asked.map(({ options }) => options)).toMatchObject([{ uses: -3, paidUnder: 'c1' }])
+  })
+
   it('is ended where the words of all take too much memory and it has the most of them', () => {
     const given = still()
     const service = batchService({ ...given, maxWordsMemory: 40_000 })

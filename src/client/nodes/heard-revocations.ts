@@ -28,8 +28,11 @@ export interface Retelling {
   applied(generation: string, revocation: Revocation): void
   /** All that was answered under a generation is void. */
   left(generation: string): void
-  /** Up to which revocation of a generation these callers have confirmed all, of those up to `sequence`. */
-  confirmed(generation: string, sequence: number): number
+  /**
+   * Up to which revocation of a generation these callers have confirmed all, of those up to `sequence`; `undefined` where one of
+   * them may have answers from before that generation was followed.
+   */
+  confirmed(generation: string, sequence: number): number | undefined
   /** Those of them that have not; `undefined` where all have. */
   behind(): CallersBehind | undefined
 }
@@ -139,9 +142,10 @@ export class HeardRevocations {
     const epoch = this.#epochFor(telling)
     if (epoch === undefined || this.#retelling === undefined) return { epoch }
     const { generation, sequence } = epoch
-    const confirmed = Math.min(sequence, this.#retelling.confirmed(generation, sequence))
-    if (confirmed === sequence) return { epoch }
-    return { epoch: { generation, sequence: confirmed }, behind: this.#retelling.behind() }
+    const confirmed = this.#retelling.confirmed(generation, sequence)
+    if (confirmed !== undefined && confirmed >= sequence) return { epoch }
+    const known = confirmed === undefined ? undefined : { generation, sequence: confirmed }
+    return { epoch: known, behind: this.#retelling.behind() }
   }
 
   /**

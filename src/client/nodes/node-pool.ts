@@ -234,7 +234,7 @@ export class NodePool implements Nodes, Disposable {
   }
 
   #takerFor(id: string): (NewsTaker & { gone(): void }) | undefined {
-    const { caller, onMembers, onNews } = this.#options
+    const { caller, retelling, onMembers, onNews } = this.#options
     const sample = () => this.#sampled?.sample()
     if (caller === undefined) return undefined
     const teller = this.#revocations.teller()
@@ -243,6 +243,9 @@ export class NodePool implements Nodes, Disposable {
       heard: () => teller.heard(),
       sample,
       take: (news, sentAt) => {
+        // Two that followed each other would tell each other the same for ever, and ask each other the same.
+        if (retelling !== undefined && news.isRelayed === true)
+          throw new IntermixError('BACKEND_FAILED', 'it is no node but a sidecar, which sidecars do not ask')
         if (!this.#telling.has(id)) this.#choice.answered(id)
         this.#telling.add(id)
         this.#choice.setLoad(id, news.load)

@@ -17,6 +17,8 @@ interface Retold {
 interface Heard {
   /** What was answered below is void, or told on to nobody. */
   from: number
+  /** The last one here when it was taken up: who lacks that may have answers from before. */
+  readonly after: number
   /** The last ones, in their order. */
   retold: Retold[]
   /** Those that were forgotten before all callers had confirmed them: the last of them here, the first of them there. */
@@ -32,11 +34,20 @@ export class RetoldRevocations implements Retelling {
   readonly revocations = new Revocations()
   readonly callers: RevocationCallers
   readonly #heard = new Map<string, Heard>()
+  #hasBegun = false
 
   /** @param generation that no other process has, nor had this one before it was started again */
   constructor(clock: Clock, generation: string) {
     this.revocations.restart(generation, 0)
     this.callers = new RevocationCallers({ clock, revocations: this.revocations })
+  }
+
+  /**
+   * Whether anything was ever followed. Callers that are told a generation forget all of others, such as what they have of the process
+   * before this one, and would be left with nothing.
+   */
+  get hasBegun(): boolean {
+    return this.#hasBegun
   }
 
   /**
@@ -55,7 +66,9 @@ export class RetoldRevocations implements Retelling {
   }
 
   followed({ generation, sequence }: Epoch): void {
-    this.#heard.set(generation, { from: sequence, retold: [], overdue: undefined })
+    this.#hasBegun = true
+    const after = this.revocations.epoch.sequence
+    this.#heard.set(generation, { from: sequence, after, retold: [], overdue: undefined })
   }
 
   applied(generation: string, { sequence: theirs, target }: Revocation): void {
@@ -71,10 +84,11 @@ export class RetoldRevocations implements Retelling {
     this.#tell(ALL)
   }
 
-  confirmed(generation: string, sequence: number): number {
+  confirmed(generation: string, sequence: number): number | undefined {
     const heard = this.#heard.get(generation)
     if (heard === undefined) return sequence
     const known = this.callers.known()
+    if (known < heard.after) return undefined
     if (heard.overdue !== undefined && heard.overdue.own > known) return heard.overdue.theirs - 1
     const first = heard.retold.find(({ own }) => own > known)
     return first === undefined ? sequence : first.theirs - 1

@@ -54,6 +54,7 @@ export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): N
   const news = { ask: 0, outOfTouchMs: 0, maxAgeMs: 0, load: 0 }
   let config: NodeConfig | undefined
   let members: MeshMembers | undefined
+  let isRelayed = false
   let recommendedEntries: number | undefined
   const outer = reader.openField(newsTag)
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
@@ -96,6 +97,10 @@ export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): N
         break
       case 10:
         reader.expect(tag, VARINT)
+        isRelayed = reader.varint32() !== 0
+        break
+      case 11:
+        reader.expect(tag, VARINT)
         recommendedEntries = reader.varint32() >>> 0
         break
       default:
@@ -104,7 +109,7 @@ export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): N
   }
   reader.close(outer)
   const epoch = generation === undefined ? undefined : { generation, sequence }
-  const read = { ...news, epoch, revocations, config, members }
+  const read = { ...news, epoch, revocations, config, members, ...(isRelayed && { isRelayed }) }
   return recommendedEntries === undefined ? read : { ...read, recommendedEntries }
 }
 

@@ -23,7 +23,7 @@ export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch, b
 }
 
 export function writeNews(writer: WireWriter, words: SentWords, news: News): void {
-  const { ask, epoch, revocations, outOfTouchMs, maxAgeMs, load, config, members, recommendedEntries = 0 } = news
+  const { ask, epoch, revocations, outOfTouchMs, maxAgeMs, load, config, members, isRelayed } = news
   const open = writer.open(NEWS)
   writer.uint(1, ask)
   if (epoch !== undefined) {
@@ -37,7 +37,8 @@ export function writeNews(writer: WireWriter, words: SentWords, news: News): voi
   writer.uint(7, load)
   if (config !== undefined) writeConfig(writer, words, config)
   if (members !== undefined) writeMembers(writer, words, members)
-  writer.uint(10, recommendedEntries)
+  if (isRelayed === true) writer.bool(10, true)
+  writer.uint(11, news.recommendedEntries ?? 0)
   writer.close(open)
 }
 
@@ -55,7 +56,7 @@ function writeRevocation(writer: WireWriter, words: SentWords, { sequence, targe
 }
 
 function writeConfig(writer: WireWriter, words: SentWords, config: NodeConfig): void {
-  const { id, normalizes, allowedAmbiguities, vocabulary } = config
+  const { id, normalizes, allowedAmbiguities, vocabulary, isUnknown } = config
   const open = writer.open(8)
   writer.sint32(1, words.word(id), true)
   writer.bool(2, normalizes)
@@ -67,6 +68,8 @@ function writeConfig(writer: WireWriter, words: SentWords, config: NodeConfig): 
     writer.packedSint32(VALUE_TYPES.indexOf(type) + 1)
   }
   writer.close(packed)
+  // A field that no reader knows.
+  if (isUnknown === true) writer.bool(15, true)
   writer.close(open)
 }
 

@@ -54,6 +54,8 @@ export interface News {
   readonly config?: NodeConfig | undefined
   /** Where they are not as told before. */
   readonly members?: MeshMembers | undefined
+  /** It stands before nodes itself. */
+  readonly isRelayed?: true | undefined
   /** How many answers the caller should keep, where it has said what it would find. */
   readonly recommendedEntries?: number | undefined
 }

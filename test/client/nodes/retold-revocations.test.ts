@@ -37,9 +37,10 @@ describe('who is followed itself', () => {
   })
 
   it('waits for no caller that has gone', () => {
-    const { retold, node, tell } = relay()
+    const { retold, node, tell, own } = relay()
     tell('g/1@0', 5)
     const caller = retold.callers.join('filter-1')
+    caller.confirm(own())
     tell('g/1@0', 6, [6])
     expect(node.heard().epoch?.sequence).toBe(5)
     caller.leave()
@@ -69,6 +70,29 @@ describe('who is followed itself', () => {
     expect(retold.revocations.since(told?.sequence ?? 0)).toEqual([{ sequence: own().sequence, target: ALL }])
     expect(retold.stamp({ generation: 'g/1@0', sequence: 5 })).toBeUndefined()
     expect(retold.stamp({ generation: 'g/2@0', sequence: 1 })).toEqual(own())
+  })
+
+  it('confirms nothing of a generation before its callers have left the one before', () => {
+    const { retold, node, tell, own } = relay()
+    tell('g/1@0', 5)
+    const caller = retold.callers.join('filter-1')
+    caller.confirm(own())
+    expect(node.heard().epoch?.sequence).toBe(5)
+    // What was told under the other one may be what the third revocation is about.
+    tell('g/2@0', 3)
+    expect(node.heard()).toEqual({ epoch: undefined, behind: { count: 1, names: ['filter-1'] } })
+    caller.confirm(own())
+    expect(node.heard()).toEqual({ epoch: { generation: 'g/2@0', sequence: 3 } })
+  })
+
+  it('confirms nothing before a caller has begun that may have answers of somebody else', () => {
+    const { retold, node, tell, own } = relay()
+    const caller = retold.callers.join('filter-1')
+    caller.confirm({ generation: 'that of the one before', sequence: 9 })
+    tell('g/1@0', 5)
+    expect(node.heard()).toEqual({ epoch: undefined, behind: { count: 1, names: ['filter-1'] } })
+    caller.confirm(own())
+    expect(node.heard()).toEqual({ epoch: { generation: 'g/1@0', sequence: 5 } })
   })
 
   it('forgets old ones, and confirms none that a caller lacks', () => {

@@ -205,7 +205,7 @@ class FilterSimulation {
     if (kind === 0) this.#world.change()
     else if (kind === 1) this.#world.setDown(!this.#world.down)
     else if (kind === 2) await this.#changeConfig()
-    else if (kind === 3 && pick.chance(0.1)) this.#revoked.beginAnew()
+    else if (kind === 3 && pick.chance(this.#relayed ? 0.4 : 0.1)) this.#revoked.beginAnew()
     else if (kind === 3) this.#revoke()
     else if (kind === 4) await this.#changeAndRevoke()
     else if (kind === 5) this.#world.setLatency(pick.of([0, 1, 5]))

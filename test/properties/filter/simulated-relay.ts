@@ -20,7 +20,7 @@ export class SimulatedRelay {
     const { clock, name } = given
     const retold = new RetoldRevocations(clock, name)
     this.#retold = retold
-    const news = new RetoldNews({ retold, nodes: () => this.nodes })
+    const news = new RetoldNews({ clock, retold, nodes: () => this.nodes })
     let isMade = false
     // Some come while it is made.
     const onNews = () => {

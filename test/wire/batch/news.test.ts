@@ -27,25 +27,35 @@ const target: fc.Arbitrary<RevocationTarget> = fc.oneof(
   }),
 )
 const revocations: fc.Arbitrary<Revocation[]> = fc.array(fc.record({ sequence: count, target }), { maxLength: 5 })
-const config = fc.record({
-  id: text,
-  vocabulary: fc
-    .array(fc.tuple(text, fc.constantFrom(...VALUE_TYPES)), { maxLength: 12 })
-    .map((entries) => new Map(entries)),
-  normalizes: fc.boolean(),
-  allowedAmbiguities: fc.subarray([...PATH_AMBIGUITY_NAMES]).map((names) => new Set(names)),
-})
+const config = fc.record(
+  {
+    id: text,
+    vocabulary: fc
+      .array(fc.tuple(text, fc.constantFrom(...VALUE_TYPES)), { maxLength: 12 })
+      .map((entries) => new Map(entries)),
+    normalizes: fc.boolean(),
+    allowedAmbiguities: fc.subarray([...PATH_AMBIGUITY_NAMES]).map((names) => new Set(names)),
+    isUnknown: fc.constant(true as const),
+  },
+  { requiredKeys: ['id', 'vocabulary', 'normalizes', 'allowedAmbiguities'] },
+)
 const members = fc.record({ nodes: fc.array(text), leaving: fc.array(text) })
-const news: fc.Arbitrary<News> = fc.record({
-  ask: uint32,
-  epoch,
-  revocations,
-  outOfTouchMs: count,
-  maxAgeMs: count,
-  load: uint32,
-  config: fc.option(config, { nil: undefined }),
-  members: fc.option(members, { nil: undefined }),
-})
+const news: fc.Arbitrary<News> = fc.record(
+  {
+    ask: uint32,
+    epoch,
+    revocations,
+    outOfTouchMs: count,
+    maxAgeMs: count,
+    load: uint32,
+    config: fc.option(config, { nil: undefined }),
+    members: fc.option(members, { nil: undefined }),
+    isRelayed: fc.constant(true as const),
+  },
+  {
+    requiredKeys: ['ask', 'epoch', 'revocations', 'outOfTouchMs', 'maxAgeMs', 'load', 'config', 'members'],
+  },
+)
 
 function readAll(messages: readonly Uint8Array[]): News[] {
   const batches = new AnswerBatches()
