@@ -17,6 +17,7 @@ import {
   type StoredAnswer,
   type Upkeep,
 } from './kept-answer.ts'
+import type { LookupWatch } from './lookup-watch.ts'
 import { MAX_STEPS, type RecordedStep } from './read-collector.ts'
 import type { Revocations } from './revocations.ts'
 import { SecondChance } from './second-chance.ts'
@@ -54,6 +55,8 @@ export interface AnswerCacheOptions {
   readonly onEvict: () => void
   /** What was not kept, and why. */
   readonly refused: Refusals
+  /** Hears of look-ups and of what they found. */
+  readonly watch?: LookupWatch | undefined
 }
 
 /** What a scope, and a shape, take of memory beside their tree, in bytes. */
@@ -65,13 +68,31 @@ export class AnswerCache {
   /** Those with answers. */
   readonly #scopes = new Map<string, AnswerScope>()
   readonly #kept = new SecondChance<KeptAnswer>()
-  readonly #maxAnswerBytes: number
+  #maxBytes: number
+  #maxAnswerBytes = 0
   #shapes = 0
   #treeBytes = 0
 
   constructor(options: AnswerCacheOptions) {
     this.#options = options
-    this.#maxAnswerBytes = Math.max(8192, Math.floor(options.maxBytes / 100))
+    this.#maxBytes = options.maxBytes
+    this.maxBytes = options.maxBytes
+  }
+
+  /** Of the bytes, the share that answers take by themselves. */
+  get density(): number {
+    return this.size === 0 ? 1 : this.#kept.bytes / this.bytes
+  }
+
+  get maxBytes(): number {
+    return this.#maxBytes
+  }
+
+  /** Sets another bound; what is too much goes at once. */
+  set maxBytes(bytes: number) {
+    this.#maxBytes = bytes
+    this.#makeRoom()
+    this.#maxAnswerBytes = Math.max(8192, Math.floor(bytes / 100))
   }
 
   get size(): number {
@@ -110,6 +131,9 @@ export class AnswerCache {
       if (kept === undefined || !this.#servable(kept, known, handlers, now, options)) return undefined
       kept.isUsed = true
       kept.usesLeft--
+      const { watch } = this.#options
+      if (options.stale !== true && watch?.found(kept.fingerprint) === true)
+        watch.sampled(kept.fingerprint, kept.bytes, kept.freshUntil)
       for (const part of kept.parts) spend(part, now)
       return kept
     }
@@ -137,7 +161,10 @@ export class AnswerCache {
     const siblings = this.#answersFor(scope, steps)
     const former = siblings.get(values)
     if (former !== undefined) this.#kept.remove(former)
-    const kept = new KeptAnswer(stored, values, siblings, bytes)
+    const { watch } = this.#options
+    const fingerprint = watch === undefined ? 0 : siblings.fingerprintOf(values)
+    watch?.stored(fingerprint, bytes, stored.freshUntil, former?.freshUntil)
+    const kept = new KeptAnswer(stored, values, siblings, bytes, fingerprint)
     siblings.set(kept)
     this.#kept.add(kept)
     // It is not to make room for itself.
@@ -149,6 +176,7 @@ export class AnswerCache {
 
   clear(): void {
     for (let kept = this.#kept.victim(); kept !== undefined; kept = this.#kept.victim()) this.#drop(kept)
+    this.#options.watch?.cleared()
   }
 
   #answersFor(scope: AnswerScope, steps: readonly RecordedStep[]): ShapeAnswers {
@@ -177,8 +205,8 @@ export class AnswerCache {
   }
 
   #makeRoom(): void {
-    const { maxEntries, maxBytes, onEvict } = this.#options
-    while (this.size > 1 && (this.size > maxEntries || this.bytes > maxBytes)) {
+    const { maxEntries, onEvict } = this.#options
+    while (this.size > 1 && (this.size > maxEntries || this.bytes > this.#maxBytes)) {
       const victim = this.#kept.victim()
       if (victim === undefined) return
       this.#drop(victim)

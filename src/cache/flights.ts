@@ -31,7 +31,8 @@ export interface FlightsOptions {
   readonly cardinality: KeyCardinality
   /** Whether what is stored is kept in this process. */
   readonly keeps: boolean
-  store(key: string, request: VerdictRequest, entry: VerdictEntry): void
+  /** @param hasAsker whether a check asked for it */
+  store(key: string, request: VerdictRequest, entry: VerdictEntry, hasAsker: boolean): void
 }
 
 /** What the mesh tier had at last, and the stale entry that it had meanwhile. */
@@ -84,7 +85,7 @@ export class Flights {
     const found = await this.#lookup(mesh, key, request, plan, flight)
     if (found.state === 'fresh') {
       if (plan.hasAsker) spend(found.entry, this.#options.clock.monotonic())
-      this.#options.store(key, request, found.entry)
+      this.#options.store(key, request, found.entry, plan.hasAsker)
       return { entry: found.entry, tier: 'mesh' }
     }
     return this.#callBackend(key, request, plan, flight, found)
@@ -152,12 +153,12 @@ export class Flights {
         void mesh.fill(key, isWorthSharing ? entry : undefined, { token: lease ?? '', uses, seen })
         entry.usesLeft -= uses
       }
-      if (reusable) this.#options.store(key, request, entry)
+      if (reusable) this.#options.store(key, request, entry, plan.hasAsker)
       return { entry, tier: 'backend', stale }
     } catch (error) {
       if (lease !== undefined) void mesh?.fill(key, undefined, { token: lease, uses: 0 })
       // While the backend is away, what the mesh has is kept here too: the next request needs no look at Redis.
-      if (stale !== undefined && stale !== plan.held) this.#options.store(key, request, stale)
+      if (stale !== undefined && stale !== plan.held) this.#options.store(key, request, stale, false)
       return { error: IntermixError.from(error), stale }
     }
   }

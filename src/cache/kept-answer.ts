@@ -6,6 +6,7 @@ import type { Answer } from '../kernel/verdict.ts'
 import type { RecordedStep } from './read-collector.ts'
 import type { Epoch } from '../kernel/revocation.ts'
 import type { Linked } from './second-chance.ts'
+import { textHash } from './text-hash.ts'
 import type { PathStep, Shape, ShapeTree } from './shape-tree.ts'
 import type { UseBudget } from './use-budget.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
@@ -67,11 +68,13 @@ export class KeptAnswer implements FoundAnswer, Linked<KeptAnswer> {
   readonly values: string
   readonly siblings: ShapeAnswers
   readonly bytes: number
+  /** A hash of all that it is found by; 0 where nobody wants to know. */
+  readonly fingerprint: number
   isUsed = false
   older: KeptAnswer | undefined = undefined
   newer: KeptAnswer | undefined = undefined
 
-  constructor(stored: StoredAnswer, values: string, siblings: ShapeAnswers, bytes: number) {
+  constructor(stored: StoredAnswer, values: string, siblings: ShapeAnswers, bytes: number, fingerprint: number) {
     this.answer = siblings.shared(stored.answer)
     this.reads = stored.reads
     this.createdAt = Math.floor(stored.createdAt)
@@ -84,6 +87,7 @@ export class KeptAnswer implements FoundAnswer, Linked<KeptAnswer> {
     this.values = flat(values)
     this.siblings = siblings
     this.bytes = bytes
+    this.fingerprint = fingerprint
   }
 
   get steps(): readonly PathStep[] {
@@ -98,6 +102,7 @@ export class ShapeAnswers {
   #plain: KeptAnswer | undefined
   #byValues: Map<string, KeptAnswer> | undefined
   #latest: Findings | undefined
+  #fingerprint: number | undefined
 
   constructor(scope: AnswerScope, shape: Shape<ShapeAnswers>) {
     this.scope = scope
@@ -116,6 +121,15 @@ export class ShapeAnswers {
   delete({ values }: KeptAnswer): void {
     if (values === '') this.#plain = undefined
     else this.#byValues?.delete(values)
+  }
+
+  /** A hash of an answer of this shape with these values. */
+  fingerprintOf(values: string): number {
+    this.#fingerprint ??= this.shape.steps.reduce(
+      (hash, { step, outcome }) => textHash(`${step.id} ${outcome}`, hash),
+      textHash(this.scope.digest, 0),
+    )
+    return textHash(values, this.#fingerprint)
   }
 
   /** Most answers of a shape say the same as the one before: then they are the same object. */

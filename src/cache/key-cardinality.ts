@@ -6,6 +6,7 @@ import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
 import { CACHE_UNIQUE_KEYS } from '../kernel/metrics/cache.ts'
 import type { Gauge, Logger, Meter } from '../kernel/ports.ts'
 import { canonicalField } from './instance-key.ts'
+import { textHash } from './text-hash.ts'
 
 /** Local misses looked at before a judgement, which then holds for as many. */
 const SAMPLE = 20_000
@@ -24,7 +25,7 @@ class DistinctCounter {
   readonly #bits = new Uint32Array(BITS / 32)
 
   add(text: string): void {
-    const bit = hash32(text) & (BITS - 1)
+    const bit = textHash(text, 0) & (BITS - 1)
     this.#bits[bit >>> 5] = (this.#bits[bit >>> 5] ?? 0) | (1 << (bit & 31))
   }
 
@@ -111,12 +112,4 @@ function* leaves(fields: Readonly<Record<string, FieldValue>>, prefix: string): 
     if (nested) yield* leaves(value as Readonly<Record<string, FieldValue>>, path)
     else yield [path, value]
   }
-}
-
-/** FNV-1a with a final mix; for counting only, never for identity. */
-function hash32(text: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  return (hash ^ (hash >>> 13)) >>> 0
 }

@@ -17,7 +17,7 @@ export interface RefreshAheadOptions {
   readonly maxBytes: number
   /** Hears of each entry that is not watched for want of room. */
   readonly onDrop: (handler: VerdictRequest['source']['handler']) => void
-  readonly current: (key: string) => VerdictEntry | undefined
+  readonly current: (key: string, handler: string) => VerdictEntry | undefined
   readonly refresh: (key: string, request: VerdictRequest, known: VerdictEntry) => void
 }
 
@@ -116,7 +116,7 @@ export class RefreshAhead {
   #consider(item: Item): void {
     const { clock, current, refresh } = this.#options
     const { key, source } = item
-    const entry = current(key)
+    const entry = current(key, source.handler.name)
     if (entry?.createdAt !== item.createdAt || entry.freshUntil !== item.freshUntil) return
     const now = clock.monotonic()
     const bound = entry.staleUntil - entry.freshUntil

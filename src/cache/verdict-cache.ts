@@ -13,10 +13,11 @@ import type { FlightResult } from './flight.ts'
 import { Flights } from './flights.ts'
 import { instanceKey } from './instance-key.ts'
 import type { KeyCardinality } from './key-cardinality.ts'
-import type { LocalTier } from './local-tier.ts'
+import type { LocalTier, LocalTiers } from './local-tier.ts'
 import type { MeshTier } from './mesh-tier.ts'
 import type { Protection } from './protection.ts'
 import { RefreshAhead } from './refresh-ahead.ts'
+import type { ValidityAdvice } from './tuning/validity-advice.ts'
 import { freshness, spend, type VerdictEntry } from './verdict-entry.ts'
 import type { VerdictOutcome, VerdictRequest } from './verdict-request.ts'
 import { VerdictRules, type VerdictRulesOptions } from './verdict-rules.ts'
@@ -24,10 +25,14 @@ import { VerdictRules, type VerdictRulesOptions } from './verdict-rules.ts'
 export interface VerdictCacheOptions extends VerdictRulesOptions {
   readonly meter: Meter
   /** `undefined` switches the tier off. */
-  readonly local: LocalTier | undefined
+  readonly local: LocalTiers | undefined
   readonly mesh: MeshTier | undefined
   readonly protection: Protection
   readonly cardinality: KeyCardinality
+  /** Hears of verdicts that the local tier has not had: how long they took, and whether a backend was called. */
+  readonly missed?: ((handler: string, ms: number, isCall: boolean) => void) | undefined
+  /** Hears of verdicts that were fetched again. */
+  readonly validity?: ValidityAdvice | undefined
   /** Background refreshes of one handler per second. */
   readonly refreshesPerSecond: number
   /** What may be kept to make those with. */
@@ -62,7 +67,7 @@ export class VerdictCache {
       mesh,
       cardinality,
       keeps: options.local !== undefined,
-      store: (key, request, entry) => this.#store(key, request, entry),
+      store: (key, request, entry, hasAsker) => this.#store(key, request, entry, hasAsker),
     })
     this.#refreshAhead = new RefreshAhead({
       clock,
@@ -70,7 +75,7 @@ export class VerdictCache {
       maxItems: 100_000,
       maxBytes: options.maxWatchedBytes,
       onDrop: (handler) => this.#metricsOf(handler).unwatched.add(),
-      current: (key) => options.local?.peek(key),
+      current: (key, handler) => options.local?.of(handler).peek(key),
       refresh: (key, request, known) => this.#refresh(key, request, known),
     })
   }
@@ -81,17 +86,18 @@ export class VerdictCache {
     if (!handler.adapter.doesIo) return this.#compute(request)
     const key = instanceKey(handler.digest, request.instance)
     const metrics = this.#metricsOf(handler)
-    const entry = this.#usable(this.#options.local?.get(key), request, metrics)
+    const tier = this.#options.local?.of(handler.name)
+    const entry = this.#usable(tier?.get(key), request, metrics)
     if (entry !== undefined) {
       const now = this.#options.clock.monotonic()
       const state = freshness(entry, now, handler.staleWhileRevalidateMs)
       if (state === 'fresh') {
-        this.#options.protection.record(handler.name, true)
+        this.#served(tier, key, entry, request, now)
         if (this.#rules.wantsEarlyRefresh(entry, now)) this.#refresh(key, request, entry)
         return this.#serve('local', entry, metrics, now)
       }
       if (state === 'revalidate') {
-        this.#options.protection.record(handler.name, true)
+        this.#served(tier, key, entry, request, now)
         this.#refresh(key, request, entry)
         return this.#serve('stale', entry, metrics, now)
       }
@@ -103,10 +109,22 @@ export class VerdictCache {
 
   /** A verdict that could be served now from this process; looking counts nowhere and uses nothing up. */
   peek(handler: HandlerConfig, instance: Instance, bag: AttributeBag): Verdict | undefined {
-    const entry = this.#options.local?.peek(instanceKey(handler.digest, instance))
+    const entry = this.#options.local?.of(handler.name).peek(instanceKey(handler.digest, instance))
     if (entry === undefined || !this.#rules.isYoungEnough(entry)) return undefined
     const isFresh = freshness(entry, this.#options.clock.monotonic(), 0) === 'fresh'
     return isFresh && this.#rules.allows(entry.epoch, { source: { handler }, bag }) ? entry.verdict : undefined
+  }
+
+  #served(
+    tier: LocalTier | undefined,
+    key: string,
+    entry: VerdictEntry,
+    { source }: VerdictRequest,
+    now: number,
+  ): void {
+    const { name, staleWhileRevalidateMs } = source.handler
+    this.#options.protection.record(name, true)
+    tier?.served(key, entry, now + entry.freshUntil - entry.createdAt + staleWhileRevalidateMs)
   }
 
   /** Drops everything that is held in this process; the mesh tier is left alone. */
@@ -147,11 +165,13 @@ export class VerdictCache {
     held: VerdictEntry | undefined,
     metrics: HandlerCacheMetrics,
   ): Promise<VerdictOutcome> {
-    const { clock, protection } = this.#options
+    const { clock, protection, missed } = this.#options
     const { handler } = request.source
+    const askedAt = clock.monotonic()
     const result = await this.#fetched(key, request, held, metrics)
     const now = clock.monotonic()
     if (result.entry !== undefined) {
+      missed?.(handler.name, now - askedAt, result.tier === 'backend')
       protection.record(handler.name, result.tier === 'mesh' || held !== undefined || result.stale !== undefined)
       return this.#serve(result.tier, result.entry, metrics, now)
     }
@@ -241,10 +261,15 @@ export class VerdictCache {
     return this.#rules.isYoungEnough(entry) ? entry : undefined
   }
 
-  #store(key: string, request: VerdictRequest, entry: VerdictEntry): void {
-    const { local } = this.#options
+  #store(key: string, request: VerdictRequest, entry: VerdictEntry, isAsked: boolean): void {
+    const { local, validity } = this.#options
     if (local === undefined) return
-    local.set(key, entry)
+    const { name, staleWhileRevalidateMs } = request.source.handler
+    const tier = local.of(name)
+    const former = validity && tier.peek(key)
+    if (former !== undefined)
+      validity?.refreshed(name, former.verdict, entry.verdict, entry.createdAt - former.createdAt)
+    tier.set(key, entry, { isAsked, servedForMs: staleWhileRevalidateMs })
     this.#refreshAhead.schedule(key, request, entry)
   }
 }

@@ -100,6 +100,11 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map(
       summary: 'Show where reports are, what became of them, and where something is missing.',
       load: async () => (await import('./ledger.ts')).ledger,
     },
+    cache: {
+      heading: 'Tools',
+      summary: "Show what a node's own cache would find with more memory and with less, and what it saves.",
+      load: async () => (await import('./cache.ts')).cache,
+    },
     quota: {
       heading: 'Tools',
       summary: 'Show what quotas and rate limits are used for, how a counter stands, and reset it.',

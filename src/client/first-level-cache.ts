@@ -11,6 +11,7 @@ import {
   type Replacement,
   type Upkeep,
 } from '../cache/answer-cache.ts'
+import type { LookupWatch } from '../cache/lookup-watch.ts'
 import type { RecordedStep } from '../cache/read-collector.ts'
 import type { Revocations } from '../cache/revocations.ts'
 import { ShapeTree } from '../cache/shape-tree.ts'
@@ -46,6 +47,8 @@ export interface FirstLevelCacheOptions {
   maxAgeMs(): number
   readonly onEvict: () => void
   readonly notKept: NotKept
+  /** Hears of look-ups and of what they found. */
+  readonly watch?: LookupWatch | undefined
 }
 
 /** Rules that a config leads requests to. */
@@ -109,9 +112,9 @@ export class FirstLevelCache {
 
   constructor(options: FirstLevelCacheOptions) {
     this.#options = options
-    const { notKept, maxEntries, maxBytes, revocations, onEvict } = options
+    const { notKept, maxEntries, maxBytes, revocations, onEvict, watch } = options
     const maxAgeMs = () => options.maxAgeMs()
-    this.#answers = new AnswerCache({ maxEntries, maxBytes, revocations, onEvict, maxAgeMs, refused: notKept })
+    this.#answers = new AnswerCache({ maxEntries, maxBytes, revocations, onEvict, maxAgeMs, refused: notKept, watch })
   }
 
   get size(): number {

@@ -24,10 +24,12 @@ import { type Answer, NOT_JUDGED } from '../kernel/verdict.ts'
 import { outcomeAsSent } from '../wire/as-sent.ts'
 import { NormalRequestBag } from '../wire/normal-request-bag.ts'
 import type { AffinityChoice } from './affinity.ts'
+import type { CacheSample } from '../wire/batch/cache-sample.ts'
+import { CacheSampler } from './cache-sample.ts'
 import { FirstLevelCache, type FoundFirst, type Wanted } from './first-level-cache.ts'
 import { createFirstLevelMetrics, type FirstLevelMetrics } from './first-level-metrics.ts'
 import { grantsFor, NamedQuotas } from './named-quotas.ts'
-import type { NodeAnswer, Nodes } from './nodes/nodes.ts'
+import type { NodeAnswer, Nodes, SampledCache } from './nodes/nodes.ts'
 import type { RetoldRevocations } from './nodes/retold-revocations.ts'
 import { PaidUses } from './paid-uses.ts'
 import type { Grants } from './quotas/quota-pools.ts'
@@ -76,10 +78,11 @@ const ANY = {}
 const UNCHARGED = { uncharged: true }
 const STALE = { stale: true, uncharged: true }
 
-export class FirstLevelCheck implements CheckService, QuotaService {
+export class FirstLevelCheck implements CheckService, QuotaService, SampledCache {
   readonly #options: FirstLevelCheckOptions
   readonly #metrics: FirstLevelMetrics
   readonly #cache: FirstLevelCache
+  readonly #sampler: CacheSampler
   readonly #refreshes: TokenBucket
   readonly #rates = new UseRates()
   readonly #paid: PaidUses
@@ -94,7 +97,9 @@ export class FirstLevelCheck implements CheckService, QuotaService {
     this.#metrics = metrics
     const maxAgeMs = () => nodes.maxAgeMs()
     const { onEvict, notKept } = metrics
-    this.#cache = new FirstLevelCache({ maxEntries, maxBytes, revocations, maxAgeMs, onEvict, notKept })
+    this.#sampler = new CacheSampler({ clock, maxEntries, maxBytes })
+    const watch = this.#sampler
+    this.#cache = new FirstLevelCache({ maxEntries, maxBytes, revocations, maxAgeMs, onEvict, notKept, watch })
     this.#refreshes = new TokenBucket(clock, refreshesPerSecond)
     this.#paid = new PaidUses(clock)
     this.#quotas = new NamedQuotas(options)
@@ -110,6 +115,14 @@ export class FirstLevelCheck implements CheckService, QuotaService {
   /** Brings the gauges up to date. */
   measure(): void {
     this.#metrics.measure(this.#cache)
+  }
+
+  sample(): CacheSample {
+    return this.#sampler.take(this.#cache)
+  }
+
+  recommended(entries: number): void {
+    this.#metrics.recommended.set(entries)
   }
 
   /** Gives back what was paid for and not used; resolves when nodes have it, or gave no answer. */

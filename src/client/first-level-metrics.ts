@@ -6,10 +6,11 @@ import {
   FIRST_LEVEL_CHECKS_TOTAL,
   FIRST_LEVEL_EVICTED_TOTAL,
   FIRST_LEVEL_NOT_KEPT_TOTAL,
+  FIRST_LEVEL_RECOMMENDED_ANSWERS,
   FIRST_LEVEL_REFRESHED_TOTAL,
   FIRST_LEVEL_RETURNED_USES_TOTAL,
 } from '../kernel/metrics/first-level.ts'
-import type { Counter, Meter } from '../kernel/ports.ts'
+import type { Counter, Gauge, Meter } from '../kernel/ports.ts'
 import type { FirstLevelCache, NotKept } from './first-level-cache.ts'
 
 export interface FirstLevelMetrics {
@@ -22,6 +23,7 @@ export interface FirstLevelMetrics {
   readonly onEvict: () => void
   readonly refreshed: Readonly<Record<'kept' | 'not_kept' | 'failed' | 'over_budget', Counter>>
   readonly returned: Counter
+  readonly recommended: Gauge
   measure(cache: FirstLevelCache): void
 }
 
@@ -52,6 +54,7 @@ export function createFirstLevelMetrics(meter: Meter): FirstLevelMetrics {
       over_budget: refreshed({ outcome: 'over_budget' }),
     },
     returned: meter.counter(FIRST_LEVEL_RETURNED_USES_TOTAL)(),
+    recommended: meter.gauge(FIRST_LEVEL_RECOMMENDED_ANSWERS)(),
     measure(cache) {
       answers.set(cache.size)
       bytes.set(cache.bytes)

@@ -1,15 +1,15 @@
 // The caches of checks and the engine that answers from them, put together the one way that there is: for a node, for a
 // simulation of one and for load tools.
 
-import { AnswerCache } from '../cache/answer-cache.ts'
-import { createRefusals } from '../cache/cache-metrics.ts'
 import { KeyCardinality } from '../cache/key-cardinality.ts'
-import { LocalTier } from '../cache/local-tier.ts'
 import { MeshTier } from '../cache/mesh-tier.ts'
 import { Protection } from '../cache/protection.ts'
 import type { Revocations } from '../cache/revocations.ts'
+import { createTuningMetrics } from '../cache/tuning/tuning-metrics.ts'
+import type { TuningView } from '../cache/tuning/tuning-view.ts'
+import { type HandlerValidity, ValidityAdvice } from '../cache/tuning/validity-advice.ts'
 import { VerdictCache } from '../cache/verdict-cache.ts'
-import { CACHE_BYTES, CACHE_ENTRIES, CACHE_EVICTED_TOTAL, CACHE_SHAPES } from '../kernel/metrics/cache.ts'
+import { CACHE_BYTES, CACHE_ENTRIES, CACHE_SHAPES } from '../kernel/metrics/cache.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { QuotaService } from '../kernel/services.ts'
 import { CheckEngine } from '../policy/check-engine.ts'
@@ -22,18 +22,7 @@ import { QuotaEngine } from '../policy/quota-engine.ts'
 import type { PolicyState } from '../policy/handler-table.ts'
 import { RuleLimits } from '../policy/rule-limits.ts'
 import type { RedisLink } from '../redis/connection.ts'
-
-export interface CacheOptions {
-  /** Whether whole answers are kept in the process. */
-  readonly answers: boolean
-  /** Whether single verdicts are kept in the process. */
-  readonly verdicts: boolean
-  /** Bounds of both together. */
-  readonly maxEntries: number
-  readonly maxBytes: number
-  /** Background refreshes of one handler per second. */
-  readonly refreshesPerSecond: number
-}
+import { type CacheOptions, createCheckCaches } from './check-caches.ts'
 
 export interface ChecksOptions {
   readonly clock: Clock
@@ -56,57 +45,45 @@ export interface ChecksOptions {
   readonly sharedNow?: () => number
 }
 
+export interface ChecksTuning {
+  /** `undefined` where sizes are fixed. */
+  readonly memory: TuningView | undefined
+  readonly validity: readonly HandlerValidity[]
+}
+
 export interface Checks {
   readonly engine: CheckEngine
   readonly quotas: QuotaService
   readonly requests: PolicyRequests
   readonly ruleLimits: RuleLimits
   readonly verdicts: VerdictCache
+  /** What is known of the sizes of caches, where they are tuned, and of how long verdicts should be valid. */
+  tuning(): ChecksTuning
   /** Brings the gauges up to date. */
   measure(): void
+  /** Begins to divide memory. */
+  start(): void
   /** What the caches hold, for people. */
   view(): Readonly<Record<string, unknown>>
   stop(): void
 }
 
-/** Shares of the cache's entries: whole answers, and single verdicts. */
-const ANSWER_SHARE = 0.5
-/** Shares of its bytes; the rest is for what verdicts are refreshed with. */
-const ANSWER_BYTES_SHARE = 0.45
-const VERDICT_BYTES_SHARE = 0.35
-
 /** Builds what answers checks. Nothing runs in the background but refreshes of what was asked for. */
 export function createChecks(options: ChecksOptions): Checks {
   const { clock, random, log, meter, mesh: link, prefix, nodeId, cache, revocations } = options
   const maxAgeMs = () => options.maxAgeMs()
-  const maxEntries = Math.max(1, Math.floor(cache.maxEntries * ANSWER_SHARE))
-  const answerBytes = Math.floor(cache.maxBytes * ANSWER_BYTES_SHARE)
-  const verdictBytes = Math.floor(cache.maxBytes * VERDICT_BYTES_SHARE)
-  const maxWatchedBytes = cache.maxBytes - answerBytes - verdictBytes
-  const evicted = meter.counter(CACHE_EVICTED_TOTAL)
-  const evictedAnswers = evicted({ grain: 'answer' })
-  const evictedVerdicts = evicted({ grain: 'verdict' })
-  const answers = cache.answers
-    ? new AnswerCache({
-        maxEntries,
-        maxBytes: answerBytes,
-        revocations,
-        maxAgeMs,
-        onEvict: () => evictedAnswers.add(),
-        refused: createRefusals(meter, 'answer'),
-      })
-    : undefined
-  const refused = createRefusals(meter, 'verdict').size
-  const local = cache.verdicts
-    ? new LocalTier({ maxEntries, maxBytes: verdictBytes, onEvict: () => evictedVerdicts.add(), refused })
-    : undefined
+  const costPerCall = (handler: string) => options.state()?.snapshot.handlers.get(handler)?.costPerCall ?? 0
+  const caches = createCheckCaches({ clock, log, meter, cache, revocations, maxAgeMs, costPerCall })
+  const { answers, verdicts: local, maxWatchedBytes, tuner } = caches
   const { sharedNow } = options
   const shared = sharedNow === undefined ? {} : { sharedNow }
   const mesh = link === undefined ? undefined : new MeshTier({ link, clock, meter, prefix, nodeId, ...shared })
   const protection = new Protection(clock, meter)
   const cardinality = new KeyCardinality(log, meter)
+  const validity = new ValidityAdvice()
   const { refreshesPerSecond } = cache
-  const tiers = { local, mesh, revocations, protection, cardinality }
+  const { verdictMissed: missed, answerMissed } = caches
+  const tiers = { local, mesh, revocations, protection, cardinality, missed, validity }
   const verdicts = new VerdictCache({ clock, random, meter, ...tiers, maxAgeMs, refreshesPerSecond, maxWatchedBytes })
   const metrics = createCheckMetrics(meter)
   const { generationFailures } = metrics
@@ -114,11 +91,13 @@ export function createChecks(options: ChecksOptions): Checks {
   const requests = new PolicyRequests({ clock, plans, generationFailures, state: () => options.state() })
   const quotas = new QuotaEngine(requests)
   const { observer } = options
-  const parts = { metrics, log: new CheckLog(log), verdicts, answers, revocations, requests, quotas, observer }
+  const asked = { verdicts, answers, answerMissed, revocations, requests, quotas, observer }
+  const parts = { metrics, log: new CheckLog(log), ...asked }
   const engine = new CheckEngine({ clock, ...parts })
   const entries = meter.gauge(CACHE_ENTRIES)
   const bytes = meter.gauge(CACHE_BYTES)
   const shapes = meter.gauge(CACHE_SHAPES)()
+  const measureTuning = tuner && createTuningMetrics(meter)
   return {
     engine,
     quotas,
@@ -132,7 +111,9 @@ export function createChecks(options: ChecksOptions): Checks {
       bytes({ grain: 'answer' }).set(answers?.bytes ?? 0)
       bytes({ grain: 'verdict' }).set((local?.bytes ?? 0) + verdicts.watchedBytes)
       protection.read()
+      if (tuner !== undefined) measureTuning?.(tuner.view())
     },
+    tuning: () => ({ memory: tuner?.view(), validity: validity.view() }),
     view: () => ({
       answers: answers === undefined ? 'off' : { entries: answers.size, shapes: answers.shapes, bytes: answers.bytes },
       verdicts:
@@ -140,6 +121,10 @@ export function createChecks(options: ChecksOptions): Checks {
       mesh: link === undefined ? 'off' : link.state(),
       protection: Object.fromEntries(protection.read()),
     }),
-    stop: () => verdicts.stop(),
+    start: () => caches.start(),
+    stop() {
+      caches.stop()
+      verdicts.stop()
+    },
   }
 }

@@ -3,9 +3,11 @@
 import type { RevocationCallers } from '../cache/revocation-callers.ts'
 import type { RevocationService } from '../cache/revocation-service.ts'
 import type { Revocations } from '../cache/revocations.ts'
+import type { CallerSizes } from '../cache/tuning/caller-sizes.ts'
 import type { PolicyState } from '../policy/handler-table.ts'
 import type { NodeNews } from '../server/caller-news.ts'
 import type { PathAmbiguity } from '../wire/ambiguity.ts'
+import type { CacheSample } from '../wire/batch/cache-sample.ts'
 import type { MeshMembers, NodeConfig } from '../wire/batch/news.ts'
 
 /** The nodes of the mesh, as far as this one knows them. */
@@ -17,6 +19,7 @@ interface KnownMembers {
 interface NodeNewsOptions {
   readonly revocations: Revocations
   readonly callers: RevocationCallers
+  readonly callerSizes?: CallerSizes
   readonly service: Pick<RevocationService, 'outOfTouchMs'>
   readonly partitionMaxAgeMs: number
   readonly normalizes: boolean
@@ -42,6 +45,10 @@ export class ComposedNews implements NodeNews {
 
   join(name: string): ReturnType<RevocationCallers['join']> {
     return this.#options.callers.join(name)
+  }
+
+  sampled(name: string, sample: CacheSample): number | undefined {
+    return this.#options.callerSizes?.sampled(name, sample)
   }
 
   outOfTouchMs(): number {

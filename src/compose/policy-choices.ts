@@ -1,6 +1,7 @@
 // What the settings choose of policy.
 
 import type { Settings } from '../settings/settings.ts'
+import { defaultCacheMemory } from './cache-memory.ts'
 import type { PolicyChoices } from './policy.ts'
 
 /** The choices that the settings make; `cacheLocal` stands for both grains of the cache. */
@@ -13,6 +14,12 @@ export function policyChoices(settings: Settings): PolicyChoices {
       verdicts: settings.cacheLocal,
       maxEntries: settings.cacheMaxEntries,
       maxBytes: settings.cacheMaxBytes,
+      tuning: settings.cacheIsFixed
+        ? undefined
+        : {
+            memoryBytes: settings.cacheMemory ?? defaultCacheMemory(settings.processes),
+            secondsPerUnit: settings.cacheMoneyTime / 1_000,
+          },
       refreshesPerSecond: settings.cacheRefreshRate,
     },
     advertiseAddress: settings.advertiseAddress,

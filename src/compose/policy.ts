@@ -2,6 +2,8 @@
 
 import { type RevocationReceipt, RevocationService } from '../cache/revocation-service.ts'
 import { Revocations } from '../cache/revocations.ts'
+import { CallerSizes } from '../cache/tuning/caller-sizes.ts'
+import { CACHE_CALLER_ENTRIES, CACHE_CALLER_SAMPLES_TOTAL } from '../kernel/metrics/cache.ts'
 import type { RevocationTarget } from '../kernel/revocation.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
@@ -75,7 +77,9 @@ export function createPolicy(options: PolicyOptions): Policy {
   const service = new RevocationService({ ...options, revocations, link, siblings })
   const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
   const { engine, quotas, requests, ruleLimits, verdicts } = checks
-  const news = new ComposedNews({ ...options, revocations, callers: service.callers, service })
+  const callerSizes = new CallerSizes(meter.counter(CACHE_CALLER_SAMPLES_TOTAL)())
+  const callerEntries = meter.gauge(CACHE_CALLER_ENTRIES)
+  const news = new ComposedNews({ ...options, revocations, callerSizes, callers: service.callers, service })
   const beats = beatsOf(options)
   if (beats !== undefined) news.tellMembers(beats)
   const allowed = options.allowedAmbiguities
@@ -84,6 +88,9 @@ export function createPolicy(options: PolicyOptions): Policy {
   let cancel: (() => void) | undefined
   const measure = () => {
     checks.measure()
+    const { present, recommended } = callerSizes.total
+    callerEntries({ size: 'present' }).set(present)
+    callerEntries({ size: 'recommended' }).set(recommended)
     cancel = clock.after(GAUGE_MS, measure)
   }
   return {
@@ -95,13 +102,15 @@ export function createPolicy(options: PolicyOptions): Policy {
     verdicts,
     news,
     revoke: async (target) => await service.revoke(normalizing === undefined ? target : normalTarget(target, allowed)),
-    debug: new Map([
+    debug: new Map<string, () => unknown>([
       ['cache', () => ({ ...checks.view(), revocations: { ...revocations.epoch, inTouch: service.inTouch() } })],
+      ['tuning', () => ({ ...checks.tuning(), callers: callerSizes.view() })],
     ]),
     async start() {
       await connected(link, clock)
       await service.start()
       beats?.start()
+      checks.start()
       measure()
     },
     retire: () => beats?.leave(),

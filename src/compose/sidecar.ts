@@ -101,6 +101,7 @@ class Sidecar implements RunningProcess {
       choice: { affinity, tenant },
       retold,
     })
+    this.#nodes.tellOf(this.#check)
     this.#reports = new ReportBuffer({
       nodes: this.#nodes,
       clock,

@@ -12,11 +12,19 @@ import { parseParams, reportConfigIssues } from './params.ts'
 import type { HandlerConfig } from './snapshot.ts'
 import { suggest } from '../kernel/suggest.ts'
 import { DEFAULT_STALE_FOR_MS } from '../kernel/verdict.ts'
-import { readDuration } from './values.ts'
+import { readDuration, readNumber } from './values.ts'
 
 const TIMEOUT_BOUNDS = { minMs: 1, maxMs: 600_000 }
 const STALE_BOUNDS = { minMs: 0, maxMs: 24 * 3_600_000 }
-const SETTINGS = ['timeout', 'reportTimeout', 'staleIfError', 'staleWhileRevalidate', 'maxDenyValidFor'] as const
+const COST_BOUNDS = { min: 0, max: 1e6 }
+const SETTINGS = [
+  'timeout',
+  'reportTimeout',
+  'staleIfError',
+  'staleWhileRevalidate',
+  'maxDenyValidFor',
+  'costPerCall',
+] as const
 type Settings = Readonly<Record<(typeof SETTINGS)[number], ScalarNode | undefined>>
 
 interface HandlerSource {
@@ -77,6 +85,7 @@ function settingsFrom(read: (name: keyof Settings) => ScalarNode | undefined): S
     staleIfError: read('staleIfError'),
     staleWhileRevalidate: read('staleWhileRevalidate'),
     maxDenyValidFor: read('maxDenyValidFor'),
+    costPerCall: read('costPerCall'),
   }
 }
 
@@ -121,12 +130,14 @@ function build(source: HandlerSource, context: CompileContext): HandlerConfig | 
   const before = problems.errorCount
   const limits = readLimits(adapter, source.settings, context)
   refuseInProcesses(source, context)
+  const cost = source.settings.costPerCall
+  const costPerCall = (cost && readNumber(cost, COST_BOUNDS, problems)) ?? 0
   const parsed = parseParams(params, owner, adapter.config, problems, SETTINGS)
   if (parsed === undefined) return undefined
   reportConfigIssues(validate(adapter, parsed.parsed), params, owner, problems)
   if (problems.errorCount > before) return undefined
   const digest = digestOf([adapter.name, parsed.normalised, parsed.parsed, limits])
-  return Object.freeze({ name: source.fullName, adapter, params: parsed.parsed, digest, ...limits })
+  return Object.freeze({ name: source.fullName, adapter, params: parsed.parsed, digest, costPerCall, ...limits })
 }
 
 /** What is granted once in one process is granted as often as there are processes. */

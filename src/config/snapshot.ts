@@ -31,6 +31,8 @@ export interface HandlerConfig {
   readonly staleWhileRevalidateMs: number
   /** Upper bound for the validity of denials; `undefined` leaves it to the adapter. */
   readonly maxDenyValidForMs: number | undefined
+  /** What a call of the backend costs in money, in any unit; no part of the digest, since it changes no answer. */
+  readonly costPerCall: number
 }
 
 /** What a template puts out: by field the name under which bindings see it, and all those names. */

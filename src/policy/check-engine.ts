@@ -35,6 +35,8 @@ export interface CheckEngineOptions {
   readonly verdicts: VerdictCache
   /** `undefined` switches whole answers off. */
   readonly answers: AnswerCache | undefined
+  /** Hears of answers that were evaluated: how long it took, in ms. */
+  readonly answerMissed?: ((ms: number) => void) | undefined
   readonly revocations: Revocations
   readonly requests: PolicyRequests
   readonly quotas: QuotaEngine
@@ -156,6 +158,7 @@ export class CheckEngine implements CheckService {
     const { steps } = collector
     const { createdAt } = combined
     const oldest = oldestEpoch(epoch, entries)
+    this.#options.answerMissed?.(now - call.preparedAt)
     const stored = { ...budget, answer: findings, reads, createdAt, freshUntil, epoch: oldest }
     this.#options.answers.store(scope, steps, stored)
     return this.#finish(call, answer, call.choosing && { ...stored, steps })

@@ -4,6 +4,7 @@
 import type { RevocationCaller } from '../cache/revocation-callers.ts'
 import type { Revocations } from '../cache/revocations.ts'
 import type { Epoch } from '../kernel/revocation.ts'
+import type { CacheSample } from '../wire/batch/cache-sample.ts'
 import type { Heard, MeshMembers, News, NodeConfig } from '../wire/batch/news.ts'
 
 /** What this node has to tell. */
@@ -18,6 +19,8 @@ export interface NodeNews {
   outOfTouchMs(): number
   /** How old an answer may be, in ms, that is given by who is out of touch. */
   readonly maxAgeMs: number
+  /** Takes what a caller would find at other sizes. @returns how many answers it should keep, where that is known */
+  sampled?(name: string, sample: CacheSample): number | undefined
   /** The same object as long as it is the same config. */
   config(): NodeConfig | undefined
   /** The same object as long as they are the same; `undefined` where it is not known who is there. */
@@ -32,6 +35,7 @@ export interface NodeNews {
 export class CallerNews {
   readonly #news: NodeNews
   readonly #caller: RevocationCaller
+  readonly #name: string
   readonly #load: () => number
   readonly #unlisten: () => void
   #hasHeard = false
@@ -46,19 +50,22 @@ export class CallerNews {
    */
   constructor(news: NodeNews, name: string, load: () => number, onChange: () => void) {
     this.#news = news
+    this.#name = name
     this.#caller = news.join(name)
     this.#load = load
     this.#unlisten = news.onChange(onChange)
   }
 
   /** Takes what the caller has heard, and answers. */
-  answer({ ask, epoch, behind }: Heard): News {
+  answer({ ask, epoch, behind, sample }: Heard): News {
     // Of another generation than is told now it could be told of an older one meanwhile, and have left this.
     this.#caller.confirm(epoch?.generation === this.#news.revocations.epoch?.generation ? epoch : undefined, behind)
     // It may know some from before this stream.
     if (!this.#hasHeard) this.#told = epoch
     this.#hasHeard = true
-    return this.#tell(ask)
+    const news = this.#tell(ask)
+    const recommendedEntries = sample && this.#news.sampled?.(this.#name, sample)
+    return recommendedEntries === undefined ? news : { ...news, recommendedEntries }
   }
 
   /** What has changed since it was told last; nothing before it has said what it has heard. */

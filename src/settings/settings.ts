@@ -41,6 +41,8 @@ export interface Settings extends Omit<OptionValues<Table>, keyof RedisValues | 
   readonly redisGiven: boolean
   /** Whether Redis was started for this node, and ends with it. */
   readonly redisIsPrivate: boolean
+  /** Whether the sizes of the node's own cache were given, and no memory that it divides by itself. */
+  readonly cacheIsFixed: boolean
   /** Which of the node's processes this is, from 1. */
   readonly process: number
 }
@@ -68,6 +70,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     ...sharedAddresses(role, values),
     ...grpcProblems(role, values),
     ...ackProblems(values),
+    ...cacheProblems(given),
     ...(role === 'sidecar' ? sidecarProblems(values) : replicationProblems(values, redis)),
   ]
   if (all.length > 0) return { problems: [...new Set(all)] }
@@ -83,10 +86,17 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
       queueRedisTimeoutMs: values.queueRedisTimeoutMs ?? values.redisTimeoutMs,
       redisGiven,
       redisIsPrivate: false,
+      cacheIsFixed: given.has('cacheMaxBytes') || given.has('cacheMaxEntries'),
       process: 1,
       nodeId: values.nodeId ?? freshNodeId(),
     },
   }
+}
+
+function cacheProblems(given: ReadOptions<Table>['given']): readonly string[] {
+  const fixed = given.has('cacheMaxBytes') ? '--cache-max-bytes' : '--cache-max-entries'
+  const isBoth = given.has('cacheMemory') && (given.has('cacheMaxBytes') || given.has('cacheMaxEntries'))
+  return isBoth ? [`--cache-memory: goes without ${fixed}, which fixes what it would divide`] : []
 }
 
 /** The settings that a role has, in the order of the table. */

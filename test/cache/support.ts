@@ -3,7 +3,7 @@
 import type { AnyAdapter } from '../../src/adapter-kit/define-adapter.ts'
 import { createRefusals } from '../../src/cache/cache-metrics.ts'
 import { KeyCardinality } from '../../src/cache/key-cardinality.ts'
-import { LocalTier } from '../../src/cache/local-tier.ts'
+import { LocalTier, sharedTier } from '../../src/cache/local-tier.ts'
 import { MeshTier } from '../../src/cache/mesh-tier.ts'
 import { Protection } from '../../src/cache/protection.ts'
 import { Revocations } from '../../src/cache/revocations.ts'
@@ -35,6 +35,7 @@ export function handlerConfig(overrides: Partial<HandlerConfig> = {}, doesIo = t
     staleIfErrorMs: 600_000,
     staleWhileRevalidateMs: 0,
     maxDenyValidForMs: undefined,
+    costPerCall: 0,
     ...overrides,
   }
 }
@@ -100,12 +101,14 @@ export function createNode(options: NodeOptions) {
     local:
       options.local === false
         ? undefined
-        : new LocalTier({
-            maxEntries: 1_000,
-            maxBytes: 10_000_000,
-            onEvict() {},
-            refused: createRefusals(meter, 'verdict').size,
-          }),
+        : sharedTier(
+            new LocalTier({
+              maxEntries: 1_000,
+              maxBytes: 10_000_000,
+              onEvict() {},
+              refused: createRefusals(meter, 'verdict').size,
+            }),
+          ),
     mesh:
       link === undefined
         ? undefined

@@ -486,3 +486,15 @@ it('keeps no answer that the node gave under revocations which are not known her
   await check({ a: 'x' })
   expect(check({ a: 'x' })).toBeInstanceOf(Promise)
 })
+
+describe('the size of the cache', () => {
+  it('is told to nodes with what was looked up, and theirs is shown', async () => {
+    await check({ a: 'x' })
+    kept({ a: 'x' })
+    const { entries, lookups } = checks.sample()
+    expect([entries, lookups.length]).toEqual([100, 12])
+    expect(lookups.reduce((one, two) => one + two, 0)).toBe(2)
+    checks.recommended(70)
+    expect(meter.value('first_level_recommended_answers')).toBe(70)
+  })
+})

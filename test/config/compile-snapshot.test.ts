@@ -157,7 +157,7 @@ spec: {compiledAdapter: door, connection: {timeout: 50ms}}
 apiVersion: intermix.dev/v1
 kind: handler
 metadata: {name: b}
-spec: {adapter: door, timeout: 1s, staleIfError: 1m, staleWhileRevalidate: 5s, maxDenyValidFor: 3s}
+spec: {adapter: door, timeout: 1s, staleIfError: 1m, staleWhileRevalidate: 5s, maxDenyValidFor: 3s, costPerCall: 0.002}
 ---
 apiVersion: intermix.dev/v1
 kind: handler
@@ -202,6 +202,8 @@ spec: {adapter: patient, timeout: 50ms, reportTimeout: 1m}
     expect(limits('f')).toEqual([3000, 3000, 600_000, 0, undefined])
     expect(limits('g')).toEqual([400, 20_000, 600_000, 0, undefined])
     expect(limits('h')).toEqual([50, 60_000, 600_000, 0, undefined])
+    const costs = ['a', 'b'].map((name) => handlers.get(`${name}.handler.istio-system`)?.costPerCall)
+    expect(costs).toEqual([0, 0.002])
   })
 
   it('warns of a report timeout where nothing is reported', () => {

@@ -50,6 +50,7 @@ describe('the settings of one process', () => {
     const shared = Object.entries(SETTINGS).flatMap(([key, spec]) => ('ofNode' in spec ? [key] : []))
     expect(shared).toEqual([
       'maxInFlight',
+      'cacheMemory',
       'cacheMaxEntries',
       'cacheMaxBytes',
       'cacheRefreshRate',

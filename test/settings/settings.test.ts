@@ -388,3 +388,21 @@ describe('the settings table', () => {
     )
   })
 })
+
+describe('the memory of the cache', () => {
+  const config = ['--config=c', '--redis=none']
+  it('is divided unless sizes are given, which fix it', () => {
+    expect(settings('node', config)).toMatchObject({ cacheIsFixed: false, cacheMoneyTime: 600_000 })
+    expect(settings('node', [...config, '--cache-memory=64MiB'])).toMatchObject({
+      cacheIsFixed: false,
+      cacheMemory: 64 * 1024 * 1024,
+    })
+    expect(settings('node', [...config, '--cache-max-entries=9'])).toMatchObject({ cacheIsFixed: true })
+  })
+
+  it('is not divided and fixed at once', () => {
+    expect(problems('node', [...config, '--cache-memory=64MiB', '--cache-max-bytes=64MiB'])).toEqual([
+      '--cache-memory: goes without --cache-max-bytes, which fixes what it would divide',
+    ])
+  })
+})

@@ -94,6 +94,7 @@ export function createClient(options: ClientOptions): Client {
     maxBytes: options.maxBytes ?? 16 * MIB,
     refreshesPerSecond: options.refreshesPerSecond ?? 50,
   })
+  nodes.tellOf(check)
   const ids = createBatchIds({ nodeId: name, clock, random })
   const buffer = new ReportBuffer({
     ...ports,

@@ -7,7 +7,7 @@ import { ChooseNode, type ChooseNodeOptions, type Member, type NodeStanding } fr
 import { HeardRevocations, type Retelling } from './heard-revocations.ts'
 import type { NodeAddress } from './node-address.ts'
 import { NodeLink } from './node-link.ts'
-import type { Affinity, NodeAnswer, NodeConfig, NodeQuestion, Nodes } from './nodes.ts'
+import type { Affinity, NodeAnswer, NodeConfig, NodeQuestion, Nodes, SampledCache } from './nodes.ts'
 import { ASK_EVERY_MS, type NewsTaker } from './stream-news.ts'
 import { ToldConfigs } from './told-configs.ts'
 
@@ -59,6 +59,7 @@ export class NodePool implements Nodes, Disposable {
   /** What ids of questions begin with. */
   #prefix: string | undefined
   #asked = 0
+  #sampled: SampledCache | undefined
   readonly #revocations: HeardRevocations
   readonly #configs = new ToldConfigs()
   /** Those that have told something over the stream that is open. */
@@ -227,13 +228,20 @@ export class NodePool implements Nodes, Disposable {
     return { member, link, news }
   }
 
+  /** Tells nodes of a cache from now on, and the cache of its size. */
+  tellOf(sampled: SampledCache): void {
+    this.#sampled = sampled
+  }
+
   #takerFor(id: string): (NewsTaker & { gone(): void }) | undefined {
     const { caller, retelling, onMembers, onNews } = this.#options
+    const sample = () => this.#sampled?.sample()
     if (caller === undefined) return undefined
     const teller = this.#revocations.teller()
     return {
       name: caller,
       heard: () => teller.heard(),
+      sample,
       take: (news, sentAt) => {
         // Two that followed each other would tell each other the same for ever, and ask each other the same.
         if (retelling !== undefined && news.isRelayed === true)
@@ -244,6 +252,7 @@ export class NodePool implements Nodes, Disposable {
         if (news.config !== undefined) this.#configs.set(id, news.config)
         const isNew = teller.take(news, sentAt)
         if (news.members !== undefined) onMembers?.(news.members)
+        if (news.recommendedEntries !== undefined) this.#sampled?.recommended(news.recommendedEntries)
         onNews?.()
         return isNew
       },

@@ -3,6 +3,7 @@
 import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { CheckDemands } from '../../wire/batch/check-demands.ts'
 import type { ToldAnswer } from '../../wire/batch/answer-batch.ts'
+import type { CacheSample } from '../../wire/batch/cache-sample.ts'
 import type { NodeConfig } from '../../wire/batch/news.ts'
 
 export type { ToldAnswer as NodeAnswer, ToldGrant as NodeGrant } from '../../wire/batch/answer-batch.ts'
@@ -14,6 +15,13 @@ export interface Affinity {
   readonly affinity: string
   /** Whose requests share a part of the nodes, where they have parts. */
   readonly tenant: string
+}
+
+/** A cache of which nodes are told what it would find at other sizes. */
+export interface SampledCache {
+  sample(): CacheSample
+  /** A node says how many answers it should keep. */
+  recommended(entries: number): void
 }
 
 export interface NodeQuestion extends Affinity, CheckDemands {

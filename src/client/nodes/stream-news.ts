@@ -2,6 +2,7 @@
 // connection says.
 
 import type { Clock } from '../../kernel/ports.ts'
+import type { CacheSample } from '../../wire/batch/cache-sample.ts'
 import type { Heard, News } from '../../wire/batch/news.ts'
 
 /** Who asks for news, and what becomes of them. */
@@ -9,7 +10,9 @@ export interface NewsTaker {
   /** The name under which nodes know the caller. */
   readonly name: string
   /** What was heard of revocations. */
-  heard(): Omit<Heard, 'ask'>
+  heard(): Omit<Heard, 'ask' | 'sample'>
+  /** What its cache would find at other sizes. */
+  sample?(): CacheSample | undefined
   /**
    * @param sentAt when they were asked for, on the monotonic clock; `undefined` where the node tells by itself
    * @returns whether to confirm what they brought at once
@@ -31,6 +34,7 @@ export const ASK_EVERY_MS = 500
 const DEAD_MS = 2_000
 /** Questions that may wait for their answer before nothing is confirmed at once: a node that only tells gets no more of them. */
 const MAX_ASKED = 64
+const SAMPLE_EVERY_MS = 60_000
 
 interface Asked {
   readonly ask: number
@@ -44,6 +48,7 @@ export class StreamNews {
   /** Those that have no answer yet, in their order. */
   #asked: Asked[] = []
   #ask = 0
+  #sampleAt: number
   /** Something came that was not confirmed. */
   #isOwing = false
   /** A node that many have come to at once says its first word late: whether to wait for that is not decided here. */
@@ -53,6 +58,7 @@ export class StreamNews {
 
   constructor(options: StreamNewsOptions) {
     this.#options = options
+    this.#sampleAt = options.clock.monotonic() + SAMPLE_EVERY_MS
   }
 
   /** Asks, and again in a while: to be called when the node can hear. */
@@ -110,6 +116,17 @@ export class StreamNews {
     this.#isOwing = false
     this.#ask = (this.#ask % 0xffff_fffe) + 1
     this.#asked.push({ ask: this.#ask, sentAt: clock.monotonic(), attentiveAt: clock.attentive() })
-    send({ ...taker.heard(), ask: this.#ask })
+    const sample = this.#sampleNow()
+    const heard = { ...taker.heard(), ask: this.#ask }
+    send(sample === undefined ? heard : { ...heard, sample })
+  }
+
+  /** Now and then one. */
+  #sampleNow(): CacheSample | undefined {
+    const { clock, taker } = this.#options
+    const now = clock.monotonic()
+    if (now < this.#sampleAt) return undefined
+    this.#sampleAt = now + SAMPLE_EVERY_MS
+    return taker.sample?.()
   }
 }

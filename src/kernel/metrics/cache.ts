@@ -77,6 +77,75 @@ export const CACHE_BYTES = gauge({
   labels: { grain: GRAINS },
 })
 
+/** `answers`, or the full name of a handler. */
+const PART = 'answers, or the full name of a handler'
+
+export const CACHE_TUNED_BYTES = gauge({
+  name: 'cache_tuned_bytes',
+  unit: 'bytes',
+  merge: 'sum',
+  help: 'Memory that a cache may have of what caches share, and what it should have by what it saves there.',
+  labels: { cache: PART, size: ['present', 'recommended'] },
+})
+
+export const CACHE_HIT_RATIO = gauge({
+  name: 'cache_hit_ratio',
+  unit: 'share, 0 to 1',
+  merge: 'max',
+  help: 'Share of look-ups that a cache finds, or would find with so many times its memory (the miss-ratio curve); of several processes the best one.',
+  labels: { cache: PART, memory: ['0.25', '0.5', '1', '1.6', '4'] },
+})
+
+export const CACHE_HITS_PER_MIB = gauge({
+  name: 'cache_hits_per_mib',
+  unit: 'hits per second',
+  merge: 'sum',
+  help: 'Further hits a second that one more MiB of memory would bring.',
+  labels: { cache: PART },
+})
+
+export const CACHE_SAVED_CALLS_TOTAL = counter({
+  name: 'cache_saved_calls_total',
+  unit: 'calls',
+  help: 'Calls of backends that hits have saved.',
+  labels: { cache: PART },
+})
+
+export const CACHE_SAVED_SECONDS_TOTAL = counter({
+  name: 'cache_saved_seconds_total',
+  unit: 'seconds',
+  help: 'Waiting that hits have saved.',
+  labels: { cache: PART },
+})
+
+export const CACHE_SAVED_COST_TOTAL = counter({
+  name: 'cache_saved_cost_total',
+  unit: 'money, in the unit of costPerCall',
+  help: 'Money that calls would have cost which hits have saved.',
+  labels: { cache: PART },
+})
+
+export const CACHE_MOVES_TOTAL = counter({
+  name: 'cache_moves_total',
+  unit: 'moves',
+  help: 'Times that memory moved between caches; back: since a move had not brought what was expected.',
+  labels: { kind: ['move', 'shrink', 'back'] },
+})
+
+export const CACHE_CALLER_SAMPLES_TOTAL = counter({
+  name: 'cache_caller_samples_total',
+  unit: 'samples',
+  help: 'Samples in which callers that keep answers said what they would find at other sizes.',
+})
+
+export const CACHE_CALLER_ENTRIES = gauge({
+  name: 'cache_caller_entries',
+  unit: 'answers',
+  merge: 'sum',
+  help: 'Answers that callers of this node keep at most, of the last 1,000 that said so, and that they should keep.',
+  labels: { size: ['present', 'recommended'] },
+})
+
 export const CACHE_SHAPES = gauge({
   name: 'cache_shapes',
   unit: 'shapes',

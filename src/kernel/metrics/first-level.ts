@@ -16,6 +16,13 @@ export const FIRST_LEVEL_NOT_KEPT_TOTAL = counter({
   labels: { reason: ['life', 'shape', 'mismatch', 'too_large', 'too_many_reads'] },
 })
 
+export const FIRST_LEVEL_RECOMMENDED_ANSWERS = gauge({
+  name: 'first_level_recommended_answers',
+  unit: 'answers',
+  merge: 'max',
+  help: 'Answers that should be kept (--l1-entries), as a node says by what was looked up; 0 before it is known.',
+})
+
 export const FIRST_LEVEL_EVICTED_TOTAL = counter({
   name: 'first_level_evicted_total',
   unit: 'answers',

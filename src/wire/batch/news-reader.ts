@@ -5,6 +5,7 @@ import type { Revocation, RevocationTarget } from '../../kernel/revocation.ts'
 import { VALUE_TYPES, type ValueType } from '../../kernel/value.ts'
 import { PATH_AMBIGUITY_NAMES } from '../ambiguity.ts'
 import { VARINT, type WireReader } from '../wire-reader.ts'
+import { type CacheSample, readCacheSample } from './cache-sample.ts'
 import { type Heard, type MeshMembers, type News, type NodeConfig, TARGET_KINDS } from './news.ts'
 import { readTexts, type TextOf } from './told-shapes.ts'
 
@@ -18,10 +19,15 @@ export function readHeard(reader: WireReader, heardTag: number, textOf: TextOf):
   let sequence = 0
   let count = 0
   let names: readonly string[] = []
+  let sample: CacheSample | undefined
   const outer = reader.openField(heardTag)
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     const field = tag >>> 3
-    if (field > 5) {
+    if (field === 6) {
+      sample = readCacheSample(reader, tag)
+      continue
+    }
+    if (field > 6) {
       reader.skip(tag)
       continue
     }
@@ -37,7 +43,8 @@ export function readHeard(reader: WireReader, heardTag: number, textOf: TextOf):
   }
   reader.close(outer)
   const epoch = generation === undefined ? undefined : { generation, sequence }
-  return count === 0 ? { ask, epoch } : { ask, epoch, behind: { count, names } }
+  const heard: Heard = { ask, epoch, ...(sample === undefined ? {} : { sample }) }
+  return count === 0 ? heard : { ...heard, behind: { count, names } }
 }
 
 export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): News {
@@ -48,6 +55,7 @@ export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): N
   let config: NodeConfig | undefined
   let members: MeshMembers | undefined
   let isRelayed = false
+  let recommendedEntries: number | undefined
   const outer = reader.openField(newsTag)
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     switch (tag >>> 3) {
@@ -91,13 +99,18 @@ export function readNews(reader: WireReader, newsTag: number, textOf: TextOf): N
         reader.expect(tag, VARINT)
         isRelayed = reader.varint32() !== 0
         break
+      case 11:
+        reader.expect(tag, VARINT)
+        recommendedEntries = reader.varint32() >>> 0
+        break
       default:
         reader.skip(tag)
     }
   }
   reader.close(outer)
   const epoch = generation === undefined ? undefined : { generation, sequence }
-  return { ...news, epoch, revocations, config, members, ...(isRelayed && { isRelayed }) }
+  const read = { ...news, epoch, revocations, config, members, ...(isRelayed && { isRelayed }) }
+  return recommendedEntries === undefined ? read : { ...read, recommendedEntries }
 }
 
 function readRevocation(reader: WireReader, revocationTag: number, textOf: TextOf): Revocation | undefined {

@@ -3,10 +3,11 @@
 import { VALUE_TYPES } from '../../kernel/value.ts'
 import type { Revocation } from '../../kernel/revocation.ts'
 import type { WireWriter } from '../wire-writer.ts'
+import { writeCacheSample } from './cache-sample.ts'
 import { HEARD, type Heard, type MeshMembers, NEWS, type News, type NodeConfig, TARGET_KINDS } from './news.ts'
 import type { SentWords } from './sent-words.ts'
 
-export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch, behind }: Heard): void {
+export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch, behind, sample }: Heard): void {
   const open = writer.open(HEARD)
   writer.uint(1, ask)
   if (epoch !== undefined) {
@@ -17,6 +18,7 @@ export function writeHeard(writer: WireWriter, words: SentWords, { ask, epoch, b
     writer.uint(4, behind.count)
     writeWords(writer, words, 5, behind.names)
   }
+  if (sample !== undefined) writeCacheSample(writer, 6, sample)
   writer.close(open)
 }
 
@@ -36,6 +38,7 @@ export function writeNews(writer: WireWriter, words: SentWords, news: News): voi
   if (config !== undefined) writeConfig(writer, words, config)
   if (members !== undefined) writeMembers(writer, words, members)
   if (isRelayed === true) writer.bool(10, true)
+  writer.uint(11, news.recommendedEntries ?? 0)
   writer.close(open)
 }
 

@@ -3,6 +3,7 @@
 import type { Vocabulary } from '../../kernel/attribute-bag.ts'
 import type { CallersBehind, Epoch, Revocation } from '../../kernel/revocation.ts'
 import type { PathAmbiguity } from '../ambiguity.ts'
+import type { CacheSample } from './cache-sample.ts'
 
 /** What a caller has heard of revocations. */
 export interface Heard {
@@ -12,6 +13,8 @@ export interface Heard {
   readonly epoch: Epoch | undefined
   /** Those that follow the caller itself and lack what it has heard beyond that; where there are any. */
   readonly behind?: CallersBehind | undefined
+  /** Now and then: what its cache of answers would find at other sizes. */
+  readonly sample?: CacheSample | undefined
 }
 
 /** What callers have to know of the config that a node answers by. */
@@ -53,6 +56,8 @@ export interface News {
   readonly members?: MeshMembers | undefined
   /** It stands before nodes itself. */
   readonly isRelayed?: true | undefined
+  /** How many answers the caller should keep, where it has said what it would find. */
+  readonly recommendedEntries?: number | undefined
 }
 
 /** Fields of the batches that have these. */

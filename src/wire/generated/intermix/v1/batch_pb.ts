@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file intermix/v1/batch.proto.
  */
 export const file_intermix_v1_batch: GenFile = /*@__PURE__*/
-  fileDesc("ChdpbnRlcm1peC92MS9iYXRjaC5wcm90bxILaW50ZXJtaXgudjEixQEKCkNoZWNrQmF0Y2gSDQoFcmVzZXQYASABKAgSDQoFd29yZHMYAiADKAwSFQoNcGFzc2luZ193b3JkcxgDIAMoDBIiCgZjaGVja3MYBCADKAsyEi5pbnRlcm1peC52MS5DaGVjaxIVCg1rZWVwc19hbnN3ZXJzGAUgASgIEhMKBmNhbGxlchgGIAEoEUgAiAEBEiEKBWhlYXJkGAcgASgLMhIuaW50ZXJtaXgudjEuSGVhcmRCCQoHX2NhbGxlckoECAgQECJ0CgVIZWFyZBILCgNhc2sYASABKA0SFwoKZ2VuZXJhdGlvbhgCIAEoEUgAiAEBEhAKCHNlcXVlbmNlGAMgASgEEhQKDGJlaGluZF9jb3VudBgEIAEoDRIOCgZiZWhpbmQYBSADKBFCDQoLX2dlbmVyYXRpb24i2wMKBUNoZWNrEgoKAmlkGAEgASgNEhIKCnRpbWVvdXRfbXMYAiABKA0SDQoFdGV4dHMYAyADKBESIgoEbWFwcxgEIAMoCzIULmludGVybWl4LnYxLlRleHRNYXASEQoJYWRkcmVzc2VzGAUgAygREhAKCGludGVnZXJzGAYgAygSEhAKCGJvb2xlYW5zGAcgAygREg0KBXRpbWVzGAggAygSEhEKCWR1cmF0aW9ucxgJIAMoEhIkCgdkb3VibGVzGAogAygLMhMuaW50ZXJtaXgudjEuRG91YmxlEigKBnF1b3RhcxgLIAMoCzIYLmludGVybWl4LnYxLlF1b3RhRGVtYW5kEh0KEGRlZHVwbGljYXRpb25faWQYDCABKBFIAIgBARInCghjaGFyZ2luZxgNIAEoDjIVLmludGVybWl4LnYxLkNoYXJnaW5nEgwKBHVzZXMYDiABKBESEwoLcXVvdGFzX29ubHkYDyABKAgSFwoKcGFpZF91bmRlchgQIAEoEUgBiAEBEhgKC2Vudm95X2NoZWNrGBEgASgMSAKIAQFCEwoRX2RlZHVwbGljYXRpb25faWRCDQoLX3BhaWRfdW5kZXJCDgoMX2Vudm95X2NoZWNrSgQIEhAVIkAKC1F1b3RhRGVtYW5kEgwKBG5hbWUYASABKBESDgoGYW1vdW50GAIgASgDEhMKC2Jlc3RfZWZmb3J0GAMgASgIIigKB1RleHRNYXASDAoEbmFtZRgBIAEoERIPCgdlbnRyaWVzGAIgAygRIiUKBkRvdWJsZRIMCgRuYW1lGAEgASgREg0KBXZhbHVlGAIgASgBIpkCCgtBbnN3ZXJCYXRjaBINCgVyZXNldBgBIAEoCBINCgV3b3JkcxgCIAMoDBIVCg1wYXNzaW5nX3dvcmRzGAMgAygMEiQKB2Fuc3dlcnMYBCADKAsyEy5pbnRlcm1peC52MS5BbnN3ZXISDwoHbGVhdmluZxgFIAEoCBIoCglxdWVzdGlvbnMYBiADKAsyFS5pbnRlcm1peC52MS5RdWVzdGlvbhIiCgZzaGFwZXMYByADKAsyEi5pbnRlcm1peC52MS5TaGFwZRIpCgxrZXB0X2Fuc3dlcnMYCCADKAsyEy5pbnRlcm1peC52MS5BbnN3ZXISHwoEbmV3cxgJIAEoCzIRLmludGVybWl4LnYxLk5ld3NKBAgKEBAilgIKBE5ld3MSCwoDYXNrGAEgASgNEhcKCmdlbmVyYXRpb24YAiABKBFIAIgBARIQCghzZXF1ZW5jZRgDIAEoBBIsCgtyZXZvY2F0aW9ucxgEIAMoCzIXLmludGVybWl4LnYxLlJldm9jYXRpb24SFwoPb3V0X29mX3RvdWNoX21zGAUgASgEEhIKCm1heF9hZ2VfbXMYBiABKAQSDAoEbG9hZBgHIAEoDRIjCgZjb25maWcYCCABKAsyEy5pbnRlcm1peC52MS5Db25maWcSJQoHbWVtYmVycxgJIAEoCzIULmludGVybWl4LnYxLk1lbWJlcnMSEgoKaXNfcmVsYXllZBgKIAEoCEINCgtfZ2VuZXJhdGlvbiLLAQoKUmV2b2NhdGlvbhIQCghzZXF1ZW5jZRgBIAEoBBIqCgRraW5kGAIgASgOMhwuaW50ZXJtaXgudjEuUmV2b2NhdGlvbi5LaW5kEhEKBG5hbWUYAyABKBFIAIgBARIQCgNrZXkYBCABKBFIAYgBARISCgV2YWx1ZRgFIAEoEUgCiAEBIisKBEtpbmQSBwoDQUxMEAASCwoHSEFORExFUhABEg0KCUFUVFJJQlVURRACQgcKBV9uYW1lQgYKBF9rZXlCCAoGX3ZhbHVlInkKBkNvbmZpZxIPCgJpZBgBIAEoEUgAiAEBEhIKCm5vcm1hbGl6ZXMYAiABKAgSGwoTYWxsb3dlZF9hbWJpZ3VpdGllcxgDIAMoERISCgp2b2NhYnVsYXJ5GAQgAygREhIKCmlzX3Vua25vd24YDyABKAhCBQoDX2lkIikKB01lbWJlcnMSDQoFbm9kZXMYASADKBESDwoHbGVhdmluZxgCIAMoESK3BAoGQW5zd2VyEgoKAmlkGAEgASgNEgwKBGNvZGUYAiABKAUSFAoHbWVzc2FnZRgDIAEoEUgAiAEBEg4KBmZhaWxlZBgEIAEoCBImCgR0aWVyGAUgASgOMhguaW50ZXJtaXgudjEuQW5zd2VyLlRpZXISDgoGYWdlX21zGAYgASgEEhQKDHZhbGlkX2Zvcl9tcxgHIAEoBBISCgp2YWxpZF91c2VzGAggASgNEhcKD3JlcXVlc3RfaGVhZGVycxgJIAMoERIYChByZXNwb25zZV9oZWFkZXJzGAogAygREjQKD2RpcmVjdF9yZXNwb25zZRgLIAEoCzIbLmludGVybWl4LnYxLkRpcmVjdFJlc3BvbnNlEhEKCWRlbmllZF9ieRgMIAMoERISCgVzaGFwZRgNIAEoDUgBiAEBEhcKCmdlbmVyYXRpb24YDiABKBFIAogBARIQCghzZXF1ZW5jZRgPIAEoBBIUCgxzdGFsZV9mb3JfbXMYECABKAQSIgoGZ3JhbnRzGBEgAygLMhIuaW50ZXJtaXgudjEuR3JhbnQSDAoEcGFpZBgSIAEoCBISCgpmYWlsc19vcGVuGBkgASgIEhQKDHVzZXNfdW5ib3VuZBgaIAEoCCIzCgRUaWVyEgkKBUxPQ0FMEAASCAoETUVTSBABEgsKB0JBQ0tFTkQQAhIJCgVTVEFMRRADQgoKCF9tZXNzYWdlQggKBl9zaGFwZUINCgtfZ2VuZXJhdGlvbkoECBMQGSKKAQoFR3JhbnQSDAoEbmFtZRgBIAEoERIMCgRjb2RlGAIgASgFEhQKB21lc3NhZ2UYAyABKBFIAIgBARIPCgdncmFudGVkGAQgASgDEhQKDHZhbGlkX2Zvcl9tcxgFIAEoBBISCgVzaGFwZRgGIAEoDUgBiAEBQgoKCF9tZXNzYWdlQggKBl9zaGFwZSLDAQoIUXVlc3Rpb24SKAoEa2luZBgBIAEoDjIaLmludGVybWl4LnYxLlF1ZXN0aW9uLktpbmQSEQoEbmFtZRgCIAEoEUgAiAEBEhAKA2tleRgDIAEoEUgBiAEBEh8KBHRlc3QYBCABKAsyES5pbnRlcm1peC52MS5UZXN0IjYKBEtpbmQSDQoJQVRUUklCVVRFEAASBwoDS0VZEAESBwoDTUFQEAISDQoJUFJFRElDQVRFEANCBwoFX25hbWVCBgoEX2tleSLiAgoEVGVzdBIgCgJvcBgBIAEoDjIULmludGVybWl4LnYxLlRlc3QuT3ASDQoFdGV4dHMYAiADKBESEAoIaW50ZWdlcnMYAyADKBISEAoIYm9vbGVhbnMYBCADKAgSEwoGbnVtYmVyGAUgASgBSACIAQESHQoCb2YYBiADKAsyES5pbnRlcm1peC52MS5UZXN0EgwKBG5vbmUYByABKAgitwEKAk9wEgoKBk9ORV9PRhAAEgoKBlBSRUZJWBABEgoKBlNVRkZJWBACEgwKCENPTlRBSU5TEAMSCwoHTUFUQ0hFUxAEEgkKBUJFTE9XEAUSCwoHQVRfTU9TVBAGEgkKBUFCT1ZFEAcSDAoIQVRfTEVBU1QQCBISCg5MT05HRVNUX1BSRUZJWBAJEhIKDkxPTkdFU1RfU1VGRklYEAoSBwoDTk9UEAsSBwoDQUxMEAwSBwoDQU5ZEA1CCQoHX251bWJlciKLAQoFU2hhcGUSEwoGY29uZmlnGAEgASgRSACIAQESEgoFc2NvcGUYAiABKBFIAYgBARIQCghoYW5kbGVycxgDIAMoERIRCglnZW5lcmF0ZWQYBCADKBESEAoIY2hvb3NpbmcYBSADKA0SDQoFcmVhZHMYBiADKA1CCQoHX2NvbmZpZ0IICgZfc2NvcGUiPwoORGlyZWN0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgNEgwKBGJvZHkYAiABKAwSDwoHaGVhZGVycxgDIAMoESpDCghDaGFyZ2luZxIQCgxDSEFSR0lOR19BTEwQABISCg5DSEFSR0lOR19OQU1FRBABEhEKDUNIQVJHSU5HX05PTkUQAjJJCgdCYXRjaGVzEj4KBUNoZWNrEhcuaW50ZXJtaXgudjEuQ2hlY2tCYXRjaBoYLmludGVybWl4LnYxLkFuc3dlckJhdGNoKAEwAWIGcHJvdG8z");
+  fileDesc("ChdpbnRlcm1peC92MS9iYXRjaC5wcm90bxILaW50ZXJtaXgudjEixQEKCkNoZWNrQmF0Y2gSDQoFcmVzZXQYASABKAgSDQoFd29yZHMYAiADKAwSFQoNcGFzc2luZ193b3JkcxgDIAMoDBIiCgZjaGVja3MYBCADKAsyEi5pbnRlcm1peC52MS5DaGVjaxIVCg1rZWVwc19hbnN3ZXJzGAUgASgIEhMKBmNhbGxlchgGIAEoEUgAiAEBEiEKBWhlYXJkGAcgASgLMhIuaW50ZXJtaXgudjEuSGVhcmRCCQoHX2NhbGxlckoECAgQECKkAQoFSGVhcmQSCwoDYXNrGAEgASgNEhcKCmdlbmVyYXRpb24YAiABKBFIAIgBARIQCghzZXF1ZW5jZRgDIAEoBBIUCgxiZWhpbmRfY291bnQYBCABKA0SDgoGYmVoaW5kGAUgAygREi4KDGNhY2hlX3NhbXBsZRgGIAEoCzIYLmludGVybWl4LnYxLkNhY2hlU2FtcGxlQg0KC19nZW5lcmF0aW9uIjAKC0NhY2hlU2FtcGxlEg8KB2VudHJpZXMYASABKA0SEAoIbG9va191cHMYAiADKA0i2wMKBUNoZWNrEgoKAmlkGAEgASgNEhIKCnRpbWVvdXRfbXMYAiABKA0SDQoFdGV4dHMYAyADKBESIgoEbWFwcxgEIAMoCzIULmludGVybWl4LnYxLlRleHRNYXASEQoJYWRkcmVzc2VzGAUgAygREhAKCGludGVnZXJzGAYgAygSEhAKCGJvb2xlYW5zGAcgAygREg0KBXRpbWVzGAggAygSEhEKCWR1cmF0aW9ucxgJIAMoEhIkCgdkb3VibGVzGAogAygLMhMuaW50ZXJtaXgudjEuRG91YmxlEigKBnF1b3RhcxgLIAMoCzIYLmludGVybWl4LnYxLlF1b3RhRGVtYW5kEh0KEGRlZHVwbGljYXRpb25faWQYDCABKBFIAIgBARInCghjaGFyZ2luZxgNIAEoDjIVLmludGVybWl4LnYxLkNoYXJnaW5nEgwKBHVzZXMYDiABKBESEwoLcXVvdGFzX29ubHkYDyABKAgSFwoKcGFpZF91bmRlchgQIAEoEUgBiAEBEhgKC2Vudm95X2NoZWNrGBEgASgMSAKIAQFCEwoRX2RlZHVwbGljYXRpb25faWRCDQoLX3BhaWRfdW5kZXJCDgoMX2Vudm95X2NoZWNrSgQIEhAVIkAKC1F1b3RhRGVtYW5kEgwKBG5hbWUYASABKBESDgoGYW1vdW50GAIgASgDEhMKC2Jlc3RfZWZmb3J0GAMgASgIIigKB1RleHRNYXASDAoEbmFtZRgBIAEoERIPCgdlbnRyaWVzGAIgAygRIiUKBkRvdWJsZRIMCgRuYW1lGAEgASgREg0KBXZhbHVlGAIgASgBIpkCCgtBbnN3ZXJCYXRjaBINCgVyZXNldBgBIAEoCBINCgV3b3JkcxgCIAMoDBIVCg1wYXNzaW5nX3dvcmRzGAMgAygMEiQKB2Fuc3dlcnMYBCADKAsyEy5pbnRlcm1peC52MS5BbnN3ZXISDwoHbGVhdmluZxgFIAEoCBIoCglxdWVzdGlvbnMYBiADKAsyFS5pbnRlcm1peC52MS5RdWVzdGlvbhIiCgZzaGFwZXMYByADKAsyEi5pbnRlcm1peC52MS5TaGFwZRIpCgxrZXB0X2Fuc3dlcnMYCCADKAsyEy5pbnRlcm1peC52MS5BbnN3ZXISHwoEbmV3cxgJIAEoCzIRLmludGVybWl4LnYxLk5ld3NKBAgKEBAiswIKBE5ld3MSCwoDYXNrGAEgASgNEhcKCmdlbmVyYXRpb24YAiABKBFIAIgBARIQCghzZXF1ZW5jZRgDIAEoBBIsCgtyZXZvY2F0aW9ucxgEIAMoCzIXLmludGVybWl4LnYxLlJldm9jYXRpb24SFwoPb3V0X29mX3RvdWNoX21zGAUgASgEEhIKCm1heF9hZ2VfbXMYBiABKAQSDAoEbG9hZBgHIAEoDRIjCgZjb25maWcYCCABKAsyEy5pbnRlcm1peC52MS5Db25maWcSJQoHbWVtYmVycxgJIAEoCzIULmludGVybWl4LnYxLk1lbWJlcnMSEgoKaXNfcmVsYXllZBgKIAEoCBIbChNyZWNvbW1lbmRlZF9lbnRyaWVzGAsgASgNQg0KC19nZW5lcmF0aW9uIssBCgpSZXZvY2F0aW9uEhAKCHNlcXVlbmNlGAEgASgEEioKBGtpbmQYAiABKA4yHC5pbnRlcm1peC52MS5SZXZvY2F0aW9uLktpbmQSEQoEbmFtZRgDIAEoEUgAiAEBEhAKA2tleRgEIAEoEUgBiAEBEhIKBXZhbHVlGAUgASgRSAKIAQEiKwoES2luZBIHCgNBTEwQABILCgdIQU5ETEVSEAESDQoJQVRUUklCVVRFEAJCBwoFX25hbWVCBgoEX2tleUIICgZfdmFsdWUieQoGQ29uZmlnEg8KAmlkGAEgASgRSACIAQESEgoKbm9ybWFsaXplcxgCIAEoCBIbChNhbGxvd2VkX2FtYmlndWl0aWVzGAMgAygREhIKCnZvY2FidWxhcnkYBCADKBESEgoKaXNfdW5rbm93bhgPIAEoCEIFCgNfaWQiKQoHTWVtYmVycxINCgVub2RlcxgBIAMoERIPCgdsZWF2aW5nGAIgAygRIrcECgZBbnN3ZXISCgoCaWQYASABKA0SDAoEY29kZRgCIAEoBRIUCgdtZXNzYWdlGAMgASgRSACIAQESDgoGZmFpbGVkGAQgASgIEiYKBHRpZXIYBSABKA4yGC5pbnRlcm1peC52MS5BbnN3ZXIuVGllchIOCgZhZ2VfbXMYBiABKAQSFAoMdmFsaWRfZm9yX21zGAcgASgEEhIKCnZhbGlkX3VzZXMYCCABKA0SFwoPcmVxdWVzdF9oZWFkZXJzGAkgAygREhgKEHJlc3BvbnNlX2hlYWRlcnMYCiADKBESNAoPZGlyZWN0X3Jlc3BvbnNlGAsgASgLMhsuaW50ZXJtaXgudjEuRGlyZWN0UmVzcG9uc2USEQoJZGVuaWVkX2J5GAwgAygREhIKBXNoYXBlGA0gASgNSAGIAQESFwoKZ2VuZXJhdGlvbhgOIAEoEUgCiAEBEhAKCHNlcXVlbmNlGA8gASgEEhQKDHN0YWxlX2Zvcl9tcxgQIAEoBBIiCgZncmFudHMYESADKAsyEi5pbnRlcm1peC52MS5HcmFudBIMCgRwYWlkGBIgASgIEhIKCmZhaWxzX29wZW4YGSABKAgSFAoMdXNlc191bmJvdW5kGBogASgIIjMKBFRpZXISCQoFTE9DQUwQABIICgRNRVNIEAESCwoHQkFDS0VORBACEgkKBVNUQUxFEANCCgoIX21lc3NhZ2VCCAoGX3NoYXBlQg0KC19nZW5lcmF0aW9uSgQIExAZIooBCgVHcmFudBIMCgRuYW1lGAEgASgREgwKBGNvZGUYAiABKAUSFAoHbWVzc2FnZRgDIAEoEUgAiAEBEg8KB2dyYW50ZWQYBCABKAMSFAoMdmFsaWRfZm9yX21zGAUgASgEEhIKBXNoYXBlGAYgASgNSAGIAQFCCgoIX21lc3NhZ2VCCAoGX3NoYXBlIsMBCghRdWVzdGlvbhIoCgRraW5kGAEgASgOMhouaW50ZXJtaXgudjEuUXVlc3Rpb24uS2luZBIRCgRuYW1lGAIgASgRSACIAQESEAoDa2V5GAMgASgRSAGIAQESHwoEdGVzdBgEIAEoCzIRLmludGVybWl4LnYxLlRlc3QiNgoES2luZBINCglBVFRSSUJVVEUQABIHCgNLRVkQARIHCgNNQVAQAhINCglQUkVESUNBVEUQA0IHCgVfbmFtZUIGCgRfa2V5IuICCgRUZXN0EiAKAm9wGAEgASgOMhQuaW50ZXJtaXgudjEuVGVzdC5PcBINCgV0ZXh0cxgCIAMoERIQCghpbnRlZ2VycxgDIAMoEhIQCghib29sZWFucxgEIAMoCBITCgZudW1iZXIYBSABKAFIAIgBARIdCgJvZhgGIAMoCzIRLmludGVybWl4LnYxLlRlc3QSDAoEbm9uZRgHIAEoCCK3AQoCT3ASCgoGT05FX09GEAASCgoGUFJFRklYEAESCgoGU1VGRklYEAISDAoIQ09OVEFJTlMQAxILCgdNQVRDSEVTEAQSCQoFQkVMT1cQBRILCgdBVF9NT1NUEAYSCQoFQUJPVkUQBxIMCghBVF9MRUFTVBAIEhIKDkxPTkdFU1RfUFJFRklYEAkSEgoOTE9OR0VTVF9TVUZGSVgQChIHCgNOT1QQCxIHCgNBTEwQDBIHCgNBTlkQDUIJCgdfbnVtYmVyIosBCgVTaGFwZRITCgZjb25maWcYASABKBFIAIgBARISCgVzY29wZRgCIAEoEUgBiAEBEhAKCGhhbmRsZXJzGAMgAygREhEKCWdlbmVyYXRlZBgEIAMoERIQCghjaG9vc2luZxgFIAMoDRINCgVyZWFkcxgGIAMoDUIJCgdfY29uZmlnQggKBl9zY29wZSI/Cg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoDBIPCgdoZWFkZXJzGAMgAygRKkMKCENoYXJnaW5nEhAKDENIQVJHSU5HX0FMTBAAEhIKDkNIQVJHSU5HX05BTUVEEAESEQoNQ0hBUkdJTkdfTk9ORRACMkkKB0JhdGNoZXMSPgoFQ2hlY2sSFy5pbnRlcm1peC52MS5DaGVja0JhdGNoGhguaW50ZXJtaXgudjEuQW5zd2VyQmF0Y2goATABYgZwcm90bzM");
 
 /**
  * Fields are written in the order of their numbers: what a check refers to comes before it.
@@ -109,6 +109,13 @@ export type Heard = Message<"intermix.v1.Heard"> & {
    * @generated from field: repeated sint32 behind = 5;
    */
   behind: number[];
+
+  /**
+   * Now and then, of callers that want to be told how many answers they should keep.
+   *
+   * @generated from field: intermix.v1.CacheSample cache_sample = 6;
+   */
+  cacheSample?: CacheSample | undefined;
 };
 
 /**
@@ -117,6 +124,35 @@ export type Heard = Message<"intermix.v1.Heard"> & {
  */
 export const HeardSchema: GenMessage<Heard> = /*@__PURE__*/
   messageDesc(file_intermix_v1_batch, 1);
+
+/**
+ * What a caller's cache of answers would have found at other sizes.
+ *
+ * @generated from message intermix.v1.CacheSample
+ */
+export type CacheSample = Message<"intermix.v1.CacheSample"> & {
+  /**
+   * Answers that it keeps at most.
+   *
+   * @generated from field: uint32 entries = 1;
+   */
+  entries: number;
+
+  /**
+   * 12 numbers of look-ups, of a sample of them: found with 1/8, 1/4, 3/8, 1/2, 3/4, 1, 5/4, 3/2, 2, 3 or 4 times so many answers and
+   * with no fewer, and not found with any of these.
+   *
+   * @generated from field: repeated uint32 look_ups = 2;
+   */
+  lookUps: number[];
+};
+
+/**
+ * Describes the message intermix.v1.CacheSample.
+ * Use `create(CacheSampleSchema)` to create a new message.
+ */
+export const CacheSampleSchema: GenMessage<CacheSample> = /*@__PURE__*/
+  messageDesc(file_intermix_v1_batch, 2);
 
 /**
  * A name is the number of a lasting word, everything else that is called a word the number of any word.
@@ -240,7 +276,7 @@ export type Check = Message<"intermix.v1.Check"> & {
  * Use `create(CheckSchema)` to create a new message.
  */
 export const CheckSchema: GenMessage<Check> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 2);
+  messageDesc(file_intermix_v1_batch, 3);
 
 /**
  * @generated from message intermix.v1.QuotaDemand
@@ -269,7 +305,7 @@ export type QuotaDemand = Message<"intermix.v1.QuotaDemand"> & {
  * Use `create(QuotaDemandSchema)` to create a new message.
  */
 export const QuotaDemandSchema: GenMessage<QuotaDemand> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 3);
+  messageDesc(file_intermix_v1_batch, 4);
 
 /**
  * @generated from message intermix.v1.TextMap
@@ -293,7 +329,7 @@ export type TextMap = Message<"intermix.v1.TextMap"> & {
  * Use `create(TextMapSchema)` to create a new message.
  */
 export const TextMapSchema: GenMessage<TextMap> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 4);
+  messageDesc(file_intermix_v1_batch, 5);
 
 /**
  * @generated from message intermix.v1.Double
@@ -315,7 +351,7 @@ export type Double = Message<"intermix.v1.Double"> & {
  * Use `create(DoubleSchema)` to create a new message.
  */
 export const DoubleSchema: GenMessage<Double> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 5);
+  messageDesc(file_intermix_v1_batch, 6);
 
 /**
  * @generated from message intermix.v1.AnswerBatch
@@ -380,7 +416,7 @@ export type AnswerBatch = Message<"intermix.v1.AnswerBatch"> & {
  * Use `create(AnswerBatchSchema)` to create a new message.
  */
 export const AnswerBatchSchema: GenMessage<AnswerBatch> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 6);
+  messageDesc(file_intermix_v1_batch, 7);
 
 /**
  * What a node tells callers that have a name: in answer to `Heard`, and when something has changed.
@@ -452,6 +488,13 @@ export type News = Message<"intermix.v1.News"> & {
    * @generated from field: bool is_relayed = 10;
    */
   isRelayed: boolean;
+
+  /**
+   * How many answers the caller should keep, as its last sample says.
+   *
+   * @generated from field: uint32 recommended_entries = 11;
+   */
+  recommendedEntries: number;
 };
 
 /**
@@ -459,7 +502,7 @@ export type News = Message<"intermix.v1.News"> & {
  * Use `create(NewsSchema)` to create a new message.
  */
 export const NewsSchema: GenMessage<News> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 7);
+  messageDesc(file_intermix_v1_batch, 8);
 
 /**
  * @generated from message intermix.v1.Revocation
@@ -498,7 +541,7 @@ export type Revocation = Message<"intermix.v1.Revocation"> & {
  * Use `create(RevocationSchema)` to create a new message.
  */
 export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 8);
+  messageDesc(file_intermix_v1_batch, 9);
 
 /**
  * @generated from enum intermix.v1.Revocation.Kind
@@ -529,7 +572,7 @@ export type Revocation_Kind = (typeof Revocation_Kind)[keyof typeof Revocation_K
  * Describes the enum intermix.v1.Revocation.Kind.
  */
 export const Revocation_KindSchema: GenEnum<Revocation_Kind> = /*@__PURE__*/
-  enumDesc(file_intermix_v1_batch, 8, 0);
+  enumDesc(file_intermix_v1_batch, 9, 0);
 
 /**
  * The config that a node answers by, as far as callers have to know it.
@@ -576,7 +619,7 @@ export type Config = Message<"intermix.v1.Config"> & {
  * Use `create(ConfigSchema)` to create a new message.
  */
 export const ConfigSchema: GenMessage<Config> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 9);
+  messageDesc(file_intermix_v1_batch, 10);
 
 /**
  * @generated from message intermix.v1.Members
@@ -602,7 +645,7 @@ export type Members = Message<"intermix.v1.Members"> & {
  * Use `create(MembersSchema)` to create a new message.
  */
 export const MembersSchema: GenMessage<Members> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 10);
+  messageDesc(file_intermix_v1_batch, 11);
 
 /**
  * @generated from message intermix.v1.Answer
@@ -735,7 +778,7 @@ export type Answer = Message<"intermix.v1.Answer"> & {
  * Use `create(AnswerSchema)` to create a new message.
  */
 export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 11);
+  messageDesc(file_intermix_v1_batch, 12);
 
 /**
  * @generated from enum intermix.v1.Answer.Tier
@@ -773,7 +816,7 @@ export type Answer_Tier = (typeof Answer_Tier)[keyof typeof Answer_Tier] | Unkno
  * Describes the enum intermix.v1.Answer.Tier.
  */
 export const Answer_TierSchema: GenEnum<Answer_Tier> = /*@__PURE__*/
-  enumDesc(file_intermix_v1_batch, 11, 0);
+  enumDesc(file_intermix_v1_batch, 12, 0);
 
 /**
  * A quota that the caller has named.
@@ -823,7 +866,7 @@ export type Grant = Message<"intermix.v1.Grant"> & {
  * Use `create(GrantSchema)` to create a new message.
  */
 export const GrantSchema: GenMessage<Grant> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 12);
+  messageDesc(file_intermix_v1_batch, 13);
 
 /**
  * What evaluating asked a request, in a form that another process can ask of its own requests.
@@ -859,7 +902,7 @@ export type Question = Message<"intermix.v1.Question"> & {
  * Use `create(QuestionSchema)` to create a new message.
  */
 export const QuestionSchema: GenMessage<Question> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 13);
+  messageDesc(file_intermix_v1_batch, 14);
 
 /**
  * @generated from enum intermix.v1.Question.Kind
@@ -901,7 +944,7 @@ export type Question_Kind = (typeof Question_Kind)[keyof typeof Question_Kind] |
  * Describes the enum intermix.v1.Question.Kind.
  */
 export const Question_KindSchema: GenEnum<Question_Kind> = /*@__PURE__*/
-  enumDesc(file_intermix_v1_batch, 13, 0);
+  enumDesc(file_intermix_v1_batch, 14, 0);
 
 /**
  * A test of one value. Of a value of another type than its constants it says nothing.
@@ -952,7 +995,7 @@ export type Test = Message<"intermix.v1.Test"> & {
  * Use `create(TestSchema)` to create a new message.
  */
 export const TestSchema: GenMessage<Test> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 14);
+  messageDesc(file_intermix_v1_batch, 15);
 
 /**
  * @generated from enum intermix.v1.Test.Op
@@ -1048,7 +1091,7 @@ export type Test_Op = (typeof Test_Op)[keyof typeof Test_Op] | UnknownEnum;
  * Describes the enum intermix.v1.Test.Op.
  */
 export const Test_OpSchema: GenEnum<Test_Op> = /*@__PURE__*/
-  enumDesc(file_intermix_v1_batch, 14, 0);
+  enumDesc(file_intermix_v1_batch, 15, 0);
 
 /**
  * A request has the answer of another one where both answer these questions alike: first those by which the rules of a config
@@ -1099,7 +1142,7 @@ export type Shape = Message<"intermix.v1.Shape"> & {
  * Use `create(ShapeSchema)` to create a new message.
  */
 export const ShapeSchema: GenMessage<Shape> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 15);
+  messageDesc(file_intermix_v1_batch, 16);
 
 /**
  * What the client shall get instead of a proxied response.
@@ -1132,7 +1175,7 @@ export type DirectResponse = Message<"intermix.v1.DirectResponse"> & {
  * Use `create(DirectResponseSchema)` to create a new message.
  */
 export const DirectResponseSchema: GenMessage<DirectResponse> = /*@__PURE__*/
-  messageDesc(file_intermix_v1_batch, 16);
+  messageDesc(file_intermix_v1_batch, 17);
 
 /**
  * Which quotas an allowed check charges.

@@ -1,0 +1,146 @@
+// The caches of a process: whole answers, and verdicts of handlers. Of a fixed size, half for each, or sharing a memory that they
+// divide by what it saves.
+
+import { AnswerCache } from '../cache/answer-cache.ts'
+import { createRefusals } from '../cache/cache-metrics.ts'
+import { LocalTier, type LocalTiers, sharedTier } from '../cache/local-tier.ts'
+import type { Revocations } from '../cache/revocations.ts'
+import { CacheTuner, WATCHED_SHARE } from '../cache/tuning/cache-tuner.ts'
+import { TunedTiers } from '../cache/tuning/tuned-tiers.ts'
+import { CACHE_EVICTED_TOTAL } from '../kernel/metrics/cache.ts'
+import type { Clock, Logger, Meter } from '../kernel/ports.ts'
+
+export interface CacheOptions {
+  /** Whether whole answers are kept in the process. */
+  readonly answers: boolean
+  /** Whether single verdicts are kept in the process. */
+  readonly verdicts: boolean
+  /** Bounds of both together, where they do not share a memory. */
+  readonly maxEntries: number
+  readonly maxBytes: number
+  /** The memory that they share, in place of these bounds. */
+  readonly tuning?: TuningChoices | undefined
+  /** Background refreshes of one handler per second. */
+  readonly refreshesPerSecond: number
+}
+
+export interface TuningChoices {
+  readonly memoryBytes: number
+  /** Waiting, in seconds, that one unit of `costPerCall` is worth. */
+  readonly secondsPerUnit: number
+}
+
+export interface CheckCachesOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: Meter
+  readonly cache: CacheOptions
+  readonly revocations: Revocations
+  maxAgeMs(): number
+  /** What a call of a handler's backend costs in money. */
+  costPerCall(handler: string): number
+}
+
+/** What is held of verdicts in this process. */
+export interface HeldVerdicts extends LocalTiers {
+  readonly size: number
+  readonly bytes: number
+}
+
+export interface CheckCaches {
+  readonly answers: AnswerCache | undefined
+  readonly verdicts: HeldVerdicts | undefined
+  /** What may be kept to refresh verdicts with, in bytes. */
+  readonly maxWatchedBytes: number
+  /** Hear of what was not found: how long it took, and whether a backend was called. */
+  readonly answerMissed: ((ms: number) => void) | undefined
+  readonly verdictMissed: ((handler: string, ms: number, isCall: boolean) => void) | undefined
+  /** Divides the memory; `undefined` where sizes are fixed. */
+  readonly tuner: CacheTuner | undefined
+  start(): void
+  stop(): void
+}
+
+/** Shares of the cache's entries, and of its bytes, where they are fixed; the rest is for what verdicts are refreshed with. */
+const ANSWER_SHARE = 0.5
+const ANSWER_BYTES_SHARE = 0.45
+const VERDICT_BYTES_SHARE = 0.35
+
+export function createCheckCaches(options: CheckCachesOptions): CheckCaches {
+  const { tuning } = options.cache
+  return tuning === undefined ? fixedCaches(options) : tunedCaches(options, tuning)
+}
+
+function fixedCaches(options: CheckCachesOptions): CheckCaches {
+  const { cache } = options
+  const maxEntries = Math.max(1, Math.floor(cache.maxEntries * ANSWER_SHARE))
+  const answerBytes = Math.floor(cache.maxBytes * ANSWER_BYTES_SHARE)
+  const verdictBytes = Math.floor(cache.maxBytes * VERDICT_BYTES_SHARE)
+  const tier = cache.verdicts
+    ? new LocalTier({ maxEntries, maxBytes: verdictBytes, ...partsOf(options).verdicts })
+    : undefined
+  return {
+    answers: cache.answers
+      ? new AnswerCache({ maxEntries, maxBytes: answerBytes, ...partsOf(options).answers })
+      : undefined,
+    verdicts: tier && {
+      ...sharedTier(tier),
+      get size() {
+        return tier.size
+      },
+      get bytes() {
+        return tier.bytes
+      },
+    },
+    maxWatchedBytes: cache.maxBytes - answerBytes - verdictBytes,
+    answerMissed: undefined,
+    verdictMissed: undefined,
+    tuner: undefined,
+    start() {},
+    stop() {},
+  }
+}
+
+function tunedCaches(options: CheckCachesOptions, { memoryBytes, secondsPerUnit }: TuningChoices): CheckCaches {
+  const { cache, clock, log } = options
+  const parts = partsOf(options)
+  const costPerCall = (handler: string) => options.costPerCall(handler)
+  const tuner = new CacheTuner({ clock, log, memoryBytes, secondsPerUnit, costPerCall })
+  const answers = cache.answers
+    ? tuner.join('answers', 'answers', (maxBytes, watch) => {
+        return new AnswerCache({ maxEntries: Number.POSITIVE_INFINITY, maxBytes, watch, ...parts.answers })
+      })
+    : undefined
+  const verdicts = cache.verdicts ? new TunedTiers({ clock, tuner, ...parts.verdicts }) : undefined
+  return {
+    answers: answers?.cache,
+    verdicts,
+    maxWatchedBytes: Math.floor(memoryBytes * WATCHED_SHARE),
+    answerMissed: answers && ((ms) => answers.costs.record(ms, false)),
+    verdictMissed: verdicts && ((handler, ms, isCall) => verdicts.missed(handler, ms, isCall)),
+    tuner,
+    start() {
+      tuner.start()
+      verdicts?.start()
+    },
+    stop() {
+      tuner.stop()
+      verdicts?.stop()
+    },
+  }
+}
+
+/** What both kinds of caches are made with, whatever their size. */
+function partsOf({ meter, revocations, ...options }: CheckCachesOptions) {
+  const evicted = meter.counter(CACHE_EVICTED_TOTAL)
+  const [evictedAnswers, evictedVerdicts] = [evicted({ grain: 'answer' }), evicted({ grain: 'verdict' })]
+  return {
+    answers: {
+      revocations,
+      maxAgeMs: () => options.maxAgeMs(),
+      onEvict: () => evictedAnswers.add(),
+      refused: createRefusals(meter, 'answer'),
+    },
+    verdicts: { onEvict: () => evictedVerdicts.add(), refused: createRefusals(meter, 'verdict').size },
+  }
+}
