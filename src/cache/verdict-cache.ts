@@ -1,6 +1,9 @@
 // The verdict cache at the grain of single handlers: local tier, mesh tier, backend; one fetch per key at a time in the
 // process and, by lease, mostly one in the mesh; stale verdicts within their bound while the backend gives none.
 
+import type { Instance } from '../adapter-kit/instance.ts'
+import type { HandlerConfig } from '../config/snapshot.ts'
+import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Meter } from '../kernel/ports.ts'
 import type { Tier, Verdict } from '../kernel/verdict.ts'
@@ -114,6 +117,14 @@ export class VerdictCache {
     const { name, staleWhileRevalidateMs } = source.handler
     this.#options.protection.record(name, true)
     tier?.served(key, entry, now + entry.freshUntil - entry.createdAt + staleWhileRevalidateMs)
+  }
+
+  /** A verdict that could be served now from this process; looking counts nowhere and uses nothing up. */
+  peek(handler: HandlerConfig, instance: Instance, bag: AttributeBag): Verdict | undefined {
+    const entry = this.#options.local?.of(handler.name).peek(instanceKey(handler.digest, instance))
+    if (entry === undefined || !this.#rules.isYoungEnough(entry)) return undefined
+    const isFresh = freshness(entry, this.#options.clock.monotonic(), 0) === 'fresh'
+    return isFresh && this.#rules.allows(entry.epoch, { source: { handler }, bag }) ? entry.verdict : undefined
   }
 
   /** Drops everything that is held in this process; the mesh tier is left alone. */

@@ -16,6 +16,11 @@ export interface VerdictRulesOptions {
   maxAgeMs(): number
 }
 
+/** Whom a verdict is of, and for whose request. */
+interface AskedOf extends Pick<VerdictRequest, 'bag'> {
+  readonly source: Pick<VerdictRequest['source'], 'handler'>
+}
+
 /** Life is shortened by up to this share, so that entries of one moment do not end in one moment. */
 const JITTER = 0.02
 
@@ -32,7 +37,7 @@ export class VerdictRules {
   }
 
   /** Whether nothing that the request depends on was revoked since an epoch. */
-  allows(epoch: Epoch, { source, bag }: VerdictRequest): boolean {
+  allows(epoch: Epoch, { source, bag }: AskedOf): boolean {
     return this.#options.revocations.allows(epoch, [source.handler.name], bag)
   }
 

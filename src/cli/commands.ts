@@ -80,6 +80,11 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map(
       summary: 'Tell everything that is wrong or doubtful about a config folder.',
       load: async () => (await import('./validate.ts')).validate,
     },
+    rollout: {
+      heading: 'Tools',
+      summary: 'Publish a config, and roll it out to all nodes step by step or back.',
+      load: async () => (await import('./rollout.ts')).rollout,
+    },
     expr: {
       heading: 'Tools',
       summary: 'Evaluate and explain expressions, without a node.',

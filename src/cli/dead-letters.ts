@@ -1,18 +1,14 @@
 // `intermix dead-letters`: shows what could not be delivered, and sends it again or drops it.
 
-import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
-import { createLogger } from '../observe/logger.ts'
-import { createMeter } from '../observe/meter.ts'
-import { connectRedis, type RedisLink } from '../redis/connection.ts'
-import { redactRedisUrl } from '../kernel/redis-url.ts'
 import { DeadLetters, type LetterFilter } from '../telemetry/dead-letters.ts'
 import { meshPrefix } from '../telemetry/queue-names.ts'
 import { RedisLedger } from '../telemetry/redis-ledger.ts'
 import { defineTool, pickAction } from './command.ts'
 import { counted, headOf, letterLine, letterText, recordsOf } from './dead-letter-text.ts'
 import { type CommandIo, EXIT } from './io.ts'
+import { overQueueLink } from './queue-link.ts'
 import { pickRedis, QUEUE_REDIS_SETTINGS, signInProblems } from '../settings/redis-settings.ts'
 import { type OptionTable, type OptionValues, showArgument } from '../settings/options.ts'
 
@@ -79,7 +75,6 @@ const ACTIONS = {
 
 type Action = keyof typeof ACTIONS
 
-const CONNECT_MS = 3000
 /** Letters between two lines that say how far it has got. */
 const TELL_EVERY = 500
 
@@ -108,31 +103,13 @@ export const deadLetters = defineTool({
     return undefined
   },
   async run({ access, ...task }, io) {
-    const { clock, random } = io
-    const log = createLogger({
-      format: 'pretty',
-      level: 'error',
-      terminal: false,
-      write: (line) => io.err(line.trimEnd()),
-    })
-    const link = connectRedis({
-      access,
-      role: 'queue',
-      clock,
-      random,
-      log,
-      meter: createMeter({ processMetrics: false }),
-    })
-    try {
-      await untilUp(link, access.url, clock)
+    return await overQueueLink(access, io, async (link) => {
       const prefix = meshPrefix(task.values.redisPrefix, task.values.mesh)
       const letters = new DeadLetters({ link, prefix, ledger: new RedisLedger(link, prefix) })
       const code = await act({ ...task, letters, io })
       await letters.close()
       return code
-    } finally {
-      link.close()
-    }
+    })
   },
 })
 
@@ -159,20 +136,6 @@ function misuse({ action, id, rest, values }: Call): string[] {
     found.push('--older-than, --newer-than: nothing is both; give --newer-than the longer time')
   if (choosesOne && filters.length > 0) found.push(`${filters.join(', ')}: goes with list or --all, not with an ID`)
   return found
-}
-
-async function untilUp(link: RedisLink, url: string, clock: Clock): Promise<void> {
-  const up = new Promise<void>((resolve) => {
-    link.onUp(resolve)
-  })
-  await within(clock, CONNECT_MS, up, () => {
-    const reason = link.reason()
-    const why = reason === undefined ? '' : `: ${reason}`
-    throw new IntermixError(
-      'REDIS_UNAVAILABLE',
-      `Redis at ${redactRedisUrl(url)} cannot be used, for ${CONNECT_MS} ms already${why}`,
-    )
-  })
 }
 
 interface Task {

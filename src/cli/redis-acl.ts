@@ -16,7 +16,7 @@ const OPTIONS = {
     choices: REDIS_ROLES,
     env: false,
     placeholder: 'ROLE,…',
-    description: `For whom: ${REDIS_ROLES.join(', ')}. operator runs intermix dead-letters; quota is for a redisquota with a Redis of its own; sentinels and replicas sign in as the last two.`,
+    description: `For whom: ${REDIS_ROLES.join(', ')}. operator runs intermix dead-letters and rollout; quota is for a redisquota with a Redis of its own; sentinels and replicas sign in as the last two.`,
     defaultText: 'node, worker and operator; with Sentinel also sentinel and replica, with a cluster replica',
   },
   topology: {

@@ -33,6 +33,7 @@ const REPORTS = ({ own }: KeyNames) => [`{${own}-reports*`]
 const HANDLERS = ({ own }: KeyNames) => [`{${own}-deliver-*`]
 const LETTERS = ({ own }: KeyNames) => [`{${own}-dead-letters}*`]
 const LEDGER = ({ own }: KeyNames) => [`{${own}-ledger*`]
+const ROLLOUT = ({ own }: KeyNames) => [`{${own}-rollout}*`]
 
 const TASKS = {
   verdicts: { scripts: ['verdict'], keys: ({ prefix }) => [`${prefix}:{*`] },
@@ -76,6 +77,23 @@ const TASKS = {
     commands: 'get hdel hgetall hincrby hmget hset pexpire set time',
     keys: ({ own }) => [`${own}:rq:{*`],
   },
+  /** Which version to run is asked for, and told how that goes; versions are read. */
+  followRollouts: {
+    scripts: ['rollout-read', 'rollout-observe', 'rollout-vote'],
+    // `set`: whether Redis can be used is found out by writing.
+    commands: 'hget set',
+    keys: ROLLOUT,
+  },
+  /** Beside following them. */
+  leadRollouts: {
+    scripts: ['rollout-write', 'rollout-lease', 'rollout-observations', 'rollout-announce'],
+    keys: ROLLOUT,
+  },
+  operateRollouts: {
+    scripts: ['rollout-read', 'rollout-write', 'rollout-observations', 'rollout-keep'],
+    commands: 'hget hgetall xrevrange zrange',
+    keys: ROLLOUT,
+  },
   replay: { commands: ADD, keys: (names) => [...REPORTS(names), ...HANDLERS(names)] },
 } as const satisfies Readonly<Record<string, Task>>
 
@@ -93,10 +111,11 @@ const WORKER: readonly TaskName[] = [
   'bury',
   'ledger',
   'counters',
+  'followRollouts',
 ]
 const NODE = {
   cache: ['verdicts'],
-  queue: ['presence', 'addReports', 'replication', 'signs', 'limits', 'quotas'],
+  queue: ['presence', 'addReports', 'replication', 'signs', 'limits', 'quotas', 'followRollouts', 'leadRollouts'],
   revocations: ['revocations', 'members', 'replication'],
 } as const satisfies Readonly<Record<RedisPlace, readonly TaskName[]>>
 
@@ -105,7 +124,7 @@ const ROLES = {
   node: NODE,
   worker: { queue: WORKER },
   all: { ...NODE, queue: [...NODE.queue, ...WORKER] },
-  operator: { queue: ['bury', 'ledger', 'replay'] },
+  operator: { queue: ['bury', 'ledger', 'replay', 'operateRollouts'] },
   quota: { queue: ['quotas'] },
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<RedisPlace, readonly TaskName[]>>>>>
 

@@ -6,7 +6,10 @@ import type { Command } from './command.ts'
 import { EXIT } from './io.ts'
 
 const EXAMPLES: Readonly<Record<Role, readonly string[]>> = {
-  node: ['intermix node --config examples/quickstart --redis redis://127.0.0.1:6379'],
+  node: [
+    'intermix node --config examples/quickstart --redis redis://127.0.0.1:6379',
+    'intermix node --config redis://queue --config-cache /var/lib/intermix --redis redis://queue',
+  ],
   worker: ['intermix worker --config examples/quickstart --redis redis://127.0.0.1:6379'],
   all: ['intermix all --config examples/quickstart'],
   sidecar: [
@@ -18,7 +21,7 @@ const EXAMPLES: Readonly<Record<Role, readonly string[]>> = {
 /** The command that runs a role. */
 export function roleCommand(role: Role): Command {
   return {
-    usage: role === 'sidecar' ? '--nodes NODE,… [flags]' : '--config DIR [flags]',
+    usage: role === 'sidecar' ? '--nodes NODE,… [flags]' : '--config DIR|URL [flags]',
     options: settingsOf(role),
     notes: [
       'Durations have a unit (50ms, 10s, 1h30m), sizes may have one (64MiB). SIGTERM finishes what is in flight and ends; a second signal ends at once.',

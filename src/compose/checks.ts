@@ -15,6 +15,7 @@ import type { QuotaService } from '../kernel/services.ts'
 import { CheckEngine } from '../policy/check-engine.ts'
 import { CheckLog } from '../policy/check-log.ts'
 import { createCheckMetrics } from '../policy/check-metrics.ts'
+import type { CheckObserver } from '../policy/check-observer.ts'
 import { CheckPlans } from '../policy/check-plan.ts'
 import { PolicyRequests } from '../policy/policy-request.ts'
 import { QuotaEngine } from '../policy/quota-engine.ts'
@@ -38,6 +39,8 @@ export interface ChecksOptions {
   maxAgeMs(): number
   /** The current config; `undefined` before the first one is in. */
   state(): PolicyState | undefined
+  /** Who watches checks; `undefined` where nobody does. */
+  readonly observer?: CheckObserver | undefined
   /** A clock that all nodes share, for simulations; unless given, the Redis server's own. */
   readonly sharedNow?: () => number
 }
@@ -87,7 +90,9 @@ export function createChecks(options: ChecksOptions): Checks {
   const plans = new CheckPlans(answers)
   const requests = new PolicyRequests({ clock, plans, generationFailures, state: () => options.state() })
   const quotas = new QuotaEngine(requests)
-  const parts = { metrics, log: new CheckLog(log), verdicts, answers, answerMissed, revocations, requests, quotas }
+  const { observer } = options
+  const answering = { verdicts, answers, answerMissed, observer }
+  const parts = { metrics, log: new CheckLog(log), ...answering, revocations, requests, quotas }
   const engine = new CheckEngine({ clock, ...parts })
   const entries = meter.gauge(CACHE_ENTRIES)
   const bytes = meter.gauge(CACHE_BYTES)

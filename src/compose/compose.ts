@@ -9,14 +9,19 @@ import { AdapterEnvironments } from './adapter-environments.ts'
 import { grpcChoices } from './grpc-choices.ts'
 import { createDomains, createRateLimits, type RateLimits } from './rate-limits.ts'
 import { checkHandlers, chooseHandlers } from './handler-choice.ts'
+import type { RolloutAnnouncer } from '../rollout/announcer.ts'
+import type { RolloutController } from '../rollout/controller.ts'
 import { type Door, door } from './listening-door.ts'
+import { Following } from './following.ts'
 import { LiveConfig } from './live-config.ts'
 import { reportAcks } from './report-choices.ts'
 import { policyChoices } from './policy-choices.ts'
 import { createQuotaCounters } from './quota-counters.ts'
+import { createAnnouncer, createRolloutControl } from './rollout-control.ts'
 import { createReplications, type Replications } from './replications.ts'
 import { createPolicy, type Policy } from './policy.ts'
 import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
+import type { ConfigSource } from '../config/config-source.ts'
 import { folderSource } from '../config/folder-source.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { WatchedConfig } from '../config/watch.ts'
@@ -24,7 +29,7 @@ import type { AttributeBag } from '../kernel/attribute-bag.ts'
 import { within } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
 import type { RedisRole } from '../kernel/metrics/process.ts'
-import type { Operations } from '../kernel/operation.ts'
+import { asRead, type Operations } from '../kernel/operation.ts'
 import { createGuard } from '../policy/guard.ts'
 import { explainCheck, type ExplainScope } from '../policy/explain.ts'
 import { HandlerTables } from '../policy/handler-table.ts'
@@ -43,6 +48,7 @@ import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
 import { fastifyHost } from '../server/fastify-host.ts'
 import { createHttpServer } from '../server/http.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
+import { rolloutOperation } from '../server/rollout-operation.ts'
 import { quotasOperation } from '../server/quota-operation.ts'
 
 const NODE_VARIETIES: readonly Variety[] = ['check', 'quota', 'attributes']
@@ -57,24 +63,45 @@ export const createProcess: CreateProcess = async (role, settings, ports) => {
   const { clock, log, meter } = ports
   const adapters = await loadAdapters(settings.adapters.join(','), { from: process.cwd(), known: builtInAdapters() })
   const domains = createDomains(settings, ports)
-  const watched = await WatchedConfig.open({
-    source: folderSource(settings.config, { clock, log }),
-    compile: {
-      adapters,
-      defaultNamespace: settings.defaultNamespace,
-      maxEvaluationSteps: settings.maxEvaluationSteps,
-      requireRules: settings.requireRules,
-      processes: settings.processes,
-    },
-    onLoaded: (loaded) => domains?.takeFrom(loaded),
-    clock,
-    log,
-    meter,
-  })
+  const compile = {
+    adapters,
+    defaultNamespace: settings.defaultNamespace,
+    maxEvaluationSteps: settings.maxEvaluationSteps,
+    requireRules: settings.requireRules,
+    processes: settings.processes,
+  }
+  const open = async (source: ConfigSource) =>
+    await WatchedConfig.open({ source, compile, onLoaded: (loaded) => domains?.takeFrom(loaded), clock, log, meter })
+  const { configRedis } = settings
+  const following = configRedis && new Following(configRedis, settings, ports, compile)
+  await following?.connected()
+  // Before there is a config: where none was ever published, somebody has to try the first one.
+  const control = following && role !== 'worker' ? createRolloutControl(following, settings, ports) : undefined
+  control?.start()
+  const announcer = following && role !== 'worker' ? await createAnnouncer(following, settings, ports) : undefined
+  announcer?.start()
+  const watched = await (following?.open(open) ?? open(folderSource(settings.config, { clock, log })))
   checkHandlers(watched.current(), settings)
   const createGrpc = role === 'worker' ? undefined : await loadTransport(settings.transport)
   await domains?.start()
-  return new Composition(settings, ports, watched, domains, createGrpc, await loadWorker(settings))
+  return new Composition(
+    settings,
+    ports,
+    { watched, following, control, announcer },
+    domains,
+    createGrpc,
+    await loadWorker(settings),
+  )
+}
+
+interface Configured {
+  readonly watched: WatchedConfig
+  /** Where the config comes from a Redis. */
+  readonly following: Following | undefined
+  /** Leads rollouts; workers never do. */
+  readonly control: RolloutController | undefined
+  /** Tells of them. */
+  readonly announcer: RolloutAnnouncer | undefined
 }
 
 class Composition implements RunningProcess {
@@ -83,6 +110,9 @@ class Composition implements RunningProcess {
   readonly #settings: Settings
   readonly #ports: ProcessPorts
   readonly #watched: WatchedConfig
+  readonly #following: Following | undefined
+  readonly #control: RolloutController | undefined
+  readonly #announcer: RolloutAnnouncer | undefined
   readonly #links = new Map<RedisRole, RedisLink>()
   readonly #environments: AdapterEnvironments
   readonly #listener: AdapterListener | undefined
@@ -99,7 +129,7 @@ class Composition implements RunningProcess {
   constructor(
     settings: Settings,
     ports: ProcessPorts,
-    watched: WatchedConfig,
+    { watched, following, control, announcer }: Configured,
     domains: WatchedDomains | undefined,
     createGrpc: CreateGrpcServer | undefined,
     createWorker: CreateWorker | undefined,
@@ -110,6 +140,10 @@ class Composition implements RunningProcess {
     this.#settings = settings
     this.#ports = ports
     this.#watched = watched
+    this.#following = following
+    this.#control = control
+    this.#announcer = announcer
+    if (following !== undefined) this.#links.set('config', following.link)
     const link = (access: RedisAccess | undefined, kind: RedisRole, commandTimeoutMs: number) => {
       if (access === undefined) return undefined
       const probeKeys = () => probeKeysOf(kind, settings)
@@ -160,7 +194,18 @@ class Composition implements RunningProcess {
     )
     const { queue: queueReplication, revocations: replication } = this.#replications
     this.#policy = serving
-      ? createPolicy({ ...policyChoices(settings), ...redis, replication, clock, random, log, meter, state, siblings })
+      ? createPolicy({
+          ...policyChoices(settings),
+          ...redis,
+          replication,
+          clock,
+          random,
+          log,
+          meter,
+          state,
+          siblings,
+          observer: following?.observer,
+        })
       : undefined
     this.#rateLimits =
       domains && this.#policy && createRateLimits(domains, this.#policy.ruleLimits, settings, this.#environments, ports)
@@ -171,6 +216,7 @@ class Composition implements RunningProcess {
     this.operations = this.#createOperations()
     this.debug = new Map<string, () => unknown>([
       ['config', () => watched.status()],
+      ...(following === undefined ? [] : ([['rollout', () => following.view()]] as const)),
       ...(serving ? ([['admission', () => this.#admission.view()]] as const) : []),
       ...(this.#rateLimits === undefined ? [] : ([['ratelimit', this.#rateLimits.view]] as const)),
       ...(this.#policy?.debug ?? []),
@@ -189,11 +235,13 @@ class Composition implements RunningProcess {
     for (const [name, door] of this.#doors) addresses[name] = await door.listen()
     if (this.#listener !== undefined) addresses['prometheus'] = await this.#listener.listen(settings.prometheusAddress)
     this.#followRedis()
+    this.#following?.start({ watched: this.#watched, config: this.#config, verdicts: this.#policy?.verdicts })
     const config = `${snapshot.rules.length} rules, ${snapshot.handlers.size} handlers, ${snapshot.instances.size} instances`
     return { addresses, facts: { config } }
   }
 
   retire(): void {
+    void this.#following?.leave()
     this.#policy?.retire()
     for (const door of this.#doors.values()) door.retire()
   }
@@ -202,6 +250,9 @@ class Composition implements RunningProcess {
     const { clock } = this.#ports
     const endAt = clock.monotonic() + deadlineMs
     const left = () => Math.max(0, endAt - clock.monotonic())
+    await this.#control?.stop()
+    await this.#announcer?.stop()
+    await this.#following?.stop()
     // Doors first, so that what they still take is handed on; handlers last, because others use them until then.
     await Promise.all([...this.#doors.values()].map((door) => door.drain(left() / 2)))
     const ended = this.#policy?.ended.idle()
@@ -259,6 +310,7 @@ class Composition implements RunningProcess {
 
   #createOperations(): Operations {
     const policy = this.#policy
+    const following = this.#following
     if (policy === undefined) return new Map()
     const { clock, log } = this.#ports
     const { checkTimeoutMs: defaultTimeoutMs, maxMapEntries, maxAttributeBytes } = this.#settings
@@ -283,6 +335,7 @@ class Composition implements RunningProcess {
       ['revocations', revocationsOperation(operator)],
       ['explain', explainOperation(operator)],
       ['quotas', quotasOperation(operator, this.#createQuotaCounters())],
+      ...(following === undefined ? [] : ([[asRead('rollout'), rolloutOperation(operator, following)]] as const)),
     ])
   }
 

@@ -59,6 +59,12 @@ export class LiveConfig {
     return this.#state
   }
 
+  /** Waits until nothing is being taken into use. @returns why the newest snapshot is not in use; `undefined` where it is. */
+  async settled(): Promise<unknown> {
+    await this.#applying
+    return this.#failure
+  }
+
   /** Calls back with every state from now on. */
   onState(listener: (state: PolicyState) => void): void {
     this.#listeners.push(listener)

@@ -15,6 +15,7 @@ export function probeKeysOf(role: RedisRole, settings: Settings): readonly strin
   if (role === 'revocations') return [revocations]
   if (role === 'cache') return Array.from({ length: VERDICT_KEYS }, (_, i) => `${redisPrefix}:{probe-${i}}`)
   const prefix = meshPrefix(redisPrefix, mesh)
+  if (role === 'config') return [`{${prefix}-rollout}:probe`]
   const own = [`{${prefix}-ledger}:probe`, `{${prefix}-reports}:probe`]
   return settings.role === 'worker' || revocationRedis !== undefined ? own : [...own, revocations]
 }

@@ -19,6 +19,8 @@ export interface ProcessPorts {
   readonly loopLag: LoopLag
   /** The other processes of this node; `undefined` where this is the only one. */
   readonly siblings?: Siblings | undefined
+  /** Calls back, before the process ends, with an error that nobody handled. What it calls must be quick and synchronous. */
+  readonly onCrash?: ((listener: (error: unknown) => void) => void) | undefined
 }
 
 /** What a started process says of itself. */

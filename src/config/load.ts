@@ -11,7 +11,7 @@ import { atOnce, type Run, type Sliced } from './slices.ts'
 
 export { type LoadedConfig, parseConfigText } from './parse-text.ts'
 
-const MAX_FILE_BYTES = 16 * 1024 * 1024
+export const MAX_FILE_BYTES = 16 * 1024 * 1024
 const MAX_FILES = 10_000
 const ATTEMPTS = 3
 const HASHED_AT_ONCE = 1024 * 1024
@@ -135,7 +135,7 @@ function whyUnreadable(error: unknown): string {
 }
 
 /** Paths and identities of the config files, by name. Rejects where the folder cannot be read. */
-async function listConfigFiles(folder: string): Promise<ReadonlyMap<string, string>> {
+export async function listConfigFiles(folder: string): Promise<ReadonlyMap<string, string>> {
   const names = (await readdir(folder)).filter((name) => !name.startsWith('.') && /\.(ya?ml|json)$/i.test(name))
   const files = new Map<string, string>()
   for (const name of names.toSorted().slice(0, MAX_FILES)) {

@@ -15,5 +15,8 @@ export interface OperationReply {
 /** One thing that can be asked. Expected failures are replies; only bugs reject. */
 export type Operation = (request: OperationRequest) => Promise<OperationReply>
 
-/** Operations by name: `POST /v1/<name>`. */
+/** Operations by name: `POST /v1/<name>`, and `GET /v1/<name>` by the name that `asRead` gives them. */
 export type Operations = ReadonlyMap<string, Operation>
+
+/** The name of what is read and changes nothing. */
+export const asRead = (name: string): string => `GET ${name}`

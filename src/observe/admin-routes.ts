@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import { IntermixError } from '../kernel/errors.ts'
 import { type HttpAnswer, JSON_TYPE, jsonAnswer } from '../kernel/http-answer.ts'
-import type { Operations } from '../kernel/operation.ts'
+import { asRead, type Operations } from '../kernel/operation.ts'
 import type { Logger } from '../kernel/ports.ts'
 import { codeName, httpStatusOf } from '../kernel/status.ts'
 import { debugJson } from './debug-json.ts'
@@ -76,11 +76,12 @@ export function adminRoutes(options: AdminServerOptions): readonly AdminRoute[] 
       maxBodyBytes: MAX_BODY_BYTES,
       answer: ({ body }) => setLevel(log, body),
     },
+    get('/v1/:name', async (call) => await operate(options, call, asRead(call.name))),
     {
       method: 'POST',
       path: '/v1/:name',
       maxBodyBytes: MAX_OPERATION_BYTES,
-      answer: async (call) => await operate(options, call),
+      answer: async (call) => await operate(options, call, call.name),
     },
   ]
 }
@@ -149,13 +150,14 @@ async function view({ debug }: AdminServerOptions, name: string): Promise<HttpAn
 
 async function operate(
   { operations = new Map() }: AdminServerOptions,
-  { name, url, body }: AdminCall,
+  { name: asked, url, body }: AdminCall,
+  name: string,
 ): Promise<HttpAnswer> {
   const operation = operations.get(name)
   if (operation === undefined) {
     const names = [...operations.keys()].sort().join(', ')
     const known = names === '' ? 'this process has none, or is still starting' : `there are: ${names}`
-    throw new IntermixError('NOT_FOUND', `there is no POST /v1/${name} here; ${known}`)
+    throw new IntermixError('NOT_FOUND', `there is no ${name === asked ? 'POST' : 'GET'} /v1/${asked} here; ${known}`)
   }
   const query = Object.fromEntries(new URLSearchParams(url.split('?')[1] ?? ''))
   const { httpStatus, body: answered } = await operation({ body, query })

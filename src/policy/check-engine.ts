@@ -16,6 +16,7 @@ import { type Answer, NOT_JUDGED } from '../kernel/verdict.ts'
 import { afterWaiting, givenAgain, oldestEpoch, usesFor } from '../cache/answer-life.ts'
 import type { CheckLog } from './check-log.ts'
 import type { CheckMetrics } from './check-metrics.ts'
+import type { CheckObserver } from './check-observer.ts'
 import { combineVerdicts, type SettledPart } from './combine.ts'
 import { type Evaluation, evaluateRules } from './evaluate.ts'
 import { fillHeaders, NO_HEADERS } from './header-operations.ts'
@@ -39,6 +40,8 @@ export interface CheckEngineOptions {
   readonly revocations: Revocations
   readonly requests: PolicyRequests
   readonly quotas: QuotaEngine
+  /** `undefined` where nobody watches. */
+  readonly observer?: CheckObserver | undefined
 }
 
 const NO_QUOTAS: ReadonlyMap<string, QuotaGrant> = new Map()
@@ -58,8 +61,18 @@ export class CheckEngine implements CheckService {
   }
 
   check(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const { requests, observer } = this.#options
     const isUnused = options.uses !== undefined && options.uses < 0
-    return this.#options.requests.handle(bag, options, isUnused ? this.#giveBack : this.#answer)
+    if (isUnused) return requests.handle(bag, options, this.#giveBack)
+    if (observer === undefined) return requests.handle(bag, options, this.#answer)
+    try {
+      const outcome = requests.handle(bag, options, this.#answer)
+      if (outcome instanceof Promise) outcome.catch((error: unknown) => observer.failed(error))
+      return outcome
+    } catch (error) {
+      observer.failed(error)
+      throw error
+    }
   }
 
   /** Nobody waits for it: what cannot be given back comes back with time. */
@@ -132,11 +145,12 @@ export class CheckEngine implements CheckService {
       directResponse: combined.directResponse,
       deniedBy: combined.deniedBy,
     }
-    for (const part of parts) {
-      if (part.outcome.entry !== undefined) continue
+    const undecided = parts.filter((part) => part.outcome.entry === undefined)
+    for (const part of undecided) {
       this.#options.metrics.unknown.add(part)
       this.#options.log.unknown(part)
     }
+    if (undecided.length > 0) this.#options.observer?.undecided(call, undecided)
     const answer = { ...findings, referenced: this.#references(call, reads) }
     const { scope } = call.plan
     if (this.#options.answers === undefined || scope === undefined || !isLasting || freshUntil <= now)
@@ -192,9 +206,10 @@ export class CheckEngine implements CheckService {
 
   /** @param told `undefined` for what nobody may keep, such as an answer that paid for a quota once */
   #answered(call: Call, answer: Answer, told: Told = NOT_TOLD): CheckOutcome | Promise<CheckOutcome> {
-    const { clock, metrics, log } = this.#options
+    const { clock, metrics, log, observer } = this.#options
     const answeredAt = clock.monotonic()
     metrics.answered(answer, answeredAt - call.startedAt)
+    observer?.answered(call, answer, answeredAt - call.startedAt)
     if (answer.status.code !== 0) log.denied(answer)
     const { quotas, charging } = call.options
     if (quotas === undefined || quotas.size === 0 || answer.status.code !== 0 || charging === 'none')

@@ -71,7 +71,7 @@ function evaluateAll(rules: readonly RuleConfig[], bag: AttributeBag, context: E
 }
 
 /** Whether the rule has a say in the answer; one with quotas alone has a say in those. */
-function isAsked({ actions, requestHeaders, responseHeaders }: RuleConfig): boolean {
+export function isAsked({ actions, requestHeaders, responseHeaders }: RuleConfig): boolean {
   if (requestHeaders.length + responseHeaders.length > 0) return true
   return actions.some(({ instances }) => instances.some(({ template }) => template.variety === 'check'))
 }

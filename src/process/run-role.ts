@@ -74,9 +74,15 @@ type End = 'well' | 'badly' | 'late'
 /** Runs a role until a signal ends it. @returns the exit code. */
 export async function runRole(settings: Settings, host: RoleHost): Promise<number> {
   const { clock } = host
-  const log = processLog(settings, host)
+  const crashes = new CrashListeners(host)
+  const log = processLog(settings, crashes.host)
   const stopped = firstCause(host, log)
-  const parts = new Parts(settings, { ...host, createAdmin: host.createAdmin ?? (await adminFor(settings)) }, log)
+  const parts = new Parts(
+    settings,
+    { ...host, createAdmin: host.createAdmin ?? (await adminFor(settings)) },
+    log,
+    crashes,
+  )
   try {
     const started = await Promise.race([parts.start(), stopped])
     if (typeof started === 'object') {
@@ -119,6 +125,33 @@ export function processLog(settings: Settings, host: ProcessHost): RootLogger {
   })
   host.onLibraryOutput(toldOnce(log))
   return log
+}
+
+/** Who hears of an error that ends the process before it does. */
+class CrashListeners {
+  /** The host, as whoever ends the process by such an error is to have it. */
+  readonly host: ProcessHost
+  readonly #listeners: ((error: unknown) => void)[] = []
+
+  constructor(host: ProcessHost) {
+    const onCrash: ProcessHost['onCrash'] = (end) => host.onCrash((error) => this.#tell(error, end))
+    this.host = { ...host, onCrash }
+  }
+
+  add(listener: (error: unknown) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  #tell(error: unknown, end: (error: unknown) => void): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(error)
+      } catch {
+        // What ends the process is the first error, and that is told.
+      }
+    }
+    end(error)
+  }
 }
 
 /** A library may say the same at every reconnect: the same again is for who looks for details. */
@@ -168,14 +201,21 @@ class Parts {
   readonly #operations = new Map<string, Operation>()
   readonly #admin: AdminServer
   readonly #loopLag: LoopMonitor
+  readonly #crashes: CrashListeners
   #redis: EmbeddedRedis | undefined
   #running: RunningProcess | undefined
   #stopping = false
 
-  constructor(settings: Settings, host: RoleHost & Required<Pick<RoleHost, 'createAdmin'>>, log: RootLogger) {
+  constructor(
+    settings: Settings,
+    host: RoleHost & Required<Pick<RoleHost, 'createAdmin'>>,
+    log: RootLogger,
+    crashes: CrashListeners,
+  ) {
     this.#settings = settings
     this.#host = host
     this.#log = log
+    this.#crashes = crashes
     const version = { version: host.version, node: process.version, role: settings.role, id: settings.nodeId }
     this.#admin = host.createAdmin({
       meter: this.#meter,
@@ -199,7 +239,17 @@ class Parts {
     const settings = withPrivateRedis(this.#settings, this.#redis)
     const { siblings } = this.#host
     const loopLag = this.#loopLag
-    const ports = { clock, random, log: this.#log, meter: this.#meter, health: this.#health, loopLag, siblings }
+    const onCrash = (listener: (error: unknown) => void) => this.#crashes.add(listener)
+    const ports = {
+      clock,
+      random,
+      log: this.#log,
+      meter: this.#meter,
+      health: this.#health,
+      loopLag,
+      siblings,
+      onCrash,
+    }
     this.#running = await createProcess(settings.role, settings, ports)
     for (const [name, view] of this.#running.debug) this.#debug.set(name, view)
     for (const [name, operation] of this.#running.operations ?? []) this.#operations.set(name, operation)

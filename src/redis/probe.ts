@@ -20,6 +20,7 @@ const SETTINGS: Readonly<Record<RedisRole, string | undefined>> = {
   queue: '--queue-redis-timeout',
   handlers: '--queue-redis-timeout',
   revocations: undefined,
+  config: undefined,
 }
 
 export interface ProbeOptions {

@@ -2,6 +2,7 @@
 
 import type { RedisAccess } from '../redis/redis-access.ts'
 import { parseRedisUrl } from '../kernel/redis-url.ts'
+import { followedRedis } from './config-place.ts'
 import { flagOf, type OptionTable, type OptionValues } from './options.ts'
 import { CONFIGURED, DECIDING, type SettingSpec } from './setting-spec.ts'
 
@@ -176,9 +177,12 @@ export const QUEUE_REDIS_SETTINGS = {
 
 const LINKS = ['cacheRedis', 'queueRedis', 'revocationRedis'] as const
 
-type RedisValues = Partial<OptionValues<typeof REDIS_SETTINGS>>
+interface RedisValues extends Partial<OptionValues<typeof REDIS_SETTINGS>> {
+  /** Where the config comes from: a folder, or the URL of a Redis. */
+  readonly config?: string | undefined
+}
 
-type RedisLinks = Readonly<Record<(typeof LINKS)[number], RedisAccess | undefined>>
+type RedisLinks = Readonly<Record<(typeof LINKS)[number] | 'configRedis', RedisAccess | undefined>>
 
 /** The files for TLS, if there are any. */
 export function redisTlsFiles(values: Pick<RedisValues, 'redisTlsCa' | 'redisTlsCert' | 'redisTlsKey'>) {
@@ -190,11 +194,9 @@ export function redisTlsFiles(values: Pick<RedisValues, 'redisTlsCa' | 'redisTls
 export function pickRedis(values: RedisValues): RedisLinks {
   const { redisSentinelUser: user, redisSentinelPasswordFile: passwordFile } = values
   const files = redisTlsFiles(values)
-  const pick = (link: (typeof LINKS)[number]): RedisAccess | undefined => {
-    const url = values[link] ?? (link === 'revocationRedis' ? undefined : values.redis)
-    if (url === undefined || url === 'none') return undefined
+  const access = (url: string, ownFile: string | undefined): RedisAccess => {
     const { kind, tls, password } = parseRedisUrl(url)
-    const file = values[`${link}PasswordFile`] ?? (password === undefined ? values.redisPasswordFile : undefined)
+    const file = ownFile ?? (password === undefined ? values.redisPasswordFile : undefined)
     return {
       url,
       ...(file === undefined ? {} : { passwordFile: file }),
@@ -202,7 +204,23 @@ export function pickRedis(values: RedisValues): RedisLinks {
       ...(!tls || files === undefined ? {} : { tls: files }),
     }
   }
-  return { cacheRedis: pick('cacheRedis'), queueRedis: pick('queueRedis'), revocationRedis: pick('revocationRedis') }
+  const pick = (link: (typeof LINKS)[number]): RedisAccess | undefined => {
+    const url = values[link] ?? (link === 'revocationRedis' ? undefined : values.redis)
+    return url === undefined || url === 'none' ? undefined : access(url, values[`${link}PasswordFile`])
+  }
+  const queueRedis = pick('queueRedis')
+  const followed = followedRedis(values.config)
+  return {
+    cacheRedis: pick('cacheRedis'),
+    queueRedis,
+    revocationRedis: pick('revocationRedis'),
+    configRedis: followed === undefined ? undefined : (sameAs(queueRedis, followed) ?? access(followed, undefined)),
+  }
+}
+
+/** The same server is signed in to in the same way. */
+function sameAs(known: RedisAccess | undefined, url: string): RedisAccess | undefined {
+  return known?.url === url ? known : undefined
 }
 
 /**
@@ -214,7 +232,7 @@ export function signInProblems(
   concerns: (key: keyof typeof REDIS_SIGN_IN) => boolean = () => true,
 ): readonly string[] {
   const links = pickRedis(values)
-  const all = LINKS.flatMap((link) => links[link] ?? [])
+  const all = [...LINKS, 'configRedis' as const].flatMap((link) => links[link] ?? [])
   const problems: string[] = []
   for (const link of LINKS) {
     const key = `${link}PasswordFile` as const

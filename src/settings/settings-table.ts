@@ -25,10 +25,36 @@ export const SETTINGS = {
   config: {
     kind: 'path',
     required: true,
-    placeholder: 'DIR',
-    description: 'Folder with the config: rules, handlers, instances and manifests in YAML.',
+    placeholder: 'DIR|URL',
+    description:
+      'Folder with the config: rules, handlers, instances and manifests in YAML; or the URL of a Redis, to run what intermix rollout publishes there.',
     group: 'Config',
     roles: CONFIGURED,
+  },
+  configCache: {
+    kind: 'path',
+    placeholder: 'DIR',
+    description:
+      'Folder that keeps versions from --config redis://…, for starts without Redis and over a version that ends the process.',
+    defaultText: 'none: a start needs Redis',
+    group: 'Config',
+    roles: CONFIGURED,
+  },
+  rolloutWebhook: {
+    kind: 'url',
+    placeholder: 'URL',
+    description: 'Is told each change of config rollouts, by whichever node has one (Standard Webhooks).',
+    defaultText: 'none',
+    group: 'Config',
+    roles: DECIDING,
+  },
+  rolloutWebhookSecret: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'File with the secret by which --rollout-webhook is signed, in base64.',
+    defaultText: 'none: unsigned',
+    group: 'Config',
+    roles: DECIDING,
   },
   defaultNamespace: {
     kind: 'text',

@@ -1,6 +1,7 @@
 // The settings of a role from its arguments and environment: typed, or every problem at once.
 
 import { hostname } from 'node:os'
+import { redactRedisUrl } from '../kernel/redis-url.ts'
 import { nearest } from '../kernel/suggest.ts'
 import { systemRandom } from '../kernel/system-clock.ts'
 import type { RedisAccess } from '../redis/redis-access.ts'
@@ -14,6 +15,7 @@ import {
   readOptions,
   variableOf,
 } from './options.ts'
+import { configPlaceProblems } from './config-place.ts'
 import { pickRedis, signInProblems } from './redis-settings.ts'
 import type { Role, SettingSpec } from './setting-spec.ts'
 import { SETTINGS } from './settings-table.ts'
@@ -31,6 +33,8 @@ export interface Settings extends Omit<OptionValues<Table>, keyof RedisValues | 
   readonly queueRedis: RedisAccess | undefined
   /** Redis of revocations alone; `undefined` where they are in that of the queue, or of the cache. */
   readonly revocationRedis: RedisAccess | undefined
+  /** Redis whose versions of the config are followed; `undefined` where `config` is a folder. */
+  readonly configRedis: RedisAccess | undefined
   /** Bound of one call of the queue Redis, in ms: that of the cache Redis unless it is set apart. */
   readonly queueRedisTimeoutMs: number
   /** Whether anything was said of Redis (`none` included); if not, `all` looks for a redis-server of its own. */
@@ -62,6 +66,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     ...foreignFlags(role, given),
     ...unknownVariables(env),
     ...redisProblems(role, values, given),
+    ...configPlaceProblems(values),
     ...sharedAddresses(role, values),
     ...grpcProblems(role, values),
     ...ackProblems(values),
@@ -75,6 +80,8 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     settings: {
       ...rest,
       ...redis,
+      // Shown and logged: no place for a password.
+      config: redis.configRedis === undefined ? rest.config : redactRedisUrl(redis.configRedis.url),
       role,
       queueRedisTimeoutMs: values.queueRedisTimeoutMs ?? values.redisTimeoutMs,
       redisGiven,

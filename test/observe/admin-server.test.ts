@@ -110,6 +110,12 @@ describe.each(ADMIN_HOSTS)('the admin server on %s', (_, createAdmin) => {
     expect(log.level).toBe('info')
   })
 
+  it('says that there is nothing to read by a name', async () => {
+    const { get } = await start()
+    const { status, json } = await get('/v1/x')
+    expect([status, json]).toMatchObject([404, { message: expect.stringContaining('there is no GET /v1/x here') }])
+  })
+
   it('answers /version and an unknown path', async () => {
     const { get } = await start()
     expect((await get('/version')).json).toEqual({ version: '1.2.3' })
@@ -117,7 +123,7 @@ describe.each(ADMIN_HOSTS)('the admin server on %s', (_, createAdmin) => {
       ['GET', '/nowhere'],
       ['GET', '/debug/%zz'],
       ['GET', '/debug/a/b'],
-      ['GET', '/v1/x'],
+      ['GET', '/v1/x/y'],
       ['DELETE', '/debug'],
       ['POST', '/metrics'],
     ] as const) {

@@ -15,6 +15,7 @@ import { formatProblem } from '../../src/kernel/problem.ts'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
 import { Code } from '../../src/kernel/status.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
+import type { CheckObserver } from '../../src/policy/check-observer.ts'
 import { FakeClock } from '../helpers/clock.ts'
 import { createSimulatedNode, type SimulatedNode } from '../properties/simulated-node.ts'
 
@@ -96,7 +97,33 @@ const naming = defineAdapter({
   }),
 })
 
-const ADAPTERS: ReadonlyMap<string, AnyAdapter> = new Map([...builtInAdapters(), ['pods', pods], ['naming', naming]])
+/** How often a handler of `far` was asked. */
+export const far = { calls: 0 }
+
+/** Stands for a backend: answers later, denies `/no`, and fails for `/broken`. */
+const farAdapter = defineAdapter({
+  name: 'far',
+  description: 'Answers later.',
+  templates: ['listentry'],
+  config: z.strictObject({}),
+  doesIo: true,
+  create: () => ({
+    check: {
+      listentry: ({ fields: { value } }) => {
+        far.calls++
+        if (value === '/broken') return Promise.reject(new IntermixError('BACKEND_FAILED', 'broken'))
+        return Promise.resolve({ status: { code: value === '/no' ? Code.PERMISSION_DENIED : 0, message: '' } })
+      },
+    },
+  }),
+})
+
+const ADAPTERS: ReadonlyMap<string, AnyAdapter> = new Map<string, AnyAdapter>([
+  ...builtInAdapters(),
+  ['pods', pods],
+  ['naming', naming],
+  ['far', farAdapter],
+])
 
 /** The four or sixteen bytes of an address. */
 export function ip(text: string): Uint8Array {
@@ -122,9 +149,17 @@ export interface PolicyNode extends SimulatedNode {
 }
 
 /** @param answers whether whole answers are kept. */
-export async function startPolicy(snapshot: Snapshot, answers = true): Promise<PolicyNode> {
+export async function startPolicy(snapshot: Snapshot, answers = true, observer?: CheckObserver): Promise<PolicyNode> {
   const clock = new FakeClock()
-  const options = { clock, random: () => 0.5, link: undefined, prefix: '', nodeId: 'a', answers }
+  const options = {
+    clock,
+    random: () => 0.5,
+    link: undefined,
+    prefix: '',
+    nodeId: 'a',
+    answers,
+    ...(observer && { observer }),
+  }
   const node = await createSimulatedNode(options, snapshot)
   return {
     ...node,
@@ -134,8 +169,8 @@ export async function startPolicy(snapshot: Snapshot, answers = true): Promise<P
 }
 
 /** As `startPolicy`; it stops when the test that calls this has ended. */
-export async function startNode(snapshot: Snapshot, answers = true): Promise<PolicyNode> {
-  const node = await startPolicy(snapshot, answers)
+export async function startNode(snapshot: Snapshot, answers = true, observer?: CheckObserver): Promise<PolicyNode> {
+  const node = await startPolicy(snapshot, answers, observer)
   onTestFinished(() => node.stop())
   return node
 }

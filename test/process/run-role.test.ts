@@ -280,6 +280,28 @@ describe('a role', () => {
   })
 })
 
+describe('an error that nobody handled', () => {
+  it('is told to parts of the process before it ends, whatever comes of that', async () => {
+    const told: unknown[] = []
+    const run = launch(settingsOf('--redis=none'), {
+      create: async (_role, _settings, { onCrash }) => {
+        onCrash?.((error) => {
+          told.push(error)
+          throw new Error('worse')
+        })
+        return { start: async () => ({ addresses: {} }), stop: async () => {}, debug: new Map() }
+      },
+    })
+    await run.shown(/started/)
+    const bug = new Error('a bug')
+    run.crash(bug)
+    expect(told).toEqual([bug])
+    expect(run.exits).toEqual([1])
+    run.signal('SIGTERM')
+    await run.ended
+  })
+})
+
 describe('a start that fails', () => {
   const failing =
     (error: unknown): CreateProcess =>

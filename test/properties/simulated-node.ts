@@ -9,6 +9,7 @@ import { RuleSelector } from '../../src/config/rule-index.ts'
 import { atOnce } from '../../src/config/slices.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
 import type { CheckEngine } from '../../src/policy/check-engine.ts'
+import type { CheckObserver } from '../../src/policy/check-observer.ts'
 import { createGuard } from '../../src/policy/guard.ts'
 import { HandlerTables, type PolicyState } from '../../src/policy/handler-table.ts'
 import type { PolicyRequests } from '../../src/policy/policy-request.ts'
@@ -58,6 +59,7 @@ export interface SimulatedNodeOptions {
   readonly limits?: (handler: string) => Limits
   /** Bounds of what is kept; small unless told. */
   readonly bounds?: Pick<CacheOptions, 'maxEntries' | 'maxBytes'>
+  readonly observer?: CheckObserver
 }
 
 export async function createSimulatedNode(options: SimulatedNodeOptions, first: Snapshot): Promise<SimulatedNode> {
@@ -106,6 +108,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     revocations,
     maxAgeMs: () => Number.POSITIVE_INFINITY,
     state: () => state,
+    observer: options.observer,
     sharedNow: () => Math.floor(clock.monotonic()) + SERVER_START,
   })
   checks.start()

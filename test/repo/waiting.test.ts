@@ -19,6 +19,7 @@ const TIMERS: Readonly<Record<string, string>> = {
   'whole/filter/world.ts': 'polls a condition until a deadline',
   'whole/intermix.ts': 'polls a process until a deadline',
   'whole/ratelimit/differential.ts': 'waits for the next second, by the clock of programs that are asked',
+  'whole/rollout/mesh.ts': 'the rate of requests',
 }
 
 it('no test sleeps', () => {

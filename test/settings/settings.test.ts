@@ -101,7 +101,7 @@ describe('settings', () => {
     )
     expect(found).toEqual([
       '--grcp-address: no such flag; did you mean --grpc-address?',
-      '--config (or INTERMIX_CONFIG) is missing: Folder with the config: rules, handlers, instances and manifests in YAML.',
+      '--config (or INTERMIX_CONFIG) is missing: Folder with the config: rules, handlers, instances and manifests in YAML; or the URL of a Redis, to run what intermix rollout publishes there.',
       '--http-address: "8080" does not fit; give HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (port 0 takes a free one), or unix:PATH',
       '--redis-timeout: "50" does not fit; give a value with a unit such as 50ms, 10s or 1h30m, from 1ms to 10s',
       'INTERMIX_CACHE_MAX_BYTES: "lots" does not fit; give a value such as 64MiB, 512KiB or 1000000, from 1MiB',

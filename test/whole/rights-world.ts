@@ -54,7 +54,7 @@ export async function startRightsWorld({ flags, quotaUrl }: RedisFlags): Promise
     const worker = await start('worker', 'w', flags('worker'))
     const nodeFlags = [...flags('node'), '--ratelimit-config', limits, '--rlqs']
     const nodes = [await start('node', 'a', nodeFlags), await start('node', 'b', nodeFlags)] as const
-    const exercise = () => exerciseAll({ nodes, worker, backend, operator: flags('operator') })
+    const exercise = () => exerciseAll({ nodes, worker, backend, config, operator: flags('operator') })
     return { exercise, ask: () => ask(nodes[0], worker), stop }
   } catch (error) {
     await stop()
@@ -66,6 +66,7 @@ interface Parts {
   readonly nodes: readonly [Intermix, Intermix]
   readonly worker: Intermix
   readonly backend: HttpBackend
+  readonly config: string
   readonly operator: readonly string[]
 }
 
@@ -75,7 +76,7 @@ const LIMITS = '{domain: d, descriptors: [{key: a, rate_limit: {unit: year, requ
 
 let serial = 0
 
-async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise<void> {
+async function exerciseAll({ nodes, worker, backend, config, operator }: Parts): Promise<void> {
   serial += 1
   const [one, other] = nodes
   const path = `/entitled/${process.pid}/${serial}`
@@ -139,6 +140,13 @@ async function exerciseAll({ nodes, worker, backend, operator }: Parts): Promise
   await report(one, ['/0'])
   await expect.poll(list, slow).toContain('"reason"')
   expect(await command(['dead-letters', 'drop', '--all', ...operator])).toContain('dropped')
+
+  const rollout = (...args: string[]) => command(['rollout', ...args, ...operator])
+  expect(await rollout('publish', config)).toContain('is published')
+  expect(await rollout('status')).toContain('preflight')
+  expect(await rollout('history')).toContain('publish')
+  expect(await rollout('diff', 'candidate', 'candidate')).toContain('are the same')
+  expect(await rollout('abort')).toContain('abort')
   backend.answerWith(() => ({ status: 200 }))
   await expect.poll(() => command(['ledger', '--admin', worker.adminUrl]), slow).toContain('everything adds up')
 }

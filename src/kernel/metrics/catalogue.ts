@@ -11,6 +11,7 @@ import * as process from './process.ts'
 import * as quotas from './quotas.ts'
 import * as reportBuffer from './report-buffer.ts'
 import * as reports from './reports.ts'
+import * as rollout from './rollout.ts'
 
 /** One part of the catalogue. Its metrics are keyed by the name under which code imports them. */
 export interface CatalogueArea {
@@ -29,5 +30,6 @@ export const CATALOGUE: readonly CatalogueArea[] = [
   { title: 'Reports on their way to nodes', metrics: reportBuffer },
   { title: 'Front doors', metrics: doors },
   { title: 'gRPC transport', metrics: grpc },
+  { title: 'Config rollouts', metrics: rollout },
   { title: 'Process', metrics: process },
 ]

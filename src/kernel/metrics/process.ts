@@ -2,9 +2,9 @@
 
 import { counter, gauge } from './define.ts'
 
-/** What a Redis is for; `revocations` where it has them alone. */
+/** What a Redis is for; `revocations` where it has them alone, `config` where versions of the config are followed. */
 /** `handlers`: those that handlers name, of which the last one that changed is told of. */
-const REDIS_ROLES = ['cache', 'queue', 'revocations', 'handlers'] as const
+const REDIS_ROLES = ['cache', 'queue', 'revocations', 'config', 'handlers'] as const
 export type RedisRole = (typeof REDIS_ROLES)[number]
 
 export const BUILD_INFO = gauge({

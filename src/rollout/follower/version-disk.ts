@@ -1,0 +1,133 @@
+// A folder in which a process keeps its records and the files of the versions that it may start with, so that it can start
+// without Redis, and over a version that it did not outlive. One process at a time uses it.
+
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { IntermixError } from '../../kernel/errors.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
+import type { Logger } from '../../kernel/ports.ts'
+import { packFiles, unpackFiles } from '../version-blob.ts'
+import type { ConfigFile } from '../version.ts'
+import { neededBy, NO_RECORDS, readRecords, type Records } from './records.ts'
+
+const RECORDS = 'records.json'
+/** A config may say who may do what: that is for nobody else to read. */
+const FILE_MODE = 0o600
+const FOLDER_MODE = 0o700
+
+export class VersionDisk {
+  readonly #folder: string
+  readonly #log: Logger
+  #records: Records
+
+  /**
+   * Opens the folder, and makes it where there is none.
+   * @throws IntermixError INVALID_SETTING where it cannot be used.
+   */
+  constructor(folder: string, log: Logger) {
+    this.#folder = folder
+    this.#log = log
+    try {
+      mkdirSync(folder, { recursive: true, mode: FOLDER_MODE })
+      this.#records = this.#readRecords()
+      // Whether it can be written to shows now, and not when it counts.
+      this.#writeRecords(this.#records)
+    } catch (error) {
+      throw new IntermixError('INVALID_SETTING', `--config-cache: ${folder} cannot be used: ${messageOf(error)}`)
+    }
+  }
+
+  get records(): Records {
+    return this.#records
+  }
+
+  /**
+   * Changes the records: at once, on the disk when this returns, and in memory also where the disk fails, which is logged.
+   * Safe in a process that is about to end.
+   */
+  write(records: Records): void {
+    this.#records = records
+    try {
+      this.#writeRecords(records)
+    } catch (error) {
+      this.#log.error({ err: error }, 'records of config versions cannot be written: a restart will not know of them')
+    }
+  }
+
+  /** Keeps the files of a version. Never rejects: without them a start may need Redis, which is logged. */
+  async keep(id: string, files: readonly ConfigFile[]): Promise<void> {
+    const path = this.#pathOf(id)
+    try {
+      if ((await readdir(this.#folder)).includes(nameOf(id))) return
+      await writeFile(`${path}.new`, await packFiles(files), { mode: FILE_MODE, flush: true })
+      await rename(`${path}.new`, path)
+    } catch (error) {
+      this.#log.error({ err: error, version: id }, 'a config version cannot be kept: a start may need Redis')
+    }
+  }
+
+  /** The files of a version; `undefined` where they are not here, or damaged, which is logged. Never rejects. */
+  async read(id: string): Promise<readonly ConfigFile[] | undefined> {
+    const path = this.#pathOf(id)
+    try {
+      return await unpackFiles(await readFile(path), id)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      this.#log.error({ err: error, version: id }, 'a kept config version cannot be read')
+      await rm(path, { force: true }).catch(() => undefined)
+      return undefined
+    }
+  }
+
+  /** Removes the files of versions that the records do not need. Never rejects. */
+  async tidy(): Promise<void> {
+    try {
+      const needed = new Set([...neededBy(this.#records)].map(nameOf))
+      const names = (await readdir(this.#folder)).filter((name) => name !== RECORDS && !needed.has(name))
+      for (const name of names) await rm(join(this.#folder, name), { force: true })
+    } catch (error) {
+      this.#log.warn({ err: error }, 'config versions that nobody needs cannot be removed')
+    }
+  }
+
+  #pathOf(id: string): string {
+    return join(this.#folder, nameOf(id))
+  }
+
+  #readRecords(): Records {
+    let text: string
+    try {
+      text = readFileSync(join(this.#folder, RECORDS), 'utf8')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return NO_RECORDS
+      throw error
+    }
+    try {
+      return readRecords(parseJson(text))
+    } catch (error) {
+      this.#log.error({ err: error }, 'the records of config versions are damaged: as if there were none')
+      return NO_RECORDS
+    }
+  }
+
+  #writeRecords(records: Records): void {
+    const path = join(this.#folder, RECORDS)
+    const file = openSync(`${path}.new`, 'w', FILE_MODE)
+    try {
+      writeSync(file, JSON.stringify(records))
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(`${path}.new`, path)
+  }
+}
+
+function nameOf(id: string): string {
+  return `${id}.config`
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,125 @@
+// From what processes say to what becomes of a candidate: a pure function, so that all who judge agree.
+
+import { firstOf, thresholdFor } from './cohort.ts'
+import type { ControllerEvent, OperatorEvent } from './events.ts'
+import { crashGuard } from './guards/crashes.ts'
+import { directionGuard, flipGuard } from './guards/flips.ts'
+import type { Guard } from './guards/guard.ts'
+import { latencyGuard } from './guards/latency.ts'
+import { healthGuard, presenceGuard } from './guards/presence.ts'
+import { baselineOf, rateGuards } from './guards/rates.ts'
+import { type Seen, SILENT_MS, type Situation, situationOf } from './situation.ts'
+import { leastMs, servesCandidate, stageAfter } from './stages.ts'
+import type { Rollout } from './state.ts'
+
+type WithoutWho<E> = E extends unknown ? Omit<E, 'at' | 'by'> : never
+
+/** What is to be done now. `preflight`: the candidate has to be tried. */
+export type Decision =
+  | { readonly action: 'wait'; readonly reason: string }
+  | { readonly action: 'preflight' }
+  | {
+      readonly action: 'apply'
+      readonly event: WithoutWho<
+        Exclude<ControllerEvent, { kind: `${string}-preflight` }> | Extract<OperatorEvent, { kind: 'pause' }>
+      >
+    }
+
+export interface Judgement {
+  readonly decision: Decision
+  readonly guards: readonly Guard[]
+}
+
+/** After that long a rollback is over, although somebody may not have been heard. */
+const ROLLBACK_MS = 60_000
+
+/**
+ * Judges the rollout. A guard that fails rolls it back, while it is paused, too; it advances only where all guards pass. What
+ * an operator has promoted waits for no conclusion of tests, where nothing speaks against it.
+ */
+export function judge(seen: Seen): Judgement {
+  const { rollout } = seen.state
+  if (rollout === undefined) return { decision: { action: 'wait', reason: 'no rollout is under way' }, guards: [] }
+  const situation = situationOf(seen, rollout)
+  if (rollout.status === 'rolling-back') return { decision: rollback(situation), guards: [] }
+  const guards = guardsOf(situation)
+  const failed = guards.filter(({ verdict }) => verdict === 'fail')
+  if (failed.length > 0) return { decision: apply({ kind: 'fail', reason: textOf(failed) }), guards }
+  if (rollout.status === 'paused')
+    return { decision: { action: 'wait', reason: `paused: ${rollout.reason ?? ''}` }, guards }
+  if (rollout.stage === 'preflight') return { decision: { action: 'preflight' }, guards }
+  return proceed(situation, rollout, guards)
+}
+
+function guardsOf(situation: Situation): readonly Guard[] {
+  const { stage } = situation.rollout
+  const crashes = crashGuard(situation)
+  if (stage === 'preflight') return [crashes]
+  const presence = [crashes, presenceGuard(situation)]
+  if (!servesCandidate(stage)) return [...presence, flipGuard(situation)]
+  return [...presence, healthGuard(situation), ...rateGuards(situation)]
+}
+
+function proceed(situation: Situation, rollout: Rollout, guards: readonly Guard[]): Judgement {
+  const { stage, pace } = rollout
+  const wait = (reason: string, all = guards): Judgement => {
+    if (situation.lastedMs < Math.max(pace.maxWaitMs, leastMs(stage, pace)))
+      return { decision: { action: 'wait', reason }, guards: all }
+    return { decision: apply({ kind: 'pause', reason: `inconclusive: ${reason}` }), guards: all }
+  }
+  const successor = anotherFirst(situation.heard, situation, rollout)
+  if (successor !== undefined) return { decision: apply({ kind: 'choose-first', first: successor }), guards }
+  const least = leastMs(stage, pace)
+  const open = guards.filter(({ verdict }) => verdict === 'open')
+  // Who runs it is known for certain, whoever is in a hurry.
+  const blocking = rollout.hasty ? open.filter(({ name }) => name === 'cohort' || name === 'health') : open
+  if (situation.lastedMs < least)
+    return wait(`${stage} takes ${Math.ceil((least - situation.lastedMs) / 1_000)} s more`)
+  if (blocking.length > 0) return wait(textOf(blocking))
+  const last = servesCandidate(stage) ? latencyGuard(situation) : directionGuard(situation)
+  const all = [...guards, last]
+  if (last.verdict === 'fail') return { decision: apply({ kind: 'fail', reason: textOf([last]) }), guards: all }
+  if (last.verdict === 'open' && !rollout.hasty) return wait(textOf([last]), all)
+  return { decision: apply(advance(situation, rollout, all)), guards: all }
+}
+
+function advance(situation: Situation, rollout: Rollout, guards: readonly Guard[]) {
+  const next = stageAfter(rollout.stage)
+  const processes = situation.present.filter(({ isLeaving }) => !isLeaving).map(({ node }) => node)
+  return {
+    kind: 'advance',
+    from: rollout.stage,
+    threshold: next === undefined ? 1 : thresholdFor(rollout, next, processes),
+    seen: baselineOf(situation),
+    reason: textOf(guards),
+  } as const
+}
+
+/**
+ * The one node has left in good order, or nobody has heard of it for longer than what is said counts: another one takes its
+ * place. One that has only just fallen silent is waited for: it may have died of the candidate.
+ */
+function anotherFirst({ observations, watchedMs }: Situation['heard'], { nodes }: Situation, rollout: Rollout) {
+  const { stage, first } = rollout
+  if (stage !== 'shadow' && stage !== 'one-node') return undefined
+  const last = observations.find(({ node }) => node === first)
+  if (last === undefined ? watchedMs < SILENT_MS : !last.isLeaving) return undefined
+  return firstOf(
+    rollout,
+    nodes.map(({ node }) => node).filter((node) => node !== first),
+  )
+}
+
+function rollback({ rollout, present, lastedMs }: Situation): Decision {
+  const running = present.filter(({ version, isLeaving }) => version === rollout.candidate && !isLeaving)
+  if (running.length === 0 || lastedMs >= ROLLBACK_MS) return apply({ kind: 'finish-rollback' })
+  return { action: 'wait', reason: `${running.length} processes have not gone back yet` }
+}
+
+function apply(event: Extract<Decision, { action: 'apply' }>['event']): Decision {
+  return { action: 'apply', event }
+}
+
+function textOf(guards: readonly Guard[]): string {
+  return guards.map(({ name, words }) => `${name}: ${words}`).join('; ')
+}

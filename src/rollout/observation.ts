@@ -1,0 +1,145 @@
+// What a process says of itself while a rollout is under way: a controller judges by these alone.
+
+import { isJsonObject } from '../kernel/json-object.ts'
+import { parseJson } from '../kernel/parse-json.ts'
+import { NO_TALLY, type Tally } from './state.ts'
+
+/** Checks that a process has answered in a stage by the version that it is to run. */
+export interface Counters extends Tally {
+  /** Denials by the rule that denied, as `name.namespace`; the most frequent ones. */
+  readonly denialsBy: Readonly<Record<string, number>>
+  /** How long checks took: counts by the buckets of `latency-buckets.ts`. */
+  readonly latency: readonly number[]
+  /** Medians of the stage's windows of ten seconds, in microseconds; the latest of them. */
+  readonly medians: readonly number[]
+}
+
+/** Requests whose verdict by the candidate was another one. */
+export interface Flip {
+  /** `allow`, `deny` or `unknown`, by the stable version and by the candidate. */
+  readonly from: string
+  readonly to: string
+  /** The rule that made the difference, as `name.namespace`; empty where none can be named. */
+  readonly rule: string
+  readonly count: number
+  /** Some of the requests, masked. */
+  readonly examples: readonly string[]
+}
+
+/** What the shadow found: requests that both versions judged. */
+export interface ShadowCounts {
+  readonly pairs: number
+  /** Requests that could not be compared, as a handler would have been called. */
+  readonly incomparable: number
+  readonly flips: readonly Flip[]
+}
+
+/** What one process says. It counts from zero in each stage, as `stageKey` names them, and for each version. */
+export interface Observation {
+  readonly kind: 'node' | 'worker'
+  /** What it answers by now. */
+  readonly version: string | undefined
+  /** The `stageKey` of the state that it follows; figures are of that stage. */
+  readonly stage: string
+  readonly rev: number
+  /** Whether it can serve. */
+  readonly isHealthy: boolean
+  /** It ends in good order: that it falls silent means nothing. */
+  readonly isLeaving: boolean
+  readonly counters: Counters
+  readonly shadow: ShadowCounts | undefined
+}
+
+/** An observation as Redis has it. */
+export interface SeenObservation extends Observation {
+  readonly node: string
+  /** How long ago it was written, in ms. */
+  readonly ageMs: number
+}
+
+/** A process holds a version for bad: it could not be loaded there, or the process did not outlive it. */
+export interface Vote {
+  readonly node: string
+  readonly version: string
+  readonly reason: string
+}
+
+export const NO_COUNTERS: Counters = { ...NO_TALLY, denialsBy: {}, latency: [], medians: [] }
+
+/** Bounds of what is read and written; more is left out. */
+export const OBSERVATION_BOUNDS = {
+  rules: 50,
+  flips: 50,
+  examples: 3,
+  exampleLength: 400,
+  medians: 60,
+  bytes: 32_768,
+} as const
+
+/** Reads what a process of this or another release has written; `undefined` where it is of no use. */
+export function readObservation(node: string, ageMs: number, text: string): SeenObservation | undefined {
+  let json: unknown
+  try {
+    json = parseJson(text)
+  } catch {
+    return undefined
+  }
+  if (!isJsonObject(json) || typeof json['stage'] !== 'string') return undefined
+  const { kind, version, stage, rev, isHealthy, isLeaving, counters, shadow } = json
+  return {
+    node,
+    ageMs,
+    kind: kind === 'worker' ? 'worker' : 'node',
+    version: typeof version === 'string' ? version : undefined,
+    stage,
+    rev: count(rev),
+    isHealthy: isHealthy === true,
+    isLeaving: isLeaving === true,
+    counters: readCounters(counters),
+    shadow: readShadow(shadow),
+  }
+}
+
+function readCounters(json: unknown): Counters {
+  if (!isJsonObject(json)) return NO_COUNTERS
+  const denialsBy = isJsonObject(json['denialsBy']) ? Object.entries(json['denialsBy']) : []
+  return {
+    checks: count(json['checks']),
+    errors: count(json['errors']),
+    unknowns: count(json['unknowns']),
+    denials: count(json['denials']),
+    denialsBy: Object.fromEntries(
+      denialsBy.slice(0, OBSERVATION_BOUNDS.rules).map(([rule, number]) => [rule, count(number)]),
+    ),
+    latency: list(json['latency']).map(count),
+    medians: list(json['medians']).filter((value): value is number => Number.isFinite(value)),
+  }
+}
+
+function readShadow(json: unknown): ShadowCounts | undefined {
+  if (!isJsonObject(json)) return undefined
+  const flips = list(json['flips']).filter(isJsonObject)
+  return {
+    pairs: count(json['pairs']),
+    incomparable: count(json['incomparable']),
+    flips: flips.slice(0, OBSERVATION_BOUNDS.flips).map((flip) => ({
+      from: text(flip['from']),
+      to: text(flip['to']),
+      rule: text(flip['rule']),
+      count: count(flip['count']),
+      examples: list(flip['examples']).map(text).slice(0, OBSERVATION_BOUNDS.examples),
+    })),
+  }
+}
+
+function count(value: unknown): number {
+  return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : 0
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : []
+}

@@ -1,0 +1,88 @@
+// What operators do to a rollout.
+
+import type { Change, OperatorEvent, Refusal, RolloutEvent } from './events.ts'
+import { changed, ended, refusal, restarted, rollingBack, settled } from './outcomes.ts'
+import { phaseOf, type Rollout, type RolloutState } from './state.ts'
+import { shortId } from './version.ts'
+
+type Result = Change<RolloutState> | Refusal
+
+const KINDS: readonly RolloutEvent['kind'][] = ['pause', 'resume', 'promote', 'abort', 'rollback']
+
+export function isOperators(event: RolloutEvent): event is OperatorEvent {
+  return KINDS.includes(event.kind)
+}
+
+/** What becomes of a state by an operator's word. */
+export function operate(state: RolloutState, event: OperatorEvent): Result {
+  if (event.kind === 'rollback') return rollback(state, event)
+  const { rollout } = state
+  if (rollout === undefined) return refusal('not-now', 'no rollout is under way')
+  if (rollout.status === 'rolling-back') return refusal('not-now', `it is being rolled back: ${rollout.reason ?? ''}`)
+  const { at, by } = event
+  if (event.kind === 'pause') {
+    if (rollout.status === 'paused') return refusal('unchanged', `it is paused already: ${rollout.reason ?? ''}`)
+    const { reason } = event
+    return changed(
+      { ...state, rollout: { ...rollout, status: 'paused', reason } },
+      `pause at ${rollout.stage}: ${reason}`,
+    )
+  }
+  if (event.kind === 'abort') {
+    const { reason } = event
+    if (rollout.stage !== 'preflight') return rollingBack(state, rollout, { ending: 'aborted', reason, at })
+    return changed(ended(state, rollout, 'aborted', reason, at), `abort ${shortId(rollout.candidate)}: ${reason}`)
+  }
+  const going: Rollout = { ...rollout, status: 'running', reason: undefined }
+  if (event.kind === 'promote') return promote(state, going, by, at)
+  if (rollout.status === 'running') return refusal('unchanged', `it is running, at ${phaseOf(state)}`)
+  return changed({ ...state, rollout: restarted(going, at) }, `resume: ${rollout.stage} begins again`)
+}
+
+/**
+ * Leaves out the shares. The pre-flight, the shadow and the one node stay, with all their guards; what is in a share goes to
+ * everybody, and what bakes is stable.
+ */
+function promote(state: RolloutState, rollout: Rollout, by: string, at: number): Result {
+  const { stage, candidate } = rollout
+  if (stage === '100%') return settled(state, rollout, `promoted by ${by}`, at)
+  if (stage === 'preflight' || stage === 'shadow' || stage === 'one-node') {
+    if (rollout.hasty && state.rollout?.status === 'running')
+      return refusal('unchanged', 'it goes to 100% behind the one node already')
+    // Whoever was paused begins its stage again; what is running goes on.
+    const going = state.rollout?.status === 'paused' ? restarted(rollout, at) : rollout
+    return changed({ ...state, rollout: { ...going, hasty: true } }, `promote ${shortId(candidate)}: without shares`)
+  }
+  const all: Rollout = restarted({ ...rollout, stage: '100%', hasty: true }, at)
+  return changed({ ...state, rollout: all }, `promote ${shortId(candidate)}: ${stage} → 100%`)
+}
+
+/**
+ * To the stable version while a rollout is under way, else to one that was stable before. What is left that way goes into
+ * quarantine.
+ */
+function rollback(state: RolloutState, event: Extract<OperatorEvent, { kind: 'rollback' }>): Result {
+  const { rollout, stable, previous } = state
+  const { at, reason } = event
+  const to = event.to ?? (rollout === undefined ? previous[0] : stable)
+  if (to !== undefined && to === stable) {
+    if (rollout === undefined) return refusal('unchanged', `${shortId(to)} is stable, and nothing else is under way`)
+    if (rollout.status === 'rolling-back') return refusal('unchanged', 'it is being rolled back already')
+    return rollingBack(state, rollout, { ending: 'rolled-back', reason, at })
+  }
+  if (to === undefined || stable === undefined || !previous.includes(to)) {
+    const known = previous.map(shortId).join(', ') || 'none'
+    const asked =
+      to === undefined ? 'there is nothing to go back to' : `${shortId(to)} was not stable lately: publish it`
+    return refusal('unknown-version', `${asked}; stable before: ${known}`)
+  }
+  const left = rollout === undefined ? state : ended(state, rollout, rollout.ending ?? 'rolled-back', reason, at)
+  const past = ended(left, { id: `${shortId(stable)}@${at}`, candidate: stable }, 'rolled-back', reason, at)
+  const next = { ...past, stable: to, previous: previous.filter((id) => id !== to) }
+  const isBad = rollout !== undefined && rollout.ending !== 'aborted' && rollout.candidate !== to
+  const bad = isBad ? [stable, rollout.candidate] : [stable]
+  return {
+    ...changed(next, `roll back ${shortId(stable)} to ${shortId(to)}: ${reason}`),
+    quarantine: new Map(bad.map((id) => [id, reason])),
+  }
+}

@@ -1,0 +1,304 @@
+// What a judge makes of what processes say: guard by guard, and what follows.
+
+import { describe, expect, it } from 'vitest'
+import { judge } from '../../src/rollout/judge.ts'
+import { NO_COUNTERS, type SeenObservation, type ShadowCounts, type Vote } from '../../src/rollout/observation.ts'
+import { type Stage, USUAL_PACE } from '../../src/rollout/stages.ts'
+import { NO_BASELINE, NO_ROLLOUT, type Rollout, type RolloutState, stageKey } from '../../src/rollout/state.ts'
+import { idOf, saying } from './support.ts'
+
+const [STABLE, CANDIDATE] = [idOf('a'), idOf('b')]
+/** Long enough for every stage. */
+const LATER = 700_000
+const MEDIANS = Array.from({ length: 12 }, (_, n) => 100 + n)
+
+interface Scene {
+  readonly stage: Stage
+  readonly rollout?: Partial<Rollout>
+  readonly now?: number
+  readonly votes?: readonly Vote[]
+  readonly watchedMs?: number
+  /** How long `n0` has not been able to serve. */
+  readonly illMs?: number
+  /** Of `n0`, which runs the candidate or evaluates it; `undefined`: it is not there. */
+  readonly canary?: Partial<SeenObservation> | undefined
+  readonly others?: Partial<SeenObservation>
+  readonly processes?: number
+}
+
+function stateOf({ stage, rollout }: Scene): RolloutState {
+  const base: Rollout = {
+    id: 'try',
+    candidate: CANDIDATE,
+    by: 'ops',
+    at: 0,
+    since: 0,
+    stage,
+    status: 'running',
+    reason: undefined,
+    ending: undefined,
+    hasty: false,
+    attempts: 1,
+    first: 'n0',
+    threshold: 0,
+    baseline: NO_BASELINE,
+    pace: USUAL_PACE,
+    expectations: [],
+  }
+  return { ...NO_ROLLOUT, rev: 7, stable: STABLE, rollout: { ...base, ...rollout } }
+}
+
+const counted = (checks: number, more: Partial<SeenObservation['counters']> = {}) => ({
+  ...NO_COUNTERS,
+  checks,
+  medians: MEDIANS,
+  ...more,
+})
+
+const shadow = (pairs: number, ...flips: readonly [to: string, count: number][]): ShadowCounts => ({
+  pairs,
+  incomparable: 3,
+  flips: flips.map(([to, count]) => ({
+    from: to === 'deny' ? 'allow' : 'deny',
+    to,
+    rule: `${to}-x.shop`,
+    count,
+    examples: [],
+  })),
+})
+
+function judged(scene: Scene) {
+  const state = stateOf(scene)
+  const { now = LATER, votes = [], watchedMs = LATER, illMs = 0, processes = 8 } = scene
+  const isServing = scene.stage !== 'shadow' && scene.stage !== 'preflight'
+  const said = (
+    node: string,
+    version: string,
+    checks: number,
+    more: Partial<SeenObservation> = {},
+  ): SeenObservation => ({
+    ...saying({ version, stage: stageKey(state), counters: counted(checks) }),
+    node,
+    ageMs: 500,
+    ...more,
+  })
+  const others = Array.from({ length: processes - 1 }, (_, n) => said(`n${n + 1}`, STABLE, 1_000, scene.others))
+  const isThere = !('canary' in scene) || scene.canary !== undefined
+  const canary = said('n0', isServing ? CANDIDATE : STABLE, 1_000, { shadow: shadow(2_000), ...scene.canary })
+  const observations = isThere ? [canary, ...others] : others
+  const { decision, guards } = judge({
+    state,
+    now,
+    observed: { observations, votes },
+    watchedMs,
+    illMs: new Map([['n0', illMs]]),
+  })
+  const told = decision.action === 'apply' ? decision.event.kind : decision.action
+  const why =
+    decision.action === 'wait'
+      ? decision.reason
+      : 'reason' in decision && typeof decision.reason === 'string'
+        ? decision.reason
+        : ''
+  const reason = decision.action === 'apply' && 'reason' in decision.event ? decision.event.reason : why
+  return { told, reason, decision, guards }
+}
+
+describe('a judge', () => {
+  it('lets a candidate pass that nothing speaks against', () => {
+    for (const stage of ['shadow', 'one-node', '5%'] as const) {
+      const { decision } = judged({ stage })
+      expect(decision).toMatchObject({ action: 'apply', event: { kind: 'advance', from: stage } })
+    }
+    const { decision } = judged({ stage: 'shadow' })
+    expect(decision).toMatchObject({ event: { seen: { checks: 8_000, errors: 0 }, threshold: 0 } })
+  })
+
+  it('has the pre-flight made, and waits where there is nothing to judge', () => {
+    expect(judged({ stage: 'preflight' }).told).toBe('preflight')
+    const { decision } = judge({
+      state: NO_ROLLOUT,
+      now: 0,
+      observed: { observations: [], votes: [] },
+      watchedMs: 0,
+      illMs: new Map<string, number>(),
+    })
+    expect(decision.action).toBe('wait')
+  })
+
+  it('waits for the time of the stage', () => {
+    expect(judged({ stage: 'one-node', now: USUAL_PACE.stageMs - 1_500 })).toMatchObject({
+      told: 'wait',
+      reason: 'one-node takes 2 s more',
+    })
+  })
+
+  it.each<[string, Scene]>([
+    ['too few requests', { stage: 'one-node', canary: { counters: counted(499) } }],
+    ['too few pairs', { stage: 'shadow', canary: { shadow: shadow(999) } }],
+    ['no pair', { stage: 'shadow', canary: { shadow: undefined } }],
+    ['a node that has not taken it', { stage: 'one-node', canary: { version: STABLE } }],
+    ['figures of another stage', { stage: 'one-node', canary: { stage: 'try/shadow/0' } }],
+    ['a node that has just fallen silent', { stage: 'one-node', canary: { ageMs: 12_000 } }],
+    ['nothing to compare with', { stage: 'one-node', others: { counters: counted(20) } }],
+    ['no figures of latency', { stage: 'one-node', canary: { counters: counted(1_000, { medians: [100] }) } }],
+    ['no other node that could be the one', { stage: 'one-node', canary: undefined, processes: 1 }],
+  ])('never lets pass %s, and pauses in the end', (_, scene) => {
+    expect(judged(scene).told).toBe('wait')
+    const late = judged({ ...scene, now: USUAL_PACE.maxWaitMs })
+    expect(late).toMatchObject({ told: 'pause' })
+    expect(late.reason).toContain('inconclusive: ')
+  })
+
+  it('compares with what was seen before where all run the candidate', () => {
+    const all: Scene = { stage: '100%', others: { version: CANDIDATE } }
+    expect(judged(all)).toMatchObject({ told: 'wait' })
+    const baseline = { ...NO_BASELINE, checks: 20_000, denials: 20 }
+    expect(judged({ ...all, rollout: { baseline } }).told).toBe('advance')
+    const others = { version: CANDIDATE, counters: counted(1_000, { denials: 50 }) }
+    expect(judged({ ...all, others, rollout: { baseline } })).toMatchObject({ told: 'fail' })
+  })
+
+  it.each<[string, Scene, string]>([
+    ['errors', { stage: 'one-node', canary: { counters: counted(100, { errors: 10 }) } }, 'errors: 10 of 100 (10 %)'],
+    ['what cannot be evaluated', { stage: '25%', canary: { counters: counted(100, { unknowns: 10 }) } }, 'unknowns: '],
+    ['denials', { stage: 'one-node', canary: { counters: counted(200, { denials: 10 }) } }, 'denials: '],
+    [
+      'denials that are gone',
+      { stage: 'one-node', others: { counters: counted(1_000, { denials: 200 }) }, canary: { counters: counted(300) } },
+      'fewer denials: 0 of 300 (0 %), stable: 1,400 of 7,000 (20 %)',
+    ],
+    [
+      'latency',
+      { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 4) }) } },
+      'latency: median 422 µs, stable: 106 µs, up to 356 µs is harmless',
+    ],
+    [
+      'flips',
+      { stage: 'shadow', canary: { shadow: shadow(300, ['deny', 6]) } },
+      'allow → deny: 6, by rule deny-x.shop',
+    ],
+    [
+      'few flips that all go one way',
+      { stage: 'shadow', canary: { shadow: shadow(50_000, ['deny', 12]) } },
+      'direction of flips: 12 to deny, 0 from it',
+    ],
+    [
+      'a vote',
+      { stage: 'one-node', votes: [{ node: 'n0', version: CANDIDATE, reason: 'boom' }] },
+      'n0 holds it for bad: boom',
+    ],
+    [
+      'a vote from the shadow',
+      { stage: 'shadow', votes: [{ node: 'n0', version: CANDIDATE, reason: 'x' }] },
+      'crashes: ',
+    ],
+    ['a node that died', { stage: 'one-node', canary: { ageMs: 16_000 } }, 'n0 ran it and has been silent for 15 s'],
+    [
+      'a node that cannot serve',
+      { stage: 'one-node', canary: { isHealthy: false }, illMs: 30_000 },
+      'n0 cannot serve for 30 s, which others can',
+    ],
+  ])('rolls back for %s, while paused, too', (_, scene, words) => {
+    const failed = judged(scene)
+    expect(failed).toMatchObject({ told: 'fail' })
+    expect(failed.reason).toContain(words)
+    if (!words.startsWith('latency') && !words.startsWith('direction'))
+      expect(judged({ ...scene, rollout: { status: 'paused' } }).told).toBe('fail')
+  })
+
+  it.each<[string, Scene]>([
+    ['a version that is not under way', { stage: 'one-node', votes: [{ node: 'n0', version: STABLE, reason: '' }] }],
+    [
+      'a difference in time that does not matter',
+      { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 2) }) } },
+    ],
+    [
+      'denials as frequent as elsewhere',
+      {
+        stage: 'one-node',
+        others: { counters: counted(1_000, { denials: 50 }) },
+        canary: { counters: counted(1_000, { denials: 55 }) },
+      },
+    ],
+    [
+      'flips both ways that are rare',
+      { stage: 'shadow', canary: { shadow: shadow(50_000, ['deny', 5], ['allow', 4]) } },
+    ],
+  ])('holds nothing against a candidate for %s', (_, scene) => expect(judged(scene).told).toBe('advance'))
+
+  it('tells of the slowest hundredth, and knows machines of different speed', () => {
+    const times = (factor: number) => MEDIANS.map((us) => us * factor)
+    const slow = { counters: counted(1_000, { medians: times(13), latency: [0, 0, 0, 0, 99, 0, 0, 0, 1] }) }
+    const others = { counters: counted(1_000, { medians: times(10) }) }
+    const { guards } = judged({ stage: 'one-node', canary: slow, others })
+    expect(guards.at(-1)?.words).toBe('median 1,372 µs (p99 2 µs), stable: 1,055 µs, up to 1,305 µs is harmless')
+    const spread = { ...NO_BASELINE.spread, latency: 0.2 }
+    const uneven = { baseline: { ...NO_BASELINE, spread } }
+    expect(judged({ stage: 'one-node', canary: slow, others }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', canary: slow, others, rollout: uneven }).told).toBe('advance')
+  })
+
+  it('expects what was declared', () => {
+    const canary = { shadow: shadow(2_000, ['deny', 100]) }
+    expect(judged({ stage: 'shadow', canary }).told).toBe('fail')
+    expect(judged({ stage: 'shadow', canary, rollout: { expectations: ['deny-x: +deny'] } }).told).toBe('advance')
+    expect(judged({ stage: 'shadow', canary, rollout: { expectations: ['deny-x: +deny <= 1%'] } }).told).toBe('fail')
+    const served = { counters: counted(1_000, { denials: 80, denialsBy: { 'deny-x.shop': 80 } }) }
+    expect(judged({ stage: 'one-node', canary: served }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', canary: served, rollout: { expectations: ['deny-x: +deny'] } }).told).toBe(
+      'advance',
+    )
+    const anything = { counters: counted(1_000, { denials: 900, unknowns: 10 }) }
+    const expectations = ['*: +deny', '*: +unknown']
+    expect(judged({ stage: 'one-node', canary: anything, rollout: { expectations } }).told).toBe('advance')
+  })
+
+  it('needs more than one vote where many run it', () => {
+    const vote = (node: string): Vote => ({ node, version: CANDIDATE, reason: 'r' })
+    const many: Scene = { stage: '50%', rollout: { threshold: 1 }, others: { version: CANDIDATE }, processes: 40 }
+    expect(judged({ ...many, votes: [vote('n3')] }).guards[0]).toMatchObject({ name: 'crashes', verdict: 'pass' })
+    expect(judged({ ...many, votes: [vote('n3'), vote('n4')] }).told).toBe('fail')
+    // One of ten is more than 5 %.
+    expect(judged({ ...many, processes: 10, votes: [vote('n3')] }).told).toBe('fail')
+  })
+
+  it('blames nobody for silence that has other reasons', () => {
+    // Redis was away: nobody could be heard.
+    expect(judged({ stage: 'one-node', canary: { ageMs: 60_000 }, watchedMs: 3_000 }).told).toBe('wait')
+    // Others fall silent, too.
+    expect(judged({ stage: 'one-node', canary: { ageMs: 16_000 }, others: { ageMs: 16_000 } }).told).toBe('wait')
+    const leaving = judged({ stage: 'one-node', canary: { ageMs: 16_000, isLeaving: true } })
+    expect(leaving).toMatchObject({ told: 'choose-first' })
+    const gone = judged({ stage: 'shadow', canary: undefined })
+    expect(gone.decision).toMatchObject({
+      event: { kind: 'choose-first', first: expect.stringMatching(/^n[1-7]$/) as string },
+    })
+    expect(judged({ stage: '5%', canary: { isLeaving: true } }).told).toBe('wait')
+  })
+
+  it('waits for health where others are ill as well, or it has only begun', () => {
+    const ill = { isHealthy: false }
+    expect(judged({ stage: 'one-node', canary: ill, others: ill, illMs: 60_000 }).told).toBe('wait')
+    expect(judged({ stage: 'one-node', canary: ill, illMs: 29_000 }).told).toBe('wait')
+  })
+
+  it('waits for no conclusion where an operator has promoted, but for the time, the node and what fails', () => {
+    const rollout = { hasty: true }
+    const quiet = { counters: counted(0, { medians: [] }) }
+    expect(judged({ stage: 'one-node', rollout, canary: quiet }).told).toBe('advance')
+    expect(judged({ stage: 'one-node', rollout, canary: quiet, now: 60_000 }).told).toBe('wait')
+    expect(judged({ stage: 'one-node', rollout, canary: { ...quiet, version: STABLE } }).told).toBe('wait')
+    expect(judged({ stage: 'shadow', rollout, canary: { shadow: shadow(300, ['deny', 6]) } }).told).toBe('fail')
+  })
+
+  it('ends a rollback when nobody runs the candidate, or after a minute', () => {
+    const rollout = { status: 'rolling-back' } as const
+    expect(judged({ stage: 'one-node', rollout, now: 5_000 })).toMatchObject({
+      told: 'wait',
+      reason: '1 processes have not gone back yet',
+    })
+    expect(judged({ stage: 'one-node', rollout, now: 5_000, canary: { version: STABLE } }).told).toBe('finish-rollback')
+    expect(judged({ stage: 'one-node', rollout, now: 60_000 }).told).toBe('finish-rollback')
+  })
+})

@@ -1,0 +1,99 @@
+// Config rollouts over real nodes: what is harmless reaches all of them, and what is not reaches one at most.
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { startHttpBackend } from '../../helpers/http-backend.ts'
+import { config, rule } from '../../rollout/preflight/configs.ts'
+import { startMesh } from './mesh.ts'
+import { asking } from './poison.ts'
+
+const ADAPTERS = fileURLToPath(new URL('harmful-adapters.mts', import.meta.url))
+const NODES = 3
+const PATHS = ['/', '/a', '/b', '/admin', '/c']
+
+const STABLE = config(rule('admin', 'request.path.startsWith("/admin")'))
+
+const onEnd = (end: () => unknown) => onTestFinished(async () => void (await end()))
+const start = () => startMesh(STABLE, PATHS, { nodes: NODES, flags: ['--adapters', ADAPTERS], onEnd })
+
+describe('a harmless change', () => {
+  it('goes through all stages to all nodes, and no request fails', async () => {
+    const mesh = await startMesh(STABLE, PATHS, { nodes: NODES, workers: 1, onEnd })
+    const harmless = config(rule('admin', 'request.path.startsWith("/admin") || request.path == "/nowhere"'))
+    mesh.asked()
+    const outcome = await mesh.rollOut(harmless)
+    expect(outcome).toMatchObject({ outcome: 'stable' })
+    expect(mesh.touchedBy(harmless)).toEqual([0, 1, 2, 3])
+    expect(mesh.asked().map(({ failed }) => failed)).toEqual([0, 0, 0])
+    const stages = (await mesh.store.log(50)).map(({ entry }) => entry.replace(/:.*/s, '')).toReversed()
+    expect(stages.filter((entry) => entry.includes('→'))).toEqual([
+      'shadow → one-node',
+      'one-node → 5%',
+      '5% → 25%',
+      '25% → 50%',
+      '50% → 100%',
+    ])
+  })
+})
+
+describe('programs', () => {
+  it('read at any node where a rollout stands, and are told of each change by a webhook', async () => {
+    const webhook = await startHttpBackend()
+    onTestFinished(() => webhook.close())
+    const mesh = await startMesh(STABLE, PATHS, { nodes: 2, flags: ['--rollout-webhook', webhook.url], onEnd })
+    const denied = config(rule('admin', 'true'))
+    const ended = await mesh.rollOut(denied)
+    const views = await mesh.read('/v1/rollout')
+    const stable = (await mesh.store.state()).stable
+    for (const view of views)
+      expect(view).toMatchObject({ phase: 'idle', stable, ended: [{ outcome: ended.outcome }, {}] })
+    const events = () => webhook.requests.map(({ body }) => (JSON.parse(body) as { type: string }).type)
+    await expect.poll(events).toContain('rollout.fail')
+    // The first version may be older than the first node that tells.
+    const told = events().slice(events().lastIndexOf('rollout.publish'))
+    expect(told.slice(0, 3)).toEqual(['rollout.publish', 'rollout.begin-preflight', 'rollout.pass-preflight'])
+    expect(new Set(webhook.requests.map(({ headers }) => headers['webhook-id'])).size).toBe(webhook.count)
+  })
+})
+
+describe('nodes that start without Redis', () => {
+  it('serve by the version that was stable when they last heard', async () => {
+    const mesh = await startMesh(STABLE, [], { nodes: 2, onEnd })
+    await mesh.restartWithoutRedis()
+    expect(mesh.output().match(/starting with a version that was served well by before/g)).toHaveLength(2)
+    expect(mesh.touchedBy(STABLE)).toEqual([0, 1])
+  })
+})
+
+describe('a poison config', () => {
+  const DENY_ADMIN = rule('admin', 'request.path.startsWith("/admin")')
+
+  it.each([
+    ['cannot be compiled', config(rule('admin', 'request.pth == "/"')), 'rejected', 0, /rules\.yaml:5:/],
+    ['denies everything', config(rule('admin', 'true')), 'rolled-back', 0, /flips/],
+    ['allows everything', config(rule('admin', 'request.path == "/nowhere"')), 'rolled-back', 0, /flips/],
+    ['fails for every request', config(DENY_ADMIN, asking('throwing')), 'rolled-back', 1, /error/],
+    [
+      'ends the process at the third request',
+      config(DENY_ADMIN, asking('thirdrequest')),
+      'rolled-back',
+      1,
+      /third request/,
+    ],
+    [
+      'ends the process at its start',
+      config(DENY_ADMIN, asking('atstart')),
+      'rolled-back',
+      1,
+      /started 2 times|silent/,
+    ],
+  ] as const)('that %s touches one node at most, and goes back by itself', async (_, files, outcome, most, because) => {
+    const mesh = await start()
+    mesh.asked()
+    const ended = await mesh.rollOut(files)
+    expect(ended).toMatchObject({ outcome })
+    expect(ended.reason).toMatch(because)
+    expect(mesh.touchedBy(files).length).toBeLessThanOrEqual(most)
+    const failed = mesh.asked().filter((asked) => asked.failed > 0)
+    expect(failed.length).toBeLessThanOrEqual(most)
+  })
+})
