@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly requestsPerSecond: number
   readonly minutes: number
   readonly seed: number
+  /** In how many steps of the memory the best division is looked for; 20 unless told. */
+  readonly steps?: number
 }
 
 export interface PhaseOutcome {
@@ -86,17 +88,17 @@ export function runTuned(workload: Workload, options: RunOptions): RunOutcome {
   return { phases, moves: moves.move + moves.shrink, movesBack: moves.back, mostBound, mostHeld }
 }
 
-const GRID = [0.01, ...Array.from({ length: 19 }, (_, i) => 0.05 * (i + 1)), 0.98]
-
-/** The division by twentieths that finds most: each cache is run at each size until it is warm, then for another while. */
-function bestFixed(phase: Phase, { divided, requestsPerSecond, minutes }: RunOptions & { divided: number }) {
+/** The division that finds most: each cache is run at each size until it is warm, then for another while. */
+function bestFixed(phase: Phase, options: RunOptions & { divided: number }) {
+  const { divided, requestsPerSecond, minutes, steps = 20 } = options
+  const grid = [0.01, ...Array.from({ length: steps - 1 }, (_, i) => (i + 1) / steps), 0.98]
   const requests = requestsPerSecond * SECONDS * minutes
   const ratios = {} as Record<Part, number[]>
   for (const part of PARTS) {
     const { share, stream } = phase[part]
     const count = Math.floor(requests * share)
     const keys = Int32Array.from({ length: count }, stream)
-    ratios[part] = GRID.map((size) => {
+    ratios[part] = grid.map((size) => {
       const bytes = Math.floor(size * divided)
       const ask = part === 'answers' ? askAnswers(answerCache(bytes)) : askVerdicts(verdictTier(bytes))
       let hits = 0
@@ -105,15 +107,15 @@ function bestFixed(phase: Phase, { divided, requestsPerSecond, minutes }: RunOpt
     })
   }
   let best = { ratio: 0, best: { answers: 0, a: 0, b: 0 } }
-  for (const [i, answers] of GRID.entries()) {
-    for (const [j, a] of GRID.entries()) {
-      const b = GRID.findLastIndex((size) => answers + a + size <= 1 + 1e-9)
+  for (const [i, answers] of grid.entries()) {
+    for (const [j, a] of grid.entries()) {
+      const b = grid.findLastIndex((size) => answers + a + size <= 1 + 1e-9)
       if (b < 0) continue
       const ratio =
         phase.answers.share * (ratios.answers[i] ?? 0) +
         phase.a.share * (ratios.a[j] ?? 0) +
         phase.b.share * (ratios.b[b] ?? 0)
-      if (ratio > best.ratio) best = { ratio, best: { answers, a, b: GRID[b] ?? 0 } }
+      if (ratio > best.ratio) best = { ratio, best: { answers, a, b: grid[b] ?? 0 } }
     }
   }
   return best

@@ -107,14 +107,6 @@ export class VerdictCache {
     return this.#ask(key, request, undefined, metrics)
   }
 
-  /** A verdict that could be served now from this process; looking counts nowhere and uses nothing up. */
-  peek(handler: HandlerConfig, instance: Instance, bag: AttributeBag): Verdict | undefined {
-    const entry = this.#options.local?.of(handler.name).peek(instanceKey(handler.digest, instance))
-    if (entry === undefined || !this.#rules.isYoungEnough(entry)) return undefined
-    const isFresh = freshness(entry, this.#options.clock.monotonic(), 0) === 'fresh'
-    return isFresh && this.#rules.allows(entry.epoch, { source: { handler }, bag }) ? entry.verdict : undefined
-  }
-
   #served(
     tier: LocalTier | undefined,
     key: string,
@@ -125,6 +117,14 @@ export class VerdictCache {
     const { name, staleWhileRevalidateMs } = source.handler
     this.#options.protection.record(name, true)
     tier?.served(key, entry, now + entry.freshUntil - entry.createdAt + staleWhileRevalidateMs)
+  }
+
+  /** A verdict that could be served now from this process; looking counts nowhere and uses nothing up. */
+  peek(handler: HandlerConfig, instance: Instance, bag: AttributeBag): Verdict | undefined {
+    const entry = this.#options.local?.of(handler.name).peek(instanceKey(handler.digest, instance))
+    if (entry === undefined || !this.#rules.isYoungEnough(entry)) return undefined
+    const isFresh = freshness(entry, this.#options.clock.monotonic(), 0) === 'fresh'
+    return isFresh && this.#rules.allows(entry.epoch, { source: { handler }, bag }) ? entry.verdict : undefined
   }
 
   /** Drops everything that is held in this process; the mesh tier is left alone. */

@@ -91,8 +91,8 @@ export function createChecks(options: ChecksOptions): Checks {
   const requests = new PolicyRequests({ clock, plans, generationFailures, state: () => options.state() })
   const quotas = new QuotaEngine(requests)
   const { observer } = options
-  const asked = { verdicts, answers, answerMissed, revocations, requests, quotas, observer }
-  const parts = { metrics, log: new CheckLog(log), ...asked }
+  const answering = { verdicts, answers, answerMissed, observer }
+  const parts = { metrics, log: new CheckLog(log), ...answering, revocations, requests, quotas }
   const engine = new CheckEngine({ clock, ...parts })
   const entries = meter.gauge(CACHE_ENTRIES)
   const bytes = meter.gauge(CACHE_BYTES)

@@ -5,7 +5,7 @@ import { WORKLOADS } from '../../load/cache-tuning/workloads.ts'
 it('divides its memory nearly as well as who knows what will be asked, and again after that has changed', () => {
   const [workload] = WORKLOADS
   if (workload === undefined) throw new Error('there is no workload')
-  const options = { memoryBytes: 4_000_000, requestsPerSecond: 300, minutes: 10, seed: 1 }
+  const options = { memoryBytes: 4_000_000, requestsPerSecond: 300, minutes: 10, seed: 1, steps: 8 }
   const { phases, moves, mostBound, mostHeld } = runTuned(workload, options)
   expect(moves).toBeGreaterThan(4)
   expect(mostBound).toBeLessThanOrEqual(1)
