@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { Observations } from '../../../src/rollout/observations.ts'
 import { RolloutStore } from '../../../src/rollout/rollout-store.ts'
 import { type Pace, USUAL_PACE } from '../../../src/rollout/stages.ts'
@@ -49,6 +50,12 @@ export interface RolloutMesh {
   touchedBy(files: readonly ConfigFile[]): readonly number[]
   /** What became of requests since the last time that this was asked, by node. */
   asked(): readonly Asked[]
+  /** Begins the rollout of a version. @returns its end */
+  begin(files: readonly ConfigFile[], pace?: Partial<Pace>): Promise<{ readonly ended: Promise<Outcome> }>
+  /** Kills the node that leads; it is started again. @returns its name */
+  killController(): Promise<string>
+  /** Redis answers nobody for so long, in ms. */
+  pauseRedis(ms: number): Promise<void>
   /** Ends all processes in good order, then Redis, and starts the processes again. */
   restartWithoutRedis(): Promise<void>
   /** What the nodes have written. */
@@ -83,7 +90,8 @@ export async function startMesh(
     let outcome: Outcome | undefined
     await until(
       async () => {
-        outcome = (await store.state()).ended.find((each) => each.id === id)
+        // Redis may stand still meanwhile.
+        outcome = (await store.state().catch(() => undefined))?.ended.find((each) => each.id === id)
         return outcome !== undefined
       },
       `the end of ${id}`,
@@ -117,6 +125,19 @@ export async function startMesh(
     rollOut: async (files, pace) => await ended(await publish(files, pace)),
     touchedBy: (files) => members.filter((member) => member.ran(shortId(versionId(files)))).map(({ number }) => number),
     asked: () => members.slice(0, nodes).map((member) => member.take()),
+    begin: async (files, pace) => ({ ended: ended(await publish(files, pace)) }),
+    async killController() {
+      const leads = async () => (await store.view()).controller
+      await until(async () => (await leads()) !== undefined, 'a controller')
+      const name = (await leads()) ?? ''
+      await members.find((member) => member.name === name)?.kill()
+      return name
+    },
+    async pauseRedis(ms) {
+      redis.pause()
+      await setTimeout(ms)
+      redis.resume()
+    },
     async restartWithoutRedis() {
       for (const member of members) await member.stop()
       await redis.stop()
@@ -145,12 +166,20 @@ class Member {
     this.#flags = flags
   }
 
+  get name(): string {
+    return `${this.#role}-${this.number}`
+  }
+
+  /** It has no time to say a word. */
+  async kill(): Promise<void> {
+    await this.#process?.child.kill()
+  }
+
   /** Resolves when it serves. */
   async run(): Promise<void> {
     this.isStopping = false
-    const nodeId = `${this.#role}-${this.number}`
     const flags = ['--redis', this.#redis, ...this.#flags]
-    const process = await startIntermix({ role: this.#role, config: this.#redis, nodeId, flags })
+    const process = await startIntermix({ role: this.#role, config: this.#redis, nodeId: this.name, flags })
     this.#process = process
     void process.child.exited.then(() => this.#again(process)).catch(() => undefined)
   }
@@ -179,7 +208,7 @@ class Member {
   async load(paths: readonly string[], pauseMs: number): Promise<void> {
     for (let n = 0; !this.isStopping; n++) {
       await this.#ask(paths[n % paths.length] ?? '/')
-      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      await setTimeout(pauseMs)
     }
   }
 

@@ -8,6 +8,8 @@ import { asking } from './poison.ts'
 
 const ADAPTERS = fileURLToPath(new URL('harmful-adapters.mts', import.meta.url))
 const NODES = 3
+/** Redis answers nobody for so long: more than any of its calls may take, and than a lease lasts. */
+const PAUSE_MS = 12_000
 const PATHS = ['/', '/a', '/b', '/admin', '/c']
 
 const STABLE = config(rule('admin', 'request.path.startsWith("/admin")'))
@@ -32,6 +34,27 @@ describe('a harmless change', () => {
       '25% → 50%',
       '50% → 100%',
     ])
+  })
+})
+
+describe('a rollout whose controller is killed, and then Redis stands still', () => {
+  it('goes on from where it was, through all stages, and no request fails but of the node that was killed', async () => {
+    const mesh = await startMesh(STABLE, PATHS, { nodes: NODES, onEnd })
+    const harmless = config(rule('admin', 'request.path.startsWith("/admin") || request.path == "/elsewhere"'))
+    mesh.asked()
+    const { ended } = await mesh.begin(harmless)
+    const killed = Number((await mesh.killController()).replace('node-', ''))
+    const before = await mesh.store.state()
+    await mesh.pauseRedis(PAUSE_MS)
+    expect(await ended).toMatchObject({ outcome: 'stable' })
+    expect(before.rollout?.candidate).toBe((await mesh.store.state()).stable)
+    const failed = mesh.asked().map((asked) => asked.failed)
+    expect(failed.filter((count, node) => count > 0 && node !== killed)).toEqual([])
+    const log = (await mesh.store.log(50)).toReversed()
+    const stages = log.map(({ entry }) => entry.replace(/:.*/s, '')).filter((entry) => entry.includes('→'))
+    expect(stages).toEqual(['shadow → one-node', 'one-node → 5%', '5% → 25%', '25% → 50%', '50% → 100%'])
+    // Somebody else has led since.
+    expect(new Set(log.map(({ by }) => by)).size).toBeGreaterThan(2)
   })
 })
 
