@@ -277,6 +277,22 @@ describe('a judge', () => {
     expect(judged({ stage: '5%', canary: { isLeaving: true } }).told).toBe('wait')
   })
 
+  it('blames the candidate for those who die while they take it into use', () => {
+    // Their last word was of the stable version: after the stage had begun, or so shortly before that they had not learnt of it.
+    const dying = { version: STABLE, ageMs: 60_000 }
+    expect(judged({ stage: 'one-node', canary: dying })).toMatchObject({ told: 'fail' })
+    expect(judged({ stage: 'one-node', canary: dying }).reason).toContain('n0 was to take it up and has been silent')
+    const began = { since: LATER - 59_000 }
+    expect(judged({ stage: 'one-node', canary: dying, rollout: began }).told).toBe('fail')
+    // Who had fallen silent before the stage began did not die of it.
+    const before = judged({ stage: 'one-node', canary: dying, rollout: { since: LATER - 40_000 } })
+    expect(before.told).toBe('wait')
+    // And they are missing where the cohort is counted.
+    const most = judged({ stage: '50%', rollout: { threshold: 1 }, others: dying, processes: 5 })
+    expect(most.told).toBe('fail')
+    expect(most.guards[1]?.words).toContain('1 of 5 processes run it')
+  })
+
   it('waits for health where others are ill as well, or it has only begun', () => {
     const ill = { isHealthy: false }
     expect(judged({ stage: 'one-node', canary: ill, others: ill, illMs: 60_000 }).told).toBe('wait')
