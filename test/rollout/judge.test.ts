@@ -293,6 +293,17 @@ describe('a judge', () => {
     expect(most.guards[1]?.words).toContain('1 of 5 processes run it')
   })
 
+  it('compares times only where a node runs the stable version', () => {
+    const baseline = { ...NO_BASELINE, checks: 20_000 }
+    const alone: Scene = { stage: 'one-node', rollout: { baseline }, processes: 1 }
+    expect(judged(alone).told).toBe('advance')
+    const quiet = { counters: counted(0, { medians: [] }) }
+    expect(judged({ ...alone, processes: 3, others: { ...quiet, kind: 'worker' } }).told).toBe('advance')
+    expect(judged({ ...alone, processes: 3, others: quiet }).told).toBe('wait')
+    // It is not heard now, which says nothing of it.
+    expect(judged({ ...alone, processes: 2, others: { ...quiet, ageMs: 60_000 }, watchedMs: 5_000 }).told).toBe('wait')
+  })
+
   it('waits for health where others are ill as well, or it has only begun', () => {
     const ill = { isHealthy: false }
     expect(judged({ stage: 'one-node', canary: ill, others: ill, illMs: 60_000 }).told).toBe('wait')
