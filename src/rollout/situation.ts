@@ -79,8 +79,13 @@ export function situationOf({ state, now, observed, watchedMs, illMs }: Seen, ro
     byStable: observations.filter(({ stage, version }) => stage === key && version === state.stable),
     silentCandidates: silent.filter(isCandidates),
     silentStable: silent.filter((one) => !isCandidates(one) && one.version === state.stable),
-    votes: votes.filter(({ version }) => version === rollout.candidate),
+    votes: votes.filter((vote) => vote.version === rollout.candidate && isOf(vote, rollout)),
     illMs,
     heard: { observations, watchedMs },
   }
+}
+
+/** A vote from another attempt to roll the same content out was told too late: that one is over. */
+function isOf({ rollout: of = '' }: Vote, { id }: Rollout): boolean {
+  return of === '' || of === id
 }

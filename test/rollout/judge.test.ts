@@ -189,6 +189,17 @@ describe('a judge', () => {
       'n0 holds it for bad: boom',
     ],
     [
+      'a vote from this attempt, or from none',
+      {
+        stage: 'shadow',
+        votes: [
+          { node: 'n1', version: CANDIDATE, rollout: 'try', reason: 'one' },
+          { node: 'n2', version: CANDIDATE, rollout: '', reason: 'two' },
+        ],
+      },
+      'n1 holds it for bad: one; n2 holds it for bad: two',
+    ],
+    [
       'a vote from the shadow',
       { stage: 'shadow', votes: [{ node: 'n0', version: CANDIDATE, reason: 'x' }] },
       'crashes: ',
@@ -209,6 +220,10 @@ describe('a judge', () => {
 
   it.each<[string, Scene]>([
     ['a version that is not under way', { stage: 'one-node', votes: [{ node: 'n0', version: STABLE, reason: '' }] }],
+    [
+      'a vote from another attempt to roll it out',
+      { stage: 'one-node', votes: [{ node: 'n0', version: CANDIDATE, rollout: 'try-before', reason: '' }] },
+    ],
     [
       'a difference in time that does not matter',
       { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 2) }) } },
