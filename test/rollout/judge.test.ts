@@ -23,6 +23,8 @@ interface Scene {
   /** Of `n0`, which runs the candidate or evaluates it; `undefined`: it is not there. */
   readonly canary?: Partial<SeenObservation> | undefined
   readonly others?: Partial<SeenObservation>
+  /** Of `n1` alone. */
+  readonly odd?: Partial<SeenObservation>
   readonly processes?: number
 }
 
@@ -82,7 +84,9 @@ function judged(scene: Scene) {
     ageMs: 500,
     ...more,
   })
-  const others = Array.from({ length: processes - 1 }, (_, n) => said(`n${n + 1}`, STABLE, 1_000, scene.others))
+  const others = Array.from({ length: processes - 1 }, (_, n) =>
+    said(`n${n + 1}`, STABLE, 1_000, n === 0 ? { ...scene.others, ...scene.odd } : scene.others),
+  )
   const isThere = !('canary' in scene) || scene.canary !== undefined
   const canary = said('n0', isServing ? CANDIDATE : STABLE, 1_000, { shadow: shadow(2_000), ...scene.canary })
   const observations = isThere ? [canary, ...others] : others
@@ -323,6 +327,9 @@ describe('a judge', () => {
     const ill = { isHealthy: false }
     expect(judged({ stage: 'one-node', canary: ill, others: ill, illMs: 60_000 }).told).toBe('wait')
     expect(judged({ stage: 'one-node', canary: ill, illMs: 29_000 }).told).toBe('wait')
+    // One of seven that are well is no excuse.
+    expect(judged({ stage: 'one-node', canary: ill, illMs: 60_000, odd: ill }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', canary: ill, illMs: 60_000, odd: ill, processes: 3 }).told).toBe('wait')
   })
 
   it('waits for no conclusion where an operator has promoted, but for the time, the node and what fails', () => {
