@@ -49,7 +49,7 @@ export class RolloutController {
   #cancel: () => void = () => undefined
   #isStopped = false
   #looking: Promise<void> | undefined
-  /** Since when all processes have been heard without a gap, on the monotonic clock. */
+  /** Since when Redis has answered here without a gap, and what processes said there could be heard; on the monotonic clock. */
   #watchedSince: number | undefined
   /** Since when processes have been seen that cannot serve, on the same clock. */
   #illSince = new Map<string, number>()
@@ -93,6 +93,7 @@ export class RolloutController {
 
   async #look(): Promise<void> {
     const view = await this.#options.store.view()
+    this.#watchedSince ??= this.#options.clock.monotonic()
     const { rollout } = view.state
     if (rollout === undefined) return await this.#yield()
     const lease = await this.#take(view, rollout)
@@ -100,7 +101,6 @@ export class RolloutController {
     const { clock, observations } = this.#options
     const observed = await observations.read()
     const now = clock.monotonic()
-    this.#watchedSince ??= now
     const watchedMs = now - this.#watchedSince
     if (isOneOfSeveral(rollout, observed, this.#options.node)) return await this.#yield()
     const illMs = this.#illMs(observed, now)
@@ -192,7 +192,6 @@ export class RolloutController {
 
   #follow(): undefined {
     this.#isLeading = false
-    this.#watchedSince = undefined
     this.#illSince.clear()
     this.#attempt = undefined
   }

@@ -241,6 +241,23 @@ describe('a controller', () => {
     expect((await store.state()).stable).toBe(idOf('b'))
   })
 
+  it('leads no stage further before it has listened for a while behind an outage', async () => {
+    await settle('a')
+    await publish('b')
+    await until('one-node')
+    isAway = true
+    for (const node of nodes) await node.controller.look()
+    isAway = false
+    for (let n = 0; n < 15; n++) {
+      await turn()
+      expect(phaseOf(await store.state())).toBe('one-node')
+    }
+    await until('5%', 3)
+    // Once is enough.
+    await until('idle', 10)
+    expect(await store.state()).toMatchObject({ stable: idOf('b') })
+  })
+
   it('looks by itself until it is stopped', async () => {
     await publish('a')
     for (const node of nodes) node.controller.start()

@@ -323,6 +323,16 @@ describe('a judge', () => {
     expect(judged({ ...alone, processes: 2, others: { ...quiet, ageMs: 60_000 }, watchedMs: 5_000 }).told).toBe('wait')
   })
 
+  it('lets nobody pass shortly after an outage, when few have been heard', () => {
+    for (const rollout of [{}, { hasty: true }]) {
+      const early = judged({ stage: 'one-node', rollout, watchedMs: 13_500 })
+      expect(early).toMatchObject({ told: 'wait', reason: 'hears processes for 2 s more' })
+      // Which is no want of a conclusion.
+      expect(judged({ stage: 'one-node', rollout, watchedMs: 0, now: USUAL_PACE.maxWaitMs }).told).toBe('wait')
+      expect(judged({ stage: 'one-node', rollout, watchedMs: 15_000 }).told).toBe('advance')
+    }
+  })
+
   it('waits for health where others are ill as well, or it has only begun', () => {
     const ill = { isHealthy: false }
     expect(judged({ stage: 'one-node', canary: ill, others: ill, illMs: 60_000 }).told).toBe('wait')
