@@ -42,6 +42,8 @@ const RELUCTANT_LOOKS = 3
 interface Attempt {
   readonly rollout: string
   result: PreflightResult | undefined
+  /** Whether it has been said why it passes and goes no further. */
+  isTold: boolean
 }
 
 export class RolloutController {
@@ -121,7 +123,14 @@ export class RolloutController {
       this.#attempt = undefined
       await this.#yield()
     } else {
-      await this.#apply(view, { kind: 'pass-preflight', ...served(view, rollout, observed) }, lease)
+      const attempt = this.#attempt
+      const passed = await this.#apply(view, { kind: 'pass-preflight', ...served(view, rollout, observed) }, lease)
+      if (passed.kind !== 'refused' || attempt.isTold) return
+      attempt.isTold = true
+      this.#options.log.warn(
+        { reason: passed.message },
+        'the pre-flight of a config has passed, and it goes no further',
+      )
     }
   }
 
@@ -136,7 +145,7 @@ export class RolloutController {
     }
     const applied = await this.#apply(view, { kind: 'begin-preflight' }, lease)
     if (applied.kind !== 'done' || applied.state.rollout?.id !== rollout.id) return
-    const attempt: Attempt = { rollout: rollout.id, result: undefined }
+    const attempt: Attempt = { rollout: rollout.id, result: undefined, isTold: false }
     this.#attempt = attempt
     void this.#options
       .preflight(version)

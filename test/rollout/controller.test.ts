@@ -297,6 +297,17 @@ describe('a pre-flight', () => {
     expect(nodes.flatMap(({ tried }) => tried).filter((id) => id === idOf('b'))).toHaveLength(3)
   })
 
+  it('that passes where no node could evaluate it says so, once', async () => {
+    await settle('a')
+    for (const node of nodes) node.illWith = idOf('a')
+    await publish('b')
+    for (let n = 0; n < 8; n++) await turn()
+    expect(phaseOf(await store.state())).toBe('preflight')
+    expect(log.lines.filter((line) => line.includes('it goes no further'))).toHaveLength(1)
+    for (const node of nodes) node.illWith = undefined
+    await until('shadow')
+  })
+
   it('of a version that Redis does not hold fails', async () => {
     const wish = { kind: 'publish', version: idOf('c'), by: 'ops', pace: PACE, expectations: [], again: false } as const
     await store.operate({ ...wish, id: 'c' })
