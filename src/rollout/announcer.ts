@@ -33,6 +33,7 @@ export class RolloutAnnouncer {
   readonly #retry: RetryTimer
   #cancel = () => {}
   #isStopped = false
+  /** The last entry that was announced and is not noted yet. */
   #done: string | undefined
   #looking: Promise<void> | undefined
 
@@ -84,6 +85,8 @@ export class RolloutAnnouncer {
     const { store, node, clock } = this.#options
     for (;;) {
       const entries = await store.unannounced(node, this.#done, RIGHT_MS)
+      // It is noted, or another node announces: told again later, it would lead back.
+      this.#done = undefined
       const until = clock.monotonic() + AT_ONCE_MS
       for (const entry of entries) {
         if (this.#isStopped || !(await this.#announce(entry))) return

@@ -42,6 +42,8 @@ const RELUCTANT_LOOKS = 3
 interface Attempt {
   readonly rollout: string
   result: PreflightResult | undefined
+  /** Whether it has been said why it passes and goes no further. */
+  isTold: boolean
 }
 
 export class RolloutController {
@@ -49,7 +51,7 @@ export class RolloutController {
   #cancel: () => void = () => undefined
   #isStopped = false
   #looking: Promise<void> | undefined
-  /** Since when all processes have been heard without a gap, on the monotonic clock. */
+  /** Since when Redis has answered here without a gap, and what processes said there could be heard; on the monotonic clock. */
   #watchedSince: number | undefined
   /** Since when processes have been seen that cannot serve, on the same clock. */
   #illSince = new Map<string, number>()
@@ -93,6 +95,7 @@ export class RolloutController {
 
   async #look(): Promise<void> {
     const view = await this.#options.store.view()
+    this.#watchedSince ??= this.#options.clock.monotonic()
     const { rollout } = view.state
     if (rollout === undefined) return await this.#yield()
     const lease = await this.#take(view, rollout)
@@ -100,7 +103,6 @@ export class RolloutController {
     const { clock, observations } = this.#options
     const observed = await observations.read()
     const now = clock.monotonic()
-    this.#watchedSince ??= now
     const watchedMs = now - this.#watchedSince
     if (isOneOfSeveral(rollout, observed, this.#options.node)) return await this.#yield()
     const illMs = this.#illMs(observed, now)
@@ -121,7 +123,14 @@ export class RolloutController {
       this.#attempt = undefined
       await this.#yield()
     } else {
-      await this.#apply(view, { kind: 'pass-preflight', ...served(view, rollout, observed) }, lease)
+      const attempt = this.#attempt
+      const passed = await this.#apply(view, { kind: 'pass-preflight', ...served(view, rollout, observed) }, lease)
+      if (passed.kind !== 'refused' || attempt.isTold) return
+      attempt.isTold = true
+      this.#options.log.warn(
+        { reason: passed.message },
+        'the pre-flight of a config has passed, and it goes no further',
+      )
     }
   }
 
@@ -136,7 +145,7 @@ export class RolloutController {
     }
     const applied = await this.#apply(view, { kind: 'begin-preflight' }, lease)
     if (applied.kind !== 'done' || applied.state.rollout?.id !== rollout.id) return
-    const attempt: Attempt = { rollout: rollout.id, result: undefined }
+    const attempt: Attempt = { rollout: rollout.id, result: undefined, isTold: false }
     this.#attempt = attempt
     void this.#options
       .preflight(version)
@@ -192,7 +201,6 @@ export class RolloutController {
 
   #follow(): undefined {
     this.#isLeading = false
-    this.#watchedSince = undefined
     this.#illSince.clear()
     this.#attempt = undefined
   }

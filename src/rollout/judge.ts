@@ -80,6 +80,13 @@ function proceed(situation: Situation, rollout: Rollout, guards: readonly Guard[
   const all = [...guards, last]
   if (last.verdict === 'fail') return { decision: apply({ kind: 'fail', reason: textOf([last]) }), guards: all }
   if (last.verdict === 'open' && !rollout.hasty) return wait(textOf([last]), all)
+  const deafMs = SILENT_MS - situation.heard.watchedMs
+  // Behind an outage a few are heard first: who died meanwhile, and whose share the next stage is, shows after that.
+  if (deafMs > 0)
+    return {
+      decision: { action: 'wait', reason: `hears processes for ${Math.ceil(deafMs / 1_000)} s more` },
+      guards: all,
+    }
   return { decision: apply(advance(situation, rollout, all)), guards: all }
 }
 

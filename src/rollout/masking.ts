@@ -5,31 +5,24 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { type AttributeValue, isStringMap } from '../kernel/value.ts'
 
-/** Keys of string maps, headers and query parameters among them, whose values are secrets. */
-const SECRET_KEYS: ReadonlySet<string> = new Set([
-  'authorization',
-  'proxy-authorization',
-  'cookie',
-  'set-cookie',
-  'x-api-key',
-  'api-key',
-  'api_key',
-  'apikey',
-  'access_token',
-  'refresh_token',
-  'id_token',
-  'token',
-  'password',
-  'client_secret',
-  'signature',
-  'x-amz-security-token',
-])
+/** How keys of string maps, headers and query parameters among them, end or read whose values are secrets. */
+const SECRET_ENDS =
+  /(?:authorization|cookie|token|secret|passw(?:or)?d|passphrase|signature|credentials?|session|session[-_]?id|assertion|jwt|(?:api|access)[-_]?key)$/i
+const SECRET_KEYS: ReadonlySet<string> = new Set(['auth', 'key', 'pass', 'pwd', 'sid', 'sig'])
+
+function isSecret(key: string): boolean {
+  return SECRET_ENDS.test(key) || SECRET_KEYS.has(key.toLowerCase())
+}
 
 /** Attributes that are secrets, or hold some, as a whole. */
 const SECRET_ATTRIBUTES: ReadonlySet<string> = new Set(['request.api_key', 'request.auth.raw_claims'])
 
 const HASH_DIGITS = 8
-const IN_QUERY = /(?<=[?&;])([^=&;#]+)=([^&;#]*)/g
+/** A name in a query. None holds what a name begins behind, so that a text is gone through once, whatever it is. */
+const QUERY_NAME = /(?<=[?&;#])([^=?&;#]+)=/g
+const QUERY_END = /[&;#]/
+/** Secrets of one query; what comes behind them is left out. */
+const MAX_SECRETS = 50
 
 /** Masks with a key of its own. */
 export class Masking {
@@ -46,16 +39,27 @@ export class Masking {
     const masked = new Map<string, string>()
     for (const [key, value] of entries) {
       // Of a pseudo header such as `:path`, the query, too.
-      masked.set(key, SECRET_KEYS.has(key.toLowerCase()) ? this.#placeholder(value) : this.#maskQuery(value))
+      masked.set(key, isSecret(key) ? this.#placeholder(value) : this.#maskQuery(value))
     }
     return masked
   }
 
   #maskQuery(text: string): string {
     if (!text.includes('=')) return text
-    return text.replace(IN_QUERY, (whole, key: string, value: string) =>
-      SECRET_KEYS.has(key.toLowerCase()) ? `${key}=${this.#placeholder(value)}` : whole,
-    )
+    let masked = ''
+    let from = 0
+    let count = 0
+    for (const { 0: name, 1: key = '', index } of text.matchAll(QUERY_NAME)) {
+      // Within the value of a secret.
+      if (index < from || !isSecret(key)) continue
+      if (++count > MAX_SECRETS) return `${masked}…`
+      const at = index + name.length
+      const length = text.slice(at).search(QUERY_END)
+      const end = length < 0 ? text.length : at + length
+      masked += text.slice(from, at) + this.#placeholder(text.slice(at, end))
+      from = end
+    }
+    return from === 0 ? text : masked + text.slice(from)
   }
 
   #placeholder(secret: string): string {

@@ -61,6 +61,8 @@ export interface SeenObservation extends Observation {
 export interface Vote {
   readonly node: string
   readonly version: string
+  /** Of the rollout in which it was so; `undefined` where that is not known, empty outside of one. */
+  readonly rollout?: string | undefined
   readonly reason: string
 }
 

@@ -45,8 +45,8 @@ export class Observations {
   }
 
   /** A process tells that it holds a version for bad. */
-  async vote({ node, version, reason }: Vote): Promise<void> {
-    const text = JSON.stringify({ version, reason: reason.slice(0, MAX_REASON) })
+  async vote({ node, version, rollout, reason }: Vote): Promise<void> {
+    const text = JSON.stringify({ version, rollout, reason: reason.slice(0, MAX_REASON) })
     await this.#link.run(
       (client) => VOTE.run(client, [this.#keys.votes], [node, text, VOTE_MS, MAX_PROCESSES]),
       TIMEOUT_MS,
@@ -70,13 +70,25 @@ export class Observations {
 function votesOf(told: readonly string[]): readonly Vote[] {
   const votes: Vote[] = []
   for (let at = 0; at + 1 < told.length; at += 2) {
-    const json = parseJson(told[at + 1] ?? 'null')
-    if (!isJsonObject(json)) continue
-    const { version, reason } = json
-    if (typeof version !== 'string') continue
-    votes.push({ node: told[at] ?? '', version, reason: typeof reason === 'string' ? reason : '' })
+    const vote = readVote(told[at] ?? '', told[at + 1] ?? '')
+    if (vote !== undefined) votes.push(vote)
   }
   return votes
+}
+
+/** Reads a vote of this or another release; `undefined` where it is of no use. */
+function readVote(node: string, text: string): Vote | undefined {
+  let json: unknown
+  try {
+    json = parseJson(text)
+  } catch {
+    return undefined
+  }
+  if (!isJsonObject(json)) return undefined
+  const { version, rollout, reason } = json
+  if (typeof version !== 'string') return undefined
+  const known = typeof rollout === 'string' ? { rollout } : {}
+  return { node, version, ...known, reason: typeof reason === 'string' ? reason : '' }
 }
 
 /** Examples are worth less than figures: they go first where all of it is too long. */

@@ -58,12 +58,29 @@ function promote(state: RolloutState, rollout: Rollout, by: string, at: number):
 }
 
 /**
+ * Whoever asks to go back, and names no version, may have been overtaken by a guard or by another operator: the version that
+ * is stable then is the one that they want.
+ */
+function wentBack({ rollout, stable, previous, ended: [last] }: RolloutState): Refusal | undefined {
+  if (rollout !== undefined || last === undefined || stable === undefined || previous.length === 0) return undefined
+  if (last.outcome === 'stable') return undefined
+  const what = `${shortId(last.candidate)} is ${last.outcome} already (${last.reason}), and ${shortId(stable)} is stable`
+  return refusal('not-now', `${what}: to leave that one, name the version to go back to, of ${shown(previous)}`)
+}
+
+function shown(versions: readonly string[]): string {
+  return versions.map(shortId).join(', ') || 'none'
+}
+
+/**
  * To the stable version while a rollout is under way, else to one that was stable before. What is left that way goes into
  * quarantine.
  */
 function rollback(state: RolloutState, event: Extract<OperatorEvent, { kind: 'rollback' }>): Result {
   const { rollout, stable, previous } = state
   const { at, reason } = event
+  const done = event.to === undefined ? wentBack(state) : undefined
+  if (done !== undefined) return done
   const to = event.to ?? (rollout === undefined ? previous[0] : stable)
   if (to !== undefined && to === stable) {
     if (rollout === undefined) return refusal('unchanged', `${shortId(to)} is stable, and nothing else is under way`)
@@ -71,10 +88,9 @@ function rollback(state: RolloutState, event: Extract<OperatorEvent, { kind: 'ro
     return rollingBack(state, rollout, { ending: 'rolled-back', reason, at })
   }
   if (to === undefined || stable === undefined || !previous.includes(to)) {
-    const known = previous.map(shortId).join(', ') || 'none'
     const asked =
       to === undefined ? 'there is nothing to go back to' : `${shortId(to)} was not stable lately: publish it`
-    return refusal('unknown-version', `${asked}; stable before: ${known}`)
+    return refusal('unknown-version', `${asked}; stable before: ${shown(previous)}`)
   }
   const left = rollout === undefined ? state : ended(state, rollout, rollout.ending ?? 'rolled-back', reason, at)
   const past = ended(left, { id: `${shortId(stable)}@${at}`, candidate: stable }, 'rolled-back', reason, at)

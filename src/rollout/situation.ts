@@ -10,6 +10,8 @@ import { type Rollout, type RolloutState, stageKey } from './state.ts'
 const FRESH_MS = 10_000
 /** Who ran the candidate and is silent for that long, without a word of leaving, may have died of it. */
 export const SILENT_MS = 15_000
+/** So long it takes until a process has learnt of a stage: what it said last before that was said of the one before. */
+const LEARN_MS = 2_000
 
 export interface Situation {
   readonly state: RolloutState
@@ -26,7 +28,7 @@ export interface Situation {
   /** What was measured in this stage, by the candidate and by the stable version. */
   readonly byCandidate: readonly SeenObservation[]
   readonly byStable: readonly SeenObservation[]
-  /** Who ran the candidate or the stable version in this rollout and fell silent. */
+  /** Who ran the candidate, or was about to, or ran the stable version in this rollout, and fell silent. */
   readonly silentCandidates: readonly SeenObservation[]
   readonly silentStable: readonly SeenObservation[]
   /** Against the candidate. */
@@ -61,12 +63,14 @@ export function situationOf({ state, now, observed, watchedMs, illMs }: Seen, ro
     ({ stage, ageMs, isLeaving }) =>
       stage.startsWith(`${rollout.id}/`) && !isLeaving && Math.min(ageMs, watchedMs) > SILENT_MS,
   )
+  const lastedMs = Math.max(0, now - rollout.since)
+  // Who dies while it takes the candidate into use has only ever spoken of the stable version.
   const isCandidates = (one: SeenObservation) =>
-    one.version === rollout.candidate || (isInShadow && one.node === rollout.first)
+    one.version === rollout.candidate || (isOfCohort(one) && one.ageMs <= lastedMs + LEARN_MS)
   return {
     state,
     rollout,
-    lastedMs: Math.max(0, now - rollout.since),
+    lastedMs,
     expectations: readExpectations(rollout.expectations),
     nodes: staying.filter(({ kind, isHealthy }) => kind === 'node' && isHealthy),
     present,
@@ -75,8 +79,13 @@ export function situationOf({ state, now, observed, watchedMs, illMs }: Seen, ro
     byStable: observations.filter(({ stage, version }) => stage === key && version === state.stable),
     silentCandidates: silent.filter(isCandidates),
     silentStable: silent.filter((one) => !isCandidates(one) && one.version === state.stable),
-    votes: votes.filter(({ version }) => version === rollout.candidate),
+    votes: votes.filter((vote) => vote.version === rollout.candidate && isOf(vote, rollout)),
     illMs,
     heard: { observations, watchedMs },
   }
+}
+
+/** A vote from another attempt to roll the same content out was told too late: that one is over. */
+function isOf({ rollout: of = '' }: Vote, { id }: Rollout): boolean {
+  return of === '' || of === id
 }

@@ -151,6 +151,8 @@ function readUrl(text: string): ReadValue<'url'> {
   if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '') {
     return { allowed: 'an http or https URL, such as http://127.0.0.1:8080' }
   }
+  // Nothing is fetched by such a URL, and errors would tell it.
+  if (url.username !== '' || url.password !== '') return { allowed: 'a URL without user and password' }
   return { value: url.href.replace(/\/+$/, '') }
 }
 

@@ -109,6 +109,25 @@ describe('changes of config rollouts', () => {
     await other.stop()
   })
 
+  it('are not told again by a node that comes back after another one', async () => {
+    const [one, other] = [announcer('one'), announcer('other')]
+    await one.look()
+    await change('a')
+    await one.look()
+    // It has lost its right, and the other one goes before it is back.
+    await link.client.hset(rolloutKeys(PREFIX).announced, 'until', 0)
+    await change('b')
+    await other.look()
+    await other.stop()
+    await one.look()
+    await one.look()
+    expect(events()).toEqual(['publish', 'abort', 'publish', 'abort'])
+    await change('c')
+    await one.look()
+    expect(told().at(-1)).toMatchObject({ rev: 6, event: 'abort' })
+    expect(backend.count).toBe(6)
+  })
+
   it('ask for a secret that is one', () => {
     for (const secret of ['', 'short', '*'.repeat(40)])
       expect(() => webhook({ url: backend.url, secret, fetch, now: () => 0 })).toThrow(/16 bytes or more, in base64/)

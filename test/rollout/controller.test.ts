@@ -241,6 +241,23 @@ describe('a controller', () => {
     expect((await store.state()).stable).toBe(idOf('b'))
   })
 
+  it('leads no stage further before it has listened for a while behind an outage', async () => {
+    await settle('a')
+    await publish('b')
+    await until('one-node')
+    isAway = true
+    for (const node of nodes) await node.controller.look()
+    isAway = false
+    for (let n = 0; n < 15; n++) {
+      await turn()
+      expect(phaseOf(await store.state())).toBe('one-node')
+    }
+    await until('5%', 3)
+    // Once is enough.
+    await until('idle', 10)
+    expect(await store.state()).toMatchObject({ stable: idOf('b') })
+  })
+
   it('looks by itself until it is stopped', async () => {
     await publish('a')
     for (const node of nodes) node.controller.start()
@@ -278,6 +295,17 @@ describe('a pre-flight', () => {
     await until('idle')
     expect((await store.state()).ended[0]).toMatchObject({ outcome: 'rejected' })
     expect(nodes.flatMap(({ tried }) => tried).filter((id) => id === idOf('b'))).toHaveLength(3)
+  })
+
+  it('that passes where no node could evaluate it says so, once', async () => {
+    await settle('a')
+    for (const node of nodes) node.illWith = idOf('a')
+    await publish('b')
+    for (let n = 0; n < 8; n++) await turn()
+    expect(phaseOf(await store.state())).toBe('preflight')
+    expect(log.lines.filter((line) => line.includes('it goes no further'))).toHaveLength(1)
+    for (const node of nodes) node.illWith = undefined
+    await until('shadow')
   })
 
   it('of a version that Redis does not hold fails', async () => {

@@ -23,6 +23,8 @@ interface Scene {
   /** Of `n0`, which runs the candidate or evaluates it; `undefined`: it is not there. */
   readonly canary?: Partial<SeenObservation> | undefined
   readonly others?: Partial<SeenObservation>
+  /** Of `n1` alone. */
+  readonly odd?: Partial<SeenObservation>
   readonly processes?: number
 }
 
@@ -82,7 +84,9 @@ function judged(scene: Scene) {
     ageMs: 500,
     ...more,
   })
-  const others = Array.from({ length: processes - 1 }, (_, n) => said(`n${n + 1}`, STABLE, 1_000, scene.others))
+  const others = Array.from({ length: processes - 1 }, (_, n) =>
+    said(`n${n + 1}`, STABLE, 1_000, n === 0 ? { ...scene.others, ...scene.odd } : scene.others),
+  )
   const isThere = !('canary' in scene) || scene.canary !== undefined
   const canary = said('n0', isServing ? CANDIDATE : STABLE, 1_000, { shadow: shadow(2_000), ...scene.canary })
   const observations = isThere ? [canary, ...others] : others
@@ -189,6 +193,17 @@ describe('a judge', () => {
       'n0 holds it for bad: boom',
     ],
     [
+      'a vote from this attempt, or from none',
+      {
+        stage: 'shadow',
+        votes: [
+          { node: 'n1', version: CANDIDATE, rollout: 'try', reason: 'one' },
+          { node: 'n2', version: CANDIDATE, rollout: '', reason: 'two' },
+        ],
+      },
+      'n1 holds it for bad: one; n2 holds it for bad: two',
+    ],
+    [
       'a vote from the shadow',
       { stage: 'shadow', votes: [{ node: 'n0', version: CANDIDATE, reason: 'x' }] },
       'crashes: ',
@@ -209,6 +224,10 @@ describe('a judge', () => {
 
   it.each<[string, Scene]>([
     ['a version that is not under way', { stage: 'one-node', votes: [{ node: 'n0', version: STABLE, reason: '' }] }],
+    [
+      'a vote from another attempt to roll it out',
+      { stage: 'one-node', votes: [{ node: 'n0', version: CANDIDATE, rollout: 'try-before', reason: '' }] },
+    ],
     [
       'a difference in time that does not matter',
       { stage: 'one-node', canary: { counters: counted(1_000, { medians: MEDIANS.map((us) => us * 2) }) } },
@@ -277,10 +296,50 @@ describe('a judge', () => {
     expect(judged({ stage: '5%', canary: { isLeaving: true } }).told).toBe('wait')
   })
 
+  it('blames the candidate for those who die while they take it into use', () => {
+    // Their last word was of the stable version: after the stage had begun, or so shortly before that they had not learnt of it.
+    const dying = { version: STABLE, ageMs: 60_000 }
+    expect(judged({ stage: 'one-node', canary: dying })).toMatchObject({ told: 'fail' })
+    expect(judged({ stage: 'one-node', canary: dying }).reason).toContain('n0 was to take it up and has been silent')
+    const began = { since: LATER - 59_000 }
+    expect(judged({ stage: 'one-node', canary: dying, rollout: began }).told).toBe('fail')
+    // Who had fallen silent before the stage began did not die of it.
+    const before = judged({ stage: 'one-node', canary: dying, rollout: { since: LATER - 40_000 } })
+    expect(before.told).toBe('wait')
+    // And they are missing where the cohort is counted.
+    const most = judged({ stage: '50%', rollout: { threshold: 1 }, others: dying, processes: 5 })
+    expect(most.told).toBe('fail')
+    expect(most.guards[1]?.words).toContain('1 of 5 processes run it')
+  })
+
+  it('compares times only where a node runs the stable version', () => {
+    const baseline = { ...NO_BASELINE, checks: 20_000 }
+    const alone: Scene = { stage: 'one-node', rollout: { baseline }, processes: 1 }
+    expect(judged(alone).told).toBe('advance')
+    const quiet = { counters: counted(0, { medians: [] }) }
+    expect(judged({ ...alone, processes: 3, others: { ...quiet, kind: 'worker' } }).told).toBe('advance')
+    expect(judged({ ...alone, processes: 3, others: quiet }).told).toBe('wait')
+    // It is not heard now, which says nothing of it.
+    expect(judged({ ...alone, processes: 2, others: { ...quiet, ageMs: 60_000 }, watchedMs: 5_000 }).told).toBe('wait')
+  })
+
+  it('lets nobody pass shortly after an outage, when few have been heard', () => {
+    for (const rollout of [{}, { hasty: true }]) {
+      const early = judged({ stage: 'one-node', rollout, watchedMs: 13_500 })
+      expect(early).toMatchObject({ told: 'wait', reason: 'hears processes for 2 s more' })
+      // Which is no want of a conclusion.
+      expect(judged({ stage: 'one-node', rollout, watchedMs: 0, now: USUAL_PACE.maxWaitMs }).told).toBe('wait')
+      expect(judged({ stage: 'one-node', rollout, watchedMs: 15_000 }).told).toBe('advance')
+    }
+  })
+
   it('waits for health where others are ill as well, or it has only begun', () => {
     const ill = { isHealthy: false }
     expect(judged({ stage: 'one-node', canary: ill, others: ill, illMs: 60_000 }).told).toBe('wait')
     expect(judged({ stage: 'one-node', canary: ill, illMs: 29_000 }).told).toBe('wait')
+    // One of seven that are well is no excuse.
+    expect(judged({ stage: 'one-node', canary: ill, illMs: 60_000, odd: ill }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', canary: ill, illMs: 60_000, odd: ill, processes: 3 }).told).toBe('wait')
   })
 
   it('waits for no conclusion where an operator has promoted, but for the time, the node and what fails', () => {

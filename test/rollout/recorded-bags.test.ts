@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
+import { encodeValue } from '../../src/kernel/value-json.ts'
 import { Masking } from '../../src/rollout/masking.ts'
 import { RecordedBags, type RecordedBagsOptions } from '../../src/rollout/recorded-bags.ts'
 import { FakeClock } from '../helpers/clock.ts'
@@ -89,6 +90,32 @@ describe('masking', () => {
     expect(masked(masking, 'a')).toBe(masked(masking, 'a'))
     expect(masked(masking, 'a')).not.toBe(masked(masking, 'b'))
     expect(masked(masking, 'a')).not.toBe(masked(new Masking(), 'a'))
+  })
+
+  it('knows secrets by how their names end, wherever in a query they are', () => {
+    const masking = new Masking()
+    const names = ['X-Auth-Token', 'private-token', 'csrftoken', 'client_secret', 'sessionid', 'X-Amz-Signature', 'sig']
+    const headers = new Map(names.map((name) => [name, 's3cret'] as const))
+    expect(JSON.stringify(encodeValue(masking.mask('request.headers', headers)))).not.toContain('s3cret')
+    for (const name of names) {
+      for (const path of [`/a?${name}=s3cret?b&c=d`, `/a?to=/b?${name}=s3cret#d`, `/a?b=c;${name}=s3cret`]) {
+        const masked = masking.mask('request.path', path) as string
+        expect(masked).not.toContain('s3cret')
+        expect(masked.startsWith(path.slice(0, path.indexOf('s3cret')))).toBe(true)
+        expect(masked.endsWith(path.slice(-2))).toBe(!path.endsWith('s3cret'))
+      }
+    }
+    for (const path of ['/a?tokens=1&keys=2', '/a?b=token=', '/token=a'])
+      expect(masking.mask('request.path', path)).toBe(path)
+  })
+
+  it('reads no text more than once', () => {
+    const masking = new Masking()
+    // Read again from each of its characters this is more than a lifetime.
+    const long = '/' + '?'.repeat(1_000_000) + '&a=b'
+    expect(masking.mask('request.path', long)).toBe(long)
+    const many = masking.mask('request.path', '/?' + '&token=s3cret'.repeat(100_000)) as string
+    expect(many).toMatch(/^\/\?(?:&token=secret-[0-9a-f]{8}){50}…$/)
   })
 
   it('leaves alone what holds none', () => {

@@ -233,4 +233,14 @@ describe('what processes say', () => {
     await observations.vote({ node: 'n1', version: idOf('b'), reason: 'crash again' })
     expect((await observations.read()).votes).toEqual([{ node: 'n1', version: idOf('b'), reason: 'crash again' }])
   })
+
+  it('passes over what is no vote', async () => {
+    await link.client.hset(keys.votes, {
+      n1: 'no JSON',
+      n2: '7',
+      n3: '{"version":7}',
+      n4: '{"version":"x","rollout":7}',
+    })
+    expect((await observations.read()).votes).toEqual([{ node: 'n4', version: 'x', reason: '' }])
+  })
 })

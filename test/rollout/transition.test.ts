@@ -7,6 +7,7 @@ import type { STAGES } from '../../src/rollout/stages.ts'
 import { USUAL_PACE } from '../../src/rollout/stages.ts'
 import { NO_BASELINE, NO_ROLLOUT, phaseOf, pinnedBy, type RolloutState, stageKey } from '../../src/rollout/state.ts'
 import { transition } from '../../src/rollout/transition.ts'
+import { shortId } from '../../src/rollout/version.ts'
 import { idOf } from './support.ts'
 
 type Untimed = RolloutEvent extends infer E ? (E extends unknown ? Omit<E, 'at' | 'by'> : never) : never
@@ -193,5 +194,20 @@ describe('an operator', () => {
     expect(refused(SETTLED, { ...back, to: idOf('a') })).toContain('nothing else is under way')
     expect(refused({ ...SETTLED, previous: [] }, back)).toContain('nothing to go back to')
     expect(refused(after(ONE, back), back)).toContain('already')
+  })
+
+  it('goes back by no more than one version for two who ask at once, a guard or operators', () => {
+    const back: Untimed = { kind: 'rollback', to: undefined, reason: 'bad' }
+    const guarded = after(ONE, { kind: 'fail', reason: 'errors' }, { kind: 'finish-rollback' })
+    expect(refused(guarded, back)).toContain(
+      `is rolled-back already (errors), and ${shortId(idOf('a'))} is stable: to leave that one, name the version`,
+    )
+    const previous = [idOf('z'), idOf('y')]
+    const once = after({ ...SETTLED, previous }, back)
+    expect(once).toMatchObject({ stable: idOf('z'), previous: [idOf('y')] })
+    expect(refused(once, back)).toContain(`of ${shortId(idOf('y'))}`)
+    expect(after(once, { ...back, to: idOf('y') }).stable).toBe(idOf('y'))
+    // What has become stable is what they want to leave.
+    expect(after(ALL, { kind: 'promote' }, back).stable).toBe(idOf('a'))
   })
 })

@@ -369,6 +369,14 @@ describe('the Redis settings', () => {
     expect(found[0]).not.toContain('s3cret')
     expect(found[0]).toContain('redis://')
   })
+
+  it('take no URL of a webhook that holds a password, which could not be fetched', () => {
+    for (const url of ['https://me:s3cret@host/', 'https://s3cret@host/', 'https://:s3cret@host/']) {
+      const found = problems('node', [...config, `--rollout-webhook=${url}`]).join('\n')
+      expect(found).toMatch(/--rollout-webhook: .*a URL without user and password/)
+      expect(found).not.toContain('s3cret')
+    }
+  })
 })
 
 describe('the settings table', () => {

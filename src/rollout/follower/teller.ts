@@ -72,8 +72,10 @@ export class Teller {
   /** Votes against versions that are bad here, where that was not done yet. Never rejects. */
   async tellBad(): Promise<void> {
     const { guard, observations, node } = this.#options
-    for (const bad of guard.records.bad.filter(({ isTold }) => !isTold)) {
-      const isTold = await this.#try(() => observations.vote({ node, version: bad.version, reason: bad.reason }))
+    // The last word of a process is its vote: the latest one has to come last.
+    for (const bad of guard.records.bad.filter(({ isTold }) => !isTold).toReversed()) {
+      const { version, rollout, reason } = bad
+      const isTold = await this.#try(() => observations.vote({ node, version, rollout, reason }))
       if (isTold) guard.told(bad)
     }
   }

@@ -75,7 +75,8 @@ export class VersionDisk {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       this.#log.error({ err: error, version: id }, 'a kept config version cannot be read')
-      await rm(path, { force: true }).catch(() => undefined)
+      // What is damaged stays so; what cannot be read now, as too many files are open, may be all that a start has.
+      if (IntermixError.from(error).code === 'INVALID_CONFIG') await rm(path, { force: true }).catch(() => undefined)
       return undefined
     }
   }

@@ -1,4 +1,4 @@
-// Whether processes die of the candidate, or refuse it: by their votes, and by falling silent while they ran it.
+// Whether processes die of the candidate, or refuse it: by their votes, and by falling silent while they ran it or took it up.
 
 import { SILENT_MS, type Situation } from '../situation.ts'
 import { type Guard, shown } from './guard.ts'
@@ -20,7 +20,10 @@ export function crashGuard(situation: Situation): Guard {
   const isOne = rollout.stage === 'preflight' || rollout.stage === 'shadow' || rollout.stage === 'one-node'
   const words = [
     ...votes.map(({ node, reason }) => `${node} holds it for bad: ${reason}`),
-    ...suspects.map(({ node }) => `${node} ran it and has been silent for ${SILENT_MS / 1_000} s`),
+    ...suspects.map(({ node, version }) => {
+      const part = version === rollout.candidate ? 'ran it' : 'was to take it up'
+      return `${node} ${part} and has been silent for ${SILENT_MS / 1_000} s`
+    }),
   ]
   if (against.size === 0) return { name, verdict: 'pass', words: 'no process has died of it or refused it' }
   const isEnough = isOne || against.size >= VOTES || against.size >= SHARE * size

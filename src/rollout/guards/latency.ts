@@ -1,5 +1,6 @@
 // Whether checks take longer by the candidate. Looked at once, at the end of a stage.
 
+import { runsCandidate } from '../cohort.ts'
 import { median } from '../statistics/median.ts'
 import { mannWhitney } from '../statistics/mann-whitney.ts'
 import type { Situation } from '../situation.ts'
@@ -31,12 +32,14 @@ export function latencySpread({ byStable }: Situation): number {
 }
 
 export function latencyGuard(situation: Situation): Guard {
-  const { byCandidate, byStable, rollout } = situation
+  const { byCandidate, byStable, rollout, heard } = situation
   const name = 'latency'
   const ones = byCandidate.flatMap(({ counters }) => counters.medians)
   const others = byStable.flatMap(({ counters }) => counters.medians)
-  if (others.length === 0 && rollout.stage === '100%')
-    return { name, verdict: 'pass', words: 'all processes run it: there is none to compare with' }
+  // Workers answer no checks. A node that is only not heard now is there.
+  const isStable = ({ kind, node }: SeenObservation) => kind === 'node' && !runsCandidate(rollout, node)
+  if (others.length === 0 && !heard.observations.some(isStable))
+    return { name, verdict: 'pass', words: 'all nodes run it: there is none to compare with' }
   if (ones.length < LEAST_WINDOWS || others.length < LEAST_WINDOWS)
     return {
       name,

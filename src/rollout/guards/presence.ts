@@ -25,7 +25,7 @@ export function presenceGuard(situation: Situation): Guard {
   }
 }
 
-/** Whether they can serve. Where stable processes cannot either, it is not the candidate's fault. */
+/** Whether they can serve. Where as large a part of the others cannot either, it is not the candidate's fault. */
 export function healthGuard({ rollout, cohort, present, illMs }: Situation): Guard {
   const name = 'health'
   const ill = cohort.filter(({ isHealthy, version }) => !isHealthy && version === rollout.candidate)
@@ -35,7 +35,9 @@ export function healthGuard({ rollout, cohort, present, illMs }: Situation): Gua
     .slice(0, 3)
     .join(', ')} cannot serve`
   const inCohort = new Set(cohort)
-  const isCommon = present.some((one) => !inCohort.has(one) && !one.isHealthy && !one.isLeaving)
+  const others = present.filter((one) => !inCohort.has(one) && !one.isLeaving)
+  const illOthers = others.filter(({ isHealthy }) => !isHealthy)
+  const isCommon = illOthers.length > 0 && ill.length / cohort.length <= (2 * illOthers.length) / others.length
   if (isCommon) return { name, verdict: 'open', words: `${words}, nor can others that do not run it` }
   const isLasting = ill.some(({ node }) => (illMs.get(node) ?? 0) >= SETTLE_MS)
   if (!isLasting) return { name, verdict: 'open', words: `${words} now` }

@@ -33,6 +33,9 @@ const GRACE_MS = 5_000
 /** How V8 ends a process that is out of memory. */
 const OUT_OF_MEMORY: readonly (NodeJS.Signals | null)[] = ['SIGABRT', 'SIGTRAP', 'SIGILL']
 
+/** How people and supervisors end processes: all of a terminal or of a service at once, and the node among them. */
+const ENDED: readonly (NodeJS.Signals | null)[] = ['SIGTERM', 'SIGINT', 'SIGHUP']
+
 /** Examines one config after the other. */
 export class Preflight {
   readonly #options: PreflightOptions
@@ -94,6 +97,8 @@ function endOf(code: number | null, signal: NodeJS.Signals | null, memoryMb: num
   if (OUT_OF_MEMORY.includes(signal)) return refusal('memory', `the config takes more than ${memoryMb} MiB`)
   if (signal === 'SIGKILL')
     return refusal('memory', 'the kernel killed the process that examined the config, as it does for want of memory')
+  if (ENDED.includes(signal))
+    return refusal('unavailable', `the process that examined the config was ended (${signal})`)
   return refusal(
     'crash',
     `the process that examined the config ended ${signal === null ? `with code ${code}` : `by ${signal}`}`,

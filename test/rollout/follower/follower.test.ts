@@ -191,7 +191,7 @@ describe('a process that follows rollouts', () => {
     expect(follower.running).toBe(idOf('v1'))
     expect(await source.fingerprint()).toBe(idOf('v1'))
     const { votes, observations: said } = await observations.read()
-    expect(votes).toEqual([{ node: 'a', version: idOf('v2'), reason: 'it refuses it' }])
+    expect(votes).toEqual([{ node: 'a', version: idOf('v2'), rollout: 'try-v2', reason: 'it refuses it' }])
     expect(said).toMatchObject([{ node: 'a', version: idOf('v1'), isHealthy: true }])
     // Tried again in another rollout.
     own.refuses.clear()
@@ -277,6 +277,17 @@ describe('a process that starts again', () => {
     await first.follower.look()
     await first.teller.beat()
     expect((await observations.read()).votes).toHaveLength(1)
+  })
+
+  it('leaves the latest of several votes behind', async () => {
+    await settle('v1')
+    const own = await machine()
+    const { guard, teller, start } = await boot(own)
+    await start()
+    guard.reject({ version: idOf('v0'), rollout: 'try-v0' }, 'long ago')
+    guard.reject({ version: idOf('v2'), rollout: 'try-v2' }, 'now')
+    await teller.beat()
+    expect((await observations.read()).votes).toMatchObject([{ version: idOf('v2'), reason: 'now' }])
   })
 
   it('goes on with the only version that there is, however often it has not outlived it', async () => {

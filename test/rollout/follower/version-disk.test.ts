@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
@@ -41,6 +41,23 @@ it('takes what is damaged for absent, and says so', async () => {
   expect(disk.records).toEqual(NO_RECORDS)
   expect(await disk.read(idOf('a'))).toBeUndefined()
   expect(log.lines.join('\n')).toMatch(/records of config versions are damaged[^]*cannot be read/)
+})
+
+it('keeps what only cannot be read now', async () => {
+  const path = await folder()
+  const disk = new VersionDisk(path, new KeptLog())
+  await disk.keep(idOf('a'), filesOf('a'))
+  const [file, aside] = [join(path, `${idOf('a')}.config`), join(path, 'aside')]
+  // Reading fails by the file system.
+  await rename(file, aside)
+  await symlink(file, file)
+  expect(await disk.read(idOf('a'))).toBeUndefined()
+  expect((await lstat(file)).isSymbolicLink()).toBe(true)
+  await rename(aside, file)
+  expect(await disk.read(idOf('a'))).toEqual(filesOf('a'))
+  await writeFile(file, 'damaged')
+  expect(await disk.read(idOf('a'))).toBeUndefined()
+  expect(await readdir(path)).toEqual(['records.json'])
 })
 
 it('does not take one version for another', async () => {

@@ -1,5 +1,8 @@
-import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '../../../src/kernel/system-clock.ts'
 import { encodeValue } from '../../../src/kernel/value-json.ts'
 import { Preflight } from '../../../src/rollout/preflight/preflight.ts'
@@ -12,6 +15,7 @@ const POISON = fileURLToPath(new URL('poison-adapters.mts', import.meta.url))
 function preflight(
   limits: Partial<PreflightLimits> = {},
   more: { adapters?: string; maxEvaluationSteps?: number } = {},
+  program: URL = PROGRAM,
 ) {
   const compile = {
     adapters: '',
@@ -22,7 +26,7 @@ function preflight(
     processes: 1,
     ...more,
   }
-  return new Preflight({ program: PROGRAM, clock: systemClock, compile, limits })
+  return new Preflight({ program, clock: systemClock, compile, limits })
 }
 
 function withHandler(adapter: string): string {
@@ -143,6 +147,21 @@ describe('a config that harms whoever compiles it', () => {
     expect(poisoned).toMatchObject({ ok: false, reason })
     // The next one is examined as if nothing had been.
     expect(await examined.examine('v2', config(rule('r', 'true')))).toMatchObject({ ok: true })
+  })
+
+  it.each([
+    ['SIGTERM', 'unavailable'],
+    ['SIGINT', 'unavailable'],
+    ['SIGKILL', 'memory'],
+    ['SIGABRT', 'memory'],
+    ['SIGSEGV', 'crash'],
+  ])('ends with its process, by whose fault the signal tells: %s', async (signal, reason) => {
+    const folder = await mkdtemp(join(tmpdir(), 'intermix-preflight-'))
+    onTestFinished(() => rm(folder, { recursive: true, force: true }))
+    const program = join(folder, 'ended.mjs')
+    await writeFile(program, `process.once('message', () => process.kill(process.pid, '${signal}'))\n`)
+    const outcome = await preflight({}, {}, pathToFileURL(program)).examine('v1', config(rule('r', 'true')))
+    expect(outcome).toMatchObject({ ok: false, reason })
   })
 
   it('is no fault of the config when adapters cannot be loaded', async () => {
