@@ -2,7 +2,7 @@
 // comes again unchanged is not read again, so that its objects need not be compiled again either.
 
 import { digestOf } from './digest.ts'
-import { type LoadedConfig, NO_DOMAINS, parsing } from './parse-text.ts'
+import { failedPart, joined, type LoadedConfig, parsing } from './parse-text.ts'
 import { atOnce, type Sliced } from './slices.ts'
 
 /** One file of a config. */
@@ -37,19 +37,9 @@ export class ConfigTexts {
       known.set(path, { text, loaded })
       parts.push(loaded)
     }
-    if (parts.length === 0) parts.push(withoutFiles(this.#name))
+    if (parts.length === 0) parts.push(failedPart(this.#name, 'empty-folder', 'the config has no files.'))
     this.#known = known
-    return {
-      name: this.#name,
-      documents: parts.flatMap(({ documents }) => documents),
-      problems: parts.flatMap(({ problems }) => problems),
-      domains: {
-        documents: parts.flatMap(({ domains }) => domains.documents),
-        problems: parts.flatMap(({ domains }) => domains.problems),
-        unread: parts.flatMap(({ domains }) => domains.unread),
-      },
-      digest: digestOf(parts.map(({ digest }) => digest)),
-    }
+    return joined(this.#name, parts)
   }
 }
 
@@ -60,12 +50,4 @@ export function loadConfigTexts(name: string, files: readonly ConfigText[]): Loa
 
 function* loadText(path: string, text: string): Sliced<LoadedConfig> {
   return { ...(yield* parsing(path, text)), name: path, digest: digestOf([path, text]) }
-}
-
-function withoutFiles(name: string): LoadedConfig {
-  const message = 'the config has no files.'
-  const problems = [
-    { severity: 'error', code: 'empty-folder', file: name, line: 0, column: 0, path: '', message },
-  ] as const
-  return { name, documents: [], problems, domains: NO_DOMAINS, digest: digestOf([name, message]) }
 }

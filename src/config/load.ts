@@ -6,7 +6,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UNREADABLE } from './config-source.ts'
 import { digestOf } from './digest.ts'
-import { type LoadedConfig, NO_DOMAINS, parsing } from './parse-text.ts'
+import { failedPart, joined, type LoadedConfig, parsing } from './parse-text.ts'
 import { atOnce, type Run, type Sliced } from './slices.ts'
 
 export { type LoadedConfig, parseConfigText } from './parse-text.ts'
@@ -77,23 +77,15 @@ export class ConfigFolder {
       }
       if (parts.length === 0) {
         // An empty folder is far likelier a mount that failed than a wish to allow everything.
-        parts.push(failed(this.#folder, 'empty-folder', 'the folder holds no config: no file .yaml, .yml or .json.'))
+        parts.push(
+          failedPart(this.#folder, 'empty-folder', 'the folder holds no config: no file .yaml, .yml or .json.'),
+        )
       }
       this.#known = known
     } catch (error) {
-      parts.push(failed(this.#folder, UNREADABLE, `the folder cannot be read: ${whyUnreadable(error)}`))
+      parts.push(failedPart(this.#folder, UNREADABLE, `the folder cannot be read: ${whyUnreadable(error)}`))
     }
-    return {
-      name: this.#folder,
-      documents: parts.flatMap(({ documents }) => documents),
-      problems: parts.flatMap(({ problems }) => problems),
-      domains: {
-        documents: parts.flatMap(({ domains }) => domains.documents),
-        problems: parts.flatMap(({ domains }) => domains.problems),
-        unread: parts.flatMap(({ domains }) => domains.unread),
-      },
-      digest: digestOf(parts.map(({ digest }) => digest)),
-    }
+    return joined(this.#folder, parts)
   }
 
   async #readFile(path: string, identity: string): Promise<KnownFile | LoadedConfig> {
@@ -103,20 +95,24 @@ export class ConfigFolder {
     try {
       bytes = await readFile(path)
     } catch (error) {
-      return failed(path, UNREADABLE, `the file cannot be read: ${messageOf(error)}`)
+      return failedPart(path, UNREADABLE, `the file cannot be read: ${messageOf(error)}`)
     }
     // Whoever writes a file in place empties it first: taken as it is then, it would lift all that it says.
     if (bytes.length === 0)
-      return failed(path, UNREADABLE, 'the file is empty: it is read again when something is in it, or take it away.')
+      return failedPart(
+        path,
+        UNREADABLE,
+        'the file is empty: it is read again when something is in it, or take it away.',
+      )
     if (bytes.length > MAX_FILE_BYTES)
-      return failed(path, 'file-too-large', 'the file is larger than 16 MiB: split it.')
+      return failedPart(path, 'file-too-large', 'the file is larger than 16 MiB: split it.')
     const hash = await this.#run(hashing(bytes))
     if (known?.hash === hash) return { ...known, identity }
     let text: string
     try {
       text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     } catch (error) {
-      return failed(path, 'not-utf-8', `the file is not a text in UTF-8: ${messageOf(error)}`)
+      return failedPart(path, 'not-utf-8', `the file is not a text in UTF-8: ${messageOf(error)}`)
     }
     const loaded = { ...(await this.#run(parsing(path, text))), name: path, digest: digestOf([path, hash]) }
     return { identity, hash, loaded }
@@ -158,12 +154,6 @@ function* hashing(bytes: Uint8Array): Sliced<string> {
     yield
   }
   return hash.digest('hex')
-}
-
-function failed(file: string, code: string, message: string): LoadedConfig {
-  const place = { severity: 'error', code, file, line: 0, column: 0, path: '' } as const
-  const problems = [{ ...place, message }]
-  return { name: file, documents: [], problems, domains: NO_DOMAINS, digest: digestOf([file, message]) }
 }
 
 function messageOf(error: unknown): string {

@@ -33,6 +33,27 @@ export interface LoadedConfig extends LoadedDocuments {
   readonly digest: string
 }
 
+/** What several parts of a config say together, in their order. */
+export function joined(name: string, parts: readonly LoadedConfig[]): LoadedConfig {
+  return {
+    name,
+    documents: parts.flatMap(({ documents }) => documents),
+    problems: parts.flatMap(({ problems }) => problems),
+    domains: {
+      documents: parts.flatMap(({ domains }) => domains.documents),
+      problems: parts.flatMap(({ domains }) => domains.problems),
+      unread: parts.flatMap(({ domains }) => domains.unread),
+    },
+    digest: digestOf(parts.map(({ digest }) => digest)),
+  }
+}
+
+/** A part that could not be read as a whole. */
+export function failedPart(file: string, code: string, message: string): LoadedConfig {
+  const problems = [{ severity: 'error', code, file, line: 0, column: 0, path: '', message }] as const
+  return { name: file, documents: [], problems, domains: NO_DOMAINS, digest: digestOf([file, message]) }
+}
+
 /** Reads all documents of a YAML (or JSON) text; `name` stands for it in problems. Never throws. */
 export function parseConfigText(name: string, text: string): LoadedConfig {
   return { ...atOnce(parsing(name, text)), name, digest: digestOf([name, text]) }
