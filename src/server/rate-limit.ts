@@ -1,11 +1,10 @@
 // The front door for Envoy's rate limit filter (gRPC, v3).
 
-import { IntermixError } from '../kernel/errors.ts'
 import type { RateLimitAnswer, RateLimitDemand } from '../kernel/rate-limit.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import { Code } from '../kernel/status.ts'
 import { readRateLimitRequest } from '../wire/rate-limit-request.ts'
-import { timeoutOf } from './deadline.ts'
+import { timeLeft } from './deadline.ts'
 import type { DoorDependencies, RateLimitDoor } from './door-dependencies.ts'
 import { createDoorMetrics, type DoorMetrics } from './door-metrics.ts'
 import { createFailedCalls } from './failed-calls.ts'
@@ -54,8 +53,7 @@ class Door {
     const { clock, defaultTimeoutMs, limits = DEFAULT_LIMITS, rateLimit } = this.#given
     const startedAt = clock.monotonic()
     try {
-      const timeoutMs = timeoutOf(call.deadline, clock, defaultTimeoutMs)
-      if (timeoutMs === 0) throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the call began')
+      const timeoutMs = timeLeft(call.deadline, clock, defaultTimeoutMs)
       const demand = readRateLimitRequest(bytes, limits)
       const answer = rateLimit.service.shouldRateLimit(demand, { timeoutMs })
       return answer instanceof Promise

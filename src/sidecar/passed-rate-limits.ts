@@ -1,12 +1,11 @@
 // The front door for Envoy's rate limit filter at a sidecar: a node decides. Demand and answer pass as the bytes that they are.
 
 import type { Nodes } from '../client/nodes/nodes.ts'
-import { IntermixError } from '../kernel/errors.ts'
 import { RATE_LIMIT_REMEMBERED_TOTAL } from '../kernel/metrics/quotas.ts'
 import type { Clock, Counter, Logger, Meter } from '../kernel/ports.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import { Code } from '../kernel/status.ts'
-import { timeoutOf } from '../server/deadline.ts'
+import { timeLeft } from '../server/deadline.ts'
 import { createDoorMetrics, type DoorMetrics } from '../server/door-metrics.ts'
 import { createFailedCalls } from '../server/failed-calls.ts'
 import { type GrpcCall, type GrpcReply, type GrpcService } from '../server/grpc-service.ts'
@@ -74,8 +73,7 @@ class Door {
   async #ask(bytes: Uint8Array, affinity: string, startedAt: number, call: GrpcCall): Promise<GrpcReply> {
     const { nodes, clock, defaultTimeoutMs, limits = DEFAULT_LIMITS } = this.#options
     try {
-      const timeoutMs = timeoutOf(call.deadline, clock, defaultTimeoutMs)
-      if (timeoutMs === 0) throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the call began')
+      const timeoutMs = timeLeft(call.deadline, clock, defaultTimeoutMs)
       const { domain } = readRateLimitRequest(bytes, limits)
       const response = await nodes.call(PATH, bytes, { affinity, tenant: domain, timeoutMs })
       this.#demands.add(affinity, response, startedAt)

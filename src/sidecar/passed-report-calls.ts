@@ -1,11 +1,10 @@
 // The front door for calls of reports at a sidecar (gRPC): their callers hold records until somebody has taken them, as the
 // sidecar itself does, so a node takes them, and its answer is theirs. A call passes as the bytes that it is.
 
-import { IntermixError } from '../kernel/errors.ts'
 import type { Nodes } from '../client/nodes/nodes.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import { Code } from '../kernel/status.ts'
-import { timeoutOf } from '../server/deadline.ts'
+import { timeLeft } from '../server/deadline.ts'
 import { createDoorMetrics } from '../server/door-metrics.ts'
 import { createFailedCalls } from '../server/failed-calls.ts'
 import type { GrpcCall, GrpcReply, GrpcService } from '../server/grpc-service.ts'
@@ -37,8 +36,7 @@ export function passedReportCalls(options: PassedReportCallsOptions): GrpcServic
   const pass = async (message: Uint8Array, { deadline, peer }: GrpcCall): Promise<GrpcReply> => {
     const startedAt = clock.monotonic()
     try {
-      const timeoutMs = timeoutOf(deadline, clock, defaultTimeoutMs)
-      if (timeoutMs === 0) throw new IntermixError('DEADLINE_EXCEEDED', 'the deadline has passed before the call began')
+      const timeoutMs = timeLeft(deadline, clock, defaultTimeoutMs)
       const { id } = readReportCall(message)
       const reply = await nodes.call(PATH, message, { affinity: id, tenant: '', timeoutMs })
       metrics.finished(Code.OK, startedAt)
