@@ -22,7 +22,6 @@ export class RetoldNews implements NodeNews {
   readonly isRelayed = true
   readonly #options: RetoldNewsOptions
   readonly #listeners = new Set<() => void>()
-  #config: NodeConfig | undefined
   /** What was told last. */
   #told: { readonly epoch: Epoch | undefined; readonly config: NodeConfig | undefined } | undefined
   #isBooked = false
@@ -62,9 +61,7 @@ export class RetoldNews implements NodeNews {
 
   /** Where nodes have different ones, that of the nodes which would be asked for a request without any attributes. */
   config(): NodeConfig | undefined {
-    const config = this.#options.nodes().config(NO_AFFINITY)
-    if (config !== undefined && !isSame(config, this.#config)) this.#config = config
-    return this.#config
+    return this.#options.nodes().config(NO_AFFINITY)
   }
 
   /** Callers of a sidecar have it beside them, and know no node. */
@@ -86,15 +83,3 @@ export class RetoldNews implements NodeNews {
 }
 
 const NO_AFFINITY = { affinity: '', tenant: '' }
-
-/** Another node tells the same config in other words. */
-function isSame(one: NodeConfig, other: NodeConfig | undefined): boolean {
-  if (one === other) return true
-  return (
-    one.id === other?.id &&
-    one.normalizes === other.normalizes &&
-    one.isUnknown === other.isUnknown &&
-    one.allowedAmbiguities.size === other.allowedAmbiguities.size &&
-    [...one.allowedAmbiguities].every((each) => other.allowedAmbiguities.has(each))
-  )
-}

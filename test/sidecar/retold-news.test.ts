@@ -5,6 +5,7 @@ import { CALLER_PATIENCE_MS, RevocationCallers } from '../../src/cache/revocatio
 import { Revocations } from '../../src/cache/revocations.ts'
 import { NodePool } from '../../src/client/nodes/node-pool.ts'
 import { HeardRevocations } from '../../src/client/nodes/heard-revocations.ts'
+import { ToldConfigs } from '../../src/client/nodes/told-configs.ts'
 import { RetoldRevocations } from '../../src/client/nodes/retold-revocations.ts'
 import { ComposedNews } from '../../src/compose/node-news.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
@@ -107,17 +108,21 @@ describe('news of a sidecar', () => {
     const clock = new FakeClock()
     const retold = new RetoldRevocations(clock, 'sidecar')
     const revocations = new HeardRevocations(clock, retold)
+    // Each node tells it in its own words.
+    const configs = new ToldConfigs()
+    let told = 0
     const config: NodeConfig = { id: 'c1', vocabulary: new Map(), normalizes: true, allowedAmbiguities: new Set() }
     let confirmed = 0
     const news: RetoldNews = new RetoldNews({
       clock,
       retold,
-      nodes: () => ({ revocations, config: () => ({ ...config }), confirm: () => void confirmed++ }),
+      nodes: () => ({ revocations, config: () => configs.same, confirm: () => void confirmed++ }),
     })
     let woken = 0
     news.onChange(() => woken++)
     const teller = revocations.teller()
     const tell = (sequence: number) => {
+      configs.set(`node-${told++}`, { ...config })
       const epoch = { generation: 'token/1@1', sequence }
       teller.take({ ask: 0, epoch, revocations: [], outOfTouchMs: 0, maxAgeMs: 30_000, load: 7 }, undefined)
       news.changed()

@@ -16,9 +16,12 @@ export class ToldConfigs {
   readonly #told = new Map<string, Told>()
   #same: NodeConfig | undefined
   /** That of the node which was heard last, where none can be heard. */
-  #last: NodeConfig | undefined
+  #last: Told | undefined
 
-  /** The config that all nodes have which can be heard; where none can, that of the one which was heard last. */
+  /**
+   * The config that all nodes have which can be heard; where none can, that of the one which was heard last. The same object as long as it
+   * is the same config, whichever node tells it.
+   */
   get same(): NodeConfig | undefined {
     return this.#same
   }
@@ -26,7 +29,8 @@ export class ToldConfigs {
   set(node: string, config: NodeConfig): void {
     const { id, normalizes, allowedAmbiguities, isUnknown = false } = config
     const essence = JSON.stringify([id, normalizes, [...allowedAmbiguities].sort(), isUnknown])
-    this.#told.set(node, { config, essence, isHeard: true })
+    const known = [...this.#told.values(), this.#last].find((told) => told?.essence === essence)
+    this.#told.set(node, { config: known?.config ?? config, essence, isHeard: true })
     this.#last = undefined
     this.#compare()
   }
@@ -56,11 +60,11 @@ export class ToldConfigs {
       if (told?.isHeard === true) return told.config
     }
     const [any] = this.#heard()
-    return any?.config ?? this.#last
+    return (any ?? this.#last)?.config
   }
 
-  #ended({ config }: Told): void {
-    if (this.#heard().length === 0) this.#last = config
+  #ended(told: Told): void {
+    if (this.#heard().length === 0) this.#last = told
     this.#compare()
   }
 
@@ -70,7 +74,7 @@ export class ToldConfigs {
 
   #compare(): void {
     const [first, ...others] = this.#heard()
-    if (first === undefined) this.#same = this.#last
+    if (first === undefined) this.#same = this.#last?.config
     else this.#same = others.every(({ essence }) => essence === first.essence) ? first.config : undefined
   }
 }

@@ -41,3 +41,17 @@ it('what a node told that is not heard any more says nothing while others are, n
   told.set('c', config({ id: 'c3' }))
   expect([told.same?.id, told.of('c')?.id]).toEqual(['c3', 'c3'])
 })
+
+it('a config is one object, whichever node tells it, and also when all have gone and one comes back', () => {
+  const told = new ToldConfigs()
+  const first = config()
+  told.set('a', first)
+  told.set('b', config({ allowedAmbiguities: new Set(['semicolon', 'backslash'] as never[]) }))
+  told.delete('a')
+  expect(told.same).toBe(first)
+  told.delete('b')
+  told.set('c', config())
+  expect(told.same).toBe(first)
+  told.set('c', config({ normalizes: false }))
+  expect(told.same).not.toBe(first)
+})
