@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Envoy, ENVOY_MANAGER, ENVOY_WASM, setFilter, startEnvoy } from '../helpers/envoy.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
-import { type SidecarProcess, startCommand, startSidecar, sumOfSeries } from './intermix.ts'
+import { type Intermix, revoke, type SidecarProcess, startSidecar, sumOfSeries } from './intermix.ts'
 import { latencyLine, sendAll } from './load.ts'
 import { type Mesh, startMesh } from './mesh.ts'
 import { expectedStatus, mixedRequests } from './policy.ts'
@@ -89,28 +89,22 @@ describe.skipIf(binary === undefined)('Envoys with the filter in them, before a 
     const ask = async () => (await fetch(`${envoy.url}/entitled`, { headers: { 'x-user': 'user-1501' } })).status
     const asked = () => mesh.policyBackend.count - before
     expect([await ask(), await ask(), asked()]).toEqual([200, 200, 1])
-    const revoke = async (user: string) => {
-      const target = ['-a', `request.headers[x-user]=${user}`]
-      const command = await startCommand(['revoke', ...target, '--admin', mesh.nodes[0]?.adminUrl ?? ''])
-      const { code } = await command.exited
-      return { code, output: command.output() }
-    }
+    const revokeUser = (user: string) => revoke(mesh.nodes[0] as Intermix, '-a', `request.headers[x-user]=${user}`)
     const confirmed = expect.stringContaining('confirmed by 2 of 2 nodes')
-    expect(await revoke('user-1501')).toEqual({ code: 0, output: confirmed })
+    expect(await revokeUser('user-1501')).toEqual({ code: 0, output: confirmed })
     expect([await ask(), asked()]).toEqual([200, 2])
     envoy.child.signal('SIGSTOP')
     const late = expect.stringMatching(/not confirmed by the sidecars envoy-filter[\w-]* behind side \(at /)
-    expect(await revoke('user-1502')).toEqual({ code: 3, output: late })
+    expect(await revokeUser('user-1502')).toEqual({ code: 3, output: late })
     envoy.child.signal('SIGCONT')
-    await expect.poll(async () => (await revoke('user-1503')).code).toBe(0)
+    await expect.poll(async () => (await revokeUser('user-1503')).code).toBe(0)
   })
 
   it('go on with what they know when all nodes are killed, and when the sidecar is, and fail the rest', async () => {
     const envoy = await start()
     const warm = mixedRequests(WARM)
     // All that is kept from now on has all of its life before it.
-    const forget = await startCommand(['revoke', '--all', '--admin', mesh.nodes[0]?.adminUrl ?? ''])
-    expect(await forget.exited).toMatchObject({ code: 0 })
+    expect(await revoke(mesh.nodes[0] as Intermix, '--all')).toMatchObject({ code: 0 })
     expect((await sendAll({ url: envoy.url, requests: warm })).wrong).toEqual([])
     for (const { child } of mesh.nodes) await child.kill()
     expect((await sendAll({ url: envoy.url, requests: warm })).wrong).toEqual([])

@@ -137,3 +137,13 @@ export function sumOfSeries(text: string, metric: string): number {
   }
   return sum
 }
+
+/** Runs `intermix revoke` against a node: how it ended, and what it printed. */
+export async function revoke(
+  { adminUrl }: Pick<Intermix, 'adminUrl'>,
+  ...target: readonly string[]
+): Promise<{ readonly code: number | undefined; readonly output: string }> {
+  const command = await startCommand(['revoke', ...target, '--admin', adminUrl])
+  const { code } = await command.exited
+  return { code, output: command.output() }
+}

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Envoy, ENVOY_SIDECAR, startEnvoy } from '../helpers/envoy.ts'
 import { toolOrSkip } from '../helpers/tools.ts'
-import { type Intermix, type SidecarProcess, startCommand, startSidecar, sumOfSeries } from './intermix.ts'
+import { type Intermix, revoke, type SidecarProcess, startSidecar, sumOfSeries } from './intermix.ts'
 import { latencyLine, sendAll } from './load.ts'
 import { type Mesh, startMesh } from './mesh.ts'
 import { expectedStatus, mixedRequests } from './policy.ts'
@@ -65,19 +65,14 @@ describe.skipIf(binary === undefined)('Envoy with a sidecar before two nodes and
     const ask = async () => (await fetch(`${envoy.url}/entitled`, { headers: { 'x-user': 'user-1001' } })).status
     const asked = () => mesh.policyBackend.count - before
     expect([await ask(), await ask(), asked()]).toEqual([200, 200, 1])
-    const revoke = async (user: string) => {
-      const target = ['-a', `request.headers[x-user]=${user}`]
-      const command = await startCommand(['revoke', ...target, '--admin', mesh.nodes[0]?.adminUrl ?? ''])
-      const { code } = await command.exited
-      return { code, output: command.output() }
-    }
+    const revokeUser = (user: string) => revoke(mesh.nodes[0] as Intermix, '-a', `request.headers[x-user]=${user}`)
     const output = expect.stringContaining('confirmed by 2 of 2 nodes')
-    expect(await revoke('user-1001')).toEqual({ code: 0, output })
+    expect(await revokeUser('user-1001')).toEqual({ code: 0, output })
     expect([await ask(), asked()]).toEqual([200, 2])
     // One that does not hear is named.
     sidecar.child.signal('SIGSTOP')
     const late = expect.stringMatching(/not confirmed by the sidecars side \(at /)
-    expect(await revoke('user-1002')).toEqual({ code: 3, output: late })
+    expect(await revokeUser('user-1002')).toEqual({ code: 3, output: late })
     sidecar.child.signal('SIGCONT')
   })
 
