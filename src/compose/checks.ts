@@ -39,6 +39,8 @@ export interface ChecksOptions {
   maxAgeMs(): number
   /** The current config; `undefined` before the first one is in. */
   state(): PolicyState | undefined
+  /** What answers where the current config is on trial and cannot decide. */
+  behind?(): PolicyState | undefined
   /** Who watches checks; `undefined` where nobody does. */
   readonly observer?: CheckObserver | undefined
   /** A clock that all nodes share, for simulations; unless given, the Redis server's own. */
@@ -91,7 +93,8 @@ export function createChecks(options: ChecksOptions): Checks {
   const requests = new PolicyRequests({ clock, plans, generationFailures, state: () => options.state() })
   const quotas = new QuotaEngine(requests)
   const { observer } = options
-  const answering = { verdicts, answers, answerMissed, observer }
+  const behind = () => options.behind?.()
+  const answering = { verdicts, answers, answerMissed, observer, behind }
   const parts = { metrics, log: new CheckLog(log), ...answering, revocations, requests, quotas }
   const engine = new CheckEngine({ clock, ...parts })
   const entries = meter.gauge(CACHE_ENTRIES)

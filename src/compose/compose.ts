@@ -205,6 +205,7 @@ class Composition implements RunningProcess {
           state,
           siblings,
           observer: following?.observer,
+          behind: () => this.#config.behind(),
         })
       : undefined
     this.#rateLimits =

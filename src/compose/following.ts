@@ -158,7 +158,8 @@ export class Following {
       })
     }
     this.#follower.start({
-      take: () => take(watched, config),
+      take: (isTrial) => take(watched, config, isTrial),
+      trust: () => config.trust(),
       shadow: async (candidate) => (await this.#shadow?.follow(candidate)) ?? { ok: true },
     })
     this.#teller.start()
@@ -197,7 +198,8 @@ export class Following {
   }
 }
 
-async function take(watched: WatchedConfig, config: LiveConfig): Promise<Taken> {
+async function take(watched: WatchedConfig, config: LiveConfig, isTrial: boolean): Promise<Taken> {
+  config.trial(isTrial)
   await watched.reload()
   const { state, problems } = watched.status()
   if (state !== 'ok') {

@@ -41,6 +41,9 @@ export class LiveConfig {
   readonly #listeners: ((state: PolicyState) => void)[] = []
   readonly #failures: Counter
   #state: PolicyState | undefined
+  #behind: PolicyState | undefined
+  /** The next config is on trial. */
+  #isTrial = false
   /** The newest snapshot that is not in use yet. */
   #next: Snapshot | undefined
   #applying: Promise<void> | undefined
@@ -57,6 +60,22 @@ export class LiveConfig {
   /** What is served now; `undefined` before `start`. */
   state(): PolicyState | undefined {
     return this.#state
+  }
+
+  /** The config before, whose handlers run on while the one that is served is on trial; `undefined` when it is not. */
+  behind(): PolicyState | undefined {
+    return this.#behind
+  }
+
+  /** The next config that is taken into use is on trial, or not: it is not, unless this says so. */
+  trial(isTrial: boolean): void {
+    this.#isTrial = isTrial
+  }
+
+  /** What is served is no longer on trial. */
+  trust(): void {
+    this.#behind?.handlers.retire()
+    this.#behind = undefined
   }
 
   /** Waits until nothing is being taken into use. @returns why the newest snapshot is not in use; `undefined` where it is. */
@@ -127,7 +146,9 @@ export class LiveConfig {
       handlers.retire()
       throw error
     }
-    before?.handlers.retire()
+    this.trust()
+    if (this.#isTrial) this.#behind = before
+    else before?.handlers.retire()
     if (before !== undefined)
       log.info({ snapshot: snapshot.id, rules: snapshot.rules.length }, 'the new config is in use')
   }

@@ -20,6 +20,7 @@ import type { CheckObserver } from './check-observer.ts'
 import { combineVerdicts, type SettledPart } from './combine.ts'
 import { type Evaluation, evaluateRules } from './evaluate.ts'
 import { fillHeaders, NO_HEADERS } from './header-operations.ts'
+import type { PolicyState } from './handler-table.ts'
 import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
 import { namedQuotas } from './quota.ts'
 import type { QuotaEngine } from './quota-engine.ts'
@@ -42,12 +43,18 @@ export interface CheckEngineOptions {
   readonly quotas: QuotaEngine
   /** `undefined` where nobody watches. */
   readonly observer?: CheckObserver | undefined
+  /**
+   * The config that answers what the current one cannot decide, while that one is on trial; `undefined` when it is not.
+   */
+  behind?(): PolicyState | undefined
 }
 
 const NO_QUOTAS: ReadonlyMap<string, QuotaGrant> = new Map()
 const NO_REFERENCES: readonly ReferencedAttribute[] = []
 
 type Call = PolicyRequest<CheckOptions>
+/** Answers a request of which parts are undecided in another way than by fail policies; `undefined` where there is none. */
+type Instead = (undecided: readonly SettledPart[]) => CheckOutcome | Promise<CheckOutcome> | undefined
 
 export class CheckEngine implements CheckService {
   readonly #options: CheckEngineOptions
@@ -64,9 +71,10 @@ export class CheckEngine implements CheckService {
     const { requests, observer } = this.#options
     const isUnused = options.uses !== undefined && options.uses < 0
     if (isUnused) return requests.handle(bag, options, this.#giveBack)
-    if (observer === undefined) return requests.handle(bag, options, this.#answer)
+    const answer = this.#trial(bag, options) ?? this.#answer
+    if (observer === undefined) return requests.handle(bag, options, answer)
     try {
-      const outcome = requests.handle(bag, options, this.#answer)
+      const outcome = requests.handle(bag, options, answer)
       if (outcome instanceof Promise) outcome.catch((error: unknown) => observer.failed(error))
       return outcome
     } catch (error) {
@@ -83,9 +91,36 @@ export class CheckEngine implements CheckService {
     return { answer: NOT_JUDGED, quotas: NO_QUOTAS }
   }
 
-  readonly #answer = (call: Call): CheckOutcome | Promise<CheckOutcome> => {
+  /**
+   * How a config on trial answers: what it cannot decide, the one behind it does, as all others do that have not got it yet.
+   * Nobody keeps such an answer, and observers hear that it was undecided.
+   */
+  #trial(bag: AttributeBag, options: CheckOptions): ((call: Call) => CheckOutcome | Promise<CheckOutcome>) | undefined {
+    if (this.#options.behind?.() === undefined) return undefined
+    const { requests, observer, metrics } = this.#options
+    const byStable = (call: Call, undecided: readonly SettledPart[]) => {
+      // The trial may have ended meanwhile: with the stable config, or with this one.
+      const state = this.#options.behind?.() ?? requests.state()
+      if (state === call.state) return undefined
+      const { startedAt } = call
+      const once = { ...options, startedAt, uses: 1, references: false, shape: false, keepsAnswer: false }
+      metrics.decidedByStable.add()
+      const outcome = requests.handleBy(state, bag, once, (other) => {
+        observer?.undecided(other, undecided)
+        return this.#find(other, undefined)
+      })
+      return unkept(outcome)
+    }
+    return (call) => this.#answer(call, (undecided) => byStable(call, undecided))
+  }
+
+  readonly #answer = (call: Call, instead?: Instead): CheckOutcome | Promise<CheckOutcome> => {
+    if (call.plan.shadow.length > 0) evaluateShadow(call, this.#options)
+    return this.#find(call, instead)
+  }
+
+  #find(call: Call, instead: Instead | undefined): CheckOutcome | Promise<CheckOutcome> {
     const { plan, bag } = call
-    if (plan.shadow.length > 0) evaluateShadow(call, this.#options)
     // Kept answers are those of requests in whose namespace the rules of the plan apply.
     const isTold = !plan.namespaced || unknownNamespace(bag) === undefined
     if (plan.scope !== undefined && this.#options.answers !== undefined && isTold) {
@@ -97,10 +132,10 @@ export class CheckEngine implements CheckService {
         return this.#finish(call, answer, call.choosing && stored)
       }
     }
-    return this.#evaluate(call)
+    return this.#evaluate(call, instead)
   }
 
-  #evaluate(call: Call): CheckOutcome | Promise<CheckOutcome> {
+  #evaluate(call: Call, instead: Instead | undefined): CheckOutcome | Promise<CheckOutcome> {
     const { metrics, verdicts, revocations } = this.#options
     const { bag, deadline, plan, state } = call
     const reads = new ReadCollector()
@@ -113,7 +148,20 @@ export class CheckEngine implements CheckService {
       matchFailed: (rule, { kind }) => metrics.matchFailures.add(rule.name, kind),
     })
     const parts = settle(evaluation)
-    const conclude = (settled: readonly SettledPart[]) => this.#conclude(call, evaluation, settled, reads, epoch)
+    const conclude = (settled: readonly SettledPart[]) => {
+      const undecided = settled.filter((part) => part.outcome.entry === undefined)
+      for (const part of undecided) {
+        metrics.unknown.add(part)
+        this.#options.log.unknown(part)
+      }
+      if (undecided.length > 0) {
+        // A denial by what is known stands, whatever the rest would have said.
+        const other = settled.some(isDenied) ? undefined : instead?.(undecided)
+        if (other !== undefined) return other
+        this.#options.observer?.undecided(call, undecided)
+      }
+      return this.#conclude(call, evaluation, settled, reads, epoch)
+    }
     return parts instanceof Promise ? parts.then(conclude) : conclude(parts)
   }
 
@@ -145,12 +193,6 @@ export class CheckEngine implements CheckService {
       directResponse: combined.directResponse,
       deniedBy: combined.deniedBy,
     }
-    const undecided = parts.filter((part) => part.outcome.entry === undefined)
-    for (const part of undecided) {
-      this.#options.metrics.unknown.add(part)
-      this.#options.log.unknown(part)
-    }
-    if (undecided.length > 0) this.#options.observer?.undecided(call, undecided)
     const answer = { ...findings, referenced: this.#references(call, reads) }
     const { scope } = call.plan
     if (this.#options.answers === undefined || scope === undefined || !isLasting || freshUntil <= now)
@@ -199,7 +241,7 @@ export class CheckEngine implements CheckService {
     const options = { ...call.options, startedAt: call.startedAt, references: false }
     const own = chargingOf(call)
     // The caller is granted what it names by one reading only.
-    return this.#options.requests.handle(alsoRead, options, (other) =>
+    return this.#options.requests.handleBy(call.state, alsoRead, options, (other) =>
       chargeRules([own, { ...own, call: other, rules: other.plan.charging }], answer),
     )
   }
@@ -225,6 +267,16 @@ export class CheckEngine implements CheckService {
 function chargingOf(call: Call, log?: ReadLog): Charging {
   const { plan, bag, options } = call
   return { call, rules: plan.charging, log, named: namedQuotas(options.quotas?.keys() ?? [], plan.enforced, bag) }
+}
+
+function isDenied({ outcome: { entry } }: SettledPart): boolean {
+  return entry !== undefined && entry.verdict.status.code !== 0
+}
+
+/** The answer of a request alone, which is not given again. */
+function unkept(outcome: CheckOutcome | Promise<CheckOutcome>): CheckOutcome | Promise<CheckOutcome> {
+  if (outcome instanceof Promise) return outcome.then(unkept)
+  return { ...outcome, answer: { ...outcome.answer, validForMs: 0, validUses: 0 }, shape: undefined, staleForMs: 0 }
 }
 
 function settle({ parts }: Evaluation): readonly SettledPart[] | Promise<readonly SettledPart[]> {

@@ -10,6 +10,7 @@ import {
   SHADOW_VERDICTS_TOTAL,
   UNKNOWN_VERDICTS_TOTAL,
 } from '../kernel/metrics/checks.ts'
+import { ROLLOUT_DECIDED_BY_STABLE_TOTAL } from '../kernel/metrics/rollout.ts'
 import type { Counter, Meter } from '../kernel/ports.ts'
 import { Code, type CodeName, codeName } from '../kernel/status.ts'
 import type { Answer, Tier } from '../kernel/verdict.ts'
@@ -23,6 +24,8 @@ export interface CheckMetrics {
   readonly headersWithoutValue: { add(rule: string, header: string): void }
   /** An unknown verdict that the rule's fail policy resolved. */
   readonly unknown: { add(part: { readonly rule: { readonly name: string; readonly failPolicy: FailPolicy } }): void }
+  /** Checks that the config on trial could not decide. */
+  readonly decidedByStable: Counter
   answered(answer: Answer, tookMs: number): void
   shadowed(rule: string, outcome: VerdictOutcome): void
   /** What the quotas of a shadow rule said, by code. */
@@ -47,6 +50,7 @@ export function createCheckMetrics(meter: Meter): CheckMetrics {
     generationFailures: generationFailures(meter),
     matchFailures: { add: (rule, reason) => matchFailures({ rule, reason }).add() },
     headersWithoutValue: { add: (rule, header) => withoutValue({ rule, header }).add() },
+    decidedByStable: meter.counter(ROLLOUT_DECIDED_BY_STABLE_TOTAL)(),
     unknown: { add: ({ rule }) => unknown({ rule: rule.name, policy: rule.failPolicy }).add() },
     answered({ status, tier }, tookMs) {
       const series = byTier[tier]

@@ -84,7 +84,16 @@ export class PolicyRequests {
     options: O,
     proceed: (request: PolicyRequest<O>) => T | Promise<T>,
   ): T | Promise<T> {
-    const state = this.state()
+    return this.handleBy(this.state(), own, options, proceed)
+  }
+
+  /** The same by a config that need not be current; its handlers must be running. */
+  handleBy<O extends RequestOptions, T>(
+    state: PolicyState,
+    own: AttributeBag,
+    options: O,
+    proceed: (request: PolicyRequest<O>) => T | Promise<T>,
+  ): T | Promise<T> {
     const startedAt = options.startedAt ?? this.#options.clock.monotonic()
     const outcome = state.rules.generatesAttributes
       ? this.#generate(state, own, options, startedAt, proceed)

@@ -106,6 +106,37 @@ describe('a change during a slow start', () => {
   })
 })
 
+describe('a config on trial', () => {
+  it('has the one before behind it, with its handlers, until it is trusted', async () => {
+    const { clock, events, source, live, settle } = world(config(1))
+    await live.start()
+    live.trial(true)
+    source.change(config(2))
+    await settle()
+    expect(live.behind()?.snapshot.id).toBe(config(1).id)
+    await clock.advance(60_000)
+    expect(events).toEqual([])
+    live.trust()
+    expect(live.behind()).toBeUndefined()
+    await clock.advance(60_000)
+    expect(events).toEqual(['stopped 1'])
+  })
+
+  it('leaves nothing behind the one after it', async () => {
+    const { clock, events, source, live, settle } = world(config(1))
+    await live.start()
+    live.trial(true)
+    source.change(config(2))
+    await settle()
+    live.trial(false)
+    source.change(config(3))
+    await settle()
+    expect(live.behind()).toBeUndefined()
+    await clock.advance(60_000)
+    expect(events.toSorted()).toEqual(['stopped 1', 'stopped 2'])
+  })
+})
+
 describe('a config that cannot be taken into use', () => {
   const failing = { build: (code: number) => void (code === 2 && refuse()) }
   const refuse = (): never => {

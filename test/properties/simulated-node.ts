@@ -40,8 +40,8 @@ export interface SimulatedNode {
   state(): PolicyState
   /** What the caches hold. */
   view(): ReturnType<Checks['view']>
-  /** Takes a config into use, as the node does: handlers first. */
-  apply(snapshot: Snapshot): Promise<void>
+  /** Takes a config into use, as the node does: handlers first. One on trial has the config before it behind it. */
+  apply(snapshot: Snapshot, isTrial?: boolean): Promise<void>
   stop(): Promise<void>
 }
 
@@ -82,9 +82,12 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     if (state === undefined) throw new Error('no config yet')
     return state
   }
-  const apply = async (snapshot: Snapshot) => {
+  let behind: PolicyState | undefined
+  const apply = async (snapshot: Snapshot, isTrial = false) => {
     const handlers = await tables.build(snapshot.handlers.values())
-    state?.handlers.retire()
+    behind?.handlers.retire()
+    behind = isTrial ? state : undefined
+    if (!isTrial) state?.handlers.retire()
     state = { snapshot, rules: atOnce(RuleSelector.build(snapshot)), handlers }
   }
   await apply(first)
@@ -108,6 +111,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     revocations,
     maxAgeMs: () => Number.POSITIVE_INFINITY,
     state: () => state,
+    behind: () => behind,
     observer: options.observer,
     sharedNow: () => Math.floor(clock.monotonic()) + SERVER_START,
   })

@@ -16,6 +16,12 @@ export const ROLLOUT_RUNS_CANDIDATE = gauge({
   help: 'Whether requests are answered by a candidate that is being rolled out.',
 })
 
+export const ROLLOUT_DECIDED_BY_STABLE_TOTAL = counter({
+  name: 'rollout_decided_by_stable_total',
+  unit: 'checks',
+  help: 'Checks that a candidate on trial could not decide, answered by the stable version as other nodes answer them.',
+})
+
 export const ROLLOUT_VERSIONS_TOTAL = counter({
   name: 'rollout_versions_total',
   unit: 'versions',

@@ -19,8 +19,13 @@ export type Taken = { readonly ok: true } | { readonly ok: false; readonly reaso
 
 /** The process, as its follower needs it. */
 export interface FollowingProcess {
-  /** Loads what the source has now and takes it into use; resolves when that is done. Never rejects. */
-  take(): Promise<Taken>
+  /**
+   * Loads what the source has now and takes it into use; resolves when that is done. Never rejects.
+   * @param isTrial whether what ran before is kept, for what the new version cannot decide
+   */
+  take(isTrial: boolean): Promise<Taken>
+  /** What runs is no longer on trial. */
+  trust(): void
   /** Evaluates a candidate beside what answers, or ends that. `key` changes when it is to begin anew. */
   shadow(candidate: { readonly attempt: Attempt; readonly key: string } | undefined): Promise<Taken>
 }
@@ -175,6 +180,7 @@ export class Follower {
       await this.#read()
       if (this.#state !== undefined && !this.#isStopped) {
         await this.#follow(this.#state)
+        if (this.#running !== undefined && !this.#isTrial(this.#running)) this.#process?.trust()
         await this.#followShadow(this.#state)
       }
     } catch (error) {
@@ -241,7 +247,7 @@ export class Follower {
     source.set(attempt.version, files)
     this.#wanted = attempt
     if (this.#process === undefined) return true
-    const taken = await this.#process.take()
+    const taken = await this.#process.take(this.#isTrial(attempt) && before?.version === this.#state?.stable)
     if (taken.ok) {
       this.#runs(attempt)
       return true
@@ -249,6 +255,11 @@ export class Follower {
     this.#reject(attempt, taken.reason)
     await this.#goBack(before)
     return false
+  }
+
+  /** Others answer by the stable version still: what this one cannot decide, that one does. */
+  #isTrial({ rollout }: Attempt): boolean {
+    return rollout !== '' && this.#state?.rollout?.stage !== '100%'
   }
 
   /** Requests are answered by it from now on. */
@@ -269,7 +280,7 @@ export class Follower {
     const files = before && (await this.#options.versions.files(before.version))
     if (before === undefined || files === undefined) return
     this.#options.source.set(before.version, files)
-    await this.#process?.take()
+    await this.#process?.take(false)
   }
 
   async #wantLastGood(bad?: string): Promise<boolean> {

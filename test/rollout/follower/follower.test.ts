@@ -70,7 +70,7 @@ async function boot({ folder, refuses, ...initial }: Machine, machineOf = initia
   const guard = new BootGuard(disk)
   const source = new VersionSource('a Redis', clock)
   const away = <T>(call: () => Promise<T>) => (state.isAway ? Promise.reject(new Error('away')) : call())
-  const state = { isAway: machineOf.isAway, isHealthy: true, shadow: undefined as string | undefined }
+  const state = { isAway: machineOf.isAway, isHealthy: true, shadow: undefined as string | undefined, isTrial: false }
   const files = new FollowedVersions({ read: (id) => away(() => versions.read(id)) }, disk, log)
   const stateStore = { state: () => away(() => store.state()) }
   const follower = new Follower({
@@ -91,12 +91,16 @@ async function boot({ folder, refuses, ...initial }: Machine, machineOf = initia
   const isHealthy = () => state.isHealthy
   const told = { clock, log, node: 'a', kind: 'node', follower, guard, observations, counters, checks } as const
   const teller = new Teller({ ...told, isHealthy, onProved: () => undefined })
-  const taken = async (): Promise<Taken> => {
+  const taken = async (isTrial: boolean): Promise<Taken> => {
+    state.isTrial = isTrial
     const id = await source.fingerprint()
     return refuses.has(id) ? { ok: false, reason: 'it refuses it' } : { ok: true }
   }
   const process: FollowingProcess = {
     take: taken,
+    trust: () => {
+      state.isTrial = false
+    },
     shadow: (candidate) => {
       state.shadow = candidate?.attempt.version
       return Promise.resolve({ ok: true })
@@ -150,6 +154,33 @@ describe('a process that follows rollouts', () => {
     await follower.look()
     expect(follower.running).toBe(idOf('v2'))
     expect(follower.candidate).toBeUndefined()
+  })
+
+  it('has the stable version behind a candidate for as long as others answer by it', async () => {
+    await settle('v1')
+    const { follower, start, state } = await boot(await machine())
+    await start()
+    expect(state.isTrial).toBe(false)
+    await candidate('v2')
+    await follower.look()
+    expect(state.isTrial).toBe(true)
+    for (const stage of ['one-node', '5%', '25%'] as const) await advance(stage)
+    await follower.look()
+    expect(state.isTrial).toBe(true)
+    await advance('50%')
+    await follower.look()
+    expect([follower.running, state.isTrial]).toEqual([idOf('v2'), false])
+  })
+
+  it('has nothing behind what it goes back to', async () => {
+    await settle('v1')
+    const { follower, start, state } = await boot(await machine())
+    await start()
+    await candidate('v2')
+    await follower.look()
+    await operate({ kind: 'fail', by: 'c', reason: 'test' })
+    await follower.look()
+    expect([follower.running, state.isTrial]).toEqual([idOf('v1'), false])
   })
 
   it('goes back when a candidate is rolled back', async () => {

@@ -1,0 +1,111 @@
+// A config on trial: what it cannot decide, the one before it does, as all others do that have not got it.
+import { describe, expect, it } from 'vitest'
+import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
+import { Code } from '../../src/kernel/status.ts'
+import type { CheckObserver } from '../../src/policy/check-observer.ts'
+import { goodPolicy, type PolicyNode, refusingRule, startNode } from './policy-node.ts'
+
+/** As long as a request has. */
+const TIMEOUT_MS = 1_000
+
+/** A rule that asks a backend, which fails for `/broken`. */
+function asking(match: string, value = 'request.path'): string {
+  const action = { handler: { adapter: 'far', params: {} }, instances: [{ template: 'listentry', params: { value } }] }
+  const spec = { match, actions: [action] }
+  return JSON.stringify({ apiVersion: 'intermix.dev/v1', kind: 'rule', metadata: { name: 'ask' }, spec })
+}
+
+const ADMIN = refusingRule('admin', 'request.path.startsWith("/admin")')
+const STABLE = goodPolicy(ADMIN)
+
+/** Tells for each answer whether something had been undecided. */
+class Watching implements CheckObserver {
+  readonly seen: string[] = []
+  readonly #undecided = new WeakSet()
+
+  answered(...[request]: Parameters<CheckObserver['answered']>) {
+    this.seen.push(this.#undecided.has(request) ? 'undecided' : 'decided')
+  }
+
+  undecided(...[request]: Parameters<CheckObserver['undecided']>) {
+    this.#undecided.add(request)
+  }
+
+  failed() {
+    this.seen.push('failed')
+  }
+}
+
+/** Asks, and lets time pass until there is an answer: what fails is tried again. */
+async function checked(node: PolicyNode, path: string, options?: Partial<CheckOptions>): Promise<CheckOutcome> {
+  const outcome = node.check({ 'request.path': path }, options)
+  await node.clock.advance(TIMEOUT_MS)
+  return await outcome
+}
+
+async function onTrial(...rules: readonly string[]) {
+  const observer = new Watching()
+  const node = await startNode(STABLE, true, observer)
+  await node.apply(goodPolicy(...rules), true)
+  const check = (path: string, options?: Partial<CheckOptions>) => checked(node, path, options)
+  const code = async (path: string) => (await check(path)).answer.status.code
+  return { node, observer, check, code }
+}
+
+describe('a config on trial', () => {
+  it('has the stable one answer where a handler fails, and nobody keeps that', async () => {
+    const { node, observer, check, code } = await onTrial(ADMIN, asking('true'))
+    expect(await code('/a')).toBe(Code.OK)
+    const { answer, shape } = await check('/broken', { shape: true, uses: 5 })
+    expect(answer).toMatchObject({ status: { code: Code.OK }, validForMs: 0, validUses: 0 })
+    expect(shape).toBeUndefined()
+    expect(observer.seen).toEqual(['decided', 'undecided'])
+    expect(node.meter.value('rollout_decided_by_stable_total')).toBe(1)
+  })
+
+  it('has it deny, too', async () => {
+    const { code, observer } = await onTrial(asking('true', '"/broken"'))
+    expect(await code('/admin')).toBe(Code.PERMISSION_DENIED)
+    expect(observer.seen).toEqual(['undecided'])
+  })
+
+  it('denies what it denies for certain, whatever else fails', async () => {
+    const { code, observer } = await onTrial(refusingRule('all', 'true'), asking('true'))
+    expect(await code('/broken')).not.toBe(Code.OK)
+    expect(observer.seen).toEqual(['undecided'])
+  })
+
+  it('goes by its fail policies once it is trusted', async () => {
+    const { node, code } = await onTrial(asking('true'))
+    await node.apply(goodPolicy(asking('true')))
+    expect(await code('/broken')).not.toBe(Code.OK)
+    expect(node.meter.value('rollout_decided_by_stable_total')).toBe(0)
+  })
+
+  it('charges once, by the config that answered', async () => {
+    const limit = (name: string, match: string) =>
+      JSON.stringify({
+        apiVersion: 'intermix.dev/v1',
+        kind: 'rule',
+        metadata: { name },
+        spec: {
+          match,
+          actions: [
+            {
+              handler: {
+                adapter: 'memquota',
+                params: { quotas: [{ name: 'calls', maxAmount: 2, validDuration: '1h' }] },
+              },
+              instances: [{ name: 'calls', template: 'quota', params: { dimensions: {} } }],
+            },
+          ],
+        },
+      })
+    const observer = new Watching()
+    const node = await startNode(goodPolicy(limit('limit', 'true')), true, observer)
+    await node.apply(goodPolicy(limit('limit', 'true'), asking('true')), true)
+    const codes: number[] = []
+    for (let n = 0; n < 3; n++) codes.push((await checked(node, '/broken')).answer.status.code)
+    expect(codes).toEqual([Code.OK, Code.OK, Code.RESOURCE_EXHAUSTED])
+  })
+})
