@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { Code } from '../../../src/kernel/status.ts'
 import { Observations } from '../../../src/rollout/observations.ts'
 import { RolloutStore } from '../../../src/rollout/rollout-store.ts'
 import { type Pace, USUAL_PACE } from '../../../src/rollout/stages.ts'
@@ -20,7 +21,7 @@ const PAUSE_MS = 5
 /** A pre-flight may take a minute of a processor that others have, too. */
 const LONGEST_MS = 300_000
 /** What is answered where policy has come to no verdict. */
-const NO_VERDICT = new Set(['UNAVAILABLE', 'INTERNAL', 'DEADLINE_EXCEEDED', 'UNKNOWN'])
+const NO_VERDICT = new Set<number>([Code.UNKNOWN, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNAVAILABLE])
 
 export interface MeshOptions {
   readonly nodes: number
@@ -34,13 +35,21 @@ export interface MeshOptions {
   readonly onEnd: (end: () => unknown) => void
 }
 
-/** What became of requests, by the number of the node that was asked. */
+/** What became of requests, by the number of the node that was asked first. */
 export interface Asked {
   allowed: number
   denied: number
-  /** No answer, or none of policy. */
+  /** No answer, or none of policy, of this node nor of the next one, which is asked as a proxy asks it where one is gone. */
   failed: number
+  /** The node had no answer, and the next one was asked. */
+  moved: number
+  /** Another answer than that which was had for the path first. */
+  changed: number
+  /** How often the process ended by itself. */
+  ended: number
 }
+
+const NONE: Readonly<Asked> = { allowed: 0, denied: 0, failed: 0, moved: 0, changed: 0, ended: 0 }
 
 export interface RolloutMesh {
   readonly store: RolloutStore
@@ -104,6 +113,7 @@ export async function startMesh(
     const role = number < nodes ? 'node' : 'worker'
     return new Member(role, number, redis.url, [...flags, '--config-cache', join(root, `${number}`)])
   })
+  for (const [number, member] of members.entries()) member.next = members[(number + 1) % nodes]
   onEnd(async () => {
     await Promise.all(members.map((member) => member.stop()))
   })
@@ -155,9 +165,13 @@ class Member {
   readonly #redis: string
   readonly #flags: readonly string[]
   isStopping = false
+  /** Who is asked where this one does not answer. */
+  next: Member | undefined
   #process: Intermix | undefined
   #before = ''
-  #asked: Asked = { allowed: 0, denied: 0, failed: 0 }
+  #asked: Asked = { ...NONE }
+  /** What was answered first, by path. */
+  readonly #usual = new Map<string, number>()
 
   constructor(role: 'node' | 'worker', number: number, redis: string, flags: readonly string[]) {
     this.number = number
@@ -200,7 +214,7 @@ class Member {
 
   take(): Asked {
     const asked = this.#asked
-    this.#asked = { allowed: 0, denied: 0, failed: 0 }
+    this.#asked = { ...NONE }
     return asked
   }
 
@@ -218,6 +232,7 @@ class Member {
   }
 
   async #again(ended: Intermix): Promise<void> {
+    if (!this.isStopping) this.#asked.ended++
     this.#before += ended.child.output()
     this.#process = undefined
     while (!this.isStopping && this.#process === undefined) {
@@ -230,18 +245,31 @@ class Member {
 
   async #ask(path: string): Promise<void> {
     const asked = this.#asked
+    let code = await this.codeOf(path)
+    if (code === undefined) {
+      asked.moved++
+      code = await this.next?.codeOf(path)
+    }
+    if (code === undefined || NO_VERDICT.has(code)) asked.failed++
+    else if (code === Code.OK) asked.allowed++
+    else asked.denied++
+    if (code === undefined) return
+    const usual = this.#usual.get(path)
+    if (usual === undefined) this.#usual.set(path, code)
+    else if (usual !== code) asked.changed++
+  }
+
+  /** What the node answers; `undefined` where it does not. */
+  async codeOf(path: string): Promise<number | undefined> {
     try {
       const answer = await fetch(`http://127.0.0.1:${this.#process?.httpPort ?? 0}/v1/check`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ attributes: { 'request.path': path } }),
       })
-      const { status } = (await answer.json()) as { readonly status?: { readonly code: string } }
-      if (status?.code === 'OK') asked.allowed++
-      else if (status === undefined || NO_VERDICT.has(status.code)) asked.failed++
-      else asked.denied++
+      return ((await answer.json()) as { readonly status?: { readonly code: number } }).status?.code
     } catch {
-      asked.failed++
+      return undefined
     }
   }
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { seededPicker } from '../../properties/random.ts'
 import { config, rule } from '../../rollout/preflight/configs.ts'
-import { startMesh } from './mesh.ts'
+import { type Asked, type RolloutMesh, startMesh } from './mesh.ts'
 import { poison } from './poison.ts'
 
 const { values } = parseArgs({
@@ -31,14 +31,38 @@ interface Row {
   readonly ended: Map<string, number>
   /** The most nodes that one of these ran on. */
   touched: number
-  /** Requests to the node that ran it which got no verdict, and requests to others. */
-  failedThere: number
-  failedElsewhere: number
+  /** Processes that it ended. */
+  processesEnded: number
+  /** Requests that the next node was asked for, since one did not answer. */
+  moved: number
+  /** Requests that got no verdict, or another one than before. */
+  failed: number
+  changed: number
+  /** The longest time from when a guard had failed until everybody had gone back, in seconds. */
+  longestRollback: number
+}
+
+const NONE = (): Row => ({
+  configs: 0,
+  ended: new Map(),
+  touched: 0,
+  processesEnded: 0,
+  moved: 0,
+  failed: 0,
+  changed: 0,
+  longestRollback: 0,
+})
+
+/** From when the last rollout began to go back until nobody answered by it any more, in seconds on the clock of Redis. */
+async function rollbackTook({ store }: RolloutMesh): Promise<number> {
+  const [finished, failed] = await store.log(2)
+  if (finished?.event !== 'finish-rollback' || failed?.event !== 'fail') return 0
+  return (finished.at - failed.at) / 1_000
 }
 
 const ADAPTERS = fileURLToPath(new URL('harmful-adapters.mts', import.meta.url))
 const STABLE = config(rule('admin', 'request.path.startsWith("/admin")'))
-const PATHS = ['/', '/a', '/b', '/admin', '/c']
+const PATHS = ['/', '/admin', '/a', '/admin/a', '/b', '/admin/b', '/c', '/admin/c']
 const ends: (() => unknown)[] = []
 const end = async () => {
   for (const each of ends.splice(0).toReversed()) await each()
@@ -57,20 +81,33 @@ try {
     mesh.asked()
     const begunAt = performance.now()
     const { outcome, reason } = await mesh.rollOut(files)
-    const touched = mesh.touchedBy(files)
-    const failed = mesh.asked().map((asked) => asked.failed)
-    const row = rows.get(kind) ?? { configs: 0, ended: new Map(), touched: 0, failedThere: 0, failedElsewhere: 0 }
+    const asked = mesh.asked()
+    const died = asked.flatMap((each, node) => (each.ended > 0 ? [node] : []))
+    const touched = [...new Set([...mesh.touchedBy(files), ...died])]
+    const row = rows.get(kind) ?? NONE()
     rows.set(kind, row)
+    const sum = (of: (each: Asked) => number) => asked.reduce((all, each) => all + of(each), 0)
+    const failed = sum((each) => each.failed)
+    const changed = sum((each) => each.changed)
     row.configs++
     row.ended.set(outcome, (row.ended.get(outcome) ?? 0) + 1)
     row.touched = Math.max(row.touched, touched.length)
-    const sum = (of: (node: number) => boolean) => failed.reduce((all, each, node) => (of(node) ? all + each : all), 0)
-    row.failedThere += sum((node) => touched.includes(node))
-    row.failedElsewhere += sum((node) => !touched.includes(node))
-    const isRight = touched.length <= 1 && (outcome === 'rejected' || outcome === 'rolled-back')
-    if (!isRight) findings.push(`${number}, ${kind}: ${outcome} (${reason}), on the nodes ${touched.join(', ')}`)
+    row.processesEnded += sum((each) => each.ended)
+    row.moved += sum((each) => each.moved)
+    row.failed += failed
+    row.changed += changed
+    const tookBack = await rollbackTook(mesh)
+    row.longestRollback = Math.max(row.longestRollback, tookBack)
+    const isBack = outcome === 'rejected' || outcome === 'rolled-back'
+    const what = `${outcome} (${reason}), on the nodes ${touched.join(', ')}; ${failed} failed, ${changed} changed`
+    if (touched.length > 1 || !isBack || failed + changed > 0) {
+      findings.push(`${number + 1}, ${kind}: ${what}`)
+      console.error(findings.at(-1))
+    }
     const seconds = ((performance.now() - begunAt) / 1_000).toFixed(1)
-    console.log(`${number + 1}: ${kind}: ${outcome} after ${seconds} s, on ${touched.length} nodes`)
+    console.log(
+      `${number + 1}: ${kind}: ${outcome} after ${seconds} s, on ${touched.length} nodes, back in ${tookBack} s`,
+    )
   }
 } finally {
   await end()
