@@ -5,7 +5,7 @@ import type { ControllerEvent, OperatorEvent } from './events.ts'
 import { crashGuard } from './guards/crashes.ts'
 import { directionGuard, flipGuard } from './guards/flips.ts'
 import type { Guard } from './guards/guard.ts'
-import { latencyGuard } from './guards/latency.ts'
+import { latencyGuard, slowestGuard } from './guards/latency.ts'
 import { healthGuard, presenceGuard } from './guards/presence.ts'
 import { baselineOf, rateGuards } from './guards/rates.ts'
 import { type Seen, SILENT_MS, type Situation, situationOf } from './situation.ts'
@@ -76,10 +76,12 @@ function proceed(situation: Situation, rollout: Rollout, guards: readonly Guard[
   if (situation.lastedMs < least)
     return wait(`${stage} takes ${Math.ceil((least - situation.lastedMs) / 1_000)} s more`)
   if (blocking.length > 0) return wait(textOf(blocking))
-  const last = servesCandidate(stage) ? latencyGuard(situation) : directionGuard(situation)
-  const all = [...guards, last]
-  if (last.verdict === 'fail') return { decision: apply({ kind: 'fail', reason: textOf([last]) }), guards: all }
-  if (last.verdict === 'open' && !rollout.hasty) return wait(textOf([last]), all)
+  const last = servesCandidate(stage) ? [latencyGuard(situation), slowestGuard(situation)] : [directionGuard(situation)]
+  const all = [...guards, ...last]
+  const failed = last.filter(({ verdict }) => verdict === 'fail')
+  if (failed.length > 0) return { decision: apply({ kind: 'fail', reason: textOf(failed) }), guards: all }
+  const unknown = last.filter(({ verdict }) => verdict === 'open')
+  if (unknown.length > 0 && !rollout.hasty) return wait(textOf(unknown), all)
   const deafMs = SILENT_MS - situation.heard.watchedMs
   // Behind an outage a few are heard first: who died meanwhile, and whose share the next stage is, shows after that.
   if (deafMs > 0)

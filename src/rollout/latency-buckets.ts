@@ -23,8 +23,3 @@ export function quantile(counts: readonly number[], share: number): number | und
   }
   return 2 ** (counts.length / PER_DOUBLING)
 }
-
-/** Adds counts to others; the lists may be of different length. */
-export function addCounts(one: readonly number[], other: readonly number[]): readonly number[] {
-  return Array.from({ length: Math.max(one.length, other.length) }, (_, at) => (one[at] ?? 0) + (other[at] ?? 0))
-}

@@ -8,10 +8,10 @@ import { NO_TALLY, type Tally } from './state.ts'
 export interface Counters extends Tally {
   /** Denials by the rule that denied, as `name.namespace`; the most frequent ones. */
   readonly denialsBy: Readonly<Record<string, number>>
-  /** How long checks took: counts by the buckets of `latency-buckets.ts`. */
-  readonly latency: readonly number[]
   /** Medians of the stage's windows of ten seconds, in microseconds; the latest of them. */
   readonly medians: readonly number[]
+  /** The times below which 99 of 100 checks were, of windows with checks enough to say so; the latest of them. */
+  readonly tails: readonly number[]
 }
 
 /** Requests whose verdict by the candidate was another one. */
@@ -66,7 +66,7 @@ export interface Vote {
   readonly reason: string
 }
 
-export const NO_COUNTERS: Counters = { ...NO_TALLY, denialsBy: {}, latency: [], medians: [] }
+export const NO_COUNTERS: Counters = { ...NO_TALLY, denialsBy: {}, medians: [], tails: [] }
 
 /** Bounds of what is read and written; more is left out. */
 export const OBSERVATION_BOUNDS = {
@@ -113,8 +113,8 @@ function readCounters(json: unknown): Counters {
     denialsBy: Object.fromEntries(
       denialsBy.slice(0, OBSERVATION_BOUNDS.rules).map(([rule, number]) => [rule, count(number)]),
     ),
-    latency: list(json['latency']).map(count),
-    medians: list(json['medians']).filter((value): value is number => Number.isFinite(value)),
+    medians: times(json['medians']),
+    tails: times(json['tails']),
   }
 }
 
@@ -136,6 +136,10 @@ function readShadow(json: unknown): ShadowCounts | undefined {
 
 function count(value: unknown): number {
   return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : 0
+}
+
+function times(value: unknown): readonly number[] {
+  return list(value).filter((each): each is number => Number.isFinite(each))
 }
 
 function text(value: unknown): string {

@@ -19,6 +19,8 @@ export interface CountedCheck {
 const WINDOW_MS = 10_000
 /** A stage has so many windows at least, however short it is. */
 const LEAST_WINDOWS = 12
+/** Checks in a window of which one in a hundred can be told. */
+const LEAST_FOR_TAIL = 100
 /** Rules that are counted by themselves; the most frequent of them are told. */
 const MAX_RULES = 500
 
@@ -33,11 +35,11 @@ export class StageCounters {
   #version: string | undefined
   #tally = { checks: 0, errors: 0, unknowns: 0, denials: 0 }
   #denials = new Map<string, number>()
-  #latency: number[] = []
   #window: number[] = []
   #windowAt = 0
   #windowMs = WINDOW_MS
   #medians: number[] = []
+  #tails: number[] = []
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -54,9 +56,9 @@ export class StageCounters {
     this.#version = version
     this.#tally = { checks: 0, errors: 0, unknowns: 0, denials: 0 }
     this.#denials = new Map()
-    this.#latency = []
     this.#window = []
     this.#medians = []
+    this.#tails = []
     this.#windowAt = this.#clock.monotonic()
   }
 
@@ -71,8 +73,7 @@ export class StageCounters {
     }
     this.#endWindow()
     const bucket = bucketOf(us)
-    add(this.#latency, bucket)
-    add(this.#window, bucket)
+    this.#window[bucket] = (this.#window[bucket] ?? 0) + 1
   }
 
   /** What was counted so far. */
@@ -82,8 +83,8 @@ export class StageCounters {
     return {
       ...this.#tally,
       denialsBy: Object.fromEntries(frequent),
-      latency: Array.from(this.#latency, (count: number | undefined) => count ?? 0),
       medians: [...this.#medians],
+      tails: [...this.#tails],
     }
   }
 
@@ -93,13 +94,14 @@ export class StageCounters {
     this.#windowAt = now
     const counts = Array.from(this.#window, (count: number | undefined) => count ?? 0)
     this.#window = []
-    const median = quantile(counts, 0.5)
-    if (median === undefined) return
-    this.#medians.push(median)
-    if (this.#medians.length > OBSERVATION_BOUNDS.medians) this.#medians.shift()
+    keep(this.#medians, quantile(counts, 0.5))
+    const checks = counts.reduce((sum, count) => sum + count, 0)
+    if (checks >= LEAST_FOR_TAIL) keep(this.#tails, quantile(counts, 0.99))
   }
 }
 
-function add(counts: number[], bucket: number): void {
-  counts[bucket] = (counts[bucket] ?? 0) + 1
+function keep(times: number[], time: number | undefined): void {
+  if (time === undefined) return
+  times.push(time)
+  if (times.length > OBSERVATION_BOUNDS.medians) times.shift()
 }

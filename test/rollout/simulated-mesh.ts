@@ -140,6 +140,10 @@ function live(node: Node, state: RolloutState, { options, checks, stable, candid
     unknowns: counters.unknowns + drawn(rates.unknowns),
     denials: counters.denials + drawn(rates.denials),
     medians: [...counters.medians, (2_000 * (1 + 0.2 * options.random())) / node.speed].slice(-60),
+    // Now and then a window has a pause of the machine in it.
+    tails: [...counters.tails, ((options.random() < 0.1 ? 30_000 : 8_000) * (1 + options.random())) / node.speed].slice(
+      -60,
+    ),
   }
   if (assigned?.role !== 'shadow') return
   node.pairs += checks

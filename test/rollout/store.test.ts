@@ -190,7 +190,7 @@ describe('what processes say', () => {
       denials: 1,
       denialsBy: { r: 1 },
       medians: [100.5],
-      latency: [0, 5],
+      tails: [200.5],
     }
     const said = saying({ shadow: { pairs: 5, incomparable: 1, flips }, counters, isLeaving: true })
     await observations.observe('n2', said)

@@ -21,8 +21,8 @@ export function alphaOf(tests: number): number {
 
 /** Tests in `shadow`: flips as a share, and by their direction. */
 export const SHADOW_TESTS = 2
-/** Tests where a candidate serves: errors, unknowns, more denials, fewer of them, latency. */
-export const SERVING_TESTS = 5
+/** Tests where a candidate serves: errors, unknowns, more denials, fewer of them, latency, slowest checks. */
+export const SERVING_TESTS = 6
 
 /** A whole number, for people. */
 export function shown(count: number): string {
