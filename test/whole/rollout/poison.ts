@@ -68,11 +68,12 @@ const KINDS: Readonly<Record<string, Make>> = {
     config(DENY_ADMIN, rule('other', `request.path == "/${n}"`), asking('atstart')),
 }
 
-/** The kinds in turns. */
+/** The kinds in turns, each config another one: the same content would not be tried again. */
 export function poison(pick: Picker, number: number): Poison {
   const kinds = Object.entries(KINDS)
   const [kind, make] = kinds[number % kinds.length] as (typeof kinds)[number]
-  return { kind, files: make(pick, number) }
+  const files = make(pick, number).map(({ path, text }) => ({ path, text: `# ${number}\n${text}` }))
+  return { kind, files }
 }
 
 function aliases(salt: number): string {
