@@ -9,6 +9,8 @@ import { table, visible } from './table.ts'
 
 /** Kinds of flips that are shown, with an example of each. */
 const SHOWN_FLIPS = 10
+/** Characters of an entry of the log: what all guards have seen is ten times as long. */
+const MAX_ENTRY = 160
 
 /** Where it stands, a fact a line. */
 export function statusText(view: RolloutView): readonly string[] {
@@ -77,6 +79,9 @@ function standing(id: string, { stable, rollout, previous }: RolloutState): stri
 }
 
 export function logTable(log: readonly LogEntry[]): readonly string[] {
-  const rows = log.map(({ at, rev, by, entry }) => [new Date(at).toISOString(), rev, by, entry])
+  const rows = log.map(({ at, rev, by, entry }) => {
+    const what = entry.length > MAX_ENTRY ? `${entry.slice(0, MAX_ENTRY)}… (--json has it all)` : entry
+    return [new Date(at).toISOString(), rev, by, what]
+  })
   return table('Log', ['WHEN', 'REV', 'WHO', 'WHAT'], rows)
 }
