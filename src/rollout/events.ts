@@ -41,6 +41,11 @@ export type ControllerEvent = Happening &
       }
     /** The one node has left in good order: the stage begins again with another one. */
     | { readonly kind: 'choose-first'; readonly first: string }
+    /**
+     * All nodes of the cohort of a share have left in good order: the stage begins again with those that are there. `threshold`:
+     * so that they are its share; `first`: the node that is among them for certain.
+     */
+    | { readonly kind: 'choose-cohort'; readonly from: Stage; readonly first: string; readonly threshold: number }
     | { readonly kind: 'fail'; readonly reason: string }
     /** No process runs the candidate any more, as far as can be seen. */
     | { readonly kind: 'finish-rollback' }

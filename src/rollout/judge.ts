@@ -1,6 +1,6 @@
 // From what processes say to what becomes of a candidate: a pure function, so that all who judge agree.
 
-import { firstOf, thresholdFor } from './cohort.ts'
+import { thresholdFor } from './cohort.ts'
 import type { ControllerEvent, OperatorEvent } from './events.ts'
 import { crashGuard } from './guards/crashes.ts'
 import { directionGuard, flipGuard } from './guards/flips.ts'
@@ -11,6 +11,7 @@ import { baselineOf, rateGuards } from './guards/rates.ts'
 import { type Seen, SILENT_MS, type Situation, situationOf } from './situation.ts'
 import { leastMs, servesCandidate, stageAfter } from './stages.ts'
 import type { Rollout } from './state.ts'
+import { successionOf } from './succession.ts'
 
 type WithoutWho<E> = E extends unknown ? Omit<E, 'at' | 'by'> : never
 
@@ -67,8 +68,8 @@ function proceed(situation: Situation, rollout: Rollout, guards: readonly Guard[
       return { decision: { action: 'wait', reason }, guards: all }
     return { decision: apply({ kind: 'pause', reason: `inconclusive: ${reason}` }), guards: all }
   }
-  const successor = anotherFirst(situation.heard, situation, rollout)
-  if (successor !== undefined) return { decision: apply({ kind: 'choose-first', first: successor }), guards }
+  const succession = successionOf(situation)
+  if (succession !== undefined) return { decision: apply(succession), guards }
   const least = leastMs(stage, pace)
   const open = guards.filter(({ verdict }) => verdict === 'open')
   // Who runs it is known for certain, whoever is in a hurry.
@@ -100,21 +101,6 @@ function advance(situation: Situation, rollout: Rollout, guards: readonly Guard[
     seen: baselineOf(situation),
     reason: textOf(guards),
   } as const
-}
-
-/**
- * The one node has left in good order, or nobody has heard of it for longer than what is said counts: another one takes its
- * place. One that has only just fallen silent is waited for: it may have died of the candidate.
- */
-function anotherFirst({ observations, watchedMs }: Situation['heard'], { nodes }: Situation, rollout: Rollout) {
-  const { stage, first } = rollout
-  if (stage !== 'shadow' && stage !== 'one-node') return undefined
-  const last = observations.find(({ node }) => node === first)
-  if (last === undefined ? watchedMs < SILENT_MS : !last.isLeaving) return undefined
-  return firstOf(
-    rollout,
-    nodes.map(({ node }) => node).filter((node) => node !== first),
-  )
 }
 
 function rollback({ rollout, present, lastedMs }: Situation): Decision {

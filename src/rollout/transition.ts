@@ -3,7 +3,7 @@
 import type { Change, ControllerEvent, Publish, Refusal, RolloutEvent } from './events.ts'
 import { isOperators, operate } from './operate.ts'
 import { changed, ended, refusal, rejected, restarted, rollingBack, settled } from './outcomes.ts'
-import { leastMs, stageAfter } from './stages.ts'
+import { leastMs, SHARES, stageAfter } from './stages.ts'
 import { type Baseline, NO_BASELINE, type Rollout, type RolloutState } from './state.ts'
 import { shortId } from './version.ts'
 
@@ -27,6 +27,7 @@ export function transition(state: RolloutState, event: RolloutEvent): Result {
   if (rollout.status !== 'running') return refusal('not-now', `the rollout is ${rollout.status}`)
   if (event.kind === 'advance') return advance(state, rollout, event)
   if (event.kind === 'choose-first') return chooseFirst(state, rollout, event.first, event.at)
+  if (event.kind === 'choose-cohort') return chooseCohort(state, rollout, event)
   return preflight(state, rollout, event)
 }
 
@@ -115,6 +116,22 @@ function chooseFirst(state: RolloutState, rollout: Rollout, first: string, at: n
   return changed(
     { ...state, rollout: next },
     `${rollout.first ?? 'nobody'} has left: ${rollout.stage} begins again at ${first}`,
+  )
+}
+
+/** Who runs the candidate runs it on: the threshold never falls, and no stage is left by it. */
+function chooseCohort(
+  state: RolloutState,
+  rollout: Rollout,
+  { from, first, threshold, at }: Extract<ControllerEvent, { kind: 'choose-cohort' }>,
+): Result {
+  const { stage } = rollout
+  if (stage !== from || SHARES[stage] === undefined) return refusal('not-now', `it is at ${stage}, not in a share`)
+  if (rollout.first === first) return refusal('unchanged', `${first} runs it already`)
+  const next = restarted({ ...rollout, first, threshold: Math.max(rollout.threshold, threshold) }, at)
+  return changed(
+    { ...state, rollout: next },
+    `no node of the cohort is left: ${stage} begins again with ${first} and its share of those that are there`,
   )
 }
 

@@ -94,6 +94,14 @@ class SimulatedNode {
     const said = saying({ version, stage, rev: state.rev, counters: this.#counters.counters(), shadow, isHealthy })
     await observations.observe(this.name, said)
   }
+
+  /** It ends in good order. */
+  async leave(): Promise<void> {
+    const state = await store.state()
+    const version = assignedVersion(state, this.name)?.version
+    await observations.observe(this.name, saying({ version, stage: stageKey(state), isLeaving: true }))
+    await this.controller.stop()
+  }
 }
 
 /** All processes speak, and all controllers look; a moment passes. */
@@ -164,6 +172,23 @@ describe('a controller', () => {
     expect(await store.state()).toMatchObject({ stable: idOf('a'), ended: [{ outcome: 'rolled-back' }, {}] })
     expect(log.lines.find((line) => line.startsWith('error'))).toContain('denials')
     expect(await publish('b')).toMatchObject({ kind: 'refused', refused: 'quarantined' })
+  })
+
+  it('goes on where a deployment replaces all nodes of a share by others', async () => {
+    nodes = Array.from({ length: 8 }, (_, n) => new SimulatedNode(`n${n}`))
+    await settle('a')
+    await publish('b')
+    await until('5%')
+    const old = nodes
+    nodes = Array.from({ length: 8 }, (_, n) => new SimulatedNode(`m${n}`))
+    for (const node of old) await node.leave()
+    await until('25%')
+    expect(touchedBy('b')).toHaveLength(1)
+    const events = (await store.log(20)).map(({ event }) => event)
+    expect(events.slice(0, 3)).toEqual(['advance', 'choose-cohort', 'advance'])
+    await until('idle')
+    expect((await store.state()).stable).toBe(idOf('b'))
+    for (const node of old) await node.controller.stop()
   })
 
   it('rolls back for a vote, and within a look', async () => {

@@ -1,6 +1,7 @@
 // What a judge makes of what processes say: guard by guard, and what follows.
 
 import { describe, expect, it } from 'vitest'
+import { runsCandidate } from '../../src/rollout/cohort.ts'
 import { judge } from '../../src/rollout/judge.ts'
 import { NO_COUNTERS, type SeenObservation, type ShadowCounts, type Vote } from '../../src/rollout/observation.ts'
 import { type Stage, USUAL_PACE } from '../../src/rollout/stages.ts'
@@ -293,7 +294,38 @@ describe('a judge', () => {
     expect(gone.decision).toMatchObject({
       event: { kind: 'choose-first', first: expect.stringMatching(/^n[1-7]$/) as string },
     })
-    expect(judged({ stage: '5%', canary: { isLeaving: true } }).told).toBe('wait')
+  })
+
+  it('works a share out again where no node of its cohort is left', () => {
+    const replaced = judged({ stage: '5%', canary: { isLeaving: true }, processes: 21 })
+    expect(replaced.decision).toMatchObject({
+      event: { kind: 'choose-cohort', from: '5%', first: expect.stringMatching(/^n\d+$/) as string },
+    })
+    const { event } = replaced.decision as { event: { first: string; threshold: number } }
+    const rollout = { ...stateOf({ stage: '5%', rollout: event }).rollout } as Rollout
+    const names = Array.from({ length: 20 }, (_, n) => `n${n + 1}`)
+    expect(names.filter((node) => runsCandidate(rollout, node))).toEqual([event.first])
+    const quarter = judged({ stage: '25%', canary: { isLeaving: true }, processes: 21 }).decision
+    const { threshold } = (quarter as { event: { threshold: number } }).event
+    expect(names.filter((node) => runsCandidate({ ...rollout, threshold }, node))).toHaveLength(5)
+    // Nobody has heard of it for long, as where the whole rollout was paused meanwhile.
+    expect(judged({ stage: '5%', canary: undefined }).told).toBe('choose-cohort')
+    expect(judged({ stage: '5%', canary: undefined, rollout: { status: 'paused' } }).told).toBe('wait')
+    // A worker that is left answers no checks.
+    expect(judged({ stage: '5%', canary: { kind: 'worker' }, rollout: { first: 'gone' } }).told).toBe('choose-cohort')
+    const worker = { kind: 'worker' } as const
+    expect(judged({ stage: '5%', canary: { isLeaving: true }, others: worker }).told).toBe('wait')
+  })
+
+  it('replaces no cohort that may have died of the candidate', () => {
+    expect(judged({ stage: '5%', canary: { ageMs: 12_000 } }).told).toBe('wait')
+    expect(judged({ stage: '5%', canary: { ageMs: 16_000 } }).told).toBe('fail')
+    expect(judged({ stage: '5%', canary: { ageMs: 16_000 }, others: { ageMs: 16_000 } }).told).toBe('wait')
+    expect(judged({ stage: '5%', canary: undefined, watchedMs: 14_000 }).told).toBe('wait')
+    expect(judged({ stage: '100%', canary: { isLeaving: true } }).told).not.toBe('choose-cohort')
+    // One of two has left, the other one is silent.
+    const odd = { version: CANDIDATE, ageMs: 12_000 }
+    expect(judged({ stage: '5%', canary: { isLeaving: true }, odd }).told).toBe('wait')
   })
 
   it('blames the candidate for those who die while they take it into use', () => {

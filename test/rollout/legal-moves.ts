@@ -55,9 +55,15 @@ export class History {
     if (kind === 'promote' && steps === 1) assert.equal(old.stage, '50%')
     if (kind === 'advance') assert.ok(now.since - old.since >= leastMs(old.stage, old.pace), `too early: ${old.stage}`)
     if (steps !== 0) assert.deepEqual([old.status === 'running' || kind === 'promote', now.status], [true, 'running'])
+    if (kind === 'choose-cohort') {
+      assert.deepEqual([old.status, SHARES.includes(old.stage)], ['running', true])
+      assert.ok(now.since >= old.since && now.first !== old.first, 'the share begins again, with another node')
+    }
+    assert.ok(now.threshold >= old.threshold, 'the threshold falls')
+    if (kind !== 'advance' && kind !== 'choose-cohort') assert.equal(now.threshold, old.threshold)
     // Who runs the candidate runs it on, unless all go back or the one node is another one.
     const remaining = new Set(cohortOf(now))
-    if (now.status !== 'rolling-back' && kind !== 'choose-first')
+    if (now.status !== 'rolling-back' && kind !== 'choose-first' && kind !== 'choose-cohort')
       assert.deepEqual(
         cohortOf(old).filter((node) => !remaining.has(node)),
         [],

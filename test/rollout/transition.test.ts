@@ -138,6 +138,19 @@ describe('a candidate', () => {
     expect(refused(SHADOW, { kind: 'choose-first', first: 'n1' })).toContain('already')
     expect(refused(QUARTER, { kind: 'choose-first', first: 'n2' })).toContain('more than one node')
   })
+
+  it('begins a share again where another cohort takes it over, and no other stage', () => {
+    const others = { kind: 'choose-cohort', first: 'n2', threshold: 0.4 } as const
+    const moved = after(QUARTER, { ...others, from: '25%' })
+    expect(moved.rollout).toMatchObject({ stage: '25%', first: 'n2', threshold: 0.4, since: 7 * HOUR })
+    expect(stageKey(moved)).not.toBe(stageKey(QUARTER))
+    expect(after(QUARTER, { ...others, from: '25%', threshold: 0.1 }).rollout?.threshold).toBe(0.3)
+    expect(refused(QUARTER, { ...others, from: '50%' })).toContain('it is at 25%')
+    for (const state of [SHADOW, ONE, ALL])
+      expect(refused(state, { ...others, from: state.rollout?.stage ?? 'shadow' })).toContain('not in a share')
+    expect(refused(QUARTER, { ...others, first: 'n1', from: '25%' })).toContain('runs it already')
+    expect(refused(after(QUARTER, { kind: 'pause', reason: 'x' }), { ...others, from: '25%' })).toContain('paused')
+  })
 })
 
 describe('an operator', () => {

@@ -40,6 +40,7 @@ export const ROLLOUT_TRANSITIONS_TOTAL = counter({
       'pass-preflight',
       'fail-preflight',
       'choose-first',
+      'choose-cohort',
       'advance',
       'fail',
       'finish-rollback',
