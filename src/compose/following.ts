@@ -19,6 +19,7 @@ import { CandidateShadow } from '../rollout/follower/candidate-shadow.ts'
 import { FollowedVersions } from '../rollout/follower/followed-versions.ts'
 import { Follower, type Taken } from '../rollout/follower/follower.ts'
 import { ObservedChecks } from '../rollout/follower/observed-checks.ts'
+import { type Bad, heldUntil } from '../rollout/follower/records.ts'
 import { Teller } from '../rollout/follower/teller.ts'
 import { VersionDisk } from '../rollout/follower/version-disk.ts'
 import { VersionSource } from '../rollout/follower/version-source.ts'
@@ -84,7 +85,7 @@ export class Following {
     this.store = new RolloutStore(place)
     this.versions = new VersionStore(place)
     this.observations = new Observations(place)
-    this.#guard = new BootGuard(disk)
+    this.#guard = new BootGuard(disk, clock)
     this.#files = new FollowedVersions(this.versions, disk, log)
     const source = new VersionSource(redactRedisUrl(access.url), clock)
     this.source = source
@@ -183,6 +184,7 @@ export class Following {
   view(): object {
     const { state, running, assignment, isAway } = this.#follower
     const { confirmed, boot, bad } = this.#guard.records
+    const until = (one: Bad) => ({ ...one, at: timeOf(one.at), triedAgainAt: timeOf(heldUntil(one)) })
     return {
       redis: isAway ? 'away: what runs is kept' : 'followed',
       running,
@@ -190,11 +192,15 @@ export class Following {
       phase: state && phaseOf(state),
       confirmed,
       unproved: boot,
-      bad,
+      bad: bad.map(until),
       recorded: { bags: this.recorded.size, characters: this.recorded.characters },
       shadow: this.#checks.shadow?.findings(),
     }
   }
+}
+
+function timeOf(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString()
 }
 
 async function take(watched: WatchedConfig, config: LiveConfig): Promise<Taken> {

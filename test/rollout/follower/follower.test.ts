@@ -49,6 +49,13 @@ async function advance(from: 'shadow' | 'one-node' | '5%' | '25%' | '50%' | '100
   await operate({ kind: 'advance', from, by: 'c', threshold: 1, seen: NO_BASELINE, reason: 'test' })
 }
 
+/** Another node has run it, and then all: it is stable. */
+async function become(name: string): Promise<void> {
+  await publish(name)
+  await operate({ kind: 'pass-preflight', by: 'c', first: 'b', isServed: true })
+  for (const stage of ['shadow', 'one-node', '5%', '25%', '50%', '100%'] as const) await advance(stage)
+}
+
 interface Machine {
   readonly folder: string
   /** Versions that this machine cannot take into use. */
@@ -67,7 +74,7 @@ async function boot({ folder, refuses, ...initial }: Machine, machineOf = initia
   const clock = new FakeClock()
   const log = new KeptLog()
   const disk = new VersionDisk(folder, log)
-  const guard = new BootGuard(disk)
+  const guard = new BootGuard(disk, clock)
   const source = new VersionSource('a Redis', clock)
   const away = <T>(call: () => Promise<T>) => (state.isAway ? Promise.reject(new Error('away')) : call())
   const state = { isAway: machineOf.isAway, isHealthy: true, shadow: undefined as string | undefined }
@@ -261,6 +268,30 @@ describe('a process that starts again', () => {
     expect(await second.start()).toBe(idOf('v1'))
     await second.teller.beat()
     expect((await observations.read()).votes[0]?.reason).toContain('boom')
+  })
+
+  it('goes back to the stable version by itself, which twice it did not outlive', async () => {
+    await settle('v1')
+    const own = await machine()
+    const first = await boot(own)
+    await first.start()
+    await prove(first)
+    await become('v2')
+    await first.follower.look()
+    expect(first.follower.running).toBe(idOf('v2'))
+    // The machine had no memory left, twice.
+    expect(await (await boot(own)).start()).toBe(idOf('v2'))
+    const third = await boot(own)
+    expect(await third.start()).toBe(idOf('v1'))
+    await third.clock.advance(4 * 60_000)
+    await third.follower.look()
+    expect(third.follower.running).toBe(idOf('v1'))
+    await third.clock.advance(60_000)
+    await third.follower.look()
+    expect(third.follower.running).toBe(idOf('v2'))
+    expect(third.log.lines.join('\n')).toContain('is tried again')
+    await prove(third)
+    expect(third.disk.records).toMatchObject({ confirmed: [idOf('v2'), idOf('v1')], bad: [] })
   })
 
   it('votes later where Redis is away', async () => {
