@@ -63,6 +63,7 @@ export class Following {
   readonly recorded: RecordedBags
   readonly #ports: ProcessPorts
   readonly #compile: CompileSnapshotOptions
+  readonly #disk: VersionDisk | undefined
   readonly #guard: BootGuard
   readonly #files: FollowedVersions
   readonly #follower: Follower
@@ -77,7 +78,9 @@ export class Following {
     const { nodeId: node, role, configCache, process } = settings
     this.#ports = ports
     this.#compile = compile
-    const disk = configCache === undefined ? undefined : new VersionDisk(join(configCache, `process-${process}`), log)
+    const folder = configCache === undefined ? undefined : join(configCache, `process-${process}`)
+    const disk = folder === undefined ? undefined : new VersionDisk(folder, { log, meter })
+    this.#disk = disk
     const probeKeys = () => probeKeysOf('config', settings)
     const commandTimeoutMs = Math.max(TIMEOUT_MS, settings.queueRedisTimeoutMs)
     this.link = connectRedis({ access, role: 'config', commandTimeoutMs, probeKeys, clock, random, log, meter })
@@ -186,6 +189,7 @@ export class Following {
     const { confirmed, boot, bad } = this.#guard.records
     const until = (one: Bad) => ({ ...one, at: timeOf(one.at), triedAgainAt: timeOf(heldUntil(one)) })
     return {
+      cache: this.#disk === undefined ? 'none' : (this.#disk.trouble ?? 'used'),
       redis: isAway ? 'away: what runs is kept' : 'followed',
       running,
       role: assignment?.role,

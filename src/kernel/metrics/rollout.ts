@@ -16,6 +16,13 @@ export const ROLLOUT_RUNS_CANDIDATE = gauge({
   help: 'Whether requests are answered by a candidate that is being rolled out.',
 })
 
+export const ROLLOUT_CACHE_USABLE = gauge({
+  name: 'rollout_cache_usable',
+  unit: '0 or 1',
+  merge: 'min',
+  help: 'Whether --config-cache could be written the last time; 0: a restart will not know what this process has learnt, and may need Redis.',
+})
+
 export const ROLLOUT_VERSIONS_TOTAL = counter({
   name: 'rollout_versions_total',
   unit: 'versions',

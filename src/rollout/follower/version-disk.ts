@@ -5,8 +5,9 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, wr
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IntermixError } from '../../kernel/errors.ts'
+import { ROLLOUT_CACHE_USABLE } from '../../kernel/metrics/rollout.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
-import type { Logger } from '../../kernel/ports.ts'
+import type { Gauge, Logger, Meter } from '../../kernel/ports.ts'
 import { packFiles, unpackFiles } from '../version-blob.ts'
 import type { ConfigFile } from '../version.ts'
 import { neededBy, NO_RECORDS, readRecords, type Records } from './records.ts'
@@ -15,31 +16,43 @@ const RECORDS = 'records.json'
 /** A config may say who may do what: that is for nobody else to read. */
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
+/** What a path is told by that no volume could make a folder: a file lies there, or above. */
+const NO_PATH: ReadonlySet<string> = new Set(['EEXIST', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP', 'EINVAL'])
 
 export class VersionDisk {
   readonly #folder: string
   readonly #log: Logger
+  readonly #usable: Gauge
   #records: Records
+  #trouble: string | undefined
 
   /**
-   * Opens the folder, and makes it where there is none.
-   * @throws IntermixError INVALID_SETTING where it cannot be used.
+   * Opens the folder, and makes it where there is none. One that cannot be written, as its volume is full or read-only, is no
+   * reason not to run: what lies there is read, and `trouble` tells.
+   * @throws IntermixError INVALID_SETTING where it can never be a folder.
    */
-  constructor(folder: string, log: Logger) {
+  constructor(folder: string, { log, meter }: { readonly log: Logger; readonly meter: Meter }) {
     this.#folder = folder
     this.#log = log
+    this.#usable = meter.gauge(ROLLOUT_CACHE_USABLE)()
     try {
-      mkdirSync(folder, { recursive: true, mode: FOLDER_MODE })
-      this.#records = this.#readRecords()
-      // Whether it can be written to shows now, and not when it counts.
-      this.#writeRecords(this.#records)
+      this.#make()
     } catch (error) {
-      throw new IntermixError('INVALID_SETTING', `--config-cache: ${folder} cannot be used: ${messageOf(error)}`)
+      if (NO_PATH.has((error as NodeJS.ErrnoException).code ?? ''))
+        throw new IntermixError('INVALID_SETTING', `--config-cache: ${folder} cannot be a folder: ${messageOf(error)}`)
     }
+    this.#records = this.#readRecords()
+    // Whether it can be written to shows now, and not when it counts.
+    this.write(this.#records)
   }
 
   get records(): Records {
     return this.#records
+  }
+
+  /** Why a restart will not know what this process has learnt, in words; `undefined` where it will. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
   /**
@@ -50,8 +63,9 @@ export class VersionDisk {
     this.#records = records
     try {
       this.#writeRecords(records)
+      this.#worked()
     } catch (error) {
-      this.#log.error({ err: error }, 'records of config versions cannot be written: a restart will not know of them')
+      this.#failed(error)
     }
   }
 
@@ -62,8 +76,9 @@ export class VersionDisk {
       if ((await readdir(this.#folder)).includes(nameOf(id))) return
       await writeFile(`${path}.new`, await packFiles(files), { mode: FILE_MODE, flush: true })
       await rename(`${path}.new`, path)
+      this.#worked()
     } catch (error) {
-      this.#log.error({ err: error, version: id }, 'a config version cannot be kept: a start may need Redis')
+      this.#failed(error)
     }
   }
 
@@ -97,22 +112,39 @@ export class VersionDisk {
   }
 
   #readRecords(): Records {
-    let text: string
     try {
-      text = readFileSync(join(this.#folder, RECORDS), 'utf8')
+      return readRecords(parseJson(readFileSync(join(this.#folder, RECORDS), 'utf8')))
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return NO_RECORDS
-      throw error
-    }
-    try {
-      return readRecords(parseJson(text))
-    } catch (error) {
       this.#log.error({ err: error }, 'the records of config versions are damaged: as if there were none')
       return NO_RECORDS
     }
   }
 
+  #worked(): void {
+    if (this.#trouble !== undefined) this.#log.info({ folder: this.#folder }, '--config-cache can be written again')
+    this.#trouble = undefined
+    this.#usable.set(1)
+  }
+
+  /** Said once, until it works again or fails otherwise. */
+  #failed(error: unknown): void {
+    const trouble = `it cannot be written: ${messageOf(error)}`
+    if (trouble !== this.#trouble)
+      this.#log.error(
+        { err: error, folder: this.#folder },
+        '--config-cache cannot be written: a restart will not know what this process has learnt of config versions, and may need Redis',
+      )
+    this.#trouble = trouble
+    this.#usable.set(0)
+  }
+
+  #make(): void {
+    mkdirSync(this.#folder, { recursive: true, mode: FOLDER_MODE })
+  }
+
   #writeRecords(records: Records): void {
+    this.#make()
     const path = join(this.#folder, RECORDS)
     const file = openSync(`${path}.new`, 'w', FILE_MODE)
     try {

@@ -73,7 +73,7 @@ async function machine(): Promise<Machine> {
 async function boot({ folder, refuses, ...initial }: Machine, machineOf = initial) {
   const clock = new FakeClock()
   const log = new KeptLog()
-  const disk = new VersionDisk(folder, log)
+  const disk = new VersionDisk(folder, { log, meter: new ReadableMeter() })
   const guard = new BootGuard(disk, clock)
   const source = new VersionSource('a Redis', clock)
   const away = <T>(call: () => Promise<T>) => (state.isAway ? Promise.reject(new Error('away')) : call())
@@ -110,7 +110,7 @@ async function boot({ folder, refuses, ...initial }: Machine, machineOf = initia
     },
   }
   /** Starts it, as far as it gets while time passes. */
-  const start = async (rounds = 500) => {
+  const start = async (rounds = 5_000) => {
     const first = follower.first().then(() => 'started' as const)
     for (let n = 0; n < rounds; n++) {
       await clock.advance(100)
