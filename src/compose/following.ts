@@ -79,7 +79,7 @@ export class Following {
     this.#ports = ports
     this.#compile = compile
     const folder = configCache === undefined ? undefined : join(configCache, `process-${process}`)
-    const disk = folder === undefined ? undefined : new VersionDisk(folder, { log, meter })
+    const disk = folder === undefined ? undefined : new VersionDisk(folder, { clock, log, meter })
     this.#disk = disk
     const probeKeys = () => probeKeysOf('config', settings)
     const commandTimeoutMs = Math.max(TIMEOUT_MS, settings.queueRedisTimeoutMs)
@@ -118,8 +118,12 @@ export class Following {
     ports.onCrash?.((error) => guard.crashed(error, this.#follower.candidate))
   }
 
-  /** A moment's patience for Redis, before it is said to be away. To be called before all else. */
+  /** Takes its folder, and has a moment's patience for Redis, before it is said to be away. To be called before all else. */
   async connected(): Promise<void> {
+    await Promise.all([this.#disk?.claim(), this.#linked()])
+  }
+
+  async #linked(): Promise<void> {
     let unsubscribe = () => {}
     const up = new Promise<void>((resolve) => {
       unsubscribe = this.link.onUp(resolve)
@@ -180,6 +184,7 @@ export class Following {
     await this.#follower.stop()
     this.#shadow?.stop()
     this.#guard.ended()
+    this.#disk?.close()
     this.link.close()
   }
 

@@ -20,6 +20,7 @@ import { FakeClock } from '../../helpers/clock.ts'
 import { sharedRedis } from '../../redis/shared-redis.ts'
 import { KeptLog, ReadableMeter } from '../../redis/support.ts'
 import { filesOf, idOf, NO_WAIT } from '../support.ts'
+import { killedLater } from './killed-later.ts'
 
 const { link } = await sharedRedis({ commandTimeoutMs: 5_000, emptied: true })
 const place = { link, prefix: 'follow' }
@@ -73,7 +74,8 @@ async function machine(): Promise<Machine> {
 async function boot({ folder, refuses, ...initial }: Machine, machineOf = initial) {
   const clock = new FakeClock()
   const log = new KeptLog()
-  const disk = new VersionDisk(folder, { log, meter: new ReadableMeter() })
+  const disk = new VersionDisk(folder, { clock, log, meter: new ReadableMeter(), identity: killedLater() })
+  await disk.claim()
   const guard = new BootGuard(disk, clock)
   const source = new VersionSource('a Redis', clock)
   const away = <T>(call: () => Promise<T>) => (state.isAway ? Promise.reject(new Error('away')) : call())

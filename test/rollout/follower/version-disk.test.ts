@@ -3,11 +3,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { NO_RECORDS } from '../../../src/rollout/follower/records.ts'
-import { VersionDisk } from '../../../src/rollout/follower/version-disk.ts'
+import { VersionDisk, type VersionDiskOptions } from '../../../src/rollout/follower/version-disk.ts'
+import { FakeClock } from '../../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../../redis/support.ts'
 import { filesOf, idOf } from '../support.ts'
+import { killedLater } from './killed-later.ts'
 
-const ports = (log = new KeptLog()) => ({ log, meter: new ReadableMeter() })
+const ports = (log = new KeptLog()) => ({ clock: new FakeClock(), log, meter: new ReadableMeter() })
+
+/** As by a process that is killed before the next one comes. */
+async function opened(path: string, { identity = killedLater(), ...more }: VersionDiskOptions): Promise<VersionDisk> {
+  const disk = new VersionDisk(path, { ...more, identity })
+  await disk.claim()
+  return disk
+}
 
 async function folder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'intermix-versions-'))
@@ -17,10 +26,10 @@ async function folder(): Promise<string> {
 
 it('keeps versions and records for the next process', async () => {
   const path = await folder()
-  const disk = new VersionDisk(path, ports())
+  const disk = await opened(path, ports())
   await disk.keep(idOf('a'), filesOf('a'))
   disk.write({ ...NO_RECORDS, confirmed: [idOf('a')] })
-  const next = new VersionDisk(path, ports())
+  const next = await opened(path, ports())
   expect(next.records.confirmed).toEqual([idOf('a')])
   expect(await next.read(idOf('a'))).toEqual(filesOf('a'))
   expect(await next.read(idOf('b'))).toBeUndefined()
@@ -28,7 +37,7 @@ it('keeps versions and records for the next process', async () => {
 
 it('lets nobody else read them', async () => {
   const path = join(await folder(), 'made', 'here')
-  const disk = new VersionDisk(path, ports())
+  const disk = await opened(path, ports())
   await disk.keep(idOf('a'), filesOf('a'))
   expect((await stat(path)).mode & 0o777).toBe(0o700)
   for (const name of await readdir(path)) expect((await stat(join(path, name))).mode & 0o777).toBe(0o600)
@@ -39,7 +48,7 @@ it('takes what is damaged for absent, and says so', async () => {
   const log = new KeptLog()
   await writeFile(join(path, 'records.json'), '{"confirmed": [')
   await writeFile(join(path, `${idOf('a')}.config`), 'no version')
-  const disk = new VersionDisk(path, ports(log))
+  const disk = await opened(path, ports(log))
   expect(disk.records).toEqual(NO_RECORDS)
   expect(await disk.read(idOf('a'))).toBeUndefined()
   expect(log.lines.join('\n')).toMatch(/records of config versions are damaged[^]*cannot be read/)
@@ -47,7 +56,7 @@ it('takes what is damaged for absent, and says so', async () => {
 
 it('keeps what only cannot be read now', async () => {
   const path = await folder()
-  const disk = new VersionDisk(path, ports())
+  const disk = await opened(path, ports())
   await disk.keep(idOf('a'), filesOf('a'))
   const [file, aside] = [join(path, `${idOf('a')}.config`), join(path, 'aside')]
   // Reading fails by the file system.
@@ -59,25 +68,25 @@ it('keeps what only cannot be read now', async () => {
   expect(await disk.read(idOf('a'))).toEqual(filesOf('a'))
   await writeFile(file, 'damaged')
   expect(await disk.read(idOf('a'))).toBeUndefined()
-  expect(await readdir(path)).toEqual(['records.json'])
+  expect(await readdir(path)).toEqual(['lock', 'records.json'])
 })
 
 it('does not take one version for another', async () => {
   const path = await folder()
-  const disk = new VersionDisk(path, ports())
+  const disk = await opened(path, ports())
   await disk.keep(idOf('b'), filesOf('a'))
   expect(await disk.read(idOf('b'))).toBeUndefined()
 })
 
 it('removes what no start needs, and what a crash has left half written', async () => {
   const path = await folder()
-  const disk = new VersionDisk(path, ports())
+  const disk = await opened(path, ports())
   for (const name of ['a', 'b', 'c']) await disk.keep(idOf(name), filesOf(name))
   await writeFile(join(path, `${idOf('d')}.config.new`), 'half')
   disk.write({ ...NO_RECORDS, confirmed: [idOf('a')], stable: idOf('b') })
   await disk.tidy()
   expect((await readdir(path)).toSorted()).toEqual(
-    [`${idOf('a')}.config`, `${idOf('b')}.config`, 'records.json'].toSorted(),
+    [`${idOf('a')}.config`, `${idOf('b')}.config`, 'lock', 'records.json'].toSorted(),
   )
 })
 
@@ -92,14 +101,14 @@ it.each([
 
 it('runs without a folder that cannot be written, says so once, and uses it when it can be', async () => {
   const path = await folder()
-  const before = new VersionDisk(path, ports())
+  const before = await opened(path, ports())
   await before.keep(idOf('a'), filesOf('a'))
   before.write({ ...NO_RECORDS, confirmed: [idOf('a')] })
   // Whatever writes a file here fails from now on.
   const blocked = ['records.json.new', `${idOf('b')}.config.new`]
   for (const name of blocked) await mkdir(join(path, name))
-  const { log, meter } = ports()
-  const disk = new VersionDisk(path, { log, meter })
+  const { clock, log, meter } = ports()
+  const disk = await opened(path, { clock, log, meter })
   const usable = () => meter.value('rollout_cache_usable')
   expect([disk.trouble, usable()]).toEqual([expect.stringContaining('cannot be written'), 0])
   expect(disk.records.confirmed).toEqual([idOf('a')])
@@ -111,11 +120,11 @@ it('runs without a folder that cannot be written, says so once, and uses it when
   for (const name of blocked) await rm(join(path, name), { recursive: true })
   disk.write(disk.records)
   expect([disk.trouble, usable()]).toEqual([undefined, 1])
-  expect(new VersionDisk(path, ports()).records.stable).toBe(idOf('b'))
+  expect((await opened(path, ports())).records.stable).toBe(idOf('b'))
 })
 
-it.runIf(process.platform === 'linux')('runs without a folder that cannot be made', () => {
-  const disk = new VersionDisk('/sys/intermix/process-1', ports())
+it.runIf(process.platform === 'linux')('runs without a folder that cannot be made', async () => {
+  const disk = await opened('/sys/intermix/process-1', ports())
   expect(disk.trouble).toContain('cannot be written')
   expect(disk.records).toEqual(NO_RECORDS)
 })
