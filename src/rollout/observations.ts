@@ -17,6 +17,8 @@ import type { VersionStoreOptions } from './version-store.ts'
 
 export interface Observed {
   readonly observations: readonly SeenObservation[]
+  /** The last words of processes that have died since, as they were started again under the same name. */
+  readonly died: readonly SeenObservation[]
   readonly votes: readonly Vote[]
 }
 
@@ -25,6 +27,8 @@ const KEEP_MS = 120_000
 const MAX_PROCESSES = 5_000
 const VOTE_MS = 24 * 3_600_000
 const MAX_REASON = 500
+/** Between the name of a process and what follows it, where the one that spoke has died. */
+const DIED = '\n'
 const TIMEOUT_MS = 1_000
 
 /** Methods reject with REDIS_UNAVAILABLE while Redis is away. */
@@ -40,7 +44,7 @@ export class Observations {
   /** A process tells how it is; its last word replaces the one before. Examples are left out where it would be too much. */
   async observe(node: string, observation: Observation): Promise<void> {
     const { observations, seen } = this.#keys
-    const args = [node, textOf(observation), KEEP_MS, MAX_PROCESSES]
+    const args = [node, textOf(observation), KEEP_MS, MAX_PROCESSES, observation.start]
     await this.#link.run((client) => OBSERVE.run(client, [observations, seen], args), TIMEOUT_MS)
   }
 
@@ -55,15 +59,15 @@ export class Observations {
 
   /** What all processes said lately. */
   async read(): Promise<Observed> {
-    const { observations, seen, votes } = this.#keys
-    const reply = await this.#link.run(
-      (client) => OBSERVATIONS.run(client, [observations, seen, votes], [KEEP_MS]),
-      TIMEOUT_MS,
-    )
-    const found: (SeenObservation | undefined)[] = []
-    for (let at = 0; at + 2 < reply.said.length; at += 3)
-      found.push(readObservation(String(reply.said[at]), Number(reply.said[at + 1]), String(reply.said[at + 2])))
-    return { observations: found.filter((one) => one !== undefined), votes: votesOf(reply.votes) }
+    const { observations: said, seen, votes } = this.#keys
+    const reply = await this.#link.run((client) => OBSERVATIONS.run(client, [said, seen, votes], [KEEP_MS]), TIMEOUT_MS)
+    const [observations, died]: [SeenObservation[], SeenObservation[]] = [[], []]
+    for (let at = 0; at + 2 < reply.said.length; at += 3) {
+      const [node = '', ofDead] = String(reply.said[at]).split(DIED)
+      const found = readObservation(node, Number(reply.said[at + 1]), String(reply.said[at + 2]))
+      if (found !== undefined) (ofDead === undefined ? observations : died).push(found)
+    }
+    return { observations, died, votes: votesOf(reply.votes) }
   }
 }
 
@@ -91,8 +95,12 @@ function readVote(node: string, text: string): Vote | undefined {
   return { node, version, ...known, reason: typeof reason === 'string' ? reason : '' }
 }
 
-/** Examples are worth less than figures: they go first where all of it is too long. */
-function textOf(observation: Observation): string {
+/**
+ * Examples are worth less than figures: they go first where all of it is too long. What the script looks for comes at the
+ * beginning.
+ */
+function textOf({ start, isLeaving, version, ...others }: Observation): string {
+  const observation = { start, isLeaving, version, ...others }
   const { shadow } = observation
   const text = JSON.stringify(observation)
   if (shadow === undefined || text.length <= OBSERVATION_BOUNDS.bytes) return text

@@ -27,6 +27,8 @@ interface Scene {
   /** Of `n1` alone. */
   readonly odd?: Partial<SeenObservation>
   readonly processes?: number
+  /** Starts that have died, of `n0` unless told. */
+  readonly dead?: readonly Partial<SeenObservation>[]
 }
 
 function stateOf({ stage, rollout }: Scene): RolloutState {
@@ -88,13 +90,14 @@ function judged(scene: Scene) {
   const others = Array.from({ length: processes - 1 }, (_, n) =>
     said(`n${n + 1}`, STABLE, 1_000, n === 0 ? { ...scene.others, ...scene.odd } : scene.others),
   )
+  const died = (scene.dead ?? []).map((more) => said('n0', CANDIDATE, 0, more))
   const isThere = !('canary' in scene) || scene.canary !== undefined
   const canary = said('n0', isServing ? CANDIDATE : STABLE, 1_000, { shadow: shadow(2_000), ...scene.canary })
   const observations = isThere ? [canary, ...others] : others
   const { decision, guards } = judge({
     state,
     now,
-    observed: { observations, votes },
+    observed: { observations, died, votes },
     watchedMs,
     illMs: new Map([['n0', illMs]]),
   })
@@ -124,7 +127,7 @@ describe('a judge', () => {
     const { decision } = judge({
       state: NO_ROLLOUT,
       now: 0,
-      observed: { observations: [], votes: [] },
+      observed: { observations: [], died: [], votes: [] },
       watchedMs: 0,
       illMs: new Map<string, number>(),
     })
@@ -342,6 +345,23 @@ describe('a judge', () => {
     const most = judged({ stage: '50%', rollout: { threshold: 1 }, others: dying, processes: 5 })
     expect(most.told).toBe('fail')
     expect(most.guards[1]?.words).toContain('1 of 5 processes run it')
+  })
+
+  it('blames the candidate for those who were started again, and at once', () => {
+    const again = judged({ stage: 'one-node', dead: [{}], watchedMs: 0 })
+    expect(again).toMatchObject({ told: 'fail' })
+    expect(again.reason).toContain('n0 ran it and died: it was started again')
+    expect(judged({ stage: 'one-node', dead: [{ version: STABLE }] }).reason).toContain('n0 was to take it up and died')
+    // In another stage of this rollout, too, but in no other rollout, and not for those that run the stable version.
+    expect(judged({ stage: '25%', dead: [{ stage: 'try/one-node/0' }] }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', dead: [{ stage: 'before/one-node/0' }] }).told).toBe('advance')
+    expect(judged({ stage: 'one-node', dead: [{ node: 'n3', version: STABLE }] }).told).toBe('advance')
+    // Where as many of the others die, it is another thing that they die of.
+    const others = Array.from({ length: 7 }, (_, n) => ({ node: `n${n + 1}`, version: STABLE }))
+    expect(judged({ stage: 'one-node', dead: [{}, ...others] }).told).toBe('advance')
+    // It is there again: nobody is missing.
+    const many: Scene = { stage: '50%', rollout: { threshold: 1 }, others: { version: CANDIDATE }, processes: 40 }
+    expect(judged({ ...many, dead: [{}] }).guards[1]?.words).toContain('40 of 40 processes run it')
   })
 
   it('compares times only where a node runs the stable version', () => {

@@ -180,6 +180,33 @@ describe('the state in Redis', () => {
 })
 
 describe('what processes say', () => {
+  it('tells of those that were started again without a word of leaving', async () => {
+    const [first, second] = ['11111111-1111', '22222222-2222']
+    const said = saying({ version: idOf('b'), stage: 's' })
+    await observations.observe('n2', { ...said, start: first })
+    await observations.observe('n2', { ...said, start: first, rev: 9 })
+    expect((await observations.read()).died).toEqual([])
+    await observations.observe('n2', { ...said, start: second, version: idOf('a') })
+    await observations.observe('n2', { ...said, start: second, version: idOf('a'), rev: 10 })
+    const { observations: there, died } = await observations.read()
+    expect(there).toMatchObject([{ node: 'n1' }, { node: 'n2', start: second, version: idOf('a'), rev: 10 }])
+    expect(died).toMatchObject([{ node: 'n2', start: first, version: idOf('b'), rev: 9 }])
+    // One of each version is enough, however often it is started again.
+    for (let n = 0; n < 10; n++)
+      await observations.observe('n2', { ...said, start: `33333333-${n}`, version: undefined })
+    expect((await observations.read()).died).toHaveLength(3)
+    await observations.observe('n2', { ...said, start: '33333333-9', isLeaving: true, version: idOf('c') })
+    await observations.observe('n2', { ...said, start: first })
+    expect((await observations.read()).died.map(({ version }) => version)).not.toContain(idOf('c'))
+  })
+
+  it('knows nothing of starts from a release that names none', async () => {
+    await observations.observe('n1', saying({ version: idOf('a'), start: 'new' }))
+    await link.run((client) => client.hset(keys.observations, 'n1', JSON.stringify({ stage: 's', version: idOf('a') })))
+    await observations.observe('n1', saying({ version: idOf('a'), start: 'newer' }))
+    expect(await observations.read()).toMatchObject({ died: [], observations: [{ node: 'n1', start: 'newer' }] })
+  })
+
   beforeEach(() => observations.observe('n1', saying({ version: idOf('a'), stage: 's', rev: 3 })))
 
   it('is read by all, and their last word counts', async () => {
