@@ -90,6 +90,10 @@ export const ROLLOUT_ACTIONS = {
     usage: '[VERSION]',
     summary: 'Back to the stable version, or to one before it; what is left counts as bad.',
   },
+  repair: {
+    usage: 'VERSION',
+    summary: 'Say which version is stable where the state in Redis is damaged; refused where it is not.',
+  },
   wait: { usage: '[VERSION]', summary: 'Wait until a rollout has ended.' },
 } as const
 

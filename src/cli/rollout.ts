@@ -13,6 +13,7 @@ import { overQueueLink } from './queue-link.ts'
 import { operate } from './rollout-operate.ts'
 import { ROLLOUT_ACTIONS, ROLLOUT_OPTIONS, type RolloutAction, type RolloutValues } from './rollout-options.ts'
 import { publish } from './rollout-publish.ts'
+import { repair } from './rollout-repair.ts'
 import { diff, history, status } from './rollout-show.ts'
 import type { RolloutTask } from './rollout-task.ts'
 import { wait } from './rollout-wait.ts'
@@ -28,6 +29,7 @@ const WORK: Readonly<Record<RolloutAction, (task: RolloutTask) => Promise<number
   promote: operate('promote'),
   abort: operate('abort'),
   rollback: operate('rollback'),
+  repair,
 }
 
 /** How many operands an action takes, at least and at most. */
@@ -35,6 +37,7 @@ const OPERANDS: Readonly<Partial<Record<RolloutAction, readonly [number, number]
   publish: [1, 1],
   diff: [2, 2],
   rollback: [0, 1],
+  repair: [1, 1],
   wait: [0, 1],
 }
 

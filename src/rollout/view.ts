@@ -79,8 +79,8 @@ function viewOf({ state, now, controller }: StateView, observed: Observed): Roll
   }
 }
 
-/** While nothing is under way, processes say now and then that they are there. */
-const PRESENT_MS = 30_000
+/** While nothing is under way, processes say now and then that they are there: within so long, in ms. */
+export const PRESENT_MS = 30_000
 
 type Told = Pick<StateView, 'state' | 'now' | 'controller'>
 

@@ -5,7 +5,7 @@ import { assignedVersion } from '../../src/rollout/cohort.ts'
 import { Observations } from '../../src/rollout/observations.ts'
 import { rolloutKeys } from '../../src/rollout/keys.ts'
 import { RolloutStore, type Wish } from '../../src/rollout/rollout-store.ts'
-import { USUAL_PACE } from '../../src/rollout/stages.ts'
+import { STAGES, USUAL_PACE } from '../../src/rollout/stages.ts'
 import { NO_BASELINE, NO_ROLLOUT } from '../../src/rollout/state.ts'
 import { VersionStore } from '../../src/rollout/version-store.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
@@ -38,6 +38,15 @@ async function settle(name: string): Promise<void> {
     { kind: 'pass-preflight', by: 'n', first: undefined, isServed: false },
   ] as const)
     expect(await store.operate(wish)).toMatchObject({ kind: 'done' })
+}
+
+/** One that is stable after others were. */
+async function become(name: string): Promise<void> {
+  const first: Wish = { kind: 'pass-preflight', by: 'n', first: 'n1', isServed: true }
+  for (const wish of [publish(name), { kind: 'begin-preflight', by: 'n' }, first] as const) await store.operate(wish)
+  for (const from of STAGES.slice(1))
+    await store.operate({ kind: 'advance', by: 'n', from, threshold: 1, seen: NO_BASELINE, reason: 'fine' })
+  expect((await store.state()).stable).toBe(idOf(name))
 }
 
 describe('versions in Redis', () => {
@@ -174,8 +183,61 @@ describe('the state in Redis', () => {
   it('is not made up where it is damaged', async () => {
     for (const body of ['{', '[]', '{"rollout":{}}']) {
       await link.run((client) => client.hset(keys.state, 'rev', 1, 'body', body))
-      await expect(store.state()).rejects.toMatchObject({ code: 'INVALID_CONFIG' })
+      await expect(store.state()).rejects.toMatchObject({ code: 'NOT_READY' })
+      await expect(store.state()).rejects.toThrow(
+        /field body of \{test-rollout\}:state.*intermix rollout repair VERSION/,
+      )
     }
+  })
+
+  it('is repaired by an operator where it is damaged, with all that can be saved, and nowhere else', async () => {
+    await settle('a')
+    for (const name of ['b', 'c']) await become(name)
+    expect(await store.repair(idOf('c'), 'ann')).toMatchObject({ kind: 'refused', refused: 'not-now' })
+    await store.operate(publish('d'))
+    await store.operate({ kind: 'fail', by: 'n', reason: 'no' })
+    await store.operate(publish('e'))
+    const { rev } = await store.state()
+    const body = (await link.run((client) => client.hget(keys.state, 'body'))) ?? ''
+    const damage = async (text: string) => await link.run((client) => client.hset(keys.state, 'body', text))
+    await damage(body.replace('"stage":"preflight"', '"stage":"unheard-of"'))
+    expect(await store.repair(idOf('d'), 'ann')).toMatchObject({ refused: 'quarantined' })
+    expect(await store.repair(idOf('c'), 'ann')).toMatchObject({ kind: 'done' })
+    expect(await store.state()).toMatchObject({
+      rev: rev + 1,
+      stable: idOf('c'),
+      previous: [idOf('b'), idOf('a')],
+      rollout: undefined,
+      ended: [{ outcome: 'aborted', candidate: idOf('c') }, { outcome: 'rejected', candidate: idOf('d') }, {}, {}, {}],
+    })
+    const [last] = await store.log(1)
+    expect(last).toMatchObject({
+      event: 'repair',
+      by: 'ann',
+      rev: rev + 1,
+      entry: expect.stringContaining('cannot be read'),
+    })
+    // Nothing of it can be read: what was relied on is known still, and what was under way is among it.
+    await damage('{"stable":')
+    expect(await store.repair(idOf('b'), 'ann')).toMatchObject({ kind: 'done' })
+    expect(await store.state()).toMatchObject({ stable: idOf('b'), previous: [idOf('c'), idOf('a')] })
+    // Which of them came last is not known: it has to be named.
+    const back = { kind: 'rollback', by: 'ann', to: undefined, reason: 'x' } as const
+    expect(await store.operate(back)).toMatchObject({ refused: 'not-now' })
+    expect(await store.operate({ ...back, to: idOf('a') })).toMatchObject({ kind: 'done' })
+  })
+
+  it('leaves out outcomes that make no sense', async () => {
+    const good = { id: 'x', candidate: idOf('a'), outcome: 'stable', reason: '', at: 5 }
+    const ended = [
+      { ...good, at: 1e300 },
+      { ...good, at: 'x' },
+      { ...good, outcome: 'x' },
+      { ...good, candidate: 7 },
+      good,
+    ]
+    await link.run((client) => client.hset(keys.state, 'rev', 1, 'body', JSON.stringify({ ended })))
+    expect((await store.state()).ended).toEqual([good])
   })
 })
 
