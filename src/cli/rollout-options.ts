@@ -49,6 +49,12 @@ export const ROLLOUT_OPTIONS = {
     description: 'pause, abort, rollback: why, for history.',
     defaultText: 'by whom',
   },
+  now: {
+    kind: 'boolean',
+    default: false,
+    env: false,
+    description: 'promote: at 100 %, make it stable at once, without the rest of the bake.',
+  },
   limit: {
     kind: 'integer',
     default: 20,

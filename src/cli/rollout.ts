@@ -53,6 +53,7 @@ const FLAGS = [
   ['--min-pairs', 'minPairs', ['publish']],
   ['--min-checks', 'minChecks', ['publish']],
   ['--reason', 'reason', ['pause', 'abort', 'rollback']],
+  ['--now', 'now', ['promote']],
   ['--timeout', 'timeoutMs', ['wait']],
   ['--limit', 'limit', ['history']],
 ] as const

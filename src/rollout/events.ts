@@ -56,7 +56,8 @@ export type OperatorEvent = Happening &
   (
     | { readonly kind: 'pause'; readonly reason: string }
     | { readonly kind: 'resume' }
-    | { readonly kind: 'promote' }
+    /** `now`: what bakes is stable at once. */
+    | { readonly kind: 'promote'; readonly now: boolean }
     | { readonly kind: 'abort'; readonly reason: string }
     /** `to`: a version that was stable before; without it, the stable one of a rollout, or else the one before it. */
     | { readonly kind: 'rollback'; readonly to: string | undefined; readonly reason: string }

@@ -14,6 +14,7 @@ export interface LoggedEvent {
   readonly kind: string
   readonly version?: string
   readonly again?: boolean
+  readonly now?: boolean
 }
 
 /** What attempts have been through. */
@@ -70,8 +71,9 @@ export class History {
       )
   }
 
-  #settled(before: RolloutState, { kind }: LoggedEvent, after: RolloutState): void {
+  #settled(before: RolloutState, { kind, now }: LoggedEvent, after: RolloutState): void {
     const { rollout } = before
+    if (kind === 'promote') assert.equal(now, true, 'the bake is left out by accident')
     if (kind === 'rollback') {
       assert.ok(before.previous.includes(after.stable ?? ''), 'it was never stable')
       return

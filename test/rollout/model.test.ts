@@ -109,7 +109,7 @@ function publishing(world: World, version: string, pace: typeof NO_WAIT, again: 
 const operators: fc.Arbitrary<Wish> = fc.oneof(
   fc.constantFrom<Wish>(
     { kind: 'resume', by: 'ops' },
-    { kind: 'promote', by: 'ops' },
+    { kind: 'promote', by: 'ops', now: true },
     { kind: 'pause', by: 'ops', reason: 'wait' },
     { kind: 'abort', by: 'ops', reason: 'no' },
     { kind: 'rollback', by: 'ops', to: undefined, reason: 'bad' },
@@ -229,7 +229,7 @@ const commands = [
       ),
     ),
   operators.map((wish) => step(`operator ${wish.kind}`, () => store.operate(wish))),
-  fc.constant(step('operator promotes', () => store.operate({ kind: 'promote', by: 'ops' }))),
+  fc.constant(step('operator promotes', () => store.operate({ kind: 'promote', by: 'ops', now: false }))),
   fc
     .tuple(operators, operators)
     .map(([one, other]) =>

@@ -168,15 +168,19 @@ describe('an operator', () => {
   })
 
   it('promotes past the shares, and past nothing else', () => {
-    const hasty = after(SHADOW, { kind: 'promote' })
+    const hasty = after(SHADOW, { kind: 'promote', now: false })
     expect(
       [hasty, after(hasty, advance('shadow')), after(hasty, advance('shadow'), advance('one-node'))].map(phaseOf),
     ).toEqual(['shadow', 'one-node', '100%'])
-    expect(refused(hasty, { kind: 'promote' })).toContain('already')
+    expect(refused(hasty, { kind: 'promote', now: false })).toContain('already')
     expect(refused(hasty, advance('one-node'))).toContain('at shadow')
-    expect(phaseOf(after(QUARTER, { kind: 'promote' }))).toBe('100%')
-    expect(after(ALL, { kind: 'promote' }).stable).toBe(idOf('b'))
-    expect(phaseOf(after(ONE, { kind: 'pause', reason: '' }, { kind: 'promote' }))).toBe('one-node')
+    expect(phaseOf(after(QUARTER, { kind: 'promote', now: false }))).toBe('100%')
+    expect(after(ALL, { kind: 'promote', now: true }).stable).toBe(idOf('b'))
+    // Twice is no word for leaving out the bake.
+    const promoted = after(QUARTER, { kind: 'promote', now: true })
+    expect(phaseOf(promoted)).toBe('100%')
+    expect(refused(promoted, { kind: 'promote', now: false })).toContain('promote --now makes it stable at once')
+    expect(phaseOf(after(ONE, { kind: 'pause', reason: '' }, { kind: 'promote', now: false }))).toBe('one-node')
   })
 
   it('aborts, which holds nothing against the content', () => {
@@ -188,7 +192,7 @@ describe('an operator', () => {
     expect(phaseOf(after(done, PUBLISH))).toBe('preflight')
     expect(after(SETTLED, PUBLISH, { kind: 'abort', reason: 'no' }).ended[0]?.outcome).toBe('aborted')
     expect(refused(SETTLED, { kind: 'abort', reason: '' })).toContain('no rollout')
-    expect(refused(change.state, { kind: 'promote' })).toContain('being rolled back: no')
+    expect(refused(change.state, { kind: 'promote', now: false })).toContain('being rolled back: no')
   })
 
   it('rolls back to what is stable, or was', () => {
@@ -221,6 +225,6 @@ describe('an operator', () => {
     expect(refused(once, back)).toContain(`of ${shortId(idOf('y'))}`)
     expect(after(once, { ...back, to: idOf('y') }).stable).toBe(idOf('y'))
     // What has become stable is what they want to leave.
-    expect(after(ALL, { kind: 'promote' }, back).stable).toBe(idOf('a'))
+    expect(after(ALL, { kind: 'promote', now: true }, back).stable).toBe(idOf('a'))
   })
 })
