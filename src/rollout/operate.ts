@@ -103,9 +103,9 @@ function rollback(state: RolloutState, event: Extract<OperatorEvent, { kind: 'ro
   }
   const left = rollout === undefined ? state : ended(state, rollout, rollout.ending ?? 'rolled-back', reason, at)
   const past = ended(left, { id: `${shortId(stable)}@${at}`, candidate: stable }, 'rolled-back', reason, at)
-  const next = { ...past, stable: to, previous: previous.filter((id) => id !== to) }
   const isBad = rollout !== undefined && rollout.ending !== 'aborted' && rollout.candidate !== to
   const bad = isBad ? [stable, rollout.candidate] : [stable]
+  const next = { ...past, stable: to, previous: previous.filter((id) => id !== to && !bad.includes(id)) }
   return {
     ...changed(next, `roll back ${shortId(stable)} to ${shortId(to)}: ${reason}`),
     quarantine: new Map(bad.map((id) => [id, reason])),

@@ -33,6 +33,8 @@ export class History {
       this.#stages.set(rollout.id, (this.#stages.get(rollout.id) ?? new Set()).add(rollout.stage))
     if (after.stable !== before.stable) this.#settled(before, event, after)
     this.#noteBad(before, event, after)
+    for (const version of after.previous)
+      assert.ok(!this.#bad.has(version), 'what is in quarantine may be gone back to')
     assert.ok(cohortOf(rollout).length <= mostOf(rollout), `too many run it at ${rollout?.stage}`)
   }
 

@@ -213,6 +213,15 @@ describe('an operator', () => {
     expect(refused(after(ONE, back), back)).toContain('already')
   })
 
+  it('goes back to nothing that is in quarantine, although it was stable once', () => {
+    const again = after({ ...SETTLED, previous: [idOf('b'), idOf('z')] }, PUBLISH)
+    expect(after(again, { kind: 'fail-preflight', reason: 'x' }).previous).toEqual([idOf('z')])
+    const shadow = after(again, { kind: 'begin-preflight' }, { kind: 'pass-preflight', first: 'n1', isServed: true })
+    expect(after(shadow, { kind: 'fail', reason: 'x' }).previous).toEqual([idOf('z')])
+    expect(after(shadow, { kind: 'abort', reason: 'x' }).previous).toEqual([idOf('b'), idOf('z')])
+    expect(after(shadow, { kind: 'rollback', to: idOf('z'), reason: 'x' }).previous).toEqual([])
+  })
+
   it('goes back by no more than one version for two who ask at once, a guard or operators', () => {
     const back: Untimed = { kind: 'rollback', to: undefined, reason: 'bad' }
     const guarded = after(ONE, { kind: 'fail', reason: 'errors' }, { kind: 'finish-rollback' })
