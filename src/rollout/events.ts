@@ -46,6 +46,8 @@ export type ControllerEvent = Happening &
      * so that they are its share; `first`: the node that is among them for certain.
      */
     | { readonly kind: 'choose-cohort'; readonly from: Stage; readonly first: string; readonly threshold: number }
+    /** The time that a stage has lasted cannot be told any more: it begins again. */
+    | { readonly kind: 'begin-again'; readonly reason: string }
     | { readonly kind: 'fail'; readonly reason: string }
     /** No process runs the candidate any more, as far as can be seen. */
     | { readonly kind: 'finish-rollback' }

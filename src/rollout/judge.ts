@@ -31,6 +31,9 @@ export interface Judgement {
   readonly guards: readonly Guard[]
 }
 
+/** By so much clocks differ that are only not the same, in ms: Redis has failed over to another machine where it is more. */
+const SKEW_MS = 10_000
+
 /** After that long a rollback is over, although somebody may not have been heard. */
 const ROLLBACK_MS = 60_000
 
@@ -48,8 +51,16 @@ export function judge(seen: Seen): Judgement {
   if (failed.length > 0) return { decision: apply({ kind: 'fail', reason: textOf(failed) }), guards }
   if (rollout.status === 'paused')
     return { decision: { action: 'wait', reason: `paused: ${rollout.reason ?? ''}` }, guards }
+  const leap = leapOf(seen, rollout)
+  if (leap !== undefined) return { decision: apply({ kind: 'begin-again', reason: leap }), guards }
   if (rollout.stage === 'preflight') return { decision: { action: 'preflight' }, guards }
   return proceed(situation, rollout, guards)
+}
+
+/** A stage must neither wait until a clock that is behind has caught up, nor be shorter for one that is ahead. */
+function leapOf({ now, leapMs }: Seen, { since }: Rollout): string | undefined {
+  if (since - now > SKEW_MS) return `by the clock of Redis it begins in ${Math.ceil((since - now) / 1_000)} s`
+  return leapMs > SKEW_MS ? `the clock of Redis has leapt ahead by ${Math.ceil(leapMs / 1_000)} s` : undefined
 }
 
 function guardsOf(situation: Situation): readonly Guard[] {

@@ -53,6 +53,8 @@ export interface Seen {
   readonly watchedMs: number
   /** For how long processes have been seen that could not serve, in ms. */
   readonly illMs: ReadonlyMap<string, number>
+  /** By how much the clock of Redis has gone ahead of that of whoever judges, in this stage; where that is not known, 0. */
+  readonly leapMs: number
 }
 
 export function situationOf({ state, now, observed, watchedMs, illMs }: Seen, rollout: Rollout): Situation {

@@ -27,6 +27,11 @@ export function transition(state: RolloutState, event: RolloutEvent): Result {
   if (rollout.status !== 'running') return refusal('not-now', `the rollout is ${rollout.status}`)
   if (event.kind === 'advance') return advance(state, rollout, event)
   if (event.kind === 'choose-first') return chooseFirst(state, rollout, event.first, event.at)
+  if (event.kind === 'begin-again')
+    return changed(
+      { ...state, rollout: restarted(rollout, event.at) },
+      `${rollout.stage} begins again: ${event.reason}`,
+    )
   if (event.kind === 'choose-cohort') return chooseCohort(state, rollout, event)
   return preflight(state, rollout, event)
 }

@@ -86,7 +86,7 @@ type Told = Pick<StateView, 'state' | 'now' | 'controller'>
 
 function factsOf({ state, now }: Told, rollout: Rollout, observed: Observed): RolloutFacts {
   // Whoever looks once has heard nothing for as long as that counts.
-  const seen = { state, now, observed, watchedMs: SILENT_MS, illMs: new Map<string, number>() }
+  const seen = { state, now, observed, watchedMs: SILENT_MS, illMs: new Map<string, number>(), leapMs: 0 }
   const situation = situationOf(seen, rollout)
   const { decision, guards } = judge(seen)
   return {

@@ -19,6 +19,7 @@ interface Scene {
   readonly now?: number
   readonly votes?: readonly Vote[]
   readonly watchedMs?: number
+  readonly leapMs?: number
   /** How long `n0` has not been able to serve. */
   readonly illMs?: number
   /** Of `n0`, which runs the candidate or evaluates it; `undefined`: it is not there. */
@@ -74,7 +75,7 @@ const shadow = (pairs: number, ...flips: readonly [to: string, count: number][])
 
 function judged(scene: Scene) {
   const state = stateOf(scene)
-  const { now = LATER, votes = [], watchedMs = LATER, illMs = 0, processes = 8 } = scene
+  const { now = LATER, votes = [], watchedMs = LATER, illMs = 0, leapMs = 0, processes = 8 } = scene
   const isServing = scene.stage !== 'shadow' && scene.stage !== 'preflight'
   const said = (
     node: string,
@@ -100,6 +101,7 @@ function judged(scene: Scene) {
     observed: { observations, died, votes },
     watchedMs,
     illMs: new Map([['n0', illMs]]),
+    leapMs,
   })
   const told = decision.action === 'apply' ? decision.event.kind : decision.action
   const why =
@@ -130,6 +132,7 @@ describe('a judge', () => {
       observed: { observations: [], died: [], votes: [] },
       watchedMs: 0,
       illMs: new Map<string, number>(),
+      leapMs: 0,
     })
     expect(decision.action).toBe('wait')
   })
@@ -362,6 +365,18 @@ describe('a judge', () => {
     // It is there again: nobody is missing.
     const many: Scene = { stage: '50%', rollout: { threshold: 1 }, others: { version: CANDIDATE }, processes: 40 }
     expect(judged({ ...many, dead: [{}] }).guards[1]?.words).toContain('40 of 40 processes run it')
+  })
+
+  it('begins a stage again where Redis has failed over to a machine whose clock is another one', () => {
+    const rollout = { since: LATER + 3_600_000 }
+    expect(judged({ stage: 'one-node', rollout })).toMatchObject({
+      told: 'begin-again',
+      reason: 'by the clock of Redis it begins in 3600 s',
+    })
+    expect(judged({ stage: 'one-node', leapMs: 60_000 }).reason).toBe('the clock of Redis has leapt ahead by 60 s')
+    expect(judged({ stage: 'one-node', rollout: { since: LATER + 2_000 }, leapMs: 2_000 }).told).toBe('wait')
+    expect(judged({ stage: 'one-node', leapMs: 60_000, canary: { ageMs: 16_000 } }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', rollout: { ...rollout, status: 'paused' } }).told).toBe('wait')
   })
 
   it('compares times only where a node runs the stable version', () => {

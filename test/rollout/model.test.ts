@@ -135,6 +135,7 @@ const thoughts: fc.Arbitrary<Wish> = fc.oneof(
       .record({ from: fc.constantFrom(...STAGES), threshold: fc.double({ min: 0, max: 1, noNaN: true }), n: fc.nat(3) })
       .map(({ n, ...more }): Wish => ({ kind: 'choose-cohort', by: 'c', first: `n${n}`, ...more })),
   },
+  { weight: 2, arbitrary: fc.constant<Wish>({ kind: 'begin-again', by: 'c', reason: 'r' }) },
   { weight: 2, arbitrary: fc.constant<Wish>({ kind: 'fail', by: 'c', reason: 'guard' }) },
   { weight: 4, arbitrary: fc.constant<Wish>({ kind: 'finish-rollback', by: 'c' }) },
   {

@@ -116,6 +116,7 @@ export function rollOut(options: MeshOptions): MeshResult {
       observed: { observations, died: [], votes: [] },
       watchedMs: now,
       illMs: new Map<string, number>(),
+      leapMs: 0,
     }
     const { decision } = judge(seen)
     if (decision.action === 'apply') apply({ ...decision.event, at: now, by })

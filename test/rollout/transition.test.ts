@@ -139,6 +139,16 @@ describe('a candidate', () => {
     expect(refused(QUARTER, { kind: 'choose-first', first: 'n2' })).toContain('more than one node')
   })
 
+  it('begins any stage again whose time cannot be told, and goes no further by it', () => {
+    for (const state of [SHADOW, ONE, QUARTER, ALL]) {
+      const again = after(state, { kind: 'begin-again', reason: 'the clock' })
+      expect(again.rollout).toEqual({ ...state.rollout, since: (state.rev + 1) * HOUR })
+    }
+    expect(refused(after(QUARTER, { kind: 'pause', reason: '' }), { kind: 'begin-again', reason: '' })).toContain(
+      'paused',
+    )
+  })
+
   it('begins a share again where another cohort takes it over, and no other stage', () => {
     const others = { kind: 'choose-cohort', first: 'n2', threshold: 0.4 } as const
     const moved = after(QUARTER, { ...others, from: '25%' })

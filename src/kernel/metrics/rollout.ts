@@ -48,6 +48,7 @@ export const ROLLOUT_TRANSITIONS_TOTAL = counter({
       'fail-preflight',
       'choose-first',
       'choose-cohort',
+      'begin-again',
       'advance',
       'fail',
       'finish-rollback',

@@ -14,6 +14,9 @@ if start and start ~= ARGV[5] and leaving == 'false' then
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], now, ARGV[1])
+-- Said by another clock, before Redis failed over to this one: it would not get older for as long as that was ahead.
+local ahead = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. string.format('%.0f', now), '+inf', 'LIMIT', 0, 100)
+for _, process in ipairs(ahead) do redis.call('ZADD', KEYS[2], now, process) end
 local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - tonumber(ARGV[3])), 'LIMIT', 0, 100)
 local excess = math.min(redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[4]), 100)
 if #old < excess then old = redis.call('ZRANGE', KEYS[2], 0, excess - 1) end
