@@ -34,6 +34,9 @@ export interface Judgement {
 /** By so much clocks differ that are only not the same, in ms: Redis has failed over to another machine where it is more. */
 const SKEW_MS = 10_000
 
+/** A pre-flight takes a minute of the processor at most; so long on a machine that has other things to do. */
+const PREFLIGHT_MS = 5 * 60_000
+
 /** After that long a rollback is over, although somebody may not have been heard. */
 const ROLLBACK_MS = 60_000
 
@@ -53,7 +56,7 @@ export function judge(seen: Seen): Judgement {
     return { decision: { action: 'wait', reason: `paused: ${rollout.reason ?? ''}` }, guards }
   const leap = leapOf(seen, rollout)
   if (leap !== undefined) return { decision: apply({ kind: 'begin-again', reason: leap }), guards }
-  if (rollout.stage === 'preflight') return { decision: { action: 'preflight' }, guards }
+  if (rollout.stage === 'preflight') return { decision: preflight(situation), guards }
   return proceed(situation, rollout, guards)
 }
 
@@ -70,6 +73,12 @@ function guardsOf(situation: Situation): readonly Guard[] {
   const presence = [crashes, presenceGuard(situation)]
   if (!servesCandidate(stage)) return [...presence, flipGuard(situation)]
   return [...presence, healthGuard(situation), ...rateGuards(situation)]
+}
+
+/** One that has begun, and passed perhaps, and goes no further, is paused in the end: no node may be there that could go on. */
+function preflight({ rollout: { attempts, pace }, lastedMs }: Situation): Decision {
+  if (attempts === 0 || lastedMs < Math.max(pace.maxWaitMs, PREFLIGHT_MS)) return { action: 'preflight' }
+  return apply({ kind: 'pause', reason: 'the pre-flight has led to nothing, as the log of the controller says' })
 }
 
 function proceed(situation: Situation, rollout: Rollout, guards: readonly Guard[]): Judgement {

@@ -80,8 +80,9 @@ function preflight(
   if (rollout.stage !== 'preflight') return refusal('not-now', `the pre-flight is over: it is at ${rollout.stage}`)
   if (event.kind === 'fail-preflight') return rejected(state, rollout, event.reason, event.at)
   if (event.kind === 'begin-preflight') {
-    if (rollout.attempts < MAX_ATTEMPTS)
-      return changed({ ...state, rollout: { ...rollout, attempts: rollout.attempts + 1 } }, 'begin the pre-flight')
+    // Its longest wait counts from here: a version may be published long before there is a node that could try it.
+    const next = restarted({ ...rollout, attempts: rollout.attempts + 1 }, event.at)
+    if (rollout.attempts < MAX_ATTEMPTS) return changed({ ...state, rollout: next }, 'begin the pre-flight')
     return rejected(state, rollout, `${MAX_ATTEMPTS} pre-flights began and none came to an end`, event.at)
   }
   if (rollout.attempts === 0) return refusal('not-now', 'no pre-flight has begun')

@@ -137,6 +137,16 @@ describe('a judge', () => {
     expect(decision.action).toBe('wait')
   })
 
+  it('pauses a pre-flight that has begun and leads to nothing', () => {
+    const preflight: Scene = { stage: 'preflight', now: USUAL_PACE.maxWaitMs }
+    expect(judged(preflight)).toMatchObject({ told: 'pause', reason: expect.stringContaining('has led to nothing') })
+    expect(judged({ ...preflight, now: USUAL_PACE.maxWaitMs - 1 }).told).toBe('preflight')
+    const pace = { ...USUAL_PACE, maxWaitMs: 1 }
+    expect(judged({ ...preflight, now: 60_000, rollout: { pace } }).told).toBe('preflight')
+    // Nobody was there that could have tried it.
+    expect(judged({ ...preflight, rollout: { attempts: 0 } }).told).toBe('preflight')
+  })
+
   it('waits for the time of the stage', () => {
     expect(judged({ stage: 'one-node', now: USUAL_PACE.stageMs - 1_500 })).toMatchObject({
       told: 'wait',

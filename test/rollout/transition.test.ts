@@ -67,6 +67,11 @@ describe('a candidate', () => {
     expect(pinnedBy(stable)).toEqual([idOf('b'), idOf('a'), idOf('z')])
   })
 
+  it('has the time of its pre-flight from when that begins', () => {
+    const begun = after(SETTLED, PUBLISH, { kind: 'begin-preflight' })
+    expect(begun.rollout).toMatchObject({ at: HOUR, since: 2 * HOUR, attempts: 1 })
+  })
+
   it('keeps its time in each stage', () => {
     const early = transition(SHADOW, {
       ...advance('shadow'),
