@@ -36,6 +36,8 @@ export class VersionDisk {
   readonly #log: Logger
   readonly #usable: Gauge
   readonly #lock: FolderLock
+  /** Versions that are being written. */
+  readonly #keeping = new Map<string, Promise<void>>()
   #records: Records
   #trouble: string | undefined
 
@@ -105,6 +107,12 @@ export class VersionDisk {
 
   /** Keeps the files of a version. Never rejects: without them a start may need Redis, which is logged. */
   async keep(id: string, files: readonly ConfigFile[]): Promise<void> {
+    const keeping = this.#keeping.get(id) ?? this.#keep(id, files).finally(() => this.#keeping.delete(id))
+    this.#keeping.set(id, keeping)
+    await keeping
+  }
+
+  async #keep(id: string, files: readonly ConfigFile[]): Promise<void> {
     const path = this.#pathOf(id)
     try {
       this.#guard()
@@ -136,8 +144,10 @@ export class VersionDisk {
     try {
       if (!this.#lock.isMine()) return
       const kept = new Set([...[...neededBy(this.#records)].map(nameOf), RECORDS, LOCK])
-      const names = (await readdir(this.#folder)).filter((name) => !kept.has(name))
-      for (const name of names) await rm(join(this.#folder, name), { force: true })
+      for (const name of await readdir(this.#folder)) {
+        const isWritten = this.#keeping.has(name.replace(/\.config(\.new)?$/, ''))
+        if (!kept.has(name) && !isWritten) await rm(join(this.#folder, name), { force: true })
+      }
     } catch (error) {
       this.#log.warn({ err: error }, 'config versions that nobody needs cannot be removed')
     }

@@ -90,6 +90,22 @@ it('removes what no start needs, and what a crash has left half written', async 
   )
 })
 
+it('removes nothing that is being written, and writes what is asked for twice once', async () => {
+  const path = await folder()
+  const { log, ...more } = ports()
+  const disk = await opened(path, { log, ...more })
+  for (let n = 0; n < 50; n++) {
+    const id = idOf(`v${n}`)
+    disk.write({ ...NO_RECORDS, stable: id })
+    const [, , rest] = [disk.keep(id, filesOf(`v${n}`)), disk.tidy(), disk.keep(id, filesOf(`v${n}`))]
+    await disk.tidy()
+    await rest
+    expect(disk.trouble).toBeUndefined()
+    expect(await disk.read(id)).toEqual(filesOf(`v${n}`))
+  }
+  expect(log.lines).toEqual([])
+})
+
 it.each([
   ['a file', ['file']],
   ['in a file', ['file', 'folder']],
