@@ -5,13 +5,8 @@ import { isJsonObject } from '../kernel/json-object.ts'
 import { parseJson } from '../kernel/parse-json.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { type RolloutKeys, rolloutKeys } from './keys.ts'
-import {
-  type Observation,
-  OBSERVATION_BOUNDS,
-  readObservation,
-  type SeenObservation,
-  type Vote,
-} from './observation.ts'
+import { type Observation, OBSERVATION_BOUNDS, type SeenObservation, type Vote } from './observation.ts'
+import { readObserved } from './read-observed.ts'
 import { OBSERVATIONS, OBSERVE, VOTE } from './scripts.ts'
 import type { VersionStoreOptions } from './version-store.ts'
 
@@ -27,8 +22,6 @@ const KEEP_MS = 120_000
 const MAX_PROCESSES = 5_000
 const VOTE_MS = 24 * 3_600_000
 const MAX_REASON = 500
-/** Between the name of a process and what follows it, where the one that spoke has died. */
-const DIED = '\n'
 const TIMEOUT_MS = 1_000
 
 /** Methods reject with REDIS_UNAVAILABLE while Redis is away. */
@@ -61,13 +54,8 @@ export class Observations {
   async read(): Promise<Observed> {
     const { observations: said, seen, votes } = this.#keys
     const reply = await this.#link.run((client) => OBSERVATIONS.run(client, [said, seen, votes], [KEEP_MS]), TIMEOUT_MS)
-    const [observations, died]: [SeenObservation[], SeenObservation[]] = [[], []]
-    for (let at = 0; at + 2 < reply.said.length; at += 3) {
-      const [node = '', ofDead] = String(reply.said[at]).split(DIED)
-      const found = readObservation(node, Number(reply.said[at + 1]), String(reply.said[at + 2]))
-      if (found !== undefined) (ofDead === undefined ? observations : died).push(found)
-    }
-    return { observations, died, votes: votesOf(reply.votes) }
+    const read = await readObserved(reply.said, () => new Promise((resolve) => setImmediate(resolve)))
+    return { ...read, votes: votesOf(reply.votes) }
   }
 }
 

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { assignedVersion } from '../../src/rollout/cohort.ts'
 import { Observations } from '../../src/rollout/observations.ts'
 import { rolloutKeys } from '../../src/rollout/keys.ts'
+import { readObserved } from '../../src/rollout/read-observed.ts'
 import { RolloutStore, type Wish } from '../../src/rollout/rollout-store.ts'
 import { STAGES, USUAL_PACE } from '../../src/rollout/stages.ts'
 import { NO_BASELINE, NO_ROLLOUT } from '../../src/rollout/state.ts'
@@ -267,6 +268,17 @@ describe('what processes say', () => {
     await observations.observe('n2', { ...said, start: '33333333-9', isLeaving: true, version: idOf('c') })
     await observations.observe('n2', { ...said, start: first })
     expect((await observations.read()).died.map(({ version }) => version)).not.toContain(idOf('c'))
+  })
+
+  it('is read a hundred at a time, so that requests are answered meanwhile', async () => {
+    const said = Array.from({ length: 250 }, (_, n) => [`n${n}`, 5, JSON.stringify(saying({ stage: 's' }))])
+    let turns = 0
+    const turn = async () => {
+      turns++
+      await Promise.resolve()
+    }
+    const read = await readObserved(said.flat(), turn)
+    expect([read.observations.length, turns]).toEqual([250, 2])
   })
 
   it('knows nothing of starts from a release that names none', async () => {
