@@ -88,10 +88,17 @@ export class BootGuard {
     return true
   }
 
+  /** Whether nothing would change by `confirm`. */
+  isConfirmed(version: string): boolean {
+    const { confirmed, boot } = this.records
+    const bad = this.#badOf({ version, rollout: '' })
+    return confirmed[0] === version && boot?.version !== version && bad === undefined
+  }
+
   /** The process has served well by a version for a while. */
   confirm(version: string): void {
     const { records } = this
-    if (records.confirmed[0] === version && records.boot === undefined) return
+    if (this.isConfirmed(version)) return
     const confirmed = [version, ...records.confirmed.filter((id) => id !== version)].slice(0, MAX_CONFIRMED)
     const boot = records.boot?.version === version ? undefined : records.boot
     const bad = records.bad.filter((each) => !isSame(each, { version, rollout: '' }))

@@ -86,9 +86,17 @@ export class FolderLock {
       return true
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-      // A disk that is full has room for a name.
-      if (readFileSync(this.#options.path, 'utf8') === '') rmSync(this.#options.path)
+      this.#removeEmpty()
       throw error
+    }
+  }
+
+  /** A disk that is full has room for a name. */
+  #removeEmpty(): void {
+    try {
+      if (readFileSync(this.#options.path, 'utf8') === '') rmSync(this.#options.path)
+    } catch {
+      // There is none.
     }
   }
 

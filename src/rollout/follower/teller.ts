@@ -102,7 +102,7 @@ export class Teller {
     }
     const now = clock.monotonic()
     if (this.#well?.version !== running) this.#well = { version: running, since: now }
-    if (now - this.#well.since < PROOF_MS || guard.records.confirmed[0] === running) return
+    if (now - this.#well.since < PROOF_MS || guard.isConfirmed(running)) return
     guard.confirm(running)
     onProved()
   }

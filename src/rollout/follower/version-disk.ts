@@ -67,6 +67,7 @@ export class VersionDisk {
    */
   async claim(): Promise<void> {
     try {
+      this.#make()
       const isMine = await this.#lock.take()
       this.#records = isMine ? this.#readRecords() : NO_RECORDS
       // Whether it can be written to shows now, and not when it counts.

@@ -123,6 +123,16 @@ describe('the stable version of the mesh', () => {
     expect([guard.records.bad, guard.isAgain(STABLE)]).toEqual([[], false])
   })
 
+  it('is well again, too, where it had proved itself before', async () => {
+    const guard = new BootGuard(disk(), clock)
+    guard.confirm(STABLE.version)
+    guard.reject(STABLE, 'a file was not there')
+    await clock.advance(5 * MINUTE)
+    expect([guard.begin(STABLE), guard.isConfirmed(STABLE.version)]).toEqual([true, false])
+    guard.confirm(STABLE.version)
+    expect([guard.isConfirmed(STABLE.version), guard.records.bad]).toEqual([true, []])
+  })
+
   it('is told of once, so that no later vote of this process is lost', async () => {
     const guard = new BootGuard(disk(), clock)
     guard.reject(STABLE, 'no')
