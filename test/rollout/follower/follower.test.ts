@@ -312,6 +312,29 @@ describe('a process that starts again', () => {
     expect((await observations.read()).votes).toHaveLength(1)
   })
 
+  it('leaves its last words behind where it was killed, and none where it said that it leaves', async () => {
+    await settle('v1')
+    const first = await boot(await machine())
+    await first.start()
+    await candidate('v2')
+    await first.follower.look()
+    await first.teller.beat()
+    // Under the same name, and with nothing on the disk.
+    const second = await boot(await machine())
+    await second.start()
+    await second.teller.beat()
+    const died = [{ node: 'a', version: idOf('v2'), isLeaving: false }]
+    expect((await observations.read()).died).toMatchObject(died)
+    await operate({ kind: 'fail', by: 'c', reason: 'test' })
+    await second.follower.look()
+    await second.teller.beat()
+    await second.teller.leave()
+    const third = await boot(await machine())
+    await third.start()
+    await third.teller.beat()
+    expect((await observations.read()).died).toMatchObject(died)
+  })
+
   it('leaves the latest of several votes behind', async () => {
     await settle('v1')
     const own = await machine()
