@@ -98,7 +98,7 @@ export const ROLLOUT_ACTIONS = {
   },
   repair: {
     usage: 'VERSION',
-    summary: 'Say which version is stable where the state in Redis is damaged; refused where it is not.',
+    summary: 'Say which version is stable, where the state in Redis is damaged.',
   },
   wait: { usage: '[VERSION]', summary: 'Wait until a rollout has ended.' },
 } as const
