@@ -11,12 +11,13 @@ export function operate(kind: OperatorEvent['kind']): (task: RolloutTask) => Pro
     const reason = values.reason === undefined ? `by ${by}` : `${values.reason} (by ${by})`
     const [word] = operands
     const to = word === undefined ? undefined : await versionNamed(task, word)
-    const applied = await store.operate({ ...eventOf(kind, reason, to), by })
+    const applied = await store.operate({ ...eventOf(kind, reason, to, values.now), by })
     return answer(task, applied, { done: applied.kind === 'done' ? applied.entry : '' })
   }
 }
 
-function eventOf(kind: OperatorEvent['kind'], reason: string, to: string | undefined) {
-  if (kind === 'resume' || kind === 'promote') return { kind }
+function eventOf(kind: OperatorEvent['kind'], reason: string, to: string | undefined, now: boolean) {
+  if (kind === 'resume') return { kind }
+  if (kind === 'promote') return { kind, now }
   return kind === 'rollback' ? { kind, reason, to } : { kind, reason }
 }

@@ -49,6 +49,12 @@ export const ROLLOUT_OPTIONS = {
     description: 'pause, abort, rollback: why, for history.',
     defaultText: 'by whom',
   },
+  now: {
+    kind: 'boolean',
+    default: false,
+    env: false,
+    description: 'promote: at 100 %, make it stable at once, without the rest of the bake.',
+  },
   limit: {
     kind: 'integer',
     default: 20,
@@ -89,6 +95,10 @@ export const ROLLOUT_ACTIONS = {
   rollback: {
     usage: '[VERSION]',
     summary: 'Back to the stable version, or to one before it; what is left counts as bad.',
+  },
+  repair: {
+    usage: 'VERSION',
+    summary: 'Say which version is stable, where the state in Redis is damaged.',
   },
   wait: { usage: '[VERSION]', summary: 'Wait until a rollout has ended.' },
 } as const

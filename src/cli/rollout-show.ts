@@ -1,6 +1,7 @@
 // `intermix rollout status | history | diff`: shows, and changes nothing.
 
 import { IntermixError } from '../kernel/errors.ts'
+import { NO_ROLLOUT } from '../rollout/state.ts'
 import { diffOf } from '../rollout/diff.ts'
 import { shortId } from '../rollout/version.ts'
 import { rolloutView } from '../rollout/view.ts'
@@ -16,7 +17,13 @@ export async function status({ store, observations, io, values }: RolloutTask): 
 }
 
 export async function history({ store, versions, io, values }: RolloutTask): Promise<number> {
-  const [known, log, state] = await Promise.all([versions.list(), store.log(values.limit), store.state()])
+  const [known, log] = await Promise.all([versions.list(), store.log(values.limit)])
+  const state = await store.state().catch((error: unknown) => {
+    const { code, message } = IntermixError.from(error)
+    if (code !== 'NOT_READY') throw error
+    io.err(`intermix rollout: ${message}`)
+    return NO_ROLLOUT
+  })
   const shown = known.slice(0, values.limit)
   if (values.json) {
     const told = log.map(({ at, rev, by, event, entry }) => ({ at: new Date(at).toISOString(), rev, by, event, entry }))

@@ -13,6 +13,7 @@ import { overQueueLink } from './queue-link.ts'
 import { operate } from './rollout-operate.ts'
 import { ROLLOUT_ACTIONS, ROLLOUT_OPTIONS, type RolloutAction, type RolloutValues } from './rollout-options.ts'
 import { publish } from './rollout-publish.ts'
+import { repair } from './rollout-repair.ts'
 import { diff, history, status } from './rollout-show.ts'
 import type { RolloutTask } from './rollout-task.ts'
 import { wait } from './rollout-wait.ts'
@@ -28,6 +29,7 @@ const WORK: Readonly<Record<RolloutAction, (task: RolloutTask) => Promise<number
   promote: operate('promote'),
   abort: operate('abort'),
   rollback: operate('rollback'),
+  repair,
 }
 
 /** How many operands an action takes, at least and at most. */
@@ -35,6 +37,7 @@ const OPERANDS: Readonly<Partial<Record<RolloutAction, readonly [number, number]
   publish: [1, 1],
   diff: [2, 2],
   rollback: [0, 1],
+  repair: [1, 1],
   wait: [0, 1],
 }
 
@@ -50,6 +53,7 @@ const FLAGS = [
   ['--min-pairs', 'minPairs', ['publish']],
   ['--min-checks', 'minChecks', ['publish']],
   ['--reason', 'reason', ['pause', 'abort', 'rollback']],
+  ['--now', 'now', ['promote']],
   ['--timeout', 'timeoutMs', ['wait']],
   ['--limit', 'limit', ['history']],
 ] as const
@@ -64,7 +68,7 @@ export const rollout = defineTool({
     'VERSION, A and B are the first digits of a version, as history shows them, or stable, candidate or previous.',
     'Nodes and workers follow with --config and the URL of the same Redis. A version is validated, tried beside a node, compared on live requests, and then run by one node, 5, 25, 50 and 100 % of the processes; it goes back by itself when a guard fails. docs/rollout.md has the guards with their numbers.',
     'RULE: +deny says that more denials by this rule are meant, -deny fewer; +unknown and -unknown that more or less cannot be evaluated. RULE may be *. RULE: +deny <= 5% bounds it to a share of the requests.',
-    'Exits with 0 when done, or when it is so already; wait: when the version is stable. With 1 when it is refused: a config with errors, a version in quarantine, nothing under way; wait: when the version did not become stable. With 2 for wrong flags, 3 when Redis cannot be reached, and wait with 4 when nothing was decided in time.',
+    'Exits with 0 when done, or when it is so already; wait: when the version is stable. With 1 when it is refused: a config with errors, a version in quarantine, nothing under way; wait: when the version did not become stable. With 2 for wrong flags, 3 when Redis cannot be reached or the state in it cannot be read, and wait with 4 when nothing was decided in time.',
   ],
   examples: [
     'intermix rollout publish config --message "No admin pages" --expect "deny-admin: +deny"',

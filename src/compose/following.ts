@@ -19,6 +19,7 @@ import { CandidateShadow } from '../rollout/follower/candidate-shadow.ts'
 import { FollowedVersions } from '../rollout/follower/followed-versions.ts'
 import { Follower, type Taken } from '../rollout/follower/follower.ts'
 import { ObservedChecks } from '../rollout/follower/observed-checks.ts'
+import { type Bad, heldUntil } from '../rollout/follower/records.ts'
 import { Teller } from '../rollout/follower/teller.ts'
 import { VersionDisk } from '../rollout/follower/version-disk.ts'
 import { VersionSource } from '../rollout/follower/version-source.ts'
@@ -62,6 +63,7 @@ export class Following {
   readonly recorded: RecordedBags
   readonly #ports: ProcessPorts
   readonly #compile: CompileSnapshotOptions
+  readonly #disk: VersionDisk | undefined
   readonly #guard: BootGuard
   readonly #files: FollowedVersions
   readonly #follower: Follower
@@ -76,7 +78,9 @@ export class Following {
     const { nodeId: node, role, configCache, process } = settings
     this.#ports = ports
     this.#compile = compile
-    const disk = configCache === undefined ? undefined : new VersionDisk(join(configCache, `process-${process}`), log)
+    const folder = configCache === undefined ? undefined : join(configCache, `process-${process}`)
+    const disk = folder === undefined ? undefined : new VersionDisk(folder, { clock, log, meter })
+    this.#disk = disk
     const probeKeys = () => probeKeysOf('config', settings)
     const commandTimeoutMs = Math.max(TIMEOUT_MS, settings.queueRedisTimeoutMs)
     this.link = connectRedis({ access, role: 'config', commandTimeoutMs, probeKeys, clock, random, log, meter })
@@ -84,7 +88,7 @@ export class Following {
     this.store = new RolloutStore(place)
     this.versions = new VersionStore(place)
     this.observations = new Observations(place)
-    this.#guard = new BootGuard(disk)
+    this.#guard = new BootGuard(disk, clock)
     this.#files = new FollowedVersions(this.versions, disk, log)
     const source = new VersionSource(redactRedisUrl(access.url), clock)
     this.source = source
@@ -114,8 +118,12 @@ export class Following {
     ports.onCrash?.((error) => guard.crashed(error, this.#follower.candidate))
   }
 
-  /** A moment's patience for Redis, before it is said to be away. To be called before all else. */
+  /** Takes its folder, and has a moment's patience for Redis, before it is said to be away. To be called before all else. */
   async connected(): Promise<void> {
+    await Promise.all([this.#disk?.claim(), this.#linked()])
+  }
+
+  async #linked(): Promise<void> {
     let unsubscribe = () => {}
     const up = new Promise<void>((resolve) => {
       unsubscribe = this.link.onUp(resolve)
@@ -177,6 +185,7 @@ export class Following {
     await this.#follower.stop()
     this.#shadow?.stop()
     this.#guard.ended()
+    this.#disk?.close()
     this.link.close()
   }
 
@@ -184,18 +193,24 @@ export class Following {
   view(): object {
     const { state, running, assignment, isAway } = this.#follower
     const { confirmed, boot, bad } = this.#guard.records
+    const until = (one: Bad) => ({ ...one, at: timeOf(one.at), triedAgainAt: timeOf(heldUntil(one)) })
     return {
+      cache: this.#disk === undefined ? 'none' : (this.#disk.trouble ?? 'used'),
       redis: isAway ? 'away: what runs is kept' : 'followed',
       running,
       role: assignment?.role,
       phase: state && phaseOf(state),
       confirmed,
       unproved: boot,
-      bad,
+      bad: bad.map(until),
       recorded: { bags: this.recorded.size, characters: this.recorded.characters },
       shadow: this.#checks.shadow?.findings(),
     }
   }
+}
+
+function timeOf(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString()
 }
 
 async function take(watched: WatchedConfig, config: LiveConfig, isTrial: boolean): Promise<Taken> {

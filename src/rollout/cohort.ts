@@ -30,17 +30,19 @@ export function firstOf(rollout: Pick<Rollout, 'id' | 'candidate'>, nodes: reado
 
 /**
  * The score up to which processes run the candidate in a stage, so that it is the stage's share of those that are there:
- * one at least. Who joins later is in it by its own score, whoever else is there.
+ * one at least. `first`, where it is there, is one of them whatever its score. Who joins later is in it by its own score,
+ * whoever else is there.
  */
 export function thresholdFor(
-  rollout: Pick<Rollout, 'id' | 'candidate'>,
+  rollout: Pick<Rollout, 'id' | 'candidate'> & Partial<Pick<Rollout, 'first'>>,
   stage: Stage,
   nodes: readonly string[],
 ): number {
   const share = SHARES[stage]
   if (share === undefined) return stage === '100%' ? 1 : 0
-  const ordered = inOrder(rollout, nodes)
-  return ordered[Math.max(1, Math.ceil(share * ordered.length)) - 1]?.score ?? 0
+  const others = inOrder(rollout, nodes).filter(({ node }) => node !== rollout.first)
+  const places = Math.max(1, Math.ceil(share * nodes.length)) - (nodes.length - others.length)
+  return others[places - 1]?.score ?? 0
 }
 
 /** Whether a process answers by the candidate. It follows from the state alone: all that ask agree. */

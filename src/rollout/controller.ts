@@ -9,7 +9,7 @@ import { type Decision, judge } from './judge.ts'
 import type { Observed, Observations } from './observations.ts'
 import type { Applied, Lease, RolloutStore, StateView, Wish } from './rollout-store.ts'
 import { situationOf } from './situation.ts'
-import type { Rollout } from './state.ts'
+import { type Rollout, stageKey } from './state.ts'
 import type { VersionStore } from './version-store.ts'
 import { type ConfigVersion, shortId } from './version.ts'
 
@@ -35,6 +35,8 @@ export interface ControllerOptions {
 /** Between two looks: while a rollout is led, and while there is none, or another node leads it. */
 const LEADING_MS = 1_000
 const IDLE_MS = 2_000
+/** A clock that goes ahead by so much between two looks was set, or is another one. */
+const LEAP_MS = 10_000
 /** Looks for which the one node leaves a free lease to others: the candidate may be what its predecessor died of. */
 const RELUCTANT_LOOKS = 3
 
@@ -55,6 +57,9 @@ export class RolloutController {
   #watchedSince: number | undefined
   /** Since when processes have been seen that cannot serve, on the same clock. */
   #illSince = new Map<string, number>()
+  /** What Redis's clock and the monotonic one said at the last look, and by how much the former has leapt in a stage. */
+  #clocks: { readonly redis: number; readonly own: number } | undefined
+  #leap: { readonly stage: string; readonly ms: number } | undefined
   #attempt: Attempt | undefined
   #freeLooks = 0
   #isLeading = false
@@ -95,6 +100,7 @@ export class RolloutController {
 
   async #look(): Promise<void> {
     const view = await this.#options.store.view()
+    const leapMs = this.#leapMs(view)
     this.#watchedSince ??= this.#options.clock.monotonic()
     const { rollout } = view.state
     if (rollout === undefined) return await this.#yield()
@@ -106,7 +112,7 @@ export class RolloutController {
     const watchedMs = now - this.#watchedSince
     if (isOneOfSeveral(rollout, observed, this.#options.node)) return await this.#yield()
     const illMs = this.#illMs(observed, now)
-    const { decision } = judge({ state: view.state, now: view.now, observed, watchedMs, illMs })
+    const { decision } = judge({ state: view.state, now: view.now, observed, watchedMs, illMs, leapMs })
     await this.#act({ view, lease, observed }, rollout, decision)
   }
 
@@ -193,6 +199,20 @@ export class RolloutController {
     return lease
   }
 
+  /** Also where the look at which it leapt came to nothing. All that was said before seems to be old then: it is no silence. */
+  #leapMs({ state, now }: StateView): number {
+    const own = this.#options.clock.monotonic()
+    const before = this.#clocks
+    this.#clocks = { redis: now, own }
+    const stage = stageKey(state)
+    const ms = before === undefined ? 0 : now - before.redis - (own - before.own)
+    if (ms > LEAP_MS) {
+      this.#leap = { stage, ms }
+      this.#watchedSince = undefined
+    }
+    return this.#leap?.stage === stage ? this.#leap.ms : 0
+  }
+
   #illMs({ observations }: Observed, now: number): ReadonlyMap<string, number> {
     const ill = observations.filter(({ isHealthy }) => !isHealthy).map(({ node }) => node)
     this.#illSince = new Map(ill.map((node) => [node, this.#illSince.get(node) ?? now]))
@@ -237,7 +257,7 @@ function isOneOfSeveral({ first, status }: Rollout, { observations }: Observed, 
 }
 
 function served(view: StateView, rollout: Rollout, observed: Observed) {
-  const { nodes, present } = situationOf({ ...view, observed, watchedMs: 0, illMs: new Map() }, rollout)
+  const { nodes, present } = situationOf({ ...view, observed, watchedMs: 0, illMs: new Map(), leapMs: 0 }, rollout)
   return {
     first: firstOf(
       rollout,

@@ -41,6 +41,13 @@ export type ControllerEvent = Happening &
       }
     /** The one node has left in good order: the stage begins again with another one. */
     | { readonly kind: 'choose-first'; readonly first: string }
+    /**
+     * All nodes of the cohort of a share have left in good order: the stage begins again with those that are there. `threshold`:
+     * so that they are its share; `first`: the node that is among them for certain.
+     */
+    | { readonly kind: 'choose-cohort'; readonly from: Stage; readonly first: string; readonly threshold: number }
+    /** The time that a stage has lasted cannot be told any more: it begins again. */
+    | { readonly kind: 'begin-again'; readonly reason: string }
     | { readonly kind: 'fail'; readonly reason: string }
     /** No process runs the candidate any more, as far as can be seen. */
     | { readonly kind: 'finish-rollback' }
@@ -51,7 +58,8 @@ export type OperatorEvent = Happening &
   (
     | { readonly kind: 'pause'; readonly reason: string }
     | { readonly kind: 'resume' }
-    | { readonly kind: 'promote' }
+    /** `now`: what bakes is stable at once. */
+    | { readonly kind: 'promote'; readonly now: boolean }
     | { readonly kind: 'abort'; readonly reason: string }
     /** `to`: a version that was stable before; without it, the stable one of a rollout, or else the one before it. */
     | { readonly kind: 'rollback'; readonly to: string | undefined; readonly reason: string }

@@ -1,6 +1,6 @@
 // From what processes say to what becomes of a candidate: a pure function, so that all who judge agree.
 
-import { firstOf, thresholdFor } from './cohort.ts'
+import { thresholdFor } from './cohort.ts'
 import type { ControllerEvent, OperatorEvent } from './events.ts'
 import { crashGuard } from './guards/crashes.ts'
 import { directionGuard, flipGuard } from './guards/flips.ts'
@@ -11,6 +11,7 @@ import { baselineOf, rateGuards } from './guards/rates.ts'
 import { type Seen, SILENT_MS, type Situation, situationOf } from './situation.ts'
 import { leastMs, servesCandidate, stageAfter } from './stages.ts'
 import type { Rollout } from './state.ts'
+import { successionOf } from './succession.ts'
 
 type WithoutWho<E> = E extends unknown ? Omit<E, 'at' | 'by'> : never
 
@@ -30,6 +31,12 @@ export interface Judgement {
   readonly guards: readonly Guard[]
 }
 
+/** By so much clocks differ that are only not the same, in ms: Redis has failed over to another machine where it is more. */
+const SKEW_MS = 10_000
+
+/** A pre-flight takes a minute of the processor at most; so long on a machine that has other things to do. */
+const PREFLIGHT_MS = 5 * 60_000
+
 /** After that long a rollback is over, although somebody may not have been heard. */
 const ROLLBACK_MS = 60_000
 
@@ -47,8 +54,16 @@ export function judge(seen: Seen): Judgement {
   if (failed.length > 0) return { decision: apply({ kind: 'fail', reason: textOf(failed) }), guards }
   if (rollout.status === 'paused')
     return { decision: { action: 'wait', reason: `paused: ${rollout.reason ?? ''}` }, guards }
-  if (rollout.stage === 'preflight') return { decision: { action: 'preflight' }, guards }
+  const leap = leapOf(seen, rollout)
+  if (leap !== undefined) return { decision: apply({ kind: 'begin-again', reason: leap }), guards }
+  if (rollout.stage === 'preflight') return { decision: preflight(situation), guards }
   return proceed(situation, rollout, guards)
+}
+
+/** A stage must neither wait until a clock that is behind has caught up, nor be shorter for one that is ahead. */
+function leapOf({ now, leapMs }: Seen, { since }: Rollout): string | undefined {
+  if (since - now > SKEW_MS) return `by the clock of Redis it begins in ${Math.ceil((since - now) / 1_000)} s`
+  return leapMs > SKEW_MS ? `the clock of Redis has leapt ahead by ${Math.ceil(leapMs / 1_000)} s` : undefined
 }
 
 function guardsOf(situation: Situation): readonly Guard[] {
@@ -60,6 +75,12 @@ function guardsOf(situation: Situation): readonly Guard[] {
   return [...presence, healthGuard(situation), ...rateGuards(situation)]
 }
 
+/** One that has begun, and passed perhaps, and goes no further, is paused in the end: no node may be there that could go on. */
+function preflight({ rollout: { attempts, pace }, lastedMs }: Situation): Decision {
+  if (attempts === 0 || lastedMs < Math.max(pace.maxWaitMs, PREFLIGHT_MS)) return { action: 'preflight' }
+  return apply({ kind: 'pause', reason: 'the pre-flight has led to nothing, as the log of the controller says' })
+}
+
 function proceed(situation: Situation, rollout: Rollout, guards: readonly Guard[]): Judgement {
   const { stage, pace } = rollout
   const wait = (reason: string, all = guards): Judgement => {
@@ -67,8 +88,8 @@ function proceed(situation: Situation, rollout: Rollout, guards: readonly Guard[
       return { decision: { action: 'wait', reason }, guards: all }
     return { decision: apply({ kind: 'pause', reason: `inconclusive: ${reason}` }), guards: all }
   }
-  const successor = anotherFirst(situation.heard, situation, rollout)
-  if (successor !== undefined) return { decision: apply({ kind: 'choose-first', first: successor }), guards }
+  const succession = successionOf(situation)
+  if (succession !== undefined) return { decision: apply(succession), guards }
   const least = leastMs(stage, pace)
   const open = guards.filter(({ verdict }) => verdict === 'open')
   // Who runs it is known for certain, whoever is in a hurry.
@@ -102,21 +123,6 @@ function advance(situation: Situation, rollout: Rollout, guards: readonly Guard[
     seen: baselineOf(situation),
     reason: textOf(guards),
   } as const
-}
-
-/**
- * The one node has left in good order, or nobody has heard of it for longer than what is said counts: another one takes its
- * place. One that has only just fallen silent is waited for: it may have died of the candidate.
- */
-function anotherFirst({ observations, watchedMs }: Situation['heard'], { nodes }: Situation, rollout: Rollout) {
-  const { stage, first } = rollout
-  if (stage !== 'shadow' && stage !== 'one-node') return undefined
-  const last = observations.find(({ node }) => node === first)
-  if (last === undefined ? watchedMs < SILENT_MS : !last.isLeaving) return undefined
-  return firstOf(
-    rollout,
-    nodes.map(({ node }) => node).filter((node) => node !== first),
-  )
 }
 
 function rollback({ rollout, present, lastedMs }: Situation): Decision {

@@ -36,6 +36,8 @@ export interface ShadowCounts {
 
 /** What one process says. It counts from zero in each stage, as `stageKey` names them, and for each version. */
 export interface Observation {
+  /** Names this start of the process: another one behind it, without a word of leaving, means that it has died. */
+  readonly start: string
   readonly kind: 'node' | 'worker'
   /** What it answers by now. */
   readonly version: string | undefined
@@ -79,18 +81,19 @@ export const OBSERVATION_BOUNDS = {
 } as const
 
 /** Reads what a process of this or another release has written; `undefined` where it is of no use. */
-export function readObservation(node: string, ageMs: number, text: string): SeenObservation | undefined {
+export function readObservation(node: string, ageMs: number, said: string): SeenObservation | undefined {
   let json: unknown
   try {
-    json = parseJson(text)
+    json = parseJson(said)
   } catch {
     return undefined
   }
   if (!isJsonObject(json) || typeof json['stage'] !== 'string') return undefined
-  const { kind, version, stage, rev, isHealthy, isLeaving, counters, shadow } = json
+  const { start, kind, version, stage, rev, isHealthy, isLeaving, counters, shadow } = json
   return {
     node,
     ageMs,
+    start: text(start),
     kind: kind === 'worker' ? 'worker' : 'node',
     version: typeof version === 'string' ? version : undefined,
     stage,

@@ -5,18 +5,15 @@ import { isJsonObject } from '../kernel/json-object.ts'
 import { parseJson } from '../kernel/parse-json.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { type RolloutKeys, rolloutKeys } from './keys.ts'
-import {
-  type Observation,
-  OBSERVATION_BOUNDS,
-  readObservation,
-  type SeenObservation,
-  type Vote,
-} from './observation.ts'
+import { type Observation, OBSERVATION_BOUNDS, type SeenObservation, type Vote } from './observation.ts'
+import { readObserved } from './read-observed.ts'
 import { OBSERVATIONS, OBSERVE, VOTE } from './scripts.ts'
 import type { VersionStoreOptions } from './version-store.ts'
 
 export interface Observed {
   readonly observations: readonly SeenObservation[]
+  /** The last words of processes that have died since, as they were started again under the same name. */
+  readonly died: readonly SeenObservation[]
   readonly votes: readonly Vote[]
 }
 
@@ -40,7 +37,7 @@ export class Observations {
   /** A process tells how it is; its last word replaces the one before. Examples are left out where it would be too much. */
   async observe(node: string, observation: Observation): Promise<void> {
     const { observations, seen } = this.#keys
-    const args = [node, textOf(observation), KEEP_MS, MAX_PROCESSES]
+    const args = [node, textOf(observation), KEEP_MS, MAX_PROCESSES, observation.start]
     await this.#link.run((client) => OBSERVE.run(client, [observations, seen], args), TIMEOUT_MS)
   }
 
@@ -55,15 +52,10 @@ export class Observations {
 
   /** What all processes said lately. */
   async read(): Promise<Observed> {
-    const { observations, seen, votes } = this.#keys
-    const reply = await this.#link.run(
-      (client) => OBSERVATIONS.run(client, [observations, seen, votes], [KEEP_MS]),
-      TIMEOUT_MS,
-    )
-    const found: (SeenObservation | undefined)[] = []
-    for (let at = 0; at + 2 < reply.said.length; at += 3)
-      found.push(readObservation(String(reply.said[at]), Number(reply.said[at + 1]), String(reply.said[at + 2])))
-    return { observations: found.filter((one) => one !== undefined), votes: votesOf(reply.votes) }
+    const { observations: said, seen, votes } = this.#keys
+    const reply = await this.#link.run((client) => OBSERVATIONS.run(client, [said, seen, votes], [KEEP_MS]), TIMEOUT_MS)
+    const read = await readObserved(reply.said, () => new Promise((resolve) => setImmediate(resolve)))
+    return { ...read, votes: votesOf(reply.votes) }
   }
 }
 
@@ -91,8 +83,12 @@ function readVote(node: string, text: string): Vote | undefined {
   return { node, version, ...known, reason: typeof reason === 'string' ? reason : '' }
 }
 
-/** Examples are worth less than figures: they go first where all of it is too long. */
-function textOf(observation: Observation): string {
+/**
+ * Examples are worth less than figures: they go first where all of it is too long. What the script looks for comes at the
+ * beginning.
+ */
+function textOf({ start, isLeaving, version, ...others }: Observation): string {
+  const observation = { start, isLeaving, version, ...others }
   const { shadow } = observation
   const text = JSON.stringify(observation)
   if (shadow === undefined || text.length <= OBSERVATION_BOUNDS.bytes) return text

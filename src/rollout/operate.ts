@@ -19,7 +19,7 @@ export function operate(state: RolloutState, event: OperatorEvent): Result {
   const { rollout } = state
   if (rollout === undefined) return refusal('not-now', 'no rollout is under way')
   if (rollout.status === 'rolling-back') return refusal('not-now', `it is being rolled back: ${rollout.reason ?? ''}`)
-  const { at, by } = event
+  const { at } = event
   if (event.kind === 'pause') {
     if (rollout.status === 'paused') return refusal('unchanged', `it is paused already: ${rollout.reason ?? ''}`)
     const { reason } = event
@@ -34,17 +34,26 @@ export function operate(state: RolloutState, event: OperatorEvent): Result {
     return changed(ended(state, rollout, 'aborted', reason, at), `abort ${shortId(rollout.candidate)}: ${reason}`)
   }
   const going: Rollout = { ...rollout, status: 'running', reason: undefined }
-  if (event.kind === 'promote') return promote(state, going, by, at)
+  if (event.kind === 'promote') return promote(state, going, event)
   if (rollout.status === 'running') return refusal('unchanged', `it is running, at ${phaseOf(state)}`)
   return changed({ ...state, rollout: restarted(going, at) }, `resume: ${rollout.stage} begins again`)
 }
 
 /**
  * Leaves out the shares. The pre-flight, the shadow and the one node stay, with all their guards; what is in a share goes to
- * everybody, and what bakes is stable.
+ * everybody, and what bakes is stable where that is asked for: whoever asks twice, as nothing seemed to happen, does not mean
+ * to leave out the bake.
  */
-function promote(state: RolloutState, rollout: Rollout, by: string, at: number): Result {
+function promote(
+  state: RolloutState,
+  rollout: Rollout,
+  { by, at, now }: Extract<OperatorEvent, { kind: 'promote' }>,
+): Result {
   const { stage, candidate } = rollout
+  if (stage === '100%' && !now) {
+    const left = Math.max(0, Math.ceil((rollout.pace.bakeMs - (at - rollout.since)) / 1_000))
+    return refusal('not-now', `all have it: it bakes at 100% for ${left} s more; promote --now makes it stable at once`)
+  }
   if (stage === '100%') return settled(state, rollout, `promoted by ${by}`, at)
   if (stage === 'preflight' || stage === 'shadow' || stage === 'one-node') {
     if (rollout.hasty && state.rollout?.status === 'running')
@@ -94,9 +103,9 @@ function rollback(state: RolloutState, event: Extract<OperatorEvent, { kind: 'ro
   }
   const left = rollout === undefined ? state : ended(state, rollout, rollout.ending ?? 'rolled-back', reason, at)
   const past = ended(left, { id: `${shortId(stable)}@${at}`, candidate: stable }, 'rolled-back', reason, at)
-  const next = { ...past, stable: to, previous: previous.filter((id) => id !== to) }
   const isBad = rollout !== undefined && rollout.ending !== 'aborted' && rollout.candidate !== to
   const bad = isBad ? [stable, rollout.candidate] : [stable]
+  const next = { ...past, stable: to, previous: previous.filter((id) => id !== to && !bad.includes(id)) }
   return {
     ...changed(next, `roll back ${shortId(stable)} to ${shortId(to)}: ${reason}`),
     quarantine: new Map(bad.map((id) => [id, reason])),

@@ -44,7 +44,7 @@ export function settled(state: RolloutState, rollout: Rollout, reason: string, a
 /** No process has served by it: there is nothing to roll back. */
 export function rejected(state: RolloutState, rollout: Rollout, reason: string, at: number): Change<RolloutState> {
   const next = changed(
-    ended(state, rollout, 'rejected', reason, at),
+    ended(without(state, rollout.candidate), rollout, 'rejected', reason, at),
     `rejected ${shortId(rollout.candidate)}: ${reason}`,
   )
   return { ...next, quarantine: new Map([[rollout.candidate, reason]]) }
@@ -58,6 +58,12 @@ export function rollingBack(
 ): Change<RolloutState> {
   const next = restarted({ ...rollout, status: 'rolling-back', reason, ending }, at)
   const entry = `${ending === 'aborted' ? 'abort' : 'roll back'} ${shortId(rollout.candidate)} at ${rollout.stage}: ${reason}`
-  const change = changed({ ...state, rollout: next }, entry)
-  return ending === 'aborted' ? change : { ...change, quarantine: new Map([[rollout.candidate, reason]]) }
+  if (ending === 'aborted') return changed({ ...state, rollout: next }, entry)
+  const change = changed({ ...without(state, rollout.candidate), rollout: next }, entry)
+  return { ...change, quarantine: new Map([[rollout.candidate, reason]]) }
+}
+
+/** Nobody goes back to what is in quarantine, although it was stable once. */
+function without(state: RolloutState, version: string): RolloutState {
+  return { ...state, previous: state.previous.filter((id) => id !== version) }
 }

@@ -7,10 +7,13 @@ import type { RedisLink } from '../redis/connection.ts'
 import { type Change, isRefusal, type OperatorEvent, type Publish, type Refusal, type RolloutEvent } from './events.ts'
 import { type RolloutKeys, rolloutKeys } from './keys.ts'
 import { type LogEntry, type NamedEntry, readEntry } from './log-entry.ts'
+import { changed } from './outcomes.ts'
+import { repairedState, repairEntry } from './repair.ts'
 import { ANNOUNCE, LEASE, READ, WRITE } from './scripts.ts'
-import { pinnedBy, type RolloutState } from './state.ts'
+import { NO_ROLLOUT, pinnedBy, type RolloutState } from './state.ts'
 import { readState, stateToText } from './state-json.ts'
 import { transition } from './transition.ts'
+import { shortId } from './version.ts'
 import type { VersionStoreOptions } from './version-store.ts'
 
 /** A state as it was at a moment, by the clock of Redis. */
@@ -75,14 +78,43 @@ export class RolloutStore {
 
   /** @param version one of which is to be known whether it is in quarantine */
   async view(version = ''): Promise<StateView> {
-    const { state, quarantine, why, lease } = this.#keys
-    const read = await this.#link.run(
-      (client) => READ.run(client, [state, quarantine, why, lease], [version]),
+    const { now, rev, since, body, token, why: quarantined, lease: held } = await this.#read(version)
+    const controller = held?.replace(/^\d+ /, '')
+    try {
+      return { state: readState(body, rev, since), now, token, quarantined, controller }
+    } catch (error) {
+      throw new IntermixError('NOT_READY', this.#damaged(IntermixError.from(error).message))
+    }
+  }
+
+  /**
+   * Makes a version the stable one where the state is damaged, and only there: everybody runs it from then on. Versions,
+   * quarantine and log stay as they are.
+   */
+  async repair(version: string, by: string): Promise<Applied> {
+    const { rev, since, body, now, why: quarantined } = await this.#read(version)
+    const problem = problemOf(() => readState(body, rev, since))
+    if (problem === undefined)
+      return { kind: 'refused', refused: 'not-now', message: 'the state can be read: there is nothing to repair' }
+    if (quarantined !== undefined)
+      return {
+        kind: 'refused',
+        refused: 'quarantined',
+        message: `${shortId(version)} is in quarantine: ${quarantined}`,
+      }
+    const { state: key, quarantine } = this.#keys
+    const [pins, bad] = await this.#link.run(
+      async (client) => await Promise.all([client.hget(key, 'pins'), client.zrange(quarantine, 0, '-1')]),
       TIMEOUT_MS,
     )
-    const { now, token, why: quarantined, lease: held } = read
-    const controller = held?.replace(/^\d+ /, '')
-    return { state: readState(read.body, read.rev, read.since), now, token, quarantined, controller }
+    const reason = `the state was damaged (${problem})`
+    const there = { rev, body, pins: pins?.split(' ') ?? [], quarantined: new Set(bad) }
+    const state = repairedState(there, version, { reason: `${reason}; repaired by ${by}`, at: now })
+    const change = { ...changed({ ...state, rev }, repairEntry(version, reason)), state }
+    const event = { kind: 'repair', version, by }
+    const written = await this.#write({ ...NO_ROLLOUT, rev }, change, event, { lease: undefined, token: randomUUID() })
+    if (written.kind !== 'done') return { kind: 'lost', why: written.kind }
+    return { kind: 'done', state, entry: change.entry }
   }
 
   /**
@@ -158,10 +190,23 @@ export class RolloutStore {
     return held === owner ? entries.map(({ id, fields }) => ({ ...readEntry(fields), id })) : []
   }
 
+  #damaged(why: string): string {
+    const { state } = this.#keys
+    return (
+      `the state of config rollout in Redis (field body of ${state}) is damaged, or a newer release has written it: ${why}. ` +
+      'Processes keep what runs. If no newer release is in use, name the version that is to be stable: intermix rollout repair VERSION'
+    )
+  }
+
+  async #read(version: string) {
+    const { state, quarantine, why, lease } = this.#keys
+    return await this.#link.run((client) => READ.run(client, [state, quarantine, why, lease], [version]), TIMEOUT_MS)
+  }
+
   async #write(
     old: RolloutState,
     change: Change<RolloutState>,
-    event: RolloutEvent,
+    event: Pick<RolloutEvent, 'by'> & { readonly kind: string; readonly at?: number },
     { lease, token }: { lease: Lease | undefined; token: string },
   ) {
     const { state, lease: held, quarantine, why, votes, log } = this.#keys
@@ -186,6 +231,15 @@ export class RolloutStore {
       (client) => WRITE.run(client, [state, held, quarantine, why, votes, log], args),
       TIMEOUT_MS,
     )
+  }
+}
+
+function problemOf(read: () => unknown): string | undefined {
+  try {
+    read()
+    return undefined
+  } catch (error) {
+    return IntermixError.from(error).message
   }
 }
 

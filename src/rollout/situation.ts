@@ -28,14 +28,17 @@ export interface Situation {
   /** What was measured in this stage, by the candidate and by the stable version. */
   readonly byCandidate: readonly SeenObservation[]
   readonly byStable: readonly SeenObservation[]
-  /** Who ran the candidate, or was about to, or ran the stable version in this rollout, and fell silent. */
-  readonly silentCandidates: readonly SeenObservation[]
-  readonly silentStable: readonly SeenObservation[]
+  /**
+   * Who ran the candidate, or was about to, or ran the stable version in this rollout, and fell silent, or had to be started
+   * again, without a word of leaving.
+   */
+  readonly goneCandidates: readonly SeenObservation[]
+  readonly goneStable: readonly SeenObservation[]
   /** Against the candidate. */
   readonly votes: readonly Vote[]
   readonly illMs: ReadonlyMap<string, number>
   /** All that was said lately, and for how long it has been heard. */
-  readonly heard: { readonly observations: readonly SeenObservation[]; readonly watchedMs: number }
+  readonly heard: Observed & { readonly watchedMs: number }
 }
 
 export interface Seen {
@@ -50,19 +53,23 @@ export interface Seen {
   readonly watchedMs: number
   /** For how long processes have been seen that could not serve, in ms. */
   readonly illMs: ReadonlyMap<string, number>
+  /** By how much the clock of Redis has gone ahead of that of whoever judges, in this stage; where that is not known, 0. */
+  readonly leapMs: number
 }
 
 export function situationOf({ state, now, observed, watchedMs, illMs }: Seen, rollout: Rollout): Situation {
-  const { observations, votes } = observed
+  const { observations, died, votes } = observed
   const key = stageKey(state)
   const isInShadow = rollout.stage === 'shadow'
   const isOfCohort = ({ node }: SeenObservation) => (isInShadow ? node === rollout.first : runsCandidate(rollout, node))
   const present = observations.filter(({ ageMs }) => ageMs <= FRESH_MS)
   const staying = present.filter(({ isLeaving }) => !isLeaving)
+  const isOfRollout = ({ stage }: SeenObservation) => stage.startsWith(`${rollout.id}/`)
   const silent = observations.filter(
-    ({ stage, ageMs, isLeaving }) =>
-      stage.startsWith(`${rollout.id}/`) && !isLeaving && Math.min(ageMs, watchedMs) > SILENT_MS,
+    (one) => isOfRollout(one) && !one.isLeaving && Math.min(one.ageMs, watchedMs) > SILENT_MS,
   )
+  // That a process has died is certain where it was started again: nobody has to wait for it.
+  const gone = [...silent, ...died.filter(isOfRollout)]
   const lastedMs = Math.max(0, now - rollout.since)
   // Who dies while it takes the candidate into use has only ever spoken of the stable version.
   const isCandidates = (one: SeenObservation) =>
@@ -77,11 +84,11 @@ export function situationOf({ state, now, observed, watchedMs, illMs }: Seen, ro
     cohort: staying.filter(isOfCohort),
     byCandidate: observations.filter(({ stage, version }) => stage === key && version === rollout.candidate),
     byStable: observations.filter(({ stage, version }) => stage === key && version === state.stable),
-    silentCandidates: silent.filter(isCandidates),
-    silentStable: silent.filter((one) => !isCandidates(one) && one.version === state.stable),
+    goneCandidates: gone.filter(isCandidates),
+    goneStable: gone.filter((one) => !isCandidates(one) && one.version === state.stable),
     votes: votes.filter((vote) => vote.version === rollout.candidate && isOf(vote, rollout)),
     illMs,
-    heard: { observations, watchedMs },
+    heard: { ...observed, watchedMs },
   }
 }
 

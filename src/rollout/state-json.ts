@@ -7,6 +7,10 @@ import { STAGES, USUAL_PACE } from './stages.ts'
 import { NO_BASELINE, NO_ROLLOUT, type Outcome, type Rollout, type RolloutState } from './state.ts'
 import { isVersionId } from './version.ts'
 
+const OUTCOMES = ['stable', 'rolled-back', 'aborted', 'rejected', 'superseded'] as const
+/** Of ECMAScript, in ms. */
+const MAX_TIME = 8.64e15
+
 /** Without `rev` and the time when the stage began, which Redis has beside it. */
 export function stateToText(state: RolloutState): string {
   return JSON.stringify({ ...state, rev: undefined })
@@ -14,7 +18,7 @@ export function stateToText(state: RolloutState): string {
 
 /**
  * Reads a state; an empty text is that of no rollout yet.
- * @throws IntermixError INVALID_CONFIG where it is damaged: nothing is then concluded from it.
+ * @throws IntermixError NOT_READY where it is damaged, or from a release that knows more: nothing is then concluded from it.
  */
 export function readState(text: string, rev: number, since: number): RolloutState {
   if (text === '') return { ...NO_ROLLOUT, rev }
@@ -31,8 +35,26 @@ export function readState(text: string, rev: number, since: number): RolloutStat
     stable: versionOf(stable),
     previous: listOf(previous).filter((id): id is string => typeof id === 'string' && isVersionId(id)),
     rollout: isJsonObject(rollout) ? readRollout(rollout, since) : undefined,
-    ended: listOf(ended).filter(isJsonObject) as unknown as readonly Outcome[],
+    ended: listOf(ended).flatMap(readOutcome),
   }
+}
+
+/** One that makes no sense is left out: it is told, and nothing follows from it. */
+function readOutcome(json: unknown): readonly Outcome[] {
+  if (!isJsonObject(json)) return []
+  const { id, candidate, outcome, reason, at } = json
+  const known = OUTCOMES.find((name) => name === outcome)
+  if (typeof candidate !== 'string' || !isVersionId(candidate) || known === undefined || !isTime(at)) return []
+  return [{ id: textOf(id), candidate, outcome: known, reason: textOf(reason), at }]
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
+/** Milliseconds that a date can be made of. */
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= MAX_TIME
 }
 
 function readRollout(json: JsonObject, since: number): Rollout {
@@ -47,9 +69,9 @@ function readRollout(json: JsonObject, since: number): Rollout {
 function restOf(json: JsonObject): Omit<Rollout, 'candidate' | 'stage' | 'status' | 'since'> {
   const { id, by, at, reason, ending, hasty, attempts, first, threshold, baseline, pace, expectations } = json
   return {
-    id: typeof id === 'string' ? id : '',
-    by: typeof by === 'string' ? by : '',
-    at: typeof at === 'number' ? at : 0,
+    id: textOf(id),
+    by: textOf(by),
+    at: isTime(at) ? at : 0,
     reason: typeof reason === 'string' ? reason : undefined,
     ending: ending === 'rolled-back' || ending === 'aborted' ? ending : undefined,
     hasty: hasty === true,
@@ -82,5 +104,5 @@ function listOf(value: unknown): readonly unknown[] {
 }
 
 function damaged(why: string): IntermixError {
-  return new IntermixError('INVALID_CONFIG', `the state of config rollout in Redis is damaged: ${why}`)
+  return new IntermixError('NOT_READY', why)
 }

@@ -3,7 +3,7 @@
 import type { Change, ControllerEvent, Publish, Refusal, RolloutEvent } from './events.ts'
 import { isOperators, operate } from './operate.ts'
 import { changed, ended, refusal, rejected, restarted, rollingBack, settled } from './outcomes.ts'
-import { leastMs, stageAfter } from './stages.ts'
+import { leastMs, SHARES, stageAfter } from './stages.ts'
 import { type Baseline, NO_BASELINE, type Rollout, type RolloutState } from './state.ts'
 import { shortId } from './version.ts'
 
@@ -27,6 +27,12 @@ export function transition(state: RolloutState, event: RolloutEvent): Result {
   if (rollout.status !== 'running') return refusal('not-now', `the rollout is ${rollout.status}`)
   if (event.kind === 'advance') return advance(state, rollout, event)
   if (event.kind === 'choose-first') return chooseFirst(state, rollout, event.first, event.at)
+  if (event.kind === 'begin-again')
+    return changed(
+      { ...state, rollout: restarted(rollout, event.at) },
+      `${rollout.stage} begins again: ${event.reason}`,
+    )
+  if (event.kind === 'choose-cohort') return chooseCohort(state, rollout, event)
   return preflight(state, rollout, event)
 }
 
@@ -74,8 +80,9 @@ function preflight(
   if (rollout.stage !== 'preflight') return refusal('not-now', `the pre-flight is over: it is at ${rollout.stage}`)
   if (event.kind === 'fail-preflight') return rejected(state, rollout, event.reason, event.at)
   if (event.kind === 'begin-preflight') {
-    if (rollout.attempts < MAX_ATTEMPTS)
-      return changed({ ...state, rollout: { ...rollout, attempts: rollout.attempts + 1 } }, 'begin the pre-flight')
+    // Its longest wait counts from here: a version may be published long before there is a node that could try it.
+    const next = restarted({ ...rollout, attempts: rollout.attempts + 1 }, event.at)
+    if (rollout.attempts < MAX_ATTEMPTS) return changed({ ...state, rollout: next }, 'begin the pre-flight')
     return rejected(state, rollout, `${MAX_ATTEMPTS} pre-flights began and none came to an end`, event.at)
   }
   if (rollout.attempts === 0) return refusal('not-now', 'no pre-flight has begun')
@@ -115,6 +122,22 @@ function chooseFirst(state: RolloutState, rollout: Rollout, first: string, at: n
   return changed(
     { ...state, rollout: next },
     `${rollout.first ?? 'nobody'} has left: ${rollout.stage} begins again at ${first}`,
+  )
+}
+
+/** Who runs the candidate runs it on: the threshold never falls, and no stage is left by it. */
+function chooseCohort(
+  state: RolloutState,
+  rollout: Rollout,
+  { from, first, threshold, at }: Extract<ControllerEvent, { kind: 'choose-cohort' }>,
+): Result {
+  const { stage } = rollout
+  if (stage !== from || SHARES[stage] === undefined) return refusal('not-now', `it is at ${stage}, not in a share`)
+  if (rollout.first === first) return refusal('unchanged', `${first} runs it already`)
+  const next = restarted({ ...rollout, first, threshold: Math.max(rollout.threshold, threshold) }, at)
+  return changed(
+    { ...state, rollout: next },
+    `no node of the cohort is left: ${stage} begins again with ${first} and its share of those that are there`,
   )
 }
 

@@ -79,14 +79,14 @@ function viewOf({ state, now, controller }: StateView, observed: Observed): Roll
   }
 }
 
-/** While nothing is under way, processes say now and then that they are there. */
-const PRESENT_MS = 30_000
+/** While nothing is under way, processes say now and then that they are there: within so long, in ms. */
+export const PRESENT_MS = 30_000
 
 type Told = Pick<StateView, 'state' | 'now' | 'controller'>
 
 function factsOf({ state, now }: Told, rollout: Rollout, observed: Observed): RolloutFacts {
   // Whoever looks once has heard nothing for as long as that counts.
-  const seen = { state, now, observed, watchedMs: SILENT_MS, illMs: new Map<string, number>() }
+  const seen = { state, now, observed, watchedMs: SILENT_MS, illMs: new Map<string, number>(), leapMs: 0 }
   const situation = situationOf(seen, rollout)
   const { decision, guards } = judge(seen)
   return {

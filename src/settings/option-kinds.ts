@@ -19,7 +19,7 @@ export interface KindValues {
   address: Address
   /** `none`, or a Redis URL that `kernel/redis-url.ts` reads. */
   redis: string
-  /** An http or https URL without a trailing slash. */
+  /** An http or https URL without a trailing slash; with a query only where it may be a secret. */
   url: string
   duration: number
   integer: number
@@ -47,6 +47,8 @@ export interface ValueRules {
   readonly max?: number
   /** Whether an address may be a Unix socket. */
   readonly sockets?: boolean
+  /** The value may hold a secret: no message repeats it, and a URL may have a query. */
+  readonly isSecret?: true
   readonly pattern?: { readonly regex: RegExp; readonly allowed: string }
 }
 
@@ -146,14 +148,15 @@ function readRedis(text: string): ReadValue<'redis'> {
   }
 }
 
-function readUrl(text: string): ReadValue<'url'> {
+function readUrl(text: string, { isSecret = false }: { readonly isSecret?: boolean }): ReadValue<'url'> {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '') {
+  const isWrong = (url?.search !== '' && !isSecret) || url?.hash !== ''
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || isWrong) {
     return { allowed: 'an http or https URL, such as http://127.0.0.1:8080' }
   }
   // Nothing is fetched by such a URL, and errors would tell it.
   if (url.username !== '' || url.password !== '') return { allowed: 'a URL without user and password' }
-  return { value: url.href.replace(/\/+$/, '') }
+  return { value: url.search === '' ? url.href.replace(/\/+$/, '') : url.href }
 }
 
 function readDuration(text: string, rules: ValueRules): ReadValue<'duration'> {

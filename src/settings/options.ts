@@ -90,7 +90,7 @@ export function readOptions<T extends OptionTable>(
     const read = source.map((text) => readValue(spec.kind, text, spec))
     for (const [i, result] of read.entries()) {
       if ('allowed' in result)
-        problems.push(`${name}: ${quote(spec.kind, source[i] ?? '')} does not fit; give ${result.allowed}`)
+        problems.push(`${name}: ${quote(spec, source[i] ?? '')} does not fit; give ${result.allowed}`)
     }
     const good = read.flatMap((result) => ('value' in result ? [result.value] : []))
     values[key] = isList(spec.kind) ? good.flat() : good.at(-1)
@@ -103,9 +103,9 @@ export function showArgument(text: string): string {
   return text.replace(/^(.*?\/\/)?.*@/s, '$1***@')
 }
 
-/** Redis URLs hold passwords, and where one has a mistake nobody knows which part of it that is. */
-function quote(kind: Kind, text: string): string {
-  return kind === 'redis' ? 'the value' : `"${showArgument(text)}"`
+/** Redis URLs hold passwords, and where one has a mistake nobody knows which part of it that is; so do other secrets. */
+function quote({ kind, isSecret }: OptionSpec, text: string): string {
+  return kind === 'redis' || isSecret === true ? 'the value' : `"${showArgument(text)}"`
 }
 
 function missing(key: string, spec: OptionSpec): string {

@@ -42,6 +42,7 @@ export const SETTINGS = {
   },
   rolloutWebhook: {
     kind: 'url',
+    isSecret: true,
     placeholder: 'URL',
     description: 'Is told each change of config rollouts, by whichever node has one (Standard Webhooks).',
     defaultText: 'none',

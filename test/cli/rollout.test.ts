@@ -272,7 +272,8 @@ describe('intermix rollout, by hand', () => {
     const id = await toOneNode('b')
     await run('promote')
     await store.operate({ kind: 'advance', by: 'n1', from: 'one-node', threshold: 1, seen: NO_BASELINE, reason: '' })
-    await run('promote')
+    expect(await run('promote')).toMatchObject({ code: 1, errors: expect.stringContaining('promote --now') })
+    expect(await run('promote', '--now')).toMatchObject({ code: 0 })
     expect(await store.state()).toMatchObject({ stable: id, previous: [first] })
     expect(await run('rollback', first.slice(0, 10), '--reason', 'orders fail')).toMatchObject({ code: 0 })
     expect(await store.state()).toMatchObject({ stable: first, previous: [] })
@@ -350,5 +351,35 @@ describe('a wrong command', () => {
     expect(await runCommand(['rollout', 'status'], io)).toBe(2)
     expect(io.errors.join()).toContain('--redis: give the URL of the Redis that nodes and workers follow')
     expect(await runCommand(['rollout', 'status', '--redis', 'redis://127.0.0.1:1'], testIo())).toBe(3)
+  })
+})
+
+describe('intermix rollout repair', () => {
+  it('is the way out of a state that cannot be read, to what some process runs', async () => {
+    const stable = await settle('a')
+    const other = await toOneNode('b')
+    const refused = await run('repair', stable)
+    expect(refused).toMatchObject({ code: 1, errors: expect.stringContaining('there is nothing to repair') })
+    await link.run((client) => client.hset('{intermix-rollout}:state', 'body', '{"stable'))
+    const lost = await run('status')
+    expect(lost).toMatchObject({ code: 3, errors: expect.stringContaining('field body of {intermix-rollout}:state') })
+    const history = await run('history')
+    expect(history).toMatchObject({ code: 0, errors: expect.stringContaining('intermix rollout repair VERSION') })
+    expect(history.out).toContain(stable.slice(0, 12))
+    await observations.observe('n1', saying({ version: stable }))
+    const wrong = await run('repair', other)
+    expect(wrong).toMatchObject({ code: 1, errors: expect.stringContaining(`name one of ${stable.slice(0, 12)}`) })
+    expect(await run('repair')).toMatchObject({ code: 2 })
+    expect(await run('repair', stable.slice(0, 8), '--by', 'ann')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(`repair: ${stable.slice(0, 12)} is stable: the state was damaged`),
+    })
+    expect(await store.state()).toMatchObject({ stable, rollout: undefined })
+    expect(await json('history')).toMatchObject({
+      json: {
+        versions: [{}, {}],
+        log: expect.arrayContaining([expect.objectContaining({ event: 'repair', by: 'ann' })]),
+      },
+    })
   })
 })

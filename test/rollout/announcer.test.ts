@@ -48,6 +48,14 @@ const told = () =>
 const events = () => told().map(({ event }) => event)
 
 describe('changes of config rollouts', () => {
+  it('do not wait for a right that another clock gave, before Redis failed over', async () => {
+    await announcer('gone').look()
+    await change('a')
+    await link.client.hset(rolloutKeys(PREFIX).announced, 'until', Date.now() + 3_600_000)
+    await announcer('one').look()
+    expect(events()).toEqual(['publish', 'abort'])
+  })
+
   it('are told in their order, once each, signed; what was before the first look is not', async () => {
     await change('old')
     const one = announcer('one')

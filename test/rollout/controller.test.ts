@@ -25,6 +25,8 @@ const PACE = { ...NO_WAIT, stageMs: 0, pairs: 400, checks: 400 }
 let clock: FakeClock
 let isAway: boolean
 let areVersionsAway: boolean
+/** By how much the clock of Redis seems to be ahead. */
+let leapMs: number
 let log: KeptLog
 let nodes: SimulatedNode[]
 
@@ -39,6 +41,16 @@ const wire = wired(() => isAway)
 const store = new RolloutStore({ link: wire, prefix: PREFIX })
 const versions = new VersionStore({ link: wired(() => isAway || areVersionsAway), prefix: PREFIX })
 const observations = new Observations({ link: wire, prefix: PREFIX })
+
+const leaping: Pick<RolloutStore, 'view' | 'apply' | 'lease' | 'release'> = {
+  view: async () => {
+    const view = await store.view()
+    return { ...view, now: view.now + leapMs }
+  },
+  apply: (...args) => store.apply(...args),
+  lease: (owner) => store.lease(owner),
+  release: (owner) => store.release(owner),
+}
 
 /** Answers 250 checks between two looks, by the version that it is to run, and may lead. */
 class SimulatedNode {
@@ -60,7 +72,7 @@ class SimulatedNode {
   constructor(name: string) {
     this.name = name
     this.controller = new RolloutController({
-      store,
+      store: leaping,
       observations,
       versions,
       node: name,
@@ -93,6 +105,14 @@ class SimulatedNode {
     const isHealthy = version === undefined || version !== this.illWith
     const said = saying({ version, stage, rev: state.rev, counters: this.#counters.counters(), shadow, isHealthy })
     await observations.observe(this.name, said)
+  }
+
+  /** It ends in good order. */
+  async leave(): Promise<void> {
+    const state = await store.state()
+    const version = assignedVersion(state, this.name)?.version
+    await observations.observe(this.name, saying({ version, stage: stageKey(state), isLeaving: true }))
+    await this.controller.stop()
   }
 }
 
@@ -130,6 +150,7 @@ beforeEach(() => {
   clock = new FakeClock()
   isAway = false
   areVersionsAway = false
+  leapMs = 0
   log = new KeptLog()
   nodes = Array.from({ length: 4 }, (_, n) => new SimulatedNode(`n${n}`))
 })
@@ -164,6 +185,60 @@ describe('a controller', () => {
     expect(await store.state()).toMatchObject({ stable: idOf('a'), ended: [{ outcome: 'rolled-back' }, {}] })
     expect(log.lines.find((line) => line.startsWith('error'))).toContain('denials')
     expect(await publish('b')).toMatchObject({ kind: 'refused', refused: 'quarantined' })
+  })
+
+  it('goes on where a deployment replaces all nodes of a share by others', async () => {
+    nodes = Array.from({ length: 8 }, (_, n) => new SimulatedNode(`n${n}`))
+    await settle('a')
+    await publish('b')
+    await until('5%')
+    const old = nodes
+    nodes = Array.from({ length: 8 }, (_, n) => new SimulatedNode(`m${n}`))
+    for (const node of old) await node.leave()
+    await until('25%')
+    expect(touchedBy('b')).toHaveLength(1)
+    const events = (await store.log(20)).map(({ event }) => event)
+    expect(events.slice(0, 3)).toEqual(['advance', 'choose-cohort', 'advance'])
+    await until('idle')
+    expect((await store.state()).stable).toBe(idOf('b'))
+    for (const node of old) await node.controller.stop()
+  })
+
+  it('begins a stage again that would begin in an hour, as Redis has failed over to a clock that is behind', async () => {
+    await settle('a')
+    await publish('b')
+    await until('5%')
+    const later = String(Date.now() + 3_600_000)
+    await link.run((client) => client.hset(keys.state, 'since', later))
+    await link.run((client) => client.zadd(keys.seen, later, 'gone'))
+    await link.run((client) => client.hset(keys.observations, 'gone', JSON.stringify(saying())))
+    await turn()
+    expect(await store.log(1)).toMatchObject([{ event: 'begin-again' }])
+    // Who has died does not seem to speak for an hour.
+    const [known] = await link.run((client) => client.zmscore(keys.seen, 'gone'))
+    expect(Number(known)).toBeLessThan(Number(later) - 3_000_000)
+    await link.run((client) => client.zrem(keys.seen, 'gone'))
+    await until('idle')
+    expect((await store.state()).stable).toBe(idOf('b'))
+  })
+
+  it('begins a stage again, and takes nobody for silent, where the clock of Redis leaps ahead', async () => {
+    await settle('a')
+    await publish('b')
+    await until('one-node')
+    await turn()
+    leapMs = 3_600_000
+    for (const node of nodes) await node.controller.look()
+    expect(await store.log(1)).toMatchObject([
+      { event: 'begin-again', entry: expect.stringContaining('leapt ahead by') },
+    ])
+    // What is written has the time of the real one.
+    leapMs = 0
+    for (const node of nodes) await node.controller.look()
+    expect(await store.log(1)).toMatchObject([{ event: 'begin-again' }])
+    expect(phaseOf(await store.state())).toBe('one-node')
+    await until('idle')
+    expect((await store.state()).stable).toBe(idOf('b'))
   })
 
   it('rolls back for a vote, and within a look', async () => {

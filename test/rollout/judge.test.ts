@@ -1,6 +1,7 @@
 // What a judge makes of what processes say: guard by guard, and what follows.
 
 import { describe, expect, it } from 'vitest'
+import { runsCandidate } from '../../src/rollout/cohort.ts'
 import { judge } from '../../src/rollout/judge.ts'
 import { NO_COUNTERS, type SeenObservation, type ShadowCounts, type Vote } from '../../src/rollout/observation.ts'
 import { type Stage, USUAL_PACE } from '../../src/rollout/stages.ts'
@@ -19,6 +20,7 @@ interface Scene {
   readonly now?: number
   readonly votes?: readonly Vote[]
   readonly watchedMs?: number
+  readonly leapMs?: number
   /** How long `n0` has not been able to serve. */
   readonly illMs?: number
   /** Of `n0`, which runs the candidate or evaluates it; `undefined`: it is not there. */
@@ -27,6 +29,8 @@ interface Scene {
   /** Of `n1` alone. */
   readonly odd?: Partial<SeenObservation>
   readonly processes?: number
+  /** Starts that have died, of `n0` unless told. */
+  readonly dead?: readonly Partial<SeenObservation>[]
 }
 
 function stateOf({ stage, rollout }: Scene): RolloutState {
@@ -72,7 +76,7 @@ const shadow = (pairs: number, ...flips: readonly [to: string, count: number][])
 
 function judged(scene: Scene) {
   const state = stateOf(scene)
-  const { now = LATER, votes = [], watchedMs = LATER, illMs = 0, processes = 8 } = scene
+  const { now = LATER, votes = [], watchedMs = LATER, illMs = 0, leapMs = 0, processes = 8 } = scene
   const isServing = scene.stage !== 'shadow' && scene.stage !== 'preflight'
   const said = (
     node: string,
@@ -88,15 +92,17 @@ function judged(scene: Scene) {
   const others = Array.from({ length: processes - 1 }, (_, n) =>
     said(`n${n + 1}`, STABLE, 1_000, n === 0 ? { ...scene.others, ...scene.odd } : scene.others),
   )
+  const died = (scene.dead ?? []).map((more) => said('n0', CANDIDATE, 0, more))
   const isThere = !('canary' in scene) || scene.canary !== undefined
   const canary = said('n0', isServing ? CANDIDATE : STABLE, 1_000, { shadow: shadow(2_000), ...scene.canary })
   const observations = isThere ? [canary, ...others] : others
   const { decision, guards } = judge({
     state,
     now,
-    observed: { observations, votes },
+    observed: { observations, died, votes },
     watchedMs,
     illMs: new Map([['n0', illMs]]),
+    leapMs,
   })
   const told = decision.action === 'apply' ? decision.event.kind : decision.action
   const why =
@@ -124,11 +130,22 @@ describe('a judge', () => {
     const { decision } = judge({
       state: NO_ROLLOUT,
       now: 0,
-      observed: { observations: [], votes: [] },
+      observed: { observations: [], died: [], votes: [] },
       watchedMs: 0,
       illMs: new Map<string, number>(),
+      leapMs: 0,
     })
     expect(decision.action).toBe('wait')
+  })
+
+  it('pauses a pre-flight that has begun and leads to nothing', () => {
+    const preflight: Scene = { stage: 'preflight', now: USUAL_PACE.maxWaitMs }
+    expect(judged(preflight)).toMatchObject({ told: 'pause', reason: expect.stringContaining('has led to nothing') })
+    expect(judged({ ...preflight, now: USUAL_PACE.maxWaitMs - 1 }).told).toBe('preflight')
+    const pace = { ...USUAL_PACE, maxWaitMs: 1 }
+    expect(judged({ ...preflight, now: 60_000, rollout: { pace } }).told).toBe('preflight')
+    // Nobody was there that could have tried it.
+    expect(judged({ ...preflight, rollout: { attempts: 0 } }).told).toBe('preflight')
   })
 
   it('waits for the time of the stage', () => {
@@ -316,7 +333,38 @@ describe('a judge', () => {
     expect(gone.decision).toMatchObject({
       event: { kind: 'choose-first', first: expect.stringMatching(/^n[1-7]$/) as string },
     })
-    expect(judged({ stage: '5%', canary: { isLeaving: true } }).told).toBe('wait')
+  })
+
+  it('works a share out again where no node of its cohort is left', () => {
+    const replaced = judged({ stage: '5%', canary: { isLeaving: true }, processes: 21 })
+    expect(replaced.decision).toMatchObject({
+      event: { kind: 'choose-cohort', from: '5%', first: expect.stringMatching(/^n\d+$/) as string },
+    })
+    const { event } = replaced.decision as { event: { first: string; threshold: number } }
+    const rollout = { ...stateOf({ stage: '5%', rollout: event }).rollout } as Rollout
+    const names = Array.from({ length: 20 }, (_, n) => `n${n + 1}`)
+    expect(names.filter((node) => runsCandidate(rollout, node))).toEqual([event.first])
+    const quarter = judged({ stage: '25%', canary: { isLeaving: true }, processes: 21 }).decision
+    const { threshold } = (quarter as { event: { threshold: number } }).event
+    expect(names.filter((node) => runsCandidate({ ...rollout, threshold }, node))).toHaveLength(5)
+    // Nobody has heard of it for long, as where the whole rollout was paused meanwhile.
+    expect(judged({ stage: '5%', canary: undefined }).told).toBe('choose-cohort')
+    expect(judged({ stage: '5%', canary: undefined, rollout: { status: 'paused' } }).told).toBe('wait')
+    // A worker that is left answers no checks.
+    expect(judged({ stage: '5%', canary: { kind: 'worker' }, rollout: { first: 'gone' } }).told).toBe('choose-cohort')
+    const worker = { kind: 'worker' } as const
+    expect(judged({ stage: '5%', canary: { isLeaving: true }, others: worker }).told).toBe('wait')
+  })
+
+  it('replaces no cohort that may have died of the candidate', () => {
+    expect(judged({ stage: '5%', canary: { ageMs: 12_000 } }).told).toBe('wait')
+    expect(judged({ stage: '5%', canary: { ageMs: 16_000 } }).told).toBe('fail')
+    expect(judged({ stage: '5%', canary: { ageMs: 16_000 }, others: { ageMs: 16_000 } }).told).toBe('wait')
+    expect(judged({ stage: '5%', canary: undefined, watchedMs: 14_000 }).told).toBe('wait')
+    expect(judged({ stage: '100%', canary: { isLeaving: true } }).told).not.toBe('choose-cohort')
+    // One of two has left, the other one is silent.
+    const odd = { version: CANDIDATE, ageMs: 12_000 }
+    expect(judged({ stage: '5%', canary: { isLeaving: true }, odd }).told).toBe('wait')
   })
 
   it('blames the candidate for those who die while they take it into use', () => {
@@ -333,6 +381,35 @@ describe('a judge', () => {
     const most = judged({ stage: '50%', rollout: { threshold: 1 }, others: dying, processes: 5 })
     expect(most.told).toBe('fail')
     expect(most.guards[1]?.words).toContain('1 of 5 processes run it')
+  })
+
+  it('blames the candidate for those who were started again, and at once', () => {
+    const again = judged({ stage: 'one-node', dead: [{}], watchedMs: 0 })
+    expect(again).toMatchObject({ told: 'fail' })
+    expect(again.reason).toContain('n0 ran it and died: it was started again')
+    expect(judged({ stage: 'one-node', dead: [{ version: STABLE }] }).reason).toContain('n0 was to take it up and died')
+    // In another stage of this rollout, too, but in no other rollout, and not for those that run the stable version.
+    expect(judged({ stage: '25%', dead: [{ stage: 'try/one-node/0' }] }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', dead: [{ stage: 'before/one-node/0' }] }).told).toBe('advance')
+    expect(judged({ stage: 'one-node', dead: [{ node: 'n3', version: STABLE }] }).told).toBe('advance')
+    // Where as many of the others die, it is another thing that they die of.
+    const others = Array.from({ length: 7 }, (_, n) => ({ node: `n${n + 1}`, version: STABLE }))
+    expect(judged({ stage: 'one-node', dead: [{}, ...others] }).told).toBe('advance')
+    // It is there again: nobody is missing.
+    const many: Scene = { stage: '50%', rollout: { threshold: 1 }, others: { version: CANDIDATE }, processes: 40 }
+    expect(judged({ ...many, dead: [{}] }).guards[1]?.words).toContain('40 of 40 processes run it')
+  })
+
+  it('begins a stage again where Redis has failed over to a machine whose clock is another one', () => {
+    const rollout = { since: LATER + 3_600_000 }
+    expect(judged({ stage: 'one-node', rollout })).toMatchObject({
+      told: 'begin-again',
+      reason: 'by the clock of Redis it begins in 3600 s',
+    })
+    expect(judged({ stage: 'one-node', leapMs: 60_000 }).reason).toBe('the clock of Redis has leapt ahead by 60 s')
+    expect(judged({ stage: 'one-node', rollout: { since: LATER + 2_000 }, leapMs: 2_000 }).told).toBe('wait')
+    expect(judged({ stage: 'one-node', leapMs: 60_000, canary: { ageMs: 16_000 } }).told).toBe('fail')
+    expect(judged({ stage: 'one-node', rollout: { ...rollout, status: 'paused' } }).told).toBe('wait')
   })
 
   it('compares times only where a node runs the stable version', () => {

@@ -14,6 +14,7 @@ export interface LoggedEvent {
   readonly kind: string
   readonly version?: string
   readonly again?: boolean
+  readonly now?: boolean
 }
 
 /** What attempts have been through. */
@@ -32,6 +33,8 @@ export class History {
       this.#stages.set(rollout.id, (this.#stages.get(rollout.id) ?? new Set()).add(rollout.stage))
     if (after.stable !== before.stable) this.#settled(before, event, after)
     this.#noteBad(before, event, after)
+    for (const version of after.previous)
+      assert.ok(!this.#bad.has(version), 'what is in quarantine may be gone back to')
     assert.ok(cohortOf(rollout).length <= mostOf(rollout), `too many run it at ${rollout?.stage}`)
   }
 
@@ -55,17 +58,24 @@ export class History {
     if (kind === 'promote' && steps === 1) assert.equal(old.stage, '50%')
     if (kind === 'advance') assert.ok(now.since - old.since >= leastMs(old.stage, old.pace), `too early: ${old.stage}`)
     if (steps !== 0) assert.deepEqual([old.status === 'running' || kind === 'promote', now.status], [true, 'running'])
+    if (kind === 'choose-cohort') {
+      assert.deepEqual([old.status, SHARES.includes(old.stage)], ['running', true])
+      assert.ok(now.since >= old.since && now.first !== old.first, 'the share begins again, with another node')
+    }
+    assert.ok(now.threshold >= old.threshold, 'the threshold falls')
+    if (kind !== 'advance' && kind !== 'choose-cohort') assert.equal(now.threshold, old.threshold)
     // Who runs the candidate runs it on, unless all go back or the one node is another one.
     const remaining = new Set(cohortOf(now))
-    if (now.status !== 'rolling-back' && kind !== 'choose-first')
+    if (now.status !== 'rolling-back' && kind !== 'choose-first' && kind !== 'choose-cohort')
       assert.deepEqual(
         cohortOf(old).filter((node) => !remaining.has(node)),
         [],
       )
   }
 
-  #settled(before: RolloutState, { kind }: LoggedEvent, after: RolloutState): void {
+  #settled(before: RolloutState, { kind, now }: LoggedEvent, after: RolloutState): void {
     const { rollout } = before
+    if (kind === 'promote') assert.equal(now, true, 'the bake is left out by accident')
     if (kind === 'rollback') {
       assert.ok(before.previous.includes(after.stable ?? ''), 'it was never stable')
       return

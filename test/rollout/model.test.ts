@@ -109,7 +109,7 @@ function publishing(world: World, version: string, pace: typeof NO_WAIT, again: 
 const operators: fc.Arbitrary<Wish> = fc.oneof(
   fc.constantFrom<Wish>(
     { kind: 'resume', by: 'ops' },
-    { kind: 'promote', by: 'ops' },
+    { kind: 'promote', by: 'ops', now: true },
     { kind: 'pause', by: 'ops', reason: 'wait' },
     { kind: 'abort', by: 'ops', reason: 'no' },
     { kind: 'rollback', by: 'ops', to: undefined, reason: 'bad' },
@@ -129,6 +129,13 @@ const thoughts: fc.Arbitrary<Wish> = fc.oneof(
   },
   { weight: 4, arbitrary: fc.constant<Wish>({ kind: 'fail-preflight', by: 'c', reason: 'r' }) },
   { weight: 2, arbitrary: fc.nat(3).map((n): Wish => ({ kind: 'choose-first', by: 'c', first: `n${n}` })) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .record({ from: fc.constantFrom(...STAGES), threshold: fc.double({ min: 0, max: 1, noNaN: true }), n: fc.nat(3) })
+      .map(({ n, ...more }): Wish => ({ kind: 'choose-cohort', by: 'c', first: `n${n}`, ...more })),
+  },
+  { weight: 2, arbitrary: fc.constant<Wish>({ kind: 'begin-again', by: 'c', reason: 'r' }) },
   { weight: 2, arbitrary: fc.constant<Wish>({ kind: 'fail', by: 'c', reason: 'guard' }) },
   { weight: 4, arbitrary: fc.constant<Wish>({ kind: 'finish-rollback', by: 'c' }) },
   {
@@ -223,7 +230,7 @@ const commands = [
       ),
     ),
   operators.map((wish) => step(`operator ${wish.kind}`, () => store.operate(wish))),
-  fc.constant(step('operator promotes', () => store.operate({ kind: 'promote', by: 'ops' }))),
+  fc.constant(step('operator promotes', () => store.operate({ kind: 'promote', by: 'ops', now: false }))),
   fc
     .tuple(operators, operators)
     .map(([one, other]) =>

@@ -61,7 +61,7 @@ describe('a user with least rights', () => {
     expect(await operator.versions.resolve(idOf('a').slice(0, 8))).toBe(idOf('a'))
     expect(await operator.versions.list()).toHaveLength(1)
     expect(await operator.store.log(5)).toHaveLength(1)
-    expect(await operator.observations.read()).toEqual({ observations: [], votes: [] })
+    expect(await operator.observations.read()).toEqual({ observations: [], died: [], votes: [] })
 
     const node = await as('node')
     const lease = await node.store.lease('n1')

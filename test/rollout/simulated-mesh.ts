@@ -110,7 +110,14 @@ export function rollOut(options: MeshOptions): MeshResult {
       (sum, { version, counters, pairs }) => sum + pairs + (version === CANDIDATE ? counters.checks : 0),
       0,
     )
-    const seen = { state, now, observed: { observations, votes: [] }, watchedMs: now, illMs: new Map<string, number>() }
+    const seen = {
+      state,
+      now,
+      observed: { observations, died: [], votes: [] },
+      watchedMs: now,
+      illMs: new Map<string, number>(),
+      leapMs: 0,
+    }
     const { decision } = judge(seen)
     if (decision.action === 'apply') apply({ ...decision.event, at: now, by })
   }
@@ -156,6 +163,7 @@ function said({ name, stage, version, counters, pairs, flips }: Node, state: Rol
   return {
     node: name,
     ageMs: 0,
+    start: name,
     kind: 'node',
     version,
     stage,

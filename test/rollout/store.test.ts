@@ -4,8 +4,9 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { assignedVersion } from '../../src/rollout/cohort.ts'
 import { Observations } from '../../src/rollout/observations.ts'
 import { rolloutKeys } from '../../src/rollout/keys.ts'
+import { readObserved } from '../../src/rollout/read-observed.ts'
 import { RolloutStore, type Wish } from '../../src/rollout/rollout-store.ts'
-import { USUAL_PACE } from '../../src/rollout/stages.ts'
+import { STAGES, USUAL_PACE } from '../../src/rollout/stages.ts'
 import { NO_BASELINE, NO_ROLLOUT } from '../../src/rollout/state.ts'
 import { VersionStore } from '../../src/rollout/version-store.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
@@ -38,6 +39,15 @@ async function settle(name: string): Promise<void> {
     { kind: 'pass-preflight', by: 'n', first: undefined, isServed: false },
   ] as const)
     expect(await store.operate(wish)).toMatchObject({ kind: 'done' })
+}
+
+/** One that is stable after others were. */
+async function become(name: string): Promise<void> {
+  const first: Wish = { kind: 'pass-preflight', by: 'n', first: 'n1', isServed: true }
+  for (const wish of [publish(name), { kind: 'begin-preflight', by: 'n' }, first] as const) await store.operate(wish)
+  for (const from of STAGES.slice(1))
+    await store.operate({ kind: 'advance', by: 'n', from, threshold: 1, seen: NO_BASELINE, reason: 'fine' })
+  expect((await store.state()).stable).toBe(idOf(name))
 }
 
 describe('versions in Redis', () => {
@@ -174,12 +184,110 @@ describe('the state in Redis', () => {
   it('is not made up where it is damaged', async () => {
     for (const body of ['{', '[]', '{"rollout":{}}']) {
       await link.run((client) => client.hset(keys.state, 'rev', 1, 'body', body))
-      await expect(store.state()).rejects.toMatchObject({ code: 'INVALID_CONFIG' })
+      await expect(store.state()).rejects.toMatchObject({ code: 'NOT_READY' })
+      await expect(store.state()).rejects.toThrow(
+        /field body of \{test-rollout\}:state.*intermix rollout repair VERSION/,
+      )
     }
+  })
+
+  it('is repaired by an operator where it is damaged, with all that can be saved, and nowhere else', async () => {
+    await settle('a')
+    for (const name of ['b', 'c']) await become(name)
+    expect(await store.repair(idOf('c'), 'ann')).toMatchObject({ kind: 'refused', refused: 'not-now' })
+    await store.operate(publish('d'))
+    await store.operate({ kind: 'fail', by: 'n', reason: 'no' })
+    await store.operate(publish('e'))
+    const { rev } = await store.state()
+    const body = (await link.run((client) => client.hget(keys.state, 'body'))) ?? ''
+    const damage = async (text: string) => await link.run((client) => client.hset(keys.state, 'body', text))
+    await damage(body.replace('"stage":"preflight"', '"stage":"unheard-of"'))
+    expect(await store.repair(idOf('d'), 'ann')).toMatchObject({ refused: 'quarantined' })
+    expect(await store.repair(idOf('c'), 'ann')).toMatchObject({ kind: 'done' })
+    expect(await store.state()).toMatchObject({
+      rev: rev + 1,
+      stable: idOf('c'),
+      previous: [idOf('b'), idOf('a')],
+      rollout: undefined,
+      ended: [{ outcome: 'aborted', candidate: idOf('c') }, { outcome: 'rejected', candidate: idOf('d') }, {}, {}, {}],
+    })
+    const [last] = await store.log(1)
+    expect(last).toMatchObject({
+      event: 'repair',
+      by: 'ann',
+      rev: rev + 1,
+      entry: expect.stringContaining('cannot be read'),
+    })
+    // Nothing of it can be read: what was relied on is known still, and what was under way is among it.
+    await damage('{"stable":')
+    expect(await store.repair(idOf('b'), 'ann')).toMatchObject({ kind: 'done' })
+    expect(await store.state()).toMatchObject({ stable: idOf('b'), previous: [idOf('c'), idOf('a')] })
+    // Which of them came last is not known: it has to be named.
+    const back = { kind: 'rollback', by: 'ann', to: undefined, reason: 'x' } as const
+    expect(await store.operate(back)).toMatchObject({ refused: 'not-now' })
+    expect(await store.operate({ ...back, to: idOf('a') })).toMatchObject({ kind: 'done' })
+  })
+
+  it('takes what needs no time from a clock that is behind, too', async () => {
+    await settle('a')
+    await store.operate(publish('b'))
+    await link.run((client) => client.hset(keys.state, 'since', Date.now() + 3_600_000))
+    expect(await store.operate({ kind: 'abort', by: 'ops', reason: 'no' })).toMatchObject({ kind: 'done' })
+  })
+
+  it('leaves out outcomes that make no sense', async () => {
+    const good = { id: 'x', candidate: idOf('a'), outcome: 'stable', reason: '', at: 5 }
+    const ended = [
+      { ...good, at: 1e300 },
+      { ...good, at: 'x' },
+      { ...good, outcome: 'x' },
+      { ...good, candidate: 7 },
+      good,
+    ]
+    await link.run((client) => client.hset(keys.state, 'rev', 1, 'body', JSON.stringify({ ended })))
+    expect((await store.state()).ended).toEqual([good])
   })
 })
 
 describe('what processes say', () => {
+  it('tells of those that were started again without a word of leaving', async () => {
+    const [first, second] = ['11111111-1111', '22222222-2222']
+    const said = saying({ version: idOf('b'), stage: 's' })
+    await observations.observe('n2', { ...said, start: first })
+    await observations.observe('n2', { ...said, start: first, rev: 9 })
+    expect((await observations.read()).died).toEqual([])
+    await observations.observe('n2', { ...said, start: second, version: idOf('a') })
+    await observations.observe('n2', { ...said, start: second, version: idOf('a'), rev: 10 })
+    const { observations: there, died } = await observations.read()
+    expect(there).toMatchObject([{ node: 'n1' }, { node: 'n2', start: second, version: idOf('a'), rev: 10 }])
+    expect(died).toMatchObject([{ node: 'n2', start: first, version: idOf('b'), rev: 9 }])
+    // One of each version is enough, however often it is started again.
+    for (let n = 0; n < 10; n++)
+      await observations.observe('n2', { ...said, start: `33333333-${n}`, version: undefined })
+    expect((await observations.read()).died).toHaveLength(3)
+    await observations.observe('n2', { ...said, start: '33333333-9', isLeaving: true, version: idOf('c') })
+    await observations.observe('n2', { ...said, start: first })
+    expect((await observations.read()).died.map(({ version }) => version)).not.toContain(idOf('c'))
+  })
+
+  it('is read a hundred at a time, so that requests are answered meanwhile', async () => {
+    const said = Array.from({ length: 250 }, (_, n) => [`n${n}`, 5, JSON.stringify(saying({ stage: 's' }))])
+    let turns = 0
+    const turn = async () => {
+      turns++
+      await Promise.resolve()
+    }
+    const read = await readObserved(said.flat(), turn)
+    expect([read.observations.length, turns]).toEqual([250, 2])
+  })
+
+  it('knows nothing of starts from a release that names none', async () => {
+    await observations.observe('n1', saying({ version: idOf('a'), start: 'new' }))
+    await link.run((client) => client.hset(keys.observations, 'n1', JSON.stringify({ stage: 's', version: idOf('a') })))
+    await observations.observe('n1', saying({ version: idOf('a'), start: 'newer' }))
+    expect(await observations.read()).toMatchObject({ died: [], observations: [{ node: 'n1', start: 'newer' }] })
+  })
+
   beforeEach(() => observations.observe('n1', saying({ version: idOf('a'), stage: 's', rev: 3 })))
 
   it('is read by all, and their last word counts', async () => {

@@ -19,6 +19,7 @@ export const NO_WAIT: Pace = { ...USUAL_PACE, shadowMs: 0, stageMs: 0, bakeMs: 0
 /** A healthy node that has seen nothing yet. */
 export function saying(more: Partial<Observation> = {}): Observation {
   return {
+    start: '',
     kind: 'node',
     version: undefined,
     stage: '',

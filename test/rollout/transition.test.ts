@@ -67,6 +67,11 @@ describe('a candidate', () => {
     expect(pinnedBy(stable)).toEqual([idOf('b'), idOf('a'), idOf('z')])
   })
 
+  it('has the time of its pre-flight from when that begins', () => {
+    const begun = after(SETTLED, PUBLISH, { kind: 'begin-preflight' })
+    expect(begun.rollout).toMatchObject({ at: HOUR, since: 2 * HOUR, attempts: 1 })
+  })
+
   it('keeps its time in each stage', () => {
     const early = transition(SHADOW, {
       ...advance('shadow'),
@@ -138,6 +143,29 @@ describe('a candidate', () => {
     expect(refused(SHADOW, { kind: 'choose-first', first: 'n1' })).toContain('already')
     expect(refused(QUARTER, { kind: 'choose-first', first: 'n2' })).toContain('more than one node')
   })
+
+  it('begins any stage again whose time cannot be told, and goes no further by it', () => {
+    for (const state of [SHADOW, ONE, QUARTER, ALL]) {
+      const again = after(state, { kind: 'begin-again', reason: 'the clock' })
+      expect(again.rollout).toEqual({ ...state.rollout, since: (state.rev + 1) * HOUR })
+    }
+    expect(refused(after(QUARTER, { kind: 'pause', reason: '' }), { kind: 'begin-again', reason: '' })).toContain(
+      'paused',
+    )
+  })
+
+  it('begins a share again where another cohort takes it over, and no other stage', () => {
+    const others = { kind: 'choose-cohort', first: 'n2', threshold: 0.4 } as const
+    const moved = after(QUARTER, { ...others, from: '25%' })
+    expect(moved.rollout).toMatchObject({ stage: '25%', first: 'n2', threshold: 0.4, since: 7 * HOUR })
+    expect(stageKey(moved)).not.toBe(stageKey(QUARTER))
+    expect(after(QUARTER, { ...others, from: '25%', threshold: 0.1 }).rollout?.threshold).toBe(0.3)
+    expect(refused(QUARTER, { ...others, from: '50%' })).toContain('it is at 25%')
+    for (const state of [SHADOW, ONE, ALL])
+      expect(refused(state, { ...others, from: state.rollout?.stage ?? 'shadow' })).toContain('not in a share')
+    expect(refused(QUARTER, { ...others, first: 'n1', from: '25%' })).toContain('runs it already')
+    expect(refused(after(QUARTER, { kind: 'pause', reason: 'x' }), { ...others, from: '25%' })).toContain('paused')
+  })
 })
 
 describe('an operator', () => {
@@ -155,15 +183,19 @@ describe('an operator', () => {
   })
 
   it('promotes past the shares, and past nothing else', () => {
-    const hasty = after(SHADOW, { kind: 'promote' })
+    const hasty = after(SHADOW, { kind: 'promote', now: false })
     expect(
       [hasty, after(hasty, advance('shadow')), after(hasty, advance('shadow'), advance('one-node'))].map(phaseOf),
     ).toEqual(['shadow', 'one-node', '100%'])
-    expect(refused(hasty, { kind: 'promote' })).toContain('already')
+    expect(refused(hasty, { kind: 'promote', now: false })).toContain('already')
     expect(refused(hasty, advance('one-node'))).toContain('at shadow')
-    expect(phaseOf(after(QUARTER, { kind: 'promote' }))).toBe('100%')
-    expect(after(ALL, { kind: 'promote' }).stable).toBe(idOf('b'))
-    expect(phaseOf(after(ONE, { kind: 'pause', reason: '' }, { kind: 'promote' }))).toBe('one-node')
+    expect(phaseOf(after(QUARTER, { kind: 'promote', now: false }))).toBe('100%')
+    expect(after(ALL, { kind: 'promote', now: true }).stable).toBe(idOf('b'))
+    // Twice is no word for leaving out the bake.
+    const promoted = after(QUARTER, { kind: 'promote', now: true })
+    expect(phaseOf(promoted)).toBe('100%')
+    expect(refused(promoted, { kind: 'promote', now: false })).toContain('promote --now makes it stable at once')
+    expect(phaseOf(after(ONE, { kind: 'pause', reason: '' }, { kind: 'promote', now: false }))).toBe('one-node')
   })
 
   it('aborts, which holds nothing against the content', () => {
@@ -175,7 +207,7 @@ describe('an operator', () => {
     expect(phaseOf(after(done, PUBLISH))).toBe('preflight')
     expect(after(SETTLED, PUBLISH, { kind: 'abort', reason: 'no' }).ended[0]?.outcome).toBe('aborted')
     expect(refused(SETTLED, { kind: 'abort', reason: '' })).toContain('no rollout')
-    expect(refused(change.state, { kind: 'promote' })).toContain('being rolled back: no')
+    expect(refused(change.state, { kind: 'promote', now: false })).toContain('being rolled back: no')
   })
 
   it('rolls back to what is stable, or was', () => {
@@ -196,6 +228,15 @@ describe('an operator', () => {
     expect(refused(after(ONE, back), back)).toContain('already')
   })
 
+  it('goes back to nothing that is in quarantine, although it was stable once', () => {
+    const again = after({ ...SETTLED, previous: [idOf('b'), idOf('z')] }, PUBLISH)
+    expect(after(again, { kind: 'fail-preflight', reason: 'x' }).previous).toEqual([idOf('z')])
+    const shadow = after(again, { kind: 'begin-preflight' }, { kind: 'pass-preflight', first: 'n1', isServed: true })
+    expect(after(shadow, { kind: 'fail', reason: 'x' }).previous).toEqual([idOf('z')])
+    expect(after(shadow, { kind: 'abort', reason: 'x' }).previous).toEqual([idOf('b'), idOf('z')])
+    expect(after(shadow, { kind: 'rollback', to: idOf('z'), reason: 'x' }).previous).toEqual([])
+  })
+
   it('goes back by no more than one version for two who ask at once, a guard or operators', () => {
     const back: Untimed = { kind: 'rollback', to: undefined, reason: 'bad' }
     const guarded = after(ONE, { kind: 'fail', reason: 'errors' }, { kind: 'finish-rollback' })
@@ -208,6 +249,6 @@ describe('an operator', () => {
     expect(refused(once, back)).toContain(`of ${shortId(idOf('y'))}`)
     expect(after(once, { ...back, to: idOf('y') }).stable).toBe(idOf('y'))
     // What has become stable is what they want to leave.
-    expect(after(ALL, { kind: 'promote' }, back).stable).toBe(idOf('a'))
+    expect(after(ALL, { kind: 'promote', now: true }, back).stable).toBe(idOf('a'))
   })
 })

@@ -379,6 +379,24 @@ describe('the Redis settings', () => {
   })
 })
 
+describe('the URL of a webhook', () => {
+  const none = [...config, '--redis=none']
+
+  it('may have a query, which is often its secret', () => {
+    const url = 'https://hooks.example.com/T1/B2/?key=s3cret&x=/'
+    expect(settings('node', [...none, `--rollout-webhook=${url}`]).rolloutWebhook).toBe(url)
+    expect(settings('node', [...none, '--rollout-webhook=https://host/a/']).rolloutWebhook).toBe('https://host/a')
+  })
+
+  it('is repeated by no message', () => {
+    for (const url of ['ftp://host/?key=s3cret', 'https://host/s3cret#s3cret', 'host?key=s3cret']) {
+      const found = problems('node', [...none, `--rollout-webhook=${url}`])
+      expect(found).toEqual([expect.stringContaining('--rollout-webhook: the value does not fit')])
+      expect(found.join('')).not.toContain('s3cret')
+    }
+  })
+})
+
 describe('the settings table', () => {
   it('gives each setting its own flag and variable', () => {
     const keys = Object.keys(SETTINGS)

@@ -22,6 +22,13 @@ export const ROLLOUT_DECIDED_BY_STABLE_TOTAL = counter({
   help: 'Checks that a candidate on trial could not decide, answered by the stable version as other nodes answer them.',
 })
 
+export const ROLLOUT_CACHE_USABLE = gauge({
+  name: 'rollout_cache_usable',
+  unit: '0 or 1',
+  merge: 'min',
+  help: 'Whether --config-cache could be written the last time; 0: a restart will not know what this process has learnt, and may need Redis.',
+})
+
 export const ROLLOUT_VERSIONS_TOTAL = counter({
   name: 'rollout_versions_total',
   unit: 'versions',
@@ -46,6 +53,8 @@ export const ROLLOUT_TRANSITIONS_TOTAL = counter({
       'pass-preflight',
       'fail-preflight',
       'choose-first',
+      'choose-cohort',
+      'begin-again',
       'advance',
       'fail',
       'finish-rollback',

@@ -2,7 +2,7 @@
 -- KEYS: 1 observations: hash of process -> JSON; 2 seen: sorted set of process -> ms when it spoke last; 3 votes: hash of
 --       process -> JSON
 -- ARGV: 1 ms for which what was said counts
--- Returns: {{process, ms ago, JSON, …}, {process, JSON, …}}
+-- Returns: {{process (or `process\nversion`, of a start that has died), ms ago, JSON, …}, {process, JSON, …}}
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local reply = {}

@@ -16,7 +16,8 @@ if rev == tonumber(ARGV[1]) + 1 and state[3] == ARGV[3] then return {'done', rev
 if rev ~= tonumber(ARGV[1]) then return {'stale', rev} end
 if ARGV[2] ~= '' and string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) ') ~= ARGV[2] then return {'lease'} end
 local lasted = now - (tonumber(state[2]) or now)
-if lasted < tonumber(ARGV[7]) then return {'early', lasted} end
+-- What asks for no time is written by a clock that is behind, too: a rollback must not wait for it.
+if tonumber(ARGV[7]) > 0 and lasted < tonumber(ARGV[7]) then return {'early', lasted} end
 
 redis.call('HSET', KEYS[1], 'rev', rev + 1, 'token', ARGV[3], 'body', ARGV[4], 'pins', ARGV[5])
 if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'since', ms) end

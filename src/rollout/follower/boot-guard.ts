@@ -2,7 +2,17 @@
 // has not proved itself here, that is written down; once the process has served well by it for a while, it has. A start that finds
 // it still unproved counts; after two of them, or an error that ended the process, another version runs and this one is bad.
 
-import { type Attempt, isSame, MAX_CONFIRMED, NO_RECORDS, type Records, withBad } from './records.ts'
+import type { Clock } from '../../kernel/ports.ts'
+import {
+  type Attempt,
+  type Bad,
+  heldUntil,
+  isSame,
+  MAX_CONFIRMED,
+  NO_RECORDS,
+  type Records,
+  withBad,
+} from './records.ts'
 
 /** Where records outlive the process; unset: they do not. */
 export interface RecordsStore {
@@ -10,23 +20,36 @@ export interface RecordsStore {
   write(records: Records): void
 }
 
-/** Starts that do not reach a proof. */
+/** Starts that do not reach a proof; of a version that was bad before, one is enough. */
 const MAX_ATTEMPTS = 2
+const MAX_RETRIES = 1
 
 export class BootGuard {
   readonly #store: RecordsStore
+  readonly #clock: Pick<Clock, 'now'>
 
-  constructor(store: RecordsStore | undefined) {
+  constructor(store: RecordsStore | undefined, clock: Pick<Clock, 'now'>) {
     this.#store = store ?? inMemory()
+    this.#clock = clock
   }
 
   get records(): Records {
     return this.#store.records
   }
 
-  /** Whether this process holds a version for bad in this attempt to roll it out. */
+  /** Whether this process holds a version for bad in this attempt to roll it out, now. */
   isBad(attempt: Attempt): boolean {
-    return this.records.bad.some((bad) => isSame(bad, attempt))
+    const bad = this.#badOf(attempt)
+    const until = bad && heldUntil(bad)
+    if (bad === undefined || until === undefined) return bad !== undefined
+    const now = this.#clock.now()
+    // A clock that was set back would hold it for longer than anybody wants.
+    return now < until && now >= bad.at
+  }
+
+  /** Whether a version is tried again that was bad before. */
+  isAgain(attempt: Attempt): boolean {
+    return this.#badOf(attempt) !== undefined && !this.isBad(attempt)
   }
 
   /** Holds a version for bad from now on. */
@@ -34,7 +57,7 @@ export class BootGuard {
     const { records } = this
     if (this.isBad(attempt)) return
     const boot = records.boot?.version === attempt.version ? undefined : records.boot
-    this.#store.write(withBad({ ...records, boot }, { ...attempt, reason, isTold: false }))
+    this.#store.write(withBad({ ...records, boot }, attempt, reason, this.#clock.now()))
   }
 
   /** The others know of it. */
@@ -56,21 +79,30 @@ export class BootGuard {
       return true
     }
     const before = records.boot !== undefined && isSame(records.boot, attempt) ? records.boot.attempt : 0
-    if (before >= MAX_ATTEMPTS) {
-      this.reject(attempt, `the process started ${before} times with it and did not get to serve well`)
+    if (before >= (this.isAgain(attempt) ? MAX_RETRIES : MAX_ATTEMPTS)) {
+      const often = before === 1 ? 'once more' : `${before} times`
+      this.reject(attempt, `the process started ${often} with it and did not get to serve well`)
       return false
     }
     this.#store.write({ ...records, boot: { version: attempt.version, rollout: attempt.rollout, attempt: before + 1 } })
     return true
   }
 
+  /** Whether nothing would change by `confirm`. */
+  isConfirmed(version: string): boolean {
+    const { confirmed, boot } = this.records
+    const bad = this.#badOf({ version, rollout: '' })
+    return confirmed[0] === version && boot?.version !== version && bad === undefined
+  }
+
   /** The process has served well by a version for a while. */
   confirm(version: string): void {
     const { records } = this
-    if (records.confirmed[0] === version && records.boot === undefined) return
+    if (this.isConfirmed(version)) return
     const confirmed = [version, ...records.confirmed.filter((id) => id !== version)].slice(0, MAX_CONFIRMED)
     const boot = records.boot?.version === version ? undefined : records.boot
-    this.#store.write({ ...records, confirmed, boot })
+    const bad = records.bad.filter((each) => !isSame(each, { version, rollout: '' }))
+    this.#store.write({ ...records, confirmed, boot, bad })
   }
 
   /** What is the stable version of the mesh. */
@@ -99,6 +131,10 @@ export class BootGuard {
   /** This process ends in good order: that it did not get to prove a version says nothing. */
   ended(): void {
     if (this.records.boot !== undefined) this.#store.write({ ...this.records, boot: undefined })
+  }
+
+  #badOf(attempt: Attempt): Bad | undefined {
+    return this.records.bad.find((bad) => isSame(bad, attempt))
   }
 }
 

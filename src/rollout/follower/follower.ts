@@ -240,6 +240,8 @@ export class Follower {
     if (files === undefined || this.#isStopped) return false
     // What is gone back to must be here when Redis is not.
     if (attempt.rollout !== '' && this.#state?.stable !== undefined) await versions.files(this.#state.stable)
+    if (guard.isAgain(attempt))
+      this.#options.log.warn(about(attempt), 'the stable version of the config, which was bad here, is tried again')
     if (!guard.begin(attempt) && !isLast) {
       this.#options.log.error(about(attempt), 'this version of the config is bad here: another one runs')
       return false

@@ -21,6 +21,10 @@ export interface Bad extends Attempt {
   readonly reason: string
   /** Whether the others have been told. */
   readonly isTold: boolean
+  /** Since when, on the clock of this machine, in ms. */
+  readonly at: number
+  /** How often it was found so. */
+  readonly times: number
 }
 
 export interface Records {
@@ -40,11 +44,32 @@ export const MAX_CONFIRMED = 2
 const MAX_BAD = 8
 const MAX_REASON = 500
 
-/** The records with another bad version. */
-export function withBad(records: Records, bad: Bad): Records {
-  const others = records.bad.filter((other) => !isSame(other, bad))
-  const told = { ...bad, reason: bad.reason.slice(0, MAX_REASON) }
-  return { ...records, bad: [told, ...others].slice(0, MAX_BAD) }
+/** For how long the stable version of the mesh is held for bad: at first, and at most, in ms. */
+const FIRST_HOLD_MS = 5 * 60_000
+const MAX_HOLD_MS = 60 * 60_000
+
+/** The records with a version that was found bad, once more perhaps. What was told of it is not told again. */
+export function withBad(records: Records, attempt: Attempt, reason: string, at: number): Records {
+  const { version, rollout } = attempt
+  const before = records.bad.find((other) => isSame(other, attempt))
+  const others = records.bad.filter((other) => other !== before)
+  const bad: Bad = {
+    version,
+    rollout,
+    reason: reason.slice(0, MAX_REASON),
+    isTold: before?.isTold ?? false,
+    at,
+    times: (before?.times ?? 0) + 1,
+  }
+  return { ...records, bad: [bad, ...others].slice(0, MAX_BAD) }
+}
+
+/**
+ * Until when a version is held for bad, in ms; `undefined`: for good. A candidate is so in its rollout. What is stable for the
+ * whole mesh is tried again, each time twice as late: what ended this process may have been something else.
+ */
+export function heldUntil({ rollout, at, times }: Bad): number | undefined {
+  return rollout === '' ? at + Math.min(MAX_HOLD_MS, FIRST_HOLD_MS * 2 ** (times - 1)) : undefined
 }
 
 export function isSame(one: Attempt, other: Attempt): boolean {
@@ -74,9 +99,15 @@ export function readRecords(json: unknown): Records {
 function readBad(json: unknown): readonly Bad[] {
   const attempt = readAttempt(json)
   if (attempt === undefined || !isJsonObject(json)) return []
-  const { reason, isTold } = json
+  const { reason, isTold, at, times } = json
   return [
-    { ...attempt, reason: typeof reason === 'string' ? reason.slice(0, MAX_REASON) : '', isTold: isTold === true },
+    {
+      ...attempt,
+      reason: typeof reason === 'string' ? reason.slice(0, MAX_REASON) : '',
+      isTold: isTold === true,
+      at: Number.isSafeInteger(at) ? (at as number) : 0,
+      times: Number.isSafeInteger(times) && (times as number) > 0 ? (times as number) : 1,
+    },
   ]
 }
 

@@ -1,5 +1,6 @@
 // Tells the others how this process fares: every second while a rollout is under way, and now and then that it is there.
 
+import { randomUUID } from 'node:crypto'
 import type { Clock, Logger } from '../../kernel/ports.ts'
 import { type Observation, OBSERVATION_BOUNDS, type ShadowCounts } from '../observation.ts'
 import type { Observations } from '../observations.ts'
@@ -35,6 +36,7 @@ export const PROOF_MS = 60_000
 
 export class Teller {
   readonly #options: TellerOptions
+  readonly #start = randomUUID()
   #beats = 0
   #toldRev = -1
   #isLeaving = false
@@ -100,7 +102,7 @@ export class Teller {
     }
     const now = clock.monotonic()
     if (this.#well?.version !== running) this.#well = { version: running, since: now }
-    if (now - this.#well.since < PROOF_MS || guard.records.confirmed[0] === running) return
+    if (now - this.#well.since < PROOF_MS || guard.isConfirmed(running)) return
     guard.confirm(running)
     onProved()
   }
@@ -110,6 +112,7 @@ export class Teller {
     const { state, running } = follower
     if (state === undefined) return
     const observation: Observation = {
+      start: this.#start,
       kind,
       version: running,
       stage: stageKey(state),

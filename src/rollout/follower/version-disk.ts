@@ -1,45 +1,94 @@
 // A folder in which a process keeps its records and the files of the versions that it may start with, so that it can start
-// without Redis, and over a version that it did not outlive. One process at a time uses it.
+// without Redis, and over a version that it did not outlive. One process at a time uses it, which a lock sees to.
 
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IntermixError } from '../../kernel/errors.ts'
+import { ROLLOUT_CACHE_USABLE } from '../../kernel/metrics/rollout.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
-import type { Logger } from '../../kernel/ports.ts'
+import type { Clock, Gauge, Logger, Meter } from '../../kernel/ports.ts'
+import { type ProcessIdentity, thisProcess } from '../../kernel/process-identity.ts'
 import { packFiles, unpackFiles } from '../version-blob.ts'
 import type { ConfigFile } from '../version.ts'
+import { FolderLock } from './folder-lock.ts'
 import { neededBy, NO_RECORDS, readRecords, type Records } from './records.ts'
 
 const RECORDS = 'records.json'
+const LOCK = 'lock'
+const IN_USE = 'another process uses it: each needs a folder of its own, and finds out when it starts'
 /** A config may say who may do what: that is for nobody else to read. */
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
+/** What a path is told by that no volume could make a folder: a file lies there, or above. */
+const NO_PATH: ReadonlySet<string> = new Set(['EEXIST', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP', 'EINVAL'])
+
+export interface VersionDiskOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: Meter
+  /** This process, unless told. */
+  readonly identity?: ProcessIdentity
+}
 
 export class VersionDisk {
   readonly #folder: string
   readonly #log: Logger
+  readonly #usable: Gauge
+  readonly #lock: FolderLock
+  /** Versions that are being written. */
+  readonly #keeping = new Map<string, Promise<void>>()
   #records: Records
+  #trouble: string | undefined
 
   /**
-   * Opens the folder, and makes it where there is none.
-   * @throws IntermixError INVALID_SETTING where it cannot be used.
+   * Opens the folder, and makes it where there is none. One that cannot be written, as its volume is full or read-only, is no
+   * reason not to run: what lies there is read, and `trouble` tells.
+   * @throws IntermixError INVALID_SETTING where it can never be a folder.
    */
-  constructor(folder: string, log: Logger) {
+  constructor(folder: string, { clock, log, meter, identity = thisProcess() }: VersionDiskOptions) {
     this.#folder = folder
     this.#log = log
+    this.#usable = meter.gauge(ROLLOUT_CACHE_USABLE)()
     try {
-      mkdirSync(folder, { recursive: true, mode: FOLDER_MODE })
-      this.#records = this.#readRecords()
-      // Whether it can be written to shows now, and not when it counts.
-      this.#writeRecords(this.#records)
+      this.#make()
     } catch (error) {
-      throw new IntermixError('INVALID_SETTING', `--config-cache: ${folder} cannot be used: ${messageOf(error)}`)
+      if (NO_PATH.has((error as NodeJS.ErrnoException).code ?? ''))
+        throw new IntermixError('INVALID_SETTING', `--config-cache: ${folder} cannot be a folder: ${messageOf(error)}`)
     }
+    const onLost = () => this.#failed(new Error(IN_USE))
+    this.#lock = new FolderLock({ path: join(folder, LOCK), clock, identity, onLost })
+    this.#records = this.#readRecords()
+  }
+
+  /**
+   * Takes the folder for this process, which reads what lies there then; one that another process uses is left alone. To be
+   * called before all else. Never rejects.
+   */
+  async claim(): Promise<void> {
+    try {
+      this.#make()
+      const isMine = await this.#lock.take()
+      this.#records = isMine ? this.#readRecords() : NO_RECORDS
+      // Whether it can be written to shows now, and not when it counts.
+      this.write(this.#records)
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  /** Leaves the folder to others. */
+  close(): void {
+    this.#lock.release()
   }
 
   get records(): Records {
     return this.#records
+  }
+
+  /** Why a restart will not know what this process has learnt, in words; `undefined` where it will. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
   /**
@@ -49,21 +98,31 @@ export class VersionDisk {
   write(records: Records): void {
     this.#records = records
     try {
+      this.#guard()
       this.#writeRecords(records)
+      this.#worked()
     } catch (error) {
-      this.#log.error({ err: error }, 'records of config versions cannot be written: a restart will not know of them')
+      this.#failed(error)
     }
   }
 
   /** Keeps the files of a version. Never rejects: without them a start may need Redis, which is logged. */
   async keep(id: string, files: readonly ConfigFile[]): Promise<void> {
+    const keeping = this.#keeping.get(id) ?? this.#keep(id, files).finally(() => this.#keeping.delete(id))
+    this.#keeping.set(id, keeping)
+    await keeping
+  }
+
+  async #keep(id: string, files: readonly ConfigFile[]): Promise<void> {
     const path = this.#pathOf(id)
     try {
+      this.#guard()
       if ((await readdir(this.#folder)).includes(nameOf(id))) return
       await writeFile(`${path}.new`, await packFiles(files), { mode: FILE_MODE, flush: true })
       await rename(`${path}.new`, path)
+      this.#worked()
     } catch (error) {
-      this.#log.error({ err: error, version: id }, 'a config version cannot be kept: a start may need Redis')
+      this.#failed(error)
     }
   }
 
@@ -84,9 +143,12 @@ export class VersionDisk {
   /** Removes the files of versions that the records do not need. Never rejects. */
   async tidy(): Promise<void> {
     try {
-      const needed = new Set([...neededBy(this.#records)].map(nameOf))
-      const names = (await readdir(this.#folder)).filter((name) => name !== RECORDS && !needed.has(name))
-      for (const name of names) await rm(join(this.#folder, name), { force: true })
+      if (!this.#lock.isMine()) return
+      const kept = new Set([...[...neededBy(this.#records)].map(nameOf), RECORDS, LOCK])
+      for (const name of await readdir(this.#folder)) {
+        const isWritten = this.#keeping.has(name.replace(/\.config(\.new)?$/, ''))
+        if (!kept.has(name) && !isWritten) await rm(join(this.#folder, name), { force: true })
+      }
     } catch (error) {
       this.#log.warn({ err: error }, 'config versions that nobody needs cannot be removed')
     }
@@ -97,19 +159,41 @@ export class VersionDisk {
   }
 
   #readRecords(): Records {
-    let text: string
     try {
-      text = readFileSync(join(this.#folder, RECORDS), 'utf8')
+      return readRecords(parseJson(readFileSync(join(this.#folder, RECORDS), 'utf8')))
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return NO_RECORDS
-      throw error
-    }
-    try {
-      return readRecords(parseJson(text))
-    } catch (error) {
       this.#log.error({ err: error }, 'the records of config versions are damaged: as if there were none')
       return NO_RECORDS
     }
+  }
+
+  /** @throws where another process uses the folder: it would read what this one writes. */
+  #guard(): void {
+    this.#make()
+    if (!this.#lock.isMine()) throw new Error(IN_USE)
+  }
+
+  #worked(): void {
+    if (this.#trouble !== undefined) this.#log.info({ folder: this.#folder }, '--config-cache can be written again')
+    this.#trouble = undefined
+    this.#usable.set(1)
+  }
+
+  /** Said once, until it works again or fails otherwise. */
+  #failed(error: unknown): void {
+    const trouble = `it cannot be written: ${messageOf(error)}`
+    if (trouble !== this.#trouble)
+      this.#log.error(
+        { err: error, folder: this.#folder },
+        '--config-cache cannot be written: a restart will not know what this process has learnt of config versions, and may need Redis',
+      )
+    this.#trouble = trouble
+    this.#usable.set(0)
+  }
+
+  #make(): void {
+    mkdirSync(this.#folder, { recursive: true, mode: FOLDER_MODE })
   }
 
   #writeRecords(records: Records): void {

@@ -1,5 +1,6 @@
 // Whether processes die of the candidate, or refuse it: by their votes, and by falling silent while they ran it or took it up.
 
+import type { SeenObservation } from '../observation.ts'
 import { SILENT_MS, type Situation } from '../situation.ts'
 import { type Guard, shown } from './guard.ts'
 
@@ -12,17 +13,18 @@ const SHARE = 0.05
  * candidate that they die of.
  */
 export function crashGuard(situation: Situation): Guard {
-  const { rollout, votes, cohort, silentCandidates: silent } = situation
+  const { rollout, votes, cohort, goneCandidates: gone, heard } = situation
   const name = 'crashes'
-  const suspects = isCommon(situation) ? [] : silent
+  const suspects = isCommon(situation) ? [] : gone
   const against = new Set([...votes.map(({ node }) => node), ...suspects.map(({ node }) => node)])
   const size = new Set([...cohort.map(({ node }) => node), ...against]).size
   const isOne = rollout.stage === 'preflight' || rollout.stage === 'shadow' || rollout.stage === 'one-node'
   const words = [
     ...votes.map(({ node, reason }) => `${node} holds it for bad: ${reason}`),
-    ...suspects.map(({ node, version }) => {
-      const part = version === rollout.candidate ? 'ran it' : 'was to take it up'
-      return `${node} ${part} and has been silent for ${SILENT_MS / 1_000} s`
+    ...suspects.map((one) => {
+      const part = one.version === rollout.candidate ? 'ran it' : 'was to take it up'
+      const end = heard.died.includes(one) ? 'died: it was started again' : `has been silent for ${SILENT_MS / 1_000} s`
+      return `${one.node} ${part} and ${end}`
     }),
   ]
   if (against.size === 0) return { name, verdict: 'pass', words: 'no process has died of it or refused it' }
@@ -32,10 +34,15 @@ export function crashGuard(situation: Situation): Guard {
   return { name, verdict: 'pass', words: `${told} (${shown(against.size)} of ${shown(size)})` }
 }
 
-function isCommon({ cohort, present, silentCandidates, silentStable }: Situation): boolean {
-  const others = present.length - cohort.length
-  if (silentStable.length === 0) return false
-  const share = silentStable.length / (others + silentStable.length)
-  const ofCandidates = silentCandidates.length / (cohort.length + silentCandidates.length)
-  return ofCandidates <= 2 * share
+function isCommon({ cohort, present, goneCandidates, goneStable }: Situation): boolean {
+  if (goneStable.length === 0) return false
+  const inCohort = new Set(cohort)
+  const others = present.filter((one) => !inCohort.has(one))
+  return shareOf(goneCandidates, cohort) <= 2 * shareOf(goneStable, others)
+}
+
+/** Who has died may be there again. */
+function shareOf(gone: readonly SeenObservation[], there: readonly SeenObservation[]): number {
+  const names = (list: readonly SeenObservation[]) => list.map(({ node }) => node)
+  return new Set(names(gone)).size / new Set(names([...gone, ...there])).size
 }

@@ -10,12 +10,12 @@ const LEAST_SHARE = 0.9
 const SETTLE_MS = 30_000
 
 export function presenceGuard(situation: Situation): Guard {
-  const { state, rollout, cohort, silentCandidates: silent } = situation
+  const { state, rollout, cohort, goneCandidates } = situation
   const name = 'cohort'
   const key = stageKey(state)
   const runs = rollout.stage === 'shadow' ? state.stable : rollout.candidate
   const acting = cohort.filter(({ stage, version }) => stage === key && version === runs)
-  const size = cohort.length + silent.length
+  const size = new Set([...cohort, ...goneCandidates].map(({ node }) => node)).size
   const words = `${shown(acting.length)} of ${shown(size)} processes ${rollout.stage === 'shadow' ? 'evaluate' : 'run'} it`
   const isEnough = size > 0 && acting.length >= LEAST_SHARE * size
   return {

@@ -5,39 +5,17 @@
 // container, another machine on a shared volume) it counts as gone when its sign of life, the folder's time of change, has
 // not moved for a while, by the watcher's own clock.
 
-import { createHash } from 'node:crypto'
-import { readFileSync, readlinkSync } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Clock } from '../../kernel/ports.ts'
+import { hasEnded, isInSameSpace, type ProcessIdentity } from '../../kernel/process-identity.ts'
 
-/** A process, among all that may ever use the folder. */
-export interface ProcessIdentity {
-  /** Boot of the machine and namespace of process numbers, as letters and digits; `unknown` where the system does not tell. */
-  readonly space: string
-  readonly pid: number
-  /** When it started, in the system's own count. */
-  readonly started: string
-}
-
-const UNKNOWN = 'unknown'
 const RELEASED = 'released'
 const OWNER = /@(?:(released)|([A-Za-z0-9]+)\.(\d+)\.(\d+))$/
 /** A sign of life comes every so often, */
 export const BEAT_MS = 2_000
 /** and who has given none for so long, as seen from here, is gone. */
 const SILENT_MS = 15_000
-
-export function thisProcess(): ProcessIdentity {
-  const { pid } = process
-  try {
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-    const hash = createHash('sha256').update(`${boot} ${readlinkSync('/proc/self/ns/pid')}`)
-    return { space: hash.digest('hex').slice(0, 16), pid, started: startOf(readFileSync('/proc/self/stat', 'utf8')) }
-  } catch {
-    return { space: UNKNOWN, pid, started: '0' }
-  }
-}
 
 /** The name of a folder that is a process's own. */
 export function ownedName(name: string, { space, pid, started }: ProcessIdentity): string {
@@ -65,7 +43,7 @@ export class OwnerWatch {
     const [isOfSpool, released, space, pid = '', started] = OWNER.exec(basename(folder)) ?? []
     if (isOfSpool === undefined) return false
     if (released !== undefined) return true
-    if (space !== UNKNOWN && space === this.#identity.space) return await hasEnded(pid, started)
+    if (isInSameSpace(space, this.#identity)) return await hasEnded(pid, started)
     const sign = await stat(folder).then(
       ({ mtimeMs }) => mtimeMs,
       () => undefined,
@@ -82,18 +60,4 @@ export class OwnerWatch {
   keep(folders: ReadonlySet<string>): void {
     for (const folder of this.#seen.keys()) if (!folders.has(folder)) this.#seen.delete(folder)
   }
-}
-
-/** A process number may have been given again, but not at the same time. */
-async function hasEnded(pid: string, started: string | undefined): Promise<boolean> {
-  try {
-    return startOf(await readFile(`/proc/${pid}/stat`, 'utf8')) !== started
-  } catch {
-    return true
-  }
-}
-
-/** Field 22 of `/proc/<pid>/stat`; the name in field 2 may hold anything, so counting begins behind it. */
-function startOf(text: string): string {
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? ''
 }

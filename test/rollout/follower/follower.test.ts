@@ -20,6 +20,7 @@ import { FakeClock } from '../../helpers/clock.ts'
 import { sharedRedis } from '../../redis/shared-redis.ts'
 import { KeptLog, ReadableMeter } from '../../redis/support.ts'
 import { filesOf, idOf, NO_WAIT } from '../support.ts'
+import { killedLater } from './killed-later.ts'
 
 const { link } = await sharedRedis({ commandTimeoutMs: 5_000, emptied: true })
 const place = { link, prefix: 'follow' }
@@ -49,6 +50,13 @@ async function advance(from: 'shadow' | 'one-node' | '5%' | '25%' | '50%' | '100
   await operate({ kind: 'advance', from, by: 'c', threshold: 1, seen: NO_BASELINE, reason: 'test' })
 }
 
+/** Another node has run it, and then all: it is stable. */
+async function become(name: string): Promise<void> {
+  await publish(name)
+  await operate({ kind: 'pass-preflight', by: 'c', first: 'b', isServed: true })
+  for (const stage of ['shadow', 'one-node', '5%', '25%', '50%', '100%'] as const) await advance(stage)
+}
+
 interface Machine {
   readonly folder: string
   /** Versions that this machine cannot take into use. */
@@ -66,8 +74,9 @@ async function machine(): Promise<Machine> {
 async function boot({ folder, refuses, ...initial }: Machine, machineOf = initial) {
   const clock = new FakeClock()
   const log = new KeptLog()
-  const disk = new VersionDisk(folder, log)
-  const guard = new BootGuard(disk)
+  const disk = new VersionDisk(folder, { clock, log, meter: new ReadableMeter(), identity: killedLater() })
+  await disk.claim()
+  const guard = new BootGuard(disk, clock)
   const source = new VersionSource('a Redis', clock)
   const away = <T>(call: () => Promise<T>) => (state.isAway ? Promise.reject(new Error('away')) : call())
   const state = { isAway: machineOf.isAway, isHealthy: true, shadow: undefined as string | undefined, isTrial: false }
@@ -107,7 +116,7 @@ async function boot({ folder, refuses, ...initial }: Machine, machineOf = initia
     },
   }
   /** Starts it, as far as it gets while time passes. */
-  const start = async (rounds = 500) => {
+  const start = async (rounds = 5_000) => {
     const first = follower.first().then(() => 'started' as const)
     for (let n = 0; n < rounds; n++) {
       await clock.advance(100)
@@ -294,6 +303,30 @@ describe('a process that starts again', () => {
     expect((await observations.read()).votes[0]?.reason).toContain('boom')
   })
 
+  it('goes back to the stable version by itself, which twice it did not outlive', async () => {
+    await settle('v1')
+    const own = await machine()
+    const first = await boot(own)
+    await first.start()
+    await prove(first)
+    await become('v2')
+    await first.follower.look()
+    expect(first.follower.running).toBe(idOf('v2'))
+    // The machine had no memory left, twice.
+    expect(await (await boot(own)).start()).toBe(idOf('v2'))
+    const third = await boot(own)
+    expect(await third.start()).toBe(idOf('v1'))
+    await third.clock.advance(4 * 60_000)
+    await third.follower.look()
+    expect(third.follower.running).toBe(idOf('v1'))
+    await third.clock.advance(60_000)
+    await third.follower.look()
+    expect(third.follower.running).toBe(idOf('v2'))
+    expect(third.log.lines.join('\n')).toContain('is tried again')
+    await prove(third)
+    expect(third.disk.records).toMatchObject({ confirmed: [idOf('v2'), idOf('v1')], bad: [] })
+  })
+
   it('votes later where Redis is away', async () => {
     await settle('v1')
     const own = await machine()
@@ -308,6 +341,29 @@ describe('a process that starts again', () => {
     await first.follower.look()
     await first.teller.beat()
     expect((await observations.read()).votes).toHaveLength(1)
+  })
+
+  it('leaves its last words behind where it was killed, and none where it said that it leaves', async () => {
+    await settle('v1')
+    const first = await boot(await machine())
+    await first.start()
+    await candidate('v2')
+    await first.follower.look()
+    await first.teller.beat()
+    // Under the same name, and with nothing on the disk.
+    const second = await boot(await machine())
+    await second.start()
+    await second.teller.beat()
+    const died = [{ node: 'a', version: idOf('v2'), isLeaving: false }]
+    expect((await observations.read()).died).toMatchObject(died)
+    await operate({ kind: 'fail', by: 'c', reason: 'test' })
+    await second.follower.look()
+    await second.teller.beat()
+    await second.teller.leave()
+    const third = await boot(await machine())
+    await third.start()
+    await third.teller.beat()
+    expect((await observations.read()).died).toMatchObject(died)
   })
 
   it('leaves the latest of several votes behind', async () => {

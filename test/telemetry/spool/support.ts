@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { type Parcel, parcelOf } from '../../../src/telemetry/parcel.ts'
 import { DiskSpool, type DiskSpoolOptions } from '../../../src/telemetry/spool/disk-spool.ts'
-import { thisProcess } from '../../../src/telemetry/spool/owner.ts'
+import { thisProcess } from '../../../src/kernel/process-identity.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import { KeptLog } from '../../redis/support.ts'
 
