@@ -9,7 +9,7 @@ import type { ThreadMessage, ThreadStart } from './thread-messages.ts'
 /** For the thread to load its code, and adapters of others, on a busy machine. */
 export const START_MS = 60_000
 /** A machine that is busy with others may take so many times as long as the processor's time allows. */
-export const BUSY_FACTOR = 5
+export const BUSY_FACTOR = 10
 const LOOK_MS = 100
 /** A little less than what a process has whose stack nobody has set: what nests too deep there must not pass here. */
 const STACK_MB = 1

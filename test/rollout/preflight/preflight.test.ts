@@ -130,7 +130,11 @@ describe('a config that takes too much', () => {
   it('is refused when its time is up, with the rule that was evaluated then', async () => {
     const limits = { evaluationMs: 1_000_000, timeoutMs: 2_000 }
     const recorded = Array.from({ length: 500 }, () => MANY_HEADERS)
-    const outcome = await preflight(limits, { maxEvaluationSteps: 100_000_000 }).examine('v1', config(SLOW), recorded)
+    const slow = preflight(limits, { maxEvaluationSteps: 100_000_000 })
+    let outcome = await slow.examine('v1', config(SLOW), recorded)
+    // On a machine that was too busy to say anything of the config it is tried again, as controllers do.
+    for (let n = 0; n < 5 && !outcome.ok && outcome.reason === 'unavailable'; n++)
+      outcome = await slow.examine('v1', config(SLOW), recorded)
     expect(outcome).toMatchObject({ ok: false, reason: 'timeout', rule: 'slow.rule.istio-system' })
   })
 })
