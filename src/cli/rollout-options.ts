@@ -29,6 +29,13 @@ export const ROLLOUT_OPTIONS = {
     placeholder: '"RULE: +deny"',
     description: 'publish: a change of verdicts that is meant; may be given several times.',
   },
+  firstNamespaces: {
+    kind: 'list',
+    default: [],
+    env: false,
+    placeholder: 'NAME,…',
+    description: 'publish: namespaces whose requests the one node answers by it before those of all others.',
+  },
   again: {
     kind: 'boolean',
     default: false,

@@ -26,6 +26,7 @@ export async function publish(task: RolloutTask): Promise<number> {
     by,
     pace: paceOf(values),
     expectations: values.expect,
+    namespaces: values.firstNamespaces,
     again: values.again,
   })
   return answer(task, applied, {

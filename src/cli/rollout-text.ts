@@ -30,7 +30,8 @@ export function statusText(view: RolloutView): readonly string[] {
 }
 
 function factsOf(rollout: RolloutFacts): [string, string | undefined][] {
-  const { candidate, by, stage, stageSeconds, reason, isPromoted, firstNode, cohort, expectations, next } = rollout
+  const { candidate, by, stage, stageSeconds, reason, isPromoted, firstNode, cohort, expectations, namespaces, next } =
+    rollout
   const promoted = isPromoted ? ', promoted: without shares' : ''
   return [
     ['candidate', `${shortId(candidate)}, published by ${by}`],
@@ -39,6 +40,7 @@ function factsOf(rollout: RolloutFacts): [string, string | undefined][] {
     ['one node', firstNode],
     ['cohort', `${cohort} processes run it`],
     ['expected', expectations.join('; ') || undefined],
+    ['namespaces', namespaces.join(', ') || undefined],
     ['next', next],
   ]
 }

@@ -45,6 +45,7 @@ const OPERANDS: Readonly<Partial<Record<RolloutAction, readonly [number, number]
 const FLAGS = [
   ['--message', 'message', ['publish']],
   ['--expect', 'expect', ['publish']],
+  ['--first-namespaces', 'firstNamespaces', ['publish']],
   ['--again', 'again', ['publish']],
   ['--shadow-time', 'shadowTimeMs', ['publish']],
   ['--stage-time', 'stageTimeMs', ['publish']],

@@ -12,7 +12,7 @@ import { VerdictCache } from '../cache/verdict-cache.ts'
 import { CACHE_BYTES, CACHE_ENTRIES, CACHE_SHAPES } from '../kernel/metrics/cache.ts'
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
 import type { QuotaService } from '../kernel/services.ts'
-import { CheckEngine } from '../policy/check-engine.ts'
+import { CheckEngine, type Trial } from '../policy/check-engine.ts'
 import { CheckLog } from '../policy/check-log.ts'
 import { createCheckMetrics } from '../policy/check-metrics.ts'
 import type { CheckObserver } from '../policy/check-observer.ts'
@@ -39,8 +39,8 @@ export interface ChecksOptions {
   maxAgeMs(): number
   /** The current config; `undefined` before the first one is in. */
   state(): PolicyState | undefined
-  /** What answers where the current config is on trial and cannot decide. */
-  behind?(): PolicyState | undefined
+  /** `undefined` while the current config is not on trial. */
+  readonly trial?: (() => Trial | undefined) | undefined
   /** Who watches checks; `undefined` where nobody does. */
   readonly observer?: CheckObserver | undefined
   /** A clock that all nodes share, for simulations; unless given, the Redis server's own. */
@@ -93,8 +93,8 @@ export function createChecks(options: ChecksOptions): Checks {
   const requests = new PolicyRequests({ clock, plans, generationFailures, state: () => options.state() })
   const quotas = new QuotaEngine(requests)
   const { observer } = options
-  const behind = () => options.behind?.()
-  const answering = { verdicts, answers, answerMissed, observer, behind }
+  const { trial } = options
+  const answering = { verdicts, answers, answerMissed, observer, trial }
   const parts = { metrics, log: new CheckLog(log), ...answering, revocations, requests, quotas }
   const engine = new CheckEngine({ clock, ...parts })
   const entries = meter.gauge(CACHE_ENTRIES)

@@ -205,7 +205,7 @@ class Composition implements RunningProcess {
           state,
           siblings,
           observer: following?.observer,
-          behind: () => this.#config.behind(),
+          trial: following && (() => following.trial(this.#config.behind())),
         })
       : undefined
     this.#rateLimits =

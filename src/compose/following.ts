@@ -11,6 +11,8 @@ import { IntermixError } from '../kernel/errors.ts'
 import { ROLLOUT_VERSIONS_TOTAL } from '../kernel/metrics/rollout.ts'
 import { formatProblem } from '../kernel/problem.ts'
 import { redactRedisUrl } from '../kernel/redis-url.ts'
+import type { PolicyState } from '../policy/handler-table.ts'
+import type { Trial } from '../policy/check-engine.ts'
 import type { CheckObserver } from '../policy/check-observer.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import type { RedisAccess } from '../redis/redis-access.ts'
@@ -171,6 +173,11 @@ export class Following {
       shadow: async (candidate) => (await this.#shadow?.follow(candidate)) ?? { ok: true },
     })
     this.#teller.start()
+  }
+
+  /** How the config that runs is tried. @param behind the one before it, which runs on while that is so */
+  trial(behind: PolicyState | undefined): Trial | undefined {
+    return behind && { behind, namespaces: this.#follower.namespaces }
   }
 
   /** Tells the others that this process goes. */

@@ -16,6 +16,12 @@ export function namespaceAttribute(bag: AttributeBag, log?: ReadLog): string {
   return kind === OUTBOUND ? SOURCE_NAMESPACE : DESTINATION_NAMESPACE
 }
 
+/** The request's namespace; `undefined` where it has none. */
+export function namespaceOf(bag: AttributeBag): string | undefined {
+  const namespace = bag.get(namespaceAttribute(bag))
+  return typeof namespace === 'string' ? namespace : undefined
+}
+
 /** Why the namespace cannot be said: a rule that only applies to one may then apply or not. */
 export function unknownNamespace(bag: AttributeBag, log?: ReadLog): EvaluationError | undefined {
   if (bag.unknown === undefined) return undefined

@@ -7,7 +7,7 @@ import type { Revocations } from '../cache/revocations.ts'
 import type { Epoch } from '../kernel/revocation.ts'
 import type { UseBudget } from '../cache/use-budget.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
-import { unknownNamespace } from '../config/request-namespace.ts'
+import { namespaceOf, unknownNamespace } from '../config/request-namespace.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
 import type { Clock } from '../kernel/ports.ts'
 import type { ReadLog, ReferencedAttribute } from '../kernel/read-log.ts'
@@ -43,10 +43,16 @@ export interface CheckEngineOptions {
   readonly quotas: QuotaEngine
   /** `undefined` where nobody watches. */
   readonly observer?: CheckObserver | undefined
-  /**
-   * The config that answers what the current one cannot decide, while that one is on trial; `undefined` when it is not.
-   */
-  behind?(): PolicyState | undefined
+  /** `undefined` while the current config is not on trial. */
+  readonly trial?: (() => Trial | undefined) | undefined
+}
+
+/** How a config is tried while others answer by the one before it. */
+export interface Trial {
+  /** The config before, which answers what the one on trial cannot decide. */
+  readonly behind: PolicyState
+  /** Namespaces whose requests the one on trial answers; `undefined`: those of all. */
+  readonly namespaces: ReadonlySet<string> | undefined
 }
 
 const NO_QUOTAS: ReadonlyMap<string, QuotaGrant> = new Map()
@@ -92,26 +98,33 @@ export class CheckEngine implements CheckService {
   }
 
   /**
-   * How a config on trial answers: what it cannot decide, the one behind it does, as all others do that have not got it yet.
-   * Nobody keeps such an answer, and observers hear that it was undecided.
+   * How a config on trial answers: what it cannot decide, the one behind it does, as all others do that have not got it yet;
+   * so it does for namespaces that are not tried. Nobody keeps such an answer, and observers hear of what was undecided.
    */
   #trial(bag: AttributeBag, options: CheckOptions): ((call: Call) => CheckOutcome | Promise<CheckOutcome>) | undefined {
-    if (this.#options.behind?.() === undefined) return undefined
+    const trial = this.#options.trial?.()
+    if (trial === undefined) return undefined
     const { requests, observer, metrics } = this.#options
-    const byStable = (call: Call, undecided: readonly SettledPart[]) => {
+    const byStable = (call: Call, proceed: (other: Call) => CheckOutcome | Promise<CheckOutcome>) => {
       // The trial may have ended meanwhile: with the stable config, or with this one.
-      const state = this.#options.behind?.() ?? requests.state()
+      const state = this.#options.trial?.()?.behind ?? requests.state()
       if (state === call.state) return undefined
       const { startedAt } = call
       const once = { ...options, startedAt, uses: 1, references: false, shape: false, keepsAnswer: false }
-      metrics.decidedByStable.add()
-      const outcome = requests.handleBy(state, bag, once, (other) => {
+      return unkept(requests.handleBy(state, bag, once, proceed))
+    }
+    const instead = (call: Call, undecided: readonly SettledPart[]) =>
+      byStable(call, (other) => {
+        metrics.decidedByStable.add()
         observer?.undecided(other, undecided)
         return this.#find(other, undefined)
       })
-      return unkept(outcome)
+    const { namespaces } = trial
+    return (call) => {
+      const isTried = namespaces === undefined || namespaces.has(namespaceOf(call.bag) ?? '')
+      const answered = isTried ? undefined : byStable(call, this.#answer)
+      return answered ?? this.#answer(call, (undecided) => instead(call, undecided))
     }
-    return (call) => this.#answer(call, (undecided) => byStable(call, undecided))
   }
 
   readonly #answer = (call: Call, instead?: Instead): CheckOutcome | Promise<CheckOutcome> => {

@@ -2,7 +2,7 @@
 // take more and more of the same order, so that who runs the candidate at 5 % runs it at 25 %.
 
 import { createHash } from 'node:crypto'
-import { SHARES, type Stage } from './stages.ts'
+import { isOfOneNode, SHARES, type Stage } from './stages.ts'
 import type { Rollout, RolloutState } from './state.ts'
 
 /**
@@ -50,7 +50,7 @@ export function runsCandidate(rollout: Rollout, node: string): boolean {
   const { stage, status, first, threshold } = rollout
   if (status === 'rolling-back' || stage === 'preflight' || stage === 'shadow') return false
   if (stage === '100%' || node === first) return true
-  return stage !== 'one-node' && scoreOf(rollout, node) <= threshold
+  return !isOfOneNode(stage) && scoreOf(rollout, node) <= threshold
 }
 
 /**

@@ -18,6 +18,8 @@ export interface Publish extends Happening {
   readonly id: string
   readonly pace: Pace
   readonly expectations: readonly string[]
+  /** Namespaces to begin with. */
+  readonly namespaces?: readonly string[]
   /** Why this content is not to be tried again; `undefined`: nothing speaks against it. */
   readonly quarantined: string | undefined
   /** An operator wants it all the same. */

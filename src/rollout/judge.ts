@@ -114,7 +114,7 @@ function proceed(situation: Situation, rollout: Rollout, guards: readonly Guard[
 }
 
 function advance(situation: Situation, rollout: Rollout, guards: readonly Guard[]) {
-  const next = stageAfter(rollout.stage)
+  const next = stageAfter(rollout.stage, rollout.namespaces)
   const processes = situation.present.filter(({ isLeaving }) => !isLeaving).map(({ node }) => node)
   return {
     kind: 'advance',

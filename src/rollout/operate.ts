@@ -2,6 +2,7 @@
 
 import type { Change, OperatorEvent, Refusal, RolloutEvent } from './events.ts'
 import { changed, ended, refusal, restarted, rollingBack, settled } from './outcomes.ts'
+import { isOfOneNode } from './stages.ts'
 import { phaseOf, type Rollout, type RolloutState } from './state.ts'
 import { shortId } from './version.ts'
 
@@ -55,7 +56,7 @@ function promote(
     return refusal('not-now', `all have it: it bakes at 100% for ${left} s more; promote --now makes it stable at once`)
   }
   if (stage === '100%') return settled(state, rollout, `promoted by ${by}`, at)
-  if (stage === 'preflight' || stage === 'shadow' || stage === 'one-node') {
+  if (stage === 'preflight' || isOfOneNode(stage)) {
     if (rollout.hasty && state.rollout?.status === 'running')
       return refusal('unchanged', 'it goes to 100% behind the one node already')
     // Whoever was paused begins its stage again; what is running goes on.

@@ -2,9 +2,10 @@
 
 /**
  * `preflight`: nobody serves by it, it is tried beside one node. `shadow`: one node evaluates it beside the
- * stable version, which answers. `one-node`: the same node answers by it. Then shares of all processes; at `100%` it bakes.
+ * stable version, which answers. `namespaces`: that node answers requests of some namespaces by it, where an operator named
+ * any. `one-node`: the same node answers all by it. Then shares of all processes; at `100%` it bakes.
  */
-export const STAGES = ['preflight', 'shadow', 'one-node', '5%', '25%', '50%', '100%'] as const
+export const STAGES = ['preflight', 'shadow', 'namespaces', 'one-node', '5%', '25%', '50%', '100%'] as const
 export type Stage = (typeof STAGES)[number]
 
 /** Share of the processes that run the candidate, of stages that go by shares. */
@@ -36,8 +37,14 @@ export const USUAL_PACE: Pace = {
 }
 
 /** The next stage; `undefined` behind the last one, where a candidate becomes stable. */
-export function stageAfter(stage: Stage): Stage | undefined {
-  return STAGES[STAGES.indexOf(stage) + 1]
+export function stageAfter(stage: Stage, namespaces: readonly string[]): Stage | undefined {
+  const next = STAGES[STAGES.indexOf(stage) + 1]
+  return next === 'namespaces' && namespaces.length === 0 ? 'one-node' : next
+}
+
+/** Whether one node alone has to do with the candidate in this stage, and none before it. */
+export function isOfOneNode(stage: Stage): boolean {
+  return stage === 'shadow' || stage === 'namespaces' || stage === 'one-node'
 }
 
 /** Least time in a stage, in ms. The pre-flight takes as long as it takes. */

@@ -67,7 +67,8 @@ function readRollout(json: JsonObject, since: number): Rollout {
 }
 
 function restOf(json: JsonObject): Omit<Rollout, 'candidate' | 'stage' | 'status' | 'since'> {
-  const { id, by, at, reason, ending, hasty, attempts, first, threshold, baseline, pace, expectations } = json
+  const { id, by, at, reason, ending, hasty, attempts, first, threshold, baseline, pace, expectations, namespaces } =
+    json
   return {
     id: textOf(id),
     by: textOf(by),
@@ -84,7 +85,8 @@ function restOf(json: JsonObject): Omit<Rollout, 'candidate' | 'stage' | 'status
       spread: { ...NO_BASELINE.spread, ...numbersOf(isJsonObject(baseline) ? baseline['spread'] : undefined) },
     },
     pace: { ...USUAL_PACE, ...numbersOf(pace) },
-    expectations: listOf(expectations).filter((text): text is string => typeof text === 'string'),
+    expectations: textsOf(expectations),
+    namespaces: textsOf(namespaces),
   }
 }
 
@@ -97,6 +99,10 @@ function numbersOf(json: unknown): Record<string, number> {
 
 function versionOf(value: unknown): string | undefined {
   return typeof value === 'string' && isVersionId(value) ? value : undefined
+}
+
+function textsOf(value: unknown): readonly string[] {
+  return listOf(value).filter((text): text is string => typeof text === 'string')
 }
 
 function listOf(value: unknown): readonly unknown[] {

@@ -39,7 +39,7 @@ export interface Rollout {
   readonly hasty: boolean
   /** How often a pre-flight has begun: a controller that it killed says nothing else. */
   readonly attempts: number
-  /** The one node of `shadow` and `one-node`. */
+  /** The one node of `shadow`, `namespaces` and `one-node`. */
   readonly first: string | undefined
   /** Processes whose score is at most that run the candidate, beside `first`, in stages that go by shares. */
   readonly threshold: number
@@ -48,6 +48,8 @@ export interface Rollout {
   readonly pace: Pace
   /** What is expected to change, as the operator wrote it (`expectations.ts`). */
   readonly expectations: readonly string[]
+  /** Those whose requests the one node answers by the candidate before all others; none: it answers all at once. */
+  readonly namespaces: readonly string[]
 }
 
 /** How a rollout ended. */

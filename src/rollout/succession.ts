@@ -4,13 +4,13 @@
 import { firstOf, runsCandidate, thresholdFor } from './cohort.ts'
 import type { SeenObservation } from './observation.ts'
 import { SILENT_MS, type Situation } from './situation.ts'
-import { SHARES } from './stages.ts'
+import { isOfOneNode, SHARES } from './stages.ts'
 import type { Rollout } from './state.ts'
 
 /** What makes others take over; `undefined` where that is not called for. */
 export function successionOf(situation: Situation) {
   const { stage } = situation.rollout
-  if (stage === 'shadow' || stage === 'one-node') return anotherFirst(situation)
+  if (isOfOneNode(stage)) return anotherFirst(situation)
   return SHARES[stage] === undefined ? undefined : anotherCohort(situation)
 }
 

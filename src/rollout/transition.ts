@@ -3,7 +3,7 @@
 import type { Change, ControllerEvent, Publish, Refusal, RolloutEvent } from './events.ts'
 import { isOperators, operate } from './operate.ts'
 import { changed, ended, refusal, rejected, restarted, rollingBack, settled } from './outcomes.ts'
-import { leastMs, SHARES, stageAfter } from './stages.ts'
+import { isOfOneNode, leastMs, SHARES, stageAfter } from './stages.ts'
 import { type Baseline, NO_BASELINE, type Rollout, type RolloutState } from './state.ts'
 import { shortId } from './version.ts'
 
@@ -65,6 +65,7 @@ function publish(state: RolloutState, event: Publish): Result {
     baseline: NO_BASELINE,
     pace: event.pace,
     expectations: event.expectations,
+    namespaces: event.namespaces ?? [],
   }
   const cleared =
     old === undefined ? state : ended(state, old, old.ending ?? 'superseded', `${shortId(version)} was published`, at)
@@ -107,7 +108,7 @@ function advance(state: RolloutState, rollout: Rollout, event: Extract<Controlle
   const least = leastMs(from, rollout.pace)
   if (at - rollout.since < least)
     return refusal('too-early', `${from} takes ${least} ms at least: ${at - rollout.since} are over`)
-  const stage = from === 'one-node' && rollout.hasty ? '100%' : stageAfter(from)
+  const stage = from === 'one-node' && rollout.hasty ? '100%' : stageAfter(from, rollout.namespaces)
   if (stage === undefined) return { ...settled(state, rollout, reason, at), leastMs: least }
   const threshold = Math.max(rollout.threshold, event.threshold)
   const next = { ...rollout, stage, threshold, baseline: added(rollout.baseline, event.seen) }
@@ -115,7 +116,7 @@ function advance(state: RolloutState, rollout: Rollout, event: Extract<Controlle
 }
 
 function chooseFirst(state: RolloutState, rollout: Rollout, first: string, at: number): Result {
-  if (rollout.stage !== 'shadow' && rollout.stage !== 'one-node')
+  if (!isOfOneNode(rollout.stage))
     return refusal('not-now', `it is at ${rollout.stage}, where there is more than one node`)
   if (rollout.first === first) return refusal('unchanged', `${first} is the one node already`)
   const next = restarted({ ...rollout, first }, at)

@@ -37,6 +37,8 @@ export interface RolloutFacts {
   readonly isPromoted: boolean
   readonly firstNode: string | undefined
   readonly expectations: readonly string[]
+  /** Namespaces that the one node begins with. */
+  readonly namespaces: readonly string[]
   readonly pace: Pace
   /** Processes that are to run the candidate now, of those that are there. */
   readonly cohort: number
@@ -101,6 +103,7 @@ function factsOf({ state, now }: Told, rollout: Rollout, observed: Observed): Ro
     isPromoted: rollout.hasty,
     firstNode: rollout.first,
     expectations: rollout.expectations,
+    namespaces: rollout.namespaces,
     pace: rollout.pace,
     cohort: situation.present.filter(({ node }) => assignedVersion(state, node)?.role === 'candidate').length,
     guards,

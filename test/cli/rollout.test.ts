@@ -151,7 +151,7 @@ describe('intermix rollout publish', () => {
     expect(await json('publish', folder, '--again')).toMatchObject({ code: 0, json: { version: id } })
   })
 
-  it('keeps the pace and what is expected', async () => {
+  it('keeps the pace, what is expected and where to begin', async () => {
     await write('a')
     await run(
       'publish',
@@ -164,10 +164,13 @@ describe('intermix rollout publish', () => {
       'deny-a: +deny',
       '--expect',
       '*: -deny',
+      '--first-namespaces',
+      'shop,bank',
     )
     const { rollout } = await store.state()
     expect(rollout?.pace).toMatchObject({ stageMs: 30_000, checks: 0, bakeMs: 600_000 })
     expect(rollout?.expectations).toEqual(['deny-a: +deny', '*: -deny'])
+    expect(rollout?.namespaces).toEqual(['shop', 'bank'])
   })
 })
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
 import { Code } from '../../src/kernel/status.ts'
 import type { CheckObserver } from '../../src/policy/check-observer.ts'
-import { goodPolicy, type PolicyNode, refusingRule, startNode } from './policy-node.ts'
+import { type Attributes, goodPolicy, type PolicyNode, refusingRule, startNode } from './policy-node.ts'
 
 /** As long as a request has. */
 const TIMEOUT_MS = 1_000
@@ -73,6 +73,28 @@ describe('a config on trial', () => {
     const { code, observer } = await onTrial(refusingRule('all', 'true'), asking('true'))
     expect(await code('/broken')).not.toBe(Code.OK)
     expect(observer.seen).toEqual(['undecided'])
+  })
+
+  it('answers the namespaces that are tried, and the stable one all others', async () => {
+    const observer = new Watching()
+    const node = await startNode(STABLE, true, observer)
+    await node.apply(goodPolicy(refusingRule('all', 'true')), true, new Set(['shop']))
+    const asked = async (more: Attributes) => {
+      const { answer, shape } = await node.check({ 'request.path': '/a', ...more }, { shape: true })
+      return [answer.status.code, answer.validUses > 0, shape !== undefined]
+    }
+    const refused = [Code.PERMISSION_DENIED, true, true]
+    const allowed = [Code.OK, false, false]
+    expect(await asked({ 'destination.namespace': 'shop' })).toEqual(refused)
+    expect(await asked({ 'destination.namespace': 'bank' })).toEqual(allowed)
+    expect(await asked({})).toEqual(allowed)
+    // Proxies of callers tell whose request it is by the source.
+    const outbound = { 'context.reporter.kind': 'outbound', 'destination.namespace': 'bank' }
+    expect(await asked({ ...outbound, 'source.namespace': 'shop' })).toEqual(refused)
+    expect(observer.seen).toEqual(['decided', 'decided', 'decided', 'decided'])
+    expect(node.meter.value('rollout_decided_by_stable_total')).toBe(0)
+    await node.apply(goodPolicy(refusingRule('all', 'true')))
+    expect(await asked({})).toEqual(refused)
   })
 
   it('goes by its fail policies once it is trusted', async () => {

@@ -40,8 +40,8 @@ export interface SimulatedNode {
   state(): PolicyState
   /** What the caches hold. */
   view(): ReturnType<Checks['view']>
-  /** Takes a config into use, as the node does: handlers first. One on trial has the config before it behind it. */
-  apply(snapshot: Snapshot, isTrial?: boolean): Promise<void>
+  /** Takes a config into use, as the node does: handlers first. One on trial has the config before it behind it, and may be tried by some namespaces alone. */
+  apply(snapshot: Snapshot, isTrial?: boolean, namespaces?: ReadonlySet<string>): Promise<void>
   stop(): Promise<void>
 }
 
@@ -83,7 +83,9 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     return state
   }
   let behind: PolicyState | undefined
-  const apply = async (snapshot: Snapshot, isTrial = false) => {
+  let namespaces: ReadonlySet<string> | undefined
+  const apply = async (snapshot: Snapshot, isTrial = false, tried?: ReadonlySet<string>) => {
+    namespaces = tried
     const handlers = await tables.build(snapshot.handlers.values())
     behind?.handlers.retire()
     behind = isTrial ? state : undefined
@@ -111,7 +113,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions, first: 
     revocations,
     maxAgeMs: () => Number.POSITIVE_INFINITY,
     state: () => state,
-    behind: () => behind,
+    trial: () => behind && { behind, namespaces },
     observer: options.observer,
     sharedNow: () => Math.floor(clock.monotonic()) + SERVER_START,
   })

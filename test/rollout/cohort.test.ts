@@ -24,6 +24,7 @@ const ROLLOUT: Rollout = {
   baseline: NO_BASELINE,
   pace: USUAL_PACE,
   expectations: [],
+  namespaces: [],
 }
 
 const nodes = fc.uniqueArray(fc.stringMatching(/^[a-z0-9.:-]{1,20}$/), { minLength: 1, maxLength: 60 })
@@ -45,7 +46,7 @@ describe('the cohorts of a rollout', () => {
         const all = cohorts(id, names, isLowest ? undefined : names[at % names.length])
         const sizes = all.map(({ length }) => length)
         const share = (part: number) => Math.max(1, Math.ceil(part * names.length))
-        expect(sizes).toEqual([0, 0, 1, share(0.05), share(0.25), share(0.5), names.length])
+        expect(sizes).toEqual([0, 0, 1, 1, share(0.05), share(0.25), share(0.5), names.length])
         for (const [at, cohort] of all.entries()) expect(all[at + 1] ?? cohort).toEqual(expect.arrayContaining(cohort))
       }),
     )
@@ -78,6 +79,7 @@ describe('what a process is to do', () => {
     expect(assignedVersion(state, 'n1')).toEqual({ version: idOf('a'), role: 'stable', candidate: undefined })
     const one: Rollout = { ...ROLLOUT, first: 'n1' }
     expect(roles(one)).toEqual(['shadow', 'stable'])
+    expect(roles({ ...one, stage: 'namespaces' })).toEqual(['candidate', 'stable'])
     expect(roles({ ...one, stage: 'one-node' })).toEqual(['candidate', 'stable'])
     expect(roles({ ...one, stage: 'one-node', status: 'paused' })).toEqual(['candidate', 'stable'])
     expect(roles({ ...one, stage: '100%' })).toEqual(['candidate', 'candidate'])

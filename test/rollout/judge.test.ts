@@ -51,6 +51,7 @@ function stateOf({ stage, rollout }: Scene): RolloutState {
     baseline: NO_BASELINE,
     pace: USUAL_PACE,
     expectations: [],
+    namespaces: [],
   }
   return { ...NO_ROLLOUT, rev: 7, stable: STABLE, rollout: { ...base, ...rollout } }
 }

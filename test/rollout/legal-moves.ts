@@ -5,7 +5,7 @@ import { runsCandidate } from '../../src/rollout/cohort.ts'
 import { leastMs } from '../../src/rollout/stages.ts'
 import type { Rollout, RolloutState } from '../../src/rollout/state.ts'
 
-const ORDER = ['preflight', 'shadow', 'one-node', '5%', '25%', '50%', '100%']
+const ORDER = ['preflight', 'shadow', 'namespaces', 'one-node', '5%', '25%', '50%', '100%']
 const SHARES = ['5%', '25%', '50%']
 const NODES = Array.from({ length: 12 }, (_, n) => `n${n}`)
 
@@ -46,10 +46,16 @@ export class History {
   }
 
   #moved(old: Rollout, { kind }: LoggedEvent, now: Rollout): void {
-    const kept = ({ id, candidate, expectations, pace }: Rollout) => ({ id, candidate, expectations, pace })
+    const kept = ({ id, candidate, expectations, namespaces, pace }: Rollout) => ({
+      id,
+      candidate,
+      expectations,
+      namespaces,
+      pace,
+    })
     assert.deepEqual(kept(now), kept(old))
     if (old.status === 'rolling-back') assert.equal(now.status, 'rolling-back')
-    const steps = ORDER.indexOf(now.stage) - ORDER.indexOf(old.stage)
+    const steps = orderOf(now).indexOf(now.stage) - orderOf(old).indexOf(old.stage)
     if (steps === 1) assert.ok(['advance', 'pass-preflight', 'promote'].includes(kind), kind)
     else if (kind === 'promote' && steps > 0) assert.deepEqual([SHARES.includes(old.stage), now.stage], [true, '100%'])
     else if (kind === 'advance' && steps > 0)
@@ -86,7 +92,7 @@ export class History {
     const seen = this.#stages.get(rollout?.id ?? '') ?? new Set()
     const isHasty = rollout?.hasty === true
     assert.deepEqual(
-      ORDER.filter((stage) => !seen.has(stage) && !(isHasty && SHARES.includes(stage))),
+      orderOf(rollout).filter((stage) => !seen.has(stage) && !(isHasty && SHARES.includes(stage))),
       [],
     )
   }
@@ -99,6 +105,11 @@ export class History {
   }
 }
 
+/** Nobody leaves out namespaces that an operator named, nor goes by any where none are. */
+function orderOf(rollout: Rollout | undefined): readonly string[] {
+  return rollout?.namespaces.length === 0 ? ORDER.filter((stage) => stage !== 'namespaces') : ORDER
+}
+
 function cohortOf(rollout: Rollout | undefined): string[] {
   return rollout === undefined ? [] : NODES.filter((node) => runsCandidate(rollout, node))
 }
@@ -107,5 +118,5 @@ function mostOf(rollout: Rollout | undefined): number {
   if (rollout === undefined || rollout.status === 'rolling-back') return 0
   const { stage } = rollout
   if (stage === 'preflight' || stage === 'shadow') return 0
-  return stage === 'one-node' ? 1 : NODES.length
+  return stage === 'namespaces' || stage === 'one-node' ? 1 : NODES.length
 }

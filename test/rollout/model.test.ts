@@ -103,7 +103,8 @@ const oneInFour = fc.nat(3).map((n) => n === 0)
 
 function publishing(world: World, version: string, pace: typeof NO_WAIT, again: boolean): Wish {
   const id = `try-${++world.attempts}`
-  return { kind: 'publish', version: idOf(version), id, by: 'ops', pace, expectations: [], again }
+  const namespaces = world.attempts % 2 === 0 ? ['shop'] : []
+  return { kind: 'publish', version: idOf(version), id, by: 'ops', pace, expectations: [], namespaces, again }
 }
 
 const operators: fc.Arbitrary<Wish> = fc.oneof(

@@ -67,6 +67,23 @@ describe('a candidate', () => {
     expect(pinnedBy(stable)).toEqual([idOf('b'), idOf('a'), idOf('z')])
   })
 
+  it('begins with some namespaces at the one node where an operator names them', () => {
+    const shadow = after(
+      SETTLED,
+      { ...PUBLISH, namespaces: ['shop'] },
+      { kind: 'begin-preflight' },
+      { kind: 'pass-preflight', first: 'n1', isServed: true },
+    )
+    const some = after(shadow, advance('shadow', 0))
+    expect([phaseOf(some), some.rollout?.namespaces]).toEqual(['namespaces', ['shop']])
+    expect(phaseOf(after(some, { kind: 'promote', now: false }))).toBe('namespaces')
+    expect(after(some, { kind: 'choose-first', first: 'n2' }).rollout).toMatchObject({
+      stage: 'namespaces',
+      first: 'n2',
+    })
+    expect(phaseOf(after(some, advance('namespaces', 0)))).toBe('one-node')
+  })
+
   it('has the time of its pre-flight from when that begins', () => {
     const begun = after(SETTLED, PUBLISH, { kind: 'begin-preflight' })
     expect(begun.rollout).toMatchObject({ at: HOUR, since: 2 * HOUR, attempts: 1 })

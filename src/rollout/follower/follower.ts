@@ -65,6 +65,7 @@ export class Follower {
   /** What requests are answered by. */
   #running: Attempt | undefined
   #assignment: Assignment | undefined
+  #namespaces: ReadonlySet<string> | undefined
   #process: FollowingProcess | undefined
   #isAway = false
   #isStopped = false
@@ -102,6 +103,11 @@ export class Follower {
   /** What this process has to do, as the state says. */
   get assignment(): Assignment | undefined {
     return this.#assignment
+  }
+
+  /** Namespaces that a candidate answers before all others, while that stage lasts. */
+  get namespaces(): ReadonlySet<string> | undefined {
+    return this.#namespaces
   }
 
   /** Whether Redis could not be asked the last time. */
@@ -196,6 +202,7 @@ export class Follower {
       this.#isAway = false
       this.#metrics.followed.set(1)
       this.#state = state
+      this.#namespaces = state.rollout?.stage === 'namespaces' ? new Set(state.rollout.namespaces) : undefined
       guard.stableIs(state.stable)
     } catch (error) {
       if (!this.#isAway) log.warn({ err: error }, 'config rollouts cannot be followed now: what runs is kept')
@@ -212,6 +219,7 @@ export class Follower {
     if (assignment === undefined) return this.#wanted !== undefined
     const rollout = assignment.role === 'candidate' ? (state.rollout?.id ?? '') : ''
     const assigned = { version: assignment.version, rollout }
+    if (this.#process === undefined && this.#isTrial(assigned) && (await this.#wantBehind(state))) return true
     if (!guard.isBad(assigned) && (await this.#want(assigned))) return true
     // It is bad here, or not to be had: what runs is kept, if that is no candidate itself.
     const { stable } = state
@@ -220,14 +228,20 @@ export class Follower {
     if (stable !== assigned.version && (await this.#want({ version: stable, rollout: '' }))) return true
     if (this.#wanted !== undefined || (await this.#wantLastGood(assigned.version))) return true
     // Nothing else is there, and what harmed its starts may have been something else.
-    return await this.#want({ version: stable, rollout: '' }, true)
+    return await this.#want({ version: stable, rollout: '' }, 'last')
+  }
+
+  /** Starts with what is to be behind a candidate, which is taken up when the process serves. */
+  async #wantBehind({ stable }: RolloutState): Promise<boolean> {
+    const behind = stable === undefined ? undefined : { version: stable, rollout: '' }
+    return behind !== undefined && !this.#options.guard.isBad(behind) && (await this.#want(behind, 'behind'))
   }
 
   /**
-   * @param isLast whether it may be bad
+   * @param why `last`: it may be bad. `behind`: starts with the candidate are counted, not those with this one
    * @returns whether it is what runs, or is to be run
    */
-  async #want(attempt: Attempt, isLast = false): Promise<boolean> {
+  async #want(attempt: Attempt, why: 'assigned' | 'last' | 'behind' = 'assigned'): Promise<boolean> {
     const { versions, guard, source } = this.#options
     const before = this.#wanted
     if (before?.version === attempt.version) {
@@ -242,7 +256,7 @@ export class Follower {
     if (attempt.rollout !== '' && this.#state?.stable !== undefined) await versions.files(this.#state.stable)
     if (guard.isAgain(attempt))
       this.#options.log.warn(about(attempt), 'the stable version of the config, which was bad here, is tried again')
-    if (!guard.begin(attempt) && !isLast) {
+    if (why !== 'behind' && !guard.begin(attempt) && why !== 'last') {
       this.#options.log.error(about(attempt), 'this version of the config is bad here: another one runs')
       return false
     }

@@ -4,6 +4,7 @@
 import type { CheckObserver } from '../../policy/check-observer.ts'
 import type { SettledPart } from '../../policy/combine.ts'
 import type { PolicyRequest } from '../../policy/policy-request.ts'
+import { namespaceOf } from '../../config/request-namespace.ts'
 import type { Answer } from '../../kernel/verdict.ts'
 import type { RecordedBags } from '../recorded-bags.ts'
 import type { Shadow } from '../shadow/shadow.ts'
@@ -18,6 +19,8 @@ export class ObservedChecks implements CheckObserver {
   shadow: Shadow | undefined
   /** Whether a rollout is under way: only then is anything counted. */
   isCounting = false
+  /** Those whose requests alone are counted, where the stage is about them: so processes are compared by the same ones. */
+  namespaces: ReadonlySet<string> | undefined
   readonly #counters: StageCounters
   readonly #recorded: RecordedBags
   /** Checks that have no answer yet. */
@@ -30,7 +33,7 @@ export class ObservedChecks implements CheckObserver {
 
   answered(request: PolicyRequest, answer: Answer, tookMs: number): void {
     this.#recorded.offer(request.bag)
-    if (!this.isCounting) return
+    if (!this.isCounting || !this.#isCounted(request)) return
     const undecided = this.#undecided.get(request)
     const decided = answer.status.code === 0 ? 'allow' : 'deny'
     this.#counters.count({
@@ -48,6 +51,10 @@ export class ObservedChecks implements CheckObserver {
       ({ outcome }) => outcome.error !== undefined && outcome.error.code !== 'EVALUATION_FAILED',
     )
     this.#undecided.set(request, isFailed ? 'failed' : 'unknown')
+  }
+
+  #isCounted({ bag }: PolicyRequest): boolean {
+    return this.namespaces === undefined || this.namespaces.has(namespaceOf(bag) ?? '')
   }
 
   failed(): void {

@@ -17,7 +17,7 @@ export interface TellerOptions {
   readonly log: Logger
   readonly node: string
   readonly kind: Observation['kind']
-  readonly follower: Pick<Follower, 'state' | 'running' | 'isAway'>
+  readonly follower: Pick<Follower, 'state' | 'running' | 'isAway' | 'namespaces'>
   readonly guard: BootGuard
   readonly observations: Pick<Observations, 'observe' | 'vote'>
   readonly counters: StageCounters
@@ -63,6 +63,7 @@ export class Teller {
     const { follower, counters, checks } = this.#options
     const { state, running } = follower
     checks.isCounting = state?.rollout !== undefined
+    checks.namespaces = follower.namespaces
     const known = state ?? NO_ROLLOUT
     counters.enter(stageKey(known), running, windowMsOf(known))
     if (follower.isAway || state === undefined) return

@@ -2,6 +2,7 @@
 
 import type { SeenObservation } from '../observation.ts'
 import { SILENT_MS, type Situation } from '../situation.ts'
+import { isOfOneNode } from '../stages.ts'
 import { type Guard, shown } from './guard.ts'
 
 /** As many votes are enough in a stage that goes by shares, or so much of the cohort. */
@@ -18,7 +19,7 @@ export function crashGuard(situation: Situation): Guard {
   const suspects = isCommon(situation) ? [] : gone
   const against = new Set([...votes.map(({ node }) => node), ...suspects.map(({ node }) => node)])
   const size = new Set([...cohort.map(({ node }) => node), ...against]).size
-  const isOne = rollout.stage === 'preflight' || rollout.stage === 'shadow' || rollout.stage === 'one-node'
+  const isOne = rollout.stage === 'preflight' || isOfOneNode(rollout.stage)
   const words = [
     ...votes.map(({ node, reason }) => `${node} holds it for bad: ${reason}`),
     ...suspects.map((one) => {

@@ -34,9 +34,9 @@ async function operate(...wishes: readonly Wish[]): Promise<void> {
   for (const wish of wishes) expect(await store.operate(wish)).toMatchObject({ kind: 'done' })
 }
 
-async function publish(name: string, id = `try-${name}`): Promise<void> {
+async function publish(name: string, id = `try-${name}`, namespaces: readonly string[] = []): Promise<void> {
   await versions.keep(filesOf(name), FACTS)
-  const more = { pace: NO_WAIT, expectations: [], again: true }
+  const more = { pace: NO_WAIT, expectations: [], namespaces, again: true }
   await operate({ kind: 'publish', version: idOf(name), id, by: 'ops', ...more }, { kind: 'begin-preflight', by: 'c' })
 }
 
@@ -46,7 +46,7 @@ async function settle(name: string): Promise<void> {
   await operate({ kind: 'pass-preflight', by: 'c', first: undefined, isServed: false })
 }
 
-async function advance(from: 'shadow' | 'one-node' | '5%' | '25%' | '50%' | '100%'): Promise<void> {
+async function advance(from: 'shadow' | 'namespaces' | 'one-node' | '5%' | '25%' | '50%' | '100%'): Promise<void> {
   await operate({ kind: 'advance', from, by: 'c', threshold: 1, seen: NO_BASELINE, reason: 'test' })
 }
 
@@ -181,6 +181,20 @@ describe('a process that follows rollouts', () => {
     expect([follower.running, state.isTrial]).toEqual([idOf('v2'), false])
   })
 
+  it('knows the namespaces that are tried, for as long as that stage lasts', async () => {
+    await settle('v1')
+    const { follower, start } = await boot(await machine())
+    await start()
+    await publish('v2', 'try-v2', ['shop'])
+    await operate({ kind: 'pass-preflight', by: 'c', first: 'a', isServed: true })
+    await advance('shadow')
+    await follower.look()
+    expect([follower.running, follower.namespaces]).toEqual([idOf('v2'), new Set(['shop'])])
+    await advance('namespaces')
+    await follower.look()
+    expect([follower.running, follower.namespaces]).toEqual([idOf('v2'), undefined])
+  })
+
   it('has nothing behind what it goes back to', async () => {
     await settle('v1')
     const { follower, start, state } = await boot(await machine())
@@ -280,10 +294,15 @@ describe('a process that starts again', () => {
     await candidate('v2')
     await first.follower.look()
     expect(first.follower.running).toBe(idOf('v2'))
-    // Killed, twice.
-    expect(await (await boot(own)).start()).toBe(idOf('v2'))
+    // Killed, twice; it starts with what is to be behind the candidate.
+    const again = await boot(own)
+    expect(await again.start()).toBe(idOf('v1'))
+    await again.follower.look()
+    expect([again.follower.running, again.state.isTrial]).toEqual([idOf('v2'), true])
     const third = await boot(own)
-    expect(await third.start()).toBe(idOf('v1'))
+    await third.start()
+    await third.follower.look()
+    expect(third.follower.running).toBe(idOf('v1'))
     await third.teller.beat()
     expect((await observations.read()).votes).toMatchObject([{ node: 'a', version: idOf('v2') }])
   })

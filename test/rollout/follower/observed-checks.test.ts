@@ -40,6 +40,15 @@ describe('checks that are observed', () => {
     expect(Object.values(counters.counters().denialsBy)).toEqual([2])
   })
 
+  it('are those of the namespaces that a stage is about', async () => {
+    const { node, checks, counters } = await observed(refusingRule('admin', 'request.path == "/admin"'))
+    checks.namespaces = new Set(['shop'])
+    for (const namespace of ['shop', 'bank', 'shop'])
+      await node.check({ 'request.path': '/admin', 'destination.namespace': namespace })
+    await node.check({ 'request.path': '/admin' })
+    expect(counters.counters()).toMatchObject({ checks: 2, denials: 2 })
+  })
+
   it('are told apart by whether policy or a handler could not decide', async () => {
     const { node, counters } = await observed(refusingRule('port', 'int(request.headers["port"]) > 1'), BROKEN)
     await node.check({ 'request.headers': new Map([['port', 'x']]) })

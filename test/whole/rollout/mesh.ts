@@ -17,6 +17,8 @@ import { type Intermix, startIntermix } from '../intermix.ts'
 /** Stages that end as soon as enough was seen. */
 const QUICK: Pace = { ...USUAL_PACE, shadowMs: 1_000, stageMs: 1_500, bakeMs: 1_500, pairs: 50, checks: 50 }
 const PREFIX = 'intermix'
+/** Of all requests. */
+export const NAMESPACE = 'shop'
 const PAUSE_MS = 5
 /** A pre-flight may take a minute of a processor that others have, too. */
 const LONGEST_MS = 300_000
@@ -54,7 +56,7 @@ const NONE: Readonly<Asked> = { allowed: 0, denied: 0, failed: 0, moved: 0, chan
 export interface RolloutMesh {
   readonly store: RolloutStore
   /** Publishes a version and waits for the end of its rollout. */
-  rollOut(files: readonly ConfigFile[], pace?: Partial<Pace>): Promise<Outcome>
+  rollOut(files: readonly ConfigFile[], pace?: Partial<Pace>, namespaces?: readonly string[]): Promise<Outcome>
   /** Numbers of the nodes, and of workers after them, that ever ran a version. */
   touchedBy(files: readonly ConfigFile[]): readonly number[]
   /** What became of requests since the last time that this was asked, by node. */
@@ -87,10 +89,14 @@ export async function startMesh(
   onEnd(() => rmSync(root, { recursive: true, force: true }))
   const place = { link, prefix: PREFIX }
   const [store, versions] = [new RolloutStore(place), new VersionStore(place)]
-  const publish = async (files: readonly ConfigFile[], pace: Partial<Pace> = {}) => {
+  const publish = async (
+    files: readonly ConfigFile[],
+    pace: Partial<Pace> = {},
+    namespaces: readonly string[] = [],
+  ) => {
     await versions.keep(files, { author: 'test', message: '' })
     const id = `${shortId(versionId(files))}-${performance.now()}`
-    const wish = { id, by: 'test', pace: { ...QUICK, ...pace }, expectations: [], again: false }
+    const wish = { id, by: 'test', pace: { ...QUICK, ...pace }, expectations: [], namespaces, again: false }
     const applied = await store.operate({ kind: 'publish', version: versionId(files), ...wish })
     if (applied.kind !== 'done') throw new Error(`not published: ${JSON.stringify(applied)}`)
     return id
@@ -132,7 +138,7 @@ export async function startMesh(
   await until(async () => (await observations.read()).observations.length === members.length, 'all of them')
   return {
     store,
-    rollOut: async (files, pace) => await ended(await publish(files, pace)),
+    rollOut: async (files, pace, namespaces) => await ended(await publish(files, pace, namespaces)),
     touchedBy: (files) => members.filter((member) => member.ran(shortId(versionId(files)))).map(({ number }) => number),
     asked: () => members.slice(0, nodes).map((member) => member.take()),
     begin: async (files, pace) => ({ ended: ended(await publish(files, pace)) }),
@@ -265,7 +271,7 @@ class Member {
       const answer = await fetch(`http://127.0.0.1:${this.#process?.httpPort ?? 0}/v1/check`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ attributes: { 'request.path': path } }),
+        body: JSON.stringify({ attributes: { 'request.path': path, 'destination.namespace': NAMESPACE } }),
       })
       return ((await answer.json()) as { readonly status?: { readonly code: number } }).status?.code
     } catch {

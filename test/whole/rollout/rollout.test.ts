@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { startHttpBackend } from '../../helpers/http-backend.ts'
 import { config, rule } from '../../rollout/preflight/configs.ts'
-import { startMesh } from './mesh.ts'
+import { NAMESPACE, startMesh } from './mesh.ts'
 import { asking } from './poison.ts'
 
 const ADAPTERS = fileURLToPath(new URL('harmful-adapters.mts', import.meta.url))
@@ -19,17 +19,18 @@ const onEnd = (end: () => unknown) => onTestFinished(async () => void (await end
 const start = () => startMesh(STABLE, PATHS, { nodes: NODES, flags: ['--adapters', ADAPTERS], onEnd })
 
 describe('a harmless change', () => {
-  it('goes through all stages to all nodes, and no request fails', async () => {
+  it('goes through all stages to all nodes, by a namespace first, and no request fails', async () => {
     const mesh = await startMesh(STABLE, PATHS, { nodes: NODES, workers: 1, onEnd })
     const harmless = config(rule('admin', 'request.path.startsWith("/admin") || request.path == "/nowhere"'))
     mesh.asked()
-    const outcome = await mesh.rollOut(harmless)
+    const outcome = await mesh.rollOut(harmless, {}, [NAMESPACE])
     expect(outcome).toMatchObject({ outcome: 'stable' })
     expect(mesh.touchedBy(harmless)).toEqual([0, 1, 2, 3])
     expect(mesh.asked()).toMatchObject(Array.from({ length: NODES }, () => ({ failed: 0, moved: 0, changed: 0 })))
     const stages = (await mesh.store.log(50)).map(({ entry }) => entry.replace(/:.*/s, '')).toReversed()
     expect(stages.filter((entry) => entry.includes('→'))).toEqual([
-      'shadow → one-node',
+      'shadow → namespaces',
+      'namespaces → one-node',
       'one-node → 5%',
       '5% → 25%',
       '25% → 50%',
@@ -109,7 +110,7 @@ describe('a poison config', () => {
       config(DENY_ADMIN, asking('atstart')),
       'rolled-back',
       1,
-      /started 2 times|silent/,
+      /started 2 times|silent|died/,
     ],
   ] as const)('that %s touches one node at most, and goes back by itself', async (_, files, outcome, most, because) => {
     const mesh = await start()
