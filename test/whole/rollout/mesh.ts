@@ -54,6 +54,8 @@ export interface RolloutMesh {
   begin(files: readonly ConfigFile[], pace?: Partial<Pace>): Promise<{ readonly ended: Promise<Outcome> }>
   /** Kills the node that leads; it is started again. @returns its name */
   killController(): Promise<string>
+  /** Starts a node of another name beside each, and ends the old ones in good order, as a deployment does. */
+  replaceNodes(): Promise<void>
   /** Redis answers nobody for so long, in ms. */
   pauseRedis(ms: number): Promise<void>
   /** Ends all processes in good order, then Redis, and starts the processes again. */
@@ -133,6 +135,9 @@ export async function startMesh(
       await members.find((member) => member.name === name)?.kill()
       return name
     },
+    async replaceNodes() {
+      for (const member of members.slice(0, nodes)) await member.replace()
+    },
     async pauseRedis(ms) {
       redis.pause()
       await setTimeout(ms)
@@ -155,6 +160,7 @@ class Member {
   readonly #redis: string
   readonly #flags: readonly string[]
   isStopping = false
+  #generation = 0
   #process: Intermix | undefined
   #before = ''
   #asked: Asked = { allowed: 0, denied: 0, failed: 0 }
@@ -167,7 +173,7 @@ class Member {
   }
 
   get name(): string {
-    return `${this.#role}-${this.number}`
+    return `${this.#role}-${this.number}${this.#generation === 0 ? '' : `-${this.#generation}`}`
   }
 
   /** It has no time to say a word. */
@@ -182,6 +188,13 @@ class Member {
     const process = await startIntermix({ role: this.#role, config: this.#redis, nodeId: this.name, flags })
     this.#process = process
     void process.child.exited.then(() => this.#again(process)).catch(() => undefined)
+  }
+
+  async replace(): Promise<void> {
+    const old = this.#process
+    this.#generation++
+    await this.run()
+    await old?.child.stop()
   }
 
   async read(path: string): Promise<unknown> {
@@ -219,6 +232,8 @@ class Member {
 
   async #again(ended: Intermix): Promise<void> {
     this.#before += ended.child.output()
+    // Another one has taken its place.
+    if (this.#process !== ended) return
     this.#process = undefined
     while (!this.isStopping && this.#process === undefined) {
       // One that ends while it starts has left its words in the message.
