@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { BootGuard } from '../../../src/rollout/follower/boot-guard.ts'
 import { FollowedVersions } from '../../../src/rollout/follower/followed-versions.ts'
@@ -116,7 +117,8 @@ async function boot({ folder, refuses, ...initial }: Machine, machineOf = initia
     const first = follower.first().then(() => 'started' as const)
     for (let n = 0; n < rounds; n++) {
       await clock.advance(100)
-      // Redis is real, and so is its time.
+      // Redis and the disk are real, and so is their time.
+      await setTimeout(1)
       if ((await Promise.race([first, link.run((client) => client.ping())])) === 'started') break
       if (n === rounds - 1) return undefined
     }
