@@ -23,3 +23,6 @@ export const files = () => process.getBuiltinModule('node:fs').promises
 
 /** HTTP/1.1. An import of it would bring WebSocket and fetch, 12 MB. */
 export const http = () => process.getBuiltinModule('node:http')
+
+/** HTTP/1.1 over TLS; loads `http` and `tls`. */
+export const https = () => process.getBuiltinModule('node:https')

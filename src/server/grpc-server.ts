@@ -1,6 +1,7 @@
 // What a gRPC server is to the rest of the program, whatever transport carries it.
 
 import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { TlsFiles } from '../tls/tls-files.ts'
 import type { Admission } from './admission.ts'
 import type { GrpcService } from './grpc-service.ts'
 
@@ -11,15 +12,6 @@ export interface ListenAddress {
   readonly path?: string
   /** Who may connect to the socket, as the mode of its file. Default: by the umask of the process. */
   readonly mode?: number | undefined
-}
-
-/** Files in PEM. They are read again when they change. */
-export interface TlsFiles {
-  /** The certificate, and those that lead from it to the authority. */
-  readonly cert: string
-  readonly key: string
-  /** Who may call: only clients with a certificate of these authorities. */
-  readonly clientCa?: string | undefined
 }
 
 export interface GrpcServerOptions {

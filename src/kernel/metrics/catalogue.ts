@@ -12,6 +12,7 @@ import * as quotas from './quotas.ts'
 import * as reportBuffer from './report-buffer.ts'
 import * as reports from './reports.ts'
 import * as rollout from './rollout.ts'
+import * as tls from './tls.ts'
 
 /** One part of the catalogue. Its metrics are keyed by the name under which code imports them. */
 export interface CatalogueArea {
@@ -30,6 +31,7 @@ export const CATALOGUE: readonly CatalogueArea[] = [
   { title: 'Reports on their way to nodes', metrics: reportBuffer },
   { title: 'Front doors', metrics: doors },
   { title: 'gRPC transport', metrics: grpc },
+  { title: 'TLS', metrics: tls },
   { title: 'Config rollouts', metrics: rollout },
   { title: 'Process', metrics: process },
 ]

@@ -31,10 +31,3 @@ export const GRPC_CALLS_REFUSED_TOTAL = counter({
   help: 'gRPC calls that ended before their method heard of them, by reason; http: no gRPC; headers: too many; size: a message is too large; memory: too much came at once; slow: the request did not come on; message: malformed.',
   labels: { reason: ['http', 'headers', 'method', 'encoding', 'timeout', 'size', 'memory', 'slow', 'message'] },
 })
-
-export const GRPC_TLS_LOADS_TOTAL = counter({
-  name: 'grpc_tls_loads_total',
-  unit: 'loads',
-  help: 'Attempts to take changed certificates into use, by outcome; after a failed one the last good ones serve on.',
-  labels: { outcome: ['applied', 'failed'] },
-})

@@ -23,14 +23,13 @@ import { listen } from '../listen.ts'
 import { MemoryBudget } from '../../wire/http2/memory-budget.ts'
 import { HeadReader } from './request-head.ts'
 import { routesOf } from './routes.ts'
-import { createTlsServer } from './tls.ts'
+import { tls as tlsModule } from '../../kernel/late-modules.ts'
+import { TlsListener } from '../../tls/tls-listener.ts'
 
 /** How often it is looked whether peers keep to their times. */
 const LOOK_MS = 1_000
 /** How long a drain waits for peers to say that they know of it: those that are busy are late, and would lose what they begin. */
 const KNOWN_MS = 1_000
-/** How often failed handshakes leave a line. */
-const HANDSHAKE_LOG_MS = 10_000
 /** Connections at once; one costs some 10 kB. */
 const MAX_CONNECTIONS = 20_000
 const MIB = 1024 * 1024
@@ -63,13 +62,11 @@ class NativeServer implements GrpcServer {
   readonly #options: NativeServerOptions
   readonly #connectionOptions: ConnectionOptions
   readonly #connections = new Set<Connection>()
-  /** Sockets whose TLS is not there yet, by address; those of a Unix socket, which have none, as long as they live. */
-  readonly #handshakes = new Map<string | Socket, Socket>()
+  readonly #tls: TlsListener | undefined
   readonly #closed: (reason: CloseReason | 'limit') => void
   readonly #gauge: (count: number) => void
   readonly #onFault: (caught: unknown, message: string) => void
   #listener: Server | undefined
-  #stopTls = () => {}
   #cancelLook: (() => void) | undefined
   #draining = false
   #drained: Promise<void> | undefined
@@ -87,6 +84,9 @@ class NativeServer implements GrpcServer {
     const maxConcurrentStreams = options.maxConcurrentStreams ?? MAX_CONCURRENT_STREAMS
     const onFault = createFailureLog(options)
     this.#onFault = onFault
+    const { tls } = options
+    this.#tls =
+      tls && new TlsListener({ ...options, listener: 'grpc', files: tls, onRefused: () => this.#closed('handshake') })
     this.#connectionOptions = {
       clock,
       random,
@@ -132,26 +132,12 @@ class NativeServer implements GrpcServer {
   }
 
   async #createListener(): Promise<Server> {
-    const { tls } = this.#options
+    const tls = this.#tls
     const take = (socket: Socket) => this.#take(socket)
     if (tls === undefined) return createServer({ noDelay: true }, take)
-    const { server, stopWatch } = await createTlsServer(tls, this.#options, (socket) => {
-      this.#handshakes.delete(keyOf(socket))
-      take(socket)
-    })
-    this.#stopTls = stopWatch
-    const { log, clock } = this.#options
-    const tell = createFailureLog({ log, clock, everyMs: HANDSHAKE_LOG_MS, level: 'warn' })
-    // Also who has no certificate that we know, or takes too long.
-    server.on('tlsClientError', (error, { remoteAddress = 'a Unix socket' }) => {
-      this.#closed('handshake')
-      tell(error, `a client at ${remoteAddress} was not let in: no TLS came about`)
-    })
-    server.on('connection', (socket: Socket) => {
-      const key = keyOf(socket)
-      this.#handshakes.set(key, socket)
-      socket.once('close', () => this.#handshakes.delete(key))
-    })
+    const server = tlsModule().createServer({ ...tls.serverOptions, ALPNProtocols: ['h2'] }, take)
+    tls.attach(server)
+    await tls.start()
     return server
   }
 
@@ -183,7 +169,7 @@ class NativeServer implements GrpcServer {
     // From now on the deadline of the drain is the only one.
     this.#cancelLook?.()
     this.retire()
-    this.#stopTls()
+    this.#tls?.stop()
     for (const connection of this.#connections) connection.retire('drain')
     const cancelEnds = clock.after(Math.min(LINGER_MS, deadlineMs / 2), () => {
       for (const service of services) service.drain?.()
@@ -191,11 +177,11 @@ class NativeServer implements GrpcServer {
     })
     const cancelFinish = clock.after(Math.min(KNOWN_MS, deadlineMs / 2), () => {
       for (const connection of this.#connections) connection.finish('drain')
-      for (const [key, socket] of this.#handshakes) if (typeof key === 'string') socket.destroy()
+      this.#tls?.endHandshakes()
     })
     const cancelDeadline = clock.after(deadlineMs, () => {
       for (const connection of this.#connections) connection.destroy('drain')
-      for (const socket of this.#handshakes.values()) socket.destroy()
+      this.#tls?.endConnections()
     })
     // Calls back when all its sockets are closed.
     if (listener !== undefined) await new Promise<void>((resolve) => listener.close(() => resolve()))
@@ -203,9 +189,4 @@ class NativeServer implements GrpcServer {
     cancelFinish()
     cancelDeadline()
   }
-}
-
-function keyOf(socket: Socket): string | Socket {
-  const { remoteAddress, remotePort } = socket
-  return remoteAddress === undefined ? socket : `${remoteAddress}:${remotePort}`
 }

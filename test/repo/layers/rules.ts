@@ -13,15 +13,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'adapter-kit': ['kernel', 'expression'],
   adapters: ['kernel', 'adapter-kit'],
   redis: ['kernel', 'adapter-kit'],
-  observe: ['kernel'],
+  tls: ['kernel'],
+  observe: ['kernel', 'tls'],
   config: CONTRACTS,
-  settings: ['kernel', 'expression', 'wire', 'config', 'redis', 'observe'],
+  settings: ['kernel', 'expression', 'wire', 'config', 'redis', 'observe', 'tls'],
   client: ['kernel', 'expression', 'wire', 'cache'],
   sidecar: ['kernel', 'wire', 'client', 'server', 'observe'],
-  process: ['kernel', 'redis', 'observe', 'settings', 'compose'],
+  process: ['kernel', 'redis', 'observe', 'settings', 'compose', 'tls'],
   ...Object.fromEntries(ANSWERING.map((folder) => [folder, [...CONTRACTS, 'config', 'redis', ...ANSWERING]])),
   ...Object.fromEntries(
-    FRONT.map((folder) => [folder, [...CONTRACTS, 'config', 'redis', 'observe', ...ANSWERING, ...FRONT]]),
+    FRONT.map((folder) => [folder, [...CONTRACTS, 'config', 'redis', 'observe', 'tls', ...ANSWERING, ...FRONT]]),
   ),
 }
 

@@ -111,7 +111,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
     const before = await serial()
     const loaded = async (outcome: string, times: number) => {
       await clock.advance(10_000)
-      await expect.poll(() => count(`grpc_tls_loads_total{${outcome}}`)).toBe(times)
+      await expect.poll(() => count(`tls_loads_total{grpc,${outcome}}`)).toBe(times)
     }
     await writeFile(cert, 'half a cert')
     await loaded('failed', 1)
@@ -139,7 +139,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined)('over TLS', () => {
     const { port, count } = await startNative({ clock, tls: { ...files, [which]: path } })
     await writeFile(path, broken(await readFile(path, 'utf8')))
     await clock.advance(10_000)
-    await expect.poll(() => count('grpc_tls_loads_total{failed}')).toBe(1)
+    await expect.poll(() => count('tls_loads_total{grpc,failed}')).toBe(1)
     const client = await FrameClient.open({ port, tls: { ...trusting(first), ...asClient(first) } })
     atEnd(() => client.destroy())
     expect((await client.response(client.call(SAY, HELLO))).body).toEqual(grpcMessage(HELLO))
