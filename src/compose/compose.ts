@@ -4,6 +4,7 @@ import { builtInAdapters } from '../adapters/index.ts'
 import { loadAdapters } from '../adapters/load.ts'
 import type { Variety } from '../adapter-kit/template.ts'
 import type { CreateProcess, ProcessPorts, RunningProcess, Started } from './running-process.ts'
+import { tlsFilesOf } from '../settings/listener-tls-settings.ts'
 import type { Settings } from '../settings/settings.ts'
 import { AdapterEnvironments } from './adapter-environments.ts'
 import { grpcChoices } from './grpc-choices.ts'
@@ -47,6 +48,7 @@ import { loadTransport } from '../server/grpc-transport.ts'
 import { type BatchIds, createBatchIds } from '../kernel/batch-ids.ts'
 import { fastifyHost } from '../server/fastify-host.ts'
 import { createHttpServer } from '../server/http.ts'
+import { TlsListener } from '../tls/tls-listener.ts'
 import { explainOperation, revocationsOperation } from '../server/operations.ts'
 import { rolloutOperation } from '../server/rollout-operation.ts'
 import { quotasOperation } from '../server/quota-operation.ts'
@@ -154,7 +156,9 @@ class Composition implements RunningProcess {
     const cacheLink = serving ? link(settings.cacheRedis, 'cache', redisTimeoutMs) : undefined
     const queueLink = link(settings.queueRedis, 'queue', queueRedisTimeoutMs)
     const revocationLink = serving ? link(settings.revocationRedis, 'revocations', REVOCATION_TIMEOUT_MS) : undefined
-    this.#listener = role === 'node' ? undefined : createAdapterListener(log)
+    const scraped = tlsFilesOf(settings, 'prometheus')
+    const tls = scraped && new TlsListener({ listener: 'prometheus', files: scraped, clock, log, meter })
+    this.#listener = role === 'node' ? undefined : createAdapterListener(log, tls)
     const listener = this.#listener
     this.#batchIds = createBatchIds({ nodeId, clock, random })
     const { process } = this.#batchIds
@@ -300,7 +304,13 @@ class Composition implements RunningProcess {
       maxMessageBytes: maxMessageSize,
     })
     const http = createHttpServer(
-      { ...given, trustForwarded, maxBodyBytes: maxMessageSize, maxHeaderBytes },
+      {
+        ...given,
+        trustForwarded,
+        maxBodyBytes: maxMessageSize,
+        maxHeaderBytes,
+        tls: tlsFilesOf(this.#settings, 'http'),
+      },
       fastifyHost,
     )
     return new Map([

@@ -19,6 +19,7 @@ import { loadTransport } from '../server/grpc-transport.ts'
 import { plainHost } from '../server/plain-host.ts'
 import { createHttpServer } from '../server/http.ts'
 import { PROXY_DOORS, withHealth } from '../server/proxy-doors.ts'
+import { tlsFilesOf } from '../settings/listener-tls-settings.ts'
 import type { Settings } from '../settings/settings.ts'
 import { REPORT_FORMATS } from '../wire/report-formats.ts'
 import { NodeReadiness } from '../sidecar/node-readiness.ts'
@@ -193,6 +194,7 @@ class Sidecar implements RunningProcess {
         trustForwarded: settings.trustForwarded,
         maxBodyBytes: maxMessageSize,
         maxHeaderBytes: settings.maxHeaderBytes,
+        tls: tlsFilesOf(settings, 'http'),
       },
       plainHost,
     )

@@ -6,6 +6,8 @@ import { type HttpAnswer, JSON_TYPE, jsonAnswer } from '../kernel/http-answer.ts
 import { asRead, type Operations } from '../kernel/operation.ts'
 import type { Logger } from '../kernel/ports.ts'
 import { codeName, httpStatusOf } from '../kernel/status.ts'
+import { certificateOf } from '../tls/client-certificate.ts'
+import type { TlsListener } from '../tls/tls-listener.ts'
 import { debugJson } from './debug-json.ts'
 import { foreignPage } from './foreign-page.ts'
 import type { Health } from './health.ts'
@@ -23,6 +25,8 @@ export interface AdminServerOptions {
   readonly hosts?: readonly string[]
   /** The level of this logger is what `PUT /debug/log-level` changes. */
   readonly log: Logger & { level: LogLevel }
+  /** Default: without TLS. Who may ask is looked at here: it has to admit those without a certificate. */
+  readonly tls?: TlsListener | undefined
   /** What `/version` answers. */
   readonly version: Readonly<Record<string, string>>
 }
@@ -93,13 +97,16 @@ const MAX_REASONS_TOLD = 100
 const PROBES: ReadonlySet<string> = new Set(['/metrics', '/healthz', '/readyz', '/version'])
 
 /**
- * Says what is wrong with the head of a request, given the path of its route, if it has one: pages of others are refused, and operations take JSON
- * that is called so, since what a page can send without asking first (`text/plain`, a form) is none.
+ * Says what is wrong with the head of a request, given the path of its route, if it has one: where certificates are asked for, who has
+ * none is refused; so are pages of others, and operations take JSON that is called so, since what a page can send without asking first
+ * (`text/plain`, a form) is none.
  */
-export function adminGate({ hosts = [], log }: AdminServerOptions) {
+export function adminGate(options: AdminServerOptions) {
+  const { hosts = [], log, tls } = options
   const names = new Set(hosts.map((name) => name.toLowerCase()))
   const told = new Set<string>()
   return ({ headers, method, url, socket }: IncomingMessage, path: string): HttpAnswer | undefined => {
+    if (tls?.isMutual === true && certificateOf(socket) === undefined) return answerUnproven(options, path)
     const reason = PROBES.has(path) ? undefined : foreignPage(headers, names)
     if (reason === undefined) {
       if (method !== 'POST' || path === '' || /^application\/json\s*(;|$)/i.test(headers['content-type'] ?? ''))
@@ -112,6 +119,15 @@ export function adminGate({ hosts = [], log }: AdminServerOptions) {
     }
     return jsonAnswer(403, { code: 'PERMISSION_DENIED', message: reason })
   }
+}
+
+const UNPROVEN = 'this port wants a client certificate of an authority that it knows (--admin-tls-client-ca)'
+
+/** Kubelet and load balancers have no certificate to show: they hear yes or no, and of what there is in the process nothing. */
+function answerUnproven({ health }: AdminServerOptions, path: string): HttpAnswer | undefined {
+  if (path === '/healthz') return undefined
+  if (path !== '/readyz') return jsonAnswer(401, { code: 'UNAUTHENTICATED', message: UNPROVEN })
+  return health.ready ? jsonAnswer(200, { status: 'ready' }) : jsonAnswer(503, { status: 'not ready' })
 }
 
 /** Answers what went wrong, and logs it where the process itself has failed. */

@@ -4,7 +4,7 @@ import type { Server } from 'node:http'
 import type { AdminServerOptions } from './admin-routes.ts'
 
 export interface AdminServer {
-  /** Listens; port 0 takes a free one. @returns the address as `host:port`. Rejects when the port is taken. */
+  /** Listens; port 0 takes a free one. @returns the address as `host:port`. Rejects when the port is taken, or files for TLS cannot be used. */
   listen(address: { readonly host: string; readonly port: number }): Promise<string>
   /** Ends open connections; safe without `listen` and safe twice. */
   close(): Promise<void>

@@ -1,8 +1,10 @@
 // The admin server of a node or worker: on Fastify.
 
+import type { Server } from 'node:http'
 import { fastify, type FastifyInstance } from 'fastify'
-import type { HttpAnswer } from '../kernel/http-answer.ts'
+import { type HttpAnswer, KEEP_ALIVE_MS } from '../kernel/http-answer.ts'
 import { unbracketed } from '../kernel/ip-address.ts'
+import { createHttpOver } from '../tls/http-over.ts'
 import {
   adminGate,
   adminRoutes,
@@ -15,12 +17,15 @@ import {
 import { ADMIN_REQUEST_MS, type AdminServer, boundAddress } from './admin-server.ts'
 import { replyWith, WITHOUT_SCHEMAS } from './fastify-app.ts'
 
+const TIMES = { requestTimeout: ADMIN_REQUEST_MS, keepAliveTimeout: KEEP_ALIVE_MS }
+
 /** Creates the server; nothing is opened yet. */
 export function createFastifyAdmin(options: AdminServerOptions): AdminServer {
-  const app = fastify({
+  const { tls } = options
+  const app = fastify<Server>({
     schemaController: WITHOUT_SCHEMAS,
     forceCloseConnections: true,
-    requestTimeout: ADMIN_REQUEST_MS,
+    serverFactory: (onRequest) => createHttpOver(tls, TIMES, onRequest),
     frameworkErrors: (_error, request, reply) => replyWith(reply, nothingHere(request.raw)),
   })
   const gate = adminGate(options)
@@ -36,10 +41,15 @@ export function createFastifyAdmin(options: AdminServerOptions): AdminServer {
   app.register(async (scope) => addRoutes(scope, options))
   return {
     async listen({ host, port }) {
+      await tls?.start()
       await app.listen({ host: unbracketed(host), port })
       return boundAddress(app.server)
     },
-    close: async () => await app.close(),
+    async close() {
+      tls?.stop()
+      tls?.endHandshakes()
+      await app.close()
+    },
   }
 }
 

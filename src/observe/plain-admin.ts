@@ -2,7 +2,7 @@
 
 import { type HttpAnswer, pathOf, receiveBody, sendAnswer } from '../kernel/http-answer.ts'
 import { unbracketed } from '../kernel/ip-address.ts'
-import { http } from '../kernel/late-modules.ts'
+import { createHttpOver } from '../tls/http-over.ts'
 import {
   type AdminCall,
   adminGate,
@@ -26,7 +26,8 @@ export function createPlainAdmin(options: AdminServerOptions): AdminServer {
       return failure(options, caught, call.url)
     }
   }
-  const server = http().createServer({ requestTimeout: ADMIN_REQUEST_MS }, (request, response) => {
+  const { tls } = options
+  const server = createHttpOver(tls, { requestTimeout: ADMIN_REQUEST_MS }, (request, response) => {
     const { url = '/' } = request
     const method = request.method === 'HEAD' ? 'GET' : request.method
     const path = pathOf(url) ?? ''
@@ -42,6 +43,7 @@ export function createPlainAdmin(options: AdminServerOptions): AdminServer {
   })
   return {
     async listen({ host, port }) {
+      await tls?.start()
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject)
         server.listen({ host: unbracketed(host), port }, resolve)
@@ -49,6 +51,8 @@ export function createPlainAdmin(options: AdminServerOptions): AdminServer {
       return boundAddress(server)
     },
     async close() {
+      tls?.stop()
+      tls?.endHandshakes()
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
       await closed

@@ -1,6 +1,7 @@
 // The admin port of a node of several processes: one answer for all of them.
 
 import type { OperationReply } from '../kernel/operation.ts'
+import type { Clock } from '../kernel/ports.ts'
 import { parseJson } from '../kernel/parse-json.ts'
 import type { AdminServer } from '../observe/admin-server.ts'
 import { createFastifyAdmin } from '../observe/fastify-admin.ts'
@@ -8,6 +9,7 @@ import type { Health, HealthCheck } from '../observe/health.ts'
 import type { LogLevel, RootLogger } from '../observe/logger.ts'
 import type { PrometheusMeter } from '../observe/meter.ts'
 import type { Settings } from '../settings/settings.ts'
+import { adminTls } from './listener-files.ts'
 import type { NodeProcess } from './node-process.ts'
 import type { NodeProcesses } from './node-processes.ts'
 import { type Announcement, LOG_LEVEL, OPERATION, VIEW } from './process-messages.ts'
@@ -15,6 +17,7 @@ import { type Announcement, LOG_LEVEL, OPERATION, VIEW } from './process-message
 export interface NodeAdminOptions {
   readonly settings: Settings
   readonly processes: NodeProcesses
+  readonly clock: Clock
   readonly log: RootLogger
   readonly meter: PrometheusMeter
   readonly version: string
@@ -31,7 +34,7 @@ export class NodeAdmin {
   readonly #server: AdminServer
 
   constructor(options: NodeAdminOptions) {
-    const { settings, processes, log, meter, version } = options
+    const { settings, processes, clock, log, meter, version } = options
     const { role, nodeId: id, adminHosts: hosts } = settings
     this.#options = options
     this.#health = new NodeHealth(processes)
@@ -42,6 +45,7 @@ export class NodeAdmin {
       operations: this.#operations,
       hosts,
       log: commonLog(log, (level) => processes.tell(LOG_LEVEL, level)),
+      tls: adminTls(settings, { clock, log, meter }),
       version: { version, node: process.version, role, id, processes: String(settings.processes) },
     })
   }

@@ -5,6 +5,7 @@ import type { RootLogger } from '../observe/logger.ts'
 import { createMeter } from '../observe/meter.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { EmbeddedRedis } from './embedded-redis.ts'
+import { refuseBadListenerFiles } from './listener-files.ts'
 import { NodeAdmin } from './node-admin.ts'
 import type { SpawnedProcess, StartFailed } from './node-process.ts'
 import { NodeProcesses } from './node-processes.ts'
@@ -78,7 +79,7 @@ class Node {
       spawn: () => host.spawn(),
       onStarted: (process, announcement) => this.#admin.take(process, announcement),
     })
-    this.#admin = new NodeAdmin({ settings, processes: this.#processes, log, meter, version })
+    this.#admin = new NodeAdmin({ settings, processes: this.#processes, clock, log, meter, version })
   }
 
   get gaveUp(): Promise<StartFailed> {
@@ -86,6 +87,7 @@ class Node {
   }
 
   async start(): Promise<NodeStarted | StartFailed> {
+    await refuseBadListenerFiles(this.#settings)
     const admin = await this.#admin.listen()
     this.#redis = await startPrivateRedis(this.#settings, this.#host, this.#log, () => this.#stopping)
     // Said already, so that no process looks for one.

@@ -15,6 +15,7 @@ import type { Siblings } from '../kernel/siblings.ts'
 import type { EmbeddedRedis } from './embedded-redis.ts'
 import type { LibraryLevel } from './library-output.ts'
 import type { Settings } from '../settings/settings.ts'
+import { adminTls, refuseBadListenerFiles } from './listener-files.ts'
 import { startPrivateRedis, withPrivateRedis } from './private-redis.ts'
 import { explainStartFailure } from './start-failure.ts'
 import { startSummary } from './start-summary.ts'
@@ -225,6 +226,7 @@ class Parts {
       hosts: settings.adminHosts,
       log,
       version,
+      tls: adminTls(settings, { clock: host.clock, log, meter: this.#meter }),
     })
     this.#loopLag = createLoopMonitor({ clock: host.clock, meter: this.#meter })
     this.#health.set('start', false, 'starting')
@@ -234,6 +236,7 @@ class Parts {
 
   async start(): Promise<Started & { readonly redis: EmbeddedRedis | undefined }> {
     const { clock, random, createProcess } = this.#host
+    await refuseBadListenerFiles(this.#settings)
     const admin = await this.#admin.listen(this.#settings.adminAddress)
     this.#redis = await startPrivateRedis(this.#settings, this.#host, this.#log, () => this.#stopping)
     const settings = withPrivateRedis(this.#settings, this.#redis)

@@ -4,7 +4,9 @@ import type { Logger } from '../kernel/ports.ts'
 import type { RedisAccess } from '../redis/redis-access.ts'
 import { redactRedisUrl } from '../kernel/redis-url.ts'
 import type { EmbeddedRedis } from './embedded-redis.ts'
+import { tlsFilesOf } from '../settings/listener-tls-settings.ts'
 import type { Settings } from '../settings/settings.ts'
+import type { TlsFiles } from '../tls/tls-files.ts'
 
 export interface StartSummaryOptions {
   readonly addresses: Readonly<Record<string, string>>
@@ -35,7 +37,7 @@ export function startSummary(options: StartSummaryOptions): string {
   const lines = [
     `Intermix ${host.version}: ${settings.role} ${settings.nodeId} is ready.`,
     ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
-    ...hint(addresses),
+    ...hint(addresses, settings),
   ]
   return `${lines.join('\n')}\n`
 }
@@ -58,14 +60,18 @@ function ownRedisLine({ redis, settings }: StartSummaryOptions): string {
   return `cache ${show(cacheRedis)}, queue ${show(queueRedis)}`
 }
 
-function hint(addresses: Readonly<Record<string, string>>): readonly string[] {
+function hint(addresses: Readonly<Record<string, string>>, settings: Settings): readonly string[] {
   const { http, admin } = addresses
-  if (http !== undefined) return [`  try: curl -s ${reachable(http)}/v1/check -d '{"attributes": {}}'`]
-  return admin === undefined ? [] : [`  try: curl -s ${reachable(admin)}/readyz`]
+  const at = (address: string, listener: 'http' | 'admin') => reachable(address, tlsFilesOf(settings, listener))
+  if (http !== undefined) return [`  try: curl -s ${at(http, 'http')}/v1/check -d '{"attributes": {}}'`]
+  return admin === undefined ? [] : [`  try: curl -s ${at(admin, 'admin')}/readyz`]
 }
 
 /** What curl is told: an address that listens on every interface is called on this machine's own. */
-function reachable(address: string): string {
+function reachable(address: string, tls: TlsFiles | undefined): string {
   if (address.startsWith('unix:')) return `--unix-socket ${address.slice('unix:'.length)} http://localhost`
-  return `http://${address.replace(/^(0\.0\.0\.0|\[::\])(?=:)/, '127.0.0.1')}`
+  const own = address.replace(/^(0\.0\.0\.0|\[::\])(?=:)/, '127.0.0.1')
+  if (tls === undefined) return `http://${own}`
+  const certificate = tls.clientCa === undefined ? '' : '--cert FILE --key FILE '
+  return `--cacert FILE ${certificate}https://${own}`
 }

@@ -1,11 +1,15 @@
 // The listener on which adapters offer what they have to be asked for: the metrics that the prometheus adapter makes.
 
+import type { Server } from 'node:http'
 import { pipeline, Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { constants, createGzip } from 'node:zlib'
 import Fastify from 'fastify'
 import { type Exposed, joinParts, partsOf, piecesOf } from '../adapter-kit/exposed-part.ts'
+import { KEEP_ALIVE_MS } from '../kernel/http-answer.ts'
 import type { Logger } from '../kernel/ports.ts'
+import { createHttpOver } from '../tls/http-over.ts'
+import type { TlsListener } from '../tls/tls-listener.ts'
 
 /** Renders one body. */
 type Render = () => Exposed | Promise<Exposed>
@@ -16,7 +20,7 @@ export interface AdapterListener {
    * several handlers at one path are joined.
    */
   expose(path: string, contentType: string, render: Render, handler: string): () => void
-  /** @returns `host:port`. Rejects where the address cannot be had. */
+  /** @returns `host:port`. Rejects where the address cannot be had, or files for TLS cannot be used. */
   listen(address: { readonly host: string; readonly port: number }): Promise<string>
   close(): Promise<void>
 }
@@ -24,12 +28,20 @@ export interface AdapterListener {
 /** A longer body is encoded and sent in pieces, so that the process does other work meanwhile. */
 const MAX_WHOLE_CHARS = 1024 * 1024
 
+/** How long a request may take to come, and a connection be idle. */
+const TIMES = { requestTimeout: 30_000, keepAliveTimeout: KEEP_ALIVE_MS }
+
 const MAX_CHARS_AT_ONCE = 256 * 1024
 
 /** Creates the listener; nothing is opened yet. */
-export function createAdapterListener(log: Logger): AdapterListener {
+export function createAdapterListener(log: Logger, tls?: TlsListener): AdapterListener {
   const offers = new Map<string, Map<string, { readonly contentType: string; readonly render: Render }>>()
-  const app = Fastify({ logger: false, forceCloseConnections: true, routerOptions: { ignoreTrailingSlash: true } })
+  const app = Fastify<Server>({
+    logger: false,
+    forceCloseConnections: true,
+    routerOptions: { ignoreTrailingSlash: true },
+    serverFactory: (onRequest) => createHttpOver(tls, TIMES, onRequest),
+  })
   // Fastify answers HEAD of itself, with the head of what GET answers.
   app.get('/*', async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
@@ -67,11 +79,14 @@ export function createAdapterListener(log: Logger): AdapterListener {
       }
     },
     async listen({ host, port }) {
+      await tls?.start()
       await app.listen({ host, port })
       const bound = app.server.address()
       return `${host}:${bound === null || typeof bound === 'string' ? port : bound.port}`
     },
     async close() {
+      tls?.stop()
+      tls?.endHandshakes()
       await app.close()
     },
   }

@@ -8,20 +8,24 @@ import type { RequestGate } from './http-admission.ts'
 export interface HttpConnections {
   /** Closes connections in which no request is being answered, now and whenever it is so from now on. */
   closeIdle(): void
-  /** Closes connections whose request has not come as a whole. */
+  /** Closes connections whose request has not come as a whole, or not at all. */
   closeIncomplete(): void
 }
 
-/** Has the server's requests answered by `answer` where `gate` lets them in, and keeps track of its connections from now on. */
+/**
+ * Has the server's requests answered by `answer` where `gate` lets them in, and keeps track of its connections from now on, of which
+ * it tells by `event`.
+ */
 export function hookHttpServer(
   server: Server,
+  event: 'connection' | 'secureConnection',
   gate: RequestGate,
   answer: (request: IncomingMessage, response: ServerResponse) => void,
 ): HttpConnections {
   /** The requests being answered in each connection: more than one where a client pipelines. */
   const connections = new Map<Socket, Set<IncomingMessage>>()
   let closing = false
-  server.on('connection', (socket) => {
+  server.on(event, (socket: Socket) => {
     connections.set(socket, new Set())
     socket.once('close', () => connections.delete(socket))
   })
@@ -45,6 +49,8 @@ export function hookHttpServer(
     },
     closeIncomplete() {
       for (const [socket, requests] of connections) {
+        // One whose handshake has only now come to its end has none.
+        if (requests.size === 0) socket.destroy()
         for (const request of requests) if (!request.complete) socket.destroy()
       }
     },

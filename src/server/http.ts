@@ -3,7 +3,6 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { KEEP_ALIVE_MS } from '../kernel/http-answer.ts'
-import { http } from '../kernel/late-modules.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import type { Admission } from './admission.ts'
 import { authzRoute } from './authz-route.ts'
@@ -19,6 +18,9 @@ import type { HttpDoorDependencies } from './http-route.ts'
 import { quotaRoute } from './quota-route.ts'
 import { createRefusals } from './refusals.ts'
 import { reportRoute } from './report-route.ts'
+import { connectionEvent, createHttpOver } from '../tls/http-over.ts'
+import type { TlsFiles } from '../tls/tls-files.ts'
+import { TlsListener } from '../tls/tls-listener.ts'
 import { trustedPeers } from './trusted-peers.ts'
 import { refuseUnreadable } from './unreadable-request.ts'
 
@@ -31,15 +33,18 @@ export interface HttpServerOptions extends HttpDoorDependencies {
   readonly maxBodyBytes?: number
   /** Largest request line and headers taken. Default 128 KiB: twice what Envoy passes by default. */
   readonly maxHeaderBytes?: number
+  /** Default: without TLS. */
+  readonly tls?: TlsFiles | undefined
 }
 
 export interface HttpServer {
   readonly server: Server
-  /** Listens; port 0 takes a free one. @returns the port. Rejects where the address is taken. */
+  /** Listens; port 0 takes a free one. @returns the port. Rejects where the address is taken, or files for TLS cannot be used. */
   listen(address: ListenAddress): Promise<number>
   /**
    * Takes no more connections and waits for requests under way; what is left after `deadlineMs` is cut off. Connections
-   * without a request are closed at once, those with a part of one after a moment. Safe without `listen` and safe twice.
+   * without a request are closed at once, those with a part of one, or of a handshake, after a moment. Safe without `listen` and
+   * safe twice.
    */
   drain(deadlineMs: number): Promise<void>
 }
@@ -58,7 +63,8 @@ const LINGER_MS = 100
 export function createHttpServer(options: HttpServerOptions, createHost: CreateHttpHost): HttpServer {
   const { clock, admission, maxHeaderBytes = 128 * KIB, maxBodyBytes = 4 * MIB, limits = DEFAULT_LIMITS } = options
   const refused = createRefusals({ ...options, door: 'http' })
-  const server = http().createServer({
+  const tls = options.tls && new TlsListener({ ...options, listener: 'http', files: options.tls })
+  const server = createHttpOver(tls, {
     maxHeaderSize: maxHeaderBytes,
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
@@ -77,14 +83,21 @@ export function createHttpServer(options: HttpServerOptions, createHost: CreateH
   ]
   const gate = requestGate(admission, options.defaultTimeoutMs)
   const host = createHost({ server, routes, maxBodyBytes, onError })
-  const connections = hookHttpServer(server, gate, host.handle)
+  const connections = hookHttpServer(server, connectionEvent(tls), gate, host.handle)
   let drained: Promise<void> | undefined
   const close = async (deadlineMs: number): Promise<void> => {
+    tls?.stop()
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     // What has reached the sockets by now is still read.
     setImmediate(() => connections.closeIdle())
-    const cancelLinger = clock.after(LINGER_MS, () => connections.closeIncomplete())
-    const cancelDeadline = clock.after(deadlineMs, () => server.closeAllConnections())
+    const cancelLinger = clock.after(LINGER_MS, () => {
+      tls?.endHandshakes()
+      connections.closeIncomplete()
+    })
+    const cancelDeadline = clock.after(deadlineMs, () => {
+      tls?.endHandshakes()
+      server.closeAllConnections()
+    })
     await closed
     cancelLinger()
     cancelDeadline()
@@ -94,6 +107,7 @@ export function createHttpServer(options: HttpServerOptions, createHost: CreateH
     server,
     async listen(address) {
       await host.ready()
+      await tls?.start()
       return await listen(server, address)
     },
     drain(deadlineMs) {

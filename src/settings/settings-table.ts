@@ -5,6 +5,12 @@ import { PRIVATE_RANGES } from '../kernel/ip-range.ts'
 import { DEFAULT_LIMITS } from '../kernel/request-limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/logger.ts'
 import { PATH_AMBIGUITY_NAMES } from '../wire/ambiguity.ts'
+import {
+  ADMIN_TLS_SETTINGS,
+  GRPC_TLS_SETTINGS,
+  HTTP_TLS_SETTINGS,
+  PROMETHEUS_TLS_SETTINGS,
+} from './listener-tls-settings.ts'
 import { REDIS_SETTINGS } from './redis-settings.ts'
 import { REPORT_SETTINGS } from './report-settings.ts'
 import { CONFIGURED, DECIDING, DRAINING, KIB, MIB, ROLES, SERVING, type SettingSpec } from './setting-spec.ts'
@@ -159,30 +165,7 @@ export const SETTINGS = {
     group: 'Listeners',
     roles: DECIDING,
   },
-  grpcTlsCert: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Certificate for gRPC, with its chain, in PEM; read again when it changes.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-  grpcTlsKey: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Key of the certificate for gRPC, in PEM.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-  grpcTlsClientCa: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Authorities in PEM: only clients with a certificate of theirs may call over gRPC (mTLS).',
-    defaultText: 'any client',
-    group: 'Listeners',
-    roles: SERVING,
-  },
+  ...GRPC_TLS_SETTINGS,
   grpcMaxConnections: {
     kind: 'integer',
     default: 20_000,
@@ -211,6 +194,7 @@ export const SETTINGS = {
     group: 'Listeners',
     roles: SERVING,
   },
+  ...HTTP_TLS_SETTINGS,
   socketMode: {
     kind: 'text',
     placeholder: 'MODE',
@@ -227,6 +211,7 @@ export const SETTINGS = {
     group: 'Listeners',
     roles: ROLES,
   },
+  ...ADMIN_TLS_SETTINGS,
   adminHosts: {
     kind: 'list',
     default: [],
@@ -243,6 +228,7 @@ export const SETTINGS = {
     group: 'Listeners',
     roles: DRAINING,
   },
+  ...PROMETHEUS_TLS_SETTINGS,
   trustForwarded: {
     kind: 'cidrs',
     default: PRIVATE_RANGES,

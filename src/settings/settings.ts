@@ -16,6 +16,7 @@ import {
   variableOf,
 } from './options.ts'
 import { configPlaceProblems } from './config-place.ts'
+import { listenerTlsProblems } from './listener-tls-settings.ts'
 import { pickRedis, signInProblems } from './redis-settings.ts'
 import type { Role, SettingSpec } from './setting-spec.ts'
 import { SETTINGS } from './settings-table.ts'
@@ -68,7 +69,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     ...redisProblems(role, values, given),
     ...configPlaceProblems(values),
     ...sharedAddresses(role, values),
-    ...grpcProblems(role, values),
+    ...listenerTlsProblems(role, values),
     ...ackProblems(values),
     ...cacheProblems(given),
     ...(role === 'sidecar' ? sidecarProblems(values) : replicationProblems(values, redis)),
@@ -234,29 +235,6 @@ function sidecarProblems({
         ]
       : []),
   ]
-}
-
-function grpcProblems(role: Role, values: OptionValues<Table>): readonly string[] {
-  if (role === 'worker') return []
-  const { grpcTlsCert: cert, grpcTlsKey: key, grpcTlsClientCa: clientCa, transport, grpcAddress } = values
-  const socket =
-    transport === 'grpc-js' && grpcAddress?.path !== undefined
-      ? ['--grpc-address: grpc-js listens at no Unix socket here; give --transport native, or HOST:PORT']
-      : []
-  return [...socket, ...tlsProblems({ cert, key, clientCa, transport })]
-}
-
-function tlsProblems({
-  cert,
-  key,
-  clientCa,
-  transport,
-}: Readonly<Record<string, string | undefined>>): readonly string[] {
-  if (cert === undefined && key === undefined)
-    return clientCa === undefined ? [] : ['--grpc-tls-client-ca: needs --grpc-tls-cert and --grpc-tls-key; give both']
-  if (key === undefined) return ['--grpc-tls-key: missing beside --grpc-tls-cert; give the file of its key']
-  if (cert === undefined) return ['--grpc-tls-cert: missing beside --grpc-tls-key; give the file of its certificate']
-  return transport !== 'grpc-js' ? [] : ['--grpc-tls-cert: grpc-js speaks no TLS here; give --transport native']
 }
 
 function collide(a: Address | undefined, b: Address | undefined): boolean {

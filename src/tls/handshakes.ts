@@ -110,10 +110,10 @@ function addressOf({ remoteAddress, remotePort }: Socket): string | undefined {
   return remoteAddress === undefined ? undefined : `${remoteAddress}:${remotePort}`
 }
 
-/** What Node says of a certificate for which it has ended the connection; its types say an error, and it is the code of one. */
+/** What Node says of a certificate for which it has ended the connection: its types say an error, and it is the code of one. */
 function refusedCertificate({ authorizationError }: TLSSocket): string | undefined {
   const said: unknown = authorizationError
-  return said === null || said === undefined ? undefined : String(said)
+  return typeof said === 'string' ? said : undefined
 }
 
 function reasonOf({ code = '' }: NodeJS.ErrnoException, socket: TLSSocket): Reason {

@@ -165,8 +165,31 @@ describe('settings', () => {
     [['--grpc-tls-client-ca=a'], '--grpc-tls-client-ca: needs --grpc-tls-cert'],
     [['--grpc-tls-cert=a', '--grpc-tls-key=b', '--transport=grpc-js'], 'give --transport native'],
     [['--grpc-address=unix:/x', '--transport=grpc-js'], '--grpc-address: grpc-js listens at no Unix socket'],
+    [['--http-tls-cert=a'], '--http-tls-key: missing'],
+    [['--admin-tls-key=a'], '--admin-tls-cert: missing'],
+    [['--admin-tls-client-ca=a'], '--admin-tls-client-ca: needs --admin-tls-cert'],
+    [['--http-address=unix:/x', '--http-tls-cert=a', '--http-tls-key=b'], 'a Unix socket has no use for TLS'],
+    [['--prometheus-tls-cert=a'], '--prometheus-tls-cert: not a setting of node'],
   ])('refuse half of what TLS needs: %s', (argv, problem) => {
     expect(problems('node', [...config, '--redis=none', ...argv])).toEqual([expect.stringContaining(problem)])
+  })
+
+  it('refuse an admin port that other machines reach, unless certificates say who may ask, or the operator does', () => {
+    const open = /^--admin-address: .* can be reached by other machines.*--admin-tls-client-ca.*--admin-insecure on/
+    const tls = ['--admin-tls-cert=a', '--admin-tls-key=b']
+    for (const role of ROLES) {
+      const needed = role === 'sidecar' ? ['--nodes=a:1'] : [...config, '--redis=redis://r']
+      const of = (...argv: string[]) => problems(role, [...needed, ...argv])
+      for (const host of ['0.0.0.0', '10.0.0.1', '[::]', 'node.internal']) {
+        const address = `--admin-address=${host}:15014`
+        expect(of(address)).toEqual([expect.stringMatching(open)])
+        expect(of(address, ...tls)).toEqual([expect.stringMatching(open)])
+        expect(of(address, ...tls, '--admin-tls-client-ca=c')).toEqual([])
+        expect(of(address, '--admin-insecure')).toEqual([])
+      }
+      for (const host of ['127.0.0.1', '127.1.2.3', '[::1]', 'localhost'])
+        expect(of(`--admin-address=${host}:15014`)).toEqual([])
+    }
   })
 
   it('refuse two listeners on one address', () => {

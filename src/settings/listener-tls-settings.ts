@@ -1,0 +1,209 @@
+// TLS of the listeners: its settings, what is wrong with them, and the files that they name.
+
+import type { Listener, TlsFiles } from '../tls/tls-files.ts'
+import type { Address } from './option-kinds.ts'
+import { DRAINING, ROLES, SERVING, type Role, type SettingSpec } from './setting-spec.ts'
+
+export const GRPC_TLS_SETTINGS = {
+  grpcTlsCert: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Certificate for gRPC, with its chain, in PEM; read again when it changes.',
+    defaultText: 'no TLS',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  grpcTlsKey: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Key of the certificate for gRPC, in PEM.',
+    defaultText: 'no TLS',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  grpcTlsClientCa: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Authorities in PEM: only clients with a certificate of theirs may call over gRPC (mTLS).',
+    defaultText: 'any client',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+} as const satisfies Readonly<Record<string, SettingSpec>>
+
+export const HTTP_TLS_SETTINGS = {
+  httpTlsCert: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Certificate for the HTTP listener, with its chain, in PEM; read again when it changes.',
+    defaultText: 'no TLS',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  httpTlsKey: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Key of the certificate for the HTTP listener, in PEM.',
+    defaultText: 'no TLS',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  httpTlsClientCa: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Authorities in PEM: only clients with a certificate of theirs may call over HTTP (mTLS).',
+    defaultText: 'any client',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+} as const satisfies Readonly<Record<string, SettingSpec>>
+
+export const ADMIN_TLS_SETTINGS = {
+  adminTlsCert: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Certificate for the admin port, with its chain, in PEM; read again when it changes.',
+    defaultText: 'no TLS',
+    group: 'Listeners',
+    roles: ROLES,
+  },
+  adminTlsKey: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Key of the certificate for the admin port, in PEM.',
+    defaultText: 'no TLS',
+    group: 'Listeners',
+    roles: ROLES,
+  },
+  adminTlsClientCa: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description:
+      'Authorities in PEM: only clients with a certificate of theirs are answered at the admin port (mTLS), but for /healthz and /readyz.',
+    defaultText: 'any client',
+    group: 'Listeners',
+    roles: ROLES,
+  },
+  adminInsecure: {
+    kind: 'boolean',
+    default: false,
+    description:
+      'Let the admin port listen where other machines may reach it, without client certificates: whoever reaches it reads the config and voids verdicts.',
+    group: 'Listeners',
+    roles: ROLES,
+  },
+} as const satisfies Readonly<Record<string, SettingSpec>>
+
+export const PROMETHEUS_TLS_SETTINGS = {
+  prometheusTlsCert: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Certificate for the metrics of reports, with its chain, in PEM; read again when it changes.',
+    defaultText: 'no TLS',
+    group: 'Listeners',
+    roles: DRAINING,
+  },
+  prometheusTlsKey: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description: 'Key of the certificate for the metrics of reports, in PEM.',
+    defaultText: 'no TLS',
+    group: 'Listeners',
+    roles: DRAINING,
+  },
+  prometheusTlsClientCa: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description:
+      'Authorities in PEM: only clients with a certificate of theirs may scrape the metrics of reports (mTLS).',
+    defaultText: 'any client',
+    group: 'Listeners',
+    roles: DRAINING,
+  },
+} as const satisfies Readonly<Record<string, SettingSpec>>
+
+const ROLES_OF: Readonly<Record<Listener, readonly Role[]>> = {
+  grpc: SERVING,
+  http: SERVING,
+  admin: ROLES,
+  prometheus: DRAINING,
+}
+const LISTENERS = Object.keys(ROLES_OF) as Listener[]
+
+type TlsValues = { readonly [K in `${Listener}Tls${'Cert' | 'Key' | 'ClientCa'}`]?: string | undefined }
+
+/** Undefined where they could not be read: that is a problem already. */
+interface ListenerValues extends TlsValues {
+  readonly transport?: string
+  readonly grpcAddress?: Address
+  readonly httpAddress?: Address
+  readonly adminAddress?: Address
+  readonly adminInsecure?: boolean
+}
+
+/** The files of a listener's TLS; `undefined` where it has none. */
+export function tlsFilesOf(values: TlsValues, listener: Listener): TlsFiles | undefined {
+  const { cert, key, clientCa } = partsOf(values, listener)
+  return cert === undefined || key === undefined ? undefined : { cert, key, clientCa }
+}
+
+/** The files of all listeners that have TLS. */
+export function allTlsFiles(values: TlsValues): readonly (readonly [listener: Listener, files: TlsFiles])[] {
+  return LISTENERS.flatMap((listener) => {
+    const files = tlsFilesOf(values, listener)
+    return files === undefined ? [] : [[listener, files] as const]
+  })
+}
+
+/** What is wrong with the settings of a role for TLS, by flag. */
+export function listenerTlsProblems(role: Role, values: ListenerValues): readonly string[] {
+  const own = LISTENERS.filter((listener) => ROLES_OF[listener].includes(role))
+  return [
+    ...own.flatMap((listener) => missingParts(values, listener)),
+    ...(SERVING.includes(role) ? doorProblems(values) : []),
+    ...openAdmin(values),
+  ]
+}
+
+function doorProblems(values: ListenerValues): readonly string[] {
+  const { transport, grpcAddress, httpAddress } = values
+  const problems: string[] = []
+  if (transport === 'grpc-js' && grpcAddress?.path !== undefined)
+    problems.push('--grpc-address: grpc-js listens at no Unix socket here; give --transport native, or HOST:PORT')
+  if (transport === 'grpc-js' && tlsFilesOf(values, 'grpc') !== undefined)
+    problems.push('--grpc-tls-cert: grpc-js speaks no TLS here; give --transport native')
+  if (httpAddress?.path !== undefined && tlsFilesOf(values, 'http') !== undefined)
+    problems.push('--http-tls-cert: a Unix socket has no use for TLS; leave it out, or give --http-address HOST:PORT')
+  return problems
+}
+
+function missingParts(values: TlsValues, listener: Listener): string[] {
+  const { cert, key, clientCa } = partsOf(values, listener)
+  const flag = `--${listener}-tls`
+  if (cert === undefined && key === undefined)
+    return clientCa === undefined ? [] : [`${flag}-client-ca: needs ${flag}-cert and ${flag}-key; give both`]
+  if (key === undefined) return [`${flag}-key: missing beside ${flag}-cert; give the file of its key`]
+  if (cert === undefined) return [`${flag}-cert: missing beside ${flag}-key; give the file of its certificate`]
+  return []
+}
+
+/** Whoever reaches the admin port is an operator, unless certificates say who is one. */
+function openAdmin({ adminAddress, adminInsecure, ...values }: ListenerValues): readonly string[] {
+  if (adminAddress === undefined || adminInsecure === true || isLoopback(adminAddress.host)) return []
+  if (tlsFilesOf(values, 'admin')?.clientCa !== undefined) return []
+  return [
+    `--admin-address: ${adminAddress.host} can be reached by other machines, and whoever reaches the admin port reads the config and voids verdicts; give --admin-tls-cert, --admin-tls-key and --admin-tls-client-ca, listen on 127.0.0.1, or say --admin-insecure on where the network keeps others out`,
+  ]
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+}
+
+function partsOf(values: TlsValues, listener: Listener): Readonly<Record<keyof TlsFiles, string | undefined>> {
+  return {
+    cert: values[`${listener}TlsCert`],
+    key: values[`${listener}TlsKey`],
+    clientCa: values[`${listener}TlsClientCa`],
+  }
+}
