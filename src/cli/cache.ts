@@ -6,7 +6,7 @@ import type { OptionTable } from '../settings/options.ts'
 import { cacheTables, type NodeTuning } from './cache-tables.ts'
 import { defineTool } from './command.ts'
 import { EXIT } from './io.ts'
-import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'
+import { ADMIN_OPTIONS, adminOf, adminRefusalText, callNode } from './node-client.ts'
 
 const OPTIONS = {
   curves: { kind: 'boolean', default: false, env: false, description: 'Hit ratios by size, of each cache.' },
@@ -25,9 +25,9 @@ export const cache = defineTool({
   ],
   examples: ['intermix cache', 'intermix cache --curves', 'intermix cache --json --admin http://10.0.0.7:15014'],
   read: ({ values }) => values,
-  async run({ admin, timeoutMs, json, curves }, io) {
-    const answer = await callNode(io, { address: admin, timeoutMs, path: '/debug/tuning' })
-    if (answer.httpStatus >= 300) throw new IntermixError('BACKEND_FAILED', adminRefusalText(answer, admin))
+  async run({ json, curves, ...node }, io) {
+    const answer = await callNode(io, { ...adminOf(node), path: '/debug/tuning' })
+    if (answer.httpStatus >= 300) throw new IntermixError('BACKEND_FAILED', adminRefusalText(answer, node.admin))
     if (json) io.out(JSON.stringify(answer.body))
     else
       for (const [name, tuning] of processesOf(answer.body))

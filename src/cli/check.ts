@@ -6,7 +6,7 @@ import { answerLine, answerText, isAllowed, isAnswer } from './answer-text.ts'
 import { ATTRIBUTE_OPTIONS, readAttributes, readPairs } from './attribute-arguments.ts'
 import { defineTool } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { NODE_OPTIONS, type NodeAnswer, type NodeRequest, refusalText } from './node-client.ts'
+import { NODE_OPTIONS, type NodeAnswer, nodeOf, type NodeRequest, refusalText } from './node-client.ts'
 import type { OptionTable, OptionValues } from '../settings/options.ts'
 import { createTypedCall } from './typed-call.ts'
 
@@ -79,8 +79,7 @@ type Call = (request: Omit<NodeRequest, 'body'>) => Promise<NodeAnswer>
 async function ask(call: Call, values: Values, io: CommandIo): Promise<number> {
   let worst: number = EXIT.ok
   for (let i = 1; i <= values.repeat; i++) {
-    const { address, timeoutMs } = values
-    const answer = await call({ address, timeoutMs, path: '/v1/check' })
+    const answer = await call({ ...nodeOf(values), path: '/v1/check' })
     if (!isAnswer(answer.body)) throw new IntermixError('BACKEND_FAILED', refusalText(answer))
     if (values.json) io.out(JSON.stringify(answer.body))
     else io.out(values.repeat === 1 ? answerText(answer.body) : `${i}: ${answerLine(answer.body)}`)

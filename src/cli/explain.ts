@@ -4,7 +4,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import { ATTRIBUTE_OPTIONS, readAttributes, readPairs } from './attribute-arguments.ts'
 import { defineTool } from './command.ts'
 import { EXIT } from './io.ts'
-import { ADMIN_OPTIONS, adminRefusalText } from './node-client.ts'
+import { ADMIN_OPTIONS, adminOf, adminRefusalText } from './node-client.ts'
 import type { OptionTable } from '../settings/options.ts'
 import { createTypedCall } from './typed-call.ts'
 
@@ -31,10 +31,10 @@ export const explain = defineTool({
   read: ({ values }, problems) => ({ values, pairs: readPairs('-a', values.attribute, problems) }),
   async run({ values, pairs }, io) {
     const written = await readAttributes(values.attributes, io)
-    const { admin, timeoutMs, limit, rule } = values
+    const { admin, limit, rule } = values
     const query = new URLSearchParams({ limit: String(limit), ...(rule === undefined ? {} : { rule }) })
     const path = `/v1/explain?${query.toString()}`
-    const answer = await createTypedCall(io, pairs)({ address: admin, timeoutMs, path }, (attributes) => ({
+    const answer = await createTypedCall(io, pairs)({ ...adminOf(values), path }, (attributes) => ({
       attributes: { ...written, ...attributes },
     }))
     if (answer.httpStatus >= 300) throw new IntermixError('BACKEND_FAILED', adminRefusalText(answer, admin))

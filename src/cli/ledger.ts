@@ -9,7 +9,7 @@ import type { OptionTable } from '../settings/options.ts'
 import { defineTool } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
 import { ledgerTables } from './ledger-tables.ts'
-import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'
+import { ADMIN_OPTIONS, adminOf, adminRefusalText, type AskedNode, callNode } from './node-client.ts'
 
 const OPTIONS = {
   json: { kind: 'boolean', default: false, env: false, description: 'One JSON object instead of tables.' },
@@ -29,20 +29,20 @@ export const ledger = defineTool({
   ],
   examples: ['intermix ledger', 'intermix ledger --json --admin http://10.0.0.5:15014'],
   read: ({ values }) => values,
-  async run({ json, admin, timeoutMs }, io) {
-    let report = await ask(io, admin, timeoutMs)
+  async run({ json, ...node }, io) {
+    let report = await ask(io, adminOf(node))
     if (report.findings.length > 0) {
       await pause(io.clock, SECOND_LOOK_MS)
-      report = await ask(io, admin, timeoutMs)
+      report = await ask(io, adminOf(node))
     }
     for (const line of json ? [JSON.stringify(report)] : ledgerTables(report)) io.out(line)
     return report.findings.every((finding) => finding.isUnsettled) ? EXIT.ok : EXIT.refused
   },
 })
 
-async function ask(io: CommandIo, admin: string, timeoutMs: number): Promise<LedgerReport> {
-  const answer = await callNode(io, { address: admin, timeoutMs, path: '/debug/ledger' })
-  if (answer.httpStatus >= 300) throw new IntermixError('BACKEND_FAILED', adminRefusalText(answer, admin))
+async function ask(io: CommandIo, node: AskedNode): Promise<LedgerReport> {
+  const answer = await callNode(io, { ...node, path: '/debug/ledger' })
+  if (answer.httpStatus >= 300) throw new IntermixError('BACKEND_FAILED', adminRefusalText(answer, node.address))
   const { processes, silent } = answer.body
   if (!isJsonObject(processes)) return answer.body as unknown as LedgerReport
   return merged(processes, Array.isArray(silent) ? silent.map(String) : [])

@@ -4,9 +4,10 @@ import { IntermixError } from '../kernel/errors.ts'
 import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { parseJson } from '../kernel/parse-json.ts'
 import type { CommandIo } from './io.ts'
-import type { OptionTable } from '../settings/options.ts'
+import { connectionOptions, fetchOverTls, type NodeTls, TLS_OPTIONS, tlsFailure } from './node-tls.ts'
+import { flagOf, type OptionTable, type OptionValues } from '../settings/options.ts'
 
-const TIMEOUT = {
+const HOW = {
   timeoutMs: {
     kind: 'duration',
     default: 5_000,
@@ -15,6 +16,7 @@ const TIMEOUT = {
     env: false,
     description: 'How long to wait for an answer.',
   },
+  ...TLS_OPTIONS,
 } as const satisfies OptionTable
 
 /** The flags of every command that calls a node as its clients do. */
@@ -24,7 +26,7 @@ export const NODE_OPTIONS = {
     default: 'http://127.0.0.1:8080',
     description: "The node's HTTP API (its --http-address).",
   },
-  ...TIMEOUT,
+  ...HOW,
 } as const satisfies OptionTable
 
 /** The flags of every command that calls a node's admin port. */
@@ -34,13 +36,28 @@ export const ADMIN_OPTIONS = {
     default: 'http://127.0.0.1:15014',
     description: "The node's admin port (its --admin-address).",
   },
-  ...TIMEOUT,
+  ...HOW,
 } as const satisfies OptionTable
 
-export interface NodeRequest {
+/** Who is asked, and how. */
+export interface AskedNode extends NodeTls {
   /** Base URL without a trailing slash. */
   readonly address: string
   readonly timeoutMs: number
+}
+
+/** The node that the flags of a command name, by its admin port. */
+export function adminOf({ admin: address, ...values }: OptionValues<typeof ADMIN_OPTIONS>): AskedNode {
+  return nodeOf({ address, ...values })
+}
+
+/** The node that the flags of a command name, by its HTTP API. */
+export function nodeOf(values: OptionValues<typeof NODE_OPTIONS>): AskedNode {
+  const { address, timeoutMs, tlsCa, tlsCert, tlsKey, tlsName } = values
+  return { address, timeoutMs, tlsCa, tlsCert, tlsKey, tlsName }
+}
+
+export interface NodeRequest extends AskedNode {
   readonly path: string
   /** Sent as JSON; without it nothing is sent, but asked for. */
   readonly body?: unknown
@@ -54,38 +71,59 @@ export interface NodeAnswer {
 
 /**
  * POSTs JSON, or GETs where there is nothing to send.
- * @throws IntermixError BACKEND_FAILED when nothing or no JSON object comes back: a sentence for the person who asked.
+ * @throws IntermixError BACKEND_FAILED when nothing or no JSON object comes back: a sentence for the person who asked;
+ * INVALID_SETTING where the files for TLS cannot be used
  */
 export async function callNode(io: CommandIo, request: NodeRequest): Promise<NodeAnswer> {
   const url = request.address + request.path
-  let httpStatus: number
-  let text: string
+  const ask = await askerOf(io, request)
+  let answered: Answered
   try {
-    const response = await io.fetch(url, {
-      ...(request.body === undefined
-        ? {}
-        : {
-            method: 'POST',
-            headers: { 'content-type': 'application/json' },
-            body: JSON.stringify(request.body),
-          }),
-      signal: AbortSignal.timeout(request.timeoutMs),
-    })
-    httpStatus = response.status
-    text = await response.text()
+    answered = await ask(url)
   } catch (error) {
-    throw new IntermixError('BACKEND_FAILED', `no answer from ${url}: ${reasonOf(error, request.timeoutMs)}`, {
-      cause: error,
-    })
+    throw new IntermixError('BACKEND_FAILED', `no answer from ${url}: ${reasonOf(error, request)}`, { cause: error })
   }
+  const { status: httpStatus, text } = answered
   const body = parse(text)
   if (isJsonObject(body)) return { httpStatus, body }
   if (text === '' && httpStatus < 300) return { httpStatus, body: {} }
   throw new IntermixError('BACKEND_FAILED', `${url} answered ${httpStatus} without JSON: is this an Intermix node?`)
 }
 
+interface Answered {
+  readonly status: number
+  readonly text: string
+}
+
+/** Over https with files of its own, for which what Node has of `fetch` takes none. */
+async function askerOf(io: CommandIo, request: NodeRequest): Promise<(url: string) => Promise<Answered>> {
+  const { address, body, timeoutMs } = request
+  const sent = {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body),
+    signal: AbortSignal.timeout(timeoutMs),
+  }
+  if (address.startsWith('https:')) {
+    const options = await connectionOptions(request, io)
+    return async (url) => await fetchOverTls(url, sent, options)
+  }
+  const { tlsCa, tlsCert, tlsKey, tlsName } = request
+  const unused = Object.entries({ tlsCa, tlsCert, tlsKey, tlsName }).filter(([, value]) => value !== undefined)
+  if (unused.length > 0) {
+    const flags = unused.map(([key]) => flagOf(key)).join(', ')
+    throw new IntermixError('INVALID_SETTING', `${flags}: ${address} is asked without TLS; give an https URL`)
+  }
+  return async (url) => {
+    const { body: text, ...rest } = sent
+    const response = await io.fetch(url, { ...rest, ...(text !== undefined && { body: text }) })
+    return { status: response.status, text: await response.text() }
+  }
+}
+
 /** What the admin port refused; a 404 is most likely no admin port's, or that of an Intermix before it had these. */
 export function adminRefusalText(answer: NodeAnswer, admin: string): string {
+  if (answer.httpStatus === 401) return `${refusalText(answer)}; show one by --tls-cert and --tls-key`
   if (answer.httpStatus !== 404 || isJsonObject(answer.body['error'])) return refusalText(answer)
   return `${refusalText(answer)}\n  is ${admin} the admin port (--admin) of a node of this version?`
 }
@@ -113,11 +151,18 @@ function parse(text: string): unknown {
   }
 }
 
-function reasonOf(error: unknown, timeoutMs: number): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `nothing within ${timeoutMs} ms (--timeout)`
+function reasonOf(error: unknown, { timeoutMs, address, ...tls }: NodeRequest): string {
+  const isLate = [error, (error as { cause?: unknown }).cause].some(
+    (each) => (each as Error | undefined)?.name === 'TimeoutError',
+  )
+  if (isLate) return `nothing within ${timeoutMs} ms (--timeout)`
   const cause = (error as { cause?: unknown }).cause
   const { code, message } = (cause ?? error) as NodeJS.ErrnoException
   if (code === 'ECONNREFUSED') return 'nothing listens there (--address or --admin says where the node is)'
   if (code === 'ENOTFOUND') return 'there is no such host'
+  if (address.startsWith('http:') && (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET'))
+    return `${message}: does it speak TLS? Then its URL begins with https`
+  const ofTls = tlsFailure((cause ?? error) as NodeJS.ErrnoException, tls)
+  if (ofTls !== undefined) return ofTls
   return code ?? message
 }

@@ -6,7 +6,7 @@ import type { QuotaAnswer, QuotaQuestion } from '../policy/quota-counters.ts'
 import type { OptionTable, OptionValues } from '../settings/options.ts'
 import { defineTool, pickAction } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'
+import { ADMIN_OPTIONS, adminOf, adminRefusalText, callNode } from './node-client.ts'
 import { counterTable } from './quota-table.ts'
 
 const OPTIONS = {
@@ -66,9 +66,9 @@ export const quota = defineTool({
     const question = action && questionOf(action, operands, values, problems)
     return question && { question, values }
   },
-  async run({ question, values: { admin, timeoutMs, json } }, io) {
-    const answer = await ask(io, { admin, timeoutMs }, question)
-    if (json) io.out(JSON.stringify(answer))
+  async run({ question, values }, io) {
+    const answer = await ask(io, values, question)
+    if (values.json) io.out(JSON.stringify(answer))
     else for (const line of counterTable(answer)) io.out(line)
     return EXIT.ok
   },
@@ -119,16 +119,12 @@ function pairsOf(texts: readonly string[], problems: string[]): [name: string, v
   })
 }
 
-async function ask(
-  io: CommandIo,
-  { admin, timeoutMs }: Pick<Values, 'admin' | 'timeoutMs'>,
-  body: QuotaQuestion,
-): Promise<QuotaAnswer> {
-  const answer = await callNode(io, { address: admin, timeoutMs, path: '/v1/quotas', body })
+async function ask(io: CommandIo, values: Values, body: QuotaQuestion): Promise<QuotaAnswer> {
+  const answer = await callNode(io, { ...adminOf(values), path: '/v1/quotas', body })
   const { httpStatus } = answer
   if (httpStatus < 300) return answer.body as unknown as QuotaAnswer
   const isAnswer = isJsonObject(answer.body['error'])
   const code =
     httpStatus === 404 && isAnswer ? 'NOT_FOUND' : httpStatus === 400 && isAnswer ? 'INVALID_SETTING' : 'BACKEND_FAILED'
-  throw new IntermixError(code, adminRefusalText(answer, admin))
+  throw new IntermixError(code, adminRefusalText(answer, values.admin))
 }

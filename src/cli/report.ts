@@ -5,7 +5,7 @@ import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { ATTRIBUTE_OPTIONS, readJson, readPairs, readSource } from './attribute-arguments.ts'
 import { defineTool } from './command.ts'
 import { EXIT } from './io.ts'
-import { NODE_OPTIONS, refusalText } from './node-client.ts'
+import { NODE_OPTIONS, nodeOf, refusalText } from './node-client.ts'
 import type { OptionTable } from '../settings/options.ts'
 import { createTypedCall } from './typed-call.ts'
 
@@ -51,11 +51,11 @@ export const report = defineTool({
     const source = values.attributes
     const records = source === undefined ? [{}] : readRecords(await readSource('--attributes', source, io))
     const call = createTypedCall(io, pairs)
-    const { address, timeoutMs, repeat } = values
+    const { repeat } = values
     for (let sent = 0; sent < records.length * repeat; sent += MAX_RECORDS) {
       const end = Math.min(sent + MAX_RECORDS, records.length * repeat)
       const batch = Array.from({ length: end - sent }, (_, i) => records[(sent + i) % records.length])
-      const answer = await call({ address, timeoutMs, path: '/v1/report' }, (attributes) => ({
+      const answer = await call({ ...nodeOf(values), path: '/v1/report' }, (attributes) => ({
         records: batch.map((record) => ({ ...record, ...attributes })),
       }))
       if (answer.httpStatus >= 300) {

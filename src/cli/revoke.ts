@@ -6,7 +6,7 @@ import { IntermixError } from '../kernel/errors.ts'
 import { isJsonObject, type JsonObject } from '../kernel/json-object.ts'
 import { defineTool } from './command.ts'
 import { type CommandIo, EXIT } from './io.ts'
-import { ADMIN_OPTIONS, adminRefusalText, callNode } from './node-client.ts'
+import { ADMIN_OPTIONS, adminOf, adminRefusalText, callNode } from './node-client.ts'
 import { visible } from './table.ts'
 import type { OptionTable, OptionValues } from '../settings/options.ts'
 
@@ -43,9 +43,9 @@ export const revoke = defineTool({
     }
     return { values, target }
   },
-  async run({ values: { admin, timeoutMs }, target }, io) {
-    const answer = await callNode(io, { address: admin, timeoutMs, path: '/v1/revocations', body: target })
-    if (answer.httpStatus >= 300) throw new IntermixError('BACKEND_FAILED', adminRefusalText(answer, admin))
+  async run({ values, target }, io) {
+    const answer = await callNode(io, { ...adminOf(values), path: '/v1/revocations', body: target })
+    if (answer.httpStatus >= 300) throw new IntermixError('BACKEND_FAILED', adminRefusalText(answer, values.admin))
     return printReceipt(readReceipt(answer.body), io)
   },
 })

@@ -51,7 +51,14 @@ export interface Settings extends Omit<OptionValues<Table>, keyof RedisValues | 
 export type SettingsResult = { readonly settings: Settings } | { readonly problems: readonly string[] }
 
 /** Variables that other commands read: known, so that a shared environment is no problem. */
-const OTHER_VARIABLES = ['INTERMIX_ADDRESS']
+const OTHER_VARIABLES = [
+  'INTERMIX_ADDRESS',
+  'INTERMIX_ADMIN',
+  'INTERMIX_TLS_CA',
+  'INTERMIX_TLS_CERT',
+  'INTERMIX_TLS_KEY',
+  'INTERMIX_TLS_NAME',
+]
 
 /** What Kubernetes sets in every pod when there is a service called `intermix`. */
 const SERVICE_LINK =

@@ -12,8 +12,11 @@ export interface Certificates {
   remove(): Promise<void>
 }
 
-/** Makes PEM files with openssl, valid for a day; `names` are what the certificate is for. */
-export async function createCertificates(names = 'IP:127.0.0.1,DNS:localhost'): Promise<Certificates> {
+/** Makes PEM files with openssl, valid for a day, or until yesterday; `names` are what the certificate is for. */
+export async function createCertificates(
+  names = 'IP:127.0.0.1,DNS:localhost',
+  { expired = false } = {},
+): Promise<Certificates> {
   const directory = await mkdtemp(join(tmpdir(), 'intermix-tls-'))
   const file = (name: string) => join(directory, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' })
@@ -24,6 +27,6 @@ export async function createCertificates(names = 'IP:127.0.0.1,DNS:localhost'): 
   openssl('req', ...newKey, '-keyout', key, '-out', file('server.csr'), '-subj', '/CN=redis')
   await writeFile(file('names'), `subjectAltName=${names}\n`)
   const signing = ['-CA', authority, '-CAkey', authorityKey, '-CAcreateserial', '-extfile', file('names')]
-  openssl('x509', '-req', '-in', file('server.csr'), ...signing, '-days', '1', '-out', certificate)
+  openssl('x509', '-req', '-in', file('server.csr'), ...signing, '-days', expired ? '-1' : '1', '-out', certificate)
   return { authority, certificate, key, remove: () => rm(directory, { recursive: true, force: true }) }
 }
