@@ -6,7 +6,6 @@ import { type HttpAnswer, JSON_TYPE, jsonAnswer } from '../kernel/http-answer.ts
 import { asRead, type Operations } from '../kernel/operation.ts'
 import type { Logger } from '../kernel/ports.ts'
 import { codeName, httpStatusOf } from '../kernel/status.ts'
-import { certificateOf } from '../tls/client-certificate.ts'
 import type { TlsListener } from '../tls/tls-listener.ts'
 import { debugJson } from './debug-json.ts'
 import { foreignPage } from './foreign-page.ts'
@@ -106,7 +105,7 @@ export function adminGate(options: AdminServerOptions) {
   const names = new Set(hosts.map((name) => name.toLowerCase()))
   const told = new Set<string>()
   return ({ headers, method, url, socket }: IncomingMessage, path: string): HttpAnswer | undefined => {
-    if (tls?.isMutual === true && certificateOf(socket) === undefined) return answerUnproven(options, path)
+    if (tls?.letsIn(socket) === false) return answerUnproven(options, path)
     const reason = PROBES.has(path) ? undefined : foreignPage(headers, names)
     if (reason === undefined) {
       if (method !== 'POST' || path === '' || /^application\/json\s*(;|$)/i.test(headers['content-type'] ?? ''))
@@ -121,7 +120,8 @@ export function adminGate(options: AdminServerOptions) {
   }
 }
 
-const UNPROVEN = 'this port wants a client certificate of an authority that it knows (--admin-tls-client-ca)'
+const UNPROVEN =
+  'this port wants a client certificate of an authority that it knows (--admin-tls-client-ca), with a name that is let in (--admin-tls-client-names)'
 
 /** Kubelet and load balancers have no certificate to show: they hear yes or no, and of what there is in the process nothing. */
 function answerUnproven({ health }: AdminServerOptions, path: string): HttpAnswer | undefined {

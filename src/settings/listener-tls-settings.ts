@@ -29,6 +29,16 @@ export const GRPC_TLS_SETTINGS = {
     group: 'Listeners',
     roles: SERVING,
   },
+  grpcTlsClientNames: {
+    kind: 'list',
+    default: [],
+    placeholder: 'NAME,…',
+    description:
+      'Of those, only clients with one of these SPIFFE ids or DNS names; * at the end of one stands for the rest.',
+    defaultText: 'all of those',
+    group: 'Listeners',
+    roles: SERVING,
+  },
 } as const satisfies Readonly<Record<string, SettingSpec>>
 
 export const HTTP_TLS_SETTINGS = {
@@ -53,6 +63,16 @@ export const HTTP_TLS_SETTINGS = {
     placeholder: 'FILE',
     description: 'Authorities in PEM: only clients with a certificate of theirs may call over HTTP (mTLS).',
     defaultText: 'any client',
+    group: 'Listeners',
+    roles: SERVING,
+  },
+  httpTlsClientNames: {
+    kind: 'list',
+    default: [],
+    placeholder: 'NAME,…',
+    description:
+      'Of those, only clients with one of these SPIFFE ids or DNS names; * at the end of one stands for the rest.',
+    defaultText: 'all of those',
     group: 'Listeners',
     roles: SERVING,
   },
@@ -81,6 +101,16 @@ export const ADMIN_TLS_SETTINGS = {
     description:
       'Authorities in PEM: only clients with a certificate of theirs are answered at the admin port (mTLS), but for /healthz and /readyz.',
     defaultText: 'any client',
+    group: 'Listeners',
+    roles: ROLES,
+  },
+  adminTlsClientNames: {
+    kind: 'list',
+    default: [],
+    placeholder: 'NAME,…',
+    description:
+      'Of those, only clients with one of these SPIFFE ids or DNS names; * at the end of one stands for the rest.',
+    defaultText: 'all of those',
     group: 'Listeners',
     roles: ROLES,
   },
@@ -120,6 +150,16 @@ export const PROMETHEUS_TLS_SETTINGS = {
     group: 'Listeners',
     roles: DRAINING,
   },
+  prometheusTlsClientNames: {
+    kind: 'list',
+    default: [],
+    placeholder: 'NAME,…',
+    description:
+      'Of those, only clients with one of these SPIFFE ids or DNS names; * at the end of one stands for the rest.',
+    defaultText: 'all of those',
+    group: 'Listeners',
+    roles: DRAINING,
+  },
 } as const satisfies Readonly<Record<string, SettingSpec>>
 
 const ROLES_OF: Readonly<Record<Listener, readonly Role[]>> = {
@@ -130,10 +170,12 @@ const ROLES_OF: Readonly<Record<Listener, readonly Role[]>> = {
 }
 const LISTENERS = Object.keys(ROLES_OF) as Listener[]
 
-type TlsValues = { readonly [K in `${Listener}Tls${'Cert' | 'Key' | 'ClientCa'}`]?: string | undefined }
+type TlsValues = { readonly [K in `${Listener}Tls${'Cert' | 'Key' | 'ClientCa'}`]?: string | undefined } & {
+  readonly [K in `${Listener}TlsClientNames`]?: readonly string[] | undefined
+}
 
 /** Undefined where they could not be read: that is a problem already. */
-interface ListenerValues extends TlsValues {
+type ListenerValues = TlsValues & {
   readonly transport?: string
   readonly grpcAddress?: Address
   readonly httpAddress?: Address
@@ -143,8 +185,8 @@ interface ListenerValues extends TlsValues {
 
 /** The files of a listener's TLS; `undefined` where it has none. */
 export function tlsFilesOf(values: TlsValues, listener: Listener): TlsFiles | undefined {
-  const { cert, key, clientCa } = partsOf(values, listener)
-  return cert === undefined || key === undefined ? undefined : { cert, key, clientCa }
+  const { cert, key, clientCa, clientNames } = partsOf(values, listener)
+  return cert === undefined || key === undefined ? undefined : { cert, key, clientCa, clientNames }
 }
 
 /** The files of all listeners that have TLS. */
@@ -178,8 +220,18 @@ function doorProblems(values: ListenerValues): readonly string[] {
 }
 
 function missingParts(values: TlsValues, listener: Listener): string[] {
-  const { cert, key, clientCa } = partsOf(values, listener)
+  const { cert, key, clientCa, clientNames } = partsOf(values, listener)
   const flag = `--${listener}-tls`
+  const named = clientNames.length > 0 && clientCa === undefined
+  return [
+    ...(named
+      ? [`${flag}-client-names: needs ${flag}-client-ca, the authorities that clients have their names from`]
+      : []),
+    ...missingFiles(flag, cert, key, clientCa),
+  ]
+}
+
+function missingFiles(flag: string, cert?: string, key?: string, clientCa?: string): string[] {
   if (cert === undefined && key === undefined)
     return clientCa === undefined ? [] : [`${flag}-client-ca: needs ${flag}-cert and ${flag}-key; give both`]
   if (key === undefined) return [`${flag}-key: missing beside ${flag}-cert; give the file of its key`]
@@ -200,10 +252,11 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
 }
 
-function partsOf(values: TlsValues, listener: Listener): Readonly<Record<keyof TlsFiles, string | undefined>> {
+function partsOf(values: TlsValues, listener: Listener) {
   return {
     cert: values[`${listener}TlsCert`],
     key: values[`${listener}TlsKey`],
     clientCa: values[`${listener}TlsClientCa`],
+    clientNames: values[`${listener}TlsClientNames`] ?? [],
   }
 }

@@ -80,24 +80,25 @@ export class Handshakes {
     })
   }
 
-  #refused(error: NodeJS.ErrnoException, socket: TLSSocket): void {
-    const { clock, log, listener, onRefused } = this.#options
-    onRefused?.()
-    const reason = reasonOf(error, socket)
-    if (reason === 'gone' && this.#givenWay > 0) {
-      this.#givenWay -= 1
-      return
-    }
+  /** Counts a client that is not let in, and tells of it now and then. */
+  refuse(reason: Reason, socket: TLSSocket, why: string): void {
+    const { clock, log, listener } = this.#options
     this.#count(reason)
     if (clock.monotonic() < this.#silentUntil) return
     this.#silentUntil = clock.monotonic() + LOG_MS
     // Of a connection that has ended nobody knows any more where it came from.
     const { remoteAddress = 'an address that is gone, or a Unix socket' } = socket
-    const certificate = refusedCertificate(socket)
-    log.warn(
-      { listener, reason: certificate ?? messageOf(error) },
-      `a client at ${remoteAddress} was not let in: no TLS came about`,
-    )
+    log.warn({ listener, reason: why }, `a client at ${remoteAddress} was not let in: no TLS came about`)
+  }
+
+  #refused(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+    this.#options.onRefused?.()
+    const reason = reasonOf(error, socket)
+    if (reason === 'gone' && this.#givenWay > 0) {
+      this.#givenWay -= 1
+      return
+    }
+    this.refuse(reason, socket, refusedCertificate(socket) ?? messageOf(error))
   }
 
   #count(reason: Reason): void {

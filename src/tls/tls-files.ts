@@ -8,13 +8,15 @@ import { readCertificates, readPrivateKey } from '../kernel/pem.ts'
 /** What listens, as its flags call it: those of `http` begin with `--http-tls-`. */
 export type Listener = (typeof TLS_LOADS_TOTAL)['labels']['listener'][number]
 
-/** Files in PEM. They are read again when they change. */
+/** Files in PEM, which are read again when they change, and who may call by them. */
 export interface TlsFiles {
   /** The certificate, and those that lead from it to the authority. */
   readonly cert: string
   readonly key: string
   /** Who may call: only clients with a certificate of these authorities. */
   readonly clientCa?: string | undefined
+  /** Which of those: with one of these SPIFFE ids or DNS names; `*` at the end of one stands for the rest. Default: all. */
+  readonly clientNames?: readonly string[] | undefined
 }
 
 /** The contents of the files. */

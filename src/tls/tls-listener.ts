@@ -1,9 +1,11 @@
 // TLS for a listener, with certificates that are taken into use when their files change.
 
-import type { Server, TlsOptions } from 'node:tls'
+import type { Socket } from 'node:net'
+import type { Server, TLSSocket, TlsOptions } from 'node:tls'
 import { TLS_CERTIFICATE_END_SECONDS, TLS_LOADS_TOTAL } from '../kernel/metrics/tls.ts'
 import { readCertificates } from '../kernel/pem.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
+import { certificateOf, hasName } from './client-certificate.ts'
 import { Handshakes } from './handshakes.ts'
 import { type Listener, loadTlsFiles, messageOf, type PemContext, sameContext, type TlsFiles } from './tls-files.ts'
 
@@ -19,7 +21,7 @@ export interface TlsListenerOptions {
   readonly files: TlsFiles
   /**
    * Whether clients without a certificate come in where `files.clientCa` is set, and whoever answers them looks at
-   * `certificateOf`. Default: they do not.
+   * `letsIn`. Default: they do not.
    */
   readonly admitUnproven?: boolean
   /** How long a handshake may take, in ms. Default 10 s. */
@@ -59,14 +61,19 @@ export class TlsListener {
     }
   }
 
-  /** Whether only clients with a certificate may ask. */
-  get isMutual(): boolean {
-    return this.#options.files.clientCa !== undefined
+  /** Whether a client may ask: where authorities are set, it needs a certificate of theirs, with a name that is let in. */
+  letsIn(socket: Socket): boolean {
+    const { clientCa, clientNames = [] } = this.#options.files
+    if (clientCa === undefined) return true
+    const certificate = certificateOf(socket)
+    return certificate !== undefined && (clientNames.length === 0 || hasName(certificate, clientNames))
   }
 
   attach(server: Server): void {
     this.#servers.add(server)
     this.#handshakes.watch(server)
+    // Before anybody takes it.
+    if (this.#options.admitUnproven !== true) server.prependListener('secureConnection', this.#refuseOthers)
     if (this.#current !== undefined) apply(server, this.#current)
   }
 
@@ -93,6 +100,12 @@ export class TlsListener {
   stop(): void {
     this.#stopped = true
     this.#cancel()
+  }
+
+  readonly #refuseOthers = (socket: TLSSocket): void => {
+    if (this.letsIn(socket)) return
+    this.#handshakes.refuse('name', socket, 'its certificate has no name that is let in')
+    socket.destroy()
   }
 
   #lookLater(): void {

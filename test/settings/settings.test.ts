@@ -166,6 +166,10 @@ describe('settings', () => {
     [['--grpc-tls-cert=a', '--grpc-tls-key=b', '--transport=grpc-js'], 'give --transport native'],
     [['--grpc-address=unix:/x', '--transport=grpc-js'], '--grpc-address: grpc-js listens at no Unix socket'],
     [['--http-tls-cert=a'], '--http-tls-key: missing'],
+    [
+      ['--http-tls-cert=a', '--http-tls-key=b', '--http-tls-client-names=c'],
+      'client-names: needs --http-tls-client-ca',
+    ],
     [['--admin-tls-key=a'], '--admin-tls-cert: missing'],
     [['--admin-tls-client-ca=a'], '--admin-tls-client-ca: needs --admin-tls-cert'],
     [['--http-address=unix:/x', '--http-tls-cert=a', '--http-tls-key=b'], 'a Unix socket has no use for TLS'],

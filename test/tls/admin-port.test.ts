@@ -18,7 +18,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined).each(ADMIN_HOSTS)('the admi
   })
   afterAll(() => Promise.all([own.remove(), other.remove()]))
 
-  async function start(clientCa?: string, host = '127.0.0.1') {
+  async function start(clientCa?: string, host = '127.0.0.1', clientNames: string[] = []) {
     const files = await changingFiles(own)
     const [clock, health, meter] = [new FakeClock(), new Health(), createMeter({ processMetrics: false })]
     const log = createLogger({ format: 'json', level: 'info', terminal: false, write: () => undefined })
@@ -27,7 +27,7 @@ describe.skipIf(toolOrSkip('openssl') === undefined).each(ADMIN_HOSTS)('the admi
       log,
       meter,
       listener: 'admin',
-      files: { ...files, clientCa },
+      files: { ...files, clientCa, clientNames },
       admitUnproven: true,
     })
     const operations = new Map([['revocations', async () => ({ httpStatus: 200, body: { sequence: 1 } })]])
@@ -69,6 +69,15 @@ describe.skipIf(toolOrSkip('openssl') === undefined).each(ADMIN_HOSTS)('the admi
       reasons: ['redis: redis://10.0.0.1 is down'],
     })
     expect((await ask({ port, path: '/v1/revocations', tls, body: '{"kind":"all"}' })).status).toBe(200)
+  })
+
+  it('tells no more to who has a certificate, but no name that is let in', async () => {
+    const tls = await clientOf(own, other)
+    const { port } = await start(other.authority, '127.0.0.1', ['spiffe://mesh.test/operators/*'])
+    expect((await ask({ port, path: '/metrics', tls })).status).toBe(401)
+    expect((await ask({ port, path: '/readyz', tls })).status).toBe(503)
+    const named = await start(other.authority, '127.0.0.1', ['spiffe://mesh.test/operators/*', 'localhost'])
+    expect((await ask({ port: named.port, path: '/metrics', tls })).status).toBe(200)
   })
 
   it('has its certificate at every address of a name', async () => {

@@ -22,6 +22,6 @@ export const TLS_CERTIFICATE_END_SECONDS = gauge({
 export const TLS_HANDSHAKES_REFUSED_TOTAL = counter({
   name: 'tls_handshakes_refused_total',
   unit: 'connections',
-  help: 'Connections to which no TLS came about, by listener and reason; certificate: the client showed none, or none of our authorities; slow: it took too long; limit: too many were at it at once, and this one had taken longest; gone: it ended the connection; failed: anything else, as where it speaks no TLS.',
-  labels: { listener: LISTENERS, reason: ['certificate', 'slow', 'limit', 'gone', 'failed'] },
+  help: 'Connections to which no TLS came about, by listener and reason; certificate: the client showed none, or none of our authorities; name: it has none of the names that are let in; slow: it took too long; limit: too many were at it at once, and this one had taken longest; gone: it ended the connection; failed: anything else, as where it speaks no TLS.',
+  labels: { listener: LISTENERS, reason: ['certificate', 'name', 'slow', 'limit', 'gone', 'failed'] },
 })
