@@ -98,7 +98,7 @@ export class Handshakes {
       this.#givenWay -= 1
       return
     }
-    this.refuse(reason, socket, refusedCertificate(socket) ?? messageOf(error))
+    this.refuse(reason, socket, refusedCertificate(socket) ?? whyOf(error))
   }
 
   #count(reason: Reason): void {
@@ -115,6 +115,11 @@ function addressOf({ remoteAddress, remotePort }: Socket): string | undefined {
 function refusedCertificate({ authorizationError }: TLSSocket): string | undefined {
   const said: unknown = authorizationError
   return typeof said === 'string' ? said : undefined
+}
+
+/** OpenSSL's own words are in its reason: its message is where in its sources that was. */
+function whyOf(error: NodeJS.ErrnoException & { readonly reason?: string }): string {
+  return error.code === 'ERR_SSL_HTTP_REQUEST' ? 'it speaks HTTP without TLS' : (error.reason ?? messageOf(error))
 }
 
 function reasonOf({ code = '' }: NodeJS.ErrnoException, socket: TLSSocket): Reason {

@@ -65,6 +65,14 @@ describe.skipIf(toolOrSkip('openssl') === undefined).each(HOSTS)('HTTP over TLS 
     expect(log.warnings.map(({ message }) => message)).toEqual([expect.stringMatching(/^a client at .* not let in/)])
   })
 
+  it('says of who speaks no TLS that it does not', async () => {
+    const { port, log } = await start(createHost, { tls: filesOf(first) })
+    await expect(fetch(`http://127.0.0.1:${port}/v1/authz/a`)).rejects.toThrow()
+    await expect
+      .poll(() => log.warnings.map(({ fields }) => fields))
+      .toEqual([{ listener: 'http', reason: 'it speaks HTTP without TLS' }])
+  })
+
   it('changes certificates under load without a failed request', async () => {
     const clock = new FakeClock()
     const files = await changingFiles(first)
