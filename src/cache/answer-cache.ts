@@ -143,9 +143,15 @@ export class AnswerCache {
 
   /**
    * Stores an answer under the shape of its own evaluation, unless that or the answer is too large; then it is counted.
+   * @param isAsked whether it was looked for and not found; else it is there ahead of need
    * @returns the answer as it is kept, and the one whose place it takes
    */
-  store(scope: AnswerScope, steps: readonly RecordedStep[], stored: StoredAnswer): Replacement | undefined {
+  store(
+    scope: AnswerScope,
+    steps: readonly RecordedStep[],
+    stored: StoredAnswer,
+    isAsked = true,
+  ): Replacement | undefined {
     if (steps.length > MAX_STEPS) {
       this.#options.refused.reads.add()
       return undefined
@@ -163,7 +169,7 @@ export class AnswerCache {
     if (former !== undefined) this.#kept.remove(former)
     const { watch } = this.#options
     const fingerprint = watch === undefined ? 0 : siblings.fingerprintOf(values)
-    watch?.stored(fingerprint, bytes, stored.freshUntil, former?.freshUntil)
+    watch?.stored(fingerprint, bytes, stored.freshUntil, isAsked, former?.freshUntil)
     const kept = new KeptAnswer(stored, values, siblings, bytes, fingerprint)
     siblings.set(kept)
     this.#kept.add(kept)

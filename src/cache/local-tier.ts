@@ -102,8 +102,8 @@ export class LocalTier {
     if (size <= this.#maxEntryBytes) {
       if (this.#watch !== undefined) {
         const former = this.#entries.peek(key)
-        const formerUntil = isAsked ? former && former.freshUntil + servedForMs : Number.POSITIVE_INFINITY
-        this.#watch.stored(keyFingerprint(key), size, entry.freshUntil + servedForMs, formerUntil)
+        const formerUntil = former && former.freshUntil + servedForMs
+        this.#watch.stored(keyFingerprint(key), size, entry.freshUntil + servedForMs, isAsked, formerUntil)
       }
       this.#entries.set(key, entry, size)
       while (this.#entries.size > this.#maxEntries) this.#entries.evict()

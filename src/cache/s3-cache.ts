@@ -71,12 +71,6 @@ export class S3Cache<K, V> {
     this.#trim()
   }
 
-  /** Puts another value into an entry that takes as much, where there is one. */
-  revalue(key: K, value: V): void {
-    const entry = this.#entries.get(key)
-    if (entry !== undefined) entry.value = value
-  }
-
   delete(key: K): void {
     const entry = this.#entries.get(key)
     if (entry === undefined) return

@@ -47,8 +47,8 @@ export class CacheSampler implements LookupWatch {
     this.#sampler.sampled(fingerprint, 1, until)
   }
 
-  stored(fingerprint: number, _bytes: number, until: number, formerUntil: number | undefined): void {
-    this.#sampler.stored(fingerprint, 1, until, formerUntil)
+  stored(fingerprint: number, _bytes: number, until: number, isAsked: boolean, formerUntil: number | undefined): void {
+    this.#sampler.stored(fingerprint, 1, until, isAsked, formerUntil)
   }
 
   cleared(): void {

@@ -15,7 +15,7 @@ it('tells a cache that is too large so, by what a sample of its keys would have 
   for (let round = 0; round < 8; round++)
     for (let key = 0; key < 15_000; key++) {
       const print = fingerprintOf(key)
-      if (round === 0) sampler.stored(print, 500, FOREVER, undefined)
+      if (round === 0) sampler.stored(print, 500, FOREVER, true, undefined)
       else if (sampler.found(print)) sampler.sampled(print, 500, FOREVER)
     }
   const sample = sampler.take({ size: 15_000, bytes: 15_000 * 500 })

@@ -42,6 +42,8 @@ interface Replica {
 export const CURVE_MULTIPLES: readonly number[] = [0.25, 0.5, 0.75, 0.9, 1, 1.15, 1.6, 4]
 /** A power of two: bits of the hash choose. */
 const REPLICAS = 4
+/** On the monotonic clock, what is over. */
+const ENDED = 0
 /** Misses of a sample up to which it is not much to go by how many they are. */
 const CALM = 10
 /** What an entry of a copy takes of memory. */
@@ -104,11 +106,16 @@ export class CurveSampler implements LookupWatch {
     }
   }
 
-  stored(fingerprint: number, bytes: number, until: number, formerUntil: number | undefined): void {
-    if (formerUntil !== undefined && this.#now() < formerUntil) return this.#renew(fingerprint, until)
-    this.#lookups++
-    this.#missed++
-    if (this.#samples(fingerprint)) this.sampled(fingerprint, bytes, until)
+  stored(fingerprint: number, bytes: number, until: number, isAsked: boolean, formerUntil: number | undefined): void {
+    if (isAsked) {
+      this.#lookups++
+      this.#missed++
+    }
+    if (!this.#samples(fingerprint)) return
+    if (!isAsked) return this.#renew(fingerprint, bytes, until)
+    // What was of no use before its time would have been of none at any size.
+    if (formerUntil !== undefined && this.#now() < formerUntil) this.#renew(fingerprint, bytes, ENDED)
+    this.sampled(fingerprint, bytes, until)
   }
 
   cleared(): void {
@@ -219,9 +226,8 @@ export class CurveSampler implements LookupWatch {
   }
 
   /** An entry has another life although nobody asked for it. */
-  #renew(fingerprint: number, until: number): void {
-    if (!this.#samples(fingerprint)) return
-    for (const cache of this.#replicaOf(fingerprint).caches) cache.renew(fingerprint, until)
+  #renew(fingerprint: number, bytes: number, until: number): void {
+    for (const cache of this.#replicaOf(fingerprint).caches) cache.renew(fingerprint, bytes, until)
   }
 
   #replicaOf(fingerprint: number): Replica {

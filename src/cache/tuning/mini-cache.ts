@@ -11,8 +11,8 @@ export interface MiniCache {
    * @returns whether it was found
    */
   ask(key: number, bytes: number, until: number, now: number): boolean
-  /** Lengthens the life of what is kept. */
-  renew(key: number, until: number): void
+  /** Puts what was renewed ahead of need into the place of what is kept, where it is. */
+  renew(key: number, bytes: number, until: number): void
   /** Sets its size; what is too much goes at once. */
   resize(maxBytes: number): void
   readonly size: number
@@ -58,19 +58,13 @@ class MiniAnswers implements MiniCache {
       former.isUsed = true
       return true
     }
-    if (former !== undefined) this.#kept.remove(former)
-    const kept = new Kept(key, bytes, Math.floor(until))
-    this.#byKey.set(key, kept)
-    this.#kept.add(kept)
-    kept.isUsed = true
-    this.#makeRoom()
-    kept.isUsed = false
+    this.#put(former, key, bytes, until)
     return false
   }
 
-  renew(key: number, until: number): void {
-    const kept = this.#byKey.get(key)
-    if (kept !== undefined) kept.until = Math.floor(until)
+  renew(key: number, bytes: number, until: number): void {
+    const former = this.#byKey.get(key)
+    if (former !== undefined) this.#put(former, key, bytes, until)
   }
 
   resize(maxBytes: number): void {
@@ -81,6 +75,16 @@ class MiniAnswers implements MiniCache {
   clear(): void {
     for (const kept of this.#byKey.values()) this.#kept.remove(kept)
     this.#byKey.clear()
+  }
+
+  #put(former: Kept | undefined, key: number, bytes: number, until: number): void {
+    if (former !== undefined) this.#kept.remove(former)
+    const kept = new Kept(key, bytes, Math.floor(until))
+    this.#byKey.set(key, kept)
+    this.#kept.add(kept)
+    kept.isUsed = true
+    this.#makeRoom()
+    kept.isUsed = false
   }
 
   #makeRoom(): void {
@@ -109,8 +113,8 @@ class MiniVerdicts implements MiniCache {
     return false
   }
 
-  renew(key: number, until: number): void {
-    this.#entries.revalue(key, Math.floor(until))
+  renew(key: number, bytes: number, until: number): void {
+    if (this.#entries.peek(key) !== undefined) this.#entries.set(key, Math.floor(until), bytes)
   }
 
   resize(maxBytes: number): void {

@@ -85,7 +85,7 @@ it('tells what it knows of each cache, and what was saved', async () => {
     watch = its
     return new Cache(bytes)
   })
-  for (let key = 0; key < 100; key++) watch?.stored(key, 100, Number.POSITIVE_INFINITY, undefined)
+  for (let key = 0; key < 100; key++) watch?.stored(key, 100, Number.POSITIVE_INFINITY, true, undefined)
   for (let key = 0; key < 300; key++) watch?.found(key % 100)
   for (let i = 0; i < 100; i++) costs.record(5, i % 2 === 0)
   tuner.start()
