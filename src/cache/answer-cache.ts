@@ -23,7 +23,7 @@ import type { Revocations } from './revocations.ts'
 import { SecondChance } from './second-chance.ts'
 import { ShapeTree } from './shape-tree.ts'
 import { usesLeft } from './use-budget.ts'
-import { spend } from './verdict-entry.ts'
+import { partBytes, spend } from './verdict-entry.ts'
 
 export type { AnswerScope, Findings, FoundAnswer, StoredAnswer, Upkeep }
 
@@ -72,6 +72,8 @@ export class AnswerCache {
   #maxAnswerBytes = 0
   #shapes = 0
   #treeBytes = 0
+  /** Of the verdicts that answers are made of, each once. */
+  #partBytes = 0
 
   constructor(options: AnswerCacheOptions) {
     this.#options = options
@@ -104,9 +106,13 @@ export class AnswerCache {
     return this.#shapes
   }
 
-  /** What the answers take of memory with all that they are found by, roughly. */
+  /**
+   * What the answers take of memory with all that they are found by, roughly. The verdicts that they are made of are a part of it:
+   * answers hold what the tier of verdicts has dropped.
+   */
   get bytes(): number {
-    return this.#kept.bytes + this.#treeBytes + SHAPE_BYTES * this.#shapes + SCOPE_BYTES * this.#scopes.size
+    const { bytes } = this.#kept
+    return bytes + this.#partBytes + this.#treeBytes + SHAPE_BYTES * this.#shapes + SCOPE_BYTES * this.#scopes.size
   }
 
   /** The scope for a set of rules; the same digest gives the same scope while there are answers in it. */
@@ -166,13 +172,13 @@ export class AnswerCache {
     if (!this.#scopes.has(scope.digest)) this.#scopes.set(scope.digest, scope)
     const siblings = this.#answersFor(scope, steps)
     const former = siblings.get(values)
-    if (former !== undefined) this.#kept.remove(former)
+    if (former !== undefined) this.#remove(former)
     const { watch } = this.#options
     const fingerprint = watch === undefined ? 0 : siblings.fingerprintOf(values)
     watch?.stored(fingerprint, bytes, stored.freshUntil, isAsked, former?.freshUntil)
     const kept = new KeptAnswer(stored, values, siblings, bytes, fingerprint)
     siblings.set(kept)
-    this.#kept.add(kept)
+    this.#add(kept)
     // It is not to make room for itself.
     kept.isUsed = true
     this.#makeRoom()
@@ -205,9 +211,19 @@ export class AnswerCache {
   readonly #forget = (answers: ShapeAnswers): void => {
     this.#shapes--
     for (const kept of answers.all()) {
-      this.#kept.remove(kept)
+      this.#remove(kept)
       this.#options.onEvict()
     }
+  }
+
+  #add(kept: KeptAnswer): void {
+    this.#kept.add(kept)
+    for (const part of kept.parts) if (part.answers++ === 0) this.#partBytes += partBytes(part)
+  }
+
+  #remove(kept: KeptAnswer): void {
+    this.#kept.remove(kept)
+    for (const part of kept.parts) if (--part.answers === 0) this.#partBytes -= partBytes(part)
   }
 
   #makeRoom(): void {
@@ -222,7 +238,7 @@ export class AnswerCache {
 
   #drop(kept: KeptAnswer): void {
     const { siblings } = kept
-    this.#kept.remove(kept)
+    this.#remove(kept)
     siblings.delete(kept)
     if (!siblings.isEmpty) return
     const { scope, shape } = siblings

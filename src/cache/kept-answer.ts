@@ -6,6 +6,7 @@ import type { Answer } from '../kernel/verdict.ts'
 import type { RecordedStep } from './read-collector.ts'
 import type { Epoch } from '../kernel/revocation.ts'
 import type { Linked } from './second-chance.ts'
+import { textBytes } from './text-bytes.ts'
 import { textHash } from './text-hash.ts'
 import type { PathStep, Shape, ShapeTree } from './shape-tree.ts'
 import type { UseBudget } from './use-budget.ts'
@@ -175,12 +176,8 @@ const ANSWER_BYTES = 270
 const DENIAL_BYTES = 300
 
 const HEADER_BYTES = 128
-/** V8 keeps a text in bytes unless one of its characters takes two: then all do. */
-const WIDE = /[^\0-\xff]/
 
-const textBytes = (text: string) => (WIDE.test(text) ? 2 : 1) * text.length
-
-/** Bytes that an answer takes, roughly, with its key. Answers of a shape that say the same share what they say. */
+/** Bytes that an answer takes, roughly, with its key and without its parts. Answers of a shape that say the same share what they say. */
 export function answerBytes({ answer, parts }: StoredAnswer, values: string): number {
   const { requestHeaders, responseHeaders, directResponse: direct, status } = answer
   let bytes = ANSWER_BYTES + textBytes(values) + 8 * parts.length

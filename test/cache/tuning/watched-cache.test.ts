@@ -62,7 +62,14 @@ function verdictsBefore(watch: CurveSampler): Asked {
       return true
     },
     store(key, now, { lifeMs, uses, isAsked }) {
-      const times = { createdAt: now, freshUntil: now + lifeMs, staleUntil: now + lifeMs, fetchMs: 1, lastHitAt: now }
+      const times = {
+        createdAt: now,
+        freshUntil: now + lifeMs,
+        staleUntil: now + lifeMs,
+        fetchMs: 1,
+        lastHitAt: now,
+        answers: 0,
+      }
       const entry = { verdict: ALLOW, ...times, epoch, isFetched: true, usesLeft: uses, hits: 0 }
       tier.set(nameOf(key), entry, { isAsked, servedForMs: 0 })
     },
