@@ -9,6 +9,7 @@ import type { Refusals } from './cache-metrics.ts'
 import {
   type AnswerScope,
   answerBytes,
+  answerKey,
   type Findings,
   type FoundAnswer,
   KeptAnswer,
@@ -133,7 +134,7 @@ export class AnswerCache {
   ): FoundAnswer | undefined {
     const { known = bag } = options
     const probe = (answers: ShapeAnswers, values: string) => {
-      const kept = answers.get(values)
+      const kept = answers.get(answerKey(values))
       if (kept === undefined || !this.#servable(kept, known, handlers, now, options)) return undefined
       kept.isUsed = true
       kept.usesLeft--
@@ -164,19 +165,20 @@ export class AnswerCache {
     }
     let values = ''
     for (const { value } of steps) values += value
-    const bytes = answerBytes(stored, values)
+    const key = answerKey(values)
+    const bytes = answerBytes(stored, key)
     if (bytes + 4 * keyLength(steps) > this.#maxAnswerBytes) {
       this.#options.refused.size.add()
       return undefined
     }
     if (!this.#scopes.has(scope.digest)) this.#scopes.set(scope.digest, scope)
     const siblings = this.#answersFor(scope, steps)
-    const former = siblings.get(values)
+    const former = siblings.get(key)
     if (former !== undefined) this.#remove(former)
     const { watch } = this.#options
-    const fingerprint = watch === undefined ? 0 : siblings.fingerprintOf(values)
+    const fingerprint = watch === undefined ? 0 : siblings.fingerprintOf(key)
     watch?.stored(fingerprint, bytes, stored.freshUntil, isAsked, former?.freshUntil)
-    const kept = new KeptAnswer(stored, values, siblings, bytes, fingerprint)
+    const kept = new KeptAnswer(stored, key, siblings, bytes, fingerprint)
     siblings.set(kept)
     this.#add(kept)
     // It is not to make room for itself.
