@@ -36,7 +36,7 @@ export interface VerdictCacheOptions extends VerdictRulesOptions {
   /** Background refreshes of one handler per second. */
   readonly refreshesPerSecond: number
   /** What may be kept to make those with. */
-  readonly maxWatchedBytes: number
+  maxWatchedBytes(): number
 }
 
 /** A check joins the fetches of others in this part of its time, and makes one of its own in the rest. */
@@ -73,7 +73,7 @@ export class VerdictCache {
       clock,
       perSecond: options.refreshesPerSecond,
       maxItems: 100_000,
-      maxBytes: options.maxWatchedBytes,
+      maxBytes: () => options.maxWatchedBytes(),
       onDrop: (handler) => this.#metricsOf(handler).unwatched.add(),
       current: (key, handler) => options.local?.of(handler).peek(key),
       refresh: (key, request, known) => this.#refresh(key, request, known),

@@ -20,6 +20,7 @@ import { createQuotaCounters } from './quota-counters.ts'
 import { createAnnouncer, createRolloutControl } from './rollout-control.ts'
 import { createReplications, type Replications } from './replications.ts'
 import { createPolicy, type Policy } from './policy.ts'
+import { processMemory } from './process-memory.ts'
 import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
 import type { ConfigSource } from '../config/config-source.ts'
 import { folderSource } from '../config/folder-source.ts'
@@ -205,6 +206,7 @@ class Composition implements RunningProcess {
           state,
           siblings,
           observer: following?.observer,
+          memory: processMemory(settings.processes),
         })
       : undefined
     this.#rateLimits =

@@ -24,7 +24,7 @@ function world({ maxItems = 1_000, maxBytes = 1_000_000, perSecond = 1_000 }: Wo
     clock,
     perSecond,
     maxItems,
-    maxBytes,
+    maxBytes: () => maxBytes,
     current: (key) => entries.get(key),
     refresh(key, request) {
       refreshed.push(key)

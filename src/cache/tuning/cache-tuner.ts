@@ -6,6 +6,7 @@ import { type Decision, TuningController, type WatchedPart, within } from './con
 import { missAt, standardError } from './curve.ts'
 import { CurveSampler } from './curve-sampler.ts'
 import { divide, type Division, floorOf } from './division.ts'
+import type { YieldingCaches } from './memory-watch.ts'
 import { MissCosts } from './miss-costs.ts'
 import { Mover } from './mover.ts'
 import { type TunedCache, TunedPart } from './tuned-part.ts'
@@ -46,7 +47,7 @@ interface Saved {
   money: number
 }
 
-export class CacheTuner {
+export class CacheTuner implements YieldingCaches {
   readonly #options: CacheTunerOptions
   readonly #parts = new Map<string, TunedPart>()
   readonly #saved = new Map<string, Saved>()
@@ -55,17 +56,46 @@ export class CacheTuner {
   #decision: Decision = { kind: 'stay', reason: 'unknown' }
   readonly #moves = { move: 0, shrink: 0, back: 0 }
   #cancel: (() => void) | undefined
+  #allowed: number
 
   constructor(options: CacheTunerOptions) {
     const { clock } = options
     this.#options = options
+    this.#allowed = this.mostBytes
     this.#mover = new Mover(clock)
     this.#controller = new TuningController({ now: () => clock.monotonic() })
   }
 
-  /** What the caches have together, in bytes. */
+  /** What the caches have together, in bytes; less than `mostBytes` where the process is short of memory. */
   get dividedBytes(): number {
+    return this.#allowed
+  }
+
+  get allowedBytes(): number {
+    return this.#allowed
+  }
+
+  get mostBytes(): number {
     return Math.floor(this.#options.memoryBytes * DIVIDED_SHARE)
+  }
+
+  get heldBytes(): number {
+    let total = 0
+    for (const { cache } of this.#parts.values()) total += cache.bytes
+    return total
+  }
+
+  /** Of all that is for caches, the share that they may use now. */
+  get #allowedShare(): number {
+    return this.#allowed / this.mostBytes
+  }
+
+  /** Changes what is divided: all caches have less, or more, in proportion. */
+  allow(bytes: number): void {
+    const factor = bytes / this.#allowed
+    this.#allowed = bytes
+    this.#resize(within(new Map([...this.#sizes()].map(([id, size]) => [id, size * factor])), bytes))
+    this.#controller.disturb()
   }
 
   /** Bounds of all caches together, in bytes: never more than is divided. */
@@ -105,7 +135,7 @@ export class CacheTuner {
     const now = clock.monotonic()
     const divided = this.dividedBytes
     const rate = Math.min(MAX_RATE, Math.max(MIN_RATE, (SAMPLED_ENTRIES * ENTRY_BYTES) / memoryBytes))
-    const sampler = new CurveSampler({ kind, now: () => clock.monotonic(), rate, bytes: 0, mostBytes: divided })
+    const sampler = new CurveSampler({ kind, now: () => clock.monotonic(), rate, bytes: 0, mostBytes: this.mostBytes })
     const cache = make(Math.max(0, divided - this.boundBytes), sampler)
     const part = new TunedPart({ id, kind, cache, sampler, costs: new MissCosts(), createdAt: now })
     // What was free counts for this one until others have made room.
@@ -136,6 +166,7 @@ export class CacheTuner {
     return {
       memoryBytes: this.#options.memoryBytes,
       dividedBytes: this.dividedBytes,
+      givenBackBytes: this.mostBytes - this.#allowed,
       sampleBytes: this.#sampleBytes(),
       decision: textOf(this.#decision),
       moves: { ...this.#moves },
@@ -231,7 +262,7 @@ export class CacheTuner {
   }
 
   #boundSamples(): void {
-    while (this.#sampleBytes() > SAMPLE_SHARE * this.#options.memoryBytes) {
+    while (this.#sampleBytes() > SAMPLE_SHARE * this.#allowedShare * this.#options.memoryBytes) {
       const [largest] = [...this.#parts.values()].toSorted((one, two) => two.sampler.bytes - one.sampler.bytes)
       largest?.sampler.thin()
     }

@@ -61,6 +61,12 @@ export class TuningController {
     this.#backOffMs = backOffMs
   }
 
+  /** Sizes were changed by others: the last move is not to be judged by what is missed since, and nothing is to move for a while. */
+  disturb(): void {
+    this.#move = undefined
+    this.#restUntil = this.#now() + this.#restMs
+  }
+
   /** What is to be done now. A decision to move is taken for carried out. */
   decide(parts: readonly WatchedPart[], budget: number): Decision {
     const now = this.#now()

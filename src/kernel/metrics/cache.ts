@@ -132,6 +132,20 @@ export const CACHE_MOVES_TOTAL = counter({
   labels: { kind: ['move', 'shrink', 'back'] },
 })
 
+export const CACHE_GIVEN_BACK_BYTES = gauge({
+  name: 'cache_given_back_bytes',
+  unit: 'bytes',
+  merge: 'sum',
+  help: 'Memory that caches may have by the settings and do without, since the process has little left.',
+})
+
+export const CACHE_MEMORY_STEPS_TOTAL = counter({
+  name: 'cache_memory_steps_total',
+  unit: 'steps',
+  help: 'Times that caches gave memory back because the process had little left, and took some again.',
+  labels: { kind: ['given_back', 'taken_again'] },
+})
+
 export const CACHE_CALLER_SAMPLES_TOTAL = counter({
   name: 'cache_caller_samples_total',
   unit: 'samples',

@@ -25,6 +25,7 @@ const part: PartView = {
 const view: TuningView = {
   memoryBytes: 1,
   dividedBytes: 1,
+  givenBackBytes: 0,
   sampleBytes: 1,
   decision: 'settled',
   moves: { move: 2, shrink: 0, back: 1 },
