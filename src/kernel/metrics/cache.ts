@@ -156,7 +156,7 @@ export const CACHE_CALLER_ENTRIES = gauge({
   name: 'cache_caller_entries',
   unit: 'answers',
   merge: 'sum',
-  help: 'Answers that callers of this node keep at most, of the last 1,000 that said so, and that they should keep.',
+  help: 'Answers that callers of this node keep at most, of the last 1,000 that said so within three minutes, and that they should keep.',
   labels: { size: ['present', 'recommended'] },
 })
 

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { FakeClock } from '../../helpers/clock.ts'
 import { CallerSizes, recommendedSize } from '../../../src/cache/tuning/caller-sizes.ts'
 
 const NONE = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
@@ -27,10 +28,17 @@ it('says nothing where too little was asked, and where nothing is found at any s
   expect(recommendedSize({ entries: 1_000, lookups: [...NONE, 900] })).toMatchObject({ recommendedEntries: 125 })
 })
 
-it('remembers the thousand callers that it heard of last', () => {
+it('remembers the thousand callers that it heard of last, while they say so', async () => {
+  const clock = new FakeClock()
   let heard = 0
-  const sizes = new CallerSizes({ add: () => heard++ })
+  const sizes = new CallerSizes(clock, { add: () => heard++ })
   for (let i = 0; i < 1_100; i++) expect(sizes.sampled(`s${i}`, { entries: 8, lookups: [300, ...NONE] })).toBe(1)
   expect([heard, sizes.view().length, sizes.view()[0]?.name]).toEqual([1_100, 1_000, 's1099'])
   expect(sizes.total).toEqual({ present: 8_000, recommended: 1_000 })
+  await clock.advance(179_000)
+  sizes.sampled('here', { entries: 8, lookups: [300, ...NONE] })
+  sizes.sampled('x'.repeat(1_000_000), { entries: 8, lookups: [300, ...NONE] })
+  await clock.advance(2_000)
+  expect(sizes.view().map(({ name }) => name.slice(0, 200))).toEqual([`${'x'.repeat(150)}…`, 'here'])
+  expect(sizes.total.present).toBe(16)
 })

@@ -51,3 +51,10 @@ it('takes what differs in life only for the same, and what a handler found for a
   advice.refreshed('h', allow, deny, 0)
   expect(advice.view()[0]).toMatchObject({ refreshed: 3, changed: 1 })
 })
+
+it('knows the thousand handlers of which it heard last, whatever configs were before', () => {
+  const advice = new ValidityAdvice()
+  for (let i = 0; i < 1_500; i++) advice.refreshed(`h${i}`, allow, deny, MINUTE_MS)
+  const names = advice.view().map(({ name }) => name)
+  expect([names.length, names.includes('h1499'), names.includes('h499')]).toEqual([1_000, true, false])
+})
