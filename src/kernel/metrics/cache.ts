@@ -88,11 +88,19 @@ export const CACHE_TUNED_BYTES = gauge({
   labels: { cache: PART, size: ['present', 'recommended'] },
 })
 
-export const CACHE_HIT_RATIO = gauge({
-  name: 'cache_hit_ratio',
-  unit: 'share, 0 to 1',
-  merge: 'max',
-  help: 'Share of look-ups that a cache finds, or would find with so many times its memory (the miss-ratio curve); of several processes the best one.',
+export const CACHE_LOOKUPS_PER_SECOND = gauge({
+  name: 'cache_lookups_per_second',
+  unit: 'look-ups per second',
+  merge: 'sum',
+  help: 'Look-ups of a cache, of those whose outcome may be kept; those of the last minutes count most.',
+  labels: { cache: PART },
+})
+
+export const CACHE_HITS_PER_SECOND = gauge({
+  name: 'cache_hits_per_second',
+  unit: 'hits per second',
+  merge: 'sum',
+  help: 'Look-ups that a cache finds, or would find with so many times its memory: by cache_lookups_per_second, the hit ratio (and the miss-ratio curve) of all processes and nodes that are summed.',
   labels: { cache: PART, memory: ['0.25', '0.5', '1', '1.6', '4'] },
 })
 
