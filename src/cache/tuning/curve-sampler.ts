@@ -46,10 +46,13 @@ const REPLICAS = 4
 const ENDED = 0
 /** Misses of a sample up to which it is not much to go by how many they are. */
 const CALM = 10
-/** What an entry of a copy takes of memory. */
-const MINI_ENTRY_BYTES = 150
+/** What an entry of a copy takes of memory, and what a copy takes that is empty (`test/cache/tuning/sample-memory.test.ts`). */
+const MINI_ENTRY_BYTES = 165
+const MINI_BYTES = { answers: 600, verdicts: 1_500 } as const
 
 export class CurveSampler implements LookupWatch {
+  /** What the copies take of memory with nothing in them, in bytes, roughly. */
+  readonly emptyBytes: number
   readonly #replicas: readonly Replica[]
   readonly #now: () => number
   readonly #multiples: readonly number[]
@@ -88,6 +91,7 @@ export class CurveSampler implements LookupWatch {
       misses: new Float64Array(sizes),
       marked: new Float64Array(sizes),
     }))
+    this.emptyBytes = replicas * sizes * MINI_BYTES[kind]
     this.resize(bytes)
   }
 
@@ -213,8 +217,8 @@ export class CurveSampler implements LookupWatch {
     return { lookups: this.#allLookups + this.#lookups, missed: this.#allMissed + this.#missed }
   }
 
-  /** What the copies take of memory, in bytes, roughly. */
-  get bytes(): number {
+  /** What the copies take of memory for what they hold, in bytes, roughly. */
+  get entryBytes(): number {
     let entries = 0
     for (const { caches } of this.#replicas) for (const { size } of caches) entries += size
     return entries * MINI_ENTRY_BYTES

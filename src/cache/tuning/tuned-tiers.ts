@@ -5,7 +5,7 @@ import { LocalTier, type LocalTierOptions, type LocalTiers } from '../local-tier
 import type { CacheTuner } from './cache-tuner.ts'
 import type { MissCosts } from './miss-costs.ts'
 
-/** Handlers with a tier of their own; further ones share one. */
+/** Handlers with a tier of their own, where the memory is enough for them; further ones share one. */
 const MAX_TIERS = 32
 const SHARED = 'other handlers'
 /** A tier that was not asked for so long is given up: its handler is in no config any more. */
@@ -64,8 +64,13 @@ export class TunedTiers implements LocalTiers {
     this.#cancel?.()
   }
 
+  /** One for the handler, beside that for answers and the one that handlers share. */
+  get #hasRoom(): boolean {
+    return this.#byHandler.size < Math.min(MAX_TIERS, this.#options.tuner.mostParts - 2)
+  }
+
   #tuned(handler: string): Tuned {
-    return this.#byHandler.get(handler) ?? this.#create(this.#byHandler.size < MAX_TIERS ? handler : SHARED)
+    return this.#byHandler.get(handler) ?? this.#create(this.#hasRoom ? handler : SHARED)
   }
 
   #create(id: string): Tuned {

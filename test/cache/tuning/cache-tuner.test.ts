@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest'
+import { seededRandom } from '../../../load/random.ts'
+import type { LookupWatch } from '../../../src/cache/lookup-watch.ts'
 import { CacheTuner } from '../../../src/cache/tuning/cache-tuner.ts'
 import { Mover } from '../../../src/cache/tuning/mover.ts'
 import { TunedTiers } from '../../../src/cache/tuning/tuned-tiers.ts'
@@ -28,9 +30,9 @@ class Cache {
   }
 }
 
-function tunerOf(clock: FakeClock) {
+function tunerOf(clock: FakeClock, memoryBytes = 10 * MIB) {
   const options = {
-    memoryBytes: 10 * MIB,
+    memoryBytes,
     secondsPerUnit: 600,
     costPerCall: (name: string) => (name === 'dear' ? 2 : 0),
   }
@@ -107,7 +109,7 @@ it('tells what it knows of each cache, and what was saved', async () => {
 
 it('keeps a tier for each handler while it is asked, and one for those beyond the thirty-second', async () => {
   const clock = new FakeClock()
-  const tuner = tunerOf(clock)
+  const tuner = tunerOf(clock, 40 * MIB)
   const refused = createRefusals(new ReadableMeter(), 'verdict').size
   const tiers = new TunedTiers({ clock, tuner, onEvict() {}, refused })
   for (let i = 0; i < 32; i++) tiers.of(`h${i}`)
@@ -122,4 +124,36 @@ it('keeps a tier for each handler while it is asked, and one for those beyond th
   tiers.stop()
   tuner.stop()
   expect(clock.pending).toBe(0)
+})
+
+it('has fewer tiers where the memory is too small for the samples of many', () => {
+  const clock = new FakeClock()
+  const refused = createRefusals(new ReadableMeter(), 'verdict').size
+  const partsOf = (memoryBytes: number) => {
+    const tuner = tunerOf(clock, memoryBytes)
+    const tiers = new TunedTiers({ clock, tuner, onEvict() {}, refused })
+    for (let i = 0; i < 40; i++) tiers.of(`h${i}`)
+    return tuner.view().parts.length
+  }
+  expect([MIB, 4 * MIB, 100 * MIB].map(partsOf)).toEqual([1, 3, 33])
+})
+
+it('keeps samples within a tenth of the memory, whatever keys come within seconds', async () => {
+  const clock = new FakeClock()
+  const tuner = tunerOf(clock, 20 * MIB)
+  const watches: LookupWatch[] = []
+  for (let i = 0; i < 6; i++)
+    tuner.join(`h${i}`, 'verdicts', (bytes, watch) => {
+      watches.push(watch)
+      return new Cache(bytes)
+    })
+  tuner.start()
+  const random = seededRandom(1)
+  for (let second = 0; second < 20; second++) {
+    for (let i = 0; i < 20_000; i++)
+      watches[i % 6]?.stored(Math.floor(random() * 2 ** 32) | 0, 400, Number.POSITIVE_INFINITY, true, undefined)
+    await clock.advance(1_000)
+    expect(tuner.view().sampleBytes).toBeLessThanOrEqual(2 * MIB)
+  }
+  tuner.stop()
 })

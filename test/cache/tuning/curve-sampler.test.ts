@@ -75,9 +75,9 @@ describe('a sampler', () => {
     for (let key = 0; key < 8; key++) sampler.stored(key, 1, FOREVER, true, undefined)
     sampler.fade(0.5)
     expect(sampler.curve().lookups).toBe(4)
-    expect(sampler.bytes).toBeGreaterThan(0)
+    expect(sampler.entryBytes).toBeGreaterThan(0)
     sampler.cleared()
-    expect(sampler.bytes).toBe(0)
+    expect(sampler.entryBytes).toBe(0)
   })
 })
 
