@@ -75,7 +75,7 @@ export class VerdictCache {
       maxItems: 100_000,
       maxBytes: () => options.maxWatchedBytes(),
       onDrop: (handler) => this.#metricsOf(handler).unwatched.add(),
-      current: (key, handler) => options.local?.of(handler).peek(key),
+      current: (key, handler) => options.local?.known(handler)?.peek(key),
       refresh: (key, request, known) => this.#refresh(key, request, known),
     })
   }
@@ -121,7 +121,7 @@ export class VerdictCache {
 
   /** A verdict that could be served now from this process; looking counts nowhere and uses nothing up. */
   peek(handler: HandlerConfig, instance: Instance, bag: AttributeBag): Verdict | undefined {
-    const entry = this.#options.local?.of(handler.name).peek(instanceKey(handler.digest, instance))
+    const entry = this.#options.local?.known(handler.name)?.peek(instanceKey(handler.digest, instance))
     if (entry === undefined || !this.#rules.isYoungEnough(entry)) return undefined
     const isFresh = freshness(entry, this.#options.clock.monotonic(), 0) === 'fresh'
     return isFresh && this.#rules.allows(entry.epoch, { source: { handler }, bag }) ? entry.verdict : undefined

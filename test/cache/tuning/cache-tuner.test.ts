@@ -4,6 +4,9 @@ import type { LookupWatch } from '../../../src/cache/lookup-watch.ts'
 import { CacheTuner } from '../../../src/cache/tuning/cache-tuner.ts'
 import { Mover } from '../../../src/cache/tuning/mover.ts'
 import { TunedTiers } from '../../../src/cache/tuning/tuned-tiers.ts'
+import { Revocations } from '../../../src/cache/revocations.ts'
+import type { VerdictEntry } from '../../../src/cache/verdict-entry.ts'
+import { OK_STATUS } from '../../../src/kernel/status.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../../redis/support.ts'
 import { createRefusals } from '../../../src/cache/cache-metrics.ts'
@@ -157,3 +160,34 @@ it('keeps samples within a tenth of the memory, whatever keys come within second
   }
   tuner.stop()
 })
+
+it('leaves a handler where its verdicts are, and makes no tier for who only looks', async () => {
+  const clock = new FakeClock()
+  const tuner = tunerOf(clock, 40 * MIB)
+  const refused = createRefusals(new ReadableMeter(), 'verdict').size
+  const tiers = new TunedTiers({ clock, tuner, onEvict() {}, refused })
+  expect(tiers.known('h0')).toBeUndefined()
+  for (let i = 0; i < 32; i++) tiers.of(`h${i}`)
+  const shared = tiers.of('late')
+  tuner.start()
+  tiers.start()
+  // All others are given up, and there is room for it.
+  for (let minute = 0; minute < 15; minute++) {
+    tiers.of('late').served('k'.repeat(43), entryOf(), 1e9)
+    await clock.advance(60_000)
+  }
+  expect(tuner.view().parts.map(({ name }) => name)).toEqual(['other handlers'])
+  expect([tiers.of('late'), tiers.known('late')]).toEqual([shared, shared])
+  expect(tiers.of('new')).not.toBe(shared)
+  await clock.advance(660_000)
+  expect([tiers.known('late'), tiers.known('new')]).toEqual([undefined, undefined])
+  expect(tiers.of('late')).not.toBe(shared)
+  tiers.stop()
+  tuner.stop()
+})
+
+function entryOf(): VerdictEntry {
+  const verdict = { kind: 'allow' as const, status: OK_STATUS, validForMs: 1e6, validUses: 1e6 }
+  const times = { createdAt: 0, freshUntil: 1e9, staleUntil: 1e9, fetchMs: 1, lastHitAt: 0 }
+  return { verdict, ...times, epoch: new Revocations().epoch, isFetched: true, usesLeft: 9, hits: 0, answers: 0 }
+}
