@@ -30,7 +30,7 @@ export interface S3CacheOptions<K> {
 
 export class S3Cache<K, V> {
   readonly #entries = new Map<K, Entry<K, V>>()
-  readonly #queues = new S3Fifo<Entry<K, V>>()
+  #queues = new S3Fifo<Entry<K, V>>()
   readonly #options: S3CacheOptions<K>
   #maxBytes: number
 
@@ -99,7 +99,8 @@ export class S3Cache<K, V> {
 
   clear(): void {
     this.#entries.clear()
-    this.#queues.clear()
+    // To unlink a million entries stalls the process.
+    this.#queues = new S3Fifo()
   }
 
   #trim(): void {
