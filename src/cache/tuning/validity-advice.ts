@@ -86,9 +86,14 @@ function validityOf(name: string, { refreshed: n, changed: x, intervalMs, validF
     mostChangesPerHour: most * HOUR_MS,
     validForMs: Math.round(valid),
     outdatedShare: outdatedWithin(rate * valid),
-    suggestedMs:
-      n < ENOUGH ? undefined : Math.round(Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (2 * OUTDATED) / most))),
+    suggestedMs: n < ENOUGH ? undefined : suggestedOf(most, valid),
   }
+}
+
+/** What is valid for less than the shortest that is worth a call already is to be valid no longer, where it changes as often. */
+function suggestedOf(changesPerMs: number, validForMs: number): number {
+  const shortest = Math.min(SHORTEST_MS, validForMs)
+  return Math.round(Math.min(LONGEST_MS, Math.max(shortest, (2 * OUTDATED) / changesPerMs)))
 }
 
 /** Share of a time in which a verdict has changed already, by the changes that are expected in all of it. */

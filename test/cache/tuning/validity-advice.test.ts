@@ -58,3 +58,10 @@ it('knows the thousand handlers of which it heard last, whatever configs were be
   const names = advice.view().map(({ name }) => name)
   expect([names.length, names.includes('h1499'), names.includes('h499')]).toEqual([1_000, true, false])
 })
+
+it('suggests no longer validity to what changes each time and is valid for a second', () => {
+  const advice = new ValidityAdvice()
+  const short = { ...deny, validForMs: 1_000 }
+  for (let i = 0; i < 100; i++) advice.refreshed('h', allow, short, 1_000)
+  expect(advice.view()[0]).toMatchObject({ changed: 100, validForMs: 1_000, suggestedMs: 1_000 })
+})
