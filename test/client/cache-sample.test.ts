@@ -2,6 +2,8 @@ import { expect, it } from 'vitest'
 import { recommendedSize } from '../../src/cache/tuning/caller-sizes.ts'
 import { CacheSampler } from '../../src/client/cache-sample.ts'
 import { ASK_EVERY_MS, StreamNews } from '../../src/client/nodes/stream-news.ts'
+import { seededRandom } from '../../load/random.ts'
+import { ZipfSampler } from '../../load/zipf.ts'
 import { fingerprintOf } from '../../load/curves/exact-curve.ts'
 import type { Heard } from '../../src/wire/batch/news.ts'
 import { FakeClock } from '../helpers/clock.ts'
@@ -47,3 +49,30 @@ it('is sent to a node with what was heard, after ten seconds and then once a min
   expect(sent[0]?.sample).toBeUndefined()
   news.stop()
 })
+
+it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+  'takes more keys of a small cache, so that chance tells it no size (seed %d)',
+  (seed) => {
+    const random = seededRandom(seed)
+    const popular = new ZipfSampler(20_000, 0.9, random)
+    const sampler = new CacheSampler({ clock: new FakeClock(), maxEntries: 800, maxBytes: 1e9 })
+    const kept = new Set<number>()
+    for (let i = 0; i < 12_000; i++) {
+      const key = popular.next()
+      const print = fingerprintOf(key)
+      if (!kept.has(key)) sampler.stored(print, 500, FOREVER, true, undefined)
+      else if (sampler.found(print)) sampler.sampled(print, 500, FOREVER)
+      kept.delete(key)
+      kept.add(key)
+      if (kept.size > 800) kept.delete(kept.values().next().value ?? -1)
+    }
+    const sample = sampler.take({ size: 800, bytes: 400_000 })
+    // As all keys would have it: 24 % with an eighth of the size.
+    const [eighth = 0] = sample.lookups
+    expect(eighth / 12_000).toBeGreaterThan(0.2)
+    expect(eighth / 12_000).toBeLessThan(0.28)
+    const size = recommendedSize(sample)
+    expect(size?.recommendedEntries).toBeGreaterThanOrEqual(2_400)
+    expect(size?.recommendedHitRatio).toBeGreaterThan((size?.hitRatio ?? 1) + 0.05)
+  },
+)

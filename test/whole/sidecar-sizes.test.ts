@@ -15,7 +15,7 @@ import { type Mesh, startMesh } from './mesh.ts'
 const USERS = 1_500
 const ROOMY = 40_000
 const NARROW = 500
-const CHECKS = 9_000
+const CHECKS = 12_000
 
 let mesh: Mesh
 const sidecars: Record<string, SidecarProcess> = {}

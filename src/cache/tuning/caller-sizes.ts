@@ -15,8 +15,8 @@ export interface CallerSize {
 
 /** What may be missed, as a share of look-ups, that the largest size would find. */
 const SPARED = 0.005
-/** Fewer say nothing. */
-const ENOUGH = 200
+/** Fewer say nothing: of a cache of the usual size two hundred of them are of keys in its sample. */
+const ENOUGH = 10_000
 /** Those that were heard of last are remembered, and no longer than a caller is silent that is there: it says so each minute. */
 const MAX_CALLERS = 1_000
 const SILENT_MS = 180_000
