@@ -167,6 +167,11 @@ export class CurveSampler implements LookupWatch {
     return this.#curveOf(this.#lookups, this.#missed, ({ misses }) => misses)
   }
 
+  /** Whether copies of the largest size have made room: before, nothing says that what was seen once does not come again. */
+  get isTried(): boolean {
+    return this.#replicas.every(({ caches }) => caches.at(-1)?.hasMadeRoom === true)
+  }
+
   /** What the cache itself misses, as a share of look-ups: no guess. */
   get missRatio(): number {
     return this.#lookups <= 0 ? 1 : this.#missed / this.#lookups

@@ -16,6 +16,8 @@ export interface MiniCache {
   /** Sets its size; what is too much goes at once. */
   resize(maxBytes: number): void
   readonly size: number
+  /** Whether it has made room since it was empty: before, a larger one would have kept the same. */
+  readonly hasMadeRoom: boolean
   clear(): void
 }
 
@@ -47,6 +49,7 @@ class MiniAnswers implements MiniCache {
   readonly #byKey = new Map<number, Kept>()
   readonly #kept = new SecondChance<Kept>()
   #maxBytes = 0
+  hasMadeRoom = false
 
   get size(): number {
     return this.#kept.size
@@ -75,6 +78,7 @@ class MiniAnswers implements MiniCache {
   clear(): void {
     for (const kept of this.#byKey.values()) this.#kept.remove(kept)
     this.#byKey.clear()
+    this.hasMadeRoom = false
   }
 
   #put(former: Kept | undefined, key: number, bytes: number, until: number): void {
@@ -91,6 +95,7 @@ class MiniAnswers implements MiniCache {
     while (this.#kept.size > 1 && this.#kept.bytes > this.#maxBytes) {
       const victim = this.#kept.victim()
       if (victim === undefined) return
+      this.hasMadeRoom = true
       this.#kept.remove(victim)
       this.#byKey.delete(victim.key)
     }
@@ -100,7 +105,14 @@ class MiniAnswers implements MiniCache {
 /** As `local-tier.ts` keeps verdicts. */
 class MiniVerdicts implements MiniCache {
   /** Until when each is kept. */
-  readonly #entries = new S3Cache<number, number>({ maxBytes: 0, fingerprint: (key) => key })
+  readonly #entries = new S3Cache<number, number>({
+    maxBytes: 0,
+    fingerprint: (key) => key,
+    onEvict: () => {
+      this.hasMadeRoom = true
+    },
+  })
+  hasMadeRoom = false
 
   get size(): number {
     return this.#entries.size
@@ -123,5 +135,6 @@ class MiniVerdicts implements MiniCache {
 
   clear(): void {
     this.#entries.clear()
+    this.hasMadeRoom = false
   }
 }
