@@ -59,6 +59,7 @@ it('outlives a cache that may be larger than its heap', async () => {
   const metrics = await (await fetch(`${node.adminUrl}/metrics`)).text()
   expect(sumOfSeries(metrics, 'intermix_cache_memory_steps_total{kind="given_back"}')).toBeGreaterThan(0)
   expect(sumOfSeries(metrics, 'intermix_cache_given_back_bytes')).toBeGreaterThan(0)
+  expect(node.child.output()).toMatch(/"level":"warn".*caches may hold more than this process has memory for/)
   expect(node.child.output()).toMatch(/nearly used up: caches give some back/)
 })
 
