@@ -20,13 +20,13 @@ import type { CheckObserver } from './check-observer.ts'
 import { combineVerdicts, type SettledPart } from './combine.ts'
 import { type Evaluation, evaluateRules } from './evaluate.ts'
 import { fillHeaders, NO_HEADERS } from './header-operations.ts'
-import type { PolicyState } from './handler-table.ts'
 import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
 import { namedQuotas } from './quota.ts'
 import type { QuotaEngine } from './quota-engine.ts'
 import { metUnknown, referencesOf, sharedReads } from './references.ts'
 import { chargeRules, chargeShadow, type Charging, giveBackUnused } from './rule-quotas.ts'
 import { evaluateShadow } from './shadow-rules.ts'
+import { beginLater, onceOf, type Trial, unkept } from './trial.ts'
 import { type KeptFor, NOT_TOLD, SameCharges, type Told, toldCharged, toldOf } from './told-answer.ts'
 
 export interface CheckEngineOptions {
@@ -47,20 +47,20 @@ export interface CheckEngineOptions {
   readonly trial?: (() => Trial | undefined) | undefined
 }
 
-/** How a config is tried while others answer by the one before it. */
-export interface Trial {
-  /** The config before, which answers what the one on trial cannot decide. */
-  readonly behind: PolicyState
-  /** Namespaces whose requests the one on trial answers; `undefined`: those of all. */
-  readonly namespaces: ReadonlySet<string> | undefined
-}
-
 const NO_QUOTAS: ReadonlyMap<string, QuotaGrant> = new Map()
 const NO_REFERENCES: readonly ReferencedAttribute[] = []
 
 type Call = PolicyRequest<CheckOptions>
 /** Answers a request of which parts are undecided in another way than by fail policies; `undefined` where there is none. */
 type Instead = (undecided: readonly SettledPart[]) => CheckOutcome | Promise<CheckOutcome> | undefined
+
+/** An evaluation that is under way. */
+interface Begun {
+  readonly parts: readonly SettledPart[] | Promise<readonly SettledPart[]>
+  readonly evaluation: Evaluation
+  readonly reads: ReadCollector
+  readonly epoch: Epoch
+}
 
 export class CheckEngine implements CheckService {
   readonly #options: CheckEngineOptions
@@ -77,16 +77,31 @@ export class CheckEngine implements CheckService {
     const { requests, observer } = this.#options
     const isUnused = options.uses !== undefined && options.uses < 0
     if (isUnused) return requests.handle(bag, options, this.#giveBack)
-    const answer = this.#trial(bag, options) ?? this.#answer
-    if (observer === undefined) return requests.handle(bag, options, answer)
+    if (observer === undefined) return this.#checked(bag, options)
     try {
-      const outcome = requests.handle(bag, options, answer)
-      if (outcome instanceof Promise) outcome.catch((error: unknown) => observer.failed(error))
+      const outcome = this.#checked(bag, options)
+      if (outcome instanceof Promise) outcome.catch((error: unknown) => observer.failed(error, bag))
       return outcome
     } catch (error) {
-      observer.failed(error)
+      observer.failed(error, bag)
       throw error
     }
+  }
+
+  #checked(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const { requests } = this.#options
+    const trial = this.#options.trial?.()
+    if (trial === undefined) return requests.handle(bag, options, this.#answer)
+    const { behind, namespaces } = trial
+    if (namespaces === undefined) return this.#tried(bag, options)
+    // The stable config says whose request it is, and nothing of the one on trial is asked for others. What an answer depended
+    // on does not tell the namespace: whoever kept it would give it to others, too.
+    const once = onceOf(options, this.#options.clock)
+    return unkept(
+      requests.handleBy(behind, bag, once, (call) =>
+        namespaces.has(namespaceOf(call.bag) ?? '') ? this.#tried(bag, once) : this.#answer(call),
+      ),
+    )
   }
 
   /** Nobody waits for it: what cannot be given back comes back with time. */
@@ -98,33 +113,32 @@ export class CheckEngine implements CheckService {
   }
 
   /**
-   * How a config on trial answers: what it cannot decide, the one behind it does, as all others do that have not got it yet;
-   * so it does for namespaces that are not tried. Nobody keeps such an answer, and observers hear of what was undecided.
+   * Answers by the config on trial. What it cannot decide, the one behind it does, as all others do that have not got it yet, and
+   * begins to halfway through the request's time. Nobody keeps such an answer, and observers hear of what was undecided.
    */
-  #trial(bag: AttributeBag, options: CheckOptions): ((call: Call) => CheckOutcome | Promise<CheckOutcome>) | undefined {
-    const trial = this.#options.trial?.()
-    if (trial === undefined) return undefined
-    const { requests, observer, metrics } = this.#options
-    const byStable = (call: Call, proceed: (other: Call) => CheckOutcome | Promise<CheckOutcome>) => {
+  #tried(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const { clock, requests, observer, metrics } = this.#options
+    const state = requests.state()
+    const once = onceOf(options, clock)
+    const byStable = <T>(proceed: (call: Call) => T | Promise<T>): T | Promise<T> | undefined => {
       // The trial may have ended meanwhile: with the stable config, or with this one.
-      const state = this.#options.trial?.()?.behind ?? requests.state()
-      if (state === call.state) return undefined
-      const { startedAt } = call
-      const once = { ...options, startedAt, uses: 1, references: false, shape: false, keepsAnswer: false }
-      return unkept(requests.handleBy(state, bag, once, proceed))
+      const stable = this.#options.trial?.()?.behind ?? requests.state()
+      return stable === state ? undefined : requests.handleBy(stable, bag, once, proceed)
     }
-    const instead = (call: Call, undecided: readonly SettledPart[]) =>
-      byStable(call, (other) => {
-        metrics.decidedByStable.add()
-        observer?.undecided(other, undecided)
-        return this.#find(other, undefined)
-      })
-    const { namespaces } = trial
-    return (call) => {
-      const isTried = namespaces === undefined || namespaces.has(namespaceOf(call.bag) ?? '')
-      const answered = isTried ? undefined : byStable(call, this.#answer)
-      return answered ?? this.#answer(call, (undecided) => instead(call, undecided))
+    const decide = (call: Call, undecided: readonly SettledPart[], begun?: Begun) => {
+      metrics.decidedByStable.add()
+      observer?.undecided(call, undecided)
+      return unkept(this.#find(call, undefined, begun))
     }
+    const begun = beginLater(clock, once, (wanted: Promise<readonly SettledPart[]>) =>
+      byStable(async (call) => {
+        const evaluation = this.#begin(call)
+        return decide(call, await wanted, evaluation)
+      }),
+    )
+    const instead = (undecided: readonly SettledPart[]) =>
+      begun.take(undecided) ?? byStable((call) => decide(call, undecided))
+    return begun.until(requests.handle(bag, options, (call) => this.#answer(call, instead)))
   }
 
   readonly #answer = (call: Call, instead?: Instead): CheckOutcome | Promise<CheckOutcome> => {
@@ -132,7 +146,7 @@ export class CheckEngine implements CheckService {
     return this.#find(call, instead)
   }
 
-  #find(call: Call, instead: Instead | undefined): CheckOutcome | Promise<CheckOutcome> {
+  #find(call: Call, instead: Instead | undefined, begun?: Begun): CheckOutcome | Promise<CheckOutcome> {
     const { plan, bag } = call
     // Kept answers are those of requests in whose namespace the rules of the plan apply.
     const isTold = !plan.namespaced || unknownNamespace(bag) === undefined
@@ -145,14 +159,13 @@ export class CheckEngine implements CheckService {
         return this.#finish(call, answer, call.choosing && stored)
       }
     }
-    return this.#evaluate(call, instead)
+    return this.#evaluate(call, instead, begun ?? this.#begin(call))
   }
 
-  #evaluate(call: Call, instead: Instead | undefined): CheckOutcome | Promise<CheckOutcome> {
+  #begin({ bag, deadline, plan, state }: Call): Begun {
     const { metrics, verdicts, revocations } = this.#options
-    const { bag, deadline, plan, state } = call
     const reads = new ReadCollector()
-    const epoch = revocations.epoch
+    const { epoch } = revocations
     const evaluation = evaluateRules(plan.enforced, bag, {
       handlers: state.handlers,
       verdicts,
@@ -160,7 +173,15 @@ export class CheckEngine implements CheckService {
       log: reads,
       matchFailed: (rule, { kind }) => metrics.matchFailures.add(rule.name, kind),
     })
-    const parts = settle(evaluation)
+    return { parts: settle(evaluation), evaluation, reads, epoch }
+  }
+
+  #evaluate(
+    call: Call,
+    instead: Instead | undefined,
+    { parts, evaluation, reads, epoch }: Begun,
+  ): CheckOutcome | Promise<CheckOutcome> {
+    const { metrics } = this.#options
     const conclude = (settled: readonly SettledPart[]) => {
       const undecided = settled.filter((part) => part.outcome.entry === undefined)
       for (const part of undecided) {
@@ -284,12 +305,6 @@ function chargingOf(call: Call, log?: ReadLog): Charging {
 
 function isDenied({ outcome: { entry } }: SettledPart): boolean {
   return entry !== undefined && entry.verdict.status.code !== 0
-}
-
-/** The answer of a request alone, which is not given again. */
-function unkept(outcome: CheckOutcome | Promise<CheckOutcome>): CheckOutcome | Promise<CheckOutcome> {
-  if (outcome instanceof Promise) return outcome.then(unkept)
-  return { ...outcome, answer: { ...outcome.answer, validForMs: 0, validUses: 0 }, shape: undefined, staleForMs: 0 }
 }
 
 function settle({ parts }: Evaluation): readonly SettledPart[] | Promise<readonly SettledPart[]> {

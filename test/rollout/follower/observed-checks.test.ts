@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { MapBag } from '../../../src/kernel/attribute-bag.ts'
 import { ObservedChecks } from '../../../src/rollout/follower/observed-checks.ts'
 import { Masking } from '../../../src/rollout/masking.ts'
 import { RecordedBags } from '../../../src/rollout/recorded-bags.ts'
@@ -47,6 +48,9 @@ describe('checks that are observed', () => {
       await node.check({ 'request.path': '/admin', 'destination.namespace': namespace })
     await node.check({ 'request.path': '/admin' })
     expect(counters.counters()).toMatchObject({ checks: 2, denials: 2 })
+    for (const namespace of ['shop', 'bank'])
+      checks.failed(new Error('broken'), MapBag.of({ 'destination.namespace': namespace }))
+    expect(counters.counters()).toMatchObject({ checks: 3, errors: 1 })
   })
 
   it('are told apart by whether policy or a handler could not decide', async () => {
