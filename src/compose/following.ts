@@ -177,7 +177,7 @@ export class Following {
 
   /** How the config that runs is tried. @param behind the one before it, which runs on while that is so */
   trial(behind: PolicyState | undefined): Trial | undefined {
-    return behind && { behind, namespaces: this.#follower.namespaces }
+    return behind && { behind, namespaces: this.#follower.tried }
   }
 
   /** Tells the others that this process goes. */
