@@ -168,7 +168,8 @@ export class Following {
       })
     }
     this.#follower.start({
-      take: (isTrial) => take(watched, config, isTrial),
+      // Where nothing is checked, nobody needs the handlers of the config before.
+      take: (isTrial) => take(watched, config, isTrial && verdicts !== undefined),
       trust: () => config.trust(),
       shadow: async (candidate) => (await this.#shadow?.follow(candidate)) ?? { ok: true },
     })
