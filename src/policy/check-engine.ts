@@ -26,7 +26,7 @@ import type { QuotaEngine } from './quota-engine.ts'
 import { metUnknown, referencesOf, sharedReads } from './references.ts'
 import { chargeRules, chargeShadow, type Charging, giveBackUnused } from './rule-quotas.ts'
 import { evaluateShadow } from './shadow-rules.ts'
-import { beginLater, onceOf, type Trial, unkept } from './trial.ts'
+import { beginLater, onceOf, type Trial, undecidedBefore, unkept } from './trial.ts'
 import { type KeptFor, NOT_TOLD, SameCharges, type Told, toldCharged, toldOf } from './told-answer.ts'
 
 export interface CheckEngineOptions {
@@ -127,8 +127,13 @@ export class CheckEngine implements CheckService {
     }
     const decide = (call: Call, undecided: readonly SettledPart[], begun?: Begun) => {
       metrics.decidedByStable.add()
-      observer?.undecided(call, undecided)
-      return unkept(this.#find(call, undefined, begun))
+      const passes = this.#otherReading(call, undecided)
+      const proceed = (outcome?: CheckOutcome) => {
+        if (outcome !== undefined && outcome.answer.status.code !== 0) return outcome
+        if (undecided.length > 0) observer?.undecided(call, undecided)
+        return this.#find(call, undefined, begun)
+      }
+      return undecidedBefore(passes instanceof Promise ? passes.then(proceed) : proceed(passes))
     }
     const begun = beginLater(clock, once, (wanted: Promise<readonly SettledPart[]>) =>
       byStable(async (call) => {
@@ -139,6 +144,18 @@ export class CheckEngine implements CheckService {
     const instead = (undecided: readonly SettledPart[]) =>
       begun.take(undecided) ?? byStable((call) => decide(call, undecided))
     return begun.until(requests.handle(bag, options, (call) => this.#answer(call, instead)))
+  }
+
+  /** What this config says of another reading of the request, where the one on trial has answered that; quotas are charged with the first. */
+  #otherReading(
+    { state, options: { alsoRead, isUndecided, ...options } }: Call,
+    undecided: readonly SettledPart[],
+  ): CheckOutcome | Promise<CheckOutcome> | undefined {
+    if (alsoRead === undefined || isUndecided === true) return undefined
+    return this.#options.requests.handleBy(state, alsoRead, { ...options, charging: 'none' as const }, (call) => {
+      this.#options.observer?.undecided(call, undecided)
+      return this.#find(call, undefined)
+    })
   }
 
   readonly #answer = (call: Call, instead?: Instead): CheckOutcome | Promise<CheckOutcome> => {
@@ -154,6 +171,9 @@ export class CheckEngine implements CheckService {
       const now = call.preparedAt
       const stored = this.#options.answers.find(plan.scope, bag, plan.handlers, now)
       if (stored !== undefined) {
+        const isLeft = call.options.isUndecided === true && stored.answer.status.code === 0
+        const other = isLeft ? instead?.([]) : undefined
+        if (other !== undefined) return other
         const uses = usesFor(call.options, stored)
         const answer = givenAgain(stored, now, uses, this.#references(call, stored.reads))
         return this.#finish(call, answer, call.choosing && stored)
@@ -188,12 +208,11 @@ export class CheckEngine implements CheckService {
         metrics.unknown.add(part)
         this.#options.log.unknown(part)
       }
-      if (undecided.length > 0) {
-        // A denial by what is known stands, whatever the rest would have said.
-        const other = settled.some(isDenied) ? undefined : instead?.(undecided)
-        if (other !== undefined) return other
-        this.#options.observer?.undecided(call, undecided)
-      }
+      // A denial by what is known stands, whatever the rest would have said.
+      const isLeft = (undecided.length > 0 || call.options.isUndecided === true) && !settled.some(isDenied)
+      const other = isLeft ? instead?.(undecided) : undefined
+      if (other !== undefined) return other
+      if (undecided.length > 0) this.#options.observer?.undecided(call, undecided)
       return this.#conclude(call, evaluation, settled, reads, epoch)
     }
     return parts instanceof Promise ? parts.then(conclude) : conclude(parts)

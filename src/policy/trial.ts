@@ -24,9 +24,18 @@ export function onceOf(options: CheckOptions, clock: Clock): CheckOptions & { re
  * by another config than the one that charged it.
  */
 export function unkept(outcome: CheckOutcome | Promise<CheckOutcome>): CheckOutcome | Promise<CheckOutcome> {
-  if (outcome instanceof Promise) return outcome.then(unkept)
+  return outcome instanceof Promise ? outcome.then(unkeptNow) : unkeptNow(outcome)
+}
+
+function unkeptNow(outcome: CheckOutcome): CheckOutcome {
   const answer = { ...outcome.answer, validForMs: 0, validUses: 0 }
   return { ...outcome, answer, shape: undefined, staleForMs: 0, isPaid: false }
+}
+
+/** What the config on trial could not decide, and the one behind it did. */
+export function undecidedBefore(outcome: CheckOutcome | Promise<CheckOutcome>): CheckOutcome | Promise<CheckOutcome> {
+  if (outcome instanceof Promise) return outcome.then(undecidedBefore)
+  return { ...unkeptNow(outcome), isUndecided: true }
 }
 
 /** The time that a request has is divided: so much of it passes before another config begins to look at it. */
