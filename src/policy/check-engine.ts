@@ -24,7 +24,7 @@ import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
 import { namedQuotas } from './quota.ts'
 import type { QuotaEngine } from './quota-engine.ts'
 import { metUnknown, referencesOf, sharedReads } from './references.ts'
-import { chargeRules, chargeShadow, type Charging, giveBackUnused } from './rule-quotas.ts'
+import { type ChargeLog, chargeRules, chargeShadow, type Charging, giveBackUnused } from './rule-quotas.ts'
 import { evaluateShadow } from './shadow-rules.ts'
 import { beginLater, onceOf, type Trial, undecidedBefore, unkept } from './trial.ts'
 import { type KeptFor, NOT_TOLD, SameCharges, type Told, toldCharged, toldOf } from './told-answer.ts'
@@ -176,7 +176,7 @@ export class CheckEngine implements CheckService {
         if (other !== undefined) return other
         const uses = usesFor(call.options, stored)
         const answer = givenAgain(stored, now, uses, this.#references(call, stored.reads))
-        return this.#finish(call, answer, call.choosing && stored)
+        return this.#finish(call, answer, call.choosing && stored, instead)
       }
     }
     return this.#evaluate(call, instead, begun ?? this.#begin(call))
@@ -213,7 +213,7 @@ export class CheckEngine implements CheckService {
       const other = isLeft ? instead?.(undecided) : undefined
       if (other !== undefined) return other
       if (undecided.length > 0) this.#options.observer?.undecided(call, undecided)
-      return this.#conclude(call, evaluation, settled, reads, epoch)
+      return this.#conclude(call, evaluation, settled, { reads, epoch, instead })
     }
     return parts instanceof Promise ? parts.then(conclude) : conclude(parts)
   }
@@ -222,8 +222,7 @@ export class CheckEngine implements CheckService {
     call: Call,
     evaluation: Evaluation,
     parts: readonly SettledPart[],
-    collector: ReadCollector,
-    epoch: Epoch,
+    { reads: collector, epoch, instead }: Pick<Begun, 'reads' | 'epoch'> & { readonly instead: Instead | undefined },
   ): CheckOutcome | Promise<CheckOutcome> {
     const now = this.#options.clock.monotonic()
     const combined = combineVerdicts(evaluation.matched, parts, now)
@@ -249,14 +248,14 @@ export class CheckEngine implements CheckService {
     const answer = { ...findings, referenced: this.#references(call, reads) }
     const { scope } = call.plan
     if (this.#options.answers === undefined || scope === undefined || !isLasting || freshUntil <= now)
-      return this.#finish(call, answer, undefined)
+      return this.#finish(call, answer, undefined, instead)
     const { steps } = collector
     const { createdAt } = combined
     const oldest = oldestEpoch(epoch, entries)
     this.#options.answerMissed?.(now - call.preparedAt)
     const stored = { ...budget, answer: findings, reads, createdAt, freshUntil, epoch: oldest }
     this.#options.answers.store(scope, steps, stored)
-    return this.#finish(call, answer, call.choosing && { ...stored, steps })
+    return this.#finish(call, answer, call.choosing && { ...stored, steps }, instead)
   }
 
   /** @param reads what the evaluation read, this one or the one that gave the answer before */
@@ -268,7 +267,12 @@ export class CheckEngine implements CheckService {
    * Charges what the rules charge, then tells of the answer.
    * @param kept the answer as others may have it, where the caller keeps answers
    */
-  #finish(call: Call, answer: Answer, kept: KeptFor | undefined): CheckOutcome | Promise<CheckOutcome> {
+  #finish(
+    call: Call,
+    answer: Answer,
+    kept: KeptFor | undefined,
+    instead: Instead | undefined,
+  ): CheckOutcome | Promise<CheckOutcome> {
     const { options, plan } = call
     const isCharged = answer.status.code === 0 && (options.charging ?? 'all') === 'all'
     const isCounted = isCharged && plan.shadowCharging.length > 0
@@ -279,23 +283,33 @@ export class CheckEngine implements CheckService {
     const since = clock.monotonic()
     const isOwn = isCounted || options.alsoRead !== undefined || (options.quotas?.size ?? 0) > 0
     const same = kept === undefined || isOwn ? undefined : new SameCharges(call, kept)
-    const charged = this.#charge(call, answer, same)
+    const heard: ChargeLog = { failed: [], isCharged: false }
+    const finish = (done: Answer, waitedMs: number) => {
+      const own = () => this.#answered(call, afterWaiting(done, waitedMs), toldCharged(answer, done, same))
+      if (heard.failed.length === 0) return own()
+      const undecided = heard.failed.map(({ error, ...part }) => ({ ...part, action: undefined, outcome: { error } }))
+      // A quota that is used up denies for certain; and what was charged is not charged again by another config.
+      const isCertain = done.status.code !== 0 && heard.failed.every(({ rule }) => rule.failPolicy === 'open')
+      const other = isCertain || heard.isCharged ? undefined : instead?.(undecided)
+      if (other !== undefined) return other
+      this.#options.observer?.undecided(call, undecided)
+      return own()
+    }
+    const charged = this.#charge(call, answer, same, heard)
     return charged instanceof Promise
-      ? charged.then((done) =>
-          this.#answered(call, afterWaiting(done, clock.monotonic() - since), toldCharged(answer, done, same)),
-        )
-      : this.#answered(call, charged, toldCharged(answer, charged, same))
+      ? charged.then((done) => finish(done, clock.monotonic() - since))
+      : finish(charged, 0)
   }
 
-  #charge(call: Call, answer: Answer, same: SameCharges | undefined): Answer | Promise<Answer> {
+  #charge(call: Call, answer: Answer, same: SameCharges | undefined, heard: ChargeLog): Answer | Promise<Answer> {
     const { alsoRead } = call.options
-    if (alsoRead === undefined) return chargeRules([chargingOf(call, same?.log)], answer, same)
+    if (alsoRead === undefined) return chargeRules([chargingOf(call, same?.log)], answer, same, heard)
     // The time has run since the request came.
     const options = { ...call.options, startedAt: call.startedAt, references: false }
     const own = chargingOf(call)
     // The caller is granted what it names by one reading only.
     return this.#options.requests.handleBy(call.state, alsoRead, options, (other) =>
-      chargeRules([own, { ...own, call: other, rules: other.plan.charging }], answer),
+      chargeRules([own, { ...own, call: other, rules: other.plan.charging }], answer, undefined, heard),
     )
   }
 

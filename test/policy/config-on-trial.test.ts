@@ -172,6 +172,37 @@ describe('a config on trial', () => {
     expect(await named(node)).toEqual(await named(alone))
   })
 
+  it.each([
+    ['cannot be asked', { adapter: 'far', params: {} }, {}],
+    ['are of an instance that cannot be made', undefined, { odd: 'int(request.path)' }],
+  ])('has the stable one charge where quotas %s', async (_, handler, dimensions) => {
+    const { observer, node, code } = await onTrial(ADMIN)
+    const params = { quotas: [{ name: 'odd', maxAmount: 9, validDuration: '1h' }] }
+    const instances = [{ name: 'odd', template: 'quota', params: { dimensions } }]
+    const spec = { actions: [{ handler: handler ?? { adapter: 'memquota', params }, instances }] }
+    const odd = JSON.stringify({ apiVersion: 'intermix.dev/v1', kind: 'rule', metadata: { name: 'first' }, spec })
+    await node.apply(goodPolicy(limiting('limit', 'true')))
+    await node.apply(goodPolicy(odd, limiting('limit', 'true')), true)
+    expect([await code('/'), await code('/'), await code('/')]).toEqual([Code.OK, Code.OK, Code.RESOURCE_EXHAUSTED])
+    expect(observer.seen).toEqual(['undecided', 'undecided', 'undecided'])
+    // Once it is trusted, its fail policy holds, and observers hear of it all the same.
+    await node.apply(goodPolicy(odd))
+    expect(await code('/')).not.toBe(Code.OK)
+    expect(observer.seen.at(-1)).toBe('undecided')
+  })
+
+  it('charges nothing twice where one quota was charged and the next one fails', async () => {
+    const { node, code } = await onTrial(ADMIN)
+    const instances = [{ name: 'odd', template: 'quota', params: { dimensions: {} } }]
+    const spec = { actions: [{ handler: { adapter: 'far', params: {} }, instances }] }
+    const odd = JSON.stringify({ apiVersion: 'intermix.dev/v1', kind: 'rule', metadata: { name: 'z' }, spec })
+    await node.apply(goodPolicy(limiting('limit', 'true')))
+    await node.apply(goodPolicy(limiting('limit', 'true'), odd), true)
+    expect(await code('/')).not.toBe(Code.OK)
+    await node.apply(goodPolicy(limiting('limit', 'true')))
+    expect([await code('/'), await code('/')]).toEqual([Code.OK, Code.RESOURCE_EXHAUSTED])
+  })
+
   it('has nobody give back what the stable one has charged: another config would take it back', async () => {
     const node = await startNode(goodPolicy(limiting('limit', 'true')))
     await node.apply(goodPolicy(limiting('limit', 'true'), asking('true')), true)

@@ -101,14 +101,15 @@ const naming = defineAdapter({
 /** How often a handler of `far` was asked. */
 export const far = { calls: 0 }
 
-/** Stands for a backend: answers later, denies `/no`, fails for `/broken`, takes 20 ms for `/slow`, and says nothing to `/hangs`. */
+/** Stands for a backend: answers later, denies `/no`, fails for `/broken`, takes 20 ms for `/slow`, and says nothing to `/hangs`. Its quotas fail. */
 const farAdapter = defineAdapter({
   name: 'far',
   description: 'Answers later.',
-  templates: ['listentry'],
+  templates: ['listentry', 'quota'],
   config: z.strictObject({}),
   doesIo: true,
   create: (_params, { clock }) => ({
+    quota: { quota: () => Promise.reject(new IntermixError('BACKEND_FAILED', 'broken')) },
     check: {
       listentry: ({ fields: { value } }) => {
         far.calls++
