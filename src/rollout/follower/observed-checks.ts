@@ -47,7 +47,8 @@ export class ObservedChecks implements CheckObserver {
   }
 
   undecided(request: PolicyRequest, parts: readonly SettledPart[]): void {
-    if (!this.isCounting) return
+    // What one config could not decide, or what of it, may be told before the rest: the worst of it counts.
+    if (!this.isCounting || this.#undecided.get(request) === 'failed') return
     const isFailed = parts.some(
       ({ outcome }) => outcome.error !== undefined && outcome.error.code !== 'EVALUATION_FAILED',
     )

@@ -53,6 +53,16 @@ describe('checks that are observed', () => {
     expect(counters.counters()).toMatchObject({ checks: 3, errors: 1 })
   })
 
+  it('are errors where a candidate fails, although the stable version behind it cannot decide either', async () => {
+    const odd = refusingRule('odd', 'int(request.headers["port"]) > 1', { failPolicy: 'open' })
+    const { node, counters } = await observed(odd)
+    await node.apply(goodPolicy(BROKEN), true)
+    const broken = node.check({ 'request.path': '/broken', 'request.headers': new Map([['port', 'x']]) })
+    await node.clock.advance(1_000)
+    await broken
+    expect(counters.counters()).toMatchObject({ checks: 1, errors: 1, unknowns: 0 })
+  })
+
   it('are told apart by whether policy or a handler could not decide', async () => {
     const { node, counters } = await observed(refusingRule('port', 'int(request.headers["port"]) > 1'), BROKEN)
     await node.check({ 'request.headers': new Map([['port', 'x']]) })
