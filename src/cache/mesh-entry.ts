@@ -59,6 +59,7 @@ export function entryOf(key: string, raw: RawLookup, sentAt: number, { handler }
     usesLeft: raw.uses,
     hits: 0,
     lastHitAt: from,
+    answers: 0,
   }
 }
 

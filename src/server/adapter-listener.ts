@@ -7,6 +7,7 @@ import { constants, createGzip } from 'node:zlib'
 import Fastify from 'fastify'
 import { type Exposed, joinParts, partsOf, piecesOf } from '../adapter-kit/exposed-part.ts'
 import { KEEP_ALIVE_MS } from '../kernel/http-answer.ts'
+import { Latest } from '../kernel/latest.ts'
 import type { Logger } from '../kernel/ports.ts'
 import { createHttpOver } from '../tls/http-over.ts'
 import type { TlsListener } from '../tls/tls-listener.ts'
@@ -14,10 +15,15 @@ import type { TlsListener } from '../tls/tls-listener.ts'
 /** Renders one body. */
 type Render = () => Exposed | Promise<Exposed>
 
+interface Offer {
+  readonly contentType: string
+  readonly render: Render
+}
+
 export interface AdapterListener {
   /**
-   * Offers a body at a path until the returned function is called, in place of what that handler offered there. Bodies of
-   * several handlers at one path are joined.
+   * Offers a body at a path until the returned function is called, in place of what a handler of that name offered there, which is
+   * offered again afterwards. Bodies of several handlers at one path are joined.
    */
   expose(path: string, contentType: string, render: Render, handler: string): () => void
   /** @returns `host:port`. Rejects where the address cannot be had, or files for TLS cannot be used. */
@@ -35,7 +41,7 @@ const MAX_CHARS_AT_ONCE = 256 * 1024
 
 /** Creates the listener; nothing is opened yet. */
 export function createAdapterListener(log: Logger, tls?: TlsListener): AdapterListener {
-  const offers = new Map<string, Map<string, { readonly contentType: string; readonly render: Render }>>()
+  const offers = new Map<string, Latest<Offer>>()
   const app = Fastify<Server>({
     logger: false,
     forceCloseConnections: true,
@@ -45,7 +51,7 @@ export function createAdapterListener(log: Logger, tls?: TlsListener): AdapterLi
   // Fastify answers HEAD of itself, with the head of what GET answers.
   app.get('/*', async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
-    const found = [...(offers.get(path)?.values() ?? [])]
+    const found = offers.get(path)?.values() ?? []
     const [first] = found
     if (first === undefined) {
       const known = [...offers.keys()].sort((a, b) => (a < b ? -1 : 1)).join(', ')
@@ -69,13 +75,12 @@ export function createAdapterListener(log: Logger, tls?: TlsListener): AdapterLi
   })
   return {
     expose(path, contentType, render, handler) {
-      const offer = { contentType, render }
-      const at = offers.get(path) ?? new Map<string, typeof offer>()
+      const at = offers.get(path) ?? new Latest<Offer>()
       offers.set(path, at)
-      at.set(handler, offer)
+      const end = at.offer(handler, { contentType, render })
       return () => {
-        if (at.get(handler) === offer) at.delete(handler)
-        if (at.size === 0 && offers.get(path) === at) offers.delete(path)
+        end()
+        if (at.values().length === 0 && offers.get(path) === at) offers.delete(path)
       }
     },
     async listen({ host, port }) {
