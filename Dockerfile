@@ -27,7 +27,7 @@ USER node
 # ext_authz and the other gRPC services, HTTP and forward-auth, admin, metrics made of reports.
 EXPOSE 9091 8080 15014 42422
 HEALTHCHECK --interval=5s --timeout=2s --start-period=10s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:15014/readyz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "require(process.env.INTERMIX_ADMIN_TLS_CERT ? 'https' : 'http').get({ host: '127.0.0.1', port: 15014, path: '/readyz', rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 # bin/memory-flags.js says why; without them the process would start anew.
 ENTRYPOINT ["node", "--max-semi-space-size=8", "--heap-growing-percent=40", "bin/intermix.js"]
 CMD ["all", "--config", "examples/quickstart"]

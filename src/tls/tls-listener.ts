@@ -12,8 +12,8 @@ import { type Listener, loadTlsFiles, messageOf, type PemContext, sameContext, t
 const HANDSHAKE_MS = 10_000
 /** How often the files are read: by content, since what mounts them replaces links. */
 const LOOK_MS = 10_000
-/** Handshakes at once; one costs some 50 kB. */
-const MAX_HANDSHAKES = 1_024
+/** Handshakes at once; one costs some 65 kB. */
+const MAX_HANDSHAKES = 2_048
 const MIN_VERSION = 'TLSv1.2'
 
 export interface TlsListenerOptions {
@@ -26,7 +26,7 @@ export interface TlsListenerOptions {
   readonly admitUnproven?: boolean
   /** How long a handshake may take, in ms. Default 10 s. */
   readonly handshakeMs?: number
-  /** Handshakes at once. Default 1,024. */
+  /** Handshakes at once. Default 2,048. */
   readonly maxHandshakes?: number
   readonly clock: Clock
   readonly log: Logger
