@@ -16,7 +16,7 @@ import {
   variableOf,
 } from './options.ts'
 import { configPlaceProblems } from './config-place.ts'
-import { pickRedis, signInProblems } from './redis-settings.ts'
+import { meshKeyProblems, pickRedis, signInProblems } from './redis-settings.ts'
 import type { Role, SettingSpec } from './setting-spec.ts'
 import { SETTINGS } from './settings-table.ts'
 
@@ -70,6 +70,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     ...sharedAddresses(role, values),
     ...grpcProblems(role, values),
     ...ackProblems(values),
+    ...meshKeyProblems(values, (key) => given.has(key)),
     ...cacheProblems(given),
     ...(role === 'sidecar' ? sidecarProblems(values) : replicationProblems(values, redis)),
   ]
