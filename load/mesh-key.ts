@@ -104,7 +104,7 @@ await runCommand({ options, help }, async (values, defer) => {
   const meter = createMeter()
   const ports = { clock, random, log, meter }
   const link = connectRedis({ ...ports, access: { url: redis.url }, role: 'cache', commandTimeoutMs: 10_000 })
-  defer(async () => void (await link.close()))
+  defer(() => Promise.resolve(link.close()))
   await new Promise<void>((resolve) => void link.onUp(resolve))
 
   let runs = 0

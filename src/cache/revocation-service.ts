@@ -120,6 +120,7 @@ export class RevocationService {
   #isTelling = false
   readonly #signed: SignedRevocations | undefined
   #renewedAt = Number.NEGATIVE_INFINITY
+  #appending: Promise<void> = Promise.resolve()
 
   constructor(options: RevocationServiceOptions) {
     this.#options = options
@@ -206,30 +207,52 @@ export class RevocationService {
     return { sequence: appended.sequence, ...uptake, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }
   }
 
-  /** Writes a record; who signs it has read the log to its end before, and knows it at once. */
-  async #append(link: RedisLink, target: RevocationTarget): Promise<Appended> {
-    const { revocations } = this.#options
-    const { head, log, applied, heard, late } = this.#keys
-    const keys = [head, log, applied, heard, late]
-    const text = JSON.stringify(target)
+  /** Writes a record. Who signs it does so one at a time: each is signed for its place behind the one before. */
+  #append(link: RedisLink, target: RevocationTarget): Promise<Appended> {
+    if (this.#signed === undefined) return this.#appendOnce(link, target)
+    const appended = this.#appending.then(() => this.#appendSigned(link, target))
+    this.#appending = appended.then(
+      () => undefined,
+      () => undefined,
+    )
+    return appended
+  }
+
+  async #appendSigned(link: RedisLink, target: RevocationTarget): Promise<Appended> {
     for (let tries = 0; tries < MAX_APPENDS; tries++) {
-      if (this.#signed !== undefined) await this.#follow()
+      await this.#follow()
       const place = this.#place()
-      const behind = this.#signed === undefined ? '' : this.#head
-      const mark = this.#signed?.mark(place, this.#token(), text) ?? this.#token()
-      if (behind === undefined) continue
-      const args = [text, mark, KEPT_RECORDS, place.generation, behind]
-      const appended = await link.run((client) => APPEND.run(client, keys, args), REVOKE_TIMEOUT_MS)
+      const mark = this.#signed?.mark(place, this.#token(), JSON.stringify(target))
+      if (this.#head === undefined || mark === undefined) continue
+      const appended = await this.#appendAt(link, target, { mark, generation: place.generation, head: this.#head })
       if (appended === undefined) continue
       // From now on nobody can take it out of the log unnoticed.
-      if (this.#signed !== undefined && isBehind(this.#place(), appended)) {
-        revocations.apply({ sequence: appended.sequence, target })
+      const { generation, sequence } = this.#place()
+      if (generation === appended.generation && sequence + 1 === appended.sequence) {
+        this.#options.revocations.apply({ sequence: appended.sequence, target })
         this.#mark = mark
         this.#head = appended.head
       }
       return appended
     }
-    throw new IntermixError('REDIS_UNAVAILABLE', 'the log of revocations changes all the time')
+    throw new IntermixError('REDIS_UNAVAILABLE', 'other nodes write to the log of revocations all the time')
+  }
+
+  async #appendOnce(link: RedisLink, target: RevocationTarget): Promise<Appended> {
+    const { generation } = this.#options.revocations.epoch
+    const appended = await this.#appendAt(link, target, { mark: this.#token(), generation, head: '' })
+    if (appended !== undefined) return appended
+    throw new IntermixError('INTERNAL', 'a revocation that fits anywhere did not')
+  }
+
+  #appendAt(
+    link: RedisLink,
+    target: RevocationTarget,
+    at: { readonly mark: string; readonly generation: string; readonly head: string },
+  ): Promise<Appended | undefined> {
+    const { head, log, applied, heard, late } = this.#keys
+    const args = [JSON.stringify(target), at.mark, KEPT_RECORDS, at.generation, at.head]
+    return link.run((client) => APPEND.run(client, [head, log, applied, heard, late], args), REVOKE_TIMEOUT_MS)
   }
 
   #place(): LogPlace {
@@ -454,11 +477,6 @@ export class RevocationService {
   #token(): string {
     return `${this.#run}-${++this.#tokens}`
   }
-}
-
-/** Whether a record is the one after a place. */
-function isBehind({ generation, sequence }: LogPlace, appended: Appended): boolean {
-  return generation === appended.generation && sequence + 1 === appended.sequence
 }
 
 function unavailable(message: string, cause: unknown): IntermixError {

@@ -2,6 +2,7 @@
 // that is forged, and void everything where one was taken away.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { SignedRevocations } from '../../src/cache/signed-revocations.ts'
 import type { RedisClient } from '../../src/redis/create-client.ts'
 import { sharedRedis } from '../redis/shared-redis.ts'
 import { meshKeys } from './mesh-key-support.ts'
@@ -98,6 +99,36 @@ describe('revocations of a mesh that has a key', () => {
       for (const each of [first, second]) expect(each.revocations.epoch).toEqual(node.revocations.epoch)
     },
   )
+
+  it('are read to the end, page by page, and from where they are still kept', async () => {
+    const { first } = await pair()
+    const { generation } = first.revocations.epoch
+    const signed = new SignedRevocations(meshKeys(['a', 'b']).keys)
+    const lines: string[] = []
+    let mark = ''
+    for (let sequence = 0; sequence < 2_500; sequence++) {
+      mark = signed.mark({ generation, sequence, mark }, token(sequence), JSON.stringify(BY_OTHER))
+      lines.push(`${sequence + 1} ${mark} ${JSON.stringify(BY_OTHER)}`)
+    }
+    await redis((client) => client.zadd(KEYS.log, ...lines.flatMap((line, at) => [at + 1, line])))
+    await redis(async (client) => client.set(KEYS.head, (await head()).replace(' 0 - ', ` 2500 ${mark} `)))
+    await mesh.pass(LOOK_MS)
+    const epoch = { generation, sequence: 2_500 }
+    expect(first.revocations.epoch).toEqual(epoch)
+    await redis((client) => client.zremrangebyscore(KEYS.log, 1, 700))
+    const own = meshKeys(['a', 'b'])
+    expect((await mesh.join('n3', own.keys)).revocations.epoch).toEqual(epoch)
+    expect(own.meter.values.size).toBe(1)
+  })
+
+  it('are recorded each, although many come at once at several nodes', async () => {
+    const { first, second } = await pair()
+    const nodes = Array.from({ length: 40 }, (_, at) => (at % 2 === 0 ? first : second))
+    const receipts = await mesh.drive(Promise.all(nodes.map((node) => node.service.revoke(BY_HANDLER))))
+    const numbers = new Set(receipts.map(({ sequence }) => sequence))
+    expect(numbers.size).toBe(40)
+    expect(first.revocations.epoch.sequence).toBe(40)
+  })
 
   it.each(['before others have read it', 'after all have'])('are not undone by taking one back %s', async (when) => {
     const { first, second } = await pair()
