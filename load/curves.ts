@@ -56,7 +56,7 @@ await runCommand({ options, help }, async ({ requests, keys, entries, rate, seed
         const before = process.cpuUsage()
         for (let at = 0; at < length; at++) {
           const print = prints[at] as number
-          if (hits[at] === 0) sampler.stored(print, 1, Number.POSITIVE_INFINITY, undefined)
+          if (hits[at] === 0) sampler.stored(print, 1, Number.POSITIVE_INFINITY, true, undefined)
           else if (sampler.found(print)) sampler.sampled(print, 1, Number.POSITIVE_INFINITY)
         }
         const { user, system } = process.cpuUsage(before)

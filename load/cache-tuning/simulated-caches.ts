@@ -54,6 +54,7 @@ function entry(): VerdictEntry {
     usesLeft: 1e9,
     hits: 0,
     lastHitAt: 0,
+    answers: 0,
   }
 }
 

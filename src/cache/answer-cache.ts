@@ -9,6 +9,7 @@ import type { Refusals } from './cache-metrics.ts'
 import {
   type AnswerScope,
   answerBytes,
+  answerKey,
   type Findings,
   type FoundAnswer,
   KeptAnswer,
@@ -23,7 +24,7 @@ import type { Revocations } from './revocations.ts'
 import { SecondChance } from './second-chance.ts'
 import { ShapeTree } from './shape-tree.ts'
 import { usesLeft } from './use-budget.ts'
-import { spend } from './verdict-entry.ts'
+import { partBytes, spend } from './verdict-entry.ts'
 
 export type { AnswerScope, Findings, FoundAnswer, StoredAnswer, Upkeep }
 
@@ -72,6 +73,8 @@ export class AnswerCache {
   #maxAnswerBytes = 0
   #shapes = 0
   #treeBytes = 0
+  /** Of the verdicts that answers are made of, each once. */
+  #partBytes = 0
 
   constructor(options: AnswerCacheOptions) {
     this.#options = options
@@ -104,9 +107,13 @@ export class AnswerCache {
     return this.#shapes
   }
 
-  /** What the answers take of memory with all that they are found by, roughly. */
+  /**
+   * What the answers take of memory with all that they are found by, roughly. The verdicts that they are made of are a part of it:
+   * answers hold what the tier of verdicts has dropped.
+   */
   get bytes(): number {
-    return this.#kept.bytes + this.#treeBytes + SHAPE_BYTES * this.#shapes + SCOPE_BYTES * this.#scopes.size
+    const { bytes } = this.#kept
+    return bytes + this.#partBytes + this.#treeBytes + SHAPE_BYTES * this.#shapes + SCOPE_BYTES * this.#scopes.size
   }
 
   /** The scope for a set of rules; the same digest gives the same scope while there are answers in it. */
@@ -127,7 +134,7 @@ export class AnswerCache {
   ): FoundAnswer | undefined {
     const { known = bag } = options
     const probe = (answers: ShapeAnswers, values: string) => {
-      const kept = answers.get(values)
+      const kept = answers.get(answerKey(values))
       if (kept === undefined || !this.#servable(kept, known, handlers, now, options)) return undefined
       kept.isUsed = true
       kept.usesLeft--
@@ -143,30 +150,37 @@ export class AnswerCache {
 
   /**
    * Stores an answer under the shape of its own evaluation, unless that or the answer is too large; then it is counted.
+   * @param isAsked whether it was looked for and not found; else it is there ahead of need
    * @returns the answer as it is kept, and the one whose place it takes
    */
-  store(scope: AnswerScope, steps: readonly RecordedStep[], stored: StoredAnswer): Replacement | undefined {
+  store(
+    scope: AnswerScope,
+    steps: readonly RecordedStep[],
+    stored: StoredAnswer,
+    isAsked = true,
+  ): Replacement | undefined {
     if (steps.length > MAX_STEPS) {
       this.#options.refused.reads.add()
       return undefined
     }
     let values = ''
     for (const { value } of steps) values += value
-    const bytes = answerBytes(stored, values)
+    const key = answerKey(values)
+    const bytes = answerBytes(stored, key)
     if (bytes + 4 * keyLength(steps) > this.#maxAnswerBytes) {
       this.#options.refused.size.add()
       return undefined
     }
     if (!this.#scopes.has(scope.digest)) this.#scopes.set(scope.digest, scope)
     const siblings = this.#answersFor(scope, steps)
-    const former = siblings.get(values)
-    if (former !== undefined) this.#kept.remove(former)
+    const former = siblings.get(key)
+    if (former !== undefined) this.#remove(former)
     const { watch } = this.#options
-    const fingerprint = watch === undefined ? 0 : siblings.fingerprintOf(values)
-    watch?.stored(fingerprint, bytes, stored.freshUntil, former?.freshUntil)
-    const kept = new KeptAnswer(stored, values, siblings, bytes, fingerprint)
+    const fingerprint = watch === undefined ? 0 : siblings.fingerprintOf(key)
+    watch?.stored(fingerprint, bytes, stored.freshUntil, isAsked, former?.freshUntil)
+    const kept = new KeptAnswer(stored, key, siblings, bytes, fingerprint)
     siblings.set(kept)
-    this.#kept.add(kept)
+    this.#add(kept)
     // It is not to make room for itself.
     kept.isUsed = true
     this.#makeRoom()
@@ -199,9 +213,19 @@ export class AnswerCache {
   readonly #forget = (answers: ShapeAnswers): void => {
     this.#shapes--
     for (const kept of answers.all()) {
-      this.#kept.remove(kept)
+      this.#remove(kept)
       this.#options.onEvict()
     }
+  }
+
+  #add(kept: KeptAnswer): void {
+    this.#kept.add(kept)
+    for (const part of kept.parts) if (part.answers++ === 0) this.#partBytes += partBytes(part)
+  }
+
+  #remove(kept: KeptAnswer): void {
+    this.#kept.remove(kept)
+    for (const part of kept.parts) if (--part.answers === 0) this.#partBytes -= partBytes(part)
   }
 
   #makeRoom(): void {
@@ -216,7 +240,7 @@ export class AnswerCache {
 
   #drop(kept: KeptAnswer): void {
     const { siblings } = kept
-    this.#kept.remove(kept)
+    this.#remove(kept)
     siblings.delete(kept)
     if (!siblings.isEmpty) return
     const { scope, shape } = siblings

@@ -25,11 +25,6 @@ export class Ghosts {
     return age <= window
   }
 
-  clear(): void {
-    this.#table = new Int32Array(2 * 64)
-    this.#turn = 1
-  }
-
   get bytes(): number {
     return this.#table.byteLength
   }

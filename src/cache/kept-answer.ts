@@ -1,11 +1,13 @@
 // One answer in the cache: one object with all that is kept of it, since there may be a million.
 
+import { hash } from 'node:crypto'
 import type { AskedQuestion } from '../kernel/answer-shape.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Answer } from '../kernel/verdict.ts'
 import type { RecordedStep } from './read-collector.ts'
 import type { Epoch } from '../kernel/revocation.ts'
 import type { Linked } from './second-chance.ts'
+import { textBytes } from './text-bytes.ts'
 import { textHash } from './text-hash.ts'
 import type { PathStep, Shape, ShapeTree } from './shape-tree.ts'
 import type { UseBudget } from './use-budget.ts'
@@ -64,8 +66,8 @@ export class KeptAnswer implements FoundAnswer, Linked<KeptAnswer> {
   readonly isUseBound: boolean
   readonly upkeep: Upkeep | undefined
   usesLeft: number
-  /** What was read, by which it is told from other answers of its shape. */
-  readonly values: string
+  /** By which it is told from other answers of its shape. */
+  readonly key: string
   readonly siblings: ShapeAnswers
   readonly bytes: number
   /** A hash of all that it is found by; 0 where nobody wants to know. */
@@ -74,7 +76,7 @@ export class KeptAnswer implements FoundAnswer, Linked<KeptAnswer> {
   older: KeptAnswer | undefined = undefined
   newer: KeptAnswer | undefined = undefined
 
-  constructor(stored: StoredAnswer, values: string, siblings: ShapeAnswers, bytes: number, fingerprint: number) {
+  constructor(stored: StoredAnswer, key: string, siblings: ShapeAnswers, bytes: number, fingerprint: number) {
     this.answer = siblings.shared(stored.answer)
     this.reads = stored.reads
     this.createdAt = Math.floor(stored.createdAt)
@@ -84,7 +86,7 @@ export class KeptAnswer implements FoundAnswer, Linked<KeptAnswer> {
     this.isUseBound = stored.isUseBound
     this.upkeep = stored.upkeep
     this.usesLeft = stored.usesLeft
-    this.values = flat(values)
+    this.key = flat(key)
     this.siblings = siblings
     this.bytes = bytes
     this.fingerprint = fingerprint
@@ -95,12 +97,12 @@ export class KeptAnswer implements FoundAnswer, Linked<KeptAnswer> {
   }
 }
 
-/** The answers of one shape by the values that were read. Where predicates are all that is read there is only one. */
+/** The answers of one shape by their keys. Where predicates are all that is read there is only one. */
 export class ShapeAnswers {
   readonly scope: AnswerScope
   readonly shape: Shape<ShapeAnswers>
   #plain: KeptAnswer | undefined
-  #byValues: Map<string, KeptAnswer> | undefined
+  #byKey: Map<string, KeptAnswer> | undefined
   #latest: Findings | undefined
   #fingerprint: number | undefined
 
@@ -109,27 +111,27 @@ export class ShapeAnswers {
     this.shape = shape
   }
 
-  get(values: string): KeptAnswer | undefined {
-    return values === '' ? this.#plain : this.#byValues?.get(values)
+  get(key: string): KeptAnswer | undefined {
+    return key === '' ? this.#plain : this.#byKey?.get(key)
   }
 
   set(answer: KeptAnswer): void {
-    if (answer.values === '') this.#plain = answer
-    else (this.#byValues ??= new Map()).set(answer.values, answer)
+    if (answer.key === '') this.#plain = answer
+    else (this.#byKey ??= new Map()).set(answer.key, answer)
   }
 
-  delete({ values }: KeptAnswer): void {
-    if (values === '') this.#plain = undefined
-    else this.#byValues?.delete(values)
+  delete({ key }: KeptAnswer): void {
+    if (key === '') this.#plain = undefined
+    else this.#byKey?.delete(key)
   }
 
-  /** A hash of an answer of this shape with these values. */
-  fingerprintOf(values: string): number {
+  /** A hash of an answer of this shape with this key. */
+  fingerprintOf(key: string): number {
     this.#fingerprint ??= this.shape.steps.reduce(
       (hash, { step, outcome }) => textHash(`${step.id} ${outcome}`, hash),
       textHash(this.scope.digest, 0),
     )
-    return textHash(values, this.#fingerprint)
+    return textHash(key, this.#fingerprint)
   }
 
   /** Most answers of a shape say the same as the one before: then they are the same object. */
@@ -140,12 +142,12 @@ export class ShapeAnswers {
   }
 
   get isEmpty(): boolean {
-    return this.#plain === undefined && (this.#byValues === undefined || this.#byValues.size === 0)
+    return this.#plain === undefined && (this.#byKey === undefined || this.#byKey.size === 0)
   }
 
   *all(): Iterable<KeptAnswer> {
     if (this.#plain !== undefined) yield this.#plain
-    if (this.#byValues !== undefined) yield* this.#byValues.values()
+    if (this.#byKey !== undefined) yield* this.#byKey.values()
   }
 }
 
@@ -162,6 +164,19 @@ function isAlike(one: Findings, two: Findings): boolean {
   )
 }
 
+/**
+ * V8 tells texts of more than 16,383 characters apart by their length alone when it looks for their place in a map: thousands of such
+ * values would be compared one by one for each request.
+ */
+const LONGEST_KEY = 2_048
+
+/** What answers of a shape are found by: the values that were read, or, of long ones, a digest, which no value looks like. */
+export function answerKey(values: string): string {
+  if (values.length <= LONGEST_KEY) return values
+  // Each character counts, also half of a pair, which UTF-8 has no bytes for.
+  return `#${hash('sha256', Buffer.from(values, 'utf16le'), 'base64url')}`
+}
+
 /** The text in one piece: V8 puts texts together by reference, and keeps the pieces. */
 function flat(text: string): string {
   const bytes = Buffer.from(text, 'latin1')
@@ -175,15 +190,11 @@ const ANSWER_BYTES = 270
 const DENIAL_BYTES = 300
 
 const HEADER_BYTES = 128
-/** V8 keeps a text in bytes unless one of its characters takes two: then all do. */
-const WIDE = /[^\0-\xff]/
 
-const textBytes = (text: string) => (WIDE.test(text) ? 2 : 1) * text.length
-
-/** Bytes that an answer takes, roughly, with its key. Answers of a shape that say the same share what they say. */
-export function answerBytes({ answer, parts }: StoredAnswer, values: string): number {
+/** Bytes that an answer takes, roughly, with its key and without its parts. Answers of a shape that say the same share what they say. */
+export function answerBytes({ answer, parts }: StoredAnswer, key: string): number {
   const { requestHeaders, responseHeaders, directResponse: direct, status } = answer
-  let bytes = ANSWER_BYTES + textBytes(values) + 8 * parts.length
+  let bytes = ANSWER_BYTES + textBytes(key) + 8 * parts.length
   if (status.code !== 0 || requestHeaders.length + responseHeaders.length > 0)
     bytes += DENIAL_BYTES + textBytes(status.message)
   for (const { value } of requestHeaders) bytes += HEADER_BYTES + textBytes(value)

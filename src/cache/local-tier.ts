@@ -31,12 +31,14 @@ const ASKED: StoreOptions = { isAsked: true, servedForMs: 0 }
 /** Where the verdicts of each handler are kept. */
 export interface LocalTiers {
   of(handler: string): LocalTier
+  /** The same, where there is one already: for whoever only looks. */
+  known(handler: string): LocalTier | undefined
   clear(): void
 }
 
 /** Keeps the verdicts of all handlers in one tier. */
 export function sharedTier(tier: LocalTier): LocalTiers {
-  return { of: () => tier, clear: () => tier.clear() }
+  return { of: () => tier, known: () => tier, clear: () => tier.clear() }
 }
 
 export class LocalTier {
@@ -102,8 +104,8 @@ export class LocalTier {
     if (size <= this.#maxEntryBytes) {
       if (this.#watch !== undefined) {
         const former = this.#entries.peek(key)
-        const formerUntil = isAsked ? former && former.freshUntil + servedForMs : Number.POSITIVE_INFINITY
-        this.#watch.stored(keyFingerprint(key), size, entry.freshUntil + servedForMs, formerUntil)
+        const formerUntil = former && former.freshUntil + servedForMs
+        this.#watch.stored(keyFingerprint(key), size, entry.freshUntil + servedForMs, isAsked, formerUntil)
       }
       this.#entries.set(key, entry, size)
       while (this.#entries.size > this.#maxEntries) this.#entries.evict()

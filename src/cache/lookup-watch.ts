@@ -7,10 +7,12 @@ export interface LookupWatch {
   /** @param until when an entry would end that were stored now in place of what was found */
   sampled(fingerprint: number, bytes: number, until: number): void
   /**
-   * An entry was stored, after a look-up that has not found it unless a former one has not ended yet.
-   * @param formerUntil when the entry ends whose place it takes, where there is one
+   * An entry was stored.
+   * @param isAsked whether a look-up has not found it; else it was renewed ahead of need
+   * @param formerUntil when the entry ends whose place it takes, where there is one: what was asked for before that was revoked,
+   * used up or too old, whatever the size
    */
-  stored(fingerprint: number, bytes: number, until: number, formerUntil: number | undefined): void
+  stored(fingerprint: number, bytes: number, until: number, isAsked: boolean, formerUntil: number | undefined): void
   /** All entries are gone. */
   cleared(): void
 }

@@ -88,6 +88,7 @@ export function entryOf(
     usesLeft: raw.uses,
     hits: 0,
     lastHitAt: from,
+    answers: 0,
   }
 }
 

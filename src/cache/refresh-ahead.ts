@@ -12,9 +12,9 @@ export interface RefreshAheadOptions {
   readonly clock: Clock
   /** Refreshes of one handler per second. */
   readonly perSecond: number
-  /** Entries watched at once, and what they may take of memory; further ones are not refreshed ahead. */
+  /** Entries watched at once, and what they may take of memory now; further ones are not refreshed ahead. */
   readonly maxItems: number
-  readonly maxBytes: number
+  maxBytes(): number
   /** Hears of each entry that is not watched for want of room. */
   readonly onDrop: (handler: VerdictRequest['source']['handler']) => void
   readonly current: (key: string, handler: string) => VerdictEntry | undefined
@@ -81,8 +81,9 @@ export class RefreshAhead {
   }
 
   #put(at: number, item: Item): void {
-    const { maxItems, maxBytes, onDrop } = this.#options
-    if (this.#items >= maxItems || this.#bytes + item.bytes > maxBytes) return onDrop(item.source.handler)
+    const { maxItems, onDrop } = this.#options
+    if (this.#items >= maxItems || this.#bytes + item.bytes > this.#options.maxBytes())
+      return onDrop(item.source.handler)
     const slot = Math.max(slotOf(at), this.#nextSlot)
     const items = this.#slots.get(slot)
     if (items === undefined) this.#slots.set(slot, [item])

@@ -30,7 +30,7 @@ export interface S3CacheOptions<K> {
 
 export class S3Cache<K, V> {
   readonly #entries = new Map<K, Entry<K, V>>()
-  readonly #queues = new S3Fifo<Entry<K, V>>()
+  #queues = new S3Fifo<Entry<K, V>>()
   readonly #options: S3CacheOptions<K>
   #maxBytes: number
 
@@ -71,12 +71,6 @@ export class S3Cache<K, V> {
     this.#trim()
   }
 
-  /** Puts another value into an entry that takes as much, where there is one. */
-  revalue(key: K, value: V): void {
-    const entry = this.#entries.get(key)
-    if (entry !== undefined) entry.value = value
-  }
-
   delete(key: K): void {
     const entry = this.#entries.get(key)
     if (entry === undefined) return
@@ -105,7 +99,8 @@ export class S3Cache<K, V> {
 
   clear(): void {
     this.#entries.clear()
-    this.#queues.clear()
+    // To unlink a million entries stalls the process.
+    this.#queues = new S3Fifo()
   }
 
   #trim(): void {

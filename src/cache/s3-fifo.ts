@@ -89,13 +89,6 @@ export class S3Fifo<T extends Queued<T>> {
     return entry
   }
 
-  clear(): void {
-    for (const list of [this.#small, this.#main]) {
-      for (let entry = list.oldest; entry !== undefined; entry = list.oldest) list.unlink(entry)
-    }
-    this.#ghosts.clear()
-  }
-
   #gone(entry: T): T {
     this.#ghosts.remember(entry.fingerprint)
     return entry

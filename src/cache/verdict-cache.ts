@@ -36,7 +36,7 @@ export interface VerdictCacheOptions extends VerdictRulesOptions {
   /** Background refreshes of one handler per second. */
   readonly refreshesPerSecond: number
   /** What may be kept to make those with. */
-  readonly maxWatchedBytes: number
+  maxWatchedBytes(): number
 }
 
 /** A check joins the fetches of others in this part of its time, and makes one of its own in the rest. */
@@ -73,9 +73,9 @@ export class VerdictCache {
       clock,
       perSecond: options.refreshesPerSecond,
       maxItems: 100_000,
-      maxBytes: options.maxWatchedBytes,
+      maxBytes: () => options.maxWatchedBytes(),
       onDrop: (handler) => this.#metricsOf(handler).unwatched.add(),
-      current: (key, handler) => options.local?.of(handler).peek(key),
+      current: (key, handler) => options.local?.known(handler)?.peek(key),
       refresh: (key, request, known) => this.#refresh(key, request, known),
     })
   }
@@ -121,7 +121,7 @@ export class VerdictCache {
 
   /** A verdict that could be served now from this process; looking counts nowhere and uses nothing up. */
   peek(handler: HandlerConfig, instance: Instance, bag: AttributeBag): Verdict | undefined {
-    const entry = this.#options.local?.of(handler.name).peek(instanceKey(handler.digest, instance))
+    const entry = this.#options.local?.known(handler.name)?.peek(instanceKey(handler.digest, instance))
     if (entry === undefined || !this.#rules.isYoungEnough(entry)) return undefined
     const isFresh = freshness(entry, this.#options.clock.monotonic(), 0) === 'fresh'
     return isFresh && this.#rules.allows(entry.epoch, { source: { handler }, bag }) ? entry.verdict : undefined

@@ -5,6 +5,7 @@
 import { DEFAULT_VALID_USES, type Verdict } from '../kernel/verdict.ts'
 import { recordBytes } from './instance-bytes.ts'
 import type { Epoch } from '../kernel/revocation.ts'
+import { textBytes } from './text-bytes.ts'
 
 /**
  * All times in milliseconds on this process's monotonic clock, in whole ones, rounded down: V8 keeps those in the entry
@@ -27,6 +28,8 @@ export interface VerdictEntry {
   /** Uses spent since the entry was stored, the sign that it is wanted. */
   hits: number
   lastHitAt: number
+  /** Whole answers that are made of it, which hold it although its tier has dropped it. */
+  answers: number
 }
 
 export type Freshness = 'fresh' | 'revalidate' | 'stale' | 'dead'
@@ -57,14 +60,25 @@ export function isUseBound({ validUses }: Verdict): boolean {
 /** What is measured by `test/cache/cache-memory.test.ts`: an entry with its place, and what a verdict of its own adds. */
 const ENTRY_BYTES = 240
 const VERDICT_BYTES = 130
+/** An entry by itself, which is in no tier any more. */
+const PART_BYTES = 130
 
-/** Bytes that an entry takes, roughly, with its key. Plain permissions of a handler are one verdict for all entries. */
+/** Bytes that an entry takes, roughly, with its key. */
 export function entryBytes(key: string, { verdict }: VerdictEntry): number {
-  const { directResponse: direct, output, status } = verdict
-  const headers = direct === undefined ? 0 : 256 + JSON.stringify(direct.headers).length + direct.body.length
-  const isPlain = status.message === '' && direct === undefined && output === undefined
-  const own = isPlain ? 0 : VERDICT_BYTES + status.message.length + headers
-  return ENTRY_BYTES + key.length + own + (output === undefined ? 0 : recordBytes(output))
+  return ENTRY_BYTES + key.length + ownBytes(verdict)
+}
+
+/** Bytes that an entry takes, roughly, of which an answer is made. */
+export function partBytes({ verdict }: VerdictEntry): number {
+  return PART_BYTES + ownBytes(verdict)
+}
+
+/** What a verdict takes by itself: plain permissions of a handler are one for all entries. */
+function ownBytes({ directResponse: direct, output, status }: Verdict): number {
+  if (status.message === '' && direct === undefined && output === undefined) return 0
+  let bytes = VERDICT_BYTES + textBytes(status.message)
+  if (direct !== undefined) bytes += 256 + textBytes(direct.body) + textBytes(JSON.stringify(direct.headers))
+  return output === undefined ? bytes : bytes + recordBytes(output)
 }
 
 /** Counts one use of a cached verdict. */

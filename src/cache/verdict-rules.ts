@@ -80,6 +80,7 @@ export class VerdictRules {
       usesLeft: verdict.validUses,
       hits: 0,
       lastHitAt: Math.floor(now),
+      answers: 0,
     }
   }
 }

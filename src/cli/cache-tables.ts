@@ -24,10 +24,12 @@ export function cacheTables(
   const of = name === '' ? '' : ` of ${name}`
   const rest = [...validityTable(of, validity), ...callersTable(of, callers)]
   if (memory === undefined) return [`the sizes of the caches${of} are fixed`, ...rest]
-  const { moves, decision } = memory
+  const { moves, decision, givenBackBytes } = memory
+  const given =
+    givenBackBytes > 0 ? `; ${mib(givenBackBytes)} MiB given back, since the process has little memory left` : ''
   return [
     ...table(
-      `Memory${of}: ${mib(memory.memoryBytes)} MiB, of which ${mib(memory.dividedBytes)} are divided; moved ${moves.move + moves.shrink} times, back ${moves.back} times; now: ${decision}`,
+      `Memory${of}: ${mib(memory.memoryBytes)} MiB, of which ${mib(memory.dividedBytes)} are divided; moved ${moves.move + moves.shrink} times, back ${moves.back} times; now: ${decision}${given}`,
       [
         'CACHE',
         'MIB',

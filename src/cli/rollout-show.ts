@@ -17,7 +17,7 @@ export async function status({ store, observations, io, values }: RolloutTask): 
 }
 
 export async function history({ store, versions, io, values }: RolloutTask): Promise<number> {
-  const [known, log] = await Promise.all([versions.list(), store.log(values.limit)])
+  const [known, log, bad] = await Promise.all([versions.list(), store.log(values.limit), store.quarantined()])
   const state = await store.state().catch((error: unknown) => {
     const { code, message } = IntermixError.from(error)
     if (code !== 'NOT_READY') throw error
@@ -36,7 +36,7 @@ export async function history({ store, versions, io, values }: RolloutTask): Pro
     return EXIT.ok
   }
   if (shown.length === 0) io.out('no version was published yet')
-  for (const line of [...versionTable(shown, state), ...logTable(log)]) io.out(line)
+  for (const line of [...versionTable(shown, state, bad), ...logTable(log)]) io.out(line)
   return EXIT.ok
 }
 

@@ -67,17 +67,29 @@ function processesText({ present, versions }: RolloutView['processes']): string 
   return `${present}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}`
 }
 
-export function versionTable(versions: readonly VersionMeta[], state: RolloutState): readonly string[] {
+export function versionTable(
+  versions: readonly VersionMeta[],
+  state: RolloutState,
+  quarantined: ReadonlySet<string>,
+): readonly string[] {
   const rows = versions.map(({ id, at, author, message, files, bytes }) => {
-    return [shortId(id), new Date(at).toISOString(), standing(id, state), files, bytes, author, message]
+    return [
+      shortId(id),
+      new Date(at).toISOString(),
+      standing(id, state) ?? (quarantined.has(id) ? 'quarantine' : ''),
+      files,
+      bytes,
+      author,
+      message,
+    ]
   })
   return table('Versions', ['VERSION', 'PUBLISHED', 'IS', 'FILES', 'BYTES', 'AUTHOR', 'MESSAGE'], rows)
 }
 
-function standing(id: string, { stable, rollout, previous }: RolloutState): string {
+function standing(id: string, { stable, rollout, previous }: RolloutState): string | undefined {
   if (id === stable) return 'stable'
   if (id === rollout?.candidate) return 'candidate'
-  return previous.includes(id) ? 'previous' : ''
+  return previous.includes(id) ? 'previous' : undefined
 }
 
 export function logTable(log: readonly LogEntry[]): readonly string[] {

@@ -6,8 +6,9 @@ import { CurveSampler } from '../cache/tuning/curve-sampler.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { type CacheSample, SAMPLE_MULTIPLES } from '../wire/batch/cache-sample.ts'
 
-/** Share of keys: a sidecar of the usual size remembers some two thousand more of them. */
+/** Share of keys, and entries that the copy of a cache's own size has at least: all copies together have some three thousand of a sidecar of the usual size. */
 const RATE = 0.02
+const SAMPLED_ENTRIES = 200
 const HALF_LIFE_MS = 600_000
 
 /** What it is a sample of. */
@@ -35,7 +36,8 @@ export class CacheSampler implements LookupWatch {
     this.#fadedAt = clock.monotonic()
     const now = () => clock.monotonic()
     const multiples = SAMPLE_MULTIPLES
-    this.#sampler = new CurveSampler({ kind: 'answers', now, rate: RATE, bytes: maxEntries, multiples, replicas: 1 })
+    const rate = Math.min(1, Math.max(RATE, SAMPLED_ENTRIES / maxEntries))
+    this.#sampler = new CurveSampler({ kind: 'answers', now, rate, bytes: maxEntries, multiples, replicas: 1 })
   }
 
   found(fingerprint: number): boolean {
@@ -47,8 +49,8 @@ export class CacheSampler implements LookupWatch {
     this.#sampler.sampled(fingerprint, 1, until)
   }
 
-  stored(fingerprint: number, _bytes: number, until: number, formerUntil: number | undefined): void {
-    this.#sampler.stored(fingerprint, 1, until, formerUntil)
+  stored(fingerprint: number, _bytes: number, until: number, isAsked: boolean, formerUntil: number | undefined): void {
+    this.#sampler.stored(fingerprint, 1, until, isAsked, formerUntil)
   }
 
   cleared(): void {

@@ -11,6 +11,7 @@ import {
   type Replacement,
   type Upkeep,
 } from '../cache/answer-cache.ts'
+import type { StoredAnswer } from '../cache/kept-answer.ts'
 import type { LookupWatch } from '../cache/lookup-watch.ts'
 import type { RecordedStep } from '../cache/read-collector.ts'
 import type { Revocations } from '../cache/revocations.ts'
@@ -96,6 +97,8 @@ export interface KeepOptions {
   readonly now: number
   /** From when on another one is to be asked for, as a part of the life that is left. */
   readonly refreshAfter: number
+  /** Whether somebody waits for it; else another one is there still. */
+  readonly isAsked: boolean
 }
 
 /** Configs at one time, with each way to charge: nodes that are told of a new one follow one after the other. */
@@ -173,7 +176,7 @@ export class FirstLevelCache {
       // Other than what policy denies with that code, it is never stale.
       isCharged: isPaid || (isRefusal && staleForMs === 0),
     }
-    return this.#answers.store(scope, steps, {
+    const stored: StoredAnswer = {
       answer: findings,
       reads: toldReads(shape.reads),
       createdAt: askedAt - answer.ageMs,
@@ -183,7 +186,8 @@ export class FirstLevelCache {
       isUseBound: isPaid || usesUnbound !== true,
       usesLeft: answer.validUses,
       upkeep,
-    })
+    }
+    return this.#answers.store(scope, steps, stored, options.isAsked)
   }
 
   #chosen(shape: AnswerShape, charging: Charging, choosing: readonly RecordedStep[]): Chosen {

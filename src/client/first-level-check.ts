@@ -287,7 +287,7 @@ export class FirstLevelCheck implements CheckService, QuotaService, SampledCache
     const { wanted } = seen
     const refreshAfter = REFRESH_AFTER + random() * REFRESH_SPREAD
     const now = clock.monotonic()
-    const kept = wanted && this.#cache.keep(wanted, told, { askedAt, now, refreshAfter })
+    const kept = wanted && this.#cache.keep(wanted, told, { askedAt, now, refreshAfter, isAsked: unmade === 0 })
     const paidUnder = told.shape?.config ?? wanted?.config
     if (told.isPaid && kept !== undefined) {
       kept.kept.usesLeft += unmade

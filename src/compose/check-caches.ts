@@ -6,9 +6,11 @@ import { createRefusals } from '../cache/cache-metrics.ts'
 import { LocalTier, type LocalTiers, sharedTier } from '../cache/local-tier.ts'
 import type { Revocations } from '../cache/revocations.ts'
 import { CacheTuner, WATCHED_SHARE } from '../cache/tuning/cache-tuner.ts'
+import { FixedSizes } from '../cache/tuning/fixed-sizes.ts'
+import { MemoryWatch, type YieldingCaches } from '../cache/tuning/memory-watch.ts'
 import { TunedTiers } from '../cache/tuning/tuned-tiers.ts'
 import { CACHE_EVICTED_TOTAL } from '../kernel/metrics/cache.ts'
-import type { Clock, Logger, Meter } from '../kernel/ports.ts'
+import type { Clock, Logger, Meter, ProcessMemory } from '../kernel/ports.ts'
 
 export interface CacheOptions {
   /** Whether whole answers are kept in the process. */
@@ -39,6 +41,8 @@ export interface CheckCachesOptions {
   maxAgeMs(): number
   /** What a call of a handler's backend costs in money. */
   costPerCall(handler: string): number
+  /** Caches give memory back where little of it is left; unset, they keep what they may have. */
+  readonly memory?: ProcessMemory | undefined
 }
 
 /** What is held of verdicts in this process. */
@@ -50,8 +54,8 @@ export interface HeldVerdicts extends LocalTiers {
 export interface CheckCaches {
   readonly answers: AnswerCache | undefined
   readonly verdicts: HeldVerdicts | undefined
-  /** What may be kept to refresh verdicts with, in bytes. */
-  readonly maxWatchedBytes: number
+  /** What may be kept now to refresh verdicts with, in bytes. */
+  maxWatchedBytes(): number
   /** Hear of what was not found: how long it took, and whether a backend was called. */
   readonly answerMissed: ((ms: number) => void) | undefined
   readonly verdictMissed: ((handler: string, ms: number, isCall: boolean) => void) | undefined
@@ -72,17 +76,23 @@ export function createCheckCaches(options: CheckCachesOptions): CheckCaches {
 }
 
 function fixedCaches(options: CheckCachesOptions): CheckCaches {
-  const { cache } = options
+  const { cache, clock } = options
   const maxEntries = Math.max(1, Math.floor(cache.maxEntries * ANSWER_SHARE))
   const answerBytes = Math.floor(cache.maxBytes * ANSWER_BYTES_SHARE)
   const verdictBytes = Math.floor(cache.maxBytes * VERDICT_BYTES_SHARE)
   const tier = cache.verdicts
     ? new LocalTier({ maxEntries, maxBytes: verdictBytes, ...partsOf(options).verdicts })
     : undefined
+  const answers = cache.answers
+    ? new AnswerCache({ maxEntries, maxBytes: answerBytes, ...partsOf(options).answers })
+    : undefined
+  const sizes = new FixedSizes(
+    clock,
+    [answers, tier].filter((each) => each !== undefined),
+  )
+  const watch = memoryWatch(options, sizes)
   return {
-    answers: cache.answers
-      ? new AnswerCache({ maxEntries, maxBytes: answerBytes, ...partsOf(options).answers })
-      : undefined,
+    answers,
     verdicts: tier && {
       ...sharedTier(tier),
       get size() {
@@ -92,12 +102,15 @@ function fixedCaches(options: CheckCachesOptions): CheckCaches {
         return tier.bytes
       },
     },
-    maxWatchedBytes: cache.maxBytes - answerBytes - verdictBytes,
+    maxWatchedBytes: () => allowedOf(sizes, cache.maxBytes - answerBytes - verdictBytes),
     answerMissed: undefined,
     verdictMissed: undefined,
     tuner: undefined,
-    start() {},
-    stop() {},
+    start: () => watch?.start(),
+    stop() {
+      watch?.stop()
+      sizes.stop()
+    },
   }
 }
 
@@ -112,22 +125,35 @@ function tunedCaches(options: CheckCachesOptions, { memoryBytes, secondsPerUnit 
       })
     : undefined
   const verdicts = cache.verdicts ? new TunedTiers({ clock, tuner, ...parts.verdicts }) : undefined
+  const watch = memoryWatch(options, tuner)
   return {
     answers: answers?.cache,
     verdicts,
-    maxWatchedBytes: Math.floor(memoryBytes * WATCHED_SHARE),
+    maxWatchedBytes: () => allowedOf(tuner, memoryBytes * WATCHED_SHARE),
     answerMissed: answers && ((ms) => answers.costs.record(ms, false)),
     verdictMissed: verdicts && ((handler, ms, isCall) => verdicts.missed(handler, ms, isCall)),
     tuner,
     start() {
       tuner.start()
       verdicts?.start()
+      watch?.start()
     },
     stop() {
+      watch?.stop()
       tuner.stop()
       verdicts?.stop()
     },
   }
+}
+
+/** Watches the memory of the process for caches, where it is known and there are any. */
+function memoryWatch({ clock, log, meter, memory }: CheckCachesOptions, caches: YieldingCaches) {
+  return memory && caches.mostBytes > 0 ? new MemoryWatch({ clock, log, meter, memory, caches }) : undefined
+}
+
+/** Of what goes with caches, what may be used now. */
+function allowedOf({ allowedBytes, mostBytes }: YieldingCaches, bytes: number): number {
+  return mostBytes === 0 ? bytes : Math.floor((bytes * allowedBytes) / mostBytes)
 }
 
 /** What both kinds of caches are made with, whatever their size. */

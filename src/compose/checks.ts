@@ -11,7 +11,7 @@ import { type HandlerValidity, ValidityAdvice } from '../cache/tuning/validity-a
 import { VerdictCache } from '../cache/verdict-cache.ts'
 import type { MeshSeal } from '../kernel/mesh-signatures.ts'
 import { CACHE_BYTES, CACHE_ENTRIES, CACHE_SHAPES } from '../kernel/metrics/cache.ts'
-import type { Clock, Logger, Meter, Random } from '../kernel/ports.ts'
+import type { Clock, Logger, Meter, ProcessMemory, Random } from '../kernel/ports.ts'
 import type { QuotaService } from '../kernel/services.ts'
 import { CheckEngine, type Trial } from '../policy/check-engine.ts'
 import { CheckLog } from '../policy/check-log.ts'
@@ -48,6 +48,8 @@ export interface ChecksOptions {
   readonly observer?: CheckObserver | undefined
   /** A clock that all nodes share, for simulations; unless given, the Redis server's own. */
   readonly sharedNow?: () => number
+  /** Caches give memory back where little of it is left; unless given, they keep what they may have. */
+  readonly memory?: ProcessMemory | undefined
 }
 
 export interface ChecksTuning {
@@ -75,11 +77,12 @@ export interface Checks {
 
 /** Builds what answers checks. Nothing runs in the background but refreshes of what was asked for. */
 export function createChecks(options: ChecksOptions): Checks {
-  const { clock, random, log, meter, mesh: link, seal, prefix, nodeId, cache, revocations } = options
+  const { clock, random, log, meter, mesh: link, seal, prefix, nodeId, cache, revocations, memory } = options
   const maxAgeMs = () => options.maxAgeMs()
   const costPerCall = (handler: string) => options.state()?.snapshot.handlers.get(handler)?.costPerCall ?? 0
-  const caches = createCheckCaches({ clock, log, meter, cache, revocations, maxAgeMs, costPerCall })
-  const { answers, verdicts: local, maxWatchedBytes, tuner } = caches
+  const caches = createCheckCaches({ clock, log, meter, cache, revocations, maxAgeMs, costPerCall, memory })
+  const { answers, verdicts: local, tuner } = caches
+  const maxWatchedBytes = () => caches.maxWatchedBytes()
   const { sharedNow } = options
   const shared = sharedNow === undefined ? {} : { sharedNow }
   const mesh = link === undefined ? undefined : new MeshTier({ link, seal, clock, meter, prefix, nodeId, ...shared })

@@ -20,6 +20,7 @@ import { createQuotaCounters } from './quota-counters.ts'
 import { createAnnouncer, createRolloutControl } from './rollout-control.ts'
 import { createReplications, type Replications } from './replications.ts'
 import { createPolicy, type Policy } from './policy.ts'
+import { processMemory, roomBytes, warnOfCacheMemory } from './process-memory.ts'
 import { createReports, type CreateWorker, loadWorker, type Reports } from './reports.ts'
 import type { ConfigSource } from '../config/config-source.ts'
 import { folderSource } from '../config/folder-source.ts'
@@ -193,9 +194,13 @@ class Composition implements RunningProcess {
       { clock, random, meter },
     )
     const { queue: queueReplication, revocations: replication } = this.#replications
+    const choices = policyChoices(settings)
+    const { tuning, maxBytes } = choices.cache
+    if (serving && settings.cacheLocal)
+      warnOfCacheMemory(log, tuning?.memoryBytes ?? maxBytes, roomBytes(settings.processes))
     this.#policy = serving
       ? createPolicy({
-          ...policyChoices(settings),
+          ...choices,
           ...redis,
           replication,
           clock,
@@ -206,6 +211,7 @@ class Composition implements RunningProcess {
           siblings,
           observer: following?.observer,
           trial: following && (() => following.trial(this.#config.behind())),
+          memory: processMemory(settings.processes),
         })
       : undefined
     this.#rateLimits =

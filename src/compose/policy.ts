@@ -85,7 +85,7 @@ export function createPolicy(options: PolicyOptions): Policy {
   const service = new RevocationService({ ...options, revocations, link, siblings, signatures: seal })
   const checks = createChecks({ ...options, seal, revocations, maxAgeMs: () => service.maxAgeMs() })
   const { engine, quotas, requests, ruleLimits, verdicts } = checks
-  const callerSizes = new CallerSizes(meter.counter(CACHE_CALLER_SAMPLES_TOTAL)())
+  const callerSizes = new CallerSizes(clock, meter.counter(CACHE_CALLER_SAMPLES_TOTAL)())
   const callerEntries = meter.gauge(CACHE_CALLER_ENTRIES)
   const news = new ComposedNews({ ...options, revocations, callerSizes, callers: service.callers, service })
   const beats = beatsOf(options, seal)

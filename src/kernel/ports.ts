@@ -23,6 +23,12 @@ export interface LoopLag {
   lagMs(): number
 }
 
+/** How near this process is to the end of its memory. */
+export interface ProcessMemory {
+  /** Of what it may have, the share that is in use, 0 to 1: of the heap or of the container, whichever is nearer to its end. */
+  usedShare(): number
+}
+
 /** A source of random numbers in [0, 1). */
 export type Random = () => number
 

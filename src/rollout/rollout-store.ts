@@ -87,6 +87,11 @@ export class RolloutStore {
     }
   }
 
+  /** Versions that are not tried again by themselves. */
+  async quarantined(): Promise<ReadonlySet<string>> {
+    return new Set(await this.#link.run((client) => client.zrange(this.#keys.quarantine, 0, '-1'), TIMEOUT_MS))
+  }
+
   /**
    * Makes a version the stable one where the state is damaged, and only there: everybody runs it from then on. Versions,
    * quarantine and log stay as they are.
@@ -102,13 +107,10 @@ export class RolloutStore {
         refused: 'quarantined',
         message: `${shortId(version)} is in quarantine: ${quarantined}`,
       }
-    const { state: key, quarantine } = this.#keys
-    const [pins, bad] = await this.#link.run(
-      async (client) => await Promise.all([client.hget(key, 'pins'), client.zrange(quarantine, 0, '-1')]),
-      TIMEOUT_MS,
-    )
+    const bad = await this.quarantined()
+    const pins = await this.#link.run((client) => client.hget(this.#keys.state, 'pins'), TIMEOUT_MS)
     const reason = `the state was damaged (${problem})`
-    const there = { rev, body, pins: pins?.split(' ') ?? [], quarantined: new Set(bad) }
+    const there = { rev, body, pins: pins?.split(' ') ?? [], quarantined: bad }
     const state = repairedState(there, version, { reason: `${reason}; repaired by ${by}`, at: now })
     const change = { ...changed({ ...state, rev }, repairEntry(version, reason)), state }
     const event = { kind: 'repair', version, by }

@@ -24,7 +24,14 @@ function denied(i: number): Verdict {
 }
 
 function entry(verdict: Verdict, i: number): VerdictEntry {
-  const times = { createdAt: i, freshUntil: i + 60_000, staleUntil: i + 90_000, fetchMs: i % 20, lastHitAt: i }
+  const times = {
+    createdAt: i,
+    freshUntil: i + 60_000,
+    staleUntil: i + 90_000,
+    fetchMs: i % 20,
+    lastHitAt: i,
+    answers: 0,
+  }
   return { verdict, ...times, epoch, isFetched: true, usesLeft: 10_000, hits: i % 7 }
 }
 
@@ -42,6 +49,11 @@ async function expectCounted(counted: () => number, fill: () => void): Promise<v
 it.each([
   ['permissions', () => ALLOW],
   ['denials', denied],
+  ['texts of two bytes a character', (i: number) => ({ ...denied(i), status: { code: 7, message: long(i, 'ž') } })],
+  [
+    'answers of their own',
+    (i: number) => ({ ...denied(i), directResponse: { code: 403, headers: {}, body: long(i, 'ž') } }),
+  ],
 ])('counts the verdicts that it keeps: %s', async (_name, verdict) => {
   const { size } = createRefusals(new ReadableMeter(), 'verdict')
   const tier = new LocalTier({ maxEntries: 1e6, maxBytes: 1e9, onEvict() {}, refused: size })
@@ -91,6 +103,38 @@ it.each([
       for (let i = 0; i < ENTRIES; i++) put(i)
     },
   )
+})
+
+it.each([
+  ['plain ones', () => ALLOW],
+  ['with a message', denied],
+  ['with an output', (i: number) => ({ ...ALLOW, output: { name: text(i), note: message(i), group: text(-i) } })],
+])('counts the verdicts that answers are made of, which no tier holds any more: %s', async (_name, verdict) => {
+  const cache = answersOf()
+  const scope = cache.scope('rules')
+  const put = (i: number) => {
+    const reads = new ReadCollector()
+    reads.attribute('source.principal', text(i))
+    const parts = [entry(verdict(i), i), entry(verdict(i + 0.5), i)]
+    // Whoever asks for another path has another answer, of one of them.
+    const rest = new ReadCollector()
+    rest.attribute('source.principal', `${text(i)} elsewhere`)
+    cache.store(scope, reads.steps, storedOf(ALLOW, i, parts))
+    cache.store(scope, rest.steps, storedOf(ALLOW, i, parts.slice(1)))
+  }
+  put(-1)
+  const before = cache.bytes
+  await expectCounted(
+    () => cache.bytes,
+    () => {
+      for (let i = 0; i < ENTRIES / 2; i++) put(i)
+    },
+  )
+  put(1)
+  cache.maxBytes = before
+  expect(cache.bytes).toBeLessThanOrEqual(before)
+  cache.clear()
+  expect(cache.bytes).toBe(0)
 })
 
 const long = (i: number, letter: string) => Buffer.from(`${letter.repeat(1_000)}${i}`).toString()

@@ -40,7 +40,7 @@ async function fillLate(validForMs: number, lateMs: number): Promise<number> {
   const times = { createdAt: now, freshUntil: now + validForMs, staleUntil: now + validForMs }
   const epoch = { generation: 'g', sequence: 0 }
   const entry = { ...times, verdict: allow(validForMs), epoch, isFetched: true, fetchMs: 0, usesLeft: 10, hits: 0 }
-  await tier.fill(KEY, { ...entry, lastHitAt: now }, { token: 'n1.1', uses: 5, seen: found.seen })
+  await tier.fill(KEY, { ...entry, lastHitAt: now, answers: 0 }, { token: 'n1.1', uses: 5, seen: found.seen })
   return askedAt
 }
 

@@ -15,7 +15,7 @@ it('is as old as it is, whatever fractions of a millisecond clocks do not tell',
   const handler = handlerConfig()
   const question = { token: 't', leaseMs: 0, known: undefined, maxUses: 1, maxStaleUses: 1, handler }
   const verdict = allow(VALID_MS)
-  const times = { createdAt: 0, freshUntil: VALID_MS, staleUntil: VALID_MS, lastHitAt: 0 }
+  const times = { createdAt: 0, freshUntil: VALID_MS, staleUntil: VALID_MS, lastHitAt: 0, answers: 0 }
   const stored = { ...times, verdict, epoch: EPOCH, isFetched: true, fetchMs: 0, usesLeft: 1, hits: 0 }
   const blob = encodeBlob('k', stored)
   // Sixteenths are exact: times on the server's clock at which it was made and looked up, the way there, and how far the node's

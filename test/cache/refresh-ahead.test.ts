@@ -24,7 +24,7 @@ function world({ maxItems = 1_000, maxBytes = 1_000_000, perSecond = 1_000 }: Wo
     clock,
     perSecond,
     maxItems,
-    maxBytes,
+    maxBytes: () => maxBytes,
     current: (key) => entries.get(key),
     refresh(key, request) {
       refreshed.push(key)
@@ -45,6 +45,7 @@ function world({ maxItems = 1_000, maxBytes = 1_000_000, perSecond = 1_000 }: Wo
       usesLeft: 10,
       hits,
       lastHitAt: now,
+      answers: 0,
     }
     entries.set(key, entry)
     const instance = { name: 'i.instance.test', template: 'listentry', fields: { value } }

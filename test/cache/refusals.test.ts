@@ -143,7 +143,7 @@ describe('the local tier', () => {
     const entry = (message: string): VerdictEntry => {
       const { epoch, createdAt, freshUntil } = stored()
       const rest = { createdAt, freshUntil, staleUntil: freshUntil, epoch, fetchMs: 1, usesLeft: 5, hits: 0 }
-      return { verdict: deny(60_000, message), ...rest, isFetched: true, lastHitAt: NOW }
+      return { verdict: deny(60_000, message), ...rest, isFetched: true, lastHitAt: NOW, answers: 0 }
     }
     tier.set('key', entry('no'))
     expect(tier.peek('key')).toBeDefined()

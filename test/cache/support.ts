@@ -128,7 +128,7 @@ export function createNode(options: NodeOptions) {
     cardinality: new KeyCardinality(new KeptLog(), meter),
     maxAgeMs: options.maxAgeMs ?? (() => Number.POSITIVE_INFINITY),
     refreshesPerSecond: options.refreshesPerSecond ?? 0,
-    maxWatchedBytes: 64 * 1024 * 1024,
+    maxWatchedBytes: () => 64 * 1024 * 1024,
   })
   const ask = (source: VerdictSource, value = 'x', bag: AttributeBag = EMPTY, timeoutMs = 500) =>
     cache.get({

@@ -24,6 +24,7 @@ const TUNING = {
   memory: {
     memoryBytes: 100 * MIB,
     dividedBytes: 70 * MIB,
+    givenBackBytes: 0,
     sampleBytes: MIB,
     decision: 'settled',
     moves: { move: 3, shrink: 1, back: 1 },
@@ -81,6 +82,11 @@ describe('intermix cache', () => {
   it('shows curves where they are asked for', async () => {
     const { out } = await run(TUNING, '--curves')
     expect(out).toMatch(/Hits of list\.handler\.prod by size\n +MIB +HITS % +±\n +10 +70 +1\.2/)
+  })
+
+  it('says what caches have given back', async () => {
+    const { out } = await run({ ...TUNING, memory: { ...TUNING.memory, givenBackBytes: 7 * MIB } })
+    expect(out).toContain('now: settled; 7 MiB given back, since the process has little memory left')
   })
 
   it('says of each process of a node what it tells', async () => {

@@ -49,7 +49,7 @@ describe('an answer that hangs on generated attributes', () => {
     const [before, after] = [policy('good'), policy('bad')]
     const node = await startNode(before)
     const cache = cacheOf(node.revocations)
-    const times = { askedAt: 0, now: 0, refreshAfter: 0.8 }
+    const times = { askedAt: 0, now: 0, refreshAfter: 0.8, isAsked: true }
     const wanted = (config: string, attributes: typeof web) =>
       ({ config, charging: 'all', bag: MapBag.of(attributes) }) as const
     const allowed = await told(node, web)
@@ -66,7 +66,7 @@ describe('an answer that hangs on generated attributes', () => {
   it('is void when a value of theirs is revoked, though another request under the same rules brought its own', async () => {
     const node = await startNode(policy('good'))
     const cache = cacheOf(node.revocations)
-    const times = { askedAt: 0, now: 0, refreshAfter: 0.8 }
+    const times = { askedAt: 0, now: 0, refreshAfter: 0.8, isAsked: true }
     const wanted = (attributes: typeof web) =>
       ({ config: policy('good').id, charging: 'all', bag: MapBag.of(attributes) }) as const
     const brought = { ...web, 'source.workload.name': 'mine' }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/cli/commands.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { Observations } from '../../src/rollout/observations.ts'
+import { rolloutKeys } from '../../src/rollout/keys.ts'
 import { RolloutStore, type Wish } from '../../src/rollout/rollout-store.ts'
 import { VersionStore } from '../../src/rollout/version-store.ts'
 import { testIo } from '../cli/support.ts'
@@ -78,8 +79,12 @@ describe('a user with least rights', () => {
     const worker = await as('worker')
     expect(await worker.store.state()).toMatchObject({ rollout: { candidate: idOf('a') } })
     expect(await worker.versions.read(idOf('a'))).toBeDefined()
-    await worker.observations.observe('w1', saying({ kind: 'worker' }))
+    for (const start of ['first', 'second'])
+      await worker.observations.observe('w1', saying({ kind: 'worker', version: idOf('a'), start }))
+    expect((await node.observations.read()).died).toHaveLength(1)
     await worker.observations.vote({ node: 'w1', version: idOf('a'), reason: 'r' })
+    await admin.hset(rolloutKeys('intermix').state, 'body', '{')
+    expect(await operator.store.repair(idOf('a'), 'ops')).toMatchObject({ kind: 'done' })
     expect(await admin.call('ACL', 'LOG')).toEqual([])
   })
 })

@@ -23,6 +23,7 @@ export interface IntermixOptions {
   readonly nodeId: string
   /** Further flags: at least where Redis is. */
   readonly flags: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** Starts the command with these arguments. */
@@ -32,24 +33,27 @@ export function startCommand(args: readonly string[], env: Readonly<Record<strin
 
 /** Starts the command and waits until it says that it is ready. */
 export async function startIntermix(options: IntermixOptions): Promise<Intermix> {
-  const { role, config, nodeId, flags } = options
+  const { role, config, nodeId, flags, env } = options
   // A port that was free a moment ago may be another's by now: the process takes what is free, and says what it took.
   const serving = ['--grpc-address', ANY_PORT, '--http-address', ANY_PORT]
   const draining = ['--prometheus-address', ANY_PORT]
-  const child = await startCommand([
-    role,
-    '--config',
-    config,
-    '--node-id',
-    nodeId,
-    '--admin-address',
-    ANY_PORT,
-    '--log-format',
-    'json',
-    ...(role === 'worker' ? [] : serving),
-    ...(role === 'node' ? [] : draining),
-    ...flags,
-  ])
+  const child = await startCommand(
+    [
+      role,
+      '--config',
+      config,
+      '--node-id',
+      nodeId,
+      '--admin-address',
+      ANY_PORT,
+      '--log-format',
+      'json',
+      ...(role === 'worker' ? [] : serving),
+      ...(role === 'node' ? [] : draining),
+      ...flags,
+    ],
+    env,
+  )
   const addresses = await addressesOf(child)
   const portOf = (name: string) => Number(addresses[name]?.replace(/^.*:/, '') ?? 0)
   const adminUrl = `http://${addresses['admin']}`

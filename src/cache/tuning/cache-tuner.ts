@@ -6,6 +6,7 @@ import { type Decision, TuningController, type WatchedPart, within } from './con
 import { missAt, standardError } from './curve.ts'
 import { CurveSampler } from './curve-sampler.ts'
 import { divide, type Division, floorOf } from './division.ts'
+import type { YieldingCaches } from './memory-watch.ts'
 import { MissCosts } from './miss-costs.ts'
 import { Mover } from './mover.ts'
 import { type TunedCache, TunedPart } from './tuned-part.ts'
@@ -33,11 +34,16 @@ const SAMPLED_ENTRIES = 6_000
 const ENTRY_BYTES = 300
 const MIN_RATE = 0.002
 const MAX_RATE = 0.03
-const TICK_MS = 10_000
+/** Samples grow within a second, and memory moves by what was seen for longer. */
+const LOOK_MS = 1_000
+const LOOKS_A_TICK = 10
+const TICK_MS = LOOKS_A_TICK * LOOK_MS
 /** After so long what was counted counts half. */
 const HALF_LIFE_MS = 60_000
 const FADE = 0.5 ** (TICK_MS / HALF_LIFE_MS)
 const MIB = 1024 * 1024
+/** So much memory for each cache, so that samples which are empty take less than a tenth of it. */
+const PART_BYTES = MIB
 
 interface Saved {
   hits: number
@@ -46,7 +52,7 @@ interface Saved {
   money: number
 }
 
-export class CacheTuner {
+export class CacheTuner implements YieldingCaches {
   readonly #options: CacheTunerOptions
   readonly #parts = new Map<string, TunedPart>()
   readonly #saved = new Map<string, Saved>()
@@ -55,24 +61,55 @@ export class CacheTuner {
   #decision: Decision = { kind: 'stay', reason: 'unknown' }
   readonly #moves = { move: 0, shrink: 0, back: 0 }
   #cancel: (() => void) | undefined
+  #looks = 0
+  #allowed: number
 
   constructor(options: CacheTunerOptions) {
     const { clock } = options
     this.#options = options
+    this.#allowed = this.mostBytes
     this.#mover = new Mover(clock)
     this.#controller = new TuningController({ now: () => clock.monotonic() })
   }
 
-  /** What the caches have together, in bytes. */
+  /** Caches that the memory is enough for: each takes some for its samples, whatever it holds. */
+  get mostParts(): number {
+    return Math.max(2, Math.floor(this.#options.memoryBytes / PART_BYTES))
+  }
+
+  /** What the caches have together, in bytes; less than `mostBytes` where the process is short of memory. */
   get dividedBytes(): number {
+    return this.#allowed
+  }
+
+  get allowedBytes(): number {
+    return this.#allowed
+  }
+
+  get mostBytes(): number {
     return Math.floor(this.#options.memoryBytes * DIVIDED_SHARE)
+  }
+
+  get heldBytes(): number {
+    return total([...this.#parts.values()], ({ cache }) => cache.bytes)
+  }
+
+  /** Of all that is for caches, the share that they may use now. */
+  get #allowedShare(): number {
+    return this.#allowed / this.mostBytes
+  }
+
+  /** Changes what is divided: all caches have less, or more, in proportion. */
+  allow(bytes: number): void {
+    const factor = bytes / this.#allowed
+    this.#allowed = bytes
+    this.#resize(within(new Map([...this.#sizes()].map(([id, size]) => [id, size * factor])), bytes))
+    this.#controller.disturb()
   }
 
   /** Bounds of all caches together, in bytes: never more than is divided. */
   get boundBytes(): number {
-    let total = 0
-    for (const { cache } of this.#parts.values()) total += cache.maxBytes
-    return total
+    return total([...this.#parts.values()], ({ cache }) => cache.maxBytes)
   }
 
   get #isUntouched(): boolean {
@@ -81,8 +118,10 @@ export class CacheTuner {
   }
 
   start(): void {
-    this.#cancel = this.#options.clock.after(TICK_MS, () => {
-      this.#tick()
+    this.#cancel = this.#options.clock.after(LOOK_MS, () => {
+      this.#looks++
+      if (this.#looks % LOOKS_A_TICK === 0) this.#tick()
+      this.#boundSamples()
       this.start()
     })
   }
@@ -105,7 +144,7 @@ export class CacheTuner {
     const now = clock.monotonic()
     const divided = this.dividedBytes
     const rate = Math.min(MAX_RATE, Math.max(MIN_RATE, (SAMPLED_ENTRIES * ENTRY_BYTES) / memoryBytes))
-    const sampler = new CurveSampler({ kind, now: () => clock.monotonic(), rate, bytes: 0, mostBytes: divided })
+    const sampler = new CurveSampler({ kind, now: () => clock.monotonic(), rate, bytes: 0, mostBytes: this.mostBytes })
     const cache = make(Math.max(0, divided - this.boundBytes), sampler)
     const part = new TunedPart({ id, kind, cache, sampler, costs: new MissCosts(), createdAt: now })
     // What was free counts for this one until others have made room.
@@ -136,6 +175,7 @@ export class CacheTuner {
     return {
       memoryBytes: this.#options.memoryBytes,
       dividedBytes: this.dividedBytes,
+      givenBackBytes: this.mostBytes - this.#allowed,
       sampleBytes: this.#sampleBytes(),
       decision: textOf(this.#decision),
       moves: { ...this.#moves },
@@ -160,7 +200,6 @@ export class CacheTuner {
       sampler.fade(FADE)
       costs.fade(FADE)
     }
-    this.#boundSamples()
   }
 
   #readings(): readonly WatchedPart[] {
@@ -225,15 +264,16 @@ export class CacheTuner {
   }
 
   #sampleBytes(): number {
-    let total = 0
-    for (const { sampler } of this.#parts.values()) total += sampler.bytes
-    return total
+    return total([...this.#parts.values()], ({ sampler }) => sampler.emptyBytes + sampler.entryBytes)
   }
 
+  /** Samples that take too much take fewer keys from now on. */
   #boundSamples(): void {
-    while (this.#sampleBytes() > SAMPLE_SHARE * this.#options.memoryBytes) {
-      const [largest] = [...this.#parts.values()].toSorted((one, two) => two.sampler.bytes - one.sampler.bytes)
-      largest?.sampler.thin()
+    const most = SAMPLE_SHARE * this.#allowedShare * this.#options.memoryBytes
+    const samplers = [...this.#parts.values()].map(({ sampler }) => sampler)
+    const left = Math.max(most / 2, most - total(samplers, ({ emptyBytes }) => emptyBytes))
+    while (total(samplers, ({ entryBytes }) => entryBytes) > left) {
+      samplers.reduce((one, two) => (two.entryBytes > one.entryBytes ? two : one)).thin()
     }
   }
 
@@ -260,6 +300,10 @@ export class CacheTuner {
       saved: this.#saved.get(id) ?? { hits: 0, calls: 0, seconds: 0, money: 0 },
     }
   }
+}
+
+function total<T>(all: readonly T[], of: (each: T) => number): number {
+  return all.reduce((sum, each) => sum + of(each), 0)
 }
 
 function textOf(decision: Decision): string {

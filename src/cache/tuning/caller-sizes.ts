@@ -1,7 +1,7 @@
 // How many answers callers of this node should keep, by what they say that they would have found.
 
 import { LRUCache } from 'lru-cache'
-import type { Counter } from '../../kernel/ports.ts'
+import type { Clock, Counter } from '../../kernel/ports.ts'
 import { type CacheSample, SAMPLE_MULTIPLES } from '../../wire/batch/cache-sample.ts'
 
 export interface CallerSize {
@@ -15,10 +15,18 @@ export interface CallerSize {
 
 /** What may be missed, as a share of look-ups, that the largest size would find. */
 const SPARED = 0.005
-/** Fewer say nothing. */
-const ENOUGH = 200
-/** Those that were heard of last are remembered. */
+/** Fewer say nothing: of a cache of the usual size two hundred of them are of keys in its sample. */
+const ENOUGH = 10_000
+/** Those that were heard of last are remembered, and no longer than a caller is silent that is there: it says so each minute. */
 const MAX_CALLERS = 1_000
+const SILENT_MS = 180_000
+/** Characters of a name: callers choose them. */
+const MAX_NAME = 150
+
+interface Remembered {
+  readonly size: CallerSize
+  readonly heardAt: number
+}
 
 /** The smallest size with which nearly as much is found as with the largest; `undefined` where too little was asked. */
 export function recommendedSize({ entries, lookups }: CacheSample): Omit<CallerSize, 'name'> | undefined {
@@ -37,26 +45,29 @@ export function recommendedSize({ entries, lookups }: CacheSample): Omit<CallerS
 }
 
 export class CallerSizes {
-  readonly #sizes = new LRUCache<string, CallerSize>({ max: MAX_CALLERS })
+  readonly #sizes = new LRUCache<string, Remembered>({ max: MAX_CALLERS })
+  readonly #clock: Clock
   readonly #heard: Counter
 
   /** @param heard counts samples */
-  constructor(heard: Counter) {
+  constructor(clock: Clock, heard: Counter) {
+    this.#clock = clock
     this.#heard = heard
   }
 
   /** Takes what a caller says. @returns how many answers it should keep */
-  sampled(name: string, sample: CacheSample): number | undefined {
+  sampled(caller: string, sample: CacheSample): number | undefined {
     this.#heard.add()
     const size = recommendedSize(sample)
-    if (size !== undefined) this.#sizes.set(name, { name, ...size })
+    const name = caller.length > MAX_NAME ? `${caller.slice(0, MAX_NAME).toWellFormed()}…` : caller
+    if (size !== undefined) this.#sizes.set(name, { size: { name, ...size }, heardAt: this.#clock.monotonic() })
     return size?.recommendedEntries
   }
 
-  /** Of all callers together. */
+  /** Of all callers together that are there still. */
   get total(): { readonly present: number; readonly recommended: number } {
     let [present, recommended] = [0, 0]
-    for (const size of this.#sizes.values()) {
+    for (const size of this.view()) {
       present += size.entries
       recommended += size.recommendedEntries
     }
@@ -64,6 +75,7 @@ export class CallerSizes {
   }
 
   view(): readonly CallerSize[] {
-    return [...this.#sizes.values()]
+    const since = this.#clock.monotonic() - SILENT_MS
+    return [...this.#sizes.values()].flatMap(({ size, heardAt }) => (heardAt < since ? [] : [size]))
   }
 }

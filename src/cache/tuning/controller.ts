@@ -8,6 +8,8 @@ import { costOf, divide, type Division, type PartReading } from './division.ts'
 /** What is known of a cache, and what it has missed since the last move. */
 export interface WatchedPart extends PartReading {
   readonly since: Since
+  /** Whether it is known what all of the memory would find: as many keys have come as that would hold. */
+  readonly isTried: boolean
 }
 
 export type Decision =
@@ -61,6 +63,12 @@ export class TuningController {
     this.#backOffMs = backOffMs
   }
 
+  /** Sizes were changed by others: the last move is not to be judged by what is missed since, and nothing is to move for a while. */
+  disturb(): void {
+    this.#move = undefined
+    this.#restUntil = this.#now() + this.#restMs
+  }
+
   /** What is to be done now. A decision to move is taken for carried out. */
   decide(parts: readonly WatchedPart[], budget: number): Decision {
     const now = this.#now()
@@ -80,15 +88,18 @@ export class TuningController {
   }
 
   #towards(target: Division, parts: readonly WatchedPart[], budget: number): Decision {
-    const deltas = parts.map(({ id, bytes }) => (target.get(id) ?? bytes) - bytes)
-    const grown = sum(deltas.filter((delta) => delta > 0))
+    const wanted = parts.map(({ id, bytes }) => (target.get(id) ?? bytes) - bytes)
+    const grown = sum(wanted.filter((delta) => delta > 0))
+    // What gives back memory is not to gain anything. Before as much has come as the memory holds, what it brings is not known.
+    const isShrinking = grown < LEAST_MOVED * budget
+    const deltas = isShrinking
+      ? wanted.map((delta, i) => (parts[i]?.isTried === true ? delta : Math.max(0, delta)))
+      : wanted
     const shrunk = -sum(deltas.filter((delta) => delta < 0))
     const moved = Math.max(grown, shrunk)
     if (moved < LEAST_MOVED * budget) return { kind: 'stay', reason: 'settled' }
     const cost = costOf(parts, ({ bytes }) => bytes)
     const gain = cost - costOf(parts, ({ id, bytes }) => target.get(id) ?? bytes)
-    // What gives back memory is not to gain anything.
-    const isShrinking = grown < LEAST_MOVED * budget
     if (!isShrinking) {
       if (gain < LEAST_GAIN * cost) return { kind: 'stay', reason: 'settled' }
       if (gain < SURE * errorOf(parts, target)) return { kind: 'stay', reason: 'uncertain' }

@@ -42,12 +42,17 @@ interface Replica {
 export const CURVE_MULTIPLES: readonly number[] = [0.25, 0.5, 0.75, 0.9, 1, 1.15, 1.6, 4]
 /** A power of two: bits of the hash choose. */
 const REPLICAS = 4
+/** On the monotonic clock, what is over. */
+const ENDED = 0
 /** Misses of a sample up to which it is not much to go by how many they are. */
 const CALM = 10
-/** What an entry of a copy takes of memory. */
-const MINI_ENTRY_BYTES = 150
+/** What an entry of a copy takes of memory, and what a copy takes that is empty (`test/cache/tuning/sample-memory.test.ts`). */
+const MINI_ENTRY_BYTES = 165
+const MINI_BYTES = { answers: 600, verdicts: 1_500 } as const
 
 export class CurveSampler implements LookupWatch {
+  /** What the copies take of memory with nothing in them, in bytes, roughly. */
+  readonly emptyBytes: number
   readonly #replicas: readonly Replica[]
   readonly #now: () => number
   readonly #multiples: readonly number[]
@@ -86,6 +91,7 @@ export class CurveSampler implements LookupWatch {
       misses: new Float64Array(sizes),
       marked: new Float64Array(sizes),
     }))
+    this.emptyBytes = replicas * sizes * MINI_BYTES[kind]
     this.resize(bytes)
   }
 
@@ -104,11 +110,16 @@ export class CurveSampler implements LookupWatch {
     }
   }
 
-  stored(fingerprint: number, bytes: number, until: number, formerUntil: number | undefined): void {
-    if (formerUntil !== undefined && this.#now() < formerUntil) return this.#renew(fingerprint, until)
-    this.#lookups++
-    this.#missed++
-    if (this.#samples(fingerprint)) this.sampled(fingerprint, bytes, until)
+  stored(fingerprint: number, bytes: number, until: number, isAsked: boolean, formerUntil: number | undefined): void {
+    if (isAsked) {
+      this.#lookups++
+      this.#missed++
+    }
+    if (!this.#samples(fingerprint)) return
+    if (!isAsked) return this.#renew(fingerprint, bytes, until)
+    // What was of no use before its time would have been of none at any size.
+    if (formerUntil !== undefined && this.#now() < formerUntil) this.#renew(fingerprint, bytes, ENDED)
+    this.sampled(fingerprint, bytes, until)
   }
 
   cleared(): void {
@@ -154,6 +165,11 @@ export class CurveSampler implements LookupWatch {
   /** The curve as it is known now. */
   curve(): Curve {
     return this.#curveOf(this.#lookups, this.#missed, ({ misses }) => misses)
+  }
+
+  /** Whether copies of the largest size have made room: before, nothing says that what was seen once does not come again. */
+  get isTried(): boolean {
+    return this.#replicas.every(({ caches }) => caches.at(-1)?.hasMadeRoom === true)
   }
 
   /** What the cache itself misses, as a share of look-ups: no guess. */
@@ -206,8 +222,8 @@ export class CurveSampler implements LookupWatch {
     return { lookups: this.#allLookups + this.#lookups, missed: this.#allMissed + this.#missed }
   }
 
-  /** What the copies take of memory, in bytes, roughly. */
-  get bytes(): number {
+  /** What the copies take of memory for what they hold, in bytes, roughly. */
+  get entryBytes(): number {
     let entries = 0
     for (const { caches } of this.#replicas) for (const { size } of caches) entries += size
     return entries * MINI_ENTRY_BYTES
@@ -219,9 +235,8 @@ export class CurveSampler implements LookupWatch {
   }
 
   /** An entry has another life although nobody asked for it. */
-  #renew(fingerprint: number, until: number): void {
-    if (!this.#samples(fingerprint)) return
-    for (const cache of this.#replicaOf(fingerprint).caches) cache.renew(fingerprint, until)
+  #renew(fingerprint: number, bytes: number, until: number): void {
+    for (const cache of this.#replicaOf(fingerprint).caches) cache.renew(fingerprint, bytes, until)
   }
 
   #replicaOf(fingerprint: number): Replica {

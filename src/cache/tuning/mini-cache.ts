@@ -11,11 +11,13 @@ export interface MiniCache {
    * @returns whether it was found
    */
   ask(key: number, bytes: number, until: number, now: number): boolean
-  /** Lengthens the life of what is kept. */
-  renew(key: number, until: number): void
+  /** Puts what was renewed ahead of need into the place of what is kept, where it is. */
+  renew(key: number, bytes: number, until: number): void
   /** Sets its size; what is too much goes at once. */
   resize(maxBytes: number): void
   readonly size: number
+  /** Whether it has made room since it was empty: before, a larger one would have kept the same. */
+  readonly hasMadeRoom: boolean
   clear(): void
 }
 
@@ -47,6 +49,7 @@ class MiniAnswers implements MiniCache {
   readonly #byKey = new Map<number, Kept>()
   readonly #kept = new SecondChance<Kept>()
   #maxBytes = 0
+  hasMadeRoom = false
 
   get size(): number {
     return this.#kept.size
@@ -58,19 +61,13 @@ class MiniAnswers implements MiniCache {
       former.isUsed = true
       return true
     }
-    if (former !== undefined) this.#kept.remove(former)
-    const kept = new Kept(key, bytes, Math.floor(until))
-    this.#byKey.set(key, kept)
-    this.#kept.add(kept)
-    kept.isUsed = true
-    this.#makeRoom()
-    kept.isUsed = false
+    this.#put(former, key, bytes, until)
     return false
   }
 
-  renew(key: number, until: number): void {
-    const kept = this.#byKey.get(key)
-    if (kept !== undefined) kept.until = Math.floor(until)
+  renew(key: number, bytes: number, until: number): void {
+    const former = this.#byKey.get(key)
+    if (former !== undefined) this.#put(former, key, bytes, until)
   }
 
   resize(maxBytes: number): void {
@@ -81,12 +78,24 @@ class MiniAnswers implements MiniCache {
   clear(): void {
     for (const kept of this.#byKey.values()) this.#kept.remove(kept)
     this.#byKey.clear()
+    this.hasMadeRoom = false
+  }
+
+  #put(former: Kept | undefined, key: number, bytes: number, until: number): void {
+    if (former !== undefined) this.#kept.remove(former)
+    const kept = new Kept(key, bytes, Math.floor(until))
+    this.#byKey.set(key, kept)
+    this.#kept.add(kept)
+    kept.isUsed = true
+    this.#makeRoom()
+    kept.isUsed = false
   }
 
   #makeRoom(): void {
     while (this.#kept.size > 1 && this.#kept.bytes > this.#maxBytes) {
       const victim = this.#kept.victim()
       if (victim === undefined) return
+      this.hasMadeRoom = true
       this.#kept.remove(victim)
       this.#byKey.delete(victim.key)
     }
@@ -96,7 +105,14 @@ class MiniAnswers implements MiniCache {
 /** As `local-tier.ts` keeps verdicts. */
 class MiniVerdicts implements MiniCache {
   /** Until when each is kept. */
-  readonly #entries = new S3Cache<number, number>({ maxBytes: 0, fingerprint: (key) => key })
+  readonly #entries = new S3Cache<number, number>({
+    maxBytes: 0,
+    fingerprint: (key) => key,
+    onEvict: () => {
+      this.hasMadeRoom = true
+    },
+  })
+  hasMadeRoom = false
 
   get size(): number {
     return this.#entries.size
@@ -109,8 +125,8 @@ class MiniVerdicts implements MiniCache {
     return false
   }
 
-  renew(key: number, until: number): void {
-    this.#entries.revalue(key, Math.floor(until))
+  renew(key: number, bytes: number, until: number): void {
+    if (this.#entries.peek(key) !== undefined) this.#entries.set(key, Math.floor(until), bytes)
   }
 
   resize(maxBytes: number): void {
@@ -119,5 +135,6 @@ class MiniVerdicts implements MiniCache {
 
   clear(): void {
     this.#entries.clear()
+    this.hasMadeRoom = false
   }
 }

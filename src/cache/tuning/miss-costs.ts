@@ -6,6 +6,9 @@ interface Sums {
   calls: number
 }
 
+/** Misses that are not forgotten before there are others. */
+const LEAST_MISSES = 1
+
 /** Of one cache, in seconds of waiting. What is long ago counts for less. */
 export class MissCosts {
   readonly #sums: Sums = { misses: 0, ms: 0, calls: 0 }
@@ -39,6 +42,8 @@ export class MissCosts {
   }
 
   fade(factor: number): void {
+    // Where hardly anything is missed, what it cost long ago is better than nothing.
+    if (this.#sums.misses < LEAST_MISSES) return
     this.#sums.misses *= factor
     this.#sums.ms *= factor
     this.#sums.calls *= factor

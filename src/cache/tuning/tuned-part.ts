@@ -47,6 +47,7 @@ export class TunedPart {
 
   reading(bytes: number, lookupsPerSecond: number, missCost: number): WatchedPart {
     const { sampler } = this
-    return { id: this.id, bytes, curve: sampler.curve(), lookupsPerSecond, missCost, since: sampler.since }
+    const { since, isTried } = sampler
+    return { id: this.id, bytes, curve: sampler.curve(), lookupsPerSecond, missCost, since, isTried }
   }
 }

@@ -5,9 +5,11 @@ import { LocalTier, type LocalTierOptions, type LocalTiers } from '../local-tier
 import type { CacheTuner } from './cache-tuner.ts'
 import type { MissCosts } from './miss-costs.ts'
 
-/** Handlers with a tier of their own; further ones share one. */
+/** Handlers with a tier of their own, where the memory is enough for them; further ones share one. */
 const MAX_TIERS = 32
 const SHARED = 'other handlers'
+/** Names of those are remembered; with more, all begin anew. */
+const MAX_SHARING = 10_000
 /** A tier that was not asked for so long is given up: its handler is in no config any more. */
 const IDLE_MS = 600_000
 const LOOK_MS = 60_000
@@ -25,6 +27,11 @@ export interface TunedTiersOptions extends Omit<LocalTierOptions, 'maxEntries' |
 export class TunedTiers implements LocalTiers {
   readonly #options: TunedTiersOptions
   readonly #byHandler = new Map<string, Tuned>()
+  /**
+   * Those whose verdicts may be in the tier that handlers share. They stay there as long as it does: who came back to it from a tier of
+   * its own would find what was replaced there.
+   */
+  readonly #sharing = new Set<string>()
   #cancel: (() => void) | undefined
 
   constructor(options: TunedTiersOptions) {
@@ -41,6 +48,11 @@ export class TunedTiers implements LocalTiers {
 
   of(handler: string): LocalTier {
     return this.#tuned(handler).tier
+  }
+
+  known(handler: string): LocalTier | undefined {
+    return (this.#byHandler.get(handler) ?? (this.#sharing.has(handler) ? this.#byHandler.get(SHARED) : undefined))
+      ?.tier
   }
 
   missed(handler: string, ms: number, isCall: boolean): void {
@@ -64,8 +76,22 @@ export class TunedTiers implements LocalTiers {
     this.#cancel?.()
   }
 
+  /** One for the handler, beside that for answers and the one that handlers share. */
+  get #hasRoom(): boolean {
+    return this.#byHandler.size < Math.min(MAX_TIERS, this.#options.tuner.mostParts - 2)
+  }
+
   #tuned(handler: string): Tuned {
-    return this.#byHandler.get(handler) ?? this.#create(this.#byHandler.size < MAX_TIERS ? handler : SHARED)
+    const own = this.#byHandler.get(handler)
+    if (own !== undefined) return own
+    if (this.#sharing.has(handler)) return this.#create(SHARED)
+    if (this.#hasRoom) return this.#create(handler)
+    if (this.#sharing.size >= MAX_SHARING) {
+      this.#byHandler.get(SHARED)?.tier.clear()
+      this.#sharing.clear()
+    }
+    this.#sharing.add(handler)
+    return this.#create(SHARED)
   }
 
   #create(id: string): Tuned {
@@ -84,6 +110,7 @@ export class TunedTiers implements LocalTiers {
     const tuned = this.#byHandler.get(id)
     if (tuned === undefined) return
     this.#byHandler.delete(id)
+    if (id === SHARED) this.#sharing.clear()
     tuned.tier.clear()
     this.#options.tuner.leave(id)
   }

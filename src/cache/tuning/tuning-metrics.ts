@@ -1,8 +1,9 @@
 // What is known of caches that share a memory, as metrics.
 
 import {
-  CACHE_HIT_RATIO,
   CACHE_HITS_PER_MIB,
+  CACHE_HITS_PER_SECOND,
+  CACHE_LOOKUPS_PER_SECOND,
   CACHE_MOVES_TOTAL,
   CACHE_SAVED_CALLS_TOTAL,
   CACHE_SAVED_COST_TOTAL,
@@ -13,7 +14,7 @@ import type { Meter } from '../../kernel/ports.ts'
 import { missAt } from './curve.ts'
 import type { PartView, Savings, TuningView } from './tuning-view.ts'
 
-const MULTIPLES = CACHE_HIT_RATIO.labels.memory
+const MULTIPLES = CACHE_HITS_PER_SECOND.labels.memory
 const NOTHING: Savings = { hits: 0, calls: 0, seconds: 0, money: 0 }
 
 /** Brings the series up to date with a view. */
@@ -21,7 +22,8 @@ export type MeasureTuning = (view: TuningView) => void
 
 export function createTuningMetrics(meter: Meter): MeasureTuning {
   const bytes = meter.gauge(CACHE_TUNED_BYTES)
-  const ratios = meter.gauge(CACHE_HIT_RATIO)
+  const lookups = meter.gauge(CACHE_LOOKUPS_PER_SECOND)
+  const hits = meter.gauge(CACHE_HITS_PER_SECOND)
   const gains = meter.gauge(CACHE_HITS_PER_MIB)
   const calls = meter.counter(CACHE_SAVED_CALLS_TOTAL)
   const seconds = meter.counter(CACHE_SAVED_SECONDS_TOTAL)
@@ -30,10 +32,12 @@ export function createTuningMetrics(meter: Meter): MeasureTuning {
   const told = new Map<string, Savings>()
   let toldMoves: TuningView['moves'] = { move: 0, shrink: 0, back: 0 }
   const measure = (part: PartView) => {
-    const { name: cache, maxBytes, recommendedBytes, hitsPerMib, saved } = part
+    const { name: cache, maxBytes, recommendedBytes, lookupsPerSecond, hitsPerMib, saved } = part
     bytes({ cache, size: 'present' }).set(maxBytes)
     bytes({ cache, size: 'recommended' }).set(recommendedBytes)
-    for (const memory of MULTIPLES) ratios({ cache, memory }).set(hitRatioAt(part, Number(memory) * maxBytes))
+    lookups({ cache }).set(lookupsPerSecond)
+    for (const memory of MULTIPLES)
+      hits({ cache, memory }).set(lookupsPerSecond * hitRatioAt(part, Number(memory) * maxBytes))
     gains({ cache }).set(hitsPerMib)
     const known = told.get(cache) ?? NOTHING
     // A cache that was given up and came back has begun anew.
@@ -54,6 +58,8 @@ export function createTuningMetrics(meter: Meter): MeasureTuning {
       bytes({ cache, size: 'present' }).set(0)
       bytes({ cache, size: 'recommended' }).set(0)
       gains({ cache }).set(0)
+      lookups({ cache }).set(0)
+      for (const memory of MULTIPLES) hits({ cache, memory }).set(0)
       told.delete(cache)
     }
   }

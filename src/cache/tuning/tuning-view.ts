@@ -38,6 +38,8 @@ export interface TuningView {
   readonly memoryBytes: number
   /** What of it is divided; the rest is for refreshes ahead and for samples. */
   readonly dividedBytes: number
+  /** What more would be divided, were the process not short of memory. */
+  readonly givenBackBytes: number
   readonly sampleBytes: number
   /** What was decided last, or why nothing was. */
   readonly decision: string

@@ -2,6 +2,7 @@
 // for its adapter to say.
 
 import { isDeepStrictEqual } from 'node:util'
+import { LRUCache } from 'lru-cache'
 import type { Verdict } from '../../kernel/verdict.ts'
 
 export interface HandlerValidity {
@@ -34,19 +35,19 @@ const LONGEST_MS = 86_400_000
 /** Fewer say nothing; beyond so many, what is long ago counts for less. */
 const ENOUGH = 30
 const MOST = 20_000
+/** Those whose verdicts were fetched again last: configs come and go. */
 const MAX_HANDLERS = 1_000
 const HOUR_MS = 3_600_000
 /** Of the normal distribution, for 97.5 %. */
 const Z = 1.96
 
 export class ValidityAdvice {
-  readonly #byHandler = new Map<string, Sums>()
+  readonly #byHandler = new LRUCache<string, Sums>({ max: MAX_HANDLERS })
 
   /** A verdict was fetched again, so long after the one before. */
   refreshed(handler: string, before: Verdict, now: Verdict, intervalMs: number): void {
     if (intervalMs <= 0) return
     const sums = this.#sumsOf(handler)
-    if (sums === undefined) return
     sums.refreshed++
     if (!isSame(before, now)) sums.changed++
     sums.intervalMs += intervalMs
@@ -59,12 +60,12 @@ export class ValidityAdvice {
   }
 
   view(): readonly HandlerValidity[] {
-    return [...this.#byHandler].map(([name, sums]) => validityOf(name, sums))
+    return [...this.#byHandler.entries()].map(([name, sums]) => validityOf(name, sums))
   }
 
-  #sumsOf(handler: string): Sums | undefined {
+  #sumsOf(handler: string): Sums {
     const known = this.#byHandler.get(handler)
-    if (known !== undefined || this.#byHandler.size >= MAX_HANDLERS) return known
+    if (known !== undefined) return known
     const sums = { refreshed: 0, changed: 0, intervalMs: 0, validForMs: 0 }
     this.#byHandler.set(handler, sums)
     return sums
@@ -85,9 +86,14 @@ function validityOf(name: string, { refreshed: n, changed: x, intervalMs, validF
     mostChangesPerHour: most * HOUR_MS,
     validForMs: Math.round(valid),
     outdatedShare: outdatedWithin(rate * valid),
-    suggestedMs:
-      n < ENOUGH ? undefined : Math.round(Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (2 * OUTDATED) / most))),
+    suggestedMs: n < ENOUGH ? undefined : suggestedOf(most, valid),
   }
+}
+
+/** What is valid for less than the shortest that is worth a call already is to be valid no longer, where it changes as often. */
+function suggestedOf(changesPerMs: number, validForMs: number): number {
+  const shortest = Math.min(SHORTEST_MS, validForMs)
+  return Math.round(Math.min(LONGEST_MS, Math.max(shortest, (2 * OUTDATED) / changesPerMs)))
 }
 
 /** Share of a time in which a verdict has changed already, by the changes that are expected in all of it. */

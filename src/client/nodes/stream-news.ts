@@ -34,6 +34,8 @@ export const ASK_EVERY_MS = 500
 const DEAD_MS = 2_000
 /** Questions that may wait for their answer before nothing is confirmed at once: a node that only tells gets no more of them. */
 const MAX_ASKED = 64
+/** A node that has just started is to know soon. */
+const FIRST_SAMPLE_MS = 10_000
 const SAMPLE_EVERY_MS = 60_000
 
 interface Asked {
@@ -58,7 +60,7 @@ export class StreamNews {
 
   constructor(options: StreamNewsOptions) {
     this.#options = options
-    this.#sampleAt = options.clock.monotonic() + SAMPLE_EVERY_MS
+    this.#sampleAt = options.clock.monotonic() + FIRST_SAMPLE_MS
   }
 
   /** Asks, and again in a while: to be called when the node can hear. */

@@ -89,11 +89,19 @@ export const CACHE_TUNED_BYTES = gauge({
   labels: { cache: PART, size: ['present', 'recommended'] },
 })
 
-export const CACHE_HIT_RATIO = gauge({
-  name: 'cache_hit_ratio',
-  unit: 'share, 0 to 1',
-  merge: 'max',
-  help: 'Share of look-ups that a cache finds, or would find with so many times its memory (the miss-ratio curve); of several processes the best one.',
+export const CACHE_LOOKUPS_PER_SECOND = gauge({
+  name: 'cache_lookups_per_second',
+  unit: 'look-ups per second',
+  merge: 'sum',
+  help: 'Look-ups of a cache, of those whose outcome may be kept; those of the last minutes count most.',
+  labels: { cache: PART },
+})
+
+export const CACHE_HITS_PER_SECOND = gauge({
+  name: 'cache_hits_per_second',
+  unit: 'hits per second',
+  merge: 'sum',
+  help: 'Look-ups that a cache finds, or would find with so many times its memory: by cache_lookups_per_second, the hit ratio (and the miss-ratio curve) of all processes and nodes that are summed.',
   labels: { cache: PART, memory: ['0.25', '0.5', '1', '1.6', '4'] },
 })
 
@@ -133,6 +141,20 @@ export const CACHE_MOVES_TOTAL = counter({
   labels: { kind: ['move', 'shrink', 'back'] },
 })
 
+export const CACHE_GIVEN_BACK_BYTES = gauge({
+  name: 'cache_given_back_bytes',
+  unit: 'bytes',
+  merge: 'sum',
+  help: 'Memory that caches may have by the settings and do without, since the process has little left.',
+})
+
+export const CACHE_MEMORY_STEPS_TOTAL = counter({
+  name: 'cache_memory_steps_total',
+  unit: 'steps',
+  help: 'Times that caches gave memory back because the process had little left, and took some again.',
+  labels: { kind: ['given_back', 'taken_again'] },
+})
+
 export const CACHE_CALLER_SAMPLES_TOTAL = counter({
   name: 'cache_caller_samples_total',
   unit: 'samples',
@@ -143,7 +165,7 @@ export const CACHE_CALLER_ENTRIES = gauge({
   name: 'cache_caller_entries',
   unit: 'answers',
   merge: 'sum',
-  help: 'Answers that callers of this node keep at most, of the last 1,000 that said so, and that they should keep.',
+  help: 'Answers that callers of this node keep at most, of the last 1,000 that said so within three minutes, and that they should keep.',
   labels: { size: ['present', 'recommended'] },
 })
 

@@ -39,13 +39,17 @@ export class FolderLock {
   }
 
   /**
-   * Takes it, where nobody who lives has it; waits for some seconds where that shows only by watching.
+   * Takes it, where nobody who lives has it; waits for some seconds where that shows only by watching. One that was refused may
+   * ask again.
    * @returns whether it is this process's now
    * @throws whatever the file system says that keeps it from being written
    */
   async take(): Promise<boolean> {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      if (this.#create()) return this.#keep()
+      if (this.#create()) {
+        this.#isBarred = false
+        return this.#keep()
+      }
       const text = await this.#text()
       if (text === undefined) continue
       if (!(await this.#isLeft(text))) break
@@ -55,7 +59,7 @@ export class FolderLock {
     return false
   }
 
-  /** Whether this process may write, looked up each time. One that was refused or overtaken may not for as long as it lives. */
+  /** Whether this process may write, looked up each time. One that was refused or overtaken has to take it first. */
   isMine(): boolean {
     if (this.#isBarred) return false
     try {

@@ -76,6 +76,18 @@ export function isSame(one: Attempt, other: Attempt): boolean {
   return one.version === other.version && one.rollout === other.rollout
 }
 
+/** What a process has learnt itself, and behind that what one before it has left. */
+export function joined(own: Records, left: Records): Records {
+  const others = left.bad.filter((bad) => !own.bad.some((known) => isSame(known, bad)))
+  return {
+    confirmed: [...new Set([...own.confirmed, ...left.confirmed])].slice(0, MAX_CONFIRMED),
+    stable: own.stable ?? left.stable,
+    // While this process has begun with nothing itself.
+    boot: own === NO_RECORDS ? left.boot : own.boot,
+    bad: [...own.bad, ...others].slice(0, MAX_BAD),
+  }
+}
+
 /** Versions whose files are to be kept. */
 export function neededBy({ confirmed, stable, boot }: Records): ReadonlySet<string> {
   return new Set([...confirmed, stable, boot?.version].filter((id) => id !== undefined))

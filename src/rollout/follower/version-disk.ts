@@ -12,11 +12,13 @@ import { type ProcessIdentity, thisProcess } from '../../kernel/process-identity
 import { packFiles, unpackFiles } from '../version-blob.ts'
 import type { ConfigFile } from '../version.ts'
 import { FolderLock } from './folder-lock.ts'
-import { neededBy, NO_RECORDS, readRecords, type Records } from './records.ts'
+import { joined, neededBy, NO_RECORDS, readRecords, type Records } from './records.ts'
 
 const RECORDS = 'records.json'
 const LOCK = 'lock'
-const IN_USE = 'another process uses it: each needs a folder of its own, and finds out when it starts'
+const IN_USE = 'another process uses it: each needs a folder of its own'
+/** How often a folder is asked for that another process uses, in ms. */
+const AGAIN_MS = 10_000
 /** A config may say who may do what: that is for nobody else to read. */
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
@@ -36,10 +38,13 @@ export class VersionDisk {
   readonly #log: Logger
   readonly #usable: Gauge
   readonly #lock: FolderLock
+  readonly #clock: Clock
   /** Versions that are being written. */
   readonly #keeping = new Map<string, Promise<void>>()
   #records: Records
   #trouble: string | undefined
+  #cancel: () => void = () => undefined
+  #isClosed = false
 
   /**
    * Opens the folder, and makes it where there is none. One that cannot be written, as its volume is full or read-only, is no
@@ -56,30 +61,49 @@ export class VersionDisk {
       if (NO_PATH.has((error as NodeJS.ErrnoException).code ?? ''))
         throw new IntermixError('INVALID_SETTING', `--config-cache: ${folder} cannot be a folder: ${messageOf(error)}`)
     }
-    const onLost = () => this.#failed(new Error(IN_USE))
+    const onLost = () => {
+      this.#failed(new Error(IN_USE))
+      this.#later()
+    }
+    this.#clock = clock
     this.#lock = new FolderLock({ path: join(folder, LOCK), clock, identity, onLost })
     this.#records = this.#readRecords()
   }
 
   /**
-   * Takes the folder for this process, which reads what lies there then; one that another process uses is left alone. To be
-   * called before all else. Never rejects.
+   * Takes the folder for this process, which reads what lies there then; one that another process uses is left alone until that
+   * has ended. To be called before all else. Never rejects.
    */
   async claim(): Promise<void> {
-    try {
-      this.#make()
-      const isMine = await this.#lock.take()
-      this.#records = isMine ? this.#readRecords() : NO_RECORDS
-      // Whether it can be written to shows now, and not when it counts.
-      this.write(this.#records)
-    } catch (error) {
-      this.#failed(error)
-    }
+    this.#records = NO_RECORDS
+    await this.#take()
   }
 
   /** Leaves the folder to others. */
   close(): void {
+    this.#isClosed = true
+    this.#cancel()
     this.#lock.release()
+  }
+
+  async #take(): Promise<void> {
+    try {
+      this.#make()
+      const isMine = await this.#lock.take()
+      if (this.#isClosed) return this.#lock.release()
+      if (isMine) this.#records = joined(this.#records, this.#readRecords())
+      else this.#later()
+      // Whether it can be written to shows now, and not when it counts.
+      this.write(this.#records)
+    } catch (error) {
+      this.#records = joined(this.#records, this.#readRecords())
+      this.#failed(error)
+    }
+  }
+
+  /** The one that uses it may be about to end, as where a deployment has started this process to take its place. */
+  #later(): void {
+    if (!this.#isClosed) this.#cancel = this.#clock.after(AGAIN_MS, () => void this.#take())
   }
 
   get records(): Records {

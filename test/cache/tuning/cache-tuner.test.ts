@@ -1,7 +1,12 @@
 import { expect, it } from 'vitest'
+import { seededRandom } from '../../../load/random.ts'
+import type { LookupWatch } from '../../../src/cache/lookup-watch.ts'
 import { CacheTuner } from '../../../src/cache/tuning/cache-tuner.ts'
 import { Mover } from '../../../src/cache/tuning/mover.ts'
 import { TunedTiers } from '../../../src/cache/tuning/tuned-tiers.ts'
+import { Revocations } from '../../../src/cache/revocations.ts'
+import type { VerdictEntry } from '../../../src/cache/verdict-entry.ts'
+import { OK_STATUS } from '../../../src/kernel/status.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../../redis/support.ts'
 import { createRefusals } from '../../../src/cache/cache-metrics.ts'
@@ -28,9 +33,9 @@ class Cache {
   }
 }
 
-function tunerOf(clock: FakeClock) {
+function tunerOf(clock: FakeClock, memoryBytes = 10 * MIB) {
   const options = {
-    memoryBytes: 10 * MIB,
+    memoryBytes,
     secondsPerUnit: 600,
     costPerCall: (name: string) => (name === 'dear' ? 2 : 0),
   }
@@ -85,7 +90,7 @@ it('tells what it knows of each cache, and what was saved', async () => {
     watch = its
     return new Cache(bytes)
   })
-  for (let key = 0; key < 100; key++) watch?.stored(key, 100, Number.POSITIVE_INFINITY, undefined)
+  for (let key = 0; key < 100; key++) watch?.stored(key, 100, Number.POSITIVE_INFINITY, true, undefined)
   for (let key = 0; key < 300; key++) watch?.found(key % 100)
   for (let i = 0; i < 100; i++) costs.record(5, i % 2 === 0)
   tuner.start()
@@ -107,7 +112,7 @@ it('tells what it knows of each cache, and what was saved', async () => {
 
 it('keeps a tier for each handler while it is asked, and one for those beyond the thirty-second', async () => {
   const clock = new FakeClock()
-  const tuner = tunerOf(clock)
+  const tuner = tunerOf(clock, 40 * MIB)
   const refused = createRefusals(new ReadableMeter(), 'verdict').size
   const tiers = new TunedTiers({ clock, tuner, onEvict() {}, refused })
   for (let i = 0; i < 32; i++) tiers.of(`h${i}`)
@@ -123,3 +128,66 @@ it('keeps a tier for each handler while it is asked, and one for those beyond th
   tuner.stop()
   expect(clock.pending).toBe(0)
 })
+
+it('has fewer tiers where the memory is too small for the samples of many', () => {
+  const clock = new FakeClock()
+  const refused = createRefusals(new ReadableMeter(), 'verdict').size
+  const partsOf = (memoryBytes: number) => {
+    const tuner = tunerOf(clock, memoryBytes)
+    const tiers = new TunedTiers({ clock, tuner, onEvict() {}, refused })
+    for (let i = 0; i < 40; i++) tiers.of(`h${i}`)
+    return tuner.view().parts.length
+  }
+  expect([MIB, 4 * MIB, 100 * MIB].map(partsOf)).toEqual([1, 3, 33])
+})
+
+it('keeps samples within a tenth of the memory, whatever keys come within seconds', async () => {
+  const clock = new FakeClock()
+  const tuner = tunerOf(clock, 20 * MIB)
+  const watches: LookupWatch[] = []
+  for (let i = 0; i < 6; i++)
+    tuner.join(`h${i}`, 'verdicts', (bytes, watch) => {
+      watches.push(watch)
+      return new Cache(bytes)
+    })
+  tuner.start()
+  const random = seededRandom(1)
+  for (let second = 0; second < 20; second++) {
+    for (let i = 0; i < 20_000; i++)
+      watches[i % 6]?.stored(Math.floor(random() * 2 ** 32) | 0, 400, Number.POSITIVE_INFINITY, true, undefined)
+    await clock.advance(1_000)
+    expect(tuner.view().sampleBytes).toBeLessThanOrEqual(2 * MIB)
+  }
+  tuner.stop()
+})
+
+it('leaves a handler where its verdicts are, and makes no tier for who only looks', async () => {
+  const clock = new FakeClock()
+  const tuner = tunerOf(clock, 40 * MIB)
+  const refused = createRefusals(new ReadableMeter(), 'verdict').size
+  const tiers = new TunedTiers({ clock, tuner, onEvict() {}, refused })
+  expect(tiers.known('h0')).toBeUndefined()
+  for (let i = 0; i < 32; i++) tiers.of(`h${i}`)
+  const shared = tiers.of('late')
+  tuner.start()
+  tiers.start()
+  // All others are given up, and there is room for it.
+  for (let minute = 0; minute < 15; minute++) {
+    tiers.of('late').served('k'.repeat(43), entryOf(), 1e9)
+    await clock.advance(60_000)
+  }
+  expect(tuner.view().parts.map(({ name }) => name)).toEqual(['other handlers'])
+  expect([tiers.of('late'), tiers.known('late')]).toEqual([shared, shared])
+  expect(tiers.of('new')).not.toBe(shared)
+  await clock.advance(660_000)
+  expect([tiers.known('late'), tiers.known('new')]).toEqual([undefined, undefined])
+  expect(tiers.of('late')).not.toBe(shared)
+  tiers.stop()
+  tuner.stop()
+})
+
+function entryOf(): VerdictEntry {
+  const verdict = { kind: 'allow' as const, status: OK_STATUS, validForMs: 1e6, validUses: 1e6 }
+  const times = { createdAt: 0, freshUntil: 1e9, staleUntil: 1e9, fetchMs: 1, lastHitAt: 0 }
+  return { verdict, ...times, epoch: new Revocations().epoch, isFetched: true, usesLeft: 9, hits: 0, answers: 0 }
+}

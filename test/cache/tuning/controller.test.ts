@@ -28,7 +28,7 @@ const FLAT = curve([
 
 function part(id: string, bytes: number, its: Curve, more: Partial<WatchedPart> = {}): WatchedPart {
   const since = { lookups: 0, missed: 0, sampled: 0, curve: its }
-  return { id, bytes, curve: its, lookupsPerSecond: 100, missCost: 0.01, since, ...more }
+  return { id, bytes, curve: its, lookupsPerSecond: 100, missCost: 0.01, since, isTried: true, ...more }
 }
 
 describe('a hull', () => {
@@ -191,6 +191,20 @@ describe('a controller', () => {
     const since = { lookups: 100_000, missed: 99_000, sampled: 50_000, curve: worse }
     const after = [part('a', 300, GOOD), part('b', 700, FLAT, { since })]
     expect(controller.decide(after, BUDGET).kind).toBe('move')
+  })
+
+  it('gives back nothing of a cache before as much has come as the memory holds', () => {
+    const untried = part('a', 500, FLAT, { isTried: false })
+    const { controller } = controlled()
+    expect(controller.decide([untried, part('b', 500, FLAT)], BUDGET)).toMatchObject({
+      kind: 'shrink',
+      sizes: new Map([
+        ['a', 500],
+        ['b', 400],
+      ]),
+    })
+    const both = [untried, part('b', 500, FLAT, { isTried: false })]
+    expect(controlled().controller.decide(both, BUDGET)).toEqual({ kind: 'stay', reason: 'settled' })
   })
 
   it('gives back memory that brings nothing', () => {

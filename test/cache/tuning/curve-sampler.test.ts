@@ -19,7 +19,7 @@ describe.each(['answers', 'verdicts'] as const)('the curve of %s', (kind) => {
     const sampler = new CurveSampler({ kind, now: () => 0, rate: 0.05, bytes: size })
     for (const [at, key] of trace.entries()) {
       const print = fingerprintOf(key)
-      if (hits[at] === 0) sampler.stored(print, 1, FOREVER, undefined)
+      if (hits[at] === 0) sampler.stored(print, 1, FOREVER, true, undefined)
       else if (sampler.found(print)) sampler.sampled(print, 1, FOREVER)
     }
     const { points, lookups } = sampler.curve()
@@ -53,12 +53,12 @@ describe('a sampler', () => {
     expect(sampler.curve().points.map(({ bytes }) => bytes)).toEqual([50, 60])
   })
 
-  it('takes what is stored before its former one has ended for no look-up', () => {
+  it('takes what is renewed ahead of need for no look-up', () => {
     let now = 0
     const sampler = samplerOf(() => now)
-    sampler.stored(1, 1, 10, undefined)
+    sampler.stored(1, 1, 10, true, undefined)
     now = 9
-    sampler.stored(1, 1, 30, 10)
+    sampler.stored(1, 1, 30, false, 10)
     expect(sampler.curve().lookups).toBe(1)
     now = 20
     // Every size has it still: it was renewed.
@@ -66,18 +66,18 @@ describe('a sampler', () => {
     sampler.sampled(1, 1, 99)
     expect(sampler.curve().points.map(({ miss }) => miss)).toEqual([0.5, 0.5, 0.5])
     now = 40
-    sampler.stored(1, 1, 99, 30)
+    sampler.stored(1, 1, 99, true, 30)
     expect(sampler.curve().points[0]?.miss).toBeCloseTo(2 / 3)
   })
 
   it('lets what is long ago count for less, and forgets what was kept when all is gone', () => {
     const sampler = samplerOf()
-    for (let key = 0; key < 8; key++) sampler.stored(key, 1, FOREVER, undefined)
+    for (let key = 0; key < 8; key++) sampler.stored(key, 1, FOREVER, true, undefined)
     sampler.fade(0.5)
     expect(sampler.curve().lookups).toBe(4)
-    expect(sampler.bytes).toBeGreaterThan(0)
+    expect(sampler.entryBytes).toBeGreaterThan(0)
     sampler.cleared()
-    expect(sampler.bytes).toBe(0)
+    expect(sampler.entryBytes).toBe(0)
   })
 })
 

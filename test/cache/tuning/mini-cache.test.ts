@@ -45,6 +45,7 @@ it('verdicts', () => {
           usesLeft: 9,
           hits: 0,
           lastHitAt: now,
+          answers: 0,
         }
         const found = tier.get(name)
         const isHit = found !== undefined && now < found.freshUntil

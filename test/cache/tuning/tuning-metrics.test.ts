@@ -9,7 +9,7 @@ const part: PartView = {
   bytes: 10,
   maxBytes: 100,
   recommendedBytes: 200,
-  lookupsPerSecond: 1,
+  lookupsPerSecond: 100,
   hitRatio: 0.5,
   hitsPerMib: 7,
   missMs: 1,
@@ -25,6 +25,7 @@ const part: PartView = {
 const view: TuningView = {
   memoryBytes: 1,
   dividedBytes: 1,
+  givenBackBytes: 0,
   sampleBytes: 1,
   decision: 'settled',
   moves: { move: 2, shrink: 0, back: 1 },
@@ -37,8 +38,9 @@ it('tells sizes, hit ratios by size, and what was saved once', () => {
   measure(view)
   measure(view)
   expect(meter.value('cache_tuned_bytes', 'answers', 'recommended')).toBe(200)
-  expect(meter.value('cache_hit_ratio', 'answers', '0.5')).toBeCloseTo(0.4)
-  expect(meter.value('cache_hit_ratio', 'answers', '4')).toBeCloseTo(0.9)
+  expect(meter.value('cache_lookups_per_second', 'answers')).toBe(100)
+  expect(meter.value('cache_hits_per_second', 'answers', '0.5')).toBeCloseTo(40)
+  expect(meter.value('cache_hits_per_second', 'answers', '4')).toBeCloseTo(90)
   expect(meter.value('cache_hits_per_mib', 'answers')).toBe(7)
   expect(meter.value('cache_saved_calls_total', 'answers')).toBe(2)
   expect(meter.value('cache_saved_seconds_total', 'answers')).toBe(1.5)
@@ -46,4 +48,7 @@ it('tells sizes, hit ratios by size, and what was saved once', () => {
   expect(meter.value('cache_moves_total', 'move')).toBe(2)
   measure({ ...view, parts: [] })
   expect(meter.value('cache_tuned_bytes', 'answers', 'present')).toBe(0)
+  // Summed with what other processes find, it counts no more.
+  expect(meter.value('cache_lookups_per_second', 'answers')).toBe(0)
+  expect(meter.value('cache_hits_per_second', 'answers', '4')).toBe(0)
 })

@@ -51,3 +51,17 @@ it('takes what differs in life only for the same, and what a handler found for a
   advice.refreshed('h', allow, deny, 0)
   expect(advice.view()[0]).toMatchObject({ refreshed: 3, changed: 1 })
 })
+
+it('knows the thousand handlers of which it heard last, whatever configs were before', () => {
+  const advice = new ValidityAdvice()
+  for (let i = 0; i < 1_500; i++) advice.refreshed(`h${i}`, allow, deny, MINUTE_MS)
+  const names = advice.view().map(({ name }) => name)
+  expect([names.length, names.includes('h1499'), names.includes('h499')]).toEqual([1_000, true, false])
+})
+
+it('suggests no longer validity to what changes each time and is valid for a second', () => {
+  const advice = new ValidityAdvice()
+  const short = { ...deny, validForMs: 1_000 }
+  for (let i = 0; i < 100; i++) advice.refreshed('h', allow, short, 1_000)
+  expect(advice.view()[0]).toMatchObject({ changed: 100, validForMs: 1_000, suggestedMs: 1_000 })
+})

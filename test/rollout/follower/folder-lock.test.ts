@@ -47,10 +47,27 @@ it('leaves the folder of a process that lives alone, and says so', async () => {
   await second.disk.tidy()
   expect(await first.disk.read(idOf('b'))).toBeUndefined()
   expect(JSON.parse(await readFile(join(path, 'records.json'), 'utf8'))).toMatchObject({ confirmed: [idOf('a')] })
-  // What it did not get it does not take later, when it knows less.
+})
+
+it('takes the folder when the one that used it has left, with what both have learnt', async () => {
+  const path = await folder()
+  const clock = new FakeClock()
+  const first = await user(path, thisProcess())
+  const bad = { version: idOf('x'), rollout: 'try', reason: 'r', isTold: true, at: 1, times: 1 }
+  first.disk.write({ ...NO_RECORDS, confirmed: [idOf('a'), idOf('z')], bad: [bad] })
+  const second = await user(path, killedLater(), clock)
+  second.disk.write({ ...NO_RECORDS, stable: idOf('b'), confirmed: [idOf('b')] })
+  await clock.advance(60_000)
+  expect(second.usable()).toBe(0)
   first.disk.close()
-  second.disk.write({ ...NO_RECORDS, stable: idOf('b') })
-  expect((await user(path, killedLater())).disk.records.confirmed).toEqual([idOf('a')])
+  const later = async () => {
+    await clock.advance(10_000)
+    return second.disk.trouble
+  }
+  await expect.poll(later).toBeUndefined()
+  const both = { stable: idOf('b'), confirmed: [idOf('b'), idOf('a')], bad: [bad], boot: undefined }
+  expect(second.disk.records).toEqual(both)
+  expect((await user(path, killedLater())).disk.records).toEqual(both)
 })
 
 it('takes over from one that was killed, or has left', async () => {

@@ -65,6 +65,8 @@ export interface RolloutMesh {
   begin(files: readonly ConfigFile[], pace?: Partial<Pace>): Promise<{ readonly ended: Promise<Outcome> }>
   /** Kills the node that leads; it is started again. @returns its name */
   killController(): Promise<string>
+  /** Starts a node of another name beside each, and ends the old ones in good order, as a deployment does. */
+  replaceNodes(): Promise<void>
   /** Redis answers nobody for so long, in ms. */
   pauseRedis(ms: number): Promise<void>
   /** Ends all processes in good order, then Redis, and starts the processes again. */
@@ -149,6 +151,9 @@ export async function startMesh(
       await members.find((member) => member.name === name)?.kill()
       return name
     },
+    async replaceNodes() {
+      for (const member of members.slice(0, nodes)) await member.replace()
+    },
     async pauseRedis(ms) {
       redis.pause()
       await setTimeout(ms)
@@ -173,6 +178,7 @@ class Member {
   isStopping = false
   /** Who is asked where this one does not answer. */
   next: Member | undefined
+  #generation = 0
   #process: Intermix | undefined
   #before = ''
   #asked: Asked = { ...NONE }
@@ -187,7 +193,7 @@ class Member {
   }
 
   get name(): string {
-    return `${this.#role}-${this.number}`
+    return `${this.#role}-${this.number}${this.#generation === 0 ? '' : `-${this.#generation}`}`
   }
 
   /** It has no time to say a word. */
@@ -202,6 +208,13 @@ class Member {
     const process = await startIntermix({ role: this.#role, config: this.#redis, nodeId: this.name, flags })
     this.#process = process
     void process.child.exited.then(() => this.#again(process)).catch(() => undefined)
+  }
+
+  async replace(): Promise<void> {
+    const old = this.#process
+    this.#generation++
+    await this.run()
+    await old?.child.stop()
   }
 
   async read(path: string): Promise<unknown> {
@@ -238,8 +251,10 @@ class Member {
   }
 
   async #again(ended: Intermix): Promise<void> {
-    if (!this.isStopping) this.#asked.ended++
     this.#before += ended.child.output()
+    // Another one has taken its place.
+    if (this.#process !== ended) return
+    if (!this.isStopping) this.#asked.ended++
     this.#process = undefined
     while (!this.isStopping && this.#process === undefined) {
       // One that ends while it starts has left its words in the message.
