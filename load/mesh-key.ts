@@ -72,6 +72,7 @@ function denial(headerBytes: number): VerdictEntry {
     usesLeft: MAX_USES,
     hits: 0,
     lastHitAt: createdAt,
+    answers: 0,
   }
 }
 
