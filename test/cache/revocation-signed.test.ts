@@ -12,7 +12,7 @@ const { link } = await sharedRedis({ commandTimeoutMs: 15_000, emptied: true })
 
 const redis = <T>(run: (client: RedisClient) => Promise<T>) => link.run(run)
 /** Why it is refused, what is wrong, and how it comes about. */
-type Tampering = [reason: string, what: string, tamper: (one: string, two: string) => string[]]
+type Tampering = [reason: string, what: string, tamper: (one: string, two: string, generation: string) => string[]]
 
 const head = async () => (await redis((client) => client.get(KEYS.head))) ?? ''
 const records = () => redis((client) => client.zrange(KEYS.log, '0', '-1'))
@@ -72,6 +72,13 @@ describe('revocations of a mesh that has a key', () => {
   it.each([
     ['forged', 'with another target', (one, two) => [one, two.replace(OTHER, 'third.handler.test')]],
     ['forged', 'that have changed places', (one, two) => [two.replace(/^2/, '1'), one.replace(/^1/, '2')]],
+    // Who was not quick enough has signed for the place, too, and somebody has seen it.
+    [
+      'broken_chain',
+      'with one that another node has signed for the place',
+      (_, two, generation) => [recordOne(generation), two],
+    ],
+    ['forged', 'with one of another log', (_, two) => [recordOne('other'), two]],
     ['broken_chain', 'without the last', (one) => [one]],
     ['broken_chain', 'of which none is left', () => []],
     ['unsigned', 'with something else between', (one, two) => [one, `2 ${token(2)} {}`, two]],
@@ -85,7 +92,7 @@ describe('revocations of a mesh that has a key', () => {
       await mesh.drive(first.service.revoke(BY_HANDLER))
       await mesh.drive(first.service.revoke(BY_OTHER))
       const [one = '', two = ''] = await records()
-      await replaceLog(tamper(one, two))
+      await replaceLog(tamper(one, two, epoch.generation))
       first.stuck = true
       second.stuck = true
       const own = meshKeys(['a', 'b'])
@@ -221,6 +228,13 @@ describe('revocations of a mesh that has a key', () => {
     }
   })
 })
+
+/** A record for the first place of a log, by the key of the mesh. */
+function recordOne(generation: string): string {
+  const place = { generation, sequence: 0, mark: '' }
+  const target = JSON.stringify(BY_OTHER)
+  return `1 ${new SignedRevocations(meshKeys(['a', 'b']).keys).mark(place, token(1), target)} ${target}`
+}
 
 /** Changes the head, and adds a record. */
 async function forge(change: (head: string) => string, record: string): Promise<void> {
