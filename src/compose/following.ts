@@ -12,8 +12,8 @@ import { ROLLOUT_VERSIONS_TOTAL } from '../kernel/metrics/rollout.ts'
 import { formatProblem } from '../kernel/problem.ts'
 import { redactRedisUrl } from '../kernel/redis-url.ts'
 import type { PolicyState } from '../policy/handler-table.ts'
-import type { Trial } from '../policy/check-engine.ts'
 import type { CheckObserver } from '../policy/check-observer.ts'
+import type { Trial } from '../policy/trial.ts'
 import { connectRedis, type RedisLink } from '../redis/connection.ts'
 import type { RedisAccess } from '../redis/redis-access.ts'
 import { BootGuard } from '../rollout/follower/boot-guard.ts'
@@ -168,7 +168,8 @@ export class Following {
       })
     }
     this.#follower.start({
-      take: (isTrial) => take(watched, config, isTrial),
+      // Where nothing is checked, nobody needs the handlers of the config before.
+      take: (isTrial) => take(watched, config, isTrial && verdicts !== undefined),
       trust: () => config.trust(),
       shadow: async (candidate) => (await this.#shadow?.follow(candidate)) ?? { ok: true },
     })
@@ -177,7 +178,7 @@ export class Following {
 
   /** How the config that runs is tried. @param behind the one before it, which runs on while that is so */
   trial(behind: PolicyState | undefined): Trial | undefined {
-    return behind && { behind, namespaces: this.#follower.namespaces }
+    return behind && { behind, namespaces: this.#follower.tried }
   }
 
   /** Tells the others that this process goes. */

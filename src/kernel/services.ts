@@ -40,6 +40,8 @@ export interface CheckOptions {
    * Another reading of the same request, which is allowed too: what rules charge for it is charged as well, each quota once.
    */
   readonly alsoRead?: AttributeBag
+  /** Whether what `alsoRead` says was not decided by a config on trial, as `CheckOutcome.isUndecided` had it. */
+  readonly isUndecided?: boolean
   /** The same for each retry of a call: quotas are not charged twice. */
   readonly deduplicationId?: string
   /** `false` for callers that have no use for `Answer.referenced`: it is empty then, and takes no time. */
@@ -82,6 +84,8 @@ export interface CheckOutcome {
    * one, and gives it on where nobody has one.
    */
   readonly usesUnbound?: boolean
+  /** Whether a config on trial could not decide it, so that the one behind it did: as for any other reading of the same request. */
+  readonly isUndecided?: boolean
 }
 
 export interface CheckService {

@@ -20,13 +20,13 @@ import type { CheckObserver } from './check-observer.ts'
 import { combineVerdicts, type SettledPart } from './combine.ts'
 import { type Evaluation, evaluateRules } from './evaluate.ts'
 import { fillHeaders, NO_HEADERS } from './header-operations.ts'
-import type { PolicyState } from './handler-table.ts'
 import type { PolicyRequest, PolicyRequests } from './policy-request.ts'
 import { namedQuotas } from './quota.ts'
 import type { QuotaEngine } from './quota-engine.ts'
 import { metUnknown, referencesOf, sharedReads } from './references.ts'
-import { chargeRules, chargeShadow, type Charging, giveBackUnused } from './rule-quotas.ts'
+import { type ChargeLog, chargeRules, chargeShadow, type Charging, giveBackUnused } from './rule-quotas.ts'
 import { evaluateShadow } from './shadow-rules.ts'
+import { beginLater, onceOf, type Trial, undecidedBefore, unkept } from './trial.ts'
 import { type KeptFor, NOT_TOLD, SameCharges, type Told, toldCharged, toldOf } from './told-answer.ts'
 
 export interface CheckEngineOptions {
@@ -47,20 +47,20 @@ export interface CheckEngineOptions {
   readonly trial?: (() => Trial | undefined) | undefined
 }
 
-/** How a config is tried while others answer by the one before it. */
-export interface Trial {
-  /** The config before, which answers what the one on trial cannot decide. */
-  readonly behind: PolicyState
-  /** Namespaces whose requests the one on trial answers; `undefined`: those of all. */
-  readonly namespaces: ReadonlySet<string> | undefined
-}
-
 const NO_QUOTAS: ReadonlyMap<string, QuotaGrant> = new Map()
 const NO_REFERENCES: readonly ReferencedAttribute[] = []
 
 type Call = PolicyRequest<CheckOptions>
 /** Answers a request of which parts are undecided in another way than by fail policies; `undefined` where there is none. */
 type Instead = (undecided: readonly SettledPart[]) => CheckOutcome | Promise<CheckOutcome> | undefined
+
+/** An evaluation that is under way. */
+interface Begun {
+  readonly parts: readonly SettledPart[] | Promise<readonly SettledPart[]>
+  readonly evaluation: Evaluation
+  readonly reads: ReadCollector
+  readonly epoch: Epoch
+}
 
 export class CheckEngine implements CheckService {
   readonly #options: CheckEngineOptions
@@ -77,16 +77,31 @@ export class CheckEngine implements CheckService {
     const { requests, observer } = this.#options
     const isUnused = options.uses !== undefined && options.uses < 0
     if (isUnused) return requests.handle(bag, options, this.#giveBack)
-    const answer = this.#trial(bag, options) ?? this.#answer
-    if (observer === undefined) return requests.handle(bag, options, answer)
+    if (observer === undefined) return this.#checked(bag, options)
     try {
-      const outcome = requests.handle(bag, options, answer)
-      if (outcome instanceof Promise) outcome.catch((error: unknown) => observer.failed(error))
+      const outcome = this.#checked(bag, options)
+      if (outcome instanceof Promise) outcome.catch((error: unknown) => observer.failed(error, bag))
       return outcome
     } catch (error) {
-      observer.failed(error)
+      observer.failed(error, bag)
       throw error
     }
+  }
+
+  #checked(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const { requests } = this.#options
+    const trial = this.#options.trial?.()
+    if (trial === undefined) return requests.handle(bag, options, this.#answer)
+    const { behind, namespaces } = trial
+    if (namespaces === undefined) return this.#tried(bag, options)
+    // The stable config says whose request it is, and nothing of the one on trial is asked for others. What an answer depended
+    // on does not tell the namespace: whoever kept it would give it to others, too.
+    const once = onceOf(options, this.#options.clock)
+    return unkept(
+      requests.handleBy(behind, bag, once, (call) =>
+        namespaces.has(namespaceOf(call.bag) ?? '') ? this.#tried(bag, once) : this.#answer(call),
+      ),
+    )
   }
 
   /** Nobody waits for it: what cannot be given back comes back with time. */
@@ -98,33 +113,49 @@ export class CheckEngine implements CheckService {
   }
 
   /**
-   * How a config on trial answers: what it cannot decide, the one behind it does, as all others do that have not got it yet;
-   * so it does for namespaces that are not tried. Nobody keeps such an answer, and observers hear of what was undecided.
+   * Answers by the config on trial. What it cannot decide, the one behind it does, as all others do that have not got it yet, and
+   * begins to halfway through the request's time. Nobody keeps such an answer, and observers hear of what was undecided.
    */
-  #trial(bag: AttributeBag, options: CheckOptions): ((call: Call) => CheckOutcome | Promise<CheckOutcome>) | undefined {
-    const trial = this.#options.trial?.()
-    if (trial === undefined) return undefined
-    const { requests, observer, metrics } = this.#options
-    const byStable = (call: Call, proceed: (other: Call) => CheckOutcome | Promise<CheckOutcome>) => {
+  #tried(bag: AttributeBag, options: CheckOptions): CheckOutcome | Promise<CheckOutcome> {
+    const { clock, requests, observer, metrics } = this.#options
+    const state = requests.state()
+    const once = onceOf(options, clock)
+    const byStable = <T>(proceed: (call: Call) => T | Promise<T>): T | Promise<T> | undefined => {
       // The trial may have ended meanwhile: with the stable config, or with this one.
-      const state = this.#options.trial?.()?.behind ?? requests.state()
-      if (state === call.state) return undefined
-      const { startedAt } = call
-      const once = { ...options, startedAt, uses: 1, references: false, shape: false, keepsAnswer: false }
-      return unkept(requests.handleBy(state, bag, once, proceed))
+      const stable = this.#options.trial?.()?.behind ?? requests.state()
+      return stable === state ? undefined : requests.handleBy(stable, bag, once, proceed)
     }
-    const instead = (call: Call, undecided: readonly SettledPart[]) =>
-      byStable(call, (other) => {
-        metrics.decidedByStable.add()
-        observer?.undecided(other, undecided)
-        return this.#find(other, undefined)
-      })
-    const { namespaces } = trial
-    return (call) => {
-      const isTried = namespaces === undefined || namespaces.has(namespaceOf(call.bag) ?? '')
-      const answered = isTried ? undefined : byStable(call, this.#answer)
-      return answered ?? this.#answer(call, (undecided) => instead(call, undecided))
+    const decide = (call: Call, undecided: readonly SettledPart[], begun?: Begun) => {
+      metrics.decidedByStable.add()
+      const passes = this.#otherReading(call, undecided)
+      const proceed = (outcome?: CheckOutcome) => {
+        if (outcome !== undefined && outcome.answer.status.code !== 0) return outcome
+        if (undecided.length > 0) observer?.undecided(call, undecided)
+        return this.#find(call, undefined, begun)
+      }
+      return undecidedBefore(passes instanceof Promise ? passes.then(proceed) : proceed(passes))
     }
+    const begun = beginLater(clock, once, (wanted: Promise<readonly SettledPart[]>) =>
+      byStable(async (call) => {
+        const evaluation = this.#begin(call)
+        return decide(call, await wanted, evaluation)
+      }),
+    )
+    const instead = (undecided: readonly SettledPart[]) =>
+      begun.take(undecided) ?? byStable((call) => decide(call, undecided))
+    return begun.until(requests.handle(bag, options, (call) => this.#answer(call, instead)))
+  }
+
+  /** What this config says of another reading of the request, where the one on trial has answered that; quotas are charged with the first. */
+  #otherReading(
+    { state, options: { alsoRead, isUndecided, ...options } }: Call,
+    undecided: readonly SettledPart[],
+  ): CheckOutcome | Promise<CheckOutcome> | undefined {
+    if (alsoRead === undefined || isUndecided === true) return undefined
+    return this.#options.requests.handleBy(state, alsoRead, { ...options, charging: 'none' as const }, (call) => {
+      this.#options.observer?.undecided(call, undecided)
+      return this.#find(call, undefined)
+    })
   }
 
   readonly #answer = (call: Call, instead?: Instead): CheckOutcome | Promise<CheckOutcome> => {
@@ -132,7 +163,7 @@ export class CheckEngine implements CheckService {
     return this.#find(call, instead)
   }
 
-  #find(call: Call, instead: Instead | undefined): CheckOutcome | Promise<CheckOutcome> {
+  #find(call: Call, instead: Instead | undefined, begun?: Begun): CheckOutcome | Promise<CheckOutcome> {
     const { plan, bag } = call
     // Kept answers are those of requests in whose namespace the rules of the plan apply.
     const isTold = !plan.namespaced || unknownNamespace(bag) === undefined
@@ -140,19 +171,21 @@ export class CheckEngine implements CheckService {
       const now = call.preparedAt
       const stored = this.#options.answers.find(plan.scope, bag, plan.handlers, now)
       if (stored !== undefined) {
+        const isLeft = call.options.isUndecided === true && stored.answer.status.code === 0
+        const other = isLeft ? instead?.([]) : undefined
+        if (other !== undefined) return other
         const uses = usesFor(call.options, stored)
         const answer = givenAgain(stored, now, uses, this.#references(call, stored.reads))
-        return this.#finish(call, answer, call.choosing && stored)
+        return this.#finish(call, answer, call.choosing && stored, instead)
       }
     }
-    return this.#evaluate(call, instead)
+    return this.#evaluate(call, instead, begun ?? this.#begin(call))
   }
 
-  #evaluate(call: Call, instead: Instead | undefined): CheckOutcome | Promise<CheckOutcome> {
+  #begin({ bag, deadline, plan, state }: Call): Begun {
     const { metrics, verdicts, revocations } = this.#options
-    const { bag, deadline, plan, state } = call
     const reads = new ReadCollector()
-    const epoch = revocations.epoch
+    const { epoch } = revocations
     const evaluation = evaluateRules(plan.enforced, bag, {
       handlers: state.handlers,
       verdicts,
@@ -160,20 +193,27 @@ export class CheckEngine implements CheckService {
       log: reads,
       matchFailed: (rule, { kind }) => metrics.matchFailures.add(rule.name, kind),
     })
-    const parts = settle(evaluation)
+    return { parts: settle(evaluation), evaluation, reads, epoch }
+  }
+
+  #evaluate(
+    call: Call,
+    instead: Instead | undefined,
+    { parts, evaluation, reads, epoch }: Begun,
+  ): CheckOutcome | Promise<CheckOutcome> {
+    const { metrics } = this.#options
     const conclude = (settled: readonly SettledPart[]) => {
       const undecided = settled.filter((part) => part.outcome.entry === undefined)
       for (const part of undecided) {
         metrics.unknown.add(part)
         this.#options.log.unknown(part)
       }
-      if (undecided.length > 0) {
-        // A denial by what is known stands, whatever the rest would have said.
-        const other = settled.some(isDenied) ? undefined : instead?.(undecided)
-        if (other !== undefined) return other
-        this.#options.observer?.undecided(call, undecided)
-      }
-      return this.#conclude(call, evaluation, settled, reads, epoch)
+      // A denial by what is known stands, whatever the rest would have said.
+      const isLeft = (undecided.length > 0 || call.options.isUndecided === true) && !settled.some(isDenied)
+      const other = isLeft ? instead?.(undecided) : undefined
+      if (other !== undefined) return other
+      if (undecided.length > 0) this.#options.observer?.undecided(call, undecided)
+      return this.#conclude(call, evaluation, settled, { reads, epoch, instead })
     }
     return parts instanceof Promise ? parts.then(conclude) : conclude(parts)
   }
@@ -182,8 +222,7 @@ export class CheckEngine implements CheckService {
     call: Call,
     evaluation: Evaluation,
     parts: readonly SettledPart[],
-    collector: ReadCollector,
-    epoch: Epoch,
+    { reads: collector, epoch, instead }: Pick<Begun, 'reads' | 'epoch'> & { readonly instead: Instead | undefined },
   ): CheckOutcome | Promise<CheckOutcome> {
     const now = this.#options.clock.monotonic()
     const combined = combineVerdicts(evaluation.matched, parts, now)
@@ -209,14 +248,14 @@ export class CheckEngine implements CheckService {
     const answer = { ...findings, referenced: this.#references(call, reads) }
     const { scope } = call.plan
     if (this.#options.answers === undefined || scope === undefined || !isLasting || freshUntil <= now)
-      return this.#finish(call, answer, undefined)
+      return this.#finish(call, answer, undefined, instead)
     const { steps } = collector
     const { createdAt } = combined
     const oldest = oldestEpoch(epoch, entries)
     this.#options.answerMissed?.(now - call.preparedAt)
     const stored = { ...budget, answer: findings, reads, createdAt, freshUntil, epoch: oldest }
     this.#options.answers.store(scope, steps, stored)
-    return this.#finish(call, answer, call.choosing && { ...stored, steps })
+    return this.#finish(call, answer, call.choosing && { ...stored, steps }, instead)
   }
 
   /** @param reads what the evaluation read, this one or the one that gave the answer before */
@@ -228,7 +267,12 @@ export class CheckEngine implements CheckService {
    * Charges what the rules charge, then tells of the answer.
    * @param kept the answer as others may have it, where the caller keeps answers
    */
-  #finish(call: Call, answer: Answer, kept: KeptFor | undefined): CheckOutcome | Promise<CheckOutcome> {
+  #finish(
+    call: Call,
+    answer: Answer,
+    kept: KeptFor | undefined,
+    instead: Instead | undefined,
+  ): CheckOutcome | Promise<CheckOutcome> {
     const { options, plan } = call
     const isCharged = answer.status.code === 0 && (options.charging ?? 'all') === 'all'
     const isCounted = isCharged && plan.shadowCharging.length > 0
@@ -239,23 +283,33 @@ export class CheckEngine implements CheckService {
     const since = clock.monotonic()
     const isOwn = isCounted || options.alsoRead !== undefined || (options.quotas?.size ?? 0) > 0
     const same = kept === undefined || isOwn ? undefined : new SameCharges(call, kept)
-    const charged = this.#charge(call, answer, same)
+    const heard: ChargeLog = { failed: [], isCharged: false }
+    const finish = (done: Answer, waitedMs: number) => {
+      const own = () => this.#answered(call, afterWaiting(done, waitedMs), toldCharged(answer, done, same))
+      if (heard.failed.length === 0) return own()
+      const undecided = heard.failed.map(({ error, ...part }) => ({ ...part, action: undefined, outcome: { error } }))
+      // A quota that is used up denies for certain; and what was charged is not charged again by another config.
+      const isCertain = done.status.code !== 0 && heard.failed.every(({ rule }) => rule.failPolicy === 'open')
+      const other = isCertain || heard.isCharged ? undefined : instead?.(undecided)
+      if (other !== undefined) return other
+      this.#options.observer?.undecided(call, undecided)
+      return own()
+    }
+    const charged = this.#charge(call, answer, same, heard)
     return charged instanceof Promise
-      ? charged.then((done) =>
-          this.#answered(call, afterWaiting(done, clock.monotonic() - since), toldCharged(answer, done, same)),
-        )
-      : this.#answered(call, charged, toldCharged(answer, charged, same))
+      ? charged.then((done) => finish(done, clock.monotonic() - since))
+      : finish(charged, 0)
   }
 
-  #charge(call: Call, answer: Answer, same: SameCharges | undefined): Answer | Promise<Answer> {
+  #charge(call: Call, answer: Answer, same: SameCharges | undefined, heard: ChargeLog): Answer | Promise<Answer> {
     const { alsoRead } = call.options
-    if (alsoRead === undefined) return chargeRules([chargingOf(call, same?.log)], answer, same)
+    if (alsoRead === undefined) return chargeRules([chargingOf(call, same?.log)], answer, same, heard)
     // The time has run since the request came.
     const options = { ...call.options, startedAt: call.startedAt, references: false }
     const own = chargingOf(call)
     // The caller is granted what it names by one reading only.
     return this.#options.requests.handleBy(call.state, alsoRead, options, (other) =>
-      chargeRules([own, { ...own, call: other, rules: other.plan.charging }], answer),
+      chargeRules([own, { ...own, call: other, rules: other.plan.charging }], answer, undefined, heard),
     )
   }
 
@@ -284,12 +338,6 @@ function chargingOf(call: Call, log?: ReadLog): Charging {
 
 function isDenied({ outcome: { entry } }: SettledPart): boolean {
   return entry !== undefined && entry.verdict.status.code !== 0
-}
-
-/** The answer of a request alone, which is not given again. */
-function unkept(outcome: CheckOutcome | Promise<CheckOutcome>): CheckOutcome | Promise<CheckOutcome> {
-  if (outcome instanceof Promise) return outcome.then(unkept)
-  return { ...outcome, answer: { ...outcome.answer, validForMs: 0, validUses: 0 }, shape: undefined, staleForMs: 0 }
 }
 
 function settle({ parts }: Evaluation): readonly SettledPart[] | Promise<readonly SettledPart[]> {

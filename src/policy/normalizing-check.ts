@@ -46,8 +46,10 @@ export class NormalizingCheck implements CheckService {
     // Quotas are charged once, after both have passed. Nobody keeps the answer, so it takes no uses away from others.
     const once = { ...options, keepsAnswer: false, uses: 1 }
     const first = this.#askOnce(unresolved, { ...once, charging: 'none' })
-    const proceed = (outcome: CheckOutcome) =>
-      outcome.answer.status.code === 0 ? this.#askOnce(normal, { ...once, alsoRead: unresolved }) : outcome
+    const proceed = (outcome: CheckOutcome) => {
+      const { answer, isUndecided = false } = outcome
+      return answer.status.code === 0 ? this.#askOnce(normal, { ...once, alsoRead: unresolved, isUndecided }) : outcome
+    }
     return first instanceof Promise ? first.then(proceed) : proceed(first)
   }
 

@@ -60,8 +60,8 @@ export interface PolicyRequestsOptions {
 /** Prepares requests under the config that is current when they come. */
 export class PolicyRequests {
   readonly #options: PolicyRequestsOptions
-  /** What choosing rules has read under the config that was asked last. */
-  #trace: { readonly state: PolicyState; readonly start: Place } | undefined
+  /** What choosing rules has read, under each config: requests may be asked of two by turns. */
+  readonly #traces = new WeakMap<PolicyState, Place>()
 
   constructor(options: PolicyRequestsOptions) {
     this.#options = options
@@ -138,7 +138,11 @@ export class PolicyRequests {
   }
 
   #startOf(state: PolicyState): Place {
-    if (this.#trace?.state !== state) this.#trace = { state, start: newTrace() }
-    return this.#trace.start
+    let start = this.#traces.get(state)
+    if (start === undefined) {
+      start = newTrace()
+      this.#traces.set(state, start)
+    }
+    return start
   }
 }

@@ -13,16 +13,20 @@ import { referencesOf } from './references.ts'
 
 export class QuotaEngine implements QuotaService {
   readonly #requests: PolicyRequests
-  /** Of the config that was asked last. */
-  #names: { readonly snapshot: Snapshot; readonly names: QuotaNames } | undefined
+  /** Of each config: requests may be asked of two by turns. */
+  readonly #names = new WeakMap<Snapshot, QuotaNames>()
 
   constructor(requests: PolicyRequests) {
     this.#requests = requests
   }
 
   #namesOf({ snapshot }: PolicyState): QuotaNames {
-    if (this.#names?.snapshot !== snapshot) this.#names = { snapshot, names: quotaNames(snapshot) }
-    return this.#names.names
+    let names = this.#names.get(snapshot)
+    if (names === undefined) {
+      names = quotaNames(snapshot)
+      this.#names.set(snapshot, names)
+    }
+    return names
   }
 
   async charge(

@@ -19,20 +19,32 @@ import { isRefusal, type RunningHandler } from './running-handler.ts'
 
 type Call = PolicyRequest<CheckOptions>
 
-/** An instance to charge, or why that is not possible. */
+/** An instance to charge. */
 interface Wanted {
   readonly rule: RuleConfig
   readonly handler: string
+  /** The name of the instance. */
+  readonly instance: string
   readonly running: RunningHandler
   readonly charge: QuotaCharge
   /** What its instance says is the same for each retry; empty where the request does. */
   readonly ownId: string
 }
 
-interface Failed {
+/** What could not be charged, and why. */
+export interface Failed {
   readonly rule: RuleConfig
   readonly handler: string
+  readonly instance: string
   readonly error: IntermixError
+}
+
+/** What a charge came to, beside what it says. */
+export interface ChargeLog {
+  /** What fail policies resolved. */
+  readonly failed: Failed[]
+  /** Whether anything was charged. */
+  isCharged: boolean
 }
 
 /** What became of the quotas of a request. */
@@ -68,8 +80,13 @@ export interface Ahead {
  * to give again, since it was paid for once; but for a caller that keeps answers: it may have paid for further uses, and gives
  * a refusal again for a moment.
  */
-export function chargeRules(readings: readonly Charging[], answer: Answer, ahead?: Ahead): Answer | Promise<Answer> {
-  const asked = groupsOf(readings)
+export function chargeRules(
+  readings: readonly Charging[],
+  answer: Answer,
+  ahead?: Ahead,
+  heard?: ChargeLog,
+): Answer | Promise<Answer> {
+  const asked = groupsOf(readings, heard)
   if (asked === NOTHING) return answer
   const deadline = deadlineOf(readings)
   const conclude = (charged: Charged) => {
@@ -84,7 +101,7 @@ export function chargeRules(readings: readonly Charging[], answer: Answer, ahead
     const more = chargeGroup(further.group, deadline)
     return more instanceof Promise ? more.then(paidAhead) : paidAhead(more)
   }
-  const charged = chargeAll(asked, deadline)
+  const charged = chargeAll(asked, deadline, heard)
   return charged instanceof Promise ? charged.then(conclude) : conclude(charged)
 }
 
@@ -114,8 +131,8 @@ const NOTHING: Charged = { limits: [], refusal: undefined }
 type Groups = readonly (readonly Wanted[])[]
 
 /** What is charged, or what has become of it already. */
-function groupsOf(readings: readonly Charging[]): { readonly groups: Groups } | Charged {
-  const { wanted, failed } = wantedOf(readings)
+function groupsOf(readings: readonly Charging[], heard?: ChargeLog): { readonly groups: Groups } | Charged {
+  const { wanted, failed } = wantedOf(readings, heard)
   if (failed !== undefined) return { limits: [], refusal: refusalOf(failed) }
   if (wanted.length === 0) return NOTHING
   return { groups: wanted.length === 1 ? [wanted] : [...Map.groupBy(wanted, groupOf).values()] }
@@ -125,8 +142,12 @@ function deadlineOf([first]: readonly Charging[]): number {
   return first?.call.deadline ?? 0
 }
 
-function chargeAll(asked: { readonly groups: Groups } | Charged, deadline: number): Charged | Promise<Charged> {
-  return 'groups' in asked ? chargeGroups(asked.groups, deadline, NOTHING) : asked
+function chargeAll(
+  asked: { readonly groups: Groups } | Charged,
+  deadline: number,
+  heard?: ChargeLog,
+): Charged | Promise<Charged> {
+  return 'groups' in asked ? chargeGroups(asked.groups, deadline, NOTHING, heard) : asked
 }
 
 /**
@@ -181,7 +202,7 @@ export function chargeShadow(
  * What rules want to charge. Where it is unknown whether a rule applies, its quota is charged, or under a fail policy that is
  * closed the request denied: nobody gets around a limit by a match that fails.
  */
-function wantedOf(readings: readonly Charging[]): { wanted: readonly Wanted[]; failed?: Failed } {
+function wantedOf(readings: readonly Charging[], heard?: ChargeLog): { wanted: readonly Wanted[]; failed?: Failed } {
   const wanted: Wanted[] = []
   const seen = new Set<string>()
   for (const { call, rules, named, hits, log, matchFailed = UNHEARD } of readings) {
@@ -196,8 +217,14 @@ function wantedOf(readings: readonly Charging[]): { wanted: readonly Wanted[]; f
           isMatch instanceof EvaluationError && rule.failPolicy === 'closed'
             ? evaluationFailure('match', isMatch)
             : wantedBy(call, handler, config, log, hits)
-        if (!(found instanceof IntermixError)) wanted.push({ rule, handler, ...found })
-        else if (rule.failPolicy === 'closed') return { wanted, failed: { rule, handler, error: found } }
+        const instance = config.name
+        if (!(found instanceof IntermixError)) {
+          wanted.push({ rule, handler, instance, ...found })
+          continue
+        }
+        const failed = { rule, handler, instance, error: found }
+        heard?.failed.push(failed)
+        if (rule.failPolicy === 'closed') return { wanted, failed }
       }
     }
   }
@@ -254,21 +281,24 @@ function chargeGroups(
   groups: readonly (readonly Wanted[])[],
   deadline: number,
   before: Charged,
+  heard?: ChargeLog,
 ): Charged | Promise<Charged> {
   const [group, ...others] = groups
   if (group === undefined || before.refusal !== undefined) return before
   const proceed = (charged: Charged) =>
-    chargeGroups(others, deadline, { limits: [...before.limits, ...charged.limits], refusal: charged.refusal })
-  const charged = chargeGroup(group, deadline)
+    chargeGroups(others, deadline, { limits: [...before.limits, ...charged.limits], refusal: charged.refusal }, heard)
+  const charged = chargeGroup(group, deadline, heard)
   return charged instanceof Promise ? charged.then(proceed) : proceed(charged)
 }
 
-function chargeGroup(group: readonly Wanted[], deadline: number): Charged | Promise<Charged> {
+function chargeGroup(group: readonly Wanted[], deadline: number, heard?: ChargeLog): Charged | Promise<Charged> {
   const failed = (caught: unknown): Charged => {
+    const error = IntermixError.from(caught)
+    heard?.failed.push(...group.map(({ rule, handler, instance }) => ({ rule, handler, instance, error })))
     // A handler that fails says nothing of the limit: the first rule that is closed denies.
     const closed = group.find(({ rule }) => rule.failPolicy === 'closed')
     if (closed === undefined) return { limits: [], refusal: undefined }
-    return { limits: [], refusal: refusalOf({ ...closed, error: IntermixError.from(caught) }) }
+    return { limits: [], refusal: refusalOf({ ...closed, error }) }
   }
   const judge = (results: readonly QuotaResult[]): Charged => {
     const limits = results.flatMap((result) => result.limits ?? [])
@@ -278,7 +308,10 @@ function chargeGroup(group: readonly Wanted[], deadline: number): Charged | Prom
       usedUp >= 0 ? usedUp : results.findIndex((result, at) => isRefusal(result, group[at]?.charge.request.amount))
     const over = group[index]
     const result = results[index]
-    if (over === undefined || result === undefined) return { limits, refusal: undefined }
+    if (over === undefined || result === undefined) {
+      if (heard !== undefined) heard.isCharged = true
+      return { limits, refusal: undefined }
+    }
     const { code, message } = result.status
     const text = message === '' ? 'the quota is used up' : message
     const status = { code: code === 0 ? Code.RESOURCE_EXHAUSTED : code, message: `${over.handler}:${text}` }
@@ -296,7 +329,7 @@ function chargeGroup(group: readonly Wanted[], deadline: number): Charged | Prom
   }
 }
 
-function refusalOf({ rule, handler, error }: Failed): Charged['refusal'] {
+function refusalOf({ rule, handler, error }: Pick<Failed, 'rule' | 'handler' | 'error'>): Charged['refusal'] {
   const { code, message } = error.status
   return { rule: rule.name, handler, status: { code, message: `${handler}:${message}` } }
 }

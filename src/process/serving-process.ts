@@ -3,6 +3,7 @@
 
 import { IntermixError } from '../kernel/errors.ts'
 import type { OperationRequest } from '../kernel/operation.ts'
+import { Latest } from '../kernel/latest.ts'
 import type { Siblings } from '../kernel/siblings.ts'
 import type { AdminServer } from '../observe/admin-server.ts'
 import { debugJson } from '../observe/debug-json.ts'
@@ -96,7 +97,7 @@ function healthOf({ health, debug }: AdminOptions): HealthAnswer {
 
 /** The parent hands questions on to all others; what they ask has a name under which this process answers. */
 function siblingsOver(link: ProcessLink): Siblings {
-  const replies = new Map<string, (question: unknown) => unknown>()
+  const replies = new Latest<(question: unknown) => unknown>()
   link.answer(SIBLING, async (asked) => {
     const { name, question } = asked as SiblingQuestion
     return await replies.get(name)?.(question)
@@ -111,10 +112,7 @@ function siblingsOver(link: ProcessLink): Siblings {
       return told
     },
     answer(name, reply) {
-      replies.set(name, reply)
-      return () => {
-        if (replies.get(name) === reply) replies.delete(name)
-      }
+      return replies.offer(name, reply)
     },
   }
 }

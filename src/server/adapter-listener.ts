@@ -5,15 +5,21 @@ import { setImmediate } from 'node:timers/promises'
 import { constants, createGzip } from 'node:zlib'
 import Fastify from 'fastify'
 import { type Exposed, joinParts, partsOf, piecesOf } from '../adapter-kit/exposed-part.ts'
+import { Latest } from '../kernel/latest.ts'
 import type { Logger } from '../kernel/ports.ts'
 
 /** Renders one body. */
 type Render = () => Exposed | Promise<Exposed>
 
+interface Offer {
+  readonly contentType: string
+  readonly render: Render
+}
+
 export interface AdapterListener {
   /**
-   * Offers a body at a path until the returned function is called, in place of what that handler offered there. Bodies of
-   * several handlers at one path are joined.
+   * Offers a body at a path until the returned function is called, in place of what a handler of that name offered there, which is
+   * offered again afterwards. Bodies of several handlers at one path are joined.
    */
   expose(path: string, contentType: string, render: Render, handler: string): () => void
   /** @returns `host:port`. Rejects where the address cannot be had. */
@@ -28,12 +34,12 @@ const MAX_CHARS_AT_ONCE = 256 * 1024
 
 /** Creates the listener; nothing is opened yet. */
 export function createAdapterListener(log: Logger): AdapterListener {
-  const offers = new Map<string, Map<string, { readonly contentType: string; readonly render: Render }>>()
+  const offers = new Map<string, Latest<Offer>>()
   const app = Fastify({ logger: false, forceCloseConnections: true, routerOptions: { ignoreTrailingSlash: true } })
   // Fastify answers HEAD of itself, with the head of what GET answers.
   app.get('/*', async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
-    const found = [...(offers.get(path)?.values() ?? [])]
+    const found = offers.get(path)?.values() ?? []
     const [first] = found
     if (first === undefined) {
       const known = [...offers.keys()].sort((a, b) => (a < b ? -1 : 1)).join(', ')
@@ -57,13 +63,12 @@ export function createAdapterListener(log: Logger): AdapterListener {
   })
   return {
     expose(path, contentType, render, handler) {
-      const offer = { contentType, render }
-      const at = offers.get(path) ?? new Map<string, typeof offer>()
+      const at = offers.get(path) ?? new Latest<Offer>()
       offers.set(path, at)
-      at.set(handler, offer)
+      const end = at.offer(handler, { contentType, render })
       return () => {
-        if (at.get(handler) === offer) at.delete(handler)
-        if (at.size === 0 && offers.get(path) === at) offers.delete(path)
+        end()
+        if (at.values().length === 0 && offers.get(path) === at) offers.delete(path)
       }
     },
     async listen({ host, port }) {

@@ -8,12 +8,13 @@ import { builtInAdapters } from '../../src/adapters/index.ts'
 import { compileSnapshot } from '../../src/config/compile-snapshot.ts'
 import { parseConfigText } from '../../src/config/load.ts'
 import type { Snapshot } from '../../src/config/snapshot.ts'
+import { pause } from '../../src/kernel/deadline.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
 import { parseIp } from '../../src/kernel/ip-address.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { formatProblem } from '../../src/kernel/problem.ts'
 import type { CheckOptions, CheckOutcome } from '../../src/kernel/services.ts'
-import { Code } from '../../src/kernel/status.ts'
+import { Code, OK_STATUS } from '../../src/kernel/status.ts'
 import type { AttributeValue } from '../../src/kernel/value.ts'
 import type { CheckObserver } from '../../src/policy/check-observer.ts'
 import { FakeClock } from '../helpers/clock.ts'
@@ -100,18 +101,21 @@ const naming = defineAdapter({
 /** How often a handler of `far` was asked. */
 export const far = { calls: 0 }
 
-/** Stands for a backend: answers later, denies `/no`, and fails for `/broken`. */
+/** Stands for a backend: answers later, denies `/no`, fails for `/broken`, takes 20 ms for `/slow`, and says nothing to `/hangs`. Its quotas fail. */
 const farAdapter = defineAdapter({
   name: 'far',
   description: 'Answers later.',
-  templates: ['listentry'],
+  templates: ['listentry', 'quota'],
   config: z.strictObject({}),
   doesIo: true,
-  create: () => ({
+  create: (_params, { clock }) => ({
+    quota: { quota: () => Promise.reject(new IntermixError('BACKEND_FAILED', 'broken')) },
     check: {
       listentry: ({ fields: { value } }) => {
         far.calls++
         if (value === '/broken') return Promise.reject(new IntermixError('BACKEND_FAILED', 'broken'))
+        if (value === '/slow') return pause(clock, 20).then(() => ({ status: OK_STATUS }))
+        if (value === '/hangs') return new Promise<never>(() => undefined)
         return Promise.resolve({ status: { code: value === '/no' ? Code.PERMISSION_DENIED : 0, message: '' } })
       },
     },

@@ -57,6 +57,17 @@ describe('the listener of adapters', () => {
     expect(await ask('/metrics')).toMatchObject({ status: 404 })
   })
 
+  it('offers again what was there before, where a config is gone back to', async () => {
+    const endFirst = listener.expose('/metrics', TYPE, () => 'stable\n', 'one')
+    const endSecond = listener.expose('/metrics', TYPE, () => 'candidate\n', 'one')
+    expect((await ask('/metrics')).body).toBe('candidate\n')
+    endSecond()
+    endSecond()
+    expect((await ask('/metrics')).body).toBe('stable\n')
+    endFirst()
+    expect(await ask('/metrics')).toMatchObject({ status: 404 })
+  })
+
   it.each([
     ['gzip', true],
     ['deflate, gzip;q=0.5', true],

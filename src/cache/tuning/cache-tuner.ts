@@ -25,7 +25,9 @@ export interface CacheTunerOptions {
 
 /** Shares of the memory: what is divided, and what samples take; the rest is for what verdicts are refreshed with. */
 const DIVIDED_SHARE = 0.7
-const SAMPLE_SHARE = 0.1
+const SAMPLE_SHARE = 0.16
+/** Of what samples take, what they hold: with less than that of 4 MB they do not see a loop. */
+const HELD_SAMPLE_SHARE = 0.11
 export const WATCHED_SHARE = 1 - DIVIDED_SHARE - SAMPLE_SHARE
 /** Before anything is known. */
 const ANSWERS_SHARE = 0.5
@@ -42,7 +44,7 @@ const TICK_MS = LOOKS_A_TICK * LOOK_MS
 const HALF_LIFE_MS = 60_000
 const FADE = 0.5 ** (TICK_MS / HALF_LIFE_MS)
 const MIB = 1024 * 1024
-/** So much memory for each cache, so that samples which are empty take less than a tenth of it. */
+/** So much memory for each cache, so that samples which are empty take a twentieth of it. */
 const PART_BYTES = MIB
 
 interface Saved {
@@ -269,10 +271,11 @@ export class CacheTuner implements YieldingCaches {
 
   /** Samples that take too much take fewer keys from now on. */
   #boundSamples(): void {
-    const most = SAMPLE_SHARE * this.#allowedShare * this.#options.memoryBytes
+    const memory = this.#allowedShare * this.#options.memoryBytes
     const samplers = [...this.#parts.values()].map(({ sampler }) => sampler)
-    const left = Math.max(most / 2, most - total(samplers, ({ emptyBytes }) => emptyBytes))
-    while (total(samplers, ({ entryBytes }) => entryBytes) > left) {
+    const left = SAMPLE_SHARE * memory - total(samplers, ({ emptyBytes }) => emptyBytes)
+    const most = Math.max((SAMPLE_SHARE - HELD_SAMPLE_SHARE) * memory, Math.min(HELD_SAMPLE_SHARE * memory, left))
+    while (total(samplers, ({ entryBytes }) => entryBytes) > most) {
       samplers.reduce((one, two) => (two.entryBytes > one.entryBytes ? two : one)).thin()
     }
   }

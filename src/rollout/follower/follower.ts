@@ -66,6 +66,7 @@ export class Follower {
   #running: Attempt | undefined
   #assignment: Assignment | undefined
   #namespaces: ReadonlySet<string> | undefined
+  #tried: ReadonlySet<string> | undefined
   #process: FollowingProcess | undefined
   #isAway = false
   #isStopped = false
@@ -108,6 +109,14 @@ export class Follower {
   /** Namespaces that a candidate answers before all others, while that stage lasts. */
   get namespaces(): ReadonlySet<string> | undefined {
     return this.#namespaces
+  }
+
+  /**
+   * Namespaces that the candidate which runs here answers; `undefined`: all. It gets others by its own next stage alone, and none
+   * where its rollout has ended and it has not been left yet.
+   */
+  get tried(): ReadonlySet<string> | undefined {
+    return this.#tried
   }
 
   /** Whether Redis could not be asked the last time. */
@@ -203,6 +212,7 @@ export class Follower {
       this.#metrics.followed.set(1)
       this.#state = state
       this.#namespaces = state.rollout?.stage === 'namespaces' ? new Set(state.rollout.namespaces) : undefined
+      if (state.rollout?.id === this.#running?.rollout) this.#tried = this.#namespaces
       guard.stableIs(state.stable)
     } catch (error) {
       if (!this.#isAway) log.warn({ err: error }, 'config rollouts cannot be followed now: what runs is kept')
@@ -219,8 +229,12 @@ export class Follower {
     if (assignment === undefined) return this.#wanted !== undefined
     const rollout = assignment.role === 'candidate' ? (state.rollout?.id ?? '') : ''
     const assigned = { version: assignment.version, rollout }
-    if (this.#process === undefined && this.#isTrial(assigned) && (await this.#wantBehind(state))) return true
-    if (!guard.isBad(assigned) && (await this.#want(assigned))) return true
+    const lacksBehind = this.#isTrial(assigned) && ![assigned.version, state.stable].includes(this.#wanted?.version)
+    const isBehind = !lacksBehind || (await this.#wantBehind(state))
+    if (lacksBehind && isBehind && this.#process === undefined) return true
+    // Without the stable version behind it, it would answer other namespaces, too.
+    const mayRun = isBehind || this.#namespaces === undefined
+    if (mayRun && !guard.isBad(assigned) && (await this.#want(assigned))) return true
     // It is bad here, or not to be had: what runs is kept, if that is no candidate itself.
     const { stable } = state
     const keeps = this.#wanted !== undefined && this.#wanted.rollout === '' && !guard.isBad(this.#wanted)
@@ -231,7 +245,7 @@ export class Follower {
     return await this.#want({ version: stable, rollout: '' }, 'last')
   }
 
-  /** Starts with what is to be behind a candidate, which is taken up when the process serves. */
+  /** Runs what is to be behind a candidate, which is taken up after that, and when the process serves. */
   async #wantBehind({ stable }: RolloutState): Promise<boolean> {
     const behind = stable === undefined ? undefined : { version: stable, rollout: '' }
     return behind !== undefined && !this.#options.guard.isBad(behind) && (await this.#want(behind, 'behind'))
@@ -263,6 +277,7 @@ export class Follower {
     source.set(attempt.version, files)
     this.#wanted = attempt
     if (this.#process === undefined) return true
+    if (this.#isTrial(attempt)) this.#tried = this.#namespaces
     const taken = await this.#process.take(this.#isTrial(attempt) && before?.version === this.#state?.stable)
     if (taken.ok) {
       this.#runs(attempt)
@@ -287,6 +302,7 @@ export class Follower {
 
   #is(attempt: Attempt): void {
     this.#running = attempt
+    this.#tried = attempt.rollout === '' ? undefined : this.#namespaces
     this.#metrics.candidate.set(attempt.rollout === '' ? 0 : 1)
   }
 

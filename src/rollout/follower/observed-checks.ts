@@ -5,6 +5,7 @@ import type { CheckObserver } from '../../policy/check-observer.ts'
 import type { SettledPart } from '../../policy/combine.ts'
 import type { PolicyRequest } from '../../policy/policy-request.ts'
 import { namespaceOf } from '../../config/request-namespace.ts'
+import type { AttributeBag } from '../../kernel/attribute-bag.ts'
 import type { Answer } from '../../kernel/verdict.ts'
 import type { RecordedBags } from '../recorded-bags.ts'
 import type { Shadow } from '../shadow/shadow.ts'
@@ -33,7 +34,7 @@ export class ObservedChecks implements CheckObserver {
 
   answered(request: PolicyRequest, answer: Answer, tookMs: number): void {
     this.#recorded.offer(request.bag)
-    if (!this.isCounting || !this.#isCounted(request)) return
+    if (!this.isCounting || !this.#isCounted(request.bag)) return
     const undecided = this.#undecided.get(request)
     const decided = answer.status.code === 0 ? 'allow' : 'deny'
     this.#counters.count({
@@ -46,18 +47,19 @@ export class ObservedChecks implements CheckObserver {
   }
 
   undecided(request: PolicyRequest, parts: readonly SettledPart[]): void {
-    if (!this.isCounting) return
+    // What one config could not decide, or what of it, may be told before the rest: the worst of it counts.
+    if (!this.isCounting || this.#undecided.get(request) === 'failed') return
     const isFailed = parts.some(
       ({ outcome }) => outcome.error !== undefined && outcome.error.code !== 'EVALUATION_FAILED',
     )
     this.#undecided.set(request, isFailed ? 'failed' : 'unknown')
   }
 
-  #isCounted({ bag }: PolicyRequest): boolean {
+  #isCounted(bag: AttributeBag): boolean {
     return this.namespaces === undefined || this.namespaces.has(namespaceOf(bag) ?? '')
   }
 
-  failed(): void {
-    if (this.isCounting) this.#counters.count({ outcome: 'error', isUnknown: false, us: 0 })
+  failed(_error: unknown, bag: AttributeBag): void {
+    if (this.isCounting && this.#isCounted(bag)) this.#counters.count({ outcome: 'error', isUnknown: false, us: 0 })
   }
 }

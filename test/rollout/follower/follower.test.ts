@@ -194,7 +194,55 @@ describe('a process that follows rollouts', () => {
     expect([follower.running, follower.namespaces]).toEqual([idOf('v2'), new Set(['shop'])])
     await advance('namespaces')
     await follower.look()
-    expect([follower.running, follower.namespaces]).toEqual([idOf('v2'), undefined])
+    expect([follower.running, follower.namespaces, follower.tried]).toEqual([idOf('v2'), undefined, undefined])
+  })
+
+  it('tries a candidate by no other namespaces where its rollout ends and it cannot be left', async () => {
+    await settle('v1')
+    const own = await machine()
+    const { follower, start } = await boot(own)
+    await start()
+    await candidate('v2', 'try-v2', ['shop'])
+    await follower.look()
+    own.refuses.add(idOf('v1'))
+    await publish('v3', 'try-v3')
+    await follower.look()
+    expect([follower.running, follower.namespaces, follower.tried]).toEqual([idOf('v2'), undefined, new Set(['shop'])])
+    own.refuses.clear()
+    await operate({ kind: 'pass-preflight', by: 'c', first: 'a', isServed: true })
+    await advance('shadow')
+    await follower.look()
+    expect([follower.running, follower.tried]).toEqual([idOf('v3'), undefined])
+  })
+
+  it('has the stable version behind a candidate that follows another one at once', async () => {
+    await settle('v1')
+    const { follower, start, state } = await boot(await machine())
+    await start()
+    await candidate('v2')
+    await follower.look()
+    // It was not looked at in between.
+    await candidate('v3', 'try-v3', ['shop'])
+    await follower.look()
+    expect([follower.running, state.isTrial, follower.tried]).toEqual([idOf('v3'), true, new Set(['shop'])])
+  })
+
+  it('runs no candidate by some namespaces where the stable version cannot be behind it', async () => {
+    await settle('v0')
+    const own = await machine()
+    const first = await boot(own)
+    await first.start()
+    await prove(first)
+    await become('v1')
+    await candidate('v2', 'try-v2', ['shop'])
+    const second = await boot(own)
+    second.guard.reject({ version: idOf('v1'), rollout: '' }, 'test')
+    expect(await second.start()).toBe(idOf('v0'))
+    await second.follower.look()
+    expect(second.follower.running).toBe(idOf('v0'))
+    await advance('namespaces')
+    await second.follower.look()
+    expect([second.follower.running, second.state.isTrial]).toEqual([idOf('v2'), false])
   })
 
   it('has nothing behind what it goes back to', async () => {
@@ -426,8 +474,8 @@ describe('a version proves itself', () => {
 })
 
 /** A candidate that the process `a` answers by. */
-async function candidate(name: string, id?: string): Promise<void> {
-  await publish(name, id)
+async function candidate(name: string, id?: string, namespaces?: readonly string[]): Promise<void> {
+  await publish(name, id, namespaces)
   await operate({ kind: 'pass-preflight', by: 'c', first: 'a', isServed: true })
   await advance('shadow')
 }

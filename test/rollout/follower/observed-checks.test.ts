@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { MapBag } from '../../../src/kernel/attribute-bag.ts'
 import { ObservedChecks } from '../../../src/rollout/follower/observed-checks.ts'
 import { Masking } from '../../../src/rollout/masking.ts'
 import { RecordedBags } from '../../../src/rollout/recorded-bags.ts'
@@ -47,6 +48,19 @@ describe('checks that are observed', () => {
       await node.check({ 'request.path': '/admin', 'destination.namespace': namespace })
     await node.check({ 'request.path': '/admin' })
     expect(counters.counters()).toMatchObject({ checks: 2, denials: 2 })
+    for (const namespace of ['shop', 'bank'])
+      checks.failed(new Error('broken'), MapBag.of({ 'destination.namespace': namespace }))
+    expect(counters.counters()).toMatchObject({ checks: 3, errors: 1 })
+  })
+
+  it('are errors where a candidate fails, although the stable version behind it cannot decide either', async () => {
+    const odd = refusingRule('odd', 'int(request.headers["port"]) > 1', { failPolicy: 'open' })
+    const { node, counters } = await observed(odd)
+    await node.apply(goodPolicy(BROKEN), true)
+    const broken = node.check({ 'request.path': '/broken', 'request.headers': new Map([['port', 'x']]) })
+    await node.clock.advance(1_000)
+    await broken
+    expect(counters.counters()).toMatchObject({ checks: 1, errors: 1, unknowns: 0 })
   })
 
   it('are told apart by whether policy or a handler could not decide', async () => {

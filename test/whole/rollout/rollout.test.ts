@@ -1,9 +1,9 @@
 // Config rollouts over real nodes: what is harmless reaches all of them, and what is not reaches one at most.
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { startHttpBackend } from '../../helpers/http-backend.ts'
 import { config, rule } from '../../rollout/preflight/configs.ts'
-import { NAMESPACE, startMesh } from './mesh.ts'
+import { NAMESPACE, type RolloutMesh, startMesh } from './mesh.ts'
 import { asking } from './poison.ts'
 
 const ADAPTERS = fileURLToPath(new URL('harmful-adapters.mts', import.meta.url))
@@ -16,7 +16,6 @@ const PATHS = ['/', '/admin', '/a', '/admin/a', '/b', '/admin/b']
 const STABLE = config(rule('admin', 'request.path.startsWith("/admin")'))
 
 const onEnd = (end: () => unknown) => onTestFinished(async () => void (await end()))
-const start = () => startMesh(STABLE, PATHS, { nodes: NODES, flags: ['--adapters', ADAPTERS], onEnd })
 
 describe('a harmless change', () => {
   it('goes through all stages to all nodes, by a namespace first, and no request fails', async () => {
@@ -111,6 +110,16 @@ describe('nodes that start without Redis', () => {
 })
 
 describe('a poison config', () => {
+  const ends: (() => unknown)[] = []
+  let mesh: RolloutMesh
+  beforeAll(async () => {
+    const flags = ['--adapters', ADAPTERS]
+    mesh = await startMesh(STABLE, PATHS, { nodes: NODES, flags, onEnd: (end) => void ends.push(end) })
+  })
+  afterAll(async () => {
+    for (const end of ends.toReversed()) await end()
+  })
+
   const DENY_ADMIN = rule('admin', 'request.path.startsWith("/admin")')
 
   it.each([
@@ -133,7 +142,6 @@ describe('a poison config', () => {
       /started 2 times|silent|started again/,
     ],
   ] as const)('that %s touches one node at most, and goes back by itself', async (_, files, outcome, most, because) => {
-    const mesh = await start()
     mesh.asked()
     const ended = await mesh.rollOut(files)
     expect(ended).toMatchObject({ outcome })
