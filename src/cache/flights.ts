@@ -148,8 +148,9 @@ export class Flights {
       // A mesh tier that was not heard at the lookup cannot be told how old the verdict is.
       const seen = found?.seen
       if (mesh !== undefined && seen !== undefined) {
-        const uses = reusable ? this.#usesForMesh(entry) : 0
-        const isWorthSharing = reusable && (uses > 0 || !isUseBound(entry.verdict))
+        const isShared = reusable && mesh.shares(entry.verdict)
+        const uses = isShared ? this.#usesForMesh(entry) : 0
+        const isWorthSharing = isShared && (uses > 0 || !isUseBound(entry.verdict))
         void mesh.fill(key, isWorthSharing ? entry : undefined, { token: lease ?? '', uses, seen })
         entry.usesLeft -= uses
       }

@@ -2,6 +2,7 @@
 
 import type { HandlerConfig } from '../config/snapshot.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import type { MeshSeal } from '../kernel/mesh-signatures.ts'
 import { decodeBlob } from './verdict-blob.ts'
 import type { VerdictEntry } from './verdict-entry.ts'
 
@@ -31,14 +32,42 @@ export interface RawLookup {
   readonly usesHeld: number
   /** What the clock of the Redis server said. */
   readonly now: number
+  /** When it was made and how long it is fresh, as they are stored. */
+  readonly created: string
+  readonly freshUntil: string
+  /** Empty for none. */
+  readonly signature: string
+}
+
+/** What a node signs with a verdict: the key that it belongs to, and its life by the clock of the Redis server. */
+export function signedTimes(key: string, created: string, freshUntil: string): string {
+  return JSON.stringify(['verdict', 1, key, created, freshUntil])
+}
+
+/** All that is signed of a stored verdict: `blob` is what it says, which names its epoch. */
+export function signedText(times: string, blob: string): string {
+  return `${times}\n${blob}`
 }
 
 /**
  * The entry that a lookup sent at `sentAt` brought, or the reason why it cannot be believed: what is read from Redis is
  * held to what the backend may say and to what this node's config allows.
  */
-export function entryOf(key: string, raw: RawLookup, sentAt: number, { handler }: MeshQuestion): VerdictEntry | string {
-  const blob = decodeBlob(key, raw.blob)
+export function entryOf(
+  key: string,
+  raw: RawLookup,
+  sentAt: number,
+  { handler }: MeshQuestion,
+  seal?: MeshSeal,
+): VerdictEntry | string {
+  const times = signedTimes(key, raw.created, raw.freshUntil)
+  const fault = seal?.fault('entry', signedText(times, raw.blob), raw.signature)
+  if (fault !== undefined) {
+    seal?.refused('entry', fault)
+    return fault
+  }
+  const text = seal === undefined ? raw.blob : seal.reveal(raw.blob, times)
+  const blob = text === undefined ? undefined : decodeBlob(key, text)
   if (blob === undefined) return 'blob'
   const { kind, validForMs, validUses } = blob.verdict
   // The key names the handler's limits too: whoever stored the verdict was bound by the same ones.
@@ -65,16 +94,21 @@ export function entryOf(key: string, raw: RawLookup, sentAt: number, { handler }
 
 /** @throws IntermixError REDIS_UNAVAILABLE for anything that the script does not say. */
 export function readLookup(raw: unknown): RawLookup {
-  const [state, ageMs, remainingMs, uses, blob, wrong, usesHeld, now] = Array.isArray(raw) ? (raw as unknown[]) : []
+  const [state, ageMs, remainingMs, uses, blob, wrong, usesHeld, now, ...signed] = Array.isArray(raw)
+    ? (raw as unknown[])
+    : []
   const numbers = [ageMs, remainingMs, uses, usesHeld, now] as number[]
   if (
     (state !== 'F' && state !== 'L' && state !== 'W') ||
     !numbers.every(Number.isSafeInteger) ||
     typeof blob !== 'string' ||
-    typeof wrong !== 'string'
+    typeof wrong !== 'string' ||
+    !signed.every((text) => typeof text === 'string')
   ) {
     throw new IntermixError('REDIS_UNAVAILABLE', 'unexpected reply of a script')
   }
   const [age = 0, remaining = 0, granted = 0, held = 0, at = 0] = numbers
-  return { state, ageMs: age, remainingMs: remaining, uses: granted, blob, wrong, usesHeld: held, now: at }
+  const [created = '', freshUntil = '', signature = ''] = signed
+  const times = { ageMs: age, remainingMs: remaining, now: at, created, freshUntil }
+  return { state, ...times, uses: granted, blob, wrong, usesHeld: held, signature }
 }

@@ -1,15 +1,16 @@
 // The mesh-wide tier: verdicts in Redis, shared by all nodes. Every call is bounded by the link's deadline, and
 // whatever goes wrong is a miss: the mesh tier can make a check cheaper, never slower than its deadline or wrong.
 
+import type { MeshSeal } from '../kernel/mesh-signatures.ts'
 import { CACHE_MESH_GARBAGE_TOTAL } from '../kernel/metrics/cache.ts'
 import type { Clock, Counter, Meter } from '../kernel/ports.ts'
-import { MAX_VALID_FOR_MS } from '../kernel/verdict.ts'
+import { MAX_VALID_FOR_MS, type Verdict } from '../kernel/verdict.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { defineScript } from '../redis/scripts.ts'
 import { createRefusals } from './cache-metrics.ts'
-import { entryOf, type MeshQuestion, type RawLookup, readLookup } from './mesh-entry.ts'
+import { entryOf, type MeshQuestion, type RawLookup, readLookup, signedText, signedTimes } from './mesh-entry.ts'
 import { encodeBlob } from './verdict-blob.ts'
-import type { VerdictEntry } from './verdict-entry.ts'
+import { isUseBound, type VerdictEntry } from './verdict-entry.ts'
 
 /** What the mesh tier knows of a key. `lease`: this node fetches it; `wait`: another node does, or ask again. */
 export type MeshLookup =
@@ -43,6 +44,8 @@ export interface MeshTierOptions {
   readonly prefix: string
   /** Names this node in leases. */
   readonly nodeId: string
+  /** Signs what is stored, and is asked of what is found; `undefined`: whoever can write there is believed. */
+  readonly seal?: MeshSeal | undefined
   /** A clock that all nodes share, for simulations; unless given, the Redis server's own. */
   readonly sharedNow?: () => number
 }
@@ -62,6 +65,14 @@ export class MeshTier {
   /** A token under which this node takes the lease of one fetch. */
   token(): string {
     return `${this.#options.nodeId}.${++this.#leases}`
+  }
+
+  /**
+   * Whether a verdict may be shared. How many uses are left is counted in Redis and cannot be signed: where who writes there is not
+   * believed, a verdict whose uses its backend meant to bound stays with the node that has fetched it.
+   */
+  shares(verdict: Verdict): boolean {
+    return this.#options.seal === undefined || !isUseBound(verdict)
   }
 
   /** Looks a verdict up. What is found and cannot be a verdict of this key is removed, and counts as not there. */
@@ -97,7 +108,7 @@ export class MeshTier {
     }
     if (raw.wrong !== '') this.#wrong({ reason: raw.wrong }).add()
     const seen: ServerTime = { serverMs: raw.now, arrivedAt: clock.monotonic() }
-    const entry = raw.blob === '' ? undefined : entryOf(key, raw, sentAt, question)
+    const entry = raw.blob === '' ? undefined : entryOf(key, raw, sentAt, question, this.#options.seal)
     if (typeof entry === 'string') {
       this.#wrong({ reason: entry }).add()
       const isGone = await this.#drop(key, raw.blob)
@@ -125,26 +136,40 @@ export class MeshTier {
   ): Promise<void> {
     const { link } = this.#options
     const { seen } = request
-    const blob = entry === undefined ? '' : encodeBlob(key, entry)
-    const fits = Buffer.byteLength(blob) <= MAX_BLOB_BYTES
+    const stored = entry === undefined || seen === undefined ? undefined : this.#stored(key, entry, seen)
+    const fits = stored === undefined || Buffer.byteLength(stored.blob) <= MAX_BLOB_BYTES
     if (!fits) this.#tooLarge.add()
     const args =
-      entry === undefined || !fits || seen === undefined
-        ? [request.token, 0, 0, 0, 0, '', '']
+      stored === undefined || !fits
+        ? [request.token, 0, 0, 0, 0, '', '', '']
         : [
             request.token,
-            onServer(seen, entry.createdAt),
-            onServer(seen, entry.freshUntil),
-            onServer(seen, entry.staleUntil),
+            stored.created,
+            stored.freshUntil,
+            stored.staleUntil,
             Math.max(0, request.uses),
-            blob,
+            stored.blob,
             this.#now(),
+            stored.signature,
           ]
     try {
       await link.run((client) => FILL.run(client, this.#keys(key), args))
     } catch {
       // The link counts its failures; the entry is simply not shared.
     }
+  }
+
+  /** A verdict as it is stored, with its times on the server's clock. */
+  #stored(key: string, entry: VerdictEntry, seen: ServerTime) {
+    const { seal } = this.#options
+    const created = onServer(seen, entry.createdAt)
+    const freshUntil = onServer(seen, entry.freshUntil)
+    const staleUntil = onServer(seen, entry.staleUntil)
+    const text = encodeBlob(key, entry)
+    if (seal === undefined) return { created, freshUntil, staleUntil, blob: text, signature: '' }
+    const times = signedTimes(key, String(created), String(freshUntil))
+    const blob = seal.conceal(text, times)
+    return { created, freshUntil, staleUntil, blob, signature: seal.sign('entry', signedText(times, blob)) }
   }
 
   #now(): number | '' {

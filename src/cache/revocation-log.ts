@@ -19,6 +19,17 @@ export interface SyncReply {
   readonly head: string
   /** How many nodes follow the log. */
   readonly nodes: number
+  /** By the clock of the Redis server, in ms. */
+  readonly now: number
+}
+
+/** What is told who signs, where a new generation is to begin and nobody has signed its name. */
+export interface LostReply {
+  readonly isLost: true
+  /** By the clock of the Redis server, in ms. */
+  readonly now: number
+  /** In whose place it begins; empty for none. */
+  readonly head: string
 }
 
 export interface Appended {
@@ -27,6 +38,8 @@ export interface Appended {
   /** When it was recorded and when the generation began, in ms on the Redis server's clock. */
   readonly recordedAt: number
   readonly generationAt: number
+  /** What stands at the head of the log now. */
+  readonly head: string
 }
 
 /** Who has applied a revocation. Of each kind of nodes the first are named, at most as many as were asked for. */
@@ -57,21 +70,24 @@ export function revocationKeys(prefix: string) {
   }
 }
 
-export const APPEND = defineScript<Appended>({
+/** `undefined` where the record is signed for another place than the one that it would have. */
+export const APPEND = defineScript<Appended | undefined>({
   name: 'revocation-append',
   keys: 5,
   reply(raw) {
-    const [generation, ...numbers] = listOf(raw)
-    const [sequence, recordedAt, generationAt] = numbers.map(count) as [number, number, number]
-    return { generation: text(generation), sequence, recordedAt, generationAt }
+    const [generation, sequence, recordedAt, generationAt, head] = listOf(raw)
+    if (sequence === 0) return undefined
+    const times = { recordedAt: count(recordedAt), generationAt: count(generationAt) }
+    return { generation: text(generation), sequence: count(sequence), ...times, head: text(head) }
   },
 })
 
-export const SYNC = defineScript<SyncReply>({
+export const SYNC = defineScript<SyncReply | LostReply>({
   name: 'revocation-sync',
   keys: 6,
   reply(raw) {
-    const [generation, sequence, firstKept, records, run, head, nodes] = listOf(raw)
+    const [generation, sequence, firstKept, records, run, head, nodes, now] = listOf(raw)
+    if (generation === '') return { isLost: true, now: count(now), head: text(head) }
     return {
       generation: text(generation),
       sequence: count(sequence),
@@ -80,6 +96,7 @@ export const SYNC = defineScript<SyncReply>({
       run: run === '-' ? '' : text(run),
       head: text(head),
       nodes: count(nodes),
+      now: count(now),
     }
   },
 })

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { pause } from '../kernel/deadline.ts'
 import { IntermixError } from '../kernel/errors.ts'
+import type { MeshSignatures } from '../kernel/mesh-signatures.ts'
 import { REVOCATIONS_IN_TOUCH } from '../kernel/metrics/cache.ts'
 import type { Clock, Gauge, Logger, Meter } from '../kernel/ports.ts'
 import type { Siblings } from '../kernel/siblings.ts'
@@ -18,6 +19,7 @@ import {
   type Appended,
   callersAt,
   lateText,
+  type LostReply,
   readRecord,
   readTarget,
   RECORDS_AT_ONCE,
@@ -28,6 +30,7 @@ import {
   type Uptake,
 } from './revocation-log.ts'
 import type { Revocations } from './revocations.ts'
+import { type LogPlace, SignedRevocations } from './signed-revocations.ts'
 import { OUT_OF_TOUCH_MS, type RevocationTarget } from '../kernel/revocation.ts'
 
 /** How a revocation was taken up. Of many nodes the first 100 of each kind are named; `counts` has them all. */
@@ -43,6 +46,8 @@ export interface RevocationServiceOptions {
   readonly link: RedisLink | undefined
   /** Waits for replicas of that Redis, before a revocation is confirmed; unset where that is not promised. */
   readonly replication?: Replication | undefined
+  /** Signs what this node writes there, and is asked of what others have written; `undefined`: who can write there is believed. */
+  readonly signatures?: MeshSignatures | undefined
   /** The other processes of this node; `undefined` where this is the only one. */
   readonly siblings?: Siblings | undefined
   readonly clock: Clock
@@ -81,6 +86,10 @@ const CONFIRM_LOOK_MS = 50
 const NAMED_NODES = 100
 /** In a generation younger than this, nodes may be alive that have not found their way back to Redis yet. */
 const REUNION_MS = 3_000
+/** Of nodes that do not know each other's keys, each would begin the log anew as often as it looks: none does more often than this. */
+const RENEW_EVERY_MS = 5_000
+/** Others revoke at the same time: whose record does not fit any more signs it again. */
+const MAX_APPENDS = 50
 /** An operator's call is not a check: it may wait longer for Redis. */
 const REVOKE_TIMEOUT_MS = 1_000
 
@@ -109,10 +118,14 @@ export class RevocationService {
   /** What the log was told last of how far this node and its callers are. */
   #told = ''
   #isTelling = false
+  readonly #signed: SignedRevocations | undefined
+  #renewedAt = Number.NEGATIVE_INFINITY
+  #appending: Promise<void> = Promise.resolve()
 
   constructor(options: RevocationServiceOptions) {
     this.#options = options
     this.callers = new RevocationCallers(options)
+    this.#signed = options.signatures && new SignedRevocations(options.signatures)
     this.#keys = revocationKeys(options.prefix)
     this.#inTouchGauge = options.meter.gauge(REVOCATIONS_IN_TOUCH)()
     this.#inTouchGauge.set(options.link === undefined ? 1 : 0)
@@ -178,14 +191,10 @@ export class RevocationService {
    * asked: what they do then is not known, so revoke again.
    */
   async revoke(target: RevocationTarget): Promise<RevocationReceipt> {
-    const { link, partitionMaxAgeMs, replication, revocations } = this.#options
+    const { link, partitionMaxAgeMs, replication } = this.#options
     if (link === undefined) return await this.#revokeAlone(target)
-    const { head, log, applied, heard, late } = this.#keys
-    const append = () => {
-      const args = [JSON.stringify(target), this.#token(), KEPT_RECORDS, revocations.epoch.generation]
-      return link.run((client) => APPEND.run(client, [head, log, applied, heard, late], args), REVOKE_TIMEOUT_MS)
-    }
-    const written = replication?.write(head, append) ?? append().then((value) => ({ value }))
+    const append = () => this.#append(link, target)
+    const written = replication?.write(this.#keys.head, append) ?? append().then((value) => ({ value }))
     const recorded = await written.catch((error: unknown) => {
       throw unavailable('the revocation could not be recorded', withReason(error, link))
     })
@@ -196,6 +205,58 @@ export class RevocationService {
     })
     const uptake = await this.#awaitUptake(link, appended)
     return { sequence: appended.sequence, ...uptake, boundMs: OUT_OF_TOUCH_MS + partitionMaxAgeMs }
+  }
+
+  /** Writes a record. Who signs it does so one at a time: each is signed for its place behind the one before. */
+  #append(link: RedisLink, target: RevocationTarget): Promise<Appended> {
+    if (this.#signed === undefined) return this.#appendOnce(link, target)
+    const appended = this.#appending.then(() => this.#appendSigned(link, target))
+    this.#appending = appended.then(
+      () => undefined,
+      () => undefined,
+    )
+    return appended
+  }
+
+  async #appendSigned(link: RedisLink, target: RevocationTarget): Promise<Appended> {
+    for (let tries = 0; tries < MAX_APPENDS; tries++) {
+      await this.#follow()
+      const place = this.#place()
+      const mark = this.#signed?.mark(place, this.#token(), JSON.stringify(target))
+      if (this.#head === undefined || mark === undefined) continue
+      const appended = await this.#appendAt(link, target, { mark, generation: place.generation, head: this.#head })
+      if (appended === undefined) continue
+      // From now on nobody can take it out of the log unnoticed.
+      const { generation, sequence } = this.#place()
+      if (generation === appended.generation && sequence + 1 === appended.sequence) {
+        this.#options.revocations.apply({ sequence: appended.sequence, target })
+        this.#mark = mark
+        this.#head = appended.head
+      }
+      return appended
+    }
+    throw new IntermixError('REDIS_UNAVAILABLE', 'other nodes write to the log of revocations all the time')
+  }
+
+  async #appendOnce(link: RedisLink, target: RevocationTarget): Promise<Appended> {
+    const { generation } = this.#options.revocations.epoch
+    const appended = await this.#appendAt(link, target, { mark: this.#token(), generation, head: '' })
+    if (appended !== undefined) return appended
+    throw new IntermixError('INTERNAL', 'a revocation that fits anywhere did not')
+  }
+
+  #appendAt(
+    link: RedisLink,
+    target: RevocationTarget,
+    at: { readonly mark: string; readonly generation: string; readonly head: string },
+  ): Promise<Appended | undefined> {
+    const { head, log, applied, heard, late } = this.#keys
+    const args = [JSON.stringify(target), at.mark, KEPT_RECORDS, at.generation, at.head]
+    return link.run((client) => APPEND.run(client, [head, log, applied, heard, late], args), REVOKE_TIMEOUT_MS)
+  }
+
+  #place(): LogPlace {
+    return { ...this.#options.revocations.epoch, mark: this.#mark }
   }
 
   /** Each process counts its own revocations: they share no verdicts. */
@@ -294,16 +355,14 @@ export class RevocationService {
 
   /** One exchange with the log; true when it brought something. */
   async #sync(): Promise<boolean> {
-    const { link, revocations, clock, nodeId } = this.#options
+    const { link, revocations, clock } = this.#options
     if (link === undefined) return false
     const sentAt = clock.monotonic()
-    const { head, log, applied, heard, reunion, late } = this.#keys
-    const known = revocations.epoch
-    const place = [nodeId, known.generation, known.sequence, this.#mark]
+    const known = this.#place()
     const standing = this.#standing()
-    const args = [...place, this.#token(), FORGET_NODE_MS, AWAY_MS, RECORDS_AT_ONCE, ...standing]
-    const keys = [head, log, applied, heard, reunion, late]
-    const reply = await link.run((client) => SYNC.run(client, keys, args))
+    const token = this.#signed === undefined ? this.#token() : ''
+    const reply = await this.#exchange(link, known, standing, [token])
+    if ('isLost' in reply || this.#signed?.fault(reply, known) !== undefined) return await this.#renew(link, reply)
     this.#told = [known.generation, ...standing].join(' ')
     const changed = this.#apply(reply)
     this.#knowServer(reply.run)
@@ -315,6 +374,37 @@ export class RevocationService {
     this.#head = reply.head
     this.#inTouchSince = Math.max(this.#inTouchSince, sentAt)
     return changed
+  }
+
+  #exchange(
+    link: RedisLink,
+    { generation, sequence, mark }: LogPlace,
+    standing: readonly [number, string],
+    [token, name = '', head = '']: readonly [token: string, name?: string, head?: string],
+  ): Promise<SyncReply | LostReply> {
+    const { nodeId } = this.#options
+    const { head: headKey, log, applied, heard, reunion, late } = this.#keys
+    const place = [nodeId, generation, sequence, mark]
+    const args = [...place, token, FORGET_NODE_MS, AWAY_MS, RECORDS_AT_ONCE, ...standing, name, head]
+    return link.run((client) => SYNC.run(client, [headKey, log, applied, heard, reunion, late], args))
+  }
+
+  /** Begins the log anew in place of one that was lost, or that nobody has signed: true, since it is to be read. */
+  async #renew(link: RedisLink, { now, head }: Pick<SyncReply, 'now' | 'head'>): Promise<boolean> {
+    const { clock } = this.#options
+    if (this.#signed === undefined) return true
+    const at = clock.monotonic()
+    if (at - this.#renewedAt < RENEW_EVERY_MS)
+      throw new IntermixError(
+        'REDIS_UNAVAILABLE',
+        'what lies in Redis is no log of revocations that this mesh has signed',
+      )
+    const known = this.#place()
+    const name = this.#signed.following(this.#token(), [known.generation, head.split(' ', 1)[0] ?? ''], now)
+    const reply = await this.#exchange(link, known, this.#standing(), ['', name, head])
+    // Another node may have been quicker.
+    if ('isLost' in reply || reply.generation === name) this.#renewedAt = at
+    return true
   }
 
   /** How far this node is with its callers, and which of them are not. */

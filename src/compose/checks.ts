@@ -9,6 +9,7 @@ import { createTuningMetrics } from '../cache/tuning/tuning-metrics.ts'
 import type { TuningView } from '../cache/tuning/tuning-view.ts'
 import { type HandlerValidity, ValidityAdvice } from '../cache/tuning/validity-advice.ts'
 import { VerdictCache } from '../cache/verdict-cache.ts'
+import type { MeshSeal } from '../kernel/mesh-signatures.ts'
 import { CACHE_BYTES, CACHE_ENTRIES, CACHE_SHAPES } from '../kernel/metrics/cache.ts'
 import type { Clock, Logger, Meter, ProcessMemory, Random } from '../kernel/ports.ts'
 import type { QuotaService } from '../kernel/services.ts'
@@ -32,6 +33,8 @@ export interface ChecksOptions {
   readonly meter: Meter
   /** The Redis of the mesh tier; `undefined` switches the tier off. */
   readonly mesh: RedisLink | undefined
+  /** Signs what this node leaves there; `undefined`: nodes have no key in common. */
+  readonly seal?: MeshSeal | undefined
   readonly prefix: string
   readonly nodeId: string
   readonly cache: CacheOptions
@@ -75,7 +78,7 @@ export interface Checks {
 
 /** Builds what answers checks. Nothing runs in the background but refreshes of what was asked for. */
 export function createChecks(options: ChecksOptions): Checks {
-  const { clock, random, log, meter, mesh: link, prefix, nodeId, cache, revocations, memory } = options
+  const { clock, random, log, meter, mesh: link, seal, prefix, nodeId, cache, revocations, memory } = options
   const maxAgeMs = () => options.maxAgeMs()
   const costPerCall = (handler: string) => options.state()?.snapshot.handlers.get(handler)?.costPerCall ?? 0
   const caches = createCheckCaches({ clock, log, meter, cache, revocations, maxAgeMs, costPerCall, memory })
@@ -83,7 +86,7 @@ export function createChecks(options: ChecksOptions): Checks {
   const maxWatchedBytes = () => caches.maxWatchedBytes()
   const { sharedNow } = options
   const shared = sharedNow === undefined ? {} : { sharedNow }
-  const mesh = link === undefined ? undefined : new MeshTier({ link, clock, meter, prefix, nodeId, ...shared })
+  const mesh = link === undefined ? undefined : new MeshTier({ link, seal, clock, meter, prefix, nodeId, ...shared })
   const protection = new Protection(clock, meter)
   const cardinality = new KeyCardinality(log, meter)
   const validity = new ValidityAdvice()

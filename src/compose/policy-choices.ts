@@ -22,6 +22,10 @@ export function policyChoices(settings: Settings): PolicyChoices {
           },
       refreshesPerSecond: settings.cacheRefreshRate,
     },
+    meshKey:
+      settings.meshKey === undefined
+        ? undefined
+        : { file: settings.meshKey, mode: settings.meshKeyMode, encrypts: settings.meshEncrypt },
     advertiseAddress: settings.advertiseAddress,
     partitionMaxAgeMs: settings.partitionMaxAgeMs,
     normalizes: settings.requestSpelling === 'normal',

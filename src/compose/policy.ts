@@ -1,9 +1,11 @@
 // Puts together what policy is to the doors and to operators: checks in one spelling, and revocations over the mesh.
 
+import { type MeshKeyChoices, MeshKeys } from '../cache/mesh-keys.ts'
 import { type RevocationReceipt, RevocationService } from '../cache/revocation-service.ts'
 import { Revocations } from '../cache/revocations.ts'
 import { CallerSizes } from '../cache/tuning/caller-sizes.ts'
 import { CACHE_CALLER_ENTRIES, CACHE_CALLER_SAMPLES_TOTAL } from '../kernel/metrics/cache.ts'
+import type { MeshSignatures } from '../kernel/mesh-signatures.ts'
 import type { RevocationTarget } from '../kernel/revocation.ts'
 import type { VerdictCache } from '../cache/verdict-cache.ts'
 import type { AttributeBag } from '../kernel/attribute-bag.ts'
@@ -27,6 +29,8 @@ import { ComposedNews } from './node-news.ts'
 export interface PolicyChoices extends Pick<ChecksOptions, 'prefix' | 'nodeId' | 'cache'> {
   /** The oldest verdict, in ms, that is served while the node is out of touch with the log of revocations. */
   readonly partitionMaxAgeMs: number
+  /** The key that nodes share; unset: whoever can write to their Redis is believed. */
+  readonly meshKey?: MeshKeyChoices | undefined
   /** Where callers reach this node; unset: they are not told. */
   readonly advertiseAddress?: string | undefined
   /** Whether policy sees every path and host in normal form, and refuses what has none. */
@@ -35,7 +39,7 @@ export interface PolicyChoices extends Pick<ChecksOptions, 'prefix' | 'nodeId' |
   readonly allowedAmbiguities: ReadonlySet<PathAmbiguity>
 }
 
-export interface PolicyOptions extends PolicyChoices, Omit<ChecksOptions, 'revocations' | 'maxAgeMs'> {
+export interface PolicyOptions extends PolicyChoices, Omit<ChecksOptions, 'revocations' | 'maxAgeMs' | 'seal'> {
   /** The Redis of the log of revocations; `undefined`: this process is the whole mesh. */
   readonly revocationLink: RedisLink | undefined
   /** Waits for replicas of that Redis, before a revocation is confirmed; unset where that is not promised. */
@@ -70,17 +74,21 @@ export interface Policy {
 const GAUGE_MS = 5_000
 const CONNECT_PATIENCE_MS = 1_000
 
-/** Builds the policy side of a node. It answers from `start()` on, and before it from what is in the process alone. */
+/**
+ * Builds the policy side of a node. It answers from `start()` on, and before it from what is in the process alone.
+ * @throws IntermixError INVALID_SETTING where the file of the mesh's keys cannot be used.
+ */
 export function createPolicy(options: PolicyOptions): Policy {
-  const { clock, meter, revocationLink: link, siblings } = options
+  const { clock, meter, revocationLink: link, siblings, meshKey } = options
   const revocations = new Revocations()
-  const service = new RevocationService({ ...options, revocations, link, siblings })
-  const checks = createChecks({ ...options, revocations, maxAgeMs: () => service.maxAgeMs() })
+  const seal = meshKey && new MeshKeys({ ...options, ...meshKey })
+  const service = new RevocationService({ ...options, revocations, link, siblings, signatures: seal })
+  const checks = createChecks({ ...options, seal, revocations, maxAgeMs: () => service.maxAgeMs() })
   const { engine, quotas, requests, ruleLimits, verdicts } = checks
   const callerSizes = new CallerSizes(clock, meter.counter(CACHE_CALLER_SAMPLES_TOTAL)())
   const callerEntries = meter.gauge(CACHE_CALLER_ENTRIES)
   const news = new ComposedNews({ ...options, revocations, callerSizes, callers: service.callers, service })
-  const beats = beatsOf(options)
+  const beats = beatsOf(options, seal)
   if (beats !== undefined) news.tellMembers(beats)
   const allowed = options.allowedAmbiguities
   const readings = (bag: AttributeBag) => (options.normalizes ? readingsOf(bag, allowed) : ([bag] as const))
@@ -107,6 +115,7 @@ export function createPolicy(options: PolicyOptions): Policy {
       ['tuning', () => ({ ...checks.tuning(), callers: callerSizes.view() })],
     ]),
     async start() {
+      seal?.start()
       await connected(link, clock)
       await service.start()
       beats?.start()
@@ -115,6 +124,7 @@ export function createPolicy(options: PolicyOptions): Policy {
     },
     retire: () => beats?.leave(),
     stop() {
+      seal?.stop()
       beats?.stop()
       cancel?.()
       checks.stop()
@@ -123,13 +133,11 @@ export function createPolicy(options: PolicyOptions): Policy {
   }
 }
 
-function beatsOf({
-  revocationLink: link,
-  clock,
-  prefix,
-  advertiseAddress: address,
-}: PolicyOptions): MemberBeats | undefined {
-  return link && address !== undefined ? new MemberBeats({ link, clock, prefix, address }) : undefined
+function beatsOf(
+  { revocationLink: link, clock, prefix, advertiseAddress: address }: PolicyOptions,
+  signatures: MeshSignatures | undefined,
+): MemberBeats | undefined {
+  return link && address !== undefined ? new MemberBeats({ link, clock, prefix, address, signatures }) : undefined
 }
 
 /** A moment's patience for Redis: what is fetched before the first word from the log of revocations is not shared. */

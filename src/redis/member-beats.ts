@@ -1,10 +1,12 @@
 // Nodes that can be asked under an address tell each other that they are there, so that each can tell its callers.
 
 import { IntermixError } from '../kernel/errors.ts'
+import type { MeshSignatures } from '../kernel/mesh-signatures.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { departing } from './company.ts'
 import type { RedisLink } from './connection.ts'
 import { defineScript } from './scripts.ts'
+import { RENEW_MS, SignedMembers } from './signed-members.ts'
 import { SteadyView } from './steady-view.ts'
 
 export interface MemberBeatsOptions {
@@ -13,6 +15,8 @@ export interface MemberBeatsOptions {
   readonly prefix: string
   /** `host:port` under which callers reach this node. */
   readonly address: string
+  /** Nodes sign their addresses, and tell no others; `undefined`: all that are found are told. */
+  readonly signatures?: MeshSignatures | undefined
 }
 
 interface Members {
@@ -22,8 +26,12 @@ interface Members {
 
 interface BeatReply {
   readonly version: string
+  /** What the clock of the Redis server said. */
+  readonly now: number
   /** `undefined` where nothing has changed. */
   readonly members: Members | undefined
+  /** What the nodes have signed, in their order. */
+  readonly signed: readonly string[]
 }
 
 type Standing = 'stays' | 'goes' | 'gone'
@@ -36,18 +44,25 @@ const MAX_MEMBERS = 10_000
 /** In one slot; beside the log of revocations, which lies in the same Redis. */
 export function memberKeys(prefix: string): readonly string[] {
   const tag = `{${prefix}:revocations}`
-  return [`${tag}:m`, `${tag}:ml`, `${tag}:mv`]
+  return [`${tag}:m`, `${tag}:ml`, `${tag}:mv`, `${tag}:ms`]
 }
 
 const BEAT = defineScript<BeatReply>({
   name: 'members-beat',
-  keys: 3,
+  keys: 4,
   reply(raw) {
-    const [version, nodes, leaving] = Array.isArray(raw) ? (raw as unknown[]) : []
-    if (typeof version !== 'string')
+    const [version, stamp, nodes, leaving, signed] = Array.isArray(raw) ? (raw as unknown[]) : []
+    const now = Number(stamp)
+    if (typeof version !== 'string' || !Number.isSafeInteger(now))
       throw new IntermixError('REDIS_UNAVAILABLE', 'unexpected reply of the script of members')
-    if (!Array.isArray(nodes) || !Array.isArray(leaving)) return { version, members: undefined }
-    return { version, members: { nodes: nodes.map(String), leaving: leaving.map(String) } }
+    if (!Array.isArray(nodes) || !Array.isArray(leaving) || !Array.isArray(signed))
+      return { version, now, members: undefined, signed: [] }
+    return {
+      version,
+      now,
+      members: { nodes: nodes.map(String), leaving: leaving.map(String) },
+      signed: signed.map(String),
+    }
   },
 })
 
@@ -60,9 +75,15 @@ export class MemberBeats {
   #version = ''
   #standing: Standing = 'stays'
   #cancel = () => {}
+  readonly #signed: SignedMembers | undefined
+  /** How far the clock of the Redis server is ahead of this process's monotonic one. */
+  #ahead: number | undefined
+  /** When this node has signed last, and read what others have. */
+  #signedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: MemberBeatsOptions) {
     this.#options = options
+    this.#signed = options.signatures && new SignedMembers(options.signatures)
   }
 
   start(): void {
@@ -93,25 +114,55 @@ export class MemberBeats {
   }
 
   async #beat(): Promise<void> {
-    const { link, clock, prefix, address } = this.#options
+    const { link, clock } = this.#options
     this.#cancel()
     if (this.#standing !== 'gone') this.#cancel = clock.after(BEAT_MS, () => void this.#beat())
     departing(link)
     try {
-      const args = [address, this.#standing, MISSING_BEATS * BEAT_MS, MAX_MEMBERS, this.#version]
-      const { version, members } = await link.run((client) => BEAT.run(client, memberKeys(prefix), args))
-      this.#version = version
-      this.#seen = members ?? this.#seen
-      this.#publish()
+      // Signatures tell the time of Redis: who does not know it yet asks first, and says where it is then.
+      if (this.#signed !== undefined && this.#ahead === undefined) await this.#exchange('looks', '')
+      await this.#exchange(this.#standing, this.#signature())
     } catch {
       // The link counts and logs its failures. Those that were there last are taken for there.
     }
   }
 
-  #publish(): void {
+  async #exchange(standing: Standing | 'looks', signature: string): Promise<void> {
+    const { link, clock, prefix, address } = this.#options
+    const isRenewed = signature !== ''
+    const version = isRenewed ? '' : this.#version
+    const args = [address, standing, MISSING_BEATS * BEAT_MS, MAX_MEMBERS, version, signature]
+    const reply = await link.run((client) => BEAT.run(client, memberKeys(prefix), args))
+    this.#ahead = reply.now - clock.monotonic()
+    if (isRenewed) this.#signedAt = clock.monotonic()
+    if (standing === 'looks') return
+    this.#version = reply.version
+    this.#seen = reply.members ?? this.#seen
+    if (reply.members !== undefined) this.#read(reply.members, reply)
+    this.#publish(reply.now)
+  }
+
+  #read({ nodes }: Members, { signed, now }: BeatReply): void {
+    if (this.#signed === undefined) return
+    this.#signed.take(nodes, signed, now)
+    // Lost with the data of Redis, or taken away.
+    const own = nodes.indexOf(this.#options.address)
+    if (own >= 0 && signed[own] === '') this.#signedAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** What this node signs, now and then; empty for nothing. */
+  #signature(): string {
+    const { clock, address } = this.#options
+    const now = clock.monotonic()
+    if (this.#signed === undefined || this.#ahead === undefined || now - this.#signedAt < RENEW_MS) return ''
+    return this.#signed.sign(address, this.#ahead + now)
+  }
+
+  #publish(now: number): void {
     if (this.#seen === undefined) return
-    const nodes = this.#view.take(this.#seen.nodes, this.#options.clock.monotonic())
-    const leaving = Array.from(this.#seen.leaving).sort()
+    const seen = this.#signed?.valid(this.#seen.nodes, now) ?? this.#seen.nodes
+    const nodes = this.#view.take(seen, this.#options.clock.monotonic())
+    const leaving = this.#seen.leaving.filter((address) => this.#signed === undefined || nodes.includes(address)).sort()
     if (this.#members?.nodes.join() === nodes.join() && this.#members.leaving.join() === leaving.join()) return
     this.#members = { nodes, leaving }
     for (const listener of this.#listeners) listener()

@@ -1,13 +1,12 @@
 // Passwords and keys from files, as they are now: who changes them in place, as Kubernetes does, has them in use with the next
 // connection that is made.
 
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { IntermixError } from '../kernel/errors.ts'
 import { readCertificates, readPrivateKey } from '../kernel/pem.ts'
 import type { RedisAccess } from './redis-access.ts'
+import { readSecretFile, reasonOf } from './secret-file.ts'
 
-const MAX_FILE_BYTES = 1024 * 1024
 const MAX_PASSWORD_LENGTH = 4096
 
 /** What the files hold. */
@@ -88,37 +87,12 @@ function withoutLineEnd(text: string): string {
 function read(what: string, path: string | undefined, check: (text: string) => unknown): string | undefined {
   if (path === undefined) return undefined
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(readWhole(path))
+    const { text } = readSecretFile(path)
     check(text)
     return text
   } catch (error) {
     throw unusable(what, path, reasonOf(error))
   }
-}
-
-/** Nothing that the process would wait for, or that has no end: this is read while everything else stands still. */
-function readWhole(path: string): Buffer {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  try {
-    const stat = fstatSync(file)
-    if (stat.isDirectory()) throw new Error('it is a folder')
-    if (!stat.isFile())
-      throw new Error('it is a pipe or a device; it is read again and again, so it must be a regular file')
-    if (stat.size > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`)
-    return readFileSync(file)
-  } finally {
-    closeSync(file)
-  }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'this user is not allowed to read it',
-}
-
-function reasonOf(error: unknown): string {
-  const { code = '', message } = error as NodeJS.ErrnoException
-  return code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'it is not UTF-8' : (REASONS[code] ?? message)
 }
 
 function unusable(what: string, path: string | undefined, why: string): IntermixError {

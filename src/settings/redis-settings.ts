@@ -83,6 +83,8 @@ const REDIS_SIGN_IN = {
   },
 } as const satisfies Readonly<Record<string, SettingSpec>>
 
+const MESH_KEY_MODES = ['require', 'accept'] as const
+
 const { cacheRedisPasswordFile: _, revocationRedisPasswordFile: __, ...QUEUE_SIGN_IN } = REDIS_SIGN_IN
 
 export const REDIS_SETTINGS = {
@@ -139,6 +141,30 @@ export const REDIS_SETTINGS = {
     pattern: { regex: /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, allowed: '1 to 32 lower-case letters, digits and -' },
     group: 'Redis',
     roles: CONFIGURED,
+  },
+  meshKey: {
+    kind: 'path',
+    placeholder: 'FILE',
+    description:
+      'File with the keys that nodes share, base64 or hexadecimal of 32 bytes or more, one a line: the first signs what nodes leave in Redis for each other, all verify. Read again when it changes.',
+    defaultText: 'none: who can write to Redis is believed',
+    group: 'Redis',
+    roles: DECIDING,
+  },
+  meshKeyMode: {
+    kind: 'choice',
+    default: 'require',
+    choices: MESH_KEY_MODES,
+    description: 'accept: what bears no signature is believed, too, until all nodes have --mesh-key.',
+    group: 'Redis',
+    roles: DECIDING,
+  },
+  meshEncrypt: {
+    kind: 'boolean',
+    default: false,
+    description: 'Encrypt verdicts in Redis (AES-256-GCM) by --mesh-key, which all nodes must have.',
+    group: 'Redis',
+    roles: DECIDING,
   },
   redisTimeoutMs: {
     kind: 'duration',
@@ -216,6 +242,18 @@ export function pickRedis(values: RedisValues): RedisLinks {
     revocationRedis: pick('revocationRedis'),
     configRedis: followed === undefined ? undefined : (sameAs(queueRedis, followed) ?? access(followed, undefined)),
   }
+}
+
+/** What is given beside a key that is not there, and a key that nothing is signed with. */
+export function meshKeyProblems(values: RedisValues, given: (key: 'meshKeyMode' | 'meshEncrypt') => boolean): string[] {
+  const { cacheRedis, queueRedis, revocationRedis } = pickRedis(values)
+  const isSaid = [values.redis, values.cacheRedis, values.queueRedis].includes('none')
+  const isAlone = isSaid && (cacheRedis ?? queueRedis ?? revocationRedis) === undefined
+  if (values.meshKey !== undefined)
+    return isAlone ? ['--mesh-key: signs what nodes leave in Redis, and there is none; give --redis URL'] : []
+  return (['meshKeyMode', 'meshEncrypt'] as const)
+    .filter((key) => given(key) && values[key] !== false)
+    .map((key) => `${flagOf(key)}: needs --mesh-key, the file of the key that nodes share`)
 }
 
 /** The same server is signed in to in the same way. */

@@ -17,7 +17,7 @@ import {
 } from './options.ts'
 import { configPlaceProblems } from './config-place.ts'
 import { listenerTlsProblems } from './listener-tls-settings.ts'
-import { pickRedis, signInProblems } from './redis-settings.ts'
+import { meshKeyProblems, pickRedis, signInProblems } from './redis-settings.ts'
 import type { Role, SettingSpec } from './setting-spec.ts'
 import { SETTINGS } from './settings-table.ts'
 
@@ -78,6 +78,7 @@ export function readSettings(role: Role, argv: readonly string[], env: Environme
     ...sharedAddresses(role, values),
     ...listenerTlsProblems(role, values),
     ...ackProblems(values),
+    ...meshKeyProblems(values, (key) => given.has(key)),
     ...cacheProblems(given),
     ...(role === 'sidecar' ? sidecarProblems(values) : replicationProblems(values, redis)),
   ]

@@ -8,6 +8,7 @@ import { encodeBlob } from '../../src/cache/verdict-blob.ts'
 import { allow, handlerConfig } from './support.ts'
 
 const VALID_MS = 60_000
+const UNSIGNED = { created: '', freshUntil: '', signature: '' }
 const EPOCH = { generation: 'g', sequence: 0 }
 
 it('is as old as it is, whatever fractions of a millisecond clocks do not tell', () => {
@@ -26,7 +27,7 @@ it('is as old as it is, whatever fractions of a millisecond clocks do not tell',
       const lookedUpAt = createdAt + later
       const now = Math.floor(lookedUpAt)
       const told = { state: 'F', ageMs: now - createdAt, remainingMs: createdAt + VALID_MS - now } as const
-      const raw = { ...told, uses: 1, blob, wrong: '', usesHeld: 1, now }
+      const raw = { ...told, uses: 1, blob, wrong: '', usesHeld: 1, now, ...UNSIGNED }
       const entry = entryOf('k', raw, lookedUpAt - way + ahead, question)
       if (typeof entry === 'string') throw new Error(entry)
       expect(entry.createdAt).toBeLessThanOrEqual(createdAt + ahead)

@@ -5,6 +5,7 @@ import { Revocations } from '../../src/cache/revocations.ts'
 import { RevocationService } from '../../src/cache/revocation-service.ts'
 import { MapBag } from '../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
+import type { MeshSignatures } from '../../src/kernel/mesh-signatures.ts'
 import type { RedisClient } from '../../src/redis/create-client.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import { FakeClock } from '../helpers/clock.ts'
@@ -71,7 +72,7 @@ export class RevocationMesh {
   }
 
   /** Starts a node, which has read the log once when this resolves. */
-  async join(id: string): Promise<MeshNode> {
+  async join(id: string, signatures?: MeshSignatures): Promise<MeshNode> {
     const clock = new FakeClock()
     const wire = new Wire(this.#link)
     const log = new KeptLog()
@@ -83,7 +84,7 @@ export class RevocationMesh {
       reason: () => undefined,
     })
     const meter = new ReadableMeter()
-    const options = { revocations, link, clock, log, meter, prefix: PREFIX, nodeId: id }
+    const options = { revocations, link, clock, log, meter, prefix: PREFIX, nodeId: id, signatures }
     const service = new RevocationService({ ...options, partitionMaxAgeMs: PARTITION_MAX_AGE_MS })
     const node = { id, clock, revocations, service, wire, log, stuck: false }
     this.nodes.push(node)

@@ -12,6 +12,7 @@ import type { VerdictOutcome, VerdictSource } from '../../src/cache/verdict-requ
 import type { HandlerConfig } from '../../src/config/snapshot.ts'
 import { type AttributeBag, MapBag } from '../../src/kernel/attribute-bag.ts'
 import { IntermixError } from '../../src/kernel/errors.ts'
+import type { MeshSeal } from '../../src/kernel/mesh-signatures.ts'
 import type { Verdict } from '../../src/kernel/verdict.ts'
 import type { RedisLink } from '../../src/redis/connection.ts'
 import type { FakeClock } from '../helpers/clock.ts'
@@ -83,6 +84,7 @@ export interface NodeOptions {
   readonly link?: RedisLink
   readonly nodeId?: string
   readonly random?: () => number
+  readonly seal?: MeshSeal
   readonly local?: boolean
   readonly refreshesPerSecond?: number
   readonly maxAgeMs?: () => number
@@ -118,6 +120,7 @@ export function createNode(options: NodeOptions) {
             meter,
             prefix: 'test',
             nodeId,
+            seal: options.seal,
             sharedNow: () => SERVER_START + Math.round(clock.monotonic()),
           }),
     revocations,

@@ -459,3 +459,30 @@ describe('the memory of the cache', () => {
     ])
   })
 })
+
+describe('the key of a mesh', () => {
+  const node = ['--config', 'examples', '--redis', 'redis://127.0.0.1']
+
+  it('is required of what is in Redis, unless told', () => {
+    expect(settings('node', [...node, '--mesh-key', 'a.key'])).toMatchObject({
+      meshKey: 'a.key',
+      meshKeyMode: 'require',
+      meshEncrypt: false,
+    })
+    const chosen = settings('node', [...node, '--mesh-key=a.key', '--mesh-key-mode=accept', '--mesh-encrypt', 'on'])
+    expect(chosen).toMatchObject({ meshKeyMode: 'accept', meshEncrypt: true })
+  })
+
+  it('is what its other settings need, and it needs a Redis: all is said at once', () => {
+    expect(problems('node', [...node, '--mesh-key-mode=accept', '--mesh-encrypt=on'])).toEqual([
+      '--mesh-key-mode: needs --mesh-key, the file of the key that nodes share',
+      '--mesh-encrypt: needs --mesh-key, the file of the key that nodes share',
+    ])
+    expect(problems('node', ['--config', 'examples', '--redis', 'none', '--mesh-key', 'a.key'])).toEqual([
+      '--mesh-key: signs what nodes leave in Redis, and there is none; give --redis URL',
+    ])
+    expect(problems('worker', [...node, '--mesh-key', 'a.key'])).toEqual([
+      '--mesh-key: not a setting of worker, only of node and all',
+    ])
+  })
+})

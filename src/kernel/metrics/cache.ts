@@ -1,6 +1,7 @@
 // Metrics of the cache of verdicts and of revocations.
 
 import { counter, gauge } from './define.ts'
+import { SIGNATURE_FAULTS, SIGNED_KINDS } from '../mesh-signatures.ts'
 import { HANDLER } from './labels.ts'
 
 const GRAINS = ['answer', 'verdict'] as const
@@ -179,6 +180,21 @@ export const CACHE_MESH_GARBAGE_TOTAL = counter({
   unit: 'entries',
   help: 'Entries of the mesh tier that were not believed, by reason: taken for a miss and removed.',
   labels: { reason: 'what was wrong' },
+})
+
+export const MESH_REFUSED_TOTAL = counter({
+  name: 'mesh_refused_total',
+  unit: 'things',
+  help: 'What nodes found in Redis and did not believe because of --mesh-key, by reason: verdicts, revocations and their log, addresses of nodes.',
+  labels: { kind: SIGNED_KINDS, reason: SIGNATURE_FAULTS },
+})
+
+export const MESH_KEYS = gauge({
+  name: 'mesh_keys',
+  unit: 'keys',
+  merge: 'min',
+  help: 'Keys in the file of --mesh-key, as they are in use: two while they are exchanged.',
+  labels: {},
 })
 
 export const CACHE_UNPROTECTED_SHARE = gauge({

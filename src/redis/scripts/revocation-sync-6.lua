@@ -12,9 +12,12 @@
 -- ARGV: 1 node; 2 its generation, 3 its sequence, 4 mark of its last record, empty where it has none; 5 token, never used
 --       before, for a new generation; 6 ms after which a silent node is forgotten; 7 ms without word from any node after
 --       which nobody is taken for silent: Redis was away; 8 records at most; 9 the sequence that its callers have applied, too,
---       but for those that are late, -1 where they do not know the generation yet; 10 those that are late, empty for none
+--       but for those that are late, -1 where they do not know the generation yet; 10 those that are late, empty for none. Of a
+--       caller that signs: 5 is empty; 11 the name that it has signed of the generation that begins, empty for none; 12 the head in
+--       whose place it begins, whatever is wrong with it
 -- Returns: {generation, sequence, first record that is kept, {records after the node's sequence}, run id of this server or
---       '-', head, nodes}
+--       '-', head, nodes, ms of now}. Where a new generation is to begin and there is neither 5 nor the right 12, the log stays as it
+--       is, and the first is empty
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
@@ -75,8 +78,14 @@ local isOther = run ~= '-' and run ~= ran
 local here, there = number(generation), number(ARGV[2])
 local isOlder = there > 0 and here <= there and generation ~= ARGV[2]
 local isComplete = redis.call('ZSCORE', KEYS[4], '')
-if isOther or isOlder or not isComplete or sequence < known or newest > sequence or not same then
-  generation = string.format('%s/%.0f@%s', ARGV[5], math.max(here, there) + 1, stamp)
+local isLost = isOther or isOlder or not isComplete or sequence < known or newest > sequence or not same
+local begins = (ARGV[11] or '') ~= '' and (head or '') == ARGV[12]
+if isLost and not begins and ARGV[5] == '' then
+  return {'', 0, 0, {}, run, head or '', 0, now}
+end
+if isLost or begins then
+  local following = string.format('%s/%.0f@%s', ARGV[5], math.max(here, there) + 1, stamp)
+  generation = begins and ARGV[11] or following
   sequence, known = 0, 0
   head = generation .. ' 0 - ' .. run
   redis.call('SET', KEYS[1], head)
@@ -116,4 +125,4 @@ local records = {}
 if known < sequence then
   records = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. known, '+inf', 'LIMIT', 0, ARGV[8])
 end
-return {generation, sequence, math.max(0, tonumber(first or '0')), records, run, head, redis.call('ZCARD', KEYS[4]) - 1}
+return {generation, sequence, math.max(0, tonumber(first or '0')), records, run, head, redis.call('ZCARD', KEYS[4]) - 1, now}

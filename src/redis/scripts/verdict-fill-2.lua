@@ -3,7 +3,7 @@
 -- ARGV[1] token of the caller's lease, ARGV[2] created, ARGV[3] fresh until, ARGV[4] keep until (ms of this server's clock,
 -- so that a fill which is late, because this server or the way to it stood still, makes nothing younger),
 -- ARGV[5] uses left for other nodes, ARGV[6] blob (an empty one only gives the lease back),
--- ARGV[7] the time in ms, empty for this server's clock
+-- ARGV[7] the time in ms, empty for this server's clock, ARGV[8] signature, empty for none
 -- Returns 1 when stored, 0 when not
 local stored = 0
 if ARGV[6] ~= '' then
@@ -16,6 +16,7 @@ if ARGV[6] ~= '' then
   if keep > 0 and (not there or there <= created or there > now + 1000) then
     redis.call('DEL', KEYS[1])
     redis.call('HSET', KEYS[1], 'b', ARGV[6], 'u', ARGV[5], 'c', ARGV[2], 'f', ARGV[3])
+    if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'm', ARGV[8]) end
     redis.call('PEXPIRE', KEYS[1], string.format('%.0f', keep))
     stored = 1
   end
