@@ -1,7 +1,7 @@
 // One answer in the cache: one object with all that is kept of it, since there may be a million.
 
-import { hash } from 'node:crypto'
 import type { AskedQuestion } from '../kernel/answer-shape.ts'
+import { crypto } from '../kernel/late-modules.ts'
 import type { ReferencedAttribute } from '../kernel/read-log.ts'
 import type { Answer } from '../kernel/verdict.ts'
 import type { RecordedStep } from './read-collector.ts'
@@ -174,7 +174,7 @@ const LONGEST_KEY = 2_048
 export function answerKey(values: string): string {
   if (values.length <= LONGEST_KEY) return values
   // Each character counts, also half of a pair, which UTF-8 has no bytes for.
-  return `#${hash('sha256', Buffer.from(values, 'utf16le'), 'base64url')}`
+  return `#${crypto().hash('sha256', Buffer.from(values, 'utf16le'), 'base64url')}`
 }
 
 /** The text in one piece: V8 puts texts together by reference, and keeps the pieces. */
