@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { adapterProblems } from '../adapter-kit/adapter-shape.ts'
 import type { AnyAdapter } from '../adapter-kit/define-adapter.ts'
 import { knownTemplates, templatesOf } from '../adapter-kit/templates.ts'
-import { IntermixError } from '../kernel/errors.ts'
+import { IntermixError, messageOf } from '../kernel/errors.ts'
 import { shareKit } from './share-kit.ts'
 
 export interface LoadAdaptersOptions {
@@ -118,7 +118,7 @@ function foreignTemplates(adapter: AnyAdapter, others: ReadonlyMap<string, AnyAd
 }
 
 function importFailure(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   // Node takes a module for CommonJS where the package.json nearest to it says so, as `npm init` makes it say.
   const commonJs = error instanceof SyntaxError && message.includes('outside a module')
   return commonJs ? `${message}; call it .mts or .mjs, or set "type": "module" in its package.json` : message

@@ -1,7 +1,7 @@
 // TLS to the node that a tool asks: its flags, its files, and in words what can go wrong with it.
 
 import type { ConnectionOptions } from 'node:tls'
-import { IntermixError } from '../kernel/errors.ts'
+import { IntermixError, messageOf } from '../kernel/errors.ts'
 import { https } from '../kernel/late-modules.ts'
 import { readCertificates, readPrivateKey } from '../kernel/pem.ts'
 import type { OptionTable, OptionValues } from '../settings/options.ts'
@@ -48,7 +48,7 @@ export async function connectionOptions(tls: NodeTls, io: Pick<CommandIo, 'readF
       check(pem)
       return pem
     } catch (caught) {
-      problems.push(`${flag}: ${path} cannot be used: ${caught instanceof Error ? caught.message : String(caught)}`)
+      problems.push(`${flag}: ${path} cannot be used: ${messageOf(caught)}`)
       return undefined
     }
   }

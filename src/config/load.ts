@@ -1,6 +1,7 @@
 // Reads config folders. What was read of a file is kept as long as the file stays the same, so that a change costs what
 // the changed files cost.
 
+import { messageOf } from '../kernel/errors.ts'
 import { createHash } from 'node:crypto'
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -154,8 +155,4 @@ function* hashing(bytes: Uint8Array): Sliced<string> {
     yield
   }
   return hash.digest('hex')
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

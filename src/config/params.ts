@@ -1,6 +1,7 @@
 // Handler params: from YAML to what an adapter's schema parses. Keys are normalised where the schema names them and kept
 // where they are the operator's own (record keys); every issue is mapped back to its place.
 
+import { messageOf } from '../kernel/errors.ts'
 import type { z } from 'zod'
 import type { ConfigIssue } from '../adapter-kit/define-adapter.ts'
 import { type ConfigNode, type MapNode, toPlain } from './config-node.ts'
@@ -146,8 +147,4 @@ function childOf(node: ConfigNode, step: PropertyKey): ConfigNode | undefined {
   const entry = node.entries.find(({ key }) => key === step) ?? node.entries.find(({ key }) => camelCase(key) === step)
   if (entry === undefined || (entry.value.kind === 'scalar' && entry.value.value === undefined)) return undefined
   return entry.value
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,5 +1,6 @@
 // From text to documents that know their places.
 
+import { messageOf } from '../kernel/errors.ts'
 import { isMap, LineCounter } from 'yaml'
 import type { Problem } from '../kernel/problem.ts'
 import { type ConfigNode, isNodeIssue, type MapNode, readNodes, type SourceFile } from './config-node.ts'
@@ -146,8 +147,4 @@ function* collect(root: ConfigNode, documents: ConfigDocument[], problems: Probl
   } else {
     documents.push({ root })
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

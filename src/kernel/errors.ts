@@ -60,8 +60,13 @@ export class IntermixError extends Error {
   /** Anything caught, as an IntermixError: its own kind unchanged, everything else INTERNAL with the cause kept. */
   static from(caught: unknown): IntermixError {
     if (caught instanceof IntermixError) return caught
-    return new IntermixError('INTERNAL', caught instanceof Error ? caught.message : String(caught), { cause: caught })
+    return new IntermixError('INTERNAL', messageOf(caught), { cause: caught })
   }
+}
+
+/** What anything that was caught says. */
+export function messageOf(caught: unknown): string {
+  return caught instanceof Error ? caught.message : String(caught)
 }
 
 /** An error and the causes behind it, as long as they are errors, each once: a cause may lead back to what it has caused. */

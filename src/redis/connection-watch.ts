@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
+import { messageOf } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/ports.ts'
 import { listenToCluster } from './cluster-failures.ts'
 import type { RedisClient } from './create-client.ts'
@@ -69,7 +70,7 @@ export class ConnectionWatch implements Findings {
     this.#lookedAt = clock.monotonic()
     this.#isLooking = true
     void find()
-      .catch((error: unknown) => (error instanceof Error ? error.message : String(error)))
+      .catch((error: unknown) => messageOf(error))
       .then((words) => {
         this.#isLooking = false
         if (words !== undefined && !this.#isReady) this.tell(words)

@@ -2,7 +2,7 @@
 // proved that the server whose replicas were asked is the one that took the write, and has been the master ever since.
 
 import { pause } from '../kernel/deadline.ts'
-import { IntermixError } from '../kernel/errors.ts'
+import { IntermixError, messageOf } from '../kernel/errors.ts'
 import { GroupCommit } from '../kernel/group-commit.ts'
 import { REDIS_REPLICAS, REDIS_REPLICATED_TOTAL } from '../kernel/metrics/process.ts'
 import type { Clock, Counter, Meter, Random } from '../kernel/ports.ts'
@@ -207,7 +207,7 @@ export class Replication {
 
   #fail(key: string, error: unknown): IntermixError {
     this.#counts.failed.add()
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     // A link that is down says so itself.
     if (this.#options.link.state() === 'up') this.#tell(key, `whether replicas have it cannot be told: ${reason}`)
     return new IntermixError('REDIS_UNAVAILABLE', `whether replicas of Redis have it is not known: ${reason}`, {

@@ -1,6 +1,6 @@
 // Logs failures of our own without letting a failing request path flood the log.
 
-import { IntermixError } from '../kernel/errors.ts'
+import { IntermixError, messageOf } from '../kernel/errors.ts'
 import type { Clock, Logger } from '../kernel/ports.ts'
 
 /** At most one line each `everyMs`; the next one says how many were left out. */
@@ -20,8 +20,7 @@ export function createFailureLog(options: {
       leftOut += 1
       return
     }
-    const what =
-      level === 'error' ? { err: caught } : { reason: caught instanceof Error ? caught.message : String(caught) }
+    const what = level === 'error' ? { err: caught } : { reason: messageOf(caught) }
     log[level]({ ...what, leftOut }, message)
     openAt = now + everyMs
     leftOut = 0

@@ -1,5 +1,6 @@
 // gRPC's health protocol: load balancers and proxies learn from it that a node drains before it is gone.
 
+import { messageOf } from '../kernel/errors.ts'
 import { Code } from '../kernel/status.ts'
 import { ServingStatus } from '../wire/protocol-enums.ts'
 import { WireReader } from '../wire/wire-reader.ts'
@@ -75,7 +76,7 @@ function serviceOf(request: Uint8Array): string | GrpcFailure {
     }
     return reader.textAt(service)
   } catch (caught) {
-    const reason = caught instanceof Error ? caught.message : String(caught)
+    const reason = messageOf(caught)
     return new GrpcFailure(Code.INTERNAL, `not a HealthCheckRequest: ${reason}`)
   }
 }

@@ -8,7 +8,7 @@ import type { Aggregation, Aggregator } from '../adapter-kit/aggregation.ts'
 import type { FieldValue, Instance } from '../adapter-kit/instance.ts'
 import type { HandlerConfig } from '../config/snapshot.ts'
 import type { AttributeBag, Vocabulary } from '../kernel/attribute-bag.ts'
-import { IntermixError } from '../kernel/errors.ts'
+import { IntermixError, messageOf } from '../kernel/errors.ts'
 import type { Random } from '../kernel/ports.ts'
 import { type DroppedRecords, recordFormat, type ReportBatch, type ReportFormats, unpacked } from '../kernel/report.ts'
 import { nameOf } from './call-names.ts'
@@ -79,7 +79,7 @@ export async function expandParcel(parcel: Parcel, options: ExpandOptions): Prom
         } else notEvaluated.set(handler.name, (notEvaluated.get(handler.name) ?? 0) + 1)
       }
     } catch (error) {
-      failed.push({ batch, reason: error instanceof Error ? error.message : String(error) })
+      failed.push({ batch, reason: messageOf(error) })
     }
   }
   return { batches: [...groups].flatMap(([key, group]) => group.batches(name, key)), failed, notEvaluated, dropped }
@@ -99,7 +99,7 @@ function takenApart(
       batches.push(...parts.batches)
       dropped.push(...parts.dropped)
     } catch (error) {
-      failed.push({ batch, reason: error instanceof Error ? error.message : String(error) })
+      failed.push({ batch, reason: messageOf(error) })
     }
   }
   return { batches, dropped }

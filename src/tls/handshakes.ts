@@ -2,10 +2,11 @@
 
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
+import { messageOf } from '../kernel/errors.ts'
 import { TLS_HANDSHAKES_REFUSED_TOTAL } from '../kernel/metrics/tls.ts'
 import type { LabelValue } from '../kernel/metrics/metric.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
-import { type Listener, messageOf } from './tls-files.ts'
+import type { Listener } from './tls-files.ts'
 
 export interface HandshakesOptions {
   readonly listener: Listener

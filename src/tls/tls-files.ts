@@ -1,6 +1,6 @@
 // The files of a listener's TLS: read as they are, and checked before anything is served by them.
 
-import { IntermixError } from '../kernel/errors.ts'
+import { IntermixError, messageOf } from '../kernel/errors.ts'
 import { files, tls } from '../kernel/late-modules.ts'
 import type { TLS_LOADS_TOTAL } from '../kernel/metrics/tls.ts'
 import { readCertificates, readPrivateKey } from '../kernel/pem.ts'
@@ -83,8 +83,4 @@ function misfits(listener: Listener, context: PemContext, { cert, key }: TlsFile
 
 export function sameContext(a: PemContext, b: PemContext): boolean {
   return a.cert === b.cert && a.key === b.key && a.ca === b.ca
-}
-
-export function messageOf(caught: unknown): string {
-  return caught instanceof Error ? caught.message : String(caught)
 }

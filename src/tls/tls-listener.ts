@@ -2,12 +2,13 @@
 
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket, TlsOptions } from 'node:tls'
+import { messageOf } from '../kernel/errors.ts'
 import { TLS_CERTIFICATE_END_SECONDS, TLS_LOADS_TOTAL } from '../kernel/metrics/tls.ts'
 import { readCertificates } from '../kernel/pem.ts'
 import type { Clock, Logger, Meter } from '../kernel/ports.ts'
 import { certificateOf, hasName } from './client-certificate.ts'
 import { Handshakes } from './handshakes.ts'
-import { type Listener, loadTlsFiles, messageOf, type PemContext, sameContext, type TlsFiles } from './tls-files.ts'
+import { type Listener, loadTlsFiles, type PemContext, sameContext, type TlsFiles } from './tls-files.ts'
 
 const HANDSHAKE_MS = 10_000
 /** How often the files are read: by content, since what mounts them replaces links. */

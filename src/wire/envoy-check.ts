@@ -1,6 +1,6 @@
 // One pass over an encoded envoy.service.auth.v3.CheckRequest: what it says and where, as numbers only.
 
-import { IntermixError } from '../kernel/errors.ts'
+import { IntermixError, messageOf } from '../kernel/errors.ts'
 import { RefusedRequest } from '../kernel/refused-request.ts'
 import { DEFAULT_LIMITS, type RequestLimits } from '../kernel/request-limits.ts'
 import { checkMetadata } from './struct-check.ts'
@@ -369,7 +369,7 @@ export function readEnvoyCheck(bytes: Uint8Array, limits: RequestLimits): EnvoyC
     return new EnvoyCheck(bytes, limits)
   } catch (caught) {
     if (caught instanceof RefusedRequest) throw caught
-    const reason = caught instanceof Error ? caught.message : String(caught)
+    const reason = messageOf(caught)
     throw new UnreadableCheck('INVALID_REQUEST', `not a CheckRequest: ${reason}`)
   }
 }

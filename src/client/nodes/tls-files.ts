@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
-import { IntermixError } from '../../kernel/errors.ts'
+import { IntermixError, messageOf } from '../../kernel/errors.ts'
 import { readCertificates, readPrivateKey } from '../../kernel/pem.ts'
 import type { Logger } from '../../kernel/ports.ts'
 
@@ -58,8 +58,4 @@ function read(part: Part, path: string): string {
   const pem = readFileSync(path, 'utf8')
   CHECKS[part](pem)
   return pem
-}
-
-function messageOf(caught: unknown): string {
-  return caught instanceof Error ? caught.message : String(caught)
 }

@@ -1,7 +1,7 @@
 // One unary gRPC call over a connection that is there: its message and the answer are bytes.
 
 import { onExpiry } from '../../kernel/deadline.ts'
-import { type ErrorCode, IntermixError } from '../../kernel/errors.ts'
+import { type ErrorCode, IntermixError, messageOf } from '../../kernel/errors.ts'
 import type { Clock } from '../../kernel/ports.ts'
 import { Code, codeName } from '../../kernel/status.ts'
 import { ErrorCode as Reset } from '../../wire/http2/frames.ts'
@@ -54,7 +54,7 @@ export function beginUnaryCall(call: UnaryCall): (error: IntermixError) => void 
     end(new IntermixError('BACKEND_FAILED', `the node did not answer a call: ${why}`, { cause }))
   const refused = (error: unknown) => {
     if (error instanceof MessageRefused && !isOver) call.onRefused(error)
-    failed(error instanceof Error ? error.message : String(error), error)
+    failed(messageOf(error), error)
   }
   const judge = (said: ReadonlyMap<string, string>) => {
     const status = said.get('grpc-status')

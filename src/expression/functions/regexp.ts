@@ -3,6 +3,7 @@
 
 import { LRUCache } from 'lru-cache'
 import { RE2JS } from 're2js'
+import { messageOf } from '../../kernel/errors.ts'
 import { EvaluationError } from '../compiled.ts'
 import { EXHAUSTED, spend } from '../steps.ts'
 import { estimateProgram } from './pattern-size.ts'
@@ -107,6 +108,6 @@ function compile(text: string, origin: keyof typeof STEP_MATCHING): CompiledPatt
   try {
     return new Pattern(RE2JS.compile(text), origin)
   } catch (error) {
-    return new EvaluationError(error instanceof Error ? error.message : String(error))
+    return new EvaluationError(messageOf(error))
   }
 }

@@ -2,6 +2,7 @@
 // has not proved itself here, that is written down; once the process has served well by it for a while, it has. A start that finds
 // it still unproved counts; after two of them, or an error that ended the process, another version runs and this one is bad.
 
+import { messageOf } from '../../kernel/errors.ts'
 import type { Clock } from '../../kernel/ports.ts'
 import {
   type Attempt,
@@ -124,7 +125,7 @@ export class BootGuard {
   crashed(error: unknown, candidate: Attempt | undefined): void {
     const attempt = candidate ?? this.records.boot
     if (attempt === undefined) return
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     this.reject({ version: attempt.version, rollout: attempt.rollout }, `the process ended by an error: ${why}`)
   }
 

@@ -4,7 +4,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { IntermixError } from '../../kernel/errors.ts'
+import { IntermixError, messageOf } from '../../kernel/errors.ts'
 import { ROLLOUT_CACHE_USABLE } from '../../kernel/metrics/rollout.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
 import type { Clock, Gauge, Logger, Meter } from '../../kernel/ports.ts'
@@ -235,8 +235,4 @@ export class VersionDisk {
 
 function nameOf(id: string): string {
   return `${id}.config`
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -7,6 +7,7 @@ import { compileSnapshot } from '../../config/compile-snapshot.ts'
 import { RuleSelector } from '../../config/rule-index.ts'
 import { atOnce } from '../../config/slices.ts'
 import type { RuleConfig, Snapshot } from '../../config/snapshot.ts'
+import { messageOf } from '../../kernel/errors.ts'
 import type { Problem } from '../../kernel/problem.ts'
 import { loadDomains } from '../../quota/descriptors/load-domains.ts'
 import { type CorpusBag, corpus } from './corpus.ts'
@@ -92,7 +93,7 @@ function tryBags(
       }
       counts.slowestMs = Math.max(counts.slowestMs, took)
     } catch (error) {
-      const message = `evaluating fails: ${error instanceof Error ? error.message : String(error)}`
+      const message = `evaluating fails: ${messageOf(error)}`
       return refusal('throws', message, { rule: rule?.name })
     }
     if (each.recorded) counts.recorded++
