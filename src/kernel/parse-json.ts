@@ -4,10 +4,22 @@
 // `\` the name written `\"` counts as `\` too (nodejs/node#63785; V8 12.8 and later). One caller could so have the names of
 // another one misread. What is misread always becomes a name with a backslash, so that a look at the names tells.
 
+import { isJsonObject, type JsonObject } from './json-object.ts'
+
 /** Reads JSON. @throws SyntaxError as `JSON.parse` does */
 export function parseJson(text: string): unknown {
   const json: unknown = JSON.parse(text)
   return text.includes('\\') && hasNameWithBackslash(json) ? parseWithPlainNames(text) : json
+}
+
+/** An object that a text holds; `undefined` where it holds none, or is no JSON. */
+export function parseJsonObject(text: string): JsonObject | undefined {
+  try {
+    const json = parseJson(text)
+    return isJsonObject(json) ? json : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function hasNameWithBackslash(json: unknown): boolean {

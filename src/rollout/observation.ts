@@ -1,7 +1,7 @@
 // What a process says of itself while a rollout is under way: a controller judges by these alone.
 
 import { isJsonObject } from '../kernel/json-object.ts'
-import { parseJson } from '../kernel/parse-json.ts'
+import { parseJsonObject } from '../kernel/parse-json.ts'
 import { NO_TALLY, type Tally } from './state.ts'
 
 /** Checks that a process has answered in a stage by the version that it is to run. */
@@ -82,13 +82,8 @@ export const OBSERVATION_BOUNDS = {
 
 /** Reads what a process of this or another release has written; `undefined` where it is of no use. */
 export function readObservation(node: string, ageMs: number, said: string): SeenObservation | undefined {
-  let json: unknown
-  try {
-    json = parseJson(said)
-  } catch {
-    return undefined
-  }
-  if (!isJsonObject(json) || typeof json['stage'] !== 'string') return undefined
+  const json = parseJsonObject(said)
+  if (typeof json?.['stage'] !== 'string') return undefined
   const { start, kind, version, stage, rev, isHealthy, isLeaving, counters, shadow } = json
   return {
     node,

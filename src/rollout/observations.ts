@@ -1,8 +1,7 @@
 // What processes say in Redis. Who falls silent is forgotten after a while; a vote stays for a day, or until a version is
 // published.
 
-import { isJsonObject } from '../kernel/json-object.ts'
-import { parseJson } from '../kernel/parse-json.ts'
+import { parseJsonObject } from '../kernel/parse-json.ts'
 import type { RedisLink } from '../redis/connection.ts'
 import { type RolloutKeys, rolloutKeys } from './keys.ts'
 import { type Observation, OBSERVATION_BOUNDS, type SeenObservation, type Vote } from './observation.ts'
@@ -70,13 +69,8 @@ function votesOf(told: readonly string[]): readonly Vote[] {
 
 /** Reads a vote of this or another release; `undefined` where it is of no use. */
 function readVote(node: string, text: string): Vote | undefined {
-  let json: unknown
-  try {
-    json = parseJson(text)
-  } catch {
-    return undefined
-  }
-  if (!isJsonObject(json)) return undefined
+  const json = parseJsonObject(text)
+  if (json === undefined) return undefined
   const { version, rollout, reason } = json
   if (typeof version !== 'string') return undefined
   const known = typeof rollout === 'string' ? { rollout } : {}

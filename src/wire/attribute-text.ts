@@ -1,10 +1,9 @@
 // Attribute values written as text: in JSON strings, and where operators set attributes in a proxy's config.
 
 import { parseIp } from '../kernel/ip-address.ts'
-import { isJsonObject } from '../kernel/json-object.ts'
 import { parseDuration, parseTimestamp } from '../kernel/time.ts'
 import type { AttributeValue, ValueType } from '../kernel/value.ts'
-import { parseJson } from '../kernel/parse-json.ts'
+import { parseJsonObject } from '../kernel/parse-json.ts'
 
 /** What a text of each type looks like, to finish the sentence "must be …". */
 export const TEXT_FORMS: Readonly<Record<ValueType, string>> = {
@@ -55,13 +54,8 @@ function readDouble(text: string): number | undefined {
 }
 
 function readMap(text: string): AttributeValue | undefined {
-  let json: unknown
-  try {
-    json = parseJson(text)
-  } catch {
-    return undefined
-  }
-  if (!isJsonObject(json)) return undefined
+  const json = parseJsonObject(text)
+  if (json === undefined) return undefined
   const entries = Object.entries(json)
   return entries.every((entry): entry is [string, string] => isText(entry[0]) && isText(entry[1]))
     ? new Map(entries)

@@ -5,8 +5,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { pause } from '../../kernel/deadline.ts'
-import { isJsonObject } from '../../kernel/json-object.ts'
-import { parseJson } from '../../kernel/parse-json.ts'
+import { parseJsonObject } from '../../kernel/parse-json.ts'
 import type { Clock } from '../../kernel/ports.ts'
 import { hasEnded, isInSameSpace, type ProcessIdentity } from '../../kernel/process-identity.ts'
 
@@ -165,15 +164,9 @@ export class FolderLock {
 }
 
 function readOwner(text: string): Pick<ProcessIdentity, 'space' | 'pid' | 'started'> | undefined {
-  try {
-    const json = parseJson(text)
-    if (!isJsonObject(json)) return undefined
-    const { space, pid, started } = json
-    if (typeof space !== 'string' || typeof started !== 'string' || !Number.isSafeInteger(pid)) return undefined
-    return { space, pid: pid as number, started }
-  } catch {
-    return undefined
-  }
+  const { space, pid, started } = parseJsonObject(text) ?? {}
+  if (typeof space !== 'string' || typeof started !== 'string' || !Number.isSafeInteger(pid)) return undefined
+  return { space, pid: pid as number, started }
 }
 
 function isAbsent(error: unknown): boolean {
