@@ -3,7 +3,7 @@
 import type { ConnectionOptions } from 'node:tls'
 import { IntermixError, messageOf } from '../kernel/errors.ts'
 import { https } from '../kernel/late-modules.ts'
-import { readCertificates, readPrivateKey } from '../kernel/pem.ts'
+import { isKeyOf, readCertificates, readPrivateKey } from '../kernel/pem.ts'
 import type { OptionTable, OptionValues } from '../settings/options.ts'
 import type { CommandIo } from './io.ts'
 
@@ -61,11 +61,7 @@ export async function connectionOptions(tls: NodeTls, io: Pick<CommandIo, 'readF
     problems.push('--tls-key: missing beside --tls-cert; give the file of its key')
   if (tls.tlsKey !== undefined && tls.tlsCert === undefined)
     problems.push('--tls-cert: missing beside --tls-key; give the file of its certificate')
-  if (
-    cert !== undefined &&
-    key !== undefined &&
-    readCertificates(cert)[0]?.checkPrivateKey(readPrivateKey(key)) === false
-  )
+  if (cert !== undefined && key !== undefined && !isKeyOf(key, cert))
     problems.push(`--tls-key: ${tls.tlsKey} is not the key of the first certificate in ${tls.tlsCert}`)
   if (problems.length > 0) throw new IntermixError('INVALID_SETTING', problems.join('\n'))
   return {

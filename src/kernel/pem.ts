@@ -12,6 +12,11 @@ export function readCertificates(pem: string): readonly X509Certificate[] {
   return blocks.map((block) => new Certificate(block))
 }
 
+/** Whether a key is that of the first certificate. @throws Error where one of them cannot be read. */
+export function isKeyOf(key: string, certificates: string): boolean {
+  return readCertificates(certificates)[0]?.checkPrivateKey(readPrivateKey(key)) !== false
+}
+
 /** @throws Error that says what Intermix can do with a key that has a passphrase: nothing. */
 export function readPrivateKey(pem: string): KeyObject {
   if (!/-----BEGIN (?:\w+ )*PRIVATE KEY-----/.test(pem)) throw new Error('there is no private key in PEM in it')

@@ -3,7 +3,7 @@
 
 import { createSecureContext } from 'node:tls'
 import { IntermixError } from '../kernel/errors.ts'
-import { readCertificates, readPrivateKey } from '../kernel/pem.ts'
+import { isKeyOf, readCertificates, readPrivateKey } from '../kernel/pem.ts'
 import type { RedisAccess } from './redis-access.ts'
 import { readSecretFile, reasonOf } from './secret-file.ts'
 
@@ -59,7 +59,7 @@ function readSecrets({ passwordFile, sentinel, tls }: RedisAccess): Secrets {
   const cert = read('certificate for Redis', tls?.cert, readCertificates)
   const key = read('key for Redis', tls?.key, readPrivateKey)
   if (cert !== undefined && key !== undefined) {
-    if (readCertificates(cert)[0]?.checkPrivateKey(readPrivateKey(key)) === false)
+    if (!isKeyOf(key, cert))
       throw unusable('key for Redis', tls?.key, 'it is not that of the first certificate beside it')
     read('certificate for Redis', tls?.cert, () => createSecureContext({ cert, key }))
   }

@@ -3,7 +3,7 @@
 import { IntermixError, messageOf } from '../kernel/errors.ts'
 import { files, tls } from '../kernel/late-modules.ts'
 import type { TLS_LOADS_TOTAL } from '../kernel/metrics/tls.ts'
-import { readCertificates, readPrivateKey } from '../kernel/pem.ts'
+import { isKeyOf, readCertificates, readPrivateKey } from '../kernel/pem.ts'
 
 /** What listens, as its flags call it: those of `http` begin with `--http-tls-`. */
 export type Listener = (typeof TLS_LOADS_TOTAL)['labels']['listener'][number]
@@ -68,7 +68,7 @@ export async function readTlsFiles(listener: Listener, { cert, key, clientCa }: 
 
 /** What is wrong with files that can be read one by one. */
 function misfits(listener: Listener, context: PemContext, { cert, key }: TlsFiles): readonly string[] {
-  if (readCertificates(context.cert)[0]?.checkPrivateKey(readPrivateKey(context.key)) === false) {
+  if (!isKeyOf(context.key, context.cert)) {
     return [
       `--${listener}-tls-key: ${key} is not the key of the first certificate in ${cert}; give the one that belongs to it`,
     ]
