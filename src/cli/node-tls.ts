@@ -4,6 +4,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { IntermixError, messageOf } from '../kernel/errors.ts'
 import { https } from '../kernel/late-modules.ts'
 import { isKeyOf, readCertificates, readPrivateKey } from '../kernel/pem.ts'
+import { missingHalf } from '../settings/certificate-pair.ts'
 import type { OptionTable, OptionValues } from '../settings/options.ts'
 import type { CommandIo } from './io.ts'
 
@@ -57,10 +58,7 @@ export async function connectionOptions(tls: NodeTls, io: Pick<CommandIo, 'readF
     await read('--tls-cert', tls.tlsCert, readCertificates),
     await read('--tls-key', tls.tlsKey, readPrivateKey),
   ]
-  if (tls.tlsCert !== undefined && tls.tlsKey === undefined)
-    problems.push('--tls-key: missing beside --tls-cert; give the file of its key')
-  if (tls.tlsKey !== undefined && tls.tlsCert === undefined)
-    problems.push('--tls-cert: missing beside --tls-key; give the file of its certificate')
+  problems.push(...missingHalf('--tls', tls.tlsCert, tls.tlsKey))
   if (cert !== undefined && key !== undefined && !isKeyOf(key, cert))
     problems.push(`--tls-key: ${tls.tlsKey} is not the key of the first certificate in ${tls.tlsCert}`)
   if (problems.length > 0) throw new IntermixError('INVALID_SETTING', problems.join('\n'))

@@ -1,119 +1,69 @@
 // TLS of the listeners: its settings, what is wrong with them, and the files that they name.
 
 import type { Listener, TlsFiles } from '../tls/tls-files.ts'
+import { missingHalf } from './certificate-pair.ts'
 import type { Address } from './option-kinds.ts'
 import { DRAINING, ROLES, SERVING, type Role, type SettingSpec } from './setting-spec.ts'
 
-export const GRPC_TLS_SETTINGS = {
-  grpcTlsCert: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Certificate for gRPC, with its chain, in PEM; read again when it changes.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-  grpcTlsKey: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Key of the certificate for gRPC, in PEM.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-  grpcTlsClientCa: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Authorities in PEM: only clients with a certificate of theirs may call over gRPC (mTLS).',
-    defaultText: 'any client',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-  grpcTlsClientNames: {
-    kind: 'list',
-    default: [],
-    placeholder: 'NAME,…',
-    description:
-      'Of those, only clients with one of these SPIFFE ids or DNS names; * at the end of one stands for the rest.',
-    defaultText: 'all of those',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-} as const satisfies Readonly<Record<string, SettingSpec>>
+const ROLES_OF: Readonly<Record<Listener, readonly Role[]>> = {
+  grpc: SERVING,
+  http: SERVING,
+  admin: ROLES,
+  prometheus: DRAINING,
+}
 
-export const HTTP_TLS_SETTINGS = {
-  httpTlsCert: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Certificate for the HTTP listener, with its chain, in PEM; read again when it changes.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-  httpTlsKey: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Key of the certificate for the HTTP listener, in PEM.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-  httpTlsClientCa: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Authorities in PEM: only clients with a certificate of theirs may call over HTTP (mTLS).',
-    defaultText: 'any client',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-  httpTlsClientNames: {
+interface TlsWords {
+  /** What the certificate is for. */
+  readonly for: string
+  /** What clients with a certificate of the authorities may do, and no others. */
+  readonly may: string
+}
+
+type FileSetting = SettingSpec & { readonly kind: 'path' }
+type NamesSetting = SettingSpec & { readonly kind: 'list'; readonly default: readonly string[] }
+type TlsSettings<L extends Listener> = {
+  readonly [K in `${L}Tls${'Cert' | 'Key' | 'ClientCa'}`]: FileSetting
+} & { readonly [K in `${L}TlsClientNames`]: NamesSetting }
+
+/** The settings of one listener: those of `http` are `--http-tls-cert` and so on. */
+function tlsSettings<L extends Listener>(listener: L, { for: purpose, may }: TlsWords): TlsSettings<L> {
+  const common = { group: 'Listeners', roles: ROLES_OF[listener] }
+  const file = (description: string, defaultText: string): FileSetting => {
+    return { kind: 'path', placeholder: 'FILE', description, defaultText, ...common }
+  }
+  const names: NamesSetting = {
     kind: 'list',
     default: [],
     placeholder: 'NAME,…',
     description:
       'Of those, only clients with one of these SPIFFE ids or DNS names; * at the end of one stands for the rest.',
     defaultText: 'all of those',
-    group: 'Listeners',
-    roles: SERVING,
-  },
-} as const satisfies Readonly<Record<string, SettingSpec>>
+    ...common,
+  }
+  const settings: Record<string, SettingSpec> = {
+    [`${listener}TlsCert`]: file(
+      `Certificate for ${purpose}, with its chain, in PEM; read again when it changes.`,
+      'no TLS',
+    ),
+    [`${listener}TlsKey`]: file(`Key of the certificate for ${purpose}, in PEM.`, 'no TLS'),
+    [`${listener}TlsClientCa`]: file(
+      `Authorities in PEM: only clients with a certificate of theirs ${may}.`,
+      'any client',
+    ),
+    [`${listener}TlsClientNames`]: names,
+  }
+  return settings as TlsSettings<L>
+}
+
+export const GRPC_TLS_SETTINGS = tlsSettings('grpc', { for: 'gRPC', may: 'may call over gRPC (mTLS)' })
+
+export const HTTP_TLS_SETTINGS = tlsSettings('http', { for: 'the HTTP listener', may: 'may call over HTTP (mTLS)' })
 
 export const ADMIN_TLS_SETTINGS = {
-  adminTlsCert: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Certificate for the admin port, with its chain, in PEM; read again when it changes.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: ROLES,
-  },
-  adminTlsKey: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Key of the certificate for the admin port, in PEM.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: ROLES,
-  },
-  adminTlsClientCa: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description:
-      'Authorities in PEM: only clients with a certificate of theirs are answered at the admin port (mTLS), but for /healthz and /readyz.',
-    defaultText: 'any client',
-    group: 'Listeners',
-    roles: ROLES,
-  },
-  adminTlsClientNames: {
-    kind: 'list',
-    default: [],
-    placeholder: 'NAME,…',
-    description:
-      'Of those, only clients with one of these SPIFFE ids or DNS names; * at the end of one stands for the rest.',
-    defaultText: 'all of those',
-    group: 'Listeners',
-    roles: ROLES,
-  },
+  ...tlsSettings('admin', {
+    for: 'the admin port',
+    may: 'are answered at the admin port (mTLS), but for /healthz and /readyz',
+  }),
   adminInsecure: {
     kind: 'boolean',
     default: false,
@@ -124,50 +74,11 @@ export const ADMIN_TLS_SETTINGS = {
   },
 } as const satisfies Readonly<Record<string, SettingSpec>>
 
-export const PROMETHEUS_TLS_SETTINGS = {
-  prometheusTlsCert: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Certificate for the metrics of reports, with its chain, in PEM; read again when it changes.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: DRAINING,
-  },
-  prometheusTlsKey: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description: 'Key of the certificate for the metrics of reports, in PEM.',
-    defaultText: 'no TLS',
-    group: 'Listeners',
-    roles: DRAINING,
-  },
-  prometheusTlsClientCa: {
-    kind: 'path',
-    placeholder: 'FILE',
-    description:
-      'Authorities in PEM: only clients with a certificate of theirs may scrape the metrics of reports (mTLS).',
-    defaultText: 'any client',
-    group: 'Listeners',
-    roles: DRAINING,
-  },
-  prometheusTlsClientNames: {
-    kind: 'list',
-    default: [],
-    placeholder: 'NAME,…',
-    description:
-      'Of those, only clients with one of these SPIFFE ids or DNS names; * at the end of one stands for the rest.',
-    defaultText: 'all of those',
-    group: 'Listeners',
-    roles: DRAINING,
-  },
-} as const satisfies Readonly<Record<string, SettingSpec>>
+export const PROMETHEUS_TLS_SETTINGS = tlsSettings('prometheus', {
+  for: 'the metrics of reports',
+  may: 'may scrape the metrics of reports (mTLS)',
+})
 
-const ROLES_OF: Readonly<Record<Listener, readonly Role[]>> = {
-  grpc: SERVING,
-  http: SERVING,
-  admin: ROLES,
-  prometheus: DRAINING,
-}
 const LISTENERS = Object.keys(ROLES_OF) as Listener[]
 
 type TlsValues = { readonly [K in `${Listener}Tls${'Cert' | 'Key' | 'ClientCa'}`]?: string | undefined } & {
@@ -231,12 +142,10 @@ function missingParts(values: TlsValues, listener: Listener): string[] {
   ]
 }
 
-function missingFiles(flag: string, cert?: string, key?: string, clientCa?: string): string[] {
+function missingFiles(flag: string, cert?: string, key?: string, clientCa?: string): readonly string[] {
   if (cert === undefined && key === undefined)
     return clientCa === undefined ? [] : [`${flag}-client-ca: needs ${flag}-cert and ${flag}-key; give both`]
-  if (key === undefined) return [`${flag}-key: missing beside ${flag}-cert; give the file of its key`]
-  if (cert === undefined) return [`${flag}-cert: missing beside ${flag}-key; give the file of its certificate`]
-  return []
+  return missingHalf(flag, cert, key)
 }
 
 /** Whoever reaches the admin port is an operator, unless certificates say who is one. */

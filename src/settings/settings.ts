@@ -15,6 +15,7 @@ import {
   readOptions,
   variableOf,
 } from './options.ts'
+import { missingHalf } from './certificate-pair.ts'
 import { configPlaceProblems } from './config-place.ts'
 import { listenerTlsProblems } from './listener-tls-settings.ts'
 import { meshKeyProblems, pickRedis, signInProblems } from './redis-settings.ts'
@@ -231,12 +232,7 @@ function sidecarProblems({
   return [
     ...(nodes?.length === 0 ? ['--nodes: names no node; give HOST:PORT, or several separated by commas'] : []),
     ...without.map(([key]) => `${flagOf(key)}: needs --nodes-tls-ca, the authorities of the nodes' certificates`),
-    ...(nodesTlsCert !== undefined && nodesTlsKey === undefined
-      ? ['--nodes-tls-key: missing beside --nodes-tls-cert; give the file of its key']
-      : []),
-    ...(nodesTlsKey !== undefined && nodesTlsCert === undefined
-      ? ['--nodes-tls-cert: missing beside --nodes-tls-key; give the file of its certificate']
-      : []),
+    ...missingHalf('--nodes-tls', nodesTlsCert, nodesTlsKey),
     ...(reportAck.some((item) => item.endsWith('replicated'))
       ? [
           '--report-ack replicated: a sidecar promises memory or queued, once a node has it; give nodes that --report-ack',
