@@ -9,29 +9,10 @@ import type { VerdictEntry } from '../../../src/cache/verdict-entry.ts'
 import { OK_STATUS } from '../../../src/kernel/status.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../../redis/support.ts'
+import { Cache } from './full-cache.ts'
 import { createRefusals } from '../../../src/cache/cache-metrics.ts'
 
 const MIB = 1024 * 1024
-
-class Cache {
-  bytes: number
-  readonly density = 1
-  #maxBytes: number
-
-  constructor(maxBytes: number, bytes = maxBytes) {
-    this.#maxBytes = maxBytes
-    this.bytes = bytes
-  }
-
-  get maxBytes(): number {
-    return this.#maxBytes
-  }
-
-  set maxBytes(bytes: number) {
-    this.#maxBytes = bytes
-    this.bytes = Math.min(this.bytes, bytes)
-  }
-}
 
 function tunerOf(clock: FakeClock, memoryBytes = 10 * MIB) {
   const options = {

@@ -4,33 +4,9 @@ import { FixedSizes } from '../../../src/cache/tuning/fixed-sizes.ts'
 import { MemoryWatch, type YieldingCaches } from '../../../src/cache/tuning/memory-watch.ts'
 import { FakeClock } from '../../helpers/clock.ts'
 import { KeptLog, ReadableMeter } from '../../redis/support.ts'
+import { Cache } from './full-cache.ts'
 
 const MIB = 1024 * 1024
-
-/** A cache that is always full, as far as it has come to hold. */
-class Cache {
-  readonly density = 1
-  bytes: number
-  #maxBytes: number
-
-  constructor(maxBytes: number, bytes = maxBytes) {
-    this.#maxBytes = maxBytes
-    this.bytes = bytes
-  }
-
-  get maxBytes(): number {
-    return this.#maxBytes
-  }
-
-  set maxBytes(bytes: number) {
-    this.#maxBytes = bytes
-    this.bytes = Math.min(this.bytes, bytes)
-  }
-
-  fill(): void {
-    this.bytes = this.#maxBytes
-  }
-}
 
 function watchOf(clock: FakeClock, caches: YieldingCaches) {
   const [log, meter, memory] = [new KeptLog(), new ReadableMeter(), { share: 0.5 }]
