@@ -70,6 +70,8 @@ async function underLoad(leaseMs?: number) {
   const adds = Array.from({ length: 8 }, () => addParcels(target, PARCELS / 8))
   const delivered = async () => (await ledger.read()).get('prom')?.delivered ?? 0
   await until(async () => (await delivered()) > TOTAL / 10, 'some is delivered', 20_000)
+  // One that has counted nothing leaves no register behind that anybody could adopt.
+  await until(async () => (await counted(first.port)).sum > 0, 'the first one has counted some')
   return {
     first,
     second,
